@@ -1,0 +1,88 @@
+"""The errors that Almanac raises on purpose.
+
+AlmanacError
+├── UseCaseError        a use case file that does not say what it must
+├── SourceError         a source that is unreachable, altered or unreadable
+├── TableError          a table that breaks a rule: column, type, range, time order
+├── FeatureError        a feature specification or a feature input that cannot be computed
+├── TrainingError       a target, fold or candidate that cannot be trained
+├── ModelError          a model directory that is incomplete, altered or of another version
+├── MetricError         a figure that is not a finite number
+├── GateError           a gate that closed, or a gate rule that cannot be evaluated
+├── DriftError          a profile or a window that cannot be compared
+├── RegistryError       a registry operation that is refused
+├── DocumentError       a governance document that cannot be written or does not verify
+├── DeploymentError     a manifest that cannot be rendered or applied
+├── ServingError        a server that cannot start as configured
+└── PipelineError       a pipeline that cannot be run, compiled or submitted
+
+Every message says what is wrong, where (file, field, column or row), and what would be right:
+
+    try:
+        run("usecases/air_quality.yaml")
+    except AlmanacError as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(error.exit_code)
+"""
+
+
+class AlmanacError(Exception):
+    """Base of every error that Almanac raises on purpose; `exit_code` is what a command line returns."""
+
+    exit_code = 1
+
+
+class UseCaseError(AlmanacError, ValueError):
+    """A use case file that does not say what it must."""
+
+
+class SourceError(AlmanacError, OSError):
+    """A source that is unreachable, altered or unreadable."""
+
+
+class TableError(AlmanacError, ValueError):
+    """A table that breaks a rule."""
+
+
+class FeatureError(AlmanacError, ValueError):
+    """A feature specification, or an input to it, that cannot be computed."""
+
+
+class TrainingError(AlmanacError, ValueError):
+    """A target, fold or candidate that cannot be trained."""
+
+
+class ModelError(AlmanacError, ValueError):
+    """A model directory that is incomplete, altered or of another version."""
+
+
+class MetricError(AlmanacError, ValueError):
+    """A figure that is not a finite number."""
+
+
+class GateError(AlmanacError):
+    """A gate that closed, or a gate rule that cannot be evaluated."""
+
+
+class DriftError(AlmanacError, ValueError):
+    """A profile or a window that cannot be compared."""
+
+
+class RegistryError(AlmanacError):
+    """A registry operation that is refused; nothing was changed."""
+
+
+class DocumentError(AlmanacError, ValueError):
+    """A governance document that cannot be written, or does not verify."""
+
+
+class DeploymentError(AlmanacError):
+    """A manifest that cannot be rendered or applied."""
+
+
+class ServingError(AlmanacError):
+    """A server that cannot start as configured."""
+
+
+class PipelineError(AlmanacError):
+    """A pipeline that cannot be run, compiled or submitted."""
