@@ -86,7 +86,9 @@ class Report:
     def plot(self, figure: "Figure", caption: str = "") -> None:
         """Add a matplotlib figure as inline SVG, with a caption for those who cannot see it."""
         note = f'<p class="note">{escape(caption)}</p>' if caption else ""
-        self._body.append(f'<div class="scroll" role="img" aria-label="{escape(caption)}">{figure_svg(figure)}</div>{note}')
+        self._body.append(
+            f'<div class="scroll" role="img" aria-label="{escape(caption)}">{figure_svg(figure)}</div>{note}'
+        )
 
     def html(self) -> str:
         """Return the whole page."""
