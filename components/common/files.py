@@ -77,7 +77,7 @@ def whole_file(path: Path) -> Iterator[Path]:
         aside.chmod(0o644)
         with open(aside, "rb") as stream:
             os.fsync(stream.fileno())
-        os.replace(aside, path)
+        aside.replace(path)
     finally:
         aside.unlink(missing_ok=True)
 
@@ -92,7 +92,7 @@ def whole_directory(path: Path) -> Iterator[Path]:
         aside.chmod(0o755)
         if path.exists():
             shutil.rmtree(path)
-        os.replace(aside, path)
+        aside.replace(path)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
 

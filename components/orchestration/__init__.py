@@ -1,0 +1,1 @@
+"""Running, compiling and submitting pipelines; the pipelines themselves stand in pipeline.py."""

@@ -1,0 +1,147 @@
+"""Running a pipeline on this machine: kfp's SubprocessRunner or DockerRunner, with caching by content."""
+
+import contextlib
+import os
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from kfp import dsl, local
+
+from components.common.errors import PipelineError
+from components.orchestration.cache import ContentCache, install
+from components.orchestration.console import RunLog, Screen, Step
+from components.orchestration.sources import ROOT
+
+Runner = Literal["subprocess", "docker"]
+
+
+@dataclass(frozen=True)
+class LocalRun:
+    """What a local run did.
+
+    Attributes:
+        steps: The steps in the order in which they ended.
+        outputs: Outputs by component and name: paths of artifacts, values of parameters.
+        error: Message of the step that failed, if one did.
+    """
+
+    steps: list[Step]
+    outputs: dict[str, dict[str, Any]]
+    error: str | None
+
+
+def run_local(
+    pipeline: Callable[..., Any],
+    arguments: dict[str, Any],
+    work: Path,
+    cache_root: Path,
+    runner: Runner,
+    screen: Screen,
+) -> LocalRun:
+    """Run `pipeline` on this machine.
+
+    Args:
+        pipeline: A function decorated with dsl.pipeline.
+        arguments: Its arguments.
+        work: Directory for the outputs and the log.
+        cache_root: Directory of the cache.
+        runner: Subprocesses of this Python, or containers.
+        screen: Where to tell what happens.
+
+    Returns:
+        What was done; a failed step does not raise, but stands in `error`.
+
+    Raises:
+        PipelineError: the runner cannot be started.
+    """
+    work.mkdir(parents=True, exist_ok=True)
+    local.init(
+        runner=_runner(runner),
+        pipeline_root=str(work),
+        workspace_root=str(work / "workspace"),
+        raise_on_error=False,
+        enable_caching=True,
+        cache_root=str(cache_root),
+    )
+    cache = install(cache_root)
+
+    def on_step(step: Step) -> None:
+        if step.cached and (told := cache.summaries.get(step.name)):
+            step.rows, step.figure = told.rows, told.figure
+        elif not step.failed:
+            cache.tell(step.name, step.rows, step.figure)
+        screen.step(step)
+
+    (work / "workspace").mkdir(exist_ok=True)
+    log = RunLog(work / "log.txt", on_step, screen.progress)
+    cache.on_hit = lambda name: log.finish(Step(name, cached=True))
+    with contextlib.closing(log), screen.live(), _quiet(log), _environment():
+        pipeline(**arguments)
+    return LocalRun(log.steps, _outputs(work, cache), log.error if _failed(log) else None)
+
+
+def _failed(log: RunLog) -> bool:
+    failed = next((step for step in log.steps if step.failed), None)
+    if failed is not None and log.error is None:
+        log.error = f"step {failed.name} failed without a message"
+    return failed is not None
+
+
+def _runner(runner: Runner) -> Any:
+    if runner == "subprocess":
+        return local.SubprocessRunner(use_venv=False)
+    try:
+        return local.DockerRunner(network_mode="host", user=f"{os.getuid()}:{os.getgid()}", environment=_forwarded())
+    except ImportError as error:
+        raise PipelineError(f"the docker runner needs the docker package: {error}") from error
+
+
+def _forwarded() -> dict[str, str]:
+    """Return the environment that containers share with this process: where things are kept, and nothing secret."""
+    names = ("ALMANAC_CACHE", "ALMANAC_REGISTRY")
+    return {name: os.environ[name] for name in names if name in os.environ} | {"HOME": "/tmp"}  # noqa: S108
+
+
+@contextlib.contextmanager
+def _quiet(log: RunLog) -> Iterator[None]:
+    """Send what kfp and the tasks print to the log; kfp's notes on settings without local effect are no news."""
+    with contextlib.redirect_stdout(log), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+@contextlib.contextmanager
+def _environment() -> Iterator[None]:
+    """Let tasks import the project, and nothing else differ from this process."""
+    before = os.environ.get("PYTHONPATH")
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), before]))
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["PYTHONPATH"]
+        else:
+            os.environ["PYTHONPATH"] = before
+
+
+def _outputs(work: Path, cache: ContentCache) -> dict[str, dict[str, Any]]:
+    """Return the outputs of every task: those that the cache has seen, and those of tasks that are never cached."""
+    outputs: dict[str, dict[str, Any]] = {}
+    for directory in sorted(path for path in work.glob("*/*") if path.is_dir() and path.parent.name != "workspace"):
+        outputs[directory.name] = {
+            path.name: path for path in directory.iterdir() if path.name != "executor_output.json"
+        }
+    for component, values in cache.outputs.items():
+        outputs[component] = {
+            name: Path(value.uri) if isinstance(value, dsl.Artifact) else value for name, value in values.items()
+        }
+    return outputs
+
+
+def python_version() -> str:
+    """Return the version of this Python, as run records quote it."""
+    return ".".join(str(part) for part in sys.version_info[:3])

@@ -1,0 +1,88 @@
+"""A small real pipeline, run by kfp's SubprocessRunner: caching by content, failures, resumption."""
+
+import io
+from pathlib import Path
+from typing import Any
+
+import pytest
+from kfp import dsl
+
+from components.image import IMAGE
+from components.orchestration.console import Screen
+from components.orchestration.local import LocalRun, run_local
+
+
+@dsl.component(base_image=IMAGE, install_kfp_package=False)
+def writing(path: str, table: dsl.Output[dsl.Dataset]) -> None:
+    from pathlib import Path
+
+    from components.common.progress import summary
+
+    text = Path(path).read_text()
+    Path(table.path).write_text(text)
+    summary("a text", rows=len(text.splitlines()))
+
+
+@dsl.component(base_image=IMAGE, install_kfp_package=False)
+def counting(table: dsl.Input[dsl.Dataset]) -> int:
+    from pathlib import Path
+
+    from components.common.errors import TableError
+
+    lines = Path(table.path).read_text().splitlines()
+    if not lines:
+        raise TableError("table: no rows;\nat least one is needed")
+    return len(lines)
+
+
+@dsl.pipeline(name="toy")
+def toy(path: str) -> None:
+    written = writing(path=path)
+    written.set_caching_options(False)
+    counting(table=written.outputs["table"])
+
+
+def _run(tmp_path: Path, text: str, number: int) -> tuple[LocalRun, str]:
+    source = tmp_path / "source.txt"
+    source.write_text(text)
+    screen = io.StringIO()
+    arguments: dict[str, Any] = {"path": str(source)}
+    run = run_local(toy, arguments, tmp_path / f"work{number}", tmp_path / "cache", "subprocess", Screen(screen))
+    return run, screen.getvalue()
+
+
+def test_a_step_whose_input_has_the_same_content_is_not_run_again(tmp_path: Path) -> None:
+    first, shown = _run(tmp_path, "a\nb\n", 1)
+    assert [(step.name, step.cached) for step in first.steps] == [("writing", False), ("counting", False)]
+    assert first.outputs["counting"]["Output"] == 2
+    assert "2 rows  a text" in shown
+    second, _ = _run(tmp_path, "a\nb\n", 2)
+    assert [(step.name, step.cached) for step in second.steps] == [("writing", False), ("counting", True)]
+    third, _ = _run(tmp_path, "a\nb\nc\n", 3)
+    assert [step.cached for step in third.steps] == [False, False]
+    assert third.outputs["counting"]["Output"] == 3
+
+
+def test_a_failed_step_tells_its_whole_message_and_stops_the_run(tmp_path: Path) -> None:
+    run, shown = _run(tmp_path, "", 1)
+    assert run.error == "table: no rows;\nat least one is needed"
+    assert run.steps[-1].failed
+    assert "failed" in shown
+
+
+@pytest.mark.parametrize("damage", ["truncate", "remove"])
+def test_a_damaged_output_is_never_taken_from_the_cache(tmp_path: Path, damage: str) -> None:
+    from components.orchestration.cache import ContentCache
+
+    cache = ContentCache(tmp_path / "cache")
+    path = tmp_path / "table"
+    path.write_text("whole")
+    artifact = dsl.Dataset(name="table", uri=str(path))
+    key = cache.compute_key("comp-writing", "image", ["command"], {"table": artifact})
+    cache.put(key, {"table": artifact})
+    assert cache.get(key) is not None
+    if damage == "truncate":
+        path.write_text("who")
+    else:
+        path.unlink()
+    assert cache.get(key) is None
