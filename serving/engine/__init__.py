@@ -1,0 +1,105 @@
+"""Prediction and explanation of one model, fast and exact.
+
+engine = Engine.load(directory / "model.bst", read_json(directory / "offset.json"))
+engine.predict_row(x)              # one row, microseconds
+engine.predict(X)                  # many rows
+contributions, base = engine.explain(X)
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from components.common.errors import ModelError
+from serving.engine import booster as lightgbm
+from serving.engine.model_text import header
+from serving.engine.offset import LinearOffset
+from serving.engine.single import SingleRow
+
+__all__ = ["Engine"]
+
+Array = NDArray[np.float64]
+
+
+class Engine:
+    """A LightGBM model with its linear offset; every method may be called from any thread.
+
+    Attributes:
+        kind: "compiled" where the kernels of this package are in use, "lightgbm" where LightGBM itself answers.
+        names: the model's features in order.
+        link: what lies between the trees' sum and the prediction: "identity", "logit" (binary classification) or
+            "log". Contributions are on the scale before the link: log-odds for a classifier.
+    """
+
+    kind: Literal["compiled", "lightgbm"]
+
+    def __init__(self, booster: lightgbm.Booster, names: Sequence[str], link: str, offset: LinearOffset) -> None:
+        self.kind = "lightgbm"
+        self.names = list(names)
+        self.link = link
+        self._booster = booster
+        self._offset = offset
+        self._single = SingleRow(booster)
+
+    @classmethod
+    def load(
+        cls, model_bst: Path, offset: Mapping[str, Any] | None = None, names: Sequence[str] | None = None
+    ) -> "Engine":
+        """Return the engine of the model at `model_bst`.
+
+        Args:
+            model_bst: a model in LightGBM's text format, for regression or binary classification.
+            offset: the content of offset.json; None adds nothing.
+            names: the features in order, where they are not the ones written in the model.
+
+        Raises:
+            ModelError: the model is unreadable, has several classes, or its offset does not fit it.
+        """
+        text = model_bst.read_bytes()
+        booster = lightgbm.Booster(text, str(model_bst))
+        if booster.num_classes != 1:
+            raise ModelError(f"{model_bst} has {booster.num_classes} classes; expected a regression or two classes")
+        head = header(text)
+        known = list(names) if names is not None else head.names
+        if len(known) != booster.num_features:
+            raise ModelError(f"{model_bst} takes {booster.num_features} features; {len(known)} names were given")
+        linear = LinearOffset(offset, known)
+        if head.link != "identity" and not linear.is_zero:
+            raise ModelError(f"{model_bst} predicts through the link {head.link}; an offset needs a model without link")
+        return cls(booster, known, head.link, linear)
+
+    def predict_row(self, x: Array) -> float:
+        """Return the prediction for one row `x`, shape (f,)."""
+        return self._offset.add_row(self._single(x), x)
+
+    def predict(self, X: Array) -> Array:
+        """Return the predictions (n,) for the rows of `X`, shape (n, f).
+
+        Raises:
+            ValueError: `X` is not a matrix of the model's width.
+        """
+        X = self._matrix(X)
+        return self._offset.add(self._booster.predict(X), X)
+
+    def explain(self, X: Array) -> tuple[Array, float]:
+        """Return exact tree SHAP values (path dependent) of the rows of `X`, shape (n, f).
+
+        Returns:
+            Contributions (n, f) and the base value. Base plus a row's sum is its prediction before link and clipping.
+
+        Raises:
+            ValueError: `X` is not a matrix of the model's width.
+        """
+        X = self._matrix(X)
+        values = self._booster.predict(X if len(X) else np.zeros((1, X.shape[1])), lightgbm.predict_contributions)
+        contributions = np.ascontiguousarray(values[: len(X), :-1])
+        return contributions, float(values[0, -1]) + self._offset.explain(contributions, X)
+
+    def _matrix(self, X: Array) -> Array:
+        X = np.ascontiguousarray(X, dtype=np.float64)
+        if X.ndim != 2 or X.shape[1] != self._booster.num_features:
+            raise ValueError(f"rows have shape {X.shape}; the model takes (n, {self._booster.num_features})")
+        return X

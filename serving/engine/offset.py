@@ -1,0 +1,110 @@
+"""The linear part of a prediction: what `offset.json` adds to the booster's output."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from components.common.errors import ModelError
+
+
+@dataclass(frozen=True)
+class Term:
+    """One feature of the linear part: coefficient · (value, or `fill` where the value is not finite)."""
+
+    column: int
+    coefficient: float
+    fill: float
+    mean: float
+
+
+class LinearOffset:
+    """Intercept and terms that are added to the booster's output, and the bounds that clip the sum.
+
+    Args:
+        document: the content of offset.json: `intercept`, `terms` (feature to coefficient), `fill` (feature to the
+            value that stands for a missing one, 0 unless given), optional `means` (feature to its mean in the training
+            rows, the reference point of its contribution, 0 unless given), optional `clip` ([low, high], null = open).
+            None is the same as no terms.
+        names: the model's features in order.
+
+    Raises:
+        ModelError: a term names a feature that the model does not have, or a bound is not a number.
+    """
+
+    def __init__(self, document: Mapping[str, Any] | None, names: Sequence[str]) -> None:
+        document = document or {}
+        self.intercept = float(document.get("intercept", 0.0))
+        self.terms = [
+            Term(
+                column=_column(name, names),
+                coefficient=float(coefficient),
+                fill=float((document.get("fill") or {}).get(name, 0.0)),
+                mean=float((document.get("means") or {}).get(name, 0.0)),
+            )
+            for name, coefficient in (document.get("terms") or {}).items()
+        ]
+        self.low, self.high = _bounds(document.get("clip"))
+
+    @property
+    def is_zero(self) -> bool:
+        """Whether nothing is added; clipping is not an addition."""
+        return self.intercept == 0.0 and not self.terms
+
+    def add(self, raw: NDArray[np.float64], X: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return `raw` (n,) with the linear part of `X` (n, f) added, clipped."""
+        if not self.is_zero:
+            raw = raw + self.intercept
+            for term in self.terms:
+                values = X[:, term.column]
+                raw += term.coefficient * np.where(np.isfinite(values), values, term.fill)
+        if self.low == -np.inf and self.high == np.inf:
+            return raw
+        return np.clip(raw, self.low, self.high)
+
+    def add_row(self, raw: float, x: NDArray[np.float64]) -> float:
+        """Return `add` for one row `x` (f,), bit for bit, without NumPy's cost for a small array."""
+        if not self.is_zero:
+            raw += self.intercept
+            for term in self.terms:
+                value = float(x[term.column])
+                # value - value is 0 for a finite value alone
+                raw += term.coefficient * (value if value - value == 0.0 else term.fill)
+        return min(max(raw, self.low), self.high)
+
+    def explain(self, contributions: NDArray[np.float64], X: NDArray[np.float64]) -> float:
+        """Add each term's contribution to `contributions` (n, f) in place, and return what the base value gains.
+
+        The Shapley value of a linear term is coefficient · (value - mean). Without a stored mean the reference point
+        is 0: the contribution is the whole term, and the base value gains the intercept alone.
+        """
+        base = self.intercept
+        for term in self.terms:
+            values = X[:, term.column]
+            filled = np.where(np.isfinite(values), values, term.fill)
+            contributions[:, term.column] += term.coefficient * (filled - term.mean)
+            base += term.coefficient * term.mean
+        return base
+
+
+def _column(name: str, names: Sequence[str]) -> int:
+    try:
+        return names.index(name)
+    except ValueError:
+        raise ModelError(
+            f"offset.json: the term {name!r} is not a feature of the model ({len(names)} features)"
+        ) from None
+
+
+def _bounds(clip: Sequence[float | None] | None) -> tuple[float, float]:
+    if clip is None:
+        return -np.inf, np.inf
+    if len(clip) != 2:
+        raise ModelError(f"offset.json: clip is {clip!r}; expected [low, high], null where open")
+    low = -np.inf if clip[0] is None else float(clip[0])
+    high = np.inf if clip[1] is None else float(clip[1])
+    if not low <= high:
+        raise ModelError(f"offset.json: clip is {clip!r}; low must not be above high")
+    return low, high
