@@ -1,0 +1,76 @@
+# Set-up and every task of the project; `make help` lists them.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+USECASE ?= usecases/air_quality.yaml
+VENV := .venv
+PY := $(VENV)/bin/python
+UV := $(VENV)/bin/uv
+
+.PHONY: help run test lint format compile bench bench-drift bench-serving serve lock clean
+
+help: ## list the tasks
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: $(VENV)/.components ## set up, then train, judge and document the reference use case
+	@$(PY) pipeline.py run $(USECASE)
+
+test: $(VENV)/.dev ## set up, then run the tests
+	@$(PY) -m pytest
+
+lint: $(VENV)/.dev ## formatting, lint and types
+	@$(VENV)/bin/ruff format --check .
+	@$(VENV)/bin/ruff check .
+	@$(VENV)/bin/mypy
+
+format: $(VENV)/.dev ## format the code
+	@$(VENV)/bin/ruff format .
+	@$(VENV)/bin/ruff check --fix .
+
+compile: $(VENV)/.components ## compile every use case's pipelines into compiled/
+	@$(PY) pipeline.py compile
+
+bench: $(VENV)/.dev ## measure features and orchestration against their peers
+	@$(PY) -m benchmarks.features
+	@$(PY) -m benchmarks.pipeline_overhead
+
+bench-drift: $(VENV)/.dev ## measure drift detection against its peers
+	@$(PY) -m benchmarks.drift
+
+bench-serving: $(VENV)/.dev ## measure the model server against its peers
+	@$(PY) -m benchmarks.serving
+
+serve: $(VENV)/.serving ## serve the production model of the last run
+	@$(PY) -m serving --model registry:air_quality/production --http-port 8080
+
+LOCK := pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header
+lock: $(VENV)/.uv ## lock the dependencies with hashes
+	@$(UV) $(LOCK) pyproject.toml --group dev -o requirements/dev.txt
+	@$(UV) $(LOCK) pyproject.toml --group stores -c requirements/dev.txt -o requirements/components.txt
+	@$(UV) $(LOCK) --group serving -c requirements/dev.txt -o requirements/serving.txt
+
+clean: ## remove what runs and tests leave behind, but not the environment
+	@rm -rf runs registry .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+$(VENV)/.uv: requirements/bootstrap.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Almanac needs Python 3.11 or newer; set PYTHON=")'
+	@test -x $(PY) || $(PYTHON) -m venv $(VENV)
+	@$(PY) -m pip install -q --disable-pip-version-check --require-hashes -r requirements/bootstrap.txt
+	@touch $@
+
+$(VENV)/.components: requirements/components.txt | $(VENV)/.uv
+	@echo "Installing the locked libraries ..."
+	@$(UV) pip install -q --python $(PY) --require-hashes -r requirements/components.txt
+	@touch $@
+
+$(VENV)/.serving: requirements/serving.txt | $(VENV)/.uv
+	@echo "Installing the locked libraries of the server ..."
+	@$(UV) pip install -q --python $(PY) --require-hashes -r requirements/serving.txt
+	@touch $@
+
+$(VENV)/.dev: requirements/dev.txt | $(VENV)/.uv
+	@echo "Installing the locked libraries, those of the tests too ..."
+	@$(UV) pip install -q --python $(PY) --require-hashes -r requirements/dev.txt
+	@touch $@ $(VENV)/.components $(VENV)/.serving
