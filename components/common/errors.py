@@ -63,6 +63,8 @@ class MetricError(AlmanacError, ValueError):
 class GateError(AlmanacError):
     """A gate that closed, or a gate rule that cannot be evaluated."""
 
+    exit_code = 3
+
 
 class DriftError(AlmanacError, ValueError):
     """A profile or a window that cannot be compared."""

@@ -1,0 +1,114 @@
+"""The training pipeline on this machine, from a use case file to a run directory."""
+
+import fcntl
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from components.common.errors import GateError, PipelineError
+from components.common.files import read_json
+from components.orchestration.console import Screen
+from components.orchestration.local import LocalRun, Runner, run_local
+from components.orchestration.rundir import (
+    assemble,
+    git_revision,
+    libraries,
+    new_run_id,
+    point_latest,
+    prune,
+    steps_record,
+    timestamp,
+)
+from components.usecase import UseCase, digest
+
+_KEPT = 8
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to run, and where to leave it."""
+
+    usecase: UseCase
+    path: Path
+    out: Path
+    registry: str
+    runner: Runner
+
+
+def run_training(request: Request, pipeline: Callable[..., Any], screen: Screen) -> dict[str, Any]:
+    """Run the training pipeline and return the run's record, as it stands in run.json.
+
+    Raises:
+        PipelineError: a step failed; its message is the step's own. What had ended is kept, and is not run again.
+        GateError: the model did not pass its gate; the run directory is there, nothing was registered.
+    """
+    usecase, home = request.usecase, request.out / request.usecase.name
+    started, use_case_digest = timestamp(), digest(request.usecase)
+    run_id = new_run_id(started, use_case_digest)
+    work = (home / ".work" / run_id).absolute()
+    screen.line(f"{usecase.title}: training, run {run_id}")
+    with _alone(home, screen):
+        run = run_local(pipeline, _arguments(request), work, (home / ".cache").absolute(), request.runner, screen)
+    if run.error is not None and not _gate_closed(run):
+        raise PipelineError(f"{run.error}\nThe whole log: {_shown(work / 'log.txt')}")
+    record = {
+        "run_id": run_id,
+        "use_case": usecase.name,
+        "use_case_digest": use_case_digest,
+        "git_revision": git_revision(),
+        "started_at": started.isoformat(timespec="seconds"),
+        "finished_at": timestamp().isoformat(timespec="seconds"),
+        "runner": request.runner,
+        "libraries": libraries(),
+        "steps": steps_record(run.steps),
+    }
+    record = assemble(home / run_id, run.outputs, record)
+    point_latest(home / run_id)
+    prune(home / ".work", _KEPT)
+    if _gate_closed(run):
+        raise GateError(f"{_refusal(run)}\nNothing was registered. The report: {_shown(home / run_id / 'report.html')}")
+    return record
+
+
+def _arguments(request: Request) -> dict[str, Any]:
+    return {
+        "base": str(request.path.absolute().parent),
+        "registry": request.registry,
+        "environment": "local",
+    }
+
+
+def _gate_closed(run: LocalRun) -> bool:
+    return run.outputs.get("gate", {}).get("Output") is False or (
+        "decision" in run.outputs.get("gate", {}) and not read_json(run.outputs["gate"]["decision"])["passed"]
+    )
+
+
+def _refusal(run: LocalRun) -> str:
+    failed = [rule for rule in read_json(run.outputs["gate"]["decision"])["rules"] if not rule["passed"]]
+    return "\n".join(["The gate is closed:", *(f"  {rule['message']}" for rule in failed)])
+
+
+@contextmanager
+def _alone(home: Path, screen: Screen) -> Iterator[None]:
+    """Keep downloads beside the project, and a second run of the same use case waiting for the first."""
+    home.mkdir(parents=True, exist_ok=True)
+    os.environ.setdefault("ALMANAC_CACHE", str((Path.cwd() / ".cache").absolute()))
+    with (home / ".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            screen.line("  waiting for another run of this use case to end")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _shown(path: Path) -> str:
+    """Return a path as short as a person would type it."""
+    try:
+        return str(path.absolute().relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)

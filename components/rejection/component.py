@@ -1,0 +1,17 @@
+from kfp import dsl
+
+from components.image import IMAGE
+
+
+@dsl.component(base_image=IMAGE, install_kfp_package=False)
+def rejection(decision: dsl.Input[dsl.Artifact]) -> None:
+    """Fail the run because its gate closed, and say which rules did not hold.
+
+    Args:
+        decision: The gate's decision.
+    """
+    from pathlib import Path
+
+    from components.rejection import reject
+
+    reject(Path(decision.path))
