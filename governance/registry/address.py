@@ -1,0 +1,93 @@
+"""Stage addresses: `registry:<use case>/<stage or version>`, and the directory that one stands for."""
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+from components.common.errors import RegistryError
+from components.common.files import sha256_bytes
+from governance.registry.registry import Registry
+from governance.registry.state import Version
+from governance.registry.versions import check_directory, read_blob
+
+SCHEME = "registry:"
+
+
+def default_url() -> str:
+    """Return the registry's URL: ALMANAC_REGISTRY, or `registry` beside the project."""
+    return os.environ.get("ALMANAC_REGISTRY", "registry")
+
+
+def default_cache() -> Path:
+    """Return where fetched versions are kept: ALMANAC_CACHE, or almanac in the user's cache directory."""
+    base = os.environ.get("XDG_CACHE_HOME")
+    home = Path(base) if base else Path.home() / ".cache"
+    return Path(os.environ.get("ALMANAC_CACHE") or home / "almanac") / "versions"
+
+
+def parse_address(address: str) -> tuple[str, str]:
+    """Return (use case, stage or version) of `registry:<use case>/<stage or version>`; the scheme may be left out.
+
+    Raises:
+        RegistryError: of another form.
+    """
+    use_case, slash, what = address.removeprefix(SCHEME).partition("/")
+    if not use_case or not slash or not what or "/" in what:
+        raise RegistryError(
+            f"{address!r} is not a stage address; right would be registry:<use case>/<stage or version>"
+        )
+    return use_case, what
+
+
+def resolve(address: str, registry_url: str | Path | None = None, cache: Path | None = None) -> Path:
+    """Return the verified local model directory that a stage address means, fetched if it is not there yet.
+
+    The returned path ends in `model`; metrics.json, gate.json, lineage.json and governance/ lie beside it. Every file
+    is checked against its sha256 on every call.
+
+    Args:
+        address: `registry:<use case>/<stage or version>`.
+        registry_url: the registry; the default is `default_url()`.
+        cache: where to keep fetched versions, by digest; the default is `default_cache()`.
+
+    Raises:
+        RegistryError: unknown version or stage, or a file that does not verify, named.
+    """
+    use_case, what = parse_address(address)
+    registry = Registry(registry_url or default_url())
+    return fetch(registry, use_case, registry.version(use_case, what), cache)
+
+
+def fetch(registry: Registry, use_case: str, version: Version, cache: Path | None = None) -> Path:
+    """Return the verified local model directory of a version, as `resolve` does, for those who hold a registry."""
+    files = registry.files(use_case, version.number)
+    name = sha256_bytes(f"{version.manifest}\n{version.documents}".encode())
+    directory = (cache or default_cache()) / use_case / name
+    if directory.is_dir():
+        try:
+            check_directory(directory, files)
+            return directory / "model"
+        except RegistryError:
+            # The cache is only a copy: a spoilt one is set aside, and the registry's bytes are checked below.
+            _discard(directory)
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    aside = Path(tempfile.mkdtemp(dir=directory.parent, prefix=f".{name}.", suffix=".partial"))
+    try:
+        for path, item in files.items():
+            target = aside / path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(read_blob(registry.store, path, item["sha256"]))
+        try:
+            aside.chmod(0o755)
+            aside.rename(directory)
+        except OSError:  # another process fetched the same version first; its copy is checked like any other
+            check_directory(directory, files)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+    return directory / "model"
+
+
+def _discard(directory: Path) -> None:
+    with tempfile.TemporaryDirectory(dir=directory.parent, prefix=".spoilt.") as grave:
+        directory.rename(Path(grave) / directory.name)

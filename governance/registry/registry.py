@@ -1,0 +1,316 @@
+"""The registry: register, document, approve, promote, roll back, and what stands where."""
+
+import random
+import re
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from components.common.errors import RegistryError
+from components.common.files import sha256_bytes
+from governance.registry import evidence
+from governance.registry.events import FIRST, Event, append_event, check_head, read_events, write_head
+from governance.registry.state import POLICIES, State, Version, advance, fold, may_promote, rollback_history
+from governance.registry.stores import open_store
+from governance.registry.versions import put_files, put_immutable, read_blob, read_manifest
+
+_USE_CASE = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
+_PATIENCE_SECONDS = 120.0
+
+#: What a writer makes of a state: kind, version and detail of the event, or None when there is nothing left to do.
+_Proposal = tuple[str, int, dict[str, Any]] | None
+
+
+class Registry:
+    """A model registry on a directory, an S3 bucket or a Google bucket.
+
+    Every change is one create-only put of the next event; whoever loses the number reads what was written, checks the
+    rules again and tries the next. Reading needs no write access.
+
+    Args:
+        url: a path, `file://…`, `s3://bucket/prefix` or `gs://bucket/prefix`.
+        clock: returns the time for events; for tests.
+    """
+
+    def __init__(self, url: str | Path, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+        self.store = open_store(str(url))
+        self._clock = clock
+        self._probed = False
+        self._states: dict[str, State] = {}
+
+    # Reading
+
+    def use_cases(self) -> list[str]:
+        """Return the names of the use cases that have versions."""
+        return [name for name in self.store.keys("use_cases") if self.state(name).last is not None]
+
+    def state(self, use_case: str) -> State:
+        """Return the fold over all events so far; after the first call it reads the new ones alone.
+
+        Raises:
+            RegistryError: an edited, rewritten or truncated log, or an event that breaks a rule.
+        """
+        _check_name(use_case)
+        known = self._states.get(use_case)
+        events = read_events(self.store, use_case, known.last if known else None)
+        state = fold(use_case, events, known)
+        if known is None:
+            check_head(self.store, use_case, state.digests)
+        self._states[use_case] = state
+        return state
+
+    def current(self, use_case: str, stage: str = "production") -> Version | None:
+        """Return the version in a stage, None if it is empty: one read of an absent key when nothing is new."""
+        state = self.state(use_case)
+        number = state.stages().get(stage)
+        return None if number is None else state.versions[number]
+
+    def stages(self, use_case: str) -> dict[str, int]:
+        """Return stage -> version number."""
+        return self.state(use_case).stages()
+
+    def version(self, use_case: str, what: str | int) -> Version:
+        """Return a version by stage or number.
+
+        Raises:
+            RegistryError: unknown.
+        """
+        return self._known(use_case).find(str(what))
+
+    def log(self, use_case: str) -> list[Event]:
+        """Return every event, oldest first, read again from the store and checked."""
+        self._known(use_case)
+        return list(read_events(self.store, use_case))
+
+    def files(self, use_case: str, what: str | int) -> dict[str, dict[str, Any]]:
+        """Return path -> {"sha256", "bytes"} of everything that a version holds, documents included."""
+        entry = self.version(use_case, what)
+        files: dict[str, dict[str, Any]] = dict(read_manifest(self.store, use_case, entry.manifest)["files"])
+        if entry.documents:
+            files.update(read_manifest(self.store, use_case, entry.documents)["files"])
+        return files
+
+    def metadata(self, use_case: str, what: str | int) -> dict[str, Any]:
+        """Return what was said at registration."""
+        entry = self.version(use_case, what)
+        metadata: dict[str, Any] = read_manifest(self.store, use_case, entry.manifest)["metadata"]
+        return metadata
+
+    def verify(self, use_case: str) -> State:
+        """Read the whole chain and every byte of every version again.
+
+        Raises:
+            RegistryError: the first broken link, named.
+        """
+        self._states.pop(use_case, None)
+        state = self._known(use_case)
+        evidence.check_event_names(self.store, use_case, state)
+        for entry in state.versions.values():
+            evidence.check_version(self.store, use_case, entry)
+        return state
+
+    # Writing
+
+    def register(
+        self,
+        use_case: str,
+        files: Mapping[str, Path],
+        *,
+        who: str,
+        why: str,
+        approval: str = "required",
+        metadata: Mapping[str, Any] | None = None,
+    ) -> int:
+        """Store a version and return its number; the same content registered again keeps its number.
+
+        Args:
+            use_case: the use case's name.
+            files: path in the version -> file; `model/manifest.json` must be among them.
+            who: the proposer.
+            why: the reason, kept in the event.
+            approval: `none` or `required`: whether production needs an approval by somebody else.
+            metadata: plain JSON kept in the manifest; it must not hold a timestamp if the number is to be kept.
+
+        Raises:
+            RegistryError: a file is missing, the policy is unknown, or the store has no create-only put.
+        """
+        self._prepare(use_case)
+        if approval not in POLICIES:
+            raise RegistryError(f"approval is {approval!r}; right would be none or required")
+        if "model/manifest.json" not in files:
+            raise RegistryError(f"{use_case}: model/manifest.json is missing from the files to register")
+        passed = evidence.gate_passed(files["gate.json"].read_bytes()) if "gate.json" in files else False
+        extra = {"metadata": dict(metadata or {}), "approval": approval}
+        digest = put_files(self.store, use_case, files, extra)
+        detail = {
+            "manifest": digest,
+            "model": sha256_bytes(files["model/manifest.json"].read_bytes()),
+            "approval": approval,
+            "gate_passed": passed,
+        }
+
+        def propose(state: State) -> _Proposal:
+            if any(entry.manifest == digest for entry in state.versions.values()):
+                return None
+            return "registered", len(state.versions) + 1, detail
+
+        state = self._transact(use_case, who, why, propose)
+        return next(entry.number for entry in state.versions.values() if entry.manifest == digest)
+
+    def attach_documents(self, use_case: str, version: int, files: Mapping[str, Path], *, who: str, why: str) -> None:
+        """Store a version's governance documents; approvals of earlier documents end.
+
+        Args:
+            use_case: the use case's name.
+            version: the version that the documents describe.
+            files: `governance/<name>` -> file, all of REQUIRED_DOCUMENTS among them.
+            who: who wrote or generated them.
+            why: the reason, kept in the event.
+
+        Raises:
+            RegistryError: documents that are incomplete, or that describe another version.
+        """
+        self._prepare(use_case)
+        entry = self._known(use_case).version(version)
+        listed = read_manifest(self.store, use_case, entry.manifest)["files"]
+        evidence.check_documents({name: path.read_bytes() for name, path in files.items()}, listed, version)
+        digest = put_files(self.store, use_case, files, {"version": version})
+
+        def propose(state: State) -> _Proposal:
+            done = state.version(version).documents == digest
+            return None if done else ("documented", version, {"manifest": digest})
+
+        self._transact(use_case, who, why, propose)
+
+    def approve(self, use_case: str, version: int, *, who: str, why: str) -> None:
+        """Approve a version and its present documents for production; the proposer cannot."""
+        self._prepare(use_case)
+        bound = self._known(use_case).version(version)
+
+        def propose(state: State) -> _Proposal:
+            approved = who in state.version(version).approvals
+            return None if approved else ("approved", version, _binding(bound))
+
+        self._transact(use_case, who, why, propose)
+
+    def reject(self, use_case: str, version: int, *, who: str, why: str) -> None:
+        """Reject a version for good; it can no longer be approved or promoted."""
+        self._prepare(use_case)
+
+        def propose(state: State) -> _Proposal:
+            return None if state.version(version).rejected else ("rejected", version, {})
+
+        self._transact(use_case, who, why, propose)
+
+    def promote(self, use_case: str, version: int, stage: str = "production", *, who: str, why: str) -> None:
+        """Put a version into a stage; the one that stood there is archived.
+
+        Raises:
+            RegistryError: unknown version or stage, no passed gate, incomplete documents, no approval where the
+                version's policy asks for one, or a byte of the version that does not match its sha256.
+        """
+        self._prepare(use_case)
+        bound = self._known(use_case).version(version)
+        if stage in ("staging", "production"):
+            may_promote(bound, stage)
+            evidence.check_version(self.store, use_case, bound, for_promotion=True)
+
+        def propose(state: State) -> _Proposal:
+            done = state.version(version).stage == stage
+            return None if done else ("promoted", version, {**_binding(bound), "stage": stage})
+
+        self._transact(use_case, who, why, propose)
+
+    def demote(self, use_case: str, version: int, *, who: str, why: str) -> None:
+        """Take a version out of its stage, which is then empty."""
+        self._prepare(use_case)
+        before = self._known(use_case).version(version).stage
+
+        def propose(state: State) -> _Proposal:
+            done = before is not None and state.version(version).stage == "archived"
+            return None if done else ("demoted", version, {"stage": before})
+
+        self._transact(use_case, who, why, propose)
+
+    def rollback(self, use_case: str, *, who: str, why: str) -> int:
+        """Put the previous production version back and return its number; it is a new event.
+
+        Raises:
+            RegistryError: there is no earlier one, its bytes do not verify, or production moved meanwhile.
+        """
+        self._prepare(use_case)
+        start = self._known(use_case)
+        history = rollback_history(start)
+        if not history:
+            raise RegistryError(f"{use_case}: there is no earlier production version to roll back to")
+        target = start.version(history[-1])
+        evidence.check_version(self.store, use_case, target, for_promotion=True)
+
+        def propose(state: State) -> _Proposal:
+            if state.production != start.production or state.stages() != start.stages():
+                raise RegistryError(f"{use_case}: the stages changed meanwhile; look again before rolling back")
+            return "rolled_back", target.number, _binding(target)
+
+        self._transact(use_case, who, why, propose)
+        return target.number
+
+    def publish(self, use_case: str, what: str | int) -> str:
+        """Lay a version's model directory out under its digest and return its URL, for KServe's `storageUri`.
+
+        The same version always has the same URL, whose content never changes.
+        """
+        self._prepare(use_case)
+        entry = self.version(use_case, what)
+        folder = f"use_cases/{use_case}/models/{entry.model}"
+        for name, item in read_manifest(self.store, use_case, entry.manifest)["files"].items():
+            if name.startswith("model/"):
+                data = read_blob(self.store, name, item["sha256"])
+                put_immutable(self.store, f"{folder}/{name.removeprefix('model/')}", data)
+        return f"{self.store.url}/{folder}"
+
+    def _known(self, use_case: str) -> State:
+        state = self.state(use_case)
+        if state.last is None:
+            raise RegistryError(f"registry {self.store.url}: nothing is registered for {use_case!r}")
+        return state
+
+    def _prepare(self, use_case: str) -> None:
+        _check_name(use_case)
+        if not self._probed:
+            self.store.probe()
+            self._probed = True
+
+    def _transact(self, use_case: str, who: str, why: str, propose: Callable[[State], _Proposal]) -> State:
+        """Write the proposed event as the next one; on losing its number, look at the new state and propose again."""
+        deadline = time.monotonic() + _PATIENCE_SECONDS
+        while time.monotonic() < deadline:
+            state = self.state(use_case)
+            proposal = propose(state)
+            if proposal is None:
+                return state
+            event = self._event(state, who, why, *proposal)
+            after = advance(state, event)
+            if append_event(self.store, event):
+                self._states[use_case] = after
+                write_head(self.store, event)
+                return after
+            time.sleep(random.uniform(0, 0.02))  # noqa: S311 - spreads the losers, nothing secret
+        raise RegistryError(f"{use_case}: other writers took every event number for {_PATIENCE_SECONDS:.0f} s; retry")
+
+    def _event(self, state: State, who: str, why: str, kind: str, version: int, detail: dict[str, Any]) -> Event:
+        number, previous = (state.last.number + 1, state.last.digest) if state.last else (1, FIRST)
+        when = self._clock().astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        identity = uuid.uuid4().hex
+        return Event(number, state.use_case, kind, version, who.strip(), when, why.strip(), previous, identity, detail)
+
+
+def _binding(entry: Version) -> dict[str, Any]:
+    return {"manifest": entry.manifest, "documents": entry.documents}
+
+
+def _check_name(use_case: str) -> None:
+    if not _USE_CASE.fullmatch(use_case):
+        raise RegistryError(f"{use_case!r} is not a use case name; right would be lower-case letters, digits, _ and -")

@@ -1,0 +1,148 @@
+"""What a version is made of: blobs named by their sha256, and a manifest that lists them.
+
+A manifest is written after all of its blobs and is itself named by its sha256. The event that registers it comes after
+both, so that whatever an event names is whole.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from components.common.errors import RegistryError
+from components.common.files import canonical_json, sha256_bytes, sha256_file
+from governance.registry.stores import Store
+
+#: What the governance directory of a version holds before it may be promoted.
+REQUIRED_DOCUMENTS = (
+    "model_card.md",
+    "data_card.md",
+    "risk_assessment.md",
+    "audit_checklist.md",
+    "retraining_plan.md",
+    "annex_iv.md",
+    "index.html",
+    "modelcard.cdx.json",
+    "mlbom.cdx.json",
+    "provenance.json",
+    "references.json",
+    "computed.json",
+    "manifest.json",
+)
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+
+
+def collect(directory: Path, prefix: str) -> dict[str, Path]:
+    """Return `prefix`/relative path -> file for every file below `directory`, hidden ones aside.
+
+    Raises:
+        RegistryError: not a directory, or an empty one.
+    """
+    files = {
+        f"{prefix}/{path.relative_to(directory).as_posix()}": path
+        for path in sorted(directory.rglob("*"))
+        if path.is_file() and not any(part.startswith(".") for part in path.relative_to(directory).parts)
+    }
+    if not files:
+        raise RegistryError(f"{directory}: no files to register; right would be a directory with a manifest.json")
+    return files
+
+
+def blob_key(digest: str) -> str:
+    """Return the key of the blob with this sha256."""
+    return f"blobs/{digest[:2]}/{digest}"
+
+
+def manifest_key(use_case: str, digest: str) -> str:
+    """Return the key of the manifest with this sha256."""
+    return f"use_cases/{use_case}/manifests/{digest}.json"
+
+
+def put_immutable(store: Store, key: str, data: bytes) -> None:
+    """Create `key`; if it is there already, it must hold the same bytes.
+
+    Raises:
+        RegistryError: other bytes stand under the key.
+    """
+    try:
+        store.create(key, data)
+    except FileExistsError:
+        if store.read(key) != data:
+            raise RegistryError(f"{store.url}/{key}: holds other bytes than its name says; it was altered") from None
+
+
+def put_files(store: Store, use_case: str, files: Mapping[str, Path], extra: Mapping[str, Any]) -> str:
+    """Store the files as blobs and then their manifest; return the manifest's sha256."""
+    listed: dict[str, dict[str, Any]] = {}
+    for name, path in sorted(files.items()):
+        data = path.read_bytes()
+        digest = sha256_bytes(data)
+        put_immutable(store, blob_key(digest), data)
+        listed[_safe(name, str(path))] = {"sha256": digest, "bytes": len(data)}
+    body = canonical_json({"format": 1, "use_case": use_case, "files": listed, **extra}) + b"\n"
+    digest = sha256_bytes(body)
+    put_immutable(store, manifest_key(use_case, digest), body)
+    return digest
+
+
+def read_manifest(store: Store, use_case: str, digest: str) -> dict[str, Any]:
+    """Return the manifest with this sha256, checked.
+
+    Raises:
+        RegistryError: missing or altered, named.
+    """
+    key = manifest_key(use_case, digest)
+    try:
+        data = store.read(key)
+    except FileNotFoundError as error:
+        raise RegistryError(f"{store.url}/{key}: the manifest is missing") from error
+    if sha256_bytes(data) != digest:
+        raise RegistryError(f"{store.url}/{key}: the manifest was altered; its sha256 is {sha256_bytes(data)[:12]}…")
+    manifest: dict[str, Any] = json.loads(data)
+    for name, entry in manifest["files"].items():
+        _safe(name, key)
+        if not _DIGEST.fullmatch(str(entry.get("sha256"))):
+            raise RegistryError(f"{store.url}/{key}: {name} has no sha256")
+    return manifest
+
+
+def read_blob(store: Store, name: str, digest: str) -> bytes:
+    """Return a file's bytes, checked against its sha256.
+
+    Raises:
+        RegistryError: missing or altered; names the file and the blob.
+    """
+    key = blob_key(digest)
+    try:
+        data = store.read(key)
+    except FileNotFoundError as error:
+        raise RegistryError(f"{store.url}/{key}: the blob of {name} is missing") from error
+    found = sha256_bytes(data)
+    if found != digest:
+        raise RegistryError(f"{store.url}/{key}: the blob of {name} was altered; its sha256 is {found[:12]}…")
+    return data
+
+
+def check_directory(directory: Path, files: Mapping[str, Any]) -> None:
+    """Check that `directory` holds the listed files with the listed bytes, and nothing else.
+
+    Raises:
+        RegistryError: a missing, altered or additional file, named.
+    """
+    found = {path.relative_to(directory).as_posix(): path for path in directory.rglob("*") if path.is_file()}
+    for name, entry in sorted(files.items()):
+        if name not in found:
+            raise RegistryError(f"{directory / name}: missing")
+        digest = sha256_file(found[name])
+        if digest != entry["sha256"]:
+            raise RegistryError(f"{directory / name}: altered; sha256 {digest[:12]}…, not {entry['sha256'][:12]}…")
+    for name in sorted(set(found) - set(files)):
+        raise RegistryError(f"{directory / name}: not listed in the version's manifest")
+
+
+def _safe(name: str, where: str) -> str:
+    path = PurePosixPath(name)
+    if path.is_absolute() or ".." in path.parts or "\\" in name or str(path) != name:
+        raise RegistryError(f"{where}: {name!r} is not a relative path inside the version")
+    return name
