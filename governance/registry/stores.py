@@ -168,29 +168,31 @@ class ObjectStore(Store):
 
     def replace(self, key: str, data: bytes) -> None:
         """Put without a condition."""
-        self._filesystem.pipe_file(f"{self._root}/{key}", data)
+        self._call("pipe_file", key, data)
 
     def read(self, key: str) -> bytes:
         """Get the object."""
-        try:
-            return bytes(self._filesystem.cat_file(f"{self._root}/{key}"))
-        except FileNotFoundError:
-            raise
-        except Exception as error:
-            raise _as_os_error(error, f"{self.url}/{key}") from error
+        return bytes(self._call("cat_file", key))
 
     def keys(self, prefix: str) -> list[str]:
         """List one level below the prefix, past any listing cache."""
         self._filesystem.invalidate_cache()
         try:
-            names = self._filesystem.ls(f"{self._root}/{prefix}", detail=False)
+            names = self._call("ls", prefix, False)
         except FileNotFoundError:
             return []
         return sorted(name.rstrip("/").rsplit("/", 1)[-1] for name in names)
 
     def delete(self, key: str) -> None:
         """Delete the object."""
-        self._filesystem.rm_file(f"{self._root}/{key}")
+        self._call("rm_file", key)
+
+    def _call(self, method: str, key: str, *arguments: Any) -> Any:
+        """Call a method of the file system; botocore's and gcsfs' own errors become OSError."""
+        try:
+            return getattr(self._filesystem, method)(f"{self._root}/{key}", *arguments)
+        except Exception as error:
+            raise _as_os_error(error, f"{self.url}/{key}") from error
 
 
 def open_store(url: str) -> Store:

@@ -67,7 +67,7 @@ class TestS3:
         assert store.read("a") == b"first"
 
     def test_many_promoters_at_once_lose_no_event(self, s3: str, tmp_path: Path) -> None:
-        numbers = [documented_version(Registry(s3), tmp_path, f"v{index}") for index in range(4)]
+        numbers = [documented_version(Registry(s3), tmp_path, f"v{index}") for index in range(3)]
         writers = [Registry(s3) for _ in numbers]
         with ThreadPoolExecutor(len(numbers)) as pool:
             list(
@@ -84,10 +84,8 @@ class TestS3:
         registry = Registry(s3)
         number = registry.register("demo", version_files(tmp_path, "a"), who="ann", why="first")
         digest = registry.files("demo", number)["model/model.bst"]["sha256"]
-        fsspec.filesystem("s3").pipe_file(f"bucket/registry/blobs/{digest[:2]}/{digest}", b"other")
-        with pytest.raises(
-            RegistryError, match=r"s3://bucket/registry/blobs/.*the blob of model/model\.bst was altered"
-        ):
+        fsspec.filesystem("s3").pipe_file(f"{s3}/blobs/{digest[:2]}/{digest}", b"other")
+        with pytest.raises(RegistryError, match=r"s3://bucket/.*/blobs/.*the blob of model/model\.bst was altered"):
             registry.verify("demo")
 
 
@@ -95,6 +93,7 @@ class Careless(BaseHTTPRequestHandler):
     """An S3 service that accepts If-None-Match and overwrites all the same, as some clones do."""
 
     objects: dict[str, bytes]
+    protocol_version = "HTTP/1.1"  # botocore waits for "100 Continue"
 
     def do_PUT(self) -> None:
         self.objects[self.path.split("?")[0]] = self.body()
@@ -208,6 +207,6 @@ class TestConditionsIgnored:
 def test_an_unreachable_store_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     use_endpoint(monkeypatch, "http://127.0.0.1:1")
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
-    with pytest.raises((RegistryError, OSError), match=r"s3://bucket|127\.0\.0\.1:1"):
+    with pytest.raises(RegistryError, match=r"s3://bucket|127\.0\.0\.1:1"):
         Registry("s3://bucket/registry").register("demo", version_files(tmp_path, "a"), who="ann", why="first")
     assert os.environ["AWS_ENDPOINT_URL"] == "http://127.0.0.1:1"
