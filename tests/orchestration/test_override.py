@@ -12,7 +12,9 @@ REFERENCE = Path("usecases/air_quality.yaml")
 
 
 def test_a_field_is_set_by_its_path() -> None:
-    usecase = load_with(REFERENCE, ["training.budget.trials=2", "training.candidates.lightgbm_level.fixed.verbosity=-1"])
+    usecase = load_with(
+        REFERENCE, ["training.budget.trials=2", "training.candidates.lightgbm_level.fixed.verbosity=-1"]
+    )
     assert usecase.training.budget.trials == 2
     candidate = next(item for item in usecase.training.candidates if isinstance(item, LightGBM))
     assert candidate.fixed["verbosity"] == -1

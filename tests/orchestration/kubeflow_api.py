@@ -1,0 +1,192 @@
+"""The Kubeflow Pipelines HTTP API on loopback, as kfp-server-api's models describe it.
+
+It keeps pipelines, versions, runs and schedules in memory. Every request body is read with the client's own
+models: an unknown field or a value of another type answers 400, as the real gateway does.
+"""
+
+import json
+import re
+import threading
+from datetime import UTC, datetime
+from email.parser import BytesParser
+from email.policy import HTTP
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import kfp_server_api as api
+import yaml
+
+TOKEN = "a-token-for-tests"
+
+
+def check(value: Any, model_name: str, place: str = "") -> None:
+    """Raise ValueError where `value` is not what the model of that name holds."""
+    if model_name in ("str", "datetime"):
+        wrong = not isinstance(value, str)
+    elif model_name == "bool":
+        wrong = not isinstance(value, bool)
+    elif model_name in ("int", "float"):
+        wrong = not isinstance(value, int | float)
+    elif model_name == "object":
+        wrong = False
+    elif match := re.fullmatch(r"dict\(str, (.*)\)", model_name):
+        for key, item in value.items():
+            check(item, match[1], f"{place}.{key}")
+        return
+    elif match := re.fullmatch(r"list\[(.*)\]", model_name):
+        for index, item in enumerate(value):
+            check(item, match[1], f"{place}.{index}")
+        return
+    else:
+        model = getattr(api, model_name)
+        if hasattr(model, "allowable_values"):
+            wrong = value not in model.allowable_values
+        else:
+            fields = {model.attribute_map[name]: kind for name, kind in model.openapi_types.items()}
+            for key, item in value.items():
+                if key not in fields:
+                    raise ValueError(f"{place}.{key}: {model_name} has no such field")
+                if item is not None:
+                    check(item, fields[key], f"{place}.{key}")
+            return
+    if wrong:
+        raise ValueError(f"{place}: {value!r} is no {model_name}")
+
+
+class KubeflowApi:
+    """The server; use it as a context manager, its address is `host`."""
+
+    def __init__(self) -> None:
+        self.pipelines: dict[str, dict[str, Any]] = {}
+        self.versions: dict[str, dict[str, Any]] = {}
+        self.runs: dict[str, dict[str, Any]] = {}
+        self.recurring: dict[str, dict[str, Any]] = {}
+        self.experiments: dict[str, dict[str, Any]] = {}
+        self.requests: list[str] = []
+        self.run_states: list[tuple[str, dict[str, str]]] = [("SUCCEEDED", {"ingestion": "SUCCEEDED"})]
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def log_message(self, *_: Any) -> None:
+                return
+
+            def do_GET(self) -> None:
+                outer.answer(self)
+
+            do_POST = do_DELETE = do_GET  # noqa: N815
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.host = f"http://127.0.0.1:{self._server.server_address[1]}"
+
+    def __enter__(self) -> "KubeflowApi":
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+    def answer(self, request: BaseHTTPRequestHandler) -> None:
+        body = request.rfile.read(int(request.headers.get("Content-Length") or 0))
+        if request.headers.get("Authorization") != f"Bearer {TOKEN}":
+            status, answer = 401, {"message": "Unauthorized"}
+        else:
+            try:
+                status, answer = 200, self._route(request, body)
+            except LookupError as error:
+                status, answer = 404, {"message": f"not found: {error}"}
+            except ValueError as error:
+                status, answer = 400, {"message": str(error)}
+        data = json.dumps(answer).encode()
+        request.send_response(status)
+        request.send_header("Content-Type", "application/json")
+        request.send_header("Content-Length", str(len(data)))
+        request.end_headers()
+        request.wfile.write(data)
+
+    def _route(self, request: BaseHTTPRequestHandler, body: bytes) -> dict[str, Any]:
+        url = urlsplit(request.path)
+        path, query = url.path.removeprefix("/apis/v2beta1"), {k: v[0] for k, v in parse_qs(url.query).items()}
+        self.requests.append(f"{request.command} {path}")
+        key = (request.command, re.sub(r"/[0-9]+-[a-z]+", "/{id}", path))
+        ids = re.findall(r"/([0-9]+-[a-z]+)", path)
+        match key:
+            case ("GET", "/healthz"):
+                return {"multi_user": False}
+            case ("GET", "/pipelines"):
+                return self._named({"pipelines": list(self.pipelines.values())}, "pipelines", query)
+            case ("POST", "/pipelines"):
+                return self._keep(self.pipelines, "pipeline_id", "pipeline", self._read(body, "V2beta1Pipeline"))
+            case ("GET", "/pipelines/{id}/versions"):
+                self.pipelines[ids[0]]
+                found = [v for v in self.versions.values() if v["pipeline_id"] == ids[0]]
+                return self._page(found, "pipeline_versions", query)
+            case ("POST", "/pipelines/upload_version"):
+                return self._upload(request, body, query)
+            case ("GET", "/experiments"):
+                return self._named({"experiments": list(self.experiments.values())}, "experiments", query)
+            case ("POST", "/experiments"):
+                return self._keep(
+                    self.experiments, "experiment_id", "experiment", self._read(body, "V2beta1Experiment")
+                )
+            case ("POST", "/runs"):
+                run = self._read(body, "V2beta1Run")
+                self.versions[run["pipeline_version_reference"]["pipeline_version_id"]]
+                return self._keep(self.runs, "run_id", "run", run | {"polls": 0}) | {"polls": None}
+            case ("GET", "/runs/{id}"):
+                return self._run(self.runs[ids[0]])
+            case ("GET", "/recurringruns"):
+                return self._page(list(self.recurring.values()), "recurringRuns", query)
+            case ("POST", "/recurringruns"):
+                made = self._read(body, "V2beta1RecurringRun")
+                if any(one["display_name"] == made["display_name"] for one in self.recurring.values()):
+                    raise ValueError("already exists")
+                return self._keep(self.recurring, "recurring_run_id", "job", made)
+            case ("DELETE", "/recurringruns/{id}"):
+                del self.recurring[ids[0]]
+                return {}
+        raise LookupError(f"{request.command} {path}")
+
+    def _read(self, body: bytes, model: str) -> dict[str, Any]:
+        value: dict[str, Any] = json.loads(body)
+        # The generated client sends the number that max_concurrency is, where the model says text.
+        check({k: str(v) if k == "max_concurrency" else v for k, v in value.items()}, model, model)
+        return value
+
+    def _keep(self, store: dict[str, Any], field: str, word: str, value: dict[str, Any]) -> dict[str, Any]:
+        identity = f"{len(self.requests)}-{word}"
+        store[identity] = value | {field: identity, "created_at": datetime.now(UTC).isoformat()}
+        return dict(store[identity])
+
+    def _named(self, answer: dict[str, Any], field: str, query: dict[str, str]) -> dict[str, Any]:
+        if "filter" in query:
+            predicate = json.loads(query["filter"])["predicates"][0]
+            wanted = predicate.get("stringValue") or predicate.get("string_value")
+            answer[field] = [one for one in answer[field] if wanted in (one.get("display_name"), one.get("name"))]
+        return answer
+
+    def _page(self, items: list[Any], field: str, query: dict[str, str]) -> dict[str, Any]:
+        """Answer one item a page, so that a caller who reads the first page alone is found out."""
+        start = int(query.get("page_token") or 0)
+        rest = {"next_page_token": str(start + 1)} if start + 1 < len(items) else {}
+        return {field: items[start : start + 1], "total_size": len(items), **rest}
+
+    def _upload(self, request: BaseHTTPRequestHandler, body: bytes, query: dict[str, str]) -> dict[str, Any]:
+        self.pipelines[query["pipelineid"]]
+        head = f"Content-Type: {request.headers['Content-Type']}\r\n\r\n".encode()
+        (part,) = BytesParser(policy=HTTP).parsebytes(head + body).iter_parts()
+        payload = part.get_payload(decode=True)
+        assert isinstance(payload, bytes)
+        spec = next(yaml.safe_load_all(payload))
+        if any(v["display_name"] == query["name"] for v in self.versions.values()):
+            raise ValueError("already exists")
+        version = {"pipeline_id": query["pipelineid"], "display_name": query["name"], "pipeline_spec": spec}
+        return self._keep(self.versions, "pipeline_version_id", "version", version)
+
+    def _run(self, run: dict[str, Any]) -> dict[str, Any]:
+        state, tasks = self.run_states[min(run["polls"], len(self.run_states) - 1)]
+        run["polls"] += 1
+        details = [{"display_name": name, "state": task_state} for name, task_state in tasks.items()]
+        answer = {key: value for key, value in run.items() if key != "polls"}
+        return answer | {"state": state, "run_details": {"task_details": details}}
