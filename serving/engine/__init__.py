@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from components.common.errors import ModelError
 from serving.engine import booster as lightgbm
+from serving.engine.compiled import Compiled, compile_model
 from serving.engine.model_text import header
 from serving.engine.offset import LinearOffset
 from serving.engine.single import SingleRow
@@ -24,29 +25,49 @@ __all__ = ["Engine"]
 Array = NDArray[np.float64]
 
 
+_NOT_COMPILED = Compiled(None, None)
+
+
 class Engine:
     """A LightGBM model with its linear offset; every method may be called from any thread.
 
     Attributes:
-        kind: "compiled" where the kernels of this package are in use, "lightgbm" where LightGBM itself answers.
+        kind: "compiled" where the kernels of this package predict, "lightgbm" where LightGBM itself does.
+        explainer_kind: the same of explanations.
         names: the model's features in order.
         link: what lies between the trees' sum and the prediction: "identity", "logit" (binary classification) or
             "log". Contributions are on the scale before the link: log-odds for a classifier.
     """
 
     kind: Literal["compiled", "lightgbm"]
+    explainer_kind: Literal["compiled", "lightgbm"]
 
-    def __init__(self, booster: lightgbm.Booster, names: Sequence[str], link: str, offset: LinearOffset) -> None:
-        self.kind = "lightgbm"
+    def __init__(
+        self,
+        booster: lightgbm.Booster,
+        names: Sequence[str],
+        link: str,
+        offset: LinearOffset,
+        compiled: Compiled = _NOT_COMPILED,
+    ) -> None:
+        self.kind = "compiled" if compiled.trees else "lightgbm"
+        self.explainer_kind = "compiled" if compiled.explainer else "lightgbm"
         self.names = list(names)
         self.link = link
         self._booster = booster
         self._offset = offset
-        self._single = SingleRow(booster)
+        self._compiled = compiled
+        self._row = compiled.trees.predict_row if compiled.trees else SingleRow(booster)
+        self._rows = compiled.trees.predict if compiled.trees else booster.predict
 
     @classmethod
     def load(
-        cls, model_bst: Path, offset: Mapping[str, Any] | None = None, names: Sequence[str] | None = None
+        cls,
+        model_bst: Path,
+        offset: Mapping[str, Any] | None = None,
+        names: Sequence[str] | None = None,
+        *,
+        compiled: bool = True,
     ) -> "Engine":
         """Return the engine of the model at `model_bst`.
 
@@ -54,6 +75,7 @@ class Engine:
             model_bst: a model in LightGBM's text format, for regression or binary classification.
             offset: the content of offset.json; None adds nothing.
             names: the features in order, where they are not the ones written in the model.
+            compiled: False keeps to LightGBM, for comparisons.
 
         Raises:
             ModelError: the model is unreadable, has several classes, or its offset does not fit it.
@@ -69,11 +91,12 @@ class Engine:
         linear = LinearOffset(offset, known)
         if head.link != "identity" and not linear.is_zero:
             raise ModelError(f"{model_bst} predicts through the link {head.link}; an offset needs a model without link")
-        return cls(booster, known, head.link, linear)
+        kernels = compile_model(text, head, booster, str(model_bst)) if compiled else _NOT_COMPILED
+        return cls(booster, known, head.link, linear, kernels)
 
     def predict_row(self, x: Array) -> float:
         """Return the prediction for one row `x`, shape (f,)."""
-        return self._offset.add_row(self._single(x), x)
+        return self._offset.add_row(self._row(x), x)
 
     def predict(self, X: Array) -> Array:
         """Return the predictions (n,) for the rows of `X`, shape (n, f).
@@ -82,7 +105,7 @@ class Engine:
             ValueError: `X` is not a matrix of the model's width.
         """
         X = self._matrix(X)
-        return self._offset.add(self._booster.predict(X), X)
+        return self._offset.add(self._rows(X), X)
 
     def explain(self, X: Array) -> tuple[Array, float]:
         """Return exact tree SHAP values (path dependent) of the rows of `X`, shape (n, f).
@@ -94,6 +117,9 @@ class Engine:
             ValueError: `X` is not a matrix of the model's width.
         """
         X = self._matrix(X)
+        if self._compiled.explainer:
+            contributions = self._compiled.explainer.explain(X)
+            return contributions, self._compiled.explainer.base + self._offset.explain(contributions, X)
         values = self._booster.predict(X if len(X) else np.zeros((1, X.shape[1])), lightgbm.predict_contributions)
         contributions = np.ascontiguousarray(values[: len(X), :-1])
         return contributions, float(values[0, -1]) + self._offset.explain(contributions, X)

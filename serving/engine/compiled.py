@@ -1,0 +1,44 @@
+"""Decides at load whether the compiled kernels answer for a model, or LightGBM itself."""
+
+import logging
+from dataclasses import dataclass
+
+from components.common.errors import AlmanacError
+from serving.engine import booster as lightgbm
+from serving.engine.build import load_library
+from serving.engine.model_text import Header, UnsupportedModelError, forest
+from serving.engine.parity import explains_equally, predicts_exactly
+from serving.engine.shap import CompiledExplainer
+from serving.engine.trees import CompiledTrees
+
+_log = logging.getLogger("almanac.engine")
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """What is compiled of a model; None where LightGBM answers."""
+
+    trees: CompiledTrees | None
+    explainer: CompiledExplainer | None
+
+
+def compile_model(text: bytes, head: Header, booster: lightgbm.Booster, name: str) -> Compiled:
+    """Return the compiled forms that proved equal to `booster`; logs one warning where one is missing, and why."""
+    try:
+        f = forest(text)
+        trees = CompiledTrees(load_library(), f, head, booster.num_features)
+    except (AlmanacError, MemoryError) as error:
+        _log.warning("%s is served by LightGBM, several times slower: %s", name, error)
+        return Compiled(None, None)
+    if not predicts_exactly(trees, booster, f):
+        _log.warning("%s is served by LightGBM, several times slower: the compiled trees differ from it", name)
+        return Compiled(None, None)
+    try:
+        explainer = CompiledExplainer(trees, f)
+    except UnsupportedModelError as error:
+        _log.warning("%s is explained by LightGBM, several times slower: %s", name, error)
+        return Compiled(trees, None)
+    if not explains_equally(explainer, booster, f):
+        _log.warning("%s is explained by LightGBM, several times slower: the compiled values differ from it", name)
+        return Compiled(trees, None)
+    return Compiled(trees, explainer)

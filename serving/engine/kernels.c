@@ -1,0 +1,227 @@
+/* Sums of trees, equal to LightGBM's in every bit: the same comparisons, and leaf values added in the order of trees.
+ *
+ * Values are first replaced by their ranks among the model's thresholds, one byte each, so that a split compares bytes:
+ * 64 rows at a time in the batch kernel, which evaluates every split of a tree from the leaves upwards without a branch
+ * (QuickScorer's idea of testing all splits, Lucchese et al. 2015, with blends in the place of bit vectors). The row
+ * kernel walks eight trees abreast instead.
+ */
+#include "kernels.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define ROWS 64      /* rows of a block */
+#define ABREAST 8    /* trees that the row kernel walks at once */
+#define FEW_ROWS 10  /* up to here the row kernel is faster than a block */
+#define MAX_LEAVES 256 /* leaf numbers of the batch kernel are bytes */
+
+#ifndef SOURCE_DIGEST
+#define SOURCE_DIGEST "unknown"
+#endif
+
+/* byte of column <= cut ? left : right, as places in the block's scratch: leaf numbers 0 … 255, then splits' results. */
+struct step {
+    int32_t column;
+    uint16_t left, right;
+    uint8_t cut;
+};
+
+struct walk {
+    uint16_t child[2]; /* by whether the byte is above the cut; a leaf points to itself */
+    uint16_t column;
+    uint8_t cut;
+};
+
+const char *almanac_source_digest(void) { return SOURCE_DIGEST; }
+
+static int32_t splits_of(const model *m, int32_t t) { return m->node_start[t + 1] - m->node_start[t]; }
+
+static int32_t leaves_of(const model *m, int32_t t) { return m->leaf_start[t + 1] - m->leaf_start[t]; }
+
+/* ---- preparation ---- */
+
+/* Steps go from the last split to the first: children come after parents in a tree, so their results are there. */
+static void make_steps(model *m, int32_t t) {
+    for (int32_t i = m->node_start[t]; i < m->node_start[t + 1]; i++) {
+        int32_t l = m->node_left[i], r = m->node_right[i];
+        m->steps[i].column = m->node_column[i];
+        m->steps[i].left = (uint16_t)(l >= 0 ? MAX_LEAVES + l : ~l);
+        m->steps[i].right = (uint16_t)(r >= 0 ? MAX_LEAVES + r : ~r);
+        m->steps[i].cut = (uint8_t)m->node_cut[i];
+    }
+}
+
+static void make_walks(model *m, int32_t t) {
+    int32_t splits = splits_of(m, t), leaves = leaves_of(m, t), first = m->node_start[t];
+    walk *w = m->walks + first + m->leaf_start[t];
+    for (int32_t i = 0; i < splits; i++) {
+        int32_t l = m->node_left[first + i], r = m->node_right[first + i];
+        w[i].child[0] = (uint16_t)(l >= 0 ? l : splits + ~l);
+        w[i].child[1] = (uint16_t)(r >= 0 ? r : splits + ~r);
+        w[i].column = (uint16_t)m->node_column[first + i];
+        w[i].cut = (uint8_t)m->node_cut[first + i];
+    }
+    for (int32_t i = splits; i < splits + leaves; i++) w[i] = (walk){{(uint16_t)i, (uint16_t)i}, 0, 255};
+}
+
+/* Returns 0, or -1 where memory is short. */
+int almanac_prepare(model *m) {
+    int32_t splits = m->node_start[m->trees], leaves = m->leaf_start[m->trees], small = 1;
+    for (int32_t t = 0; t < m->trees; t++) small &= leaves_of(m, t) <= MAX_LEAVES;
+    m->walks = malloc(((size_t)splits + leaves + 1) * sizeof(walk));
+    m->steps = small ? malloc(((size_t)splits + 1) * sizeof(step)) : NULL;
+    if (!m->walks || (small && !m->steps)) {
+        almanac_release(m);
+        return -1;
+    }
+    for (int32_t t = 0; t < m->trees; t++) {
+        if (small) make_steps(m, t);
+        make_walks(m, t);
+    }
+    return 0;
+}
+
+void almanac_release(model *m) {
+    free(m->steps);
+    free(m->walks);
+    m->steps = NULL, m->walks = NULL;
+}
+
+/* ---- ranks ---- */
+
+static inline uint8_t byte_of(int32_t rank, int32_t first) {
+    int32_t within = rank - first;
+    return (uint8_t)(within < 0 ? 0 : within > 255 ? 255 : within);
+}
+
+/* Fills bytes[column * stride + row] for `rows` rows of X. */
+DISPATCH static void fill_bytes(const model *m, const double *X, int32_t rows, uint8_t *bytes, int32_t stride) {
+    int32_t rank[ROWS];
+    uint8_t missing[ROWS];
+    for (int32_t s = 0; s < m->slots; s++) {
+        const double *cuts = m->cuts + m->cut_start[s];
+        int32_t count = m->cut_start[s + 1] - m->cut_start[s];
+        for (int32_t r = 0; r < rows; r++) {
+            double v = clean(X[(int64_t)r * m->features + m->slot_feature[s]]);
+            missing[r] = (uint8_t)is_missing(v, m->slot_missing[s]);
+            rank[r] = rank_of(cuts, count, v == v ? v : 0.0);
+        }
+        for (int32_t c = m->column_start[s]; c < m->column_start[s + 1]; c++) {
+            uint8_t *out = bytes + (int64_t)c * stride, other = m->column_left[c] ? 0 : 255;
+            for (int32_t r = 0; r < rows; r++) out[r] = missing[r] ? other : byte_of(rank[r], m->column_first[c]);
+        }
+    }
+    for (int32_t i = 0, feature = -1; i < m->indicators; i++) {
+        const uint32_t *words = m->indicator_words + m->indicator_start[i];
+        uint8_t *out = bytes + (int64_t)(m->column_start[m->slots] + i) * stride;
+        if (m->indicator_feature[i] != feature) {
+            feature = m->indicator_feature[i];
+            int32_t others = others_of(m->indicator_start[i + 1] - m->indicator_start[i]);
+            for (int32_t r = 0; r < rows; r++) rank[r] = category_of(X[(int64_t)r * m->features + feature], others);
+        }
+        for (int32_t r = 0; r < rows; r++) out[r] = !in_set(words, rank[r]);
+    }
+}
+
+/* ---- one row ---- */
+
+static double through_link(const model *m, double raw) {
+    if (m->link == LINK_LOGIT) return 1.0f / (1.0f + exp(-m->sigmoid * raw));
+    if (m->link == LINK_LOG) return exp(raw);
+    return raw;
+}
+
+static inline double leaf_at(const model *m, int32_t t, uint32_t node) {
+    return m->leaf_value[m->leaf_start[t] + (int32_t)node - splits_of(m, t)];
+}
+
+/* Leaf values of `count` trees from tree t on, in order, added to sum. A leaf leads to itself, so a walk is over when
+   no tree moves any more. */
+static inline double walk_some(const model *m, const uint8_t *bytes, int32_t t, int32_t count, double sum) {
+    const walk *root[ABREAST];
+    uint32_t node[ABREAST] = {0};
+    for (int32_t i = 0; i < count; i++) root[i] = m->walks + m->node_start[t + i] + m->leaf_start[t + i];
+    for (uint32_t moved = 1; moved;) {
+        moved = 0;
+        for (int32_t i = 0; i < count; i++) {
+            const walk *w = root[i] + node[i];
+            uint32_t next = w->child[bytes[w->column] > w->cut];
+            moved |= next ^ node[i];
+            node[i] = next;
+        }
+    }
+    for (int32_t i = 0; i < count; i++) sum += leaf_at(m, t + i, node[i]);
+    return sum;
+}
+
+static double walk_all(const model *m, const uint8_t *bytes) {
+    double sum = 0.0;
+    int32_t t = 0;
+    for (; t + ABREAST <= m->trees; t += ABREAST) sum = walk_some(m, bytes, t, ABREAST, sum);
+    return walk_some(m, bytes, t, m->trees - t, sum);
+}
+
+static double predict_one(const model *m, const double *x, uint8_t *bytes) {
+    fill_bytes(m, x, 1, bytes, 1);
+    return through_link(m, walk_all(m, bytes));
+}
+
+/* Returns the prediction of the row x; NaN where memory is short. */
+double almanac_predict_row(const model *m, const double *x) {
+    uint8_t few[4096], *bytes = m->columns < 4096 ? few : malloc((size_t)m->columns + 1);
+    if (!bytes) return NAN;
+    double value = predict_one(m, x, bytes);
+    if (bytes != few) free(bytes);
+    return value;
+}
+
+/* ---- blocks of rows ---- */
+
+/* Scratch of one call: the leaf numbers as constants, the results of splits, and the block's bytes. */
+typedef uint8_t lanes __attribute__((vector_size(ROWS)));
+typedef struct {
+    lanes places[2 * MAX_LEAVES];
+    double sums[ROWS];
+    lanes bytes[];
+} scratch;
+
+/* Adds the outputs of all trees to sums, tree by tree. */
+DISPATCH static void add_trees(const model *m, scratch *s) {
+    for (int32_t t = 0; t < m->trees; t++) {
+        const double *values = m->leaf_value + m->leaf_start[t];
+        const step *steps = m->steps + m->node_start[t];
+        for (int32_t i = splits_of(m, t) - 1; i >= 0; i--) {
+            lanes left = s->places[steps[i].left], right = s->places[steps[i].right];
+            lanes goes_left = (lanes)(s->bytes[steps[i].column] <= steps[i].cut);
+            s->places[MAX_LEAVES + i] = (left & goes_left) | (right & ~goes_left);
+        }
+        const uint8_t *leaf = (const uint8_t *)&s->places[splits_of(m, t) ? MAX_LEAVES : 0];
+        for (int32_t r = 0; r < ROWS; r++) s->sums[r] += values[leaf[r]];
+    }
+}
+
+static void predict_block(const model *m, const double *X, int32_t rows, double *out, scratch *s) {
+    fill_bytes(m, X, rows, (uint8_t *)s->bytes, ROWS);
+    memset(s->sums, 0, sizeof s->sums);
+    add_trees(m, s);
+    for (int32_t r = 0; r < rows; r++) out[r] = through_link(m, s->sums[r]);
+}
+
+/* Writes the predictions of X (rows, features) to out (rows); returns 0, or -1 where memory is short. */
+int almanac_predict(const model *m, const double *X, int64_t rows, double *out) {
+    scratch *s = NULL;
+    size_t size = (sizeof(scratch) + ((size_t)m->columns + 1) * ROWS + 63) / 64 * 64;
+    if (posix_memalign((void **)&s, 64, size)) return -1;
+    memset(s, 0, size);
+    for (int32_t i = 0; i < MAX_LEAVES; i++) memset(&s->places[i], i, ROWS);
+    int64_t done = 0;
+    while (m->steps && rows - done > FEW_ROWS) {
+        int32_t block = rows - done < ROWS ? (int32_t)(rows - done) : ROWS;
+        predict_block(m, X + done * m->features, block, out + done, s);
+        done += block;
+    }
+    for (; done < rows; done++) out[done] = predict_one(m, X + done * m->features, (uint8_t *)s->bytes);
+    free(s);
+    return 0;
+}
