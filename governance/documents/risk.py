@@ -1,0 +1,136 @@
+"""The risk class, computed from answers of the use case and from what was measured.
+
+Two readings stand side by side. The *legal* class follows the order of the EU AI Act (Regulation 2024/1689): a
+prohibited practice (Article 5), high risk (Article 6 with Annexes I and III), transparency duties (Article 50), minimal
+risk. The *operational* class multiplies how bad a wrong forecast is by how likely it is, the latter raised by what the
+run itself measured. It is a screening by rule, not legal advice.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from components.common.errors import DocumentError
+
+YES_NO = (True, False)
+AREAS = (
+    "none",
+    "biometrics",
+    "critical_infrastructure",
+    "education",
+    "employment",
+    "essential_services",
+    "law_enforcement",
+    "migration",
+    "justice",
+)
+
+#: Every question: key -> (what is asked, allowed answers).
+QUESTIONS: dict[str, tuple[str, tuple[bool | str, ...]]] = {
+    "prohibited_practice": ("Is it a practice that Article 5 prohibits?", YES_NO),
+    "safety_component": ("Is it a safety component of a product that Annex I covers, or such a product?", YES_NO),
+    "annex_iii_area": ("In which area of Annex III is it used?", AREAS),
+    "narrow_procedural_task": ("If in such an area: is it a narrow or preparatory task (Article 6(3))?", YES_NO),
+    "profiles_persons": ("Does it profile natural persons?", YES_NO),
+    "interacts_with_persons": ("Does it interact with persons directly, or generate content (Article 50)?", YES_NO),
+    "personal_data": ("Does it process personal data?", ("none", "pseudonymous", "personal", "special_category")),
+    "autonomy": ("What does a forecast do?", ("informs", "recommends", "decides")),
+    "severity": ("How bad is a wrong forecast?", ("negligible", "limited", "serious", "critical")),
+    "reversibility": ("Can what it leads to be undone?", ("easily", "with_effort", "not")),
+    "vulnerable_groups": ("Are vulnerable groups affected more than others?", YES_NO),
+    "scale": ("How many persons are affected?", ("few", "many", "population")),
+}
+
+_AUTONOMY = {"informs": 1, "recommends": 2, "decides": 3}
+_SEVERITY = {"negligible": 1, "limited": 2, "serious": 3, "critical": 4}
+_CLASSES = ((3, "low"), (7, "moderate"), (11, "elevated"))
+
+
+@dataclass(frozen=True)
+class Risk:
+    """The computed classes and what they rest on.
+
+    Attributes:
+        legal: prohibited, high, limited or minimal.
+        legal_reason: the rule that decided.
+        severity: 1 to 5.
+        likelihood: 1 to 4.
+        score: severity times likelihood.
+        operational: low, moderate, elevated or high.
+        findings: what the run measured that raised the likelihood, in words without figures.
+    """
+
+    legal: str
+    legal_reason: str
+    severity: int
+    likelihood: int
+    score: int
+    operational: str
+    findings: list[str]
+
+
+def check_answers(answers: Mapping[str, Any], place: str = "governance.risk") -> None:
+    """Refuse answers that are missing, unknown or not allowed.
+
+    Raises:
+        DocumentError: every fault by key, with what would be right.
+    """
+    faults = [f"{place}.{key}: is missing; {text}" for key, (text, _) in QUESTIONS.items() if key not in answers]
+    for key, answer in answers.items():
+        if key not in QUESTIONS:
+            faults.append(f"{place}.{key}: unknown; right would be one of {', '.join(QUESTIONS)}")
+        elif not any(
+            answer is allowed or (isinstance(answer, str) and answer == allowed) for allowed in QUESTIONS[key][1]
+        ):
+            right = ", ".join(str(allowed).lower() for allowed in QUESTIONS[key][1])
+            faults.append(f"{place}.{key}: {answer!r} is no answer; right would be one of {right}")
+    if faults:
+        raise DocumentError("\n".join(faults))
+
+
+def assess(answers: Mapping[str, Any], metrics: Mapping[str, Any], gate: Mapping[str, Any]) -> Risk:
+    """Return the risk of a run: `answers` of the use case, the run's metrics.json and gate.json.
+
+    Raises:
+        DocumentError: an answer is missing or not allowed.
+    """
+    check_answers(answers)
+    legal, reason = _legal(answers)
+    severity = _SEVERITY[answers["severity"]]
+    if answers["reversibility"] == "not" or answers["vulnerable_groups"]:
+        severity += 1
+    findings = _findings(metrics, gate)
+    likelihood = min(4, _AUTONOMY[answers["autonomy"]] + bool(findings))
+    score = severity * likelihood
+    operational = next((name for limit, name in _CLASSES if score <= limit), "high")
+    return Risk(legal, reason, severity, likelihood, score, operational, findings)
+
+
+def _legal(answers: Mapping[str, Any]) -> tuple[str, str]:
+    if answers["prohibited_practice"]:
+        return "prohibited", "a practice that Article 5 prohibits"
+    if answers["safety_component"]:
+        return "high", "a safety component, Article 6(1)"
+    if answers["annex_iii_area"] != "none":
+        if answers["narrow_procedural_task"] and not answers["profiles_persons"]:
+            return "limited", "an area of Annex III, but a narrow or preparatory task, Article 6(3)"
+        return "high", f"used in an area of Annex III ({answers['annex_iii_area']}), Article 6(2)"
+    if answers["interacts_with_persons"]:
+        return "limited", "transparency duties, Article 50"
+    return "minimal", "neither prohibited, nor a safety component, nor in an area of Annex III"
+
+
+def _findings(metrics: Mapping[str, Any], gate: Mapping[str, Any]) -> list[str]:
+    """Return what the run measured that makes harm likelier."""
+    findings = [] if gate.get("passed") is True else ["the gate is closed"]
+    for name, target in metrics["targets"].items():
+        for baseline, skill in target.get("skill", {}).items():
+            for metric, value in skill.items():
+                if metric in ("rmse", "mae") and isinstance(value, int | float) and value <= 0:
+                    findings.append(f"{name}: no better than {baseline} by {metric}")
+        coverage = target.get("coverage") or {}
+        nominal = coverage.get("nominal", 0.0)
+        for band, covered in coverage.get("bands", {}).items():
+            if covered is not None and covered < nominal - 0.05:
+                findings.append(f"{name}: intervals cover too little in the band `{band}`")
+    return findings
