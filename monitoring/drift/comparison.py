@@ -1,0 +1,290 @@
+"""A window against its reference profile."""
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from components.common.errors import DriftError
+from monitoring.drift import figures, statistics
+from monitoring.drift.calibration import Judgement, judge, step_up, weights
+from monitoring.drift.collect import Collected, collect, mixture
+from monitoring.drift.grid import Floats
+from monitoring.drift.profiling import history
+from monitoring.drift.reference import FORMAT, Feature, Profile
+from monitoring.drift.seasons import Calendar
+from monitoring.drift.tables import Source, Table, as_numbers
+from monitoring.drift.tally import ABOVE, BELOW, INFINITE, MISSING, OFF, ROWS, Stretch, set_out
+
+#: A window of fewer rows cannot be told from chance.
+LEAST_ROWS = 30
+Severity = Literal["note", "warning", "broken"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something about a window that is no matter of degree; a `broken` one counts as drift."""
+
+    severity: Severity
+    column: str | None
+    message: str
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the finding as JSON."""
+        return {"severity": self.severity, "column": self.column, "message": self.message}
+
+
+@dataclass(frozen=True)
+class FeatureDrift:
+    """One column of a window, judged against its reference.
+
+    Attributes:
+        name: column.
+        role: feature, target, prediction or residual.
+        kind: number or category.
+        drifted: whether it is among the discoveries at the profile's false-alarm rate.
+        p_value: least of its figures' p-values, each over the figure's part of the false-alarm chance.
+        cause: the figure with the least p-value.
+        judgements: each figure, judged.
+        facts: plain figures of the window and of the reference it is like.
+        shares: shares of the bins in the reference and in each block of the window, in 255ths (1 + b, bins).
+    """
+
+    name: str
+    role: str
+    kind: str
+    drifted: bool
+    p_value: float
+    cause: str
+    judgements: dict[str, Judgement]
+    facts: dict[str, float]
+    shares: NDArray[np.uint8]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the judged column as JSON."""
+        return {
+            "name": self.name,
+            "role": self.role,
+            "kind": self.kind,
+            "drifted": self.drifted,
+            "p_value": self.p_value,
+            "cause": self.cause,
+            "statistics": {
+                name: {"value": j.value, "threshold": j.threshold, "p_value": j.p_value, "calibrated": j.calibrated}
+                for name, j in self.judgements.items()
+            },
+            **self.facts,
+        }
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What came of comparing a window with a profile.
+
+    Attributes:
+        profile: the reference.
+        rows: rows of the window.
+        span: first and last time of the window in microseconds, None without time.
+        blocks: names of the window's blocks.
+        features: judged columns.
+        findings: what is no matter of degree.
+        generated_at: when, in UTC.
+    """
+
+    profile: Profile
+    rows: int
+    span: tuple[int, int] | None
+    blocks: tuple[str, ...]
+    features: tuple[FeatureDrift, ...]
+    findings: tuple[Finding, ...]
+    generated_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+    @property
+    def drifted(self) -> bool:
+        """Whether any column has drifted or anything is broken."""
+        return any(feature.drifted for feature in self.features) or any(f.severity == "broken" for f in self.findings)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the comparison as a JSON document."""
+        profile = self.profile
+        return {
+            "format": FORMAT,
+            "kind": "drift comparison",
+            "generated_at": self.generated_at.isoformat(timespec="seconds"),
+            "drifted": self.drifted,
+            "drifted_features": [feature.name for feature in self.features if feature.drifted],
+            "false_alarm_rate": profile.false_alarm_rate,
+            "season": profile.calendar.season,
+            "reference": {"rows": profile.rows, "span": iso_span(profile.span)},
+            "window": {"rows": self.rows, "span": iso_span(self.span)},
+            "features": [feature.to_json() for feature in self.features],
+            "findings": [finding.to_json() for finding in self.findings],
+        }
+
+
+def iso_span(span: tuple[int, int] | None) -> list[str] | None:
+    """Return a time span as two ISO times, or None."""
+    if span is None:
+        return None
+    return [str(np.datetime64(moment, "us").astype("datetime64[s]")) for moment in span]
+
+
+def compare(profile: Profile, table: Table, *, exact: bool = False, now: datetime | None = None) -> Comparison:
+    """Compare a window with a reference profile.
+
+    Args:
+        profile: the frozen reference.
+        table: the window: polars or pandas frame, a Parquet or CSV file, or several Parquet files, which are streamed.
+        exact: add the exact Kolmogorov–Smirnov distance of each number to the whole reference, as `ks_exact`; needs a
+            profile that was made with `keep=True`.
+        now: what to write as the time of the comparison; the present when None.
+
+    Raises:
+        DriftError: a window without rows or with too few, without the profile's time column, or unreadable.
+    """
+    source = Source(table, profile.time, profile.entity)
+    if source.rows < LEAST_ROWS:
+        raise DriftError(f"{source.name} has {source.rows} rows; a window needs at least {LEAST_ROWS} to be judged")
+    if exact and profile.kept is None:
+        raise DriftError("an exact distance needs the reference itself; make the profile with keep=True")
+    findings: list[Finding] = []
+    present = [name for name in profile.features if _usable(profile, source, name, findings)]
+    calendar = profile.calendar if profile.time else Calendar("none", max(1, source.rows), rows=True)
+    found = collect(source, calendar, {n: profile.features[n].layout for n in present}, profile.derived)
+    weights = _season_weights(found, calendar, profile)
+    findings += _span_findings(profile, found, weights)
+    drafts = [_judge(profile, name, found, weights, findings, len(present)) for name in present]
+    if exact:
+        _add_exact(profile, source, drafts)
+    flags = step_up([draft.p_value for draft in drafts], profile.false_alarm_rate)
+    return Comparison(
+        profile=profile,
+        rows=found.rows,
+        span=found.span,
+        blocks=tuple(calendar.label(key) for key in sorted(found.blocks)),
+        features=tuple(_flagged(draft, flag) for draft, flag in zip(drafts, flags, strict=True)),
+        findings=tuple(findings),
+        generated_at=now or datetime.now(UTC),
+    )
+
+
+def _flagged(draft: FeatureDrift, flag: bool) -> FeatureDrift:
+    return FeatureDrift(**{**draft.__dict__, "drifted": flag})
+
+
+def _usable(profile: Profile, source: Source, name: str, findings: list[Finding]) -> bool:
+    """Return whether a watched column can be counted in the window; say so in `findings` where it cannot."""
+    wanted, kinds = profile.features[name].kind, source.kinds()
+    for part in profile.derived.sources(name):
+        if part not in source.schema:
+            findings.append(Finding("broken", name, f"column {part!r} is absent; the reference has it"))
+            return False
+        if source.all_missing(part):
+            source.retype(part, wanted)
+        elif kinds.get(part) != wanted:
+            held = f"{source.schema[part]} where the reference has a {wanted}"
+            findings.append(Finding("broken", name, f"column {part!r} holds {held}"))
+            return False
+    return True
+
+
+def _season_weights(found: Collected, calendar: Calendar, profile: Profile) -> Floats:
+    """Return the rows of the window in each season (s,)."""
+    weights = np.zeros(max((len(f.seasons) for f in profile.features.values()), default=1))
+    for key, block in found.blocks.items():
+        weights[calendar.season_of(key)] += next(iter(block.values())).tally[ROWS]
+    return weights
+
+
+def _span_findings(profile: Profile, found: Collected, weights: Floats) -> list[Finding]:
+    findings = []
+    if profile.span and found.span and found.span[0] <= profile.span[1] and found.span[1] >= profile.span[0]:
+        window, reference = (" to ".join(iso_span(span) or ()) for span in (found.span, profile.span))
+        findings.append(Finding("warning", None, f"the window ({window}) overlaps the reference ({reference})"))
+    first = next(iter(profile.features.values()))
+    unknown = weights[first.seasons[:, ROWS] == 0].sum() if len(weights) > 1 else 0
+    if unknown:
+        message = f"{int(unknown)} of {int(weights.sum())} rows are in seasons that the reference does not have"
+        findings.append(Finding("warning", None, message))
+    if not any(feature.nulls for feature in profile.features.values()):
+        findings.append(Finding("warning", None, "the reference is too short to calibrate on; thresholds are defaults"))
+    return findings
+
+
+def _judge(
+    profile: Profile, name: str, found: Collected, mix: Floats, findings: list[Finding], columns: int
+) -> FeatureDrift:
+    feature, total = profile.features[name], found.totals[name]
+    like = mixture(feature.seasons, mix)
+    tally = total.tally if feature.layout is not None else set_out(total, feature.labels)
+    if feature.layout is not None:
+        values = figures.numeric(like, tally, total.runs.longest, feature.layout, feature.spread)
+    else:
+        values = figures.category(like, tally, total.runs.longest)
+    shortage = max(1.0, profile.block_rows / tally[ROWS])
+    parts, level = weights(list(values)), profile.false_alarm_rate / columns
+    judged = {
+        key: judge(key, value, feature.nulls.get(key), shortage, level * parts[key]) for key, value in values.items()
+    }
+    cause = min(judged, key=lambda key: judged[key].p_value / parts[key])
+    findings += _column_findings(feature, tally, total)
+    blocks = [found.blocks[key][name] for key in sorted(found.blocks)]
+    tallies = [b.tally if feature.layout is not None else set_out(b, feature.labels) for b in blocks]
+    return FeatureDrift(
+        name=name,
+        role=feature.role,
+        kind=feature.kind,
+        drifted=False,
+        p_value=min(1.0, judged[cause].p_value / parts[cause]),
+        cause=cause,
+        judgements=judged,
+        facts=_facts(feature, like, tally, total),
+        shares=history(np.array([like, *tallies]), feature.layout),
+    )
+
+
+def _facts(feature: Feature, like: Floats, tally: Floats, total: Stretch) -> dict[str, float]:
+    facts = {
+        "missing_rate": float(tally[MISSING] / tally[ROWS]),
+        "reference_missing_rate": float(like[MISSING] / like[ROWS]) if like[ROWS] else 0.0,
+        "longest_run": float(total.runs.longest),
+    }
+    if feature.layout is None:
+        return facts | {"unseen_rate": float(tally[OFF] / tally[ROWS])}
+    facts["out_of_range_rate"] = float((tally[BELOW] + tally[ABOVE]) / tally[ROWS])
+    if total.maximum >= total.minimum:
+        facts |= {"minimum": total.minimum, "maximum": total.maximum}
+    if total.fine.sum() and feature.fine.sum():
+        facts["ks_overall"] = statistics.ks(feature.fine, total.fine)
+    return facts
+
+
+def _column_findings(feature: Feature, tally: Floats, total: Stretch) -> list[Finding]:
+    findings, name = [], feature.name
+    rows, was = int(tally[ROWS]), feature.total
+    if tally[MISSING] == rows and was[MISSING] < was[ROWS]:
+        findings.append(Finding("broken", name, f"all {rows} values are missing"))
+    if tally[INFINITE] and not was[INFINITE]:
+        findings.append(Finding("broken", name, f"{int(tally[INFINITE])} values are infinite; the reference has none"))
+    if feature.layout is not None and total.minimum == total.maximum and feature.layout.low < feature.layout.high:
+        findings.append(Finding("warning", name, f"every value is {total.minimum:g}; the reference varies"))
+    if feature.layout is None and tally[OFF]:
+        unseen = sorted(set(total.labels) - set(feature.labels))
+        shown = ", ".join(repr(label) for label in unseen[:5]) + (", …" if len(unseen) > 5 else "")
+        findings.append(Finding("warning", name, f"{int(tally[OFF])} values of categories never seen: {shown}"))
+    return findings
+
+
+def _add_exact(profile: Profile, source: Source, drafts: list[FeatureDrift]) -> None:
+    assert profile.kept is not None
+    for draft in drafts:
+        parts = profile.derived.sources(draft.name)
+        if draft.kind != "number" or len(parts) > 1:
+            continue
+        current = pl.concat([batch.frame.get_column(parts[0]) for batch in source.batches(parts)])
+        kept, window = as_numbers(profile.kept.get_column(parts[0])), as_numbers(current)
+        if draft.facts["missing_rate"] < 1 and profile.features[draft.name].fine.sum():
+            draft.facts["ks_exact"] = statistics.ks_exact(kept, window)

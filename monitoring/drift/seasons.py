@@ -1,0 +1,84 @@
+"""Blocks and seasons: which stretches of a reference a window is like."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from components.common.errors import DriftError
+
+Season = Literal["none", "month", "quarter"]
+#: Days after which a season ends, at the earliest: a window as long as that is the whole season.
+_SHORTEST = {"month": 27, "quarter": 89}
+_DAY = 86_400_000_000
+_UNITS = {"m": 60_000_000, "h": 3_600_000_000, "d": _DAY, "w": 7 * _DAY}
+
+
+def parse_duration(text: str) -> int:
+    """Return a duration such as `30d`, `12h`, `2w` or `15m` in microseconds.
+
+    Raises:
+        DriftError: anything else.
+    """
+    if len(text) < 2 or not text[:-1].isdigit() or text[-1] not in _UNITS or not int(text[:-1]):
+        raise DriftError(f"{text!r} is no duration; write a number and one of m, h, d, w, such as 30d")
+    return int(text[:-1]) * _UNITS[text[-1]]
+
+
+@dataclass(frozen=True)
+class Calendar:
+    """How time is cut into blocks, each of one season of one year.
+
+    Attributes:
+        season: what is compared with what: the same month or quarter of any year, or anything with anything.
+        window: length of a block in microseconds; where it is as long as the season, a block is one season.
+        rows: the table has no time; blocks are stretches of so many rows, and `window` counts rows.
+    """
+
+    season: Season
+    window: int
+    rows: bool = False
+
+    @property
+    def seasons(self) -> int:
+        """How many seasons there are."""
+        return {"none": 1, "month": 12, "quarter": 4}[self.season]
+
+    def blocks(self, times: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the block of each of `times` (n,), a number that ascends with time."""
+        if self.season == "none":
+            return times // self.window
+        stamps = pl.Series(times).cast(pl.Datetime("us"))
+        years, months = stamps.dt.year().to_numpy().astype(np.int64), stamps.dt.month().to_numpy().astype(np.int64)
+        seasons = months - 1 if self.season == "month" else (months - 1) // 3
+        whole = self.window >= _SHORTEST[self.season] * _DAY
+        part = np.zeros(len(times), np.int64) if whole else times // self.window % 100_000
+        return np.asarray(((years + 10_000) * 12 + seasons) * 100_000 + part, np.int64)
+
+    def season_of(self, block: int) -> int:
+        """Return the season of a block, 0 where there are none."""
+        return 0 if self.season == "none" else block // 100_000 % 12
+
+    def year_of(self, block: int) -> int:
+        """Return the year of a block; where there are no seasons each block is a year by itself."""
+        return block if self.season == "none" else block // 1_200_000 - 10_000
+
+    def label(self, block: int) -> str:
+        """Return the block as people write it: 2013-07, 2013-Q3, or the date on which it begins."""
+        if self.rows:
+            return f"row {block * self.window}"
+        if self.season == "none":
+            return str(np.datetime64(block * self.window, "us").astype("datetime64[D]"))
+        year, season = self.year_of(block), self.season_of(block)
+        return f"{year}-Q{season + 1}" if self.season == "quarter" else f"{year}-{season + 1:02d}"
+
+
+def segments(blocks: NDArray[np.int64], entity_starts: NDArray[np.int64]) -> list[tuple[int, int, int]]:
+    """Return the stretches of rows of one block and one entity as (block, first row, row after the last)."""
+    if not len(blocks):
+        return []
+    starts = np.union1d(np.flatnonzero(np.r_[True, blocks[1:] != blocks[:-1]]), entity_starts)
+    ends = np.r_[starts[1:], len(blocks)]
+    return [(int(blocks[start]), int(start), int(end)) for start, end in zip(starts, ends, strict=True)]
