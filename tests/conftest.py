@@ -41,7 +41,7 @@ def beijing(beijing_csv: Path) -> pl.DataFrame:
     """The real series with the columns of the reference use case: 43,824 hourly rows."""
     names = {"pm2.5": "pm25", "DEWP": "dewp", "TEMP": "temp", "PRES": "pres", "cbwd": "cbwd", "Iws": "iws"}
     names |= {"Is": "snow_hours", "Ir": "rain_hours"}
-    raw = pl.read_csv(io.BytesIO(beijing_csv.read_bytes()), null_values=["NA"])
+    raw = pl.read_csv(io.BytesIO(beijing_csv.read_bytes()), null_values=["NA"], infer_schema_length=None)
     return raw.select(
         pl.datetime("year", "month", "day", "hour").alias("timestamp"),
         *(pl.col(old) if old == "cbwd" else pl.col(old).cast(pl.Float64).alias(new) for old, new in names.items()),
