@@ -113,9 +113,9 @@ def _open(path: Path, digest: str) -> Any:
     except OSError as error:
         raise NoCompilerError(f"{path} cannot be loaded: {error}") from error
     library.almanac_source_digest.restype = ctypes.c_char_p
-    library.almanac_predict_row.restype = ctypes.c_double
     if cast(bytes, library.almanac_source_digest()).decode() != digest:
         raise NoCompilerError(f"{path} was compiled from other sources; delete it")
+    library.almanac_predict_row.restype = ctypes.c_double
     return library
 
 

@@ -95,7 +95,7 @@ def lay_out(f: Forest) -> Layout:
 
 
 def _lay_out_slots(f: Forest, layout: Layout) -> NDArray[np.int32]:
-    """Give numbers to the pairs of feature and missing-value rule; each numerical split gets its number, the others -1."""
+    """Give numbers to the pairs of feature and missing-value rule, and to each split its pair's (-1: categorical)."""
     numerical = ~f.categorical
     pairs, number = np.unique(f.feature[numerical] * 4 + f.missing_rule[numerical], return_inverse=True)
     layout.put(slot_feature=pairs // 4, slot_missing=pairs % 4)

@@ -1,0 +1,100 @@
+import os
+import shutil
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from serving.engine import Engine
+from serving.engine.build import NoCompilerError, load_library, source_digest
+from tests.serving.engine_models import matrix, text
+
+needs_compiler = pytest.mark.skipif(
+    shutil.which("cc") is None and os.environ.get("CI") != "true", reason="cc is not installed"
+)
+
+
+@pytest.fixture
+def model(beijing: pl.DataFrame, tmp_path: Path) -> Path:
+    path = tmp_path / "model.bst"
+    path.write_bytes(text("numbers", beijing))
+    return path
+
+
+@pytest.fixture
+def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("ALMANAC_KERNELS", str(tmp_path / "kernels"))
+    return tmp_path / "kernels"
+
+
+@needs_compiler
+def test_kernels_are_compiled_once_and_whole(directory: Path) -> None:
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(lambda _: load_library(), range(3)))
+    files = list(directory.iterdir())
+    assert [path.suffix for path in files] == [".so"]
+    written = files[0].stat().st_mtime_ns
+    load_library()
+    assert files[0].stat().st_mtime_ns == written
+
+
+@needs_compiler
+def test_an_image_without_a_compiler_uses_what_its_build_compiled(
+    directory: Path, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    subprocess.run([sys.executable, "-m", "serving.engine.build", str(directory)], check=True)
+    monkeypatch.setenv("CC", "no-such-compiler")
+    assert Engine.load(model).kind == "compiled"
+
+
+def test_without_a_compiler_lightgbm_answers_with_one_warning(
+    directory: Path,
+    model: Path,
+    beijing: pl.DataFrame,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setenv("CC", "no-such-compiler")
+    engine = Engine.load(model)
+    assert (engine.kind, engine.explainer_kind) == ("lightgbm", "lightgbm")
+    assert len(caplog.records) == 1
+    assert "compiler" in caplog.text
+    assert not list(directory.glob("*"))
+    X = matrix(beijing)[0][:20]
+    np.testing.assert_array_equal(engine.predict(X), [engine.predict_row(x) for x in X])
+
+
+def test_a_compiler_that_fails_is_told_of(directory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    broken = tmp_path / "broken-cc"
+    broken.write_text("#!/bin/sh\necho cannot do that >&2\nexit 1\n")
+    broken.chmod(0o755)
+    monkeypatch.setenv("CC", str(broken))
+    with pytest.raises(NoCompilerError, match="cannot do that"):
+        load_library()
+    assert not list(directory.glob("*"))
+
+
+@needs_compiler
+def test_a_library_of_other_sources_is_not_loaded(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    directory.mkdir()
+    source = directory / "other.c"
+    source.write_text('const char *almanac_source_digest(void) { return "other"; }\n')
+    target = directory / f"kernels-{source_digest()[:16]}-00000000.so"
+    subprocess.run(["cc", "-shared", "-fPIC", str(source), "-o", str(target)], check=True)
+    monkeypatch.setenv("CC", "no-such-compiler")
+    with pytest.raises(NoCompilerError, match="other sources"):
+        load_library()
+
+
+def test_serving_does_not_import_the_training_stack(model: Path) -> None:
+    """LightGBM's Python package alone costs seconds at a cold start and over 100 MB."""
+    program = (
+        "import sys; from pathlib import Path; from serving.engine import Engine; import numpy as np;"
+        f"e = Engine.load(Path({str(model)!r})); e.predict_row(np.zeros(11)); e.explain(np.zeros((1, 11)));"
+        "assert not {'lightgbm', 'scipy', 'sklearn', 'pandas', 'shap'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)
