@@ -1,0 +1,1 @@
+"""Drift, metrics, alerts, dashboards and what follows from an alarm."""

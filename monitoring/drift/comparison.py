@@ -17,7 +17,7 @@ from monitoring.drift.profiling import history
 from monitoring.drift.reference import FORMAT, Feature, Profile
 from monitoring.drift.seasons import Calendar
 from monitoring.drift.tables import Source, Table, as_numbers
-from monitoring.drift.tally import ABOVE, BELOW, INFINITE, MISSING, OFF, ROWS, Stretch, set_out
+from monitoring.drift.tally import ABOVE, BELOW, HEAD, INFINITE, MISSING, OFF, ROWS, Stretch, set_out
 
 #: A window of fewer rows cannot be told from chance.
 LEAST_ROWS = 30
@@ -230,7 +230,7 @@ def _judge(
         key: judge(key, value, feature.nulls.get(key), shortage, level * parts[key]) for key, value in values.items()
     }
     cause = min(judged, key=lambda key: judged[key].p_value / parts[key])
-    findings += _column_findings(feature, tally, total)
+    findings += _column_findings(feature, like, tally, total)
     blocks = [found.blocks[key][name] for key in sorted(found.blocks)]
     tallies = [b.tally if feature.layout is not None else set_out(b, feature.labels) for b in blocks]
     return FeatureDrift(
@@ -262,15 +262,15 @@ def _facts(feature: Feature, like: Floats, tally: Floats, total: Stretch) -> dic
     return facts
 
 
-def _column_findings(feature: Feature, tally: Floats, total: Stretch) -> list[Finding]:
+def _column_findings(feature: Feature, like: Floats, tally: Floats, total: Stretch) -> list[Finding]:
     findings, name = [], feature.name
     rows, was = int(tally[ROWS]), feature.total
     if tally[MISSING] == rows and was[MISSING] < was[ROWS]:
         findings.append(Finding("broken", name, f"all {rows} values are missing"))
     if tally[INFINITE] and not was[INFINITE]:
         findings.append(Finding("broken", name, f"{int(tally[INFINITE])} values are infinite; the reference has none"))
-    if feature.layout is not None and total.minimum == total.maximum and feature.layout.low < feature.layout.high:
-        findings.append(Finding("warning", name, f"every value is {total.minimum:g}; the reference varies"))
+    if feature.layout is not None and total.minimum == total.maximum and np.count_nonzero(like[len(HEAD) :]) > 1:
+        findings.append(Finding("warning", name, f"every value is {total.minimum:g}; the reference it is like varies"))
     if feature.layout is None and tally[OFF]:
         unseen = sorted(set(total.labels) - set(feature.labels))
         shown = ", ".join(repr(label) for label in unseen[:5]) + (", …" if len(unseen) > 5 else "")
