@@ -23,7 +23,7 @@ h1{font-size:1.7rem;margin:0}h2{font-size:1.2rem;margin:2.2rem 0 .5rem;border-bo
 h3{font-size:1rem;margin:1.4rem 0 .3rem}.lead{color:#5a6270;margin:.3rem 0 1.2rem}
 table{border-collapse:collapse;margin:.6rem 0;font-variant-numeric:tabular-nums}
 th,td{padding:.28rem .8rem;text-align:right;border-bottom:1px solid #eceff2}th{font-weight:600;color:#5a6270}
-th:first-child,td:first-child{text-align:left}td.text{text-align:left}
+th:first-child,td:first-child{text-align:left}td.text,th.text{text-align:left}
 .good{color:#18794e}.bad{color:#c62a2f}.note{color:#5a6270;font-size:.92em}
 .figures{display:flex;flex-wrap:wrap;gap:.8rem;margin:1rem 0}
 .figure{border:1px solid #e3e6ea;border-radius:8px;padding:.6rem 1rem;min-width:9rem}
@@ -77,7 +77,10 @@ class Report:
 
     def table(self, header: Sequence[str], rows: Sequence[Sequence[Any]], digits: int = 2) -> None:
         """Add a table; numbers are formatted with `digits` decimals and set flush right."""
-        head = "".join(f"<th>{escape(name)}</th>" for name in header)
+        texts = [any(_is_text(row[index]) for row in rows if index < len(row)) for index in range(len(header))]
+        head = "".join(
+            f"<th{_TEXT if text else ''}>{escape(name)}</th>" for name, text in zip(header, texts, strict=True)
+        )
         body = "".join(f"<tr>{''.join(_cell(value, digits) for value in row)}</tr>" for row in rows)
         self._body.append(
             f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
@@ -104,6 +107,13 @@ class Report:
         write_text(path, self.html())
 
 
+_TEXT = ' class="text"'
+
+
+def _is_text(value: Any) -> bool:
+    """Tell texts, set flush left, from numbers and from strings that are a number, set flush right."""
+    return isinstance(value, str) and re.fullmatch(r"[-+–]?[\d,.]*\s?%?", value) is None
+
+
 def _cell(value: Any, digits: int) -> str:
-    css = ' class="text"' if isinstance(value, str) and not re.match(r"^[-+–\d]", value) else ""
-    return f"<td{css}>{escape(number(value, digits))}</td>"
+    return f"<td{_TEXT if _is_text(value) else ''}>{escape(number(value, digits))}</td>"

@@ -1,10 +1,47 @@
 """Where the table comes from, what its columns are, and which rules they must keep."""
 
+from datetime import datetime
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from components.usecase.base import Duration, Name, Section, Sha256
+
+
+def _check_zone(zone: str) -> str:
+    try:
+        ZoneInfo(zone)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError(f"{zone!r} is not a time zone; write an IANA name such as UTC or Asia/Shanghai") from None
+    return zone
+
+
+def _check_no_password(address: str) -> str:
+    if urlsplit(address).password is not None:
+        raise ValueError("an address in this file holds no password; name an environment variable or a login file")
+    return address
+
+
+def _check_web(address: str) -> str:
+    parts = urlsplit(address)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("must be an http:// or https:// address")
+    return _check_no_password(address)
+
+
+def _check_as_of(text: str) -> str:
+    if text != "now":
+        try:
+            datetime.fromisoformat(text)
+        except ValueError:
+            raise ValueError(f'{text!r} is neither now nor an ISO date such as "2015-01-01"') from None
+    return text
+
+
+#: The parts that a time can be written in.
+Part = Literal["year", "month", "day", "hour", "minute"]
 
 
 class TimeFormat(Section):
@@ -13,9 +50,11 @@ class TimeFormat(Section):
     column: str | None = None
     """The column that holds the time."""
     format: str | None = None
-    """Its strftime format; ISO 8601 when absent."""
-    parts: dict[Literal["year", "month", "day", "hour", "minute"], str] | None = None
+    """Its strftime format, or epoch_s, epoch_ms or epoch_us; ISO 8601 when absent."""
+    parts: dict[Part, str] | None = None
     """Or the columns that hold the parts of the time."""
+    zone: Annotated[str, AfterValidator(_check_zone)] | None = None
+    """IANA zone of times without an offset, which are then turned into UTC; kept as they are written when absent."""
 
     @model_validator(mode="after")
     def _one_of(self) -> "TimeFormat":
@@ -23,6 +62,8 @@ class TimeFormat(Section):
             raise ValueError("give either 'column' or 'parts'")
         if self.parts is not None and not {"year", "month", "day"} <= self.parts.keys():
             raise ValueError("'parts' needs at least year, month and day")
+        if self.parts is not None and self.format is not None:
+            raise ValueError("'format' belongs to 'column', not to 'parts'")
         return self
 
 
@@ -33,6 +74,8 @@ class Read(Section):
     """Kind of file."""
     compression: Literal["none", "gzip", "xz", "zip"] = "none"
     """Compression of the file."""
+    member: str | None = None
+    """Member of a zip archive; the only one when absent."""
     delimiter: Annotated[str, Field(min_length=1, max_length=1)] = ","
     """Delimiter of a CSV file."""
     null_values: list[str] = []
@@ -41,8 +84,21 @@ class Read(Section):
     """How the time is written."""
     rename: dict[str, str] = {}
     """Source column to the name used here."""
+    values: dict[str, dict[str, float]] = {}
+    """For a column (by the name used here) the number that each of its texts stands for."""
     drop: list[str] = []
     """Source columns that are known and not wanted; any other undeclared column is an error."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Read":
+        if self.member is not None and self.compression != "zip":
+            raise ValueError("'member' belongs to compression zip")
+        names = list(self.rename.values())
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"'rename' gives two columns the name {', '.join(twice)}")
+        if both := sorted(self.rename.keys() & set(self.drop)):
+            raise ValueError(f"renamed and dropped: {', '.join(both)}")
+        return self
 
 
 class Join(Section):
@@ -74,7 +130,7 @@ class _Source(Section):
 class HttpMirror(Section):
     """An address to fall back to, and the file to take from the archive found there."""
 
-    url: str
+    url: Annotated[str, AfterValidator(_check_web)]
     """http or https address."""
     member: str | None = None
     """Member to take out of a zip archive."""
@@ -114,7 +170,7 @@ class SqlSource(_Source):
     """The answer to a query against PostgreSQL or SQLite."""
 
     type: Literal["sql"]
-    connection: str | None = None
+    connection: Annotated[str, AfterValidator(_check_no_password)] | None = None
     """SQLAlchemy address without a password, such as sqlite:///data.db."""
     connection_env: str | None = None
     """Or the environment variable that holds the address, for one with a password."""
@@ -172,7 +228,7 @@ class Staleness(Section):
 
     max_age: Duration
     """Age above which the data are stale."""
-    as_of: str = "now"
+    as_of: Annotated[str, AfterValidator(_check_as_of)] = "now"
     """Compared with: now, or a date for an archive that no longer grows."""
     severity: Literal["warning", "error"] = "warning"
     """What stale data are."""

@@ -1,0 +1,20 @@
+from kfp import dsl
+
+from components.image import IMAGE
+
+
+@dsl.component(base_image=IMAGE, install_kfp_package=False)
+def ingestion(usecase: str, base: str, table: dsl.Output[dsl.Dataset], lineage: dsl.Output[dsl.Artifact]) -> None:
+    """Fetch, read and join the sources of a use case.
+
+    Args:
+        usecase: The use case as JSON.
+        base: Directory that the paths of file sources are relative to.
+        table: The joined table as Parquet, with its lineage in the file's metadata.
+        lineage: Where the table came from: sources with digests, licences, time spans, as JSON.
+    """
+    from pathlib import Path
+
+    from components.ingestion.task import run
+
+    table.metadata, lineage.metadata = run(usecase, Path(base), Path(table.path), Path(lineage.path))

@@ -1,0 +1,31 @@
+"""What the Kubeflow task does beside ingesting: where the cache is, what the artifacts tell of themselves."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from components.common.files import write_json
+from components.common.progress import summary
+from components.ingestion import ingest
+from components.usecase import digest, load_text
+
+
+def run(usecase: str, base: Path, table: Path, lineage: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Ingest, write the lineage beside the table, and return the metadata of both artifacts.
+
+    The cache is the directory that ALMANAC_CACHE names, else .cache below the working directory.
+    """
+    case = load_text(usecase, "usecase")
+    record = ingest(case, base, Path(os.environ.get("ALMANAC_CACHE", ".cache")), table)
+    write_json(lineage, record)
+    sources = {f"source_{source['name']}_sha256": source["sha256"] for source in record["sources"]}
+    made_of = {"use_case": case.name, "use_case_digest": digest(case), **sources}
+    rows = int(record["table"]["rows"])
+    summary(_figure(record), rows)
+    return {**made_of, "rows": rows, "data_digest": record["table"]["sha256"]}, made_of
+
+
+def _figure(record: dict[str, Any]) -> str:
+    start, end = record["sources"][0]["time_span"]
+    count = len(record["sources"])
+    return f"{count} source{'s' * (count != 1)}, {start[:10]} to {end[:10]}"

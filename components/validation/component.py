@@ -1,0 +1,22 @@
+from kfp import dsl
+
+from components.image import IMAGE
+
+
+@dsl.component(base_image=IMAGE, install_kfp_package=False)
+def validation(
+    usecase: str, table: dsl.Input[dsl.Dataset], validated: dsl.Output[dsl.Dataset], report: dsl.Output[dsl.HTML]
+) -> None:
+    """Check a table against every rule of its use case, and put it on a complete time grid.
+
+    Args:
+        usecase: The use case as JSON.
+        table: The ingested table.
+        validated: The valid table as Parquet, sorted, one row for every time.
+        report: What was found, and what the data look like.
+    """
+    from pathlib import Path
+
+    from components.validation.task import run
+
+    validated.metadata = run(usecase, Path(table.path), Path(validated.path), Path(report.path))

@@ -1,0 +1,25 @@
+"""What the Kubeflow task does beside validating: its key figure, and what the artifact tells of itself."""
+
+from pathlib import Path
+from typing import Any
+
+from components.common.progress import summary
+from components.usecase import digest, load_text
+from components.validation import validate
+
+
+def run(usecase: str, table: Path, validated: Path, report: Path) -> dict[str, Any]:
+    """Validate, tell the warnings, and return the metadata of the valid table."""
+    case = load_text(usecase, "usecase")
+    record = validate(case, table, validated, report)
+    for finding in record["findings"]:
+        print(f"warning: {finding['column'] or 'table'}: {finding['rule']}: {finding['text']}", flush=True)
+    count = len(record["findings"])
+    summary(f"{count or 'no'} warning{'s' * (count != 1)}", record["rows"])
+    return {
+        "use_case": case.name,
+        "use_case_digest": digest(case),
+        "data_digest": record["table"]["sha256"],
+        "rows": record["rows"],
+        "warnings": count,
+    }
