@@ -1,0 +1,84 @@
+"""Rendering the production version's manifest, and applying it to a Kubernetes API on loopback."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from kubernetes import client
+
+from components.common.errors import DeploymentError
+from components.deployment import storage_uri
+from components.deployment.apply import apply_and_wait
+from serving.manifests import Deployment, render
+from tests.components.kubernetes_api import KubernetesApi
+
+FIRST = Deployment(
+    use_case="air_quality",
+    version=1,
+    digest="ab" * 32,
+    storage_uri="s3://models/one",
+    image="ghcr.io/almanac/serving:0.1.0",
+    namespace="almanac",
+    min_replicas=2,
+    max_replicas=4,
+)
+SECOND = replace(FIRST, version=2, storage_uri="s3://models/two")
+
+
+def _client(server: KubernetesApi) -> client.ApiClient:
+    return client.ApiClient(client.Configuration(host=server.host))
+
+
+def _only_the_first_gets_ready(service: dict[str, Any]) -> dict[str, Any]:
+    good = service["spec"]["predictor"]["model"]["storageUri"] == FIRST.storage_uri
+    condition = {"type": "Ready", "status": "True" if good else "False", "reason": "Crash", "message": "no model"}
+    return {"conditions": [condition]}
+
+
+def test_every_object_is_applied_and_the_service_waited_for() -> None:
+    with KubernetesApi() as server:
+        apply_and_wait(render(FIRST), _client(server), timeout=5, interval=0.01)
+        apply_and_wait(render(SECOND), _client(server), timeout=5, interval=0.01)
+        assert len(server.objects) == 5
+        assert [item["kind"] for item in server.applied[:5]] == [item["kind"] for item in render(FIRST)]
+
+
+def test_a_version_that_does_not_get_ready_is_rolled_back() -> None:
+    with KubernetesApi(_only_the_first_gets_ready) as server:
+        apply_and_wait(render(FIRST), _client(server), timeout=5, interval=0.01)
+        message = r"did not get ready within 0\.1 s: Ready is False: Crash no model; version 1 was applied again and is"
+        with pytest.raises(DeploymentError, match=message):
+            apply_and_wait(render(SECOND), _client(server), timeout=0.1, interval=0.01)
+        service = next(item for item in server.objects.values() if item["kind"] == "InferenceService")
+        assert service["spec"]["predictor"]["model"]["storageUri"] == FIRST.storage_uri
+
+
+def test_a_first_version_that_does_not_get_ready_has_nothing_to_go_back_to() -> None:
+    with (
+        KubernetesApi(_only_the_first_gets_ready) as server,
+        pytest.raises(DeploymentError, match="there is no earlier version to go back to"),
+    ):
+        apply_and_wait(render(SECOND), _client(server), timeout=0.1, interval=0.01)
+
+
+def test_a_refused_object_is_named() -> None:
+    objects = render(FIRST)
+    objects[1]["spec"]["predictor"]["minReplica"] = 1
+    with (
+        KubernetesApi() as server,
+        pytest.raises(DeploymentError, match=r"InferenceService almanac/air-quality: the cluster answered 400"),
+    ):
+        apply_and_wait(objects, _client(server), timeout=1, interval=0.01)
+
+
+@pytest.mark.parametrize(
+    ("published", "expected"),
+    [
+        ("s3://models/registry/use_cases/a/models/1", "s3://models/registry/use_cases/a/models/1"),
+        ("gs://models/use_cases/a/models/1", "gs://models/use_cases/a/models/1"),
+        ("/home/somebody/registry/use_cases/a/models/1", "pvc://almanac-registry/use_cases/a/models/1"),
+        ("file:///registry/use_cases/a/models/1", "pvc://almanac-registry/use_cases/a/models/1"),
+    ],
+)
+def test_the_storage_address_is_one_that_kserve_knows(published: str, expected: str) -> None:
+    assert storage_uri(published) == expected

@@ -1,0 +1,87 @@
+"""The rendered objects, against Kubernetes' schemas and KServe's own models."""
+
+from typing import Any
+
+import kubernetes_validate
+import pytest
+
+from components.common.errors import DeploymentError
+from serving.manifests import Deployment, render, to_yaml
+from serving.manifests.strict import check
+
+DEPLOYMENT = Deployment(
+    use_case="air_quality",
+    version=3,
+    digest="ab" * 32,
+    storage_uri="s3://models/served/air_quality/v3",
+    image="ghcr.io/almanac/serving:0.1.0",
+    namespace="almanac",
+    min_replicas=2,
+    max_replicas=4,
+)
+
+
+def _by_kind() -> dict[str, dict[str, Any]]:
+    return {manifest["kind"]: manifest for manifest in render(DEPLOYMENT)}
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("kind", ["PodDisruptionBudget", "NetworkPolicy"])
+def test_native_objects_keep_kubernetes_schemas(kind: str) -> None:
+    kubernetes_validate.validate(_by_kind()[kind], "1.31", strict=True)
+
+
+@pytest.mark.parametrize("kind", ["ServingRuntime", "InferenceService"])
+def test_kserve_objects_keep_kserves_models(kind: str) -> None:
+    check(_by_kind()[kind])
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        (["spec", "predictor", "minReplica"], 1, "InferenceService.spec.predictor.minReplica: .* has no such field"),
+        (["spec", "predictor", "minReplicas"], "2", "minReplicas: '2' is no int"),
+        (["spec", "predictor", "model", "storageURI"], "s3://x", "storageURI: V1beta1ModelSpec has no such field"),
+        (["spec", "predictor", "securityContext", "runAsRoot"], False, "runAsRoot: V1PodSecurityContext has no such"),
+    ],
+)
+def test_a_wrong_field_is_named(path: list[str], value: Any, message: str) -> None:
+    manifest = _by_kind()["InferenceService"]
+    place = manifest
+    for part in path[:-1]:
+        place = place[part]
+    place[path[-1]] = value
+    with pytest.raises(DeploymentError, match=message):
+        check(manifest)
+
+
+def test_a_missing_field_is_named() -> None:
+    manifest = _by_kind()["InferenceService"]
+    del manifest["spec"]["predictor"]["model"]["modelFormat"]["name"]
+    del manifest["spec"]["predictor"]
+    with pytest.raises(DeploymentError, match=r"InferenceService\.spec\.predictor: is missing"):
+        check(manifest)
+
+
+def test_pods_are_locked_down_and_spread() -> None:
+    container = _by_kind()["ServingRuntime"]["spec"]["containers"][0]
+    predictor = _by_kind()["InferenceService"]["spec"]["predictor"]
+    assert container["securityContext"]["readOnlyRootFilesystem"] is True
+    assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+    assert predictor["securityContext"]["runAsNonRoot"] is True
+    assert predictor["automountServiceAccountToken"] is False
+    assert predictor["maxReplicas"] > predictor["minReplicas"]
+    assert predictor["topologySpreadConstraints"]
+    assert {"startupProbe", "readinessProbe", "livenessProbe", "lifecycle"} <= container.keys()
+
+
+def test_every_selector_is_that_of_kserves_pods() -> None:
+    kinds = _by_kind()
+    wanted = {"matchLabels": {"serving.kserve.io/inferenceservice": "air-quality"}}
+    assert kinds["PodDisruptionBudget"]["spec"]["selector"] == wanted
+    assert kinds["NetworkPolicy"]["spec"]["podSelector"] == wanted
+    assert kinds["ServiceMonitor"]["spec"]["selector"] == wanted
+
+
+def test_the_same_version_gives_the_same_bytes() -> None:
+    assert to_yaml(render(DEPLOYMENT)) == to_yaml(render(DEPLOYMENT))
