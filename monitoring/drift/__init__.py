@@ -14,7 +14,7 @@ lie from the same months of its other years. The false-alarm rate holds for all 
 
 from monitoring.drift.comparison import Comparison, FeatureDrift, Finding, compare
 from monitoring.drift.profiling import profile
-from monitoring.drift.reference import Profile, from_json, merge, read
+from monitoring.drift.reference import Profile, from_json, merge, read, restrict
 from monitoring.drift.statistics import jensen_shannon, ks, ks_exact, ndcg, psi
 
 __all__ = [
@@ -32,4 +32,5 @@ __all__ = [
     "profile",
     "psi",
     "read",
+    "restrict",
 ]

@@ -3,6 +3,7 @@
 import base64
 import json
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -224,6 +225,20 @@ def _feature_from_json(document: dict[str, Any]) -> Feature:
         nulls={name: Null(*values) for name, values in document["nulls"].items()},
         history=arrays[2],
     )
+
+
+def restrict(profile: Profile, names: Sequence[str]) -> Profile:
+    """Return the profile of some of its columns; the false-alarm rate then holds for these together.
+
+    Raises:
+        DriftError: a name that the profile does not have, or none at all.
+    """
+    unknown = sorted(set(names) - set(profile.features))
+    if unknown:
+        raise DriftError(f"the profile has no column {unknown[0]!r}; it has {', '.join(profile.features)}")
+    if not names:
+        raise DriftError("the profile and the table have no column in common; there is nothing to compare")
+    return replace(profile, features={name: profile.features[name] for name in profile.features if name in set(names)})
 
 
 def merge(profiles: list[Profile]) -> Profile:

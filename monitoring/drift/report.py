@@ -105,9 +105,11 @@ def _figure(comparison: Comparison, feature: Feature, drift: FeatureDrift) -> "F
     over_time, bars = figure.subplots(1, 2, width_ratios=(3, 1))
     shares = np.concatenate((feature.history, drift.shares[1:])) / 255
     labels = [*comparison.profile.blocks, *comparison.blocks]
+    # Colours are for the reference's own range: one full bin in the window must not pale the years before.
+    top = float(feature.history.max(initial=1)) / 255
     extent = (0, shares.shape[0], 0, shares.shape[1])
     over_time.imshow(
-        shares.T, cmap="GnBu", vmin=0, origin="lower", aspect="auto", interpolation="nearest", extent=extent
+        shares.T, cmap="GnBu", vmin=0, vmax=top, origin="lower", aspect="auto", interpolation="nearest", extent=extent
     )
     over_time.axvline(len(feature.history), color=COLOURS["warning"], linewidth=1.5)
     every = max(1, -(-len(labels) // _TICKS))
@@ -129,4 +131,4 @@ def _bin_ticks(feature: Feature, bins: int) -> tuple[list[float], list[str]]:
         return [i + 0.5 for i in range(bins)], [*feature.labels[: bins - 1], "other"][:bins]
     lower = feature.layout.lower[feature.layout.bins]
     places = list(range(0, bins, max(1, bins // 6)))
-    return [float(place) for place in places], [f"{lower[place]:.4g}" for place in places]
+    return [float(place) for place in places], [f"{lower[place]:.3g}" for place in places]
