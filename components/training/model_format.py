@@ -39,7 +39,7 @@ class Estimator(Protocol):
 
 @dataclass(frozen=True)
 class Offset:
-    """The linear part of a model: `clip(link(raw + intercept + X[:, columns] @ coefficients))`.
+    """The linear part of a model: `clip(link(raw + intercept + Σ coefficient · X[:, column]))`.
 
     Attributes:
         intercept: constant.
@@ -60,10 +60,10 @@ class Offset:
     def apply(self, raw: Array, X: Array) -> Array:
         """Return the predictions, shape (n,), from the body's raw output (n,) and the features (n, f)."""
         result = raw + self.intercept
-        if self.columns.size:
-            terms = X[:, self.columns]
-            # A sum along the row, and not a matrix product, so that a row's result does not depend on the batch.
-            result = result + (np.where(np.isfinite(terms), terms, self.fill) * self.coefficients).sum(axis=1)
+        # Term by term, and not a matrix product, so that a row's result does not depend on the batch.
+        for column, coefficient, fill in zip(self.columns, self.coefficients, self.fill, strict=True):
+            values = X[:, column]
+            result += coefficient * np.where(np.isfinite(values), values, fill)
         if self.link == "logit":
             result = 1.0 / (1.0 + np.exp(-result))
         return result if self.clip == (None, None) else np.clip(result, *self.clip)

@@ -1,0 +1,148 @@
+"""The learning problem of one target: features, the value ahead, the last known value, the time."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from components.common.errors import TrainingError
+from components.usecase import UseCase
+from components.usecase.base import to_microseconds
+from components.usecase.learning import Target
+
+Array = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What a candidate learns from.
+
+    Attributes:
+        target: the target.
+        names: ordered feature names.
+        X: features, shape (n, f).
+        y: the target's value, NaN where unknown, 0 or 1 for a classification; shape (n,).
+        last: the last known value of the target's column, NaN where missing; shape (n,).
+        last_name: the feature that holds it; None where no feature does.
+        season: the seasonal baseline, the newest known value of the target's phase; shape (n,).
+        time: prediction time, µs since the epoch, shape (n,).
+        train: the rows of the training span, shape (n,).
+    """
+
+    target: Target
+    names: list[str]
+    X: Array
+    y: Array
+    last: Array
+    last_name: str | None
+    season: Array
+    time: npt.NDArray[np.int64]
+    train: Mask
+
+    @property
+    def classification(self) -> bool:
+        """Whether the target is a probability."""
+        return self.target.task == "classification"
+
+    @property
+    def known(self) -> Mask:
+        """Rows of the training span whose target is known."""
+        return self.train & np.isfinite(self.y)
+
+
+def read_features(usecase: UseCase, path: Path) -> pl.DataFrame:
+    """Return the feature table, its time in µs.
+
+    Raises:
+        TrainingError: the file cannot be read, or has no time column.
+    """
+    try:
+        table = pl.read_parquet(path)
+    except (OSError, pl.exceptions.PolarsError) as error:
+        raise TrainingError(f"{path}: not a Parquet table ({error})") from error
+    if not table.height:
+        raise TrainingError(f"{path}: no rows; a model cannot be trained on nothing")
+    _column(table, usecase.time.column)
+    return table.with_columns(pl.col(usecase.time.column).cast(pl.Datetime("us")))
+
+
+def make_problem(usecase: UseCase, table: pl.DataFrame, names: list[str], target: Target) -> Problem:
+    """Return the learning problem of `target` from the feature table and the ordered feature names.
+
+    Raises:
+        TrainingError: a column is missing, or no row of the training span has a known target.
+    """
+    y = _numbers(table, f"y_{target.name}")
+    time = microseconds(table[usecase.time.column])
+    season = _seasonal(usecase, table, target)
+    if target.above is not None:
+        y = np.where(np.isfinite(y), (y > target.above).astype(np.float64), np.nan)
+    problem = Problem(
+        target=target,
+        names=names,
+        X=np.column_stack([_numbers(table, name) for name in names]),
+        y=y,
+        last=_numbers(table, f"last_{target.name}"),
+        last_name=target.column if target.column in names else None,
+        season=season,
+        time=time,
+        train=train_rows(usecase, time),
+    )
+    if not problem.known.any():
+        raise TrainingError(
+            f"targets.{target.name}: {target.column} has no value {target.horizon} ahead in the whole training span"
+        )
+    return problem
+
+
+def train_rows(usecase: UseCase, time: npt.NDArray[np.int64]) -> Mask:
+    """Return which prediction times belong to the training span, which ends a gap before the test span."""
+    end = training_end(usecase)
+    start = day(usecase.split.train_from) if usecase.split.train_from else int(time.min(initial=0))
+    if usecase.split.train_window is not None:
+        start = max(start, end - to_microseconds(usecase.split.train_window))
+    return np.asarray((time >= start) & (time < end))
+
+
+def training_end(usecase: UseCase) -> int:
+    """Return the end of the training span, exclusive, in µs since the epoch."""
+    longest = max(to_microseconds(target.horizon) for target in usecase.targets)
+    gap = to_microseconds(usecase.split.gap) if usecase.split.gap else longest
+    return day(usecase.split.test_from) - gap
+
+
+def day(value: Any) -> int:
+    """Return the start of a date in µs since the epoch."""
+    return int(np.datetime64(value, "us").astype(np.int64))
+
+
+def microseconds(times: pl.Series) -> npt.NDArray[np.int64]:
+    """Return a time column as µs since the epoch."""
+    return times.cast(pl.Datetime("us")).to_physical().to_numpy()
+
+
+def _column(table: pl.DataFrame, name: str) -> pl.Series:
+    if name not in table.columns:
+        raise TrainingError(
+            f"the feature table has no column {name}; it must have the time, the features, and y_ and last_ a target"
+        )
+    return table[name]
+
+
+def _numbers(table: pl.DataFrame, name: str) -> Array:
+    return _column(table, name).cast(pl.Float64).fill_null(float("nan")).to_numpy()
+
+
+def _seasonal(usecase: UseCase, table: pl.DataFrame, target: Target) -> Array:
+    """Return the newest known value of the phase that is forecast: the target's, whole seasons ago."""
+    season = to_microseconds(usecase.evaluation.season)
+    ahead = to_microseconds(target.horizon) + to_microseconds(usecase.features.cutoff)
+    time = usecase.time.column
+    keys = [*([usecase.entity] if usecase.entity else []), time]
+    earlier = table.select(keys).with_columns(pl.col(time) - pl.duration(microseconds=-(-ahead // season) * season))
+    values = table.select([*keys, f"y_{target.name}"])
+    return _numbers(earlier.join(values, on=keys, how="left", maintain_order="left"), f"y_{target.name}")

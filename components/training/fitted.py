@@ -1,0 +1,102 @@
+"""A fitted model as what the model directory can hold: weighted boosters or one estimator, and a linear part."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import lightgbm
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class LinearPart:
+    """`intercept + Σ coefficient · x`, where a missing x counts as its fill value.
+
+    Attributes:
+        intercept: constant.
+        coefficients: one a feature, in order; shape (f,), mostly zero for a model of differences.
+        fill: value that stands in for a missing feature, shape (f,): its mean in the training rows.
+    """
+
+    intercept: float
+    coefficients: Array
+    fill: Array
+
+    def predict(self, X: Array) -> Array:
+        """Return the linear part of each row, shape (n,)."""
+        used = np.flatnonzero(self.coefficients)
+        filled = np.where(np.isfinite(X[:, used]), X[:, used], self.fill[used])
+        result = np.full(len(X), self.intercept)
+        for place, column in enumerate(used):
+            result += self.coefficients[column] * filled[:, place]
+        return result
+
+    def scaled(self, weight: float) -> "LinearPart":
+        """Return the part times `weight`."""
+        return LinearPart(weight * self.intercept, weight * self.coefficients, self.fill)
+
+    def plus(self, other: "LinearPart") -> "LinearPart":
+        """Return the sum of two parts with the same fill values."""
+        return LinearPart(self.intercept + other.intercept, self.coefficients + other.coefficients, self.fill)
+
+    def to_json(self, names: list[str], link: str) -> dict[str, Any]:
+        """Return the document `offset.json`; `means` are the reference points of the terms' contributions."""
+        used = np.flatnonzero(self.coefficients)
+        fill = {names[i]: float(self.fill[i]) for i in used}
+        return {
+            "intercept": float(self.intercept),
+            "terms": {names[i]: float(self.coefficients[i]) for i in used},
+            "fill": fill,
+            "means": fill,
+            "link": link,
+        }
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A fitted model: `Σ weight · booster(x)`, or an estimator's output, plus a linear part.
+
+    For a classification all parts add up in log-odds.
+    """
+
+    linear: LinearPart
+    boosters: list[tuple[float, lightgbm.Booster]] = field(default_factory=list)
+    estimator: Any = None
+
+    def raw(self, X: Array) -> Array:
+        """Return the value, or the log-odds of a classification, of each row; shape (n,)."""
+        result = self.linear.predict(X)
+        for weight, booster in self.boosters:
+            result += weight * np.asarray(booster.predict(X, raw_score=True, num_threads=1))
+        if self.estimator is not None:
+            margin = getattr(self.estimator, "decision_function", self.estimator.predict)
+            result += margin(X)
+        return result
+
+    def scaled(self, weight: float) -> "Fitted":
+        """Return the model times `weight`; estimators cannot be scaled."""
+        return Fitted(self.linear.scaled(weight), [(weight * w, booster) for w, booster in self.boosters])
+
+
+def combine(models: list[tuple[float, Fitted]], intercept: float = 0.0) -> Fitted:
+    """Return the weighted sum of models of boosters and linear parts; a weight of zero leaves its model out."""
+    parts = [model.scaled(weight) for weight, model in models if weight]
+    linear = parts[0].linear
+    for part in parts[1:]:
+        linear = linear.plus(part.linear)
+    linear = linear.plus(LinearPart(intercept, np.zeros_like(linear.coefficients), linear.fill))
+    return Fitted(linear, [booster for part in parts for booster in part.boosters])
+
+
+def sigmoid(raw: Array) -> Array:
+    """Return the probability of log-odds."""
+    return np.asarray(1.0 / (1.0 + np.exp(-raw)))
+
+
+def feature_means(X: Array) -> Array:
+    """Return the mean of each feature over the rows where it is present, 0 where it never is; shape (f,)."""
+    present = np.isfinite(X)
+    total = np.where(present, X, 0.0).sum(axis=0)
+    return np.asarray(total / np.maximum(present.sum(axis=0), 1))

@@ -1,0 +1,200 @@
+"""Training as a whole: tune, choose, refit, calibrate, write."""
+
+import io
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+from components.common.errors import TrainingError
+from components.common.files import read_json, sha256_file, write_json
+from components.common.progress import progress as tell_progress
+from components.common.revision import git_revision
+from components.training.calibration import calibrate
+from components.training.dataset import make_problem, read_features
+from components.training.fitted import Array, Fitted, sigmoid
+from components.training.intervals import Intervals
+from components.training.reference import reference_profile
+from components.training.selection import Selection, refit, select
+from components.training.write import Provenance, TargetModel, clip_of, digest_of, write_models
+from components.usecase import UseCase
+
+Progress = Callable[[int, int, str], None]
+
+OUT_OF_FOLD = "oof.parquet"
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """The files that training reads.
+
+    Attributes:
+        features: feature table: entity, time, features, and y_ and last_ of each target.
+        specification: content of features.json: spec, names, fitted.
+        table: validated table, whose columns the drift reference profiles.
+    """
+
+    features: Path
+    specification: Path
+    table: Path
+
+
+def train(
+    usecase: UseCase, inputs: Inputs, out_model: Path, out_tuning: Path, progress: Progress = tell_progress
+) -> dict[str, Any]:
+    """Train a model for every target and write the model directory and the record of the tuning.
+
+    Args:
+        usecase: the use case.
+        inputs: the files to learn from.
+        out_model: the model directory, one complete directory a target in it, and the out-of-fold predictions.
+        out_tuning: record of all trials, the comparison and the choice, as JSON.
+        progress: called as progress(done, total, text) after every trial.
+
+    Returns:
+        the record as in `out_tuning`, and `model_digest`.
+
+    Raises:
+        TrainingError: a target, fold or candidate that cannot be trained; the message names it.
+    """
+    # BLAS sums in another order when it has more threads; one thread gives the same bytes on every machine.
+    with threadpool_limits(1):
+        return _train(usecase, inputs, out_model, out_tuning, progress)
+
+
+def _train(usecase: UseCase, inputs: Inputs, out_model: Path, out_tuning: Path, progress: Progress) -> dict[str, Any]:
+    started = time.monotonic()
+    specification = _specification(inputs.specification)
+    features = read_features(usecase, inputs.features)
+    names = [str(name) for name in specification["names"]]
+    problems = [make_problem(usecase, features, names, target) for target in usecase.targets]
+    selections = select(usecase, problems, progress)
+    fitted = refit(usecase, selections)
+    table = pl.read_parquet(inputs.table)
+    models, frames = [], []
+    for selection, model in zip(selections, fitted, strict=True):
+        frame, intervals = _calibrated(usecase, features, selection)
+        frames.append(frame)
+        prediction = _predictions(usecase, selection, model, frame["prediction"].to_numpy())
+        reference = reference_profile(usecase, table, features, selection.problem, prediction)
+        models.append(TargetModel(selection.problem, model, intervals, reference, clip_of(usecase, selection.problem)))
+    provenance = Provenance(sha256_file(inputs.table), sha256_file(inputs.features), git_revision())
+    extra = {OUT_OF_FOLD: _parquet(pl.concat(frames))}
+    write_models(out_model, usecase, specification, models, provenance, extra)
+    record = tuning_record(usecase, selections, fitted)
+    write_json(out_tuning, record)
+    return {**record, "model_digest": digest_of(out_model), "seconds": time.monotonic() - started}
+
+
+def _specification(path: Path) -> dict[str, Any]:
+    document: dict[str, Any] = read_json(path)
+    if missing := [key for key in ("spec", "names", "fitted") if key not in document]:
+        raise TrainingError(f"{path}: no field {missing[0]!r}; a feature specification has spec, names and fitted")
+    return document
+
+
+def _predictions(usecase: UseCase, selection: Selection, model: Fitted, out_of_fold: Array) -> Array:
+    """Return the predictions of every row, out-of-fold ones where there are any: in-sample errors are too small."""
+    prediction = _values(usecase, selection, model.raw(selection.problem.X))
+    prediction[np.concatenate([fold.valid for fold in selection.folds])] = out_of_fold
+    return prediction
+
+
+def _values(usecase: UseCase, selection: Selection, raw: Array) -> Array:
+    """Return raw predictions as values within the declared bounds, or as probabilities."""
+    if selection.problem.classification:
+        return sigmoid(raw)
+    clip = clip_of(usecase, selection.problem)
+    return raw.copy() if clip == (None, None) else np.asarray(np.clip(raw, *clip))
+
+
+def _calibrated(
+    usecase: UseCase, features: pl.DataFrame, selection: Selection
+) -> tuple[pl.DataFrame, Intervals | None]:
+    """Return the out-of-fold predictions of the chosen model, and the intervals calibrated on them."""
+    problem = selection.problem
+    rows = np.concatenate([fold.valid for fold in selection.folds])
+    prediction = _values(usecase, selection, selection.chosen.raw)
+    intervals = None
+    if not problem.classification:
+        last = None if problem.last_name is None else problem.X[rows, problem.names.index(problem.last_name)]
+        intervals = calibrate(
+            problem.y[rows],
+            prediction,
+            last,
+            level=usecase.training.intervals.level,
+            bins=usecase.training.intervals.bins,
+            by=problem.last_name,
+            edges=usecase.evaluation.bands.edges,
+            clip=clip_of(usecase, problem),
+        )
+    fold = np.concatenate([np.full(f.valid.size, k) for k, f in enumerate(selection.folds)])
+    keys = [*([usecase.entity] if usecase.entity else []), usecase.time.column]
+    frame = features.select(keys)[rows].with_columns(
+        pl.lit(problem.target.name).alias("target"),
+        pl.Series("fold", fold, dtype=pl.Int32),
+        pl.Series("y", problem.y[rows]),
+        pl.Series("prediction", prediction),
+        pl.Series("last", problem.last[rows]),
+    )
+    return frame, intervals
+
+
+def tuning_record(usecase: UseCase, selections: list[Selection], fitted: list[Fitted]) -> dict[str, Any]:
+    """Return tuning.json: the trials, the comparison on the same rows, and the choice, target by target."""
+    settings = usecase.training
+    return {
+        "use_case": usecase.name,
+        "metric": settings.choose.metric,
+        "seed": settings.seed,
+        "budget": settings.budget.model_dump(),
+        "targets": {
+            selection.problem.target.name: _target_record(usecase, selection, model)
+            for selection, model in zip(selections, fitted, strict=True)
+        },
+    }
+
+
+def _target_record(usecase: UseCase, selection: Selection, model: Fitted) -> dict[str, Any]:
+    problem = selection.problem
+    order = sorted(selection.contenders, key=lambda contender: contender.loss)
+    return {
+        "chosen": selection.chosen.name,
+        "weights": selection.chosen.weights,
+        "loss": selection.chosen.loss,
+        "rows_compared": selection.rows,
+        "rows_trained": int(problem.known.sum()),
+        "trees": sum(booster.num_trees() for _, booster in model.boosters),
+        "folds": [_fold_record(problem.time, fold.train, fold.valid) for fold in selection.folds],
+        "baselines": {name: {"loss": float(np.mean(v)), "folds": v} for name, v in selection.baselines.items()},
+        "candidates": {
+            contender.name: {"loss": contender.loss, "folds": contender.losses, "weights": contender.weights}
+            for contender in order
+        },
+        "parameters": {name: selection.tuned[name].parameters for name in selection.chosen.weights},
+        "trials": {
+            name: {"stopped_by": tuned.stopped, "trials": [trial.to_json() for trial in tuned.trials]}
+            for name, tuned in selection.tuned.items()
+        },
+    }
+
+
+def _fold_record(time_us: Any, train: Any, valid: Any) -> dict[str, Any]:
+    def at(value: Any) -> str:
+        return str(np.datetime64(int(value), "us").astype("datetime64[s]"))
+
+    return {
+        "train": {"rows": int(train.size), "from": at(time_us[train].min()), "to": at(time_us[train].max())},
+        "valid": {"rows": int(valid.size), "from": at(time_us[valid].min()), "to": at(time_us[valid].max())},
+    }
+
+
+def _parquet(frame: pl.DataFrame) -> bytes:
+    buffer = io.BytesIO()
+    frame.write_parquet(buffer, compression="zstd", statistics=False)
+    return buffer.getvalue()

@@ -1,0 +1,194 @@
+"""Writing of the model directory."""
+
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import lightgbm
+import numpy as np
+
+from components.common.files import sha256_bytes, sha256_file, whole_directory, write_bytes, write_json
+from components.training.dataset import Problem
+from components.training.fitted import Array, Fitted
+from components.training.intervals import Intervals
+from components.training.merge import merge
+from components.training.model_format import FORMAT, MANIFEST
+from components.training.persistence import write_estimator
+from components.usecase import UseCase, digest
+from components.usecase.data import Column
+
+_LIBRARIES = ("lightgbm", "numpy", "polars", "scikit-learn", "scipy", "skops", "optuna")
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """What made a model, for its manifest.
+
+    Attributes:
+        data_digest: sha256 of the table that it was trained on.
+        features_digest: sha256 of the feature table.
+        git_revision: revision of the code.
+    """
+
+    data_digest: str
+    features_digest: str
+    git_revision: str
+
+
+@dataclass(frozen=True)
+class TargetModel:
+    """Everything that goes into one target's directory."""
+
+    problem: Problem
+    fitted: Fitted
+    intervals: Intervals | None
+    reference: dict[str, Any]
+    clip: tuple[float | None, float | None]
+
+
+def clip_of(usecase: UseCase, problem: Problem) -> tuple[float | None, float | None]:
+    """Return the bounds that a forecast is kept within: those that the use case declares for the column."""
+    if problem.classification:
+        return (None, None)
+    column = usecase.columns[problem.target.column]
+    return (column.min, column.max)
+
+
+def write_models(
+    directory: Path,
+    usecase: UseCase,
+    specification: dict[str, Any],
+    models: list[TargetModel],
+    provenance: Provenance,
+    extra: dict[str, bytes],
+) -> dict[str, Any]:
+    """Write `directory`, one complete model directory a target below it, whole or not at all; return its manifest.
+
+    Args:
+        directory: where to.
+        usecase: the use case.
+        specification: content of features.json: spec, names, fitted.
+        models: the models, one a target.
+        provenance: what made them.
+        extra: further files of the whole, by name.
+    """
+    common = {
+        "format": FORMAT,
+        "use_case": usecase.name,
+        "use_case_digest": digest(usecase),
+        "data_digest": provenance.data_digest,
+        "features_digest": provenance.features_digest,
+        "git_revision": provenance.git_revision,
+        "libraries": {name: version(name) for name in _LIBRARIES},
+    }
+    with whole_directory(directory) as aside:
+        for model in models:
+            _write_target(aside / model.problem.target.name, usecase, specification, model, common)
+        for name, data in extra.items():
+            write_bytes(aside / name, data)
+        names = [model.problem.target.name for model in models]
+        manifest = {**common, "targets": names, "files": _listed(aside)}
+        write_json(aside / MANIFEST, manifest)
+    return manifest
+
+
+def _write_target(
+    directory: Path, usecase: UseCase, specification: dict[str, Any], model: TargetModel, common: dict[str, Any]
+) -> None:
+    problem, fitted = model.problem, model.fitted
+    link = "logit" if problem.classification else "identity"
+    if fitted.estimator is not None:
+        write_bytes(directory / "model.skops", write_estimator(fitted.estimator))
+    else:
+        write_bytes(directory / "model.bst", booster_text(fitted, problem).encode())
+    clip = {"clip": list(model.clip)} if model.clip != (None, None) else {}
+    write_json(directory / "offset.json", {**fitted.linear.to_json(problem.names, link), **clip})
+    write_json(directory / "features.json", specification)
+    if model.intervals is not None:
+        write_json(directory / "intervals.json", model.intervals.to_json())
+    write_json(directory / "signature.json", signature(usecase, problem, model.intervals is not None))
+    write_json(directory / "reference.json", model.reference)
+    kind = "lightgbm" if fitted.estimator is None else "sklearn"
+    write_json(
+        directory / MANIFEST,
+        {**common, "target": problem.target.name, "kind": kind, "files": _listed(directory)},
+    )
+
+
+def booster_text(fitted: Fitted, problem: Problem) -> str:
+    """Return the one booster of a model; a purely linear model gets one of a single leaf of zero."""
+    boosters = fitted.boosters or [(0.0, _stump(problem))]
+    return merge(boosters)
+
+
+def _stump(problem: Problem) -> lightgbm.Booster:
+    rows = np.flatnonzero(problem.known)[:100]
+    data = lightgbm.Dataset(problem.X[rows], np.zeros(rows.size), feature_name=problem.names)
+    return lightgbm.train({"objective": "regression", "num_threads": 1, "verbose": -1}, data, 1)
+
+
+def signature(usecase: UseCase, problem: Problem, intervals: bool) -> dict[str, Any]:
+    """Return the input and output schema of a target's model."""
+    target = problem.target
+    unit = "" if problem.classification else usecase.columns[target.column].unit
+    task = {"task": target.task, "above": target.above}
+    decision = usecase.serving.decision
+    return {
+        "target": {"name": target.name, "column": target.column, "horizon": target.horizon, "unit": unit, **task},
+        "inputs": _inputs(usecase),
+        "features": _ranges(problem),
+        "outputs": [
+            {"name": name, "type": "float", "unit": unit}
+            for name in (["prediction", "lower", "upper"] if intervals else ["prediction"])
+        ],
+        "decision": None
+        if decision is None or problem.classification
+        else {"thresholds": decision.thresholds, "names": decision.names},
+    }
+
+
+def _inputs(usecase: UseCase) -> list[dict[str, Any]]:
+    keys = [{"name": usecase.time.column, "type": "timestamp", "unit": None, "nullable": False}]
+    if usecase.entity:
+        keys.insert(0, {"name": usecase.entity, "type": "category", "unit": None, "nullable": False})
+    empty = {"min": None, "max": None, "categories": None}
+    return [{**key, **empty} for key in keys] + [_input(name, column) for name, column in usecase.columns.items()]
+
+
+def _input(name: str, column: Column) -> dict[str, Any]:
+    return {
+        "name": name,
+        "type": column.type,
+        "unit": column.unit,
+        "min": column.min,
+        "max": column.max,
+        "categories": column.categories,
+        "nullable": column.max_missing > 0,
+    }
+
+
+def _ranges(problem: Problem) -> list[dict[str, Any]]:
+    X = problem.X[problem.train]
+    return [
+        {"name": name, "type": "float", "min": _extreme(X[:, k], np.min), "max": _extreme(X[:, k], np.max)}
+        for k, name in enumerate(problem.names)
+    ]
+
+
+def _extreme(values: Array, function: Any) -> float | None:
+    present = values[np.isfinite(values)]
+    return float(function(present)) if present.size else None
+
+
+def _listed(directory: Path) -> dict[str, dict[str, Any]]:
+    files = sorted(path for path in directory.rglob("*") if path.is_file() and path != directory / MANIFEST)
+    return {
+        path.relative_to(directory).as_posix(): {"sha256": sha256_file(path), "bytes": path.stat().st_size}
+        for path in files
+    }
+
+
+def digest_of(directory: Path) -> str:
+    """Return the identity of a written model directory: the sha256 of its manifest."""
+    return sha256_bytes((directory / MANIFEST).read_bytes())
