@@ -1,0 +1,80 @@
+"""Moving-block bootstrap of anything that is computed from sums.
+
+A figure such as RMSE, R² or coverage is a function of sums over rows. Hence no row is resampled: the sums over every
+block of consecutive time steps are taken once from cumulative sums, and a repeat adds up the blocks that it drew
+(Künsch, 1989, doi:10.1214/aos/1176347265). Blocks keep the dependence of neighbouring hours, which single rows would
+not. All series of a table share the drawn blocks, so that the dependence between entities is kept, too.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[np.float64]
+
+#: Share of the repeats between the two ends of an interval.
+CONFIDENCE = 0.95
+
+_FEWEST_BLOCKS = 4
+_FEWEST_SHARE = 0.9
+
+
+@dataclass(frozen=True)
+class Bootstrap:
+    """Blocks drawn once, for all figures of one table of rows.
+
+    Attributes:
+        step: time step of each row, counted from the first, shape (n,).
+        length: steps of a block.
+        starts: first step of each drawn block, shape (repeats, blocks).
+    """
+
+    step: npt.NDArray[np.int64]
+    length: int
+    starts: npt.NDArray[np.int64]
+
+    @classmethod
+    def draw(cls, time: npt.NDArray[np.int64], frequency: int, block: int, repeats: int, seed: int = 0) -> "Bootstrap":
+        """Draw the blocks.
+
+        Args:
+            time: time of each row in µs, shape (n,), n at least 1.
+            frequency: µs between two steps.
+            block: length of a block in µs; cut to a quarter of the span where that is shorter.
+            repeats: how often to draw.
+            seed: seed of the draws.
+        """
+        step = (time - time.min()) // frequency
+        count = int(step.max()) + 1
+        length = max(1, min(block // frequency, count // _FEWEST_BLOCKS))
+        random = np.random.default_rng(seed)
+        starts = random.integers(0, count - length + 1, size=(repeats, -(-count // length)))
+        return cls(step, length, starts)
+
+    def sums(self, rows: Array) -> Array:
+        """Return the sums of each repeat, shape (repeats, k), of the rows' terms, shape (n, k)."""
+        total = np.cumsum(self._by_step(rows), axis=0)
+        blocks = total[self.length :] - total[: -self.length]
+        result = np.zeros((self.starts.shape[0], rows.shape[1]))
+        for drawn in self.starts.T:
+            result += blocks[drawn]
+        return result
+
+    def _by_step(self, rows: Array) -> Array:
+        """Return the sums of each time step, shape (steps + 1, k), the first all zero."""
+        order = np.argsort(self.step, kind="stable")
+        present, first = np.unique(self.step[order], return_index=True)
+        steps = np.zeros((int(self.step.max()) + 2, rows.shape[1]))
+        steps[present + 1] = np.add.reduceat(rows[order], first, axis=0)
+        return steps
+
+
+def interval(values: Array) -> list[float] | None:
+    """Return the percentile interval of a figure's repeats, shape (repeats,); None where too few are numbers."""
+    finite = values[np.isfinite(values)]
+    if finite.size < _FEWEST_SHARE * values.size:
+        return None
+    tail = (1.0 - CONFIDENCE) / 2
+    low, high = np.quantile(finite, [tail, 1.0 - tail])
+    return [float(low), float(high)]

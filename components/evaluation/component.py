@@ -1,0 +1,39 @@
+from kfp import dsl
+
+from components.image import IMAGE
+
+
+@dsl.component(base_image=IMAGE, install_kfp_package=False)
+def evaluation(
+    usecase: str,
+    features: dsl.Input[dsl.Dataset],
+    model: dsl.Input[dsl.Model],
+    tuning: dsl.Input[dsl.Artifact],
+    figures: dsl.Output[dsl.Artifact],
+    evaluation: dsl.Output[dsl.Artifact],
+    predictions: dsl.Output[dsl.Dataset],
+    report: dsl.Output[dsl.HTML],
+    metrics: dsl.Output[dsl.Metrics],
+) -> None:
+    """Judge every target's model on the held-out span: figures with intervals, skill, slices, explanations, report.
+
+    Args:
+        usecase: The use case as JSON.
+        features: The feature table with the truth and the last known value of every target.
+        model: The run's model directory.
+        tuning: Record of the tuning.
+        figures: Every figure with its interval, metrics.json.
+        evaluation: Error analysis and explanations, evaluation.json.
+        predictions: Truth, forecast, interval and baselines of every judged row.
+        report: The report for people.
+        metrics: The leading figures, for the user interface.
+    """
+    from pathlib import Path
+
+    from components.evaluation import Outputs, evaluate, flat
+    from components.usecase import load_text
+
+    out = Outputs(*(Path(each.path) for each in (figures, evaluation, predictions, report)))
+    found = evaluate(load_text(usecase, "usecase"), Path(features.path), Path(model.path), out, Path(tuning.path))
+    for name, value in flat(found).items():
+        metrics.log_metric(name, value)

@@ -1,0 +1,69 @@
+"""What a target was judged by, beyond its figures: error analysis, calibration, explanations, the tuning's record."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from components.evaluation import analysis, importance
+from components.evaluation.importance import Explained
+from components.evaluation.rows import Judged
+from components.training.model_format import Forecaster
+from components.usecase import UseCase
+
+_AGAINST = 3
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """One target's error analysis and explanations.
+
+    Attributes:
+        judged: the judged rows.
+        worst_days: days with the most squared error.
+        weeks: residuals week by week.
+        calibration: mean truth by mean forecast.
+        residuals: residuals by the forecast and by the strongest features.
+        explained: SHAP values of a sample of rows.
+        local: explanations of instructive rows.
+        tuning: the target's record of the tuning; empty where there is none.
+    """
+
+    judged: Judged
+    worst_days: list[dict[str, Any]]
+    weeks: list[dict[str, Any]]
+    calibration: list[dict[str, Any]]
+    residuals: dict[str, list[dict[str, Any]]]
+    explained: Explained
+    local: list[dict[str, Any]]
+    tuning: dict[str, Any]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the entry of the target in evaluation.json."""
+        return {
+            "worst_days": self.worst_days,
+            "weeks": self.weeks,
+            "calibration": self.calibration,
+            "residuals": self.residuals,
+            "importance": {
+                "rows": int(self.explained.rows.size),
+                "features": [{"name": name, "size": size} for name, size in self.explained.ranking()],
+            },
+            "local": self.local,
+        }
+
+
+def gather(usecase: UseCase, judged: Judged, model: Forecaster, tuning: dict[str, Any]) -> Evidence:
+    """Return the evidence of one target."""
+    threads, seed = usecase.training.threads, usecase.training.seed
+    explained = importance.explain(model, judged, importance.sample(model, judged, seed), threads)
+    strongest = [name for name, _ in explained.ranking()[:_AGAINST]]
+    forecast = {"forecast": analysis.against(judged.prediction, judged.prediction - judged.y)}
+    return Evidence(
+        judged=judged,
+        worst_days=analysis.worst_days(judged),
+        weeks=analysis.by_week(judged),
+        calibration=analysis.calibration(judged),
+        residuals=forecast | analysis.against_features(judged, model.names, strongest),
+        explained=explained,
+        local=importance.local(model, judged, threads),
+        tuning=tuning,
+    )

@@ -1,0 +1,29 @@
+from kfp import dsl
+
+from components.image import IMAGE
+
+
+@dsl.component(base_image=IMAGE, install_kfp_package=False)
+def gate(
+    usecase: str,
+    figures: dsl.Input[dsl.Artifact],
+    registry: str,
+    decision: dsl.Output[dsl.Artifact],
+) -> bool:
+    """Decide by the use case's rules whether the model may be registered; closed by default.
+
+    Args:
+        usecase: The use case as JSON.
+        figures: The evaluation's figures, metrics.json.
+        registry: Address of the model registry: a path, s3:// or gs://.
+        decision: Every rule with its figure, its bound and its margin, gate.json.
+
+    Returns:
+        Whether every rule holds.
+    """
+    from pathlib import Path
+
+    from components.gate import run
+    from components.usecase import load_text
+
+    return run(load_text(usecase, "usecase"), Path(figures.path), registry, Path(decision.path))
