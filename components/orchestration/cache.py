@@ -7,7 +7,7 @@ of the inputs and of the code, and an entry is only used while its files still h
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -22,14 +22,20 @@ from components.orchestration.sources import code_digest
 class ContentCache(kfp_cache.LocalCache):  # type: ignore[misc]
     """A cache of task outputs, keyed by digests, verified on every hit.
 
+    Args:
+        cache_root: Directory of the entries.
+        registry_state: Returns what the registry holds now; part of the key of every task that is given a registry.
+
     Attributes:
         outputs: Outputs by component, of every cacheable task that ran or was found in this run.
         on_hit: Called with each component whose outputs were found.
         summaries: What each task told of itself; filled in by the runner, kept with the entry.
     """
 
-    def __init__(self, cache_root: Path) -> None:
+    def __init__(self, cache_root: Path, registry_state: Callable[[str], str] = lambda url: "") -> None:
         super().__init__(cache_root=str(cache_root))
+        self._registry_state = registry_state
+        self._calls: dict[str, tuple[Any, ...]] = {}
         self.outputs: dict[str, dict[str, Any]] = {}
         self.on_hit: Callable[[str], None] = lambda name: None
         self.summaries: dict[str, Summary] = {}
@@ -53,9 +59,11 @@ class ContentCache(kfp_cache.LocalCache):  # type: ignore[misc]
             "code": code_digest(name.replace("-", "_")),
             "arguments": _by_content(arguments),
             "environment": env_vars or {},
+            "registry": self._registry_state(arguments["registry"]) if "registry" in arguments else "",
         }
         key = sha256_bytes(canonical_json(parts))
         self._names[key] = name
+        self._calls[name] = (component_name, image, full_command, arguments, env_vars)
         return key
 
     def get(self, key: str) -> dict[str, Any] | None:
@@ -69,6 +77,7 @@ class ContentCache(kfp_cache.LocalCache):  # type: ignore[misc]
             return None
         name = self._names[key]
         self.outputs[name] = outputs
+        _touch(outputs)
         if entry["summary"] is not None:
             self.summaries[name] = Summary(**entry["summary"])
         self.on_hit(name)
@@ -89,16 +98,24 @@ class ContentCache(kfp_cache.LocalCache):  # type: ignore[misc]
         aside.write_bytes(json.dumps(entry).encode())
         aside.replace(path)
 
+    def settle(self, components: Iterable[str]) -> None:
+        """Keep the outputs of `components` for the registry as it is now, after they themselves changed it.
+
+        What they did to this registry is done; with nothing else changed they need not do it again.
+        """
+        for name in components:
+            if name in self._calls and name in self.outputs:
+                self.put(self.compute_key(*self._calls[name]), self.outputs[name])
+
     def tell(self, name: str, rows: int | None, figure: str) -> None:
         """Note what a task told of itself, to be kept with its entry."""
         self.summaries[name] = Summary(rows, figure)
 
 
-def install(cache_root: Path) -> ContentCache:
-    """Make kfp's local runs use a ContentCache at `cache_root`; call it after `kfp.local.init`."""
-    cache = ContentCache(cache_root)
+def install(cache: ContentCache) -> ContentCache:
+    """Make kfp's local runs use `cache`; call it after `kfp.local.init`."""
     kfp_cache._cache_singleton = cache
-    kfp_cache._cache_singleton_root = str(cache_root)
+    kfp_cache._cache_singleton_root = cache.cache_root
     return cache
 
 
@@ -125,3 +142,10 @@ def _digests(outputs: dict[str, Any]) -> dict[str, str]:
     """Return the digests of the artifacts among `outputs`; a file that is gone has none."""
     paths = {name: Path(value.uri) for name, value in outputs.items() if isinstance(value, dsl.Artifact)}
     return {name: digest_of(path) if path.exists() else "" for name, path in paths.items()}
+
+
+def _touch(outputs: dict[str, Any]) -> None:
+    """Mark the working directories that outputs lie in as used, so that they are pruned last."""
+    for value in outputs.values():
+        if isinstance(value, dsl.Artifact) and (work := Path(value.uri).parents[2]).is_dir():
+            os.utime(work)

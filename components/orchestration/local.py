@@ -34,23 +34,29 @@ class LocalRun:
     error: str | None
 
 
-def run_local(
-    pipeline: Callable[..., Any],
-    arguments: dict[str, Any],
-    work: Path,
-    cache_root: Path,
-    runner: Runner,
-    screen: Screen,
-) -> LocalRun:
-    """Run `pipeline` on this machine.
+@dataclass(frozen=True)
+class Place:
+    """Where and how a local run works.
 
-    Args:
-        pipeline: A function decorated with dsl.pipeline.
-        arguments: Its arguments.
+    Attributes:
         work: Directory for the outputs and the log.
-        cache_root: Directory of the cache.
+        cache: Directory of the cache.
         runner: Subprocesses of this Python, or containers.
-        screen: Where to tell what happens.
+        never_cached: Components that are run every time.
+        settled: Components whose work on the registry need not be done again while nothing else changed it.
+        registry_state: Returns what the registry at an address holds now.
+    """
+
+    work: Path
+    cache: Path
+    runner: Runner = "subprocess"
+    never_cached: frozenset[str] = frozenset()
+    settled: tuple[str, ...] = ()
+    registry_state: Callable[[str], str] = lambda url: ""
+
+
+def run_local(pipeline: Callable[..., Any], arguments: dict[str, Any], place: Place, screen: Screen) -> LocalRun:
+    """Run `pipeline`, a function decorated with dsl.pipeline, on this machine.
 
     Returns:
         What was done; a failed step does not raise, but stands in `error`.
@@ -58,17 +64,27 @@ def run_local(
     Raises:
         PipelineError: the runner cannot be started.
     """
-    work.mkdir(parents=True, exist_ok=True)
+    workspace = place.work / "workspace"
+    workspace.mkdir(parents=True, exist_ok=True)
     local.init(
-        runner=_runner(runner),
-        pipeline_root=str(work),
-        workspace_root=str(work / "workspace"),
+        runner=_runner(place.runner),
+        pipeline_root=str(place.work),
+        workspace_root=str(workspace),
         raise_on_error=False,
         enable_caching=True,
-        cache_root=str(cache_root),
+        cache_root=str(place.cache),
     )
-    cache = install(cache_root)
+    cache = install(ContentCache(place.cache, place.registry_state))
+    log = _log(place, cache, screen)
+    with contextlib.closing(log), screen.live(), _quiet(log), _environment():
+        _for_this_machine(pipeline, place.never_cached)(**arguments)
+    error = log.error if _failed(log) else None
+    if error is None:
+        cache.settle(place.settled)
+    return LocalRun(log.steps, _outputs(place.work, cache), error)
 
+
+def _log(place: Place, cache: ContentCache, screen: Screen) -> RunLog:
     def on_step(step: Step) -> None:
         if step.cached and (told := cache.summaries.get(step.name)):
             step.rows, step.figure = told.rows, told.figure
@@ -76,12 +92,23 @@ def run_local(
             cache.tell(step.name, step.rows, step.figure)
         screen.step(step)
 
-    (work / "workspace").mkdir(exist_ok=True)
-    log = RunLog(work / "log.txt", on_step, screen.progress)
+    log = RunLog(place.work / "log.txt", on_step, screen.progress)
     cache.on_hit = lambda name: log.finish(Step(name, cached=True))
-    with contextlib.closing(log), screen.live(), _quiet(log), _environment():
-        pipeline(**arguments)
-    return LocalRun(log.steps, _outputs(work, cache), log.error if _failed(log) else None)
+    return log
+
+
+def _for_this_machine(pipeline: Any, never_cached: frozenset[str]) -> Any:
+    """Set the pipeline for a local run.
+
+    No task is tried twice: what failed on this machine fails again, after a wait. And tasks that a cluster must
+    not cache, since its cache knows addresses alone, can be cached here by content.
+    """
+    specification = pipeline.pipeline_spec
+    for graph in (specification.root, *specification.components.values()):
+        for name, task in graph.dag.tasks.items():
+            task.ClearField("retry_policy")
+            task.caching_options.enable_cache = name not in never_cached
+    return pipeline
 
 
 def _failed(log: RunLog) -> bool:

@@ -10,11 +10,11 @@ from typing import Any
 
 from components.common.errors import GateError, PipelineError
 from components.common.files import read_json
+from components.common.revision import git_revision
 from components.orchestration.console import Screen
-from components.orchestration.local import LocalRun, Runner, run_local
+from components.orchestration.local import LocalRun, Place, Runner, run_local
 from components.orchestration.rundir import (
     assemble,
-    git_revision,
     libraries,
     new_run_id,
     point_latest,
@@ -23,6 +23,7 @@ from components.orchestration.rundir import (
     timestamp,
 )
 from components.usecase import UseCase, digest
+from governance.registry import Registry
 
 _KEPT = 8
 
@@ -51,7 +52,7 @@ def run_training(request: Request, pipeline: Callable[..., Any], screen: Screen)
     work = (home / ".work" / run_id).absolute()
     screen.line(f"{usecase.title}: training, run {run_id}")
     with _alone(home, screen):
-        run = run_local(pipeline, _arguments(request), work, (home / ".cache").absolute(), request.runner, screen)
+        run = run_local(pipeline, _arguments(request), _place(request, work), screen)
     if run.error is not None and not _gate_closed(run):
         raise PipelineError(f"{run.error}\nThe whole log: {_shown(work / 'log.txt')}")
     record = {
@@ -79,6 +80,24 @@ def _arguments(request: Request) -> dict[str, Any]:
         "registry": request.registry,
         "environment": "local",
     }
+
+
+def _place(request: Request, work: Path) -> Place:
+    pinned = all(source.sha256 is not None for source in request.usecase.sources)
+    return Place(
+        work=work,
+        cache=(request.out / request.usecase.name / ".cache").absolute(),
+        runner=request.runner,
+        never_cached=frozenset() if pinned else frozenset({"ingestion"}),
+        settled=("gate", "registration", "documentation", "deployment"),
+        registry_state=lambda url: _registry_state(url, request.usecase.name),
+    )
+
+
+def _registry_state(url: str, use_case: str) -> str:
+    """Return the digest of the newest event of a use case, which stands for all before it."""
+    last = Registry(url).state(use_case).last
+    return "" if last is None else last.digest
 
 
 def _gate_closed(run: LocalRun) -> bool:

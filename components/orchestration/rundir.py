@@ -3,7 +3,6 @@
 import os
 import platform
 import shutil
-import subprocess
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -12,7 +11,6 @@ from typing import Any
 
 from components.common.files import read_json, sha256_file, whole_directory, write_json
 from components.orchestration.console import Step
-from components.orchestration.sources import ROOT
 
 #: Where each output of a task stands in the run directory.
 LAYOUT = {
@@ -46,17 +44,6 @@ def new_run_id(now: datetime, digest: str) -> str:
 def libraries() -> dict[str, str]:
     """Return the versions of what a result depends on."""
     return {"python": platform.python_version(), **{name: version(name) for name in _LIBRARIES}}
-
-
-def git_revision(root: Path = ROOT) -> str:
-    """Return the revision of the code, `-dirty` where it was changed since, `unknown` outside a checkout."""
-    if "ALMANAC_REVISION" in os.environ:
-        return os.environ["ALMANAC_REVISION"]
-    try:
-        command = ["git", "-C", str(root), "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"]
-        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
 
 
 def assemble(directory: Path, outputs: Mapping[str, Mapping[str, Any]], record: dict[str, Any]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from kfp import dsl
 
 from components.image import IMAGE
 from components.orchestration.console import Screen
-from components.orchestration.local import LocalRun, run_local
+from components.orchestration.local import LocalRun, Place, run_local
 
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
@@ -47,7 +47,8 @@ def _run(tmp_path: Path, text: str, number: int) -> tuple[LocalRun, str]:
     source.write_text(text)
     screen = io.StringIO()
     arguments: dict[str, Any] = {"path": str(source)}
-    run = run_local(toy, arguments, tmp_path / f"work{number}", tmp_path / "cache", "subprocess", Screen(screen))
+    place = Place(tmp_path / f"work{number}", tmp_path / "cache", never_cached=frozenset({"writing"}))
+    run = run_local(toy, arguments, place, Screen(screen))
     return run, screen.getvalue()
 
 

@@ -1,0 +1,73 @@
+"""What each task gets on a cluster: resources, retries, timeouts, secrets, caching; one table for all pipelines."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from kfp import dsl, kubernetes
+
+_SECRETS = {
+    "almanac-store": {
+        "access_key": "AWS_ACCESS_KEY_ID",
+        "secret_key": "AWS_SECRET_ACCESS_KEY",
+        "endpoint": "AWS_ENDPOINT_URL",
+    },
+    "almanac-comet": {"api_key": "COMET_API_KEY"},
+    "almanac-signing": {"private_key": "ALMANAC_SIGNING_KEY"},
+}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Settings of one task.
+
+    Attributes:
+        cpu: CPU request; the limit is twice that.
+        memory: Memory request and limit.
+        minutes: Most minutes that the task may run.
+        retries: How often it is tried again; for tasks that cross the network.
+        cached: Whether the same inputs give the same result: not for what reads the clock, a source or the registry.
+        secrets: Kubernetes secrets whose keys it gets as environment variables, where they exist.
+    """
+
+    cpu: int = 1
+    memory: str = "2Gi"
+    minutes: int = 30
+    retries: int = 0
+    cached: bool = True
+    secrets: tuple[str, ...] = ()
+
+
+_STORE = ("almanac-store",)
+SETTINGS = {
+    "ingestion": Settings(minutes=60, retries=3, cached=False, secrets=_STORE),
+    "validation": Settings(),
+    "drift": Settings(retries=2, cached=False, secrets=_STORE),
+    "preprocessing": Settings(cpu=2, memory="4Gi"),
+    "training": Settings(cpu=2, memory="8Gi", minutes=360, secrets=("almanac-comet",)),
+    "evaluation": Settings(cpu=2, memory="4Gi"),
+    "gate": Settings(retries=2, cached=False, secrets=_STORE),
+    "rejection": Settings(cached=False),
+    "registration": Settings(retries=3, cached=False, secrets=("almanac-store", "almanac-signing")),
+    "documentation": Settings(retries=3, cached=False, secrets=("almanac-store", "almanac-signing")),
+    "deployment": Settings(minutes=45, retries=1, cached=False, secrets=_STORE),
+}
+
+#: A finished workflow object is kept a week, a failed one a month; artifacts and records stay.
+PIPELINE = dsl.PipelineConfig(ttl_seconds_after_success=7 * 86400, ttl_seconds_after_failure=30 * 86400)
+
+
+def configure(task: dsl.PipelineTask, **changes: Any) -> dsl.PipelineTask:
+    """Give a task the settings of its component, and return it."""
+    name = task.name.rstrip("-0123456789")
+    settings = Settings(**{**SETTINGS[name].__dict__, **changes})
+    task.set_cpu_request(str(settings.cpu)).set_cpu_limit(str(2 * settings.cpu))
+    task.set_memory_request(settings.memory).set_memory_limit(settings.memory)
+    task.set_caching_options(settings.cached)
+    if settings.retries:
+        task.set_retry(settings.retries, backoff_duration="30s", backoff_factor=2.0, backoff_max_duration="10m")
+    kubernetes.set_timeout(task, settings.minutes * 60)
+    kubernetes.set_security_context(task, run_as_non_root=True)
+    kubernetes.empty_dir_mount(task, volume_name="tmp", mount_path="/tmp", size_limit="4Gi")  # noqa: S108
+    for secret in settings.secrets:
+        kubernetes.use_secret_as_env(task, secret, _SECRETS[secret], optional=True)
+    return task
