@@ -1,0 +1,142 @@
+"""Every metric that Almanac exports, defined in one place.
+
+The server increments them, alert rules and dashboards name them, and a test holds those against `ALL`.
+Names follow the Prometheus conventions: prefix, base unit, `_total` on counters.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+Kind = Literal["counter", "gauge", "histogram"]
+# How a gauge of several worker processes is put together; see prometheus_client's multiprocess mode.
+Join = Literal["livesum", "livemax", "livemin", "mostrecent"]
+
+LATENCY_BUCKETS = (
+    50e-6, 100e-6, 150e-6, 200e-6, 300e-6, 500e-6, 1e-3, 2e-3, 5e-3, 10e-3, 25e-3, 50e-3, 0.1, 0.25, 0.5, 1.0, 2.5,
+    10.0,
+)  # fmt: skip
+"""Seconds; a single row is answered in the first few."""
+
+
+@dataclass(frozen=True)
+class Metric:
+    """Definition of one metric.
+
+    Attributes:
+        name: full name, as alert rules write it (counters with `_total`).
+        kind: counter, gauge or histogram.
+        help: one line of what it counts, with unit.
+        labels: label names, in order.
+        join: how a gauge of several processes is put together.
+    """
+
+    name: str
+    kind: Kind
+    help: str
+    labels: tuple[str, ...] = ()
+    join: Join = "mostrecent"
+
+    @property
+    def series(self) -> tuple[str, ...]:
+        """Names of the time series that a scrape shows."""
+        if self.kind == "histogram":
+            return (f"{self.name}_bucket", f"{self.name}_sum", f"{self.name}_count")
+        return (self.name,)
+
+
+_MODEL = ("model", "version")
+
+REQUESTS = Metric(
+    "almanac_requests_total", "counter", "Requests answered.", ("model", "version", "protocol", "verb", "code")
+)
+LATENCY = Metric(
+    "almanac_request_duration_seconds", "histogram", "Time from the last byte of a request to its answer.",
+    ("model", "protocol", "verb"),
+)  # fmt: skip
+IN_FLIGHT = Metric("almanac_requests_in_flight", "gauge", "Requests being answered.", (), "livesum")
+ROWS = Metric("almanac_predicted_rows_total", "counter", "Rows predicted.", _MODEL)
+SIGNALS = Metric("almanac_predictions_total", "counter", "Predictions by decision signal.", (*_MODEL, "signal"))
+OUT_OF_RANGE = Metric(
+    "almanac_out_of_range_total", "counter", "Input values beyond the range seen in training.", ("model", "feature")
+)
+CACHE = Metric("almanac_cache_requests_total", "counter", "Prediction cache look-ups by result.", ("result",))
+CACHE_SIZE = Metric("almanac_cache_entries", "gauge", "Predictions held in the cache.", (), "livesum")
+UNAUTHENTICATED = Metric("almanac_unauthenticated_total", "counter", "Requests refused for their key.", ("reason",))
+RATE_LIMITED = Metric("almanac_rate_limited_total", "counter", "Requests refused by a rate limit.", ("key",))
+STORE_LATENCY = Metric(
+    "almanac_feature_store_duration_seconds", "histogram", "Time of a feature store operation.", ("store", "operation")
+)
+STORE_ERRORS = Metric("almanac_feature_store_errors_total", "counter", "Failed feature store operations.", ("store",))
+INGESTED = Metric("almanac_ingested_rows_total", "counter", "Observations appended to the feature store.", ("model",))
+DATA_AGE = Metric(
+    "almanac_data_age_seconds", "gauge", "Age of the newest observation at the last entity request.", ("model",)
+)
+MODEL_INFO = Metric(
+    "almanac_model_info", "gauge", "1 for each loaded model.",
+    ("model", "version", "digest", "use_case", "target", "role"), "livemax",
+)  # fmt: skip
+MODEL_LOADED = Metric("almanac_model_loaded_timestamp_seconds", "gauge", "When the model was loaded.", ("model",))
+MODEL_SWAPS = Metric("almanac_model_swaps_total", "counter", "Hot swaps by result.", ("result",))
+READY = Metric("almanac_ready", "gauge", "1 while the server accepts traffic.", (), "livemin")
+SHADOW_DIFFERENCE = Metric(
+    "almanac_shadow_absolute_difference", "histogram", "Absolute difference of shadow and served prediction.",
+    ("model", "shadow_version"),
+)  # fmt: skip
+FEEDBACK = Metric("almanac_feedback_total", "counter", "Observed values posted for predictions.", _MODEL)
+ROLLING_MAE = Metric("almanac_rolling_mae", "gauge", "Mean absolute error of the newest feedback.", _MODEL)
+ROLLING_RMSE = Metric("almanac_rolling_rmse", "gauge", "Root mean squared error of the newest feedback.", _MODEL)
+ROLLING_BIAS = Metric("almanac_rolling_bias", "gauge", "Mean error of the newest feedback.", _MODEL)
+ROLLING_COVERAGE = Metric(
+    "almanac_rolling_coverage_ratio", "gauge", "Share of the newest feedback inside the interval.", _MODEL
+)
+DRIFT_PSI = Metric("almanac_drift_psi", "gauge", "Population stability index of the live window.", ("model", "feature"))
+DRIFT_SCORE = Metric(
+    "almanac_drift_score", "gauge", "Drift statistic over its calibrated threshold; above 1 is drift.",
+    ("model", "feature", "statistic"),
+)  # fmt: skip
+DRIFT_ROWS = Metric("almanac_drift_window_rows", "gauge", "Rows in the live drift window.", ("model",))
+LOG_DROPPED = Metric("almanac_log_dropped_total", "counter", "Log or audit lines dropped, by log.", ("log",))
+
+ALL: tuple[Metric, ...] = tuple(value for value in list(globals().values()) if isinstance(value, Metric))
+"""Every metric."""
+
+_DIFFERENCE_BUCKETS = (0.0, 0.01, 0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0)
+
+
+def series_names() -> set[str]:
+    """Return the names of all exported series, for tests that hold rules and dashboards against them."""
+    return {name for metric in ALL for name in metric.series}
+
+
+class Metrics:
+    """The metrics, registered: `metrics.counter(REQUESTS)` and so on."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.registry = registry
+        self._counters = {m.name: self._make_counter(m) for m in ALL if m.kind == "counter"}
+        self._gauges = {m.name: self._make_gauge(m) for m in ALL if m.kind == "gauge"}
+        self._histograms = {m.name: self._make_histogram(m) for m in ALL if m.kind == "histogram"}
+
+    def counter(self, metric: Metric) -> Counter:
+        """Return the counter of this definition."""
+        return self._counters[metric.name]
+
+    def gauge(self, metric: Metric) -> Gauge:
+        """Return the gauge of this definition."""
+        return self._gauges[metric.name]
+
+    def histogram(self, metric: Metric) -> Histogram:
+        """Return the histogram of this definition."""
+        return self._histograms[metric.name]
+
+    def _make_counter(self, metric: Metric) -> Counter:
+        return Counter(metric.name.removesuffix("_total"), metric.help, metric.labels, registry=self.registry)
+
+    def _make_gauge(self, metric: Metric) -> Gauge:
+        return Gauge(metric.name, metric.help, metric.labels, registry=self.registry, multiprocess_mode=metric.join)
+
+    def _make_histogram(self, metric: Metric) -> Histogram:
+        buckets = _DIFFERENCE_BUCKETS if metric is SHADOW_DIFFERENCE else LATENCY_BUCKETS
+        return Histogram(metric.name, metric.help, metric.labels, registry=self.registry, buckets=buckets)

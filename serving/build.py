@@ -1,0 +1,159 @@
+"""Puts a server process together from its settings."""
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+
+from prometheus_client import CollectorRegistry
+
+from monitoring.metrics import Metrics
+from serving.feedback import Feedback
+from serving.http.app import App
+from serving.http.headers import HeaderPolicy
+from serving.http.manage import Manage
+from serving.http.openapi import document
+from serving.http.router import Handler, Router
+from serving.http.table import routes
+from serving.http.v1 import V1
+from serving.http.v2 import V2
+from serving.inputs.moments import Features, raw_schema
+from serving.models.bundle import Bundle
+from serving.models.repository import Repository, Traffic
+from serving.models.source import Source
+from serving.models.target import Row
+from serving.operate.cache import PredictionCache
+from serving.operate.info import publish_model_info
+from serving.operate.logs import Observe, access_log, audit_log, configure_logs
+from serving.operate.scrape import scraper
+from serving.operate.state import State
+from serving.operate.writer import LineWriter
+from serving.security.guard import Guard
+from serving.security.keys import load_keys
+from serving.security.limits import Limiter, MemoryLimiter, RedisLimiter, parse_rate
+from serving.service import Service
+from serving.settings import Settings
+from serving.store.base import MeteredStore
+from serving.store.observations import Ingestor
+from serving.store.open import open_store
+
+
+@dataclass
+class Server:
+    """The parts of one server process.
+
+    Attributes:
+        settings: as given.
+        state: whether it accepts traffic.
+        repository: the models.
+        source: where the models come from.
+        service: the predictions.
+        guard: admits requests.
+        features: features at request time, with the feature store.
+        app: the ASGI application.
+        metrics: the metrics.
+        executor: threads for large requests.
+        writers: logs to close at the end.
+    """
+
+    settings: Settings
+    state: State
+    repository: Repository
+    source: Source
+    service: Service
+    guard: Guard
+    features: Features
+    app: App
+    metrics: Metrics
+    executor: ThreadPoolExecutor
+    writers: list[LineWriter] = field(default_factory=list)
+
+    async def close(self) -> None:
+        """Let go of everything, logs last."""
+        await self.features.close()
+        self.executor.shutdown(wait=True)
+        for writer in self.writers:
+            writer.close()
+
+
+def build(settings: Settings) -> Server:
+    """Load the models and put everything together.
+
+    Raises:
+        AlmanacError: a model, key file or store that cannot be used; the message says why.
+    """
+    registry = CollectorRegistry()
+    metrics = Metrics(registry)
+    writers = [configure_logs(metrics)]
+    source = Source(settings.model)
+    repository = Repository(_traffic(settings, source), source.load)
+    state, executor = State(metrics), ThreadPoolExecutor(settings.threads, thread_name_prefix="almanac-rows")
+    features = Features(partial(open_ingestor, settings.feature_store, repository.traffic.primary, metrics), metrics)
+    cache: PredictionCache[Row] = PredictionCache(settings.cache_size, metrics)
+    service = Service(repository, metrics, cache, executor, settings.out_of_range, features, [])
+    guard = _guard(settings, metrics)
+    manage = Manage(repository, state, scraper(registry), features, Feedback(metrics), lambda: document(repository))
+    router = Router(routes(_handlers(V1(service), V2(service, state), manage)))
+    app = App(
+        router, guard, metrics, HeaderPolicy(settings.tls_cert is not None, settings.cors), settings.max_body,
+        settings.body_seconds, lambda: state.draining, _observers(settings, metrics, writers),
+    )  # fmt: skip
+    repository.watch(lambda traffic: router.remember(repository.names))
+    repository.watch(publish_model_info(metrics))
+    return Server(settings, state, repository, source, service, guard, features, app, metrics, executor, writers)
+
+
+def _handlers(v1: V1, v2: V2, manage: Manage) -> dict[tuple[str, str], Handler]:
+    """Return what answers each operation of `serving.http.table`."""
+    http: dict[str, Handler] = {
+        "live": manage.live, "health": manage.health, "metrics": manage.metrics, "openapi": manage.openapi,
+        "docs": manage.docs,
+    }  # fmt: skip
+    first: dict[str, Handler] = {
+        "predict": v1.predict, "explain": v1.explain, "list": v1.models, "ready": v1.ready, "ingest": manage.ingest,
+        "feedback": manage.feedback,
+    }  # fmt: skip
+    second: dict[str, Handler] = {
+        "infer": v2.infer, "metadata": v2.metadata, "live": v2.live, "health": v2.ready, "list": v2.models,
+        "model": v2.model, "ready": v2.model_ready, "index": manage.index, "load": manage.load, "unload": manage.unload,
+    }  # fmt: skip
+    tables = (("http", http), ("v1", first), ("v2", second))
+    return {(protocol, verb): handler for protocol, table in tables for verb, handler in table.items()}
+
+
+def _traffic(settings: Settings, source: Source) -> Traffic:
+    primary = source.load()
+    second = Source(settings.second).load() if settings.second else None
+    return Traffic(primary, second, settings.second_role, settings.second_share)
+
+
+def open_ingestor(url: str, bundle: Bundle, metrics: Metrics) -> Ingestor:
+    """Open the feature store at `url` for the raw columns of a bundle.
+
+    Raises:
+        AlmanacError: a store that cannot be opened, or a model without raw columns.
+    """
+    schema, entity, history = raw_schema(bundle)
+    namespace = f"{bundle.use_case}:{schema.digest}"
+    store = MeteredStore(open_store(url, namespace, len(schema.names), history), metrics)
+    return Ingestor(store, schema, entity, metrics)
+
+
+def _guard(settings: Settings, metrics: Metrics) -> Guard:
+    limiter: Limiter = MemoryLimiter()
+    if settings.rate_limit_store != "memory://":
+        from serving.store.redis import connect
+
+        limiter = RedisLimiter(connect(settings.rate_limit_store)[0])
+    rate = parse_rate(settings.rate_limit) if settings.rate_limit else None
+    return Guard(settings.auth, load_keys(settings.keys), rate, limiter, metrics, settings.workers)
+
+
+def _observers(settings: Settings, metrics: Metrics, writers: list[LineWriter]) -> list[Observe]:
+    observers: list[Observe] = []
+    if settings.access_log != "off":
+        observers.append(access_log(writers[0], settings.access_log))
+    if settings.audit_log is not None:
+        writer, observe = audit_log(settings.audit_log, metrics)
+        writers.append(writer)
+        observers.append(observe)
+    return observers

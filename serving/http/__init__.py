@@ -1,0 +1,1 @@
+"""The raw ASGI application: routing, replies, and the routes of both protocols."""

@@ -1,0 +1,188 @@
+"""The ASGI application: admit, route, answer, count, log. One coroutine for the hot path, no framework in it."""
+
+import asyncio
+import itertools
+import logging
+import re
+import secrets
+import time
+from collections.abc import Callable
+from http import HTTPStatus
+
+from prometheus_client import Counter, Histogram
+
+from components.common.errors import AlmanacError
+from monitoring.metrics import LATENCY, REQUESTS, Metrics
+from serving.http.headers import HeaderPolicy
+from serving.http.message import Receive as Receive
+from serving.http.message import Reply, Request, Scope, error_reply, open_request, read_body
+from serving.http.message import Send as Send
+from serving.http.router import Match, Router
+from serving.refusal import Refusal
+from serving.security.guard import Guard
+
+_ID = re.compile(rb"[A-Za-z0-9._:+/=-]{1,128}")
+_LOG = logging.getLogger("almanac.serving")
+_JSON_TYPES = (b"application/json", b"application/octet-stream", b"application/x-ndjson")
+
+
+class App:
+    """Answers HTTP requests.
+
+    Args:
+        router: the routes.
+        guard: admits requests.
+        metrics: where to count.
+        headers: headers of every answer.
+        max_body: largest body in bytes.
+        body_seconds: how long a client may take to send its body.
+        draining: tells whether connections are to be closed after their answer.
+        observers: called with each request and its answer, for logs, audit and traces; they must not block.
+    """
+
+    def __init__(
+        self,
+        router: Router,
+        guard: Guard,
+        metrics: Metrics,
+        headers: HeaderPolicy,
+        max_body: int,
+        body_seconds: float,
+        draining: Callable[[], bool],
+        observers: list[Callable[[Request, Reply, str, float], None]],
+    ) -> None:
+        self.router = router
+        self._guard = guard
+        self._metrics = metrics
+        self._headers = headers
+        self._max_body = max_body
+        self._body_seconds = body_seconds
+        self._draining = draining
+        self.observers = observers
+        self._prefix = secrets.token_hex(4)
+        self._numbers = itertools.count()
+        self._counters: dict[tuple[str, str, str, str, int], Counter] = {}
+        self._timers: dict[tuple[str, str, str], Histogram] = {}
+        self.in_flight = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request (ASGI 3)."""
+        if scope["type"] != "http":
+            await _refuse_other(scope, receive, send)
+            return
+        self.in_flight += 1
+        request = open_request(scope)
+        given = request.headers.get(b"x-request-id")
+        if given is not None and _ID.fullmatch(given):
+            request.id = given.decode()
+        else:
+            request.id = f"{self._prefix}{next(self._numbers):08x}"
+        protocol, start = "http", time.perf_counter()
+        try:
+            if request.method == "OPTIONS":
+                reply = self._headers.preflight(request)
+            else:
+                method = "GET" if request.method == "HEAD" else request.method
+                match = self.router.find(method, request.path)
+                protocol = match.route.protocol
+                reply, start = await self._answer(request, match, receive)
+        except Refusal as refusal:
+            reply = error_reply(refusal)
+        except AlmanacError as error:
+            _LOG.exception("request %s failed", request.id)
+            reply = error_reply(Refusal(HTTPStatus.INTERNAL_SERVER_ERROR, str(error)))
+        except Exception:
+            _LOG.exception("request %s failed", request.id)
+            message = f"internal error; the log has it under the request id {request.id}"
+            reply = error_reply(Refusal(HTTPStatus.INTERNAL_SERVER_ERROR, message))
+        try:
+            await self._send(request, reply, send)
+        finally:
+            self.in_flight -= 1
+            self._account(request, reply, protocol, time.perf_counter() - start)
+
+    async def _answer(self, request: Request, match: Match, receive: Receive) -> tuple[Reply, float]:
+        """Return the reply and the time at which the request was whole."""
+        route = match.route
+        request.verb, request.model, request.version = route.verb, match.model, match.version
+        headers = None
+        if route.scope is not None:
+            admission = await self._guard.admit(request.key, route.scope, request.client)
+            request.who, headers = admission.who, admission.headers
+        start = time.perf_counter()
+        if request.method == "POST":
+            _check_type(request)
+            request.body = await self._body(request, receive)
+            start = time.perf_counter()
+        try:
+            reply = await route.handler(request)
+        except Refusal as refusal:
+            reply = error_reply(refusal)
+        if headers:
+            reply.headers += headers
+        return reply, start
+
+    async def _body(self, request: Request, receive: Receive) -> bytes:
+        length = request.headers.get(b"content-length")
+        if length is not None and len(length) < 5:
+            return await read_body(request, receive, self._max_body)
+        try:
+            async with asyncio.timeout(self._body_seconds):
+                return await read_body(request, receive, self._max_body)
+        except TimeoutError as error:
+            message = f"the body did not arrive within {self._body_seconds:g} s"
+            raise Refusal(HTTPStatus.REQUEST_TIMEOUT, message, {"connection": "close"}) from error
+
+    async def _send(self, request: Request, reply: Reply, send: Send) -> None:
+        headers = [
+            (b"content-type", reply.content_type),
+            (b"content-length", b"%d" % len(reply.body)),
+            (b"x-request-id", request.id.encode()),
+            *self._headers.of(request),
+            *reply.headers,
+        ]
+        if self._draining():
+            headers.append((b"connection", b"close"))
+        await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+        await send({"type": "http.response.body", "body": b"" if request.method == "HEAD" else reply.body})
+
+    def _account(self, request: Request, reply: Reply, protocol: str, seconds: float) -> None:
+        # A path that names no model must not make a time series of its own.
+        known = request.model if request.answered_by else ""
+        key = (known, request.answered_by, protocol, request.verb, reply.status)
+        counter = self._counters.get(key)
+        if counter is None:
+            labels = (*key[:4], str(reply.status))
+            counter = self._counters[key] = self._metrics.counter(REQUESTS).labels(*labels)
+        counter.inc()
+        place = (known, protocol, request.verb)
+        timer = self._timers.get(place)
+        if timer is None:
+            timer = self._timers[place] = self._metrics.histogram(LATENCY).labels(*place)
+        timer.observe(seconds)
+        for observe in self.observers:
+            observe(request, reply, protocol, seconds)
+
+
+def _check_type(request: Request) -> None:
+    """Refuse a body in a form that no route reads; `; charset=utf-8` and the like make no difference."""
+    encoding = request.headers.get(b"content-encoding", b"identity")
+    if encoding.lower() != b"identity":
+        message = f"content-encoding {encoding.decode('latin-1')} is not read; send the body as it is"
+        raise Refusal(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, message)
+    given = request.headers.get(b"content-type", b"application/json")
+    if given not in _JSON_TYPES and given.partition(b";")[0].strip().lower() not in _JSON_TYPES:
+        message = (
+            f"content-type {given.decode('latin-1')} is not read; send application/json or application/octet-stream"
+        )
+        raise Refusal(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, message)
+
+
+async def _refuse_other(scope: Scope, receive: Receive, send: Send) -> None:
+    if scope["type"] == "lifespan":
+        while True:
+            message = await receive()
+            await send({"type": f"{message['type']}.complete"})
+            if message["type"] == "lifespan.shutdown":
+                return
+    await send({"type": "websocket.close", "code": 1003})

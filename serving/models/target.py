@@ -1,0 +1,176 @@
+"""One target's model, loaded: prediction, interval and decision signal."""
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from components.common.errors import ModelError
+from components.training.intervals import Intervals
+from serving.engine import Engine
+from serving.inputs.schema import RowDecoder
+from serving.models.columns import Columns, read_columns
+from serving.models.directory import Directory, read_directory
+from serving.models.row_interval import RowInterval
+
+Array = npt.NDArray[np.float64]
+
+
+class Predictor(Protocol):
+    """What a target needs of its engine."""
+
+    def predict_row(self, x: Array) -> float:
+        """Return the prediction for one row (f,)."""
+        ...
+
+    def predict(self, X: Array) -> Array:
+        """Return the predictions (n,) for the rows (n, f)."""
+        ...
+
+    def explain(self, X: Array) -> tuple[Array, float]:
+        """Return contributions (n, f) and the base value."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """Predictions of n rows.
+
+    Attributes:
+        prediction: shape (n,).
+        lower: lower ends of the intervals, shape (n,); None without intervals.
+        upper: upper ends.
+        signals: decision signals; None where the use case defines none.
+    """
+
+    prediction: Array
+    lower: Array | None
+    upper: Array | None
+    signals: list[str] | None
+
+
+Row = tuple[float, float | None, float | None, str | None]
+"""Prediction, lower end, upper end and signal of one row."""
+
+
+class Target:
+    """The model of one target.
+
+    Attributes:
+        name: name of the target, and of the model that answers for it.
+        version: version in the registry, or the first digits of the digest.
+        digest: sha256 that identifies the model.
+        columns: the features.
+        decoder: reads rows by name in the order of the features.
+    """
+
+    def __init__(self, directory: Directory, engine: Predictor, version: str) -> None:
+        self.directory = directory
+        self.name = directory.target
+        self.version = version
+        self.digest = directory.digest
+        self.signature = directory.document("signature.json")
+        self.features = directory.document("features.json")
+        self.columns: Columns = read_columns(self.features, self.signature)
+        self.decoder = RowDecoder(self.columns)
+        self.engine = engine
+        self.intervals = _intervals(directory)
+        self._row_interval = RowInterval(self.intervals, self.columns.names) if self.intervals else None
+        decision = self.signature.get("decision") or {}
+        self._thresholds: list[float] = list(decision.get("thresholds", []))
+        self._signals: list[str] = list(decision.get("names", []))
+        width = len(self.columns.names)
+        self._buffer, self._below, self._above = np.empty(width), np.empty(width, bool), np.empty(width, bool)
+
+    @cached_property
+    def signal_names(self) -> tuple[str, ...]:
+        """All decision signals, lowest first; empty where the use case defines none."""
+        return tuple(self._signals)
+
+    def signal(self, prediction: float) -> str | None:
+        """Return the decision signal of a prediction."""
+        return self._signals[bisect_right(self._thresholds, prediction)] if self._signals else None
+
+    def row(self, values: Sequence[float | None]) -> Row:
+        """Predict one row given as ordered values, None for missing; for the event loop's thread alone."""
+        buffer = self._buffer
+        buffer[:] = values
+        prediction = self.engine.predict_row(buffer)
+        lower, upper = self._row_interval(values, prediction) if self._row_interval else (None, None)
+        return prediction, lower, upper, self.signal(prediction)
+
+    def row_outside(self) -> list[str]:
+        """Return the features of the row just predicted that lie beyond their range."""
+        if not self.columns.has_ranges:
+            return []
+        np.less(self._buffer, self.columns.low, out=self._below)
+        np.greater(self._buffer, self.columns.high, out=self._above)
+        np.logical_or(self._below, self._above, out=self._below)
+        if not self._below.any():
+            return []
+        return [self.columns.names[at] for at in np.flatnonzero(self._below)]
+
+    def predict(self, X: Array) -> Outcome:
+        """Predict the rows of X, shape (n, f); from any thread."""
+        prediction = self.engine.predict(X)
+        lower, upper = self.interval(X, prediction)
+        signals = None
+        if self._signals:
+            places = np.searchsorted(self._thresholds, prediction, side="right").tolist()
+            signals = [self._signals[place] for place in places]
+        return Outcome(prediction, lower, upper, signals)
+
+    def interval(self, X: Array, prediction: Array) -> tuple[Array | None, Array | None]:
+        """Return both ends of the interval of each row, or two times None."""
+        if self.intervals is None:
+            return None, None
+        by = self.intervals.by
+        return self.intervals.apply(None if by is None else X[:, self.columns.position[by]], prediction)
+
+
+class _Sklearn:
+    """A scikit-learn body behind the same three calls; the training stack's loader reads it."""
+
+    def __init__(self, path: Path) -> None:
+        from components.training import model_format
+
+        self._model = model_format.load(path)
+
+    def predict_row(self, x: Array) -> float:
+        return float(self._model.predict(x[None, :])[0])
+
+    def predict(self, X: Array) -> Array:
+        return self._model.predict(X)
+
+    def explain(self, X: Array) -> tuple[Array, float]:
+        raise ModelError("this model has no tree explanation; only LightGBM models have one")
+
+
+def load_target(path: Path, version: str | None = None) -> Target:
+    """Load and verify one target's model directory.
+
+    Args:
+        path: the directory.
+        version: its version; the first 12 digits of the digest when None.
+
+    Raises:
+        ModelError: the directory is incomplete or altered.
+    """
+    directory = read_directory(path)
+    engine: Predictor
+    if directory.kind == "sklearn":
+        engine = _Sklearn(path)
+    else:
+        names = [str(name) for name in directory.document("features.json")["names"]]
+        engine = Engine.load(directory.body, directory.documents.get("offset.json"), names)
+    return Target(directory, engine, version or directory.digest[:12])
+
+
+def _intervals(directory: Directory) -> Intervals | None:
+    document: dict[str, Any] | None = directory.documents.get("intervals.json")
+    return None if document is None else Intervals.from_json(document)

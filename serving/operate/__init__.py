@@ -1,0 +1,1 @@
+"""Running the server: processes, lifecycle, cache, hot swap, logs and traces."""

@@ -1,0 +1,209 @@
+"""The Open Inference Protocol's gRPC service over the same guard and predictions as REST."""
+
+import secrets
+import time
+from collections.abc import Awaitable, Callable
+from http import HTTPStatus
+from typing import Any
+
+import grpc  # type: ignore[import-untyped]
+import numpy as np
+
+from components.common.errors import AlmanacError
+from monitoring.metrics import LATENCY, REQUESTS
+from serving import VERSION
+from serving.build import Server
+from serving.http.message import Reply, Request
+from serving.http.v2 import EXTENSIONS
+from serving.inputs.infer_json import binary_tensor, encode_binary
+from serving.inputs.tensors import Tensor, read
+from serving.outputs import Output, input_tensors, output_tensors, outputs
+from serving.refusal import Refusal, invalid
+from serving.rpc.messages import load_messages
+
+SERVICE = "inference.GRPCInferenceService"
+_CODES = {
+    HTTPStatus.BAD_REQUEST: grpc.StatusCode.INVALID_ARGUMENT,
+    HTTPStatus.UNAUTHORIZED: grpc.StatusCode.UNAUTHENTICATED,
+    HTTPStatus.FORBIDDEN: grpc.StatusCode.PERMISSION_DENIED,
+    HTTPStatus.NOT_FOUND: grpc.StatusCode.NOT_FOUND,
+    HTTPStatus.CONFLICT: grpc.StatusCode.FAILED_PRECONDITION,
+    HTTPStatus.TOO_MANY_REQUESTS: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    HTTPStatus.NOT_IMPLEMENTED: grpc.StatusCode.UNIMPLEMENTED,
+    HTTPStatus.SERVICE_UNAVAILABLE: grpc.StatusCode.UNAVAILABLE,
+}
+_CONTENTS = {
+    "BOOL": "bool_contents", "INT8": "int_contents", "INT16": "int_contents", "INT32": "int_contents",
+    "INT64": "int64_contents", "UINT8": "uint_contents", "UINT16": "uint_contents", "UINT32": "uint_contents",
+    "UINT64": "uint64_contents", "FP32": "fp32_contents", "FP64": "fp64_contents", "BYTES": "bytes_contents",
+}  # fmt: skip
+
+Method = Callable[[Any, Request], Awaitable[Any]]
+
+
+class Servicer:
+    """Answers the service's methods.
+
+    Args:
+        server: the parts that REST uses too.
+    """
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._repository = server.repository
+        self._messages = load_messages()
+
+    def handler(self) -> Any:
+        """Return the generic handler for `grpc.aio.Server.add_generic_rpc_handlers`."""
+        pb = self._messages
+        table: dict[str, tuple[Method, Any, str | None]] = {
+            "ServerLive": (self._live, pb.ServerLiveRequest, None),
+            "ServerReady": (self._ready, pb.ServerReadyRequest, None),
+            "ModelReady": (self._model_ready, pb.ModelReadyRequest, None),
+            "ServerMetadata": (self._metadata, pb.ServerMetadataRequest, None),
+            "ModelMetadata": (self._model_metadata, pb.ModelMetadataRequest, "predict"),
+            "ModelInfer": (self._infer, pb.ModelInferRequest, "predict"),
+            "RepositoryModelLoad": (self._load, pb.RepositoryModelLoadRequest, "admin"),
+            "RepositoryModelUnload": (self._unload, pb.RepositoryModelUnloadRequest, "admin"),
+        }
+        methods = {
+            name: grpc.unary_unary_rpc_method_handler(
+                self._wrap(name, method, scope),
+                request_deserializer=message.FromString,
+                response_serializer=lambda answer: answer.SerializeToString(),
+            )
+            for name, (method, message, scope) in table.items()
+        }
+        return grpc.method_handlers_generic_handler(SERVICE, methods)
+
+    def _wrap(self, name: str, method: Method, scope: str | None) -> Callable[[Any, Any], Awaitable[Any]]:
+        async def call(message: Any, context: Any) -> Any:
+            start = time.perf_counter()
+            request = _request(name, message, context)
+            reply, status = None, 200
+            try:
+                if scope is not None:
+                    admission = await self._server.guard.admit(request.key, scope, request.client)
+                    request.who = admission.who
+                    metadata = [(key.decode(), value.decode()) for key, value in admission.headers]
+                    context.set_trailing_metadata((*metadata, ("x-request-id", request.id)))
+                reply = await method(message, request)
+            except Refusal as refusal:
+                status = int(refusal.status)
+                context.set_trailing_metadata((*refusal.headers.items(), ("x-request-id", request.id)))
+                await context.abort(_CODES.get(refusal.status, grpc.StatusCode.INTERNAL), str(refusal))
+            except AlmanacError as error:
+                status = 500
+                await context.abort(grpc.StatusCode.INTERNAL, str(error))
+            finally:
+                self._account(request, message, reply, status, time.perf_counter() - start)
+            return reply
+
+        return call
+
+    def _account(self, request: Request, message: Any, reply: Any, status: int, seconds: float) -> None:
+        known = request.model if request.answered_by else ""
+        metrics = self._server.metrics
+        metrics.counter(REQUESTS).labels(known, request.answered_by, "grpc", request.verb, str(status)).inc()
+        metrics.histogram(LATENCY).labels(known, "grpc", request.verb).observe(seconds)
+        observers = self._server.app.observers
+        if observers:
+            request.body = message.SerializeToString()
+            answer = Reply(reply.SerializeToString() if reply is not None else b"", status)
+            for observe in observers:
+                observe(request, answer, "grpc", seconds)
+
+    async def _live(self, message: Any, request: Request) -> Any:
+        return self._messages.ServerLiveResponse(live=True)
+
+    async def _ready(self, message: Any, request: Request) -> Any:
+        ready = self._server.state.ready and self._repository.any_ready()
+        return self._messages.ServerReadyResponse(ready=ready)
+
+    async def _model_ready(self, message: Any, request: Request) -> Any:
+        return self._messages.ModelReadyResponse(ready=self._repository.is_ready(message.name))
+
+    async def _metadata(self, message: Any, request: Request) -> Any:
+        return self._messages.ServerMetadataResponse(name="almanac", version=VERSION, extensions=EXTENSIONS)
+
+    async def _model_metadata(self, message: Any, request: Request) -> Any:
+        pb = self._messages
+        bundle = self._repository.bundle(message.name, message.version or None)
+        request.answered_by = bundle.version
+        tensor = pb.ModelMetadataResponse.TensorMetadata
+        return pb.ModelMetadataResponse(
+            name=message.name,
+            versions=[bundle.version],
+            platform="lightgbm",
+            inputs=[tensor(**item) for item in input_tensors(bundle, message.name)],
+            outputs=[tensor(**item) for item in output_tensors(bundle, message.name)],
+        )
+
+    async def _load(self, message: Any, request: Request) -> Any:
+        self._repository.load(message.model_name)
+        return self._messages.RepositoryModelLoadResponse(model_name=message.model_name, isLoaded=True)
+
+    async def _unload(self, message: Any, request: Request) -> Any:
+        self._repository.unload(message.model_name)
+        return self._messages.RepositoryModelUnloadResponse(model_name=message.model_name, isUnloaded=True)
+
+    async def _infer(self, message: Any, request: Request) -> Any:
+        name = message.model_name
+        bundle = self._repository.bundle(name, message.model_version or None)
+        request.answered_by = bundle.version
+        given = read(_tensors(message), bundle.columns_of(name))
+        answer = await self._server.service.predict(bundle, name, given)
+        wanted = [output.name for output in message.outputs] or None
+        results = outputs(answer, name, wanted)
+        response = self._messages.ModelInferResponse(model_name=name, model_version=bundle.version, id=message.id)
+        digest = bundle.targets[name].digest if name in bundle.targets else bundle.digest
+        response.parameters["model_digest"].string_param = digest
+        if answer.warnings:
+            response.parameters["warnings"].string_param = "; ".join(answer.warnings)
+        _write(response, results, bool(message.raw_input_contents))
+        return response
+
+
+def _request(name: str, message: Any, context: Any) -> Request:
+    metadata = {key: value for key, value in context.invocation_metadata() or () if isinstance(value, str)}
+    headers = {key.encode(): value.encode() for key, value in metadata.items() if key in ("authorization", "x-api-key")}
+    request = Request("POST", f"/{SERVICE}/{name}", headers, context.peer().rpartition(":")[0].removeprefix("ipv4:"))
+    request.id = metadata.get("x-request-id", "")[:128] or secrets.token_hex(8)
+    request.verb = name
+    request.model = str(getattr(message, "model_name", "") or getattr(message, "name", ""))
+    return request
+
+
+def _tensors(message: Any) -> list[Tensor]:
+    raw = message.raw_input_contents
+    if raw and len(raw) != len(message.inputs):
+        raise invalid(f"{len(raw)} raw contents where there are {len(message.inputs)} inputs")
+    found = []
+    for at, item in enumerate(message.inputs):
+        shape = tuple(item.shape)
+        if raw:
+            if item.HasField("contents"):
+                raise invalid(f"{item.name}: both contents and raw contents are given")
+            found.append(binary_tensor(item.name, item.datatype, shape, memoryview(raw[at])))
+        else:
+            found.append(Tensor(item.name, item.datatype, shape, _contents(item)))
+    return found
+
+
+def _contents(item: Any) -> Any:
+    field = _CONTENTS.get(item.datatype)
+    if field is None:
+        raise invalid(f"{item.name}: datatype {item.datatype!r} needs raw contents, or is unknown")
+    values = list(getattr(item.contents, field))
+    return values if item.datatype == "BYTES" else np.array(values)
+
+
+def _write(response: Any, results: list[Output], raw: bool) -> None:
+    for output in results:
+        tensor = response.outputs.add(name=output.name, datatype=output.datatype, shape=[len(output.values)])
+        if raw:
+            response.raw_output_contents.append(encode_binary(output.datatype, output.values))
+        elif output.datatype == "BYTES":
+            tensor.contents.bytes_contents.extend(str(value).encode() for value in output.values)
+        else:
+            tensor.contents.fp64_contents.extend(output.values.tolist())

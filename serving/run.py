@@ -1,0 +1,139 @@
+"""One server process: socket, event loop, drain."""
+
+import asyncio
+import contextlib
+import gc
+import os
+import signal
+import socket
+from collections.abc import Coroutine, Generator
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+
+from components.common.errors import ServingError
+from serving.build import Server, build
+from serving.operate.ready import say_ready
+from serving.operate.scrape import MULTIPROCESS
+from serving.operate.watch import follow_keys, follow_promotions, share_unloaded
+from serving.settings import Settings
+
+
+def run(settings: Settings) -> None:
+    """Serve until a signal ends it.
+
+    Raises:
+        AlmanacError: it cannot start; the message says why.
+    """
+    certificates_exist(settings)
+    server = build(settings)
+    import uvloop
+
+    # What is loaded by now lives as long as the process: keep the collector from walking it again and again.
+    gc.collect()
+    gc.freeze()
+    sock = listen(settings)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(serve(server, sock))
+
+
+def listen(settings: Settings) -> socket.socket:
+    """Return the listening socket: a new one, or the one that the supervisor handed over.
+
+    Raises:
+        ServingError: the address is taken or not of this machine.
+    """
+    if settings.listen_fd is not None:
+        return socket.socket(fileno=settings.listen_fd)
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        sock.bind((settings.host, settings.http_port))
+    except OSError as error:
+        sock.close()
+        raise ServingError(f"--http-port {settings.http_port}: {settings.host} {error.strerror}") from error
+    sock.listen(2048)
+    sock.set_inheritable(True)
+    return sock
+
+
+async def serve(server: Server, sock: socket.socket) -> None:
+    """Serve on a listening socket until SIGTERM or SIGINT, then drain."""
+    settings = server.settings
+    config = uvicorn.Config(
+        server.app, http="httptools", loop="none", lifespan="off", access_log=False, log_config=None,
+        server_header=False, proxy_headers=False, timeout_keep_alive=75, h11_max_incomplete_event_size=65536,
+        timeout_graceful_shutdown=int(settings.grace_seconds), backlog=2048,
+        ssl_certfile=settings.tls_cert, ssl_keyfile=settings.tls_key,
+    )  # fmt: skip
+    http = _Server(config)
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    serving = asyncio.create_task(http.serve(sockets=[sock]))
+    grpc = await _grpc(server)
+    server.state.open()
+    await asyncio.sleep(0)
+    print(_announcement(server, sock, grpc[1] if grpc else None), flush=True)
+    say_ready()
+    background = [asyncio.create_task(work) for work in _background(server)]
+    stopping = asyncio.create_task(stop.wait())
+    await asyncio.wait([serving, stopping], return_when=asyncio.FIRST_COMPLETED)
+    for task in (*background, stopping):
+        task.cancel()
+    await _drain(server, http)
+    await asyncio.gather(serving, *([grpc[0].stop(settings.grace_seconds)] if grpc else []))
+    await asyncio.gather(*background, return_exceptions=True)
+    await server.close()
+
+
+async def _grpc(server: Server) -> tuple[Any, int] | None:
+    if server.settings.grpc_port is None:
+        return None
+    from serving.rpc.listener import start_grpc
+
+    return await start_grpc(server)
+
+
+def _background(server: Server) -> list[Coroutine[Any, Any, None]]:
+    settings, repository = server.settings, server.repository
+    work = [
+        follow_promotions(repository, server.source, settings.poll_seconds, server.metrics),
+        follow_keys(server.guard, settings.keys),
+    ]
+    if MULTIPROCESS in os.environ:
+        work.append(share_unloaded(repository, Path(os.environ[MULTIPROCESS]) / "unloaded.json"))
+    return work
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without its signal handlers: the drain decides when it ends."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        yield
+
+
+async def _drain(server: Server, http: uvicorn.Server) -> None:
+    """Say not ready, answer on for a while so that balancers notice, then take no more and finish what runs."""
+    server.state.drain()
+    await asyncio.sleep(server.settings.drain_seconds)
+    http.should_exit = True
+
+
+def _announcement(server: Server, sock: socket.socket, grpc_port: int | None) -> str:
+    host, port = sock.getsockname()[:2]
+    scheme = "https" if server.settings.tls_cert else "http"
+    bundle = server.repository.traffic.primary
+    line = f"{bundle.use_case} version {bundle.version} on {scheme}://{host}:{port}"
+    return line if grpc_port is None else f"{line}, gRPC on {host}:{grpc_port}"
+
+
+def certificates_exist(settings: Settings) -> None:
+    """Raise ServingError when a TLS file is missing."""
+    for path in (settings.tls_cert, settings.tls_key):
+        if isinstance(path, Path) and not path.is_file():
+            raise ServingError(f"{path}: no such file; --tls-cert and --tls-key take PEM files")

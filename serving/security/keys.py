@@ -1,0 +1,142 @@
+"""API keys: made once, shown once, kept as hashes.
+
+A key reads `almanac_<id>_<secret>`. The secret has 256 random bits, so one sha256 protects it at rest as well as a
+slow password hash would, and costs half a microsecond at each request.
+"""
+
+import hashlib
+import hmac
+import os
+import re
+import secrets
+import time
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from components.common.errors import ServingError
+from components.common.files import pretty_json, read_json
+
+SCOPES = ("predict", "explain", "ingest", "admin")
+"""What a key may allow; admin allows everything."""
+
+_KEY = re.compile(r"almanac_([0-9a-f]{12})_([A-Za-z0-9_-]{43})")
+
+
+@dataclass(frozen=True)
+class Key:
+    """One key as it is kept.
+
+    Attributes:
+        id: public part of the key; logs and metrics name it.
+        name: who has it.
+        hash: sha256 of the secret, hexadecimal.
+        scopes: some of `SCOPES`.
+        created: seconds since the epoch.
+        rate: own rate limit such as `100/s`; the server's when None.
+        previous: hash of the secret before the last rotation.
+        previous_until: until when that one is still accepted, in seconds since the epoch.
+        revoked: when the key was revoked, in seconds since the epoch.
+    """
+
+    id: str
+    name: str
+    hash: str
+    scopes: tuple[str, ...]
+    created: float
+    rate: str | None = None
+    previous: str | None = None
+    previous_until: float = 0.0
+    revoked: float | None = None
+
+    def accepts(self, digest: str, now: float) -> bool:
+        """Tell, in constant time for a live key, whether `digest` is that of its secret."""
+        current = hmac.compare_digest(self.hash, digest)
+        previous = self.previous is not None and hmac.compare_digest(self.previous, digest)
+        return self.revoked is None and (current or (previous and now < self.previous_until))
+
+    def allows(self, scope: str) -> bool:
+        """Tell whether the key covers `scope`."""
+        return scope in self.scopes or "admin" in self.scopes
+
+
+@dataclass
+class KeyRing:
+    """The keys by id."""
+
+    keys: dict[str, Key] = field(default_factory=dict)
+
+    def find(self, text: str, now: float) -> Key | None:
+        """Return the live key that `text` is, or None."""
+        match = _KEY.fullmatch(text)
+        if match is None:
+            return None
+        key = self.keys.get(match[1])
+        digest = _digest(match[2])
+        if key is None:
+            hmac.compare_digest(digest, digest)
+            return None
+        return key if key.accepts(digest, now) else None
+
+    def create(self, name: str, scopes: tuple[str, ...], rate: str | None = None) -> tuple[Key, str]:
+        """Add a key; return it with its text, which is kept nowhere.
+
+        Raises:
+            ServingError: an unknown scope.
+        """
+        unknown = sorted(set(scopes) - set(SCOPES))
+        if unknown or not scopes:
+            raise ServingError(f"scopes {', '.join(unknown) or '(none)'}: give some of {', '.join(SCOPES)}")
+        identity, secret = secrets.token_hex(6), secrets.token_urlsafe(32)
+        key = Key(identity, name, _digest(secret), scopes, time.time(), rate)
+        self.keys[identity] = key
+        return key, f"almanac_{identity}_{secret}"
+
+    def rotate(self, identity: str, grace: float) -> str:
+        """Give the key a new secret and return its text; the old one is accepted for `grace` seconds more."""
+        key, secret = self._live(identity), secrets.token_urlsafe(32)
+        until = time.time() + grace
+        self.keys[identity] = replace(key, hash=_digest(secret), previous=key.hash, previous_until=until)
+        return f"almanac_{identity}_{secret}"
+
+    def revoke(self, identity: str) -> None:
+        """Refuse the key from now on."""
+        self.keys[identity] = replace(self._live(identity), revoked=time.time())
+
+    def _live(self, identity: str) -> Key:
+        key = self.keys.get(identity)
+        if key is None or key.revoked is not None:
+            raise ServingError(f"no live key {identity}; `python -m serving keys list` shows the keys")
+        return key
+
+
+def _digest(secret: str) -> str:
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+def load_keys(path: Path) -> KeyRing:
+    """Read the key file; an absent one has no keys.
+
+    Raises:
+        ServingError: a file that is not a key file.
+    """
+    if not path.exists():
+        return KeyRing()
+    try:
+        items: list[dict[str, Any]] = read_json(path)["keys"]
+        keys = [Key(**{**item, "scopes": tuple(item["scopes"])}) for item in items]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ServingError(f"{path} is not a key file ({error}); `python -m serving keys create` writes one") from error
+    return KeyRing({key.id: key for key in keys})
+
+
+def save_keys(ring: KeyRing, path: Path) -> None:
+    """Write the key file whole, readable by its owner alone."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    handle = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(handle, "w") as stream:
+        stream.write(pretty_json({"format": 1, "keys": [asdict(key) for key in ring.keys.values()]}))
+        stream.flush()
+        os.fsync(stream.fileno())
+    aside.replace(path)

@@ -1,0 +1,143 @@
+"""Token-bucket rate limits, in memory or in Redis."""
+
+import math
+import re
+import time
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from components.common.errors import ServingError
+
+_RATE = re.compile(r"(\d+(?:\.\d+)?)/(s|m|h)")
+_SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0}
+_MOST_BUCKETS = 65536
+
+
+@dataclass(frozen=True)
+class Rate:
+    """So many requests in so many seconds; the bucket holds `limit` tokens."""
+
+    limit: float
+    seconds: float
+
+    @property
+    def per_second(self) -> float:
+        """Tokens that flow in each second."""
+        return self.limit / self.seconds
+
+    def shared_by(self, workers: int) -> "Rate":
+        """Return the share of one of so many processes, each of which keeps buckets of its own."""
+        return Rate(max(1.0, self.limit / workers), self.seconds)
+
+
+def parse_rate(text: str) -> Rate:
+    """Parse `100/s`, `600/m` or `10000/h`.
+
+    Raises:
+        ServingError: any other text.
+    """
+    match = _RATE.fullmatch(text)
+    if match is None or float(match[1]) < 1:
+        raise ServingError(f"rate {text!r}: write it as 100/s, 600/m or 10000/h, at least 1")
+    return Rate(float(match[1]), _SECONDS[match[2]])
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a limiter says: whether to go on, how many tokens are left, and how long until the next one."""
+
+    allowed: bool
+    limit: int
+    remaining: int
+    wait: float
+
+    def headers(self) -> list[tuple[bytes, bytes]]:
+        """Return the `X-RateLimit-*` headers, and `Retry-After` on a refusal; reset is in seconds."""
+        reset = b"%d" % math.ceil(self.wait)
+        lines = [
+            (b"x-ratelimit-limit", b"%d" % self.limit),
+            (b"x-ratelimit-remaining", b"%d" % self.remaining),
+            (b"x-ratelimit-reset", reset),
+        ]
+        return lines if self.allowed else [*lines, (b"retry-after", b"%d" % max(1, math.ceil(self.wait)))]
+
+
+class Limiter(Protocol):
+    """Takes one token from the bucket of `who`."""
+
+    async def take(self, who: str, rate: Rate) -> Verdict:
+        """Take a token."""
+        ...
+
+
+class MemoryLimiter:
+    """Buckets of this process, the least recently used forgotten first."""
+
+    def __init__(self) -> None:
+        self._buckets: OrderedDict[str, list[float]] = OrderedDict()
+
+    def take_now(self, who: str, rate: Rate) -> Verdict:
+        """Take a token without a pause, for the hot path."""
+        now = time.monotonic()
+        bucket = self._buckets.get(who)
+        if bucket is None:
+            bucket = self._open(who, rate, now)
+        flow = rate.limit / rate.seconds
+        tokens = bucket[0] + (now - bucket[1]) * flow
+        if tokens > rate.limit:
+            tokens = rate.limit
+        bucket[1] = now
+        if tokens < 1.0:
+            bucket[0] = tokens
+            return Verdict(False, int(rate.limit), 0, (1.0 - tokens) / flow)
+        bucket[0] = tokens - 1.0
+        return Verdict(True, int(rate.limit), int(tokens - 1.0), (rate.limit - tokens + 1.0) / flow)
+
+    async def take(self, who: str, rate: Rate) -> Verdict:
+        """Take a token."""
+        return self.take_now(who, rate)
+
+    def _open(self, who: str, rate: Rate, now: float) -> list[float]:
+        if len(self._buckets) >= _MOST_BUCKETS:
+            self._buckets.popitem(last=False)
+        bucket = self._buckets[who] = [rate.limit, now]
+        return bucket
+
+
+_TAKE = """
+local now = redis.call('TIME')
+local t = tonumber(now[1]) + tonumber(now[2]) / 1e6
+local limit, flow = tonumber(ARGV[1]), tonumber(ARGV[2])
+local b = redis.call('HMGET', KEYS[1], 'n', 't')
+local n = math.min(limit, (tonumber(b[1]) or limit) + (t - (tonumber(b[2]) or t)) * flow)
+local ok = 0
+if n >= 1 then n = n - 1; ok = 1 end
+redis.call('HSET', KEYS[1], 'n', tostring(n), 't', tostring(t))
+redis.call('PEXPIRE', KEYS[1], math.ceil(1000 * limit / flow) + 1000)
+return {ok, tostring(n)}
+"""
+
+
+class RedisLimiter:
+    """Buckets that all replicas share; the clock is Redis's own.
+
+    When Redis does not answer, the buckets of this process stand in, so that a limit still holds.
+    """
+
+    def __init__(self, client: Any, prefix: str = "almanac:1:limit:") -> None:
+        self._take = client.register_script(_TAKE)
+        self._prefix = prefix
+        self._fallback = MemoryLimiter()
+
+    async def take(self, who: str, rate: Rate) -> Verdict:
+        """Take a token."""
+        from redis.exceptions import RedisError
+
+        try:
+            allowed, left = await self._take(keys=[self._prefix + who], args=[rate.limit, rate.per_second])
+        except (RedisError, OSError):
+            return self._fallback.take_now(who, rate)
+        tokens = float(left)
+        wait = (rate.limit - tokens) / rate.per_second if allowed else (1.0 - tokens) / rate.per_second
+        return Verdict(bool(allowed), int(rate.limit), int(tokens), wait)

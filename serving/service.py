@@ -1,0 +1,226 @@
+"""What every protocol calls: predict and explain by model name, with cache, metrics, shadow and drift beside."""
+
+import asyncio
+from collections import Counter as Counts
+from collections.abc import Callable
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from functools import partial
+from http import HTTPStatus
+from typing import Any, Literal, Protocol
+
+import numpy as np
+import numpy.typing as npt
+from prometheus_client import Counter
+
+from components.common.errors import FeatureError, ModelError
+from monitoring.metrics import OUT_OF_RANGE, ROWS, SHADOW_DIFFERENCE, SIGNALS, Metrics
+from serving.inputs.records import Moment
+from serving.inputs.schema import Values
+from serving.models.bundle import Bundle
+from serving.models.repository import Repository
+from serving.models.target import Outcome, Row, Target
+from serving.operate.cache import PredictionCache
+from serving.refusal import Refusal, invalid
+
+Array = npt.NDArray[np.float64]
+
+LARGE = 64
+"""Rows from which a request is computed in a thread, so that single rows do not wait for it."""
+_NAMED_WARNINGS = 5
+
+
+class FeatureSource(Protocol):
+    """Computes the features of moments; see `serving.inputs.moments`."""
+
+    async def matrix(self, bundle: Bundle, target: Target, moments: list[Moment]) -> Array:
+        """Return the features (n, f) of the target."""
+        ...
+
+
+class Observer(Protocol):
+    """Sees the rows that were predicted; see `serving.operate.drift`."""
+
+    def see(self, target: Target, rows: Array | list[Values]) -> None:
+        """Take the rows."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Outcomes by target, in the order of the bundle, and what was noticed."""
+
+    bundle: Bundle
+    outcomes: dict[str, Outcome]
+    warnings: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Contributions (n, f) and base value of each target, with the predictions that they explain."""
+
+    bundle: Bundle
+    parts: dict[str, tuple[Array, float, Array]]
+
+
+class _Counts:
+    """The counters of one target, looked up once."""
+
+    def __init__(self, target: Target, metrics: Metrics) -> None:
+        labels = (target.name, target.version)
+        self.rows: Counter = metrics.counter(ROWS).labels(*labels)
+        self.signals = {name: metrics.counter(SIGNALS).labels(*labels, name) for name in target.signal_names}
+
+
+class Service:
+    """Predictions by model name.
+
+    Args:
+        repository: the models.
+        metrics: where to count.
+        cache: the prediction cache.
+        executor: where large requests are computed.
+        out_of_range: warn about or refuse inputs beyond the range that the model declares.
+        features: computes features of requests by entity or history.
+        observers: see what was predicted.
+    """
+
+    def __init__(
+        self,
+        repository: Repository,
+        metrics: Metrics,
+        cache: PredictionCache[Row],
+        executor: Executor,
+        out_of_range: Literal["warn", "refuse"],
+        features: FeatureSource,
+        observers: list[Observer],
+    ) -> None:
+        self.repository = repository
+        self.metrics = metrics
+        self.executor = executor
+        self._cache = cache
+        self._refuse = out_of_range == "refuse"
+        self._features = features
+        self._observers = observers
+        self._counts: dict[str, _Counts] = {}
+
+    def row(self, target: Target, values: Values) -> tuple[Row, list[str]]:
+        """Predict one row by the shortest way; for the event loop's thread alone.
+
+        Raises:
+            Refusal: a value is out of range, and the policy refuses that.
+        """
+        found = self._cache.get((target.digest, values)) if self._cache.size else None
+        warnings: list[str] = []
+        if found is None:
+            found = target.row(values)
+            outside = target.row_outside()
+            if outside:
+                warnings = self._out_of_range(target, [(0, name) for name in outside])
+            elif self._cache.size:
+                self._cache.put((target.digest, values), found)
+        counts = self._counts.get(target.digest) or self._count(target)
+        counts.rows.inc()
+        if found[3] is not None:
+            counts.signals[found[3]].inc()
+        for observer in self._observers:
+            observer.see(target, [values])
+        return found, warnings
+
+    async def predict(self, bundle: Bundle, name: str, given: Array | list[Moment]) -> Answer:
+        """Predict the rows for the model `name` of the bundle.
+
+        Raises:
+            Refusal: the features cannot be computed, or a value is out of range and the policy refuses that.
+        """
+        matrices = await self._matrices(bundle, name, given)
+        warnings = [line for target, X in matrices.items() for line in self._ranges(bundle.targets[target], X)]
+        answer = Answer(bundle, await self._predict_all(bundle, matrices), list(dict.fromkeys(warnings)))
+        for target, outcome in answer.outcomes.items():
+            self._account(bundle.targets[target], outcome)
+            for observer in self._observers:
+                observer.see(bundle.targets[target], matrices[target])
+        shadow = self.repository.shadow(name)
+        if shadow is not None:
+            asyncio.get_running_loop().call_soon(self._start_shadow, shadow, name, given, answer)
+        return answer
+
+    async def explain(self, bundle: Bundle, name: str, given: Array | list[Moment]) -> Explanation:
+        """Explain the rows for the model `name` of the bundle.
+
+        Raises:
+            Refusal: the features cannot be computed, or the model has no explanation.
+        """
+        matrices = await self._matrices(bundle, name, given)
+        parts = {}
+        for target, X in matrices.items():
+            engine = bundle.targets[target].engine
+            try:
+                prediction = await self._run(len(X), partial(engine.predict, X))
+                # An explanation costs many predictions; only a few rows of it may hold the event loop.
+                contributions, base = await self._run(len(X) * 20, partial(engine.explain, X))
+            except ModelError as error:
+                raise Refusal(HTTPStatus.NOT_IMPLEMENTED, f"{target}: {error}") from error
+            parts[target] = (contributions, base, prediction)
+        return Explanation(bundle, parts)
+
+    async def _matrices(self, bundle: Bundle, name: str, given: Array | list[Moment]) -> dict[str, Array]:
+        targets = [name] if name in bundle.targets else list(bundle.targets)
+        if not isinstance(given, list):
+            if name in bundle.targets:
+                return {name: given}
+            return {target: np.ascontiguousarray(given[:, bundle.places[target]]) for target in targets}
+        try:
+            return {t: await self._features.matrix(bundle, bundle.targets[t], given) for t in targets}
+        except FeatureError as error:
+            raise invalid(str(error)) from error
+
+    async def _predict_all(self, bundle: Bundle, matrices: dict[str, Array]) -> dict[str, Outcome]:
+        return {name: await self._run(len(X), partial(bundle.targets[name].predict, X)) for name, X in matrices.items()}
+
+    async def _run(self, rows: int, work: Callable[[], Any]) -> Any:
+        if rows < LARGE:
+            return work()
+        return await asyncio.get_running_loop().run_in_executor(self.executor, work)
+
+    def _ranges(self, target: Target, X: Array) -> list[str]:
+        outside = target.columns.outside(X) if target.columns.has_ranges else []
+        return self._out_of_range(target, outside) if outside else []
+
+    def _out_of_range(self, target: Target, outside: list[tuple[int, str]]) -> list[str]:
+        columns, counter = target.columns, self.metrics.counter(OUT_OF_RANGE)
+        for _, name in outside:
+            counter.labels(target.name, name).inc()
+        lines = []
+        for row, name in outside[:_NAMED_WARNINGS]:
+            at = columns.position[name]
+            lines.append(f"row {row}, {name}: beyond the declared range {columns.low[at]:g} to {columns.high[at]:g}")
+        if len(outside) > _NAMED_WARNINGS:
+            lines.append(f"{len(outside) - _NAMED_WARNINGS} more values are out of range")
+        if self._refuse:
+            raise invalid("; ".join(lines))
+        return lines
+
+    def _account(self, target: Target, outcome: Outcome) -> None:
+        counts = self._counts.get(target.digest) or self._count(target)
+        counts.rows.inc(len(outcome.prediction))
+        for signal, count in Counts(outcome.signals or []).items():
+            counts.signals[signal].inc(count)
+
+    def _count(self, target: Target) -> _Counts:
+        counts = self._counts[target.digest] = _Counts(target, self.metrics)
+        return counts
+
+    def _start_shadow(self, shadow: Bundle, name: str, given: Array | list[Moment], answer: Answer) -> None:
+        task = asyncio.ensure_future(self._shadow(shadow, name, given, answer))
+        task.add_done_callback(lambda done: done.exception())
+
+    async def _shadow(self, shadow: Bundle, name: str, given: Array | list[Moment], answer: Answer) -> None:
+        if not isinstance(given, list) and shadow.columns_of(name).names != answer.bundle.columns_of(name).names:
+            return  # ordered rows of other features mean nothing to the shadow
+        outcomes = await self._predict_all(shadow, await self._matrices(shadow, name, given))
+        for target, outcome in outcomes.items():
+            self._account(shadow.targets[target], outcome)
+            histogram = self.metrics.histogram(SHADOW_DIFFERENCE).labels(target, shadow.version)
+            for difference in np.abs(outcome.prediction - answer.outcomes[target].prediction):
+                histogram.observe(float(difference))

@@ -1,0 +1,1 @@
+"""The feature store: observations by entity and time, in memory, SQLite or Redis."""

@@ -1,0 +1,99 @@
+"""What a feature store is: rows of numbers by entity and grid step."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from time import perf_counter
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from components.common.errors import ServingError
+from monitoring.metrics import STORE_ERRORS, STORE_LATENCY, Metrics
+from serving.refusal import unavailable
+
+Array = npt.NDArray[np.float64]
+
+
+class StoreDown(ServingError):  # noqa: N818  (it is a state)
+    """The store does not answer; nothing is known about its content."""
+
+
+class Store(Protocol):
+    """Observations by entity; a step is a time divided by the grid's frequency."""
+
+    kind: str
+
+    async def append(self, entity: str, steps: list[int], rows: Array) -> None:
+        """Keep rows, shape (n, k), at these steps; a row at a known step replaces it.
+
+        Raises:
+            StoreDown: the store does not answer.
+        """
+        ...
+
+    async def window(self, entity: str, end: int, count: int) -> Array:
+        """Return the rows of the `count` steps up to and including `end`, shape (k, count), NaN where there is none.
+
+        Raises:
+            StoreDown: the store does not answer.
+        """
+        ...
+
+    async def newest(self, entity: str) -> int | None:
+        """Return the newest step of the entity, None when nothing is known of it.
+
+        Raises:
+            StoreDown: the store does not answer.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Let go of files and connections."""
+        ...
+
+
+class MeteredStore:
+    """A store whose operations are timed, and whose failure is a 503 that asks to come again.
+
+    Args:
+        store: the store itself.
+        metrics: where to count.
+    """
+
+    def __init__(self, store: Store, metrics: Metrics) -> None:
+        self._store = store
+        self.kind = store.kind
+        histogram = metrics.histogram(STORE_LATENCY)
+        self._times = {name: histogram.labels(store.kind, name) for name in ("append", "window", "newest")}
+        self._errors = metrics.counter(STORE_ERRORS).labels(store.kind)
+
+    async def append(self, entity: str, steps: list[int], rows: Array) -> None:
+        """Keep rows; see Store."""
+        async with self._metered("append"):
+            await self._store.append(entity, steps, rows)
+
+    async def window(self, entity: str, end: int, count: int) -> Array:
+        """Return rows; see Store."""
+        async with self._metered("window"):
+            return await self._store.window(entity, end, count)
+
+    async def newest(self, entity: str) -> int | None:
+        """Return the newest step; see Store."""
+        async with self._metered("newest"):
+            return await self._store.newest(entity)
+
+    async def close(self) -> None:
+        """Let go of files and connections."""
+        await self._store.close()
+
+    @asynccontextmanager
+    async def _metered(self, operation: str) -> AsyncIterator[None]:
+        start = perf_counter()
+        try:
+            yield
+        except StoreDown as error:
+            self._errors.inc()
+            raise unavailable(f"the feature store does not answer: {error}") from error
+        finally:
+            self._times[operation].observe(perf_counter() - start)

@@ -1,0 +1,71 @@
+"""Observations from a request or a file to the store."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from monitoring.metrics import INGESTED, Metrics
+from serving.inputs.cells import check_names, kind
+from serving.inputs.raw import RawSchema
+from serving.models.bundle import Bundle
+from serving.refusal import invalid
+from serving.store.base import Store
+
+DEFAULT_ENTITY = "default"
+"""Entity of a use case that has none."""
+
+Rows = dict[str, tuple[list[int], list[list[float]]]]
+
+
+class Ingestor:
+    """Appends observations.
+
+    Args:
+        store: where to.
+        schema: the raw columns.
+        entity: name of the entity column; None where the use case has none.
+        metrics: where to count.
+    """
+
+    def __init__(self, store: Store, schema: RawSchema, entity: str | None, metrics: Metrics) -> None:
+        self.store = store
+        self.schema = schema
+        self._entity = entity
+        self._metrics = metrics
+
+    async def append(self, bundle: Bundle, observations: Any) -> int:
+        """Append rows `{"timestamp": …, "entity"?: …, column: value, …}`; return how many.
+
+        Raises:
+            Refusal: a row that breaks a rule, named with its column; nothing of the request is kept then.
+        """
+        if not isinstance(observations, list) or not observations:
+            raise invalid("observations: expected a list of at least one row")
+        rows: Rows = {}
+        for at, row in enumerate(observations):
+            entity, step, values = self._read(row, f"observations[{at}]")
+            steps, kept = rows.setdefault(entity, ([], []))
+            steps.append(step)
+            kept.append(values)
+        for entity, (steps, kept) in rows.items():
+            await self.store.append(entity, steps, np.array(kept))
+        self._metrics.counter(INGESTED).labels(bundle.use_case).inc(len(observations))
+        return len(observations)
+
+    def _read(self, row: Any, place: str) -> tuple[str, int, list[float]]:
+        if not isinstance(row, dict):
+            raise invalid(f"{place}: {kind(row)}; expected an object of columns")
+        schema = self.schema
+        entity = self._entity_of(row, place)
+        names = (schema.time, *schema.names, *([self._entity] if self._entity else []))
+        check_names([name for name in row if self._entity or name != "entity"], names, place)
+        step = schema.step_of(row[schema.time], f"{place}.{schema.time}")
+        return entity, step, [column.value(row[column.name], f"{place}.{column.name}") for column in schema.columns]
+
+    def _entity_of(self, row: Mapping[str, Any], place: str) -> str:
+        name = self._entity or "entity"
+        entity = row.get(name, DEFAULT_ENTITY if self._entity is None else None)
+        if not isinstance(entity, str) or not 0 < len(entity) <= 200:
+            raise invalid(f"{place}.{name}: expected text of 1 to 200 characters")
+        return entity

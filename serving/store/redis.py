@@ -1,0 +1,120 @@
+"""The feature store in Redis, which many replicas share.
+
+Rows are MessagePack in hashes of 256 steps each, under keys that carry the layout's version, the rows' schema and the
+entity. A window is one call: a script on the server puts its rows one behind the other, since parsing one long reply
+is many times cheaper for the client than parsing a reply of many parts.
+"""
+
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import numpy as np
+import numpy.typing as npt
+
+from components.common.errors import ServingError
+from serving.store.base import StoreDown
+from serving.store.rows import pack_row, unpack_stream
+
+Array = npt.NDArray[np.float64]
+
+_BLOCK = 256
+_TIMEOUT = 0.25
+_TTL = 90 * 86400
+_WINDOW = """
+local out = {}
+for i, key in ipairs(KEYS) do
+  local fields = {}
+  for step = tonumber(ARGV[2 * i - 1]), tonumber(ARGV[2 * i]) do fields[#fields + 1] = string.format('%d', step) end
+  for _, row in ipairs(redis.call('HMGET', key, unpack(fields))) do out[#out + 1] = row or '\\192' end
+end
+return table.concat(out)
+"""
+
+
+class RedisStore:
+    """Rows in Redis.
+
+    Args:
+        url: `redis://host:port/db`, `rediss://…`; `?ttl=<seconds>` says how long rows are kept after their block was
+            last written, 90 days by default.
+        namespace: schema of the rows; rows of another schema are not seen.
+        width: numbers in a row.
+
+    Raises:
+        ServingError: a `ttl` that is not a number of seconds.
+    """
+
+    kind = "redis"
+
+    def __init__(self, url: str, namespace: str, width: int) -> None:
+        self._client, self._ttl = connect(url)
+        self._window = self._client.register_script(_WINDOW)
+        self._prefix = f"almanac:1:{namespace}:"
+        self._width = width
+
+    async def append(self, entity: str, steps: list[int], rows: Array) -> None:
+        """Keep rows in one pipeline; see Store."""
+        blocks: dict[str, dict[str, bytes]] = {}
+        for step, row in zip(steps, rows, strict=True):
+            blocks.setdefault(self._block(entity, step // _BLOCK), {})[str(step)] = pack_row(row)
+        pipeline = self._client.pipeline(transaction=False)
+        for key, fields in blocks.items():
+            pipeline.hset(key, mapping=fields)
+            pipeline.expire(key, self._ttl)
+        pipeline.zadd(f"{self._prefix}newest", {entity: max(steps)}, gt=True)
+        await _guarded(pipeline.execute())
+
+    async def window(self, entity: str, end: int, count: int) -> Array:
+        """Return rows; see Store."""
+        first = end - count + 1
+        keys, bounds = [], []
+        for block in range(first // _BLOCK, end // _BLOCK + 1):
+            keys.append(self._block(entity, block))
+            bounds += [max(first, block * _BLOCK), min(end, block * _BLOCK + _BLOCK - 1)]
+        data = await _guarded(self._window(keys=keys, args=bounds))
+        try:
+            return unpack_stream(data, count, self._width)
+        except (ValueError, TypeError) as error:
+            raise StoreDown(f"rows of {entity} cannot be read: {error}") from error
+
+    async def newest(self, entity: str) -> int | None:
+        """Return the newest step; see Store."""
+        score = await _guarded(self._client.zscore(f"{self._prefix}newest", entity))
+        return None if score is None else int(score)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._client.aclose()
+
+    def _block(self, entity: str, block: int) -> str:
+        # The braces keep all blocks of an entity on one node of a cluster, as a script needs them.
+        return f"{self._prefix}{{{entity}}}:{block}"
+
+
+def connect(url: str) -> tuple[Any, int]:
+    """Return a client that gives up quickly, and the time to live that the URL asks for."""
+    from redis.asyncio import Redis
+    from redis.asyncio.retry import Retry
+    from redis.backoff import NoBackoff
+
+    parts = urlsplit(url)
+    text = parse_qs(parts.query).get("ttl", [str(_TTL)])[0]
+    if not text.isdigit() or int(text) < 1:
+        raise ServingError(f"{url}: ttl is {text!r}; expected a number of seconds")
+    client = Redis.from_url(
+        parts._replace(query="").geturl(),
+        socket_timeout=_TIMEOUT,
+        socket_connect_timeout=_TIMEOUT,
+        retry=Retry(NoBackoff(), 1),
+        max_connections=64,
+    )
+    return client, int(text)
+
+
+async def _guarded(call: Any) -> Any:
+    from redis.exceptions import RedisError
+
+    try:
+        return await call
+    except (RedisError, OSError, TimeoutError) as error:
+        raise StoreDown(f"Redis: {error or type(error).__name__}") from error
