@@ -1,0 +1,27 @@
+from kfp import dsl
+
+from components.image import IMAGE
+
+
+@dsl.component(base_image=IMAGE, install_kfp_package=False)
+def preprocessing(
+    usecase: str,
+    table: dsl.Input[dsl.Dataset],
+    features: dsl.Output[dsl.Dataset],
+    specification: dsl.Output[dsl.Artifact],
+) -> None:
+    """Compute the features and targets of a validated table, and fit their transforms on the training rows.
+
+    Args:
+        usecase: The use case as JSON.
+        table: The validated table.
+        features: Time, entity, features, and the value ahead and the last known value of each target, as Parquet.
+        specification: The feature specification with the fitted transforms, as JSON.
+    """
+    from pathlib import Path
+
+    from components.preprocessing.task import run
+
+    features.metadata, specification.metadata = run(
+        usecase, Path(table.path), Path(features.path), Path(specification.path)
+    )

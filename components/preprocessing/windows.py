@@ -1,0 +1,203 @@
+"""Statistics of sliding windows over one column, each by an order of operations that the online engine repeats.
+
+A window of w values is summed as a balanced tree: 2^k values are the sum of two halves, and w is split into its
+powers of two, the largest newest: 168 = 128 + (32 + 8). An incremental sum would be no dearer, but would depend on
+where the series starts. Deviations are summed around a fixed centre, so that a variance needs no second pass.
+"""
+
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[np.float64]
+Flags = npt.NDArray[np.bool_]
+
+#: Below this share of the sum of squares a sum of squared deviations is rounding noise, and counts as zero.
+NOISE = 2.0**-44
+
+
+def powers(length: int) -> list[int]:
+    """Return the powers of two that sum up to `length`, descending."""
+    return [1 << bit for bit in range(length.bit_length() - 1, -1, -1) if length >> bit & 1]
+
+
+def decay(steps: int, half_life: int) -> float:
+    """Return the weight of a value `steps` older than another."""
+    return float(0.5 ** (steps / half_life))
+
+
+class Trailing:
+    """One column of a block of rows, with the rows before them that windows reach back to.
+
+    Args:
+        x: values, NaN where missing; shape (first + n,).
+        first: place of the first row of the block.
+        centre: what deviations are summed around.
+    """
+
+    def __init__(self, x: Array, first: int, centre: float) -> None:
+        self.x = x
+        self.first = first
+        self.n = len(x) - first
+        self.centre = centre
+        self._levels: dict[tuple[str, int], list[Array]] = {}
+        self._counts: dict[int, Array] = {}
+        self._sums: dict[tuple[str, int], Array] = {}
+
+    def at(self, lag: int) -> Array:
+        """Return the values `lag` rows ago, shape (n,)."""
+        return self.x[self.first - lag : self.first - lag + self.n]
+
+    @cached_property
+    def present(self) -> Flags:
+        """Which values are there."""
+        return np.asarray(self.x == self.x)
+
+    @cached_property
+    def complete(self) -> bool:
+        """Whether all values are there."""
+        return bool(self.present.all())
+
+    @cached_property
+    def presence(self) -> Array:
+        """1 where a value is there, else 0."""
+        return self.present.astype(np.float64)
+
+    @cached_property
+    def deviations(self) -> Array:
+        """Values less the centre, 0 where missing."""
+        result = self.x - self.centre
+        if not self.complete:
+            np.copyto(result, 0.0, where=~self.present)
+        return result
+
+    def count(self, length: int) -> Array:
+        """Return how many of the newest `length` values are there, shape (n,) or (1,) where they all are."""
+        if self.complete:
+            return np.array([float(length)])
+        if length not in self._counts:
+            self._counts[length] = self._difference(self._running, length)
+        return self._counts[length]
+
+    def total(self, kind: str, length: int) -> Array:
+        """Return the sum of deviations or of their squares over the newest `length` values, shape (n,)."""
+        if (kind, length) not in self._sums:
+            parts, offset = [], 0
+            for size in powers(length):
+                parts.append(self._at(self._level(kind, size), size, offset))
+                offset += size
+            result = parts.pop()
+            while parts:
+                result = parts.pop() + result
+            self._sums[kind, length] = result
+        return self._sums[kind, length]
+
+    def decayed(self, kind: str, half_life: int, length: int) -> Array:
+        """Return the sum of deviations or of presence, weighted by age, shape (n,)."""
+        sizes, offset, parts = powers(length), 0, []
+        for size in sizes:
+            parts.append(self._at(self._level(kind, size, half_life), size, offset))
+            offset += size
+        result = parts.pop()
+        for size in reversed(sizes[:-1]):
+            result = parts.pop() + decay(size, half_life) * result
+        return result
+
+    def moment(self, length: int) -> Array:
+        """Return the sum of age times deviation over the newest `length` values, shape (n,)."""
+        sizes, offset, parts = powers(length), 0, []
+        for size in sizes:
+            parts.append((self._at(self._moments(size), size, offset), self._at(self._level("d", size), size, offset)))
+            offset += size
+        result, total = parts.pop()
+        for size in reversed(sizes[:-1]):
+            newer, newer_total = parts.pop()
+            result, total = newer + (result + size * total), newer_total + total
+        return result
+
+    def ages(self, length: int) -> tuple[Array, Array]:
+        """Return the sums of age and of its square over the values there; whole numbers, so exact in any order."""
+        if self.complete:
+            age = np.arange(length, dtype=np.float64)
+            return age.sum(keepdims=True), (age * age).sum(keepdims=True)
+        place = np.arange(self.first, self.first + self.n, dtype=np.float64)
+        count = self.count(length)
+        first = self._difference(self._running_place, length)
+        second = self._difference(self._running_square, length)
+        return place * count - first, place * place * count - 2.0 * place * first + second
+
+    def extreme(self, kind: str, length: int) -> Array:
+        """Return the smallest ("lo") or greatest ("hi") of the newest `length` values, infinite where none is there."""
+        size = powers(length)[0]
+        level = self._level(kind, size)
+        newest = self._at(level, size, 0)
+        if size == length:
+            return newest
+        # Halves may overlap, since an extreme counts nothing twice.
+        return _JOIN[kind](newest, self._at(level, size, length - size))
+
+    def _level(self, kind: str, size: int, half_life: int = 0) -> Array:
+        """Return the tree's level of `size` values; its entry i covers the places i to i + size - 1."""
+        levels = self._levels.setdefault((kind, half_life), [])
+        if not levels:
+            levels.append(self._leaves(kind))
+        while 1 << (len(levels) - 1) < size:
+            below, half = levels[-1], 1 << (len(levels) - 1)
+            newer, older = below[half:], below[:-half]
+            if half_life:
+                older = older * decay(half, half_life)
+            levels.append(_JOIN[kind](newer, older))
+        return levels[size.bit_length() - 1]
+
+    def _leaves(self, kind: str) -> Array:
+        if kind == "d":
+            return self.deviations
+        if kind == "d2":
+            return self.deviations * self.deviations
+        if kind == "p":
+            return self.presence
+        if self.complete:
+            return self.x
+        return np.where(self.present, self.x, np.inf if kind == "lo" else -np.inf)
+
+    def _moments(self, size: int) -> Array:
+        levels = self._levels.setdefault(("moment", 0), [])
+        if not levels:
+            levels.append(np.zeros(len(self.x)))
+        while 1 << (len(levels) - 1) < size:
+            below, half = levels[-1], 1 << (len(levels) - 1)
+            total = self._level("d", half)
+            levels.append(below[half:] + (below[:-half] + half * total[:-half]))
+        return levels[size.bit_length() - 1]
+
+    def _at(self, level: Array, size: int, offset: int) -> Array:
+        """Return a level's entries for windows that end `offset` rows before each row of the block."""
+        start = self.first - offset - size + 1
+        return level[start : start + self.n]
+
+    @cached_property
+    def _running(self) -> Array:
+        return _running(self.presence)
+
+    @cached_property
+    def _running_place(self) -> Array:
+        return _running(self.presence * np.arange(len(self.x), dtype=np.float64))
+
+    @cached_property
+    def _running_square(self) -> Array:
+        return _running(self.presence * np.arange(len(self.x), dtype=np.float64) ** 2)
+
+    def _difference(self, running: Array, length: int) -> Array:
+        end = self.first + 1
+        return running[end : end + self.n] - running[end - length : end - length + self.n]
+
+
+_JOIN = {"d": np.add, "d2": np.add, "p": np.add, "lo": np.minimum, "hi": np.maximum}
+
+
+def _running(values: Array) -> Array:
+    result = np.empty(len(values) + 1)
+    result[0] = 0.0
+    np.cumsum(values, out=result[1:])
+    return result
