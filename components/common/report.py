@@ -64,7 +64,7 @@ th:first-child,td:first-child{text-align:left;padding-left:0}td.text{text-align:
 nav{display:flex;flex-wrap:wrap;gap:.3rem 1.1rem;position:sticky;top:0;background:#fff;padding:.55rem 0;z-index:1;
 border-bottom:1px solid #e3e6ea;font-size:.92rem}a{color:#0a6c78;text-decoration:none}a:hover{text-decoration:underline}
 h2[id]{scroll-margin-top:3rem}details{margin:.6rem 0}summary{cursor:pointer;color:#0a6c78;font-size:.92rem}
-svg{max-width:100%;height:auto;display:block}.scroll{overflow-x:auto}
+svg{width:100%;min-width:44rem;height:auto;display:block}.scroll{overflow-x:auto}
 @media print{body{background:#fff}nav{display:none}}
 """
 
@@ -84,9 +84,12 @@ def new_figure(
     import matplotlib
     from matplotlib.figure import Figure
 
-    with matplotlib.rc_context(_RC):
-        figure = Figure(figsize=(width, height))
-        return figure, figure.subplots(rows, columns, squeeze=False, **grid)
+    # For the whole process, since titles and legends take their look when they are made.
+    matplotlib.rcParams.update(_RC)
+    figure = Figure(figsize=(width, height))
+    axes = figure.subplots(rows, columns, squeeze=False, **grid)
+    figure.subplots_adjust(left=0.05, right=0.995)
+    return figure, axes
 
 
 def figure_svg(figure: "Figure") -> str:
@@ -181,6 +184,10 @@ class Report:
         note = f'<p class="note">{escape(caption)}</p>' if caption else ""
         svg = _own_names(figure_svg(figure), f"p{len(self._body)}-")
         self._body.append(f'<div class="scroll" role="img" aria-label="{escape(caption)}">{svg}</div>{note}')
+
+    def markup(self, html: str) -> None:
+        """Add finished HTML; the caller answers for its escaping."""
+        self._body.append(html)
 
     def html(self) -> str:
         """Return the whole page."""

@@ -1,0 +1,190 @@
+"""CycloneDX 1.6 (ECMA-424): the model card as JSON, and the bill of materials of the model.
+
+The Python library has no class for `modelCard`, hence the documents are written as JSON and validated against the
+strict schema that it ships.
+"""
+
+import json
+import uuid
+from typing import Any
+
+from components.common.errors import DocumentError
+from governance.documents.computed import USECASE
+from governance.documents.evidence import Evidence
+from governance.documents.references import Book
+
+_NAMESPACE = uuid.UUID("5b0c6f0e-8a4e-5f6b-9a39-2d2f0a7d5c11")
+_FIGURES = ("rmse", "mae", "r2", "bias", "log_loss", "brier", "auc")
+
+
+def model_card(book: Book) -> dict[str, Any]:
+    """Return modelcard.cdx.json; its figures are marked references."""
+    evidence = book.evidence
+    component = _model(evidence)
+    component["modelCard"] = {
+        "bom-ref": f"{component['bom-ref']}-card",
+        "modelParameters": _parameters(evidence),
+        "quantitativeAnalysis": {"performanceMetrics": _performance(book)},
+        "considerations": _considerations(book),
+    }
+    return _bom(evidence, "card", component, _datasets(evidence))
+
+
+def bill_of_materials(evidence: Evidence) -> dict[str, Any]:
+    """Return mlbom.cdx.json: the model, a model for each target, the data, the libraries, and what depends on what."""
+    model, manifest = _model(evidence), evidence.document("model/manifest.json")
+    targets = [_target(evidence, name) for name in manifest["targets"]]
+    data = _datasets(evidence)
+    libraries = [
+        {"type": "library", "bom-ref": f"pkg:pypi/{name}@{version}", "name": name, "version": version,
+         "purl": f"pkg:pypi/{name}@{version}"}
+        for name, version in manifest["libraries"].items() if name != "python"
+    ]  # fmt: skip
+    bom = _bom(evidence, "materials", model, [*targets, *data, *libraries])
+    parts = [part["bom-ref"] for part in targets]
+    used = [part["bom-ref"] for part in (*data, *libraries)]
+    bom["dependencies"] = [
+        {"ref": model["bom-ref"], "dependsOn": parts},
+        *({"ref": part, "dependsOn": used} for part in parts),
+    ]
+    return bom
+
+
+def validate(text: str, name: str) -> None:
+    """Check a document against the strict schema of CycloneDX 1.6.
+
+    Raises:
+        DocumentError: the first fault, with its place.
+    """
+    from cyclonedx.schema import SchemaVersion
+    from cyclonedx.validation.json import JsonStrictValidator
+
+    fault = JsonStrictValidator(SchemaVersion.V1_6).validate_str(text)
+    if fault is not None:
+        error: Any = fault.data
+        place = "/".join(str(part) for part in getattr(error, "absolute_path", ()))
+        raise DocumentError(f"{name}: /{place}: {getattr(error, 'message', fault)}"[:600])
+
+
+def _bom(evidence: Evidence, kind: str, component: dict[str, Any], others: list[dict[str, Any]]) -> dict[str, Any]:
+    digest = evidence.artifact("model/manifest.json").sha256
+    return {
+        "$schema": "http://cyclonedx.org/schema/bom-1.6.schema.json",
+        "bomFormat": "CycloneDX",
+        "specVersion": "1.6",
+        "serialNumber": f"urn:uuid:{uuid.uuid5(_NAMESPACE, f'{kind}:{digest}')}",
+        "version": 1,
+        "metadata": {"component": component},
+        "components": others,
+    }
+
+
+def _model(evidence: Evidence) -> dict[str, Any]:
+    usecase, manifest = evidence.document(USECASE), evidence.artifact("model/manifest.json")
+    return {
+        "type": "machine-learning-model",
+        "bom-ref": f"model-{manifest.sha256}",
+        "name": usecase["name"],
+        "version": manifest.sha256[:12],
+        "description": usecase["description"],
+        "publisher": usecase["governance"]["owner"],
+        "hashes": [{"alg": "SHA-256", "content": manifest.sha256}],
+        "properties": [
+            {"name": f"almanac:{key}", "value": str(manifest.document[key])}
+            for key in ("use_case_digest", "data_digest", "git_revision")
+        ],
+    }
+
+
+def _target(evidence: Evidence, name: str) -> dict[str, Any]:
+    uri = f"model/{name}/manifest.json"
+    files = evidence.value(uri, "/files")
+    return {
+        "type": "machine-learning-model",
+        "bom-ref": f"target-{name}-{evidence.artifact(uri).sha256}",
+        "name": name,
+        "version": evidence.artifact(uri).sha256[:12],
+        "hashes": [{"alg": "SHA-256", "content": evidence.artifact(uri).sha256}],
+        "components": [
+            {"type": "file", "name": f"{name}/{file}", "hashes": [{"alg": "SHA-256", "content": entry["sha256"]}]}
+            for file, entry in files.items()
+        ],
+    }
+
+
+def _datasets(evidence: Evidence) -> list[dict[str, Any]]:
+    return [
+        {
+            "type": "data",
+            "bom-ref": f"data-{source['name']}",
+            "name": source["name"],
+            "description": source["title"],
+            "hashes": [{"alg": "SHA-256", "content": source["sha256"]}],
+            "licenses": [{"license": {"name": source["licence"]}}],
+            "data": [{"type": "dataset", "name": source["title"], "contents": _contents(source)}],
+        }
+        for source in evidence.value("lineage.json", "/sources")
+    ]
+
+
+def _contents(source: dict[str, Any]) -> dict[str, Any]:
+    properties = [{"name": "location", "value": str(source["location"])}]
+    return {"properties": properties} | ({"url": source["url"]} if source.get("url") else {})
+
+
+def _parameters(evidence: Evidence) -> dict[str, Any]:
+    usecase = evidence.document(USECASE)
+    classes = any(target.get("task") == "classification" for target in usecase["targets"])
+    models = sorted({str(target["model"]) for _, target in evidence.targets()})
+    return {
+        "approach": {"type": "supervised"},
+        "task": "classification and forecasting" if classes else "forecasting",
+        "architectureFamily": "gradient-boosted trees",
+        "modelArchitecture": ", ".join(models),
+        "datasets": [{"ref": part["bom-ref"]} for part in _datasets(evidence)],
+        "inputs": [{"format": f"{name}: {column['type']}"} for name, column in usecase["columns"].items()],
+        "outputs": [
+            {"format": f"{target['name']}: number, {target['horizon']} ahead"} for target in usecase["targets"]
+        ],
+    }
+
+
+def _performance(book: Book) -> list[dict[str, Any]]:
+    entries: list[dict[str, Any]] = []
+    for name, target in book.evidence.targets():
+        place = book.ref("metrics.json")["targets"][name]
+        entries += [_metric(book, place, f"{name} {key}", key) for key in _FIGURES if target.get(key) is not None]
+        for group, parts in target.get("slices", {}).items():
+            for value, part in parts.items():
+                if part.get("rmse") is not None:
+                    entry = _metric(book, place["slices"][group][value], f"{name} rmse", "rmse")
+                    entries.append(entry | {"slice": f"{group}: {value}"})
+    return entries
+
+
+def _metric(book: Book, place: Any, kind: str, key: str) -> dict[str, Any]:
+    entry = {"type": kind, "value": book.quote(place[key], "n4")}
+    if place["ci"][key]:
+        low, high = (book.quote(place["ci"][key][side], "n4") for side in (0, 1))
+        entry["confidenceInterval"] = {"lowerBound": low, "upperBound": high}  # type: ignore[assignment]
+    return entry
+
+
+def _considerations(book: Book) -> dict[str, Any]:
+    statements = book.ref(USECASE)["governance"]["statements"]
+
+    def say(key: str) -> str:
+        return book.quote(statements[key]["text"], "plain")
+
+    return {
+        "users": [say("intended_users")],
+        "useCases": [say("intended_use")],
+        "technicalLimitations": [say("caveats"), say("out_of_scope_uses")],
+        "performanceTradeoffs": [say("design_choices")],
+        "ethicalConsiderations": [{"name": say("ethical_considerations"), "mitigationStrategy": say("risk_controls")}],
+    }
+
+
+def dump(document: dict[str, Any]) -> str:
+    """Return a document as indented JSON."""
+    return json.dumps(document, indent=1, ensure_ascii=False) + "\n"

@@ -1,0 +1,68 @@
+"""Provenance in the form of SLSA 1.0: an in-toto statement that says from what, how and by what a model was made."""
+
+from typing import Any
+
+from governance.documents.computed import REGISTRATION, USECASE
+from governance.documents.evidence import Evidence
+
+BUILD_TYPE = "urn:almanac:training-pipeline:1"
+
+
+def provenance(evidence: Evidence) -> dict[str, Any]:
+    """Return the content of provenance.json, every value of which is read from an artifact."""
+    model, usecase = evidence.document("model/manifest.json"), evidence.document(USECASE)
+    return {
+        "_type": "https://in-toto.io/Statement/v1",
+        "subject": [
+            _described(uri, artifact.sha256) for uri, artifact in evidence.artifacts.items() if uri.startswith("model/")
+        ],
+        "predicateType": "https://slsa.dev/provenance/v1",
+        "predicate": {
+            "buildDefinition": {
+                "buildType": BUILD_TYPE,
+                "externalParameters": {
+                    "useCase": model["use_case"],
+                    "useCaseDigest": {"sha256": model["use_case_digest"]},
+                },
+                "internalParameters": {key: usecase[key] for key in ("split", "training", "gates") if key in usecase},
+                "resolvedDependencies": _dependencies(evidence, model),
+            },
+            "runDetails": {
+                "builder": {"id": "urn:almanac:kubeflow-pipelines", "version": {"revision": model["git_revision"]}},
+                "metadata": {"invocationId": _invocation(evidence)},
+                "byproducts": [
+                    _described(uri, artifact.sha256) for uri, artifact in evidence.artifacts.items() if "/" not in uri
+                ],
+            },
+        },
+    }
+
+
+def _dependencies(evidence: Evidence, model: dict[str, Any]) -> list[dict[str, Any]]:
+    lineage = evidence.document("lineage.json")
+    sources = [
+        {
+            "name": source["name"],
+            "uri": source.get("url") or source["location"],
+            "digest": {"sha256": source["sha256"]},
+            "annotations": {key: source[key] for key in ("location", "rows", "time_span", "licence", "fetched_at")},
+        }
+        for source in lineage["sources"]
+    ]
+    table = {"name": "validated table", "digest": {"sha256": lineage["table"]["sha256"]}}
+    code = {"name": "code", "digest": {"gitCommit": str(model["git_revision"])}}
+    libraries = [
+        {"name": name, "uri": f"pkg:pypi/{name}@{version}"}
+        for name, version in model["libraries"].items()
+        if name != "python"
+    ]
+    return [*sources, table, code, *libraries]
+
+
+def _invocation(evidence: Evidence) -> str:
+    registration = evidence.document(REGISTRATION)
+    return f"{registration['address']}:{registration['event']['digest']}"
+
+
+def _described(uri: str, digest: str) -> dict[str, Any]:
+    return {"name": uri, "digest": {"sha256": digest}}

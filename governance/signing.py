@@ -1,0 +1,146 @@
+"""Signatures of model directories in OpenSSF model-signing's format: an in-toto statement in a Sigstore bundle.
+
+By default with an elliptic-curve key that the user keeps; ALMANAC_SIGNING_KEY names its PEM file. With
+ALMANAC_SIGNING=keyless the signer's identity comes from Sigstore instead, as in a workflow with an OpenID token.
+"""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from components.common.errors import RegistryError
+from components.common.files import sha256_bytes
+
+SIGNATURE = "model.sig"
+PUBLIC_KEY = "model.pub"
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Whom a keyless signature must come from.
+
+    Attributes:
+        subject: e-mail address or workflow URL in the certificate.
+        issuer: the OpenID provider's URL.
+    """
+
+    subject: str
+    issuer: str
+
+
+def signing_key(environment: str = "local") -> Path:
+    """Return the private key's file, made on first use for runs on this machine.
+
+    Args:
+        environment: `local`, or `cluster`, where a key must be given.
+
+    Raises:
+        RegistryError: on a cluster without ALMANAC_SIGNING_KEY, or the named file is missing.
+    """
+    named = os.environ.get("ALMANAC_SIGNING_KEY")
+    if named:
+        if not Path(named).is_file():
+            raise RegistryError(f"ALMANAC_SIGNING_KEY names {named}, which is no file; right would be a PEM key")
+        return Path(named)
+    if environment != "local":
+        raise RegistryError("ALMANAC_SIGNING_KEY is not set; a cluster run signs with a key from a mounted secret")
+    base = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
+    path = base / "almanac" / "signing.pem"
+    if not path.exists():
+        generate_key(path)
+    return path
+
+
+def generate_key(path: Path) -> None:
+    """Write a new P-256 private key to `path`, readable by its owner alone; an existing file is never replaced."""
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    data = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    handle = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(data)
+        try:
+            os.link(aside, path)
+        except FileExistsError:
+            return
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def public_key(private: Path) -> bytes:
+    """Return the PEM public key of a private key file.
+
+    Raises:
+        RegistryError: the file holds no unencrypted elliptic-curve key.
+    """
+    from cryptography.hazmat.primitives import serialization
+
+    try:
+        key = serialization.load_pem_private_key(private.read_bytes(), None)
+    except (ValueError, TypeError, OSError) as error:
+        raise RegistryError(f"{private}: not an unencrypted PEM private key ({error})") from error
+    return key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+
+
+def fingerprint(public: bytes) -> str:
+    """Return the sha256 of a PEM public key: how people compare keys."""
+    return sha256_bytes(public)
+
+
+def sign(directory: Path, target: Path, private: Path) -> None:
+    """Sign every file below `directory`; write SIGNATURE and PUBLIC_KEY into `target`.
+
+    Raises:
+        RegistryError: the key cannot sign.
+    """
+    from model_signing import signing
+
+    target.mkdir(parents=True, exist_ok=True)
+    public = public_key(private)
+    try:
+        config = signing.Config().use_elliptic_key_signer(private_key=private)  # type: ignore[no-untyped-call]
+        config.sign(directory, target / SIGNATURE)
+    except ValueError as error:
+        raise RegistryError(f"{private}: cannot sign {directory}: {error}") from error
+    (target / PUBLIC_KEY).write_bytes(public)
+
+
+def sign_keyless(directory: Path, target: Path) -> None:
+    """Sign with the identity of the surroundings (a workflow's OpenID token), through the public Sigstore instance."""
+    from model_signing import signing
+
+    target.mkdir(parents=True, exist_ok=True)
+    config = signing.Config()  # type: ignore[no-untyped-call]
+    config.use_sigstore_signer(use_ambient_credentials=True).sign(directory, target / SIGNATURE)
+
+
+def verify(directory: Path, signature: Path, trust: Path | Identity) -> None:
+    """Check that `directory` is, file for file, what was signed, and by whom.
+
+    Args:
+        directory: the model directory.
+        signature: the signature's file.
+        trust: the signer's public key, or the identity of a keyless signature.
+
+    Raises:
+        RegistryError: another key, an altered, missing or additional file, or an unreadable signature.
+    """
+    from model_signing import verifying
+
+    config = verifying.Config()  # type: ignore[no-untyped-call]
+    try:
+        if isinstance(trust, Identity):
+            config.use_sigstore_verifier(identity=trust.subject, oidc_issuer=trust.issuer)
+        else:
+            config.use_elliptic_key_verifier(public_key=trust)
+        config.verify(directory, signature)
+    except Exception as error:  # the library raises cryptography's, protobuf's and its own errors
+        reason = str(error) or type(error).__name__
+        raise RegistryError(f"{signature}: the signature of {directory} does not verify: {reason}") from error

