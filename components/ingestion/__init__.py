@@ -1,13 +1,10 @@
 """Ingestion: from the declared sources to one joined, typed table that carries its lineage."""
 
-import errno
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from components.common.errors import AlmanacError, SourceError
 from components.ingestion.cache import Cache
+from components.ingestion.disk import named_when_full
 from components.ingestion.fetch import fetch
 from components.ingestion.http import Patience
 from components.ingestion.join import join
@@ -17,7 +14,6 @@ from components.usecase import UseCase
 
 __all__ = ["Patience", "ingest", "read_lineage", "table_digest"]
 
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _NO_PATIENCE_GIVEN = Patience()
 
 
@@ -43,7 +39,7 @@ def ingest(
         SourceError: a source is unreachable, altered or unreadable, or the disk is full.
         TableError: a column is missing, undeclared or of another type, or a time cannot be read.
     """
-    with _named_when_full(cache, out_table):
+    with named_when_full(cache, out_table):
         store = Cache(cache)
         tables, records = [], []
         for source in usecase.sources:
@@ -55,19 +51,3 @@ def ingest(
         lineage = {"sources": records, "table": table_record(joined)}
         write_table(out_table, joined, lineage)
     return lineage
-
-
-@contextmanager
-def _named_when_full(*paths: Path) -> Iterator[None]:
-    """Turn a full disk, as the system or Polars report it, into an error that says what to do."""
-    try:
-        yield
-    except AlmanacError:
-        raise
-    except OSError as error:
-        if error.errno not in _FULL and not any(f"os error {number}" in str(error) for number in _FULL):
-            raise
-        raise SourceError(
-            f"no space is left to write {error.filename or ' or '.join(map(str, paths))}; "
-            "free some and run again: nothing half-written is kept"
-        ) from None

@@ -58,11 +58,11 @@ def download(url: str, cache: Cache, patience: Patience) -> Content:
         SourceError: the server refused, or failed at every attempt.
     """
     import httpx
-    from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
+    from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential, wait_random
 
     retrying = Retrying(
         stop=stop_after_attempt(patience.attempts),
-        wait=wait_exponential_jitter(patience.first_wait, patience.longest_wait, jitter=patience.first_wait),
+        wait=wait_exponential(patience.first_wait, patience.longest_wait) + wait_random(0, patience.first_wait),
         retry=retry_if_exception_type(TransientError),
         reraise=True,
     )

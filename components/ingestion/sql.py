@@ -25,8 +25,12 @@ def answer(source: SqlSource, base: Path) -> tuple[bytes, str]:
     """
     import sqlalchemy
 
-    url = _url(source, base)
-    shown = url.set(username=None, password=None, query={}).render_as_string()
+    declared = _declared(source)
+    place = sqlalchemy.URL.create(
+        declared.drivername, host=declared.host, port=declared.port, database=declared.database
+    )
+    shown = place.render_as_string()
+    url = _resolved(declared, base)
     try:
         engine = sqlalchemy.create_engine(url)
         try:
@@ -45,7 +49,7 @@ def answer(source: SqlSource, base: Path) -> tuple[bytes, str]:
     return table.with_columns(cs.boolean().cast(pl.Int8)).write_csv().encode(), shown
 
 
-def _url(source: SqlSource, base: Path) -> "URL":
+def _declared(source: SqlSource) -> "URL":
     import sqlalchemy
 
     address = source.connection
@@ -54,9 +58,13 @@ def _url(source: SqlSource, base: Path) -> "URL":
         if not address:
             raise SourceError(f"the environment variable {source.connection_env} holds no database address")
     try:
-        url = sqlalchemy.make_url(address)
+        return sqlalchemy.make_url(address)
     except sqlalchemy.exc.ArgumentError:
         raise SourceError("the database address is not one, such as postgresql+psycopg://host/database") from None
+
+
+def _resolved(url: "URL", base: Path) -> "URL":
+    """Return the address with the path of a SQLite file resolved; a file that is not there is not made."""
     if url.get_backend_name() != "sqlite":
         return url
     path = base / (url.database or "")

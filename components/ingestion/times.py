@@ -9,6 +9,8 @@ from components.common.errors import TableError
 from components.usecase.data import Part, TimeFormat
 
 _EPOCHS = {"epoch_s": 1_000_000, "epoch_ms": 1_000, "epoch_us": 1}
+#: Codes that hold the minute; the parser needs one, also for files that tell the hour alone.
+_MINUTES = ("%M", "%T", "%R", "%X", "%c", "%s")
 _TYPE = pl.Datetime("us")
 _SHOWN = 5
 
@@ -62,12 +64,16 @@ def _parse(source: pl.Series, form: str | None, place: str) -> pl.Series:
             f"{place}.read.time: the column has type {source.dtype}; it should hold times or texts, "
             f"or 'format' should be one of {', '.join(_EPOCHS)}"
         )
+    texts = source.str.strip_chars()
+    if form is not None and "%H" in form and not any(code in form for code in _MINUTES):
+        texts, form = texts + "~00", f"{form}~%M"
     try:
-        return source.str.strip_chars().str.to_datetime(form, time_unit="us", strict=False)
-    except pl.exceptions.PolarsError:
-        raise TableError(
-            f"{place}.read.time: {source.drop_nulls().head(1).to_list()} is no ISO 8601 time; give its 'format'"
-        ) from None
+        return texts.str.to_datetime(form, time_unit="us", strict=False)
+    except pl.exceptions.PolarsError as error:
+        first = source.drop_nulls().head(1).to_list()
+        if form is None:
+            raise TableError(f"{place}.read.time: {first} is no ISO 8601 time; give its 'format'") from None
+        raise TableError(f"{place}.read.time: {first} cannot be read by the format {form!r}: {error}") from None
 
 
 def _naive(times: pl.Series, zone: str | None) -> pl.Series:

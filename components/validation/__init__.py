@@ -6,6 +6,7 @@ from typing import Any
 import polars as pl
 
 from components.common.errors import TableError
+from components.ingestion.disk import named_when_full
 from components.ingestion.lineage import read_lineage, table_record, without_times, write_table
 from components.usecase import UseCase
 from components.validation.columns import check_structure, check_values, without_out_of_range
@@ -55,13 +56,14 @@ def validate(usecase: UseCase, table_path: Path, out_table: Path, out_html: Path
     raw, lineage = _read(table_path), read_lineage(table_path)
     checked = check(raw, usecase, lineage)
     record = to_record(checked, raw, usecase)
-    write_report(out_html, checked, record, usecase, lineage)
-    errors = [finding for finding in checked.findings if finding.severity == "error"]
-    if errors or checked.grid is None:
-        lines = [f"  {finding.message()}" for finding in errors]
-        raise TableError("\n".join([f"the table of {usecase.name} breaks {len(errors)} of its rules:", *lines]))
-    record["table"] = table_record(checked.grid)
-    write_table(out_table, checked.grid, {**without_times(lineage or {"sources": []}), "table": record["table"]})
+    with named_when_full(out_table, out_html):
+        write_report(out_html, checked, record, usecase, lineage)
+        errors = [finding for finding in checked.findings if finding.severity == "error"]
+        if errors or checked.grid is None:
+            lines = [f"  {finding.message()}" for finding in errors]
+            raise TableError("\n".join([f"the table of {usecase.name} breaks {len(errors)} of its rules:", *lines]))
+        record["table"] = table_record(checked.grid)
+        write_table(out_table, checked.grid, {**without_times(lineage or {"sources": []}), "table": record["table"]})
     return record
 
 

@@ -1,5 +1,6 @@
 """The validation report: what was found, what the data look like, where they came from."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -59,11 +60,16 @@ def _verdict(report: Report, checked: Checked, record: dict[str, Any]) -> None:
 def _examples(rows: tuple[dict[str, Any], ...], count: int) -> str:
     shown = []
     for row in rows[:3]:
-        where = [str(row[key]).replace("T", " ") for key in ("entity", "time") if row.get(key) is not None]
+        where = [_short(str(row[key])) for key in ("entity", "time") if row.get(key) is not None]
         number = f"row {row['row']:,}, " if row.get("row") else ""
         value = f": {row['value']}" if "value" in row else ""
         shown.append(f"{number}{' '.join(where)}{value}")
     return "; ".join(shown) + ("; …" if 0 < len(shown) < count else "")
+
+
+def _short(time: str) -> str:
+    """Return a time, or a span, without the seconds that are zero."""
+    return re.sub(r"(\d\d:\d\d):00(?!\S)", r"\1", time.replace("T", " "))
 
 
 def _sentence(text: str) -> str:
@@ -82,7 +88,7 @@ def _gaps(report: Report, checked: Checked, record: dict[str, Any], usecase: Use
     )
     report.plot(plots.gaps(checked.gaps, checked.grid, usecase), "Where times are missing, and how long the gaps are.")
     header = ["Longest gaps, from", "to", "steps"]
-    rows = [[g["from"].replace("T", " "), g["to"].replace("T", " "), g["steps"]] for g in found["longest"][:8]]
+    rows = [[_short(g["from"]), _short(g["to"]), g["steps"]] for g in found["longest"][:8]]
     if usecase.entity:
         header = [usecase.entity, *header]
         rows = [[gap["entity"], *row] for gap, row in zip(found["longest"], rows, strict=False)]
