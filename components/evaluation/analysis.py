@@ -9,7 +9,14 @@ from components.evaluation.rows import Judged
 
 Array = npt.NDArray[np.float64]
 
-_WEEK = 7 * 86_400_000_000
+_DAY = 86_400_000_000
+_WEEK = 7 * _DAY
+_MONDAY = 4 * _DAY
+
+
+def week_of(time: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Return the number of the week, which begins on Monday, of times in µs since the epoch."""
+    return np.asarray((time - _MONDAY) // _WEEK)
 
 
 def worst_days(judged: Judged, count: int = 10) -> list[dict[str, Any]]:
@@ -34,12 +41,12 @@ def worst_days(judged: Judged, count: int = 10) -> list[dict[str, Any]]:
 
 def by_week(judged: Judged) -> list[dict[str, Any]]:
     """Return the residuals' mean, root mean square and 5% and 95% quantiles week by week."""
-    weeks, place = np.unique(judged.time // _WEEK, return_inverse=True)
+    weeks, place = np.unique(week_of(judged.time), return_inverse=True)
     error = judged.prediction - judged.y
     parts = [error[place == index] for index in range(weeks.size)]
     return [
         {
-            "week": str((week * _WEEK).astype("datetime64[us]").astype("datetime64[D]")),
+            "week": str((week * _WEEK + _MONDAY).astype("datetime64[us]").astype("datetime64[D]")),
             "n": int(part.size),
             "bias": float(part.mean()),
             "rmse": float(np.sqrt(np.mean(part**2))),

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from components.evaluation import analysis, importance
+from components.evaluation.groups import categories_of
 from components.evaluation.importance import Explained
 from components.evaluation.rows import Judged
 from components.training.model_format import Forecaster
@@ -24,6 +25,8 @@ class Evidence:
         residuals: residuals by the forecast and by the strongest features.
         explained: SHAP values of a sample of rows.
         local: explanations of instructive rows.
+        categories: meaning of the codes of each category feature.
+        groups: share of each feature group in the mean size of all contributions; empty where features have none.
         tuning: the target's record of the tuning; empty where there is none.
     """
 
@@ -34,6 +37,8 @@ class Evidence:
     residuals: dict[str, list[dict[str, Any]]]
     explained: Explained
     local: list[dict[str, Any]]
+    categories: dict[str, list[str]]
+    groups: dict[str, float]
     tuning: dict[str, Any]
 
     def to_json(self) -> dict[str, Any]:
@@ -46,6 +51,7 @@ class Evidence:
             "importance": {
                 "rows": int(self.explained.rows.size),
                 "features": [{"name": name, "size": size} for name, size in self.explained.ranking()],
+                "groups": self.groups,
             },
             "local": self.local,
         }
@@ -65,5 +71,17 @@ def gather(usecase: UseCase, judged: Judged, model: Forecaster, tuning: dict[str
         residuals=forecast | analysis.against_features(judged, model.names, strongest),
         explained=explained,
         local=importance.local(model, judged, threads),
+        categories=categories_of(model),
+        groups=_shares(model, explained),
         tuning=tuning,
     )
+
+
+def _shares(model: Forecaster, explained: Explained) -> dict[str, float]:
+    group_of = {feature["name"]: feature["group"] for feature in model.spec.get("features", [])}
+    sums: dict[str, float] = {}
+    for name, size in explained.ranking():
+        if name in group_of:
+            sums[group_of[name]] = sums.get(group_of[name], 0.0) + size
+    total = sum(sums.values())
+    return {group: size / total for group, size in sorted(sums.items(), key=lambda item: -item[1])} if total else {}

@@ -1,5 +1,6 @@
 """Groups of rows: bands of the last known value, parts of the calendar, categories."""
 
+import re
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -86,21 +87,26 @@ def group_of(usecase: UseCase, table: pl.DataFrame, group: Group, model: Forecas
     name = str(group.column)
     if name in table.columns and not table.schema[name].is_numeric():
         return _labels(table[name].cast(pl.String))
-    categories = _categories(usecase, model, name)
+    categories = categories_of(model).get(name) or usecase.columns[name].categories or []
     if name in table.columns:
         code = np.nan_to_num(numbers(table, name), nan=-1.0).astype(np.int64)
         return Slices(categories, np.where((code >= 0) & (code < len(categories)), code, -1))
-    indicator = {value: f"{name}_is_{value.lower()}" for value in categories}
+    indicator = {value: f"{name}_is_{_slug(value, code)}" for code, value in enumerate(categories)}
     if missing := [each for each in indicator.values() if each not in table.columns]:
         raise TableError(f"evaluation.groups.{group.name}: neither {name} nor {missing[0]} is a feature; declare one")
     indicators = np.column_stack([numbers(table, each) for each in indicator.values()])
     return Slices(categories, np.where((indicators == 1).any(axis=1), (indicators == 1).argmax(axis=1), -1))
 
 
-def _categories(usecase: UseCase, model: Forecaster, name: str) -> list[str]:
-    """Return the fitted category table of a column, which gives codes their meaning."""
-    fitted = model.fitted.get("categories", {})
-    return [str(value) for value in fitted.get(name) or usecase.columns[name].categories or []]
+def _slug(value: str, code: int) -> str:
+    """Return how the name of an indicator feature spells a category."""
+    return re.sub(r"[^a-z0-9]+", "_", value.lower()).strip("_") or str(code)
+
+
+def categories_of(model: Forecaster) -> dict[str, list[str]]:
+    """Return the fitted category tables, which give codes their meaning."""
+    tables = model.spec.get("categories") or model.fitted.get("categories") or {}
+    return {str(name): [str(value) for value in values] for name, values in tables.items()}
 
 
 def _labels(values: pl.Series) -> Slices:

@@ -7,10 +7,8 @@ import numpy as np
 import numpy.typing as npt
 
 from components.common.report import COLOURS, new_figure
+from components.evaluation.analysis import week_of
 from components.evaluation.rows import Judged
-
-_HOUR = 3_600_000_000
-_WEEK = 168 * _HOUR
 
 
 def overview(targets: dict[str, Any]) -> Any:
@@ -26,10 +24,11 @@ def overview(targets: dict[str, Any]) -> Any:
             axis.bar(spots, values, 0.25, color=colour, label=kind)
             for spot, value in zip(spots, values, strict=True):
                 axis.annotate(f"{value:.3g}", (spot, value), ha="center", va="bottom", fontsize=7.5, color="#5a6270")
-        axis.set_xticks(range(len(names)), [targets[name]["horizon"] + " ahead" for name in names])
+        axis.set_xticks(range(len(names)), [ahead(targets[name]["horizon"]) for name in names])
         axis.grid(axis="x", visible=False)
-        axis.set_title(f"{label(metric)}{_unit(targets[names[0]]['unit'])}, lower is better")
-    axes[0, 0].legend(loc="upper left", ncols=1)
+        axis.set_ylim(top=1.22 * axis.get_ylim()[1])
+        axis.set_title(f"{label(metric)}{_unit(targets[names[0]]['unit'])}: lower is better")
+    axes[0, 0].legend(loc="upper left", ncols=3)
     return figure
 
 
@@ -46,7 +45,7 @@ def weeks(judged: Judged, unit: str) -> Any:
         axis.set_title(f"{why}: {time[0]:%-d %B} to {time[-1]:%-d %B %Y}")
         axis.set_ylabel(unit)
         axis.margins(x=0)
-        _days(axis)
+        _dates(axis, "DayLocator", "%a %-d")
     axes[0, 0].legend(loc="upper right", ncols=2)
     return figure
 
@@ -54,7 +53,7 @@ def weeks(judged: Judged, unit: str) -> Any:
 def chosen_weeks(judged: Judged) -> dict[str, npt.NDArray[np.intp]]:
     """Return the rows of three telling weeks of the series that has the most rows."""
     series = np.flatnonzero(_main_series(judged))
-    place = judged.time[series] // _WEEK
+    place = week_of(judged.time[series])
     found, at = np.unique(place, return_inverse=True)
     n = np.bincount(at)
     error = np.sqrt(np.bincount(at, weights=(judged.prediction - judged.y)[series] ** 2) / n)
@@ -91,7 +90,7 @@ def slices(entry: dict[str, Any], band: str) -> Any:
     if not groups:
         return None
     metric = errors_in(entry)[1]
-    ratios = [min(12, 2 + len(values)) for values in groups.values()]
+    ratios = [min(14.0, max(4.0, sum(len(name) + 2.5 for name in values) / 2.5)) for values in groups.values()]
     figure, axes = new_figure(10.6, 2.5, 1, len(groups), sharey=True, width_ratios=ratios, gridspec_kw={"wspace": 0.08})
     for axis, (group, values) in zip(axes[0], groups.items(), strict=True):
         figures, spans = [v[metric] for v in values.values()], [v["ci"][metric] for v in values.values()]
@@ -101,7 +100,8 @@ def slices(entry: dict[str, Any], band: str) -> Any:
             _dots(axis, list(values), figures, spans)
         axis.set_title(group.replace("_", " "))
     axes[0, 0].set_ylabel(f"{label(metric)}{_unit(entry['unit'])}")
-    axes[0, 0].set_ylim(bottom=0)
+    tops = [v["ci"][metric][1] if v["ci"][metric] else v[metric] for values in groups.values() for v in values.values()]
+    axes[0, 0].set_ylim(0, 1.06 * max(top for top in tops if top is not None))
     return figure
 
 
@@ -120,6 +120,7 @@ def residuals(judged: Judged, by_week: list[dict[str, Any]], binned: dict[str, l
     wide.set_title(f"Forecast less truth, week by week{_unit(unit)}")
     wide.legend(loc="upper right", ncols=2)
     wide.margins(x=0)
+    _dates(wide, "MonthLocator", "%b")
     error = judged.prediction - judged.y
     reach = float(np.quantile(np.abs(error), 0.99)) or 1.0
     narrow.hist(np.clip(error, -reach, reach), bins=41, color=COLOURS["neutral"], histtype="stepfilled")
@@ -140,6 +141,11 @@ def residuals(judged: Judged, by_week: list[dict[str, Any]], binned: dict[str, l
 def errors_in(entry: dict[str, Any]) -> tuple[str, str]:
     """Return the two error figures of a target's entry, the leading one first."""
     return ("log_loss", "brier") if entry["task"] == "classification" else ("rmse", "mae")
+
+
+def ahead(horizon: str) -> str:
+    """Return a horizon as people write it: 6 h ahead."""
+    return f"{horizon.rstrip('minhd')} {horizon.lstrip('0123456789')} ahead"
 
 
 def label(metric: str) -> str:
@@ -194,7 +200,7 @@ def _ribbon(axis: Any, names: list[str], figures: list[Any], spans: list[Any]) -
     axis.margins(x=0.01)
 
 
-def _days(axis: Any) -> None:
+def _dates(axis: Any, locator: str, form: str) -> None:
     dates: Any = import_module("matplotlib.dates")  # untyped
-    axis.xaxis.set_major_locator(dates.DayLocator())
-    axis.xaxis.set_major_formatter(dates.DateFormatter("%a %-d"))
+    axis.xaxis.set_major_locator(getattr(dates, locator)())
+    axis.xaxis.set_major_formatter(dates.DateFormatter(form))

@@ -6,7 +6,7 @@ from components.common.report import Card, Report, number
 from components.evaluation import plots, shap_plots
 from components.evaluation.evidence import Evidence
 from components.evaluation.figures import BAND
-from components.evaluation.plots import errors_in, label
+from components.evaluation.plots import ahead, errors_in, label
 from components.usecase import UseCase
 
 _SHOWN = {
@@ -35,7 +35,7 @@ def build(usecase: UseCase, metrics: dict[str, Any], evidence: list[Evidence]) -
     report.contents(
         [
             ("comparison", "Comparison"),
-            *((name, f"{e['horizon']} ahead" if len(targets) > 1 else "Details") for name, e in targets.items()),
+            *((name, _title(e)) for name, e in targets.items()),
             ("method", "Method"),
         ]
     )
@@ -56,18 +56,21 @@ def _headline(entry: dict[str, Any]) -> Card:
     """Return a target's card; red where its skill against a baseline is not above zero with its whole interval."""
     metric = errors_in(entry)[0]
     skills = {name: skill for name, skill in entry["skill"].items() if skill[metric] is not None}
-    facts = [(f"Less error than {name}", _percent(skill[metric], skill["ci"])) for name, skill in skills.items()]
+    facts = [(f"Skill over {name}", _percent(skill[metric], skill["ci"])) for name, skill in skills.items()]
     if coverage := entry.get("coverage"):
-        facts.append(
-            (f"Truth inside the {coverage['nominal']:.0%} interval", _percent(coverage["overall"], coverage["ci"]))
-        )
+        facts.append((f"{coverage['nominal']:.0%} interval holds", _percent(coverage["overall"], coverage["ci"])))
     if entry["task"] == "classification":
         facts.append(("AUC", _with_span(entry["auc"], entry["ci"]["auc"], 3)))
     facts.append(("Model", str(entry["model"])))
     lost = any(skill["ci"] is None or skill["ci"][0] <= 0 for skill in entry["skill"].values())
-    title = f"{entry['column']}, {entry['horizon']} ahead"
-    unit = f"{entry['unit'] or ''} {label(metric)} {_brackets(entry['ci'][metric], _digits(entry))}"
-    return Card(title, number(entry[metric], _digits(entry)), unit.strip(), facts, bad=lost)
+    facts.insert(0, ("95% interval", _brackets(entry["ci"][metric], _digits(entry))))
+    unit = f"{_unit(entry)} {label(metric)}".strip()
+    return Card(_title(entry), number(entry[metric], _digits(entry)), unit, facts, bad=lost)
+
+
+def _title(entry: dict[str, Any]) -> str:
+    above = f" above {entry['above']:g} {entry['unit'] or ''}".rstrip() if "above" in entry else ""
+    return f"{entry['column']}{above}, {ahead(entry['horizon'])}"
 
 
 def _comparison(report: Report, targets: dict[str, Any]) -> None:
@@ -82,7 +85,7 @@ def _comparison(report: Report, targets: dict[str, Any]) -> None:
         shown = [metric for metric in _SHOWN[kind] if any(entry.get(metric) is not None for entry in entries.values())]
         head = ["", *(f"{name} {_brackets_unit(entry)}".strip() for name, entry in entries.items())]
         body = [[label(m), *(_with_span(e[m], e["ci"].get(m), _digits(e, m)) for e in entries.values())] for m in shown]
-        report.table(head, body)
+        report.table(head, body + _against(entries))
     report.text(
         "Skill is the share of a baseline's error that the model saves, on the rows where the baseline has a forecast: "
         "persistence repeats the last known value, seasonal the newest known value of the same phase.",
@@ -90,9 +93,26 @@ def _comparison(report: Report, targets: dict[str, Any]) -> None:
     )
 
 
+def _against(entries: dict[str, Any]) -> list[list[Any]]:
+    """Return the rows of the comparison that are about baselines and intervals."""
+    every = list(entries.values())
+    metric = errors_in(every[0])[0]
+    rows: list[list[Any]] = []
+    for name in every[0]["skill"]:
+        rows.append([f"{label(metric)} of {name}", *(number(e["baselines"][name][metric], _digits(e)) for e in every)])
+        rows.append(
+            [f"Skill against {name}", *(_percent(e["skill"][name][metric], e["skill"][name]["ci"]) for e in every)]
+        )
+    if all("coverage" in entry for entry in every):
+        found = [entry["coverage"] for entry in every]
+        rows.append(["Interval coverage", *(_percent(c["overall"], c["ci"]) for c in found)])
+        rows.append(["Interval width", *(_with_span(c["width"], c["width_ci"], 1) for c in found)])
+    return rows
+
+
 def _chapter(report: Report, entry: dict[str, Any], evidence: Evidence) -> None:
     judged, unit = evidence.judged, _unit(entry)
-    report.heading(f"{entry['column']}, {entry['horizon']} ahead", anchor=judged.target.name)
+    report.heading(_title(entry), anchor=judged.target.name)
     report.heading("Forecast against truth", 3)
     report.plot(plots.weeks(judged, unit), "Measured values, forecasts made the horizon before, and the interval.")
     report.heading("Calibration", 3)
@@ -113,13 +133,18 @@ def _chapter(report: Report, entry: dict[str, Any], evidence: Evidence) -> None:
     _groups(report, entry)
     report.heading("What the model goes by", 3)
     report.plot(
-        shap_plots.importance(evidence.explained, judged, unit),
-        f"Exact SHAP values on {evidence.explained.rows.size:,} rows drawn at random: how far a feature moves the forecast.",
+        shap_plots.importance(evidence.explained, judged, unit, evidence.categories),
+        f"Exact SHAP values of {evidence.explained.rows.size:,} random rows: how far each feature moves the forecast. "
+        + _shares(evidence),
     )
     report.plot(
         shap_plots.local(evidence.local, unit), "Three forecasts taken apart: red raises the forecast, teal lowers it."
     )
     _candidates(report, evidence.tuning)
+
+
+def _shares(evidence: Evidence) -> str:
+    return ", ".join(f"{share:.0%} {group}" for group, share in evidence.groups.items()).capitalize()
 
 
 def _worst_days(report: Report, evidence: Evidence, unit: str) -> None:
@@ -187,9 +212,9 @@ def _method(report: Report, usecase: UseCase) -> None:
     settings = usecase.evaluation
     report.heading("Method", anchor="method")
     report.text(
-        f"The test span begins {usecase.split.test_from}; training ended at least the longest horizon before. Every row "
-        "of the span where the target was really measured counts, and no target was imputed. Intervals are percentiles "
-        f"of {settings.repeats} moving-block bootstrap repeats with blocks of {settings.block}. MASE is the MAE over "
+        f"The test span begins {usecase.split.test_from}; training ended at least the longest horizon before. Every "
+        "row of the span where the target was really measured counts, and no target was imputed. Intervals are "
+        f"percentiles of {settings.repeats} moving-block bootstrap repeats with blocks of {settings.block}. MASE is the MAE over "
         "that of the seasonal baseline before the test span; sMAPE lies between 0 and 2. Bands are those of the last "
         "value known at prediction time; rows where it is missing count everywhere but in the bands. Disparities are "
         "fairlearn's, over groups of at least 30 rows."

@@ -12,7 +12,7 @@ _SHOWN = 14
 _POINTS = 250
 
 
-def importance(explained: Explained, judged: Judged, unit: str) -> Any:
+def importance(explained: Explained, judged: Judged, unit: str, categories: dict[str, list[str]]) -> Any:
     """Return the mean absolute contribution of the strongest features, and the dependence on six of them."""
     figure, axes = new_figure(
         10.6, 4.2, 2, 4, gridspec_kw={"width_ratios": [1.5, 1, 1, 1], "hspace": 0.38, "wspace": 0.3}
@@ -25,6 +25,8 @@ def importance(explained: Explained, judged: Judged, unit: str) -> Any:
     spots = [axes[row, column] for row in (0, 1) for column in (1, 2, 3)]
     for axis, (name, _) in zip(spots, ranking, strict=False):
         _dependence(axis, explained, judged, name)
+        if name in categories:
+            axis.set_xticks(range(len(categories[name])), categories[name])
     for axis in spots[len(ranking) :]:
         axis.set_visible(False)
     return figure
