@@ -1,9 +1,9 @@
 /* Sums of trees, equal to LightGBM's in every bit: the same comparisons, and leaf values added in the order of trees.
  *
  * Values are first replaced by their ranks among the model's thresholds, one byte each, so that a split compares bytes:
- * 64 rows at a time in the batch kernel, which evaluates every split of a tree from the leaves upwards without a branch
- * (QuickScorer's idea of testing all splits, Lucchese et al. 2015, with blends in the place of bit vectors). The row
- * kernel walks eight trees abreast instead.
+ * up to 128 rows at a time in the batch kernel, which evaluates every split of a tree from the leaves upwards without
+ * a branch (QuickScorer's idea of testing all splits, Lucchese et al. 2015, with blends in the place of bit vectors).
+ * The row kernel walks eight trees abreast instead.
  */
 #include "kernels.h"
 
@@ -11,9 +11,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ROWS 64      /* rows of a block */
+#define ROWS 128     /* most rows of a block */
 #define ABREAST 8    /* trees that the row kernel walks at once */
-#define FEW_ROWS 10  /* up to here the row kernel is faster than a block */
+#define FEW_ROWS 8   /* up to here the row kernel is faster than a block */
 #define MAX_LEAVES 256 /* leaf numbers of the batch kernel are bytes */
 
 #ifndef SOURCE_DIGEST
@@ -22,8 +22,7 @@
 
 /* byte of column <= cut ? left : right, as places in the block's scratch: leaf numbers 0 … 255, then splits' results. */
 struct step {
-    int32_t column;
-    uint16_t left, right;
+    uint16_t column, left, right;
     uint8_t cut;
 };
 
@@ -41,14 +40,15 @@ static int32_t leaves_of(const model *m, int32_t t) { return m->leaf_start[t + 1
 
 /* ---- preparation ---- */
 
-/* Steps go from the last split to the first: children come after parents in a tree, so their results are there. */
+/* The last split comes first: children come after parents in a tree, so their results are there when asked for. */
 static void make_steps(model *m, int32_t t) {
-    for (int32_t i = m->node_start[t]; i < m->node_start[t + 1]; i++) {
+    step *next = m->steps + m->node_start[t];
+    for (int32_t i = m->node_start[t + 1] - 1; i >= m->node_start[t]; i--, next++) {
         int32_t l = m->node_left[i], r = m->node_right[i];
-        m->steps[i].column = m->node_column[i];
-        m->steps[i].left = (uint16_t)(l >= 0 ? MAX_LEAVES + l : ~l);
-        m->steps[i].right = (uint16_t)(r >= 0 ? MAX_LEAVES + r : ~r);
-        m->steps[i].cut = (uint8_t)m->node_cut[i];
+        next->column = (uint16_t)m->node_column[i];
+        next->left = (uint16_t)(l >= 0 ? MAX_LEAVES + l : ~l);
+        next->right = (uint16_t)(r >= 0 ? MAX_LEAVES + r : ~r);
+        next->cut = (uint8_t)m->node_cut[i];
     }
 }
 
@@ -95,6 +95,18 @@ static inline uint8_t byte_of(int32_t rank, int32_t first) {
     return (uint8_t)(within < 0 ? 0 : within > 255 ? 255 : within);
 }
 
+/* Number of cuts below each value; all rows take the same steps, so that the searches overlap. */
+static inline void rank_rows(const double *cuts, int32_t count, const double *v, int32_t rows, int32_t *rank) {
+    memset(rank, 0, (size_t)rows * sizeof(int32_t));
+    if (!count) return;
+    while (count > 1) {
+        int32_t half = count / 2;
+        for (int32_t r = 0; r < rows; r++) rank[r] += half & -(cuts[rank[r] + half - 1] < v[r]);
+        count -= half;
+    }
+    for (int32_t r = 0; r < rows; r++) rank[r] += cuts[rank[r]] < v[r];
+}
+
 /* Fills bytes[column * stride + row] for `rows` rows of X. */
 DISPATCH static void fill_bytes(const model *m, const double *X, int32_t rows, uint8_t *bytes, int32_t stride) {
     int32_t rank[ROWS];
@@ -102,11 +114,13 @@ DISPATCH static void fill_bytes(const model *m, const double *X, int32_t rows, u
     for (int32_t s = 0; s < m->slots; s++) {
         const double *cuts = m->cuts + m->cut_start[s];
         int32_t count = m->cut_start[s + 1] - m->cut_start[s];
+        double v[ROWS];
         for (int32_t r = 0; r < rows; r++) {
-            double v = clean(X[(int64_t)r * m->features + m->slot_feature[s]]);
-            missing[r] = (uint8_t)is_missing(v, m->slot_missing[s]);
-            rank[r] = rank_of(cuts, count, v == v ? v : 0.0);
+            double x = clean(X[(int64_t)r * m->features + m->slot_feature[s]]);
+            missing[r] = (uint8_t)is_missing(x, m->slot_missing[s]);
+            v[r] = x == x ? x : 0.0;
         }
+        rank_rows(cuts, count, v, rows, rank);
         for (int32_t c = m->column_start[s]; c < m->column_start[s + 1]; c++) {
             uint8_t *out = bytes + (int64_t)c * stride, other = m->column_left[c] ? 0 : 255;
             for (int32_t r = 0; r < rows; r++) out[r] = missing[r] ? other : byte_of(rank[r], m->column_first[c]);
@@ -178,33 +192,53 @@ double almanac_predict_row(const model *m, const double *x) {
 
 /* ---- blocks of rows ---- */
 
-/* Scratch of one call: the leaf numbers as constants, the results of splits, and the block's bytes. */
-typedef uint8_t lanes __attribute__((vector_size(ROWS)));
+/* Scratch of one call, each part `width` bytes a line: the leaf numbers as constants and the results of splits in
+   places, the block's values in bytes. */
 typedef struct {
-    lanes places[2 * MAX_LEAVES];
     double sums[ROWS];
-    lanes bytes[];
+    uint8_t places[2 * MAX_LEAVES * ROWS];
+    uint8_t bytes[];
 } scratch;
 
-/* Adds the outputs of all trees to sums, tree by tree. */
-DISPATCH static void add_trees(const model *m, scratch *s) {
-    for (int32_t t = 0; t < m->trees; t++) {
-        const double *values = m->leaf_value + m->leaf_start[t];
-        const step *steps = m->steps + m->node_start[t];
-        for (int32_t i = splits_of(m, t) - 1; i >= 0; i--) {
-            lanes left = s->places[steps[i].left], right = s->places[steps[i].right];
-            lanes goes_left = (lanes)(s->bytes[steps[i].column] <= steps[i].cut);
-            s->places[MAX_LEAVES + i] = (left & goes_left) | (right & ~goes_left);
-        }
-        const uint8_t *leaf = (const uint8_t *)&s->places[splits_of(m, t) ? MAX_LEAVES : 0];
-        for (int32_t r = 0; r < ROWS; r++) s->sums[r] += values[leaf[r]];
+#define INLINE static inline __attribute__((always_inline))
+
+INLINE void choose(const uint8_t *column, uint8_t cut, const uint8_t *left, const uint8_t *right, uint8_t *out,
+                   int32_t width) {
+#pragma GCC ivdep
+    for (int32_t r = 0; r < width; r++) {
+        uint8_t goes_left = column[r] <= cut ? 255 : 0;
+        out[r] = (uint8_t)((left[r] & goes_left) | (right[r] & ~goes_left));
     }
 }
 
+/* Adds the outputs of all trees to sums, tree by tree; `width` is a constant where this is inlined. */
+INLINE void add_trees(const model *m, scratch *s, int32_t width) {
+    for (int32_t t = 0; t < m->trees; t++) {
+        int32_t splits = splits_of(m, t);
+        uint8_t *out = s->places + (MAX_LEAVES + splits) * width;
+        for (const step *p = m->steps + m->node_start[t], *end = p + splits; p < end; p++) {
+            out -= width;
+            choose(s->bytes + p->column * width, p->cut, s->places + p->left * width, s->places + p->right * width, out,
+                   width);
+        }
+        const uint8_t *leaf = splits ? out : s->places;
+        const double *values = m->leaf_value + m->leaf_start[t];
+        for (int32_t r = 0; r < width; r++) s->sums[r] += values[leaf[r]];
+    }
+}
+
+DISPATCH static void add_trees_of(const model *m, scratch *s, int32_t width) {
+    if (width == 32) add_trees(m, s, 32);
+    if (width == 64) add_trees(m, s, 64);
+    if (width == ROWS) add_trees(m, s, ROWS);
+}
+
 static void predict_block(const model *m, const double *X, int32_t rows, double *out, scratch *s) {
-    fill_bytes(m, X, rows, (uint8_t *)s->bytes, ROWS);
+    int32_t width = rows <= 32 ? 32 : rows <= 64 ? 64 : ROWS;
+    for (int32_t i = 0; i < MAX_LEAVES; i++) memset(s->places + i * width, i, (size_t)width);
+    fill_bytes(m, X, rows, s->bytes, width);
     memset(s->sums, 0, sizeof s->sums);
-    add_trees(m, s);
+    add_trees_of(m, s, width);
     for (int32_t r = 0; r < rows; r++) out[r] = through_link(m, s->sums[r]);
 }
 
@@ -214,14 +248,13 @@ int almanac_predict(const model *m, const double *X, int64_t rows, double *out) 
     size_t size = (sizeof(scratch) + ((size_t)m->columns + 1) * ROWS + 63) / 64 * 64;
     if (posix_memalign((void **)&s, 64, size)) return -1;
     memset(s, 0, size);
-    for (int32_t i = 0; i < MAX_LEAVES; i++) memset(&s->places[i], i, ROWS);
     int64_t done = 0;
     while (m->steps && rows - done > FEW_ROWS) {
         int32_t block = rows - done < ROWS ? (int32_t)(rows - done) : ROWS;
         predict_block(m, X + done * m->features, block, out + done, s);
         done += block;
     }
-    for (; done < rows; done++) out[done] = predict_one(m, X + done * m->features, (uint8_t *)s->bytes);
+    for (; done < rows; done++) out[done] = predict_one(m, X + done * m->features, s->bytes);
     free(s);
     return 0;
 }

@@ -30,7 +30,7 @@ def test_contributions_equal_lightgbm(model: Path, beijing: pl.DataFrame) -> Non
     engine = Engine.load(model)
     assert engine.explainer_kind == "compiled"
     X = np.concatenate([threshold_rows(forest(model.read_bytes()), 11, 60, seed=5), matrix(beijing)[0][:60]])
-    expected = lightgbm.Booster(model_file=model).predict(X, pred_contrib=True, num_threads=1)
+    expected = np.asarray(lightgbm.Booster(model_file=model).predict(X, pred_contrib=True, num_threads=1))
     contributions, base = engine.explain(X)
     np.testing.assert_allclose(contributions, expected[:, :-1], rtol=0, atol=1e-9)
     np.testing.assert_allclose(base, expected[:, -1], rtol=0, atol=1e-9)
@@ -47,7 +47,7 @@ def test_paths_of_many_features(tmp_path: Path) -> None:
     booster.save_model(tmp_path / "model.bst")
     engine = Engine.load(tmp_path / "model.bst")
     assert engine.explainer_kind == "compiled"
-    expected = booster.predict(X[:40], pred_contrib=True)
+    expected = np.asarray(booster.predict(X[:40], pred_contrib=True))
     np.testing.assert_allclose(engine.explain(X[:40])[0], expected[:, :-1], rtol=0, atol=1e-9)
 
 
