@@ -214,10 +214,10 @@ def _method(report: Report, usecase: UseCase) -> None:
     report.text(
         f"The test span begins {usecase.split.test_from}; training ended at least the longest horizon before. Every "
         "row of the span where the target was really measured counts, and no target was imputed. Intervals are "
-        f"percentiles of {settings.repeats} moving-block bootstrap repeats with blocks of {settings.block}. MASE is the MAE over "
-        "that of the seasonal baseline before the test span; sMAPE lies between 0 and 2. Bands are those of the last "
-        "value known at prediction time; rows where it is missing count everywhere but in the bands. Disparities are "
-        "fairlearn's, over groups of at least 30 rows."
+        f"percentiles of {settings.repeats} moving-block bootstrap repeats with blocks of {settings.block}. MASE is "
+        "the MAE over that of the seasonal baseline before the test span; sMAPE lies between 0 and 2. Bands are those "
+        "of the last value known at prediction time; rows where it is missing count everywhere but in the bands. "
+        "Disparities are fairlearn's, over groups of at least 30 rows."
     )
 
 

@@ -19,6 +19,7 @@ from components.usecase import UseCase, dump
 from components.usecase.learning import BeatsBaselines, CoverageWithin, MaxDisparity, MaxError, NotWorse
 from governance.registry import Registry
 from tests.components import evaluation_world as world
+from tests.governance.bundles import document_files, version_files
 
 Metrics = dict[str, Any]
 
@@ -151,17 +152,17 @@ def test_a_target_that_no_rule_judges_closes(usecase: UseCase, metrics: Metrics)
     assert rule["message"] == "complete, pm25_1h: no rule judges this target"
 
 
-def _register(registry: Path, directory: Path, metrics: Metrics, usecase: UseCase, with_metrics: bool = True) -> None:
-    """Register a version and promote it to production."""
-    files = {"model/manifest.json": directory / "manifest.json", "gate.json": directory / "gate.json"}
-    write_json(files["model/manifest.json"], {"format": 1})
-    write_json(files["gate.json"], {"passed": True})
+def _register(url: Path, directory: Path, metrics: Metrics, usecase: UseCase, with_metrics: bool = True) -> None:
+    """Register a documented version and promote it to production."""
+    files = version_files(directory, "champion")
     if with_metrics:
         files["metrics.json"] = directory / "metrics.json"
         write_json(files["metrics.json"], metrics)
-    store = Registry(registry)
-    number = store.register(usecase.name, files, who="ann", why="test", approval="none")
-    store.promote(usecase.name, number, "production", who="ann", why="test")
+    registry = Registry(url)
+    number = registry.register(usecase.name, files, who="ann", why="test", approval="none")
+    documents = document_files(directory / "champion", files)
+    registry.attach_documents(usecase.name, number, documents, who="ann", why="test")
+    registry.promote(usecase.name, number, "production", who="ann", why="test")
 
 
 def test_the_model_in_production_is_the_one_to_beat(usecase: UseCase, metrics: Metrics, tmp_path: Path) -> None:
