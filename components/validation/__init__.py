@@ -58,13 +58,23 @@ def validate(usecase: UseCase, table_path: Path, out_table: Path, out_html: Path
     record = to_record(checked, raw, usecase)
     with named_when_full(out_table, out_html):
         write_report(out_html, checked, record, usecase, lineage)
-        errors = [finding for finding in checked.findings if finding.severity == "error"]
-        if errors or checked.grid is None:
-            lines = [f"  {finding.message()}" for finding in errors]
-            raise TableError("\n".join([f"the table of {usecase.name} breaks {len(errors)} of its rules:", *lines]))
-        record["table"] = table_record(checked.grid)
-        write_table(out_table, checked.grid, {**without_times(lineage or {"sources": []}), "table": record["table"]})
+        grid = refuse_errors(checked, usecase)
+        record["table"] = table_record(grid)
+        write_table(out_table, grid, {**without_times(lineage or {"sources": []}), "table": record["table"]})
     return record
+
+
+def refuse_errors(checked: Checked, usecase: UseCase) -> pl.DataFrame:
+    """Return the table on its grid.
+
+    Raises:
+        TableError: a rule is broken whose breach is an error; all of them are listed.
+    """
+    errors = [finding for finding in checked.findings if finding.severity == "error"]
+    if errors or checked.grid is None:
+        lines = [f"  {finding.message()}" for finding in errors]
+        raise TableError("\n".join([f"the table of {usecase.name} breaks {len(errors)} of its rules:", *lines]))
+    return checked.grid
 
 
 def check(raw: pl.DataFrame, usecase: UseCase, lineage: dict[str, Any] | None) -> Checked:
