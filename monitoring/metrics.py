@@ -91,10 +91,18 @@ ROLLING_BIAS = Metric("almanac_rolling_bias", "gauge", "Mean error of the newest
 ROLLING_COVERAGE = Metric(
     "almanac_rolling_coverage_ratio", "gauge", "Share of the newest feedback inside the interval.", _MODEL
 )
+DRIFT_KS = Metric("almanac_drift_ks", "gauge", "Kolmogorov-Smirnov distance of the live window.", ("model", "feature"))
+DRIFT_MISSING = Metric(
+    "almanac_drift_missing_ratio", "gauge", "Share of missing values in the live window.", ("model", "feature")
+)
+DRIFT_DRIFTED = Metric(
+    "almanac_drift_drifted", "gauge", "1 where the column has drifted, judged with all columns together.",
+    ("model", "feature"),
+)  # fmt: skip
 DRIFT_PSI = Metric("almanac_drift_psi", "gauge", "Population stability index of the live window.", ("model", "feature"))
 DRIFT_SCORE = Metric(
-    "almanac_drift_score", "gauge", "Drift statistic over its calibrated threshold; above 1 is drift.",
-    ("model", "feature", "statistic"),
+    "almanac_drift_score", "gauge", "Largest drift statistic over its calibrated threshold.",
+    ("model", "feature"),
 )  # fmt: skip
 DRIFT_ROWS = Metric("almanac_drift_window_rows", "gauge", "Rows in the live drift window.", ("model",))
 LOG_DROPPED = Metric("almanac_log_dropped_total", "counter", "Log or audit lines dropped, by log.", ("log",))

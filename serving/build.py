@@ -22,15 +22,16 @@ from serving.models.repository import Repository, Traffic
 from serving.models.source import Source
 from serving.models.target import Row
 from serving.operate.cache import PredictionCache
+from serving.operate.drift import DriftWatch
 from serving.operate.info import publish_model_info
 from serving.operate.logs import Observe, access_log, audit_log, configure_logs
-from serving.operate.scrape import scraper
+from serving.operate.scrape import scraper, shared_directory
 from serving.operate.state import State
 from serving.operate.writer import LineWriter
 from serving.security.guard import Guard
 from serving.security.keys import load_keys
 from serving.security.limits import Limiter, MemoryLimiter, RedisLimiter, parse_rate
-from serving.service import Service
+from serving.service import Observer, Service
 from serving.settings import Settings
 from serving.store.base import MeteredStore
 from serving.store.observations import Ingestor
@@ -49,6 +50,7 @@ class Server:
         service: the predictions.
         guard: admits requests.
         features: features at request time, with the feature store.
+        drift: counts what is predicted.
         app: the ASGI application.
         metrics: the metrics.
         executor: threads for large requests.
@@ -62,6 +64,7 @@ class Server:
     service: Service
     guard: Guard
     features: Features
+    drift: DriftWatch
     app: App
     metrics: Metrics
     executor: ThreadPoolExecutor
@@ -89,7 +92,9 @@ def build(settings: Settings) -> Server:
     state, executor = State(metrics), ThreadPoolExecutor(settings.threads, thread_name_prefix="almanac-rows")
     features = Features(partial(open_ingestor, settings.feature_store, repository.traffic.primary, metrics), metrics)
     cache: PredictionCache[Row] = PredictionCache(settings.cache_size, metrics)
-    service = Service(repository, metrics, cache, executor, settings.out_of_range, features, [])
+    drift = DriftWatch(metrics, shared_directory())
+    observers: list[Observer] = [drift] if settings.drift_seconds else []
+    service = Service(repository, metrics, cache, executor, settings.out_of_range, features, observers)
     guard = _guard(settings, metrics)
     manage = Manage(repository, state, scraper(registry), features, Feedback(metrics), lambda: document(repository))
     router = Router(routes(_handlers(V1(service), V2(service, state), manage)))
@@ -99,7 +104,8 @@ def build(settings: Settings) -> Server:
     )  # fmt: skip
     repository.watch(lambda traffic: router.remember(repository.names))
     repository.watch(publish_model_info(metrics))
-    return Server(settings, state, repository, source, service, guard, features, app, metrics, executor, writers)
+    repository.watch(drift.follow)
+    return Server(settings, state, repository, source, service, guard, features, drift, app, metrics, executor, writers)
 
 
 def _handlers(v1: V1, v2: V2, manage: Manage) -> dict[tuple[str, str], Handler]:

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import gc
-import os
 import signal
 import socket
 from collections.abc import Coroutine, Generator
@@ -15,7 +14,7 @@ import uvicorn
 from components.common.errors import ServingError
 from serving.build import Server, build
 from serving.operate.ready import say_ready
-from serving.operate.scrape import MULTIPROCESS
+from serving.operate.scrape import shared_directory
 from serving.operate.watch import follow_keys, follow_promotions, share_unloaded
 from serving.settings import Settings
 
@@ -104,8 +103,11 @@ def _background(server: Server) -> list[Coroutine[Any, Any, None]]:
         follow_promotions(repository, server.source, settings.poll_seconds, server.metrics),
         follow_keys(server.guard, settings.keys),
     ]
-    if MULTIPROCESS in os.environ:
-        work.append(share_unloaded(repository, Path(os.environ[MULTIPROCESS]) / "unloaded.json"))
+    shared = shared_directory()
+    if shared is not None:
+        work.append(share_unloaded(repository, shared / "unloaded.json"))
+    if settings.drift_seconds:
+        work.append(server.drift.run(settings.drift_seconds))
     return work
 
 

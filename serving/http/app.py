@@ -123,9 +123,6 @@ class App:
         return reply, start
 
     async def _body(self, request: Request, receive: Receive) -> bytes:
-        length = request.headers.get(b"content-length")
-        if length is not None and len(length) < 5:
-            return await read_body(request, receive, self._max_body)
         try:
             async with asyncio.timeout(self._body_seconds):
                 return await read_body(request, receive, self._max_body)

@@ -111,12 +111,14 @@ async def read_body(request: Request, receive: Receive, limit: int) -> bytes:
         return body
     parts, size = [body], len(body)
     while message.get("more_body", False):
+        if size > limit:
+            raise too_large(size, limit)
         message = await receive()
         if message["type"] == "http.disconnect":
             raise Refusal(HTTPStatus.BAD_REQUEST, "the client went away before its request was whole")
         part = message.get("body", b"")
         parts.append(part)
         size += len(part)
-        if size > limit:
-            raise too_large(size, limit)
+    if size > limit:
+        raise too_large(size, limit)
     return b"".join(parts)

@@ -23,7 +23,7 @@ class _Output(msgspec.Struct, forbid_unknown_fields=True):
     parameters: dict[str, Any] = {}
 
 
-class _Request(msgspec.Struct, forbid_unknown_fields=True):
+class _Request(msgspec.Struct):  # kserve's own client sends further fields, such as model_name
     inputs: list[_Input]
     id: str | None = None
     parameters: dict[str, Any] = {}

@@ -2,10 +2,17 @@
 
 import os
 from collections.abc import Callable
+from pathlib import Path
 
 from prometheus_client import CollectorRegistry, generate_latest
 
 MULTIPROCESS = "PROMETHEUS_MULTIPROC_DIR"
+
+
+def shared_directory() -> Path | None:
+    """Return the directory that the workers share, None where there is one process."""
+    text = os.environ.get(MULTIPROCESS)
+    return Path(text) if text else None
 
 
 def scraper(registry: CollectorRegistry) -> Callable[[], bytes]:
