@@ -18,8 +18,8 @@ from components.common.errors import FeatureError
 from components.preprocessing import clock, formulas
 from components.preprocessing import plan as p
 from components.preprocessing.spec import FeatureSpec
-from components.preprocessing.table import Series, check_columns, impute, numbers, series
-from components.preprocessing.windows import Trailing
+from components.preprocessing.table import Series, check_columns, numbers, series
+from components.preprocessing.windows import Trailing, impute
 
 Array = npt.NDArray[np.float64]
 

@@ -97,14 +97,6 @@ def numbers(spec: FeatureSpec, table: pl.DataFrame, name: str) -> Array:
     return np.asarray((result + 0.0) + (result - result))
 
 
-def impute(values: Array, limit: int) -> Array:
-    """Return the values with gaps filled by the last value before them, at most `limit` rows old."""
-    place = np.arange(len(values))
-    last = np.maximum.accumulate(np.where(np.isnan(values), -1, place))
-    near = (last >= 0) & (place - last <= limit)
-    return np.where(near, values[np.maximum(last, 0)], np.nan)
-
-
 def _edges(spec: FeatureSpec, table: pl.DataFrame) -> list[int]:
     if spec.entity is None:
         return [0, table.height]

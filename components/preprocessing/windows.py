@@ -42,6 +42,7 @@ class Trailing:
         self.n = len(x) - first
         self.centre = centre
         self._levels: dict[tuple[str, int], list[Array]] = {}
+        self._moments: dict[tuple[int, int], Array] = {}
         self._counts: dict[int, Array] = {}
         self._sums: dict[tuple[str, int], Array] = {}
 
@@ -106,14 +107,13 @@ class Trailing:
 
     def moment(self, length: int) -> Array:
         """Return the sum of age times deviation over the newest `length` values, shape (n,)."""
-        sizes, offset, parts = powers(length), 0, []
-        for size in sizes:
-            parts.append((self._at(self._moments(size), size, offset), self._at(self._level("d", size), size, offset)))
+        parts, offset = [], 0
+        for size in powers(length):
+            parts.append(self._moment(size, offset // size))
             offset += size
-        result, total = parts.pop()
-        for size in reversed(sizes[:-1]):
-            newer, newer_total = parts.pop()
-            result, total = newer + (result + size * total), newer_total + total
+        result = parts.pop()
+        while parts:
+            result = parts.pop() + result
         return result
 
     def ages(self, length: int) -> tuple[Array, Array]:
@@ -161,15 +161,15 @@ class Trailing:
             return self.x
         return np.where(self.present, self.x, np.inf if kind == "lo" else -np.inf)
 
-    def _moments(self, size: int) -> Array:
-        levels = self._levels.setdefault(("moment", 0), [])
-        if not levels:
-            levels.append(np.zeros(len(self.x)))
-        while 1 << (len(levels) - 1) < size:
-            below, half = levels[-1], 1 << (len(levels) - 1)
-            total = self._level("d", half)
-            levels.append(below[half:] + (below[:-half] + half * total[:-half]))
-        return levels[size.bit_length() - 1]
+    def _moment(self, size: int, index: int) -> Array:
+        """Return a node of the tree over age times deviation: ages index·size to (index + 1)·size - 1."""
+        if (size, index) not in self._moments:
+            if size == 1:
+                made = self._at(self.deviations, 1, index) * float(index)
+            else:
+                made = self._moment(size // 2, 2 * index) + self._moment(size // 2, 2 * index + 1)
+            self._moments[size, index] = made
+        return self._moments[size, index]
 
     def _at(self, level: Array, size: int, offset: int) -> Array:
         """Return a level's entries for windows that end `offset` rows before each row of the block."""
@@ -201,3 +201,11 @@ def _running(values: Array) -> Array:
     result[0] = 0.0
     np.cumsum(values, out=result[1:])
     return result
+
+
+def impute(values: Array, limit: int) -> Array:
+    """Return the values with gaps filled by the last value before them, at most `limit` rows old."""
+    place = np.arange(len(values))
+    last = np.maximum.accumulate(np.where(np.isnan(values), -1, place))
+    near = (last >= 0) & (place - last <= limit)
+    return np.where(near, values[np.maximum(last, 0)], np.nan)

@@ -1,0 +1,131 @@
+"""The online engine: the features of one prediction time from the raw rows before it, in microseconds.
+
+It gives bit for bit what the batch engine gives: both do the same floating-point operations in the same order.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+
+from components.common.errors import FeatureError
+from components.preprocessing.moment import Moments
+from components.preprocessing.pointwise import Derived, Points
+from components.preprocessing.rolling import Rolling
+from components.preprocessing.seasonal import Seasons
+from components.preprocessing.spec import FeatureSpec
+from components.preprocessing.windows import impute
+
+Array = npt.NDArray[np.float64]
+
+
+class OnlineEngine:
+    """Computes rows of features; safe to use from several threads.
+
+        engine = OnlineEngine(spec)
+        x = engine.row({name: values for name in engine.columns}, time_us)
+
+    Args:
+        spec: the specification.
+
+    Attributes:
+        history: grid rows that a row of features needs: those up to and including the prediction time.
+        columns: input columns, in the order of a block's rows.
+        names: ordered feature names.
+    """
+
+    def __init__(self, spec: FeatureSpec) -> None:
+        self.spec = spec
+        self.history = spec.history
+        self.columns = tuple(spec.columns)
+        self.names = tuple(spec.names)
+        self._cutoff = spec.cutoff_steps
+        self._limit = spec.limit_steps
+        self._imputed = [spec.columns.index(name) for name in spec.imputed]
+        self._reach = spec.reach
+        self._centres = np.array([[spec.centres.get(name, 0.0)] for name in spec.columns]).reshape(-1, 1)
+        places = {name: k for k, name in enumerate(spec.columns)}
+        stages = (Points, Rolling, Seasons, Moments)
+        self._stages = [stage(spec, places) for stage in stages]
+        ordered = [k for stage in self._stages for k in stage.features]
+        self._size = len(ordered)
+        order = {k: place for place, k in enumerate(ordered)}
+        self._derived = Derived(spec)
+        # A derived feature's entry is overwritten once those that it is made from are in place.
+        self._order = np.array([order.get(k, 0) for k in range(len(spec.nodes))], dtype=np.intp)
+
+    def row(self, columns: Mapping[str, Array] | Array, time_us: int) -> Array:
+        """Return the features (f,), float64, NaN where missing.
+
+        Args:
+            columns: for each input column its values at the last `history` or more grid times, oldest first, the last
+                one at the prediction time; or a block of them, shape (columns, history or more). Categories are
+                codes of the fitted table; NaN is missing.
+            time_us: prediction time in µs since the epoch.
+
+        Raises:
+            FeatureError: a column is missing or too short, or holds values newer than the cutoff allows.
+        """
+        block = self._known(self._block(columns))
+        with np.errstate(all="ignore"):
+            # -0 becomes 0, and infinity missing, as in the batch engine.
+            block = (block + 0.0) + (block - block)
+            for k in self._imputed:
+                block[k] = impute(block[k], self._limit)
+            x = np.ascontiguousarray(block[:, -self._reach :]) if self._limit else block
+            source = self._source(x)
+            made = np.empty(self._size)
+            start = 0
+            for stage in self._stages:
+                stop = start + len(stage.features)
+                stage.write(x, source, time_us, made[start:stop])
+                start = stop
+            result: Array = made.take(self._order)
+            self._derived.write(result)
+        return result
+
+    def _block(self, columns: Mapping[str, Array] | Array) -> Array:
+        if not isinstance(columns, Mapping):
+            if columns.ndim != 2 or len(columns) != len(self.columns) or columns.shape[1] < self.history:
+                wanted = (len(self.columns), self.history)
+                raise FeatureError(f"the block has shape {columns.shape}; it must be {wanted}, or have more times")
+            return columns[:, columns.shape[1] - self.history :]
+        try:
+            found = [columns[name] for name in self.columns]
+        except KeyError as error:
+            raise FeatureError(f"no column {error.args[0]}; the features need {', '.join(self.columns)}") from None
+        history = self.history
+        for name, values in zip(self.columns, found, strict=True):
+            if len(values) < history:
+                raise FeatureError(f"column {name}: {len(values)} values; {history} are needed, up to the given time")
+        if not found:
+            return np.empty((0, history))
+        flat = np.concatenate([values[len(values) - history :] for values in found], dtype=np.float64)
+        return flat.reshape(len(found), history)
+
+    def _known(self, block: Array) -> Array:
+        """Return the part of a block that may be seen."""
+        if not self._cutoff:
+            return block
+        newer = block[:, self.history - self._cutoff :]
+        if not np.isnan(newer).all():
+            name = self.columns[int((~np.isnan(newer)).any(axis=1).argmax())]
+            raise FeatureError(
+                f"column {name}: holds values newer than the cutoff of {self.spec.cutoff} before the prediction time "
+                f"allows; the last {self._cutoff} values must be missing"
+            )
+        return block[:, : self.history - self._cutoff]
+
+    def _source(self, x: Array) -> Array:
+        """Return deviations, presence and values, flat, with a 0 after the presence and a NaN at the end."""
+        size = x.size
+        source = np.empty(3 * size + 2)
+        absent = x != x
+        deviations = source[:size].reshape(x.shape)
+        np.subtract(x, self._centres, out=deviations)
+        np.copyto(deviations, 0.0, where=absent)
+        np.subtract(1.0, absent, out=source[size : 2 * size].reshape(x.shape))
+        source[2 * size] = 0.0
+        source[2 * size + 1 : -1] = x.ravel()
+        source[-1] = np.nan
+        return source
