@@ -30,10 +30,12 @@ def evaluation(
     """
     from pathlib import Path
 
-    from components.evaluation import Outputs, evaluate, flat
+    from components.evaluation import Outputs, evaluate, flat, provenance
     from components.usecase import load_text
 
-    out = Outputs(*(Path(each.path) for each in (figures, evaluation, predictions, report)))
-    found = evaluate(load_text(usecase, "usecase"), Path(features.path), Path(model.path), out, Path(tuning.path))
-    for name, value in flat(found).items():
-        metrics.log_metric(name, value)
+    case, paths = load_text(usecase, "usecase"), (Path(features.path), Path(model.path))
+    written = (figures, evaluation, predictions, report)
+    found = evaluate(case, *paths, Outputs(*(Path(each.path) for each in written)), Path(tuning.path))
+    for each in written:
+        each.metadata.update(provenance(case, *paths))
+    metrics.metadata.update(flat(found))

@@ -9,14 +9,14 @@ import numpy as np
 import polars as pl
 
 from components.common.errors import MetricError
-from components.common.files import read_json, whole_file, write_json
+from components.common.files import read_json, sha256_file, whole_file, write_json
 from components.common.progress import progress, summary
 from components.evaluation.evidence import Evidence, gather
 from components.evaluation.figures import target_figures
 from components.evaluation.report import build
 from components.evaluation.rows import Judged, judge, read_table
-from components.training.model_format import load
-from components.usecase import UseCase
+from components.training.model_format import MANIFEST, load
+from components.usecase import UseCase, digest
 
 
 @dataclass(frozen=True)
@@ -85,6 +85,16 @@ def evaluate(
 def predictions(usecase: UseCase, judged: list[Judged]) -> pl.DataFrame:
     """Return the judged rows of all targets, one below the other, missing values as nulls."""
     return pl.concat([_predictions(each) for each in judged])
+
+
+def provenance(usecase: UseCase, features: Path, model: Path) -> dict[str, str]:
+    """Return what an evaluation was made of, as its artifacts' metadata holds it."""
+    return {
+        "use_case": usecase.name,
+        "use_case_digest": digest(usecase),
+        "features_digest": sha256_file(features),
+        "model_digest": sha256_file(model / MANIFEST),
+    }
 
 
 def flat(metrics: Mapping[str, Any]) -> dict[str, float]:

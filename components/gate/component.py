@@ -26,4 +26,6 @@ def gate(
     from components.gate import run
     from components.usecase import load_text
 
-    return run(load_text(usecase, "usecase"), Path(figures.path), registry, Path(decision.path))
+    passed = run(load_text(usecase, "usecase"), Path(figures.path), registry, Path(decision.path))
+    decision.metadata.update(figures.metadata, passed=passed)
+    return passed

@@ -12,7 +12,7 @@ from kfp import dsl
 from sklearn.metrics import log_loss, mean_pinball_loss, r2_score, roc_auc_score
 
 from components.common.errors import MetricError, ModelError, TableError
-from components.common.files import read_json, sha256_file
+from components.common.files import read_json, sha256_file, write_json
 from components.evaluation import evaluate, flat
 from components.evaluation.bootstrap import Bootstrap
 from components.evaluation.component import evaluation
@@ -20,7 +20,7 @@ from components.evaluation.figures import target_figures
 from components.evaluation.importance import explain
 from components.evaluation.rows import judge, read_table
 from components.training.model_format import load
-from components.usecase import dump
+from components.usecase import digest, dump
 from components.usecase.learning import Target
 from tests.components import evaluation_world as world
 
@@ -40,6 +40,7 @@ class World:
         self.model = directory / "model"
         for target in self.usecase.targets:
             world.write_model(self.model / target.name, self.table, target.name, self.usecase)
+        write_json(self.model / "manifest.json", {"format": 1, "targets": ["pm25_1h", "pm25_24h"]})
         self.out = directory / "out"
         self.metrics = evaluate(self.usecase, self.features, self.model, self.out)
         self.predictions = pl.read_parquet(self.out / "predictions.parquet")
@@ -280,6 +281,10 @@ def test_the_component_leaves_what_the_user_interface_shows(judged: World, tmp_p
     assert read_json(tmp_path / "figures")["targets"]["pm25_1h"]["model"] == "trees"
     assert metrics.metadata["pm25_1h_rmse"] == pytest.approx(judged.metrics["targets"]["pm25_1h"]["rmse"])
     assert "trees" in (tmp_path / "report").read_text()
+    made = outputs["report"].metadata
+    assert made["features_digest"] == sha256_file(judged.features)
+    assert made["model_digest"] == sha256_file(judged.model / "manifest.json")
+    assert made["use_case_digest"] == digest(case)
 
 
 def test_the_report_stands_alone(judged: World) -> None:

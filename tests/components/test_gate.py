@@ -197,13 +197,15 @@ def test_the_component_returns_a_bool_and_leaves_the_decision(
     for skill, open_ in ((0.1, True), (-0.1, False)):
         metrics["targets"]["pm25_6h"]["skill"]["seasonal"]["cis"]["rmse"][0] = skill
         write_json(tmp_path / "figures", metrics)
+        decision = dsl.Artifact(uri=str(tmp_path / "decision"))
         found = gate.python_func(
             usecase=dump(usecase),
-            figures=dsl.Artifact(uri=str(tmp_path / "figures")),
+            figures=dsl.Artifact(uri=str(tmp_path / "figures"), metadata={"model_digest": "abc"}),
             registry=str(tmp_path / "registry"),
-            decision=dsl.Artifact(uri=str(tmp_path / "decision")),
+            decision=decision,
         )
         assert found is open_
+        assert decision.metadata == {"model_digest": "abc", "passed": open_}
         assert read_json(tmp_path / "decision")["passed"] is open_
 
 
