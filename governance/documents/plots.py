@@ -29,8 +29,8 @@ def figures(evidence: Evidence) -> Iterator[tuple["Figure", str]]:
 def _figure(columns: int, height: float = 3.2) -> tuple["Figure", list[Any]]:
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(min(11.0, 3.6 * columns + 0.6), height), layout="constrained")
-    axes = figure.subplots(1, columns, squeeze=False)[0]
+    figure = Figure(figsize=(min(11.0, 3.6 * columns + 0.6), height))
+    axes = figure.subplots(1, columns, squeeze=False, gridspec_kw={"wspace": 0.3})[0]
     for each in axes:
         each.spines[["top", "right"]].set_visible(False)
     return figure, list(axes)

@@ -35,14 +35,19 @@ def _count(value: Any) -> str:
     return f"{len(value) if isinstance(value, list | dict) else int(value):,}"
 
 
+def _plain(value: Any) -> str:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return f"{value:,.6g}" if number else str(value)
+
+
 #: How a value becomes text, by name; what verify repeats.
 FORMATS: dict[str, Callable[[Any], str]] = {
     **{f"n{digits}": _number(digits) for digits in range(5)},
     **{f"pct{digits}": _number(digits, 100.0, " %") for digits in range(3)},
     "count": _count,
     "text": _text,
-    "list": lambda value: ", ".join(_text(item) for item in value),
-    "plain": lambda value: f"{value:,.6g}" if isinstance(value, int | float) else str(value),
+    "list": lambda value: ", ".join(_plain(item) for item in value),
+    "plain": _plain,
 }
 
 
