@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from scipy.special import stdtr, stdtrit
@@ -20,8 +21,7 @@ _INDEPENDENT = 0.5
 _LEAST_FREEDOM = 3.0
 
 
-@dataclass(frozen=True)
-class Null:
+class Null(NamedTuple):
     """How a figure was distributed over the blocks of the reference.
 
     Attributes:

@@ -70,7 +70,8 @@ class Buckets:
         return numbers
 
     def _float(self, work: Floats) -> Counts:
-        bits = work.astype(np.float32).view(np.int32)
+        # Minus zero equals zero, but has other bits; adding zero makes it zero.
+        bits = (work.astype(np.float32) + np.float32(0)).view(np.int32)
         np.bitwise_xor(bits, np.bitwise_and(np.right_shift(bits, 31), 0x7FFFFFFF), out=bits)
         numbers = np.right_shift(bits, 16).astype(np.int64)
         numbers += 1 << 15
@@ -167,7 +168,7 @@ def _choose(ordered: Floats) -> Buckets:
 
 def _even(low: float, high: float) -> Buckets:
     width = high - low
-    if not 0 < width < 1e300:
+    if not 1e-290 < width < 1e290:
         return Buckets("linear", low, 1e6 / max(1.0, abs(low)))
     return Buckets("linear", low, (_LINEAR - 4) / width)
 
