@@ -3,7 +3,9 @@
 It gives bit for bit what the batch engine gives: both do the same floating-point operations in the same order.
 """
 
+import threading
 from collections.abc import Mapping
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -40,19 +42,7 @@ class OnlineEngine:
         self.columns = tuple(spec.columns)
         self.names = tuple(spec.names)
         self._cutoff = spec.cutoff_steps
-        self._limit = spec.limit_steps
-        self._imputed = [spec.columns.index(name) for name in spec.imputed]
-        self._reach = spec.reach
-        self._centres = np.array([[spec.centres.get(name, 0.0)] for name in spec.columns]).reshape(-1, 1)
-        places = {name: k for k, name in enumerate(spec.columns)}
-        stages = (Points, Rolling, Seasons, Moments)
-        self._stages = [stage(spec, places) for stage in stages]
-        ordered = [k for stage in self._stages for k in stage.features]
-        self._size = len(ordered)
-        order = {k: place for place, k in enumerate(ordered)}
-        self._derived = Derived(spec)
-        # A derived feature's entry is overwritten once those that it is made from are in place.
-        self._order = np.array([order.get(k, 0) for k in range(len(spec.nodes))], dtype=np.intp)
+        self._local = threading.local()
 
     def row(self, columns: Mapping[str, Array] | Array, time_us: int) -> Array:
         """Return the features (f,), float64, NaN where missing.
@@ -67,22 +57,11 @@ class OnlineEngine:
             FeatureError: a column is missing or too short, or holds values newer than the cutoff allows.
         """
         block = self._known(self._block(columns))
+        executor: _Executor | None = getattr(self._local, "executor", None)
+        if executor is None:
+            executor = self._local.executor = _Executor(self.spec)
         with np.errstate(all="ignore"):
-            # -0 becomes 0, and infinity missing, as in the batch engine.
-            block = (block + 0.0) + (block - block)
-            for k in self._imputed:
-                block[k] = impute(block[k], self._limit)
-            x = np.ascontiguousarray(block[:, -self._reach :]) if self._limit else block
-            source = self._source(x)
-            made = np.empty(self._size)
-            start = 0
-            for stage in self._stages:
-                stop = start + len(stage.features)
-                stage.write(x, source, time_us, made[start:stop])
-                start = stop
-            result: Array = made.take(self._order)
-            self._derived.write(result)
-        return result
+            return executor.run(block, time_us)
 
     def _block(self, columns: Mapping[str, Array] | Array) -> Array:
         if not isinstance(columns, Mapping):
@@ -116,16 +95,52 @@ class OnlineEngine:
             )
         return block[:, : self.history - self._cutoff]
 
-    def _source(self, x: Array) -> Array:
-        """Return deviations, presence and values, flat, with a 0 after the presence and a NaN at the end."""
-        size = x.size
-        source = np.empty(3 * size + 2)
-        absent = x != x
-        deviations = source[:size].reshape(x.shape)
-        np.subtract(x, self._centres, out=deviations)
-        np.copyto(deviations, 0.0, where=absent)
-        np.subtract(1.0, absent, out=source[size : 2 * size].reshape(x.shape))
-        source[2 * size] = 0.0
-        source[2 * size + 1 : -1] = x.ravel()
-        source[-1] = np.nan
-        return source
+
+class _Executor:
+    """The stages with their workspaces, which belong to one thread."""
+
+    def __init__(self, spec: FeatureSpec) -> None:
+        places = {name: k for k, name in enumerate(spec.columns)}
+        self._stages = [stage(spec, places) for stage in (Points, Rolling, Seasons, Moments)]
+        self._derived = Derived(spec)
+        ordered = [k for stage in self._stages for k in stage.features]
+        order = {k: place for place, k in enumerate(ordered)}
+        # A derived feature's entry is overwritten once those that it is made from are in place.
+        self._order = np.array([order.get(k, 0) for k in range(len(spec.nodes))], dtype=np.intp)
+        self._made = np.empty(max(1, len(ordered)))
+        ends = np.cumsum([0, *(len(stage.features) for stage in self._stages)]).tolist()
+        self._outs = [self._made[start:stop] for start, stop in pairwise(ends)]
+        self._limit = spec.limit_steps
+        self._imputed = [spec.columns.index(name) for name in spec.imputed]
+        self._reach = spec.reach
+        shape, size = (len(spec.columns), spec.reach), len(spec.columns) * spec.reach
+        centres = np.array([[spec.centres.get(name, 0.0)] for name in spec.columns]).reshape(-1, 1)
+        self._centres = np.repeat(centres, spec.reach, axis=1)
+        # Deviations, presence, a 0, values, a NaN.
+        self._source = np.empty(3 * size + 2)
+        self._source[2 * size], self._source[-1] = 0.0, np.nan
+        self._deviations = self._source[:size].reshape(shape)
+        self._presence = self._source[size : 2 * size].reshape(shape)
+        self._x = self._source[2 * size + 1 : -1].reshape(shape)
+        self._absent = np.empty(shape, dtype=bool)
+
+    def run(self, block: Array, time_us: int) -> Array:
+        """Return the features (f,) from the known values (columns, reach, or more by the limit of imputation)."""
+        x = self._x
+        if self._limit:
+            block = block + (block - block)
+            for k in self._imputed:
+                block[k] = impute(block[k], self._limit)
+            block = block[:, -self._reach :]
+        # -0 becomes 0, and infinity missing, as in the batch engine.
+        np.subtract(block, block, out=x)
+        np.add(block, x, out=x)
+        np.isnan(x, out=self._absent)
+        np.subtract(x, self._centres, out=self._deviations)
+        np.copyto(self._deviations, 0.0, where=self._absent)
+        np.equal(self._absent, False, out=self._presence)
+        for stage, out in zip(self._stages, self._outs, strict=True):
+            stage.write(x, self._source, time_us, out)
+        result: Array = self._made.take(self._order)
+        self._derived.write(result)
+        return result

@@ -11,6 +11,7 @@ from components.preprocessing.pyramid import Pyramid, Request, Tree
 from components.preprocessing.spec import FeatureSpec
 
 Array = npt.NDArray[np.float64]
+Places = npt.NDArray[np.intp]
 
 
 class Rolling:
@@ -41,9 +42,13 @@ class Rolling:
         columns_read = [n.column for _, n in windows] + [n.column for _, n in decays]
         self._centre = np.array([spec.centres.get(name, 0.0) for name in columns_read])
         rows, columns = spec.reach, len(spec.columns)
-        self._sums = Pyramid(self._sum_request(by, decays, places), rows, columns, np.add)
-        self._extremes = Pyramid(self._extreme_request(by, places), rows, columns, np.maximum)
-        self._ages(windows, by["slope"], rows, places)
+        self._sums = Pyramid(self._sum_request(by, decays, places), rows, columns)
+        self._extremes = [
+            _Extremes(np.fmax, [(places[n.column], n.length) for name in ("max", "range") for _, n in by[name]], rows),
+            _Extremes(np.fmin, [(places[n.column], n.length) for name in ("min", "range") for _, n in by[name]], rows),
+        ]
+        self._counts = _Counts([(places[n.column], n.length) for _, n in windows], rows)
+        self._ages = _Ages([(places[n.column], n.length) for _, n in by["slope"]], rows, columns)
         self._shape = (columns, rows)
 
     def _sum_request(
@@ -63,66 +68,89 @@ class Rolling:
             self._part["decay", kind] = slice(start, len(request.windows))
         return request
 
-    def _extreme_request(self, by: dict[str, list[tuple[int, p.Window]]], places: dict[str, int]) -> Request:
-        request = Request()
-        for name, kind in (("max", "hi"), ("min", "lo"), ("range", "hi"), ("range", "lo")):
-            for _, node in by[name]:
-                request.add(Tree(kind, places[node.column]), node.length)
-        return request
-
-    def _ages(
-        self, windows: list[tuple[int, p.Window]], slopes: list[tuple[int, p.Window]], rows: int, places: dict[str, int]
-    ) -> None:
-        """Make the matrix whose product with presence counts values and sums their ages: whole numbers, so exact."""
-        lengths = sorted({node.length for _, node in windows})
-        age = np.arange(rows - 1, -1, -1, dtype=np.float64)
-        self._weights = np.concatenate(
-            [np.where(age < np.array(lengths).reshape(-1, 1), age**power, 0.0) for power in (0, 1, 2)]
-        ).T.copy()
-        width, wide = len(lengths), 3 * len(lengths)
-        at = {length: k for k, length in enumerate(lengths)}
-        counts = [places[n.column] * wide + at[n.length] for _, n in windows]
-        first = [places[n.column] * wide + width + at[n.length] for _, n in slopes]
-        second = [places[n.column] * wide + 2 * width + at[n.length] for _, n in slopes]
-        self._counted = np.array([*counts, *first, *second], dtype=np.intp)
-
     def write(self, x: Array, source: Array, time_us: int, out: Array) -> None:
         """Write the statistics to `out`."""
         if not self.features:
             return
         size = x.size
         presence = source[size : 2 * size].reshape(self._shape)
-        counts = (presence @ self._weights).take(self._counted)
+        counts = self._counts.run(presence)
         sums, part, at = self._sums.run(source[: 2 * size + 1]), self._part, self._at
-        centre = self._centre
-        for name in ("mean", "sum"):
-            if (here := at[name]).stop > here.start:
-                total = sums[part[name, "d"]]
-                if name == "mean":
-                    formulas.mean(total, counts[here], centre[here], out[here])
-                else:
-                    np.add(total, counts[here] * centre[here], out=out[here])
+        centre, here = self._centre, at["mean"]
+        formulas.mean(sums[part["mean", "d"]], counts[here], centre[here], out[here])
+        if (here := at["sum"]).stop > here.start:
+            np.add(sums[part["sum", "d"]], counts[here] * centre[here], out=out[here])
         if (here := at["std"]).stop > here.start:
             formulas.deviation(sums[part["std", "d"]], sums[part["std", "d2"]], counts[here], out[here])
         if (here := at["slope"]).stop > here.start:
-            n, ages = here.stop - here.start, counts[self._windows :]
-            moment = sums[part["slope", "m"]]
-            formulas.slope(sums[part["slope", "d"]], moment, counts[here], ages[:n], ages[n:], out[here])
-        self._write_extremes(source[2 * size + 1 :], out)
+            age, square = self._ages.run(presence)
+            formulas.slope(sums[part["slope", "d"]], sums[part["slope", "m"]], counts[here], age, square, out[here])
+        self._write_extremes(x, out)
         out[at["count"]] = counts[at["count"]]
-        here = slice(self._windows, len(out))
-        np.copyto(out[: self._windows], np.nan, where=counts[: self._windows] < self._need)
-        if here.stop > here.start:
+        np.copyto(out[: self._windows], np.nan, where=counts < self._need)
+        if len(out) > self._windows:
+            here = slice(self._windows, len(out))
             formulas.mean(sums[part["decay", "d"]], sums[part["decay", "p"]], centre[here], out[here])
 
-    def _write_extremes(self, values: Array, out: Array) -> None:
+    def _write_extremes(self, x: Array, out: Array) -> None:
         greatest, smallest, spread = self._at["max"], self._at["min"], self._at["range"]
         if spread.stop == greatest.start:
             return
-        found = self._extremes.run(values)
+        high, low = self._extremes[0].run(x), self._extremes[1].run(x)
         a, b = greatest.stop - greatest.start, smallest.stop - smallest.start
-        out[greatest] = found[:a]
-        np.negative(found[a : a + b], out=out[smallest])
-        if n := spread.stop - spread.start:
-            # Highest plus the negated lowest is their difference.
-            np.add(found[a + b : a + b + n], found[a + b + n :], out=out[spread])
+        out[greatest] = high[:a]
+        out[smallest] = low[:b]
+        np.subtract(high[a:], low[b:], out=out[spread])
+
+
+def _newest_first(windows: list[tuple[int, int]], rows: int) -> tuple[Places, Places]:
+    """Return where the newest values of the windows' columns lie, newest first, and of each window its last one."""
+    longest = max((length for _, length in windows), default=0)
+    columns = sorted({column for column, _ in windows})
+    gather = np.array([[(c + 1) * rows - 1 - age for age in range(longest)] for c in columns], dtype=np.intp)
+    ends = [columns.index(column) * longest + length - 1 for column, length in windows]
+    return gather, np.array(ends, dtype=np.intp)
+
+
+class _Extremes:
+    """Running extremes from the newest value back; NaN only where no value is there."""
+
+    def __init__(self, function: np.ufunc, windows: list[tuple[int, int]], rows: int) -> None:
+        self._function = function
+        self._gather, self._ends = _newest_first(windows, rows)
+
+    def run(self, x: Array) -> Array:
+        if not self._ends.size:
+            return np.empty(0)
+        return np.asarray(self._function.accumulate(x.take(self._gather), axis=1).take(self._ends))
+
+
+class _Counts:
+    """How many values are there, of each window; whole numbers, so exact in any order."""
+
+    def __init__(self, windows: list[tuple[int, int]], rows: int) -> None:
+        self._gather, self._ends = _newest_first(windows, rows)
+
+    def run(self, presence: Array) -> Array:
+        if not self._ends.size:
+            return np.empty(0)
+        return np.asarray(np.add.accumulate(presence.take(self._gather), axis=1).take(self._ends))
+
+
+class _Ages:
+    """Sums of age and of its square over the values there; whole numbers, so exact in any order."""
+
+    def __init__(self, windows: list[tuple[int, int]], rows: int, columns: int) -> None:
+        longest = max((length for _, length in windows), default=0)
+        age = np.arange(longest - 1, -1, -1, dtype=np.float64)
+        within = age < np.array([length for _, length in windows]).reshape(-1, 1)
+        self._weights = np.concatenate([np.where(within, age, 0.0), np.where(within, age * age, 0.0)]).T.copy()
+        self._first = rows - longest
+        self._count = len(windows)
+        self._picked = np.array(
+            [[c * 2 * self._count + k + part * self._count for k, (c, _) in enumerate(windows)] for part in (0, 1)],
+            dtype=np.intp,
+        )
+
+    def run(self, presence: Array) -> Array:
+        return np.asarray((presence[:, self._first :] @ self._weights).take(self._picked))
