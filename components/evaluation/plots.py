@@ -105,7 +105,13 @@ def slices(entry: dict[str, Any], band: str) -> Any:
     return figure
 
 
-def residuals(judged: Judged, by_week: list[dict[str, Any]], binned: dict[str, list[dict[str, Any]]], unit: str) -> Any:
+def residuals(
+    judged: Judged,
+    by_week: list[dict[str, Any]],
+    binned: dict[str, list[dict[str, Any]]],
+    unit: str,
+    categories: dict[str, list[str]],
+) -> Any:
     """Return the residuals over time, and their bias and size against the forecast and features."""
     figure, axes = new_figure(10.6, 4.9, 2, 4, gridspec_kw={"hspace": 0.42, "wspace": 0.3})
     for axis in axes[0, 1:3]:
@@ -132,6 +138,8 @@ def residuals(judged: Judged, by_week: list[dict[str, Any]], binned: dict[str, l
         axis.plot(at, [row["bias"] for row in rows], "o-", ms=3, color=COLOURS["forecast"], label="bias")
         axis.axhline(0, color=COLOURS["truth"], lw=0.7)
         axis.set_title(f"by {name}")
+        if name in categories:
+            axis.set_xticks(range(len(categories[name])), categories[name])
     axes[1, 0].legend(loc="upper left")
     for axis in axes[1, len(binned) :]:
         axis.set_visible(False)

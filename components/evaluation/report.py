@@ -126,7 +126,7 @@ def _chapter(report: Report, entry: dict[str, Any], evidence: Evidence) -> None:
     if (figure := plots.slices(entry, BAND)) is not None:
         report.plot(figure, "Error by the declared groups, with 95% block-bootstrap intervals.")
     report.plot(
-        plots.residuals(judged, evidence.weeks, evidence.residuals, unit),
+        plots.residuals(judged, evidence.weeks, evidence.residuals, unit, evidence.categories),
         "Forecast less truth: above zero the forecast is too high.",
     )
     _worst_days(report, evidence, unit)
@@ -138,7 +138,8 @@ def _chapter(report: Report, entry: dict[str, Any], evidence: Evidence) -> None:
         + _shares(evidence),
     )
     report.plot(
-        shap_plots.local(evidence.local, unit), "Three forecasts taken apart: red raises the forecast, teal lowers it."
+        shap_plots.local(evidence.local, unit, evidence.categories),
+        "Three forecasts taken apart: red raises the forecast, teal lowers it.",
     )
     _candidates(report, evidence.tuning)
 

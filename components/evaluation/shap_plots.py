@@ -20,6 +20,7 @@ def importance(explained: Explained, judged: Judged, unit: str, categories: dict
     ranking = explained.ranking()[:_SHOWN]
     bars = _merged(axes)
     bars.barh([name for name, _ in ranking][::-1], [size for _, size in ranking][::-1], 0.7, color=COLOURS["forecast"])
+    _shorten(bars, [size for _, size in ranking][::-1])
     bars.grid(axis="y", visible=False)
     bars.set_title(f"Mean size of the contribution{f', {unit}' if unit else ''}")
     spots = [axes[row, column] for row in (0, 1) for column in (1, 2, 3)]
@@ -32,15 +33,16 @@ def importance(explained: Explained, judged: Judged, unit: str, categories: dict
     return figure
 
 
-def local(explanations: list[dict[str, Any]], unit: str) -> Any:
+def local(explanations: list[dict[str, Any]], unit: str, categories: dict[str, list[str]]) -> Any:
     """Return the contributions to each instructive row's forecast as bars."""
     figure, axes = new_figure(10.6, 2.7, 1, len(explanations), gridspec_kw={"wspace": 0.75})
     for axis, row in zip(axes[0], explanations, strict=True):
-        parts = [(f"{f['name']} = {_short(f['value'])}", f["contribution"]) for f in row["features"]]
+        parts = [(_said(f, categories), f["contribution"]) for f in row["features"]]
         parts.append(("all others", row["others"]))
         names, sizes = [name for name, _ in parts][::-1], [size for _, size in parts][::-1]
         colours = [COLOURS["warning"] if size > 0 else COLOURS["forecast"] for size in sizes]
         axis.barh(names, sizes, 0.7, color=colours)
+        _shorten(axis, sizes)
         axis.axvline(0, color=COLOURS["truth"], lw=0.7)
         axis.grid(axis="y", visible=False)
         axis.tick_params(axis="y", labelsize=7.5)
@@ -65,5 +67,31 @@ def _merged(axes: Any) -> Any:
     return axes[0, 0]
 
 
-def _short(value: float | None) -> str:
-    return "missing" if value is None else f"{np.format_float_positional(value, 3, fractional=False, trim='-')}"
+def _shorten(axis: Any, sizes: list[float]) -> None:
+    """Cut a bar that dwarfs all others off the axis, and write its length beside it, so that the others can be seen."""
+    order = np.argsort(-np.abs(sizes), kind="stable")
+    if len(sizes) < 3 or abs(sizes[order[0]]) < 4 * abs(sizes[order[1]]):
+        return
+    place, size, reach = int(order[0]), sizes[order[0]], 1.6 * abs(sizes[order[1]])
+    low, high = min(0.0, *sizes), max(0.0, *sizes)
+    axis.set_xlim(max(low, -reach) * 1.02, min(high, reach) * 1.02)
+    inside = -4 if size > 0 else 4
+    axis.annotate(
+        f"{size:.3g}" + (" →" if size > 0 else " ←"),
+        (np.sign(size) * reach, place),
+        xytext=(inside, 0),
+        textcoords="offset points",
+        ha="right" if size > 0 else "left",
+        va="center",
+        color="white",
+        fontsize=7.5,
+    )
+
+
+def _said(feature: dict[str, Any], categories: dict[str, list[str]]) -> str:
+    name, value = feature["name"], feature["value"]
+    if value is None:
+        return f"{name} missing"
+    if name in categories:
+        return f"{name} = {categories[name][int(value)]}"
+    return f"{name} = {np.format_float_positional(value, 3, fractional=False, trim='-')}"
