@@ -10,6 +10,7 @@ from pathlib import Path
 
 from components.common.errors import RegistryError
 from components.common.files import sha256_bytes
+from governance.dsse import verify_signature
 
 SIGNATURE = "model.sig"
 PUBLIC_KEY = "model.pub"
@@ -132,15 +133,15 @@ def verify(directory: Path, signature: Path, trust: Path | Identity) -> None:
     Raises:
         RegistryError: another key, an altered, missing or additional file, or an unreadable signature.
     """
+    if isinstance(trust, Path):
+        verify_signature(directory, signature, trust)
+        return
     from model_signing import verifying
 
     config = verifying.Config()  # type: ignore[no-untyped-call]
     try:
-        if isinstance(trust, Identity):
-            config.use_sigstore_verifier(identity=trust.subject, oidc_issuer=trust.issuer)
-        else:
-            config.use_elliptic_key_verifier(public_key=trust)
+        config.use_sigstore_verifier(identity=trust.subject, oidc_issuer=trust.issuer)
         config.verify(directory, signature)
-    except Exception as error:  # the library raises cryptography's, protobuf's and its own errors
+    except Exception as error:  # the library raises Sigstore's, protobuf's and its own errors
         reason = str(error) or type(error).__name__
         raise RegistryError(f"{signature}: the signature of {directory} does not verify: {reason}") from error
