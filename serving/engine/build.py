@@ -18,11 +18,11 @@ from components.common.errors import ServingError
 from components.common.files import whole_file
 
 _HERE = Path(__file__).parent
-_SOURCES = ("kernels.c", "shap.c")
-_HEADERS = ("kernels.h",)
+_SOURCES = ("kernels.c", "paths.c", "shap.c")
+_HEADERS = ("kernels.h", "paths.h")
 # Never -ffast-math: sums must be LightGBM's in every bit. Fused multiply-add, which GCC uses by default where the
 # target has it, can only touch shap.c: kernels.c multiplies nothing that it then adds.
-_FLAGS = ("-O3", "-std=gnu11", "-fPIC", "-shared")
+_FLAGS = ("-O3", "-std=gnu11", "-fPIC", "-shared", "-Wno-psabi")
 _COMPILE_SECONDS = 120
 
 

@@ -200,8 +200,6 @@ typedef struct {
     uint8_t bytes[];
 } scratch;
 
-#define INLINE static inline __attribute__((always_inline))
-
 INLINE void choose(const uint8_t *column, uint8_t cut, const uint8_t *left, const uint8_t *right, uint8_t *out,
                    int32_t width) {
 #pragma GCC ivdep

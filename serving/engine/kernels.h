@@ -5,11 +5,15 @@
 #include <stdint.h>
 
 /* One source, the best instructions of the machine that runs it: the loader picks the clone. */
+#ifndef DISPATCH
 #if defined(__x86_64__) && defined(__GLIBC__) && defined(__GNUC__) && !defined(__clang__)
 #define DISPATCH __attribute__((target_clones("arch=x86-64-v3", "default")))
 #else
 #define DISPATCH
 #endif
+#endif
+
+#define INLINE static inline __attribute__((always_inline))
 
 /* LightGBM's kZeroThreshold is the float literal 1e-35f. */
 #define ZERO_THRESHOLD ((double)1e-35f)

@@ -7,339 +7,225 @@
  *     v (o_i - z_i) ∫ Π_{j≠i} (o_j t + z_j (1-t)) dt,
  *
  * a polynomial of degree d-1, which n Gauss-Legendre nodes integrate exactly for d <= 2n. All factors are positive, so
- * nothing cancels. Vectors run over the nodes; products without factor i are prefix times suffix, so nothing is divided
- * and a share of 0 is no special case. Linear TreeSHAP (Yu et al. 2022) evaluates the same polynomial by interpolation.
+ * nothing cancels. Products without factor i are prefix times suffix, so nothing is divided and a share of 0 is no
+ * special case. Vectors run over the nodes for a single row, and over four rows otherwise. Linear TreeSHAP (Yu et al. 2022) evaluates the same polynomial by interpolation.
  */
-#include "kernels.h"
+#include "paths.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define CLASSES 4       /* 4, 8, 16 or 32 nodes: up to 8, 16, 32 or 64 features on a path */
-#define MOST_FEATURES 64
-#define MOST_WORDS (1 << 24) /* 64 MB of category sets */
-#define TILE 8          /* rows that share a pass over the leaves */
-#define MISSING 0xffff  /* rank of a missing value */
-#define NEVER 0xfffe    /* a rank that no value has */
-#define INDICATOR 0x8000 /* marks the pair as one of categories: its set starts at word `low` + 65536 · `width` */
-#define ACCEPTS_MISSING 0x8000
+#define LANES 4
+#define GROUPS 4 /* of four rows, that share a pass over the leaves */
 
 typedef double quad __attribute__((vector_size(32)));
 typedef int64_t quad_mask __attribute__((vector_size(32)));
 
-/* All conditions on one feature along one path: rank in low … low + width, or missing where that is accepted. */
-typedef struct {
-    double share;
-    uint16_t slot, low, width, feature;
-} pair;
+INLINE quad all(double v) { return (quad){v, v, v, v}; }
 
-typedef struct {
-    double value;
-    int32_t first, count;
-} leaf;
-
-struct paths {
-    pair *pairs;
-    leaf *leaves; /* sorted by class, by tree within it */
-    uint32_t *words;
-    int64_t pair_count, pair_room, word_count, word_room;
-    int32_t leaf_start[CLASSES + 1];
-    int32_t words_of_feature_count;
-    int32_t *words_of_feature; /* words of a set of the feature, 0 where it has none */
-    quad at[CLASSES][8], rest[CLASSES][8], weight[CLASSES][8];
-};
-
-/* ---- the paths, once for a model ---- */
-
-typedef struct {
-    int32_t feature, slot, low, high, missing;
-    int64_t words; /* of a categorical feature, -1 otherwise */
-    double share;
-} condition;
-
-typedef struct {
-    const model *m;
-    paths *p;
-    const int32_t *left, *right;
-    int32_t split0, leaf0;
-} walker;
-
-static int class_of(int32_t features) {
-    int class = 0;
-    while (8 << class < features) class++;
-    return class;
+static int32_t rank_in(const model *m, int32_t slot, double value) {
+    const double *cuts = m->cuts + m->cut_start[slot];
+    double v = clean(value);
+    if (is_missing(v, m->slot_missing[slot])) return MISSING;
+    return rank_of(cuts, m->cut_start[slot + 1] - m->cut_start[slot], v == v ? v : 0.0);
 }
 
-static void *grown(void *block, int64_t needed, int64_t *room, size_t size) {
-    if (needed <= *room) return block;
-    int64_t more = needed > 2 * *room ? needed + 1024 : 2 * *room;
-    void *larger = realloc(block, (size_t)more * size);
-    if (larger) *room = more;
-    return larger;
-}
+static const uint32_t *set_of(const paths *p, const pair *q) { return p->words + (q->low + ((int64_t)q->width << 16)); }
 
-/* Reserves `count` words of the pool; returns where they start, -1 where there are too many. */
-static int64_t new_words(paths *p, int32_t count) {
-    if (p->word_count + count > MOST_WORDS) return -1;
-    uint32_t *larger = grown(p->words, p->word_count + count, &p->word_room, sizeof(uint32_t));
-    if (!larger) return -1;
-    p->words = larger;
-    p->word_count += count;
-    return p->word_count - count;
-}
+static int32_t feature_of(const pair *q) { return q->feature & ~ACCEPTS_MISSING; }
 
-/* Writes the set of categories that pass condition c and then go to the given side of split i. */
-static int narrow_set(walker *w, condition *c, int32_t i, int goes_left) {
-    int32_t indicator = ~w->m->node_slot[i], start = w->m->indicator_start[indicator];
-    int32_t count = w->m->indicator_start[indicator + 1] - start;
-    int64_t at = new_words(w->p, count);
-    if (at < 0) return -1;
-    for (int32_t k = 0; k < count; k++) {
-        uint32_t before = c->words < 0 ? 0xffffffffu : w->p->words[c->words + k];
-        uint32_t set = w->m->indicator_words[start + k];
-        w->p->words[at + k] = before & (goes_left ? set : ~set);
-    }
-    c->words = at;
-    return 0;
-}
+/* ---- one row: vectors over the nodes ---- */
 
-/* Adds to the path (count conditions) the one of going to a side of split i; returns the new count, -1 on failure.
-   A feature met before moves nowhere: its condition is narrowed in a copy of the path. */
-static int32_t extend(walker *w, condition *path, int32_t count, int32_t i, int goes_left, double share) {
-    int32_t slot = w->m->node_slot[i], categorical = slot < 0, at = 0;
-    int32_t feature = categorical ? w->m->indicator_feature[~slot] : w->m->slot_feature[slot];
-    while (at < count && path[at].feature != feature) at++;
-    if (at == count) {
-        if (count == MOST_FEATURES) return -1;
-        path[count++] = (condition){feature, categorical ? -1 : slot, 0, NEVER - 1, 1, -1, 1.0};
-    }
-    condition *c = &path[at];
-    if (c->slot != (categorical ? -1 : slot)) return -1; /* one feature under two rules in one tree */
-    c->share *= share;
-    if (categorical) return narrow_set(w, c, i, goes_left) ? -1 : count;
-    if (goes_left && w->m->node_rank[i] < c->high) c->high = w->m->node_rank[i];
-    if (!goes_left && w->m->node_rank[i] >= c->low) c->low = w->m->node_rank[i] + 1;
-    c->missing &= w->m->node_default_left[i] == goes_left;
-    return count;
-}
-
-static int add_leaf(walker *w, const condition *path, int32_t count, int32_t number) {
-    paths *p = w->p;
-    pair *larger = grown(p->pairs, p->pair_count + count, &p->pair_room, sizeof(pair));
-    if (!larger) return -1;
-    p->pairs = larger;
-    leaf *l = &p->leaves[w->leaf0 + number];
-    *l = (leaf){w->m->leaf_value[w->leaf0 + number], (int32_t)p->pair_count, count};
-    for (int32_t j = 0; j < count; j++) {
-        const condition *c = &path[j];
-        pair *q = &p->pairs[p->pair_count++];
-        q->share = c->share;
-        q->feature = (uint16_t)c->feature;
-        if (c->slot < 0) {
-            q->slot = INDICATOR;
-            q->low = (uint16_t)(c->words & 0xffff), q->width = (uint16_t)(c->words >> 16);
-        } else {
-            q->slot = (uint16_t)c->slot;
-            q->low = (uint16_t)(c->low <= c->high ? c->low : NEVER);
-            q->width = (uint16_t)(c->low <= c->high ? c->high - c->low : 0);
-            if (c->missing) q->feature |= ACCEPTS_MISSING;
-        }
-    }
-    return 0;
-}
-
-static int descend(walker *w, const condition *path, int32_t count, int32_t child) {
-    if (child < 0) return add_leaf(w, path, count, ~child);
-    int32_t i = w->split0 + child;
-    condition *longer = malloc(((size_t)count + 1) * sizeof(condition));
-    int failed = !longer;
-    for (int goes_left = 1; goes_left >= 0 && !failed; goes_left--) {
-        int32_t next = goes_left ? w->left[child] : w->right[child];
-        double rows = next >= 0 ? w->m->node_count[w->split0 + next] : w->m->leaf_count[w->leaf0 + ~next];
-        memcpy(longer, path, (size_t)count * sizeof(condition));
-        int32_t now = extend(w, longer, count, i, goes_left, rows / w->m->node_count[i]);
-        failed = now < 0 || descend(w, longer, now, next);
-    }
-    free(longer);
-    return failed ? -1 : 0;
-}
-
-/* Legendre's nodes and weights on [0, 1], by Newton's method on the three-term recurrence. */
-static void make_nodes(int32_t n, double *at, double *rest, double *weight) {
-    for (int32_t k = 0; k < n; k++) {
-        double x = cos(M_PI * (k + 0.75) / (n + 0.5)), slope = 1.0;
-        for (int32_t turn = 0; turn < 100; turn++) {
-            double before = 1.0, value = x;
-            for (int32_t j = 2; j <= n; j++) {
-                double next = ((2 * j - 1) * x * value - (j - 1) * before) / j;
-                before = value, value = next;
-            }
-            slope = n * (x * value - before) / (x * x - 1.0);
-            double move = value / slope;
-            x -= move;
-            if (fabs(move) < 1e-16) break;
-        }
-        at[k] = 0.5 * (1.0 + x), rest[k] = 0.5 * (1.0 - x);
-        weight[k] = 1.0 / ((1.0 - x * x) * slope * slope);
-    }
-}
-
-/* Stable sort of the leaves by class, leaving out those behind no split, which contribute nothing. */
-static int sort_leaves(paths *p, int32_t count) {
-    leaf *sorted = malloc(((size_t)count + 1) * sizeof(leaf));
-    if (!sorted) return -1;
-    int32_t next = 0;
-    for (int class = 0; class < CLASSES; class++) {
-        p->leaf_start[class] = next;
-        for (int32_t i = 0; i < count; i++)
-            if (p->leaves[i].count && class_of(p->leaves[i].count) == class) sorted[next++] = p->leaves[i];
-    }
-    p->leaf_start[CLASSES] = next;
-    free(p->leaves);
-    p->leaves = sorted;
-    return 0;
-}
-
-static int fill_paths(model *m, paths *p) {
-    if (m->features > 0x7fff || m->slots > 0x7fff) return -1;
-    p->leaves = calloc((size_t)m->leaf_start[m->trees] + 1, sizeof(leaf));
-    p->words_of_feature = calloc((size_t)m->features + 1, sizeof(int32_t));
-    if (!p->leaves || !p->words_of_feature) return -1;
-    for (int32_t i = 0; i < m->indicators; i++)
-        p->words_of_feature[m->indicator_feature[i]] = m->indicator_start[i + 1] - m->indicator_start[i];
-    for (int32_t t = 0; t < m->trees; t++) {
-        walker w = {m, p, m->node_left + m->node_start[t], m->node_right + m->node_start[t],
-                    m->node_start[t], m->leaf_start[t]};
-        if (m->node_start[t + 1] > m->node_start[t] && descend(&w, NULL, 0, 0)) return -1;
-    }
-    for (int class = 0; class < CLASSES; class++)
-        make_nodes(4 << class, (double *)p->at[class], (double *)p->rest[class], (double *)p->weight[class]);
-    return sort_leaves(p, m->leaf_start[m->trees]);
-}
-
-/* Returns 0, or -1 for a model that is not covered, or where memory is short. */
-int almanac_prepare_paths(model *m) {
-    paths *p = NULL;
-    if (posix_memalign((void **)&p, 64, sizeof(paths))) return -1;
-    memset(p, 0, sizeof(paths));
-    m->paths = p;
-    if (fill_paths(m, p) == 0) return 0;
-    almanac_release_paths(m);
-    return -1;
-}
-
-void almanac_release_paths(model *m) {
-    if (!m->paths) return;
-    free(m->paths->pairs);
-    free(m->paths->leaves);
-    free(m->paths->words);
-    free(m->paths->words_of_feature);
-    free(m->paths);
-    m->paths = NULL;
-}
-
-/* ---- explanations ---- */
-
-/* A row as the conditions ask for it. */
 typedef struct {
     uint16_t *rank;    /* by slot */
     int32_t *category; /* by feature */
+    quad *sums;        /* by feature and node */
 } row;
 
-static void read_row(const model *m, const double *x, row to) {
-    for (int32_t s = 0; s < m->slots; s++) {
-        double v = clean(x[m->slot_feature[s]]);
-        const double *cuts = m->cuts + m->cut_start[s];
-        int32_t rank = rank_of(cuts, m->cut_start[s + 1] - m->cut_start[s], v == v ? v : 0.0);
-        to.rank[s] = (uint16_t)(is_missing(v, m->slot_missing[s]) ? MISSING : rank);
-    }
-    for (int32_t f = 0; f < m->features; f++)
-        if (m->paths->words_of_feature[f]) to.category[f] = category_of(x[f], others_of(m->paths->words_of_feature[f]));
-}
-
-static inline int meets(const paths *p, const pair *q, row r) {
-    if (q->slot & INDICATOR) return in_set(p->words + (q->low + ((int64_t)q->width << 16)), r.category[q->feature]);
-    uint16_t rank = r.rank[q->slot];
+INLINE int meets(const paths *p, const pair *q, const row *r) {
+    if (q->slot & INDICATOR) return in_set(set_of(p, q), r->category[feature_of(q)]);
+    uint16_t rank = r->rank[q->slot];
     return ((uint16_t)(rank - q->low) <= q->width) | ((rank == MISSING) & (q->feature >> 15));
 }
 
-/* Adds one leaf's contributions at `quads` · 4 nodes to sums[feature · quads]. */
-static inline __attribute__((always_inline)) void explain_leaf(const paths *p, const leaf *l, row r, int class, int quads,
-                                                               quad *sums) {
-    quad factor[MOST_FEATURES][quads], prefix[MOST_FEATURES][quads], product[quads];
-    double excess[MOST_FEATURES];
-    const pair *pairs = p->pairs + l->first;
-    for (int k = 0; k < quads; k++) product[k] = p->weight[class][k] * l->value;
-    for (int32_t j = 0; j < l->count; j++) {
+/* Adds one leaf's contributions at `quads` · 4 nodes to the row's sums. */
+INLINE void explain_leaf(const paths *p, const pair *pairs, int32_t count, double value, const row *r, int32_t quads) {
+    const quad *at = (const quad *)p->at[4 * quads], *rest = (const quad *)p->rest[4 * quads];
+    quad factor[count][quads], prefix[count][quads], product[quads];
+    double excess[count];
+    for (int32_t k = 0; k < quads; k++) product[k] = ((const quad *)p->weight[4 * quads])[k] * value;
+    for (int32_t j = 0; j < count; j++) {
         int64_t met = meets(p, &pairs[j], r);
         quad_mask keep = {-met, -met, -met, -met};
         excess[j] = (double)met - pairs[j].share;
-        for (int k = 0; k < quads; k++) {
-            factor[j][k] = pairs[j].share * p->rest[class][k] + (quad)((quad_mask)p->at[class][k] & keep);
+        for (int32_t k = 0; k < quads; k++) {
+            factor[j][k] = pairs[j].share * rest[k] + (quad)((quad_mask)at[k] & keep);
             prefix[j][k] = product[k];
             product[k] *= factor[j][k];
         }
     }
-    for (int k = 0; k < quads; k++) product[k] = (quad){1.0, 1.0, 1.0, 1.0};
-    for (int32_t j = l->count - 1; j >= 0; j--) {
-        quad *sum = sums + (pairs[j].feature & 0x7fff) * quads;
-        for (int k = 0; k < quads; k++) {
+    for (int32_t k = 0; k < quads; k++) product[k] = all(1.0);
+    for (int32_t j = count - 1; j >= 0; j--) {
+        quad *sum = r->sums + feature_of(&pairs[j]) * quads;
+        for (int32_t k = 0; k < quads; k++) {
             sum[k] += excess[j] * prefix[j][k] * product[k];
             product[k] *= factor[j][k];
         }
     }
 }
 
-/* Every leaf of a class, for `rows` rows; `quads` is a constant where this is inlined. */
-static inline __attribute__((always_inline)) void explain_leaves(const model *m, const row *r, int32_t rows, int class,
-                                                                 int quads, quad *sums) {
-    const paths *p = m->paths;
-    for (int32_t i = p->leaf_start[class]; i < p->leaf_start[class + 1]; i++)
-        for (int32_t k = 0; k < rows; k++)
-            explain_leaf(p, &p->leaves[i], r[k], class, quads, sums + (int64_t)k * m->features * quads);
+/* Every leaf of `count` pairs; `count` and `quads` are constants where this is inlined. */
+INLINE void explain_leaves(const paths *p, const row *r, int32_t count, int32_t quads) {
+    const pair *pairs = p->pairs + p->pair_start[count];
+    for (int32_t i = p->leaf_start[count]; i < p->leaf_start[count + 1]; i++, pairs += count)
+        explain_leaf(p, pairs, count, p->values[i], r, quads);
 }
 
-DISPATCH static void explain_class(const model *m, const row *r, int32_t rows, int class, quad *sums) {
-    if (class == 0) explain_leaves(m, r, rows, 0, 1, sums);
-    if (class == 1) explain_leaves(m, r, rows, 1, 2, sums);
-    if (class == 2) explain_leaves(m, r, rows, 2, 4, sums);
-    if (class == 3) explain_leaves(m, r, rows, 3, 8, sums);
-}
+/* The usual numbers of pairs have loops of known length. */
+#define KNOWN(count, quads) case count: explain_leaves(p, r, count, quads); break;
 
-static void explain_tile(const model *m, const double *X, int32_t rows, double *out, row *r, quad *sums) {
-    for (int32_t k = 0; k < rows; k++) read_row(m, X + (int64_t)k * m->features, r[k]);
-    memset(out, 0, (size_t)rows * m->features * sizeof(double));
-    for (int class = 0; class < CLASSES; class++) {
-        int quads = 1 << class;
-        if (m->paths->leaf_start[class] == m->paths->leaf_start[class + 1]) continue;
-        memset(sums, 0, (size_t)rows * m->features * quads * sizeof(quad));
-        explain_class(m, r, rows, class, sums);
-        for (int64_t i = 0; i < (int64_t)rows * m->features; i++)
-            for (int k = 0; k < quads; k++)
-                out[i] += (sums[i * quads + k][0] + sums[i * quads + k][1]) + (sums[i * quads + k][2] + sums[i * quads + k][3]);
+DISPATCH static void explain_count(const paths *p, const row *r, int32_t count, int32_t quads) {
+    switch (count) {
+        KNOWN(1, 1) KNOWN(2, 1) KNOWN(3, 1) KNOWN(4, 1) KNOWN(5, 1) KNOWN(6, 1) KNOWN(7, 1) KNOWN(8, 1)
+        KNOWN(9, 2) KNOWN(10, 2) KNOWN(11, 2) KNOWN(12, 2)
+    default: explain_leaves(p, r, count, quads);
     }
 }
+
+static void explain_row(const model *m, const double *x, double *out, const row *r) {
+    const paths *p = m->paths;
+    for (int32_t s = 0; s < m->slots; s++) r->rank[s] = (uint16_t)rank_in(m, s, x[m->slot_feature[s]]);
+    for (int32_t f = 0; f < m->features; f++)
+        if (p->words_of_feature[f]) r->category[f] = category_of(x[f], others_of(p->words_of_feature[f]));
+    memset(out, 0, (size_t)m->features * sizeof(double));
+    for (int32_t quads = 1, least = 1; quads <= MOST_NODES / 4; least = 8 * quads + 1, quads *= 2) {
+        if (p->leaf_start[least] == p->leaf_start[8 * quads + 1]) continue;
+        memset(r->sums, 0, (size_t)m->features * quads * sizeof(quad));
+        for (int32_t count = least; count <= 8 * quads; count++) explain_count(p, r, count, quads);
+        for (int32_t i = 0; i < m->features * quads; i++)
+            out[i / quads] += (r->sums[i][0] + r->sums[i][1]) + (r->sums[i][2] + r->sums[i][3]);
+    }
+}
+
+/* ---- many rows: vectors over four of them ---- */
+
+typedef struct {
+    quad_mask *rank;     /* by slot, -1 where missing */
+    quad_mask *category; /* by feature */
+    quad *sums;          /* by feature */
+} group;
+
+/* All bits set in the lanes whose row meets the conditions of q. */
+INLINE quad_mask meet(const paths *p, const pair *q, const group *g) {
+    if (q->slot & INDICATOR) {
+        const uint32_t *words = set_of(p, q);
+        quad_mask category = g->category[feature_of(q)], met;
+        for (int lane = 0; lane < LANES; lane++) met[lane] = -(int64_t)in_set(words, (int32_t)category[lane]);
+        return met;
+    }
+    quad_mask rank = g->rank[q->slot];
+    int64_t low = q->low, high = low + q->width;
+    if (q->feature & ACCEPTS_MISSING) {
+        if (low) return ((rank >= low) & (rank <= high)) | (rank < 0);
+        low = -1;
+    }
+    return (rank >= low) & (rank <= high);
+}
+
+/* Adds one leaf's contributions for four rows; `count` and `nodes` are constants where this is inlined. */
+INLINE void explain_leaf_of_group(const paths *p, const pair *pairs, int32_t count, int32_t nodes, double value,
+                                  const group *g) {
+    const double *at = p->at[nodes], *rest = p->rest[nodes], *weight = p->weight[nodes];
+    quad factor[count][nodes], prefix[count][nodes], excess[count], product[nodes];
+    for (int32_t k = 0; k < nodes; k++) product[k] = all(weight[k] * value);
+    for (int32_t j = 0; j < count; j++) {
+        quad_mask met = meet(p, &pairs[j], g);
+        quad share = all(pairs[j].share);
+        excess[j] = (quad)(met & (quad_mask)all(1.0)) - share;
+        for (int32_t k = 0; k < nodes; k++) {
+            factor[j][k] = share * rest[k] + (quad)(met & (quad_mask)all(at[k]));
+            prefix[j][k] = product[k];
+            product[k] *= factor[j][k];
+        }
+    }
+    for (int32_t k = 0; k < nodes; k++) product[k] = all(1.0);
+    for (int32_t j = count - 1; j >= 0; j--) {
+        quad integral = all(0.0);
+        for (int32_t k = 0; k < nodes; k++) {
+            integral += prefix[j][k] * product[k];
+            product[k] *= factor[j][k];
+        }
+        g->sums[feature_of(&pairs[j])] += excess[j] * integral;
+    }
+}
+
+INLINE void explain_leaves_of_groups(const paths *p, const group *g, int32_t groups, int32_t count, int32_t nodes) {
+    const pair *pairs = p->pairs + p->pair_start[count];
+    for (int32_t i = p->leaf_start[count]; i < p->leaf_start[count + 1]; i++, pairs += count)
+        for (int32_t k = 0; k < groups; k++) explain_leaf_of_group(p, pairs, count, nodes, p->values[i], &g[k]);
+}
+
+#define KNOWN_OF_GROUPS(count) \
+    case count: explain_leaves_of_groups(p, g, groups, count, (count + 1) / 2); break;
+
+DISPATCH static void explain_count_of_groups(const paths *p, const group *g, int32_t groups, int32_t count) {
+    switch (count) {
+        KNOWN_OF_GROUPS(1) KNOWN_OF_GROUPS(2) KNOWN_OF_GROUPS(3) KNOWN_OF_GROUPS(4)
+        KNOWN_OF_GROUPS(5) KNOWN_OF_GROUPS(6) KNOWN_OF_GROUPS(7) KNOWN_OF_GROUPS(8)
+        KNOWN_OF_GROUPS(9) KNOWN_OF_GROUPS(10) KNOWN_OF_GROUPS(11) KNOWN_OF_GROUPS(12)
+    default: explain_leaves_of_groups(p, g, groups, count, (count + 1) / 2);
+    }
+}
+
+/* Fills the group from `rows` rows, the last one standing in for those that are wanting. */
+static void read_group(const model *m, const double *X, int64_t rows, const group *g) {
+    for (int lane = 0; lane < LANES; lane++) {
+        const double *x = X + (lane < rows ? lane : rows - 1) * m->features;
+        for (int32_t s = 0; s < m->slots; s++) {
+            int32_t rank = rank_in(m, s, x[m->slot_feature[s]]);
+            g->rank[s][lane] = rank == MISSING ? -1 : rank;
+        }
+        for (int32_t f = 0; f < m->features; f++)
+            if (m->paths->words_of_feature[f])
+                g->category[f][lane] = category_of(x[f], others_of(m->paths->words_of_feature[f]));
+    }
+    memset(g->sums, 0, (size_t)m->features * sizeof(quad));
+}
+
+static void explain_rows(const model *m, const double *X, int64_t rows, double *out, const group *g) {
+    int32_t groups = (int32_t)((rows + LANES - 1) / LANES);
+    for (int32_t k = 0; k < groups; k++)
+        read_group(m, X + (int64_t)k * LANES * m->features, rows - k * LANES, &g[k]);
+    for (int32_t count = 1; count <= MOST_FEATURES; count++)
+        if (m->paths->leaf_start[count] < m->paths->leaf_start[count + 1])
+            explain_count_of_groups(m->paths, g, groups, count);
+    for (int64_t r = 0; r < rows; r++)
+        for (int32_t f = 0; f < m->features; f++) out[r * m->features + f] = g[r / LANES].sums[f][r % LANES];
+}
+
+/* ---- entry ---- */
 
 /* Writes the contributions of X (rows, features) to out, of the same shape; returns 0, or -1 where memory is short. */
 int almanac_explain(const model *m, const double *X, int64_t rows, double *out) {
-    quad *sums = NULL;
-    row r[TILE];
-    size_t row_size = (size_t)m->slots * sizeof(uint16_t), code_size = (size_t)m->features * sizeof(int32_t);
-    char *block = malloc(TILE * (code_size + row_size) + 1);
-    if (!block || posix_memalign((void **)&sums, 64, (size_t)TILE * m->features * 8 * sizeof(quad) + 64)) {
-        free(block);
-        return -1;
+    const int64_t tile = LANES * GROUPS;
+    quad *block = NULL;
+    size_t features = (size_t)m->features + 1, slots = (size_t)m->slots + 1, line = 2 * features + slots;
+    size_t single = features * (MOST_NODES / 4) + features + slots;
+    size_t quads = GROUPS * line > single ? GROUPS * line : single;
+    if (posix_memalign((void **)&block, 64, quads * sizeof(quad))) return -1;
+    row r = {(uint16_t *)(block + features * (MOST_NODES / 4)),
+             (int32_t *)(block + features * (MOST_NODES / 4) + slots), block};
+    group g[GROUPS];
+    for (int32_t k = 0; k < GROUPS; k++) {
+        quad *start = block + k * line;
+        g[k] = (group){(quad_mask *)start, (quad_mask *)(start + slots), start + slots + features};
     }
-    for (int32_t k = 0; k < TILE; k++) {
-        r[k].category = (int32_t *)(block + k * code_size);
-        r[k].rank = (uint16_t *)(block + TILE * code_size + k * row_size);
+    for (int64_t done = 0; done < rows; done += tile) {
+        int64_t now = rows - done < tile ? rows - done : tile;
+        const double *x = X + done * m->features;
+        if (now == 1) explain_row(m, x, out + done * m->features, &r);
+        else explain_rows(m, x, now, out + done * m->features, g);
     }
-    for (int64_t done = 0; done < rows; done += TILE) {
-        int32_t tile = rows - done < TILE ? (int32_t)(rows - done) : TILE;
-        explain_tile(m, X + done * m->features, tile, out + done * m->features, r, sums);
-    }
-    free(sums);
     free(block);
     return 0;
 }
