@@ -6,6 +6,7 @@ AlmanacError
 ├── TableError          a table that breaks a rule: column, type, range, time order
 ├── FeatureError        a feature specification or a feature input that cannot be computed
 ├── TrainingError       a target, fold or candidate that cannot be trained
+├── TrackingError       an archive of a training that cannot be uploaded
 ├── ModelError          a model directory that is incomplete, altered or of another version
 ├── MetricError         a figure that is not a finite number
 ├── GateError           a gate that closed, or a gate rule that cannot be evaluated
@@ -50,6 +51,10 @@ class FeatureError(AlmanacError, ValueError):
 
 class TrainingError(AlmanacError, ValueError):
     """A target, fold or candidate that cannot be trained."""
+
+
+class TrackingError(AlmanacError, OSError):
+    """An archive of a training that cannot be uploaded; the training itself is whole."""
 
 
 class ModelError(AlmanacError, ValueError):

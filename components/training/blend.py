@@ -10,6 +10,8 @@ Array = npt.NDArray[np.float64]
 SMALLEST = 0.02
 #: How strongly weights are drawn towards equal ones, in units of the mean squared error.
 SHRINKAGE = 0.05
+#: Candidates whose mean squared error is more than this many times the best one's are not drawn upon.
+NEAR = 1.1
 
 
 def weigh(y: Array, raw: Array, classification: bool = False) -> Array:
@@ -40,9 +42,10 @@ def weigh(y: Array, raw: Array, classification: bool = False) -> Array:
 def _least_squares(y: Array, raw: Array) -> Array:
     """Solve for weights that add up to one: the level of one span's data is no guide to the next one's."""
     candidates = raw.shape[1]
-    prior = np.full(candidates, 1.0 / candidates)
     error = raw - y[:, None]
     moments = error.T @ error / y.size
+    near = np.diag(moments) <= NEAR * np.diag(moments).min()
+    prior = near / near.sum()
     penalty = SHRINKAGE * float(np.trace(moments)) / candidates
     # min wᵀMw + penalty·|w - prior|² over the simplex; the heavy last row of the least squares keeps the sum.
     factor = np.linalg.cholesky(moments + penalty * np.eye(candidates)).T

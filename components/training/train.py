@@ -1,8 +1,8 @@
 """Training as a whole: tune, choose, refit, calibrate, write."""
 
 import io
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from components.common.errors import TrainingError
 from components.common.files import read_json, sha256_file, write_json
 from components.common.progress import progress as tell_progress
 from components.common.revision import git_revision
+from components.tracking import archive_in_background, finish, make_record
 from components.training.calibration import calibrate
 from components.training.dataset import make_problem, read_features
 from components.training.fitted import Array, Fitted, sigmoid
@@ -22,7 +23,7 @@ from components.training.intervals import Intervals
 from components.training.reference import reference_profile
 from components.training.selection import Selection, refit, select
 from components.training.write import Provenance, TargetModel, clip_of, digest_of, write_models
-from components.usecase import UseCase
+from components.usecase import UseCase, digest
 
 Progress = Callable[[int, int, str], None]
 
@@ -45,7 +46,12 @@ class Inputs:
 
 
 def train(
-    usecase: UseCase, inputs: Inputs, out_model: Path, out_tuning: Path, progress: Progress = tell_progress
+    usecase: UseCase,
+    inputs: Inputs,
+    out_model: Path,
+    out_tuning: Path,
+    out_tracking: Path | None = None,
+    progress: Progress = tell_progress,
 ) -> dict[str, Any]:
     """Train a model for every target and write the model directory and the record of the tuning.
 
@@ -54,41 +60,74 @@ def train(
         inputs: the files to learn from.
         out_model: the model directory, one complete directory a target in it, and the out-of-fold predictions.
         out_tuning: record of all trials, the comparison and the choice, as JSON.
+        out_tracking: the tracking record and the offline archive; not tracked when None.
         progress: called as progress(done, total, text) after every trial.
 
     Returns:
-        the record as in `out_tuning`, and `model_digest`.
+        the record as in `out_tuning`, `model_digest`, and the digests and the revision of the model's manifest.
 
     Raises:
         TrainingError: a target, fold or candidate that cannot be trained; the message names it.
     """
     # BLAS sums in another order when it has more threads; one thread gives the same bytes on every machine.
     with threadpool_limits(1):
-        return _train(usecase, inputs, out_model, out_tuning, progress)
+        record, manifest = _train(usecase, inputs, out_model, out_tuning, out_tracking, progress)
+    kept = ("use_case_digest", "data_digest", "features_digest", "git_revision")
+    return {**record, "model_digest": digest_of(out_model), **{key: manifest[key] for key in kept}}
 
 
-def _train(usecase: UseCase, inputs: Inputs, out_model: Path, out_tuning: Path, progress: Progress) -> dict[str, Any]:
-    started = time.monotonic()
+def _train(
+    usecase: UseCase,
+    inputs: Inputs,
+    out_model: Path,
+    out_tuning: Path,
+    out_tracking: Path | None,
+    progress: Progress,
+) -> tuple[dict[str, Any], dict[str, Any]]:
     specification = _specification(inputs.specification)
     features = read_features(usecase, inputs.features)
     names = [str(name) for name in specification["names"]]
     problems = [make_problem(usecase, features, names, target) for target in usecase.targets]
     selections = select(usecase, problems, progress)
-    fitted = refit(usecase, selections)
-    table = pl.read_parquet(inputs.table)
-    models, frames = [], []
-    for selection, model in zip(selections, fitted, strict=True):
-        frame, intervals = _calibrated(usecase, features, selection)
-        frames.append(frame)
-        prediction = _predictions(usecase, selection, model, frame["prediction"].to_numpy())
-        reference = reference_profile(usecase, table, features, selection.problem, prediction)
-        models.append(TargetModel(selection.problem, model, intervals, reference, clip_of(usecase, selection.problem)))
-    provenance = Provenance(sha256_file(inputs.table), sha256_file(inputs.features), git_revision())
-    extra = {OUT_OF_FOLD: _parquet(pl.concat(frames))}
-    write_models(out_model, usecase, specification, models, provenance, extra)
-    record = tuning_record(usecase, selections, fitted)
+    record = tuning_record(usecase, selections)
     write_json(out_tuning, record)
-    return {**record, "model_digest": digest_of(out_model), "seconds": time.monotonic() - started}
+    with tracked(usecase, record, out_tracking):
+        fitted = refit(usecase, selections)
+        table = pl.read_parquet(inputs.table)
+        parts = [
+            _target_model(usecase, table, features, selection, model)
+            for selection, model in zip(selections, fitted, strict=True)
+        ]
+        provenance = Provenance(sha256_file(inputs.table), sha256_file(inputs.features), git_revision())
+        extra = {OUT_OF_FOLD: _parquet(pl.concat([frame for _, frame in parts]))}
+        models = [model for model, _ in parts]
+        manifest = write_models(out_model, usecase, specification, models, provenance, extra)
+    return record, manifest
+
+
+def _target_model(
+    usecase: UseCase, table: pl.DataFrame, features: pl.DataFrame, selection: Selection, fitted: Fitted
+) -> tuple[TargetModel, pl.DataFrame]:
+    """Return what goes into a target's directory, and its out-of-fold predictions."""
+    problem = selection.problem
+    frame, intervals = _calibrated(usecase, features, selection)
+    prediction = _predictions(usecase, selection, fitted, frame["prediction"].to_numpy())
+    reference = reference_profile(usecase, table, features, problem, prediction)
+    return TargetModel(problem, fitted, intervals, reference, clip_of(usecase, problem)), frame
+
+
+@contextmanager
+def tracked(usecase: UseCase, record: dict[str, Any], directory: Path | None) -> Iterator[None]:
+    """Write the tracking record, and its archive while the block runs; a failure is told and harms nothing."""
+    if directory is None:
+        yield
+        return
+    process = archive_in_background(make_record(record, digest(usecase)), directory)
+    try:
+        yield
+    finally:
+        if problem := finish(process):
+            print(f"warning: {problem}", flush=True)
 
 
 def _specification(path: Path) -> dict[str, Any]:
@@ -145,7 +184,7 @@ def _calibrated(
     return frame, intervals
 
 
-def tuning_record(usecase: UseCase, selections: list[Selection], fitted: list[Fitted]) -> dict[str, Any]:
+def tuning_record(usecase: UseCase, selections: list[Selection]) -> dict[str, Any]:
     """Return tuning.json: the trials, the comparison on the same rows, and the choice, target by target."""
     settings = usecase.training
     return {
@@ -153,14 +192,11 @@ def tuning_record(usecase: UseCase, selections: list[Selection], fitted: list[Fi
         "metric": settings.choose.metric,
         "seed": settings.seed,
         "budget": settings.budget.model_dump(),
-        "targets": {
-            selection.problem.target.name: _target_record(usecase, selection, model)
-            for selection, model in zip(selections, fitted, strict=True)
-        },
+        "targets": {selection.problem.target.name: _target_record(selection) for selection in selections},
     }
 
 
-def _target_record(usecase: UseCase, selection: Selection, model: Fitted) -> dict[str, Any]:
+def _target_record(selection: Selection) -> dict[str, Any]:
     problem = selection.problem
     order = sorted(selection.contenders, key=lambda contender: contender.loss)
     return {
@@ -169,7 +205,6 @@ def _target_record(usecase: UseCase, selection: Selection, model: Fitted) -> dic
         "loss": selection.chosen.loss,
         "rows_compared": selection.rows,
         "rows_trained": int(problem.known.sum()),
-        "trees": sum(booster.num_trees() for _, booster in model.boosters),
         "folds": [_fold_record(problem.time, fold.train, fold.valid) for fold in selection.folds],
         "baselines": {name: {"loss": float(np.mean(v)), "folds": v} for name, v in selection.baselines.items()},
         "candidates": {

@@ -79,17 +79,18 @@ class Tuning:
 def tune(task: Tuning, candidate: Learned, tell: Tell) -> Tuned:
     """Return the candidate at the best parameters that the budget finds.
 
-    The first trial takes `start`; a trial whose mean loss so far is worse than the median of the earlier ones' at the
+    The first trials take `start`; a trial whose mean loss so far is worse than the median of the earlier ones' at the
     same fold is pruned. `tell` is called after every trial with a line for people.
     """
     settings = task.settings
     budget = _trials(candidate, settings)
     study = optuna.create_study(
-        sampler=optuna.samplers.TPESampler(seed=settings.seed, n_startup_trials=4),
+        sampler=optuna.samplers.TPESampler(seed=settings.seed, n_startup_trials=2),
         pruner=optuna.pruners.MedianPruner(n_startup_trials=1, n_warmup_steps=0),
     )
-    if candidate.start:
-        study.enqueue_trial(dict(candidate.start))
+    for start in [candidate.start] if isinstance(candidate.start, dict) else candidate.start:
+        if start:
+            study.enqueue_trial(dict(start))
     best: Tuned | None = None
     trials: list[Trial] = []
     while len(trials) < budget and (best is None or time.monotonic() < task.deadline):

@@ -50,7 +50,7 @@ class Folds(Section):
     """Expanding-window folds inside the training span, a gap of at least the horizon before each."""
 
     count: Annotated[int, Field(ge=2)] = 3
-    """How many folds."""
+    """How many folds; together they end with the training span."""
     length: Duration = "120d"
     """Length of each validation fold."""
 
@@ -106,9 +106,9 @@ class _Candidate(Section):
     fixed: dict[str, Scalar] = {}
     """Parameters that are not searched."""
     search: dict[str, Search] = {}
-    """Parameters that are searched; the first trial takes `start`."""
-    start: dict[str, Scalar] = {}
-    """Values of the first trial."""
+    """Parameters that are searched."""
+    start: dict[str, Scalar] | list[dict[str, Scalar]] = {}
+    """Values of the first trial, or of each of the first trials."""
     trials: Annotated[int, Field(ge=1)] | None = None
     """Most trials of this candidate; the budget's when absent."""
 
@@ -191,7 +191,7 @@ class Training(Section):
     seed: int = 7
     """Seed of everything random."""
     threads: Annotated[int, Field(ge=1)] = 2
-    """Threads of each learner; pinned, so that a model's bytes do not depend on the machine's cores."""
+    """Fits that run side by side. Each runs in one thread, so that a model's bytes do not depend on this number."""
     folds: Folds = Folds()
     """Folds."""
     budget: Budget = Budget()

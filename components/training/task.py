@@ -1,0 +1,43 @@
+"""What the component runs: training, and the tracking of it."""
+
+from pathlib import Path
+from typing import Any
+
+from components.common.files import refuse_non_finite
+from components.common.progress import summary
+from components.training.train import Inputs, train
+from components.usecase import load_text
+
+
+def run(
+    usecase: str, inputs: list[Path], model: Path, tuning: Path, tracking: Path
+) -> tuple[dict[str, Any], dict[str, float]]:
+    """Train as `components.training.train.train` does, and track it.
+
+    Args:
+        usecase: the use case as JSON.
+        inputs: feature table, feature specification, validated table.
+        model: where the model directory goes.
+        tuning: where the record of the tuning goes.
+        tracking: where the tracking record and archive go.
+
+    Returns:
+        what the model artifact carries as metadata, and the figures for the user interface.
+    """
+    case = load_text(usecase, "usecase")
+    record = train(case, Inputs(*inputs), model, tuning, tracking)
+    metric = record["metric"]
+    figures = {f"{name}_fold_{metric}": float(found["loss"]) for name, found in record["targets"].items()}
+    refuse_non_finite(figures)
+    summary(
+        ", ".join(
+            f"{name} {found['chosen']} {metric} {found['loss']:.2f}" for name, found in record["targets"].items()
+        ),
+        rows=max((found["rows_trained"] for found in targets.values()), default=0),
+    )
+    metadata = {
+        "use_case": case.name,
+        "model_digest": record["model_digest"],
+        **{key: record[key] for key in ("use_case_digest", "data_digest", "features_digest", "git_revision")},
+    }
+    return metadata, figures
