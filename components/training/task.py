@@ -29,12 +29,9 @@ def run(
     metric = record["metric"]
     figures = {f"{name}_fold_{metric}": float(found["loss"]) for name, found in record["targets"].items()}
     refuse_non_finite(figures)
-    summary(
-        ", ".join(
-            f"{name} {found['chosen']} {metric} {found['loss']:.2f}" for name, found in record["targets"].items()
-        ),
-        rows=max((found["rows_trained"] for found in targets.values()), default=0),
-    )
+    targets = record["targets"]
+    chosen = [f"{name} {found['chosen']} {metric} {found['loss']:.2f}" for name, found in targets.items()]
+    summary(", ".join(chosen), rows=max(found["rows_trained"] for found in targets.values()))
     metadata = {
         "use_case": case.name,
         "model_digest": record["model_digest"],
