@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, Field, model_validator
 
-from components.usecase.base import Duration, Name, Section, Sha256
+from components.usecase.base import Duration, Name, Section, Sha256, to_microseconds
 
 
 def _check_zone(zone: str) -> str:
@@ -187,12 +187,18 @@ class SqlSource(_Source):
 Source = Annotated[PackageSource | HttpSource | FileSource | SqlSource, Field(discriminator="type")]
 
 
+def _check_positive(duration: str) -> str:
+    if not to_microseconds(duration):
+        raise ValueError(f"{duration!r} has no length; write one such as 1h")
+    return duration
+
+
 class TimeGrid(Section):
     """The time column and its grid."""
 
     column: Name = "timestamp"
     """Name of the time column."""
-    frequency: Duration
+    frequency: Annotated[Duration, AfterValidator(_check_positive)]
     """Distance of two rows."""
 
 
@@ -218,6 +224,10 @@ class Column(Section):
     def _consistent(self) -> "Column":
         if (self.type == "category") != (self.categories is not None):
             raise ValueError("'categories' belongs to type category, and there alone")
+        if self.categories is not None and len(set(self.categories)) < len(self.categories):
+            raise ValueError("'categories' lists a value twice")
+        if self.categories is not None and (self.min is not None or self.max is not None):
+            raise ValueError("'min' and 'max' belong to numbers")
         if self.min is not None and self.max is not None and self.min > self.max:
             raise ValueError(f"min {self.min} is above max {self.max}")
         return self

@@ -45,8 +45,8 @@ def load(path: Path) -> UseCase:
 
 def load_text(text: str, name: str) -> UseCase:
     """Return the use case in a YAML (or JSON) text; `name` stands for it in errors."""
-    if text.lstrip().startswith("{"):
-        return _validate(lambda: UseCase.model_validate_json(text), name, json.loads(text))
+    if (parsed := _json(text)) is not None:
+        return _validate(lambda: UseCase.model_validate_json(text), name, parsed)
     try:
         data = yaml.load(text, Loader=_Loader)  # noqa: S506 - derives from SafeLoader
     except yaml.YAMLError as error:
@@ -54,6 +54,17 @@ def load_text(text: str, name: str) -> UseCase:
     if not isinstance(data, dict):
         raise UseCaseError(f"{name}: must be a mapping with the fields {', '.join(UseCase.model_fields)}")
     return _validate(lambda: UseCase.model_validate(data), name, data)
+
+
+def _json(text: str) -> dict[str, Any] | None:
+    """Return the mapping in a JSON text, or None; what looks like JSON may be YAML in flow style."""
+    if not text.lstrip().startswith("{"):
+        return None
+    try:
+        parsed = json.loads(text)
+    except ValueError:
+        return None
+    return parsed if isinstance(parsed, dict) else None
 
 
 def _validate(make: Callable[[], UseCase], name: str, data: dict[str, Any]) -> UseCase:
@@ -89,17 +100,23 @@ def _explain(item: Any, data: dict[str, Any]) -> str:
         return f"{place}: is missing; it is required"
     if item["type"] == "value_error" and not place:
         return str(message)
-    shown = repr(item["input"]) if not isinstance(item["input"], dict | list) else f"a {type(item['input']).__name__}"
-    return f"{place}: {message[0].lower()}{message[1:]}; got {shown}"
+    message = f"{message[0].lower()}{message[1:]}"
+    if isinstance(item["input"], dict | list):
+        return f"{place}: {message}" if item["type"] == "value_error" else f"{place}: {message}; got {_kind(item)}"
+    return f"{place}: {message}; got {item['input']!r}"
+
+
+def _kind(item: Any) -> str:
+    return "a mapping" if isinstance(item["input"], dict) else "a list"
 
 
 def _is_tag(index: int, location: tuple[Any, ...], data: dict[str, Any]) -> bool:
     """Tell pydantic's union tags, which stand in the location, from fields of the file."""
     part = location[index]
-    if index == len(location) - 1 or not isinstance(part, str):
-        return False
     value = _value_at(location[:index], data)
-    return isinstance(value, dict) and part in {value.get("type"), value.get("kind"), value.get("rule")}
+    if not isinstance(part, str) or not isinstance(value, dict) or part in value:
+        return False
+    return part in (value.get("type"), value.get("kind"), value.get("rule"))
 
 
 def _value_at(location: tuple[Any, ...], data: Any) -> Any:

@@ -10,6 +10,7 @@ from components.usecase.data import Column, Source, TimeGrid, Validation
 from components.usecase.features import Features
 from components.usecase.learning import Blend, Evaluation, GateRule, MaxDisparity, MaxError, Split, Target, Training
 from components.usecase.operation import Drift, Governance, Schedule, Serving
+from components.usecase.rules import check
 
 
 class UseCase(Section):
@@ -113,6 +114,11 @@ class UseCase(Section):
             raise ValueError("evaluation.bands.edges: must ascend")
         if bands.names is not None and len(bands.names) != len(bands.edges) + 1:
             raise ValueError(f"evaluation.bands.names: {len(bands.edges)} edges need {len(bands.edges) + 1} names")
+        return self
+
+    @model_validator(mode="after")
+    def _sections_agree(self) -> Self:
+        check(self)
         return self
 
     def target(self, name: str) -> Target:

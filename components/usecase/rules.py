@@ -1,0 +1,106 @@
+"""Rules that tie sections of a use case together; the model calls them when a file is read."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from components.usecase.base import steps, to_timedelta
+from components.usecase.learning import Blend, Choice
+
+if TYPE_CHECKING:
+    from components.usecase.model import UseCase
+
+
+def check(usecase: "UseCase") -> None:
+    """Raise for the first rule that the sections of a use case break together.
+
+    Raises:
+        ValueError: naming the field and what would be right.
+    """
+    for rule in (_keys, _sources, _split, _durations, _candidates, _choice, _schedules):
+        for wrong in rule(usecase):
+            raise ValueError(wrong)
+
+
+def _keys(usecase: "UseCase") -> Iterator[str]:
+    time, entity = usecase.time.column, usecase.entity
+    if entity == time:
+        yield f"entity: {entity} is the time column"
+    for place, name in (("time.column", time), ("entity", entity)):
+        if name in usecase.columns:
+            yield f"columns.{name}: is the column of {place}; 'columns' lists the others alone"
+
+
+def _sources(usecase: "UseCase") -> Iterator[str]:
+    known = {*usecase.columns, usecase.entity}
+    for source in usecase.sources:
+        place = f"sources.{source.name}.read"
+        for old, new in source.read.rename.items():
+            if new not in known:
+                yield f"{place}.rename.{old}: no column named {new}; known: {', '.join(sorted(usecase.columns))}"
+        for name in source.read.values:
+            if name not in usecase.columns:
+                yield f"{place}.values: no column named {name}; known: {', '.join(sorted(usecase.columns))}"
+            elif usecase.columns[name].type == "category":
+                yield f"{place}.values.{name}: is a category, which keeps its texts; a number is needed"
+
+
+def _split(usecase: "UseCase") -> Iterator[str]:
+    split = usecase.split
+    if split.test_to is not None and split.test_to <= split.test_from:
+        yield f"split.test_to: {split.test_to} is not after test_from, {split.test_from}"
+    if split.train_from is not None and split.train_from >= split.test_from:
+        yield f"split.train_from: {split.train_from} is not before test_from, {split.test_from}"
+    if split.train_from is not None and split.train_window is not None:
+        yield "split: give either 'train_from' or 'train_window'"
+
+
+def _durations(usecase: "UseCase") -> Iterator[str]:
+    """Durations that the grid must divide: all are whole numbers of steps, and at least one."""
+    places = {
+        "evaluation.season": usecase.evaluation.season,
+        "evaluation.block": usecase.evaluation.block,
+        "training.folds.length": usecase.training.folds.length,
+        "drift.window": usecase.drift.window,
+    }
+    for place, duration in places.items():
+        try:
+            if steps(duration, usecase.time.frequency) < 1:
+                yield f"{place}: must be at least one step of {usecase.time.frequency}"
+        except ValueError as error:
+            yield f"{place}: {error}"
+    if usecase.validation.max_gap is not None and not to_timedelta(usecase.validation.max_gap):
+        yield "validation.max_gap: must be longer than nothing; set validation.gaps to error to allow no gap"
+
+
+def _candidates(usecase: "UseCase") -> Iterator[str]:
+    blends = {candidate.name for candidate in usecase.training.candidates if isinstance(candidate, Blend)}
+    for candidate in usecase.training.candidates:
+        place = f"training.candidates.{candidate.name}"
+        if isinstance(candidate, Blend):
+            if nested := sorted(set(candidate.of) & blends):
+                yield f"{place}.of: {', '.join(nested)} is a blend; a blend is made of other candidates"
+            continue
+        if both := sorted(candidate.fixed.keys() & candidate.search.keys()):
+            yield f"{place}: {', '.join(both)} is both fixed and searched"
+        starts = candidate.start if isinstance(candidate.start, list) else [candidate.start]
+        if unknown := sorted({name for start in starts for name in start} - candidate.search.keys()):
+            yield f"{place}.start: {', '.join(unknown)} is not searched; give it in 'fixed'"
+        for name, search in candidate.search.items():
+            if isinstance(search, Choice):
+                continue
+            if search.low > search.high:
+                yield f"{place}.search.{name}: low {search.low} is above high {search.high}"
+            if search.log and search.low <= 0:
+                yield f"{place}.search.{name}: low {search.low} has no logarithm; it must be above zero"
+
+
+def _choice(usecase: "UseCase") -> Iterator[str]:
+    names = [candidate.name for candidate in usecase.training.candidates]
+    if unknown := sorted(set(usecase.training.choose.prefer) - set(names)):
+        yield f"training.choose.prefer: no candidate named {', '.join(unknown)}; known: {', '.join(names)}"
+
+
+def _schedules(usecase: "UseCase") -> Iterator[str]:
+    for name, cron in (("retrain", usecase.schedule.retrain), ("monitor", usecase.schedule.monitor)):
+        if len(cron.split()) != 6:
+            yield f"schedule.{name}: {cron!r} has {len(cron.split())} fields; it should have six, seconds first"
