@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 from pathlib import Path
 from typing import Any, cast
 
@@ -30,12 +31,20 @@ class NoCompilerError(ServingError):
     """No compiled kernels were found, and none can be made here."""
 
 
+_compiling = threading.Lock()
+
+
 def load_library() -> Any:
     """Return the compiled kernels, compiling them at first use.
 
     Raises:
         NoCompilerError: nothing was compiled before and there is no working C compiler, or no directory to write to.
     """
+    with _compiling:
+        return _load_library()
+
+
+def _load_library() -> Any:
     compiler = shutil.which(os.environ.get("CC", "cc"))
     digest = source_digest()
     directory = _directory()

@@ -2,7 +2,6 @@ import os
 import shutil
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -31,22 +30,30 @@ def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "kernels"
 
 
+@pytest.fixture(scope="module")
+def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory as an image's build leaves it."""
+    directory = tmp_path_factory.mktemp("image") / "kernels"
+    subprocess.run([sys.executable, "-m", "serving.engine.build", str(directory)], check=True)
+    return directory
+
+
 @needs_compiler
-def test_kernels_are_compiled_once_and_whole(directory: Path) -> None:
-    with ThreadPoolExecutor(3) as pool:
-        list(pool.map(lambda _: load_library(), range(3)))
-    files = list(directory.iterdir())
+def test_kernels_are_compiled_once_and_whole(image: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ALMANAC_KERNELS", str(image))
+    files = list(image.iterdir())
     assert [path.suffix for path in files] == [".so"]
     written = files[0].stat().st_mtime_ns
     load_library()
+    assert list(image.iterdir()) == files
     assert files[0].stat().st_mtime_ns == written
 
 
 @needs_compiler
 def test_an_image_without_a_compiler_uses_what_its_build_compiled(
-    directory: Path, model: Path, monkeypatch: pytest.MonkeyPatch
+    image: Path, model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    subprocess.run([sys.executable, "-m", "serving.engine.build", str(directory)], check=True)
+    monkeypatch.setenv("ALMANAC_KERNELS", str(image))
     monkeypatch.setenv("CC", "no-such-compiler")
     assert Engine.load(model).kind == "compiled"
 
