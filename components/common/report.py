@@ -99,7 +99,7 @@ def figure_svg(figure: "Figure") -> str:
     buffer = io.StringIO()
     with matplotlib.rc_context(_RC):
         # Not bbox_inches="tight", which draws everything twice to find the same box.
-        box = figure.get_tightbbox().padded(0.08)
+        box = figure.get_tightbbox().padded(0.16)
         figure.savefig(buffer, format="svg", bbox_inches=box, metadata={"Date": None, "Creator": None})
     text = buffer.getvalue()
     text = re.sub(r"<metadata>.*?</metadata>", "", text[text.index("<svg") :], flags=re.S)

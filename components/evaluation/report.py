@@ -160,27 +160,20 @@ def _worst_days(report: Report, evidence: Evidence, unit: str) -> None:
 
 
 def _groups(report: Report, entry: dict[str, Any]) -> None:
+    first = next(iter(entry["slices"][BAND].values()))
+    metrics = [metric for metric in (*errors_in(entry), "bias", "coverage") if metric in first]
+    rows = [
+        [f"{group}: {value}", part["n"], *(_with_span(part[m], part["ci"][m], _digits(entry, m)) for m in metrics)]
+        for group, values in entry["slices"].items()
+        for value, part in values.items()
+    ]
+    compared = [
+        [group, label(metric), found["best"], found["worst"], found["difference"], found["ratio"]]
+        for group, figures in entry["disparity"].items()
+        for metric, found in figures.items()
+    ]
     with report.folded("Every group in figures"):
-        metrics = [
-            m
-            for m in (*errors_in(entry), "bias", "coverage", "width")
-            if m in next(iter(entry["slices"][BAND].values()))
-        ]
-        rows = [
-            [
-                f"{group}: {value}",
-                figures["n"],
-                *(_with_span(figures[m], figures["ci"][m], _digits(entry, m)) for m in metrics),
-            ]
-            for group, values in entry["slices"].items()
-            for value, figures in values.items()
-        ]
         report.table(["Group", "Rows", *map(label, metrics)], rows)
-        compared = [
-            [group, label(metric), d["best"], d["worst"], d["difference"], d["ratio"]]
-            for group, figures in entry["disparity"].items()
-            for metric, d in figures.items()
-        ]
         report.table(["Disparity", "Figure", "Best group", "Worst group", "Difference", "Ratio"], compared)
 
 
