@@ -23,7 +23,7 @@ from components.preprocessing.windows import Trailing, impute
 
 Array = npt.NDArray[np.float64]
 
-BLOCK = 8192
+BLOCK = 4096
 
 
 def compute(spec: FeatureSpec, table: pl.DataFrame, names: Sequence[str] | None = None) -> pl.DataFrame:
@@ -121,7 +121,9 @@ class _Job:
             result[before:] = values
         else:
             result[before + entity.places] = values
-        return impute(result, self.spec.limit_steps) if name in self.spec.imputed else result
+        if name in self.spec.imputed:
+            impute(result, self.spec.limit_steps)
+        return result
 
     def _block(self, block: _Block) -> None:
         first, n = self.reach - 1, block.stop - block.start

@@ -111,8 +111,9 @@ class _Executor:
         ends = np.cumsum([0, *(len(stage.features) for stage in self._stages)]).tolist()
         self._outs = [self._made[start:stop] for start, stop in pairwise(ends)]
         self._limit = spec.limit_steps
-        self._imputed = [spec.columns.index(name) for name in spec.imputed]
-        self._reach = spec.reach
+        self._block = np.empty((len(spec.columns), spec.reach + spec.limit_steps))
+        self._imputed = [self._block[spec.columns.index(name)] for name in spec.imputed]
+        self._newest = self._block[:, spec.limit_steps :]
         shape, size = (len(spec.columns), spec.reach), len(spec.columns) * spec.reach
         centres = np.array([[spec.centres.get(name, 0.0)] for name in spec.columns]).reshape(-1, 1)
         self._centres = np.repeat(centres, spec.reach, axis=1)
@@ -126,19 +127,18 @@ class _Executor:
 
     def run(self, block: Array, time_us: int) -> Array:
         """Return the features (f,) from the known values (columns, reach, or more by the limit of imputation)."""
-        x = self._x
-        if self._limit:
-            block = block + (block - block)
-            for k in self._imputed:
-                block[k] = impute(block[k], self._limit)
-            block = block[:, -self._reach :]
         # -0 becomes 0, and infinity missing, as in the batch engine.
-        np.subtract(block, block, out=x)
-        np.add(block, x, out=x)
+        np.subtract(block, block, out=self._block)
+        np.add(block, self._block, out=self._block)
+        for values in self._imputed:
+            impute(values, self._limit)
+        x = self._x
+        np.copyto(x, self._newest)
         np.isnan(x, out=self._absent)
         np.subtract(x, self._centres, out=self._deviations)
         np.copyto(self._deviations, 0.0, where=self._absent)
-        np.equal(self._absent, False, out=self._presence)
+        np.copyto(self._presence, 1.0)
+        np.copyto(self._presence, 0.0, where=self._absent)
         for stage, out in zip(self._stages, self._outs, strict=True):
             stage.write(x, self._source, time_us, out)
         result: Array = self._made.take(self._order)

@@ -203,9 +203,16 @@ def _running(values: Array) -> Array:
     return result
 
 
-def impute(values: Array, limit: int) -> Array:
-    """Return the values with gaps filled by the last value before them, at most `limit` rows old."""
+def impute(values: Array, limit: int) -> None:
+    """Fill gaps by the last value before them, at most `limit` rows old, in place; shape (n,)."""
+    absent = np.isnan(values)
+    if not absent.any():
+        return
     place = np.arange(len(values))
-    last = np.maximum.accumulate(np.where(np.isnan(values), -1, place))
-    near = (last >= 0) & (place - last <= limit)
-    return np.where(near, values[np.maximum(last, 0)], np.nan)
+    last = np.where(absent, -1 - limit, place)
+    np.maximum.accumulate(last, out=last)
+    place -= last
+    # A row without a value before it finds itself here, or a row that is as missing.
+    filled = values.take(np.maximum(last, 0))
+    np.copyto(filled, np.nan, where=place > limit)
+    values[:] = filled
