@@ -17,7 +17,7 @@ def documentation(
     registry: str,
     governance: dsl.Output[dsl.Artifact],
     page: dsl.Output[dsl.HTML],
-) -> None:
+) -> bool:
     """Write, verify and attach the version's governance documents; promote it where no approval is asked for.
 
     Args:
@@ -33,6 +33,9 @@ def documentation(
         registry: Address of the model registry: a path, s3:// or gs://.
         governance: Directory of all documents with their references and manifest.
         page: All documents on one page, for the user interface.
+
+    Returns:
+        Whether the version stands in production.
     """
     import shutil
     from pathlib import Path
@@ -44,5 +47,7 @@ def documentation(
     inputs = {"figures": figures, "decision": decision, "lineage": lineage, "tuning": tuning}
     inputs |= {"evaluation": evaluation, "predictions": predictions}
     artifacts = Artifacts.of(model.path, **{name: each.path for name, each in inputs.items()})
-    document(load_text(usecase, "usecase"), artifacts, Path(registration.path), registry, Path(governance.path))
+    told = Path(registration.path)
+    version = document(load_text(usecase, "usecase"), artifacts, told, registry, Path(governance.path))
     shutil.copyfile(Path(governance.path) / "index.html", page.path)
+    return version.stage == "production"

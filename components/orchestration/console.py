@@ -18,7 +18,8 @@ from components.common.progress import Progress, Summary, parse
 
 _STARTED = re.compile(r"Executing task .*?'([\w-]+)'")
 _FINISHED = re.compile(r"Task .*?'([\w-]+)'.* finished with status .*?(SUCCESS|FAILURE)")
-_ERROR = re.compile(r"^(?:components\.common\.errors\.)(\w+): (.*)$")
+_ERROR = re.compile(r"^components\.common\.errors\.\w+: (.*)$")
+_UNEXPECTED = re.compile(r"^([\w.]*(?:Error|Exception)\b.*)$")
 
 
 @dataclass
@@ -87,7 +88,9 @@ class RunLog(TextIOBase):
         elif self._current is None:
             return
         elif match := _ERROR.match(line):
-            self.error = match[2]
+            self.error = match[1]
+        elif match := _UNEXPECTED.match(line):
+            self.error = f"unexpected {match[1]}"
         elif self.error is not None and line:
             self.error += f"\n{line}"
         elif told := parse(line):

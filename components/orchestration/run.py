@@ -74,6 +74,29 @@ def run_training(request: Request, pipeline: Callable[..., Any], screen: Screen)
     return record
 
 
+def show(request: Request, record: dict[str, Any], screen: Screen) -> None:
+    """Tell the leading figures of a run, and where to look."""
+    directory = request.out / request.usecase.name / record["run_id"]
+    screen.line()
+    for name, target in read_json(directory / "metrics.json")["targets"].items():
+        screen.line(f"  {_figures(name, target)}")
+    latest = _shown(directory.parent / "latest")
+    screen.line()
+    screen.line(f"  report    {latest}/report.html")
+    for label, name in (("cards", "governance/index.html"), ("manifest", "inferenceservice.yaml"), ("model", "model")):
+        if (directory / name).exists():
+            screen.line(f"  {label:<10}{latest}/{name}")
+
+
+def _figures(name: str, target: dict[str, Any]) -> str:
+    """Return a target's line: its error beside persistence's, and how often the interval held the truth."""
+    metric = "rmse" if "rmse" in target else "log_loss"
+    error, persistence = target[metric], target["baselines"]["persistence"][metric]
+    line = f"{name:<15}{metric} {error:8.2f}   persistence {persistence:8.2f}   skill {1 - error / persistence:6.1%}"
+    covered = (target.get("coverage") or {}).get("overall")
+    return line if covered is None else f"{line}   coverage {covered:.1%}"
+
+
 def _arguments(request: Request) -> dict[str, Any]:
     return {
         "base": str(request.path.absolute().parent),

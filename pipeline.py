@@ -1,0 +1,183 @@
+"""The pipelines, and the command line that runs, compiles and submits them: `python pipeline.py --help`."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from kfp import dsl
+
+from components.common.errors import AlmanacError
+from components.common.files import pretty_json
+from components.deployment.component import deployment
+from components.documentation.component import documentation
+from components.drift.component import drift
+from components.evaluation.component import evaluation
+from components.gate.component import gate
+from components.ingestion.component import ingestion
+from components.orchestration import compiled
+from components.orchestration.console import Screen
+from components.orchestration.local import Runner
+from components.orchestration.run import Request, run_training, show
+from components.orchestration.settings import PIPELINE, configure
+from components.preprocessing.component import preprocessing
+from components.registration.component import registration
+from components.rejection.component import rejection
+from components.training.component import training
+from components.usecase import UseCase, dump, load, schema
+from components.usecase.override import load_with
+from components.validation.component import validation
+
+USECASES = Path(__file__).resolve().parent / "usecases"
+COMPONENTS = {
+    component.name.replace("-", "_"): component
+    for component in (
+        ingestion,
+        validation,
+        drift,
+        preprocessing,
+        training,
+        evaluation,
+        gate,
+        registration,
+        documentation,
+        deployment,
+        rejection,
+    )
+}
+app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
+
+
+def training_pipeline(usecase: UseCase) -> Callable[..., Any]:
+    """Return the training pipeline of a use case, which it carries as the default of its first parameter."""
+
+    @dsl.pipeline(
+        name=f"{usecase.name.replace('_', '-')}-training",
+        description=f"{usecase.title}: train, judge, register and deploy.",
+        pipeline_config=PIPELINE,
+    )
+    def pipeline(
+        usecase: str = dump(usecase),
+        base: str = "",
+        registry: str = "registry",
+        environment: str = "cluster",
+    ) -> None:
+        """Train, judge, register and deploy.
+
+        Args:
+            usecase: The use case as JSON.
+            base: Directory that file sources are relative to.
+            registry: Address of the model registry: a path, s3:// or gs://.
+            environment: local or cluster; decides the approval policy.
+        """
+        table = configure(ingestion(usecase=usecase, base=base))
+        valid = configure(validation(usecase=usecase, table=table.outputs["table"]))
+        configure(drift(usecase=usecase, table=valid.outputs["validated"], registry=registry))
+        features = configure(preprocessing(usecase=usecase, table=valid.outputs["validated"]))
+        model = configure(
+            training(
+                usecase=usecase,
+                table=valid.outputs["validated"],
+                features=features.outputs["features"],
+                specification=features.outputs["specification"],
+            )
+        )
+        judged = configure(
+            evaluation(
+                usecase=usecase,
+                features=features.outputs["features"],
+                model=model.outputs["model"],
+                tuning=model.outputs["tuning"],
+            )
+        )
+        decided = configure(gate(usecase=usecase, figures=judged.outputs["figures"], registry=registry))
+        with dsl.If(decided.outputs["Output"] == True, name="open"):  # noqa: E712
+            evidence = {
+                "model": model.outputs["model"],
+                "tuning": model.outputs["tuning"],
+                "figures": judged.outputs["figures"],
+                "evaluation": judged.outputs["evaluation"],
+                "predictions": judged.outputs["predictions"],
+                "decision": decided.outputs["decision"],
+                "lineage": table.outputs["lineage"],
+            }
+            registered = configure(
+                registration(usecase=usecase, registry=registry, environment=environment, **evidence)
+            )
+            documented = configure(
+                documentation(
+                    usecase=usecase, registration=registered.outputs["registration"], registry=registry, **evidence
+                )
+            )
+            with dsl.If(documented.outputs["Output"] == True, name="promoted"):  # noqa: E712
+                configure(deployment(usecase=usecase, registry=registry, environment=environment))
+        with dsl.Else(name="closed"):
+            configure(rejection(decision=decided.outputs["decision"]))
+
+    return pipeline  # type: ignore[no-any-return]
+
+
+def pipelines() -> dict[str, Callable[..., Any]]:
+    """Return every pipeline of every use case, by the name of its compiled file."""
+    cases = [load(path) for path in sorted(USECASES.glob("*.yaml"))]
+    return {f"{case.name}_training": training_pipeline(case) for case in cases}
+
+
+@app.command()
+def run(
+    usecase: Annotated[Path, typer.Argument(help="Use case file.")],
+    settings: Annotated[list[str] | None, typer.Option("--set", help="KEY=VALUE for a field of the use case.")] = None,
+    runner: Annotated[Runner, typer.Option(help="Subprocesses of this Python, or containers.")] = "subprocess",
+    out: Annotated[Path, typer.Option(help="Directory that the run directory goes in.")] = Path("runs"),
+    registry: Annotated[str, typer.Option(help="Address of the model registry.")] = "registry",
+    as_json: Annotated[bool, typer.Option("--json", help="Print the run's record as JSON.")] = False,
+) -> None:
+    """Run the training pipeline on this machine."""
+    case = load_with(usecase, settings or [])
+    screen = Screen(sys.stderr if as_json else sys.stdout)
+    request = Request(case, usecase, out, registry, runner)
+    record = run_training(request, training_pipeline(case), screen)
+    if as_json:
+        typer.echo(pretty_json(record), nl=False)
+    else:
+        show(request, record, screen)
+
+
+@app.command(name="compile")
+def compile_(
+    check: Annotated[bool, typer.Option("--check", help="Write nothing; fail when a file is stale.")] = False,
+    out: Annotated[Path, typer.Option(help="Directory of the compiled files.")] = Path("compiled"),
+) -> None:
+    """Compile every use case's pipelines, and each component by itself."""
+    files = compiled.compile_all(pipelines(), COMPONENTS)
+    if check:
+        compiled.check(files, out)
+        typer.echo(f"{len(files)} compiled files are those of the code")
+        return
+    changed = compiled.write(files, out)
+    for difference in changed:
+        typer.echo(f"  {difference.path}")
+    typer.echo(f"{len(changed)} of {len(files)} files written to {out}")
+
+
+@app.command(name="schema")
+def print_schema() -> None:
+    """Print the JSON schema of a use case file."""
+    typer.echo(pretty_json(schema()), nl=False)
+
+
+def main() -> None:
+    """Run the command line; an error of ours is a line on standard error and an exit code, not a traceback."""
+    try:
+        app()
+    except AlmanacError as error:
+        typer.echo(f"error: {error}", err=True)
+        raise SystemExit(error.exit_code) from None
+    except KeyboardInterrupt:
+        typer.echo("interrupted; run the same command again to go on from the last finished step", err=True)
+        raise SystemExit(130) from None
+
+
+if __name__ == "__main__":
+    main()
