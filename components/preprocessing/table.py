@@ -94,7 +94,8 @@ def numbers(spec: FeatureSpec, table: pl.DataFrame, name: str) -> Array:
         values = text.replace_strict(codes, default=None, return_dtype=pl.Float64)
     result = values.cast(pl.Float64).fill_null(float("nan")).to_numpy()
     # -0 would make an extreme depend on the order of its operands; infinity less itself is NaN.
-    return np.asarray(result + (result - result))
+    with np.errstate(invalid="ignore"):
+        return np.asarray(result + (result - result))
 
 
 def _edges(spec: FeatureSpec, table: pl.DataFrame) -> list[int]:
