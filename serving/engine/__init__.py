@@ -18,7 +18,7 @@ from serving.engine import booster as lightgbm
 from serving.engine.compiled import Compiled, compile_model
 from serving.engine.model_text import header
 from serving.engine.offset import LinearOffset
-from serving.engine.single import SingleRow
+from serving.engine.reference import Reference
 
 __all__ = ["Engine"]
 
@@ -35,30 +35,24 @@ class Engine:
         kind: "compiled" where the kernels of this package predict, "lightgbm" where LightGBM itself does.
         explainer_kind: the same of explanations.
         names: the model's features in order.
-        link: what lies between the trees' sum and the prediction: "identity", "logit" (binary classification) or
-            "log". Contributions are on the scale before the link: log-odds for a classifier.
+        link: what lies between the score (trees and offset) and the prediction: "identity", "logit" (two classes),
+            "log", or "other" for a transformation of LightGBM's own. Contributions are on the scale of the score:
+            log-odds for two classes.
     """
 
     kind: Literal["compiled", "lightgbm"]
     explainer_kind: Literal["compiled", "lightgbm"]
 
-    def __init__(
-        self,
-        booster: lightgbm.Booster,
-        names: Sequence[str],
-        link: str,
-        offset: LinearOffset,
-        compiled: Compiled = _NOT_COMPILED,
-    ) -> None:
+    def __init__(self, names: Sequence[str], reference: Reference, compiled: Compiled = _NOT_COMPILED) -> None:
         self.kind = "compiled" if compiled.trees else "lightgbm"
         self.explainer_kind = "compiled" if compiled.explainer else "lightgbm"
         self.names = list(names)
-        self.link = link
-        self._booster = booster
-        self._offset = offset
-        self._compiled = compiled
-        self._row = compiled.trees.predict_row if compiled.trees else SingleRow(booster)
-        self._rows = compiled.trees.predict if compiled.trees else booster.predict
+        self.link = reference.link
+        self._booster = reference.booster
+        self._offset = reference.offset
+        self._explainer = compiled.explainer
+        predictor = compiled.trees or reference
+        self._row, self._rows = predictor.predict_row, predictor.predict
 
     @classmethod
     def load(
@@ -88,15 +82,18 @@ class Engine:
         known = list(names) if names is not None else head.names
         if len(known) != booster.num_features:
             raise ModelError(f"{model_bst} takes {booster.num_features} features; {len(known)} names were given")
-        linear = LinearOffset(offset, known)
-        if head.link != "identity" and not linear.is_zero:
-            raise ModelError(f"{model_bst} predicts through the link {head.link}; an offset needs a model without link")
-        kernels = compile_model(text, head, booster, str(model_bst)) if compiled else _NOT_COMPILED
-        return cls(booster, known, head.link, linear, kernels)
+        reference = Reference(booster, head, LinearOffset(offset, known))
+        return cls(
+            known, reference, compile_model(text, head, reference, str(model_bst)) if compiled else _NOT_COMPILED
+        )
 
     def predict_row(self, x: Array) -> float:
-        """Return the prediction for one row `x`, shape (f,)."""
-        return self._offset.add_row(self._row(x), x)
+        """Return the prediction for one row `x`, shape (f,).
+
+        Raises:
+            ValueError: `x` is not a row of the model's width.
+        """
+        return self._row(x)
 
     def predict(self, X: Array) -> Array:
         """Return the predictions (n,) for the rows of `X`, shape (n, f).
@@ -104,8 +101,7 @@ class Engine:
         Raises:
             ValueError: `X` is not a matrix of the model's width.
         """
-        X = self._matrix(X)
-        return self._offset.add(self._rows(X), X)
+        return self._rows(self._matrix(X))
 
     def explain(self, X: Array) -> tuple[Array, float]:
         """Return exact tree SHAP values (path dependent) of the rows of `X`, shape (n, f).
@@ -117,9 +113,9 @@ class Engine:
             ValueError: `X` is not a matrix of the model's width.
         """
         X = self._matrix(X)
-        if self._compiled.explainer:
-            contributions = self._compiled.explainer.explain(X)
-            return contributions, self._compiled.explainer.base + self._offset.explain(contributions, X)
+        if self._explainer:
+            contributions = self._explainer.explain(X)
+            return contributions, self._explainer.base + self._offset.explain(contributions, X)
         values = self._booster.predict(X if len(X) else np.zeros((1, X.shape[1])), lightgbm.predict_contributions)
         contributions = np.ascontiguousarray(values[: len(X), :-1])
         return contributions, float(values[0, -1]) + self._offset.explain(contributions, X)

@@ -4,10 +4,10 @@ import logging
 from dataclasses import dataclass
 
 from components.common.errors import AlmanacError
-from serving.engine import booster as lightgbm
 from serving.engine.build import load_library
 from serving.engine.model_text import Header, UnsupportedModelError, forest
 from serving.engine.parity import explains_equally, predicts_exactly
+from serving.engine.reference import Reference
 from serving.engine.shap import CompiledExplainer
 from serving.engine.trees import CompiledTrees
 
@@ -22,15 +22,15 @@ class Compiled:
     explainer: CompiledExplainer | None
 
 
-def compile_model(text: bytes, head: Header, booster: lightgbm.Booster, name: str) -> Compiled:
-    """Return the compiled forms that proved equal to `booster`; logs one warning where one is missing, and why."""
+def compile_model(text: bytes, head: Header, reference: Reference, name: str) -> Compiled:
+    """Return the compiled forms that proved equal to `reference`; logs one warning where one is missing, and why."""
     try:
         f = forest(text)
-        trees = CompiledTrees(load_library(), f, head, booster.num_features)
+        trees = CompiledTrees(load_library(), f, head, reference)
     except (AlmanacError, MemoryError) as error:
         _log.warning("%s is served by LightGBM, several times slower: %s", name, error)
         return Compiled(None, None)
-    if not predicts_exactly(trees, booster, f):
+    if not predicts_exactly(trees, reference, f):
         _log.warning("%s is served by LightGBM, several times slower: the compiled trees differ from it", name)
         return Compiled(None, None)
     try:
@@ -38,7 +38,7 @@ def compile_model(text: bytes, head: Header, booster: lightgbm.Booster, name: st
     except UnsupportedModelError as error:
         _log.warning("%s is explained by LightGBM, several times slower: %s", name, error)
         return Compiled(trees, None)
-    if not explains_equally(explainer, booster, f):
+    if not explains_equally(explainer, reference.booster, f):
         _log.warning("%s is explained by LightGBM, several times slower: the compiled values differ from it", name)
         return Compiled(trees, None)
     return Compiled(trees, explainer)

@@ -1,4 +1,4 @@
-/* Sums of trees, equal to LightGBM's in every bit: the same comparisons, and leaf values added in the order of trees.
+/* Predictions equal to LightGBM's in every bit: the same comparisons, and leaf values added in the order of trees.
  *
  * Values are first replaced by their ranks among the model's thresholds, one byte each, so that a split compares bytes:
  * up to 128 rows at a time in the batch kernel, which evaluates every split of a tree from the leaves upwards without
@@ -140,10 +140,29 @@ DISPATCH static void fill_bytes(const model *m, const double *X, int32_t rows, u
 
 /* ---- one row ---- */
 
-static double through_link(const model *m, double raw) {
-    if (m->link == LINK_LOGIT) return 1.0f / (1.0f + exp(-m->sigmoid * raw));
-    if (m->link == LINK_LOG) return exp(raw);
-    return raw;
+/* No fused multiply-add here: the result is to be the one of NumPy, which rounds the product. */
+#if defined(__GNUC__) && !defined(__clang__)
+__attribute__((optimize("fp-contract=off")))
+#endif
+static double with_offset(const model *m, double sum, const double *x) {
+    sum += m->intercept;
+    for (int32_t i = 0; i < m->terms; i++) {
+        double v = x[m->term_column[i]];
+        double product = m->term_coefficient[i] * (isfinite(v) ? v : m->term_fill[i]);
+        sum += product;
+    }
+    return sum;
+}
+
+static double through_link(const model *m, double score) {
+    if (m->link == LINK_LOGIT) return 1.0f / (1.0f + exp(-m->sigmoid * score));
+    if (m->link == LINK_LOG) return exp(score);
+    return score;
+}
+
+static double finish(const model *m, double sum, const double *x) {
+    double value = through_link(m, m->offset ? with_offset(m, sum, x) : sum);
+    return value < m->low ? m->low : value > m->high ? m->high : value;
 }
 
 static inline double leaf_at(const model *m, int32_t t, uint32_t node) {
@@ -178,7 +197,7 @@ static double walk_all(const model *m, const uint8_t *bytes) {
 
 static double predict_one(const model *m, const double *x, uint8_t *bytes) {
     fill_bytes(m, x, 1, bytes, 1);
-    return through_link(m, walk_all(m, bytes));
+    return finish(m, walk_all(m, bytes), x);
 }
 
 /* Returns the prediction of the row x; NaN where memory is short. */
@@ -237,7 +256,7 @@ static void predict_block(const model *m, const double *X, int32_t rows, double 
     fill_bytes(m, X, rows, s->bytes, width);
     memset(s->sums, 0, sizeof s->sums);
     add_trees_of(m, s, width);
-    for (int32_t r = 0; r < rows; r++) out[r] = through_link(m, s->sums[r]);
+    for (int32_t r = 0; r < rows; r++) out[r] = finish(m, s->sums[r], X + (int64_t)r * m->features);
 }
 
 /* Writes the predictions of X (rows, features) to out (rows); returns 0, or -1 where memory is short. */

@@ -26,8 +26,12 @@ typedef struct walk walk; /* one node of the row kernel */
 typedef struct paths paths; /* the leaves' paths of the explanation kernel */
 
 typedef struct {
-    int32_t features, slots, indicators, columns, trees, link;
-    double sigmoid;
+    int32_t features, slots, indicators, columns, trees, link, offset, terms;
+    /* What follows the sum of trees: sum + intercept + coefficient · (value, or fill where it is not finite), where
+       there is an offset; then the link; then the bounds. */
+    double sigmoid, intercept, low, high;
+    const int32_t *term_column;
+    const double *term_coefficient, *term_fill;
     /* A slot is a feature under one missing-value rule, with the sorted thresholds that occur in the model. */
     const int32_t *slot_feature, *slot_missing, *cut_start;
     const double *cuts;

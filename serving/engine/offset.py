@@ -1,4 +1,7 @@
-"""The linear part of a prediction: what `offset.json` adds to the booster's output."""
+"""The linear part of a prediction: what `offset.json` adds to the trees' sum.
+
+prediction = clip(link(sum of trees + intercept + Σ coefficient · feature))
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,17 +24,22 @@ class Term:
 
 
 class LinearOffset:
-    """Intercept and terms that are added to the booster's output, and the bounds that clip the sum.
+    """Intercept and terms that are added to the trees' sum, the link, and the bounds that clip the result.
 
     Args:
         document: the content of offset.json: `intercept`, `terms` (feature to coefficient), `fill` (feature to the
             value that stands for a missing one, 0 unless given), optional `means` (feature to its mean in the training
-            rows, the reference point of its contribution, 0 unless given), optional `clip` ([low, high], null = open).
-            None is the same as no terms.
+            rows, the reference point of its contribution, 0 unless given), optional `link` ("identity" or "logit", the
+            booster's own unless given), optional `clip` ([low, high], null = open). None is the same as no terms.
         names: the model's features in order.
 
     Raises:
-        ModelError: a term names a feature that the model does not have, or a bound is not a number.
+        ModelError: a term names a feature that the model does not have, a bound is not a number, or the link is
+            not known.
+
+    Attributes:
+        link: the link that the document asks for; None where it leaves that to the booster.
+        low, high: bounds of a prediction, infinite where open.
     """
 
     def __init__(self, document: Mapping[str, Any] | None, names: Sequence[str]) -> None:
@@ -47,6 +55,9 @@ class LinearOffset:
             for name, coefficient in (document.get("terms") or {}).items()
         ]
         self.low, self.high = _bounds(document.get("clip"))
+        self.link: str | None = document.get("link")
+        if self.link not in (None, "identity", "logit"):
+            raise ModelError(f"offset.json: the link {self.link!r} is not known; expected identity or logit")
 
     @property
     def is_zero(self) -> bool:
@@ -54,25 +65,18 @@ class LinearOffset:
         return self.intercept == 0.0 and not self.terms
 
     def add(self, raw: NDArray[np.float64], X: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return `raw` (n,) with the linear part of `X` (n, f) added, clipped."""
-        if not self.is_zero:
-            raw = raw + self.intercept
-            for term in self.terms:
-                values = X[:, term.column]
-                raw += term.coefficient * np.where(np.isfinite(values), values, term.fill)
-        if self.low == -np.inf and self.high == np.inf:
+        """Return `raw` (n,) with the linear part of `X` (n, f) added, term by term."""
+        if self.is_zero:
             return raw
-        return np.clip(raw, self.low, self.high)
+        result = raw + self.intercept
+        for term in self.terms:
+            values = X[:, term.column]
+            result += term.coefficient * np.where(np.isfinite(values), values, term.fill)
+        return result
 
-    def add_row(self, raw: float, x: NDArray[np.float64]) -> float:
-        """Return `add` for one row `x` (f,), bit for bit, without NumPy's cost for a small array."""
-        if not self.is_zero:
-            raw += self.intercept
-            for term in self.terms:
-                value = float(x[term.column])
-                # value - value is 0 for a finite value alone
-                raw += term.coefficient * (value if value - value == 0.0 else term.fill)
-        return min(max(raw, self.low), self.high)
+    def clip(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return `values` within the bounds."""
+        return values if self.low == -np.inf and self.high == np.inf else np.clip(values, self.low, self.high)
 
     def explain(self, contributions: NDArray[np.float64], X: NDArray[np.float64]) -> float:
         """Add each term's contribution to `contributions` (n, f) in place, and return what the base value gains.

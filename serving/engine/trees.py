@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serving.engine.model_text import Forest, Header, UnsupportedModelError
+from serving.engine.offset import LinearOffset
+from serving.engine.reference import Reference
 
 _LINKS = {"identity": 0, "logit": 1, "log": 2}
 _CUTS_OF_A_COLUMN = 255
@@ -19,40 +21,23 @@ _MOST_CUTS = 65_000  # a rank is 16 bits wide in the explanation kernel
 _MOST_COLUMNS = 65_535  # a column number is 16 bits wide in the row kernel
 _MOST_NODES = 65_535  # so is a node number within its tree
 
-_TABLES = [
-    "slot_feature",
-    "slot_missing",
-    "cut_start",
-    "cuts",
-    "column_start",
-    "column_first",
-    "column_left",
-    "indicator_feature",
-    "indicator_start",
-    "indicator_words",
-    "node_start",
-    "leaf_start",
-    "node_column",
-    "node_cut",
-    "node_left",
-    "node_right",
-    "leaf_value",
-    "node_slot",
-    "node_rank",
-    "node_default_left",
-    "node_count",
+_LAID_OUT = (
+    *("slot_feature", "slot_missing", "cut_start", "cuts", "column_start", "column_first", "column_left"),
+    *("indicator_feature", "indicator_start", "indicator_words", "node_start", "leaf_start", "node_column", "node_cut"),
+    *("node_left", "node_right", "leaf_value", "node_slot", "node_rank", "node_default_left", "node_count"),
     "leaf_count",
-]
-_SCALARS = ["features", "slots", "indicators", "columns", "trees", "link"]
+)
+_OF_OFFSET = ("term_column", "term_coefficient", "term_fill")
 
 
 class Model(ctypes.Structure):
     """`model` of kernels.h."""
 
     _fields_ = [
-        *((name, ctypes.c_int32) for name in _SCALARS),
-        ("sigmoid", ctypes.c_double),
-        *((name, ctypes.c_void_p) for name in _TABLES),
+        *((name, ctypes.c_int32) for name in ("features", "slots", "indicators", "columns", "trees", "link")),
+        *((name, ctypes.c_int32) for name in ("offset", "terms")),
+        *((name, ctypes.c_double) for name in ("sigmoid", "intercept", "low", "high")),
+        *((name, ctypes.c_void_p) for name in (*_OF_OFFSET, *_LAID_OUT)),
         *((name, ctypes.c_void_p) for name in ("steps", "walks", "paths")),
     ]
 
@@ -177,28 +162,36 @@ class CompiledTrees:
         library: the compiled kernels.
         f: the trees.
         head: the model's header.
-        features: the width of a row.
+        reference: the same model by LightGBM, whose width, offset and link are taken.
 
     Raises:
         UnsupportedModelError: the kernels do not cover this model.
     """
 
-    def __init__(self, library: Any, f: Forest, head: Header, features: int) -> None:
-        if head.link not in _LINKS or head.averaged:
+    def __init__(self, library: Any, f: Forest, head: Header, reference: Reference) -> None:
+        if reference.link not in _LINKS or head.averaged:
             raise UnsupportedModelError("the trees' outputs are averaged, or transformed in a way of their own")
-        if len(f.feature) and not 0 <= f.feature.min() <= f.feature.max() < features:
-            raise UnsupportedModelError(f"a split asks for a feature beyond the {features} of the model")
         self.library = library
-        self.features = features
+        self.features = reference.booster.num_features
+        if len(f.feature) and not 0 <= f.feature.min() <= f.feature.max() < self.features:
+            raise UnsupportedModelError(f"a split asks for a feature beyond the {self.features} of the model")
         self._layout = lay_out(f)
-        self.model = self._fill(head, len(f.split_start) - 1)
+        self._put_terms(reference.offset)
+        self.model = self._fill(reference, len(f.split_start) - 1)
         self._pointer = ctypes.byref(self.model)
         self._threads = threading.local()
         if library.almanac_prepare(self._pointer) != 0:
             raise MemoryError("no memory for the model's compiled form")
 
-    def _fill(self, head: Header, trees: int) -> Model:
-        tables = self._layout.tables
+    def _put_terms(self, offset: LinearOffset) -> None:
+        self._layout.put(
+            term_column=np.array([term.column for term in offset.terms], dtype=np.int32),
+            term_coefficient=np.array([term.coefficient for term in offset.terms], dtype=np.float64),
+            term_fill=np.array([term.fill for term in offset.terms], dtype=np.float64),
+        )
+
+    def _fill(self, reference: Reference, trees: int) -> Model:
+        tables, offset = self._layout.tables, reference.offset
         indicators = len(tables["indicator_feature"])
         return Model(
             features=self.features,
@@ -206,9 +199,14 @@ class CompiledTrees:
             indicators=indicators,
             columns=len(tables["column_first"]) + indicators,
             trees=trees,
-            link=_LINKS[head.link],
-            sigmoid=head.sigmoid,
-            **{name: tables[name].ctypes.data for name in _TABLES},
+            link=_LINKS[reference.link],
+            offset=not offset.is_zero,
+            terms=len(offset.terms),
+            sigmoid=reference.sigmoid,
+            intercept=offset.intercept,
+            low=offset.low,
+            high=offset.high,
+            **{name: tables[name].ctypes.data for name in (*_OF_OFFSET, *_LAID_OUT)},
         )
 
     def __del__(self) -> None:
@@ -216,7 +214,7 @@ class CompiledTrees:
             self.library.almanac_release(self._pointer)
 
     def predict_row(self, x: NDArray[np.float64]) -> float:
-        """Return the prediction of the row `x` (f,) before any offset.
+        """Return the prediction of the row `x` (f,).
 
         Raises:
             ValueError: `x` has another width than the model.
@@ -235,10 +233,19 @@ class CompiledTrees:
         return value
 
     def predict(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the predictions (n,) of `X` (n, f), float64 and contiguous, before any offset."""
+        """Return the predictions (n,) of `X` (n, f), float64 and contiguous."""
+        return self._predict(self.model, X)
+
+    def score(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the sums of the trees alone (n,) of `X` (n, f): no offset, no link, no bounds."""
+        bare = Model.from_buffer_copy(self.model)
+        bare.offset, bare.link, bare.low, bare.high = 0, _LINKS["identity"], -np.inf, np.inf
+        return self._predict(bare, X)
+
+    def _predict(self, model: Model, X: NDArray[np.float64]) -> NDArray[np.float64]:
         out = np.empty(len(X))
         rows = ctypes.c_int64(len(X))
         pointers = ctypes.c_void_p(X.ctypes.data), rows, ctypes.c_void_p(out.ctypes.data)
-        if self.library.almanac_predict(self._pointer, *pointers) != 0:
+        if self.library.almanac_predict(ctypes.byref(model), *pointers) != 0:
             raise MemoryError(f"no memory to predict {len(X)} rows")
         return out

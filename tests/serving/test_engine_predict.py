@@ -12,11 +12,14 @@ import pytest
 from numpy.typing import NDArray
 
 from components.common.errors import ModelError
+from components.training.model_format import Offset
 from serving.engine import Engine
 from serving.engine import booster as native
 from serving.engine.build import load_library
-from serving.engine.model_text import forest, header
+from serving.engine.model_text import Forest, forest, header
+from serving.engine.offset import LinearOffset
 from serving.engine.parity import predicts_exactly, threshold_rows
+from serving.engine.reference import Reference
 from serving.engine.single import SingleRow
 from serving.engine.trees import CompiledTrees
 from tests.serving.engine_models import SHAPES, matrix, text
@@ -61,23 +64,27 @@ def test_any_number_of_rows(model: Path, rows: int) -> None:
     np.testing.assert_array_equal(Engine.load(model).predict(X), expected)
 
 
+def compiled_trees(path: Path, f: Forest) -> tuple[CompiledTrees, Reference]:
+    text, names = path.read_bytes(), [f"Column_{i}" for i in range(11)]
+    reference = Reference(native.Booster(text), header(text), LinearOffset({"terms": {"Column_0": 1.0}}, names))
+    return CompiledTrees(load_library(), f, header(text), reference), reference
+
+
 @needs_compiler
 def test_one_threshold_a_bit_off_fails_the_check_at_load(model: Path) -> None:
-    f, head = forest(model.read_bytes()), header(model.read_bytes())
-    booster = native.Booster(model.read_bytes())
-    assert predicts_exactly(CompiledTrees(load_library(), f, head, 11), booster, f)
+    f = forest(model.read_bytes())
+    assert predicts_exactly(*compiled_trees(model, f), f)
     first = f.feature == f.feature[0]
     f.threshold[first & (f.threshold == f.threshold[0])] = np.nextafter(f.threshold[0], np.inf)
-    assert not predicts_exactly(CompiledTrees(load_library(), f, head, 11), booster, f)
+    assert not predicts_exactly(*compiled_trees(model, f), f)
 
 
 @needs_compiler
 def test_one_leaf_a_bit_off_fails_the_check_at_load(model: Path) -> None:
-    f, head = forest(model.read_bytes()), header(model.read_bytes())
+    f = forest(model.read_bytes())
     largest = int(np.argmax(f.leaf_count))
     f.leaf_value[largest] *= 1 + 1e-9
-    compiled = CompiledTrees(load_library(), f, head, 11)
-    assert not predicts_exactly(compiled, native.Booster(model.read_bytes()), f)
+    assert not predicts_exactly(*compiled_trees(model, f), f)
 
 
 def test_wide_integers_and_float32_are_read_as_float64(model: Path) -> None:
@@ -116,6 +123,7 @@ def test_names_of_the_feature_list_name_the_offset_terms(model: Path) -> None:
         ({"terms": {"nowhere": 1.0}}, "nowhere"),
         ({"clip": [1.0]}, "clip"),
         ({"clip": [2.0, 1.0]}, "clip"),
+        ({"link": "probit"}, "probit"),
     ],
 )
 def test_an_offset_that_does_not_fit_is_refused(model: Path, offset: dict[str, object], message: str) -> None:
@@ -123,10 +131,36 @@ def test_an_offset_that_does_not_fit_is_refused(model: Path, offset: dict[str, o
         Engine.load(model, offset)
 
 
+_ALL_TERMS = {f"Column_{i}": 0.01 * (i - 4) for i in range(8)}
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+@pytest.mark.parametrize(
+    ("model", "link"), [("numbers", "identity"), ("two_classes", "logit"), ("numbers", "logit")], indirect=["model"]
+)
+def test_predictions_are_those_of_the_model_format(
+    model: Path, link: str, compiled: bool, beijing: pl.DataFrame
+) -> None:
+    """The same document read by the training side's own loader gives the same numbers."""
+    X = matrix(beijing)[0][:300].copy()
+    X[:20, 2:6] = np.nan
+    document = {"intercept": -0.3, "terms": _ALL_TERMS, "fill": {"Column_2": 5.0, "Column_5": 1.0}, "link": link}
+    raw = np.asarray(reference(model).predict(X, raw_score=True, num_threads=1))
+    expected = Offset.from_json(document, [f"Column_{i}" for i in range(11)]).apply(raw, X)
+    engine = Engine.load(model, document, compiled=compiled)
+    assert engine.link == link
+    np.testing.assert_allclose(engine.predict(X), expected, rtol=0 if link == "identity" else 1e-14)
+    np.testing.assert_array_equal([engine.predict_row(x) for x in X], engine.predict(X))
+
+
 @pytest.mark.parametrize("model", ["two_classes"], indirect=True)
-def test_an_offset_of_a_classifier_is_refused(model: Path) -> None:
-    with pytest.raises(ModelError, match="logit"):
-        Engine.load(model, {"intercept": 1.0})
+def test_the_boosters_own_link_stands_where_the_offset_names_none(model: Path, beijing: pl.DataFrame) -> None:
+    X = matrix(beijing)[0][:100]
+    raw = np.asarray(reference(model).predict(X, raw_score=True, num_threads=1))
+    np.testing.assert_allclose(
+        Engine.load(model, {"intercept": 1.0}).predict(X), 1 / (1 + np.exp(-raw - 1)), rtol=1e-14
+    )
+    np.testing.assert_array_equal(Engine.load(model, {"link": "identity"}).predict(X), raw)
 
 
 @pytest.mark.parametrize("content", [b"", b"not a model", b"tree\nversion=v4\nrubbish\n"])
