@@ -6,6 +6,7 @@ judged rows. Their sum over the features and the base value is the forecast.
 """
 
 import re
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -107,8 +108,7 @@ def _body(model: Forecaster, X: Array, threads: int) -> tuple[Array, Array]:
         return both[:, :-1].copy(), both[:, -1].copy()
     if model.estimator is None:
         return np.zeros(X.shape), np.zeros(len(X))
-    import shap
-
+    shap = _shap()
     try:
         both = shap.TreeExplainer(model.estimator)(X)
     except Exception as error:
@@ -116,6 +116,14 @@ def _body(model: Forecaster, X: Array, threads: int) -> tuple[Array, Array]:
             f"{model.directory}: {type(model.estimator).__name__} cannot be explained ({error})"
         ) from error
     return np.array(both.values, dtype=np.float64), np.asarray(both.base_values, dtype=np.float64).reshape(len(X))
+
+
+def _shap() -> Any:
+    """Return the package shap, which takes seconds to import and draws on what its own dependencies call old."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import shap
+    return shap
 
 
 def _leaves(model: Forecaster) -> int:
