@@ -55,6 +55,7 @@ class Server:
         metrics: the metrics.
         executor: threads for large requests.
         writers: logs to close at the end.
+        port: port that HTTP is served on, once it is.
     """
 
     settings: Settings
@@ -69,6 +70,7 @@ class Server:
     metrics: Metrics
     executor: ThreadPoolExecutor
     writers: list[LineWriter] = field(default_factory=list)
+    port: int = 0
 
     async def close(self) -> None:
         """Let go of everything, logs last."""

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import gc
+import logging
 import signal
 import socket
 from collections.abc import Coroutine, Generator
@@ -11,10 +12,11 @@ from typing import Any
 
 import uvicorn
 
-from components.common.errors import ServingError
+from components.common.errors import AlmanacError, ServingError
 from serving.build import Server, build
 from serving.operate.ready import say_ready
 from serving.operate.scrape import shared_directory
+from serving.operate.seed import seed
 from serving.operate.watch import follow_keys, follow_promotions, share_unloaded
 from serving.settings import Settings
 
@@ -72,6 +74,7 @@ async def serve(server: Server, sock: socket.socket) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+    server.port = int(sock.getsockname()[1])
     serving = asyncio.create_task(http.serve(sockets=[sock]))
     grpc = await _grpc(server)
     server.state.open()
@@ -100,6 +103,7 @@ async def _grpc(server: Server) -> tuple[Any, int] | None:
 def _background(server: Server) -> list[Coroutine[Any, Any, None]]:
     settings, repository = server.settings, server.repository
     work = [
+        _warm(server),
         follow_promotions(repository, server.source, settings.poll_seconds, server.metrics),
         follow_keys(server.guard, settings.keys),
     ]
@@ -109,6 +113,27 @@ def _background(server: Server) -> list[Coroutine[Any, Any, None]]:
     if settings.drift_seconds:
         work.append(server.drift.run(settings.drift_seconds))
     return work
+
+
+async def _warm(server: Server) -> None:
+    """Open the feature engine and store behind the first answers, fill an empty store, and say how to ask."""
+    bundle = server.repository.traffic.primary
+    try:
+        await asyncio.get_running_loop().run_in_executor(None, server.features.warm, bundle)
+        newest = await seed(server.settings, bundle, server.features)
+    except AlmanacError as error:
+        logging.getLogger("almanac.serving").warning("features are not computed here: %s", error)
+        return
+    if newest is not None and server.settings.listen_fd is None:
+        print(_curl(server, *newest), flush=True)
+
+
+def _curl(server: Server, entity: str, time: str) -> str:
+    scheme = "https" if server.settings.tls_cert else "http"
+    key = ' -H "X-API-Key: $ALMANAC_API_KEY"' if server.settings.auth == "required" else ""
+    body = f'{{"instances": [{{"entity": "{entity}", "time": "{time}"}}]}}'
+    url = f"{scheme}://{server.settings.host}:{server.port}/v1/models/{server.repository.traffic.primary.use_case}:predict"
+    return f"curl {url}{key} -H 'Content-Type: application/json' -d '{body}'"
 
 
 class _Server(uvicorn.Server):

@@ -12,7 +12,7 @@ from http import HTTPStatus
 from prometheus_client import Counter, Histogram
 
 from components.common.errors import AlmanacError
-from monitoring.metrics import LATENCY, REQUESTS, Metrics
+from monitoring.metrics import IN_FLIGHT, LATENCY, REQUESTS, Metrics
 from serving.http.headers import HeaderPolicy
 from serving.http.message import Receive as Receive
 from serving.http.message import Reply, Request, Scope, error_reply, open_request, read_body
@@ -63,14 +63,15 @@ class App:
         self._numbers = itertools.count()
         self._counters: dict[tuple[str, str, str, str, int], Counter] = {}
         self._timers: dict[tuple[str, str, str], Histogram] = {}
-        self.in_flight = 0
+        self._in_flight = 0
+        metrics.gauge(IN_FLIGHT).set_function(lambda: float(self._in_flight))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request (ASGI 3)."""
         if scope["type"] != "http":
             await _refuse_other(scope, receive, send)
             return
-        self.in_flight += 1
+        self._in_flight += 1
         request = open_request(scope)
         given = request.headers.get(b"x-request-id")
         if given is not None and _ID.fullmatch(given):
@@ -98,7 +99,7 @@ class App:
         try:
             await self._send(request, reply, send)
         finally:
-            self.in_flight -= 1
+            self._in_flight -= 1
             self._account(request, reply, protocol, time.perf_counter() - start)
 
     async def _answer(self, request: Request, match: Match, receive: Receive) -> tuple[Reply, float]:

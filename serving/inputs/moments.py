@@ -53,9 +53,8 @@ class Plan:
     """
 
     def __init__(self, target: Target) -> None:
-        from components.preprocessing.online import OnlineEngine
-
         from components.preprocessing import FeatureSpec
+        from components.preprocessing.online import OnlineEngine
 
         spec = FeatureSpec.model_validate(target.features["spec"])
         self.engine = OnlineEngine(spec)
@@ -63,19 +62,20 @@ class Plan:
         self.entity: str | None = spec.entity
         self.history: int = self.engine.history
         self.cutoff: int = spec.cutoff_steps
-        self._maps = _code_maps(self.schema, spec.categories)
         self._order = _order(spec.names, list(target.columns.names))
-        self._used = [(at, name) for at, name in enumerate(self.schema.names) if name in set(spec.columns)]
+        self._rows = np.array([self.schema.names.index(name) for name in spec.columns], dtype=np.intp)
+        self._tables = _code_tables(self.schema, spec.columns, spec.categories)
 
     def row(self, window: Array, step: int) -> Array:
-        """Return the features (f,) of the prediction time `step` from raw rows (k, history) that end there."""
-        if self.cutoff:
-            window[:, self.history - self.cutoff :] = np.nan
-        columns = {}
-        for at, name in self._used:
-            table = self._maps.get(name)
-            columns[name] = window[at] if table is None else _mapped(window[at], table)
-        row: Array = self.engine.row(columns, step * self.schema.step)
+        """Return the features (f,) of the prediction time `step` from raw rows (k, history) that end there.
+
+        Raises:
+            FeatureError: rows newer than the cutoff allows.
+        """
+        block = window[self._rows]
+        for at, table in self._tables:
+            block[at] = _mapped(block[at], table)
+        row: Array = self.engine.row(block, step * self.schema.step)
         return row if self._order is None else row[self._order]
 
 
@@ -113,6 +113,19 @@ class Features:
                 self._opened = self._opened or self._open()
         return self._opened
 
+    @property
+    def history(self) -> int:
+        """Steps that the longest look-back of a plan needs; 1 before the first one."""
+        return max([1, *(plan.history for plan in self._plans.values())])
+
+    def warm(self, bundle: Bundle) -> None:
+        """Open everything that a first request by entity would wait for; a model without raw columns has nothing."""
+        if not any(item.get("type") == "timestamp" for t in bundle.targets.values() for item in t.signature["inputs"]):
+            return
+        for target in bundle.targets.values():
+            self._plan(target)
+        _ = self.ingestor
+
     async def close(self) -> None:
         """Close the store, if it was opened."""
         if self._opened is not None:
@@ -146,6 +159,7 @@ class Features:
         known = step - plan.cutoff
         if np.isnan(rows[:, plan.history - 1 - plan.cutoff]).all():
             raise await self._absent(plan, entity, known)
+        rows[:, plan.history - plan.cutoff :] = np.nan  # what is newer must not be seen
         return _Window(rows, step)
 
     async def _absent(self, plan: Plan, entity: str, step: int) -> Refusal:
@@ -197,16 +211,16 @@ def _length(values: Any, place: str) -> int:
     return len(values)
 
 
-def _code_maps(schema: RawSchema, tables: dict[str, list[str]]) -> dict[str, Array]:
-    """Return, for each category column, the model's fitted code of each declared category."""
-    maps = {}
-    for column in schema.columns:
-        if column.categories is None:
-            continue
-        table = tables.get(column.name, list(column.categories))
-        codes = {name: float(code) for code, name in enumerate(table)}
-        maps[column.name] = np.array([codes.get(name, np.nan) for name in column.categories])
-    return maps
+def _code_tables(schema: RawSchema, used: list[str], fitted: dict[str, list[str]]) -> list[tuple[int, Array]]:
+    """Return, for each category column in use, its place and the model's code of each declared category."""
+    tables = []
+    columns = {column.name: column for column in schema.columns}
+    for at, name in enumerate(used):
+        declared = columns[name].categories
+        if declared is not None:
+            codes = {category: float(code) for code, category in enumerate(fitted[name])}
+            tables.append((at, np.array([codes.get(category, np.nan) for category in declared])))
+    return tables
 
 
 def _mapped(codes: Array, table: Array) -> Array:

@@ -31,7 +31,7 @@ class Ingestor:
     def __init__(self, store: Store, schema: RawSchema, entity: str | None, metrics: Metrics) -> None:
         self.store = store
         self.schema = schema
-        self._entity = entity
+        self.entity = entity
         self._metrics = metrics
 
     async def append(self, bundle: Bundle, observations: Any) -> int:
@@ -58,14 +58,14 @@ class Ingestor:
             raise invalid(f"{place}: {kind(row)}; expected an object of columns")
         schema = self.schema
         entity = self._entity_of(row, place)
-        names = (schema.time, *schema.names, *([self._entity] if self._entity else []))
-        check_names([name for name in row if self._entity or name != "entity"], names, place)
+        names = (schema.time, *schema.names, *([self.entity] if self.entity else []))
+        check_names([name for name in row if self.entity or name != "entity"], names, place)
         step = schema.step_of(row[schema.time], f"{place}.{schema.time}")
         return entity, step, [column.value(row[column.name], f"{place}.{column.name}") for column in schema.columns]
 
     def _entity_of(self, row: Mapping[str, Any], place: str) -> str:
-        name = self._entity or "entity"
-        entity = row.get(name, DEFAULT_ENTITY if self._entity is None else None)
+        name = self.entity or "entity"
+        entity = row.get(name, DEFAULT_ENTITY if self.entity is None else None)
         if not isinstance(entity, str) or not 0 < len(entity) <= 200:
             raise invalid(f"{place}.{name}: expected text of 1 to 200 characters")
         return entity

@@ -18,6 +18,9 @@ import polars as pl
 import pytest
 
 from components.common.files import canonical_json, sha256_bytes, sha256_file, write_bytes, write_json
+from components.preprocessing.batch import compute
+from components.preprocessing.spec import FeatureSpec
+from components.usecase.load import load_text
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 NUMBERS = ("pm25", "dewp", "temp", "pres", "iws", "snow_hours", "rain_hours")
@@ -25,20 +28,63 @@ WIND = ("NW", "NE", "SE", "cv")
 FEATURES = (*NUMBERS, "cbwd", "pm25_lag_1h", "pm25_lag_24h", "hour")
 
 
-def simple_features(table: pl.DataFrame) -> pl.DataFrame:
-    codes = {name: float(code) for code, name in enumerate(WIND)}
-    return table.select(
-        *NUMBERS,
-        pl.col("cbwd").replace_strict(codes, return_dtype=pl.Float64),
-        pl.col("pm25").shift(1).alias("pm25_lag_1h"),
-        pl.col("pm25").shift(24).alias("pm25_lag_24h"),
-        pl.col("timestamp").dt.hour().cast(pl.Float64).alias("hour"),
-    )
+USE_CASE = """
+name: air
+title: Air
+description: Air
+time: {column: timestamp, frequency: 1h}
+sources:
+  - name: station
+    type: file
+    title: Air
+    licence: CC BY 4.0
+    path: air.csv
+    read: {time: {column: timestamp}}
+columns:
+  pm25: {type: float, min: 0, max: 1000, max_missing: 0.1, description: PM2.5}
+  dewp: {type: float, min: -60, max: 40, description: Dew point}
+  temp: {type: float, min: -40, max: 50, description: Temperature}
+  pres: {type: float, min: 950, max: 1070, description: Pressure}
+  iws: {type: float, min: 0, max: 1000, description: Wind}
+  snow_hours: {type: float, min: 0, max: 100, description: Snow}
+  rain_hours: {type: float, min: 0, max: 100, description: Rain}
+  cbwd: {type: category, categories: [NW, NE, SE, cv], description: Wind direction}
+features:
+  cutoff: CUTOFF
+  items:
+    - {kind: value, group: now, columns: [pm25, dewp, temp, pres, iws, snow_hours, rain_hours]}
+    - {kind: categorical, group: now, columns: [cbwd]}
+    - {kind: lag, group: past, columns: [pm25], lags: [1h, 24h]}
+    - {kind: calendar, group: time, fields: [hour]}
+targets:
+  - {name: pm25_1h, column: pm25, horizon: 1h}
+  - {name: pm25_6h, column: pm25, horizon: 6h}
+split: {test_from: 2014-01-01, test_to: 2015-01-01}
+training:
+  candidates: [{kind: lightgbm, name: trees}]
+evaluation: {season: 24h, bands: {edges: [35]}}
+gates: [{rule: beats_baselines}]
+governance: {owner: a, contact: b}
+"""
 
 
-def write_target(directory: Path, table: pl.DataFrame, hours: int, trees: int = 40) -> None:
+def feature_spec(cutoff: str = "0h") -> FeatureSpec:
+    """The specification of a small use case."""
+    return FeatureSpec.of(load_text(USE_CASE.replace("CUTOFF", cutoff), "air.yaml"))
+
+
+def simple_features(table: pl.DataFrame, spec: FeatureSpec | None = None) -> np.ndarray:
+    """The features of the real series by the batch engine, shape (n, f)."""
+    spec = spec or feature_spec()
+    X: np.ndarray = compute(spec, table).select(spec.names).to_numpy()
+    return X
+
+
+def write_target(directory: Path, table: pl.DataFrame, hours: int, trees: int = 40, cutoff: str = "0h") -> None:
     """Train one target on the real series and write its model directory."""
-    X = simple_features(table).to_numpy()
+    spec = feature_spec(cutoff)
+    assert tuple(spec.names) == FEATURES
+    X = simple_features(table, spec)
     y = table["pm25"].shift(-hours).to_numpy()
     keep = np.isfinite(y) & np.isfinite(X[:, 0])
     data = lightgbm.Dataset(X[keep], y[keep] - X[keep, 0], feature_name=list(FEATURES), free_raw_data=False)
@@ -51,7 +97,7 @@ def write_target(directory: Path, table: pl.DataFrame, hours: int, trees: int = 
     directory.mkdir(parents=True)
     write_bytes(directory / "model.bst", booster.model_to_string().encode())
     documents = {
-        "features.json": {"spec": {}, "names": list(FEATURES), "fitted": {"categories": {"cbwd": list(WIND)}}},
+        "features.json": {"spec": spec.model_dump(mode="json"), "names": spec.names, "fitted": {}},
         "offset.json": {"intercept": 0.0, "terms": {"pm25": 1.0}, "fill": {"pm25": 98.0}, "clip": [0.0, None]},
         "intervals.json": {
             "format": 1, "nominal": 0.9, "by": "pm25", "edges": edges.tolist(),
@@ -69,7 +115,11 @@ def write_target(directory: Path, table: pl.DataFrame, hours: int, trees: int = 
 
 def _signature(target: str, X: np.ndarray) -> dict[str, object]:
     inputs: list[dict[str, object]] = [{"name": "timestamp", "type": "timestamp"}]
-    inputs += [{"name": name, "type": "float", "min": -100.0, "max": 1100.0, "nullable": True} for name in NUMBERS]
+    declared = load_text(USE_CASE.replace("CUTOFF", "0h"), "air.yaml").columns
+    for name in NUMBERS:
+        inputs.append(
+            {"name": name, "type": "float", "min": declared[name].min, "max": declared[name].max, "nullable": True}
+        )
     inputs.append({"name": "cbwd", "type": "category", "categories": list(WIND), "nullable": True})
     features: list[dict[str, object]] = []
     for at, name in enumerate(FEATURES):
@@ -102,10 +152,10 @@ def _manifest(directory: Path) -> dict[str, object]:
     }  # fmt: skip
 
 
-def write_model(directory: Path, table: pl.DataFrame, trees: int = 40) -> Path:
+def write_model(directory: Path, table: pl.DataFrame, trees: int = 40, cutoff: str = "0h") -> Path:
     """Write a model directory with two targets, as a run does."""
     for hours in (1, 6):
-        write_target(directory / f"pm25_{hours}h", table, hours, trees)
+        write_target(directory / f"pm25_{hours}h", table, hours, trees, cutoff)
     manifest = {"targets": ["pm25_1h", "pm25_6h"], **_manifest(directory)}
     write_json(directory / "manifest.json", manifest)
     return directory
@@ -120,7 +170,7 @@ def model_dir(tmp_path_factory: pytest.TempPathFactory, beijing: pl.DataFrame) -
 @pytest.fixture(scope="session")
 def feature_rows(beijing: pl.DataFrame) -> np.ndarray:
     """Real feature rows of 2014 whose newest value is there, float64 of shape (n, f)."""
-    X = simple_features(beijing).to_numpy()[-8760:]
+    X = simple_features(beijing)[-8760:]
     kept: np.ndarray = X[np.isfinite(X[:, 0])]
     return kept
 

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from serving.engine import Engine
+from serving.engine import Engine, build
 from serving.engine.build import NoCompilerError, load_library, source_digest
 from tests.serving.engine_models import matrix, text
 
@@ -73,6 +73,48 @@ def test_without_a_compiler_lightgbm_answers_with_one_warning(
     assert not list(directory.glob("*"))
     X = matrix(beijing)[0][:20]
     np.testing.assert_array_equal(engine.predict(X), [engine.predict_row(x) for x in X])
+
+
+@needs_compiler
+@pytest.mark.parametrize(
+    ("name", "right", "wrong", "kinds"),
+    [
+        ("kernels.c", "column[r] <= cut ? 255", "column[r] < cut ? 255", ("lightgbm", "lightgbm")),
+        ("kernels.c", "bytes[w->column] > w->cut", "bytes[w->column] >= w->cut", ("lightgbm", "lightgbm")),
+        ("shap.c", "(rank >= low) & (rank <= high);", "(rank > low) & (rank <= high);", ("compiled", "lightgbm")),
+    ],
+)
+def test_wrong_kernels_are_found_out_at_load(
+    name: str,
+    right: str,
+    wrong: str,
+    kinds: tuple[str, str],
+    directory: Path,
+    model: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    sources = directory / "sources"
+    shutil.copytree(Path(build.__file__).parent, sources)
+    text = (sources / name).read_text()
+    assert right in text
+    (sources / name).write_text(text.replace(right, wrong))
+    target = directory / f"kernels-{source_digest()[:16]}-00000000.so"
+    flags = [
+        "-O1",
+        "-std=gnu11",
+        "-fPIC",
+        "-shared",
+        "-Wno-psabi",
+        "-DDISPATCH=",
+        f'-DSOURCE_DIGEST="{source_digest()}"',
+    ]
+    subprocess.run(["cc", *flags, *map(str, sources.glob("*.c")), "-o", str(target), "-lm"], check=True)
+    monkeypatch.setenv("CC", "no-such-compiler")
+    engine = Engine.load(model)
+    assert (engine.kind, engine.explainer_kind) == kinds
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert "differ" in caplog.text
 
 
 def test_a_compiler_that_fails_is_told_of(directory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

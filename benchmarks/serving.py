@@ -1,0 +1,181 @@
+"""`python -m benchmarks.serving`: our server beside its peers, in one run, as JSON.
+
+Server and load generator (wrk) are pinned to separate cores. Every server answers the same real rows; ours with API
+keys, rate limits, names, metrics and request ids on, and without its prediction cache. Each figure is the median of
+the repeats; `--seconds` sets how long wrk runs for each.
+"""
+
+import argparse
+import importlib.util
+import json
+import os
+import shutil
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks.serving_load import Load, beside_large, measure
+from benchmarks.serving_model import as_rows, today, write_model
+from components.common.errors import ServingError
+
+SERVER_CORE, CLIENT_CORE = "0", "1"
+_PORT = 18080
+
+
+@dataclass(frozen=True)
+class Peer:
+    """A server to measure.
+
+    Attributes:
+        name: as the report calls it.
+        command: starts it on `_PORT`.
+        path: where it predicts.
+        named: whether it takes rows by name; else ordered lists.
+        headers: headers of each request.
+    """
+
+    name: str
+    command: list[str]
+    path: str
+    named: bool
+    headers: dict[str, str]
+
+
+def peers(model: Path, keys: Path, key: str) -> list[Peer]:
+    """Return the servers that can run here."""
+    python = sys.executable
+    ours = [python, "-m", "serving", "--model", str(model), "--http-port", str(_PORT), "--cache-size", "0"]
+    ours += ["--auth", "required", "--keys", str(keys), "--rate-limit", "10000000/s", "--drift-seconds", "0"]
+    base = [python, "-m", "benchmarks.serving_peers"]
+    tail = ["--model", str(model), "--port", str(_PORT)]
+    path = "/v1/models/model:predict"
+    found = [
+        Peer("almanac", ours, path, True, {"X-API-Key": key}),
+        Peer("stock", [*base, "stock", *tail], path, False, {}),
+        Peer("raw_asgi", [*base, "raw", *tail], path, True, {}),
+        Peer("empty_uvicorn", [*base, "empty", *tail], path, True, {}),
+    ]
+    if importlib.util.find_spec("mlserver") is not None:
+        print("mlserver is installed but has no runtime for this model directory here; it is left out", file=sys.stderr)
+    return found
+
+
+@contextmanager
+def running(peer: Peer, body: bytes) -> Iterator[tuple[int, float]]:
+    """Start a server on its core; yield its process id and the seconds to its first answer."""
+    start = time.perf_counter()
+    process = subprocess.Popen(
+        ["taskset", "-c", SERVER_CORE, *peer.command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        yield process.pid, _first_answer(peer, body, process, start)
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _first_answer(peer: Peer, body: bytes, process: subprocess.Popen[bytes], start: float) -> float:
+    headers = {**peer.headers, "content-type": "application/json"}
+    while time.perf_counter() - start < 60:
+        if process.poll() is not None:
+            raise ServingError(f"{peer.name} ended with code {process.returncode} before it answered")
+        request = urllib.request.Request(f"http://127.0.0.1:{_PORT}{peer.path}", data=body, headers=headers)
+        try:
+            urllib.request.urlopen(request, timeout=5).close()
+            return time.perf_counter() - start
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.005)
+    raise ServingError(f"{peer.name} did not answer within 60 s")
+
+
+def _bodies(rows: list[dict[str, float | None]], named: bool, size: int, count: int) -> list[bytes]:
+    parts = [[rows[(at * size + i) % len(rows)] for i in range(size)] for at in range(count)]
+    if not named:
+        return [json.dumps({"instances": [list(row.values()) for row in part]}).encode() for part in parts]
+    return [json.dumps({"instances": part}).encode() for part in parts]
+
+
+def measure_peer(peer: Peer, rows: list[dict[str, float | None]], seconds: float, repeats: int) -> dict[str, Any]:
+    """Return every case's figures for one server."""
+    complete = rows if peer.named else [row for row in rows if None not in row.values()]
+    single, hundred = _bodies(complete, peer.named, 1, 500), _bodies(complete, peer.named, 100, 20)
+    result: dict[str, Any] = {}
+    with running(peer, single[0]) as (pid, cold):
+        cases = {"row_16": (single, 16), "row_1": (single, 1), "rows_100": (hundred, 4)}
+        for name, (bodies, connections) in cases.items():
+            load = Load(f"http://127.0.0.1:{_PORT}{peer.path}", peer.headers, bodies, connections, CLIENT_CORE)
+            runs = [measure(load, seconds) for _ in range(repeats)]
+            result[name] = {key: statistics.median(run[key] for run in runs) for key in runs[0]}
+        if peer.name in ("almanac", "stock"):
+            large = _bodies(complete, peer.named, 10_000, 1)[0]
+            load = Load(f"http://127.0.0.1:{_PORT}{peer.path}", peer.headers, single, 1, CLIENT_CORE)
+            result["row_1_beside_10000"] = beside_large(load, large, seconds)
+        result["memory_mb"] = _resident(pid)
+        result["cold_start_s"] = round(cold, 3)
+    return result
+
+
+def _resident(pid: int) -> float:
+    """Return the resident memory of the process that serves, in MB."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmRSS"):
+            return round(int(line.split()[1]) / 1024, 1)
+    raise ServingError(f"process {pid} has no resident memory")
+
+
+def ratios(results: dict[str, Any]) -> dict[str, float]:
+    """Return our requests per second over each peer's, by case."""
+    return {
+        f"{case}_over_{name}": round(results["almanac"][case]["per_second"] / figures[case]["per_second"], 3)
+        for name, figures in results.items()
+        if name != "almanac"
+        for case in ("row_16", "row_1", "rows_100")
+    }
+
+
+def main() -> int:
+    """Measure and print the JSON."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, default=5.0)
+    parser.add_argument("--repeats", type=int, default=3)
+    given = parser.parse_args()
+    for program in ("wrk", "taskset"):
+        if shutil.which(program) is None:
+            print(f"error: {program} is not installed; on Debian: apt-get install wrk util-linux", file=sys.stderr)
+            return 1
+    with tempfile.TemporaryDirectory(prefix="almanac-bench-") as name:
+        model, keys = Path(name) / "model", Path(name) / "keys.json"
+        rows = as_rows(write_model(model))
+        create = [sys.executable, "-m", "serving", "keys", "--keys", str(keys), "create", "--name", "bench"]
+        key = subprocess.run(create, capture_output=True, text=True, check=True).stdout.split()[0]
+        found = {p.name: measure_peer(p, rows, given.seconds, given.repeats) for p in peers(model, keys, key)}
+    report = {
+        "date": today(),
+        "cores": os.cpu_count(),
+        "load_average_at_end": os.getloadavg()[0],
+        "model": {"trees": 500, "leaves": 63, "features": 20},
+        "seconds": given.seconds,
+        "repeats": given.repeats,
+        "servers": found,
+        "ratios": ratios(found),
+    }
+    print(json.dumps(report, indent=2))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

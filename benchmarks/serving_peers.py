@@ -1,0 +1,104 @@
+"""Servers to compare with: kserve's own over `Booster.predict`, a raw ASGI application, and an empty uvicorn.
+
+python -m benchmarks.serving_peers {stock,raw,empty} --model DIR --port N
+"""
+
+import argparse
+import asyncio
+import json
+import socket
+from collections.abc import Awaitable, Callable, MutableMapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+Message = MutableMapping[str, Any]
+Asgi = Callable[[Message, Callable[[], Awaitable[Message]], Callable[[Message], Awaitable[None]]], Awaitable[None]]
+
+
+def stock(model: Path, port: int) -> None:
+    """Serve by kserve's ModelServer with a model that calls `Booster.predict`, as its LightGBM server does."""
+    import sys
+
+    sys.argv = ["stock", "--http_port", str(port), "--enable_grpc", "false", "--workers", "1"]
+    import kserve
+    import lightgbm
+
+    class Stock(kserve.Model):  # type: ignore[misc]
+        def load(self) -> bool:
+            self.booster = lightgbm.Booster(params={"num_threads": 1}, model_file=str(model / "model.bst"))
+            self.ready = True
+            return True
+
+        def predict(self, payload: dict[str, Any], headers: dict[str, str] | None = None) -> dict[str, Any]:
+            rows = np.array(payload["instances"], dtype=np.float64)
+            return {"predictions": self.booster.predict(rows, num_threads=1).tolist()}
+
+    served = Stock("model")
+    served.load()
+    kserve.ModelServer(http_port=port, enable_grpc=False, workers=1).start([served])
+
+
+def raw(model: Path, port: int) -> None:
+    """Serve by a raw ASGI application: orjson, values by name, LightGBM's cached single-row call."""
+    import orjson
+
+    from serving.engine import Engine
+
+    names = json.loads((model / "features.json").read_bytes())["names"]
+    engine = Engine.load(model / "model.bst", None, names, compiled=False)
+
+    async def app(scope: Message, receive: Callable[[], Awaitable[Message]], send: Any) -> None:
+        rows = orjson.loads((await receive())["body"])["instances"]
+        if len(rows) == 1:
+            row = rows[0]
+            predictions = [engine.predict_row(np.array([row[name] for name in names], dtype=np.float64))]
+        else:
+            X = np.array([[row[name] for name in names] for row in rows], dtype=np.float64)
+            predictions = engine.predict(X).tolist()
+        await _answer(send, orjson.dumps({"predictions": predictions}))
+
+    _serve(app, port)
+
+
+def empty(model: Path, port: int) -> None:
+    """Answer nothing: what uvicorn alone costs."""
+
+    async def app(scope: Message, receive: Callable[[], Awaitable[Message]], send: Any) -> None:
+        await _answer(send, b"{}")
+
+    _serve(app, port)
+
+
+async def _answer(send: Callable[[Message], Awaitable[None]], body: bytes) -> None:
+    headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+def _serve(app: Asgi, port: int) -> None:
+    import uvicorn
+    import uvloop
+
+    sock = socket.create_server(("127.0.0.1", port), backlog=2048)
+    config = uvicorn.Config(app, http="httptools", loop="none", lifespan="off", access_log=False, log_level="warning")  # type: ignore[arg-type]
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(uvicorn.Server(config).serve(sockets=[sock]))
+
+
+SERVERS = {"stock": stock, "raw": raw, "empty": empty}
+
+
+def main() -> None:
+    """Run one server until it is ended."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("server", choices=sorted(SERVERS))
+    parser.add_argument("--model", type=Path, required=True)
+    parser.add_argument("--port", type=int, required=True)
+    given = parser.parse_args()
+    SERVERS[given.server](given.model, given.port)
+
+
+if __name__ == "__main__":
+    main()

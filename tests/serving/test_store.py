@@ -1,0 +1,295 @@
+"""The feature stores, each through the same tests on the real series; and requests by entity and with history."""
+
+import asyncio
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+from serving.store.base import Store, StoreDown
+from serving.store.open import open_store
+from tests.serving.conftest import (
+    NUMBERS,
+    ServerProcess,
+    Start,
+    as_row,
+    free_port,
+    simple_features,
+    write_model,
+)
+
+needs_redis = pytest.mark.skipif(
+    shutil.which("redis-server") is None and not os.environ.get("CI"), reason="redis-server is not installed"
+)
+
+
+class Redis:
+    """A redis-server of our own on a free port."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.port = folder, free_port()
+        self.start()
+
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self.port}/0"
+
+    def start(self) -> None:
+        command = ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder)]
+        self.process = subprocess.Popen([*command, "--save", ""], stdout=subprocess.DEVNULL)
+        import socket
+
+        for _ in range(200):
+            try:
+                socket.create_connection(("127.0.0.1", self.port), timeout=0.2).close()
+                return
+            except OSError:
+                time.sleep(0.02)
+        raise AssertionError("redis-server did not start")
+
+    def stop(self) -> None:
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+
+
+@pytest.fixture(scope="module")
+def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redis]:
+    server = Redis(tmp_path_factory.mktemp("redis"))
+    yield server
+    server.stop()
+
+
+@pytest.fixture(params=["memory", "sqlite", pytest.param("redis", marks=needs_redis)])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "memory":
+        return "memory://"
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/store.db"
+    found: str = request.getfixturevalue("redis").url
+    return found
+
+
+def with_store(url: str, work: Callable[[Store], Any], namespace: str = "n") -> Any:
+    async def run() -> Any:
+        store = open_store(url, namespace, 3, 100)
+        try:
+            return await work(store)
+        finally:
+            await store.close()
+
+    return asyncio.run(run())
+
+
+def test_a_store_gives_back_what_it_took(url: str) -> None:
+    rows = np.arange(900.0).reshape(300, 3)
+    rows[17, 1] = np.nan
+    steps = [step for step in range(1000, 1300) if step != 1234]
+
+    async def work(store: Store) -> None:
+        await store.append("a", steps, np.delete(rows, 234, axis=0))
+        for end, count in ((1299, 100), (1233, 5), (1240, 20), (1310, 50), (1050, 60), (5000, 3)):
+            expected = np.full((3, count), np.nan)
+            for at, step in enumerate(range(end - count + 1, end + 1)):
+                if step in steps:
+                    expected[:, at] = rows[step - 1000]
+            np.testing.assert_array_equal(await store.window("a", end, count), expected)
+        assert await store.newest("a") == 1299
+        assert await store.newest("b") is None
+        assert np.isnan(await store.window("b", 1299, 10)).all()
+        await store.append("a", [1299], np.array([[7.0, 8.0, 9.0]]))
+        np.testing.assert_array_equal((await store.window("a", 1299, 1))[:, 0], [7.0, 8.0, 9.0])
+
+    with_store(url, work, namespace=f"t{time.time_ns()}")
+
+
+@needs_redis
+def test_redis_keys_carry_schema_and_life(redis: Redis) -> None:
+    async def work(store: Any) -> tuple[list[bytes], list[int]]:
+        await store.append("x", [5], np.ones((1, 3)))
+        keys = [key async for key in store._client.scan_iter("almanac:1:v9:{x}*")]
+        return keys, [await store._client.ttl(key) for key in keys]
+
+    keys, lives = with_store(redis.url + "?ttl=500", work, namespace="v9")
+    assert keys == [b"almanac:1:v9:{x}:0"]
+    assert 490 < lives[0] <= 500
+
+    async def other(store: Store) -> Any:
+        return await store.window("x", 5, 1)
+
+    assert np.isnan(with_store(redis.url, other, namespace="v10")).all()
+
+
+def test_a_store_that_is_not_there_says_so(tmp_path: Path) -> None:
+    async def window(store: Store) -> None:
+        await store.window("a", 5, 2)
+
+    with pytest.raises(StoreDown, match="Redis"):
+        with_store(f"redis://127.0.0.1:{free_port()}/0", window)
+    (tmp_path / "file").write_text("this is not a database, but text that is long enough to tell")
+    with pytest.raises(StoreDown, match="file"):
+        with_store(f"sqlite:///{tmp_path}/file", window)
+
+
+def observations(table: pl.DataFrame) -> list[dict[str, Any]]:
+    return [
+        {name: value.isoformat() if name == "timestamp" else value for name, value in row.items()}
+        for row in table.to_dicts()
+    ]
+
+
+@pytest.fixture(scope="module")
+def last_month(beijing: pl.DataFrame) -> pl.DataFrame:
+    return beijing.tail(720)
+
+
+def ingest(server: ServerProcess, table: pl.DataFrame, model: str = "air") -> None:
+    answer = server.post(f"/v1/models/{model}:ingest", {"observations": observations(table)})
+    assert (answer.status, answer.json) == (200, {"ingested": table.height}), answer.body
+
+
+def test_an_entity_request_equals_the_batch_features(
+    start: Start, url: str, beijing: pl.DataFrame, last_month: pl.DataFrame
+) -> None:
+    server = start("--feature-store", url)
+    ingest(server, last_month)
+    X = simple_features(beijing)[-690:]
+    times = beijing["timestamp"].to_list()[-690:]
+    for at in (0, 5, 300, 689):
+        named = server.post("/v1/models/air:predict", {"instances": [as_row(X[at])]}).json
+        row = {"entity": "default", "time": times[at].isoformat()}
+        by_time = server.post("/v1/models/air:predict", {"instances": [row]})
+        assert by_time.status == 200, by_time.body
+        assert by_time.json["predictions"] == named["predictions"]
+    inputs = [{"name": name, "shape": [1], "datatype": "BYTES", "data": [value]} for name, value in sorted(row.items())]
+    tensors = server.post("/v2/models/pm25_1h/infer", {"inputs": inputs})
+    assert tensors.json["outputs"][0]["data"] == [named["predictions"][0]["pm25_1h"]["prediction"]]
+    assert "almanac_feature_store_duration_seconds_count" in server.get("/metrics").body.decode()
+
+
+def test_history_in_the_request(server: ServerProcess, beijing: pl.DataFrame) -> None:
+    part = beijing.slice(30_000, 25)
+    X = simple_features(beijing)[30_024]
+    history = {name: part[name].to_list() for name in (*NUMBERS, "cbwd")}
+    row = {"time": part["timestamp"][24].isoformat(), "history": history}
+    by_history = server.post("/v1/models/air:predict", {"instances": [row]})
+    assert by_history.status == 200, by_history.body
+    named = server.post("/v1/models/air:predict", {"instances": [as_row(X)]}).json
+    assert by_history.json["predictions"] == named["predictions"]
+    wrong = [
+        ({**history, "temp": history["temp"][1:]}, "temp"),
+        ({name: values[1:] for name, values in history.items()}, "25"),
+        ({**history, "temp": [*history["temp"][:-1], "x"]}, "temp[24]"),
+        ({**history, "cbwd": [*history["cbwd"][:-1], "up"]}, "cbwd[24]"),
+        ({**history, "pres": [*history["pres"][:-1], 5.0]}, "beyond the declared range"),
+        ({"temp": [1.0]}, "missing column"),
+        (5, "object of columns"),
+    ]
+    for history_sent, word in wrong:
+        answer = server.post("/v1/models/air:predict", {"instances": [{**row, "history": history_sent}]})
+        assert answer.status == 400
+        assert word in answer.json["error"], answer.json
+
+
+def test_what_is_not_there_is_not_guessed(start: Start, beijing: pl.DataFrame, last_month: pl.DataFrame) -> None:
+    server = start()
+    ingest(server, last_month)
+    end = beijing["timestamp"][-1]
+
+    def ask(entity: Any, when: Any) -> tuple[int, str]:
+        answer = server.post("/v1/models/pm25_1h:predict", {"instances": [{"entity": entity, "time": when}]})
+        return answer.status, str(answer.json.get("error", ""))
+
+    assert ask("default", end.isoformat())[0] == 200
+    status, message = ask("default", (end + timedelta(hours=1)).isoformat())
+    assert status == 409
+    assert end.isoformat() in message
+    assert ask("nowhere", end.isoformat())[0] == 409
+    assert ask("default", (end - timedelta(minutes=7)).isoformat())[0] == 400
+    for bad in ("yesterday", 5, None, "2014-13-01T00:00:00", "0001-01-01T00:00:00", "9999-12-31T23:00:00-23:00"):
+        assert ask("default", bad)[0] == 400
+    assert ask(5, end.isoformat())[0] == 400
+
+
+def test_a_bad_observation_keeps_all_out(server: ServerProcess, beijing: pl.DataFrame) -> None:
+    good, bad = observations(beijing.slice(100, 2))
+    cases = [
+        ({**bad, "temp": "warm"}, "observations[1].temp"),
+        ({**bad, "temp": 900}, "declared range"),
+        ({**bad, "cbwd": "up"}, "observations[1].cbwd"),
+        ({k: v for k, v in bad.items() if k != "pres"}, "pres"),
+        ({**bad, "timestamp": "now"}, "timestamp"),
+        ({**bad, "colour": 1}, "colour"),
+        (5, "observations[1]"),
+    ]
+    for row, word in cases:
+        answer = server.post("/v1/models/air:ingest", {"observations": [good, row]})
+        assert answer.status == 400
+        assert word in answer.json["error"], answer.json
+    row = {"entity": "default", "time": good["timestamp"]}
+    assert server.post("/v1/models/air:predict", {"instances": [row]}).status == 409
+
+
+def test_the_cutoff_hides_what_is_too_new(tmp_path: Path, start: Start, beijing: pl.DataFrame) -> None:
+    model = write_model(tmp_path / "model", beijing, trees=10, cutoff="2h")
+    server = start(model=model)
+    part = beijing.slice(30_000, 40)
+    ingest(server, part)
+    when = part["timestamp"][35]
+    row = {"instances": [{"entity": "default", "time": when.isoformat()}]}
+    before = server.post("/v1/models/pm25_1h:predict", row)
+    assert before.status == 200, before.body
+    newer = part.slice(34, 6).with_columns(pl.lit(999.0).alias("pm25"))
+    ingest(server, newer)  # the two hours before the prediction time, and later
+    assert server.post("/v1/models/pm25_1h:predict", row).json["predictions"] == before.json["predictions"]
+    ingest(server, part.slice(33, 1).with_columns(pl.lit(999.0).alias("pm25")))
+    assert server.post("/v1/models/pm25_1h:predict", row).json["predictions"] != before.json["predictions"]
+
+
+@needs_redis
+def test_redis_down_is_a_503_and_never_a_number(start: Start, tmp_path: Path, last_month: pl.DataFrame) -> None:
+    redis = Redis(tmp_path)
+    try:
+        server = start("--feature-store", redis.url)
+        ingest(server, last_month)
+        when = last_month["timestamp"][-1].isoformat()
+        body = {"instances": [{"entity": "default", "time": when}]}
+        first = server.post("/v1/models/air:predict", body)
+        assert first.status == 200
+        redis.stop()
+        down = server.post("/v1/models/air:predict", body)
+        assert down.status == 503
+        assert int(down.headers["retry-after"]) >= 1
+        assert server.get("/healthz").status == 200  # rows by name are still answered
+        redis.start()
+        empty = server.post("/v1/models/air:predict", body)
+        assert empty.status == 409  # Redis came back without its rows
+        ingest(server, last_month)
+        assert server.post("/v1/models/air:predict", body).json["predictions"] == first.json["predictions"]
+    finally:
+        redis.stop()
+
+
+def test_ingest_from_the_command_line(start: Start, tmp_path: Path, last_month: pl.DataFrame, model_dir: Path) -> None:
+    from serving.__main__ import main
+
+    path, store = tmp_path / "rows.parquet", f"sqlite:///{tmp_path}/store.db"
+    last_month.write_parquet(path)
+    assert main(["ingest", str(path), "--model", str(model_dir), "--feature-store", store]) == 0
+    server = start("--feature-store", store)
+    when = last_month["timestamp"][-1].isoformat()
+    body = {"instances": [{"entity": "default", "time": when}]}
+    stored = server.post("/v1/models/air:predict", body)
+    assert stored.status == 200
+    other = start()
+    url = f"http://127.0.0.1:{other.port}"
+    assert main(["ingest", str(path), "--url", url, "--model-name", "air", "--newest", "100"]) == 0
+    assert other.post("/v1/models/air:predict", body).json["predictions"] == stored.json["predictions"]
