@@ -102,13 +102,13 @@ def _run(bundle: _Bundle) -> list[Step]:
     checks: dict[str, Callable[[_Bundle], tuple[int, str]]] = {
         "hashes": _hashes,
         "registration": _registration,
+        "event chain": _chain,
         "references": _references,
         "page": _page,
         "derived": _derived,
         "metrics": _metrics,
         "bills of materials": _bills,
         "signature": _signature,
-        "event chain": _chain,
     }
     steps = []
     for name, check in checks.items():

@@ -182,10 +182,10 @@ def check_head(store: Store, use_case: str, digests: dict[int, str]) -> None:
     if found is None:
         raise RegistryError(
             f"{store.url}/{event_key(use_case, head['number'])}: missing; the log was truncated "
-            f"(event {head['number']} was written, the chain ends at {max(digests, default=0)})"
+            f"(head.json notes event {head['number']}, the chain ends at {max(digests, default=0)})"
         )
     if found != head["digest"]:
         raise RegistryError(
-            f"{store.url}/{event_key(use_case, head['number'])}: another event than the head noted; "
-            "the log was rewritten"
+            f"{store.url}/{event_key(use_case, head['number'])}: another event than head.json notes; "
+            "one of them was rewritten"
         )

@@ -1,0 +1,85 @@
+"""A run that is really trained, registered and documented, once for the session."""
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from components.documentation import document
+from components.registration import Artifacts, register
+from components.usecase import UseCase, load
+from tests.governance.realrun import make_run
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True)
+class World:
+    """A run directory, its registry and its use case."""
+
+    usecase: UseCase
+    run: Path
+    registry: Path
+
+    @property
+    def artifacts(self) -> Artifacts:
+        return artifacts_of(self.run)
+
+    def copy(self, folder: Path) -> "World":
+        """Return a copy to spoil."""
+        shutil.copytree(self.run, folder / "run")
+        shutil.copytree(self.registry, folder / "registry")
+        return World(self.usecase, folder / "run", folder / "registry")
+
+
+def artifacts_of(run: Path) -> Artifacts:
+    """Return a run directory's artifacts, as the pipeline hands them over."""
+    names = {"figures": "metrics", "decision": "gate", "lineage": "lineage", "tuning": "tuning"}
+    files = {key: str(run / f"{name}.json") for key, name in {**names, "evaluation": "evaluation"}.items()}
+    return Artifacts.of(str(run / "model"), **files, predictions=str(run / "predictions.parquet"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def signer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep keys and names of this machine's user out of the tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("config")))
+        patch.setenv("ALMANAC_ACTOR", "ann")
+        patch.delenv("ALMANAC_SIGNING_KEY", raising=False)
+        yield
+
+
+@pytest.fixture(scope="session")
+def usecase() -> UseCase:
+    return load(ROOT / "usecases" / "air_quality.yaml")
+
+
+@pytest.fixture(scope="session")
+def trained(usecase: UseCase, beijing: pl.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run directory up to the gate."""
+    return make_run(usecase, beijing, tmp_path_factory.mktemp("trained") / "run")
+
+
+@pytest.fixture(scope="session")
+def world(usecase: UseCase, trained: Path, tmp_path_factory: pytest.TempPathFactory) -> World:
+    """The run registered, documented and, as local runs are, promoted."""
+    folder = tmp_path_factory.mktemp("world")
+    shutil.copytree(trained, folder / "run")
+    made = World(usecase, folder / "run", folder / "registry")
+    told = made.run / "registration.json"
+    register(usecase, made.artifacts, str(made.registry), "local", told)
+    document(usecase, made.artifacts, told, str(made.registry), made.run / "governance")
+    return made
+
+
+@pytest.fixture
+def spoilt(world: World, tmp_path: Path) -> World:
+    """A copy of the world that a test may alter."""
+    copy = world.copy(tmp_path)
+    for path in copy.registry.rglob("*"):
+        if path.is_file():
+            path.chmod(0o644)
+    return copy

@@ -1,0 +1,131 @@
+"""The command line: what it prints, what it refuses, and its exit codes."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from governance.__main__ import main
+from governance.registry import Registry
+from tests.governance.bundles import documented_version, version_files
+from tests.governance.conftest import ROOT, World
+
+
+class Shell:
+    """Calls the command line in this process and keeps what it printed."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], url: Path) -> None:
+        self._monkeypatch, self._capsys, self._url = monkeypatch, capsys, url
+
+    def __call__(self, *arguments: str) -> tuple[int, str, str]:
+        self._monkeypatch.setattr(sys, "argv", ["governance", *arguments, "--registry", str(self._url)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        printed = self._capsys.readouterr()
+        return int(ended.value.code or 0), printed.out, printed.err
+
+    def json(self, *arguments: str) -> Any:
+        code, out, err = self(*arguments, "--json")
+        assert code == 0, err
+        return json.loads(out)
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> Registry:
+    return Registry(tmp_path / "registry")
+
+
+@pytest.fixture
+def shell(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Shell:
+    return Shell(monkeypatch, capsys, tmp_path / "registry")
+
+
+class TestRegistry:
+    def test_from_proposal_to_rollback(self, shell: Shell, registry: Registry, tmp_path: Path) -> None:
+        for mark in "ab":
+            number = documented_version(registry, tmp_path, mark, approval="required")
+            assert shell("registry", "approve", f"demo/{number}", "--by", "bob", "--why", "read it")[0] == 0
+            row = shell.json("registry", "promote", f"demo/{number}", "--by", "ann", "--why", "go")
+            assert (row["stage"], row["approvals"]) == ("production", ["bob"])
+        assert shell.json("registry", "rollback", "demo", "--by", "bob", "--why", "worse")["number"] == 1
+        assert [row["stage"] for row in shell.json("registry", "list")] == ["production", "archived"]
+        shown = shell.json("registry", "show", "registry:demo/production")
+        assert shown["number"] == 1
+        assert "model/model.bst" in shown["files"]
+        assert shell.json("registry", "demote", "demo/1", "--by", "bob", "--why", "stop")["stage"] == "archived"
+        assert shell.json("registry", "reject", "demo/1", "--by", "bob", "--why", "biased")["rejected"] == "bob"
+        events = shell.json("registry", "log", "demo")
+        assert [event["kind"] for event in events][-3:] == ["rolled_back", "demoted", "rejected"]
+        assert shell.json("registry", "verify")[0] == {"use_case": "demo", "events": len(events), "versions": 2}
+
+    def test_people_read_lines(self, shell: Shell, registry: Registry, tmp_path: Path) -> None:
+        number = documented_version(registry, tmp_path, "a")
+        code, out, _ = shell("registry", "promote", f"demo/{number}", "--by", "ann", "--why", "go")
+        assert (code, out) == (0, "registry:demo/1: production\n")
+        assert "registry:demo/1" in shell("registry", "list", "demo")[1]
+        assert "ann: promoted version 1 to production (go)" in shell("registry", "log", "demo")[1]
+        assert shell("registry", "verify", "demo")[1] == "demo: 3 events and 1 versions verified\n"
+        assert "model/manifest.json" in shell("registry", "show", "demo/1")[1]
+
+    @pytest.mark.parametrize(
+        ("arguments", "message"),
+        [
+            (("promote", "demo/9", "--why", "go"), "there is no version 9"),
+            (("promote", "demo/1", "prod", "--why", "go"), "unknown stage 'prod'"),
+            (("promote", "demo/1", "--by", "ann", "--why", "go"), "has no passed gate"),
+            (("promote", "demo/1"), "--why: is missing"),
+            (("approve", "demo/1", "--by", "ann", "--why", "mine"), "proposed version 1 and cannot approve it"),
+            (("show", "demo"), "is not a stage address"),
+            (("rollback", "demo", "--why", "worse"), "no earlier production version"),
+            (("log", "other"), "nothing is registered for 'other'"),
+        ],
+    )
+    def test_refusals_exit_with_one_line(
+        self, shell: Shell, registry: Registry, tmp_path: Path, arguments: tuple[str, ...], message: str
+    ) -> None:
+        registry.register("demo", version_files(tmp_path, "closed", False), who="ann", why="try")
+        code, out, err = shell("registry", *arguments)
+        assert (code, out) == (1, "")
+        assert err.startswith("error: ")
+        assert message in err
+        assert len(registry.log("demo")) == 1
+
+    def test_an_edited_event_is_named(self, shell: Shell, registry: Registry, tmp_path: Path) -> None:
+        documented_version(registry, tmp_path, "a")
+        path = tmp_path / "registry" / "use_cases" / "demo" / "events" / "00000001.json"
+        path.chmod(0o644)
+        path.write_bytes(path.read_bytes().replace(b'"ann"', b'"eve"'))
+        code, _, err = shell("registry", "verify", "demo")
+        assert code == 1
+        assert "events/00000001.json: the event was edited" in err
+
+
+class TestVerify:
+    def test_a_run_verifies_as_a_process_in_time(self, world: World) -> None:
+        command = [sys.executable, "-m", "governance", "verify", str(world.run), "--registry", str(world.registry)]
+        done = subprocess.run([*command, "--json"], cwd=ROOT, capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0, done.stderr
+        told = json.loads(done.stdout)
+        assert told["verified"] is True
+        assert {step["name"] for step in told["steps"]} >= {"hashes", "references", "metrics", "signature"}
+
+    def test_the_first_broken_link_is_named(self, spoilt: World) -> None:
+        path = spoilt.run / "model" / "pm25_1h" / "model.bst"
+        path.write_text(path.read_text().replace("1", "2", 1))
+        command = [sys.executable, "-m", "governance", "verify", str(spoilt.run)]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+        assert done.returncode == 1
+        assert done.stderr.startswith("error: model/pm25_1h/model.bst: altered")
+
+    def test_a_stage_address_verifies_the_version_in_the_registry(
+        self, world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    ) -> None:
+        monkeypatch.setenv("ALMANAC_CACHE", str(tmp_path))
+        shell = Shell(monkeypatch, capsys, world.registry)
+        assert shell("verify", "registry:air_quality/production")[0] == 0
+        code, _, err = shell("verify", str(tmp_path / "nowhere"))
+        assert code == 1
+        assert "no such directory" in err
