@@ -98,11 +98,14 @@ def _directory() -> Path:
     configured = os.environ.get("ALMANAC_KERNELS")
     if configured:
         return Path(configured)
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "almanac"
-    # A read-only root file system: a directory of this user alone, since what lies in it will be executed.
-    if _writable(cache):
-        return cache
     fallback = Path(tempfile.gettempdir()) / f"almanac-{os.getuid()}"
+    try:
+        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "almanac"
+    except RuntimeError:  # a user without a home, as in many containers
+        cache = fallback
+    if _writable(cache) and cache != fallback:
+        return cache
+    # A read-only root file system: a directory of this user alone, since what lies in it will be executed.
     if not _writable(fallback) or fallback.stat().st_uid != os.getuid() or fallback.stat().st_mode & 0o022:
         raise NoCompilerError(f"neither {cache} nor {fallback} can be written; set ALMANAC_KERNELS to a directory")
     return fallback
