@@ -20,7 +20,7 @@ AlmanacError
 Every message says what is wrong, where (file, field, column or row), and what would be right:
 
     try:
-        run("usecases/air_quality.yaml")
+        run("usecases/demand.yaml")
     except AlmanacError as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(error.exit_code)

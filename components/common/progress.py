@@ -1,6 +1,6 @@
 """How a task tells its progress: plain lines in a log, which a local run also draws as a bar.
 
-[progress] 3/18 pm25_1h: trial 3, rmse 20.91
+[progress] 3/18 demand_1h: trial 3, rmse 20.91
 [summary] 43824 rows; 3 warnings
 """
 
