@@ -20,6 +20,8 @@ from serving.operate.seed import seed
 from serving.operate.watch import follow_keys, follow_promotions, share_unloaded
 from serving.settings import Settings
 
+_LINGER_SECONDS = 1.0
+
 
 def run(settings: Settings) -> None:
     """Serve until a signal ends it.
@@ -145,9 +147,19 @@ class _Server(uvicorn.Server):
 
 
 async def _drain(server: Server, http: uvicorn.Server) -> None:
-    """Say not ready, answer on for a while so that balancers notice, then take no more and finish what runs."""
+    """Say not ready, answer on while balancers notice, take no more connections, and finish what has begun.
+
+    A worker takes no more connections at once, since the others accept from the same socket. A connection that was
+    taken a moment ago may not have sent its request yet; it is given the time to, and is closed after its answer.
+    """
     server.state.drain()
-    await asyncio.sleep(server.settings.drain_seconds)
+    if server.settings.listen_fd is None:
+        await asyncio.sleep(server.settings.drain_seconds)
+    for listener in getattr(http, "servers", []):
+        listener.close()
+    end = asyncio.get_running_loop().time() + _LINGER_SECONDS
+    while http.server_state.connections and asyncio.get_running_loop().time() < end:
+        await asyncio.sleep(0.02)
     http.should_exit = True
 
 

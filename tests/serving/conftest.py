@@ -84,11 +84,11 @@ def write_target(directory: Path, table: pl.DataFrame, hours: int, trees: int = 
     """Train one target on the real series and write its model directory."""
     spec = feature_spec(cutoff)
     assert tuple(spec.names) == FEATURES
-    X = simple_features(table, spec)
-    y = table["pm25"].shift(-hours).to_numpy()
+    X = simple_features(table, spec)[-17_520:]
+    y = table["pm25"].shift(-hours).to_numpy()[-17_520:]
     keep = np.isfinite(y) & np.isfinite(X[:, 0])
     data = lightgbm.Dataset(X[keep], y[keep] - X[keep, 0], feature_name=list(FEATURES), free_raw_data=False)
-    options = {"objective": "l2", "num_leaves": 31, "verbosity": -1, "num_threads": 2, "seed": 7, "deterministic": True}
+    options = {"objective": "l2", "num_leaves": 31, "verbosity": -1, "num_threads": 1, "seed": 7, "deterministic": True}
     booster = lightgbm.train(options, data, trees)
     residuals = y[keep] - X[keep, 0] - booster.predict(X[keep])
     edges = np.quantile(X[keep, 0], [0.25, 0.5, 0.75])

@@ -16,6 +16,7 @@ import polars as pl
 import pytest
 
 from governance.registry import Registry
+from tests.governance.bundles import document_files
 from tests.serving.conftest import ROOT, ServerProcess, Start, as_row, write_model
 
 PREDICT = "/v1/models/pm25_1h:predict"
@@ -135,8 +136,6 @@ def second_model(tmp_path_factory: pytest.TempPathFactory, beijing: pl.DataFrame
 
 
 def _register(registry: Registry, model: Path, folder: Path) -> int:
-    from governance.registry import REQUIRED_DOCUMENTS
-
     files = {f"model/{path.relative_to(model)}": path for path in model.rglob("*") if path.is_file()}
     folder.mkdir()
     extra = {
@@ -148,11 +147,7 @@ def _register(registry: Registry, model: Path, folder: Path) -> int:
         (folder / name).write_text(json.dumps(document))
         files[name] = folder / name
     number = registry.register("air", files, who="ann", why="test", approval="none")
-    documents = {}
-    for name in REQUIRED_DOCUMENTS:
-        path = folder / name.replace("/", "_")
-        path.write_text("{}")
-        documents[name] = path
+    documents = document_files(folder, files)
     registry.attach_documents("air", number, documents, who="ann", why="test")
     registry.promote("air", number, who="ann", why="test")
     return number
