@@ -39,6 +39,10 @@ _RC: Any = {
     "path.simplify_threshold": 0.3,
 }
 
+_TEXT = ' class="text"'
+#: Letters above which a text in a table is wrapped.
+_LONG = 44
+
 _STYLE = """
 :root{color-scheme:light}*{box-sizing:border-box}html{scroll-behavior:smooth}
 body{font:15px/1.5 system-ui,-apple-system,"Segoe UI",sans-serif;color:#22252b;background:#f6f7f9;margin:0}
@@ -49,7 +53,8 @@ h3{font-size:1.02rem;margin:1.7rem 0 .3rem}.lead{color:#5a6270;margin:.4rem 0 1.
 p{max-width:52rem}table{border-collapse:collapse;margin:.6rem 0;font-variant-numeric:tabular-nums;font-size:.92rem}
 th,td{padding:.28rem .8rem;text-align:right;border-bottom:1px solid #eceff2;white-space:nowrap}
 th{font-weight:600;color:#5a6270;border-bottom-color:#c5cbd3}tbody tr:hover{background:#f6f7f9}
-th:first-child,td:first-child{text-align:left;padding-left:0}td.text{text-align:left}
+th:first-child,td:first-child{text-align:left;padding-left:0}td.text,th.text{text-align:left}
+td.long{white-space:normal;min-width:17rem}
 .good{color:#18794e}.bad{color:#c62a2f}.note{color:#5a6270;font-size:.88rem;margin:.2rem 0 .9rem}
 .figures{display:flex;flex-wrap:wrap;gap:.8rem;margin:1rem 0}
 .figure{border:1px solid #e3e6ea;border-radius:8px;padding:.6rem 1rem;min-width:9rem}
@@ -168,7 +173,10 @@ class Report:
 
     def table(self, header: Sequence[str], rows: Sequence[Sequence[Any]], digits: int = 2) -> None:
         """Add a table; numbers are formatted with `digits` decimals and set flush right."""
-        head = "".join(f"<th>{escape(name)}</th>" for name in header)
+        texts = [any(index < len(row) and _is_text(row[index]) for row in rows) for index in range(len(header))]
+        head = "".join(
+            f"<th{_TEXT if text else ''}>{escape(name)}</th>" for name, text in zip(header, texts, strict=True)
+        )
         body = "".join(f"<tr>{''.join(_cell(value, digits) for value in row)}</tr>" for row in rows)
         self._body.append(
             f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
@@ -221,6 +229,13 @@ def _card(card: Card) -> str:
     )
 
 
+def _is_text(value: Any) -> bool:
+    """Tell texts, set flush left, from numbers and from strings that are one, set flush right."""
+    return isinstance(value, str) and re.fullmatch(r"[-+–]?[\d,.]*\s?%?", value) is None
+
+
 def _cell(value: Any, digits: int) -> str:
-    css = ' class="text"' if isinstance(value, str) and not re.match(r"^[-+–\d]", value) else ""
+    css = _TEXT if _is_text(value) else ""
+    if css and len(value) > _LONG:
+        css = ' class="text long"'
     return f"<td{css}>{escape(number(value, digits))}</td>"
