@@ -220,10 +220,12 @@ def _judge(
     feature, total = profile.features[name], found.totals[name]
     like = mixture(feature.seasons, mix)
     tally = total.tally if feature.layout is not None else set_out(total, feature.labels)
+    # A column that never changes has runs as long as the window, however long that is.
+    run = total.runs.longest / max(1.0, tally[ROWS] / profile.block_rows)
     if feature.layout is not None:
-        values = figures.numeric(like, tally, total.runs.longest, feature.layout, feature.spread)
+        values = figures.numeric(like, tally, run, feature.layout, feature.spread)
     else:
-        values = figures.category(like, tally, total.runs.longest)
+        values = figures.category(like, tally, run)
     shortage = max(1.0, profile.block_rows / tally[ROWS])
     parts, level = weights(list(values)), profile.false_alarm_rate / columns
     judged = {

@@ -66,13 +66,13 @@ FIGURES: dict[str, Figure] = {
 _LOG_OFFSET = 1e-3
 
 
-def numeric(reference: Floats, current: Floats, run: int, layout: NumericLayout, spread: float) -> dict[str, float]:
+def numeric(reference: Floats, current: Floats, run: float, layout: NumericLayout, spread: float) -> dict[str, float]:
     """Return the figures of a numeric column.
 
     Args:
         reference: tally of what the window is like (w,).
         current: tally of the window (w,).
-        run: longest constant run of the window.
+        run: longest constant run of the window, over its length in blocks where it is longer than one.
         layout: how both were counted.
         spread: standard deviation of the whole reference, for where the season alone has none.
     """
@@ -90,7 +90,7 @@ def numeric(reference: Floats, current: Floats, run: int, layout: NumericLayout,
     return found
 
 
-def category(reference: Floats, current: Floats, run: int) -> dict[str, float]:
+def category(reference: Floats, current: Floats, run: float) -> dict[str, float]:
     """Return the figures of a column of categories, from the tallies (w,) of its reference and of the window."""
     found = _shared(reference, current, run)
     bins, now = (np.append(tally[len(HEAD) :], tally[MISSING]) for tally in (reference, current))
@@ -100,7 +100,7 @@ def category(reference: Floats, current: Floats, run: int) -> dict[str, float]:
     return found
 
 
-def _shared(reference: Floats, current: Floats, run: int) -> dict[str, float]:
+def _shared(reference: Floats, current: Floats, run: float) -> dict[str, float]:
     found = {"missing": _rate(current, MISSING) - _rate(reference, MISSING), "run": float(np.log(max(run, 1)))}
     if reference[GAPS] or current[GAPS]:
         found["gaps"] = float(np.log((_rate(current, GAPS) + _LOG_OFFSET) / (_rate(reference, GAPS) + _LOG_OFFSET)))

@@ -173,7 +173,8 @@ class OnlineDrift:
         assert layout is not None
         fine, tally = self._kernel.tally(place, feature)
         run = int(self._kernel.longest[place])
-        values = figures.numeric(mixture(feature.seasons, self._seasons), tally, run, layout, feature.spread)
+        like, relative = mixture(feature.seasons, self._seasons), run / max(1.0, tally[ROWS] / self._profile.block_rows)
+        values = figures.numeric(like, tally, relative, layout, feature.spread)
         values.pop("step", None)
         values.pop("gaps", None)
         parts = weights(list(values))

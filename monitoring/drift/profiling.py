@@ -230,8 +230,8 @@ def _spread(total: Stretch, layout: NumericLayout | None) -> float:
     if layout is None or not total.fine.sum():
         return 0.0
     values = np.clip(layout.grid.lower, total.minimum, total.maximum)
-    mean = np.average(values, weights=total.fine)
-    with np.errstate(over="ignore"):
+    with np.errstate(all="ignore"):
+        mean = np.average(values, weights=total.fine)
         deviation = float(np.sqrt(np.average((values - mean) ** 2, weights=total.fine)))
     return deviation if np.isfinite(deviation) else 0.0
 

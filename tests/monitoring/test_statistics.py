@@ -28,7 +28,7 @@ def _scipy(a: np.ndarray, b: np.ndarray) -> float:
 @given(SAMPLES, SAMPLES)
 @example(np.zeros(1), np.zeros(1))
 @example(np.array([0.0, 5e-324]), np.array([-5e-324]))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 def test_exact_distance_is_bit_for_bit_that_of_scipy(a: np.ndarray, b: np.ndarray) -> None:
     assert ks_exact(a, b) == _scipy(a, b)
 
@@ -64,7 +64,7 @@ def test_frozen_grid_is_within_a_ten_thousandth_of_the_exact_distance(scale: flo
 
 
 @given(SAMPLES, SAMPLES)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_a_grid_never_overstates_the_distance_and_loses_no_value(a: np.ndarray, b: np.ndarray) -> None:
     grid = fit_grid(a)
     (cells_a, missing_a), (cells_b, missing_b) = grid.count(a), grid.count(b)
@@ -75,7 +75,7 @@ def test_a_grid_never_overstates_the_distance_and_loses_no_value(a: np.ndarray, 
 
 
 @given(npst.arrays(np.float64, st.integers(1, 60), elements=st.floats(allow_nan=True, allow_infinity=True)))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_buckets_keep_the_order_of_values_and_set_the_missing_apart(values: np.ndarray) -> None:
     finite = values[np.isfinite(values)]
     for buckets in (fit_grid(finite).buckets, Buckets("float", 0.0), Buckets("float", 17.3)):

@@ -43,7 +43,7 @@ def test_longest_run(values: list[float]) -> None:
 
 
 @given(VALUES, VALUES, VALUES)
-@settings(max_examples=300)
+@settings(max_examples=100)
 def test_runs_join_as_if_counted_together(a: list[float], b: list[float], c: list[float]) -> None:
     parts = [Runs.of(np.array(part)) for part in (a, b, c)]
     whole = Runs.of(np.array(a + b + c))
