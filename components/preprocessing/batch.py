@@ -5,7 +5,8 @@ the processor's cache, two blocks at a time. A missing feature is NaN; the resul
 """
 
 import os
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -19,11 +20,15 @@ from components.preprocessing import clock, formulas
 from components.preprocessing import plan as p
 from components.preprocessing.spec import FeatureSpec
 from components.preprocessing.table import Series, check_columns, numbers, series
-from components.preprocessing.windows import Trailing, impute
+from components.preprocessing.windows import Arena, Trailing, impute
 
 Array = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.int64]
 
 BLOCK = 4096
+
+#: Parts of the calendar that repeat, and after which period.
+_CLOCK_PERIODS = {"hour": "day", "weekday": "week", "weekend": "week"}
 
 
 def compute(spec: FeatureSpec, table: pl.DataFrame, names: Sequence[str] | None = None) -> pl.DataFrame:
@@ -96,6 +101,7 @@ class _Job:
         self.columns = columns
         self.out = out
         self.reach = spec.reach
+        self._arenas = threading.local()
 
     def run(self, entities: list[Series]) -> None:
         """Compute all blocks of all entities."""
@@ -125,16 +131,25 @@ class _Job:
             impute(result, self.spec.limit_steps)
         return result
 
+    def _arena(self) -> Arena:
+        arena: Arena | None = getattr(self._arenas, "arena", None)
+        if arena is None:
+            arena = self._arenas.arena = Arena()
+        arena.reset()
+        return arena
+
     def _block(self, block: _Block) -> None:
         first, n = self.reach - 1, block.stop - block.start
+        arena = self._arena()
+        centres = self.spec.centres
         trailing = {
-            name: Trailing(values[block.start : block.stop + first], first, self.spec.centres.get(name, 0.0))
+            name: Trailing(values[block.start : block.stop + first], first, centres.get(name, 0.0), arena)
             for name, values in block.columns.items()
         }
         step = self.spec.step
         moments = (block.origin + np.arange(block.start, block.stop) * step) // p.SECOND
         rows = block.out[:, block.start : block.stop]
-        maker = _Maker(trailing, moments, rows, self.row, n)
+        maker = _Maker(trailing, moments, rows, self.row, n, step % p.SECOND == 0)
         with np.errstate(all="ignore"):
             for node, out in zip(self.nodes, rows, strict=True):
                 maker.make(node, out)
@@ -144,13 +159,20 @@ class _Maker:
     """Computes the features of one block, one by one."""
 
     def __init__(
-        self, columns: dict[str, Trailing], seconds: npt.NDArray[np.int64], rows: Array, row: dict[int, int], n: int
+        self,
+        columns: dict[str, Trailing],
+        seconds: npt.NDArray[np.int64],
+        rows: Array,
+        row: dict[int, int],
+        n: int,
+        whole: bool,
     ) -> None:
         self.columns = columns
         self.seconds = seconds
         self.rows = rows
         self.row = row
         self.n = n
+        self.step = int(seconds[1] - seconds[0]) if whole and n > 1 else 1
         self._phases: dict[tuple[str, int, int], tuple[Array, Array]] = {}
 
     def make(self, node: p.Node, out: Array) -> None:
@@ -168,9 +190,9 @@ class _Maker:
             case p.Season():
                 self._season(node, out)
             case p.Clock():
-                out[:] = clock.calendar(self.seconds + node.ahead, node.field)
+                self._tile(_CLOCK_PERIODS.get(node.field), lambda s: clock.calendar(s + node.ahead, node.field), out)
             case p.Phase():
-                out[:] = self._phase(node)
+                self._phase(node, out)
             case p.Indicator() | p.Component():
                 self._category(node, out)
             case p.Since():
@@ -232,11 +254,21 @@ class _Maker:
             formulas.deviation(total, squares, count, out)
             np.copyto(out, np.nan, where=count < 2)
 
-    def _phase(self, node: p.Phase) -> Array:
+    def _phase(self, node: p.Phase, out: Array) -> None:
         key = node.period, node.harmonic, node.ahead
         if key not in self._phases:
-            self._phases[key] = clock.phase(self.seconds + node.ahead, node.period, node.harmonic)
-        return self._phases[key][node.cosine]
+            seconds = self.seconds[: self._cycle(node.period)] + node.ahead
+            self._phases[key] = clock.phase(seconds, node.period, node.harmonic)
+        _repeat(self._phases[key][node.cosine], out)
+
+    def _cycle(self, period: str | None) -> int:
+        """Return after how many rows a period repeats, all rows where it does not repeat on the grid."""
+        if period is None or clock.PERIODS[period] % self.step:
+            return self.n
+        return min(self.n, clock.PERIODS[period] // self.step)
+
+    def _tile(self, period: str | None, make: Callable[[Integers], Array], out: Array) -> None:
+        _repeat(make(self.seconds[: self._cycle(period)]), out)
 
     def _category(self, node: p.Indicator | p.Component, out: Array) -> None:
         codes = self.columns[node.column].at(0)
@@ -254,3 +286,11 @@ class _Maker:
         place = np.arange(len(column.x))
         last = np.maximum.accumulate(np.where(column.x > node.above, place, -node.limit))
         np.minimum((place - last)[column.first :], node.limit, out=out, casting="unsafe")
+
+
+def _repeat(pattern: Array, out: Array) -> None:
+    """Fill `out` with the pattern, over and over."""
+    size = len(pattern)
+    whole = len(out) // size * size
+    out[:whole].reshape(-1, size)[:] = pattern
+    out[whole:] = pattern[: len(out) - whole]

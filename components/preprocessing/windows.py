@@ -16,6 +16,9 @@ Flags = npt.NDArray[np.bool_]
 #: Below this share of the sum of squares a sum of squared deviations is rounding noise, and counts as zero.
 NOISE = 2.0**-44
 
+#: Values in a chunk: 8 MiB, which the system can give in few large pages.
+_CHUNK = 1 << 20
+
 
 def powers(length: int) -> list[int]:
     """Return the powers of two that sum up to `length`, descending."""
@@ -27,6 +30,29 @@ def decay(steps: int, half_life: int) -> float:
     return float(0.5 ** (steps / half_life))
 
 
+class Arena:
+    """Room for the arrays of one block after another, so that memory is fetched from the system once; one thread's."""
+
+    def __init__(self) -> None:
+        self._chunks: list[Array] = []
+        self._chunk = self._used = 0
+
+    def reset(self) -> None:
+        """Take back all arrays."""
+        self._chunk = self._used = 0
+
+    def empty(self, length: int) -> Array:
+        """Return an array of any content, which is the caller's until the next reset."""
+        while self._chunk < len(self._chunks) and self._used + length > len(self._chunks[self._chunk]):
+            self._chunk, self._used = self._chunk + 1, 0
+        if self._chunk == len(self._chunks):
+            self._chunks.append(np.empty(max(length, _CHUNK)))
+        # Eight values are a cache line.
+        result = self._chunks[self._chunk][self._used : self._used + length]
+        self._used += -(-length // 8) * 8
+        return result
+
+
 class Trailing:
     """One column of a block of rows, with the rows before them that windows reach back to.
 
@@ -34,9 +60,11 @@ class Trailing:
         x: values, NaN where missing; shape (first + n,).
         first: place of the first row of the block.
         centre: what deviations are summed around.
+        arena: where the sums go.
     """
 
-    def __init__(self, x: Array, first: int, centre: float) -> None:
+    def __init__(self, x: Array, first: int, centre: float, arena: Arena) -> None:
+        self._empty = arena.empty
         self.x = x
         self.first = first
         self.n = len(x) - first
@@ -63,12 +91,14 @@ class Trailing:
     @cached_property
     def presence(self) -> Array:
         """1 where a value is there, else 0."""
-        return self.present.astype(np.float64)
+        result = self._empty(len(self.x))
+        np.copyto(result, self.present)
+        return result
 
     @cached_property
     def deviations(self) -> Array:
         """Values less the centre, 0 where missing."""
-        result = self.x - self.centre
+        result = np.subtract(self.x, self.centre, out=self._empty(len(self.x)))
         if not self.complete:
             np.copyto(result, 0.0, where=~self.present)
         return result
@@ -88,10 +118,7 @@ class Trailing:
             for size in powers(length):
                 parts.append(self._at(self._level(kind, size), size, offset))
                 offset += size
-            result = parts.pop()
-            while parts:
-                result = parts.pop() + result
-            self._sums[kind, length] = result
+            self._sums[kind, length] = self._folded(parts)
         return self._sums[kind, length]
 
     def decayed(self, kind: str, half_life: int, length: int) -> Array:
@@ -102,7 +129,8 @@ class Trailing:
             offset += size
         result = parts.pop()
         for size in reversed(sizes[:-1]):
-            result = parts.pop() + decay(size, half_life) * result
+            faded = np.multiply(result, decay(size, half_life), out=self._empty(self.n))
+            result = np.add(parts.pop(), faded, out=faded)
         return result
 
     def moment(self, length: int) -> Array:
@@ -111,10 +139,7 @@ class Trailing:
         for size in powers(length):
             parts.append(self._moment(size, offset // size))
             offset += size
-        result = parts.pop()
-        while parts:
-            result = parts.pop() + result
-        return result
+        return self._folded(parts)
 
     def ages(self, length: int) -> tuple[Array, Array]:
         """Return the sums of age and of its square over the values there; whole numbers, so exact in any order."""
@@ -135,7 +160,7 @@ class Trailing:
         if size == length:
             return newest
         # Halves may overlap, since an extreme counts nothing twice.
-        return _JOIN[kind](newest, self._at(level, size, length - size))
+        return _JOIN[kind](newest, self._at(level, size, length - size), out=self._empty(self.n))
 
     def _level(self, kind: str, size: int, half_life: int = 0) -> Array:
         """Return the tree's level of `size` values; its entry i covers the places i to i + size - 1."""
@@ -145,31 +170,43 @@ class Trailing:
         while 1 << (len(levels) - 1) < size:
             below, half = levels[-1], 1 << (len(levels) - 1)
             newer, older = below[half:], below[:-half]
+            made = self._empty(len(newer))
             if half_life:
-                older = older * decay(half, half_life)
-            levels.append(_JOIN[kind](newer, older))
+                older = np.multiply(older, decay(half, half_life), out=made)
+            levels.append(_JOIN[kind](newer, older, out=made))
         return levels[size.bit_length() - 1]
 
     def _leaves(self, kind: str) -> Array:
         if kind == "d":
             return self.deviations
         if kind == "d2":
-            return self.deviations * self.deviations
+            return np.multiply(self.deviations, self.deviations, out=self._empty(len(self.x)))
         if kind == "p":
             return self.presence
         if self.complete:
             return self.x
-        return np.where(self.present, self.x, np.inf if kind == "lo" else -np.inf)
+        result = self._empty(len(self.x))
+        np.copyto(result, np.inf if kind == "lo" else -np.inf)
+        np.copyto(result, self.x, where=self.present)
+        return result
 
     def _moment(self, size: int, index: int) -> Array:
         """Return a node of the tree over age times deviation: ages index·size to (index + 1)·size - 1."""
         if (size, index) not in self._moments:
             if size == 1:
-                made = self._at(self.deviations, 1, index) * float(index)
+                made = np.multiply(self._at(self.deviations, 1, index), float(index), out=self._empty(self.n))
             else:
-                made = self._moment(size // 2, 2 * index) + self._moment(size // 2, 2 * index + 1)
+                newer, older = self._moment(size // 2, 2 * index), self._moment(size // 2, 2 * index + 1)
+                made = np.add(newer, older, out=self._empty(self.n))
             self._moments[size, index] = made
         return self._moments[size, index]
+
+    def _folded(self, parts: list[Array]) -> Array:
+        """Return the parts' sum, the newest added last."""
+        result = parts.pop()
+        while parts:
+            result = np.add(parts.pop(), result, out=self._empty(self.n))
+        return result
 
     def _at(self, level: Array, size: int, offset: int) -> Array:
         """Return a level's entries for windows that end `offset` rows before each row of the block."""
@@ -190,7 +227,8 @@ class Trailing:
 
     def _difference(self, running: Array, length: int) -> Array:
         end = self.first + 1
-        return running[end : end + self.n] - running[end - length : end - length + self.n]
+        before = running[end - length : end - length + self.n]
+        return np.subtract(running[end : end + self.n], before, out=self._empty(self.n))
 
 
 _JOIN = {"d": np.add, "d2": np.add, "p": np.add, "lo": np.minimum, "hi": np.maximum}
