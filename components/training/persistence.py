@@ -1,21 +1,18 @@
 """scikit-learn bodies by skops: types on a closed list alone are ever built, nothing is unpickled."""
 
+import io
+import json
+import zipfile
 from pathlib import Path
 from typing import Any
 
 from components.common.errors import ModelError
 
-#: The types of HistGradientBoosting and the linear pipelines that skops does not trust by itself.
-TRUSTED = (
-    "sklearn._loss.link.HalfLogitLink",
-    "sklearn._loss.link.IdentityLink",
-    "sklearn._loss.link.Interval",
-    "sklearn._loss.link.LogitLink",
-    "sklearn._loss.loss.HalfBinomialLoss",
-    "sklearn._loss.loss.HalfSquaredError",
-    "sklearn.ensemble._hist_gradient_boosting.binning._BinMapper",
-    "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
-)
+#: The types of HistGradientBoosting that skops does not trust by itself.
+TRUSTED = ("sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",)
+
+_SCHEMA = "schema.json"
+_EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
 def read_estimator(data: bytes, place: Path) -> Any:
@@ -40,7 +37,39 @@ def write_estimator(estimator: Any) -> bytes:
     """
     import skops.io
 
-    data: bytes = skops.io.dumps(estimator)
+    data = _canonical(skops.io.dumps(estimator))
     if unknown := sorted(set(skops.io.get_untrusted_types(data=data)) - set(TRUSTED)):
         raise ModelError(f"{type(estimator).__name__} needs {unknown[0]}, which is not on the list of trusted types")
     return data
+
+
+def _canonical(data: bytes) -> bytes:
+    """Number the objects of a skops archive in their order; skops names them by their address in memory."""
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        files = {name: archive.read(name) for name in archive.namelist()}
+    schema = json.loads(files.pop(_SCHEMA))
+    numbers: dict[int, int] = {}
+    names: dict[str, str] = {}
+    _number(schema, numbers, names)
+    renamed = {names.get(name, name): content for name, content in files.items()}
+    renamed[_SCHEMA] = json.dumps(schema, indent=1).encode()
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in sorted(renamed):
+            archive.writestr(zipfile.ZipInfo(name, _EPOCH), renamed[name], zipfile.ZIP_DEFLATED)
+    return buffer.getvalue()
+
+
+def _number(node: Any, numbers: dict[int, int], names: dict[str, str]) -> None:
+    """Replace every `__id__` and every `file` below `node` by its number in order of appearance."""
+    if isinstance(node, list):
+        for item in node:
+            _number(item, numbers, names)
+    elif isinstance(node, dict):
+        if isinstance(node.get("__id__"), int):
+            node["__id__"] = numbers.setdefault(node["__id__"], len(numbers) + 1)
+        if isinstance(node.get("file"), str):
+            suffix = Path(node["file"]).suffix
+            node["file"] = names.setdefault(node["file"], f"{len(names) + 1:06d}{suffix}")
+        for item in node.values():
+            _number(item, numbers, names)

@@ -159,6 +159,7 @@ def _calibrated(
     problem = selection.problem
     rows = np.concatenate([fold.valid for fold in selection.folds])
     prediction = _values(usecase, selection, selection.chosen.raw)
+    fold = np.concatenate([np.full(f.valid.size, k) for k, f in enumerate(selection.folds)])
     intervals = None
     if not problem.classification:
         last = None if problem.last_name is None else problem.X[rows, problem.names.index(problem.last_name)]
@@ -170,9 +171,9 @@ def _calibrated(
             bins=usecase.training.intervals.bins,
             by=problem.last_name,
             edges=usecase.evaluation.bands.edges,
+            fold=fold,
             clip=clip_of(usecase, problem),
         )
-    fold = np.concatenate([np.full(f.valid.size, k) for k, f in enumerate(selection.folds)])
     keys = [*([usecase.entity] if usecase.entity else []), usecase.time.column]
     frame = features.select(keys)[rows].with_columns(
         pl.lit(problem.target.name).alias("target"),

@@ -1,0 +1,245 @@
+"""The model directory: reading, verifying, merging, intervals."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import lightgbm
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from components.common.errors import ModelError, TrainingError
+from components.common.files import sha256_bytes, write_json
+from components.training.calibration import calibrate
+from components.training.intervals import Intervals
+from components.training.merge import merge
+from components.training.model_format import Offset, load
+from components.training.persistence import read_estimator, write_estimator
+
+ROOT = Path(__file__).resolve().parents[2]
+Array = npt.NDArray[np.float64]
+NAMES = ["load", "load_lag_1h", "temp"]
+
+
+def rows(n: int = 2000) -> tuple[Array, Array]:
+    rng = np.random.default_rng(1)
+    X = rng.gamma(2.0, 30.0, size=(n, 3))
+    X[rng.random(X.shape) < 0.05] = np.nan
+    return X, np.nan_to_num(X[:, 0], nan=50.0) * 0.8 + 0.1 * np.nan_to_num(X[:, 2]) + rng.normal(size=n)
+
+
+def booster(seed: int = 0, objective: str = "regression", rounds: int = 30) -> lightgbm.Booster:
+    X, y = rows()
+    settings = {"objective": objective, "verbose": -1, "seed": seed, "bagging_fraction": 0.6, "bagging_freq": 1}
+    return lightgbm.train(
+        {**settings, "num_threads": 1}, lightgbm.Dataset(X, y + seed, feature_name=NAMES), num_boost_round=rounds
+    )
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    """A model directory of the format, whole."""
+    (tmp_path / "model.bst").write_text(booster().model_to_string())
+    documents: dict[str, Any] = {
+        "features.json": {"spec": {}, "names": NAMES, "fitted": {}},
+        "offset.json": {"intercept": 1.0, "terms": {"load": 0.5}, "fill": {"load": 7.0}, "clip": [0, None]},
+        "intervals.json": intervals().to_json(),
+        "signature.json": {"target": {"name": "load_1h"}},
+    }
+    for name, document in documents.items():
+        write_json(tmp_path / name, document)
+    seal(tmp_path)
+    return tmp_path
+
+
+def intervals() -> Intervals:
+    return Intervals(
+        nominal=0.9,
+        by="load",
+        edges=np.array([35.0, 75.0]),
+        lower=np.array([-1.0, -2.0, -3.0]),
+        upper=np.array([1.0, 2.0, 3.0]),
+        missing=(-9.0, 9.0),
+        knots=np.array([0.0, 100.0]),
+        scale=np.array([1.0, 2.0]),
+        clip=(0.0, None),
+    )
+
+
+def seal(directory: Path, **changes: Any) -> None:
+    files = {
+        path.name: {"sha256": sha256_bytes(path.read_bytes()), "bytes": path.stat().st_size}
+        for path in sorted(directory.iterdir())
+        if path.name != "manifest.json"
+    }
+    manifest = {"format": 1, "target": "load_1h", "kind": "lightgbm", "files": files, **changes}
+    write_json(directory / "manifest.json", manifest)
+
+
+def test_prediction_is_booster_and_linear_part_clipped(directory: Path) -> None:
+    model = load(directory)
+    X, _ = rows(300)
+    expected = booster().predict(X) + 1.0 + 0.5 * np.where(np.isfinite(X[:, 0]), X[:, 0], 7.0)
+    assert model.predict(X) == pytest.approx(np.maximum(expected, 0.0), abs=1e-9)
+    alone = np.array([model.predict(row.reshape(1, -1))[0] for row in X])
+    assert np.array_equal(alone, model.predict(X))
+    assert model.digest == sha256_bytes((directory / "manifest.json").read_bytes())
+    with pytest.raises(ModelError, match="takes 3 features; X has shape"):
+        model.predict(X[:, :2])
+
+
+def test_an_interval_depends_on_the_last_known_value_and_the_prediction(directory: Path) -> None:
+    model = load(directory)
+    X = np.array([[10.0, 0, 0], [35.0, 0, 0], [80.0, 0, 0], [np.nan, 0, 0]])
+    lower, upper = model.interval(X, np.array([50.0, 50.0, 200.0, 4.0]))
+    assert lower == pytest.approx([50 - 1.5, 50 - 2 * 1.5, 200 - 3 * 2, 0.0])
+    assert upper == pytest.approx([50 + 1.5, 50 + 2 * 1.5, 200 + 3 * 2, 4 + 9 * 1.04])
+
+
+@pytest.mark.parametrize("name", ["model.bst", "features.json", "offset.json", "intervals.json", "signature.json"])
+def test_an_altered_byte_is_refused_and_named(directory: Path, name: str) -> None:
+    data = bytearray((directory / name).read_bytes())
+    data[len(data) // 2] ^= 1
+    (directory / name).write_bytes(bytes(data))
+    with pytest.raises(ModelError, match=f"{name}: altered"):
+        load(directory)
+    (directory / name).unlink()
+    with pytest.raises(ModelError, match=f"{name}: cannot be read"):
+        load(directory)
+
+
+def test_what_the_format_does_not_know_is_refused(directory: Path) -> None:
+    shutil.copy(directory / "model.bst", directory / "other.bst")
+    with pytest.raises(ModelError, match=r"other\.bst: not listed"):
+        load(directory)
+    (directory / "other.bst").unlink()
+    for changes, message in (
+        ({"format": 2}, "format 2 is not known; this version reads 1"),
+        ({"kind": "pickle"}, "kind 'pickle' is not known"),
+        ({"files": {"../model.bst": {"sha256": "0"}}}, "not a plain file name"),
+        ({"files": {}}, r"model.bst: not listed"),
+    ):
+        seal(directory, **changes)
+        with pytest.raises(ModelError, match=message):
+            load(directory)
+    (directory / "manifest.json").write_text("{")
+    with pytest.raises(ModelError, match=r"manifest\.json: not JSON"):
+        load(directory)
+
+
+@pytest.mark.parametrize(
+    ("name", "document", "message"),
+    [
+        ("offset.json", {"terms": {"rain": 1.0}}, "unknown feature rain"),
+        ("offset.json", {"link": "cube"}, "link 'cube' is not known"),
+        ("intervals.json", {**intervals().to_json(), "format": 9}, "format 9 is not known"),
+        ("intervals.json", {**intervals().to_json(), "upper": [1.0]}, "one longer than edges"),
+        ("intervals.json", {**intervals().to_json(), "edges": [75.0, 35.0]}, "must ascend"),
+        ("intervals.json", {"format": 1, "nominal": 0.9}, "field 'by' is missing"),
+        ("features.json", {"spec": {}, "names": ["a", "b", "c"], "fitted": {}}, "features differ"),
+    ],
+)
+def test_documents_that_do_not_fit_are_refused(directory: Path, name: str, document: Any, message: str) -> None:
+    write_json(directory / name, document)
+    seal(directory)
+    with pytest.raises(ModelError, match=message):
+        load(directory)
+
+
+def test_a_booster_that_is_none_is_refused(directory: Path) -> None:
+    (directory / "model.bst").write_text("tree\nnonsense")
+    seal(directory)
+    with pytest.raises(ModelError, match=r"model\.bst: not a LightGBM model"):
+        load(directory)
+
+
+def test_loading_needs_no_training_stack() -> None:
+    code = (
+        "import sys; import components.training.model_format; "
+        "print([m for m in ('optuna', 'polars', 'skops', 'comet_ml', 'kfp') if m in sys.modules])"
+    )
+    found = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"
+
+
+def test_merged_boosters_are_their_weighted_sum() -> None:
+    X, _ = rows()
+    parts = [(0.5, booster(1)), (0.3, booster(2, "huber", 45)), (0.15, booster(3, rounds=7))]
+    text = merge(parts)
+    merged = lightgbm.Booster(model_str=text)
+    expected = sum(weight * part.predict(X, raw_score=True) for weight, part in parts)
+    assert merged.num_trees() == 82
+    assert np.abs(merged.predict(X, raw_score=True) - expected).max() < 1e-9
+    assert merge(parts) == text
+    contributions = merged.predict(X[:50], pred_contrib=True)
+    assert contributions.sum(axis=1) == pytest.approx(merged.predict(X[:50]), abs=1e-6)
+
+
+def test_boosters_that_do_not_add_up_are_not_merged() -> None:
+    X, y = rows()
+    other = lightgbm.train({"verbose": -1}, lightgbm.Dataset(X, y), 2)
+    with pytest.raises(TrainingError, match="different features"):
+        merge([(0.5, booster()), (0.5, other)])
+    forest = {"boosting": "rf", "bagging_freq": 1, "bagging_fraction": 0.5, "verbose": -1}
+    with pytest.raises(TrainingError, match="random forest"):
+        merge([(1.0, lightgbm.train(forest, lightgbm.Dataset(X, y), 2))])
+    with pytest.raises(TrainingError, match="no booster"):
+        merge([])
+
+
+def test_an_estimator_has_the_same_bytes_each_time_and_unknown_types_are_refused() -> None:
+    from sklearn.ensemble import HistGradientBoostingRegressor
+    from sklearn.gaussian_process.kernels import RBF
+
+    X, y = rows(500)
+    made = [HistGradientBoostingRegressor(max_iter=5, random_state=0).fit(X, y) for _ in range(2)]
+    data = write_estimator(made[0])
+    assert data == write_estimator(made[1])
+    assert np.array_equal(read_estimator(data, Path("model.skops")).predict(X), made[0].predict(X))
+    with pytest.raises(ModelError, match=r"model\.skops: refused"):
+        read_estimator(b"\x80\x04N.", Path("model.skops"))
+    assert RBF is not None
+
+
+def test_offset_of_log_odds_is_a_probability() -> None:
+    offset = Offset.from_json({"intercept": -1.0, "terms": {"temp": 2.0}, "link": "logit"}, NAMES)
+    found = offset.apply(np.array([0.0]), np.array([[0.0, 0.0, 0.5]]))
+    assert found == pytest.approx([0.5])
+
+
+def test_calibrated_intervals_cover_each_band_even_where_the_error_grows() -> None:
+    rng = np.random.default_rng(5)
+    last = rng.gamma(1.5, 60.0, size=30000)
+    y = 0.9 * last + rng.standard_t(4, size=last.size) * (3 + 0.3 * last)
+    found = calibrate(y[:20000], 0.9 * last[:20000], last[:20000], level=0.9, bins=12, by="load", edges=[35, 75, 150])
+    lower, upper = found.apply(last[20000:], 0.9 * last[20000:])
+    covered = (y[20000:] >= lower) & (y[20000:] <= upper)
+    for band in range(4):
+        rows_ = np.searchsorted([35, 75, 150], last[20000:]) == band
+        assert covered[rows_].mean() == pytest.approx(0.9, abs=0.025)
+    again = Intervals.from_json(json.loads(json.dumps(found.to_json())))
+    assert np.array_equal(again.apply(last, y)[0], found.apply(last, y)[0])
+
+
+def test_a_span_that_was_harder_than_the_others_widens_the_intervals() -> None:
+    rng = np.random.default_rng(6)
+    fold = np.repeat([0, 1], 6000)
+    last = rng.gamma(1.5, 60.0, size=fold.size)
+    harder = np.where((fold == 1) & (last < 75), 2.0, 1.0)
+    y, prediction = last + rng.normal(size=fold.size) * 10 * harder, last.copy()
+    plain, wide = (
+        calibrate(y, prediction, last, level=0.9, bins=6, by="load", edges=[75.0], fold=given) for given in (None, fold)
+    )
+    low = plain.edges < 75
+    assert (wide.upper - wide.lower)[:-1][low].sum() > 1.1 * (plain.upper - plain.lower)[:-1][low].sum()
+    assert (wide.upper - wide.lower)[-1] == pytest.approx((plain.upper - plain.lower)[-1])
+
+
+def test_calibration_without_enough_rows_is_refused() -> None:
+    few = np.zeros(20)
+    with pytest.raises(TrainingError, match="at least 200 out-of-fold rows; there are 20"):
+        calibrate(few, few, None, level=0.9, bins=4)
