@@ -55,7 +55,12 @@ def _split(usecase: "UseCase") -> Iterator[str]:
 
 
 def _durations(usecase: "UseCase") -> Iterator[str]:
-    """Durations that the grid must divide: all are whole numbers of steps, and at least one."""
+    """A season must be a whole number of steps; other spans must not be shorter than one."""
+    frequency = usecase.time.frequency
+    try:
+        steps(usecase.evaluation.season, frequency)
+    except ValueError as error:
+        yield f"evaluation.season: {error}"
     places = {
         "evaluation.season": usecase.evaluation.season,
         "evaluation.block": usecase.evaluation.block,
@@ -63,11 +68,8 @@ def _durations(usecase: "UseCase") -> Iterator[str]:
         "drift.window": usecase.drift.window,
     }
     for place, duration in places.items():
-        try:
-            if steps(duration, usecase.time.frequency) < 1:
-                yield f"{place}: must be at least one step of {usecase.time.frequency}"
-        except ValueError as error:
-            yield f"{place}: {error}"
+        if to_timedelta(duration) < to_timedelta(frequency):
+            yield f"{place}: must be at least one step of {frequency}"
     if usecase.validation.max_gap is not None and not to_timedelta(usecase.validation.max_gap):
         yield "validation.max_gap: must be longer than nothing; set validation.gaps to error to allow no gap"
 

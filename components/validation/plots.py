@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from components.common.report import COLOURS
+from components.common.report import COLOURS, new_figure
 from components.usecase import UseCase
 from components.usecase.base import to_microseconds
 from components.validation.order import Gap
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
-_WIDTH = 10.4
+_WIDTH = 10.6
 _SERIES_BINS = 420
 _SHARE_BINS = 72
 _MOST = 16
@@ -45,7 +45,7 @@ def series(grid: pl.DataFrame, usecase: UseCase) -> "Figure | None":
         axis.plot(times, mean, color=COLOURS["forecast"], linewidth=0.9)
         _label(axis, name, usecase.columns[name].unit)
         axis.margins(x=0.005)
-    return figure
+    return _laid_out(figure)
 
 
 def missing(grid: pl.DataFrame, usecase: UseCase) -> "Figure":
@@ -68,7 +68,7 @@ def missing(grid: pl.DataFrame, usecase: UseCase) -> "Figure":
     bar = figure.colorbar(mesh, ax=axis, pad=0.01, aspect=12, ticks=[0, 0.5, 1])
     bar.ax.set_yticklabels(["0%", "50%", "100%"], fontsize=8)
     bar.outline.set_visible(False)
-    return figure
+    return _laid_out(figure)
 
 
 def gaps(found: list[Gap], grid: pl.DataFrame, usecase: UseCase) -> "Figure":
@@ -95,7 +95,7 @@ def gaps(found: list[Gap], grid: pl.DataFrame, usecase: UseCase) -> "Figure":
     right.set_xscale("log")
     right.set_yscale("log")
     right.set_title(f"Gaps by length (steps of {usecase.time.frequency})", **_TITLE)
-    return figure
+    return _laid_out(figure)
 
 
 def distributions(table: pl.DataFrame, usecase: UseCase) -> list[tuple["Figure", str]]:
@@ -107,12 +107,14 @@ def distributions(table: pl.DataFrame, usecase: UseCase) -> list[tuple["Figure",
         figure, axes = _grid_of(len(numeric), 4, 1.7)
         for axis, name in zip(axes, numeric, strict=False):
             _histogram(axis, table[name], name, usecase.columns[name].unit)
-        figures.append((figure, "Values present; a value that most rows share is left out, and so are the outermost."))
+        figures.append(
+            (_laid_out(figure), "Values present; a value that most rows share is left out, and so are the outermost.")
+        )
     if categories:
         figure, axes = _grid_of(len(categories), 3, 2.1)
         for axis, name in zip(axes, categories, strict=False):
             _categories(axis, table[name].drop_nulls(), name)
-        figures.append((figure, "Rows of each category."))
+        figures.append((_laid_out(figure), "Rows of each category."))
     return figures
 
 
@@ -122,7 +124,7 @@ def numeric_columns(usecase: UseCase) -> list[str]:
     return [*targets, *(n for n, c in usecase.columns.items() if c.type != "category" and n not in targets)]
 
 
-_TITLE: dict[str, Any] = {"loc": "left", "fontsize": 9, "color": COLOURS["truth"]}
+_TITLE: dict[str, Any] = {"fontsize": 8.5, "color": COLOURS["truth"]}
 
 
 def _histogram(axis: "Axes", column: pl.Series, name: str, unit: str | None) -> None:
@@ -142,7 +144,7 @@ def _histogram(axis: "Axes", column: pl.Series, name: str, unit: str | None) -> 
     if beyond := len(finite) - len(inside):
         notes.append(f"{beyond:,} beyond")
     axis.hist(inside, bins=_edges(inside).tolist(), color=COLOURS["forecast"])
-    axis.set_title(", ".join(notes), loc="right", fontsize=7, color=COLOURS["neutral"])
+    axis.set_title(", ".join(notes), loc="right", fontsize=7, fontweight="normal", color=COLOURS["neutral"])
 
 
 def _edges(values: "NDArray[np.float64]") -> "NDArray[np.float64]":
@@ -185,29 +187,32 @@ def _label(axis: "Axes", name: str, unit: str | None) -> None:
 
 def _rows(count: int, height: float) -> tuple["Figure", list["Axes"]]:
     """Return a figure of axes below each other that share the time."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(_WIDTH, height * count + 0.3), layout="constrained")
-    axes = list(figure.subplots(count, 1, sharex=True, squeeze=False)[:, 0])
+    figure, axes = new_figure(_WIDTH, height * count + 0.3, count, 1, sharex=True)
+    figure.set_layout_engine("constrained")
     return figure, _plain(axes)
 
 
 def _grid_of(
     count: int, across: int, height: float, widths: list[float] | None = None
 ) -> tuple["Figure", list["Axes"]]:
-    from matplotlib.figure import Figure
-
+    """Return a figure of at least `count` axes in rows of `across`."""
     down = -(-count // across)
-    figure = Figure(figsize=(_WIDTH, height * down), layout="constrained")
-    axes = _plain(list(figure.subplots(down, across, squeeze=False, width_ratios=widths).ravel()))
-    for axis in axes[count:]:
+    figure, axes = new_figure(_WIDTH, height * down, down, across, width_ratios=widths)
+    figure.set_layout_engine("constrained")
+    for axis in axes.ravel()[count:]:
         axis.set_visible(False)
-    return figure, axes
+    return figure, _plain(axes)
 
 
-def _plain(axes: list["Axes"]) -> list["Axes"]:
-    for axis in axes:
-        axis.spines[["top", "right"]].set_visible(False)
-        axis.spines[["left", "bottom"]].set_color("#c9ced6")
-        axis.tick_params(labelsize=8, color="#c9ced6", labelcolor="#5a6270")
-    return axes
+def _plain(axes: Any) -> list["Axes"]:
+    plain = list(axes.ravel())
+    for axis in plain:
+        axis.grid(visible=False)
+    return plain
+
+
+def _laid_out(figure: "Figure") -> "Figure":
+    """Return the figure with its axes moved so that no text overlaps another."""
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+    return figure

@@ -8,6 +8,7 @@ from components.common.report import Report
 from components.usecase import UseCase
 from components.validation import plots
 from components.validation.columns import range_text
+from components.validation.findings import count_of
 from components.validation.result import Checked
 
 
@@ -51,7 +52,7 @@ def _verdict(report: Report, checked: Checked, record: dict[str, Any]) -> None:
         return
     report.heading("Findings")
     rows = [
-        [f.severity, f.rule, f.column or "–", f.count, _sentence(f.text), _examples(f.rows, f.count)]
+        [f.severity, f.rule, f.column or "table", f.count, _sentence(f.text), _examples(f.rows, f.count)]
         for f in sorted(checked.findings, key=lambda finding: finding.severity)
     ]
     report.table(["Severity", "Rule", "Column", "Count", "What", "First"], rows)
@@ -83,8 +84,8 @@ def _gaps(report: Report, checked: Checked, record: dict[str, Any], usecase: Use
         return
     found = record["gaps"]
     report.text(
-        f"{found['count']:,} gaps leave out {found['missing']:,} of {record['rows']:,} times; "
-        "they stand in the table as rows of missing values."
+        f"{count_of(found['count'], 'gap')} in which {found['missing']:,} of {record['rows']:,} times are missing; "
+        "they stand in the table as rows without values."
     )
     report.plot(plots.gaps(checked.gaps, checked.grid, usecase), "Where times are missing, and how long the gaps are.")
     header = ["Longest gaps, from", "to", "steps"]

@@ -193,7 +193,7 @@ def test_the_tree_that_the_tests_change_is_right() -> None:
         ("gates.1.group", "day", "gates.1.group: no group named day; known: hour"),
         ("gates.2.target", "x", "gates.2.target: no target named x"),
         ("drift.columns", ["x"], "drift.columns: no column named x"),
-        ("drift.window", "90min", "drift.window: 90min is not a whole number of steps of 1h"),
+        ("drift.window", "30min", "drift.window: must be at least one step of 1h"),
         ("serving.decision.names", ["one", "two", "three"], "serving.decision: 1 thresholds need 2 names"),
         ("serving.decision.thresholds", [2.0, 1.0], "serving.decision: 2 thresholds need 3 names"),
         ("schedule.retrain", "0 3 1 * *", "schedule.retrain: '0 3 1 * *' has 5 fields; it should have six"),

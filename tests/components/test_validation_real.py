@@ -78,7 +78,7 @@ def test_the_report_shows_errors_gaps_and_entities(tmp_path: Path) -> None:
     case = small.usecase(entity="site", validation={"out_of_range": "null"})
     validate(case, tmp_path / "out" / "table.parquet", tmp_path / "out.parquet", tmp_path / "report.html")
     page = (tmp_path / "report.html").read_text()
-    assert "10 gaps leave out 10 of 198 times" in page
+    assert "10 gaps in which 10 of 198 times are missing" in page
     assert page.count("<svg") == 5
 
 

@@ -272,7 +272,8 @@ def test_grids_of_minutes_and_days() -> None:
     for frequency, step in (("15min", timedelta(minutes=15)), ("1d", timedelta(days=1)), ("7d", timedelta(days=7))):
         times = pl.Series("timestamp", [START + n * step for n in (0, 1, 3, 4, 5, 6)], dtype=pl.Datetime("us"))
         targets = [{"name": "load_next", "column": "load", "horizon": frequency}]
-        table = GOOD.with_columns(times)
-        valid, _ = check(table, time={"column": "timestamp", "frequency": frequency}, targets=targets)
+        grid = {"column": "timestamp", "frequency": frequency}
+        season = {"season": "28d", "bands": {"edges": [50.0]}}
+        valid, _ = check(GOOD.with_columns(times), time=grid, targets=targets, evaluation=season)
         assert valid["timestamp"].to_list() == [START + n * step for n in range(7)]
         assert valid["load"].to_list() == [1.0, 2.0, None, None, 4.0, 5.0, 6.0]
