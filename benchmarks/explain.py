@@ -1,6 +1,6 @@
 """Explanations: the engine beside LightGBM's pred_contrib and shap's C extension, on one thread.
 
-    python -m benchmarks.explain [--json] [--rounds N] [--model model.bst]
+    python -m benchmarks.explain [--json] [--cpu] [--rounds N] [--model model.bst]
 
 `shap.TreeExplainer` hands LightGBM models to pred_contrib; here it is made to run its own extension, so that it is a
 second opinion and not the same one twice.
@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.predict import lightgbm_booster
-from benchmarks.side_by_side import Case, arguments, measure, model_and_rows, report
+from benchmarks.side_by_side import Case, Clock, arguments, measure, model_and_rows, report
 from serving.engine import Engine
 
 _MANY = 1_000
@@ -36,13 +36,18 @@ def main() -> None:
     }
     skipped = _add_shap(path, peers)
     cases = [
-        _case(engine, X[:1].copy(), peers, options.rounds),
-        _case(engine, X, peers, max(3, options.rounds // 2)),
+        _case(engine, X[:1].copy(), peers, options.rounds, options.clock),
+        _case(engine, X, peers, max(3, options.rounds // 2), options.clock),
     ]
     report(
         options.json,
         cases,
-        {"model": path.name, "kind": engine.explainer_kind, **_differences(engine, X, peers)},
+        {
+            "model": path.name,
+            "kind": engine.explainer_kind,
+            "clock": "CPU" if options.cpu else "wall",
+            **_differences(engine, X, peers),
+        },
         skipped,
     )
 
@@ -58,10 +63,10 @@ def _add_shap(path: Path, peers: dict[str, Explain]) -> dict[str, str]:
     return {}
 
 
-def _case(engine: Engine, X: Matrix, peers: dict[str, Explain], rounds: int) -> Case:
+def _case(engine: Engine, X: Matrix, peers: dict[str, Explain], rounds: int, clock: Clock) -> Case:
     candidates: dict[str, Callable[[], object]] = {f"ours ({engine.explainer_kind})": lambda: engine.explain(X)}
     candidates |= {name: lambda explain=explain: explain(X) for name, explain in peers.items()}  # type: ignore[misc]
-    return measure(f"{len(X):,} row{'s' * (len(X) > 1)}", candidates, rounds)
+    return measure(f"{len(X):,} row{'s' * (len(X) > 1)}", candidates, rounds, clock)
 
 
 def _differences(engine: Engine, X: Matrix, peers: dict[str, Explain]) -> dict[str, float]:

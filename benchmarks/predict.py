@@ -1,6 +1,6 @@
 """Predictions: the engine beside LightGBM and lleaves, on one thread.
 
-    python -m benchmarks.predict [--json] [--rounds N] [--model model.bst]
+    python -m benchmarks.predict [--json] [--cpu] [--rounds N] [--model model.bst]
 
 Beside each ratio stands equality: every candidate's largest difference from `Booster.predict`. lleaves takes part where
 it is installed (it compiles the model first, about a minute, and wants an older llvmlite than numba: use a virtualenv
@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.side_by_side import Case, arguments, measure, model_and_rows, report
+from benchmarks.side_by_side import Case, Clock, arguments, measure, model_and_rows, report
 from serving.engine import Engine
 from serving.engine import booster as native
 from serving.engine.single import SingleRow
@@ -39,13 +39,14 @@ def main() -> None:
     peers: dict[str, Predict] = {"Booster.predict, 1 thread": lambda rows: booster.predict(rows, num_threads=1)}
     skipped = _add_lleaves(path, peers)
     cases = [
-        _one_row(engine, path, X, peers, options.rounds),
-        _rows(engine, X[:100], peers, options.rounds),
-        _rows(engine, X, peers, max(3, options.rounds // 2)),
+        _one_row(engine, path, X, peers, options.rounds, options.clock),
+        _rows(engine, X[:100], peers, options.rounds, options.clock),
+        _rows(engine, X, peers, max(3, options.rounds // 2), options.clock),
     ]
     facts = {
         "model": path.name,
         "kind": engine.kind,
+        "clock": "CPU" if options.cpu else "wall",
         "load_seconds": round(loaded, 3),
         **_differences(engine, X, peers),
     }
@@ -68,7 +69,7 @@ def _add_lleaves(path: Path, peers: dict[str, Predict]) -> dict[str, str]:
     return {}
 
 
-def _one_row(engine: Engine, path: Path, X: Matrix, peers: dict[str, Predict], rounds: int) -> Case:
+def _one_row(engine: Engine, path: Path, X: Matrix, peers: dict[str, Predict], rounds: int, clock: Clock) -> Case:
     x, row = X[0].copy(), X[:1].copy()
     single = SingleRow(native.Booster(path.read_bytes()))
     candidates: dict[str, Callable[[], object]] = {
@@ -76,13 +77,13 @@ def _one_row(engine: Engine, path: Path, X: Matrix, peers: dict[str, Predict], r
         "LightGBM single-row fast": lambda: single(x),
     }
     candidates |= {name: lambda predict=predict: predict(row) for name, predict in peers.items()}  # type: ignore[misc]
-    return measure("1 row", candidates, rounds)
+    return measure("1 row", candidates, rounds, clock)
 
 
-def _rows(engine: Engine, X: Matrix, peers: dict[str, Predict], rounds: int) -> Case:
+def _rows(engine: Engine, X: Matrix, peers: dict[str, Predict], rounds: int, clock: Clock) -> Case:
     candidates: dict[str, Callable[[], object]] = {f"ours ({engine.kind})": lambda: engine.predict(X)}
     candidates |= {name: lambda predict=predict: predict(X) for name, predict in peers.items()}  # type: ignore[misc]
-    return measure(f"{len(X):,} rows", candidates, rounds)
+    return measure(f"{len(X):,} rows", candidates, rounds, clock)
 
 
 def _differences(engine: Engine, X: Matrix, peers: dict[str, Predict]) -> dict[str, Any]:

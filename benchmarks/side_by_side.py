@@ -15,6 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+Clock = Callable[[], float]
+
+_TURN_SECONDS = 0.02
 _CACHE = Path(__file__).resolve().parent.parent / ".cache" / "benchmarks"
 
 
@@ -41,44 +44,48 @@ class Case:
     ratios: dict[str, Spread]
 
 
-def measure(name: str, candidates: Mapping[str, Callable[[], object]], rounds: int, at_least: float = 0.02) -> Case:
+def measure(name: str, candidates: Mapping[str, Callable[[], object]], rounds: int, clock: Clock) -> Case:
     """Time the candidates in turn, `rounds` times; the first one is ours.
 
     Args:
         name: what is measured.
         candidates: name to call.
         rounds: how many times each candidate gets its turn; a ratio is formed within a round.
-        at_least: seconds that a turn lasts, the call repeated as often as that takes.
+        clock: returns seconds.
     """
-    repeats = {key: _repeats(call, at_least) for key, call in candidates.items()}
+    repeats = {key: _repeats(call, clock) for key, call in candidates.items()}
     seconds: dict[str, list[float]] = {key: [] for key in candidates}
     for _ in range(rounds):
         for key, call in candidates.items():
-            seconds[key].append(_seconds(call, repeats[key]))
+            seconds[key].append(_seconds(call, repeats[key], clock))
     ours, *peers = candidates
     ratios = {peer: [b / a for a, b in zip(seconds[ours], seconds[peer], strict=True)] for peer in peers}
     return Case(name, {k: Spread.of(v) for k, v in seconds.items()}, {k: Spread.of(v) for k, v in ratios.items()})
 
 
-def _seconds(call: Callable[[], object], repeats: int) -> float:
-    start = time.perf_counter()
+def _seconds(call: Callable[[], object], repeats: int, clock: Clock) -> float:
+    start = clock()
     for _ in range(repeats):
         call()
-    return (time.perf_counter() - start) / repeats
+    return (clock() - start) / repeats
 
 
-def _repeats(call: Callable[[], object], at_least: float) -> int:
+def _repeats(call: Callable[[], object], clock: Clock) -> int:
+    """Return how often to repeat a call so that a turn lasts long enough for any clock."""
     call()
-    return max(1, round(at_least / max(_seconds(call, 1), 1e-7)))
+    return max(1, round(_TURN_SECONDS / max(_seconds(call, 1, clock), 1e-7)))
 
 
 def arguments(description: str) -> argparse.Namespace:
-    """Return the options that the benchmarks share: --json, --rounds, --model."""
+    """Return the options that the benchmarks share: --json, --rounds, --cpu, --model; `clock` follows from --cpu."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--rounds", type=int, default=7, help="turns of each candidate (default 7)")
     parser.add_argument("--model", type=Path, help="a model.bst; default: 500 trees of 63 leaves on a made-up series")
-    return parser.parse_args()
+    parser.add_argument("--cpu", action="store_true", help="CPU seconds, for a machine that others use as well")
+    options = parser.parse_args()
+    options.clock = time.process_time if options.cpu else time.perf_counter
+    return options
 
 
 def model_and_rows(path: Path | None, count: int) -> tuple[Path, NDArray[np.float64]]:

@@ -1,6 +1,6 @@
 """Compiles the kernels once for a machine, and finds what was compiled before.
 
-`python -m serving.engine.build [DIRECTORY]` compiles ahead of time, as an image build does; a server then finds the
+`python -m serving.engine [DIRECTORY]` compiles ahead of time, as an image build does; a server then finds the
 library without a compiler. The directory is `ALMANAC_KERNELS` where set, else a folder of the user's cache.
 """
 
@@ -9,7 +9,6 @@ import hashlib
 import os
 import shutil
 import subprocess
-import sys
 import tempfile
 import threading
 from pathlib import Path
@@ -47,7 +46,7 @@ def load_library() -> Any:
 def _load_library() -> Any:
     compiler = shutil.which(os.environ.get("CC", "cc"))
     digest = source_digest()
-    directory = _directory()
+    directory = kernel_directory()
     path = directory / _name(digest, compiler)
     if not path.is_file():
         # An image has no compiler: what was built there with another one serves as well, the sources being the same.
@@ -94,7 +93,12 @@ def _name(digest: str, compiler: str | None) -> str:
     return f"kernels-{digest[:16]}-{hashlib.sha256(identity.encode()).hexdigest()[:8]}.so"
 
 
-def _directory() -> Path:
+def kernel_directory() -> Path:
+    """Return the directory in which compiled kernels are looked for and kept.
+
+    Raises:
+        NoCompilerError: none is configured, and neither the user's cache nor the temporary directory can be written.
+    """
     configured = os.environ.get("ALMANAC_KERNELS")
     if configured:
         return Path(configured)
@@ -129,10 +133,3 @@ def _open(path: Path, digest: str) -> Any:
         raise NoCompilerError(f"{path} was compiled from other sources; delete it")
     library.almanac_predict_row.restype = ctypes.c_double
     return library
-
-
-if __name__ == "__main__":
-    if len(sys.argv) > 1:
-        os.environ["ALMANAC_KERNELS"] = str(Path(sys.argv[1]).absolute())
-    load_library()
-    sys.stdout.write(f"{_directory()}\n")

@@ -34,7 +34,7 @@ def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A directory as an image's build leaves it."""
     directory = tmp_path_factory.mktemp("image") / "kernels"
-    subprocess.run([sys.executable, "-m", "serving.engine.build", str(directory)], check=True)
+    subprocess.run([sys.executable, "-m", "serving.engine", str(directory)], check=True)
     return directory
 
 
