@@ -113,13 +113,25 @@ def sign(directory: Path, target: Path, private: Path) -> None:
     (target / PUBLIC_KEY).write_bytes(public)
 
 
+def keyless() -> bool:
+    """Return whether ALMANAC_SIGNING asks for the surroundings' identity in place of a key."""
+    return os.environ.get("ALMANAC_SIGNING", "key") == "keyless"
+
+
 def sign_keyless(directory: Path, target: Path) -> None:
-    """Sign with the identity of the surroundings (a workflow's OpenID token), through the public Sigstore instance."""
+    """Sign with the identity of the surroundings (a workflow's OpenID token), through the public Sigstore instance.
+
+    Raises:
+        RegistryError: there is no such identity, or Sigstore cannot be reached.
+    """
     from model_signing import signing
 
     target.mkdir(parents=True, exist_ok=True)
     config = signing.Config()  # type: ignore[no-untyped-call]
-    config.use_sigstore_signer(use_ambient_credentials=True).sign(directory, target / SIGNATURE)
+    try:
+        config.use_sigstore_signer(use_ambient_credentials=True).sign(directory, target / SIGNATURE)
+    except Exception as error:  # Sigstore's clients raise errors of many libraries
+        raise RegistryError(f"ALMANAC_SIGNING=keyless: cannot sign {directory}: {error}") from error
 
 
 def verify(directory: Path, signature: Path, trust: Path | Identity) -> None:

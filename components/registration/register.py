@@ -56,7 +56,7 @@ def register(usecase: UseCase, artifacts: Artifacts, registry_url: str, environm
         raise RegistryError(f"environment is {environment!r}; right would be local or cluster")
     if read_json(artifacts.files["gate.json"]).get("passed") is not True:
         raise RegistryError("gate.json: the gate is closed; nothing is registered")
-    key = signing.signing_key(environment)
+    key = None if signing.keyless() else signing.signing_key(environment)
     registry = Registry(registry_url)
     number = registry.register(
         usecase.name,
@@ -67,7 +67,7 @@ def register(usecase: UseCase, artifacts: Artifacts, registry_url: str, environm
     )
     entry = registry.version(usecase.name, number)
     registration = describe(registry, usecase.name, entry)
-    registration["signature"] = _kept_signature(registry, usecase.name, entry, artifacts.model, key)
+    registration["signature"] = _signature(registry, usecase.name, entry, artifacts.model, key)
     write_json(out, registration)
     summary(f"{registration['address']}, model {entry.model[:12]}")
     return registration
@@ -100,16 +100,15 @@ def actor() -> str:
         return f"uid {os.getuid()}"
 
 
-def _kept_signature(registry: Registry, use_case: str, entry: Version, model: Path, key: Path) -> dict[str, str]:
+def _signature(registry: Registry, use_case: str, entry: Version, model: Path, key: Path | None) -> dict[str, str]:
     """Return the version's signature; the one that its documents hold if our key made it, else a new one."""
-    public = signing.public_key(key)
-    files = registry.files(use_case, entry.number)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        names = {part: f"governance/{part}" for part in (signing.SIGNATURE, signing.PUBLIC_KEY)}
-        for part, path in names.items():
-            if path in files:
-                (folder / part).write_bytes(read_blob(registry.store, path, files[path]["sha256"]))
+        if key is None:
+            signing.sign_keyless(model, folder)
+            return {"fingerprint": "keyless", "bundle": (folder / signing.SIGNATURE).read_text()}
+        public = signing.public_key(key)
+        _fetch_kept(registry, use_case, entry, folder)
         kept = folder / signing.PUBLIC_KEY
         if kept.exists() and kept.read_bytes() == public:
             signing.verify(model, folder / signing.SIGNATURE, kept)
@@ -120,3 +119,10 @@ def _kept_signature(registry: Registry, use_case: str, entry: Version, model: Pa
             "public_key": public.decode(),
             "bundle": (folder / signing.SIGNATURE).read_text(),
         }
+
+
+def _fetch_kept(registry: Registry, use_case: str, entry: Version, folder: Path) -> None:
+    files = registry.files(use_case, entry.number)
+    for part in (signing.SIGNATURE, signing.PUBLIC_KEY):
+        if item := files.get(f"governance/{part}"):
+            (folder / part).write_bytes(read_blob(registry.store, f"governance/{part}", item["sha256"]))

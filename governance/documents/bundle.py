@@ -68,6 +68,7 @@ def _given(evidence: Evidence, aside: Path, usecase: str, registration: Mapping[
     _put(evidence, aside, REGISTRATION.removeprefix(f"{FOLDER}/"), pretty_json({**registration, "signature": kept}))
     if "bundle" in signature:
         _put(evidence, aside, SIGNATURE, signature["bundle"])
+    if "public_key" in signature:
         _put(evidence, aside, PUBLIC_KEY, signature["public_key"])
 
 

@@ -13,7 +13,8 @@ from governance.documents.render import DOCUMENTS
 _STYLE = (
     "<style>.ref{border-bottom:1px dotted #8d99ae;cursor:help}blockquote{border-left:3px solid #9ad1d4;"
     "margin:.6rem 0;padding:.1rem 1rem;color:#3c4350}nav a{margin-right:1rem}code{font-size:.85em;"
-    "overflow-wrap:anywhere}section{margin-top:3rem}section table{display:block;overflow-x:auto}</style>"
+    "overflow-wrap:anywhere}section{margin-top:3rem}section table{display:block;overflow-x:auto}"
+    "section td,section th{text-align:left}blockquote .ref,p>.ref:only-child{border:0}</style>"
 )
 
 
