@@ -40,8 +40,8 @@ def documentation(
     import shutil
     from pathlib import Path
 
-    from components.documentation import document
-    from components.registration import Artifacts
+    from components.documentation.document import document
+    from components.registration.register import Artifacts
     from components.usecase import load_text
 
     inputs = {"figures": figures, "decision": decision, "lineage": lineage, "tuning": tuning}

@@ -7,7 +7,7 @@ from typing import Any
 from components.common.errors import RegistryError
 from components.common.files import read_json, sha256_file
 from components.common.progress import summary
-from components.registration import Artifacts, actor
+from components.registration.register import Artifacts, actor
 from components.usecase import UseCase, dump
 from governance.documents import write_documents
 from governance.documents.bundle import FOLDER

@@ -1,5 +1,4 @@
-"""Drift of the newest window against the model in production or, before there is one, against the training span."""
+"""Drift of the newest window against the model in production or, before there is one, against the training span.
 
-from components.drift.detect import Outcome, detect
-
-__all__ = ["Outcome", "detect"]
+Import the modules by name: a pipeline needs the signatures of its components, and none of the libraries they call.
+"""

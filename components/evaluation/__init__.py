@@ -1,5 +1,4 @@
-"""Evaluation: every target's model judged on the held-out span, in figures, evidence and a report."""
+"""Evaluation: every target's model judged on the held-out span, in figures, evidence and a report.
 
-from components.evaluation.evaluate import Outputs, evaluate, flat, predictions, provenance
-
-__all__ = ["Outputs", "evaluate", "flat", "predictions", "provenance"]
+Import the modules by name: a pipeline needs the signatures of its components, and none of the libraries they call.
+"""

@@ -30,7 +30,7 @@ def evaluation(
     """
     from pathlib import Path
 
-    from components.evaluation import Outputs, evaluate, flat, provenance
+    from components.evaluation.evaluate import Outputs, evaluate, flat, provenance
     from components.usecase import load_text
 
     case, paths = load_text(usecase, "usecase"), (Path(features.path), Path(model.path))

@@ -23,7 +23,7 @@ def gate(
     """
     from pathlib import Path
 
-    from components.gate import run
+    from components.gate.decide import run
     from components.usecase import load_text
 
     passed = run(load_text(usecase, "usecase"), Path(figures.path), registry, Path(decision.path))

@@ -1,12 +1,4 @@
-"""Registration: the run's model, figures and evidence become a version in the registry, signed."""
+"""Registration: the run's model, figures and evidence become a version in the registry, signed.
 
-from typing import TYPE_CHECKING
-
-from components.common.lazy import lazily
-
-if TYPE_CHECKING:
-    from components.registration.register import Artifacts, actor, register
-
-__all__ = ["Artifacts", "actor", "register"]
-
-__getattr__ = lazily(__name__, {"Artifacts": "register", "actor": "register", "register": "register"})
+Import the modules by name: a pipeline needs the signatures of its components, and none of the libraries they call.
+"""

@@ -34,7 +34,7 @@ def registration(
     """
     from pathlib import Path
 
-    from components.registration import Artifacts, register
+    from components.registration.register import Artifacts, register
     from components.usecase import load_text
 
     inputs = {"figures": figures, "decision": decision, "lineage": lineage, "tuning": tuning}

@@ -8,8 +8,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from components.documentation import document
-from components.registration import Artifacts, register
+from components.documentation.document import document
+from components.registration.register import Artifacts, register
 from components.usecase import UseCase, load
 from tests.governance.realrun import make_run
 
