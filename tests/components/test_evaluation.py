@@ -13,9 +13,9 @@ from sklearn.metrics import log_loss, mean_pinball_loss, r2_score, roc_auc_score
 
 from components.common.errors import MetricError, ModelError, TableError
 from components.common.files import read_json, sha256_file, write_json
-from components.evaluation.evaluate import evaluate, flat
 from components.evaluation.bootstrap import Bootstrap
 from components.evaluation.component import evaluation
+from components.evaluation.evaluate import evaluate, flat
 from components.evaluation.figures import target_figures
 from components.evaluation.importance import explain
 from components.evaluation.rows import judge, read_table

@@ -12,8 +12,8 @@ from components.common.errors import GateError, MetricError
 from components.common.files import read_json, write_json
 from components.evaluation.figures import target_figures
 from components.evaluation.rows import judge
-from components.gate.decide import decide, registered_metrics, run
 from components.gate.component import gate
+from components.gate.decide import decide, registered_metrics, run
 from components.training.model_format import load
 from components.usecase import UseCase, dump
 from components.usecase.learning import BeatsBaselines, CoverageWithin, MaxDisparity, MaxError, NotWorse

@@ -10,10 +10,10 @@ from kfp import dsl
 
 from components.common.errors import RegistryError
 from components.common.files import read_json
-from components.documentation.document import document
 from components.documentation.component import documentation
-from components.registration.register import actor, register
+from components.documentation.document import document
 from components.registration.component import registration
+from components.registration.register import actor, register
 from components.usecase import dump
 from governance.registry import Registry
 from governance.verify import verify
