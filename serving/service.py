@@ -174,6 +174,9 @@ class Service:
             return {t: await self._features.matrix(bundle, bundle.targets[t], given) for t in targets}
         except FeatureError as error:
             raise invalid(str(error)) from error
+        except ModelError as error:
+            message = f"features are not computed for this model: {str(error).splitlines()[0]}"
+            raise Refusal(HTTPStatus.NOT_IMPLEMENTED, message) from error
 
     async def _predict_all(self, bundle: Bundle, matrices: dict[str, Array]) -> dict[str, Outcome]:
         return {name: await self._run(len(X), partial(bundle.targets[name].predict, X)) for name, X in matrices.items()}

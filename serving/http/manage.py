@@ -4,7 +4,7 @@ from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
 
-from components.common.errors import AlmanacError
+from components.common.errors import AlmanacError, ModelError
 from serving.feedback import Feedback
 from serving.http.message import Reply, Request, json_reply
 from serving.inputs.moments import Features
@@ -96,7 +96,12 @@ class Manage:
         document = _json_object(request)
         if set(document) != {"observations"}:
             raise invalid("expected one field, observations: a list of rows")
-        count = await self._features.ingestor.append(self._repository.traffic.primary, document["observations"])
+        try:
+            ingestor = self._features.ingestor
+        except ModelError as error:
+            message = f"no observations are kept for this model: {str(error).splitlines()[0]}"
+            raise Refusal(HTTPStatus.NOT_IMPLEMENTED, message) from error
+        count = await ingestor.append(self._repository.traffic.primary, document["observations"])
         return json_reply({"ingested": count})
 
     async def feedback(self, request: Request) -> Reply:

@@ -56,7 +56,11 @@ class Plan:
         from components.preprocessing import FeatureSpec
         from components.preprocessing.online import OnlineEngine
 
-        spec = FeatureSpec.model_validate(target.features["spec"])
+        try:
+            spec = FeatureSpec.model_validate(target.features["spec"])
+        except ValueError as error:
+            place = target.directory.path / "features.json"
+            raise ModelError(f"{place}: no feature specification that this version reads ({error})") from error
         self.engine = OnlineEngine(spec)
         self.schema = read_schema(target.signature["inputs"], spec.step)
         self.entity: str | None = spec.entity

@@ -28,6 +28,7 @@ class RawColumn:
     categories: tuple[str, ...] | None
     low: float
     high: float
+    nullable: bool
 
     @cached_property
     def codes(self) -> dict[str, float]:
@@ -41,6 +42,8 @@ class RawColumn:
             Refusal: a value of another type, or beyond the declared range.
         """
         if given is None:
+            if not self.nullable:
+                raise invalid(f"{place}: null, but {self.name} must have a value")
             return float("nan")
         if self.categories is not None:
             return category(self.codes, given, place)
@@ -126,6 +129,7 @@ def read_schema(inputs: Sequence[Mapping[str, Any]], step: int) -> RawSchema:
             categories=tuple(item["categories"]) if item.get("categories") else None,
             low=float("-inf") if item.get("min") is None else float(item["min"]),
             high=float("inf") if item.get("max") is None else float(item["max"]),
+            nullable=item.get("nullable") is not False,
         )
         for item in inputs
         if item["type"] in ("float", "integer", "category")
