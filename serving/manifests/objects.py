@@ -90,7 +90,10 @@ def _serving_runtime(deployment: Deployment) -> dict[str, Any]:
             "protocolVersions": ["v1", "v2", "grpc-v2"],
             "multiModel": False,
             "containers": [_container(deployment)],
-            "volumes": [{"name": "tmp", "emptyDir": {"sizeLimit": "256Mi"}}],
+            "volumes": [
+                {"name": "tmp", "emptyDir": {"sizeLimit": "256Mi"}},
+                {"name": "keys", "secret": {"secretName": "almanac-api-keys"}},
+            ],
         },
     }
 
@@ -100,11 +103,13 @@ def _container(deployment: Deployment) -> dict[str, Any]:
         "name": "kserve-container",
         "image": deployment.image,
         "args": [
-            "--model=/mnt/models",
-            "--name={{.Name}}",
-            f"--http-port={HTTP_PORT}",
-            f"--grpc-port={GRPC_PORT}",
+            "--model_dir=/mnt/models",
+            "--model_name={{.Name}}",
+            "--host=0.0.0.0",
+            f"--http_port={HTTP_PORT}",
+            f"--grpc_port={GRPC_PORT}",
             "--auth=required",
+            "--keys=/etc/almanac/keys.json",
         ],
         "envFrom": [{"secretRef": {"name": "almanac-serving", "optional": True}}],
         "ports": [{"name": "http1", "containerPort": HTTP_PORT, "protocol": "TCP"}],
@@ -133,7 +138,10 @@ def _container(deployment: Deployment) -> dict[str, Any]:
             "readOnlyRootFilesystem": True,
             "capabilities": {"drop": ["ALL"]},
         },
-        "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}],  # noqa: S108 - the pod's own emptyDir
+        "volumeMounts": [
+            {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - the pod's own emptyDir
+            {"name": "keys", "mountPath": "/etc/almanac", "readOnly": True},
+        ],
     }
 
 
