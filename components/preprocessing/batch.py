@@ -45,14 +45,15 @@ def compute(spec: FeatureSpec, table: pl.DataFrame, names: Sequence[str] | None 
     """
     wanted = _wanted(spec, names)
     needed = _closure(spec.nodes, wanted)
-    columns = [c for c in spec.columns if any(c in spec.nodes[k].inputs for k in needed)]
+    read = {column for k in needed for column in spec.nodes[k].inputs}
+    columns = [name for name in spec.columns if name in read]
     check_columns(spec, table, columns)
     out = np.empty((len(needed), table.height))
     job = _Job(spec, needed, {name: numbers(spec, table, name) for name in columns}, out)
     job.run(list(series(spec, table)))
     keys = table.select([*([spec.entity] if spec.entity else []), pl.col(spec.time).cast(pl.Datetime("us"))])
     row = {k: place for place, k in enumerate(needed)}
-    return keys.with_columns(_column(spec.names[k], out[row[k]]) for k in wanted)
+    return keys.hstack(_frame([spec.names[k] for k in wanted], [out[row[k]] for k in wanted]))
 
 
 def _wanted(spec: FeatureSpec, names: Sequence[str] | None) -> list[int]:
@@ -74,10 +75,12 @@ def _closure(nodes: list[p.Node], wanted: list[int]) -> list[int]:
     return sorted(needed)
 
 
-def _column(name: str, values: Array) -> pl.Series:
-    """Return an array as a column without a copy."""
-    array = pa.Array.from_buffers(pa.float64(), len(values), [None, pa.py_buffer(values)])
-    return pl.Series(name, pl.from_arrow(array))
+def _frame(names: list[str], values: list[Array]) -> pl.DataFrame:
+    """Return arrays as columns without a copy."""
+    arrays = [pa.Array.from_buffers(pa.float64(), len(one), [None, pa.py_buffer(one)]) for one in values]
+    frame = pl.from_arrow(pa.table(arrays, names=names), rechunk=False)
+    assert isinstance(frame, pl.DataFrame)
+    return frame
 
 
 @dataclass(frozen=True)

@@ -92,10 +92,14 @@ def numbers(spec: FeatureSpec, table: pl.DataFrame, name: str) -> Array:
         codes = {value: float(code) for code, value in enumerate(spec.categories[name])}
         text = values.cast(pl.String)
         values = text.replace_strict(codes, default=None, return_dtype=pl.Float64)
-    result = values.cast(pl.Float64).fill_null(float("nan")).to_numpy()
+    values = values.cast(pl.Float64)
+    if values.null_count():
+        values = values.fill_null(float("nan"))
+    read = values.to_numpy()
     # -0 would make an extreme depend on the order of its operands; infinity less itself is NaN.
     with np.errstate(invalid="ignore"):
-        return np.asarray(result + (result - result))
+        result = read - read
+        return np.asarray(np.add(read, result, out=result))
 
 
 def _edges(spec: FeatureSpec, table: pl.DataFrame) -> list[int]:

@@ -9,6 +9,8 @@ import polars as pl
 from components.common.errors import TableError
 from components.common.files import sha256_file, whole_file, write_json
 from components.common.progress import summary
+from components.common.revision import git_revision
+from components.image import VERSION
 from components.preprocessing.batch import compute
 from components.preprocessing.fit import document, fit
 from components.preprocessing.split import train_test
@@ -61,6 +63,12 @@ def run(usecase: str, table: Path, features: Path, specification: Path) -> tuple
     case = load_text(usecase, "usecase")
     made = preprocess(case, table, features, specification)
     summary(f"{made['features']} features", made["rows"])
-    common = {"use_case": case.name, "use_case_digest": digest(case), "data_digest": made["data_digest"]}
+    common = {
+        "use_case": case.name,
+        "use_case_digest": digest(case),
+        "data_digest": made["data_digest"],
+        "library_version": VERSION,
+        "git_revision": git_revision(),
+    }
     shown = {key: made[key] for key in ("rows", "features", "features_digest")}
     return {**common, **shown}, {**common, "features": made["features"], "history": made["history"]}

@@ -35,22 +35,28 @@ class Arena:
 
     def __init__(self) -> None:
         self._chunks: list[Array] = []
-        self._chunk = self._used = 0
+        self.reset()
 
     def reset(self) -> None:
         """Take back all arrays."""
-        self._chunk = self._used = 0
+        self._next = self._used = 0
+        self._chunk = np.empty(0)
 
     def empty(self, length: int) -> Array:
         """Return an array of any content, which is the caller's until the next reset."""
-        while self._chunk < len(self._chunks) and self._used + length > len(self._chunks[self._chunk]):
-            self._chunk, self._used = self._chunk + 1, 0
-        if self._chunk == len(self._chunks):
-            self._chunks.append(np.empty(max(length, _CHUNK)))
-        # Eight values are a cache line.
-        result = self._chunks[self._chunk][self._used : self._used + length]
-        self._used += -(-length // 8) * 8
+        stop = self._used + length
+        if stop > self._chunk.size:
+            self._advance(length)
+            stop = length
+        result = self._chunk[self._used : stop]
+        self._used = stop
         return result
+
+    def _advance(self, length: int) -> None:
+        if self._next == len(self._chunks) or len(self._chunks[self._next]) < length:
+            self._chunks.insert(self._next, np.empty(max(length, _CHUNK)))
+        self._chunk = self._chunks[self._next]
+        self._next, self._used = self._next + 1, 0
 
 
 class Trailing:
