@@ -55,7 +55,7 @@ def _split(usecase: "UseCase") -> Iterator[str]:
 
 
 def _durations(usecase: "UseCase") -> Iterator[str]:
-    """A season must be a whole number of steps; other spans must not be shorter than one."""
+    """Check spans of time: a season is a whole number of steps, and no span is shorter than one."""
     frequency = usecase.time.frequency
     try:
         steps(usecase.evaluation.season, frequency)

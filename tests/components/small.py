@@ -45,10 +45,10 @@ CSV = "time,load,kind\n2020-01-01T00:00,1.5,a\n2020-01-01T01:00,2,b\n2020-01-01T
 
 
 def source(**changes: Any) -> dict[str, Any]:
-    """Return the small use case's source with changed fields; those of another type replace the path."""
+    """Return the small use case's source with changed fields; one of another type has no path unless it is given."""
     made = copy.deepcopy(_SOURCE) | changes
-    if made["type"] != "file":
-        made.pop("path", None) if "path" not in changes else None
+    if made["type"] != "file" and "path" not in changes:
+        del made["path"]
     return made
 
 
