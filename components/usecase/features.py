@@ -56,7 +56,7 @@ class Rolling(_Feature):
     windows: Annotated[list[Duration], Field(min_length=1)]
     """Lengths of the windows that end at the newest known row."""
     statistics: Annotated[list[Statistic], Field(min_length=1)]
-    """Statistics of the values present; std has one delta degree of freedom, slope is per step."""
+    """Statistics of the values present; std has one delta degree of freedom, slope is per step, count never misses."""
     min_share: Annotated[float, Field(gt=0, le=1)] = 0.5
     """Share of the window that must be present."""
 
@@ -72,7 +72,11 @@ class Ewm(_Feature):
 
 
 class Seasonal(_Feature):
-    """A statistic of the same phase in earlier periods, aligned with the target: `pm_season_mean_24h_7`."""
+    """A statistic of the same phase in earlier periods, aligned with the target: `pm_season_mean_24h_7`.
+
+    The phase is that of the time `ahead` after the row's; the newest period counted is the newest one whose value is
+    known, and never the row's own.
+    """
 
     kind: Literal["seasonal"]
     columns: Annotated[list[Name], Field(min_length=1)]
@@ -133,11 +137,14 @@ class Vector(_Feature):
     magnitude: Name
     """Numeric column of the length."""
     degrees: dict[str, float | None]
-    """Compass angle of each category, clockwise from north; null has no direction."""
+    """Compass angle of each category, clockwise from north; null has no direction, and both components are 0."""
 
 
 class Elapsed(_Feature):
-    """Steps since the condition last held: `since_rain`; capped at `limit`."""
+    """Steps since the condition last held: `since_rain`; `limit` where it did not hold within it.
+
+    A missing value does not fulfil the condition.
+    """
 
     kind: Literal["elapsed"]
     name: Name
