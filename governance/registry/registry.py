@@ -1,7 +1,6 @@
 """The registry: register, document, approve, promote, roll back, and what stands where."""
 
 import random
-import re
 import time
 import uuid
 from collections.abc import Callable, Mapping
@@ -12,19 +11,18 @@ from typing import Any
 from components.common.errors import RegistryError
 from components.common.files import sha256_bytes
 from governance.registry import evidence
-from governance.registry.events import FIRST, Event, append_event, check_head, read_events, write_head
-from governance.registry.state import POLICIES, State, Version, advance, fold, may_promote, rollback_history
-from governance.registry.stores import open_store
+from governance.registry.events import FIRST, Event, append_event, write_head
+from governance.registry.reader import Reader, check_name
+from governance.registry.state import POLICIES, State, Version, advance, may_promote, rollback_history
 from governance.registry.versions import put_files, put_immutable, read_blob, read_manifest
 
-_USE_CASE = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 _PATIENCE_SECONDS = 120.0
 
 #: What a writer makes of a state: kind, version and detail of the event, or None when there is nothing left to do.
 _Proposal = tuple[str, int, dict[str, Any]] | None
 
 
-class Registry:
+class Registry(Reader):
     """A model registry on a directory, an S3 bucket or a Google bucket.
 
     Every change is one create-only put of the next event; whoever loses the number reads what was written, checks the
@@ -36,83 +34,9 @@ class Registry:
     """
 
     def __init__(self, url: str | Path, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
-        self.store = open_store(str(url))
+        super().__init__(url)
         self._clock = clock
         self._probed = False
-        self._states: dict[str, State] = {}
-
-    # Reading
-
-    def use_cases(self) -> list[str]:
-        """Return the names of the use cases that have versions."""
-        return [name for name in self.store.keys("use_cases") if self.state(name).last is not None]
-
-    def state(self, use_case: str) -> State:
-        """Return the fold over all events so far; after the first call it reads the new ones alone.
-
-        Raises:
-            RegistryError: an edited, rewritten or truncated log, or an event that breaks a rule.
-        """
-        _check_name(use_case)
-        known = self._states.get(use_case)
-        events = read_events(self.store, use_case, known.last if known else None)
-        state = fold(use_case, events, known)
-        if known is None:
-            check_head(self.store, use_case, state.digests)
-        self._states[use_case] = state
-        return state
-
-    def current(self, use_case: str, stage: str = "production") -> Version | None:
-        """Return the version in a stage, None if it is empty: one read of an absent key when nothing is new."""
-        state = self.state(use_case)
-        number = state.stages().get(stage)
-        return None if number is None else state.versions[number]
-
-    def stages(self, use_case: str) -> dict[str, int]:
-        """Return stage -> version number."""
-        return self.state(use_case).stages()
-
-    def version(self, use_case: str, what: str | int) -> Version:
-        """Return a version by stage or number.
-
-        Raises:
-            RegistryError: unknown.
-        """
-        return self._known(use_case).find(str(what))
-
-    def log(self, use_case: str) -> list[Event]:
-        """Return every event, oldest first, read again from the store and checked."""
-        self._known(use_case)
-        return list(read_events(self.store, use_case))
-
-    def files(self, use_case: str, what: str | int) -> dict[str, dict[str, Any]]:
-        """Return path -> {"sha256", "bytes"} of everything that a version holds, documents included."""
-        entry = self.version(use_case, what)
-        files: dict[str, dict[str, Any]] = dict(read_manifest(self.store, use_case, entry.manifest)["files"])
-        if entry.documents:
-            files.update(read_manifest(self.store, use_case, entry.documents)["files"])
-        return files
-
-    def metadata(self, use_case: str, what: str | int) -> dict[str, Any]:
-        """Return what was said at registration."""
-        entry = self.version(use_case, what)
-        metadata: dict[str, Any] = read_manifest(self.store, use_case, entry.manifest)["metadata"]
-        return metadata
-
-    def verify(self, use_case: str) -> State:
-        """Read the whole chain and every byte of every version again.
-
-        Raises:
-            RegistryError: the first broken link, named.
-        """
-        self._states.pop(use_case, None)
-        state = self._known(use_case)
-        evidence.check_event_names(self.store, use_case, state)
-        for entry in state.versions.values():
-            evidence.check_version(self.store, use_case, entry)
-        return state
-
-    # Writing
 
     def register(
         self,
@@ -271,14 +195,8 @@ class Registry:
                 put_immutable(self.store, f"{folder}/{name.removeprefix('model/')}", data)
         return f"{self.store.url}/{folder}"
 
-    def _known(self, use_case: str) -> State:
-        state = self.state(use_case)
-        if state.last is None:
-            raise RegistryError(f"registry {self.store.url}: nothing is registered for {use_case!r}")
-        return state
-
     def _prepare(self, use_case: str) -> None:
-        _check_name(use_case)
+        check_name(use_case)
         if not self._probed:
             self.store.probe()
             self._probed = True
@@ -309,8 +227,3 @@ class Registry:
 
 def _binding(entry: Version) -> dict[str, Any]:
     return {"manifest": entry.manifest, "documents": entry.documents}
-
-
-def _check_name(use_case: str) -> None:
-    if not _USE_CASE.fullmatch(use_case):
-        raise RegistryError(f"{use_case!r} is not a use case name; right would be lower-case letters, digits, _ and -")

@@ -1,0 +1,111 @@
+"""Reading a registry: versions, stages, the log, and the check of all of it."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+from components.common.errors import RegistryError
+from governance.registry import evidence
+from governance.registry.events import Event, check_head, read_events
+from governance.registry.state import State, Version, fold
+from governance.registry.stores import open_store
+from governance.registry.versions import read_manifest
+
+_USE_CASE = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
+
+
+class Reader:
+    """A registry as those see it who need no write access, such as a server.
+
+    Args:
+        url: a path, `file://…`, `s3://bucket/prefix` or `gs://bucket/prefix`.
+    """
+
+    def __init__(self, url: str | Path) -> None:
+        self.store = open_store(str(url))
+        self._states: dict[str, State] = {}
+
+    def use_cases(self) -> list[str]:
+        """Return the names of the use cases that have versions."""
+        return [name for name in self.store.keys("use_cases") if self.state(name).last is not None]
+
+    def state(self, use_case: str) -> State:
+        """Return the fold over all events so far; after the first call it reads the new ones alone.
+
+        Raises:
+            RegistryError: an edited, rewritten or truncated log, or an event that breaks a rule.
+        """
+        check_name(use_case)
+        known = self._states.get(use_case)
+        events = read_events(self.store, use_case, known.last if known else None)
+        state = fold(use_case, events, known)
+        if known is None:
+            check_head(self.store, use_case, state.digests)
+        self._states[use_case] = state
+        return state
+
+    def current(self, use_case: str, stage: str = "production") -> Version | None:
+        """Return the version in a stage, None if it is empty: one read of an absent key when nothing is new."""
+        state = self.state(use_case)
+        number = state.stages().get(stage)
+        return None if number is None else state.versions[number]
+
+    def stages(self, use_case: str) -> dict[str, int]:
+        """Return stage -> version number."""
+        return self.state(use_case).stages()
+
+    def version(self, use_case: str, what: str | int) -> Version:
+        """Return a version by stage or number.
+
+        Raises:
+            RegistryError: unknown.
+        """
+        return self._known(use_case).find(str(what))
+
+    def log(self, use_case: str) -> list[Event]:
+        """Return every event, oldest first, read again from the store and checked."""
+        self._known(use_case)
+        return list(read_events(self.store, use_case))
+
+    def files(self, use_case: str, what: str | int) -> dict[str, dict[str, Any]]:
+        """Return path -> {"sha256", "bytes"} of everything that a version holds, documents included."""
+        entry = self.version(use_case, what)
+        files: dict[str, dict[str, Any]] = dict(read_manifest(self.store, use_case, entry.manifest)["files"])
+        if entry.documents:
+            files.update(read_manifest(self.store, use_case, entry.documents)["files"])
+        return files
+
+    def metadata(self, use_case: str, what: str | int) -> dict[str, Any]:
+        """Return what was said at registration."""
+        entry = self.version(use_case, what)
+        metadata: dict[str, Any] = read_manifest(self.store, use_case, entry.manifest)["metadata"]
+        return metadata
+
+    def verify(self, use_case: str) -> State:
+        """Read the whole chain and every byte of every version again.
+
+        Raises:
+            RegistryError: the first broken link, named.
+        """
+        self._states.pop(use_case, None)
+        state = self._known(use_case)
+        evidence.check_event_names(self.store, use_case, state)
+        for entry in state.versions.values():
+            evidence.check_version(self.store, use_case, entry)
+        return state
+
+    def _known(self, use_case: str) -> State:
+        state = self.state(use_case)
+        if state.last is None:
+            raise RegistryError(f"registry {self.store.url}: nothing is registered for {use_case!r}")
+        return state
+
+
+def check_name(use_case: str) -> None:
+    """Refuse a name that cannot be part of a key.
+
+    Raises:
+        RegistryError: another form than a use case's name.
+    """
+    if not _USE_CASE.fullmatch(use_case):
+        raise RegistryError(f"{use_case!r} is not a use case name; right would be lower-case letters, digits, _ and -")
