@@ -38,6 +38,8 @@ class Engine:
         link: what lies between the score (trees and offset) and the prediction: "identity", "logit" (two classes),
             "log", or "other" for a transformation of LightGBM's own. Contributions are on the scale of the score:
             log-odds for two classes.
+        bounds: smallest and largest prediction, infinite where open; a clipped prediction is not its contributions'
+            sum.
     """
 
     kind: Literal["compiled", "lightgbm"]
@@ -48,6 +50,7 @@ class Engine:
         self.explainer_kind = "compiled" if compiled.explainer else "lightgbm"
         self.names = list(names)
         self.link = reference.link
+        self.bounds = reference.offset.low, reference.offset.high
         self._booster = reference.booster
         self._offset = reference.offset
         self._explainer = compiled.explainer

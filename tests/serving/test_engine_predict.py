@@ -104,6 +104,7 @@ def test_offset_is_added_and_clipped(model: Path, beijing: pl.DataFrame, compile
     engine = Engine.load(model, offset, compiled=compiled)
     np.testing.assert_allclose(engine.predict(X), expected, rtol=1e-14)
     clipped = Engine.load(model, {**offset, "clip": [0.0, 100.0]}, compiled=compiled)
+    assert clipped.bounds == (0.0, 100.0)
     assert (expected > 100).any()
     np.testing.assert_allclose(clipped.predict(X), np.clip(expected, 0, 100), rtol=1e-14)
     np.testing.assert_array_equal(clipped.predict(X), [clipped.predict_row(x) for x in X])
