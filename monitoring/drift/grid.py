@@ -123,7 +123,14 @@ class Grid:
 
     def count(self, values: Numeric) -> tuple[Counts, int]:
         """Return the counts of `values` (n,) in each cell (k,), and how many are missing."""
-        return self.gather(self.buckets.count(values))
+        if len(values) * 16 > self.buckets.size:
+            return self.gather(self.buckets.count(values))
+        # A few values are found one by one sooner than all buckets are walked through.
+        with np.errstate(all="ignore"):
+            numbers = self.buckets.numbers(values, np.empty(len(values)))
+        places = np.searchsorted(self.starts, numbers, side="right")
+        counts = np.bincount(places, minlength=self.cells + 1)
+        return counts[1:], int(counts[0])
 
     def gather(self, histogram: Counts) -> tuple[Counts, int]:
         """Return bucket counts (`buckets.size`,) as cell counts (k,), and how many values are missing."""
