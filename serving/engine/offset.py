@@ -84,13 +84,13 @@ class LinearOffset:
         The Shapley value of a linear term is coefficient · (value - mean). Without a stored mean the reference point
         is 0: the contribution is the whole term, and the base value gains the intercept alone.
         """
-        base = self.intercept
-        for term in self.terms:
-            values = X[:, term.column]
-            filled = np.where(np.isfinite(values), values, term.fill)
-            contributions[:, term.column] += term.coefficient * (filled - term.mean)
-            base += term.coefficient * term.mean
-        return base
+        if not self.terms:
+            return self.intercept
+        columns = [term.column for term in self.terms]
+        coefficients, fills, means = np.array([(t.coefficient, t.fill, t.mean) for t in self.terms]).T
+        values = X[:, columns]
+        contributions[:, columns] += coefficients * (np.where(np.isfinite(values), values, fills) - means)
+        return self.intercept + float(coefficients @ means)
 
 
 def _column(name: str, names: Sequence[str]) -> int:
