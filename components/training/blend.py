@@ -4,6 +4,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.optimize import minimize, nnls
 
+from components.training.fitted import sigmoid
+
 Array = npt.NDArray[np.float64]
 
 #: Out-of-fold folds alone decide a weight, so a hair of one is noise, and costs a booster at prediction time.
@@ -59,7 +61,7 @@ def _least_squares(y: Array, raw: Array) -> Array:
 def _log_odds(y: Array, raw: Array) -> Array:
     def value(weights: Array) -> tuple[float, Array]:
         margin = raw @ weights
-        gradient = raw.T @ (1.0 / (1.0 + np.exp(-margin)) - y) / y.size
+        gradient = raw.T @ (sigmoid(margin) - y) / y.size
         return float(np.mean(np.logaddexp(0.0, margin) - y * margin)), gradient
 
     start = np.full(raw.shape[1], 1.0 / raw.shape[1])

@@ -6,6 +6,7 @@ from typing import Any
 import lightgbm
 import numpy as np
 import numpy.typing as npt
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 Array = npt.NDArray[np.float64]
 
@@ -72,7 +73,8 @@ class Fitted:
             result += weight * np.asarray(booster.predict(X, raw_score=True, num_threads=1))
         if self.estimator is not None:
             margin = getattr(self.estimator, "decision_function", self.estimator.predict)
-            result += margin(X)
+            with threadpool_limits(1):
+                result += margin(X)
         return result
 
     def scaled(self, weight: float) -> "Fitted":
@@ -92,7 +94,7 @@ def combine(models: list[tuple[float, Fitted]], intercept: float = 0.0) -> Fitte
 
 def sigmoid(raw: Array) -> Array:
     """Return the probability of log-odds."""
-    return np.asarray(1.0 / (1.0 + np.exp(-raw)))
+    return np.asarray(0.5 * (1.0 + np.tanh(0.5 * raw)))  # exp would overflow for log-odds far below zero
 
 
 def feature_means(X: Array) -> Array:

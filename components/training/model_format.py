@@ -65,7 +65,7 @@ class Offset:
             values = X[:, column]
             result += coefficient * np.where(np.isfinite(values), values, fill)
         if self.link == "logit":
-            result = 1.0 / (1.0 + np.exp(-result))
+            result = 0.5 * (1.0 + np.tanh(0.5 * result))
         return result if self.clip == (None, None) else np.clip(result, *self.clip)
 
     @classmethod

@@ -44,7 +44,7 @@ def write_estimator(estimator: Any) -> bytes:
 
 
 def _canonical(data: bytes) -> bytes:
-    """Number the objects of a skops archive in their order; skops names them by their address in memory."""
+    """Return a skops archive with its objects numbered in order; skops names them by their address in memory."""
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         files = {name: archive.read(name) for name in archive.namelist()}
     schema = json.loads(files.pop(_SCHEMA))

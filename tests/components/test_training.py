@@ -1,6 +1,7 @@
 """Training as a whole, on real data with small trees."""
 
 import json
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -124,7 +125,7 @@ def test_the_model_directory_says_what_goes_in_and_out(world: tuple[UseCase, Inp
     assert model.spec == read_json(files.specification)["spec"]
     assert len(list((out / "model" / "pm25_6h").glob("*.bst"))) == 1
     reference = read_json(out / "model" / "pm25_6h" / "reference.json")
-    assert {"pm25", "cbwd", "pm25_mean_24h", "prediction"} <= set(reference["features"])
+    assert {"pm25", "cbwd", "pm25_mean_24h", "prediction"} <= {each["name"] for each in reference["features"]}
     root = read_json(out / "model" / "manifest.json")
     assert root["targets"] == ["pm25_6h", "pm25_1h"]
     assert root["data_digest"] == read_json(out / "model" / "pm25_6h" / "manifest.json")["data_digest"]
@@ -138,7 +139,7 @@ def test_folds_expand_and_learn_only_from_targets_known_before_they_begin(
     problem = make_problem(case, read_features(case, files.features), load(out / "model" / "pm25_6h").names, target)
     folds = make_folds(case, problem)
     hour = 3_600_000_000
-    for earlier, later in zip(folds, folds[1:], strict=False):
+    for earlier, later in pairwise(folds):
         assert earlier.train.size < later.train.size
         assert set(earlier.valid).isdisjoint(later.valid)
     for fold in folds:
