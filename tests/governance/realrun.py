@@ -9,33 +9,31 @@ import numpy as np
 import polars as pl
 
 from components.common.files import sha256_file, write_bytes, write_json
+from components.evaluation.evaluate import predictions
 from components.evaluation.figures import target_figures
-from components.evaluation.groups import bands_of, group_of
-from components.evaluation.rows import Judged
+from components.evaluation.rows import judge
 from components.training.intervals import Intervals
-from components.training.model_format import load
+from components.training.model_format import Forecaster, load
 from components.usecase import UseCase, digest
+from components.usecase.learning import Target
 
 _LAGS = (0, 1, 2, 3, 6, 12, 23, 24)
 _WEATHER = ("dewp", "temp", "pres", "iws")
-_HOUR = 3_600_000_000
 
 
-def make_run(usecase: UseCase, series: pl.DataFrame, run: Path) -> Path:
-    """Train, judge and write `run` for the 1 h and 24 h targets; return it."""
-    targets = [target for target in usecase.targets if target.name in ("pm25_1h", "pm25_24h")]
-    table = _features(series)
+def make_run(
+    usecase: UseCase, series: pl.DataFrame, run: Path, names: tuple[str, ...] = ("pm25_1h", "pm25_24h")
+) -> Path:
+    """Train, judge and write `run` for the named targets of the use case; return it."""
+    targets = [target for target in usecase.targets if target.name in names]
+    table = _features(series, targets)
     run.mkdir(parents=True)
     table.write_parquet(run / "data.parquet")
-    metrics: dict[str, Any] = {"use_case": usecase.name, "targets": {}}
-    predictions = []
-    for target in targets:
-        hours = int(target.horizon.removesuffix("h"))
-        judged = _train_and_judge(usecase, table, target, hours, run)
-        metrics["targets"][target.name] = target_figures(usecase, judged, "lightgbm_level")
-        predictions.append(_predictions(judged))
+    judged = [judge(usecase, table, target, _train(usecase, table, target, run)) for target in targets]
+    figures = {each.target.name: target_figures(usecase, each, "lightgbm_level") for each in judged}
+    metrics: dict[str, Any] = {"use_case": usecase.name, "targets": figures}
     _model_manifest(usecase, run, [target.name for target in targets])
-    pl.concat(predictions).write_parquet(run / "predictions.parquet")
+    predictions(usecase, judged).write_parquet(run / "predictions.parquet")
     write_json(run / "metrics.json", metrics)
     write_json(run / "gate.json", _gate(metrics))
     write_json(run / "lineage.json", _lineage(usecase, series, run))
@@ -44,25 +42,25 @@ def make_run(usecase: UseCase, series: pl.DataFrame, run: Path) -> Path:
     return run
 
 
-def _features(series: pl.DataFrame) -> pl.DataFrame:
+def _features(series: pl.DataFrame, targets: list[Target]) -> pl.DataFrame:
+    hours = {target.name: int(target.horizon.removesuffix("h")) for target in targets}
     return series.with_columns(
         *(pl.col("pm25").shift(lag).alias(f"pm25_lag_{lag}h") for lag in _LAGS),
         pl.col("timestamp").dt.hour().cast(pl.Float64).alias("hour"),
         pl.col("timestamp").dt.ordinal_day().cast(pl.Float64).alias("day_of_year"),
+        *(pl.col("pm25").shift(-ahead).alias(f"y_{name}") for name, ahead in hours.items()),
+        *(pl.col("pm25").alias(f"last_{name}") for name in hours),
     )
 
 
-def _train_and_judge(usecase: UseCase, table: pl.DataFrame, target: Any, hours: int, run: Path) -> Judged:
+def _train(usecase: UseCase, table: pl.DataFrame, target: Target, run: Path) -> Forecaster:
     names = [*(f"pm25_lag_{lag}h" for lag in _LAGS), *_WEATHER, "hour", "day_of_year"]
     X = table.select(names).to_numpy().astype(np.float64)
-    y = table["pm25"].shift(-hours).fill_null(float("nan")).to_numpy()
-    last = table["pm25"].fill_null(float("nan")).to_numpy()
-    back = -(-hours // 24) * 24 - hours
-    seasonal = table["pm25"].shift(back).fill_null(float("nan")).to_numpy()
-    time = table["timestamp"].dt.cast_time_unit("us").to_physical().to_numpy()
-    test = time >= np.datetime64("2014-01-01", "us").astype(np.int64)
-    fit, hold = ~test & np.isfinite(y), test & np.isfinite(y)
-    calibrate = fit & (time >= np.datetime64("2013-01-01", "us").astype(np.int64))
+    y = table[f"y_{target.name}"].fill_null(float("nan")).to_numpy()
+    if target.above is not None:
+        y = np.where(np.isfinite(y), (y > target.above).astype(np.float64), np.nan)
+    year = table["timestamp"].dt.year().to_numpy()
+    fit = (year < 2013) & np.isfinite(y)
     settings = {
         "num_leaves": 15,
         "learning_rate": 0.1,
@@ -71,44 +69,31 @@ def _train_and_judge(usecase: UseCase, table: pl.DataFrame, target: Any, hours: 
         "deterministic": True,
         "seed": 7,
     }
-    booster = lightgbm.train(
-        settings, lightgbm.Dataset(X[fit & ~calibrate], y[fit & ~calibrate], feature_name=names), num_boost_round=40
-    )
+    objective = "regression" if target.above is None else "binary"
+    data = lightgbm.Dataset(X[fit], y[fit], feature_name=names)
+    booster = lightgbm.train({**settings, "objective": objective}, data, num_boost_round=40)
     edges = np.asarray(usecase.evaluation.bands.edges, dtype=np.float64)
+    calibrate = (year == 2013) & np.isfinite(y)
+    last = table["pm25"].fill_null(float("nan")).to_numpy()[calibrate]
     residual = y[calibrate] - np.asarray(booster.predict(X[calibrate]))
-    bins = np.where(np.isfinite(last[calibrate]), np.searchsorted(edges, last[calibrate], side="right"), 0)
+    bins = np.where(np.isfinite(last), np.searchsorted(edges, last, side="right"), 0)
     offsets = [np.quantile(residual[bins == place], [0.05, 0.95]) for place in range(edges.size + 1)]
     _write_target(run / "model" / target.name, usecase, target, booster, names, edges, offsets)
-    model = load(run / "model" / target.name)
-    prediction = model.predict(X[hold])
-    lower, upper = model.interval(X[hold], prediction)
-    wanted = [group for group in usecase.evaluation.groups if group.calendar]
-    return Judged(
-        target=target,
-        keys=table.select("timestamp").filter(pl.Series(hold)),
-        time=time[hold],
-        X=X[hold],
-        y=y[hold],
-        prediction=prediction,
-        lower=lower,
-        upper=upper,
-        last=last[hold],
-        baselines={"persistence": last[hold], "seasonal": seasonal[hold]},
-        bands=bands_of(usecase, last[hold]),
-        groups={group.name: group_of(usecase, table.filter(pl.Series(hold)), group, model) for group in wanted},
-        scale=float(np.nanmean(np.abs(y[fit] - seasonal[fit]))),
-    )
+    return load(run / "model" / target.name)
 
 
 def _write_target(
-    folder: Path, usecase: UseCase, target: Any, booster: Any, names: list[str], edges: Any, offsets: Any
+    folder: Path, usecase: UseCase, target: Target, booster: Any, names: list[str], edges: Any, offsets: Any
 ) -> None:
     write_bytes(folder / "model.bst", booster.model_to_string().encode())
     write_json(folder / "features.json", {"spec": {}, "names": names, "fitted": {}})
-    write_json(folder / "offset.json", {"intercept": 0.0, "terms": {}, "fill": {}})
+    link = "identity" if target.above is None else "logit"
+    write_json(folder / "offset.json", {"intercept": 0.0, "terms": {}, "fill": {}, "link": link})
     lower, upper = (np.asarray([float(pair[side]) for pair in offsets]) for side in (0, 1))
     missing, none = (float(lower.min()), float(upper.max())), np.zeros(0)
-    write_json(folder / "intervals.json", Intervals(0.9, names[0], edges, lower, upper, missing, none, none).to_json())
+    if target.above is None:
+        made = Intervals(0.9, names[0], edges, lower, upper, missing, none, none)
+        write_json(folder / "intervals.json", made.to_json())
     outputs = [{"name": name, "type": "float", "unit": "µg/m³"} for name in ("prediction", "lower", "upper")]
     described = {"name": target.name, "column": target.column, "horizon": target.horizon, "unit": "µg/m³"}
     inputs = [
@@ -150,28 +135,12 @@ def _listed(folder: Path) -> dict[str, Any]:
     }
 
 
-def _predictions(judged: Judged) -> pl.DataFrame:
-    return pl.DataFrame(
-        {
-            "timestamp": pl.Series(judged.time).cast(pl.Datetime("us")),
-            "target": judged.target.name,
-            "y": judged.y,
-            "prediction": judged.prediction,
-            "lower": judged.lower,
-            "upper": judged.upper,
-            "last": judged.last,
-            "persistence": judged.baselines["persistence"],
-            "seasonal": judged.baselines["seasonal"],
-        }
-    )
-
-
 def _gate(metrics: dict[str, Any]) -> dict[str, Any]:
     rules = []
     for name, target in metrics["targets"].items():
         for baseline, skill in target["skill"].items():
-            observed = skill["rmse"]
-            message = f"{name}: rmse skill over {baseline} is above zero"
+            observed = skill.get("rmse", skill.get("log_loss"))
+            message = f"{name}: skill over {baseline} is above zero"
             rules.append(
                 {"rule": "beats_baselines", "target": name, "passed": observed > 0, "observed": observed,
                  "required": 0.0, "margin": observed, "message": message}

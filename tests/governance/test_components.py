@@ -14,10 +14,11 @@ from components.documentation.component import documentation
 from components.documentation.document import document
 from components.registration.component import registration
 from components.registration.register import actor, register
-from components.usecase import dump
+from components.usecase import dump, load_text
 from governance.registry import Registry
 from governance.verify import verify
 from tests.governance.conftest import World, artifacts_of
+from tests.governance.realrun import make_run
 
 INPUTS = {
     "figures": "metrics.json",
@@ -122,3 +123,20 @@ def test_who_acts(monkeypatch: pytest.MonkeyPatch) -> None:
     assert actor() == "bob"
     monkeypatch.setenv("ALMANAC_ACTOR", "")
     assert actor()
+
+
+def test_a_probability_is_documented_and_verified_like_a_number(world: World, beijing: Any, tmp_path: Path) -> None:
+    heavy = {"name": "heavy_6h", "column": "pm25", "horizon": "6h", "task": "classification", "above": 150.0}
+    case = json.loads(dump(world.usecase))
+    case["targets"] = [heavy]
+    case["gates"] = [{"rule": "beats_baselines", "metric": "log_loss"}]
+    usecase = load_text(json.dumps(case), "case")
+    run = make_run(usecase, beijing, tmp_path / "run", ("heavy_6h",))
+    register(usecase, artifacts_of(run), str(tmp_path / "registry"), "local", tmp_path / "told.json")
+    document(usecase, artifacts_of(run), tmp_path / "told.json", str(tmp_path / "registry"), run / "governance")
+    counts = {step.name: step.count for step in verify(run, str(tmp_path / "registry"))}
+    assert counts["metrics"] > 100
+    metrics = read_json(run / "metrics.json")["targets"]["heavy_6h"]
+    card = (run / "governance" / "model_card.md").read_text()
+    assert f"log loss {metrics['log_loss']:.3f}" in card
+    assert "| heavy_6h | persistence | log_loss |" in card
