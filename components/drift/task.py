@@ -5,7 +5,7 @@ from typing import Any
 
 from components.common.files import write_json
 from components.common.progress import summary
-from components.drift.detect import detect
+from components.drift.newest import detect
 from components.usecase import digest, load_text
 from monitoring.drift.report import write_html
 

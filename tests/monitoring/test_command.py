@@ -1,0 +1,99 @@
+import json
+import re
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from components.common.files import write_json
+from governance.registry import Registry
+from monitoring import drift
+from monitoring.__main__ import main
+
+YEAR, MONTH = pl.col("timestamp").dt.year(), pl.col("timestamp").dt.month()
+
+
+@pytest.fixture(scope="module")
+def files(beijing: pl.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("drift")
+    reference = beijing.filter(YEAR <= 2012)
+    reference.write_parquet(directory / "reference.parquet")
+    drift.profile(reference, time="timestamp").write(directory / "reference.json")
+    month = beijing.filter(YEAR == 2013, MONTH == 4)
+    month.write_csv(directory / "quiet.csv")
+    month.with_columns(pl.col("temp") * 1.8 + 32).write_parquet(directory / "drifted.parquet")
+    return directory
+
+
+def test_a_quiet_window(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["drift", str(files / "reference.parquet"), str(files / "quiet.csv")]) == 0
+    assert capsys.readouterr().out == "quiet: 0 of 8 columns\n"
+
+
+def test_a_drifted_window(files: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    window = str(files / "drifted.parquet")
+    assert main(["drift", str(files / "reference.json"), window, "--out", str(tmp_path), "--json"]) == 3
+    document = json.loads(capsys.readouterr().out)
+    assert document["drifted_features"] == ["temp"]
+    assert json.loads((tmp_path / "drift.json").read_text()) == document
+    page = (tmp_path / "drift.html").read_text()
+    assert "drifted" in page
+    assert page.count("<svg") == 8
+    assert not re.findall(r'(?:src|href)="(?!data:|#)[^"]*"', page)
+    assert "<script" not in page
+
+
+def test_the_summary_names_column_figure_and_threshold(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["drift", str(files / "reference.json"), str(files / "drifted.parquet")]) == 3
+    out = capsys.readouterr().out
+    assert out.startswith("drifted: 1 of 8 columns\n  temp: ")
+    assert "threshold" in out
+
+
+def test_the_report_is_the_same_from_run_to_run(files: Path, tmp_path: Path) -> None:
+    pages = []
+    for name in ("a", "b"):
+        main(["drift", str(files / "reference.json"), str(files / "drifted.parquet"), "--out", str(tmp_path / name)])
+        pages.append(re.sub(r"Generated [^<]*", "", (tmp_path / name / "drift.html").read_text()))
+    assert pages[0] == pages[1]
+
+
+def test_a_model_directory_is_a_reference(files: Path, tmp_path: Path) -> None:
+    (tmp_path / "model" / "temp_1h").mkdir(parents=True)
+    (tmp_path / "model" / "temp_1h" / "reference.json").write_bytes((files / "reference.json").read_bytes())
+    assert main(["drift", str(tmp_path / "model"), str(files / "drifted.parquet")]) == 3
+
+
+def test_a_registered_model_is_a_reference(files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    manifest = tmp_path / "manifest.json"
+    write_json(manifest, {"format": 1})
+    registered = {"model/manifest.json": manifest, "model/temp_1h/reference.json": files / "reference.json"}
+    Registry(tmp_path / "registry").register("weather", registered, who="anna", why="first", approval="none")
+    monkeypatch.setenv("ALMANAC_REGISTRY", str(tmp_path / "registry"))
+    monkeypatch.setenv("ALMANAC_CACHE", str(tmp_path / "cache"))
+    assert main(["drift", "registry:weather/1", str(files / "drifted.parquet")]) == 3
+    assert main(["drift", "registry:weather/1#temp_1h", str(files / "quiet.csv")]) == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nowhere.parquet", "{}/quiet.csv"], "nowhere.parquet does not exist"),
+        (["{}/reference.json", "nowhere.csv"], "nowhere.csv does not exist"),
+        (["{}/quiet.csv", "{}/reference.json"], "neither Parquet nor CSV"),
+        (["registry:weather/production", "{}/quiet.csv"], "weather"),
+        (["{}/reference.json"], "the following arguments are required"),
+        (["{}/reference.json", "{}/quiet.csv", "--colour"], "unrecognized arguments"),
+    ],
+)
+def test_errors_are_one_line_and_exit_code_1(
+    files: Path,
+    tmp_path: Path,
+    arguments: list[str],
+    message: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("ALMANAC_REGISTRY", str(tmp_path / "registry"))
+    assert main(["drift", *(argument.format(files) for argument in arguments)]) == 1
+    assert message in capsys.readouterr().err
