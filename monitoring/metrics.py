@@ -1,6 +1,6 @@
 """Every metric that Almanac exports, defined in one place.
 
-The server increments them, alert rules and dashboards name them, and a test holds those against `ALL`.
+The server and the pipelines export them, alert rules and dashboards name them, and a test holds those against `ALL`.
 Names follow the Prometheus conventions: prefix, base unit, `_total` on counters.
 """
 
@@ -10,6 +10,9 @@ from typing import Literal
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 Kind = Literal["counter", "gauge", "histogram"]
+# server: registered by every server process. process: read from the operating system at each scrape of the server.
+# pipeline: written after a run; see monitoring.operations.push.
+Origin = Literal["server", "process", "pipeline"]
 # How a gauge of several worker processes is put together; see prometheus_client's multiprocess mode.
 Join = Literal["livesum", "livemax", "livemin", "mostrecent"]
 
@@ -30,6 +33,7 @@ class Metric:
         help: one line of what it counts, with unit.
         labels: label names, in order.
         join: how a gauge of several processes is put together.
+        origin: what exports it.
     """
 
     name: str
@@ -37,6 +41,7 @@ class Metric:
     help: str
     labels: tuple[str, ...] = ()
     join: Join = "mostrecent"
+    origin: Origin = "server"
 
     @property
     def series(self) -> tuple[str, ...]:
@@ -107,6 +112,47 @@ DRIFT_SCORE = Metric(
 DRIFT_ROWS = Metric("almanac_drift_window_rows", "gauge", "Rows in the live drift window.", ("model",))
 LOG_DROPPED = Metric("almanac_log_dropped_total", "counter", "Log or audit lines dropped, by log.", ("log",))
 
+
+def _of_process(name: str, kind: Kind, help_text: str) -> Metric:
+    return Metric(name, kind, help_text, origin="process")
+
+
+PROCESSES = _of_process("almanac_processes", "gauge", "Server processes.")
+RESIDENT_MEMORY = _of_process("almanac_resident_memory_bytes", "gauge", "Resident memory of the server processes.")
+CPU_SECONDS = _of_process("almanac_cpu_seconds_total", "counter", "Processor time of the server processes.")
+OPEN_FILES = _of_process("almanac_open_files", "gauge", "Open file descriptors of the server processes.")
+
+
+def _of_pipeline(name: str, help_text: str, *labels: str) -> Metric:
+    return Metric(name, "gauge", help_text, ("use_case", *labels), origin="pipeline")
+
+
+TEST_RMSE = _of_pipeline("almanac_model_test_rmse", "Root mean squared error on the test span.", *_MODEL)
+TEST_MAE = _of_pipeline("almanac_model_test_mae", "Mean absolute error on the test span.", *_MODEL)
+TEST_COVERAGE = _of_pipeline("almanac_model_test_coverage_ratio", "Interval coverage on the test span.", *_MODEL)
+NOMINAL_COVERAGE = _of_pipeline(
+    "almanac_model_nominal_coverage_ratio", "Coverage that the model's intervals promise.", *_MODEL
+)
+TRAINED = _of_pipeline("almanac_model_trained_timestamp_seconds", "When the model was trained.", *_MODEL)
+DATA_INTERVAL = _of_pipeline("almanac_data_interval_seconds", "Time between two observations of a series.", "model")
+WINDOW_ROWS = _of_pipeline("almanac_window_rows", "Predictions of the newest window whose truth is known.", "model")
+WINDOW_RMSE = _of_pipeline("almanac_window_rmse", "Root mean squared error in the newest window.", "model")
+WINDOW_MAE = _of_pipeline("almanac_window_mae", "Mean absolute error in the newest window.", "model")
+WINDOW_BIAS = _of_pipeline("almanac_window_bias", "Mean of prediction minus truth in the newest window.", "model")
+WINDOW_COVERAGE = _of_pipeline(
+    "almanac_window_coverage_ratio", "Share of the newest window inside the interval.", "model"
+)
+WINDOW_ESTIMATED_MAE = _of_pipeline(
+    "almanac_window_estimated_mae", "Mean absolute error to be expected in the newest window.", "model"
+)
+WINDOW_DRIFTED = _of_pipeline("almanac_window_drifted", "1 where the newest window has drifted.")
+WINDOW_DRIFTED_FEATURES = _of_pipeline("almanac_window_drifted_features", "Drifted columns of the newest window.")
+WINDOW_DRIFT_SCORE = _of_pipeline(
+    "almanac_window_drift_score", "Largest drift statistic of the newest window over its threshold.", "feature"
+)
+WINDOW_NEWEST = _of_pipeline("almanac_window_newest_timestamp_seconds", "Newest observation of the newest window.")
+MONITORED = _of_pipeline("almanac_monitor_timestamp_seconds", "When the newest window was compared.")
+
 ALL: tuple[Metric, ...] = tuple(value for value in list(globals().values()) if isinstance(value, Metric))
 """Every metric."""
 
@@ -123,9 +169,10 @@ class Metrics:
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.registry = registry
-        self._counters = {m.name: self._make_counter(m) for m in ALL if m.kind == "counter"}
-        self._gauges = {m.name: self._make_gauge(m) for m in ALL if m.kind == "gauge"}
-        self._histograms = {m.name: self._make_histogram(m) for m in ALL if m.kind == "histogram"}
+        mine = [metric for metric in ALL if metric.origin == "server"]
+        self._counters = {m.name: self._make_counter(m) for m in mine if m.kind == "counter"}
+        self._gauges = {m.name: self._make_gauge(m) for m in mine if m.kind == "gauge"}
+        self._histograms = {m.name: self._make_histogram(m) for m in mine if m.kind == "histogram"}
 
     def counter(self, metric: Metric) -> Counter:
         """Return the counter of this definition."""

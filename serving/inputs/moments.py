@@ -61,6 +61,7 @@ class Plan:
         except ValueError as error:
             place = target.directory.path / "features.json"
             raise ModelError(f"{place}: no feature specification that this version reads ({error})") from error
+        self.name = target.name
         self.engine = OnlineEngine(spec)
         self.schema = read_schema(target.signature["inputs"], spec.step)
         self.entity: str | None = spec.entity
@@ -164,6 +165,7 @@ class Features:
         if np.isnan(rows[:, plan.history - 1 - plan.cutoff]).all():
             raise await self._absent(plan, entity, known)
         rows[:, plan.history - plan.cutoff :] = np.nan  # what is newer must not be seen
+        self._metrics.gauge(DATA_AGE).labels(plan.name).set(plan.cutoff * plan.schema.step / 1e6)
         return _Window(rows, step)
 
     async def _absent(self, plan: Plan, entity: str, step: int) -> Refusal:
@@ -171,7 +173,7 @@ class Features:
         schema = plan.schema
         last = "nothing is known of it" if newest is None else f"its newest one is of {schema.time_text(newest)}"
         if newest is not None:
-            self._metrics.gauge(DATA_AGE).labels(entity).set(max(0, step - newest) * schema.step / 1e6)
+            self._metrics.gauge(DATA_AGE).labels(plan.name).set(max(0, step - newest) * schema.step / 1e6)
         return stale(f"entity {entity!r} has no observation of {schema.time_text(step)}; {last}; see :ingest")
 
     @staticmethod

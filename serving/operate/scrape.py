@@ -6,6 +6,9 @@ from pathlib import Path
 
 from prometheus_client import CollectorRegistry, generate_latest
 
+from monitoring.operations.resources import Resources, this_process, workers_of_this
+from serving.operate.tally import Tally
+
 MULTIPROCESS = "PROMETHEUS_MULTIPROC_DIR"
 
 
@@ -15,20 +18,28 @@ def shared_directory() -> Path | None:
     return Path(text) if text else None
 
 
-def scraper(registry: CollectorRegistry) -> Callable[[], bytes]:
+def scraper(registry: CollectorRegistry, tally: Tally) -> Callable[[], bytes]:
     """Return what answers GET /metrics.
 
     With several workers each keeps its figures in a file of the directory that `MULTIPROCESS` names, and whichever
     worker is asked adds them up.
     """
     if MULTIPROCESS not in os.environ:
-        return lambda: generate_latest(registry)
+        registry.register(Resources(this_process))
+
+        def alone() -> bytes:
+            tally.flush()
+            return generate_latest(registry)
+
+        return alone
 
     def add_up() -> bytes:
+        tally.flush()
         from prometheus_client.multiprocess import MultiProcessCollector
 
         together = CollectorRegistry()
         MultiProcessCollector(together)  # type: ignore[no-untyped-call]
+        together.register(Resources(workers_of_this))
         return generate_latest(together)
 
     return add_up

@@ -1,0 +1,1 @@
+"""What runs beside the model: figures that pipelines export, dashboards as code, the processes' resources."""
