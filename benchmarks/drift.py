@@ -71,7 +71,8 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
                     scores = _run(python, peer, "detect", directory)
                     result["detection"][peer] = _judge(scores, cases, series)
             except SkippedError as reason:
-                result["skipped"][peer] = str(reason)
+                part = "detection " if peer in result["speed"] else ""
+                result["skipped"][peer] = f"{part}{reason}"
             if peer not in HERE:
                 shutil.rmtree(directory / peer, ignore_errors=True)
     found = detection.measure(series, detection.ours(series))

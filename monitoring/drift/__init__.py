@@ -13,6 +13,7 @@ lie from the same months of its other years. The false-alarm rate holds for all 
 """
 
 from monitoring.drift.comparison import Comparison, FeatureDrift, Finding, compare
+from monitoring.drift.importance import importance_drift, importances
 from monitoring.drift.profiling import profile
 from monitoring.drift.reference import Profile, from_json, merge, read, restrict
 from monitoring.drift.statistics import jensen_shannon, ks, ks_exact, ndcg, psi
@@ -24,6 +25,8 @@ __all__ = [
     "Profile",
     "compare",
     "from_json",
+    "importance_drift",
+    "importances",
     "jensen_shannon",
     "ks",
     "ks_exact",
