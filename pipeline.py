@@ -73,7 +73,7 @@ def training_pipeline(usecase: UseCase) -> Callable[..., Any]:
         """
         table = configure(ingestion(usecase=usecase, base=base))
         valid = configure(validation(usecase=usecase, table=table.outputs["table"]))
-        configure(drift(usecase=usecase, table=valid.outputs["validated"], registry=registry))
+        watched = configure(drift(usecase=usecase, table=valid.outputs["validated"], registry=registry))
         features = configure(preprocessing(usecase=usecase, table=valid.outputs["validated"]))
         model = configure(
             training(
@@ -92,6 +92,8 @@ def training_pipeline(usecase: UseCase) -> Callable[..., Any]:
             )
         )
         decided = configure(gate(usecase=usecase, figures=judged.outputs["figures"], registry=registry))
+        # Drift is measured against the model in production before this run can put its own there.
+        decided.after(watched)
         with dsl.If(decided.outputs["Output"] == True, name="open"):  # noqa: E712
             evidence = {
                 "model": model.outputs["model"],
