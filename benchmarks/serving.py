@@ -118,7 +118,7 @@ def measure_peer(peer: Peer, rows: list[dict[str, float | None]], seconds: float
         cases = {"row_16": (single, 16), "row_1": (single, 1), "rows_100": (hundred, 4)}
         for name, (bodies, connections) in cases.items():
             load = Load(f"http://127.0.0.1:{_PORT}{peer.path}", peer.headers, bodies, connections, CLIENT_CORE)
-            runs = [measure(load, seconds) for _ in range(repeats)]
+            runs = [_with_cpu(load, seconds, pid) for _ in range(repeats)]
             result[name] = {key: statistics.median(run[key] for run in runs) for key in runs[0]}
         if peer.name in ("almanac", "stock"):
             large = _bodies(complete, peer.named, 10_000, 1)[0]
@@ -127,6 +127,19 @@ def measure_peer(peer: Peer, rows: list[dict[str, float | None]], seconds: float
         result["memory_mb"] = _resident(pid)
         result["cold_start_s"] = round(cold, 3)
     return result
+
+
+def _with_cpu(load: Load, seconds: float, pid: int) -> dict[str, float]:
+    """Return wrk's figures and the server's processor time for each request, which other programs do not disturb."""
+    before = _cpu_seconds(pid)
+    figures = measure(load, seconds)
+    requests = figures["requests"]
+    return {**figures, "cpu_us": round((_cpu_seconds(pid) - before) / requests * 1e6, 1)}
+
+
+def _cpu_seconds(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _resident(pid: int) -> float:
@@ -138,13 +151,14 @@ def _resident(pid: int) -> float:
 
 
 def ratios(results: dict[str, Any]) -> dict[str, float]:
-    """Return our requests per second over each peer's, by case."""
-    return {
-        f"{case}_over_{name}": round(results["almanac"][case]["per_second"] / figures[case]["per_second"], 3)
-        for name, figures in results.items()
-        if name != "almanac"
-        for case in ("row_16", "row_1", "rows_100")
-    }
+    """Return our requests per second over each peer's, and the same by processor time, by case."""
+    found = {}
+    for name, figures in results.items():
+        for case in ("row_16", "row_1", "rows_100") if name != "almanac" else ():
+            ours, theirs = results["almanac"][case], figures[case]
+            found[f"{case}_over_{name}"] = round(ours["per_second"] / theirs["per_second"], 3)
+            found[f"{case}_over_{name}_by_cpu"] = round(theirs["cpu_us"] / ours["cpu_us"], 3)
+    return found
 
 
 def main() -> int:
@@ -152,6 +166,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=5.0)
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--servers", default="almanac,stock,raw_asgi,empty_uvicorn", help="which ones, with commas")
     given = parser.parse_args()
     for program in ("wrk", "taskset"):
         if shutil.which(program) is None:
@@ -162,7 +177,8 @@ def main() -> int:
         rows = as_rows(write_model(model))
         create = [sys.executable, "-m", "serving", "keys", "--keys", str(keys), "create", "--name", "bench"]
         key = subprocess.run(create, capture_output=True, text=True, check=True).stdout.split()[0]
-        found = {p.name: measure_peer(p, rows, given.seconds, given.repeats) for p in peers(model, keys, key)}
+        chosen = [peer for peer in peers(model, keys, key) if peer.name in given.servers.split(",")]
+        found = {p.name: measure_peer(p, rows, given.seconds, given.repeats) for p in chosen}
     report = {
         "date": today(),
         "cores": os.cpu_count(),
@@ -171,7 +187,7 @@ def main() -> int:
         "seconds": given.seconds,
         "repeats": given.repeats,
         "servers": found,
-        "ratios": ratios(found),
+        "ratios": ratios(found) if "almanac" in found else {},
     }
     print(json.dumps(report, indent=2))
     return 0

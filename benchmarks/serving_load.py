@@ -70,6 +70,7 @@ def measure(load: Load, seconds: float) -> dict[str, float]:
     if found["refused"] or found["broken"]:
         raise ServingError(f"{load.url}: {found['refused']} requests refused, {found['broken']} broken")
     return {
+        "requests": found["requests"],
         "per_second": round(found["requests"] / found["micros"] * 1e6, 1),
         "p50_ms": round(found["p50"] / 1000, 3),
         "p99_ms": round(found["p99"] / 1000, 3),

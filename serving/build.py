@@ -27,6 +27,7 @@ from serving.operate.info import publish_model_info
 from serving.operate.logs import Observe, access_log, audit_log, configure_logs
 from serving.operate.scrape import scraper, shared_directory
 from serving.operate.state import State
+from serving.operate.tally import Tally
 from serving.operate.writer import LineWriter
 from serving.security.guard import Guard
 from serving.security.keys import load_keys
@@ -53,6 +54,7 @@ class Server:
         drift: counts what is predicted.
         app: the ASGI application.
         metrics: the metrics.
+        tally: counts that wait to be added to them.
         executor: threads for large requests.
         writers: logs to close at the end.
         port: port that HTTP is served on, once it is.
@@ -68,6 +70,7 @@ class Server:
     drift: DriftWatch
     app: App
     metrics: Metrics
+    tally: Tally
     executor: ThreadPoolExecutor
     writers: list[LineWriter] = field(default_factory=list)
     port: int = 0
@@ -78,6 +81,7 @@ class Server:
         self.executor.shutdown(wait=True)
         for writer in self.writers:
             writer.close()
+        self.tally.flush()
 
 
 def build(settings: Settings) -> Server:
@@ -94,20 +98,25 @@ def build(settings: Settings) -> Server:
     state, executor = State(metrics), ThreadPoolExecutor(settings.threads, thread_name_prefix="almanac-rows")
     features = Features(partial(open_ingestor, settings.feature_store, repository.traffic.primary, metrics), metrics)
     cache: PredictionCache[Row] = PredictionCache(settings.cache_size, metrics)
+    tally = Tally()
     drift = DriftWatch(metrics, shared_directory())
     observers: list[Observer] = [drift] if settings.drift_seconds else []
-    service = Service(repository, metrics, cache, executor, settings.out_of_range, features, observers)
+    service = Service(repository, metrics, tally, cache, executor, settings.out_of_range, features, observers)
     guard = _guard(settings, metrics)
-    manage = Manage(repository, state, scraper(registry), features, Feedback(metrics), lambda: document(repository))
+    manage = Manage(
+        repository, state, scraper(registry, tally), features, Feedback(metrics), lambda: document(repository)
+    )
     router = Router(routes(_handlers(V1(service), V2(service, state), manage)))
     app = App(
-        router, guard, metrics, HeaderPolicy(settings.tls_cert is not None, settings.cors), settings.max_body,
+        router, guard, metrics, tally, HeaderPolicy(settings.tls_cert is not None, settings.cors), settings.max_body,
         settings.body_seconds, lambda: state.draining, _observers(settings, metrics, writers),
     )  # fmt: skip
     repository.watch(lambda traffic: router.remember(repository.names))
     repository.watch(publish_model_info(metrics))
     repository.watch(drift.follow)
-    return Server(settings, state, repository, source, service, guard, features, drift, app, metrics, executor, writers)
+    return Server(
+        settings, state, repository, source, service, guard, features, drift, app, metrics, tally, executor, writers
+    )
 
 
 def _handlers(v1: V1, v2: V2, manage: Manage) -> dict[tuple[str, str], Handler]:

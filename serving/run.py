@@ -14,6 +14,7 @@ import uvicorn
 
 from components.common.errors import AlmanacError, ServingError
 from serving.build import Server, build
+from serving.http.protocol import Protocol
 from serving.operate.ready import say_ready
 from serving.operate.scrape import shared_directory
 from serving.operate.seed import seed
@@ -21,6 +22,7 @@ from serving.operate.watch import follow_keys, follow_promotions, share_unloaded
 from serving.settings import Settings
 
 _LINGER_SECONDS = 1.0
+_FLUSH_SECONDS = 0.5
 
 
 def run(settings: Settings) -> None:
@@ -66,7 +68,7 @@ async def serve(server: Server, sock: socket.socket) -> None:
     """Serve on a listening socket until SIGTERM or SIGINT, then drain."""
     settings = server.settings
     config = uvicorn.Config(
-        server.app, http="httptools", loop="none", lifespan="off", access_log=False, log_config=None,
+        server.app, http=Protocol, loop="none", lifespan="off", access_log=False, log_config=None,
         server_header=False, proxy_headers=False, timeout_keep_alive=75, h11_max_incomplete_event_size=65536,
         timeout_graceful_shutdown=int(settings.grace_seconds), backlog=2048,
         ssl_certfile=settings.tls_cert, ssl_keyfile=settings.tls_key,
@@ -111,10 +113,18 @@ def _background(server: Server) -> list[Coroutine[Any, Any, None]]:
     ]
     shared = shared_directory()
     if shared is not None:
+        work.append(_flush(server))
         work.append(share_unloaded(repository, shared / "unloaded.json"))
     if settings.drift_seconds:
         work.append(server.drift.run(settings.drift_seconds))
     return work
+
+
+async def _flush(server: Server) -> None:
+    """Let whichever worker is scraped see the counts of this one."""
+    while True:
+        await asyncio.sleep(_FLUSH_SECONDS)
+        server.tally.flush()
 
 
 async def _warm(server: Server) -> None:

@@ -11,7 +11,6 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
-from prometheus_client import Counter
 
 from components.common.errors import FeatureError, ModelError
 from monitoring.metrics import OUT_OF_RANGE, ROWS, SHADOW_DIFFERENCE, SIGNALS, Metrics
@@ -21,6 +20,7 @@ from serving.models.bundle import Bundle
 from serving.models.repository import Repository
 from serving.models.target import Outcome, Row, Target
 from serving.operate.cache import PredictionCache
+from serving.operate.tally import Tally
 from serving.refusal import Refusal, invalid
 
 Array = npt.NDArray[np.float64]
@@ -66,10 +66,10 @@ class Explanation:
 class _Counts:
     """The counters of one target, looked up once."""
 
-    def __init__(self, target: Target, metrics: Metrics) -> None:
-        labels = (target.name, target.version)
-        self.rows: Counter = metrics.counter(ROWS).labels(*labels)
-        self.signals = {name: metrics.counter(SIGNALS).labels(*labels, name) for name in target.signal_names}
+    def __init__(self, target: Target, metrics: Metrics, tally: Tally) -> None:
+        labels, signals = (target.name, target.version), metrics.counter(SIGNALS)
+        self.rows = tally.count(metrics.counter(ROWS).labels(*labels))
+        self.signals = {name: tally.count(signals.labels(*labels, name)) for name in target.signal_names}
 
 
 class Service:
@@ -78,6 +78,7 @@ class Service:
     Args:
         repository: the models.
         metrics: where to count.
+        tally: takes the counts of the hot path.
         cache: the prediction cache.
         executor: where large requests are computed.
         out_of_range: warn about or refuse inputs beyond the range that the model declares.
@@ -89,6 +90,7 @@ class Service:
         self,
         repository: Repository,
         metrics: Metrics,
+        tally: Tally,
         cache: PredictionCache[Row],
         executor: Executor,
         out_of_range: Literal["warn", "refuse"],
@@ -98,6 +100,7 @@ class Service:
         self.repository = repository
         self.metrics = metrics
         self.executor = executor
+        self._tally = tally
         self._cache = cache
         self._refuse = out_of_range == "refuse"
         self._features = features
@@ -120,9 +123,9 @@ class Service:
             elif self._cache.size:
                 self._cache.put((target.digest, values), found)
         counts = self._counts.get(target.digest) or self._count(target)
-        counts.rows.inc()
+        counts.rows.n += 1
         if found[3] is not None:
-            counts.signals[found[3]].inc()
+            counts.signals[found[3]].n += 1
         for observer in self._observers:
             observer.see(target, [values])
         return found, warnings
@@ -206,12 +209,12 @@ class Service:
 
     def _account(self, target: Target, outcome: Outcome) -> None:
         counts = self._counts.get(target.digest) or self._count(target)
-        counts.rows.inc(len(outcome.prediction))
+        counts.rows.n += len(outcome.prediction)
         for signal, count in Counts(outcome.signals or []).items():
-            counts.signals[signal].inc(count)
+            counts.signals[signal].n += count
 
     def _count(self, target: Target) -> _Counts:
-        counts = self._counts[target.digest] = _Counts(target, self.metrics)
+        counts = self._counts[target.digest] = _Counts(target, self.metrics, self._tally)
         return counts
 
     def _start_shadow(self, shadow: Bundle, name: str, given: Array | list[Moment], answer: Answer) -> None:

@@ -9,15 +9,15 @@ import time
 from collections.abc import Callable
 from http import HTTPStatus
 
-from prometheus_client import Counter, Histogram
-
 from components.common.errors import AlmanacError
-from monitoring.metrics import IN_FLIGHT, LATENCY, REQUESTS, Metrics
+from monitoring.metrics import IN_FLIGHT, LATENCY, LATENCY_BUCKETS, REQUESTS, Metrics
+from serving.http.clock import BodyClock
 from serving.http.headers import HeaderPolicy
 from serving.http.message import Receive as Receive
 from serving.http.message import Reply, Request, Scope, error_reply, open_request, read_body
 from serving.http.message import Send as Send
 from serving.http.router import Match, Router
+from serving.operate.tally import Count, Tally, Times
 from serving.refusal import Refusal
 from serving.security.guard import Guard
 
@@ -33,6 +33,7 @@ class App:
         router: the routes.
         guard: admits requests.
         metrics: where to count.
+        tally: takes the counts of the hot path.
         headers: headers of every answer.
         max_body: largest body in bytes.
         body_seconds: how long a client may take to send its body.
@@ -45,6 +46,7 @@ class App:
         router: Router,
         guard: Guard,
         metrics: Metrics,
+        tally: Tally,
         headers: HeaderPolicy,
         max_body: int,
         body_seconds: float,
@@ -54,15 +56,16 @@ class App:
         self.router = router
         self._guard = guard
         self._metrics = metrics
+        self._tally = tally
         self._headers = headers
         self._max_body = max_body
-        self._body_seconds = body_seconds
+        self._clock = BodyClock(body_seconds)
         self._draining = draining
         self.observers = observers
         self._prefix = secrets.token_hex(4)
         self._numbers = itertools.count()
-        self._counters: dict[tuple[str, str, str, str, int], Counter] = {}
-        self._timers: dict[tuple[str, str, str], Histogram] = {}
+        self._counters: dict[tuple[str, str, str, str, int], Count] = {}
+        self._timers: dict[tuple[str, str, str], Times] = {}
         self._in_flight = 0
         metrics.gauge(IN_FLIGHT).set_function(lambda: float(self._in_flight))
 
@@ -124,12 +127,17 @@ class App:
         return reply, start
 
     async def _body(self, request: Request, receive: Receive) -> bytes:
+        reading = self._clock.start()
         try:
-            async with asyncio.timeout(self._body_seconds):
-                return await read_body(request, receive, self._max_body)
-        except TimeoutError as error:
-            message = f"the body did not arrive within {self._body_seconds:g} s"
-            raise Refusal(HTTPStatus.REQUEST_TIMEOUT, message, {"connection": "close"}) from error
+            return await read_body(request, receive, self._max_body)
+        except asyncio.CancelledError:
+            if not reading.late:
+                raise
+            reading.task.uncancel()
+            message = f"the body did not arrive within {self._clock.seconds:g} s"
+            raise Refusal(HTTPStatus.REQUEST_TIMEOUT, message, {"connection": "close"}) from None
+        finally:
+            self._clock.stop(reading)
 
     async def _send(self, request: Request, reply: Reply, send: Send) -> None:
         headers = [
@@ -151,12 +159,13 @@ class App:
         counter = self._counters.get(key)
         if counter is None:
             labels = (*key[:4], str(reply.status))
-            counter = self._counters[key] = self._metrics.counter(REQUESTS).labels(*labels)
-        counter.inc()
+            counter = self._counters[key] = self._tally.count(self._metrics.counter(REQUESTS).labels(*labels))
+        counter.n += 1
         place = (known, protocol, request.verb)
         timer = self._timers.get(place)
         if timer is None:
-            timer = self._timers[place] = self._metrics.histogram(LATENCY).labels(*place)
+            histogram = self._metrics.histogram(LATENCY).labels(*place)
+            timer = self._timers[place] = self._tally.times(histogram, LATENCY_BUCKETS)
         timer.observe(seconds)
         for observe in self.observers:
             observe(request, reply, protocol, seconds)

@@ -1,9 +1,8 @@
 """The one gate that REST, gRPC and repository requests pass: key, scope, rate."""
 
 import time
-from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from monitoring.metrics import RATE_LIMITED, UNAUTHENTICATED, Metrics
 from serving.refusal import Refusal
@@ -16,8 +15,7 @@ Mode = Literal["required", "optional", "off"]
 _CHALLENGE = {"www-authenticate": 'Bearer realm="almanac"'}
 
 
-@dataclass(frozen=True, slots=True)
-class Admission:
+class Admission(NamedTuple):
     """Who was let in, and the rate limit headers to answer with."""
 
     who: str

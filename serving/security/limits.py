@@ -5,7 +5,7 @@ import re
 import time
 from collections import OrderedDict
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from components.common.errors import ServingError
 
@@ -43,8 +43,7 @@ def parse_rate(text: str) -> Rate:
     return Rate(float(match[1]), _SECONDS[match[2]])
 
 
-@dataclass(frozen=True)
-class Verdict:
+class Verdict(NamedTuple):
     """What a limiter says: whether to go on, how many tokens are left, and how long until the next one."""
 
     allowed: bool
