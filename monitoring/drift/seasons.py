@@ -1,5 +1,6 @@
 """Blocks and seasons: which stretches of a reference a window is like."""
 
+import re
 from dataclasses import dataclass
 from typing import Literal
 
@@ -13,18 +14,19 @@ Season = Literal["none", "month", "quarter"]
 #: Days after which a season ends, at the earliest: a window as long as that is the whole season.
 _SHORTEST = {"month": 27, "quarter": 89}
 _DAY = 86_400_000_000
-_UNITS = {"m": 60_000_000, "h": 3_600_000_000, "d": _DAY, "w": 7 * _DAY}
+_UNITS = {"min": 60_000_000, "h": 3_600_000_000, "d": _DAY, "w": 7 * _DAY}
 
 
 def parse_duration(text: str) -> int:
-    """Return a duration such as `30d`, `12h`, `2w` or `15m` in microseconds.
+    """Return a duration such as `30d`, `12h`, `2w` or `15min` in microseconds.
 
     Raises:
         DriftError: anything else.
     """
-    if len(text) < 2 or not text[:-1].isdigit() or text[-1] not in _UNITS or not int(text[:-1]):
-        raise DriftError(f"{text!r} is no duration; write a number and one of m, h, d, w, such as 30d")
-    return int(text[:-1]) * _UNITS[text[-1]]
+    match = re.fullmatch(r"([1-9]\d*)(min|h|d|w)", text)
+    if match is None:
+        raise DriftError(f"{text!r} is no duration; write a number and one of min, h, d, w, such as 30d")
+    return int(match[1]) * _UNITS[match[2]]
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ import pytest
 from components.common.errors import DriftError
 from components.common.files import canonical_json
 from monitoring import drift
+from monitoring.drift.seasons import parse_duration
 
 YEAR = pl.col("timestamp").dt.year()
 SENSORS = ["pm25", "dewp", "temp", "pres", "iws"]
@@ -179,6 +180,12 @@ def test_what_cannot_be_a_reference(table: object, options: dict[str, object], m
         drift.profile(table, **options)  # type: ignore[arg-type]
 
 
-def test_a_window_length_that_is_none_is_refused(reference: pl.DataFrame) -> None:
-    with pytest.raises(DriftError, match="'a month' is no duration"):
-        drift.profile(reference, time="timestamp", window="a month")
+@pytest.mark.parametrize("window", ["a month", "30", "0d", "-3h", "1mo"])
+def test_a_window_length_that_is_none_is_refused(reference: pl.DataFrame, window: str) -> None:
+    with pytest.raises(DriftError, match="is no duration"):
+        drift.profile(reference, time="timestamp", window=window)
+
+
+def test_window_lengths() -> None:
+    assert parse_duration("90min") == 5_400_000_000
+    assert parse_duration("2w") == parse_duration("14d") == 14 * parse_duration("24h")
