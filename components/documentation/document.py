@@ -19,7 +19,8 @@ from governance.verify import verify_documents
 def document(usecase: UseCase, artifacts: Artifacts, registration: Path, registry_url: str, out: Path) -> Version:
     """Write the documents to `out`, verify them, attach them to the version, and promote it if its policy lets it.
 
-    A version that stands in production keeps its documents: they are what was approved, and are given out again.
+    A version that is or was in production keeps its documents, which are given out again; one that was taken out of
+    production is not put back by running the same thing again.
 
     Args:
         usecase: the use case with the statements that people must make.
@@ -39,13 +40,14 @@ def document(usecase: UseCase, artifacts: Artifacts, registration: Path, registr
     registry, number = Registry(registry_url), int(told["version"])
     entry = registry.version(usecase.name, number)
     _check_registered(registry, usecase.name, number, artifacts)
-    if entry.stage == "production" and entry.documents:
+    settled = entry.stage in ("production", "archived") and entry.documents is not None
+    if settled:
         _give_out(registry, usecase.name, number, out)
     else:
         write_documents(artifacts.all(), dump(usecase), told, out)
     verify_documents(artifacts.all(), out)
     why = f"{told['address']}: documents written and verified"
-    if entry.stage != "production":
+    if not settled:
         registry.attach_documents(usecase.name, number, collect(out, FOLDER), who=actor(), why=why)
         if entry.policy == "none":
             registry.promote(usecase.name, number, who=actor(), why="the gate passed and no approval is asked for")
@@ -71,4 +73,6 @@ def _give_out(registry: Registry, use_case: str, number: int, out: Path) -> None
 
 
 def _standing(entry: Version) -> str:
+    if entry.stage == "archived":
+        return "was taken out of production; promote it by hand if that is meant"
     return f"stands in {entry.stage}" if entry.stage else "awaits approval"

@@ -149,8 +149,8 @@ def _registered(state: State, event: Event) -> State:
 
 def _documented(state: State, event: Event) -> State:
     entry = state.version(event.version)
-    if entry.stage == "production":
-        raise RegistryError(f"version {entry.number} stands in production; its documents cannot be exchanged")
+    if entry.stage in ("production", "archived"):  # an archived version may come back by a rollback, unread
+        raise RegistryError(f"version {entry.number} is {_place(entry)}; its documents cannot be exchanged")
     manifest = _detail(event, "manifest")["manifest"]
     # An approver approved what he read: other documents need another approval.
     return _with(state, replace(entry, documents=manifest, approvals=()))
@@ -172,7 +172,8 @@ def _rejected(state: State, event: Event) -> State:
     entry = state.version(event.version)
     if entry.stage == "production":
         raise RegistryError(f"version {entry.number} stands in production; demote it or roll back first")
-    return _with(state, replace(entry, rejected=event.who, approvals=()))
+    stage = "archived" if entry.stage == "staging" else entry.stage
+    return _with(state, replace(entry, rejected=event.who, approvals=(), stage=stage))
 
 
 def _promoted(state: State, event: Event) -> State:
@@ -238,6 +239,10 @@ def _occupy(state: State, entry: Version, stage: str) -> State:
     if entry.stage == "production":
         raise RegistryError(f"version {entry.number} stands in production; roll back or demote instead")
     return _with(state, replace(state.versions[entry.number], stage=stage))
+
+
+def _place(entry: Version) -> str:
+    return "archived" if entry.stage == "archived" else f"in {entry.stage}"
 
 
 def _bound(state: State, event: Event) -> Version:

@@ -76,6 +76,15 @@ def test_the_same_run_again_changes_nothing(world: World, trained: Path, tmp_pat
         assert (tmp_path / "two" / "governance" / path.name).read_bytes() == path.read_bytes()
 
 
+def test_the_same_run_again_does_not_undo_a_demotion(world: World, trained: Path, tmp_path: Path) -> None:
+    tail(world, trained, tmp_path / "one")
+    registry = Registry(tmp_path / "registry")
+    registry.demote("air_quality", 1, who="bob", why="worse at night")
+    assert tail(world, trained, tmp_path / "two") is False
+    assert registry.stages("air_quality") == {}
+    assert (tmp_path / "two" / "governance" / "model_card.md").exists()
+
+
 def test_a_cluster_run_waits_for_somebody_else(
     world: World, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -181,6 +181,21 @@ class TestRefusals:
         with pytest.raises(RegistryError, match="needs an approval"):
             registry.promote("demo", number, who="ann", why="go")
 
+    def test_documents_of_a_version_that_was_in_production_stay(self, registry: Registry, tmp_path: Path) -> None:
+        for mark in "xy":
+            registry.promote("demo", documented_version(registry, tmp_path, mark), who="ann", why="go")
+        for number, mark, place in ((1, "x", "archived"), (2, "y", "in production")):
+            names = ("model/model.bst", "model/manifest.json", "gate.json")
+            files = {name: tmp_path / mark / name for name in names}
+            other = document_files(tmp_path / mark, files, "rewritten")
+            with pytest.raises(RegistryError, match=f"version {number} is {place}; its documents cannot"):
+                registry.attach_documents("demo", number, other, who="ann", why="better")
+
+    def test_a_rejection_empties_staging(self, registry: Registry, version: int) -> None:
+        registry.promote("demo", version, "staging", who="ann", why="look")
+        registry.reject("demo", version, who="bob", why="biased at night")
+        assert registry.stages("demo") == {}
+
     def test_a_rejected_version_stays_rejected(self, registry: Registry, version: int) -> None:
         registry.reject("demo", version, who="bob", why="biased at night")
         with pytest.raises(RegistryError, match="was rejected by bob"):
