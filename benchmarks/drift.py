@@ -43,6 +43,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=1_000_000, help="rows of each made-up table")
     parser.add_argument("--columns", type=int, default=20, help="its columns")
     parser.add_argument("--peers", default=",".join(PEERS), help="peers to install, comma-separated; empty for none")
+    parser.add_argument("--patience", type=float, default=600, help="seconds that a peer may take for each measurement")
     parser.add_argument("--no-scale", action="store_true", help="leave out the billion values and the other limits")
     parser.add_argument("--usecase", type=Path, default=ROOT / "usecases" / "air_quality.yaml")
     parser.add_argument("--out", type=Path, help="write the result as JSON there")
@@ -64,17 +65,7 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
         cases = _make_windows(directory, series)
         for peer in (*HERE, *filter(None, arguments.peers.split(","))):
             _say(peer)
-            try:
-                python = sys.executable if peer in HERE else _install(directory / peer, PEERS[peer])
-                result["speed"][peer] = _run(python, peer, "speed", directory)
-                if not peer.startswith("ours"):
-                    scores = _run(python, peer, "detect", directory)
-                    result["detection"][peer] = _judge(scores, cases, series)
-            except SkippedError as reason:
-                part = "detection " if peer in result["speed"] else ""
-                result["skipped"][peer] = f"{part}{reason}"
-            if peer not in HERE:
-                shutil.rmtree(directory / peer, ignore_errors=True)
+            _measure_peer(peer, directory, cases, series, result, arguments.patience)
     found = detection.measure(series, detection.ours(series))
     averages = {"average": found.average, "average_rounded": found.average_rounded}
     result["detection"]["ours"] = {**asdict(found), **averages}
@@ -83,6 +74,34 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
         _say(case)
         result["limits"][case] = _child([sys.executable, "-m", "benchmarks.drift_scale", case])
     return result
+
+
+def _measure_peer(
+    peer: str,
+    directory: Path,
+    cases: list[dict[str, Any]],
+    series: detection.Series,
+    result: dict[str, Any],
+    patience: float,
+) -> None:
+    """Add a peer's speed and detection to the result, or the reason why one of them is not there."""
+    try:
+        python = sys.executable if peer in HERE else _install(directory / peer, PEERS[peer])
+    except SkippedError as reason:
+        result["skipped"][peer] = str(reason)
+        return
+    for what in ("speed",) if peer.startswith("ours") else ("speed", "detect"):
+        try:
+            found = _run(python, peer, what, directory, patience)
+        except SkippedError as reason:
+            result["skipped"][f"{peer}, {what}"] = str(reason)
+        else:
+            if what == "speed":
+                result["speed"][peer] = found
+            else:
+                result["detection"][peer] = _judge(found, cases, series)
+    if peer not in HERE:
+        shutil.rmtree(directory / peer, ignore_errors=True)
 
 
 def _say(what: str) -> None:
@@ -96,7 +115,7 @@ def _make_tables(directory: Path, rows: int, columns: int) -> None:
 
 def _make_windows(directory: Path, series: detection.Series) -> list[dict[str, Any]]:
     """Write the windows that the peers judge; a fault stands in all its sensors, judged one by one."""
-    series.reference.select(series.sensors).write_parquet(directory / "reference.parquet")
+    series.reference.select(series.sensors).write_csv(directory / "reference.csv")
     cases: list[dict[str, Any]] = []
     frames = []
     for month, window in enumerate(series.months):
@@ -107,7 +126,7 @@ def _make_windows(directory: Path, series: detection.Series) -> list[dict[str, A
             }
             frames.append(pl.DataFrame(columns).with_columns(window=pl.lit(len(cases))))
             cases.append({"month": month, "fault": fault})
-    pl.concat(frames).write_parquet(directory / "windows.parquet")
+    pl.concat(frames).write_csv(directory / "windows.csv")
     return cases
 
 
@@ -128,15 +147,15 @@ def _install(directory: Path, requirements: list[str]) -> str:
     return python
 
 
-def _run(python: str, peer: str, what: str, directory: Path) -> Any:
+def _run(python: str, peer: str, what: str, directory: Path, patience: float) -> Any:
     path = str(ROOT / "benchmarks" / "drift_peer.py")
     start = [python, "-m", "benchmarks.drift_peer"] if peer in HERE else [python, path]
-    return _child([*start, peer, what, str(directory)])
+    return _child([*start, peer, what, str(directory)], patience)
 
 
-def _child(command: list[str]) -> Any:
+def _child(command: list[str], patience: float = 900) -> Any:
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=900, cwd=ROOT)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=patience, cwd=ROOT)
     except subprocess.TimeoutExpired as late:
         raise SkippedError(f"did not finish in {late.timeout:.0f} s") from late
     if done.returncode:

@@ -186,13 +186,13 @@ def _frame(path: Path) -> Any:
 
 
 def detect(peer: Peer, directory: Path) -> dict[str, Any]:
-    """Return the scores of every window in windows.parquet against reference.parquet."""
+    """Return the scores of every window in windows.csv against reference.csv."""
     import pandas as pd
 
-    reference = pd.read_parquet(directory / "reference.parquet")
+    reference = pd.read_csv(directory / "reference.csv")
     compare = peer(reference)
     found = {}
-    for number, window in pd.read_parquet(directory / "windows.parquet").groupby("window"):
+    for number, window in pd.read_csv(directory / "windows.csv").groupby("window"):
         scores = compare(window.drop(columns="window").reset_index(drop=True))
         found[str(number)] = {name: [score, alarm] for name, (score, alarm) in scores.items()}
     return found
