@@ -1,6 +1,7 @@
 """The command line: what it prints, what it refuses, and its exit codes."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -8,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from governance.__main__ import main
-from governance.registry import Registry
+from governance.__main__ import main, registry_app
+from governance.registry import REQUIRED_DOCUMENTS, Registry
 from tests.governance.bundles import documented_version, version_files
 from tests.governance.conftest import ROOT, World
 
@@ -129,3 +130,11 @@ class TestVerify:
         code, _, err = shell("verify", str(tmp_path / "nowhere"))
         assert code == 1
         assert "no such directory" in err
+
+
+def test_governance_md_tells_the_commands_and_documents_that_there_are() -> None:
+    text = (ROOT / "GOVERNANCE.md").read_text()
+    told = set(re.findall(r"python -m governance registry (\w+)", text))
+    assert told == {command.name or command.callback.__name__ for command in registry_app.registered_commands}  # type: ignore[union-attr]
+    for name in REQUIRED_DOCUMENTS:
+        assert f"`{name}`" in text

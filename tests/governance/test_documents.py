@@ -126,6 +126,15 @@ class TestBillsOfMaterials:
         assert {"gitCommit": manifest["git_revision"]} in digests
         assert {"sha256": world.usecase.sources[0].sha256} in digests
 
+    def test_provenance_is_what_slsas_own_messages_take(self, folder: Path) -> None:
+        from google.protobuf import json_format  # type: ignore[import-untyped]
+        from in_toto_attestation.predicates.provenance.v1.provenance_pb2 import Provenance  # type: ignore[import-untyped]
+        from in_toto_attestation.v1.statement_pb2 import Statement  # type: ignore[import-untyped]
+
+        statement = read_json(folder / "provenance.json")
+        json_format.ParseDict(statement, Statement())
+        json_format.ParseDict(statement["predicate"], Provenance())
+
 
 class TestRefusals:
     def write(self, world: World, tmp_path: Path, change: Any) -> None:
