@@ -1,17 +1,25 @@
 """The V1 protocol: `:predict`, `:explain`, readiness."""
 
+import asyncio
 from typing import Any
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 
 from serving.http.message import Reply, Request, encode, json_reply
-from serving.inputs.records import parse, read
-from serving.inputs.schema import matrix
+from serving.inputs.records import Moment, parse, read
+from serving.inputs.schema import RowDecoder, matrix
 from serving.models.bundle import Bundle
 from serving.models.target import Outcome, Row
 from serving.refusal import not_ready
 from serving.service import Answer, Explanation, Service
+
+Array = npt.NDArray[np.float64]
+
+LARGE_BODY = 256 << 10
+"""Bytes from which a body is read in pieces."""
+_PIECE = 64
 
 
 class V1:
@@ -39,6 +47,8 @@ class V1:
         request.answered_by = bundle.version
         target = bundle.targets.get(name)
         decoder = target.decoder if target is not None else bundle.decoder
+        if len(request.body) > LARGE_BODY:
+            return await self._predict_large(request, bundle, decoder)
         try:
             rows = decoder.decode(request.body)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -53,6 +63,18 @@ class V1:
         answer = await service.predict(bundle, name, given)
         return Reply(encode(predictions(answer, name)))
 
+    async def _predict_large(self, request: Request, bundle: Bundle, decoder: RowDecoder) -> Reply:
+        """Predict many rows in pieces between which others are answered."""
+        name, loop = request.model, asyncio.get_running_loop()
+        try:
+            given: Array | list[Moment] = await _in_pieces(decoder, request.body)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            columns = bundle.columns_of(name)
+            given = await loop.run_in_executor(self._service.executor, lambda: read(parse(request.body), columns))
+        answer = await self._service.predict(bundle, name, given)
+        body = await loop.run_in_executor(self._service.executor, lambda: encode(predictions(answer, name)))
+        return Reply(body)
+
     async def explain(self, request: Request) -> Reply:
         """Explain the predictions of the instances."""
         name = request.model
@@ -61,6 +83,17 @@ class V1:
         given = read(parse(request.body), bundle.columns_of(name))
         explanation = await self._service.explain(bundle, name, given)
         return Reply(encode(explanations(explanation, name)))
+
+
+async def _in_pieces(decoder: RowDecoder, body: bytes) -> Array:
+    rows = decoder.split(body)
+    if not rows:
+        raise msgspec.ValidationError("no rows")
+    parts = []
+    for at in range(0, len(rows), _PIECE):
+        parts.append(decoder.part(rows[at : at + _PIECE]))
+        await asyncio.sleep(0)
+    return np.concatenate(parts)
 
 
 def _row_document(row: Row, name: str, bundle: Bundle, digest: str, warnings: list[str]) -> dict[str, Any]:

@@ -165,7 +165,7 @@ class Features:
         if np.isnan(rows[:, plan.history - 1 - plan.cutoff]).all():
             raise await self._absent(plan, entity, known)
         rows[:, plan.history - plan.cutoff :] = np.nan  # what is newer must not be seen
-        self._metrics.gauge(DATA_AGE).labels(plan.name).set(plan.cutoff * plan.schema.step / 1e6)
+        self._metrics.gauge(DATA_AGE).labels(plan.name).set(0)
         return _Window(rows, step)
 
     async def _absent(self, plan: Plan, entity: str, step: int) -> Refusal:

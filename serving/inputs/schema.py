@@ -12,6 +12,13 @@ Array = npt.NDArray[np.float64]
 Values = tuple[float | None, ...]
 
 
+class _RawBody(msgspec.Struct, forbid_unknown_fields=True):
+    instances: list[msgspec.Raw]
+
+
+_RAW = msgspec.json.Decoder(_RawBody)
+
+
 class RowDecoder:
     """Decodes `{"instances": [{feature: value, …}, …]}` where every row names exactly the model's features.
 
@@ -30,6 +37,7 @@ class RowDecoder:
         row = msgspec.defstruct("Row", fields, rename=rename, forbid_unknown_fields=True, gc=False)
         body = msgspec.defstruct("Body", [("instances", list[row])], forbid_unknown_fields=True, gc=False)  # type: ignore[valid-type]
         self._decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(body)
+        self._row: msgspec.json.Decoder[Any] = msgspec.json.Decoder(row)
 
     def decode(self, data: bytes) -> list[Values]:
         """Return the rows in the order of the features.
@@ -40,6 +48,24 @@ class RowDecoder:
         """
         rows = [msgspec.structs.astuple(row) for row in self._decoder.decode(data).instances]
         return [self._encode(row) for row in rows] if self._categories else rows
+
+    @staticmethod
+    def split(data: bytes) -> list[msgspec.Raw]:
+        """Return the instances unread: a pass over the bytes that holds nobody up for long.
+
+        Raises:
+            msgspec.DecodeError: the body is not JSON, or has another form.
+        """
+        return _RAW.decode(data).instances
+
+    def part(self, rows: list[msgspec.Raw]) -> Array:
+        """Return some of the split rows as a matrix (n, f).
+
+        Raises:
+            msgspec.ValidationError: a row has another form.
+        """
+        values = [msgspec.structs.astuple(self._row.decode(row)) for row in rows]
+        return matrix([self._encode(row) for row in values] if self._categories else values)
 
     def _encode(self, row: tuple[Any, ...]) -> Values:
         values = list(row)

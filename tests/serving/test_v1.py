@@ -136,3 +136,14 @@ def test_a_charset_makes_no_difference(server: ServerProcess, feature_rows: np.n
         everything = answer.body + str(answer.headers).encode()
         assert b"secret" not in everything
         assert b"a=b" not in everything
+
+
+def test_many_rows_are_read_in_pieces_and_answered_alike(
+    server: ServerProcess, feature_rows: np.ndarray, expected: np.ndarray
+) -> None:
+    rows = [as_row(values) for values in feature_rows[:3000]]
+    answer = server.post("/v1/models/pm25_1h:predict", {"instances": rows})
+    assert answer.status == 200
+    np.testing.assert_allclose(answer.json["predictions"], expected[:3000], rtol=0, atol=1e-12)
+    wrong = server.post("/v1/models/pm25_1h:predict", {"instances": [*rows, {**rows[0], "temp": "x"}]})
+    assert (wrong.status, "instances[3000].temp" in wrong.json["error"]) == (400, True)
