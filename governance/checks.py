@@ -19,6 +19,7 @@ from governance.documents.bundle import (
     MODEL_CARD,
     PROVENANCE,
     REFERENCES,
+    RULES,
 )
 from governance.documents.computed import REGISTRATION, USECASE, compute
 from governance.documents.evidence import Evidence
@@ -146,12 +147,19 @@ def _page(bundle: Bundle) -> tuple[int, str]:
 
 
 def _derived(bundle: Bundle) -> tuple[int, str]:
-    """Check that risk class, checklist and provenance come out again as they were written."""
+    """Check that risk class, checklist, provenance and materials come out again as they were written."""
+    if bundle.manifest.get("rules") != RULES:
+        return 0, f"made by rules {bundle.manifest.get('rules')}, which are not those of this release: not made again"
     evidence = bundle.evidence
-    for name, made in ((COMPUTED, compute(_without(evidence, COMPUTED))), (PROVENANCE, provenance(evidence))):
-        if pretty_json(made).encode() != evidence.artifact(f"{FOLDER}/{name}").data:
-            raise DocumentError(f"{FOLDER}/{name}: computed again from the artifacts, something else comes out")
-    return 2, ""
+    made = {
+        COMPUTED: pretty_json(compute(_without(evidence, COMPUTED))),
+        PROVENANCE: pretty_json(provenance(evidence)),
+        MATERIALS: cyclonedx.dump(cyclonedx.bill_of_materials(evidence)),
+    }
+    for name, text in made.items():
+        if text.encode() != evidence.artifact(f"{FOLDER}/{name}").data:
+            raise DocumentError(f"{FOLDER}/{name}: made again from the artifacts, something else comes out")
+    return len(made), ""
 
 
 def _without(evidence: Evidence, name: str) -> Evidence:
@@ -166,13 +174,9 @@ def _metrics(bundle: Bundle) -> tuple[int, str]:
 
 
 def _bills(bundle: Bundle) -> tuple[int, str]:
-    """Check that the bills of materials keep to their schema and name the digests that are there."""
+    """Check that the bills of materials keep to their schema."""
     for name in (MODEL_CARD, MATERIALS):
         cyclonedx.validate(bundle.evidence.artifact(f"{FOLDER}/{name}").data.decode(), f"{FOLDER}/{name}")
-    if cyclonedx.dump(cyclonedx.bill_of_materials(bundle.evidence)).encode() != (
-        bundle.evidence.artifact(f"{FOLDER}/{MATERIALS}").data
-    ):
-        raise DocumentError(f"{FOLDER}/{MATERIALS}: made again from the artifacts, something else comes out")
     return 2, ""
 
 

@@ -18,6 +18,8 @@ from governance.documents.statements import MANDATORY, check_statements
 from governance.signing import PUBLIC_KEY, SIGNATURE
 
 FOLDER = "governance"
+#: Counts the changes of what is computed: verify computes again only what was made by the same rules.
+RULES = 1
 MODEL_CARD, MATERIALS = "modelcard.cdx.json", "mlbom.cdx.json"
 MANIFEST, REFERENCES, COMPUTED, PROVENANCE = "manifest.json", "references.json", "computed.json", "provenance.json"
 
@@ -162,6 +164,7 @@ def _manifest(evidence: Evidence, registration: Mapping[str, Any]) -> dict[str, 
             others[uri] = entry
     manifest: dict[str, Any] = {
         "format": 1,
+        "rules": RULES,
         "use_case": registration["use_case"],
         "version": registration["version"],
         "complete": True,

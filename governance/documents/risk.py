@@ -2,8 +2,10 @@
 
 Two readings stand side by side. The *legal* class follows the order of the EU AI Act (Regulation 2024/1689): a
 prohibited practice (Article 5), high risk (Article 6 with Annexes I and III), transparency duties (Article 50), minimal
-risk. The *operational* class multiplies how bad a wrong forecast is by how likely it is, the latter raised by what the
-run itself measured. It is a screening by rule, not legal advice.
+risk. The *operational* class multiplies how bad a wrong forecast is (1 to 5: the stated severity, one more each for
+what cannot be undone, for vulnerable groups, for a whole population and for special categories of data) by how likely
+harm is (1 to 4: what a forecast does, one more if the run itself measured something worrying). It is a screening by
+rule, not legal advice.
 """
 
 from collections.abc import Mapping
@@ -96,14 +98,23 @@ def assess(answers: Mapping[str, Any], metrics: Mapping[str, Any], gate: Mapping
     """
     check_answers(answers)
     legal, reason = _legal(answers)
-    severity = _SEVERITY[answers["severity"]]
-    if answers["reversibility"] == "not" or answers["vulnerable_groups"]:
-        severity += 1
+    severity = min(5, _SEVERITY[answers["severity"]] + _worse(answers))
     findings = _findings(metrics, gate)
     likelihood = min(4, _AUTONOMY[answers["autonomy"]] + bool(findings))
     score = severity * likelihood
     operational = next((name for limit, name in _CLASSES if score <= limit), "high")
     return Risk(legal, reason, severity, likelihood, score, operational, findings)
+
+
+def _worse(answers: Mapping[str, Any]) -> int:
+    """Return how many circumstances make a wrong forecast worse than its severity alone says."""
+    circumstances = (
+        answers["reversibility"] == "not",
+        answers["vulnerable_groups"] is True,
+        answers["scale"] == "population",
+        answers["personal_data"] == "special_category",
+    )
+    return sum(circumstances)
 
 
 def _legal(answers: Mapping[str, Any]) -> tuple[str, str]:

@@ -248,6 +248,14 @@ class TestComputed:
             "load_1h: intervals cover too little in the band `high`",
         ]
 
+    def test_circumstances_make_a_wrong_forecast_worse(self) -> None:
+        worst = {"vulnerable_groups": True, "scale": "population", "reversibility": "not"}
+        found = [
+            assess({**self.ANSWERS, **changed}, {"targets": {}}, {"passed": True}).severity
+            for changed in ({}, {"scale": "population"}, {**worst, "severity": "critical"})
+        ]
+        assert found == [2, 3, 5]
+
     def test_every_question_has_an_answer_in_both_use_cases_of_the_project(self, world: World) -> None:
         assert set(self.ANSWERS) == set(QUESTIONS)
         assert set(world.usecase.governance.risk) == set(QUESTIONS)

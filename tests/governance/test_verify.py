@@ -156,6 +156,20 @@ class TestForgeries:
         with pytest.raises(DocumentError, match=r"computed\.json"):
             verify(spoilt.run)
 
+    def test_materials_that_name_other_libraries(self, spoilt: World) -> None:
+        path = spoilt.run / "governance" / "mlbom.cdx.json"
+        path.write_text(path.read_text().replace('"version": "4.', '"version": "3.'))
+        self.rehash(spoilt)
+        with pytest.raises(DocumentError, match=r"mlbom\.cdx\.json: made again"):
+            verify(spoilt.run)
+
+    def test_documents_of_another_releases_rules_are_not_made_again(self, spoilt: World) -> None:
+        path = spoilt.run / "governance" / "manifest.json"
+        manifest = {**read_json(path), "rules": 0}
+        path.write_bytes(canonical_json({**manifest, "digest": manifest_digest(manifest)}) + b"\n")
+        note = next(step.note for step in verify(spoilt.run) if step.name == "derived")
+        assert note.startswith("made by rules 0, which are not those of this release")
+
     def test_a_model_whose_manifests_follow(self, spoilt: World) -> None:
         folder = spoilt.run / "model"
         body = folder / "pm25_1h" / "model.bst"
