@@ -167,13 +167,14 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=5.0)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--servers", default="almanac,stock,raw_asgi,empty_uvicorn", help="which ones, with commas")
+    parser.add_argument("--model", type=Path, help="where to keep the trained model for the next time")
     given = parser.parse_args()
     for program in ("wrk", "taskset"):
         if shutil.which(program) is None:
             print(f"error: {program} is not installed; on Debian: apt-get install wrk util-linux", file=sys.stderr)
             return 1
     with tempfile.TemporaryDirectory(prefix="almanac-bench-") as name:
-        model, keys = Path(name) / "model", Path(name) / "keys.json"
+        model, keys = given.model or Path(name) / "model", Path(name) / "keys.json"
         rows = as_rows(write_model(model))
         create = [sys.executable, "-m", "serving", "keys", "--keys", str(keys), "create", "--name", "bench"]
         key = subprocess.run(create, capture_output=True, text=True, check=True).stdout.split()[0]

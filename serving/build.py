@@ -1,5 +1,6 @@
 """Puts a server process together from its settings."""
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -28,6 +29,7 @@ from serving.operate.logs import Observe, access_log, audit_log, configure_logs
 from serving.operate.scrape import scraper, shared_directory
 from serving.operate.state import State
 from serving.operate.tally import Tally
+from serving.operate.tracing import tracing
 from serving.operate.writer import LineWriter
 from serving.security.guard import Guard
 from serving.security.keys import load_keys
@@ -57,6 +59,7 @@ class Server:
         tally: counts that wait to be added to them.
         executor: threads for large requests.
         writers: logs to close at the end.
+        closers: what else is to be called then.
         port: port that HTTP is served on, once it is.
     """
 
@@ -73,12 +76,15 @@ class Server:
     tally: Tally
     executor: ThreadPoolExecutor
     writers: list[LineWriter] = field(default_factory=list)
+    closers: list[Callable[[], None]] = field(default_factory=list)
     port: int = 0
 
     async def close(self) -> None:
         """Let go of everything, logs last."""
         await self.features.close()
         self.executor.shutdown(wait=True)
+        for close in self.closers:
+            close()
         for writer in self.writers:
             writer.close()
         self.tally.flush()
@@ -93,6 +99,7 @@ def build(settings: Settings) -> Server:
     registry = CollectorRegistry()
     metrics = Metrics(registry)
     writers = [configure_logs(metrics)]
+    closers: list[Callable[[], None]] = []
     source = Source(settings.model)
     repository = Repository(_traffic(settings, source), source.load)
     state, executor = State(metrics), ThreadPoolExecutor(settings.threads, thread_name_prefix="almanac-rows")
@@ -109,13 +116,26 @@ def build(settings: Settings) -> Server:
     router = Router(routes(_handlers(V1(service), V2(service, state), manage)))
     app = App(
         router, guard, metrics, tally, HeaderPolicy(settings.tls_cert is not None, settings.cors), settings.max_body,
-        settings.body_seconds, lambda: state.draining, _observers(settings, metrics, writers),
+        settings.body_seconds, lambda: state.draining, _observers(settings, metrics, writers, closers),
     )  # fmt: skip
     repository.watch(lambda traffic: router.remember(repository.names))
     repository.watch(publish_model_info(metrics))
     repository.watch(drift.follow)
     return Server(
-        settings, state, repository, source, service, guard, features, drift, app, metrics, tally, executor, writers
+        settings,
+        state,
+        repository,
+        source,
+        service,
+        guard,
+        features,
+        drift,
+        app,
+        metrics,
+        tally,
+        executor,
+        writers,
+        closers,
     )
 
 
@@ -165,7 +185,9 @@ def _guard(settings: Settings, metrics: Metrics) -> Guard:
     return Guard(settings.auth, load_keys(settings.keys), rate, limiter, metrics, settings.workers)
 
 
-def _observers(settings: Settings, metrics: Metrics, writers: list[LineWriter]) -> list[Observe]:
+def _observers(
+    settings: Settings, metrics: Metrics, writers: list[LineWriter], closers: list[Callable[[], None]]
+) -> list[Observe]:
     observers: list[Observe] = []
     if settings.access_log != "off":
         observers.append(access_log(writers[0], settings.access_log))
@@ -173,4 +195,8 @@ def _observers(settings: Settings, metrics: Metrics, writers: list[LineWriter]) 
         writer, observe = audit_log(settings.audit_log, metrics)
         writers.append(writer)
         observers.append(observe)
+    traced = tracing()
+    if traced is not None:
+        observers.append(traced[0])
+        closers.append(traced[1])
     return observers

@@ -14,7 +14,7 @@ from components.common.files import whole_file
 from serving.models.bundle import Bundle
 from serving.models.columns import Columns
 from serving.models.source import Source
-from serving.models.target import Outcome
+from serving.models.target import Outcome, Target
 
 Array = npt.NDArray[np.float64]
 
@@ -63,11 +63,18 @@ def predict_file(bundle: Bundle, source: Path, output: Path, target: str | None 
         reader = parquet.ParquetFile(source)
     except (OSError, pyarrow.ArrowException) as error:
         raise ServingError(f"{source}: cannot be read as Parquet ({error})") from error
+    targets = [bundle.targets[name] for name in names]
+    features = _computed(targets, source, set(reader.schema_arrow.names))
     count, writer = 0, None
     with whole_file(output) as aside:
         try:
             for batch in reader.iter_batches(ROWS):
-                table = _predicted(pyarrow.Table.from_batches([batch]), bundle, names, source, count)
+                table = pyarrow.Table.from_batches([batch])
+                for model in targets:
+                    made = features.get(model.name)
+                    rows = slice(count, count + table.num_rows)
+                    X = _matrix(table, model.columns, source, count) if made is None else made[rows]
+                    table = _beside(table, model, X)
                 writer = writer or parquet.ParquetWriter(aside, table.schema)
                 writer.write_table(table)
                 count += table.num_rows
@@ -79,12 +86,28 @@ def predict_file(bundle: Bundle, source: Path, output: Path, target: str | None 
     return count
 
 
-def _predicted(table: Any, bundle: Bundle, names: list[str], source: Path, first: int) -> Any:
-    for name in names:
-        target = bundle.targets[name]
-        outcome = target.predict(_matrix(table, target.columns, source, first))
-        for column, values in _columns(name, outcome):
-            table = table.append_column(column, [values])
+def _computed(targets: list[Target], source: Path, there: set[str]) -> dict[str, Array]:
+    """Return the features of the targets that the file does not hold, from its raw columns, by target."""
+    from components.preprocessing import FeatureSpec
+
+    made = {}
+    for target in targets:
+        if there.issuperset(target.columns.names) or not target.features.get("spec"):
+            continue
+        spec = FeatureSpec.model_validate(target.features["spec"])
+        if there.issuperset([spec.time, *spec.columns, *([spec.entity] if spec.entity else [])]):
+            import polars as pl
+
+            from components.preprocessing.batch import compute
+
+            table = compute(spec, pl.read_parquet(source), target.columns.names)
+            made[target.name] = np.ascontiguousarray(table.select(target.columns.names).to_numpy())
+    return made
+
+
+def _beside(table: Any, target: Target, X: Array) -> Any:
+    for column, values in _columns(target.name, target.predict(X)):
+        table = table.append_column(column, [values])
     return table
 
 
@@ -130,7 +153,9 @@ def _values(column: Any, columns: Columns, name: str, source: Path, first: int) 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("python -m serving batch", description="Predict a Parquet file")
-    parser.add_argument("input", type=Path, help="Parquet file with the model's features")
+    parser.add_argument(
+        "input", type=Path, help="Parquet file with the model's features, or with the raw columns and their time"
+    )
     parser.add_argument("output", type=Path, help="Parquet file to write")
     default = os.environ.get("ALMANAC_MODEL")
     parser.add_argument("--model", default=default, required=default is None, help="as the server's --model")
