@@ -76,7 +76,10 @@ STORE_LATENCY = Metric(
 STORE_ERRORS = Metric("almanac_feature_store_errors_total", "counter", "Failed feature store operations.", ("store",))
 INGESTED = Metric("almanac_ingested_rows_total", "counter", "Observations appended to the feature store.", ("model",))
 DATA_AGE = Metric(
-    "almanac_data_age_seconds", "gauge", "Age of the newest observation at the last entity request.", ("model",)
+    "almanac_data_age_seconds",
+    "gauge",
+    "How far the newest observation lags behind the one that the last entity request needed.",
+    ("model",),
 )
 MODEL_INFO = Metric(
     "almanac_model_info", "gauge", "1 for each loaded model.",
