@@ -21,6 +21,7 @@ from components.orchestration.console import Screen
 from components.orchestration.local import Runner
 from components.orchestration.run import Request, run_training, show
 from components.orchestration.settings import PIPELINE, configure
+from components.prediction.component import prediction
 from components.preprocessing.component import preprocessing
 from components.registration.component import registration
 from components.rejection.component import rejection
@@ -44,6 +45,7 @@ COMPONENTS = {
         documentation,
         deployment,
         rejection,
+        prediction,
     )
 }
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
@@ -120,10 +122,53 @@ def training_pipeline(usecase: UseCase) -> Callable[..., Any]:
     return pipeline  # type: ignore[no-any-return]
 
 
+def batch_pipeline(usecase: UseCase) -> Callable[..., Any]:
+    """Return the batch-prediction pipeline of a use case."""
+
+    @dsl.pipeline(
+        name=f"{usecase.name.replace('_', '-')}-batch",
+        description=f"{usecase.title}: predict a span by the model in production.",
+        pipeline_config=PIPELINE,
+    )
+    def pipeline(
+        usecase: str = dump(usecase),
+        base: str = "",
+        registry: str = "registry",
+        start: str = "",
+        stop: str = "",
+        log: str = "",
+    ) -> None:
+        """Predict a span of the newest data by the model in production.
+
+        Args:
+            usecase: The use case as JSON.
+            base: Directory that file sources are relative to.
+            registry: Address of the model registry: a path, s3:// or gs://.
+            start: First prediction time in ISO 8601, or windows:3; the newest time when empty.
+            stop: End of the span in ISO 8601, exclusive; the end of the data when empty.
+            log: Directory that keeps what was predicted, for the monitoring pipeline; nothing is kept when empty.
+        """
+        table = configure(ingestion(usecase=usecase, base=base))
+        valid = configure(validation(usecase=usecase, table=table.outputs["table"]))
+        configure(
+            prediction(
+                usecase=usecase,
+                table=valid.outputs["validated"],
+                registry=registry,
+                start=start,
+                stop=stop,
+                log=log,
+            )
+        )
+
+    return pipeline  # type: ignore[no-any-return]
+
+
 def pipelines() -> dict[str, Callable[..., Any]]:
     """Return every pipeline of every use case, by the name of its compiled file."""
     cases = [load(path) for path in sorted(USECASES.glob("*.yaml"))]
-    return {f"{case.name}_training": training_pipeline(case) for case in cases}
+    makers = {"training": training_pipeline, "batch": batch_pipeline}
+    return {f"{case.name}_{kind}": make(case) for case in cases for kind, make in makers.items()}
 
 
 @app.command()
