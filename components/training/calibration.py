@@ -14,7 +14,7 @@ _KNOTS = 16
 #: Rows of a bin below which it is joined with its neighbour; a 5% tail then still holds ten residuals.
 _FEWEST = 200
 #: How far below the nominal coverage a left-out fold may fall in a band before the intervals are widened.
-SLACK = 0.02
+SLACK = 0.015
 _WIDER = tuple(step / 200 for step in range(61))
 
 
