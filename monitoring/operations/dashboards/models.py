@@ -1,0 +1,216 @@
+"""Dashboards of the models: quality, drift, decisions and business figures."""
+
+from monitoring.operations.dashboards.panels import Board, Panel
+
+QUALITY = Board(
+    "quality",
+    "Model quality",
+    "Error and coverage against what the same version reached on its test span.",
+    {
+        "By observed values posted to the server": [
+            Panel(
+                "Error over test error",
+                {"{{model}} {{version}}": "almanac:model_error:ratio_to_test"},
+                "short",
+                "1 is the error on the test span; the alert begins at 1.5.",
+                bad_above=1.5,
+            ),
+            Panel(
+                "Root mean squared error",
+                {
+                    "{{model}} {{version}}": "max by (model, version) (almanac_rolling_rmse)",
+                    "test {{model}} {{version}}": "max by (model, version) (almanac_model_test_rmse)",
+                },
+                help="In the unit of the target.",
+            ),
+            Panel(
+                "Mean absolute error",
+                {
+                    "{{model}} {{version}}": "max by (model, version) (almanac_rolling_mae)",
+                    "test {{model}} {{version}}": "max by (model, version) (almanac_model_test_mae)",
+                },
+                help="In the unit of the target.",
+            ),
+            Panel(
+                "Bias",
+                {"{{model}} {{version}}": "max by (model, version) (almanac_rolling_bias)"},
+                help="Prediction minus truth.",
+            ),
+            Panel(
+                "Coverage",
+                {
+                    "{{model}} {{version}}": "max by (model, version) (almanac_rolling_coverage_ratio)",
+                    "promised {{model}}": "max by (model, version) (almanac_model_nominal_coverage_ratio)",
+                    "test {{model}}": "max by (model, version) (almanac_model_test_coverage_ratio)",
+                },
+                "percentunit",
+                "Share of the observed values inside the interval.",
+            ),
+            Panel("Observed values in a day", {"{{model}} {{version}}": "almanac:feedback:increase1d"}),
+        ],
+        "By the monitoring pipeline": [
+            Panel(
+                "Error of the newest window",
+                {
+                    "rmse {{model}}": "max by (model) (almanac_window_rmse)",
+                    "mae {{model}}": "max by (model) (almanac_window_mae)",
+                    "bias {{model}}": "max by (model) (almanac_window_bias)",
+                },
+            ),
+            Panel(
+                "Coverage of the newest window",
+                {"{{model}}": "max by (model) (almanac_window_coverage_ratio)"},
+                "percentunit",
+            ),
+            Panel("Predictions with known truth", {"{{model}}": "max by (model) (almanac_window_rows)"}, kind="stat"),
+            Panel(
+                "Age of the model",
+                {"{{use_case}}": "time() - max by (use_case) (almanac_model_trained_timestamp_seconds)"},
+                "s",
+                "A retraining is due each month.",
+                "stat",
+                35 * 86400,
+            ),
+        ],
+        "Shadow": [
+            Panel(
+                "Mean difference of shadow and served prediction",
+                {
+                    "{{model}} {{shadow_version}}": "sum by (model, shadow_version) (rate(almanac_shadow_absolute_difference_sum[5m]))"
+                    " / (sum by (model, shadow_version) (rate(almanac_shadow_absolute_difference_count[5m])) > 0)"
+                },
+                help="In the unit of the target.",
+            ),
+        ],
+    },
+    "now-7d",
+)
+
+DRIFT = Board(
+    "drift",
+    "Drift",
+    "The live window and the pipeline's windows against the reference that was frozen with the model.",
+    {
+        "Live window": [
+            Panel("Drifted features", {"{{model}}": "almanac:drifted_features:count"}, kind="stat", bad_above=1),
+            Panel("Rows in the window", {"{{model}}": "max by (model) (almanac_drift_window_rows)"}, kind="stat"),
+            Panel(
+                "Highest statistic over its threshold",
+                {"{{model}}": "almanac:drift_score:max"},
+                help="1 is the threshold of one statistic by itself.",
+            ),
+            Panel(
+                "The ten highest features",
+                {"{{model}} {{feature}}": "topk(10, max by (model, feature) (almanac_drift_score))"},
+            ),
+            Panel(
+                "Population stability index",
+                {"{{model}} {{feature}}": "topk(10, max by (model, feature) (almanac_drift_psi))"},
+            ),
+            Panel(
+                "Kolmogorov-Smirnov distance",
+                {"{{model}} {{feature}}": "topk(10, max by (model, feature) (almanac_drift_ks))"},
+            ),
+            Panel(
+                "Missing values",
+                {"{{model}} {{feature}}": "topk(10, max by (model, feature) (almanac_drift_missing_ratio))"},
+                "percentunit",
+            ),
+            Panel(
+                "Values beyond the training range",
+                {"{{model}} {{feature}}": "topk(10, sum by (model, feature) (rate(almanac_out_of_range_total[5m])))"},
+                "ops",
+            ),
+        ],
+        "Pipeline's window": [
+            Panel("Drifted", {"{{use_case}}": "max by (use_case) (almanac_window_drifted)"}, kind="stat", bad_above=1),
+            Panel(
+                "Drifted columns",
+                {"{{use_case}}": "max by (use_case) (almanac_window_drifted_features)"},
+                kind="stat",
+                bad_above=1,
+            ),
+            Panel(
+                "Last comparison",
+                {"{{use_case}}": "time() - max by (use_case) (almanac_monitor_timestamp_seconds)"},
+                "s",
+                "How long ago.",
+                "stat",
+                93600,
+            ),
+            Panel(
+                "Newest observation",
+                {"{{use_case}}": "time() - max by (use_case) (almanac_window_newest_timestamp_seconds)"},
+                "s",
+                "How long ago.",
+                "stat",
+            ),
+            Panel(
+                "Columns, highest statistic over its threshold",
+                {"{{feature}}": "max by (use_case, feature) (almanac_window_drift_score)"},
+                bad_above=1,
+            ),
+        ],
+    },
+    "now-7d",
+)
+
+DECISIONS = Board(
+    "decisions",
+    "Decisions and business figures",
+    "What the forecasts tell their readers to do, and how much they are used.",
+    {
+        "Use": [
+            Panel("Forecasts in a day", {"all": "sum(increase(almanac_predicted_rows_total[1d]))"}, kind="stat"),
+            Panel(
+                "Requests in a day",
+                {"all": 'sum(increase(almanac_requests_total{verb=~"predict|infer"}[1d]))'},
+                kind="stat",
+            ),
+            Panel(
+                "Answered",
+                {"share": "1 - max(almanac:request_errors:ratio3d)"},
+                "percentunit",
+                "Over three days.",
+                "stat",
+                bad_below=0.999,
+            ),
+            Panel(
+                "Forecasts with known truth",
+                {
+                    "share": "sum(increase(almanac_feedback_total[1d])) / sum(increase(almanac_predicted_rows_total[1d]))"
+                },
+                "percentunit",
+                "Observed values posted, over rows predicted.",
+                "stat",
+            ),
+        ],
+        "Decisions": [
+            Panel(
+                "Signals",
+                {"{{model}} {{signal}}": "sum by (model, signal) (rate(almanac_predictions_total[5m]))"},
+                "ops",
+                "The decision signal that went with each prediction.",
+            ),
+            Panel(
+                "Share of each signal in a day",
+                {
+                    "{{model}} {{signal}}": "sum by (model, signal) (increase(almanac_predictions_total[1d]))"
+                    " / on (model) group_left () (sum by (model) (increase(almanac_predictions_total[1d])) > 0)"
+                },
+                "percentunit",
+            ),
+            Panel("Forecasts by model", {"{{model}}": "sum by (model) (increase(almanac_predicted_rows_total[1h]))"}),
+            Panel(
+                "Promise kept",
+                {
+                    "{{model}}": "max by (model) (almanac_rolling_coverage_ratio)"
+                    " - max by (model) (almanac_model_nominal_coverage_ratio)"
+                },
+                "percentunit",
+                "Coverage of the intervals less what they promise; below 0 readers take more risk than they think.",
+            ),
+        ],
+    },
+    "now-24h",
+)

@@ -1,0 +1,124 @@
+"""The few kinds of panel that the dashboards are made of."""
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from grafana_foundation_sdk.builders import common, dashboard, prometheus, stat, timeseries
+from grafana_foundation_sdk.models.common import (
+    BigValueColorMode,
+    BigValueGraphMode,
+    LegendDisplayMode,
+    LegendPlacement,
+    VisibilityMode,
+)
+from grafana_foundation_sdk.models.dashboard import (
+    DashboardCursorSync,
+    DashboardLinkType,
+    DataSourceRef,
+    Threshold,
+    ThresholdsMode,
+)
+
+DATASOURCE = DataSourceRef(type_val="prometheus", uid="${datasource}")
+_WIDTH = {"graph": 12, "stat": 6}
+_HEIGHT = {"graph": 8, "stat": 4}
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One panel.
+
+    Attributes:
+        title: what it shows.
+        queries: legend -> PromQL; a legend may name labels as {{label}}.
+        unit: Grafana's unit id, such as s, percentunit, reqps, bytes or short.
+        help: how to read it.
+        kind: graph over time, or the newest value.
+        bad_above: value from which it is shown red, None for none.
+        bad_below: value below which it is shown red, None for none.
+    """
+
+    title: str
+    queries: dict[str, str]
+    unit: str = "short"
+    help: str = ""
+    kind: Literal["graph", "stat"] = "graph"
+    bad_above: float | None = None
+    bad_below: float | None = None
+
+    def build(self) -> Any:
+        """Return the builder of Grafana's panel."""
+        made = _graph() if self.kind == "graph" else _stat()
+        made = made.title(self.title).description(self.help).datasource(DATASOURCE).unit(self.unit)
+        made = made.span(_WIDTH[self.kind]).height(_HEIGHT[self.kind]).thresholds(self._thresholds())
+        for at, (legend, query) in enumerate(self.queries.items()):
+            made = made.with_target(self._target(query, legend, "ABCDEFGH"[at]))
+        return made
+
+    def _target(self, query: str, legend: str, ref: str) -> Any:
+        target = prometheus.Dataquery().expr(query).legend_format(legend).ref_id(ref).datasource(DATASOURCE)
+        return target.instant() if self.kind == "stat" else target.range()
+
+    def _thresholds(self) -> Any:
+        steps = [Threshold(value=None, color="green")]
+        if self.bad_above is not None:
+            steps.append(Threshold(value=self.bad_above, color="red"))
+        if self.bad_below is not None:
+            steps = [Threshold(value=None, color="red"), Threshold(value=self.bad_below, color="green")]
+        return dashboard.ThresholdsConfig().mode(ThresholdsMode.ABSOLUTE).steps(steps)
+
+
+@dataclass(frozen=True)
+class Board:
+    """One dashboard.
+
+    Attributes:
+        name: of its file, and its uid.
+        title: as Grafana lists it.
+        help: whom it is for.
+        rows: title of a row -> its panels.
+        span: time span that it opens with.
+    """
+
+    name: str
+    title: str
+    help: str
+    rows: dict[str, list[Panel]] = field(default_factory=dict)
+    span: str = "now-6h"
+
+    @property
+    def panels(self) -> list[Panel]:
+        """All panels, in order."""
+        return [panel for row in self.rows.values() for panel in row]
+
+    def build(self) -> Any:
+        """Return Grafana's dashboard."""
+        made = (
+            dashboard.Dashboard(f"Almanac / {self.title}")
+            .uid(f"almanac-{self.name}")
+            .description(self.help)
+            .tags(["almanac"])
+            .timezone("utc")
+            .time(self.span, "now")
+            .refresh("30s")
+            .readonly()
+            .tooltip(DashboardCursorSync.CROSSHAIR)
+            .link(dashboard.DashboardLink("Almanac").type(DashboardLinkType.DASHBOARDS).tags(["almanac"]))
+            .with_variable(dashboard.DatasourceVariable("datasource").label("Data source").type("prometheus"))
+        )
+        for title, panels in self.rows.items():
+            made = made.with_row(dashboard.Row(title))
+            for panel in panels:
+                made = made.with_panel(panel.build())
+        return made.build()
+
+
+def _graph() -> Any:
+    legend = common.VizLegendOptions().display_mode(LegendDisplayMode.LIST).placement(LegendPlacement.BOTTOM)
+    made = timeseries.Panel().legend(legend.show_legend(True)).line_width(1).fill_opacity(8)
+    return made.show_points(VisibilityMode.NEVER)
+
+
+def _stat() -> Any:
+    made = stat.Panel().graph_mode(BigValueGraphMode.NONE).color_mode(BigValueColorMode.VALUE)
+    return made.reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]))
