@@ -1,0 +1,127 @@
+"""`python -m benchmarks.pipeline_overhead`: what orchestration costs over the same functions called in one process.
+
+The pipeline is run as `pipeline.py run` runs it, every task in a process of its own, with nothing cached; then the
+same component functions are called one after the other in one fresh process, on artifacts of the same kind. Both are
+whole commands, imports included; the rounds alternate, and the ratio of each round is reported.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def main(arguments: list[str]) -> None:
+    """Measure and print a table, or JSON."""
+    parser = argparse.ArgumentParser("python -m benchmarks.pipeline_overhead", description=__doc__)
+    parser.add_argument("--usecase", type=Path, default=sorted((ROOT / "usecases").glob("*.yaml"))[0])
+    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--set", dest="settings", action="append", default=[], metavar="KEY=VALUE")
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--in-process", type=Path, metavar="DIRECTORY", help=argparse.SUPPRESS)
+    options = parser.parse_args(arguments)
+    if options.in_process is not None:
+        run_in_process(options.usecase, options.settings, options.in_process)
+        return
+    rounds = [measure(options.usecase, options.settings) for _ in range(options.rounds)]
+    report(rounds, as_json=options.json)
+
+
+def measure(usecase: Path, settings: list[str]) -> dict[str, float]:
+    """Return the seconds of one run each way."""
+    pairs = [f"--set={setting}" for setting in settings]
+    with tempfile.TemporaryDirectory() as name:
+        base = Path(name)
+        where = [f"--out={base / 'runs'}", f"--registry={base / 'registry'}"]
+        pipeline = timed([sys.executable, "pipeline.py", "run", str(usecase), *where, *pairs])
+        module = [sys.executable, "-m", "benchmarks.pipeline_overhead", f"--in-process={base / 'direct'}"]
+        direct = timed([*module, f"--usecase={usecase}", *pairs])
+    return {"pipeline_seconds": pipeline, "in_process_seconds": direct, "ratio": pipeline / direct}
+
+
+def timed(command: list[str]) -> float:
+    """Return the wall-clock seconds of a command, which must succeed."""
+    environment = {**os.environ, "ALMANAC_CACHE": str(ROOT / ".cache")}
+    started = time.perf_counter()
+    subprocess.run(command, cwd=ROOT, env=environment, check=True, stdout=subprocess.DEVNULL)
+    return time.perf_counter() - started
+
+
+def report(rounds: list[dict[str, float]], as_json: bool) -> None:
+    """Print the rounds and the median ratio."""
+    ratio = statistics.median(each["ratio"] for each in rounds)
+    if as_json:
+        print(json.dumps({"rounds": rounds, "median_ratio": ratio}, indent=2))
+        return
+    print(f"{'pipeline s':>12}{'one process s':>16}{'ratio':>8}")
+    for each in rounds:
+        print(f"{each['pipeline_seconds']:12.1f}{each['in_process_seconds']:16.1f}{each['ratio']:8.2f}")
+    print(f"orchestration costs {ratio - 1:.0%} over the same functions in one process")
+
+
+class Direct:
+    """Calls components' functions on real artifacts below a directory, each output where kfp would put it."""
+
+    def __init__(self, usecase: str, directory: Path) -> None:
+        self._usecase, self._directory = usecase, directory
+
+    def __call__(self, component: Any, outputs: dict[str, Any], **inputs: Any) -> dict[str, Any]:
+        """Call a component; return its output artifacts by name, and what it returns as `Output`."""
+        folder = self._directory / component.name
+        folder.mkdir(parents=True, exist_ok=True)
+        made = {name: kind(name=name, uri=str(folder / name), metadata={}) for name, kind in outputs.items()}
+        if "usecase" in component.python_func.__annotations__:
+            inputs = {"usecase": self._usecase, **inputs}
+        return {**made, "Output": component.python_func(**inputs, **made)}
+
+
+def run_in_process(usecase: Path, settings: list[str], directory: Path) -> None:
+    """Call the functions of the training pipeline's components one after the other."""
+    from kfp import dsl
+
+    from components.deployment.component import deployment
+    from components.documentation.component import documentation
+    from components.drift.component import drift
+    from components.evaluation.component import evaluation
+    from components.gate.component import gate
+    from components.ingestion.component import ingestion
+    from components.preprocessing.component import preprocessing
+    from components.registration.component import registration
+    from components.training.component import training
+    from components.usecase import dump
+    from components.usecase.override import load_with
+    from components.validation.component import validation
+
+    call = Direct(dump(load_with(usecase, settings)), directory)
+    registry = str(directory / "registry")
+    data, file, page = dsl.Dataset, dsl.Artifact, dsl.HTML
+    ingested = call(ingestion, {"table": data, "lineage": file}, base=str(usecase.absolute().parent))
+    valid = call(validation, {"validated": data, "report": page}, table=ingested["table"])["validated"]
+    call(drift, {"drift": file, "report": page}, table=valid, registry=registry)
+    features = call(preprocessing, {"features": data, "specification": file}, table=valid)
+    fitted = {"features": features["features"], "specification": features["specification"]}
+    kinds = {"model": dsl.Model, "tuning": file, "tracking": file, "metrics": dsl.Metrics}
+    trained = call(training, kinds, table=valid, **fitted)
+    kinds = {"figures": file, "evaluation": file, "predictions": data, "report": page, "metrics": dsl.Metrics}
+    model = {"model": trained["model"], "tuning": trained["tuning"]}
+    judged = call(evaluation, kinds, features=features["features"], **model)
+    decided = call(gate, {"decision": file}, figures=judged["figures"], registry=registry)
+    judgement = {name: judged[name] for name in ("figures", "evaluation", "predictions")}
+    evidence = {**model, **judgement, "decision": decided["decision"], "lineage": ingested["lineage"]}
+    kinds = {"registration": file}
+    registered = call(registration, kinds, registry=registry, environment="local", **evidence)
+    kinds = {"governance": file, "page": page}
+    call(documentation, kinds, registration=registered["registration"], registry=registry, **evidence)
+    call(deployment, {"manifest": file}, registry=registry, environment="local")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
