@@ -6,6 +6,7 @@ strict schema that it ships.
 
 import json
 import uuid
+from collections.abc import Callable, Iterable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -59,32 +60,50 @@ def validate(text: str, name: str) -> None:
     Raises:
         DocumentError: the first fault, with its place.
     """
-    for error in _validator().iter_errors(json.loads(text)):
-        place = "/".join(str(part) for part in error.instance_path)
+    document = json.loads(text)
+    for error in _validator()(document):
+        path = error.instance_path if hasattr(error, "instance_path") else error.absolute_path
+        place = "/".join(str(part) for part in path)
         raise DocumentError(f"{name}: /{place}: {error.message}"[:600])
 
 
 @cache
-def _validator() -> Any:
-    """Return a validator of the library's own schema files.
+def _validator() -> Callable[[Any], Iterable[Any]]:
+    """Return what finds the faults of a document, by the library's own schema files.
 
-    The library validates with jsonschema, whose format checks alone take two seconds to import.
+    jsonschema, which the library itself validates with, takes two seconds to import; jsonschema-rs takes none.
     """
     import cyclonedx.schema
-    import jsonschema_rs
 
     folder = Path(cyclonedx.schema.__file__).parent / "_res"
-    known = {
-        f"{_SCHEMAS}{name}": json.loads((folder / name).read_bytes())
-        for name in (
-            "spdx.SNAPSHOT.schema.json",
-            "cryptography-defs.SNAPSHOT.schema.json",
-            "jsf-0.82.SNAPSHOT.schema.json",
-        )
-    }
-    schema = json.loads((folder / "bom-1.6.SNAPSHOT.schema.json").read_bytes())
-    registry = jsonschema_rs.Registry(list(known.items()), draft=jsonschema_rs.Draft7)
-    return jsonschema_rs.Draft7Validator(schema, registry=registry, validate_formats=True)
+    names = ("spdx", "cryptography-defs", "jsf-0.82")
+    known = {f"{name}.SNAPSHOT.schema.json": _read(folder / f"{name}.SNAPSHOT.schema.json") for name in names}
+    schema = _read(folder / "bom-1.6.SNAPSHOT.schema.json")
+    try:
+        import jsonschema_rs
+    except ImportError:
+        return _slow_validator(schema, known)
+    resources = [(f"{_SCHEMAS}{name}", content) for name, content in known.items()]
+    registry = jsonschema_rs.Registry(resources, draft=jsonschema_rs.Draft7)
+    return jsonschema_rs.Draft7Validator(schema, registry=registry, validate_formats=True).iter_errors
+
+
+def _slow_validator(schema: Any, known: dict[str, Any]) -> Callable[[Any], Iterable[Any]]:
+    import jsonschema  # type: ignore[import-untyped]
+    from referencing import Registry
+    from referencing.jsonschema import DRAFT7
+
+    resources = [(f"{_SCHEMAS}{name}", DRAFT7.create_resource(content)) for name, content in known.items()]
+    registry: Registry[Any] = Registry().with_resources(resources)
+    checker = jsonschema.Draft7Validator.FORMAT_CHECKER
+    found: Callable[[Any], Iterable[Any]] = jsonschema.Draft7Validator(
+        schema, registry=registry, format_checker=checker
+    ).iter_errors
+    return found
+
+
+def _read(path: Path) -> Any:
+    return json.loads(path.read_bytes())
 
 
 def _bom(evidence: Evidence, kind: str, component: dict[str, Any], others: list[dict[str, Any]]) -> dict[str, Any]:
