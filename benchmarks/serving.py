@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks.serving_entity import measure_entity
 from benchmarks.serving_load import Load, beside_large, measure
 from benchmarks.serving_model import as_rows, today, write_model
 from components.common.errors import ServingError
@@ -188,6 +189,7 @@ def main() -> int:
         "seconds": given.seconds,
         "repeats": given.repeats,
         "servers": found,
+        "entity": measure_entity(_PORT, (SERVER_CORE, CLIENT_CORE), given.seconds),
         "ratios": ratios(found) if "almanac" in found else {},
     }
     print(json.dumps(report, indent=2))

@@ -1,0 +1,91 @@
+"""Requests by entity and time on the newest run of this machine: features computed from stored history."""
+
+import json
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from benchmarks.serving_load import Load, measure
+from components.common.errors import ServingError
+from components.common.files import read_json
+
+
+def measure_entity(port: int, cores: tuple[str, str], seconds: float) -> dict[str, Any]:
+    """Return figures for one connection with the history in memory and in Redis, on the newest run.
+
+    Empty where this machine has no run with a LightGBM model; without `redis-server` memory alone.
+    """
+    found = _newest_model()
+    if found is None:
+        return {}
+    run, target = found
+    result = {"model": target, "memory": _measure(run, target, "memory://", port, cores, seconds)}
+    if shutil.which("redis-server"):
+        with _redis() as url:
+            result["redis"] = _measure(run, target, url, port, cores, seconds)
+    return result
+
+
+def _newest_model() -> tuple[Path, str] | None:
+    for run in sorted(Path("runs").glob("*/latest")):
+        manifest = run / "model" / "manifest.json"
+        for target in read_json(manifest)["targets"] if manifest.exists() else []:
+            if read_json(run / "model" / target / "manifest.json")["kind"] == "lightgbm":
+                return run, str(target)
+    return None
+
+
+def _measure(run: Path, target: str, store: str, port: int, cores: tuple[str, str], seconds: float) -> dict[str, float]:
+    command = ["taskset", "-c", cores[0], sys.executable, "-m", "serving", "--model", str(run), "--cache-size", "0"]
+    command += ["--http-port", str(port), "--feature-store", store, "--history", str(run / "data.parquet")]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    try:
+        body = _example(process)
+        url = f"http://127.0.0.1:{port}/v1/models/{target}:predict"
+        load = Load(url, {}, [body], 1, cores[1])
+        _first(url, body)
+        return measure(load, seconds)
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def _example(process: subprocess.Popen[str]) -> bytes:
+    """Return the body of the request that the server prints once its store has history."""
+    for line in process.stdout or ():
+        if line.startswith("curl "):
+            return json.dumps(json.loads(line.rpartition(" -d ")[2].strip().strip("'"))).encode()
+    raise ServingError("the server ended before it had history")
+
+
+def _first(url: str, body: bytes) -> None:
+    request = urllib.request.Request(url, data=body, headers={"content-type": "application/json"})
+    try:
+        urllib.request.urlopen(request, timeout=20).close()
+    except urllib.error.HTTPError as error:
+        raise ServingError(f"{url}: {error.read().decode()}") from error
+
+
+@contextmanager
+def _redis() -> Iterator[str]:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        port = sock.getsockname()[1]
+    with tempfile.TemporaryDirectory(prefix="almanac-redis-") as folder:
+        command = ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--dir", folder, "--save", ""]
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        try:
+            time.sleep(0.5)
+            yield f"redis://127.0.0.1:{port}/0"
+        finally:
+            process.terminate()
+            process.wait(10)
