@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from components.common.errors import ModelError
+from components.evaluation.jitless import without_numba
 from components.evaluation.rows import Judged
 from components.training.model_format import Forecaster
 
@@ -120,7 +121,7 @@ def _body(model: Forecaster, X: Array, threads: int) -> tuple[Array, Array]:
 
 def _shap() -> Any:
     """Return the package shap, which takes seconds to import and draws on what its own dependencies call old."""
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), without_numba():
         warnings.simplefilter("ignore")
         import shap
     return shap

@@ -1,15 +1,19 @@
 """What `compile` writes: every use case's pipelines, and each component by itself."""
 
-import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kfp import compiler
+import yaml
+from google.protobuf import json_format  # type: ignore[import-untyped]
+from kfp.compiler.pipeline_spec_builder import extract_comments_from_pipeline_spec
 
 from components.common.errors import PipelineError
 from components.common.files import write_bytes
+from components.image import VERSION
+
+_API = "pipelines.kubeflow.org/v2beta1"
 
 
 @dataclass(frozen=True)
@@ -20,16 +24,17 @@ class Difference:
     state: str
 
 
-def compile_all(pipelines: Mapping[str, Callable[..., Any]], components: Mapping[str, Any]) -> dict[str, bytes]:
+def compile_all(pipelines: Mapping[str, Any], components: Mapping[str, Any]) -> dict[str, bytes]:
     """Return the compiled files by name, the same bytes on every run.
 
     Args:
-        pipelines: Pipelines by file stem.
+        pipelines: Pipelines by file stem; they go to <stem>.yaml, and as objects for kubectl to kubernetes/.
         components: Components by name; they go to components/<name>.yaml.
     """
-    with tempfile.TemporaryDirectory() as directory:
-        files = {f"{stem}.yaml": _compile(pipeline, Path(directory)) for stem, pipeline in pipelines.items()}
-        return files | {f"components/{name}.yaml": _compile(one, Path(directory)) for name, one in components.items()}
+    specs = {stem: _specs(pipeline) for stem, pipeline in pipelines.items()}
+    files = {f"{stem}.yaml": _package(pipelines[stem], documents) for stem, documents in specs.items()}
+    files |= {f"kubernetes/{stem}.yaml": _objects(pipelines[stem], documents) for stem, documents in specs.items()}
+    return files | {f"components/{name}.yaml": _package(one, _specs(one)) for name, one in components.items()}
 
 
 def differences(files: Mapping[str, bytes], directory: Path) -> list[Difference]:
@@ -64,7 +69,35 @@ def check(files: Mapping[str, bytes], directory: Path) -> None:
         raise PipelineError("\n".join(["the compiled files are not those of the code; run `make compile`:", *lines]))
 
 
-def _compile(pipeline: Callable[..., Any], directory: Path) -> bytes:
-    path = directory / "compiled.yaml"
-    compiler.Compiler().compile(pipeline, package_path=str(path))
-    return path.read_bytes()
+def _specs(pipeline: Any) -> list[dict[str, Any]]:
+    """Return the pipeline's specification, followed by that of its platform settings where it has any."""
+    specs = [json_format.MessageToDict(pipeline.pipeline_spec)]
+    return specs + ([json_format.MessageToDict(pipeline.platform_spec)] if pipeline.platform_spec.platforms else [])
+
+
+def _package(pipeline: Any, specs: Sequence[dict[str, Any]]) -> bytes:
+    """Return what kfp's own compiler writes, by libyaml's emitter, which takes a tenth of the time."""
+    return extract_comments_from_pipeline_spec(specs[0], pipeline.description).encode() + _yaml(specs)
+
+
+def _objects(pipeline: Any, specs: Sequence[dict[str, Any]]) -> bytes:
+    """Return a pipeline and its version as objects for kubectl; a release's version is never changed in place."""
+    name = specs[0]["pipelineInfo"]["name"]
+    about = {"description": pipeline.description} if pipeline.description else {}
+    platform = {"platformSpec": specs[1]} if len(specs) > 1 else {}
+    version = {"displayName": f"{name} {VERSION}", "pipelineName": name, "pipelineSpec": specs[0], **platform, **about}
+    return _yaml(
+        [
+            _object("Pipeline", name, {"displayName": name, **about}),
+            _object("PipelineVersion", f"{name}-{VERSION}", version),
+        ]
+    )
+
+
+def _object(kind: str, name: str, spec: dict[str, Any]) -> dict[str, Any]:
+    return {"apiVersion": _API, "kind": kind, "metadata": {"name": name}, "spec": spec}
+
+
+def _yaml(documents: Sequence[dict[str, Any]]) -> bytes:
+    text: str = yaml.dump_all(documents, Dumper=yaml.CDumper, sort_keys=True)
+    return text.encode()

@@ -1,0 +1,31 @@
+"""Importing shap where numba is not installed, as in the image of the components.
+
+shap compiles functions of several explainers with numba when it is imported. Its explainer of trees, the one that is
+used here, is in C++: it gives the same bytes without numba, whose compiler is a fifth of an image.
+"""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from types import ModuleType
+from typing import Any
+
+
+@contextmanager
+def without_numba() -> Iterator[None]:
+    """Let modules be imported that decorate functions with numba's njit; where numba is missing they stay Python."""
+    if find_spec("numba") is not None:
+        yield
+        return
+    numba: Any = ModuleType("numba")
+    numba.njit, numba.typed = _njit, ModuleType("numba.typed")
+    sys.modules.update({"numba": numba, "numba.typed": numba.typed})
+    try:
+        yield
+    finally:
+        del sys.modules["numba"], sys.modules["numba.typed"]
+
+
+def _njit(function: Callable[..., Any] | None = None, **_: Any) -> Callable[..., Any]:
+    return (lambda decorated: decorated) if function is None else function
