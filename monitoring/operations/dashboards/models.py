@@ -76,7 +76,8 @@ QUALITY = Board(
             Panel(
                 "Mean difference of shadow and served prediction",
                 {
-                    "{{model}} {{shadow_version}}": "sum by (model, shadow_version) (rate(almanac_shadow_absolute_difference_sum[5m]))"
+                    "{{model}} {{shadow_version}}": "sum by (model, shadow_version) "
+                    "(rate(almanac_shadow_absolute_difference_sum[5m]))"
                     " / (sum by (model, shadow_version) (rate(almanac_shadow_absolute_difference_count[5m])) > 0)"
                 },
                 help="In the unit of the target.",
@@ -178,7 +179,8 @@ DECISIONS = Board(
             Panel(
                 "Forecasts with known truth",
                 {
-                    "share": "sum(increase(almanac_feedback_total[1d])) / sum(increase(almanac_predicted_rows_total[1d]))"
+                    "share": "sum(increase(almanac_feedback_total[1d])) "
+                    "/ sum(increase(almanac_predicted_rows_total[1d]))"
                 },
                 "percentunit",
                 "Observed values posted, over rows predicted.",

@@ -111,14 +111,16 @@ STORE = Board(
             Panel(
                 "Operations",
                 {
-                    "{{store}} {{operation}}": "sum by (store, operation) (rate(almanac_feature_store_duration_seconds_count[5m]))"
+                    "{{store}} {{operation}}": "sum by (store, operation) "
+                    "(rate(almanac_feature_store_duration_seconds_count[5m]))"
                 },
                 "ops",
             ),
             Panel(
                 "Mean of an operation",
                 {
-                    "{{store}} {{operation}}": "sum by (store, operation) (rate(almanac_feature_store_duration_seconds_sum[5m]))"
+                    "{{store}} {{operation}}": "sum by (store, operation) "
+                    "(rate(almanac_feature_store_duration_seconds_sum[5m]))"
                     " / (sum by (store, operation) (rate(almanac_feature_store_duration_seconds_count[5m])) > 0)"
                 },
                 "s",
