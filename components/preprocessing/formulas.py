@@ -16,12 +16,15 @@ def mean(total: Array, count: Array, centre: Array | float, out: Array | None = 
     return np.add(result, centre, out=result)
 
 
-def deviation(total: Array, squares: Array, count: Array, out: Array | None = None) -> Array:
+def deviation(
+    total: Array, squares: Array, count: Array, out: Array | None = None, empty: Callable[..., Array] = np.empty
+) -> Array:
     """Return the standard deviation with one delta degree of freedom from the sums of deviations and squares."""
     result = np.multiply(total, total, out=out)
     np.divide(result, count, out=result)
     np.subtract(squares, result, out=result)
-    np.copyto(result, 0.0, where=result <= squares * NOISE)
+    noise = np.multiply(squares, NOISE, out=empty(*squares.shape))
+    np.copyto(result, 0.0, where=result <= noise)
     np.divide(result, count - 1.0, out=result)
     return np.sqrt(result, out=result)
 
