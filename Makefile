@@ -2,6 +2,8 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
+# Without cached bytecode every process would compile its libraries anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 PYTHON ?= python3
 USECASE ?= usecases/air_quality.yaml
