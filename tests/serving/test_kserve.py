@@ -9,8 +9,11 @@ import urllib.error
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from tests.serving.conftest import FEATURES, ROOT, ServerProcess, as_row, free_port
+
+pytestmark = pytest.mark.slow  # importing kserve takes seconds
 
 
 def test_kserves_client_asks_our_server(server: ServerProcess, feature_rows: np.ndarray, tmp_path: Path) -> None:
@@ -34,7 +37,6 @@ async def main():
                       await v2.is_model_ready(base, "pm25_1h")]))
 asyncio.run(main())
 """
-    import json
 
     rows = [as_row(values) for values in feature_rows[:4]]
     run = subprocess.run(
