@@ -3,12 +3,12 @@
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from kfp import dsl
 
-from components.common.errors import AlmanacError
+from components.common.errors import AlmanacError, PipelineError
 from components.common.files import pretty_json
 from components.deployment.component import deployment
 from components.documentation.component import documentation
@@ -16,7 +16,8 @@ from components.drift.component import drift
 from components.evaluation.component import evaluation
 from components.gate.component import gate
 from components.ingestion.component import ingestion
-from components.orchestration import compiled
+from components.orchestration import compiled, submission
+from components.orchestration.cluster import Cluster
 from components.orchestration.console import Screen
 from components.orchestration.local import Runner
 from components.orchestration.run import Request, run_training, show
@@ -164,11 +165,13 @@ def batch_pipeline(usecase: UseCase) -> Callable[..., Any]:
     return pipeline  # type: ignore[no-any-return]
 
 
+MAKERS = {"training": training_pipeline, "batch": batch_pipeline}
+
+
 def pipelines() -> dict[str, Callable[..., Any]]:
     """Return every pipeline of every use case, by the name of its compiled file."""
     cases = [load(path) for path in sorted(USECASES.glob("*.yaml"))]
-    makers = {"training": training_pipeline, "batch": batch_pipeline}
-    return {f"{case.name}_{kind}": make(case) for case in cases for kind, make in makers.items()}
+    return {f"{case.name}_{kind}": make(case) for case in cases for kind, make in MAKERS.items()}
 
 
 @app.command()
@@ -206,6 +209,52 @@ def compile_(
     for difference in changed:
         typer.echo(f"  {difference.path}")
     typer.echo(f"{len(changed)} of {len(files)} files written to {out}")
+
+
+@app.command()
+def submit(
+    usecase: Annotated[Path, typer.Argument(help="Use case file.")],
+    settings: Annotated[list[str] | None, typer.Option("--set", help="KEY=VALUE for a field of the use case.")] = None,
+    host: submission.Host = None,
+    auth: submission.Method = "token",
+    namespace: submission.Namespace = None,
+    registry: Annotated[str, typer.Option(help="Address of the model registry: s3:// or gs://.")] = "registry",
+    root: submission.Root = None,
+    wait: Annotated[bool, typer.Option(help="Wait for the run to end.")] = True,
+    timeout: Annotated[float, typer.Option(help="Seconds to wait at most.")] = 6 * 3600,
+    interval: Annotated[float, typer.Option(help="Seconds between two questions.")] = 5,
+    fetch: Annotated[Path | None, typer.Option(help="Directory that the run's outputs are copied below.")] = None,
+) -> None:
+    """Upload the training pipeline to a cluster, run it, and fetch what it made."""
+    if fetch and not (wait and root):
+        raise PipelineError("--fetch needs --wait, and --pipeline-root, where the outputs are")
+    case, screen = load_with(usecase, settings or []), Screen()
+    sent = submission.Submission(training_pipeline(case), case.name, {"registry": registry})
+    cluster = Cluster(host, auth, namespace)
+    run_id = submission.submit(cluster, sent, root, screen)
+    if wait:
+        submission.wait(cluster, run_id, timeout, interval, screen)
+    if fetch and root:
+        files = submission.fetch(root, sent.name, run_id, fetch / run_id)
+        screen.line(f"{len(files)} files in {fetch / run_id}")
+
+
+@app.command()
+def schedule(
+    usecase: Annotated[Path, typer.Argument(help="Use case file; its schedule says when.")],
+    kind: Annotated[Literal["training", "monitoring"], typer.Option("--pipeline", help="What to run.")] = "training",
+    host: submission.Host = None,
+    auth: submission.Method = "token",
+    namespace: submission.Namespace = None,
+    registry: Annotated[str, typer.Option(help="Address of the model registry: s3:// or gs://.")] = "registry",
+) -> None:
+    """Make a pipeline's recurring run on a cluster follow the schedule of its use case."""
+    case = load(usecase)
+    cron = {"training": case.schedule.retrain, "monitoring": case.schedule.monitor}[kind]
+    if kind not in MAKERS:
+        raise PipelineError(f"{usecase}: there is no {kind} pipeline; one of {', '.join(MAKERS)}")
+    sent = submission.Submission(MAKERS[kind](case), case.name, {"registry": registry})
+    submission.schedule(Cluster(host, auth, namespace), sent, cron, Screen())
 
 
 @app.command(name="schema")

@@ -16,6 +16,10 @@ AlmanacError
 ├── DeploymentError     a manifest that cannot be rendered or applied
 ├── ServingError        a server that cannot start as configured
 └── PipelineError       a pipeline that cannot be run, compiled or submitted
+    ├── UnreachableError    a cluster that does not answer
+    ├── RefusedError        a cluster that refuses the token
+    ├── ClashError          a version's name that another file has
+    └── RunError            a run on a cluster that failed, was cancelled or did not end in time
 
 Every message says what is wrong, where (file, field, column or row), and what would be right:
 
@@ -93,3 +97,27 @@ class ServingError(AlmanacError):
 
 class PipelineError(AlmanacError):
     """A pipeline that cannot be run, compiled or submitted."""
+
+
+class UnreachableError(PipelineError):
+    """A cluster that does not answer."""
+
+    exit_code = 4
+
+
+class RefusedError(PipelineError):
+    """A cluster that refuses the token."""
+
+    exit_code = 5
+
+
+class ClashError(PipelineError):
+    """A version's name that another file has."""
+
+    exit_code = 6
+
+
+class RunError(PipelineError):
+    """A run on a cluster that failed, was cancelled or did not end in time."""
+
+    exit_code = 7

@@ -17,7 +17,7 @@ import urllib3
 import yaml
 from kfp.client.set_volume_credentials import ServiceAccountTokenVolumeCredentials
 
-from components.common.errors import PipelineError
+from components.common.errors import ClashError, PipelineError, RefusedError, RunError, UnreachableError
 
 Auth = Literal["token", "service-account", "in-cluster", "none"]
 _ENDED = {"SUCCEEDED", "FAILED", "SKIPPED", "CANCELED"}
@@ -42,7 +42,8 @@ class Cluster:
         namespace: The profile in a multi-user Kubeflow.
 
     Raises:
-        PipelineError: no answer, or a refused token.
+        UnreachableError: no answer.
+        RefusedError: a refused token.
     """
 
     def __init__(self, host: str | None, auth: Auth = "token", namespace: str | None = None) -> None:
@@ -63,7 +64,7 @@ class Cluster:
         """Upload a compiled pipeline under a version name; the same file under the same name is no second upload.
 
         Raises:
-            PipelineError: the version's name is taken by another file.
+            ClashError: the version's name is taken by another file.
         """
         spec = next(yaml.safe_load_all(package.read_text(encoding="utf-8")))
         name = spec["pipelineInfo"]["name"]
@@ -76,13 +77,15 @@ class Cluster:
                 )
                 return Version(pipeline_id, made.pipeline_version_id, created=True)
         if not _same_spec(found.pipeline_spec, spec):
-            raise PipelineError(
+            raise ClashError(
                 f"{name}: version {version} exists and is another file; commit the change, so that the name changes"
             )
         return Version(pipeline_id, found.pipeline_version_id, created=False)
 
-    def run(self, version: Version, name: str, parameters: dict[str, Any], experiment: str) -> str:
-        """Start a run of a version and return its id."""
+    def run(
+        self, version: Version, name: str, parameters: dict[str, Any], experiment: str, root: str | None = None
+    ) -> str:
+        """Start a run of a version, its outputs below `root` or the cluster's own place, and return its id."""
         with _api_errors(f"start {name}"), _silent():
             where = self._client.create_experiment(name=experiment, namespace=self.namespace)
             made = self._client.run_pipeline(
@@ -91,6 +94,7 @@ class Cluster:
                 params=parameters,
                 pipeline_id=version.pipeline_id,
                 version_id=version.version_id,
+                pipeline_root=root,
             )
         return str(made.run_id)
 
@@ -98,7 +102,7 @@ class Cluster:
         """Wait for a run to end, telling each task's new state.
 
         Raises:
-            PipelineError: the run failed, was cancelled, or did not end in time; the failed tasks are named.
+            RunError: the run failed, was cancelled, or did not end in time; the failed tasks are named.
         """
         seen: dict[str, str] = {}
         deadline = time.monotonic() + timeout
@@ -112,7 +116,7 @@ class Cluster:
             if run.state in _ENDED:
                 return _judge(run, seen)
             if time.monotonic() > deadline:
-                raise PipelineError(f"run {run_id} has not ended after {timeout:g} s; it goes on at the cluster")
+                raise RunError(f"run {run_id} has not ended after {timeout:g} s; it goes on at the cluster")
             time.sleep(interval)
 
     def schedule(self, version: Version, name: str, cron: str, parameters: dict[str, Any], experiment: str) -> str:
@@ -191,11 +195,13 @@ def _check_reachable(host: str, token: str | None) -> None:
     try:
         answer = httpx.get(address, headers=headers, timeout=10)
     except httpx.HTTPError as error:
-        raise PipelineError(f"{host}: no Kubeflow Pipelines API answers there: {error}") from error
+        raise UnreachableError(f"{host}: no Kubeflow Pipelines API answers there: {error}") from error
     if answer.status_code in (401, 403):
-        raise PipelineError(f"{host}: the token was refused ({answer.status_code}); is it expired?")
+        raise RefusedError(f"{host}: the token was refused ({answer.status_code}); is it expired?")
     if answer.status_code != 200:
-        raise PipelineError(f"{host}: {address} answered {answer.status_code}; is this a Kubeflow Pipelines address?")
+        raise UnreachableError(
+            f"{host}: {address} answered {answer.status_code}; is this a Kubeflow Pipelines address?"
+        )
 
 
 def _tasks(run: Any) -> list[tuple[str, str]]:
@@ -210,7 +216,7 @@ def _judge(run: Any, states: dict[str, str]) -> None:
     failed = sorted(task for task, state in states.items() if state == "FAILED")
     named = f"; failed: {', '.join(failed)}" if failed else ""
     reason = f": {run.error.message}" if run.error is not None and run.error.message else ""
-    raise PipelineError(f"run {run.run_id} ended as {run.state}{reason}{named}")
+    raise RunError(f"run {run.run_id} ended as {run.state}{reason}{named}")
 
 
 def _same_spec(theirs: Any, ours: dict[str, Any]) -> bool:
@@ -226,10 +232,10 @@ def _api_errors(what: str) -> Iterator[None]:
         yield
     except api.ApiException as error:
         if error.status in (401, 403):
-            raise PipelineError(f"cannot {what}: the token was refused ({error.status})") from None
+            raise RefusedError(f"cannot {what}: the token was refused ({error.status})") from None
         raise PipelineError(f"cannot {what}: the API answered {error.status} {error.reason}: {error.body}") from None
     except (urllib3.exceptions.HTTPError, OSError) as error:
-        raise PipelineError(f"cannot {what}: {error}") from None
+        raise UnreachableError(f"cannot {what}: {error}") from None
 
 
 @contextmanager

@@ -37,6 +37,11 @@ def compile_all(pipelines: Mapping[str, Any], components: Mapping[str, Any]) -> 
     return files | {f"components/{name}.yaml": _package(one, _specs(one)) for name, one in components.items()}
 
 
+def package(pipeline: Any) -> bytes:
+    """Return the compiled file of one pipeline."""
+    return _package(pipeline, _specs(pipeline))
+
+
 def differences(files: Mapping[str, bytes], directory: Path) -> list[Difference]:
     """Return how `directory` differs from the files that it should hold."""
     present = {str(path.relative_to(directory)) for path in directory.rglob("*.yaml")}
