@@ -33,7 +33,7 @@ def stock(model: Path, port: int) -> None:
 
         def predict(self, payload: dict[str, Any], headers: dict[str, str] | None = None) -> dict[str, Any]:
             rows = np.array(payload["instances"], dtype=np.float64)
-            return {"predictions": self.booster.predict(rows, num_threads=1).tolist()}
+            return {"predictions": np.asarray(self.booster.predict(rows, num_threads=1)).tolist()}
 
     served = Stock("model")
     served.load()
@@ -82,7 +82,7 @@ def _serve(app: Asgi, port: int) -> None:
     import uvloop
 
     sock = socket.create_server(("127.0.0.1", port), backlog=2048)
-    config = uvicorn.Config(app, http="httptools", loop="none", lifespan="off", access_log=False, log_level="warning")  # type: ignore[arg-type]
+    config = uvicorn.Config(app, http="httptools", loop="none", lifespan="off", access_log=False, log_level="warning")
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(uvicorn.Server(config).serve(sockets=[sock]))
 

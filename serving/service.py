@@ -25,7 +25,7 @@ from serving.refusal import Refusal, invalid
 
 Array = npt.NDArray[np.float64]
 
-LARGE = 64
+LARGE = 128
 """Rows from which a request is computed in a thread, so that single rows do not wait for it."""
 _NAMED_WARNINGS = 5
 
