@@ -36,8 +36,9 @@ def compute(spec: FeatureSpec, table: pl.DataFrame, names: Sequence[str] | None 
     check_columns(spec, table, columns)
     job = Job(spec, nodes, columns)
     chunks = job.run(table, list(series(spec, table)))
-    keys = table.select([*([spec.entity] if spec.entity else []), pl.col(spec.time).cast(pl.Datetime("us"))])
-    return keys.hstack(_frame({spec.names[k]: [chunk(k) for chunk in chunks] for k in wanted}))
+    features = _frame({spec.names[k]: [chunk(k) for chunk in chunks] for k in wanted})
+    keys = [table[spec.entity]] if spec.entity else []
+    return pl.DataFrame([*keys, table[spec.time].cast(pl.Datetime("us"))]).hstack(features)
 
 
 def _wanted(spec: FeatureSpec, names: Sequence[str] | None) -> list[int]:

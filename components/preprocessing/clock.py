@@ -36,11 +36,23 @@ def phase_tables(period: int) -> tuple[Array, Array, Array, Array]:
 def phase(seconds: Integers, period: str, harmonic: int) -> tuple[Array, Array]:
     """Return sine and cosine of the phase of each time (seconds since the epoch) in a period."""
     length = PERIODS[period]
-    place = ((seconds - STARTS[period]) * harmonic) % length
+    place = _modulo((seconds - STARTS[period]) * harmonic, length)
     coarse_sin, coarse_cos, fine_sin, fine_cos = phase_tables(length)
     coarse, fine = place >> FINE_BITS, place & (FINE - 1)
     a, b, c, d = coarse_sin[coarse], coarse_cos[coarse], fine_sin[fine], fine_cos[fine]
     return a * d + b * c, b * d - a * c
+
+
+def _modulo(values: Integers, length: int) -> Integers:
+    """Return ascending values modulo a length, without a division each where they wrap around seldom."""
+    if not values.size:
+        return values
+    turns = range(int(values[0] // length), int(values[-1] // length) + 1)
+    if len(turns) > 8:
+        return np.asarray(values % length)
+    for turn, start in zip(turns, np.searchsorted(values, [turn * length for turn in turns]).tolist(), strict=True):
+        values[start:] -= length if turn > turns[0] else turn * length
+    return values
 
 
 @lru_cache(maxsize=4096)

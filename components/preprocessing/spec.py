@@ -111,7 +111,7 @@ class FeatureSpec(BaseModel):
         """The features, in order, as both engines execute them."""
         return expand(self.items, Grid(self.frequency, self.cutoff_steps, self.categories))
 
-    @property
+    @cached_property
     def names(self) -> list[str]:
         """Ordered feature names."""
         return [feature.name for feature in self.features]
@@ -121,27 +121,27 @@ class FeatureSpec(BaseModel):
         """Category of each feature."""
         return {feature.name: feature.group for feature in self.features}
 
-    @property
+    @cached_property
     def cutoff_steps(self) -> int:
         """The cutoff in grid steps."""
         return steps(self.cutoff, self.frequency)
 
-    @property
+    @cached_property
     def limit_steps(self) -> int:
         """The imputation's limit in grid steps."""
         return steps(self.impute.limit, self.frequency)
 
-    @property
+    @cached_property
     def step(self) -> int:
         """Distance of two rows in µs."""
         return to_microseconds(self.frequency)
 
-    @property
+    @cached_property
     def reach(self) -> int:
         """Known rows that a row of features looks back on, at least one."""
         return max([1, *(node.reach for node in self.nodes)])
 
-    @property
+    @cached_property
     def imputed(self) -> list[str]:
         """Columns that are imputed."""
         if not self.limit_steps:

@@ -61,6 +61,9 @@ def series(spec: FeatureSpec, table: pl.DataFrame) -> Iterator[Series]:
     time = times(table, spec.time)
     edges = _edges(spec, table)
     for start, stop in pairwise(edges):
+        if (np.diff(time[start:stop]) == spec.step).all():
+            yield Series(start, stop, None, stop - start, int(time[start]))
+            continue
         offset = time[start:stop] - time[start]
         places, rest = np.divmod(offset, spec.step)
         steps = np.diff(places)
@@ -69,8 +72,7 @@ def series(spec: FeatureSpec, table: pl.DataFrame) -> Iterator[Series]:
         if (steps < 1).any():
             row = _row(spec, table, start + 1 + int((steps < 1).argmax()))
             raise FeatureError(f"{row} does not come after the row before it; sort by entity and time, without doubles")
-        whole = int(places[-1]) == len(places) - 1
-        yield Series(start, stop, None if whole else places, int(places[-1]) + 1, int(time[start]))
+        yield Series(start, stop, places, int(places[-1]) + 1, int(time[start]))
 
 
 def times(table: pl.DataFrame, column: str) -> Integers:
@@ -79,7 +81,9 @@ def times(table: pl.DataFrame, column: str) -> Integers:
     Raises:
         FeatureError: a time is missing.
     """
-    values = table[column].cast(pl.Datetime("us"))
+    values = table[column]
+    if values.dtype != pl.Datetime("us"):
+        values = values.cast(pl.Datetime("us"))
     if values.null_count():
         raise FeatureError(f"row {int(values.is_null().arg_max() or 0) + 1}: {column} is missing")
     return values.to_physical().to_numpy()
@@ -92,7 +96,8 @@ def numbers(spec: FeatureSpec, table: pl.DataFrame, name: str) -> Array:
         codes = {value: float(code) for code, value in enumerate(spec.categories[name])}
         text = values.cast(pl.String)
         values = text.replace_strict(codes, default=None, return_dtype=pl.Float64)
-    values = values.cast(pl.Float64)
+    if values.dtype != pl.Float64:
+        values = values.cast(pl.Float64)
     if values.null_count():
         values = values.fill_null(float("nan"))
     read = values.to_numpy()
@@ -109,7 +114,7 @@ def _edges(spec: FeatureSpec, table: pl.DataFrame) -> list[int]:
     if entity.null_count():
         raise FeatureError(f"row {int(entity.is_null().arg_max() or 0) + 1}: {spec.entity} is missing")
     changes = ((entity != entity.shift(1)).fill_null(False)).arg_true().to_list()
-    if entity.n_unique() != len(changes) + 1:
+    if entity.gather([0, *changes]).n_unique() != len(changes) + 1:
         raise FeatureError(f"column {spec.entity}: the rows of an entity are apart; sort by {spec.entity}, {spec.time}")
     return [0, *changes, table.height]
 

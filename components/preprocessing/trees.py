@@ -61,24 +61,42 @@ class Sums:
         ]
         squares = [(self.place["d", column], row) for row, (kind, column) in enumerate(ordered) if kind == "d2"]
         self._squares = _sorted_stretches([a for a, _ in squares], [b for _, b in squares])
-        self._folds = []
+        self._folds: list[list[tuple[slice, slice, int, bool]]] = [[] for _ in self._rows]
+        self._halves: list[list[tuple[slice, slice, int, int]]] = [[] for _ in self._rows]
         for length in dict.fromkeys(length for _, length in windows):
             mine = [(self.place[leaf], row) for row, (leaf, w) in enumerate(windows) if w == length]
-            self._folds.append((parts(length), _sorted_stretches([a for a, _ in mine], [b for _, b in mine])))
+            pieces = parts(length)
+            for of, to in _sorted_stretches([a for a, _ in mine], [b for _, b in mine]):
+                last = pieces[-1]
+                if len(pieces) > 1 and pieces[-2][0] == last[0]:
+                    self._halves[_level(last[0])].append((of, to, 0, last[1]))
+                    continue
+                for size, offset in pieces:
+                    self._folds[_level(size)].append((of, to, offset, (size, offset) == last))
         self._windows = len(windows)
 
     def run(self, sheet: Sheet) -> tuple[Array, Array]:
         """Return the leaves, shape (leaves, first + n), and the sums, shape (windows, n)."""
         leaves = self._leaves(sheet)
-        levels = [leaves]
-        for level, rows in enumerate(self._rows[1:]):
-            below, half = levels[-1][:rows], 1 << level
-            made = sheet.empty(rows, below.shape[1] - half)
-            levels.append(np.add(below[:, half:], below[:, :-half], out=made))
         result = sheet.empty(self._windows, sheet.n)
-        for pieces, spans in self._folds:
-            for of, to in spans:
-                _fold(sheet, [_at(sheet, levels[_level(size)][of], size, offset) for size, offset in pieces], result[to])
+        width = leaves.shape[1]
+        rooms = [sheet.empty(self._rows[1], width - 1) for _ in range(2)] if self._rows[1:] else []
+        level = leaves
+        for k, folds in enumerate(self._folds):
+            size = 1 << k
+            for of, to, offset, first in folds:
+                piece = _at(sheet, level[of], size, offset)
+                if first:
+                    result[to] = piece
+                else:
+                    np.add(piece, result[to], out=result[to])
+            for of, to, newer, older in self._halves[k]:
+                np.add(_at(sheet, level[of], size, newer), _at(sheet, level[of], size, older), out=result[to])
+            if k + 1 < len(self._folds):
+                width -= size
+                made = rooms[k % 2][: self._rows[k + 1], :width]
+                below = level[: self._rows[k + 1]]
+                level = np.add(below[:, size:], below[:, :-size], out=made)
         return leaves, result
 
     def _leaves(self, sheet: Sheet) -> Array:
@@ -110,14 +128,13 @@ class Extremes:
         self._rows = [sum(d >= level for d in depth.values()) for level in range(max(depth.values(), default=0) + 1)]
         place = {column: row for row, column in enumerate(ordered)}
         self._first = _sorted_stretches(ordered[: self._rows[1]], list(range(self._rows[1]))) if self._rows[1:] else []
-        self._folds = []
-        for group in groups:
-            folds = []
+        self._folds: list[list[tuple[slice, slice, int, int]]] = [[] for _ in self._rows]
+        for number, group in enumerate(groups):
             for length in dict.fromkeys(length for _, length in group):
                 size = self._size(length)
                 rows = [(column if size == 1 else place[column], k) for k, (column, w) in enumerate(group) if w == length]
-                folds.append((size, length, _sorted_stretches([a for a, _ in rows], [b for _, b in rows])))
-            self._folds.append(folds)
+                for of, to in _sorted_stretches([a for a, _ in rows], [b for _, b in rows]):
+                    self._folds[_level(size)].append((of, to, number, length - size))
 
     @staticmethod
     def _size(length: int) -> int:
@@ -126,22 +143,20 @@ class Extremes:
 
     def run(self, sheet: Sheet, *outs: Array) -> None:
         """Write each group's extremes to its place, shape (windows, n)."""
-        levels, join = [sheet.x], self._function
-        if self._first:
-            made = sheet.empty(self._rows[1], sheet.x.shape[1] - 1)
-            for of, to in self._first:
-                join(sheet.x[of, 1:], sheet.x[of, :-1], out=made[to])
-            levels.append(made)
-        for level, rows in enumerate(self._rows[2:], start=1):
-            below, half = levels[-1][:rows], 1 << level
-            made = sheet.empty(rows, below.shape[1] - half)
-            levels.append(join(below[:, half:], below[:, :-half], out=made))
-        for folds, out in zip(self._folds, outs, strict=True):
-            for size, length, spans in folds:
+        join, level, width = self._function, sheet.x, sheet.x.shape[1]
+        rooms = [sheet.empty(self._rows[1], width - 1) for _ in range(2)] if self._rows[1:] else []
+        for k, folds in enumerate(self._folds):
+            size = 1 << k
+            for of, to, group, offset in folds:
+                here = level[of]
+                join(_at(sheet, here, size, 0), _at(sheet, here, size, offset), out=outs[group][to])
+            if k + 1 < len(self._folds):
+                width -= size
+                made = rooms[k % 2][: self._rows[k + 1], :width]
+                spans = self._first if k == 0 else [(slice(0, len(made)), slice(0, len(made)))]
                 for of, to in spans:
-                    level = levels[_level(size)][of]
-                    join(_at(sheet, level, size, 0), _at(sheet, level, size, length - size), out=out[to])
-
+                    join(level[of, size:], level[of, :-size], out=made[to])
+                level = made
 
 def faded(sheet: Sheet, leaves: Array, half_life: int, length: int) -> Array:
     """Return the sums over the newest `length` of the leaves, weighted by age; shape (rows, n) of (rows, first + n)."""

@@ -32,13 +32,13 @@ class Statistics:
         windows = [(k, n) for k, n in nodes if isinstance(n, p.Window)]
         decays = [(k, n) for k, n in nodes if isinstance(n, p.Decay)]
         seasons = [(k, n) for k, n in nodes if isinstance(n, p.Season)]
-        sums = dict.fromkeys(
-            ((kind, places[n.column]), n.length) for _, n in windows for kind in _LEAVES.get(n.statistic, ())
+        sums = sorted(
+            {((kind, places[n.column]), n.length) for _, n in windows for kind in _LEAVES.get(n.statistic, ())}
         )
         leaves: list[Leaf] = [("d", places[n.column]) for _, n in decays]
         leaves += [(kind, places[n.column]) for _, n in seasons for kind in _LEAVES.get(n.statistic, ())]
-        self._sums = Sums(leaves, list(sums), centres)
-        self._windows = _Windows(windows, places, centres, list(sums), self._sums)
+        self._sums = Sums(leaves, sums, centres)
+        self._windows = _Windows(windows, places, centres, sums, self._sums)
         self._decays = [(n, places[n.column]) for _, n in decays]
         self._seasons = [(n, places[n.column]) for _, n in seasons]
         self._centres: list[float] = centres.tolist()
