@@ -53,6 +53,7 @@ QUALITY = Board(
                 "Error of the newest window",
                 {
                     "rmse {{model}}": "max by (model) (almanac_window_rmse)",
+                    "expected mae {{model}}": "max by (model) (almanac_window_estimated_mae)",
                     "mae {{model}}": "max by (model) (almanac_window_mae)",
                     "bias {{model}}": "max by (model) (almanac_window_bias)",
                 },
