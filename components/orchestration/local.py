@@ -42,6 +42,7 @@ class Place:
         work: Directory for the outputs and the log.
         cache: Directory of the cache.
         runner: Subprocesses of this Python, or containers.
+        shared: Directories that tasks read and write beside their inputs and outputs; containers see them too.
         never_cached: Components that are run every time.
         settled: Components whose work on the registry need not be done again while nothing else changed it.
         registry_state: Returns what the registry at an address holds now.
@@ -50,6 +51,7 @@ class Place:
     work: Path
     cache: Path
     runner: Runner = "subprocess"
+    shared: tuple[Path, ...] = ()
     never_cached: frozenset[str] = frozenset()
     settled: tuple[str, ...] = ()
     registry_state: Callable[[str], str] = lambda url: ""
@@ -67,7 +69,7 @@ def run_local(pipeline: Callable[..., Any], arguments: dict[str, Any], place: Pl
     workspace = place.work / "workspace"
     workspace.mkdir(parents=True, exist_ok=True)
     local.init(
-        runner=_runner(place.runner),
+        runner=_runner(place),
         pipeline_root=str(place.work),
         workspace_root=str(workspace),
         raise_on_error=False,
@@ -118,11 +120,20 @@ def _failed(log: RunLog) -> bool:
     return failed is not None
 
 
-def _runner(runner: Runner) -> Any:
-    if runner == "subprocess":
+def _runner(place: Place) -> Any:
+    if place.runner == "subprocess":
         return local.SubprocessRunner(use_venv=False)
     try:
-        return local.DockerRunner(network_mode="host", user=f"{os.getuid()}:{os.getgid()}", environment=_forwarded())
+        from docker.types import Mount
+
+        return local.DockerRunner(
+            network_mode="host",
+            user=f"{os.getuid()}:{os.getgid()}",
+            environment=_forwarded(),
+            mounts=[Mount(str(path), str(path), type="bind") for path in place.shared],
+            read_only=True,
+            tmpfs={"/tmp": "exec"},  # noqa: S108 - in the container
+        )
     except ImportError as error:
         raise PipelineError(f"the docker runner needs the docker package: {error}") from error
 

@@ -100,9 +100,26 @@ def _figures(name: str, target: dict[str, Any]) -> str:
 def _arguments(request: Request) -> dict[str, Any]:
     return {
         "base": str(request.path.absolute().parent),
-        "registry": request.registry,
+        "registry": _address(request),
         "environment": "local",
     }
+
+
+def _address(request: Request) -> str:
+    """Return the address of the registry, for containers as an absolute path."""
+    if request.runner == "subprocess" or "://" in request.registry:
+        return request.registry
+    return str(Path(request.registry).absolute())
+
+
+def _shared(request: Request) -> tuple[Path, ...]:
+    """Return the directories that containers need beside the working directory: sources, downloads, registry."""
+    made = [Path(os.environ["ALMANAC_CACHE"]).absolute()]
+    if "://" not in (registry := _address(request)):
+        made.append(Path(registry))
+    for path in made:
+        path.mkdir(parents=True, exist_ok=True)
+    return (request.path.absolute().parent, *made)
 
 
 def _place(request: Request, work: Path) -> Place:
@@ -111,6 +128,7 @@ def _place(request: Request, work: Path) -> Place:
         work=work,
         cache=(request.out / request.usecase.name / ".cache").absolute(),
         runner=request.runner,
+        shared=_shared(request) if request.runner == "docker" else (),
         never_cached=frozenset() if pinned else frozenset({"ingestion"}),
         settled=("gate", "registration", "documentation", "deployment"),
         registry_state=lambda url: _registry_state(url, request.usecase.name),

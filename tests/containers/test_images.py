@@ -1,0 +1,41 @@
+"""What the images are: small, labelled, run by no root, with nothing that they do not need."""
+
+import pytest
+
+from tests.containers.engine import docker, inspect
+
+MEGABYTE = 1_000_000
+
+
+@pytest.mark.parametrize(("kind", "most"), [("components", 800), ("serving", 380)])
+def test_an_image_is_small(request: pytest.FixtureRequest, kind: str, most: int) -> None:
+    image = inspect(request.getfixturevalue(f"{kind}_image"))
+    base = inspect("python:3.11-slim-bookworm")
+    assert (image["Size"] - base["Size"]) / MEGABYTE <= most
+
+
+@pytest.mark.parametrize("kind", ["components", "serving"])
+def test_an_image_says_what_it_is_and_runs_as_nobody(request: pytest.FixtureRequest, kind: str) -> None:
+    name = request.getfixturevalue(f"{kind}_image")
+    config = inspect(name)["Config"]
+    assert config["User"] == "65532:65532"
+    labels = {key.removeprefix("org.opencontainers.image."): value for key, value in config["Labels"].items()}
+    assert {"title", "description", "licenses", "version", "revision", "base.name"} <= labels.keys()
+    assert labels["revision"] == name.rpartition(":")[2]
+
+
+def test_the_server_carries_no_training_stack_and_no_compiler(serving_image: str) -> None:
+    script = (
+        "import importlib.util as u, shutil; "
+        "names = ('sklearn', 'polars', 'optuna', 'kfp', 'shap', 'comet_ml', 'pip'); "
+        "print([n for n in names if u.find_spec(n)], shutil.which('gcc'))"
+    )
+    assert (
+        docker("run", "--rm", "--network", "host", "--entrypoint", "python", serving_image, "-c", script) == "[] None"
+    )
+
+
+def test_the_command_line_runs_on_a_read_only_root(components_image: str) -> None:
+    run = ("run", "--rm", "--network", "host", "--read-only", "--tmpfs", "/tmp", components_image)
+    assert "compile" in docker(*run)
+    assert "65532" in docker(*run, "id", "-u")
