@@ -16,6 +16,7 @@ from components.drift.component import drift
 from components.evaluation.component import evaluation
 from components.gate.component import gate
 from components.ingestion.component import ingestion
+from components.monitoring.component import monitoring
 from components.orchestration import compiled, submission
 from components.orchestration.cluster import Cluster
 from components.orchestration.console import Screen
@@ -26,6 +27,7 @@ from components.prediction.component import prediction
 from components.preprocessing.component import preprocessing
 from components.registration.component import registration
 from components.rejection.component import rejection
+from components.remediation.component import remediation
 from components.training.component import training
 from components.usecase import UseCase, dump, load, schema
 from components.usecase.override import load_with
@@ -47,6 +49,8 @@ COMPONENTS = {
         deployment,
         rejection,
         prediction,
+        monitoring,
+        remediation,
     )
 }
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
@@ -165,7 +169,79 @@ def batch_pipeline(usecase: UseCase) -> Callable[..., Any]:
     return pipeline  # type: ignore[no-any-return]
 
 
-MAKERS = {"training": training_pipeline, "batch": batch_pipeline}
+def monitoring_pipeline(usecase: UseCase) -> Callable[..., Any]:
+    """Return the monitoring pipeline of a use case, which acts on a breach as the drift policy says."""
+    windows = usecase.drift.policy.of
+
+    @dsl.pipeline(
+        name=f"{usecase.name.replace('_', '-')}-monitoring",
+        description=f"{usecase.title}: drift, errors, coverage, and what follows from them.",
+        pipeline_config=PIPELINE,
+    )
+    def pipeline(
+        usecase: str = dump(usecase),
+        base: str = "",
+        registry: str = "registry",
+        environment: str = "cluster",
+        log: str = "",
+        push: str = "",
+        as_of: str = "",
+        runs: str = "runs",
+        host: str = "",
+    ) -> None:
+        """Judge the last windows of the model in production; retrain or ask on a breach.
+
+        Args:
+            usecase: The use case as JSON.
+            base: Directory that file sources are relative to.
+            registry: Address of the model registry: a path, s3:// or gs://.
+            environment: local or cluster; where a retraining is started.
+            log: Directory of logged predictions; the model in production predicts the windows again when empty.
+            push: Directory of an exporter or address of a Pushgateway; no figures are pushed when empty.
+            as_of: The present in ISO 8601; the clock, or the use case's date for an archive, when empty.
+            runs: Directory that the run directory of a local retraining goes in.
+            host: Address of the Kubeflow Pipelines API; the cluster's own when empty.
+        """
+        table = configure(ingestion(usecase=usecase, base=base))
+        valid = configure(validation(usecase=usecase, table=table.outputs["table"]))
+        predicted = configure(
+            prediction(
+                usecase=usecase,
+                table=valid.outputs["validated"],
+                registry=registry,
+                start=f"windows:{windows}",
+                stop="",
+                log="",
+            )
+        )
+        watched = configure(
+            monitoring(
+                usecase=usecase,
+                table=valid.outputs["validated"],
+                predictions=predicted.outputs["predictions"],
+                registry=registry,
+                log=log,
+                push=push,
+                as_of=as_of,
+            )
+        )
+        with dsl.If(watched.outputs["Output"] == True, name="breached"):  # noqa: E712
+            configure(
+                remediation(
+                    usecase=usecase,
+                    monitoring=watched.outputs["monitoring"],
+                    base=base,
+                    registry=registry,
+                    environment=environment,
+                    runs=runs,
+                    host=host,
+                )
+            )
+
+    return pipeline  # type: ignore[no-any-return]
+
+
+MAKERS = {"training": training_pipeline, "batch": batch_pipeline, "monitoring": monitoring_pipeline}
 
 
 def pipelines() -> dict[str, Callable[..., Any]]:

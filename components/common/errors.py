@@ -12,6 +12,7 @@ AlmanacError
 ├── GateError           a gate that closed, or a gate rule that cannot be evaluated
 ├── DriftError          a profile or a window that cannot be compared
 ├── RegistryError       a registry operation that is refused
+├── RemediationError    a plan, an approval or an execution that is refused
 ├── DocumentError       a governance document that cannot be written or does not verify
 ├── DeploymentError     a manifest that cannot be rendered or applied
 ├── ServingError        a server that cannot start as configured
@@ -81,6 +82,10 @@ class DriftError(AlmanacError, ValueError):
 
 class RegistryError(AlmanacError):
     """A registry operation that is refused; nothing was changed."""
+
+
+class RemediationError(AlmanacError):
+    """A plan, an approval or an execution that is refused; nothing was started."""
 
 
 class DocumentError(AlmanacError, ValueError):

@@ -50,6 +50,8 @@ SETTINGS = {
     "registration": Settings(retries=3, cached=False, secrets=("almanac-store", "almanac-signing")),
     "documentation": Settings(retries=3, cached=False, secrets=("almanac-store", "almanac-signing")),
     "prediction": Settings(cpu=2, memory="4Gi", retries=2, cached=False, secrets=_STORE),
+    "monitoring": Settings(cpu=2, memory="4Gi", retries=2, cached=False, secrets=_STORE),
+    "remediation": Settings(minutes=360, cached=False, secrets=_STORE),
     "deployment": Settings(minutes=45, retries=1, cached=False, secrets=_STORE),
 }
 

@@ -1,0 +1,40 @@
+from kfp import dsl
+
+from components.image import IMAGE
+
+
+@dsl.component(base_image=IMAGE, install_kfp_package=False)
+def monitoring(
+    usecase: str,
+    table: dsl.Input[dsl.Dataset],
+    predictions: dsl.Input[dsl.Dataset],
+    registry: str,
+    log: str,
+    push: str,
+    as_of: str,
+    monitoring: dsl.Output[dsl.Artifact],
+    report: dsl.Output[dsl.HTML],
+) -> bool:
+    """Join predictions with the truth, judge the last windows, and decide whether the drift policy asks for action.
+
+    Args:
+        usecase: The use case as JSON.
+        table: The validated table, with the truth.
+        predictions: Predictions of the last windows by the model in production; judged where no log is given.
+        registry: Address of the model registry.
+        log: Directory of logged predictions as the task prediction keeps them; none when empty.
+        push: Directory of an exporter or address of a Pushgateway for the figures; nothing is pushed when empty.
+        as_of: The present in ISO 8601; the use case's date for an archive, or the clock, when empty.
+        monitoring: Every window's drift, errors, coverage and reasons, and the decision, as JSON.
+        report: The same for people, with plots over time.
+
+    Returns:
+        Whether enough of the last windows breach, the newest among them.
+    """
+    from pathlib import Path
+
+    from components.monitoring.task import Places, run
+
+    places = Places(Path(table.path), Path(predictions.path), registry, log, push, as_of)
+    breached, monitoring.metadata = run(usecase, places, Path(monitoring.path), Path(report.path))
+    return breached

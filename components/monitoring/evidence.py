@@ -1,0 +1,140 @@
+"""What a model's own out-of-fold predictions tell of windows to come: how far their figures stray on their own."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+from scipy.special import stdtr
+
+from components.common.errors import DriftError
+from components.preprocessing.batch import compute
+from components.preprocessing.spec import FeatureSpec
+from components.training.model_format import Forecaster
+from components.training.train import OUT_OF_FOLD
+from components.usecase import UseCase
+from components.usecase.base import to_timedelta
+from components.usecase.learning import Target
+from monitoring.drift.loss import LossModel, Spread, fit_loss
+
+Array = npt.NDArray[np.float64]
+
+#: Fewer blocks tell nothing of how a figure strays from block to block.
+LEAST_BLOCKS = 6
+#: Rows that a model of the loss learns from: more make it no better and the hourly pipeline slower.
+_LOSS_ROWS = 5000
+
+
+@dataclass(frozen=True)
+class Level:
+    """How a share, such as a coverage, was distributed over blocks.
+
+    Attributes:
+        mean: mean over the blocks.
+        deviation: standard deviation over the blocks.
+        blocks: number of blocks.
+    """
+
+    mean: float
+    deviation: float
+    blocks: int
+
+    def p_value(self, share: float) -> float:
+        """Return the chance of a new block's share at most as large, while nothing changes."""
+        deviation = max(self.deviation, 0.005) * float(np.sqrt(1 + 1 / self.blocks))
+        return float(stdtr(self.blocks - 1, (share - self.mean) / deviation))
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What is expected of one target's windows.
+
+    Attributes:
+        relative: error over the error of persistence, in windows of out-of-fold predictions; None where too few.
+        coverage: coverage of the intervals in such windows; None where too few, or without intervals.
+        loss: model of the loss; None where the table does not hold the rows that it learns from.
+    """
+
+    relative: Spread | None
+    coverage: Level | None
+    loss: LossModel | None
+
+
+def gather(usecase: UseCase, directory: Path, model: Forecaster, table: pl.DataFrame) -> Evidence:
+    """Return the evidence that lies in a model directory.
+
+    Args:
+        usecase: the use case.
+        directory: the run's model directory, with the out-of-fold predictions.
+        model: one target's model.
+        table: validated table; the loss is learnt where it holds the out-of-fold rows.
+    """
+    path = directory / OUT_OF_FOLD
+    if not path.exists():
+        return Evidence(None, None, None)
+    target = usecase.target(model.target)
+    known = pl.col("y").is_finite() & pl.col("prediction").is_finite()
+    rows = pl.read_parquet(path).filter((pl.col("target") == target.name) & known)
+    blocks = _blocks(usecase, rows)
+    return Evidence(
+        relative=_relative(target, rows, blocks),
+        coverage=_coverage(model, rows, blocks),
+        loss=_loss(usecase, model, rows, table),
+    )
+
+
+def _blocks(usecase: UseCase, rows: pl.DataFrame) -> npt.NDArray[np.int64]:
+    """Return the number of each row's block (n,), counting full windows only; -1 for the rest."""
+    time = rows[usecase.time.column].cast(pl.Datetime("us")).to_physical().to_numpy()
+    if not time.size:
+        return np.empty(0, dtype=np.int64)
+    length = int(to_timedelta(usecase.drift.window).total_seconds() * 1e6)
+    number = (time - time.min()) // length
+    counts = np.bincount(number)
+    full = counts >= 0.5 * counts.max()
+    return np.where(full[number], number, -1)
+
+
+def _relative(target: Target, rows: pl.DataFrame, blocks: npt.NDArray[np.int64]) -> Spread | None:
+    y, prediction, last = (rows[name].to_numpy() for name in ("y", "prediction", "last"))
+    if target.above is not None:
+        last = np.where(np.isfinite(last), (last > target.above).astype(np.float64), np.nan)
+    ratios = []
+    for block in np.unique(blocks[blocks >= 0]):
+        inside = (blocks == block) & np.isfinite(last)
+        persistence = float(np.abs(last - y)[inside].mean()) if inside.any() else 0.0
+        if persistence > 0:
+            ratios.append(float(np.abs(prediction - y)[inside].mean()) / persistence)
+    if len(ratios) < LEAST_BLOCKS:
+        return None
+    logs = np.log(np.maximum(ratios, 1e-12))
+    return Spread(float(logs.mean()), float(logs.std(ddof=1)), len(logs))
+
+
+def _coverage(model: Forecaster, rows: pl.DataFrame, blocks: npt.NDArray[np.int64]) -> Level | None:
+    if model.intervals is None:
+        return None
+    last = rows["last"].to_numpy() if model.intervals.by is not None else None
+    lower, upper = model.intervals.apply(last, rows["prediction"].to_numpy())
+    inside = (rows["y"].to_numpy() >= lower) & (rows["y"].to_numpy() <= upper)
+    shares = np.array([inside[blocks == block].mean() for block in np.unique(blocks[blocks >= 0])])
+    if len(shares) < LEAST_BLOCKS:
+        return None
+    return Level(float(shares.mean()), float(shares.std(ddof=1)), len(shares))
+
+
+def _loss(usecase: UseCase, model: Forecaster, rows: pl.DataFrame, table: pl.DataFrame) -> LossModel | None:
+    keys = [*([usecase.entity] if usecase.entity else []), usecase.time.column]
+    thin = max(1, rows.height // _LOSS_ROWS)
+    wanted = rows.gather_every(thin).select(
+        *keys, pl.col(keys[-1]).cast(pl.Datetime("us")).alias("at"), "y", "prediction"
+    )
+    features = compute(FeatureSpec.model_validate(model.spec), table, model.names)
+    joined = wanted.drop(keys[-1]).rename({"at": keys[-1]}).join(features, on=keys, how="inner", maintain_order="left")
+    residual = (joined["y"] - joined["prediction"]).to_numpy()
+    window = to_timedelta(usecase.drift.window) // to_timedelta(usecase.time.frequency)
+    try:
+        return fit_loss(joined.select(model.names).to_numpy(), residual, model.names, block_rows=max(1, window // thin))
+    except DriftError:
+        return None

@@ -1,0 +1,100 @@
+"""Predictions joined with the truth that has arrived since."""
+
+from pathlib import Path
+
+import fsspec
+import polars as pl
+
+from components.common.errors import TableError
+from components.usecase import UseCase
+from components.usecase.base import to_timedelta
+from components.usecase.learning import Target
+
+_NEEDED = ("target", "prediction", "lower", "upper", "version")
+
+
+def read_predictions(usecase: UseCase, path: Path) -> pl.DataFrame:
+    """Return a file of predictions as the component `prediction` writes it.
+
+    Raises:
+        TableError: it cannot be read, or a column is missing.
+    """
+    return _checked(usecase, _parquet(str(path), str(path)), str(path))
+
+
+def read_log(usecase: UseCase, log: str) -> pl.DataFrame:
+    """Return all logged predictions of a use case; of several for one moment the newest version's is taken.
+
+    Raises:
+        TableError: there is no log, or a file of it cannot be read; it is named.
+    """
+    place = f"{log.rstrip('/')}/{usecase.name}"
+    try:
+        filesystem, path = fsspec.core.url_to_fs(place)
+        files = sorted(filesystem.glob(f"{path}/*.parquet"))
+    except (OSError, ImportError, ValueError) as error:
+        raise TableError(f"{place}: the log of predictions cannot be read ({error})") from error
+    if not files:
+        raise TableError(f"{place}: no logged predictions; run the batch pipeline with this log, or give none")
+    parts = [_checked(usecase, _parquet(filesystem.unstrip_protocol(name), name), name) for name in files]
+    keys = [*_keys(usecase), "target"]
+    return pl.concat(parts).sort([*keys, "version"]).unique(keys, keep="last", maintain_order=True)
+
+
+def with_truth(usecase: UseCase, table: pl.DataFrame, predictions: pl.DataFrame) -> pl.DataFrame:
+    """Return the predictions with the time they are of, the truth, and the last value known when they were made.
+
+    Args:
+        usecase: the use case.
+        table: validated table with the raw columns.
+        predictions: entity, time, target, prediction, lower, upper, version.
+
+    Returns:
+        the same with `due`, `y` and `last`, null where unknown; y and last are 0 or 1 for a classification.
+    """
+    known = [target for target in usecase.targets if (predictions["target"] == target.name).any()]
+    if not known:
+        named = ", ".join(target.name for target in usecase.targets)
+        raise TableError(f"predictions: none is of a target of {usecase.name}; its targets are {named}")
+    return pl.concat([_of_target(usecase, table, predictions, target) for target in known])
+
+
+def _of_target(usecase: UseCase, table: pl.DataFrame, predictions: pl.DataFrame, target: Target) -> pl.DataFrame:
+    keys, time = _keys(usecase), usecase.time.column
+    rows = predictions.filter(pl.col("target") == target.name)
+    rows = rows.with_columns(
+        due=pl.col(time) + to_timedelta(target.horizon), seen=pl.col(time) - to_timedelta(usecase.features.cutoff)
+    )
+    value = pl.col(target.column).cast(pl.Float64).fill_nan(None)
+    if target.above is not None:
+        value = (value > target.above).cast(pl.Float64)
+    values = table.select(*keys, value.alias("value"))
+    for name, moment in (("y", "due"), ("last", "seen")):
+        on = [*keys[:-1], moment]
+        renamed = values.rename({time: moment, "value": name})
+        rows = rows.join(renamed, on=on, how="left", maintain_order="left")
+    return rows.drop("seen")
+
+
+def _keys(usecase: UseCase) -> list[str]:
+    return [*([usecase.entity] if usecase.entity else []), usecase.time.column]
+
+
+def _parquet(address: str, shown: str) -> pl.DataFrame:
+    try:
+        with fsspec.open(address, "rb") as stream:
+            return pl.read_parquet(stream)
+    except (OSError, pl.exceptions.PolarsError) as error:
+        raise TableError(f"{shown}: not a Parquet table ({str(error).splitlines()[0]})") from error
+
+
+def _checked(usecase: UseCase, frame: pl.DataFrame, place: str) -> pl.DataFrame:
+    needed = [*_keys(usecase), *_NEEDED]
+    if missing := [name for name in needed if name not in frame.columns]:
+        raise TableError(f"{place}: no column {missing[0]!r}; predictions have {', '.join(needed)}")
+    time = usecase.time.column
+    figures = (pl.col(name).cast(pl.Float64) for name in ("prediction", "lower", "upper"))
+    keys = (pl.col(name) for name in _keys(usecase)[:-1])
+    return frame.select(
+        *keys, pl.col(time).cast(pl.Datetime("us")), "target", *figures, pl.col("version").cast(pl.Int64)
+    )

@@ -1,0 +1,152 @@
+"""The report of the monitoring: the decision, the windows, and the figures over time."""
+
+from typing import Any
+
+import polars as pl
+
+from components.common.report import COLOURS, Report, new_figure
+from components.usecase import UseCase
+
+
+def build(document: dict[str, Any], joined: pl.DataFrame, usecase: UseCase) -> Report:
+    """Return the report.
+
+    Args:
+        document: monitoring.json.
+        joined: predictions with `due` and `y`.
+        usecase: the use case.
+    """
+    decision = "breached" if document["breached"] else "quiet"
+    report = Report(f"Monitoring: {decision}", f"{usecase.title}, version {document['version']} in production")
+    policy, staleness = document["policy"], document["staleness"]
+    breaching = sum(window["breach"] for window in document["windows"])
+    report.figures(
+        [
+            ("decision", decision),
+            ("windows that breach", f"{breaching} of {len(document['windows'])}"),
+            ("policy", f"{policy['breaches']} of {policy['of']}, the newest among them"),
+            ("action", policy["action"]),
+            ("newest observation", staleness["newest"].replace("T", " ")),
+        ]
+    )
+    if staleness["stale"]:
+        hours = staleness["age_seconds"] / 3600
+        report.text(f"The data are stale: the newest row is {hours:,.0f} h old.", "bad")
+    _windows(report, document)
+    for name, target in _targets(document).items():
+        _over_time(report, name, target, document, joined)
+    _drift(report, document)
+    report.text(f"Generated {document['generated_at']} from the {document['predictions']} predictions", "note")
+    return report
+
+
+def _targets(document: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
+    names = document["windows"][-1]["targets"] if document["windows"] else {}
+    return {name: [window["targets"][name] for window in document["windows"]] for name in names}
+
+
+def _windows(report: Report, document: dict[str, Any]) -> None:
+    report.heading("Windows")
+    rows = []
+    for window in document["windows"]:
+        state = "breach" if window["breach"] else ("quiet" if window["judged"] else "too few rows")
+        rows.append(
+            (f"{window['start'][:10]} to {window['stop'][:10]}", window["rows"], state, "; ".join(window["reasons"]))
+        )
+    report.table(("window", "rows", "state", "reasons"), rows)
+
+
+def _over_time(
+    report: Report, name: str, windows: list[dict[str, Any]], document: dict[str, Any], joined: pl.DataFrame
+) -> None:
+    report.heading(name)
+    header = (
+        "window",
+        "rows",
+        "mean absolute error",
+        "estimated",
+        "expected",
+        "over persistence's",
+        "p",
+        "coverage",
+        "p",
+    )
+    rows = []
+    for window, figures in zip(document["windows"], windows, strict=True):
+        estimated = figures["estimated"] or {}
+        low, high = estimated.get("mae_interval", (None, None))
+        expected = None if low is None else f"{low:.1f} – {high:.1f}"
+        keys = ("relative", "relative_p_value", "coverage", "coverage_p_value")
+        rest = [figures.get(key) for key in keys]
+        rows.append((window["start"][:10], figures["rows"], figures.get("mae"), estimated.get("mae"), expected, *rest))
+    report.table(header, rows, digits=3)
+    daily = _daily(joined.filter(pl.col("target") == name))
+    if daily.height < 2:
+        return
+    figure, axes = new_figure(rows=1, columns=2)
+    error, coverage = axes[0]
+    error.plot(daily["day"].to_list(), daily["mae"].to_list(), color=COLOURS["forecast"], label="realised")
+    error.plot(daily["day"].to_list(), daily["persistence"].to_list(), color=COLOURS["neutral"], label="persistence")
+    for window, figures in zip(document["windows"], windows, strict=True):
+        if figures["estimated"]:
+            span = [_day(window["start"]), _day(window["stop"])]
+            error.plot(span, [figures["estimated"]["mae"]] * 2, color=COLOURS["warning"], linewidth=1)
+    error.set_title("Mean absolute error of each day")
+    error.legend()
+    coverage.plot(daily["day"].to_list(), daily["coverage"].to_list(), color=COLOURS["forecast"])
+    coverage.set_title("Share of each day inside the interval")
+    coverage.set_ylim(0, 1.02)
+    for axis in (error, coverage):
+        axis.tick_params(axis="x", rotation=30)
+        for window in document["windows"]:
+            axis.axvline(_day(window["start"]), color=COLOURS["neutral"], linewidth=0.6)
+    report.plot(figure, f"{name}: error and coverage by the day that was forecast; red: estimated before the truth")
+
+
+def _daily(rows: pl.DataFrame) -> pl.DataFrame:
+    known = rows.filter(pl.col("y").is_not_null())
+    inside = ((pl.col("y") >= pl.col("lower")) & (pl.col("y") <= pl.col("upper"))).cast(pl.Float64)
+    return (
+        known.group_by(pl.col("due").dt.date().alias("day"))
+        .agg(
+            mae=(pl.col("prediction") - pl.col("y")).abs().mean(),
+            persistence=(pl.col("last") - pl.col("y")).abs().mean(),
+            coverage=inside.mean(),
+        )
+        .sort("day")
+    )
+
+
+def _day(moment: str) -> Any:
+    from datetime import datetime
+
+    return datetime.fromisoformat(moment).date()
+
+
+def _drift(report: Report, document: dict[str, Any]) -> None:
+    windows = [window for window in document["windows"] if window["drift"] is not None]
+    if not windows:
+        return
+    report.heading("Drift")
+    names = [feature["name"] for feature in windows[-1]["drift"]["features"]]
+    scores = [{f["name"]: _score(f) for f in window["drift"]["features"]} for window in windows]
+    header = ("column", *(window["start"][:10] for window in windows), "newest")
+    rows = []
+    for name in names:
+        last = next(f for f in windows[-1]["drift"]["features"] if f["name"] == name)
+        rows.append((name, *(score.get(name) for score in scores), "drifted" if last["drifted"] else "quiet"))
+    report.text("The strongest figure of each column over its calibrated threshold, window by window.", "note")
+    report.table(header, rows)
+    figure, axes = new_figure(height=2.6)
+    for name in names:
+        values = [score.get(name) for score in scores]
+        axes[0][0].plot([window["stop"][:10] for window in windows], values, marker="o", markersize=3, label=name)
+    axes[0][0].axhline(1.0, color=COLOURS["warning"], linewidth=1)
+    axes[0][0].set_title("Drift over its threshold")
+    axes[0][0].legend(ncols=3, fontsize=7)
+    report.plot(figure, "drift of each column over its threshold, by the end of the window")
+
+
+def _score(feature: dict[str, Any]) -> float:
+    ratios = [s["value"] / s["threshold"] for s in feature["statistics"].values() if s["threshold"] > 0]
+    return max(ratios, default=0.0)

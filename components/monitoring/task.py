@@ -1,0 +1,136 @@
+"""What the component runs: the judged windows, the documents, the figures for Prometheus."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from components.common.errors import DeploymentError, DriftError, TableError
+from components.common.files import sha256_file, write_json
+from components.common.progress import progress, summary
+from components.monitoring.evidence import gather
+from components.monitoring.join import read_log, read_predictions, with_truth
+from components.monitoring.report import build
+from components.monitoring.windows import Watched, breached, judge
+from components.training.model_format import load as load_model
+from components.usecase import UseCase, digest, load_text
+from components.usecase.base import to_timedelta
+from governance.registry import Registry, fetch
+from monitoring.drift import read as read_profile
+from monitoring.operations import figures
+from monitoring.operations.push import push
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Places:
+    """What is read and where figures go; see the component's arguments."""
+
+    table: Path
+    predictions: Path
+    registry: str
+    log: str = ""
+    push: str = ""
+    as_of: str = ""
+
+
+def run(usecase: str, places: Places, out: Path, report: Path) -> tuple[bool, dict[str, Any]]:
+    """Judge the last windows, write monitoring.json and monitoring.html, push, and return decision and metadata."""
+    case = load_text(usecase, "usecase")
+    watched, document = monitor(case, places)
+    write_json(out, document)
+    build(document, watched.joined, case).write(report)
+    if places.push:
+        _push(case, watched, document, places.push)
+    breaching = sum(window["breach"] for window in document["windows"])
+    decision = "breached" if document["breached"] else "quiet"
+    summary(f"{decision}, {breaching} of {len(document['windows'])} windows breach", watched.joined.height)
+    keys = ("use_case", "use_case_digest", "version", "digest", "breached", "data_digest")
+    return document["breached"], {key: document[key] for key in keys}
+
+
+def monitor(usecase: UseCase, places: Places) -> tuple[Watched, dict[str, Any]]:
+    """Return what was watched, and monitoring.json.
+
+    Raises:
+        DeploymentError: no version stands in production.
+        TableError: a table or the log cannot be read.
+        AlmanacError: a model that does not verify.
+    """
+    registry = Registry(places.registry)
+    version = registry.current(usecase.name)
+    if version is None:
+        raise DeploymentError(f"{usecase.name}: no version stands in production in the registry {places.registry}")
+    directory = fetch(registry, usecase.name, version)
+    table = pl.read_parquet(places.table).with_columns(pl.col(usecase.time.column).cast(pl.Datetime("us")))
+    if not table.height:
+        raise DriftError(f"{places.table} has no rows; there is nothing to monitor")
+    logged = read_log(usecase, places.log) if places.log else read_predictions(usecase, places.predictions)
+    joined = with_truth(usecase, table, logged)
+    models = {target.name: load_model(directory / target.name) for target in usecase.targets}
+    evidence = {}
+    for done, (name, model) in enumerate(models.items(), start=1):
+        evidence[name] = gather(usecase, directory, model, table)
+        progress(done, len(models) + 1, f"what is expected of {name}")
+    reference = read_profile(directory / usecase.targets[0].name / "reference.json")
+    watched = Watched(usecase, table, joined, reference, models, evidence, _now(usecase, places.as_of))
+    windows = judge(watched)
+    return watched, {
+        "format": FORMAT,
+        "kind": "monitoring",
+        "use_case": usecase.name,
+        "use_case_digest": digest(usecase),
+        "data_digest": sha256_file(places.table),
+        "generated_at": watched.now.replace(tzinfo=UTC).isoformat(timespec="seconds"),
+        "version": version.number,
+        "digest": version.manifest,
+        "predictions": "log" if places.log else "batch",
+        "policy": usecase.drift.policy.model_dump(mode="json"),
+        "staleness": _staleness(watched),
+        "breached": breached(usecase, windows),
+        "windows": windows,
+    }
+
+
+def _now(usecase: UseCase, as_of: str) -> datetime:
+    staleness = usecase.validation.staleness
+    text = as_of or (staleness.as_of if staleness is not None and staleness.as_of != "now" else "")
+    if not text:
+        return datetime.now(UTC).replace(tzinfo=None, microsecond=0)
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise TableError(f"as_of is {text!r}; write a time in ISO 8601, such as 2026-01-31T06:00:00") from None
+    return moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
+
+
+def _staleness(watched: Watched) -> dict[str, Any]:
+    """Return how old the newest row is; stale data are no reason to train on them again, but to be told of."""
+    age = (watched.now - watched.newest).total_seconds()
+    rule = watched.usecase.validation.staleness
+    most = to_timedelta(rule.max_age).total_seconds() if rule is not None else None
+    return {
+        "newest": watched.newest.isoformat(),
+        "age_seconds": age,
+        "max_age_seconds": most,
+        "stale": most is not None and age > most,
+    }
+
+
+def _push(usecase: UseCase, watched: Watched, document: dict[str, Any], to: str) -> None:
+    newest = document["windows"][-1]
+    if newest["drift"] is not None:
+        push(figures.of_drift({**newest["drift"], "use_case": usecase.name}), to, f"{usecase.name}-drift")
+    stop = datetime.fromisoformat(newest["stop"])
+    rows = watched.joined.filter(pl.col("due") < stop).drop("due", "last")
+
+    def estimate(target: str) -> float:
+        return float(newest["targets"][target]["estimated"]["mae"])
+
+    estimated = all(figures["estimated"] is not None for figures in newest["targets"].values())
+    samples = figures.of_predictions(usecase.name, rows, usecase.drift.window, estimate if estimated else None)
+    if samples:
+        push(samples, to, f"{usecase.name}-window")

@@ -1,0 +1,74 @@
+"""What the component runs: the plan, and what becomes of it."""
+
+import os
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from components.common.errors import RemediationError
+from components.common.files import read_json, write_json
+from components.common.progress import summary
+from components.remediation.control import execute, propose, stopped
+from components.remediation.ledger import Ledger
+from components.remediation.plan import make, observe
+from components.usecase import UseCase, load_text
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Where things are; see the component's arguments."""
+
+    base: str
+    registry: str
+    environment: str
+    runs: str = "runs"
+    host: str = ""
+
+
+def run(usecase: str, monitoring: Path, settings: Settings, out: Path) -> dict[str, Any]:
+    """Plan, start or ask, write the plan with its outcome, and return the artifact's metadata.
+
+    Raises:
+        RemediationError: an unknown environment, or a document of another use case.
+    """
+    case, document = load_text(usecase, "usecase"), read_json(monitoring)
+    if settings.environment not in ("local", "cluster"):
+        raise RemediationError(f"environment is {settings.environment!r}; right would be local or cluster")
+    ledger = Ledger(settings.registry, case.name)
+    plan = propose(ledger, make(case, document, settings.registry, proposer(), ledger.clock()), case)
+    if plan is None:
+        outcome: dict[str, Any] = {"result": "resting"}
+    elif stopped(ledger.entries()):
+        outcome = {"result": "stopped"}
+    elif case.drift.policy.action == "ask":
+        outcome = {"result": "asked", "approve": _command(case, settings, plan.digest)}
+    else:
+        outcome = carry_out(ledger, plan.digest, case, settings, proposer())
+    name = plan.digest if plan else ""
+    write_json(out, {"digest": name, "plan": plan.model_dump(mode="json") if plan else None, "outcome": outcome})
+    summary(f"{outcome['result']}{f', plan {name[:12]}' if name else ''}")
+    return {"use_case": case.name, "plan": name, "result": outcome["result"]}
+
+
+def carry_out(
+    ledger: Ledger, plan: str, usecase: UseCase, settings: Settings, who: str, resume: bool = False
+) -> dict[str, Any]:
+    """Execute a plan in its environment and return what came of it."""
+    from components.remediation import start
+
+    seen = partial(observe, usecase, settings.registry)
+    if settings.environment == "cluster":
+        begin = partial(start.on_cluster, host=settings.host, registry=settings.registry, base=settings.base)
+    else:
+        begin = partial(start.local, base=settings.base, registry=settings.registry, runs=settings.runs)
+    return execute(ledger, plan, usecase, who=who, observe=seen, start=begin, resume=resume)
+
+
+def proposer() -> str:
+    """Return in whose name the pipeline proposes: ALMANAC_ACTOR, or its own."""
+    return os.environ.get("ALMANAC_ACTOR", "").strip() or "almanac-pipeline"
+
+
+def _command(usecase: UseCase, settings: Settings, plan: str) -> str:
+    return f"python -m components.remediation approve {usecase.name} {plan} --registry {settings.registry} --why REASON"

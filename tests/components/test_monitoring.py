@@ -1,0 +1,208 @@
+"""Monitoring with a real version in production: quiet on the real series, and loud when something broke."""
+
+import io
+import json
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+from kfp import dsl
+
+from components.common.errors import TableError
+from components.monitoring.component import monitoring as component
+from components.monitoring.join import read_log, with_truth
+from components.monitoring.task import Places, monitor, run
+from components.monitoring.windows import breached
+from components.orchestration.console import Screen
+from components.orchestration.local import Place, run_local
+from components.prediction.predict import predict
+from components.prediction.task import keep
+from components.usecase import UseCase, dump
+from tests.components.conftest import ROOT, Production
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+
+
+@pytest.fixture(scope="module")
+def predictions(production: Production, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("predictions") / "predictions.parquet"
+    predict(production.case, production.table, production.registry, "windows:3").table.write_parquet(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def clean(production: Production, predictions: Path) -> dict[str, Any]:
+    return monitor(production.case, Places(production.table, predictions, production.registry))[1]
+
+
+def _broken(production: Production, folder: Path, **columns: pl.Expr) -> Path:
+    """Return the table with columns changed in its last two windows."""
+    late = pl.col("timestamp") >= datetime(2014, 11, 2)
+    changed = (pl.when(late).then(value).otherwise(pl.col(name)).alias(name) for name, value in columns.items())
+    pl.read_parquet(production.table).with_columns(*changed).write_parquet(folder / "broken.parquet")
+    return folder / "broken.parquet"
+
+
+def test_the_figures_are_those_of_a_plain_join(
+    production: Production, predictions: Path, clean: dict[str, Any], beijing: pl.DataFrame
+) -> None:
+    newest = clean["windows"][-1]
+    assert (newest["start"], newest["stop"]) == ("2014-12-02T00:00:00", "2015-01-01T00:00:00")
+    made, truth = pl.read_parquet(predictions), dict(beijing.select("timestamp", "pm25").iter_rows())
+    errors, inside, persistence = [], [], []
+    for at, prediction, low, high in made.select("timestamp", "prediction", "lower", "upper").iter_rows():
+        due = at + timedelta(hours=6)
+        if datetime(2014, 12, 2) <= due < datetime(2015, 1, 1) and truth[due] is not None:
+            errors.append(prediction - truth[due])
+            inside.append(low <= truth[due] <= high)
+            if truth[at] is not None:
+                persistence.append(abs(truth[at] - truth[due]))
+    figures = newest["targets"]["pm25_6h"]
+    assert figures["rows"] == len(errors)
+    assert figures["mae"] == pytest.approx(np.abs(errors).mean(), rel=1e-12)
+    assert figures["rmse"] == pytest.approx(np.sqrt(np.mean(np.square(errors))), rel=1e-12)
+    assert figures["bias"] == pytest.approx(np.mean(errors), rel=1e-9)
+    assert figures["coverage"] == pytest.approx(np.mean(inside), rel=1e-12)
+    assert figures["persistence_mae"] == pytest.approx(np.mean(persistence), rel=1e-12)
+
+
+def test_the_real_series_is_quiet(clean: dict[str, Any]) -> None:
+    assert clean["breached"] is False
+    assert [window["judged"] for window in clean["windows"]] == [True, True, True]
+    assert clean["staleness"] == {
+        "newest": "2014-12-31T23:00:00", "age_seconds": 3600.0, "max_age_seconds": 604800.0, "stale": False
+    }  # fmt: skip
+    for window in clean["windows"]:
+        figures = window["targets"]["pm25_6h"]
+        low, high = figures["estimated"]["mae_interval"]
+        assert low < figures["mae"] < high
+
+
+def test_a_drifted_column_breaches(production: Production, tmp_path: Path) -> None:
+    table = _broken(production, tmp_path, temp=pl.col("temp") + 20)
+    found = tmp_path / "predictions.parquet"
+    predict(production.case, table, production.registry, "windows:3").table.write_parquet(found)
+    _, document = monitor(production.case, Places(table, found, production.registry))
+    assert [window["breach"] for window in document["windows"]] == [False, True, True]
+    assert document["breached"] is True
+    assert "temp" in document["windows"][-1]["reasons"][0]
+
+
+def test_forecasts_that_went_wrong_breach_by_error_and_coverage(
+    production: Production, predictions: Path, tmp_path: Path
+) -> None:
+    """Half of the truth turned around: no column has drifted, but the forecasts are no good."""
+    made = pl.read_parquet(predictions)
+    late = pl.col("timestamp") >= datetime(2014, 11, 2)
+    shifted = (pl.when(late).then(pl.col(c).shift(72)).otherwise(pl.col(c)) for c in ("prediction", "lower", "upper"))
+    made.with_columns(*shifted).write_parquet(tmp_path / "wrong.parquet")
+    _, document = monitor(production.case, Places(production.table, tmp_path / "wrong.parquet", production.registry))
+    assert document["breached"] is True
+    kinds = {reason.split(":")[0] for reason in document["windows"][-1]["reasons"]}
+    assert {"error", "coverage"} <= kinds
+
+
+@pytest.mark.parametrize(
+    ("breaches", "flags", "expected"),
+    [
+        (2, [True, True, False], False),
+        (2, [True, False, True], True),
+        (2, [False, False, True], False),
+        (1, [False, False, True], True),
+        (3, [True, True, True], True),
+    ],
+)
+def test_so_many_windows_and_the_newest(production: Production, breaches: int, flags: list[bool], expected: bool) -> None:
+    policy = production.case.drift.policy.model_copy(update={"breaches": breaches})
+    case = production.case.model_copy(update={"drift": production.case.drift.model_copy(update={"policy": policy})})
+    assert breached(case, [{"breach": flag} for flag in flags]) is expected
+
+
+def test_a_log_is_read_whole_and_the_newest_version_holds(production: Production, tmp_path: Path) -> None:
+    case = production.case
+    for version, span in ((1, ("2014-12-01", "2014-12-03")), (2, ("2014-12-02", "2014-12-04"))):
+        made = predict(case, production.table, production.registry, *span)
+        table = made.table.with_columns(version=pl.lit(version), prediction=pl.col("prediction") + version)
+        table.write_parquet(tmp_path / "part.parquet")
+        keep(case, type(made)(table, version, made.digest), tmp_path / "part.parquet", str(tmp_path / "log"))
+    logged = read_log(case, str(tmp_path / "log"))
+    assert logged.height == 72
+    assert logged.filter(pl.col("timestamp").dt.day() == 2)["version"].to_list() == [2] * 24
+    with pytest.raises(TableError, match="no logged predictions"):
+        read_log(case, str(tmp_path / "nothing"))
+
+
+def test_predictions_of_other_targets_are_refused_by_name(production: Production, predictions: Path) -> None:
+    other = pl.read_parquet(predictions).with_columns(target=pl.lit("load"))
+    with pytest.raises(TableError, match="its targets are pm25_6h"):
+        with_truth(production.case, pl.read_parquet(production.table), other)
+
+
+def test_a_missing_column_is_named(production: Production, predictions: Path, tmp_path: Path) -> None:
+    pl.read_parquet(predictions).drop("upper").write_parquet(tmp_path / "p.parquet")
+    with pytest.raises(TableError, match="no column 'upper'"):
+        monitor(production.case, Places(production.table, tmp_path / "p.parquet", production.registry))
+
+
+def test_old_data_are_stale(production: Production, predictions: Path) -> None:
+    places = Places(production.table, predictions, production.registry, as_of="2015-02-01T00:00:00+00:00")
+    staleness = monitor(production.case, places)[1]["staleness"]
+    assert staleness["stale"] is True
+    assert staleness["age_seconds"] == 31 * 86400 + 3600
+
+
+def test_the_component_writes_the_same_bytes_and_pushes(
+    production: Production, predictions: Path, tmp_path: Path
+) -> None:
+    def call() -> tuple[bool, bytes, bytes]:
+        found, report = dsl.Artifact(uri=str(tmp_path / "m.json")), dsl.HTML(uri=str(tmp_path / "m.html"))
+        table, made = dsl.Dataset(uri=str(production.table)), dsl.Dataset(uri=str(predictions))
+        args = (dump(production.case), table, made, production.registry, "", str(tmp_path / "figures"), "", found, report)
+        decision = component.python_func(*args)
+        return decision, Path(found.path).read_bytes(), Path(report.path).read_bytes()
+
+    first = call()
+    assert call() == first
+    assert first[0] is json.loads(first[1])["breached"] is False
+    assert first[2].count(b"<svg") == 2
+    lines = "".join(path.read_text() for path in sorted((tmp_path / "figures").glob("*.prom")))
+    newest = json.loads(first[1])["windows"][-1]["targets"]["pm25_6h"]
+    assert 'almanac_window_drifted{use_case="air_quality"} 0.0' in lines
+    assert f'almanac_window_coverage_ratio{{model="pm25_6h",use_case="air_quality"}} {newest["coverage"]}' in lines
+    assert "almanac_window_estimated_mae" in lines
+
+
+def test_the_decision_is_that_of_the_document(production: Production, predictions: Path, tmp_path: Path) -> None:
+    policy = production.case.drift.policy.model_copy(update={"of": 1, "breaches": 1})
+    drift = production.case.drift.model_copy(update={"policy": policy})
+    case: UseCase = production.case.model_copy(update={"drift": drift})
+    places = Places(production.table, predictions, production.registry)
+    decision, metadata = run(dump(case), places, tmp_path / "m.json", tmp_path / "m.html")
+    assert len(json.loads((tmp_path / "m.json").read_text())["windows"]) == 1
+    assert metadata["breached"] is decision is False
+
+
+def test_the_whole_pipeline_by_the_subprocess_runner(production: Production, tmp_path: Path) -> None:
+    """A breach that is made by the sources alone: the pipeline asks for an approval of a retraining."""
+    from components.remediation.ledger import Ledger
+    from pipeline import monitoring_pipeline
+
+    # At this rate nearly any window breaches, which is what is wanted here.
+    drift = production.case.drift.model_copy(update={"false_alarm_rate": 0.49})
+    policy = drift.policy.model_copy(update={"of": 2, "breaches": 1})
+    case = production.case.model_copy(update={"drift": drift.model_copy(update={"policy": policy})})
+    arguments = {"base": str(ROOT / "usecases"), "registry": production.registry, "environment": "local"}
+    never = frozenset({"prediction", "monitoring", "remediation"})
+    place = Place(tmp_path / "work", tmp_path / "cache", never_cached=never)
+    done = run_local(monitoring_pipeline(case), arguments, place, Screen(io.StringIO()))
+    assert done.error is None
+    assert done.outputs["monitoring"]["report"].read_text().startswith("<!doctype html>")
+    document = json.loads(done.outputs["monitoring"]["monitoring"].read_text())
+    assert document["breached"] is True
+    plan = json.loads(done.outputs["remediation"]["plan"].read_text())
+    assert plan["outcome"]["result"] == "asked"
+    entries = Ledger(production.registry, case.name).entries()
+    assert [entry.plan for entry in entries] == [plan["digest"]]
