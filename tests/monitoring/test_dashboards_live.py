@@ -2,6 +2,7 @@
 
 import json
 import math
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -130,9 +131,9 @@ def prometheus(
         job["static_configs"] = [{"targets": [f"127.0.0.1:{number}" for number in ports[job["job_name"]]]}]
     path = folder / "prometheus.yaml"
     path.write_text(yaml.safe_dump(config))
-    exporter = [str(ROOT / ".venv/bin/python"), "-m", "monitoring", "exporter", str(figures), "--port", str(exported)]
+    exporter = [sys.executable, "-m", "monitoring", "exporter", str(figures), "--port", str(exported)]
     with (
-        running(exporter, folder / "exporter.log"),
+        running(exporter, folder / "exporter.log", ROOT),
         running(prometheus_command(path, folder / "data", port), folder / "prometheus.log"),
     ):
         wait_for(lambda: get_json(f"http://127.0.0.1:{port}/api/v1/targets"), 30)
