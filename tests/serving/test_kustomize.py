@@ -1,0 +1,119 @@
+"""The kustomize base against serving.manifests, and each overlay as the real kustomize builds it."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import kubernetes_validate
+import pytest
+import yaml
+
+from serving.kustomize.__main__ import main
+from serving.kustomize.layout import BASE, PLACEHOLDER, files, objects
+from serving.manifests import Deployment, render, to_yaml
+from serving.manifests.strict import check
+
+ROOT = BASE.parent
+OVERLAYS = ("dev", "staging", "prod")
+KUSTOMIZE = shutil.which("kustomize")
+needs_kustomize = pytest.mark.skipif(
+    KUSTOMIZE is None and os.environ.get("CI") != "true", reason="kustomize is not installed"
+)
+
+
+def _build(directory: Path) -> dict[str, dict[str, Any]]:
+    done = subprocess.run(
+        [KUSTOMIZE or "kustomize", "build", str(directory)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return {item["kind"]: item for item in yaml.safe_load_all(done.stdout)}
+
+
+def test_the_committed_base_is_what_the_manifests_give() -> None:
+    written = {path.name: path.read_text() for path in BASE.glob("*.yaml")}
+    assert written == files(objects()), "run `python -m serving.kustomize`"
+    listed = yaml.safe_load(written["kustomization.yaml"])["resources"]
+    assert [yaml.safe_load(written[name]) for name in listed] == render(PLACEHOLDER)
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_an_overlay_patches_kinds_and_fields_that_the_base_has(overlay: str) -> None:
+    document = yaml.safe_load((ROOT / "overlays" / overlay / "kustomization.yaml").read_text())
+    assert document["resources"] == ["../../base"]
+    kinds = {item["kind"]: item for item in objects()}
+    for patch in document["patches"]:
+        for operation in yaml.safe_load(patch["patch"]):
+            if operation["op"] == "replace" and not operation["path"].startswith("/spec/predictor/topologySpread"):
+                _at(kinds[patch["target"]["kind"]], operation["path"])
+
+
+def _at(item: Any, path: str) -> Any:
+    for part in path.strip("/").split("/"):
+        item = item[int(part)] if isinstance(item, list) else item[part]
+    return item
+
+
+@needs_kustomize
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_each_overlay_builds_and_keeps_the_schemas(overlay: str) -> None:
+    kinds = _build(ROOT / "overlays" / overlay)
+    assert kinds.keys() == {item["kind"] for item in objects()}
+    for kind in ("PodDisruptionBudget", "NetworkPolicy"):
+        kubernetes_validate.validate(kinds[kind], "1.31", strict=True)
+    for kind in ("ServingRuntime", "InferenceService"):
+        check(kinds[kind])
+    namespace = {"dev": "almanac-dev", "staging": "almanac-staging", "prod": "almanac"}[overlay]
+    assert {item["metadata"]["namespace"] for item in kinds.values()} == {namespace}
+    assert {item["metadata"]["labels"]["almanac.io/environment"] for item in kinds.values()} == {overlay}
+
+
+@needs_kustomize
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_no_overlay_loses_what_the_base_secures(overlay: str) -> None:
+    kinds = _build(ROOT / "overlays" / overlay)
+    container = kinds["ServingRuntime"]["spec"]["containers"][0]
+    predictor = kinds["InferenceService"]["spec"]["predictor"]
+    base = objects()[0]["spec"]["containers"][0]
+    for name in ("securityContext", "startupProbe", "readinessProbe", "livenessProbe", "lifecycle", "args"):
+        assert container[name] == base[name]
+    assert predictor["securityContext"]["runAsNonRoot"] is True
+    assert predictor["terminationGracePeriodSeconds"] > container["lifecycle"]["preStop"]["sleep"]["seconds"]
+    selector = {"matchLabels": {"serving.kserve.io/inferenceservice": kinds["InferenceService"]["metadata"]["name"]}}
+    assert kinds["PodDisruptionBudget"]["spec"]["selector"] == selector
+    assert kinds["NetworkPolicy"]["spec"]["podSelector"] == selector
+    assert kinds["ServiceMonitor"]["spec"]["selector"] == selector
+    assert all(spread["labelSelector"] == selector for spread in predictor["topologySpreadConstraints"])
+
+
+@needs_kustomize
+def test_environments_differ_where_they_should() -> None:
+    built = {overlay: _build(ROOT / "overlays" / overlay) for overlay in OVERLAYS}
+    replicas = {name: kinds["InferenceService"]["spec"]["predictor"] for name, kinds in built.items()}
+    bounds = {name: (spec["minReplicas"], spec["maxReplicas"]) for name, spec in replicas.items()}
+    assert bounds == {"dev": (1, 1), "staging": (2, 3), "prod": (3, 12)}
+    keys = [spread["topologyKey"] for spread in replicas["prod"]["topologySpreadConstraints"]]
+    assert keys == ["kubernetes.io/hostname", "topology.kubernetes.io/zone"]
+    for name in ("staging", "prod"):
+        assert "from" in built[name]["NetworkPolicy"]["spec"]["ingress"][0]
+
+
+@needs_kustomize
+def test_a_registered_version_takes_the_place_of_the_base(tmp_path: Path) -> None:
+    uri = "s3://models/served/demo/v3"
+    made = Deployment("demo", 3, "ab" * 32, uri, "ghcr.io/almanac/serving:0.1.0", "almanac", 2, 4)
+    (tmp_path / "inferenceservice.yaml").write_text(to_yaml(render(made)))
+    shutil.copytree(ROOT / "overlays", tmp_path / "overlays")
+    arguments = ["--manifest", str(tmp_path / "inferenceservice.yaml"), "--out", str(tmp_path / "base")]
+    assert main(arguments) == 0
+    service = _build(tmp_path / "overlays" / "prod")["InferenceService"]
+    assert service["metadata"]["name"] == "demo"
+    assert service["spec"]["predictor"]["model"]["storageUri"] == uri
+
+
+def test_a_file_without_objects_is_refused_by_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "x.yaml").write_text("a: 1\n")
+    assert main(["--manifest", str(tmp_path / "x.yaml"), "--out", str(tmp_path / "base")]) == 1
+    assert "holds no Kubernetes objects" in capsys.readouterr().err
