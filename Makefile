@@ -11,7 +11,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 UV := $(VENV)/bin/uv
 
-.PHONY: help run test lint format compile bench bench-drift bench-serving serve lock clean images test-containers
+.PHONY: help run test lint format compile bench bench-drift bench-serving serve lock clean check-compiled images test-containers submit deploy changelog
 
 help: ## list the tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,6 +33,9 @@ format: $(VENV)/.dev ## format the code
 
 compile: $(VENV)/.components ## compile every use case's pipelines into compiled/
 	@$(PY) pipeline.py compile
+
+check-compiled: $(VENV)/.components ## fail where compiled/ is not what the code compiles to
+	@$(PY) pipeline.py compile --check
 
 bench: $(VENV)/.dev ## measure features and orchestration against their peers
 	@$(PY) -m benchmarks.features
@@ -66,6 +69,18 @@ test-containers: $(VENV)/.dev ## build the images, and run the pipeline and the 
 	fi; \
 	$(MAKE) --no-print-directory images; \
 	ALMANAC_TAG=$(REVISION) $(PY) -m pytest -m containers tests/containers --durations=8
+
+REGISTRY ?= registry
+submit: $(VENV)/.components ## run the training pipeline on the Kubeflow of KFP_HOST, and fetch what it made
+	@$(PY) pipeline.py submit $(USECASE) --registry $(REGISTRY) --fetch runs
+
+deploy: $(VENV)/.components ## apply the production version on the cluster of KUBECONFIG, or of the text in KUBE_CONFIG
+	@mkdir -p build; config=build/kubeconfig; trap 'rm -f $$config' EXIT; \
+	if test -n "$${KUBE_CONFIG:-}"; then (umask 077; printf '%s' "$$KUBE_CONFIG" >$$config); export KUBECONFIG=$$config; fi; \
+	$(PY) -m components.deployment $(USECASE) $(REGISTRY) build/inferenceservice.yaml
+
+changelog: $(VENV)/.components ## write the notes of the release TAG to build/changelog.md
+	@$(PY) -m components.orchestration.release $(TAG) build/changelog.md
 
 LOCK := pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header
 lock: $(VENV)/.uv ## lock the dependencies with hashes
