@@ -39,7 +39,8 @@ def phase(seconds: Integers, period: str, harmonic: int) -> tuple[Array, Array]:
     place = _modulo((seconds - STARTS[period]) * harmonic, length)
     coarse_sin, coarse_cos, fine_sin, fine_cos = phase_tables(length)
     coarse, fine = place >> FINE_BITS, place & (FINE - 1)
-    a, b, c, d = coarse_sin[coarse], coarse_cos[coarse], fine_sin[fine], fine_cos[fine]
+    a, b = coarse_sin.take(coarse), coarse_cos.take(coarse)
+    c, d = fine_sin.take(fine), fine_cos.take(fine)
     return a * d + b * c, b * d - a * c
 
 

@@ -83,8 +83,20 @@ class Sheet:
             np.subtract(1.0, self.absent[column], out=self._presence[column])
         return self._presence[column]
 
-    def within(self, column: int, length: int, power: int, out: Array) -> Array:
-        """Return the sum of places to a power over the values there among the newest `length`, shape (n,)."""
+    def count(self, column: int, length: int, out: Array) -> Array:
+        """Return how many of the newest `length` values are there, shape (n,)."""
+        running, end = self._running_sum(column, 0), self.first + 1
+        return np.subtract(running[end : end + self.n], running[end - length : end - length + self.n], out=out)
+
+    def ages(self, column: int, length: int, rows: Places) -> tuple[Array, Array]:
+        """Return the sums of age and of its square over the values there among the newest `length` of some rows."""
+        place, stop = (rows + self.first).astype(np.float64), rows + self.first + 1
+        sums = (self._running_sum(column, power) for power in range(3))
+        count, first, second = (running.take(stop) - running.take(stop - length) for running in sums)
+        return place * count - first, place * place * count - 2.0 * place * first + second
+
+    def _running_sum(self, column: int, power: int) -> Array:
+        """Return the sums of places to a power over the values there before each place, shape (first + n + 1,)."""
         key = column, power
         if key not in self._running:
             values = self.presence(column)
@@ -93,8 +105,7 @@ class Sheet:
             running = self._running[key] = self.empty(len(values) + 1)
             running[0] = 0.0
             np.cumsum(values, out=running[1:])
-        running, end = self._running[key], self.first + 1
-        return np.subtract(running[end : end + self.n], running[end - length : end - length + self.n], out=out)
+        return self._running[key]
 
 
 def stretches(*places: list[int]) -> list[tuple[slice, ...]]:

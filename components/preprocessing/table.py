@@ -93,14 +93,10 @@ def numbers(spec: FeatureSpec, table: pl.DataFrame, name: str) -> Array:
     """Return a column as float64: codes for a category, NaN for what is missing, infinite or unknown; no -0."""
     values = table[name]
     if name in spec.categories:
-        codes = {value: float(code) for code, value in enumerate(spec.categories[name])}
-        text = values.cast(pl.String)
-        values = text.replace_strict(codes, default=None, return_dtype=pl.Float64)
+        values = values.cast(pl.String).cast(pl.Enum(spec.categories[name]), strict=False).to_physical()
     if values.dtype != pl.Float64:
         values = values.cast(pl.Float64)
-    if values.null_count():
-        values = values.fill_null(float("nan"))
-    read = values.to_numpy()
+    read = values.to_numpy()  # NaN where null
     # -0 would make an extreme depend on the order of its operands; infinity less itself is NaN.
     with np.errstate(invalid="ignore"):
         result = read - read
@@ -113,7 +109,7 @@ def _edges(spec: FeatureSpec, table: pl.DataFrame) -> list[int]:
     entity = table[spec.entity]
     if entity.null_count():
         raise FeatureError(f"row {int(entity.is_null().arg_max() or 0) + 1}: {spec.entity} is missing")
-    changes = ((entity != entity.shift(1)).fill_null(False)).arg_true().to_list()
+    changes = (np.flatnonzero((entity[1:] != entity[:-1]).to_numpy()) + 1).tolist()
     if entity.gather([0, *changes]).n_unique() != len(changes) + 1:
         raise FeatureError(f"column {spec.entity}: the rows of an entity are apart; sort by {spec.entity}, {spec.time}")
     return [0, *changes, table.height]

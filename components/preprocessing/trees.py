@@ -178,16 +178,16 @@ def moments(sheet: Sheet, leaf: Array, lengths: list[int], out: Array) -> None:
     """Write the sums of age times deviation over windows of a column to `out`, shape (lengths, n)."""
     longest, step = max(lengths), leaf.strides[0]
     ages = np.lib.stride_tricks.as_strided(leaf[sheet.first :], (longest, sheet.n), (-step, step), writeable=False)
-    level = sheet.empty(longest, sheet.n)
-    levels = [np.multiply(ages, np.arange(longest, dtype=np.float64).reshape(-1, 1), out=level)]
+    age = np.arange(longest, dtype=np.float64).reshape(-1, 1)
+    levels = [np.multiply(ages, age, out=sheet.empty(longest, sheet.n))]
     while len(levels[-1]) > 1:
         half, below = len(levels[-1]) // 2, levels[-1]
         levels.append(np.add(below[: 2 * half : 2], below[1 : 2 * half : 2], out=sheet.empty(half, sheet.n)))
     for length, row in zip(lengths, out, strict=True):
-        _fold(sheet, [levels[_level(size)][offset // size] for size, offset in parts(length)], row)
+        _fold([levels[_level(size)][offset // size] for size, offset in parts(length)], row)
 
 
-def _fold(sheet: Sheet, pieces: list[Array], out: Array) -> None:
+def _fold(pieces: list[Array], out: Array) -> None:
     """Write the pieces' sum to `out`, the newest added last."""
     result = pieces.pop()
     if not pieces:

@@ -1,14 +1,13 @@
 """Rolling, exponentially weighted and seasonal statistics of the batch engine, of all columns and windows at once."""
 
 from functools import lru_cache
-from itertools import chain
 from typing import ClassVar
 
 import numpy as np
 
 from components.preprocessing import formulas
 from components.preprocessing import plan as p
-from components.preprocessing.sheet import Arena, Array, Flags, Sheet, select
+from components.preprocessing.sheet import Arena, Array, Sheet, select
 from components.preprocessing.trees import Extremes, Leaf, Sums, faded, moments
 
 Numbered = list[tuple[int, p.Node]]
@@ -92,7 +91,7 @@ class Statistics:
 
 
 class _Windows:
-    """Statistics of sliding windows."""
+    """Statistics of sliding windows: all as if no value were missing, then again the rows where one is."""
 
     _ORDER: ClassVar = ("mean", "sum", "std", "slope", "max", "range", "min", "count")
 
@@ -112,104 +111,106 @@ class _Windows:
             for name in self._ORDER
         }
         self.features = [k for name in self._ORDER for k, _ in by[name]]
-        keys = {name: [(places[n.column], n.length, n.need) for _, n in by[name]] for name in self._ORDER}
-        self._keys = list(dict.fromkeys(chain.from_iterable(keys.values())))
-        self._columns = {column for column, _, _ in self._keys}
-        number = {key: row for row, key in enumerate(self._keys)}
-        self._counted = {name: select([number[key] for key in keys[name]]) for name in self._ORDER}
+        ends = np.cumsum([0, *(len(by[name]) for name in self._ORDER)]).tolist()
+        self._at = {name: slice(*ends[k : k + 2]) for k, name in enumerate(self._ORDER)}
+        windows = {name: [(places[n.column], n.length) for _, n in by[name]] for name in self._ORDER}
+        self._windows = windows
         row = {key: k for k, key in enumerate(sums)}
-        self._summed = {
-            (name, kind): select([row[(kind, column), length] for column, length, _ in keys[name]])
+        rows = {
+            (name, kind): [row[(kind, column), length] for column, length in windows[name]]
             for name, kinds in _LEAVES.items()
             for kind in kinds
         }
-        ends = np.cumsum([0, *(len(by[name]) for name in self._ORDER)]).tolist()
-        self._at = {name: slice(*ends[k : k + 2]) for k, name in enumerate(self._ORDER)}
-        self._has = {name: bool(by[name]) for name in self._ORDER}
-        self._need = np.array([[need] for _, _, need in self._keys], dtype=np.float64).reshape(-1, 1)
-        self._whole = np.array([[length] for _, length, _ in self._keys], dtype=np.float64).reshape(-1, 1)
-        self._centre = {
-            name: np.array([centres[column] for column, _, _ in keys[name]]).reshape(-1, 1) for name in self._ORDER
-        }
-        self._slopes = [(column, length) for column, length, _ in keys["slope"]]
+        self._summed = {key: select(places) for key, places in rows.items()}
+        self._whole = {name: _column([length for _, length in windows[name]]) for name in self._ORDER}
+        self._centre = {name: _column([centres[column] for column, _ in windows[name]]) for name in self._ORDER}
+        ages = [np.arange(length, dtype=np.float64) for _, length in windows["slope"]]
+        self._ages = _column([age.sum() for age in ages]), _column([(age * age).sum() for age in ages])
         self._tree = tree
-        pairs = {name: [(column, length) for column, length, _ in keys[name]] for name in ("max", "min", "range")}
-        self._greatest = Extremes(np.fmax, pairs["max"], pairs["range"])
-        self._smallest = Extremes(np.fmin, pairs["min"], pairs["range"])
+        self._greatest = Extremes(np.fmax, windows["max"], windows["range"])
+        self._smallest = Extremes(np.fmin, windows["min"], windows["range"])
+        self._uses: dict[tuple[int, int, int], list[tuple[str, int, list[int]]]] = {}
+        for name in self._ORDER:
+            for k, (_, node) in enumerate(by[name]):
+                use = name, k, [rows[name, kind][k] for kind in _LEAVES.get(name, ())]
+                self._uses.setdefault((places[node.column], node.length, node.need), []).append(use)
 
     def write(self, sheet: Sheet, leaves: Array, sums: Array, out: Array) -> None:
         """Write the statistics to `out`, shape (windows, n)."""
-        counts, short = self._counts(sheet)
-        if self._has["mean"]:
-            self._mean(counts, sums, out)
-        if self._has["sum"]:
-            np.add(sums[self._summed["sum", "d"]], counts[self._counted["sum"]] * self._centre["sum"], out=out[self._at["sum"]])
-        if self._has["std"]:
-            total, squares = sums[self._summed["std", "d"]], sums[self._summed["std", "d2"]]
-            formulas.deviation(total, squares, counts[self._counted["std"]], out[self._at["std"]], sheet.empty)
-        if self._has["slope"]:
-            self._slope(sheet, leaves, sums, counts, out[self._at["slope"]])
-        if self._has["max"] or self._has["min"] or self._has["range"]:
-            self._extremes(sheet, short, out)
-        if self._has["count"]:
-            out[self._at["count"]] = counts[self._counted["count"]]
+        summed, whole, centre = self._summed, self._whole, self._centre
+        parts = {name: out[at] for name, at in self._at.items() if at.stop > at.start}
+        moment = self._moments(sheet, leaves)
+        if "mean" in parts:
+            formulas.mean(sums[summed["mean", "d"]], whole["mean"], centre["mean"], parts["mean"])
+        if "sum" in parts:
+            np.add(sums[summed["sum", "d"]], whole["sum"] * centre["sum"], out=parts["sum"])
+        if "std" in parts:
+            total, squares = sums[summed["std", "d"]], sums[summed["std", "d2"]]
+            formulas.deviation(total, squares, whole["std"], parts["std"], sheet.empty)
+        if "slope" in parts:
+            formulas.slope(sums[summed["slope", "d"]], moment, whole["slope"], *self._ages, parts["slope"])
+        if parts.keys() & {"max", "min", "range"}:
+            self._extremes(sheet, out)
+        if "count" in parts:
+            parts["count"][:] = whole["count"]
+        for (column, length, need), uses in self._uses.items():
+            if not sheet.complete[column]:
+                self._repair(sheet, column, length, need, uses, sums, moment, parts)
 
-    def _mean(self, counts: Array, sums: Array, out: Array) -> None:
-        here = out[self._at["mean"]]
-        formulas.mean(sums[self._summed["mean", "d"]], counts[self._counted["mean"]], self._centre["mean"], here)
+    def _moments(self, sheet: Sheet, leaves: Array) -> Array:
+        windows = self._windows["slope"]
+        result = sheet.empty(len(windows), sheet.n)
+        for column in dict.fromkeys(column for column, _ in windows):
+            mine = [k for k, (other, _) in enumerate(windows) if other == column]
+            deviations = leaves[self._tree.place["d", column]]
+            moments(sheet, deviations, [windows[k][1] for k in mine], result[mine[0] : mine[-1] + 1])
+        return result
 
-    def _counts(self, sheet: Sheet) -> tuple[Array, Flags | None]:
-        """Return how many values each window holds, NaN where too few, and where; one number a window if all hold all.
-
-        A statistic of NaN values is NaN, so that only those need a mask that do not divide by the count.
-        """
-        if all(sheet.complete[column] for column in self._columns):
-            return self._whole, None
-        counts = sheet.empty(len(self._keys), sheet.n)
-        for row, (column, length, _) in zip(counts, self._keys, strict=True):
-            if sheet.complete[column]:
-                row.fill(length)
-            else:
-                sheet.within(column, length, 0, row)
-        short = counts < self._need
-        if not short.any():
-            return counts, None
-        np.copyto(counts, np.nan, where=short)
-        return counts, short
-
-    def _slope(self, sheet: Sheet, leaves: Array, sums: Array, counts: Array, out: Array) -> None:
-        moment = sheet.empty(len(self._slopes), sheet.n)
-        for column in dict.fromkeys(column for column, _ in self._slopes):
-            mine = [k for k, (c, _) in enumerate(self._slopes) if c == column]
-            lengths = [self._slopes[k][1] for k in mine]
-            moments(sheet, leaves[self._tree.place["d", column]], lengths, moment[mine[0] : mine[-1] + 1])
-        age, square = self._ages(sheet)
-        count, total = counts[self._counted["slope"]], sums[self._summed["slope", "d"]]
-        formulas.slope(total, moment, count, age, square, out)
-
-    def _ages(self, sheet: Sheet) -> tuple[Array, Array]:
-        """Return the sums of age and of its square over the values there; whole numbers, so exact in any order."""
-        if all(sheet.complete[column] for column, _ in self._slopes):
-            ages = [np.arange(length, dtype=np.float64) for _, length in self._slopes]
-            return np.array([[age.sum()] for age in ages]), np.array([[(age * age).sum()] for age in ages])
-        age, square = sheet.empty(len(self._slopes), sheet.n), sheet.empty(len(self._slopes), sheet.n)
-        place = np.arange(sheet.first, sheet.first + sheet.n, dtype=np.float64)
-        for k, (column, length) in enumerate(self._slopes):
-            count, first, second = (sheet.within(column, length, power, sheet.empty(sheet.n)) for power in range(3))
-            np.subtract(place * count, first, out=age[k])
-            np.add(place * place * count - 2.0 * place * first, second, out=square[k])
-        return age, square
-
-    def _extremes(self, sheet: Sheet, short: Flags | None, out: Array) -> None:
+    def _extremes(self, sheet: Sheet, out: Array) -> None:
         spread = out[self._at["range"]]
         low = sheet.empty(*spread.shape)
         self._greatest.run(sheet, out[self._at["max"]], spread)
         self._smallest.run(sheet, out[self._at["min"]], low)
         np.subtract(spread, low, out=spread)
-        if short is not None:
-            for name in ("max", "range", "min"):
-                if self._has[name]:
-                    np.copyto(out[self._at[name]], np.nan, where=short[self._counted[name]])
+
+    def _repair(
+        self,
+        sheet: Sheet,
+        column: int,
+        length: int,
+        need: int,
+        uses: list[tuple[str, int, list[int]]],
+        sums: Array,
+        moment: Array,
+        parts: dict[str, Array],
+    ) -> None:
+        """Write the rows whose window misses a value. A count too small is NaN, and so is what divides by it."""
+        counts = sheet.count(column, length, sheet.empty(sheet.n))
+        rows = np.flatnonzero(counts != length)
+        count = counts[rows]
+        few = count < need
+        short = rows[few]
+        count[few] = np.nan
+        for name, k, of in uses:
+            out, taken = parts[name][k], [sums[row].take(rows) for row in of]
+            match name:
+                case "mean":
+                    out[rows] = formulas.mean(taken[0], count, self._centre[name][k])
+                case "sum":
+                    out[rows] = taken[0] + count * self._centre[name][k]
+                case "std":
+                    out[rows] = formulas.deviation(taken[0], taken[1], count)
+                case "slope":
+                    age, square = sheet.ages(column, length, rows)
+                    out[rows] = formulas.slope(taken[0], moment[k].take(rows), count, age, square)
+                case "count":
+                    out[rows] = count
+                case _:
+                    out[short] = np.nan
+
+
+def _column(values: list[float]) -> Array:
+    return np.array(values, dtype=np.float64).reshape(-1, 1)
 
 
 def _chain(join: np.ufunc, values: list[Array], out: Array) -> Array:
