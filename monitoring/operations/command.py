@@ -11,7 +11,9 @@ def add_parsers(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
     push = commands.add_parser("push", help="export the figures of a run or a registered model to Prometheus")
     push.add_argument("source", metavar="SOURCE", help="a run directory, or registry:<use case>/<stage or version>")
     push.add_argument("--to", required=True, metavar="DIR|URL", help="directory of an exporter, or a Pushgateway")
-    push.add_argument("--window", default="30d", metavar="LENGTH", help="window of the realised error (30d)")
+    push.add_argument(
+        "--window", type=_duration, default="30d", metavar="LENGTH", help="window of the realised error (30d)"
+    )
     push.set_defaults(run=_push)
     exporter = commands.add_parser("exporter", help="serve pushed figures for Prometheus to scrape")
     exporter.add_argument("directory", type=Path, metavar="DIR")
@@ -21,6 +23,16 @@ def add_parsers(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
     dashboards = commands.add_parser("dashboards", help="write the Grafana dashboards as JSON")
     dashboards.add_argument("--check", action="store_true", help="write nothing; exit 1 where a file is not as built")
     dashboards.set_defaults(run=_dashboards)
+
+
+def _duration(text: str) -> str:
+    from components.usecase.base import to_timedelta
+
+    try:
+        to_timedelta(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+    return text
 
 
 def _push(arguments: argparse.Namespace) -> int:

@@ -44,7 +44,7 @@ def recordings() -> dict[str, str]:
     return {rule["record"]: rule["expr"] for group in groups for rule in group["rules"]}
 
 
-def wait_for(what: Callable[[], T], seconds: float = 20.0) -> T:
+def wait_for(what: Callable[[], T | None], seconds: float = 20.0) -> T:
     """Ask until the answer is true, and return it."""
     deadline = time.monotonic() + seconds
     while not (found := what()):

@@ -96,12 +96,12 @@ def smtp_handler(received: Received) -> type[socketserver.StreamRequestHandler]:
 
 
 @contextmanager
-def served(server: socketserver.BaseServer) -> Iterator[int]:
+def served(server: socketserver.TCPServer) -> Iterator[int]:
     """A server in a thread; its port."""
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()
     try:
-        yield int(server.server_address[1])
+        yield int(server.socket.getsockname()[1])
     finally:
         server.shutdown()
         thread.join()

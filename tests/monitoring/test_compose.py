@@ -22,7 +22,7 @@ SERVICE_KEYS = {
     "read_only", "restart", "security_opt", "tmpfs", "volumes",
 }  # fmt: skip
 # Made by `make run`, by a push, or by the operator; all outside version control.
-MADE_LATER = {"./registry", "./runs", "./.almanac/figures", "./.almanac/secrets"}
+MADE_LATER = {"./registry", "./.almanac/figures", "./.almanac/secrets"}
 
 
 @pytest.fixture(scope="module")

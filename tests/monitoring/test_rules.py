@@ -6,6 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 from prometheus_client import CollectorRegistry, generate_latest
 
 from monitoring import metrics
@@ -113,7 +114,8 @@ def test_runbooks_name_paths_and_panels_that_exist() -> None:
 
 
 def test_every_alert_has_a_case_that_fires_and_one_that_must_not() -> None:
-    fires, quiet = set(), set()
+    fires: set[str] = set()
+    quiet: set[str] = set()
     for path in CASES:
         for case in read_yaml(path)["tests"]:
             for asked_for in case["alert_rule_test"]:
@@ -142,9 +144,11 @@ def test_promtool_runs_the_cases(cases: Path) -> None:
 @needs("promtool")
 def test_a_case_can_fail(tmp_path: Path) -> None:
     """promtool notices when an alert does not fire that should."""
-    text = (RULES / "tests" / "model.yaml").read_text().replace("../", f"{RULES}/")
+    cases = read_yaml(RULES / "tests" / "model.yaml")
+    cases["rule_files"] = [str(RULES / name.removeprefix("../")) for name in cases["rule_files"]]
+    cases["tests"] = [case for case in cases["tests"] if case["name"].startswith("AlmanacDataStale fires")]
     broken = tmp_path / "broken.yaml"
-    broken.write_text(text.replace("14400x30", "1x30").replace("rule_files: [", "rule_files: ["))
+    broken.write_text(yaml.safe_dump(cases).replace("14400x30", "1x30"))
     done = subprocess.run(["promtool", "test", "rules", str(broken)], capture_output=True, text=True)
     assert done.returncode != 0
     assert "AlmanacDataStale" in done.stdout + done.stderr
