@@ -124,7 +124,7 @@ def _runner(place: Place) -> Any:
     if place.runner == "subprocess":
         return local.SubprocessRunner(use_venv=False)
     try:
-        from docker.types import Mount
+        from docker.types import Mount  # type: ignore[import-untyped]
 
         return local.DockerRunner(
             network_mode="host",
