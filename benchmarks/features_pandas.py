@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from components.preprocessing import plan as p
+from components.preprocessing import nodes as p
 from components.preprocessing.clock import PERIODS, STARTS
 from components.preprocessing.spec import FeatureSpec
 

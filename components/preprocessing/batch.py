@@ -11,7 +11,7 @@ import polars as pl
 import pyarrow as pa
 
 from components.common.errors import FeatureError
-from components.preprocessing import plan as p
+from components.preprocessing import nodes as p
 from components.preprocessing.blocks import Array, Job
 from components.preprocessing.spec import FeatureSpec
 from components.preprocessing.table import check_columns, series

@@ -5,15 +5,16 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import chain, pairwise
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from components.preprocessing import plan as p
+from components.preprocessing import nodes as p
+from components.preprocessing.elementwise import Categories, Changes, Derived, Elapsed
 from components.preprocessing.sheet import Arena, Sheet
-from components.preprocessing.simple import Categories, Changes, Derived, Elapsed
 from components.preprocessing.spec import FeatureSpec
 from components.preprocessing.table import Series, numbers
 from components.preprocessing.timeline import Timeline
@@ -29,9 +30,18 @@ BLOCK = 8192
 CHUNK = 16384
 
 
+class _Stage(Protocol):
+    """What computes some features of a block."""
+
+    features: list[int]
+
+    def write(self, sheet: Sheet, out: Array) -> None:
+        """Write the features to `out`, shape (features, n)."""
+
+
 @dataclass(frozen=True)
 class _Entity:
-    """An entity's columns on its grid, and its part of the result: `out` and `views`, one entry a row of its own."""
+    """An entity's columns on its grid, its first place on its timeline, and its part of a chunk."""
 
     series: Series
     grid: Array
@@ -59,16 +69,16 @@ class Job:
         self._places = places
         centres = np.array([spec.centres.get(name, 0.0) for name in columns])
         sizes = {name: len(table) for name, table in spec.categories.items()}
-        self._stages = [
+        self._stages: list[_Stage] = [
             Changes(nodes, places),
             Statistics(nodes, places, centres),
             Categories(nodes, places, sizes),
             Elapsed(nodes, places),
         ]
         self._derived = Derived(nodes)
-        stages = [*self._stages, self._derived]
-        self._row = {k: row for row, k in enumerate(k for stage in stages for k in stage.features)}
-        ends = np.cumsum([0, *(len(stage.features) for stage in stages)]).tolist()
+        features = [*(stage.features for stage in self._stages), self._derived.features]
+        self._row = {k: row for row, k in enumerate(chain.from_iterable(features))}
+        ends = np.cumsum([0, *map(len, features)]).tolist()
         self._parts = [slice(start, stop) for start, stop in pairwise(ends)]
         self._before = spec.reach - 1 + spec.cutoff_steps
         self._local = threading.local()
@@ -81,7 +91,8 @@ class Job:
             writes = [pool.submit(line.write, *ends) for line in set(timelines) for ends in line.blocks(BLOCK)]
             columns = list(read)
             _wait(writes)
-            chunks, blocks = [], []
+            chunks: list[Feature] = []
+            blocks: list[Future[None]] = []
             for some in _chunks(entities):
                 out = np.empty((len(self._row), entities[some.stop - 1].stop - entities[some.start].start))
                 parts, place = [], 0
@@ -157,7 +168,8 @@ class Job:
         node = self._nodes[k]
         if isinstance(node, p.Pick):
             newest = self._spec.reach - 1 - node.lag
-            return entity.grid[self._places[node.column], newest + start : newest + stop]
+            values: Array = entity.grid[self._places[node.column], newest + start : newest + stop]
+            return values
         return entity.timeline.column(k, entity.first + start, entity.first + stop)
 
     def row(self, k: int) -> int | None:
@@ -177,7 +189,8 @@ class _Chunk:
         """Return the values of a feature, shape (rows,)."""
         row = self.job.row(k)
         if row is not None:
-            return self.out[row]
+            values: Array = self.out[row]
+            return values
         found = []
         for part in self.parts:
             values = self.job.direct(part, k, 0, part.series.length)
@@ -186,9 +199,10 @@ class _Chunk:
 
 
 def _rank(spec: FeatureSpec, name: str) -> tuple[int, int, int]:
+    """Return a sort key that puts columns with long windows first, and those of like statistics together."""
     mine = [n for n in spec.nodes if isinstance(n, p.Window) and n.column == name]
-    longest = max((n.length for n in mine), default=0)
-    return -longest, -len({n.statistic for n in mine} | ({"lo"} if any(n.statistic == "range" for n in mine) else set())), spec.columns.index(name)
+    kinds = {kind for n in mine for kind in (("max", "min") if n.statistic == "range" else (n.statistic,))}
+    return -max((n.length for n in mine), default=0), -len(kinds), spec.columns.index(name)
 
 
 def _chunks(entities: list[Series]) -> Iterator[slice]:

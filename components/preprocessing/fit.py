@@ -8,7 +8,7 @@ import numpy.typing as npt
 import polars as pl
 
 from components.common.errors import FeatureError
-from components.preprocessing.plan import Season, Window
+from components.preprocessing.nodes import Season, Window
 from components.preprocessing.spec import FeatureSpec
 from components.preprocessing.split import Span
 from components.preprocessing.table import check_columns, numbers, times

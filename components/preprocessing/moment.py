@@ -4,7 +4,7 @@ import numpy as np
 import numpy.typing as npt
 
 from components.preprocessing import clock
-from components.preprocessing import plan as p
+from components.preprocessing import nodes as p
 from components.preprocessing.spec import FeatureSpec
 
 Array = npt.NDArray[np.float64]

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from components.preprocessing import formulas
-from components.preprocessing import plan as p
+from components.preprocessing import nodes as p
 from components.preprocessing.spec import FeatureSpec
 
 Array = npt.NDArray[np.float64]

@@ -6,7 +6,8 @@ from typing import Literal, Self
 from pydantic import BaseModel, ConfigDict, model_validator
 
 from components.common.errors import FeatureError
-from components.preprocessing.plan import Grid, Node, expand
+from components.preprocessing.nodes import Grid, Node
+from components.preprocessing.plan import expand
 from components.usecase import UseCase
 from components.usecase.base import steps, to_microseconds
 from components.usecase.features import Feature, Impute

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from components.preprocessing import clock
-from components.preprocessing import plan as p
+from components.preprocessing import nodes as p
 
 Array = npt.NDArray[np.float64]
 

@@ -45,7 +45,7 @@ class Sums:
         place: row of each leaf among the leaves.
     """
 
-    def __init__(self, leaves: list[Leaf], windows: list[tuple[Leaf, int]], centres: list[float]) -> None:
+    def __init__(self, leaves: list[Leaf], windows: list[tuple[Leaf, int]], centres: Array) -> None:
         depth = dict.fromkeys(leaves, 0)
         for leaf, length in windows:
             depth[leaf] = max(depth.get(leaf, 0), _level(parts(length)[0][0]))
@@ -132,7 +132,9 @@ class Extremes:
         for number, group in enumerate(groups):
             for length in dict.fromkeys(length for _, length in group):
                 size = self._size(length)
-                rows = [(column if size == 1 else place[column], k) for k, (column, w) in enumerate(group) if w == length]
+                rows = [
+                    (column if size == 1 else place[column], k) for k, (column, w) in enumerate(group) if w == length
+                ]
                 for of, to in _sorted_stretches([a for a, _ in rows], [b for _, b in rows]):
                     self._folds[_level(size)].append((of, to, number, length - size))
 
@@ -157,6 +159,7 @@ class Extremes:
                 for of, to in spans:
                     join(level[of, size:], level[of, :-size], out=made[to])
                 level = made
+
 
 def faded(sheet: Sheet, leaves: Array, half_life: int, length: int) -> Array:
     """Return the sums over the newest `length` of the leaves, weighted by age; shape (rows, n) of (rows, first + n)."""

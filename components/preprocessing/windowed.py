@@ -6,7 +6,7 @@ from typing import ClassVar
 import numpy as np
 
 from components.preprocessing import formulas
-from components.preprocessing import plan as p
+from components.preprocessing import nodes as p
 from components.preprocessing.sheet import Arena, Array, Sheet, select
 from components.preprocessing.trees import Extremes, Leaf, Sums, faded, moments
 
@@ -187,7 +187,9 @@ class _Windows:
         """Write the rows whose window misses a value. A count too small is NaN, and so is what divides by it."""
         counts = sheet.count(column, length, sheet.empty(sheet.n))
         rows = np.flatnonzero(counts != length)
-        count = counts[rows]
+        if not rows.size:
+            return
+        count = counts.take(rows)
         few = count < need
         short = rows[few]
         count[few] = np.nan
@@ -228,4 +230,4 @@ def _chain(join: np.ufunc, values: list[Array], out: Array) -> Array:
 def _whole_weight(half_life: int, length: int) -> Array:
     """Return the sum of the weights of a window without missing values, by the order of operations of any other."""
     ones = Sheet(np.ones((1, length)), length - 1, Arena())
-    return faded(ones, ones.x, half_life, length)[0].copy()
+    return np.array(faded(ones, ones.x, half_life, length)[0])

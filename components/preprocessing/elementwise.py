@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 
 from components.preprocessing import formulas
-from components.preprocessing import plan as p
+from components.preprocessing import nodes as p
 from components.preprocessing.sheet import Array, Sheet, stretches
 
 Numbered = list[tuple[int, p.Node]]
@@ -56,9 +56,7 @@ class Categories:
             for line, row in zip(table, rows, strict=True):
                 line[1:] = self._line(mine[row][1], sizes[column])
             self._tables.append((places[column], slice(rows[0], rows[-1] + 1), table))
-        self._magnitudes = [
-            (row, places[n.magnitude]) for row, (_, n) in enumerate(mine) if isinstance(n, p.Component)
-        ]
+        self._magnitudes = [(row, places[n.magnitude]) for row, (_, n) in enumerate(mine) if isinstance(n, p.Component)]
 
     @staticmethod
     def _line(node: p.Node, size: int) -> Array:
