@@ -227,6 +227,14 @@ def _service_monitor(deployment: Deployment) -> dict[str, Any]:
         "metadata": _metadata(deployment, deployment.name),
         "spec": {
             "selector": _selector(deployment),
-            "endpoints": [{"path": "/metrics", "interval": "15s", "targetPort": HTTP_PORT}],
+            "endpoints": [
+                {
+                    "path": "/metrics",
+                    "interval": "15s",
+                    "targetPort": HTTP_PORT,
+                    # The alert rules know every server by this name; a Service's own would differ by deployment.
+                    "relabelings": [{"targetLabel": "job", "replacement": "almanac-server"}],
+                }
+            ],
         },
     }

@@ -152,3 +152,13 @@ def test_a_case_can_fail(tmp_path: Path) -> None:
     done = subprocess.run(["promtool", "test", "rules", str(broken)], capture_output=True, text=True)
     assert done.returncode != 0
     assert "AlmanacDataStale" in done.stdout + done.stderr
+
+
+def test_the_servers_job_is_the_same_everywhere() -> None:
+    """Rules, local configuration and the cluster's ServiceMonitor agree on what a server is called."""
+    jobs = {name for text in expressions().values() for name in re.findall(r'\bjob="([^"]+)"', text)}
+    config = read_yaml(ROOT / "monitoring" / "prometheus.yaml")
+    assert jobs == {"almanac-server"}
+    assert jobs < {job["job_name"] for job in config["scrape_configs"]}
+    manifests = (ROOT / "serving" / "manifests" / "objects.py").read_text()
+    assert '{"targetLabel": "job", "replacement": "almanac-server"}' in manifests
