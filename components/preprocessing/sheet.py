@@ -73,7 +73,7 @@ class Sheet:
     @cached_property
     def complete(self) -> list[bool]:
         """Whether all values of a column are there."""
-        return [not some for some in self.absent.any(axis=1)]
+        return [not row.any() for row in self.absent]
 
     def presence(self, column: int) -> Array:
         """Return 1 where a value is there, else 0, shape (first + n,)."""
