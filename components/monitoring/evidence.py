@@ -11,6 +11,7 @@ from scipy.special import stdtr
 from components.common.errors import DriftError
 from components.preprocessing.batch import compute
 from components.preprocessing.spec import FeatureSpec
+from components.training.intervals import Intervals
 from components.training.model_format import Forecaster
 from components.training.train import OUT_OF_FOLD
 from components.usecase import UseCase
@@ -76,12 +77,15 @@ def gather(usecase: UseCase, directory: Path, model: Forecaster, table: pl.DataF
     target = usecase.target(model.target)
     known = pl.col("y").is_finite() & pl.col("prediction").is_finite()
     rows = pl.read_parquet(path).filter((pl.col("target") == target.name) & known)
+    return from_rows(usecase, target, model.intervals, rows, _loss(usecase, model, rows, table))
+
+
+def from_rows(
+    usecase: UseCase, target: Target, intervals: Intervals | None, rows: pl.DataFrame, loss: LossModel | None = None
+) -> Evidence:
+    """Return the evidence in out-of-fold rows: time, y, prediction and last, whose truth and forecast are known."""
     blocks = _blocks(usecase, rows)
-    return Evidence(
-        relative=_relative(target, rows, blocks),
-        coverage=_coverage(model, rows, blocks),
-        loss=_loss(usecase, model, rows, table),
-    )
+    return Evidence(_relative(target, rows, blocks), _coverage(intervals, rows, blocks), loss)
 
 
 def _blocks(usecase: UseCase, rows: pl.DataFrame) -> npt.NDArray[np.int64]:
@@ -112,11 +116,11 @@ def _relative(target: Target, rows: pl.DataFrame, blocks: npt.NDArray[np.int64])
     return Spread(float(logs.mean()), float(logs.std(ddof=1)), len(logs))
 
 
-def _coverage(model: Forecaster, rows: pl.DataFrame, blocks: npt.NDArray[np.int64]) -> Level | None:
-    if model.intervals is None:
+def _coverage(intervals: Intervals | None, rows: pl.DataFrame, blocks: npt.NDArray[np.int64]) -> Level | None:
+    if intervals is None:
         return None
-    last = rows["last"].to_numpy() if model.intervals.by is not None else None
-    lower, upper = model.intervals.apply(last, rows["prediction"].to_numpy())
+    last = rows["last"].to_numpy() if intervals.by is not None else None
+    lower, upper = intervals.apply(last, rows["prediction"].to_numpy())
     inside = (rows["y"].to_numpy() >= lower) & (rows["y"].to_numpy() <= upper)
     shares = np.array([inside[blocks == block].mean() for block in np.unique(blocks[blocks >= 0])])
     if len(shares) < LEAST_BLOCKS:

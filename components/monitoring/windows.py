@@ -27,8 +27,8 @@ class Watched:
         table: validated table.
         joined: predictions with `due`, `y` and `last`.
         reference: reference profile of the first target's model.
-        models: models by target.
-        evidence: what is expected of each target.
+        models: models by target, for those whose error is estimated.
+        evidence: what is expected of each target; its first is the one whose predictions are watched for drift.
         now: the present, naive UTC.
     """
 
@@ -65,7 +65,7 @@ def breached(usecase: UseCase, windows: list[dict[str, Any]]) -> bool:
 def _window(watched: Watched, start: datetime, stop: datetime) -> dict[str, Any]:
     time = pl.col(watched.usecase.time.column)
     rows = watched.table.filter((time >= start) & (time < stop))
-    targets = {name: _target(watched, name, start, stop) for name in watched.models}
+    targets = {name: _target(watched, name, start, stop) for name in watched.evidence}
     drift = _drift(watched, rows) if rows.height >= LEAST_ROWS else None
     reasons = _reasons(watched.usecase, drift, targets)
     return {
@@ -84,7 +84,7 @@ def _drift(watched: Watched, rows: pl.DataFrame) -> dict[str, Any]:
     """Compare the raw columns and the first target's predictions with the reference."""
     usecase = watched.usecase
     keys = [*([usecase.entity] if usecase.entity else []), usecase.time.column]
-    first = next(iter(watched.models))
+    first = next(iter(watched.evidence))
     of_first = watched.joined.filter(pl.col("target") == first).select(*keys, "prediction")
     frame = rows.join(of_first, on=keys, how="left", maintain_order="left")
     raw = usecase.drift.columns or list(usecase.columns)

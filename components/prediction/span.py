@@ -30,7 +30,7 @@ def wanted(usecase: UseCase, times: pl.Series, start: str, stop: str) -> tuple[d
     first = _first(usecase, start, end)
     if not ((times >= first) & (times < end)).any():
         raise TableError(
-            f"no row of the table lies from {first} up to {end}; it has {usecase.time.column} {times.min()} to {newest}"
+            f"no row of the table lies from {first} up to {end}; its newest {usecase.time.column} is {newest}"
         )
     return first, end
 

@@ -48,8 +48,8 @@ def keep(usecase: UseCase, predicted: Predicted, source: Path, log: str) -> str:
     Raises:
         TableError: the log cannot be written.
     """
-    times = predicted.table[usecase.time.column]
-    span = "-".join(f"{moment:%Y%m%dT%H%M%S}" for moment in (times.min(), times.max()))
+    times = predicted.table[usecase.time.column].sort()
+    span = "-".join(moment.strftime("%Y%m%dT%H%M%S") for moment in (times[0], times[-1]))
     address = f"{log.rstrip('/')}/{usecase.name}/{span}-v{predicted.version}.parquet"
     try:
         filesystem, path = fsspec.core.url_to_fs(address)

@@ -29,12 +29,26 @@ class Retrain(_Strict):
     """Length of the training span; all that lies before when absent."""
 
     def apply(self, usecase: UseCase) -> UseCase:
-        """Return the use case with this split."""
+        """Return the use case with this split.
+
+        Raises:
+            RemediationError: a training span that is too short for the folds.
+        """
+        self._check_folds(usecase)
         split: dict[str, Any] = {"test_from": self.test_from, "test_to": None}
         if self.train_window is not None:
             split |= {"train_window": self.train_window, "train_from": None}
         changed = usecase.model_copy(update={"split": usecase.split.model_copy(update=split)})
         return load_text(dump(changed), "the retraining")
+
+    def _check_folds(self, usecase: UseCase) -> None:
+        folds = usecase.training.folds
+        needed = folds.count * to_timedelta(folds.length)
+        if self.train_window is not None and to_timedelta(self.train_window) <= needed:
+            raise RemediationError(
+                f"drift.policy.retrain_window: {self.train_window} leaves nothing to learn from before "
+                f"{folds.count} folds of {folds.length}; it must be longer than {needed.days}d"
+            )
 
 
 class Observed(_Strict):

@@ -24,7 +24,7 @@ QUICK = [
     "training.budget.trials=1",
     "gates=[{rule: beats_baselines, metric: rmse}]",
     "evaluation.repeats=100",
-    "drift.policy={breaches: 2, of: 3, action: ask, retrain_window: 730d}",
+    "drift.policy={breaches: 2, of: 3, action: ask, retrain_window: 1460d}",
 ]
 
 

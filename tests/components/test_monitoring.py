@@ -115,7 +115,9 @@ def test_forecasts_that_went_wrong_breach_by_error_and_coverage(
         (3, [True, True, True], True),
     ],
 )
-def test_so_many_windows_and_the_newest(production: Production, breaches: int, flags: list[bool], expected: bool) -> None:
+def test_so_many_windows_and_the_newest(
+    production: Production, breaches: int, flags: list[bool], expected: bool
+) -> None:
     policy = production.case.drift.policy.model_copy(update={"breaches": breaches})
     case = production.case.model_copy(update={"drift": production.case.drift.model_copy(update={"policy": policy})})
     assert breached(case, [{"breach": flag} for flag in flags]) is expected
@@ -160,7 +162,17 @@ def test_the_component_writes_the_same_bytes_and_pushes(
     def call() -> tuple[bool, bytes, bytes]:
         found, report = dsl.Artifact(uri=str(tmp_path / "m.json")), dsl.HTML(uri=str(tmp_path / "m.html"))
         table, made = dsl.Dataset(uri=str(production.table)), dsl.Dataset(uri=str(predictions))
-        args = (dump(production.case), table, made, production.registry, "", str(tmp_path / "figures"), "", found, report)
+        args = (
+            dump(production.case),
+            table,
+            made,
+            production.registry,
+            "",
+            str(tmp_path / "figures"),
+            "",
+            found,
+            report,
+        )
         decision = component.python_func(*args)
         return decision, Path(found.path).read_bytes(), Path(report.path).read_bytes()
 
