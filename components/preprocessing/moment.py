@@ -41,7 +41,7 @@ class Moments:
         tables = tuple(table.tolist() for table in clock.phase_tables(length))
         return ahead - clock.STARTS[period], harmonic, length, tables
 
-    def write(self, x: Array, source: Array, time_us: int, out: Array) -> None:
+    def write(self, x: Array, source: Array, complete: bool, time_us: int, out: Array) -> None:
         """Write the features to `out`."""
         if not self.features:
             return

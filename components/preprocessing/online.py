@@ -74,13 +74,15 @@ class OnlineEngine:
         except KeyError as error:
             raise FeatureError(f"no column {error.args[0]}; the features need {', '.join(self.columns)}") from None
         history = self.history
-        for name, values in zip(self.columns, found, strict=True):
-            if len(values) < history:
-                raise FeatureError(f"column {name}: {len(values)} values; {history} are needed, up to the given time")
         if not found:
             return np.empty((0, history))
-        flat = np.concatenate([values[len(values) - history :] for values in found], dtype=np.float64)
-        return flat.reshape(len(found), history)
+        lengths = list(map(len, found))
+        if min(lengths) < history:
+            name, length = next(pair for pair in zip(self.columns, lengths, strict=True) if pair[1] < history)
+            raise FeatureError(f"column {name}: {length} values; {history} are needed, up to the given time")
+        if max(lengths) > history:
+            found = [values[len(values) - history :] for values in found]
+        return np.concatenate(found, dtype=np.float64).reshape(len(found), history)
 
     def _known(self, block: Array) -> Array:
         """Return the part of a block that may be seen."""
@@ -124,6 +126,7 @@ class _Executor:
         self._presence = self._source[size : 2 * size].reshape(shape)
         self._x = self._source[2 * size + 1 : -1].reshape(shape)
         self._absent = np.empty(shape, dtype=bool)
+        self._complete = False
 
     def run(self, block: Array, time_us: int) -> Array:
         """Return the features (f,) from the known values (columns, reach, or more by the limit of imputation)."""
@@ -136,11 +139,15 @@ class _Executor:
         np.copyto(x, self._newest)
         np.isnan(x, out=self._absent)
         np.subtract(x, self._centres, out=self._deviations)
-        np.copyto(self._deviations, 0.0, where=self._absent)
-        np.copyto(self._presence, 1.0)
-        np.copyto(self._presence, 0.0, where=self._absent)
+        # Complete rows are the rule, and their presence stays as it was after the last complete one.
+        complete = not self._absent.any()
+        if not complete:
+            np.copyto(self._deviations, 0.0, where=self._absent)
+        if not (complete and self._complete):
+            np.subtract(1.0, self._absent, out=self._presence)
+        self._complete = complete
         for stage, out in zip(self._stages, self._outs, strict=True):
-            stage.write(x, self._source, time_us, out)
+            stage.write(x, self._source, complete, time_us, out)
         result: Array = self._made.take(self._order)
         self._derived.write(result)
         return result

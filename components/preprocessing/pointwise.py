@@ -24,8 +24,10 @@ class Points:
         nodes = list(enumerate(spec.nodes))
         changes = [(k, n) for k, n in nodes if isinstance(n, p.Change)]
         picks = [(k, n) for k, n in nodes if isinstance(n, p.Pick) and not isinstance(n, p.Change)]
-        self._others = [(k, n) for k, n in nodes if isinstance(n, p.Indicator | p.Component | p.Since)]
-        self.features = [k for k, _ in [*picks, *changes, *self._others]]
+        coded = [(k, n) for k, n in nodes if isinstance(n, p.Indicator | p.Component)]
+        coded.sort(key=lambda pair: places[pair[1].column])
+        self._since = [(k, n) for k, n in nodes if isinstance(n, p.Since)]
+        self.features = [k for k, _ in [*picks, *changes, *coded, *self._since]]
         self._places = places
 
         def at(column: str, lag: int) -> int:
@@ -35,26 +37,41 @@ class Points:
         self._newest = np.array(newest, dtype=np.intp)
         self._older = np.array([at(n.column, n.lag) for _, n in changes], dtype=np.intp)
         self._picks, self._ends = len(picks), len(newest)
+        self._tables, self._magnitudes = [], []
+        place = self._ends
+        for column in dict.fromkeys(n.column for _, n in coded):
+            mine = [n for _, n in coded if n.column == column]
+            lines = [_factors(n, len(spec.categories[column])) for n in mine]
+            here = slice(place, place + len(mine))
+            self._tables.append((at(column, 0), here, np.array(lines).T.copy(), np.full(len(mine), np.nan)))
+            for n in mine:
+                if isinstance(n, p.Component):
+                    self._magnitudes.append((place, at(n.magnitude, 0)))
+                place += 1
+        self._elapsed = place
 
-    def write(self, x: Array, source: Array, time_us: int, out: Array) -> None:
+    def write(self, x: Array, source: Array, complete: bool, time_us: int, out: Array) -> None:
         """Write the features to `out`."""
         out[: self._ends] = x.take(self._newest)
         out[self._picks : self._ends] -= x.take(self._older)
-        for place, (_, node) in enumerate(self._others, start=self._ends):
-            out[place] = self._other(x, node)
-
-    def _other(self, x: Array, node: p.Node) -> float:
-        if isinstance(node, p.Since):
+        for source_place, here, table, unknown in self._tables:
+            code = x.item(source_place)
+            out[here] = table[int(code)] if code == code else unknown
+        for place, magnitude in self._magnitudes:
+            # Adding 0 turns the -0 of a calm from one side into 0.
+            out[place] = x.item(magnitude) * out.item(place) + 0.0
+        for place, (_, node) in enumerate(self._since, start=self._elapsed):
             above = x[self._places[node.column], x.shape[1] - node.limit :] > node.above
             age = int(above[::-1].argmax())
-            return float(age if above[len(above) - 1 - age] else node.limit)
-        assert isinstance(node, p.Indicator | p.Component)
-        code = float(x[self._places[node.column], -1])
-        if code != code:
-            return code
-        if isinstance(node, p.Indicator):
-            return float(code == node.code)
-        return float(x[self._places[node.magnitude], -1]) * node.factors[int(code)] + 0.0
+            out[place] = age if above[len(above) - 1 - age] else node.limit
+
+
+def _factors(node: p.Node, size: int) -> list[float]:
+    """Return what a feature is for each code, for a magnitude of 1 where it has one."""
+    if isinstance(node, p.Component):
+        return list(node.factors)
+    assert isinstance(node, p.Indicator)
+    return [float(code == node.code) for code in range(size)]
 
 
 class Derived:

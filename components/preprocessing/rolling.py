@@ -38,6 +38,7 @@ class Rolling:
             self._at[name] = slice(start, start + len(by[name]))
             start += len(by[name])
         self._windows = start
+        self._whole = np.array([n.length for _, n in windows], dtype=np.float64)
         self._need = np.array([n.need for _, n in windows], dtype=np.float64)
         columns_read = [n.column for _, n in windows] + [n.column for _, n in decays]
         self._centre = np.array([spec.centres.get(name, 0.0) for name in columns_read])
@@ -68,13 +69,13 @@ class Rolling:
             self._part["decay", kind] = slice(start, len(request.windows))
         return request
 
-    def write(self, x: Array, source: Array, time_us: int, out: Array) -> None:
+    def write(self, x: Array, source: Array, complete: bool, time_us: int, out: Array) -> None:
         """Write the statistics to `out`."""
         if not self.features:
             return
         size = x.size
         presence = source[size : 2 * size].reshape(self._shape)
-        counts = self._counts.run(presence)
+        counts = self._whole if complete else self._counts.run(presence)
         sums, part, at = self._sums.run(source[: 2 * size + 1]), self._part, self._at
         centre, here = self._centre, at["mean"]
         formulas.mean(sums[part["mean", "d"]], counts[here], centre[here], out[here])
@@ -83,11 +84,12 @@ class Rolling:
         if (here := at["std"]).stop > here.start:
             formulas.deviation(sums[part["std", "d"]], sums[part["std", "d2"]], counts[here], out[here])
         if (here := at["slope"]).stop > here.start:
-            age, square = self._ages.run(presence)
+            age, square = self._ages.whole if complete else self._ages.run(presence)
             formulas.slope(sums[part["slope", "d"]], sums[part["slope", "m"]], counts[here], age, square, out[here])
         self._write_extremes(x, out)
         out[at["count"]] = counts[at["count"]]
-        np.copyto(out[: self._windows], np.nan, where=counts < self._need)
+        if not complete:
+            np.copyto(out[: self._windows], np.nan, where=counts < self._need)
         if len(out) > self._windows:
             here = slice(self._windows, len(out))
             formulas.mean(sums[part["decay", "d"]], sums[part["decay", "p"]], centre[here], out[here])
@@ -138,7 +140,11 @@ class _Counts:
 
 
 class _Ages:
-    """Sums of age and of its square over the values there; whole numbers, so exact in any order."""
+    """Sums of age and of its square over the values there; whole numbers, so exact in any order.
+
+    Attributes:
+        whole: those of windows that miss no value.
+    """
 
     def __init__(self, windows: list[tuple[int, int]], rows: int, columns: int) -> None:
         longest = max((length for _, length in windows), default=0)
@@ -151,6 +157,8 @@ class _Ages:
             [[c * 2 * self._count + k + part * self._count for k, (c, _) in enumerate(windows)] for part in (0, 1)],
             dtype=np.intp,
         )
+
+        self.whole = self.run(np.ones((columns, rows)))
 
     def run(self, presence: Array) -> Array:
         return np.asarray((presence[:, self._first :] @ self._weights).take(self._picked))
