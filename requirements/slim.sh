@@ -7,7 +7,7 @@ site=$(echo "$1"/lib/python3*/site-packages)
 find "$site" -name '*.so*' -type f -not -path '*.libs/*' -exec strip --strip-unneeded {} + 2>/dev/null || true
 
 # What only compilers, type checkers and the packages' own tests read.
-find "$site" -type d \( -name tests -o -name test -o -name include -o -name includes -o -name __pycache__ \) \
+find "$site" -type d \( -name tests -o -name test -o -name include -o -name __pycache__ \) \
   -prune -exec rm -rf {} +
 find "$site" -type f \( -name '*.pyi' -o -name '*.pyx' -o -name '*.pxd' -o -name '*.pxi' -o -name '*.[ch]' \
   -o -name '*.cc' -o -name '*.cpp' -o -name '*.hpp' \) -delete
