@@ -4,11 +4,12 @@ import os
 import stat
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 
 from tests.containers.engine import engine_answers
-from tests.serving.conftest import write_model
+from tests.serving.conftest import simple_features, write_model
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -48,3 +49,11 @@ def served_model(tmp_path_factory: pytest.TempPathFactory, beijing: pl.DataFrame
     for path in [model, *model.rglob("*")]:
         path.chmod(path.stat().st_mode | stat.S_IROTH | (stat.S_IXOTH if path.is_dir() else 0))
     return model
+
+
+@pytest.fixture(scope="session")
+def feature_rows(beijing: pl.DataFrame) -> np.ndarray:
+    """Real feature rows of 2014 whose newest value is there, float64 of shape (n, f)."""
+    X = simple_features(beijing)[-8760:]
+    kept: np.ndarray = X[np.isfinite(X[:, 0])]
+    return kept
