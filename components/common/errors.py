@@ -17,6 +17,7 @@ AlmanacError
 ├── DeploymentError     a manifest that cannot be rendered or applied
 ├── ServingError        a server that cannot start as configured
 └── PipelineError       a pipeline that cannot be run, compiled or submitted
+    ├── InterruptedRunError a run that its user ended
     ├── UnreachableError    a cluster that does not answer
     ├── RefusedError        a cluster that refuses the token
     ├── ClashError          a version's name that another file has
@@ -102,6 +103,12 @@ class ServingError(AlmanacError):
 
 class PipelineError(AlmanacError):
     """A pipeline that cannot be run, compiled or submitted."""
+
+
+class InterruptedRunError(PipelineError):
+    """A run that its user ended."""
+
+    exit_code = 130
 
 
 class UnreachableError(PipelineError):

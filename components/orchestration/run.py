@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from components.common.errors import GateError, PipelineError
+from components.common.errors import GateError, InterruptedRunError, PipelineError
 from components.common.files import read_json
 from components.common.revision import git_revision
 from components.orchestration.console import Screen
@@ -51,8 +51,11 @@ def run_training(request: Request, pipeline: Callable[..., Any], screen: Screen)
     run_id = new_run_id(started, use_case_digest)
     work = (home / ".work" / run_id).absolute()
     screen.line(f"{usecase.title}: training, run {run_id}")
-    with _alone(home, screen):
-        run = run_local(pipeline, _arguments(request), _place(request, work), screen)
+    try:
+        with _alone(home, screen):
+            run = run_local(pipeline, _arguments(request), _place(request, work), screen)
+    except KeyboardInterrupt:
+        raise InterruptedRunError("interrupted; the same command goes on from the last finished step") from None
     if run.error is not None and not _gate_closed(run):
         raise PipelineError(f"{run.error}\nThe whole log: {_shown(work / 'log.txt')}")
     record = {

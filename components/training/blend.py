@@ -4,7 +4,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.optimize import minimize, nnls
 
-from components.training.fitted import sigmoid
+from components.training.model_format import probability
 
 Array = npt.NDArray[np.float64]
 
@@ -61,7 +61,7 @@ def _least_squares(y: Array, raw: Array) -> Array:
 def _log_odds(y: Array, raw: Array) -> Array:
     def value(weights: Array) -> tuple[float, Array]:
         margin = raw @ weights
-        gradient = raw.T @ (sigmoid(margin) - y) / y.size
+        gradient = raw.T @ (probability(margin) - y) / y.size
         return float(np.mean(np.logaddexp(0.0, margin) - y * margin)), gradient
 
     start = np.full(raw.shape[1], 1.0 / raw.shape[1])

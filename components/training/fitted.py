@@ -92,11 +92,6 @@ def combine(models: list[tuple[float, Fitted]], intercept: float = 0.0) -> Fitte
     return Fitted(linear, [booster for part in parts for booster in part.boosters])
 
 
-def sigmoid(raw: Array) -> Array:
-    """Return the probability of log-odds."""
-    return np.asarray(0.5 * (1.0 + np.tanh(0.5 * raw)))  # exp would overflow for log-odds far below zero
-
-
 def feature_means(X: Array) -> Array:
     """Return the mean of each feature over the rows where it is present, 0 where it never is; shape (f,)."""
     present = np.isfinite(X)

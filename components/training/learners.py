@@ -11,7 +11,8 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from components.common.errors import TrainingError
 from components.training.dataset import Problem
-from components.training.fitted import Array, Fitted, LinearPart, feature_means, sigmoid
+from components.training.fitted import Array, Fitted, LinearPart, feature_means
+from components.training.model_format import probability
 from components.usecase.learning import HistGradientBoosting, LightGBM, Linear
 
 Rows = npt.NDArray[np.intp]
@@ -148,4 +149,4 @@ def _log_loss(y: Array, raw: Array, classification: bool) -> float:
 
 
 def _value(raw: Array, classification: bool) -> Array:
-    return sigmoid(raw) if classification else raw
+    return probability(raw) if classification else raw

@@ -12,15 +12,17 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-import lightgbm
 import numpy as np
 import numpy.typing as npt
 
 from components.common.errors import ModelError
 from components.common.files import sha256_bytes
 from components.training.intervals import Intervals
+
+if TYPE_CHECKING:
+    import lightgbm
 
 Array = npt.NDArray[np.float64]
 
@@ -35,6 +37,12 @@ class Estimator(Protocol):
 
     def predict(self, X: Array) -> Array:
         """Return the prediction of each row."""
+
+
+def probability(log_odds: Array) -> Array:
+    """Return the probability of log-odds, exact to the last places at both ends and without overflow."""
+    small = np.exp(-np.abs(log_odds))
+    return np.asarray(np.where(log_odds >= 0, 1.0, small) / (1.0 + small))
 
 
 @dataclass(frozen=True)
@@ -65,7 +73,7 @@ class Offset:
             values = X[:, column]
             result += coefficient * np.where(np.isfinite(values), values, fill)
         if self.link == "logit":
-            result = 0.5 * (1.0 + np.tanh(0.5 * result))
+            result = probability(result)
         return result if self.clip == (None, None) else np.clip(result, *self.clip)
 
     @classmethod
@@ -109,7 +117,7 @@ class Forecaster:
     names: list[str]
     spec: dict[str, Any]
     fitted: dict[str, Any]
-    booster: lightgbm.Booster | None
+    booster: "lightgbm.Booster | None"
     estimator: Estimator | None
     offset: Offset
     intervals: Intervals | None
@@ -247,7 +255,7 @@ def _json(directory: Path, files: dict[str, bytes], name: str) -> dict[str, Any]
 
 def _body(
     directory: Path, kind: str, files: dict[str, bytes], names: list[str]
-) -> tuple[lightgbm.Booster | None, Estimator | None]:
+) -> "tuple[lightgbm.Booster | None, Estimator | None]":
     name = _BODY[kind]
     if name not in files:
         raise ModelError(f"{directory / MANIFEST}: files does not list {name}, which a model of kind {kind} has")
@@ -255,6 +263,8 @@ def _body(
         from components.training.persistence import read_estimator
 
         return None, read_estimator(files[name], directory / name)
+    import lightgbm
+
     try:
         booster = lightgbm.Booster(model_str=files[name].decode())
     except (lightgbm.basic.LightGBMError, UnicodeDecodeError) as error:

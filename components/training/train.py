@@ -18,8 +18,9 @@ from components.common.revision import git_revision
 from components.tracking import archive_in_background, finish, make_record
 from components.training.calibration import calibrate
 from components.training.dataset import make_problem, read_features
-from components.training.fitted import Array, Fitted, sigmoid
+from components.training.fitted import Array, Fitted
 from components.training.intervals import Intervals
+from components.training.model_format import probability
 from components.training.reference import reference_profile
 from components.training.selection import Selection, refit, select
 from components.training.write import Provenance, TargetModel, clip_of, digest_of, write_models
@@ -147,7 +148,7 @@ def _predictions(usecase: UseCase, selection: Selection, model: Fitted, out_of_f
 def _values(usecase: UseCase, selection: Selection, raw: Array) -> Array:
     """Return raw predictions as values within the declared bounds, or as probabilities."""
     if selection.problem.classification:
-        return sigmoid(raw)
+        return probability(raw)
     clip = clip_of(usecase, selection.problem)
     return raw.copy() if clip == (None, None) else np.asarray(np.clip(raw, *clip))
 

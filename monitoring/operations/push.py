@@ -69,7 +69,7 @@ def push(samples: Iterable[Sample], to: str, group: str) -> None:
     Args:
         samples: its figures.
         to: a directory that an exporter reads, or the URL of a Pushgateway.
-        group: what the figures are of, such as `air_quality-drift`.
+        group: what the figures are of, such as `demand-drift`.
 
     Raises:
         MetricError: no figures, a group that cannot be a file name, or a gateway that does not take them.
@@ -78,7 +78,7 @@ def push(samples: Iterable[Sample], to: str, group: str) -> None:
     if not samples:
         raise MetricError(f"{group}: no figures to push")
     if not group or set(group) & set("/\\\0") or group.startswith("."):
-        raise MetricError(f"group {group!r}: expected a plain name, such as air_quality-drift")
+        raise MetricError(f"group {group!r}: expected a plain name, such as demand-drift")
     if to.startswith(("http://", "https://")):
         _put(f"{to.rstrip('/')}/metrics/job/{JOB}/group/{quote(group)}", text(samples))
     else:

@@ -156,5 +156,5 @@ def test_an_interrupt_ends_quietly(tmp_path: Path) -> None:
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert "go on from the last finished step" in errors
+    assert "goes on from the last finished step" in errors
     assert "Traceback" not in errors
