@@ -72,9 +72,10 @@ def run_batch(rows: int, repeats: int) -> dict[str, Any]:
         result = compute(spec, table)
         seconds.append(time.perf_counter() - start)
         cpu.append(time.process_time() - used)
-        size = result.select(spec.names).estimated_size()
+        peak = _peak() - before
+        size = sum(result[name].estimated_size() for name in spec.names)
         del result
-    return {"seconds": seconds, "cpu": cpu, "output_bytes": size, "peak_bytes": _peak() - before}
+    return {"seconds": seconds, "cpu": cpu, "output_bytes": size, "peak_bytes": peak}
 
 
 def run_pandas(rows: int, repeats: int) -> dict[str, Any]:
