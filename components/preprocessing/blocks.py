@@ -85,7 +85,7 @@ class Job:
 
     def run(self, table: pl.DataFrame, entities: list[Series]) -> list[Feature]:
         """Return the chunks of the result, in order: each gives the values of the feature at a position."""
-        with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+        with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
             read = pool.map(lambda name: numbers(self._spec, table, name), self._columns)
             timelines = self._timelines(entities)
             writes = [pool.submit(line.write, *ends) for line in set(timelines) for ends in line.blocks(BLOCK)]
