@@ -1,0 +1,319 @@
+"""The drift policy over the whole real series, against retraining every window and never.
+
+    python -m benchmarks.policy_backtest --out policy.json
+
+From `--start` on the series is walked window by window. In each the model in use forecasts every target; at its end the
+monitoring's own code judges the last windows, with the forecasts as they were made, and the policy decides. All three
+policies train the same fixed LightGBM on the same span, all that is known by then or a sliding window, and forecast the
+same rows; they differ in when they train alone.
+"""
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import redirect_stdout
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import cached_property
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import lightgbm
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from components.common.files import write_json
+from components.ingestion.task import run as ingest
+from components.monitoring.evidence import Evidence, from_rows
+from components.monitoring.join import with_truth
+from components.monitoring.windows import Watched, breached, judge
+from components.preprocessing.batch import compute
+from components.preprocessing.spec import FeatureSpec
+from components.preprocessing.target import targets
+from components.training.calibration import calibrate
+from components.training.intervals import Intervals
+from components.usecase import UseCase, dump, load
+from components.usecase.base import to_timedelta
+from components.usecase.learning import Target
+from components.validation.task import run as validate
+from monitoring.drift import Profile, profile
+
+Array = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
+
+ROOT = Path(__file__).resolve().parent.parent
+PARAMETERS = {
+    "objective": "regression", "learning_rate": 0.08, "num_leaves": 31, "min_data_in_leaf": 60, "max_bin": 63,
+    "feature_fraction": 0.5, "bagging_fraction": 0.7, "bagging_freq": 1, "deterministic": True,
+    "force_row_wise": True, "num_threads": 2, "seed": 7, "verbosity": -1,
+}  # fmt: skip
+ROUNDS = 80
+FOLDS = 3
+
+
+@dataclass(frozen=True)
+class Watch:
+    """What the windows of a model are judged by.
+
+    Attributes:
+        intervals: by target.
+        evidence: by target, from the out-of-fold rows of its span.
+        reference: profile of the raw columns of its span.
+    """
+
+    intervals: dict[str, Intervals]
+    evidence: dict[str, Evidence]
+    reference: Profile
+
+
+@dataclass
+class Walk:
+    """One policy's way through the series.
+
+    Attributes:
+        trained: when its models were trained, the first included.
+        reasons: for each retraining what the newest window said.
+        breaching: windows that breached on their own.
+        forecasts: what it forecast, window by window.
+    """
+
+    trained: list[datetime]
+    reasons: list[str] = field(default_factory=list)
+    breaching: int = 0
+    forecasts: list[pl.DataFrame] = field(default_factory=list)
+
+
+class Series:
+    """The series with its features, and the models trained on it, each once."""
+
+    def __init__(self, usecase: UseCase, table: pl.DataFrame, span: str | None) -> None:
+        self.usecase, self.table, self.span = usecase, table, span
+        self.time = usecase.time.column
+        spec = FeatureSpec.of(usecase)
+        self.names = spec.names
+        features = compute(spec, table)
+        self.times = features[self.time]
+        self.X = features.select(self.names).to_numpy()
+        self.values = targets(usecase, spec, table)
+        self._models: dict[datetime, dict[str, lightgbm.Booster]] = {}
+
+    @cached_property
+    def gap(self) -> timedelta:
+        """The longest horizon: what is not known yet at the moment of training."""
+        return max(to_timedelta(target.horizon) for target in self.usecase.targets)
+
+    def model(self, moment: datetime) -> dict[str, lightgbm.Booster]:
+        """Return the boosters, by target, that can be trained at a moment; each learns the difference from the last."""
+        if moment not in self._models:
+            y = {target.name: self.column(f"y_{target.name}") for target in self.usecase.targets}
+            last = {target.name: self.column(f"last_{target.name}") for target in self.usecase.targets}
+            self._models[moment] = {name: self._fit(self._known(name, moment), y[name], last[name]) for name in y}
+        return self._models[moment]
+
+    def watch(self, moment: datetime) -> Watch:
+        """Return what the windows of the model of a moment are judged by: its out-of-fold rows, its reference."""
+        drift = self.usecase.drift
+        found = {target.name: self._out_of_fold(target, moment) for target in self.usecase.targets}
+        reference = profile(
+            self.table.filter(pl.Series(self._span(moment))),
+            columns=drift.columns or list(self.usecase.columns),
+            time=self.time,
+            season=drift.season,
+            window=drift.window,
+            false_alarm_rate=drift.false_alarm_rate,
+        )
+        intervals = {name: pair[0] for name, pair in found.items()}
+        return Watch(intervals, {name: pair[1] for name, pair in found.items()}, reference)
+
+    def rows(self, start: datetime | None, stop: datetime) -> Mask:
+        """Return the rows of prediction times in a span (n,)."""
+        inside = self.times < stop if start is None else (self.times >= start) & (self.times < stop)
+        return inside.to_numpy()
+
+    def column(self, name: str) -> Array:
+        """Return a target column, y_ or last_ (n,)."""
+        return self.values[name].to_numpy()
+
+    def _span(self, moment: datetime) -> Mask:
+        start = None if self.span is None else moment - to_timedelta(self.span)
+        return self.rows(start, moment - self.gap)
+
+    def _known(self, name: str, moment: datetime) -> npt.NDArray[np.intp]:
+        finite = np.isfinite(self.column(f"y_{name}")) & np.isfinite(self.column(f"last_{name}"))
+        return np.flatnonzero(self._span(moment) & finite)
+
+    def _out_of_fold(self, target: Target, moment: datetime) -> tuple[Intervals, Evidence]:
+        y, last = self.column(f"y_{target.name}"), self.column(f"last_{target.name}")
+        parts = np.array_split(self._known(target.name, moment), FOLDS + 1)
+        steps, unseen = self.gap // to_timedelta(self.usecase.time.frequency), []
+        for fold in range(1, FOLDS + 1):
+            before = np.concatenate(parts[:fold])
+            booster = self._fit(before[before < parts[fold][0] - steps], y, last)
+            unseen.append(np.asarray(booster.predict(self.X[parts[fold]])) + last[parts[fold]])
+        rows, prediction = np.concatenate(parts[1:]), np.concatenate(unseen)
+        settings = self.usecase.training.intervals
+        intervals = calibrate(
+            y[rows], prediction, last[rows], level=settings.level, bins=settings.bins, by=target.column
+        )
+        columns = {self.time: self.times[rows], "y": y[rows], "prediction": prediction, "last": last[rows]}
+        return intervals, from_rows(self.usecase, target, intervals, pl.DataFrame(columns))
+
+    def _fit(self, rows: npt.NDArray[np.intp], y: Array, last: Array) -> lightgbm.Booster:
+        data = lightgbm.Dataset(self.X[rows], (y - last)[rows], params=PARAMETERS, feature_name=self.names)
+        return lightgbm.train(PARAMETERS, data, ROUNDS)
+
+    def forecast(self, moment: datetime, watch: Watch | None, start: datetime, stop: datetime) -> pl.DataFrame:
+        """Return what the model of a moment forecasts in a span, as the component `prediction` writes it."""
+        rows, parts = np.flatnonzero(self.rows(start, stop)), []
+        for name, booster in self.model(moment).items():
+            last = self.column(f"last_{name}")[rows]
+            # Where the last value is missing there is no forecast, and the row is not judged.
+            prediction = np.asarray(booster.predict(self.X[rows])) + last
+            nothing = np.full_like(prediction, np.nan)
+            lower, upper = watch.intervals[name].apply(last, prediction) if watch else (nothing, nothing)
+            figures = {"prediction": prediction, "lower": lower, "upper": upper}
+            part = pl.DataFrame({self.time: self.times[rows], "target": [name] * len(rows), **figures})
+            parts.append(part.with_columns(version=pl.lit(1)))
+        return pl.concat(parts)
+
+
+Decide = Callable[[list[dict[str, Any]]], bool]
+
+
+def walk(series: Series, moments: list[datetime], watch: bool, decide: Decide) -> Walk:
+    """Walk the series from moment to moment and return what a policy did.
+
+    Args:
+        series: the series.
+        moments: ends of windows; the first is when the first model is trained.
+        watch: judge the windows; without it `decide` is given none.
+        decide: returns whether to train again, from the judged windows.
+    """
+    done = Walk([moments[0]])
+    watched = series.watch(moments[0]) if watch else None
+    for start, stop in pairwise(moments):
+        done.forecasts.append(series.forecast(done.trained[-1], watched, start, stop))
+        windows = _judged(series, watched, done, stop) if watched else []
+        if windows:
+            done.breaching += windows[-1]["breach"]
+        if stop != moments[-1] and decide(windows):
+            done.trained.append(stop)
+            done.reasons.append("; ".join(windows[-1]["reasons"]) if windows else "by schedule")
+            watched = series.watch(stop) if watch else None
+    return done
+
+
+def _judged(series: Series, watch: Watch, done: Walk, stop: datetime) -> list[dict[str, Any]]:
+    usecase = series.usecase
+    length = usecase.drift.policy.of * to_timedelta(usecase.drift.window) + series.gap
+    time_column = pl.col(series.time)
+    table = series.table.filter(time_column < stop)
+    joined = with_truth(usecase, table, pl.concat(done.forecasts).filter(time_column >= stop - length))
+    joined = joined.filter(pl.col("prediction").is_finite())
+    watched = Watched(usecase, table, joined, watch.reference, {}, watch.evidence, stop)
+    return judge(watched)
+
+
+def figures(series: Series, done: Walk) -> dict[str, Any]:
+    """Return a policy's errors by target, on the rows that all policies forecast."""
+    joined = with_truth(series.usecase, series.table, pl.concat(done.forecasts))
+    known = joined.filter(pl.col("y").is_not_null() & pl.col("prediction").is_finite())
+    found = {}
+    for (name,), rows in sorted(known.group_by(["target"]), key=lambda item: str(item[0])):
+        error = (rows["prediction"] - rows["y"]).to_numpy()
+        found[str(name)] = {
+            "n": rows.height,
+            "mae": float(np.abs(error).mean()),
+            "rmse": float(np.sqrt((error**2).mean())),
+        }
+    return {
+        "retrainings": len(done.trained) - 1,
+        "trained": [moment.date().isoformat() for moment in done.trained],
+        "reasons": done.reasons,
+        "breaching_windows": done.breaching,
+        "windows": len(done.forecasts),
+        "targets": found,
+    }
+
+
+def measure(usecase: UseCase, table: pl.DataFrame, start: datetime, span: str | None) -> dict[str, Any]:
+    """Return the figures of the three policies."""
+    began = time.perf_counter()
+    series, length = Series(usecase, table, span), to_timedelta(usecase.drift.window)
+    moments = [start]
+    newest: Any = table[usecase.time.column].max()
+    while moments[-1] + length <= newest + to_timedelta(usecase.time.frequency):
+        moments.append(moments[-1] + length)
+    policies = {
+        "never": walk(series, moments, watch=False, decide=lambda windows: False),
+        "every window": walk(series, moments, watch=False, decide=lambda windows: True),
+        "drift policy": walk(series, moments, watch=True, decide=lambda windows: breached(usecase, windows)),
+    }
+    return {
+        "use_case": usecase.name,
+        "from": moments[0].isoformat(),
+        "to": moments[-1].isoformat(),
+        "window": usecase.drift.window,
+        "policy": usecase.drift.policy.model_dump(mode="json"),
+        "false_alarm_rate": usecase.drift.false_alarm_rate,
+        "training_span": span or "all that is known",
+        "model": {"parameters": PARAMETERS, "rounds": ROUNDS},
+        "seconds": round(time.perf_counter() - began, 1),
+        "policies": {name: figures(series, done) for name, done in policies.items()},
+    }
+
+
+def table_of(result: dict[str, Any]) -> str:
+    """Return the figures as a table for people."""
+    lines = [f"{result['use_case']}: {result['from'][:10]} to {result['to'][:10]}, windows of {result['window']}"]
+    names = list(result["policies"]["never"]["targets"])
+    head = "".join(f"{name + ' MAE':>16}{'RMSE':>10}" for name in names)
+    lines.append(f"{'policy':<14}{'retrainings':>12}{head}")
+    for policy, found in result["policies"].items():
+        cells = "".join(f"{t['mae']:16.3f}{t['rmse']:10.3f}" for t in found["targets"].values())
+        lines.append(f"{policy:<14}{found['retrainings']:>12}{cells}")
+    watched = result["policies"]["drift policy"]
+    lines.append(f"{watched['breaching_windows']} of {watched['windows']} windows breach; {result['seconds']} s")
+    lines += [f"  {day}  {why}" for day, why in zip(watched["trained"][1:], watched["reasons"], strict=True)]
+    return "\n".join(lines)
+
+
+def validated(usecase: UseCase, folder: Path) -> pl.DataFrame:
+    """Return the use case's validated table, fetched or from the cache."""
+    raw, valid = folder / "raw.parquet", folder / "valid.parquet"
+    with redirect_stdout(sys.stderr):  # the tasks tell their progress; standard output is for the figures
+        ingest(dump(usecase), ROOT / "usecases", raw, folder / "lineage.json")
+        validate(dump(usecase), raw, valid, folder / "validation.html")
+    return pl.read_parquet(valid).with_columns(pl.col(usecase.time.column).cast(pl.Datetime("us")))
+
+
+def main() -> None:
+    """Measure, print a table, and write JSON where asked."""
+    parser = argparse.ArgumentParser(description="Backtest of the drift policy over the whole series.")
+    parser.add_argument("--usecase", type=Path, default=ROOT / "usecases" / "air_quality.yaml")
+    parser.add_argument("--start", type=datetime.fromisoformat, default=datetime(2012, 1, 1), help="first training")
+    parser.add_argument("--targets", nargs="+", metavar="NAME", help="only these targets; all by default")
+    parser.add_argument("--span", help="length of the training span, such as 730d; all that is known by default")
+    parser.add_argument("--out", type=Path, help="write the result as JSON there")
+    parser.add_argument("--json", action="store_true", help="print JSON in place of a table")
+    given = parser.parse_args()
+    usecase = load(given.usecase)
+    with tempfile.TemporaryDirectory() as folder:
+        table = validated(usecase, Path(folder))
+    if given.targets:
+        chosen = [usecase.target(name) for name in given.targets]
+        usecase = usecase.model_copy(update={"targets": chosen})
+    span = given.span or usecase.drift.policy.retrain_window
+    result = measure(usecase, table, given.start, span)
+    if given.out:
+        write_json(given.out, result)
+    print(json.dumps(result, indent=2) if given.json else table_of(result))
+
+
+if __name__ == "__main__":
+    main()
