@@ -79,13 +79,22 @@ class RunLog(TextIOBase):
     def _read(self, raw: str) -> None:
         line = raw.strip()
         if match := _STARTED.search(line):
-            self._current, self._started, self.error = Step(match[1]), time.monotonic(), None
+            self._current, self._started = Step(match[1]), time.monotonic()
+            self.error = self.error if self._failed else None
         elif match := _FINISHED.search(line):
             step = self._current or Step(match[1])
             step.seconds, step.failed = time.monotonic() - self._started, match[2] == "FAILURE"
             self._current = None
             self.finish(step)
-        elif self._current is None:
+        elif self._current is not None:
+            self._listen(line)
+
+    def _listen(self, line: str) -> None:
+        """Take a line that a task printed: its progress or summary, or the error that ends it."""
+        told = parse(line)
+        if told is not None:
+            self._tell(told)
+        elif self._failed:
             return
         elif match := _ERROR.match(line):
             self.error = match[1]
@@ -93,8 +102,11 @@ class RunLog(TextIOBase):
             self.error = f"unexpected {match[1]}"
         elif self.error is not None and line:
             self.error += f"\n{line}"
-        elif told := parse(line):
-            self._tell(told)
+
+    @property
+    def _failed(self) -> bool:
+        """Tell whether a step has failed; others that do not depend on it still run, and its message is kept."""
+        return any(step.failed for step in self.steps)
 
     def _tell(self, told: Progress | Summary) -> None:
         if self._current is None:

@@ -8,7 +8,7 @@ import pytest
 from kfp import dsl
 
 from components.image import IMAGE
-from components.orchestration.console import Screen
+from components.orchestration.console import RunLog, Screen
 from components.orchestration.local import LocalRun, Place, run_local
 
 
@@ -69,6 +69,22 @@ def test_a_failed_step_tells_its_whole_message_and_stops_the_run(tmp_path: Path)
     assert run.error == "table: no rows;\nat least one is needed"
     assert run.steps[-1].failed
     assert "failed" in shown
+
+
+def test_the_message_of_a_failed_step_is_kept_while_others_run(tmp_path: Path) -> None:
+    log = RunLog(tmp_path / "log.txt", lambda step: None, lambda name, progress: None)
+    for line in (
+        "10:00:00 - INFO - Executing task 'training'",
+        "    components.common.errors.TrainingError: folds: too short",
+        "10:00:01 - INFO - Task 'training' finished with status FAILURE",
+        "10:00:01 - INFO - Executing task 'drift'",
+        "    [summary] 720 rows; quiet",
+        "10:00:02 - INFO - Task 'drift' finished with status SUCCESS",
+    ):
+        log.write(f"{line}\n")
+    log.close()
+    assert log.error == "folds: too short"
+    assert [(step.name, step.failed) for step in log.steps] == [("training", True), ("drift", False)]
 
 
 @pytest.mark.parametrize("damage", ["truncate", "remove"])
