@@ -87,6 +87,7 @@ class ContentCache(kfp_cache.LocalCache):  # type: ignore[misc]
         """Keep `outputs` under `key`, whole or not at all."""
         name = self._names[key]
         self.outputs[name] = outputs
+        _complete(outputs)
         summary = self.summaries.get(name)
         entry = {
             "outputs": self._serialize_outputs(outputs),
@@ -142,6 +143,14 @@ def _digests(outputs: dict[str, Any]) -> dict[str, str]:
     """Return the digests of the artifacts among `outputs`; a file that is gone has none."""
     paths = {name: Path(value.uri) for name, value in outputs.items() if isinstance(value, dsl.Artifact)}
     return {name: digest_of(path) if path.exists() else "" for name, path in paths.items()}
+
+
+def _complete(outputs: dict[str, Any]) -> None:
+    """Give artifacts that are metadata alone, such as metrics, an empty file, so that none is missed later."""
+    for value in outputs.values():
+        if isinstance(value, dsl.Artifact) and not Path(value.uri).exists():
+            Path(value.uri).parent.mkdir(parents=True, exist_ok=True)
+            Path(value.uri).touch()
 
 
 def _touch(outputs: dict[str, Any]) -> None:

@@ -80,7 +80,8 @@ class Buckets:
     def lower(self, numbers: Counts) -> Floats:
         """Return the smallest value of each of the bucket `numbers`."""
         if self.kind == "linear":
-            return np.asarray(self.origin + (numbers - 2.5) / self.scale, np.float64)
+            with np.errstate(over="ignore"):  # next to the largest float an edge ends there
+                return np.asarray(np.nan_to_num(self.origin + (numbers - 2.5) / self.scale), np.float64)
         bits = ((numbers - (1 << 15)) << 16).astype(np.int32)
         bits ^= (bits >> 31) & 0x7FFFFFFF
         with np.errstate(all="ignore"):

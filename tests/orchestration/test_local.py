@@ -8,6 +8,7 @@ import pytest
 from kfp import dsl
 
 from components.image import IMAGE
+from components.orchestration.cache import ContentCache
 from components.orchestration.console import RunLog, Screen
 from components.orchestration.local import LocalRun, Place, run_local
 
@@ -87,10 +88,18 @@ def test_the_message_of_a_failed_step_is_kept_while_others_run(tmp_path: Path) -
     assert [(step.name, step.failed) for step in log.steps] == [("training", True), ("drift", False)]
 
 
+def test_an_artifact_that_is_metadata_alone_is_found_again(tmp_path: Path) -> None:
+    cache = ContentCache(tmp_path / "cache")
+    metrics = dsl.Metrics(name="metrics", uri=str(tmp_path / "work" / "training" / "metrics"), metadata={"rmse": 1.5})
+    key = cache.compute_key("comp-writing", "image", ["command"], {})
+    cache.put(key, {"metrics": metrics})
+    found = cache.get(key)
+    assert found is not None
+    assert found["metrics"].metadata == {"rmse": 1.5}
+
+
 @pytest.mark.parametrize("damage", ["truncate", "remove"])
 def test_a_damaged_output_is_never_taken_from_the_cache(tmp_path: Path, damage: str) -> None:
-    from components.orchestration.cache import ContentCache
-
     cache = ContentCache(tmp_path / "cache")
     path = tmp_path / "table"
     path.write_text("whole")
