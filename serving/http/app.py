@@ -9,16 +9,19 @@ import time
 from collections.abc import Callable
 from http import HTTPStatus
 
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE
+
 from components.common.errors import AlmanacError
 from monitoring.metrics import IN_FLIGHT, LATENCY, LATENCY_BUCKETS, REQUESTS, Metrics
 from serving.http.clock import BodyClock
-from serving.http.headers import HeaderPolicy
+from serving.http.headers import HeaderPolicy, block
+from serving.http.message import Headers, Reply, Request, Scope, error_reply, open_request, read_body
 from serving.http.message import Receive as Receive
-from serving.http.message import Reply, Request, Scope, error_reply, open_request, read_body
 from serving.http.message import Send as Send
+from serving.http.quick import Head
 from serving.http.router import Match, Router
 from serving.operate.tally import Count, Tally, Times
-from serving.refusal import Refusal
+from serving.refusal import Refusal, too_large
 from serving.security.guard import Guard
 
 _ID = re.compile(rb"[A-Za-z0-9._:+/=-]{1,128}")
@@ -60,12 +63,13 @@ class App:
         self._headers = headers
         self._max_body = max_body
         self._clock = BodyClock(body_seconds)
-        self._draining = draining
+        self.draining = draining
         self.observers = observers
         self._prefix = secrets.token_hex(4)
         self._numbers = itertools.count()
         self._counters: dict[tuple[str, str, str, str, int], Count] = {}
         self._timers: dict[tuple[str, str, str], Times] = {}
+        self._always: tuple[Headers, bytes] = [], b""
         self._in_flight = 0
         metrics.gauge(IN_FLIGHT).set_function(lambda: float(self._in_flight))
 
@@ -76,6 +80,33 @@ class App:
             return
         self._in_flight += 1
         request = open_request(scope)
+        reply, protocol, start = await self._reply(request, receive)
+        try:
+            await self._send(request, reply, send)
+        finally:
+            self._in_flight -= 1
+            self._account(request, reply, protocol, time.perf_counter() - start)
+
+    async def quick(self, head: Head, body: bytes, client: str, always: Headers) -> bytes:
+        """Answer one whole POST request; see `serving.http.protocol`.
+
+        Args:
+            head: its head.
+            body: its body.
+            client: address of the client.
+            always: headers that the server adds to every answer.
+        """
+        self._in_flight += 1
+        request = Request("POST", head.path, head.headers, client, body)
+        try:
+            reply, protocol, start = await self._reply(request, None)
+        finally:
+            self._in_flight -= 1
+        self._account(request, reply, protocol, time.perf_counter() - start)
+        return self._lines(request, reply, always)
+
+    async def _reply(self, request: Request, receive: Receive | None) -> tuple[Reply, str, float]:
+        """Return the reply, the protocol, and the time at which the request was whole."""
         given = request.headers.get(b"x-request-id")
         if given is not None and _ID.fullmatch(given):
             request.id = given.decode()
@@ -99,13 +130,9 @@ class App:
             _LOG.exception("request %s failed", request.id)
             message = f"internal error; the log has it under the request id {request.id}"
             reply = error_reply(Refusal(HTTPStatus.INTERNAL_SERVER_ERROR, message))
-        try:
-            await self._send(request, reply, send)
-        finally:
-            self._in_flight -= 1
-            self._account(request, reply, protocol, time.perf_counter() - start)
+        return reply, protocol, start
 
-    async def _answer(self, request: Request, match: Match, receive: Receive) -> tuple[Reply, float]:
+    async def _answer(self, request: Request, match: Match, receive: Receive | None) -> tuple[Reply, float]:
         """Return the reply and the time at which the request was whole."""
         route = match.route
         request.verb, request.model, request.version = route.verb, match.model, match.version
@@ -116,7 +143,10 @@ class App:
         start = time.perf_counter()
         if request.method == "POST":
             _check_type(request)
-            request.body = await self._body(request, receive)
+            if receive is None:
+                self._check_size(request)
+            else:
+                request.body = await self._body(request, receive)
             start = time.perf_counter()
         try:
             reply = await route.handler(request)
@@ -125,6 +155,10 @@ class App:
         if headers:
             reply.headers += headers
         return reply, start
+
+    def _check_size(self, request: Request) -> None:
+        if len(request.body) > self._max_body:
+            raise too_large(len(request.body), self._max_body)
 
     async def _body(self, request: Request, receive: Receive) -> bytes:
         reading = self._clock.start()
@@ -147,10 +181,25 @@ class App:
             *self._headers.of(request),
             *reply.headers,
         ]
-        if self._draining():
+        if self.draining():
             headers.append((b"connection", b"close"))
         await send({"type": "http.response.start", "status": reply.status, "headers": headers})
         await send({"type": "http.response.body", "body": b"" if request.method == "HEAD" else reply.body})
+
+    def _lines(self, request: Request, reply: Reply, always: Headers) -> bytes:
+        if always is not self._always[0]:
+            self._always = always, block(always)  # the date is renewed once a second
+        return b"%b%b%bcontent-type: %b\r\ncontent-length: %d\r\nx-request-id: %b\r\n%b%b\r\n%b" % (
+            STATUS_LINE[reply.status],
+            self._always[1],
+            self._headers.block_of(request),
+            reply.content_type,
+            len(reply.body),
+            request.id.encode(),
+            block(reply.headers) if reply.headers else b"",
+            b"connection: close\r\n" if self.draining() else b"",
+            reply.body,
+        )
 
     def _account(self, request: Request, reply: Reply, protocol: str, seconds: float) -> None:
         # A path that names no model must not make a time series of its own.

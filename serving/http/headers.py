@@ -28,6 +28,11 @@ class HeaderPolicy:
     def __init__(self, tls: bool, origins: tuple[str, ...]) -> None:
         self._always = [*_SECURE, _HSTS] if tls else list(_SECURE)
         self._origins = {origin.encode() for origin in origins}
+        self._always_block = block(self._always)
+
+    def block_of(self, request: Request) -> bytes:
+        """Return the same headers as lines."""
+        return block(self.of(request)) if self._origins else self._always_block
 
     def of(self, request: Request) -> Headers:
         """Return the headers for the answer to `request`."""
@@ -50,3 +55,8 @@ class HeaderPolicy:
             (b"access-control-max-age", b"600"),
         ]
         return Reply(b"", 204, b"text/plain", allowed)
+
+
+def block(headers: Headers) -> bytes:
+    """Return headers as lines of an answer."""
+    return b"".join(b"%b: %b\r\n" % header for header in headers)

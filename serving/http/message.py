@@ -15,7 +15,7 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Headers = list[tuple[bytes, bytes]]
 
 JSON = b"application/json"
-_WANTED = frozenset({
+WANTED = frozenset({
     b"authorization", b"x-api-key", b"content-type", b"x-request-id", b"content-length", b"traceparent",
     b"inference-header-content-length", b"origin", b"accept", b"content-encoding",
 })  # fmt: skip
@@ -90,7 +90,7 @@ def error_reply(refusal: Refusal) -> Reply:
 
 def open_request(scope: Scope) -> Request:
     """Return the request of an ASGI scope, without its body."""
-    wanted = _WANTED
+    wanted = WANTED
     headers = {name: value for name, value in scope["headers"] if name in wanted}
     client = scope.get("client")
     return Request(scope["method"], scope["path"], headers, client[0] if client else "local")

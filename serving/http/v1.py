@@ -11,7 +11,7 @@ from serving.http.message import Reply, Request, encode, json_reply
 from serving.inputs.records import Moment, parse, read
 from serving.inputs.schema import RowDecoder, matrix
 from serving.models.bundle import Bundle
-from serving.models.target import Outcome, Row
+from serving.models.target import Outcome, Row, Target
 from serving.refusal import not_ready
 from serving.service import Answer, Explanation, Service
 
@@ -53,13 +53,12 @@ class V1:
             rows = decoder.decode(request.body)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             rows = []  # of another form, or faulty: the general reader finds out
-        if not rows:
-            given = read(parse(request.body), bundle.columns_of(name))
-        elif len(rows) == 1 and target is not None and self._repository.traffic.second is None:
-            row, warnings = service.row(target, rows[0])
-            return Reply(encode(_row_document(row, name, bundle, target.digest, warnings)))
-        else:
-            given = matrix(rows)
+        alone = target if self._repository.traffic.second is None else None
+        if alone is not None and len(rows) == 1:
+            return _one(bundle, alone, *service.row(alone, rows[0]))
+        given = matrix(rows) if rows else read(parse(request.body), bundle.columns_of(name))
+        if alone is not None and isinstance(given, list) and len(given) == 1:
+            return _one(bundle, alone, *await service.moment(alone, given[0]))
         answer = await service.predict(bundle, name, given)
         return Reply(encode(predictions(answer, name)))
 
@@ -96,19 +95,20 @@ async def _in_pieces(decoder: RowDecoder, body: bytes) -> Array:
     return np.concatenate(parts)
 
 
-def _row_document(row: Row, name: str, bundle: Bundle, digest: str, warnings: list[str]) -> dict[str, Any]:
+def _one(bundle: Bundle, target: Target, row: Row, warnings: list[str]) -> Reply:
+    """Return the answer for one row of one target, as `predictions` would."""
     prediction, lower, upper, signal = row
     document: dict[str, Any] = {"predictions": [prediction]}
     if lower is not None:
         document["intervals"] = [{"lower": lower, "upper": upper}]
     if signal is not None:
         document["signals"] = [signal]
-    document["model_name"] = name
+    document["model_name"] = target.name
     document["model_version"] = bundle.version
-    document["model_digest"] = digest
+    document["model_digest"] = target.digest
     if warnings:
         document["warnings"] = warnings
-    return document
+    return Reply(encode(document))
 
 
 def predictions(answer: Answer, name: str) -> dict[str, Any]:

@@ -109,6 +109,7 @@ class Features:
         self._lock = threading.Lock()
         self._metrics = metrics
         self._plans: dict[str, Plan] = {}
+        self._ages: dict[str, float] = {}
 
     @property
     def ingestor(self) -> Ingestor:
@@ -142,12 +143,13 @@ class Features:
         Raises:
             Refusal: a time off the grid, a history that breaks a rule, or data that are not there.
         """
+        return np.stack([await self.row(target, moment) for moment in moments])
+
+    async def row(self, target: Target, moment: Moment) -> Array:
+        """Return the features (f,) of the target for one moment; raises as `matrix` does."""
         plan = self._plan(target)
-        rows = np.empty((len(moments), len(target.columns.names)))
-        for at, moment in enumerate(moments):
-            window = await self._window(plan, moment)
-            rows[at] = plan.row(window.rows, window.step)
-        return rows
+        window = await self._window(plan, moment)
+        return plan.row(window.rows, window.step)
 
     def _plan(self, target: Target) -> Plan:
         plan = self._plans.get(target.digest)
@@ -165,7 +167,7 @@ class Features:
         if np.isnan(rows[:, plan.history - 1 - plan.cutoff]).all():
             raise await self._absent(plan, entity, known)
         rows[:, plan.history - plan.cutoff :] = np.nan  # what is newer must not be seen
-        self._metrics.gauge(DATA_AGE).labels(plan.name).set(0)
+        self._aged(plan, 0.0)
         return _Window(rows, step)
 
     async def _absent(self, plan: Plan, entity: str, step: int) -> Refusal:
@@ -173,8 +175,13 @@ class Features:
         schema = plan.schema
         last = "nothing is known of it" if newest is None else f"its newest one is of {schema.time_text(newest)}"
         if newest is not None:
-            self._metrics.gauge(DATA_AGE).labels(plan.name).set(max(0, step - newest) * schema.step / 1e6)
+            self._aged(plan, max(0, step - newest) * schema.step / 1e6)
         return stale(f"entity {entity!r} has no observation of {schema.time_text(step)}; {last}; see :ingest")
+
+    def _aged(self, plan: Plan, seconds: float) -> None:
+        if self._ages.get(plan.name) != seconds:
+            self._ages[plan.name] = seconds
+            self._metrics.gauge(DATA_AGE).labels(plan.name).set(seconds)
 
     @staticmethod
     def _entity(plan: Plan, moment: Moment) -> str:

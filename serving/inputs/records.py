@@ -82,7 +82,7 @@ def read(body: dict[str, Any], columns: Columns) -> Array | list[Moment]:
 
 
 def _is_moment(row: Any, columns: Columns) -> bool:
-    return isinstance(row, dict) and bool(_MOMENT_KEYS & row.keys() - set(columns.names))
+    return isinstance(row, dict) and not _MOMENT_KEYS.isdisjoint(row.keys() - columns.known)
 
 
 def _moment(row: dict[str, Any], place: str) -> Moment:

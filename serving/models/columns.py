@@ -37,6 +37,11 @@ class Columns:
         return {name: index for index, name in enumerate(self.names)}
 
     @cached_property
+    def known(self) -> frozenset[str]:
+        """The names as a set."""
+        return frozenset(self.names)
+
+    @cached_property
     def has_ranges(self) -> bool:
         """Whether any feature has a range."""
         return bool(np.isfinite(self.low).any() or np.isfinite(self.high).any())

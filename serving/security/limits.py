@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
 from components.common.errors import ServingError
+from serving.operate.eager import into_task
 
 _RATE = re.compile(r"(\d+(?:\.\d+)?)/(s|m|h)")
 _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0}
@@ -133,6 +134,7 @@ class RedisLimiter:
         """Take a token."""
         from redis.exceptions import RedisError
 
+        await into_task()
         try:
             allowed, left = await self._take(keys=[self._prefix + who], args=[rate.limit, rate.per_second])
         except (RedisError, OSError):

@@ -1,9 +1,8 @@
 """What a feature store is: rows of numbers by entity and grid step."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable
 from time import perf_counter
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +12,7 @@ from monitoring.metrics import STORE_ERRORS, STORE_LATENCY, Metrics
 from serving.refusal import unavailable
 
 Array = npt.NDArray[np.float64]
+T = TypeVar("T")
 
 
 class StoreDown(ServingError):  # noqa: N818  (it is a state)
@@ -70,28 +70,24 @@ class MeteredStore:
 
     async def append(self, entity: str, steps: list[int], rows: Array) -> None:
         """Keep rows; see Store."""
-        async with self._metered("append"):
-            await self._store.append(entity, steps, rows)
+        await self._metered("append", self._store.append(entity, steps, rows))
 
     async def window(self, entity: str, end: int, count: int) -> Array:
         """Return rows; see Store."""
-        async with self._metered("window"):
-            return await self._store.window(entity, end, count)
+        return await self._metered("window", self._store.window(entity, end, count))
 
     async def newest(self, entity: str) -> int | None:
         """Return the newest step; see Store."""
-        async with self._metered("newest"):
-            return await self._store.newest(entity)
+        return await self._metered("newest", self._store.newest(entity))
 
     async def close(self) -> None:
         """Let go of files and connections."""
         await self._store.close()
 
-    @asynccontextmanager
-    async def _metered(self, operation: str) -> AsyncIterator[None]:
+    async def _metered(self, operation: str, call: Awaitable[T]) -> T:
         start = perf_counter()
         try:
-            yield
+            return await call
         except StoreDown as error:
             self._errors.inc()
             raise unavailable(f"the feature store does not answer: {error}") from error

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from components.common.errors import ServingError
+from serving.operate.eager import into_task
 from serving.store.base import StoreDown
 from serving.store.rows import pack_row, unpack_stream
 
@@ -114,6 +115,7 @@ def connect(url: str) -> tuple[Any, int]:
 async def _guarded(call: Any) -> Any:
     from redis.exceptions import RedisError
 
+    await into_task()
     try:
         return await call
     except (RedisError, OSError, TimeoutError) as error:
