@@ -110,6 +110,14 @@ def _bodies(rows: list[dict[str, float | None]], named: bool, size: int, count: 
     return [json.dumps({"instances": part}).encode() for part in parts]
 
 
+def _columns_v2(rows: list[dict[str, float | None]]) -> bytes:
+    """Return a V2 request of one JSON tensor a column."""
+    tensors = [
+        {"name": name, "shape": [len(rows)], "datatype": "FP64", "data": [row[name] for row in rows]} for name in rows[0]
+    ]
+    return json.dumps({"inputs": tensors}).encode()
+
+
 def measure_peer(peer: Peer, rows: list[dict[str, float | None]], seconds: float, repeats: int) -> dict[str, Any]:
     """Return every case's figures for one server."""
     complete = rows if peer.named else [row for row in rows if None not in row.values()]
@@ -124,7 +132,10 @@ def measure_peer(peer: Peer, rows: list[dict[str, float | None]], seconds: float
         if peer.name in ("almanac", "stock"):
             large = _bodies(complete, peer.named, 10_000, 1)[0]
             load = Load(f"http://127.0.0.1:{_PORT}{peer.path}", peer.headers, single, 1, CLIENT_CORE)
-            result["row_1_beside_10000"] = beside_large(load, large, seconds)
+            result["row_1_beside_10000"] = beside_large(load, large, peer.path, seconds)
+        if peer.name == "almanac":
+            tensors = _columns_v2([rows[at % len(rows)] for at in range(10_000)])
+            result["row_1_beside_10000_v2"] = beside_large(load, tensors, "/v2/models/model/infer", seconds)
         result["memory_mb"] = _resident(pid)
         result["cold_start_s"] = round(cold, 3)
     return result

@@ -77,8 +77,8 @@ def measure(load: Load, seconds: float) -> dict[str, float]:
     }
 
 
-def beside_large(load: Load, large: bytes, seconds: float) -> dict[str, float]:
-    """Ask for single rows on one connection while another asks for a large request every half second."""
+def beside_large(load: Load, large: bytes, path: str, seconds: float) -> dict[str, float]:
+    """Ask for single rows on one connection while another posts a large body to `path` every half second."""
     parts = urlsplit(load.url)
     headers = {**load.headers, "content-type": "application/json"}
     end, large_times = time.perf_counter() + seconds, []
@@ -87,7 +87,7 @@ def beside_large(load: Load, large: bytes, seconds: float) -> dict[str, float]:
         connection = http.client.HTTPConnection(parts.netloc, timeout=60)
         while time.perf_counter() < end:
             start = time.perf_counter()
-            connection.request("POST", parts.path, large, headers)
+            connection.request("POST", path, large, headers)
             connection.getresponse().read()
             large_times.append(time.perf_counter() - start)
             time.sleep(0.5)

@@ -19,13 +19,14 @@ _PAYLOAD_TYPE = "application/vnd.in-toto+json"
 _PREDICATE_TYPE = "https://model_signing/signature/v1.0"
 
 
-def verify_signature(directory: Path, signature: Path, public: Path) -> None:
+def verify_signature(directory: Path, signature: Path, public: Path, ignored: str | None = None) -> None:
     """Check that `directory` is, file for file, what the holder of the key signed.
 
     Args:
         directory: the model directory.
         signature: a Sigstore bundle with a DSSE envelope.
         public: the signer's P-256, P-384 or P-521 public key, PEM.
+        ignored: folder at the top of the directory that is not part of the model.
 
     Raises:
         RegistryError: another key, an altered, missing or additional file, or an unreadable signature.
@@ -41,7 +42,7 @@ def verify_signature(directory: Path, signature: Path, public: Path) -> None:
     if kind != _PAYLOAD_TYPE:
         raise RegistryError(f"{signature}: signs {kind!r}; right would be {_PAYLOAD_TYPE}")
     _check_key(public, made, _pae(kind, payload), signature)
-    _check_files(directory, _signed_files(json.loads(payload), signature), signature)
+    _check_files(directory, _signed_files(json.loads(payload), signature), signature, ignored)
 
 
 def _pae(kind: str, payload: bytes) -> bytes:
@@ -86,8 +87,9 @@ def _signed_files(statement: dict[str, Any], signature: Path) -> dict[str, str]:
     return {resource["name"]: resource["digest"] for resource in predicate["resources"]}
 
 
-def _check_files(directory: Path, signed: dict[str, str], signature: Path) -> None:
-    found = {path.relative_to(directory).as_posix(): path for path in directory.rglob("*") if not path.is_dir()}
+def _check_files(directory: Path, signed: dict[str, str], signature: Path, ignored: str | None) -> None:
+    paths = {path.relative_to(directory): path for path in directory.rglob("*") if not path.is_dir()}
+    found = {name.as_posix(): path for name, path in paths.items() if name.parts[0] != ignored}
     for name, digest in sorted(signed.items()):
         if name not in found:
             raise RegistryError(f"{directory / name}: missing; {signature} signs it")

@@ -100,7 +100,7 @@ def build(settings: Settings) -> Server:
     metrics = Metrics(registry)
     writers = [configure_logs(metrics)]
     closers: list[Callable[[], None]] = []
-    source = Source(settings.model)
+    source = Source(settings.model, settings.trusted_key)
     repository = Repository(_traffic(settings, source), source.load)
     state, executor = State(metrics), ThreadPoolExecutor(settings.threads, thread_name_prefix="almanac-rows")
     features = Features(partial(open_ingestor, settings.feature_store, repository.traffic.primary, metrics), metrics)
@@ -159,7 +159,7 @@ def _handlers(v1: V1, v2: V2, manage: Manage) -> dict[tuple[str, str], Handler]:
 
 def _traffic(settings: Settings, source: Source) -> Traffic:
     primary = source.load()
-    second = Source(settings.second).load() if settings.second else None
+    second = Source(settings.second, settings.trusted_key).load() if settings.second else None
     return Traffic(primary, second, settings.second_role, settings.second_share)
 
 

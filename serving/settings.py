@@ -16,6 +16,7 @@ class Settings:
 
     model: str
     model_name: str | None = None
+    trusted_key: Path | None = None
     host: str = "127.0.0.1"
     http_port: int = 8080
     grpc_port: int | None = None
@@ -57,6 +58,8 @@ class Settings:
             raise ServingError("--tls-cert and --tls-key belong together")
         if not 0 <= self.second_share <= 1:
             raise ServingError(f"--second-share {self.second_share}: between 0 and 1")
+        if self.trusted_key is not None and not self.trusted_key.is_file():
+            raise ServingError(f"--trusted-key {self.trusted_key}: no such file; it takes a PEM public key")
         if self.feature_store == "memory://" and self.workers > 1:
             raise ServingError("--workers above 1 needs a feature store that they share: sqlite:///… or redis://…")
         for name, port in (("--http-port", self.http_port), ("--grpc-port", self.grpc_port or 0)):
@@ -73,6 +76,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--model", default=os.environ.get("ALMANAC_MODEL"), help="registry:<use case>/<stage>, a directory or a URL")
     add("--model-dir", "--model_dir", help="model directory, as KServe's runtimes pass it")
     add("--model-name", "--model_name", help="further name for the model of the use case, as KServe passes it")
+    add("--trusted-key", type=Path, default=os.environ.get("ALMANAC_TRUSTED_KEY"), metavar="PEM",
+        help="public key that must have signed the model")  # fmt: skip
     add("--host", default=os.environ.get("ALMANAC_HOST", d.host), help="address to listen on")
     add("--http-port", "--http_port", type=int, default=d.http_port, help="0 picks a free one")
     add("--grpc-port", "--grpc_port", type=int, help="serve gRPC too; 0 picks a free one")

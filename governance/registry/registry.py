@@ -184,7 +184,8 @@ class Registry(Reader):
     def publish(self, use_case: str, what: str | int) -> str:
         """Lay a version's model directory out under its digest and return its URL, for KServe's `storageUri`.
 
-        The same version always has the same URL, whose content never changes.
+        The same version always has the same URL, whose content never changes; signatures lie below signature/, each
+        under the digest of its signer's key.
         """
         self._prepare(use_case)
         entry = self.version(use_case, what)
@@ -193,7 +194,18 @@ class Registry(Reader):
             if name.startswith("model/"):
                 data = read_blob(self.store, name, item["sha256"])
                 put_immutable(self.store, f"{folder}/{name.removeprefix('model/')}", data)
+        self._publish_signature(use_case, entry, folder)
         return f"{self.store.url}/{folder}"
+
+    def _publish_signature(self, use_case: str, entry: Version, folder: str) -> None:
+        files, parts = self.files(use_case, entry.number), {}
+        for suffix in ("sig", "pub"):
+            if item := files.get(f"governance/model.{suffix}"):
+                parts[suffix] = read_blob(self.store, f"governance/model.{suffix}", item["sha256"])
+        if "sig" in parts:
+            signer = sha256_bytes(parts.get("pub", parts["sig"]))[:16]
+            for suffix, data in parts.items():
+                put_immutable(self.store, f"{folder}/signature/{signer}.{suffix}", data)
 
     def _prepare(self, use_case: str) -> None:
         check_name(use_case)

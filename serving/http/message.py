@@ -15,6 +15,8 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Headers = list[tuple[bytes, bytes]]
 
 JSON = b"application/json"
+LARGE_BODY = 256 << 10
+"""Bytes from which a body is read in pieces, so that others are answered between them."""
 WANTED = frozenset({
     b"authorization", b"x-api-key", b"content-type", b"x-request-id", b"content-length", b"traceparent",
     b"inference-header-content-length", b"origin", b"accept", b"content-encoding",

@@ -7,7 +7,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from serving.http.message import Reply, Request, encode, json_reply
+from serving.http.message import LARGE_BODY, Reply, Request, encode, json_reply
 from serving.inputs.records import Moment, parse, read
 from serving.inputs.schema import RowDecoder, matrix
 from serving.models.bundle import Bundle
@@ -17,8 +17,6 @@ from serving.service import Answer, Explanation, Service
 
 Array = npt.NDArray[np.float64]
 
-LARGE_BODY = 256 << 10
-"""Bytes from which a body is read in pieces."""
 _PIECE = 64
 
 

@@ -1,17 +1,22 @@
 """The Open Inference Protocol (V2): infer in JSON and binary, metadata, health."""
 
-from typing import Any
+import asyncio
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import numpy as np
 
 from serving import VERSION
-from serving.http.message import Reply, Request, encode, json_reply
-from serving.inputs.infer_json import InferRequest, encode_binary, read_infer
+from serving.http.message import LARGE_BODY, Reply, Request, encode, json_reply
+from serving.inputs.infer_json import InferRequest, encode_binary, read_infer, read_large
 from serving.inputs.tensors import read
+from serving.models.bundle import Bundle
 from serving.operate.state import State
 from serving.outputs import Output, input_tensors, output_tensors, outputs
 from serving.refusal import invalid, not_ready
-from serving.service import Service
+from serving.service import Answer, Service
+
+T = TypeVar("T")
 
 _LENGTH = b"inference-header-content-length"
 EXTENSIONS = ["model_repository", "binary_tensor_data"]
@@ -69,17 +74,29 @@ class V2:
         name = request.model
         bundle = self._repository.bundle(name, request.version)
         request.answered_by = bundle.version
+        if len(request.body) > LARGE_BODY:
+            infer = await read_large(request.body, _json_length(request))
+            given = await self._beside(lambda: read(infer.tensors, bundle.columns_of(name)))
+            answer = await self._service.predict(bundle, name, given)
+            return await self._beside(lambda: _answer(bundle, name, answer, infer))
         infer = read_infer(request.body, _json_length(request))
         given = read(infer.tensors, bundle.columns_of(name))
-        answer = await self._service.predict(bundle, name, given)
-        document: dict[str, Any] = {"model_name": name, "model_version": bundle.version}
-        if infer.id is not None:
-            document["id"] = infer.id
-        digest = bundle.targets[name].digest if name in bundle.targets else bundle.digest
-        document["parameters"] = {"model_digest": digest}
-        if answer.warnings:
-            document["parameters"]["warnings"] = "; ".join(answer.warnings)
-        return _reply(document, outputs(answer, name, infer.outputs), infer)
+        return _answer(bundle, name, await self._service.predict(bundle, name, given), infer)
+
+    async def _beside(self, work: Callable[[], T]) -> T:
+        """Do the work in a thread, so that single rows do not wait for it."""
+        return await asyncio.get_running_loop().run_in_executor(self._service.executor, work)
+
+
+def _answer(bundle: Bundle, name: str, answer: Answer, infer: InferRequest) -> Reply:
+    document: dict[str, Any] = {"model_name": name, "model_version": bundle.version}
+    if infer.id is not None:
+        document["id"] = infer.id
+    digest = bundle.targets[name].digest if name in bundle.targets else bundle.digest
+    document["parameters"] = {"model_digest": digest}
+    if answer.warnings:
+        document["parameters"]["warnings"] = "; ".join(answer.warnings)
+    return _reply(document, outputs(answer, name, infer.outputs), infer)
 
 
 def _json_length(request: Request) -> int | None:

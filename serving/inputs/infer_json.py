@@ -1,5 +1,7 @@
 """V2 infer requests over HTTP: JSON, and JSON followed by binary tensors."""
 
+import asyncio
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +17,7 @@ class _Input(msgspec.Struct, forbid_unknown_fields=True):
     shape: list[int]
     datatype: str
     parameters: dict[str, Any] = {}
-    data: list[Any] | None = None
+    data: msgspec.Raw = msgspec.Raw()  # read tensor by tensor: others are answered between two of a large request
 
 
 class _Output(msgspec.Struct, forbid_unknown_fields=True):
@@ -48,6 +50,7 @@ class InferRequest:
 
 
 _DECODER = msgspec.json.Decoder(_Request)
+_LIST = msgspec.json.Decoder(list[Any])
 
 
 def read_infer(data: bytes, json_length: int | None) -> InferRequest:
@@ -60,34 +63,63 @@ def read_infer(data: bytes, json_length: int | None) -> InferRequest:
     Raises:
         Refusal: the body breaks the protocol.
     """
+    request, rest = _open(data, json_length)
+    return _whole(request, list(_tensors(request, rest)))
+
+
+async def read_large(data: bytes, json_length: int | None) -> InferRequest:
+    """Read an infer request as `read_infer` does, and let others have their turn between its tensors."""
+    request, rest = _open(data, json_length)
+    tensors = []
+    for tensor in _tensors(request, rest):
+        tensors.append(tensor)
+        await asyncio.sleep(0)
+    return _whole(request, tensors)
+
+
+def _open(data: bytes, json_length: int | None) -> tuple[_Request, memoryview]:
+    """Return the request with its tensors unread, and the binary data behind it."""
     if json_length is not None and not 0 < json_length <= len(data):
         raise invalid(f"Inference-Header-Content-Length is {json_length} where the body has {len(data)} bytes")
     try:
         request = _DECODER.decode(data if json_length is None else memoryview(data)[:json_length])
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise invalid(f"the body is not an infer request: {str(error)[:200]}") from error
-    rest = memoryview(data)[json_length:] if json_length is not None else memoryview(b"")
-    tensors = []
+    return request, memoryview(data)[json_length:] if json_length is not None else memoryview(b"")
+
+
+def _whole(request: _Request, tensors: list[Tensor]) -> InferRequest:
+    return InferRequest(request.id, tensors, _names(request.outputs), _binary(request))
+
+
+def _tensors(request: _Request, rest: memoryview) -> Iterator[Tensor]:
     for item in request.inputs:
         tensor, rest = _tensor(item, rest)
-        tensors.append(tensor)
+        yield tensor
     if len(rest):
         raise invalid(f"{len(rest)} bytes of binary data belong to no input")
-    return InferRequest(request.id, tensors, _names(request.outputs), _binary(request))
 
 
 def _tensor(item: _Input, rest: memoryview) -> tuple[Tensor, memoryview]:
     size = item.parameters.get("binary_data_size")
+    given = bytes(item.data) != b""
     if size is None:
-        if item.data is None:
+        if not given:
             raise invalid(f"{item.name}: neither data nor binary_data_size is given")
-        flat = _flatten(item.data, item)
+        flat = _flatten(_listed(item), item)
         return Tensor(item.name, item.datatype, tuple(item.shape), flat), rest
-    if item.data is not None:
+    if given:
         raise invalid(f"{item.name}: both data and binary_data_size are given")
     if isinstance(size, bool) or not isinstance(size, int) or not 0 <= size <= len(rest):
         raise invalid(f"{item.name}: binary_data_size is {size!r} where {len(rest)} bytes are left")
     return binary_tensor(item.name, item.datatype, tuple(item.shape), rest[:size]), rest[size:]
+
+
+def _listed(item: _Input) -> list[Any]:
+    try:
+        return _LIST.decode(item.data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise invalid(f"{item.name}: data is no list of values: {str(error)[:200]}") from error
 
 
 def binary_tensor(name: str, datatype: str, shape: tuple[int, ...], data: memoryview) -> Tensor:

@@ -2,10 +2,16 @@
 
 import tempfile
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from components.common.errors import ServingError
 from serving.models.bundle import Bundle, load_bundle
+from serving.models.signed import check_signature
+
+if TYPE_CHECKING:
+    from governance.registry import Registry
 
 _REGISTRY = "registry:"
 
@@ -16,9 +22,11 @@ class Source:
 
     Attributes:
         address: as `--model` names it.
+        trusted: PEM file of the public key that must have signed the model; None where any may.
     """
 
     address: str
+    trusted: Path | None = None
 
     @property
     def follows_promotions(self) -> bool:
@@ -30,27 +38,42 @@ class Source:
 
         Raises:
             ServingError: an address of another form.
-            AlmanacError: what the registry or the model directory says.
+            AlmanacError: what the registry, the signature or the model directory says.
         """
         if self.follows_promotions:
-            from governance.registry import resolve
+            from governance.registry import fetch, parse_address
 
-            return load_bundle(resolve(self.address), self.current())
+            use_case, what = parse_address(self.address)
+            version = self._registry.version(use_case, what)
+            return self._checked(fetch(self._registry, use_case, version), str(version.number))
         if "://" in self.address and not self.address.startswith("file://"):
-            return load_bundle(_download(self.address))
+            return self._checked(_download(self.address))
         path = Path(self.address.removeprefix("file://"))
         if not path.is_dir():
             raise ServingError(f"--model {self.address}: no such directory; or write registry:<use case>/<stage>")
-        return load_bundle(path)
+        return self._checked(path)
 
     def current(self) -> str | None:
         """Return the version that stands at the address now, None where versions do not change."""
         if not self.follows_promotions:
             return None
-        from governance.registry import Registry, default_url, parse_address
+        from governance.registry import parse_address
 
         use_case, what = parse_address(self.address)
-        return str(Registry(default_url()).version(use_case, what).number)
+        return str(self._registry.version(use_case, what).number)
+
+    @cached_property
+    def _registry(self) -> "Registry":
+        from governance.registry import Registry, default_url
+
+        return Registry(default_url())
+
+    def _checked(self, path: Path, version: str | None = None) -> Bundle:
+        # A run directory holds the model directory; what was signed is the latter.
+        run = not (path / "manifest.json").exists() and (path / "model" / "manifest.json").exists()
+        model = path / "model" if run else path
+        check_signature(model, self.trusted)
+        return load_bundle(model, version)
 
 
 def _download(url: str) -> Path:

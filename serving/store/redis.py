@@ -1,8 +1,8 @@
 """The feature store in Redis, which many replicas share.
 
-Rows are MessagePack in hashes of 256 steps each, under keys that carry the layout's version, the rows' schema and the
-entity. A window is one call: a script on the server puts its rows one behind the other, since parsing one long reply
-is many times cheaper for the client than parsing a reply of many parts.
+Rows are MessagePack of a fixed size, 256 steps of an entity one behind the other in a string, under keys that carry
+the layout's version, the rows' schema and the entity. A window is one call: a script on the server puts its parts one
+behind the other, since one long reply is cheaper for the client than several.
 """
 
 from typing import Any
@@ -14,7 +14,7 @@ import numpy.typing as npt
 from components.common.errors import ServingError
 from serving.operate.eager import into_task
 from serving.store.base import StoreDown
-from serving.store.rows import pack_row, unpack_stream
+from serving.store.rows import LAYOUT, pack_rows, row_size, unpack_rows
 
 Array = npt.NDArray[np.float64]
 
@@ -22,13 +22,13 @@ _BLOCK = 256
 _TIMEOUT = 0.25
 _TTL = 90 * 86400
 _WINDOW = """
-local out = {}
+local parts = {}
 for i, key in ipairs(KEYS) do
-  local fields = {}
-  for step = tonumber(ARGV[2 * i - 1]), tonumber(ARGV[2 * i]) do fields[#fields + 1] = string.format('%d', step) end
-  for _, row in ipairs(redis.call('HMGET', key, unpack(fields))) do out[#out + 1] = row or '\\192' end
+  local first, size = tonumber(ARGV[2 * i - 1]), tonumber(ARGV[2 * i])
+  local part = redis.call('GETRANGE', key, first, first + size - 1)
+  parts[i] = part .. string.rep('\\0', size - #part)
 end
-return table.concat(out)
+return table.concat(parts)
 """
 
 
@@ -50,31 +50,33 @@ class RedisStore:
     def __init__(self, url: str, namespace: str, width: int) -> None:
         self._client, self._ttl = connect(url)
         self._window = self._client.register_script(_WINDOW)
-        self._prefix = f"almanac:1:{namespace}:"
+        self._prefix = f"almanac:{LAYOUT}:{namespace}:"
         self._width = width
 
     async def append(self, entity: str, steps: list[int], rows: Array) -> None:
         """Keep rows in one pipeline; see Store."""
-        blocks: dict[str, dict[str, bytes]] = {}
-        for step, row in zip(steps, rows, strict=True):
-            blocks.setdefault(self._block(entity, step // _BLOCK), {})[str(step)] = pack_row(row)
-        pipeline = self._client.pipeline(transaction=False)
-        for key, fields in blocks.items():
-            pipeline.hset(key, mapping=fields)
-            pipeline.expire(key, self._ttl)
+        size, packed, pipeline = row_size(self._width), pack_rows(rows), self._client.pipeline(transaction=False)
+        blocks = set()
+        for at, step in enumerate(steps):
+            block = self._block(entity, step // _BLOCK)
+            pipeline.setrange(block, step % _BLOCK * size, packed[at * size : (at + 1) * size])
+            blocks.add(block)
+        for block in sorted(blocks):
+            pipeline.expire(block, self._ttl)
         pipeline.zadd(f"{self._prefix}newest", {entity: max(steps)}, gt=True)
         await _guarded(pipeline.execute())
 
     async def window(self, entity: str, end: int, count: int) -> Array:
         """Return rows; see Store."""
-        first = end - count + 1
-        keys, bounds = [], []
+        first, size = end - count + 1, row_size(self._width)
+        keys, spans = [], []
         for block in range(first // _BLOCK, end // _BLOCK + 1):
+            begin, last = max(first, block * _BLOCK), min(end, block * _BLOCK + _BLOCK - 1)
             keys.append(self._block(entity, block))
-            bounds += [max(first, block * _BLOCK), min(end, block * _BLOCK + _BLOCK - 1)]
-        data = await _guarded(self._window(keys=keys, args=bounds))
+            spans += [begin % _BLOCK * size, (last - begin + 1) * size]
+        data = await _guarded(self._window(keys=keys, args=spans))
         try:
-            return unpack_stream(data, count, self._width)
+            return unpack_rows(data, count, self._width)
         except (ValueError, TypeError) as error:
             raise StoreDown(f"rows of {entity} cannot be read: {error}") from error
 

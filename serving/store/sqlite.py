@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from serving.store.base import StoreDown
-from serving.store.rows import pack_row, unpack_rows
+from serving.store.rows import LAYOUT, pack_rows, row_size, unpack_rows
 
 Array = npt.NDArray[np.float64]
 
@@ -38,7 +38,7 @@ class SqliteStore:
     kind = "sqlite"
 
     def __init__(self, path: Path, namespace: str, width: int) -> None:
-        self._namespace = namespace
+        self._namespace = f"{LAYOUT}:{namespace}"
         self._width = width
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="almanac-sqlite")
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -55,7 +55,8 @@ class SqliteStore:
         await asyncio.get_running_loop().run_in_executor(self._thread, self._append, entity, steps, rows)
 
     def _append(self, entity: str, steps: list[int], rows: Array) -> None:
-        items = [(self._namespace, entity, step, pack_row(row)) for step, row in zip(steps, rows, strict=True)]
+        size, packed = row_size(self._width), pack_rows(rows)
+        items = [(self._namespace, entity, step, packed[at * size : (at + 1) * size]) for at, step in enumerate(steps)]
         try:
             with self._writer:
                 self._writer.executemany(_UPSERT, items)
@@ -69,7 +70,8 @@ class SqliteStore:
             found = dict(self._reader.execute(_WINDOW, (self._namespace, entity, first, end)).fetchall())
         except sqlite3.Error as error:
             raise StoreDown(str(error)) from error
-        return unpack_rows([found.get(step) for step in range(first, end + 1)], self._width)
+        absent = bytes(row_size(self._width))
+        return unpack_rows(b"".join(found.get(step, absent) for step in range(first, end + 1)), count, self._width)
 
     async def newest(self, entity: str) -> int | None:
         """Return the newest step; see Store."""

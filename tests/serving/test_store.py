@@ -11,12 +11,14 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import msgpack
 import numpy as np
 import polars as pl
 import pytest
 
 from serving.store.base import Store, StoreDown
 from serving.store.open import open_store
+from serving.store.rows import pack_rows, row_size, unpack_rows
 from tests.serving.conftest import (
     NUMBERS,
     ServerProcess,
@@ -115,11 +117,11 @@ def test_a_store_gives_back_what_it_took(url: str) -> None:
 def test_redis_keys_carry_schema_and_life(redis: Redis) -> None:
     async def work(store: Any) -> tuple[list[bytes], list[int]]:
         await store.append("x", [5], np.ones((1, 3)))
-        keys = [key async for key in store._client.scan_iter("almanac:1:v9:{x}*")]
+        keys = [key async for key in store._client.scan_iter("almanac:2:v9:{x}*")]
         return keys, [await store._client.ttl(key) for key in keys]
 
     keys, lives = with_store(redis.url + "?ttl=500", work, namespace="v9")
-    assert keys == [b"almanac:1:v9:{x}:0"]
+    assert keys == [b"almanac:2:v9:{x}:0"]
     assert 490 < lives[0] <= 500
 
     async def other(store: Store) -> Any:
@@ -293,3 +295,25 @@ def test_ingest_from_the_command_line(start: Start, tmp_path: Path, last_month: 
     url = f"http://127.0.0.1:{other.port}"
     assert main(["ingest", str(path), "--url", url, "--model-name", "air", "--newest", "100"]) == 0
     assert other.post("/v1/models/air:predict", body).json["predictions"] == stored.json["predictions"]
+
+
+@pytest.mark.parametrize("width", [1, 8, 15, 16, 300])
+def test_stored_rows_are_messagepack(width: int) -> None:
+    rows = np.random.default_rng(width).normal(size=(4, width))
+    rows[2, 0] = np.nan
+    packed, size = pack_rows(rows), row_size(width)
+    for at, row in enumerate(rows):
+        np.testing.assert_array_equal(msgpack.unpackb(packed[at * size : (at + 1) * size]), row)
+    absent = packed[:size] + bytes(size) + packed[2 * size :]
+    expected = np.vstack([rows[:1], np.full((1, width), np.nan), rows[2:]]).T
+    np.testing.assert_array_equal(unpack_rows(absent, 4, width), expected)
+
+
+@pytest.mark.parametrize("at", [0, 1, 10])
+def test_stored_rows_of_another_form_are_not_numbers(at: int) -> None:
+    packed = bytearray(pack_rows(np.ones((3, 4))))
+    packed[at] = 0xC0
+    with pytest.raises(ValueError, match="not an array of 4 numbers"):
+        unpack_rows(bytes(packed), 3, 4)
+    with pytest.raises(ValueError, match="not 4 rows of 4 numbers"):
+        unpack_rows(bytes(packed), 4, 4)
