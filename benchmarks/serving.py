@@ -113,7 +113,8 @@ def _bodies(rows: list[dict[str, float | None]], named: bool, size: int, count: 
 def _columns_v2(rows: list[dict[str, float | None]]) -> bytes:
     """Return a V2 request of one JSON tensor a column."""
     tensors = [
-        {"name": name, "shape": [len(rows)], "datatype": "FP64", "data": [row[name] for row in rows]} for name in rows[0]
+        {"name": name, "shape": [len(rows)], "datatype": "FP64", "data": [row[name] for row in rows]}
+        for name in rows[0]
     ]
     return json.dumps({"inputs": tensors}).encode()
 

@@ -6,7 +6,8 @@ engine.predict(X)                  # many rows
 contributions, base = engine.explain(X)
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -54,6 +55,7 @@ class Engine:
         self._booster = reference.booster
         self._offset = reference.offset
         self._explainer = compiled.explainer
+        self._trees = compiled.trees
         predictor = compiled.trees or reference
         self._row, self._rows = predictor.predict_row, predictor.predict
 
@@ -97,6 +99,13 @@ class Engine:
             ValueError: `x` is not a row of the model's width.
         """
         return self._row(x)
+
+    def row_caller(self) -> tuple[Array, Callable[[], float]]:
+        """Return a row (f,) to write to and what predicts its content, for a hot path of one thread."""
+        if self._trees is not None:
+            return self._trees.row_caller()
+        row = np.zeros(self._booster.num_features)
+        return row, partial(self._row, row)
 
     def predict(self, X: Array) -> Array:
         """Return the predictions (n,) for the rows of `X`, shape (n, f).

@@ -5,7 +5,9 @@ See kernels.h for what each table holds. Everything is computed once at load.
 
 import ctypes
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -231,6 +233,11 @@ class CompiledTrees:
         row[:] = x
         value: float = self.library.almanac_predict_row(*arguments)
         return value
+
+    def row_caller(self) -> tuple[NDArray[np.float64], Callable[[], float]]:
+        """Return a row (f,) to write to and what predicts its content; the two belong to one thread."""
+        row = np.zeros(self.features)
+        return row, partial(self.library.almanac_predict_row, self._pointer, ctypes.c_void_p(row.ctypes.data))
 
     def predict(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the predictions (n,) of `X` (n, f), float64 and contiguous."""

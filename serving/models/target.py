@@ -1,7 +1,7 @@
 """One target's model, loaded: prediction, interval and decision signal."""
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -24,8 +24,8 @@ Array = npt.NDArray[np.float64]
 class Predictor(Protocol):
     """What a target needs of its engine."""
 
-    def predict_row(self, x: Array) -> float:
-        """Return the prediction for one row (f,)."""
+    def row_caller(self) -> tuple[Array, Callable[[], float]]:
+        """Return a row (f,) to write to and what predicts its content, for one thread."""
         ...
 
     def predict(self, X: Array) -> Array:
@@ -85,7 +85,8 @@ class Target:
         self._thresholds: list[float] = list(decision.get("thresholds", []))
         self._signals: list[str] = list(decision.get("names", []))
         width = len(self.columns.names)
-        self._buffer, self._below, self._above = np.empty(width), np.empty(width, bool), np.empty(width, bool)
+        self._buffer, self._predict_buffer = engine.row_caller()
+        self._below, self._above = np.empty(width, bool), np.empty(width, bool)
 
     @cached_property
     def signal_names(self) -> tuple[str, ...]:
@@ -98,9 +99,8 @@ class Target:
 
     def row(self, values: Sequence[float | None]) -> Row:
         """Predict one row given as ordered values, None for missing; for the event loop's thread alone."""
-        buffer = self._buffer
-        buffer[:] = values
-        prediction = self.engine.predict_row(buffer)
+        self._buffer[:] = values
+        prediction = self._predict_buffer()
         lower, upper = self._row_interval(values, prediction) if self._row_interval else (None, None)
         return prediction, lower, upper, self.signal(prediction)
 
@@ -136,13 +136,15 @@ class Target:
 class _Sklearn:
     """A scikit-learn body behind the same three calls; the training stack's loader reads it."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, width: int) -> None:
         from components.training import model_format
 
         self._model = model_format.load(path)
+        self._width = width
 
-    def predict_row(self, x: Array) -> float:
-        return float(self._model.predict(x[None, :])[0])
+    def row_caller(self) -> tuple[Array, Callable[[], float]]:
+        row = np.zeros(self._width)
+        return row, lambda: float(self._model.predict(row[None, :])[0])
 
     def predict(self, X: Array) -> Array:
         return self._model.predict(X)
@@ -163,10 +165,10 @@ def load_target(path: Path, version: str | None = None) -> Target:
     """
     directory = read_directory(path)
     engine: Predictor
+    names = [str(name) for name in directory.document("features.json")["names"]]
     if directory.kind == "sklearn":
-        engine = _Sklearn(path)
+        engine = _Sklearn(path, len(names))
     else:
-        names = [str(name) for name in directory.document("features.json")["names"]]
         engine = Engine.load(directory.body, directory.documents.get("offset.json"), names)
     return Target(directory, engine, version or directory.digest[:12])
 

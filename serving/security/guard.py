@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 from monitoring.metrics import RATE_LIMITED, UNAUTHENTICATED, Metrics
 from serving.refusal import Refusal
 from serving.security.keys import Key, KeyRing
-from serving.security.limits import Limiter, MemoryLimiter, Rate, parse_rate
+from serving.security.limits import Limiter, MemoryLimiter, Rate, Verdict, parse_rate
 
 Mode = Literal["required", "optional", "off"]
 """required: no key, no answer; optional: a wrong key is refused, none is not; off: keys are not looked at."""
@@ -58,20 +58,20 @@ class Guard:
         rate = self._rate_of(key)
         if rate is None:
             return Admission(who, [])
-        return await self._charge(who, rate)
-
-    async def _charge(self, who: str, rate: Rate) -> Admission:
         limiter = self._limiter
         if isinstance(limiter, MemoryLimiter):
             verdict = limiter.take_now(who, rate)
         else:
             verdict = await limiter.take(who, rate)
-        if verdict.allowed:
-            return Admission(who, verdict.headers())
+        if not verdict.allowed:
+            raise self._too_many(who, rate, verdict)
+        return Admission(who, verdict.headers())
+
+    def _too_many(self, who: str, rate: Rate, verdict: Verdict) -> Refusal:
         self._metrics.counter(RATE_LIMITED).labels(who if who in self.ring.keys else "anonymous").inc()
         headers = {name.decode(): value.decode() for name, value in verdict.headers()}
         message = f"rate limit of {verdict.limit} requests in {rate.seconds:g} s reached"
-        raise Refusal(HTTPStatus.TOO_MANY_REQUESTS, message, headers)
+        return Refusal(HTTPStatus.TOO_MANY_REQUESTS, message, headers)
 
     def _identify(self, text: str | None) -> Key | None:
         if self.mode == "off":

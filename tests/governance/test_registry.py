@@ -95,6 +95,19 @@ class TestLifeOfAVersion:
         assert (Path(url) / "model.bst").read_bytes() == files["model/model.bst"].read_bytes()
         assert registry.version("demo", number).model in url
 
+    def test_publish_brings_the_signature_along(self, registry: Registry, tmp_path: Path) -> None:
+        files = version_files(tmp_path, "a")
+        number = registry.register("demo", files, who="ann", why="first")
+        documents = document_files(tmp_path / "a", files)
+        for suffix in ("sig", "pub"):
+            documents[f"governance/model.{suffix}"] = tmp_path / suffix
+            (tmp_path / suffix).write_text(f"{suffix} of ann")
+        registry.attach_documents("demo", number, documents, who="ann", why="documented")
+        published = sorted(
+            path.read_text() for path in (Path(registry.publish("demo", number)) / "signature").iterdir()
+        )
+        assert published == ["pub of ann", "sig of ann"]
+
 
 class TestRefusals:
     """Each refusal leaves every stored byte as it was."""
