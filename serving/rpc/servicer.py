@@ -68,17 +68,17 @@ class Servicer:
         }
         methods = {
             name: grpc.unary_unary_rpc_method_handler(
-                self._wrap(name, method, scope),
-                request_deserializer=message.FromString,
-                response_serializer=lambda answer: answer.SerializeToString(),
+                self._wrap(name, method, message, scope), response_serializer=lambda answer: answer.SerializeToString()
             )
             for name, (method, message, scope) in table.items()
         }
         return grpc.method_handlers_generic_handler(SERVICE, methods)
 
-    def _wrap(self, name: str, method: Method, scope: str | None) -> Callable[[Any, Any], Awaitable[Any]]:
-        async def call(message: Any, context: Any) -> Any:
+    def _wrap(self, name: str, method: Method, kind: Any, scope: str | None) -> Callable[[bytes, Any], Awaitable[Any]]:
+        # Read here rather than by grpc, which answers an unreadable message as if it were the server's fault.
+        async def call(data: bytes, context: Any) -> Any:
             start = time.perf_counter()
+            message = _read(kind, data)
             request = _request(name, message, context)
             reply, status = None, 200
             try:
@@ -87,6 +87,8 @@ class Servicer:
                     request.who = admission.who
                     metadata = [(key.decode(), value.decode()) for key, value in admission.headers]
                     context.set_trailing_metadata((*metadata, ("x-request-id", request.id)))
+                if message is None:
+                    raise invalid(f"the message is not a {kind.DESCRIPTOR.name}")
                 reply = await method(message, request)
             except Refusal as refusal:
                 status = int(refusal.status)
@@ -96,19 +98,19 @@ class Servicer:
                 status = 500
                 await context.abort(grpc.StatusCode.INTERNAL, str(error))
             finally:
-                self._account(request, message, reply, status, time.perf_counter() - start)
+                self._account(request, data, reply, status, time.perf_counter() - start)
             return reply
 
         return call
 
-    def _account(self, request: Request, message: Any, reply: Any, status: int, seconds: float) -> None:
+    def _account(self, request: Request, data: bytes, reply: Any, status: int, seconds: float) -> None:
         known = request.model if request.answered_by else ""
         metrics = self._server.metrics
         metrics.counter(REQUESTS).labels(known, request.answered_by, "grpc", request.verb, str(status)).inc()
         metrics.histogram(LATENCY).labels(known, "grpc", request.verb).observe(seconds)
         observers = self._server.app.observers
         if observers:
-            request.body = message.SerializeToString()
+            request.body = data
             answer = Reply(reply.SerializeToString() if reply is not None else b"", status)
             for observe in observers:
                 observe(request, answer, "grpc", seconds)
@@ -162,6 +164,16 @@ class Servicer:
             response.parameters["warnings"].string_param = "; ".join(answer.warnings)
         _write(response, results, bool(message.raw_input_contents))
         return response
+
+
+def _read(kind: Any, data: bytes) -> Any:
+    """Return the message that the bytes are, None where they are none."""
+    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+
+    try:
+        return kind.FromString(data)
+    except DecodeError:
+        return None
 
 
 def _request(name: str, message: Any, context: Any) -> Request:

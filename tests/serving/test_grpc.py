@@ -1,6 +1,9 @@
 """gRPC: kserve's messages and client against the same guard and predictions."""
 
+import os
+import random
 import re
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +14,7 @@ import pytest
 
 from serving.rpc.messages import load_messages
 from serving.rpc.servicer import SERVICE
-from tests.serving.conftest import FEATURES, ServerProcess, as_row, free_port
+from tests.serving.conftest import FEATURES, ServerProcess, Start, as_row, free_port
 
 pb = load_messages()
 
@@ -119,3 +122,32 @@ def test_metadata(served: tuple[ServerProcess, Any, str]) -> None:
     request = pb.ModelMetadataRequest(name="pm25_1h")
     answer, _ = call(channel, "ModelMetadata", request, pb.ModelMetadataResponse, key)
     assert [item.name for item in answer.inputs] == list(FEATURES)
+
+
+def test_mutated_messages_are_answered(start: Start, feature_rows: np.ndarray) -> None:
+    """Real messages with bytes changed, cut out or doubled: a fault of the client's, never one of the server's."""
+    port, rng = free_port(), random.Random(5)
+    server = start("--grpc-port", str(port))
+    seeds = [infer_message(feature_rows[:2], raw).SerializeToString() for raw in (False, True)]
+    codes: Counter[grpc.StatusCode] = Counter()
+    with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+        stub = channel.unary_unary(f"/{SERVICE}/ModelInfer")
+        for _ in range(int(os.environ.get("ALMANAC_FUZZ", "1000")) // 3):
+            data = bytearray(rng.choice(seeds))
+            for _ in range(rng.randint(1, 4)):
+                at = rng.randrange(len(data))
+                kind = rng.randrange(3)
+                if kind == 0:
+                    data[at] = rng.randrange(256)
+                elif kind == 1:
+                    del data[at : at + rng.randint(1, 40)]
+                else:
+                    data[at:at] = data[at : at + rng.randint(1, 40)]
+            try:
+                stub(bytes(data), timeout=10)
+                codes[grpc.StatusCode.OK] += 1
+            except grpc.RpcError as error:
+                codes[error.code()] += 1
+                assert error.code() in (grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.NOT_FOUND), error.details()
+    assert codes[grpc.StatusCode.INVALID_ARGUMENT] > 100
+    assert server.get("/healthz").status == 200
