@@ -98,7 +98,7 @@ class Service:
         tally: takes the counts of the hot path.
         cache: the prediction cache.
         executor: where large requests are computed.
-        out_of_range: warn about or refuse inputs beyond the range that the model declares.
+        out_of_range: warn about or refuse inputs beyond the range that the model declares; None as the model says.
         features: computes features of requests by entity or history.
         observers: see what was predicted.
     """
@@ -110,7 +110,7 @@ class Service:
         tally: Tally,
         cache: PredictionCache[Row],
         executor: Executor,
-        out_of_range: Literal["warn", "refuse"],
+        out_of_range: Literal["warn", "refuse"] | None,
         features: FeatureSource,
         observers: list[Observer],
     ) -> None:
@@ -119,7 +119,7 @@ class Service:
         self.executor = executor
         self._tally = tally
         self._cache = cache
-        self._refuse = out_of_range == "refuse"
+        self._policy = out_of_range
         self._features = features
         self._observers = observers
         self._counts: dict[str, _Counts] = {}
@@ -225,7 +225,7 @@ class Service:
             lines.append(f"row {row}, {name}: beyond the declared range {columns.low[at]:g} to {columns.high[at]:g}")
         if len(outside) > _NAMED_WARNINGS:
             lines.append(f"{len(outside) - _NAMED_WARNINGS} more values are out of range")
-        if self._refuse:
+        if (self._policy or target.out_of_range) == "refuse":
             raise invalid("; ".join(lines))
         return lines
 

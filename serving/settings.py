@@ -35,7 +35,7 @@ class Settings:
     audit_log: Path | None = None
     access_log: Literal["all", "errors", "off"] = "errors"
     cache_size: int = 4096
-    out_of_range: Literal["warn", "refuse"] = "warn"
+    out_of_range: Literal["warn", "refuse"] | None = None
     threads: int = 2
     second: str | None = None
     second_role: Literal["split", "shadow"] = "split"
@@ -97,7 +97,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--audit-log", type=Path, help="file that one JSON line a request is appended to")
     add("--access-log", choices=("all", "errors", "off"), default=d.access_log)
     add("--cache-size", type=int, default=d.cache_size, help="predictions kept; 0 for none")
-    add("--out-of-range", choices=("warn", "refuse"), default=d.out_of_range)
+    add(
+        "--out-of-range", choices=("warn", "refuse"), help="for inputs beyond their range; as the model says by default"
+    )
     add("--threads", type=int, default=d.threads, help="threads for large requests")
     add("--second", help="a further version, as --model names it, for split or shadow traffic")
     add("--second-role", choices=("split", "shadow"), default=d.second_role)

@@ -142,6 +142,7 @@ def signature(usecase: UseCase, problem: Problem, intervals: bool) -> dict[str, 
             {"name": name, "type": "float", "unit": unit}
             for name in (["prediction", "lower", "upper"] if intervals else ["prediction"])
         ],
+        "out_of_range": usecase.serving.out_of_range,
         "decision": None
         if decision is None or problem.classification
         else {"thresholds": decision.thresholds, "names": decision.names},

@@ -67,6 +67,7 @@ class Target:
         digest: sha256 that identifies the model.
         columns: the features.
         decoder: reads rows by name in the order of the features.
+        out_of_range: what the use case wants done about an input beyond its declared range, warn or refuse.
     """
 
     def __init__(self, directory: Directory, engine: Predictor, version: str) -> None:
@@ -81,6 +82,7 @@ class Target:
         self.engine = engine
         self.intervals = _intervals(directory)
         self._row_interval = RowInterval(self.intervals, self.columns.names) if self.intervals else None
+        self.out_of_range = str(self.signature.get("out_of_range", "warn"))
         decision = self.signature.get("decision") or {}
         self._thresholds: list[float] = list(decision.get("thresholds", []))
         self._signals: list[str] = list(decision.get("names", []))

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from components.common.files import read_json, sha256_file, write_json
 from governance.registry import Registry
 from tests.governance.bundles import document_files
 from tests.serving.conftest import ROOT, ServerProcess, Start, as_row, write_model
@@ -191,8 +193,6 @@ def test_split_and_shadow_have_metrics_of_their_own(start: Start, second_model: 
 
 
 def test_a_tampered_model_is_refused(tmp_path: Path, model_dir: Path) -> None:
-    import shutil
-
     copy = tmp_path / "model"
     shutil.copytree(model_dir, copy)
     body = copy / "pm25_1h" / "model.bst"
@@ -239,3 +239,20 @@ def test_the_page_and_the_document(server: ServerProcess) -> None:
     assert b"openapi.json" in server.get("/docs").body
     schema = document["components"]["schemas"]["Rows"]["oneOf"][0]["properties"]["instances"]["oneOf"][0]
     assert "pm25_lag_24h" in schema["items"]["required"]
+
+
+def test_what_is_out_of_range_is_refused_as_the_model_or_the_command_line_says(
+    start: Start, tmp_path: Path, model_dir: Path, feature_rows: np.ndarray
+) -> None:
+    body = {"instances": [{**as_row(feature_rows[0]), "temp": 1e6}]}
+    assert start().post(PREDICT, body).json["warnings"][0].startswith("row 0, temp: beyond the declared range")
+    assert start("--out-of-range", "refuse").post(PREDICT, body).status == 400
+    strict = tmp_path / "strict"
+    shutil.copytree(model_dir / "pm25_1h", strict)
+    write_json(strict / "signature.json", {**read_json(strict / "signature.json"), "out_of_range": "refuse"})
+    manifest = read_json(strict / "manifest.json")
+    manifest["files"]["signature.json"]["sha256"] = sha256_file(strict / "signature.json")
+    write_json(strict / "manifest.json", manifest)
+    refused = start(model=strict).post(PREDICT, body)
+    assert (refused.status, "temp: beyond the declared range" in refused.json["error"]) == (400, True)
+    assert start("--out-of-range", "warn", model=strict).post(PREDICT, body).status == 200
