@@ -22,7 +22,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from benchmarks.serving_entity import measure_entity
 from benchmarks.serving_load import Load, beside_large, measure
@@ -41,19 +41,19 @@ class Peer:
         name: as the report calls it.
         command: starts it on `_PORT`.
         path: where it predicts.
-        named: whether it takes rows by name; else ordered lists.
+        form: what it takes: rows by name, ordered lists, or one V2 tensor.
         headers: headers of each request.
     """
 
     name: str
     command: list[str]
     path: str
-    named: bool
+    form: Literal["named", "ordered", "v2"]
     headers: dict[str, str]
 
 
-def peers(model: Path, keys: Path, key: str) -> list[Peer]:
-    """Return the servers that can run here."""
+def peers(model: Path, keys: Path, key: str, mlserver: str | None) -> list[Peer]:
+    """Return the servers that can run here; `mlserver` is the Python that has MLServer, None where there is none."""
     python = sys.executable
     ours = [python, "-m", "serving", "--model", str(model), "--http-port", str(_PORT), "--cache-size", "0"]
     ours += ["--auth", "required", "--keys", str(keys), "--rate-limit", "10000000/s", "--drift-seconds", "0"]
@@ -61,13 +61,14 @@ def peers(model: Path, keys: Path, key: str) -> list[Peer]:
     tail = ["--model", str(model), "--port", str(_PORT)]
     path = "/v1/models/model:predict"
     found = [
-        Peer("almanac", ours, path, True, {"X-API-Key": key}),
-        Peer("stock", [*base, "stock", *tail], path, False, {}),
-        Peer("raw_asgi", [*base, "raw", *tail], path, True, {}),
-        Peer("empty_uvicorn", [*base, "empty", *tail], path, True, {}),
+        Peer("almanac", ours, path, "named", {"X-API-Key": key}),
+        Peer("stock", [*base, "stock", *tail], path, "ordered", {}),
+        Peer("raw_asgi", [*base, "raw", *tail], path, "named", {}),
+        Peer("empty_uvicorn", [*base, "empty", *tail], path, "named", {}),
     ]
-    if importlib.util.find_spec("mlserver") is not None:
-        print("mlserver is installed but has no runtime for this model directory here; it is left out", file=sys.stderr)
+    if mlserver is not None:
+        command = [*base, "mlserver", *tail, "--python", mlserver]
+        found.append(Peer("mlserver", command, "/v2/models/model/infer", "v2", {}))
     return found
 
 
@@ -103,11 +104,20 @@ def _first_answer(peer: Peer, body: bytes, process: subprocess.Popen[bytes], sta
     raise ServingError(f"{peer.name} did not answer within 60 s")
 
 
-def _bodies(rows: list[dict[str, float | None]], named: bool, size: int, count: int) -> list[bytes]:
+def _bodies(rows: list[dict[str, float | None]], form: str, size: int, count: int) -> list[bytes]:
     parts = [[rows[(at * size + i) % len(rows)] for i in range(size)] for at in range(count)]
-    if not named:
-        return [json.dumps({"instances": [list(row.values()) for row in part]}).encode() for part in parts]
-    return [json.dumps({"instances": part}).encode() for part in parts]
+    return [_body(part, form) for part in parts]
+
+
+def _body(rows: list[dict[str, float | None]], form: str) -> bytes:
+    if form == "named":
+        return json.dumps({"instances": rows}).encode()
+    ordered = [list(row.values()) for row in rows]
+    if form == "ordered":
+        return json.dumps({"instances": ordered}).encode()
+    values = [value for row in ordered for value in row]
+    tensor = {"name": "rows", "shape": [len(rows), len(ordered[0])], "datatype": "FP64", "data": values}
+    return json.dumps({"inputs": [tensor]}).encode()
 
 
 def _columns_v2(rows: list[dict[str, float | None]]) -> bytes:
@@ -121,8 +131,8 @@ def _columns_v2(rows: list[dict[str, float | None]]) -> bytes:
 
 def measure_peer(peer: Peer, rows: list[dict[str, float | None]], seconds: float, repeats: int) -> dict[str, Any]:
     """Return every case's figures for one server."""
-    complete = rows if peer.named else [row for row in rows if None not in row.values()]
-    single, hundred = _bodies(complete, peer.named, 1, 500), _bodies(complete, peer.named, 100, 20)
+    complete = rows if peer.form == "named" else [row for row in rows if None not in row.values()]
+    single, hundred = _bodies(complete, peer.form, 1, 500), _bodies(complete, peer.form, 100, 20)
     result: dict[str, Any] = {}
     with running(peer, single[0]) as (pid, cold):
         cases = {"row_16": (single, 16), "row_1": (single, 1), "rows_100": (hundred, 4)}
@@ -131,7 +141,7 @@ def measure_peer(peer: Peer, rows: list[dict[str, float | None]], seconds: float
             runs = [_with_cpu(load, seconds, pid) for _ in range(repeats)]
             result[name] = {key: statistics.median(run[key] for run in runs) for key in runs[0]}
         if peer.name in ("almanac", "stock"):
-            large = _bodies(complete, peer.named, 10_000, 1)[0]
+            large = _bodies(complete, peer.form, 10_000, 1)[0]
             load = Load(f"http://127.0.0.1:{_PORT}{peer.path}", peer.headers, single, 1, CLIENT_CORE)
             result["row_1_beside_10000"] = beside_large(load, large, peer.path, seconds)
         if peer.name == "almanac":
@@ -174,12 +184,18 @@ def ratios(results: dict[str, Any]) -> dict[str, float]:
     return found
 
 
+def _own(package: str) -> str | None:
+    """Return this Python where it has a package."""
+    return sys.executable if importlib.util.find_spec(package) is not None else None
+
+
 def main() -> int:
     """Measure and print the JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=5.0)
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--servers", default="almanac,stock,raw_asgi,empty_uvicorn", help="which ones, with commas")
+    parser.add_argument("--servers", help="which ones, with commas; all that are here by default")
+    parser.add_argument("--mlserver", metavar="PYTHON", default=_own("mlserver"), help="a Python that has MLServer")
     parser.add_argument("--model", type=Path, help="where to keep the trained model for the next time")
     given = parser.parse_args()
     for program in ("wrk", "taskset"):
@@ -191,8 +207,9 @@ def main() -> int:
         rows = as_rows(write_model(model))
         create = [sys.executable, "-m", "serving", "keys", "--keys", str(keys), "create", "--name", "bench"]
         key = subprocess.run(create, capture_output=True, text=True, check=True).stdout.split()[0]
-        chosen = [peer for peer in peers(model, keys, key) if peer.name in given.servers.split(",")]
-        found = {p.name: measure_peer(p, rows, given.seconds, given.repeats) for p in chosen}
+        found = peers(model, keys, key, given.mlserver)
+        chosen = [peer for peer in found if given.servers is None or peer.name in given.servers.split(",")]
+        results = {p.name: measure_peer(p, rows, given.seconds, given.repeats) for p in chosen}
     report = {
         "date": today(),
         "cores": os.cpu_count(),
@@ -200,9 +217,9 @@ def main() -> int:
         "model": {"trees": 500, "leaves": 63, "features": 20},
         "seconds": given.seconds,
         "repeats": given.repeats,
-        "servers": found,
+        "servers": results,
         "entity": measure_entity(_PORT, (SERVER_CORE, CLIENT_CORE), given.seconds),
-        "ratios": ratios(found) if "almanac" in found else {},
+        "ratios": ratios(results) if "almanac" in results else {},
     }
     print(json.dumps(report, indent=2))
     return 0

@@ -1,12 +1,15 @@
-"""Servers to compare with: kserve's own over `Booster.predict`, a raw ASGI application, and an empty uvicorn.
+"""Servers to compare with: kserve's own over `Booster.predict`, MLServer, a raw ASGI application, an empty uvicorn.
 
-python -m benchmarks.serving_peers {stock,raw,empty} --model DIR --port N
+python -m benchmarks.serving_peers {stock,raw,empty,mlserver} --model DIR --port N [--python PYTHON]
 """
 
 import argparse
 import asyncio
 import json
+import os
 import socket
+import sys
+import tempfile
 from collections.abc import Awaitable, Callable, MutableMapping
 from pathlib import Path
 from typing import Any
@@ -19,8 +22,6 @@ Asgi = Callable[[Message, Callable[[], Awaitable[Message]], Callable[[Message], 
 
 def stock(model: Path, port: int) -> None:
     """Serve by kserve's ModelServer with a model that calls `Booster.predict`, as its LightGBM server does."""
-    import sys
-
     sys.argv = ["stock", "--http_port", str(port), "--enable_grpc", "false", "--workers", "1"]
     import kserve
     import lightgbm
@@ -87,16 +88,37 @@ def _serve(app: Asgi, port: int) -> None:
         runner.run(uvicorn.Server(config).serve(sockets=[sock]))
 
 
+def mlserver(model: Path, port: int, python: str) -> None:
+    """Serve by MLServer's LightGBM runtime in this process, without its pool of workers, as one process of ours is."""
+    folder = Path(tempfile.mkdtemp(prefix="almanac-mlserver-"))
+    settings = {
+        "host": "127.0.0.1", "http_port": port, "grpc_port": port + 1, "metrics_port": port + 2, "parallel_workers": 0,
+        "debug": False,
+    }  # fmt: skip
+    served = {
+        "name": "model",
+        "implementation": "mlserver_lightgbm.LightGBMModel",
+        "parameters": {"uri": str((model / "model.bst").resolve())},
+    }
+    (folder / "settings.json").write_text(json.dumps(settings))
+    (folder / "model-settings.json").write_text(json.dumps(served))
+    program = str(Path(python).with_name("mlserver"))
+    os.execv(program, [program, "start", str(folder)])
+
+
 SERVERS = {"stock": stock, "raw": raw, "empty": empty}
 
 
 def main() -> None:
     """Run one server until it is ended."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("server", choices=sorted(SERVERS))
+    parser.add_argument("server", choices=[*sorted(SERVERS), "mlserver"])
     parser.add_argument("--model", type=Path, required=True)
     parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--python", default=sys.executable, help="a Python that has MLServer")
     given = parser.parse_args()
+    if given.server == "mlserver":
+        mlserver(given.model, given.port, given.python)
     SERVERS[given.server](given.model, given.port)
 
 
