@@ -25,6 +25,7 @@ from serving.models.target import Row
 from serving.operate.cache import PredictionCache
 from serving.operate.drift import DriftWatch
 from serving.operate.info import publish_model_info
+from serving.operate.journal import Journal
 from serving.operate.logs import Observe, access_log, audit_log, configure_logs
 from serving.operate.scrape import scraper, shared_directory
 from serving.operate.state import State
@@ -108,7 +109,12 @@ def build(settings: Settings) -> Server:
     tally = Tally()
     drift = DriftWatch(metrics, shared_directory())
     observers: list[Observer] = [drift] if settings.drift_seconds else []
-    service = Service(repository, metrics, tally, cache, executor, settings.out_of_range, features, observers)
+    journal = None
+    if settings.prediction_log is not None:
+        journal = Journal(settings.prediction_log, repository.traffic.primary, metrics)
+        writers.append(journal.writer)
+    policy = settings.out_of_range
+    service = Service(repository, metrics, tally, cache, executor, policy, features, observers, journal)
     guard = _guard(settings, metrics)
     manage = Manage(
         repository, state, scraper(registry, tally), features, Feedback(metrics), lambda: document(repository)

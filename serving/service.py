@@ -21,6 +21,7 @@ from serving.models.bundle import Bundle
 from serving.models.repository import Repository
 from serving.models.target import Outcome, Row, Target
 from serving.operate.cache import PredictionCache
+from serving.operate.journal import Journal
 from serving.operate.tally import Tally
 from serving.refusal import Refusal, invalid
 
@@ -101,6 +102,7 @@ class Service:
         out_of_range: warn about or refuse inputs beyond the range that the model declares; None as the model says.
         features: computes features of requests by entity or history.
         observers: see what was predicted.
+        journal: keeps the predictions of moments; None for nobody.
     """
 
     def __init__(
@@ -113,6 +115,7 @@ class Service:
         out_of_range: Literal["warn", "refuse"] | None,
         features: FeatureSource,
         observers: list[Observer],
+        journal: Journal | None = None,
     ) -> None:
         self.repository = repository
         self.metrics = metrics
@@ -122,6 +125,7 @@ class Service:
         self._policy = out_of_range
         self._features = features
         self._observers = observers
+        self._journal = journal
         self._counts: dict[str, _Counts] = {}
 
     def row(self, target: Target, values: Values) -> tuple[Row, list[str]]:
@@ -155,7 +159,10 @@ class Service:
         """
         with _features_refused():
             features = await self._features.row(target, moment)
-        return self.row(target, tuple(features.tolist()))
+        answer = self.row(target, tuple(features.tolist()))
+        if self._journal is not None:
+            self._journal.put(target, moment, answer[0])
+        return answer
 
     async def predict(self, bundle: Bundle, name: str, given: Array | list[Moment]) -> Answer:
         """Predict the rows for the model `name` of the bundle.
@@ -170,6 +177,9 @@ class Service:
             self._account(bundle.targets[target], outcome)
             for observer in self._observers:
                 observer.see(bundle.targets[target], matrices[target])
+            if self._journal is not None and isinstance(given, list):
+                for moment, row in zip(given, outcome.rows(), strict=True):
+                    self._journal.put(bundle.targets[target], moment, row)
         shadow = self.repository.shadow(name)
         if shadow is not None:
             asyncio.get_running_loop().call_soon(self._start_shadow, shadow, name, given, answer)

@@ -33,6 +33,7 @@ class Settings:
     tls_cert: Path | None = None
     tls_key: Path | None = None
     audit_log: Path | None = None
+    prediction_log: Path | None = None
     access_log: Literal["all", "errors", "off"] = "errors"
     cache_size: int = 4096
     out_of_range: Literal["warn", "refuse"] | None = None
@@ -95,6 +96,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--tls-cert", type=Path, help="PEM file of the certificate chain")
     add("--tls-key", type=Path, help="PEM file of its private key")
     add("--audit-log", type=Path, help="file that one JSON line a request is appended to")
+    add("--prediction-log", type=Path, metavar="DIRECTORY", help="where predictions are kept for monitoring")
     add("--access-log", choices=("all", "errors", "off"), default=d.access_log)
     add("--cache-size", type=int, default=d.cache_size, help="predictions kept; 0 for none")
     add(

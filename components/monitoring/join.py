@@ -25,18 +25,23 @@ def read_predictions(usecase: UseCase, path: Path) -> pl.DataFrame:
 def read_log(usecase: UseCase, log: str) -> pl.DataFrame:
     """Return all logged predictions of a use case; of several for one moment the newest version's is taken.
 
+    The batch pipeline keeps Parquet files there, and servers files of JSON lines.
+
     Raises:
         TableError: there is no log, or a file of it cannot be read; it is named.
     """
     place = f"{log.rstrip('/')}/{usecase.name}"
     try:
         filesystem, path = fsspec.core.url_to_fs(place)
-        files = sorted(filesystem.glob(f"{path}/*.parquet"))
+        files = sorted([*filesystem.glob(f"{path}/*.parquet"), *filesystem.glob(f"{path}/*.jsonl")])
     except (OSError, ImportError, ValueError) as error:
         raise TableError(f"{place}: the log of predictions cannot be read ({error})") from error
     if not files:
         raise TableError(f"{place}: no logged predictions; run the batch pipeline with this log, or give none")
-    parts = [_checked(usecase, _parquet(filesystem.unstrip_protocol(name), name), name) for name in files]
+    frames = {name: _logged(usecase, filesystem.unstrip_protocol(name), name) for name in files}
+    parts = [_checked(usecase, frame, name) for name, frame in frames.items() if frame is not None]
+    if not parts:
+        raise TableError(f"{place}: no logged predictions yet; its files are empty")
     keys = [*_keys(usecase), "target"]
     return pl.concat(parts).sort([*keys, "version"]).unique(keys, keep="last", maintain_order=True)
 
@@ -78,6 +83,23 @@ def _of_target(usecase: UseCase, table: pl.DataFrame, predictions: pl.DataFrame,
 
 def _keys(usecase: UseCase) -> list[str]:
     return [*([usecase.entity] if usecase.entity else []), usecase.time.column]
+
+
+def _logged(usecase: UseCase, address: str, shown: str) -> pl.DataFrame | None:
+    return _parquet(address, shown) if address.endswith(".parquet") else _json_lines(usecase, address, shown)
+
+
+def _json_lines(usecase: UseCase, address: str, shown: str) -> pl.DataFrame | None:
+    """Return the lines of a server's log, None without any; a line that is not whole yet is left for the next time."""
+    with fsspec.open(address, "rb") as stream:
+        data = stream.read()
+    if not (whole := data[: data.rfind(b"\n") + 1]):
+        return None
+    try:
+        frame = pl.read_ndjson(whole, infer_schema_length=None)
+        return frame.with_columns(pl.col(usecase.time.column).str.to_datetime(time_unit="us", strict=True))
+    except pl.exceptions.PolarsError as error:
+        raise TableError(f"{shown}: not lines of predictions ({str(error).splitlines()[0]})") from error
 
 
 def _parquet(address: str, shown: str) -> pl.DataFrame:

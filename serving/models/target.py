@@ -53,6 +53,13 @@ class Outcome:
     upper: Array | None
     signals: list[str] | None
 
+    def rows(self) -> list["Row"]:
+        """Return the same row by row."""
+        nothing: list[None] = [None] * len(self.prediction)
+        lower = nothing if self.lower is None else self.lower.tolist()
+        upper = nothing if self.upper is None else self.upper.tolist()
+        return list(zip(self.prediction.tolist(), lower, upper, self.signals or nothing, strict=True))
+
 
 Row = tuple[float, float | None, float | None, str | None]
 """Prediction, lower end, upper end and signal of one row."""

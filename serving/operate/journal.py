@@ -1,0 +1,62 @@
+"""The log of predictions that the monitoring pipeline joins with the truth once it is known.
+
+A line holds what the batch pipeline keeps of a prediction: entity, time, target, prediction, both ends of its interval
+and the version. Only predictions of a known moment enter it, those by entity or with their history: rows by name carry
+no time, and without one there is no truth to compare with.
+"""
+
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from components.common.errors import ServingError
+from monitoring.metrics import LOG_DROPPED, Metrics
+from serving.inputs.raw import micros_of
+from serving.inputs.records import Moment
+from serving.models.bundle import Bundle
+from serving.models.target import Row, Target
+from serving.operate.writer import LineWriter
+from serving.store.observations import DEFAULT_ENTITY
+
+
+class Journal:
+    """Appends predictions to a file of this process below `<directory>/<use case>/`.
+
+    Args:
+        directory: the log's directory, as the monitoring pipeline's parameter `log` names it.
+        bundle: the model that is served, for the names of its columns.
+        metrics: where lines are counted that could not be written.
+
+    Raises:
+        ServingError: the directory cannot be written, or the model takes rows alone.
+    """
+
+    def __init__(self, directory: Path, bundle: Bundle, metrics: Metrics) -> None:
+        spec = next(iter(bundle.targets.values())).features.get("spec")
+        if spec is None:
+            raise ServingError(f"--prediction-log: {bundle.use_case} has no feature specification, hence no moments")
+        self._time, self._entity = str(spec["time"]), spec.get("entity")
+        start = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
+        path = directory / bundle.use_case / f"served-{start}-{os.getpid()}.jsonl"
+        try:
+            self.writer = LineWriter(path, self._line, metrics.counter(LOG_DROPPED).labels("predictions").inc)
+        except OSError as error:
+            raise ServingError(f"--prediction-log {directory}: cannot be written ({error.strerror})") from error
+
+    def put(self, target: Target, moment: Moment, row: Row) -> None:
+        """Queue the prediction of one moment."""
+        self.writer.put((target, moment, row))
+
+    def _line(self, item: tuple[Target, Moment, Row]) -> dict[str, Any]:
+        target, moment, (prediction, lower, upper, _) = item
+        micros = micros_of(moment.time, moment.place)
+        line: dict[str, Any] = {self._entity: moment.entity or DEFAULT_ENTITY} if self._entity else {}
+        return line | {
+            self._time: datetime.fromtimestamp(micros / 1e6, UTC).replace(tzinfo=None).isoformat(),
+            "target": target.name,
+            "prediction": prediction,
+            "lower": lower,
+            "upper": upper,
+            "version": int(target.version) if target.version.isdigit() else None,
+        }
