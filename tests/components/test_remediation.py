@@ -11,7 +11,7 @@ import pytest
 import yaml
 from kfp import dsl
 
-from components.common.errors import RemediationError, TrainingError
+from components.common.errors import PipelineError, RemediationError, TrainingError
 from components.remediation import control
 from components.remediation.component import remediation as component
 from components.remediation.ledger import Ledger
@@ -19,6 +19,7 @@ from components.remediation.plan import LIFETIME, Observed, Plan, make, observe
 from components.usecase import UseCase, dump, load
 from governance.registry import Registry
 from tests.governance.bundles import document_files, version_files
+from tests.orchestration.kubeflow_api import TOKEN, KubeflowApi
 
 ROOT = Path(__file__).resolve().parents[2]
 NOW = datetime(2015, 1, 2, tzinfo=UTC)
@@ -393,3 +394,24 @@ def test_a_retraining_really_trains_with_the_sliding_window(tmp_path: Path, beij
     lines = yaml.safe_load((record / "inferenceservice.yaml").read_text().split("---")[1])
     assert lines["metadata"]["annotations"]["almanac.io/version"] == "1"
     assert Observed(**observe(case, str(tmp_path / "registry")).model_dump()).production == 1
+
+
+def test_on_a_cluster_the_training_pipeline_is_submitted_with_the_window(monkeypatch: pytest.MonkeyPatch) -> None:
+    from components.remediation.start import on_cluster
+    from components.usecase import load_text
+    from components.usecase.override import load_with
+
+    case = load_with(ROOT / "usecases" / "air_quality.yaml", ["split.train_window=1460d"])
+    monkeypatch.setenv("KFP_TOKEN", TOKEN)
+    with KubeflowApi() as server:
+        first = on_cluster(case, server.host, "s3://bucket/registry", "s3://bucket/sources")
+        second = on_cluster(case, server.host, "s3://bucket/registry", "s3://bucket/sources")
+        runs = list(server.runs.values())
+    assert [first["result"], second["result"]] == ["submitted", "submitted"]
+    assert [first["run"], second["run"]] == [run["run_id"] for run in runs]
+    assert len(server.versions) == 1
+    given = runs[0]["runtime_config"]["parameters"]
+    assert load_text(given["usecase"], "usecase").split.train_window == "1460d"
+    assert (given["registry"], given["environment"]) == ("s3://bucket/registry", "cluster")
+    with pytest.raises(PipelineError, match="no Kubeflow Pipelines API answers there"):
+        on_cluster(case, server.host, "s3://bucket/registry", "")
