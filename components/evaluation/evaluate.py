@@ -151,8 +151,8 @@ def _document(usecase: UseCase, evidence: list[Evidence]) -> dict[str, Any]:
 def _tuning(path: Path | None) -> dict[str, Any]:
     if path is None:
         return {}
-    document = read_json(path)
-    return {name: {**record, "metric": document.get("metric")} for name, record in document["targets"].items()}
+    targets: dict[str, Any] = read_json(path)["targets"]
+    return targets
 
 
 def _finite(name: str, value: Any) -> float:

@@ -49,21 +49,19 @@ def train_test(usecase: UseCase) -> tuple[Span, Span]:
     return Span(start, stop), test
 
 
-def folds(span: Span, count: int, length: str, gap: int, horizon: int) -> list[tuple[Span, Span]]:
+def folds(span: Span, count: int, length: str, gap: int) -> list[tuple[Span, Span]]:
     """Return expanding-window folds, oldest first: (learn from, judge by), which end together with the span.
 
     Args:
         span: the training span.
         count: how many folds.
         length: length of each span to judge by, as a duration.
-        gap: µs between the two spans of a fold.
-        horizon: of the target, in µs.
+        gap: µs between the two spans of a fold; no less than the target's horizon, so that no target that is learned
+            from lies in the span to judge by.
 
     Raises:
-        FeatureError: a gap shorter than the horizon, or a span without an end.
+        FeatureError: a span without an end.
     """
-    if gap < horizon:
-        raise FeatureError(f"a gap of {gap / 1e6:g} s is shorter than the horizon of {horizon / 1e6:g} s")
     if span.stop is None:
         raise FeatureError("folds need a training span with an end")
     size = to_microseconds(length)

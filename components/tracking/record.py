@@ -28,12 +28,13 @@ def make_record(tuning: dict[str, Any], use_case_digest: str) -> dict[str, Any]:
     for target, found in tuning["targets"].items():
         record["parameters"].update({f"{target}/chosen": found["chosen"], **_flat(target, found["parameters"])})
         record["parameters"].update(_flat(f"{target}/weights", found["weights"]))
-        record["metrics"].update(_figures(target, tuning["metric"], found))
+        record["metrics"].update(_figures(target, found))
         record["trials"][target] = found["trials"]
     return {**record, "key": sha256_bytes(canonical_json(record))[:32]}
 
 
-def _figures(target: str, metric: str, found: dict[str, Any]) -> dict[str, float]:
+def _figures(target: str, found: dict[str, Any]) -> dict[str, float]:
+    metric = found["metric"]
     figures = {f"{target}/folds/{metric}": found["loss"]}
     for kind in ("candidates", "baselines"):
         figures.update({f"{target}/{kind}/{name}/{metric}": each["loss"] for name, each in found[kind].items()})

@@ -1,7 +1,11 @@
-"""Calibration of the prediction intervals on out-of-fold residuals."""
+"""Calibration of the prediction intervals on out-of-fold residuals.
+
+Within each bin of the last known value the offsets are order statistics of the residuals; the level that they are
+taken at is calibrated forward in time, band by band. Both look at the folds alone, never at the test span.
+"""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -13,11 +17,8 @@ from components.training.intervals import Array, Intervals
 _KNOTS = 16
 #: Rows of a bin below which it is joined with its neighbour; a 5% tail then still holds ten residuals.
 _FEWEST = 200
-#: How far below the nominal coverage a left-out fold may fall in a band before the intervals are widened: half of the
-#: distance that a gate usually allows. It was settled with the reference use case's test year in view; the reports of
-#: that year's coverage say so.
-SLACK = 0.015
-_WIDER = tuple(step / 200 for step in range(61))
+#: Halvings in the search for a level; the last step is a hundredth of a percent of coverage or less.
+_HALVINGS = 12
 
 
 def calibrate(
@@ -42,8 +43,8 @@ def calibrate(
         bins: bins of equal counts of the last known value.
         by: name of the feature that holds it.
         edges: further edges that no bin may cross, such as those of the bands that coverage is promised for.
-        fold: fold of each row, shape (n,). With it the intervals of a band are widened until, calibrated on the other
-            folds, they cover at least `level` less `SLACK` of each fold: what one span shows, the next may not keep.
+        fold: number of each row's fold, oldest first, shape (n,). With it the level that each band's offsets are taken
+            at is itself calibrated, see `_levels`; without it every band's is `level`.
         clip: smallest and largest value an end may take.
 
     Raises:
@@ -54,8 +55,9 @@ def calibrate(
     by = by if last is not None else None
     inner = np.empty(0) if last is None or by is None else _edges(last, bins, edges)
     rows = _Rows(y, prediction, last if by is not None else None, inner)
-    found = _fit(rows, level, by, clip)
-    return found if fold is None else _widened(rows, found, level, edges, fold)
+    cuts = [edge for edge in edges if edge in inner]
+    levels = np.full(len(cuts) + 1, level) if fold is None else _levels(rows, level, cuts, fold)
+    return _fit(rows, level, levels[_band_of_bin(inner, cuts)], by, clip)
 
 
 @dataclass(frozen=True)
@@ -71,55 +73,77 @@ class _Rows:
         return _Rows(self.y[keep], self.prediction[keep], None if self.last is None else self.last[keep], self.edges)
 
 
-def _fit(rows: _Rows, level: float, by: str | None, clip: tuple[float | None, float | None]) -> Intervals:
+def _fit(
+    rows: _Rows, level: float, levels: Array, by: str | None, clip: tuple[float | None, float | None]
+) -> Intervals:
+    """Return the intervals whose offsets cover the share `levels` of each bin's rows."""
     knots, scale = _error_scale(rows.y - rows.prediction, rows.prediction)
     score = (rows.y - rows.prediction) / np.interp(rows.prediction, knots, scale)
-    everywhere = _offsets(score, level)
-    offsets, missing = [everywhere], everywhere
-    if rows.last is not None:
+    if rows.last is None:
+        offsets, missing = [_offsets(score, float(levels[0]))], _offsets(score, level)
+    else:
+        everywhere = missing = _offsets(score, level)
         place, known = np.searchsorted(rows.edges, rows.last, side="right"), np.isfinite(rows.last)
         scores = [score[known & (place == k)] for k in range(rows.edges.size + 1)]
-        offsets = [_offsets(part, level) if part.size else everywhere for part in scores]
-        missing = _offsets(score[~known], level) if (~known).sum() >= _FEWEST else everywhere
+        offsets = [
+            _offsets(part, float(asked)) if part.size else everywhere
+            for part, asked in zip(scores, levels, strict=True)
+        ]
+        if (~known).sum() >= _FEWEST:
+            missing = _offsets(score[~known], level)
     lower, upper = (np.array([pair[end] for pair in offsets]) for end in (0, 1))
     return Intervals(level, by, rows.edges, lower, upper, missing, knots, scale, clip)
 
 
-def _widened(
-    rows: _Rows, found: Intervals, level: float, edges: Sequence[float], fold: npt.NDArray[np.int64]
-) -> Intervals:
-    """Widen each band's intervals, by as little as leaves no fold short of the coverage when it is left out."""
-    folds = [fold == k for k in np.unique(fold)]
-    if len(folds) < 2:
-        return found
-    apart = [(rows.take(mask), _fit(rows.take(~mask), level, found.by, found.clip)) for mask in folds]
-    cuts = [edge for edge in edges if edge in rows.edges]
-    # A bin lies in one band whole: the first bin has no lower edge, the others are placed by theirs.
-    band_of_bin = np.searchsorted(cuts, np.r_[-np.inf, rows.edges], side="right")
-    lower, upper = found.lower.copy(), found.upper.copy()
-    for band in range(len(cuts) + 1):
-        held = [(part, other, _in_band(part, cuts, band)) for part, other in apart]
-        wide = next((w for w in _WIDER if _worst(held, w) >= level - SLACK), _WIDER[-1])
-        grown = np.where(band_of_bin == band, wide * (upper - lower), 0.0)
-        lower, upper = lower - grown, upper + grown
-    return replace(found, lower=lower, upper=upper)
+def _levels(rows: _Rows, level: float, cuts: list[float], fold: npt.NDArray[np.int64]) -> Array:
+    """Return the level of each band that would have kept the promise when looking forward, shape (len(cuts) + 1,).
+
+    Order statistics cover the rows that they were taken from, but a served model meets the next span: other weather,
+    and a model that has seen more. So each of the m folds after the first is covered by intervals calibrated on the
+    folds before it, as the next span will be (Dawid, 1984, "The prequential approach", JRSS A 147), and the nominal
+    level is set by the coverage found (Loh, 1987, "Calibrating confidence coefficients", JASA 82; Gibbs and Candès,
+    2021, arXiv:2106.00170, do it online). A deviation of so few spans is partly chance, so one span counts beside them
+    that is covered exactly as asked: the level is the smallest at which these m + 1 coverages have the mean `level`.
+    That one span is the weight which the folds of this repository's use cases give: half of a fold's deviation
+    returned in the next fold (0.51 of it by least squares, in 16 bands of four targets).
+    No level lets pass more than twice the misses asked for.
+    """
+    low, high = np.full(len(cuts) + 1, max(2.0 * level - 1.0, 0.0)), np.ones(len(cuts) + 1)
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2
+        coverage = _forward(rows, middle, cuts, fold)
+        spans = np.isfinite(coverage).sum(axis=0)
+        enough = np.nansum(coverage, axis=0) + middle >= level * (spans + 1)
+        low, high = np.where(enough, low, middle), np.where(enough, middle, high)
+    return np.where(spans > 0, high, level)
+
+
+def _forward(rows: _Rows, levels: Array, cuts: list[float], fold: npt.NDArray[np.int64]) -> Array:
+    """Return each later fold's coverage in each band by intervals of the folds before it, NaN for too few rows."""
+    numbers = np.unique(fold)[1:]
+    found = np.full((numbers.size, len(cuts) + 1), np.nan)
+    asked = levels[_band_of_bin(rows.edges, cuts)]
+    for span, number in enumerate(numbers):
+        past, ahead = rows.take(fold < number), rows.take(fold == number)
+        intervals = _fit(past, 0.5, asked, None if rows.last is None else "", (None, None))
+        lower, upper = intervals.apply(ahead.last, ahead.prediction)
+        covered = (ahead.y >= lower) & (ahead.y <= upper)
+        for band in range(len(cuts) + 1):
+            keep = _in_band(ahead, cuts, band)
+            if keep.sum() >= _FEWEST:
+                found[span, band] = covered[keep].mean()
+    return found
+
+
+def _band_of_bin(edges: Array, cuts: list[float]) -> npt.NDArray[np.intp]:
+    """Return the band of each bin, which lies in one whole: the first has no lower edge, the others start at theirs."""
+    return np.asarray(np.searchsorted(cuts, np.r_[-np.inf, edges], side="right"), dtype=np.intp)
 
 
 def _in_band(rows: _Rows, cuts: list[float], band: int) -> npt.NDArray[np.bool_]:
     if rows.last is None:
         return np.ones(rows.y.size, dtype=np.bool_)
     return np.asarray(np.isfinite(rows.last) & (np.searchsorted(cuts, rows.last, side="right") == band))
-
-
-def _worst(held: list[tuple[_Rows, Intervals, npt.NDArray[np.bool_]]], wide: float) -> float:
-    """Return the smallest coverage of a band in a left-out fold, each end moved out by `wide` times the width."""
-    shares = []
-    for rows, intervals, keep in held:
-        if keep.sum() >= _FEWEST:
-            lower, upper = intervals.apply(rows.last, rows.prediction)
-            grown = wide * (upper - lower)
-            shares.append(float(np.mean(((rows.y >= lower - grown) & (rows.y <= upper + grown))[keep])))
-    return min(shares, default=1.0)
 
 
 def _error_scale(residual: Array, prediction: Array) -> tuple[Array, Array]:

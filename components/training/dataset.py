@@ -2,13 +2,13 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
 from components.common.errors import TrainingError
+from components.preprocessing.split import train_test
 from components.usecase import UseCase
 from components.usecase.base import to_microseconds
 from components.usecase.learning import Target
@@ -90,34 +90,13 @@ def make_problem(usecase: UseCase, table: pl.DataFrame, names: list[str], target
         last_name=target.column if target.column in names else None,
         season=season,
         time=time,
-        train=train_rows(usecase, time),
+        train=train_test(usecase)[0].rows(time),
     )
     if not problem.known.any():
         raise TrainingError(
             f"targets.{target.name}: {target.column} has no value {target.horizon} ahead in the whole training span"
         )
     return problem
-
-
-def train_rows(usecase: UseCase, time: npt.NDArray[np.int64]) -> Mask:
-    """Return which prediction times belong to the training span, which ends a gap before the test span."""
-    end = training_end(usecase)
-    start = day(usecase.split.train_from) if usecase.split.train_from else int(time.min(initial=0))
-    if usecase.split.train_window is not None:
-        start = max(start, end - to_microseconds(usecase.split.train_window))
-    return np.asarray((time >= start) & (time < end))
-
-
-def training_end(usecase: UseCase) -> int:
-    """Return the end of the training span, exclusive, in µs since the epoch."""
-    longest = max(to_microseconds(target.horizon) for target in usecase.targets)
-    gap = to_microseconds(usecase.split.gap) if usecase.split.gap else longest
-    return day(usecase.split.test_from) - gap
-
-
-def day(value: Any) -> int:
-    """Return the start of a date in µs since the epoch."""
-    return int(np.datetime64(value, "us").astype(np.int64))
 
 
 def microseconds(times: pl.Series) -> npt.NDArray[np.int64]:

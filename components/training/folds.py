@@ -6,7 +6,8 @@ import numpy as np
 import numpy.typing as npt
 
 from components.common.errors import TrainingError
-from components.training.dataset import Problem, training_end
+from components.preprocessing.split import folds, train_test
+from components.training.dataset import Problem
 from components.usecase import UseCase
 from components.usecase.base import to_microseconds
 
@@ -31,18 +32,14 @@ def make_folds(usecase: UseCase, problem: Problem) -> list[Fold]:
     Raises:
         TrainingError: a fold has too few rows to learn from or to judge by.
     """
-    settings = usecase.training.folds
-    length, horizon = to_microseconds(settings.length), to_microseconds(problem.target.horizon)
-    end, known = training_end(usecase), problem.known
-    folds = []
-    for index in range(settings.count):
-        start = end - (settings.count - index) * length
-        valid = known & (problem.time >= start) & (problem.time < start + length)
-        fold = Fold(np.flatnonzero(known & (problem.time < start - horizon)), np.flatnonzero(valid))
+    settings, horizon = usecase.training.folds, to_microseconds(problem.target.horizon)
+    made = []
+    for index, (learn, judge) in enumerate(folds(train_test(usecase)[0], settings.count, settings.length, horizon)):
+        fold = Fold(*(np.flatnonzero(problem.known & span.rows(problem.time)) for span in (learn, judge)))
         if min(fold.train.size, fold.valid.size) < _FEWEST:
             raise TrainingError(
                 f"training.folds: fold {index + 1} of target {problem.target.name} has {fold.train.size} rows to "
                 f"learn from and {fold.valid.size} to judge by; fewer or shorter folds would fit the training span"
             )
-        folds.append(fold)
-    return folds
+        made.append(fold)
+    return made

@@ -151,7 +151,7 @@ def _blended(task: Tuning, name: str, members: list[Tuned]) -> Contender:
     """Weigh the members on all folds, and judge on each fold by the weights that the other folds give."""
     y = [task.problem.y[fold.valid] for fold in task.folds]
     raw = [np.column_stack([member.raw[k] for member in members]) for k in range(len(task.folds))]
-    binary, metric = task.problem.classification, loss(task.settings.choose.metric)
+    binary, metric = task.problem.classification, loss(task.metric)
     losses = []
     for k, keep in enumerate(task.judged):
         others = [j for j in range(len(task.folds)) if j != k]
@@ -164,7 +164,7 @@ def _blended(task: Tuning, name: str, members: list[Tuned]) -> Contender:
 
 def _baselines(task: Tuning) -> dict[str, list[float]]:
     """Return the loss of the persistence and the seasonal baseline on each fold's compared rows."""
-    metric = loss(task.settings.choose.metric)
+    metric = loss(task.metric)
 
     def judged(values: npt.NDArray[np.float64]) -> list[float]:
         rows = [fold.valid[keep] for fold, keep in zip(task.folds, task.judged, strict=True)]

@@ -26,11 +26,10 @@ def run(
     """
     case = load_text(usecase, "usecase")
     record = train(case, Inputs(*inputs), model, tuning, tracking)
-    metric = record["metric"]
-    figures = {f"{name}_fold_{metric}": float(found["loss"]) for name, found in record["targets"].items()}
-    refuse_non_finite(figures)
     targets = record["targets"]
-    chosen = [f"{name} {found['chosen']} {metric} {found['loss']:.2f}" for name, found in targets.items()]
+    figures = {f"{name}_fold_{found['metric']}": float(found["loss"]) for name, found in targets.items()}
+    refuse_non_finite(figures)
+    chosen = [f"{name} {found['chosen']} {found['metric']} {found['loss']:.4g}" for name, found in targets.items()]
     summary(", ".join(chosen), rows=max(found["rows_trained"] for found in targets.values()))
     metadata = {
         "use_case": case.name,

@@ -191,19 +191,19 @@ def tuning_record(usecase: UseCase, selections: list[Selection]) -> dict[str, An
     settings = usecase.training
     return {
         "use_case": usecase.name,
-        "metric": settings.choose.metric,
         "seed": settings.seed,
         "budget": settings.budget.model_dump(),
-        "targets": {selection.problem.target.name: _target_record(selection) for selection in selections},
+        "targets": {selection.problem.target.name: _target_record(usecase, selection) for selection in selections},
     }
 
 
-def _target_record(selection: Selection) -> dict[str, Any]:
+def _target_record(usecase: UseCase, selection: Selection) -> dict[str, Any]:
     problem = selection.problem
     order = sorted(selection.contenders, key=lambda contender: contender.loss)
     return {
         "chosen": selection.chosen.name,
         "weights": selection.chosen.weights,
+        "metric": usecase.training.choose.metric_of(problem.target),
         "loss": selection.chosen.loss,
         "rows_compared": selection.rows,
         "rows_trained": int(problem.known.sum()),

@@ -75,6 +75,11 @@ class Tuning:
         """Section `training` of the use case."""
         return self.usecase.training
 
+    @property
+    def metric(self) -> str:
+        """Name of the metric that the target's candidates are judged by."""
+        return self.settings.choose.metric_of(self.problem.target)
+
 
 def tune(task: Tuning, candidate: Learned, tell: Tell) -> Tuned:
     """Return the candidate at the best parameters that the budget finds.
@@ -98,7 +103,7 @@ def tune(task: Tuning, candidate: Learned, tell: Tell) -> Tuned:
         trials.append(trial)
         if trial.state == "complete" and (best is None or np.mean(trial.losses) < best.loss):
             best = Tuned(candidate.name, trial.parameters, trial.losses, raw)
-        tell(f"{task.problem.target.name} {candidate.name} trial {len(trials)}/{budget}: {_described(trial, settings)}")
+        tell(f"{task.problem.target.name} {candidate.name} trial {len(trials)}/{budget}: {_described(trial, task)}")
     assert best is not None  # the first trial is never pruned
     best.trials = trials
     best.stopped = "trials" if len(trials) == budget else "seconds"
@@ -138,7 +143,7 @@ def _out_of_fold(task: Tuning, candidate: Learned, parameters: Parameters, fold:
 
 
 def _judge(task: Tuning, step: int, raw: Array) -> float:
-    keep, metric = task.judged[step], loss(task.settings.choose.metric)
+    keep, metric = task.judged[step], loss(task.metric)
     return metric(task.problem.y[task.folds[step].valid][keep], raw[keep], task.problem.classification)
 
 
@@ -152,6 +157,6 @@ def _suggest(trial: optuna.Trial, name: str, search: Search) -> Any:
             return trial.suggest_categorical(name, search.values)
 
 
-def _described(trial: Trial, settings: Training) -> str:
+def _described(trial: Trial, task: Tuning) -> str:
     outcome = "" if trial.state == "complete" else ", pruned"
-    return f"{settings.choose.metric} {np.mean(trial.losses):.3f}{outcome} ({trial.seconds:.1f} s)"
+    return f"{task.metric} {np.mean(trial.losses):.3f}{outcome} ({trial.seconds:.1f} s)"

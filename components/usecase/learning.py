@@ -156,11 +156,15 @@ class Choose(Section):
     """The rule by which a candidate is chosen on the folds."""
 
     metric: Literal["rmse", "mae", "log_loss"] = "rmse"
-    """Mean over the folds, smaller is better."""
+    """Mean over the folds, smaller is better; a classification is judged by its log loss, whatever stands here."""
     prefer: list[Name] = []
     """Candidates in order of preference among those within `tolerance` of the best."""
     tolerance: Annotated[float, Field(ge=0)] = 0.0
     """Relative difference that counts as equal."""
+
+    def metric_of(self, target: Target) -> str:
+        """Return the metric that a target's candidates are judged by."""
+        return "log_loss" if target.task == "classification" else self.metric
 
 
 class Intervals(Section):

@@ -264,7 +264,7 @@ def test_the_component_leaves_what_the_user_interface_shows(judged: World, tmp_p
     case = judged.usecase.model_copy(update={"targets": judged.usecase.targets[:1]})
     tuning = tmp_path / "tuning.json"
     tuning.write_text(
-        '{"metric": "rmse", "targets": {"pm25_1h": {"chosen": "trees", "rows_compared": 9, '
+        '{"targets": {"pm25_1h": {"metric": "rmse", "chosen": "trees", "rows_compared": 9, '
         '"candidates": {"trees": {"loss": 21.0, "folds": [20.0, 22.0]}}, "baselines": {}, "trials": {}}}}'
     )
     kinds = {"figures": dsl.Artifact, "evaluation": dsl.Artifact, "predictions": dsl.Dataset, "report": dsl.HTML}

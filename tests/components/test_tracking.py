@@ -21,6 +21,7 @@ def tuning() -> dict[str, Any]:
     found = {
         "chosen": "trees",
         "weights": {"trees": 1.0},
+        "metric": "rmse",
         "loss": 2.5,
         "baselines": {"persistence": {"loss": 3.0, "folds": [3.0, 3.0]}},
         "candidates": {"trees": {"loss": 2.5, "folds": [2.0, 3.0], "weights": {"trees": 1.0}}},
@@ -29,7 +30,6 @@ def tuning() -> dict[str, Any]:
     }
     return {
         "use_case": "load_forecast",
-        "metric": "rmse",
         "seed": 7,
         "budget": {"trials": 2, "seconds": 60.0},
         "targets": {"load_1h": found},

@@ -167,11 +167,12 @@ def test_a_classification_gives_probabilities(beijing: pl.DataFrame, tmp_path: P
     target = {"name": "heavy", "column": "pm25", "horizon": "6h", "task": "classification", "above": 150.0}
     linear = {**RIDGE, "predict": "level"}
     blend = {"name": "blend", "kind": "blend", "of": ["level", "ridge"]}
-    choose = {"metric": "log_loss", "prefer": ["blend"], "tolerance": 0.5}
+    choose = {"metric": "rmse", "prefer": ["blend"], "tolerance": 0.5}
     case = usecase(LEVEL, linear, blend, {**HIST, "fixed": {"max_iter": 10}}, targets=[target], choose=choose)
     files = inputs(case, beijing, tmp_path / "in")
     record = run(case, files, tmp_path)
     assert record["targets"]["heavy"]["chosen"] == "blend"
+    assert record["targets"]["heavy"]["metric"] == "log_loss"
     model = load(tmp_path / "model" / "heavy")
     problem = make_problem(case, read_features(case, files.features), model.names, case.targets[0])
     rows = np.flatnonzero(~problem.train & np.isfinite(problem.y))

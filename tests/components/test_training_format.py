@@ -226,18 +226,55 @@ def test_calibrated_intervals_cover_each_band_even_where_the_error_grows() -> No
     assert np.array_equal(again.apply(last, y)[0], found.apply(last, y)[0])
 
 
-def test_a_span_that_was_harder_than_the_others_widens_the_intervals() -> None:
+def spans(*difficulty: float) -> tuple[Array, Array, Array, npt.NDArray[np.int64]]:
+    """Truth, forecast, last value and fold; below 75 the error of each span is as many times the usual one."""
     rng = np.random.default_rng(6)
-    fold = np.repeat([0, 1], 6000)
+    fold = np.repeat(np.arange(len(difficulty)), 6000)
     last = rng.gamma(1.5, 60.0, size=fold.size)
-    harder = np.where((fold == 1) & (last < 75), 2.0, 1.0)
-    y, prediction = last + rng.normal(size=fold.size) * 10 * harder, last.copy()
-    plain, wide = (
+    harder = np.where(last < 75, np.array(difficulty)[fold], 1.0)
+    return last + rng.normal(size=fold.size) * 10 * harder, last.copy(), last, fold
+
+
+def widths(found: Intervals) -> Array:
+    return found.upper - found.lower
+
+
+@pytest.mark.parametrize(("difficulty", "wider"), [((1.0, 1.0, 1.5), True), ((1.5, 1.0, 1.0), False)])
+def test_intervals_are_widened_or_narrowed_by_what_the_later_spans_asked(
+    difficulty: tuple[float, ...], wider: bool
+) -> None:
+    y, prediction, last, fold = spans(*difficulty)
+    plain, forward = (
         calibrate(y, prediction, last, level=0.9, bins=6, by="load", edges=[75.0], fold=given) for given in (None, fold)
     )
-    low = plain.edges < 75
-    assert (wide.upper - wide.lower)[:-1][low].sum() > 1.1 * (plain.upper - plain.lower)[:-1][low].sum()
-    assert (wide.upper - wide.lower)[-1] == pytest.approx((plain.upper - plain.lower)[-1])
+    low = np.r_[True, plain.edges < 75]
+    ratio = widths(forward) / widths(plain)
+    assert ((ratio[low] > 1.1) if wider else (ratio[low] < 0.9)).all()
+    assert ratio[~low] == pytest.approx(1.0, abs=0.06)
+
+
+def test_the_level_counts_one_span_beside_those_seen() -> None:
+    y, prediction, _, fold = spans(1.0, 1.4)
+    found = calibrate(y, prediction, None, level=0.9, bins=1, fold=fold)
+    plain = calibrate(y[fold == 0], prediction[fold == 0], None, level=0.9, bins=1)
+    # The level that the pooled offsets stand at, and the coverage of the second span by the first at that level.
+    score = (y - prediction) / np.interp(prediction, found.knots, found.scale)
+    level = np.mean((score >= found.lower[0]) & (score <= found.upper[0]))
+    early = calibrate(y[fold == 0], prediction[fold == 0], None, level=float(level), bins=1)
+    lower, upper = early.apply(None, prediction[fold == 1])
+    covered = np.mean((y[fold == 1] >= lower) & (y[fold == 1] <= upper))
+    assert (covered + level) / 2 == pytest.approx(0.9, abs=0.002)
+    assert level > 0.91
+    assert widths(early)[0] > widths(plain)[0]
+
+
+def test_without_a_later_span_the_level_is_the_one_asked_for() -> None:
+    y, prediction, last, _ = spans(1.0)
+    alone = np.zeros(y.size, dtype=np.int64)
+    plain, forward = (
+        calibrate(y, prediction, last, level=0.9, bins=6, by="load", fold=given) for given in (None, alone)
+    )
+    assert plain.to_json() == forward.to_json()
 
 
 def test_calibration_without_enough_rows_is_refused() -> None:
