@@ -6,8 +6,7 @@ engine.predict(X)                  # many rows
 contributions, base = engine.explain(X)
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,6 +19,7 @@ from serving.engine.compiled import Compiled, compile_model
 from serving.engine.model_text import header
 from serving.engine.offset import LinearOffset
 from serving.engine.reference import Reference
+from serving.engine.row_call import RowCall, by_numpy
 
 __all__ = ["Engine"]
 
@@ -100,12 +100,9 @@ class Engine:
         """
         return self._row(x)
 
-    def row_caller(self) -> tuple[Array, Callable[[], float]]:
-        """Return a row (f,) to write to and what predicts its content, for a hot path of one thread."""
-        if self._trees is not None:
-            return self._trees.row_caller()
-        row = np.zeros(self._booster.num_features)
-        return row, partial(self._row, row)
+    def row_call(self, low: Array, high: Array) -> RowCall:
+        """Return the call for one row at a time by one thread, with bounds (f,) that values are held against."""
+        return by_numpy(self._row, low, high) if self._trees is None else self._trees.row_call(low, high)
 
     def predict(self, X: Array) -> Array:
         """Return the predictions (n,) for the rows of `X`, shape (n, f).

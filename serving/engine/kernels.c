@@ -209,6 +209,14 @@ double almanac_predict_row(const model *m, const double *x) {
     return value;
 }
 
+/* The same, and in *outside how many values of the row lie beyond low and high; NaN lies beyond nothing. */
+double almanac_row(const model *m, const double *x, const double *low, const double *high, int32_t *outside) {
+    int32_t beyond = 0;
+    for (int32_t i = 0; i < m->features; i++) beyond += (x[i] < low[i]) | (x[i] > high[i]);
+    *outside = beyond;
+    return almanac_predict_row(m, x);
+}
+
 /* ---- blocks of rows ---- */
 
 /* Scratch of one call, each part `width` bytes a line: the leaf numbers as constants and the results of splits in

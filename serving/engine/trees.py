@@ -5,7 +5,6 @@ See kernels.h for what each table holds. Everything is computed once at load.
 
 import ctypes
 import threading
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 from serving.engine.model_text import Forest, Header, UnsupportedModelError
 from serving.engine.offset import LinearOffset
 from serving.engine.reference import Reference
+from serving.engine.row_call import RowCall
 
 _LINKS = {"identity": 0, "logit": 1, "log": 2}
 _CUTS_OF_A_COLUMN = 255
@@ -234,10 +234,14 @@ class CompiledTrees:
         value: float = self.library.almanac_predict_row(*arguments)
         return value
 
-    def row_caller(self) -> tuple[NDArray[np.float64], Callable[[], float]]:
-        """Return a row (f,) to write to and what predicts its content; the two belong to one thread."""
-        row = np.zeros(self.features)
-        return row, partial(self.library.almanac_predict_row, self._pointer, ctypes.c_void_p(row.ctypes.data))
+    def row_call(self, low: NDArray[np.float64], high: NDArray[np.float64]) -> RowCall:
+        """Return the call for one row at a time by one thread, with bounds (f,) that values are held against."""
+        values, outside = np.zeros(self.features), ctypes.c_int32()
+        low, high = (np.ascontiguousarray(bound, dtype=np.float64) for bound in (low, high))
+        addresses = [ctypes.c_void_p(array.ctypes.data) for array in (values, low, high)]
+        self.library.almanac_row.restype = ctypes.c_double
+        predict = partial(self.library.almanac_row, self._pointer, *addresses, ctypes.byref(outside))
+        return RowCall(values, predict, outside, low, high)
 
     def predict(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the predictions (n,) of `X` (n, f), float64 and contiguous."""

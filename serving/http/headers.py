@@ -59,4 +59,4 @@ class HeaderPolicy:
 
 def block(headers: Headers) -> bytes:
     """Return headers as lines of an answer."""
-    return b"".join(b"%b: %b\r\n" % header for header in headers)
+    return b"".join([b"%b: %b\r\n" % header for header in headers])
