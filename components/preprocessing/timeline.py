@@ -10,6 +10,9 @@ from components.preprocessing import nodes as p
 
 Array = npt.NDArray[np.float64]
 
+#: Times of a block.
+BLOCK = 8192
+
 #: Parts of the calendar that repeat, and after which period.
 _CLOCK_PERIODS = {"hour": "day", "weekday": "week", "weekend": "week"}
 
@@ -25,30 +28,31 @@ class Timeline:
 
     Attributes:
         origin: as given.
+        values: the features, a row each in the order given; shape (features, length).
     """
 
     def __init__(self, nodes: list[tuple[int, p.Node]], origin: int, step: int, length: int) -> None:
         self._nodes = [(k, n) for k, n in nodes if isinstance(n, p.Clock | p.Phase)]
         self._row = {k: row for row, (k, _) in enumerate(self._nodes)}
         self._step = step
-        self._out = np.empty((len(self._nodes), length))
+        self.values = np.empty((len(self._nodes), length))
         self.origin = origin
 
     def column(self, k: int, start: int, stop: int) -> Array:
         """Return the feature `k` of the times numbered `start` to `stop`, a view."""
-        return self._out[self._row[k], start:stop]
+        return self.values[self._row[k], start:stop]
 
-    def blocks(self, size: int) -> Iterator[tuple[int, int]]:
+    def blocks(self) -> Iterator[tuple[int, int]]:
         """Yield the ends of the blocks to write."""
-        length = self._out.shape[1] if self._nodes else 0
-        for start in range(0, length, size):
-            yield start, min(start + size, length)
+        length = self.values.shape[1] if self._nodes else 0
+        for start in range(0, length, BLOCK):
+            yield start, min(start + BLOCK, length)
 
     def write(self, start: int, stop: int) -> None:
         """Compute the features of the times numbered `start` to `stop`."""
         seconds = (self.origin + np.arange(start, stop) * self._step) // p.SECOND
         made: dict[tuple[str, int, int], tuple[Array, Array]] = {}
-        for row, (_, node) in zip(self._out[:, start:stop], self._nodes, strict=True):
+        for row, (_, node) in zip(self.values[:, start:stop], self._nodes, strict=True):
             if isinstance(node, p.Clock):
                 cycle = self._cycle(_CLOCK_PERIODS.get(node.field), len(row))
                 _repeat(clock.calendar(seconds[:cycle] + node.ahead, node.field), row)

@@ -5,7 +5,8 @@ import sys
 from pathlib import Path
 
 from components.common.errors import AlmanacError
-from serving.engine.build import kernel_directory, load_library
+from components.common.kernels import kernel_directory
+from serving.engine.build import load_library
 
 
 def main() -> int:
