@@ -69,8 +69,9 @@ class Code:
 
     def __init__(self, instructions: Sequence[Instruction], kernel: Any) -> None:
         self._kernel = kernel
-        parts = groupby(instructions, lambda one: kernel is not None and one.operation in KERNEL)
-        self._parts = [_encode(list(part)) if compiled else list(part) for compiled, part in parts]
+        self._parts: list[list[Instruction] | _Compiled] = []
+        for compiled, part in groupby(instructions, lambda one: kernel is not None and one.operation in KERNEL):
+            self._parts.append(_Compiled(list(part)) if compiled else list(part))
 
     def run(self, slots: Slots, first: Places, n: int) -> None:
         """Compute `n` rows.
@@ -85,11 +86,16 @@ class Code:
                 _run(part, slots.rows, first.tolist(), n)
             else:
                 addresses = slots.addresses + 8 * first
-                self._kernel(_pointer(part), ctypes.c_int64(len(part)), _pointer(addresses), ctypes.c_int64(n))
+                self._kernel(part.address, part.length, ctypes.c_void_p(addresses.ctypes.data), ctypes.c_int64(n))
 
 
-def _pointer(array: npt.NDArray[Any]) -> ctypes.c_void_p:
-    return ctypes.c_void_p(array.__array_interface__["data"][0])
+class _Compiled:
+    """Instructions as the kernel reads them."""
+
+    def __init__(self, instructions: list[Instruction]) -> None:
+        self._program = _encode(instructions)
+        self.address = ctypes.c_void_p(self._program.ctypes.data)
+        self.length = ctypes.c_int64(len(instructions))
 
 
 def _encode(instructions: list[Instruction]) -> npt.NDArray[np.void]:

@@ -81,7 +81,7 @@ class Expression(NDArrayOperatorsMixin):
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *operands: Value, **options: Any) -> "Expression":
         if method != "__call__" or options or ufunc.__name__ not in operations.OPERATIONS:
-            return NotImplemented
+            raise TypeError(f"{ufunc.__name__} cannot be recorded")
         return self.recorder.note(ufunc.__name__, *operands)
 
 

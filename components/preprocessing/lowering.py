@@ -39,13 +39,18 @@ class Lowered:
     """
 
     def __init__(
-        self, nodes: Numbered, columns: tuple[str, ...], centres: tuple[float, ...], sizes: tuple[int, ...], compiled: bool
+        self,
+        nodes: Numbered,
+        columns: tuple[str, ...],
+        centres: tuple[float, ...],
+        sizes: tuple[int, ...],
+        compiled: bool,
     ) -> None:
         self._nodes = dict(nodes)
         self._columns = {name: place for place, name in enumerate(columns)}
         self._centres = centres
         self.timed = [k for k, node in nodes if isinstance(node, p.Clock | p.Phase)]
-        self.computed = [k for k, node in nodes if node.inputs and type(node) is not p.Pick or _derived(node)]
+        self.computed = [k for k, node in nodes if not isinstance(node, p.Clock | p.Phase) and type(node) is not p.Pick]
         coded = [(k, n) for k, n in nodes if isinstance(n, p.Indicator | p.Component)]
         self.tables = _tables([node for _, node in coded], max(sizes, default=0))
         time, made = len(columns), len(columns) + len(self.timed)
@@ -97,12 +102,12 @@ class Lowered:
     def _joint(self) -> Program:
         """Return the program of categories, elapsed times, and what is made from other features."""
         recorder = Recorder(self._inputs)
-        found: dict[int, Expression] = {}
+        found: dict[int, Value] = {}
 
         def column(name: str) -> Expression:
             return recorder.input(self._columns[name])
 
-        def feature(k: int) -> Expression:
+        def feature(k: int) -> Value:
             node = self._nodes[k]
             if type(node) is p.Pick:
                 return ago(column(node.column), node.lag)
@@ -131,10 +136,6 @@ def lower(
 ) -> Lowered:
     """Return the programs of some features, made once."""
     return Lowered(nodes, columns, centres, sizes, compiled)
-
-
-def _derived(node: p.Node) -> bool:
-    return isinstance(node, p.Combine | p.Apply)
 
 
 def _tables(nodes: list[p.Indicator | p.Component], size: int) -> Array:

@@ -11,7 +11,7 @@ from components.preprocessing import nodes as p
 Array = npt.NDArray[np.float64]
 
 #: Times of a block.
-BLOCK = 8192
+BLOCK = 16384
 
 #: Parts of the calendar that repeat, and after which period.
 _CLOCK_PERIODS = {"hour": "day", "weekday": "week", "weekend": "week"}
@@ -72,7 +72,9 @@ class Timeline:
 
 def _repeat(pattern: Array, out: Array) -> None:
     """Fill `out` with the pattern, over and over."""
-    size = len(pattern)
-    whole = len(out) // size * size
-    out[:whole].reshape(-1, size)[:] = pattern
-    out[whole:] = pattern[: len(out) - whole]
+    done, n = len(pattern), len(out)
+    out[:done] = pattern
+    while done < n:
+        more = min(done, n - done)
+        out[done : done + more] = out[:more]
+        done += more
