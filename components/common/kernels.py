@@ -9,13 +9,14 @@ import hashlib
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from components.common.errors import NoCompilerError
+from components.common.errors import AlmanacError, NoCompilerError
 from components.common.files import whole_file
 
 _COMPILE_SECONDS = 120
@@ -111,6 +112,23 @@ def kernel_directory() -> Path:
     if not _writable(fallback) or fallback.stat().st_uid != os.getuid() or fallback.stat().st_mode & 0o022:
         raise NoCompilerError(f"neither {cache} nor {fallback} can be written; set ALMANAC_KERNELS to a directory")
     return fallback
+
+
+def compile_ahead(kernels: Kernels) -> int:
+    """Compile into the directory that the command line gives, or where this user's processes look, and print it.
+
+    Returns:
+        The exit code.
+    """
+    if len(sys.argv) > 1:
+        os.environ["ALMANAC_KERNELS"] = str(Path(sys.argv[1]).absolute())
+    try:
+        kernels.load()
+        sys.stdout.write(f"{kernel_directory()}\n")
+    except AlmanacError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return error.exit_code
+    return 0
 
 
 def _writable(directory: Path) -> bool:

@@ -1,4 +1,4 @@
-"""Executes instructions on blocks of rows: by the compiled kernel, or by NumPy where there is none, to the same bits."""
+"""Executes instructions on blocks of rows, by the compiled kernel or, where there is none, by NumPy; the bits agree."""
 
 import ctypes
 import logging
@@ -20,13 +20,14 @@ from components.preprocessing.program import Instruction
 Array = npt.NDArray[np.float64]
 Places = npt.NDArray[np.int64]
 
-# Without errno and traps a square root and a choice are single instructions; neither changes a result.
+# Without errno and traps a square root and a choice are single machine instructions; neither changes a result.
+_EXACT = ("-fno-fast-math", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math")
 KERNELS = Kernels(
     name="features",
     directory=Path(__file__).parent,
     sources=("rows.c",),
     headers=(),
-    flags=("-O3", "-std=gnu11", "-fPIC", "-shared", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math"),
+    flags=("-O3", "-std=gnu11", "-fPIC", "-shared", *_EXACT),
 )
 
 _FIELDS = ("operation", "out", "left", "left_lag", "right", "right_lag", "before", "history")
@@ -55,7 +56,7 @@ class Slots:
     def __init__(self, matrices: Sequence[Array]) -> None:
         self.rows = [row for matrix in matrices for row in matrix]
         self.addresses = np.concatenate(
-            [matrix.__array_interface__["data"][0] + matrix.strides[0] * np.arange(len(matrix)) for matrix in matrices]
+            [matrix.ctypes.data + matrix.strides[0] * np.arange(len(matrix)) for matrix in matrices]
         )
 
 
@@ -70,8 +71,9 @@ class Code:
     def __init__(self, instructions: Sequence[Instruction], kernel: Any) -> None:
         self._kernel = kernel
         self._parts: list[list[Instruction] | _Compiled] = []
-        for compiled, part in groupby(instructions, lambda one: kernel is not None and one.operation in KERNEL):
-            self._parts.append(_Compiled(list(part)) if compiled else list(part))
+        for compiled, some in groupby(instructions, lambda one: kernel is not None and one.operation in KERNEL):
+            part = list(some)
+            self._parts.append(_Compiled(part) if compiled else part)
 
     def run(self, slots: Slots, first: Places, n: int) -> None:
         """Compute `n` rows.
@@ -81,12 +83,12 @@ class Code:
             first: place of the first of them in each slot's row.
             n: how many.
         """
+        addresses = slots.addresses + 8 * first
         for part in self._parts:
-            if isinstance(part, list):
-                _run(part, slots.rows, first.tolist(), n)
-            else:
-                addresses = slots.addresses + 8 * first
+            if isinstance(part, _Compiled):
                 self._kernel(part.address, part.length, ctypes.c_void_p(addresses.ctypes.data), ctypes.c_int64(n))
+            else:
+                _run(part, slots.rows, first.tolist(), n)
 
 
 class _Compiled:
@@ -99,7 +101,6 @@ class _Compiled:
 
 
 def _encode(instructions: list[Instruction]) -> npt.NDArray[np.void]:
-    """Return instructions as the kernel reads them."""
     result = np.zeros(len(instructions), dtype=_INSTRUCTION)
     for entry, one in zip(result, instructions, strict=True):
         entry["operation"] = _NUMBERS[one.operation]

@@ -61,7 +61,7 @@ class Program:
             self._bound[register], self._before[register] = slot, 0
             steps.append((register, Step("positive", (Operand(one.register, one.lag),))))
         self._place(steps)
-        self.before = max(self._before.values(), default=0)
+        self.before = max((one.before for one in self.instructions), default=0)
 
     def _rows_before(self, wanted: list[Expression]) -> dict[int, int]:
         """Return for each register that is needed how many rows before a block's first one are."""

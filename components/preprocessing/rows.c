@@ -33,20 +33,23 @@ typedef struct {
 const char *almanac_source_digest(void) { return SOURCE_DIGEST; }
 
 /* out[i] = expression of x and y, each of which is a row or the constant. */
-#define EACH(expression)                                                                        \
-    do {                                                                                        \
-        if (!right) {                                                                           \
-            const double y = constant;                                                          \
-            for (int64_t i = 0; i < n; i++) { const double x = left[i]; (void)y; out[i] = (expression); } \
-        } else if (!left) {                                                                     \
-            const double x = constant;                                                          \
-            for (int64_t i = 0; i < n; i++) { const double y = right[i]; (void)x; (void)y; out[i] = (expression); } \
-        } else {                                                                                \
-            for (int64_t i = 0; i < n; i++) {                                                   \
-                const double x = left[i], y = right[i]; (void)y;                                \
-                out[i] = (expression);                                                          \
-            }                                                                                   \
-        }                                                                                       \
+#define ROWS(X, Y, expression)                          \
+    for (int64_t i = 0; i < n; i++) {                   \
+        const double x = (X), y = (Y);                  \
+        (void)y;                                        \
+        out[i] = (expression);                          \
+    }
+#define EACH(expression)                                \
+    do {                                                \
+        if (left && right) {                            \
+            ROWS(left[i], right[i], expression)         \
+        } else if (left) {                              \
+            ROWS(left[i], constant, expression)         \
+        } else if (right) {                             \
+            ROWS(constant, right[i], expression)        \
+        } else {                                        \
+            ROWS(constant, constant, expression)        \
+        }                                               \
     } while (0)
 
 /* The age of the last value above the constant; rows before the first one decide where it starts. */
