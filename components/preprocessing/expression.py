@@ -120,7 +120,8 @@ def enough(count: Value, least: float) -> Value:
 
 
 def floored(values: Value, floor: Value) -> Value:
-    """Return the values, 0 where one is not above the floor."""
+    """Return the values, 0 where one is not above the floor; an array is changed in place."""
     if isinstance(values, Expression):
         return values.recorder.note("floored", values, floor)
-    return operations.floored(values, floor, np.empty_like(values))
+    np.copyto(values, 0.0, where=values <= floor)
+    return values

@@ -110,7 +110,7 @@ def _edges(spec: FeatureSpec, table: pl.DataFrame) -> list[int]:
     if entity.null_count():
         raise FeatureError(f"row {int(entity.is_null().arg_max() or 0) + 1}: {spec.entity} is missing")
     changes = (np.flatnonzero((entity[1:] != entity[:-1]).to_numpy()) + 1).tolist()
-    if entity.gather([0, *changes]).n_unique() != len(changes) + 1:
+    if changes and entity.gather([0, *changes]).n_unique() != len(changes) + 1:
         raise FeatureError(f"column {spec.entity}: the rows of an entity are apart; sort by {spec.entity}, {spec.time}")
     return [0, *changes, table.height]
 
