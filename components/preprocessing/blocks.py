@@ -3,7 +3,7 @@
 import os
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -68,7 +68,7 @@ class Job:
         """Return the chunks of the result, in order: each gives the values of the feature at a position."""
         with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
             timelines = self._timelines(entities)
-            writes = [pool.submit(line.write, *ends) for line in dict.fromkeys(timelines) for ends in line.blocks()]
+            writes = [pool.submit(line.write, one) for line in dict.fromkeys(timelines) for one in line.sources]
             chunks: list[_Chunk] = []
             tasks: list[Future[None]] = []
             for some in _chunks(entities):
@@ -152,7 +152,7 @@ class _Chunk:
 
     def compute(self, blocks: list[_Block], reads: list[Future[None]]) -> None:
         """Compute blocks, once the columns are read."""
-        wait(reads)
+        _finish(reads)
         reach, lowered = self._job.spec.reach, self._job.lowered
         buffers, scratch = self._job.room()
         counts = [len(self._grid), len(lowered.timed), len(lowered.computed), len(lowered.tables), len(buffers)]
