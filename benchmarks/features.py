@@ -7,9 +7,8 @@ Each engine runs in a process of its own, which also gives its peak of memory. p
 keeps the stations' frames as they are, which spares it the copy into one table. It uses one core, the batch engine all
 of them; the ratio of processor time says what a single core gains.
 
-The first touch of a page that the host has not given a virtual machine yet takes up to thirty times as long as any
-later one, at 10 million rows longer than the computation. So that neither engine pays for that, a process of its own
-touches the memory before each of them.
+Each repeats after one unmeasured run: the first touch of a page that the host has not given a virtual machine yet takes
+up to thirty times as long as any later one, at 10 million rows longer than the computation.
 """
 
 import json
@@ -20,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -72,31 +72,35 @@ def run_batch(rows: int, repeats: int) -> dict[str, Any]:
     """Return seconds of each repeat of the batch engine, and its peak of memory above the input."""
     spec, table = panel(rows)
     compute(spec, table.head(2000))
-    before, seconds, cpu = _resident(), [], []
-    for _ in range(repeats):
-        start, used = time.perf_counter(), time.process_time()
-        result = compute(spec, table)
-        seconds.append(time.perf_counter() - start)
-        cpu.append(time.process_time() - used)
-        peak = _peak() - before
-        size = sum(result[name].estimated_size() for name in spec.names)
-        del result
-    return {"seconds": seconds, "cpu": cpu, "output_bytes": size, "peak_bytes": peak}
+    before = _resident()
+    result = compute(spec, table)
+    peak, size = _peak() - before, sum(result[name].estimated_size() for name in spec.names)
+    del result
+    return {**_timed(lambda: compute(spec, table), repeats), "output_bytes": size, "peak_bytes": peak}
 
 
 def run_pandas(rows: int, repeats: int) -> dict[str, Any]:
-    """Return seconds of each repeat of pandas."""
+    """Return seconds of each repeat of pandas, and its peak of memory above the input."""
     spec, table = panel(rows)
     frames = [part.to_pandas() for part in table.partition_by(ENTITY, maintain_order=True)]
     features(spec, frames[0].head(2000))
-    before, seconds, cpu = _resident(), [], []
+    before = _resident()
+    result = [features(spec, frame) for frame in frames]
+    peak = _peak() - before
+    del result
+    return {**_timed(lambda: [features(spec, frame) for frame in frames], repeats), "peak_bytes": peak}
+
+
+def _timed(function: Callable[[], object], repeats: int) -> dict[str, list[float]]:
+    """Return seconds and seconds of processor time of each call."""
+    seconds, cpu = [], []
     for _ in range(repeats):
         start, used = time.perf_counter(), time.process_time()
-        result = [features(spec, frame) for frame in frames]
+        result = function()
         seconds.append(time.perf_counter() - start)
         cpu.append(time.process_time() - used)
         del result
-    return {"seconds": seconds, "cpu": cpu, "peak_bytes": _peak() - before}
+    return {"seconds": seconds, "cpu": cpu}
 
 
 def run_agreement(rows: int, repeats: int) -> dict[str, Any]:
@@ -141,21 +145,7 @@ def run_online(rows: int, repeats: int) -> dict[str, Any]:
     return {"micros": micros, "cpu_micros": statistics.median(cpu), "features": len(spec.names)}
 
 
-def run_touch(rows: int, repeats: int) -> dict[str, Any]:
-    """Touch as much memory as the features of so many rows, in pages."""
-    spec, _ = panel(1)
-    pages = np.empty(rows * len(spec.names) * 8 * 5 // 4, dtype=np.uint8)
-    pages[:: resource.getpagesize()] = 1
-    return {"bytes": pages.nbytes}
-
-
-_RUNS = {
-    "batch": run_batch,
-    "pandas": run_pandas,
-    "agreement": run_agreement,
-    "online": run_online,
-    "touch": run_touch,
-}
+_RUNS = {"batch": run_batch, "pandas": run_pandas, "agreement": run_agreement, "online": run_online}
 
 
 def measure(kind: str, rows: int, repeats: int) -> dict[str, Any]:
@@ -168,11 +158,7 @@ def measure(kind: str, rows: int, repeats: int) -> dict[str, Any]:
 
 def compare(rows: int, repeats: int) -> dict[str, Any]:
     """Return both engines' figures at a size: medians, and the ratio with its spread over the repeats."""
-    found = []
-    for kind in ("batch", "pandas"):
-        measure("touch", rows, 1)
-        found.append(measure(kind, rows, repeats))
-    ours, theirs = found
+    ours, theirs = measure("batch", rows, repeats), measure("pandas", rows, repeats)
     ratios = [b / a for a in ours["seconds"] for b in theirs["seconds"]]
     return {
         "rows": rows,

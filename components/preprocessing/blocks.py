@@ -14,13 +14,13 @@ from components.preprocessing import nodes as p
 from components.preprocessing.execution import Slots, kernel
 from components.preprocessing.lowering import lower
 from components.preprocessing.spec import FeatureSpec
-from components.preprocessing.table import Series, numbers
+from components.preprocessing.table import Rows, Series, numbers
 from components.preprocessing.timeline import Timeline
 from components.preprocessing.windows import impute
 
 Array = npt.NDArray[np.float64]
 Places = npt.NDArray[np.intp]
-Feature = Callable[[int], Array]
+Feature = Callable[[int], pl.Series]
 
 #: Rows of a block: few, so that what a program computes stays in the processor's cache; NumPy pays for each call.
 BLOCK, NUMPY_BLOCK = 2048, 8192
@@ -120,14 +120,14 @@ class _Chunk:
             first = (one.origin - line.origin) // job.spec.step
             self._entities.append(_Entity(one, place, one.start - self._start, line, first))
             place += self._before + one.length
-        self._grid = np.empty((len(job.columns), place))
+        self._grid = Rows(np.empty((len(job.columns), place)))
         self._missing: list[Places] = [np.empty(0, dtype=np.intp)] * len(job.columns)
-        self._out = np.empty((len(job.lowered.computed), stop - self._start))
+        self._out = Rows(np.empty((len(job.lowered.computed), stop - self._start)))
 
     def read(self, name: str) -> None:
         """Set a column on its entities' grids."""
         job, place = self._job, self._job.columns[name]
-        row, values = self._grid[place], numbers(job.spec, self._table, name)
+        row, values = self._grid.values[place], numbers(job.spec, self._table, name)
         for one in self._entities:
             known = values[one.row : one.row + one.series.stop - one.series.start]
             grid = row[one.place : one.place + self._before + one.series.length]
@@ -155,21 +155,21 @@ class _Chunk:
         _finish(reads)
         reach, lowered = self._job.spec.reach, self._job.lowered
         buffers, scratch = self._job.room()
-        counts = [len(self._grid), len(lowered.timed), len(lowered.computed), len(lowered.tables), len(buffers)]
+        counts = [len(self._grid.values), len(lowered.timed), len(lowered.computed), len(lowered.tables), len(buffers)]
         slots: dict[tuple[Timeline, bool], Slots] = {}
         with np.errstate(all="ignore"):
             for (one, start, stop), complete in zip(blocks, self._complete(blocks), strict=True):
                 whole = one.series.places is None
                 if (one.timeline, whole) not in slots:
-                    out = self._out if whole else scratch
-                    matrices = [self._grid, one.timeline.values, out, lowered.tables, buffers]
+                    out = self._out.values if whole else scratch
+                    matrices = [self._grid.values, one.timeline.rows.values, out, lowered.tables, buffers]
                     slots[one.timeline, whole] = Slots(matrices)
                 first = [one.place + reach - 1 + start, one.first + start, one.row + start if whole else 0]
                 places = np.repeat([*first, 0, lowered.before], counts)
                 lowered.code(complete).run(slots[one.timeline, whole], places, stop - start)
                 if one.series.places is not None:
                     a, b = np.searchsorted(one.series.places, (start, stop)).tolist()
-                    self._out[:, one.row + a : one.row + b] = scratch[:, one.series.places[a:b] - start]
+                    self._out.values[:, one.row + a : one.row + b] = scratch[:, one.series.places[a:b] - start]
 
     def _complete(self, blocks: list[_Block]) -> list[tuple[bool, ...]]:
         """Return of each block which columns miss no value, in the rows looked back on neither."""
@@ -178,21 +178,22 @@ class _Chunk:
         columns = [np.searchsorted(at, starts) == np.searchsorted(at, stops) for at in self._missing]
         return [tuple(block) for block in np.array(columns).T.tolist()] if columns else [()] * len(blocks)
 
-    def feature(self, k: int) -> Array:
-        """Return the values of a feature, shape (rows,); a view where one can be."""
-        job, node = self._job, self._job.nodes[k]
-        if k in job.row:
-            values: Array = self._out[job.row[k]]
-            return values
-        found = []
-        for one in self._entities:
-            if isinstance(node, p.Pick):
-                first = one.place + job.spec.reach - 1 - node.lag
-                values = self._grid[job.columns[node.column], first : first + one.series.length]
-            else:
-                values = one.timeline.column(k, one.first, one.first + one.series.length)
-            found.append(values if one.series.places is None else values[one.series.places])
-        return found[0] if len(found) == 1 else np.concatenate(found)
+    def feature(self, k: int) -> pl.Series:
+        """Return the values of a feature; a view where one can be."""
+        if k in self._job.row:
+            return self._out.row(self._job.row[k], 0, self._out.values.shape[1])
+        found = [self._direct(one, k) for one in self._entities]
+        return found[0] if len(found) == 1 else pl.concat(found, rechunk=True)
+
+    def _direct(self, one: _Entity, k: int) -> pl.Series:
+        """Return a feature that needs no computation, on the rows of an entity."""
+        node, length = self._job.nodes[k], one.series.length
+        if isinstance(node, p.Pick):
+            first = one.place + self._job.spec.reach - 1 - node.lag
+            values = self._grid.row(self._job.columns[node.column], first, length)
+        else:
+            values = one.timeline.column(k, one.first, length)
+        return values if one.series.places is None else values.gather(one.series.places)
 
 
 def _chunks(entities: list[Series]) -> Iterator[slice]:

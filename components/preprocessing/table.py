@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
+import pyarrow as pa
 
 from components.common.errors import FeatureError
 from components.preprocessing.spec import FeatureSpec
@@ -33,6 +35,22 @@ class Series:
     places: npt.NDArray[np.intp] | None
     length: int
     origin: int
+
+
+@dataclass(frozen=True)
+class Rows:
+    """A matrix, contiguous, whose rows Polars sees without a copy."""
+
+    values: Array
+
+    @cached_property
+    def _flat(self) -> pl.Series:
+        size = self.values.size
+        return pl.Series(pa.Array.from_buffers(pa.float64(), size, [None, pa.py_buffer(self.values)]))
+
+    def row(self, row: int, start: int, length: int) -> pl.Series:
+        """Return part of a row; a view."""
+        return self._flat.slice(row * self.values.shape[1] + start, length)
 
 
 def check_columns(spec: FeatureSpec, table: pl.DataFrame, columns: list[str]) -> None:

@@ -2,9 +2,11 @@
 
 import numpy as np
 import numpy.typing as npt
+import polars as pl
 
 from components.preprocessing import clock
 from components.preprocessing import nodes as p
+from components.preprocessing.table import Rows
 
 Array = npt.NDArray[np.float64]
 
@@ -29,14 +31,14 @@ class Timeline:
     Attributes:
         origin: as given.
         sources: what features are written from, each by a task of its own.
-        values: the features, a row each in the order given; shape (features, length).
+        rows: the features, a row each in the order given.
     """
 
     def __init__(self, nodes: list[tuple[int, p.Node]], origin: int, step: int, length: int) -> None:
         self._row = {k: row for row, (k, _) in enumerate(nodes)}
         self._step = step
         self.origin = origin
-        self.values = np.empty((len(nodes), length))
+        self.rows = Rows(np.empty((len(nodes), length)))
         self._targets: dict[Source, list[tuple[int, int]]] = {}
         for row, (_, node) in enumerate(nodes):
             if isinstance(node, p.Clock):
@@ -46,9 +48,9 @@ class Timeline:
                 self._targets.setdefault((node.period, node.harmonic, node.ahead), []).append(target)
         self.sources = list(self._targets)
 
-    def column(self, k: int, start: int, stop: int) -> Array:
-        """Return the feature `k` of the times numbered `start` to `stop`, a view."""
-        return self.values[self._row[k], start:stop]
+    def column(self, k: int, start: int, length: int) -> pl.Series:
+        """Return the feature `k` of so many times from the one numbered `start`; a view."""
+        return self.rows.row(self._row[k], start, length)
 
     def write(self, source: Source) -> None:
         """Compute the features of a source."""
@@ -59,13 +61,13 @@ class Timeline:
             seconds = (self.origin + np.arange(start, stop) * self._step) // p.SECOND + ahead
             made = clock.phase(seconds, name, harmonic) if harmonic else (clock.calendar(seconds, name),)
             for which, row in self._targets[source]:
-                self.values[row, start:stop] = made[which]
+                self.rows.values[row, start:stop] = made[which]
         for _, row in self._targets[source]:
-            _repeat(self.values[row], cycle)
+            _repeat(self.rows.values[row], cycle)
 
     def _cycle(self, period: str | None) -> int:
         """Return after how many rows a period repeats, all rows where it does not repeat on the grid."""
-        length: int = self.values.shape[1]
+        length: int = self.rows.values.shape[1]
         if period is None or clock.PERIODS[period] * p.SECOND % self._step:
             return length
         return min(length, clock.PERIODS[period] * p.SECOND // self._step)
