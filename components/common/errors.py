@@ -16,6 +16,7 @@ AlmanacError
 ├── DocumentError       a governance document that cannot be written or does not verify
 ├── DeploymentError     a manifest that cannot be rendered or applied
 ├── ServingError        a server that cannot start as configured
+├── NoCompilerError     compiled code that is not there and cannot be made
 └── PipelineError       a pipeline that cannot be run, compiled or submitted
     ├── InterruptedRunError a run that its user ended
     ├── UnreachableError    a cluster that does not answer
@@ -99,6 +100,10 @@ class DeploymentError(AlmanacError):
 
 class ServingError(AlmanacError):
     """A server that cannot start as configured."""
+
+
+class NoCompilerError(AlmanacError):
+    """No compiled kernels were found, and none can be made here."""
 
 
 class PipelineError(AlmanacError):

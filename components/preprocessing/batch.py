@@ -8,11 +8,10 @@ is NaN; the result has no nulls.
 from collections.abc import Sequence
 
 import polars as pl
-import pyarrow as pa
 
 from components.common.errors import FeatureError
 from components.preprocessing import nodes as p
-from components.preprocessing.blocks import Array, Job
+from components.preprocessing.blocks import Job
 from components.preprocessing.spec import FeatureSpec
 from components.preprocessing.table import check_columns, series
 
@@ -36,9 +35,9 @@ def compute(spec: FeatureSpec, table: pl.DataFrame, names: Sequence[str] | None 
     check_columns(spec, table, columns)
     job = Job(spec, nodes, columns)
     chunks = job.run(table, list(series(spec, table)))
-    features = _frame({spec.names[k]: [chunk(k) for chunk in chunks] for k in wanted})
+    features = [_joined([chunk(k) for chunk in chunks]).alias(spec.names[k]) for k in wanted]
     keys = [table[spec.entity]] if spec.entity else []
-    return pl.DataFrame([*keys, table[spec.time].cast(pl.Datetime("us"))]).hstack(features)
+    return pl.DataFrame([*keys, table[spec.time].cast(pl.Datetime("us")), *features])
 
 
 def _wanted(spec: FeatureSpec, names: Sequence[str] | None) -> list[int]:
@@ -60,13 +59,8 @@ def _closure(nodes: list[p.Node], wanted: list[int]) -> list[int]:
     return sorted(needed)
 
 
-def _frame(columns: dict[str, list[Array]]) -> pl.DataFrame:
-    """Return columns, each in chunks, as a table without a copy."""
-    arrays = {name: pa.chunked_array([_arrow(one) for one in chunks], pa.float64()) for name, chunks in columns.items()}
-    frame = pl.from_arrow(pa.table(arrays), rechunk=False)
-    assert isinstance(frame, pl.DataFrame)
-    return frame
-
-
-def _arrow(values: Array) -> pa.Array:
-    return pa.Array.from_buffers(pa.float64(), len(values), [None, pa.py_buffer(values)])
+def _joined(parts: list[pl.Series]) -> pl.Series:
+    """Return the parts as one column without a copy."""
+    if not parts:
+        return pl.Series(dtype=pl.Float64)
+    return parts[0] if len(parts) == 1 else pl.concat(parts, rechunk=False)

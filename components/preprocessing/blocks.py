@@ -5,49 +5,43 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import chain, pairwise
-from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
 from components.preprocessing import nodes as p
-from components.preprocessing.elementwise import Categories, Changes, Derived, Elapsed
-from components.preprocessing.sheet import Arena, Sheet
+from components.preprocessing.execution import Slots, kernel
+from components.preprocessing.lowering import lower
 from components.preprocessing.spec import FeatureSpec
-from components.preprocessing.table import Series, numbers
+from components.preprocessing.table import Rows, Series, numbers
 from components.preprocessing.timeline import Timeline
-from components.preprocessing.windowed import Statistics
 from components.preprocessing.windows import impute
 
 Array = npt.NDArray[np.float64]
-Feature = Callable[[int], Array]
+Places = npt.NDArray[np.intp]
+Feature = Callable[[int], pl.Series]
 
-#: Rows of a block.
-BLOCK = 8192
+#: Rows of a block: few, so that what a program computes stays in the processor's cache; NumPy pays for each call.
+BLOCK, NUMPY_BLOCK = 2048, 8192
 #: Rows of a chunk of the result; shorter entities share one.
 CHUNK = 16384
-
-
-class _Stage(Protocol):
-    """What computes some features of a block."""
-
-    features: list[int]
-
-    def write(self, sheet: Sheet, out: Array) -> None:
-        """Write the features to `out`, shape (features, n)."""
+#: Blocks that a thread takes at once.
+TAKEN = 4
 
 
 @dataclass(frozen=True)
 class _Entity:
-    """An entity's columns on its grid, its first place on its timeline, and its part of a chunk."""
+    """An entity's rows, its first place in a chunk's grid, in the chunk's result and on its timeline."""
 
     series: Series
-    grid: Array
+    place: int
+    row: int
     timeline: Timeline
     first: int
-    out: Array
+
+
+_Block = tuple[_Entity, int, int]
 
 
 class Job:
@@ -60,58 +54,40 @@ class Job:
     """
 
     def __init__(self, spec: FeatureSpec, nodes: list[tuple[int, p.Node]], columns: list[str]) -> None:
-        self._spec = spec
-        self._nodes = dict(nodes)
-        # Columns that share statistics are neighbours, so that one operation can do several.
-        columns = sorted(columns, key=lambda name: _rank(spec, name))
-        self._columns = columns
-        places = {name: k for k, name in enumerate(columns)}
-        self._places = places
-        centres = np.array([spec.centres.get(name, 0.0) for name in columns])
-        sizes = {name: len(table) for name, table in spec.categories.items()}
-        self._stages: list[_Stage] = [
-            Changes(nodes, places),
-            Statistics(nodes, places, centres),
-            Categories(nodes, places, sizes),
-            Elapsed(nodes, places),
-        ]
-        self._derived = Derived(nodes)
-        features = [*(stage.features for stage in self._stages), self._derived.features]
-        self._row = {k: row for row, k in enumerate(chain.from_iterable(features))}
-        ends = np.cumsum([0, *map(len, features)]).tolist()
-        self._parts = [slice(start, stop) for start, stop in pairwise(ends)]
-        self._before = spec.reach - 1 + spec.cutoff_steps
+        self.spec = spec
+        self.nodes = dict(nodes)
+        self.columns = {name: place for place, name in enumerate(columns)}
+        centres = tuple(spec.centres.get(name, 0.0) for name in columns)
+        sizes = tuple(len(spec.categories.get(name, ())) for name in columns)
+        self.lowered = lower(tuple(nodes), tuple(columns), centres, sizes, kernel() is not None)
+        self.row = {k: row for row, k in enumerate(self.lowered.computed)}
+        self.block = NUMPY_BLOCK if kernel() is None else BLOCK
         self._local = threading.local()
 
     def run(self, table: pl.DataFrame, entities: list[Series]) -> list[Feature]:
         """Return the chunks of the result, in order: each gives the values of the feature at a position."""
         with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-            read = pool.map(lambda name: numbers(self._spec, table, name), self._columns)
             timelines = self._timelines(entities)
-            writes = [pool.submit(line.write, *ends) for line in set(timelines) for ends in line.blocks(BLOCK)]
-            columns = list(read)
-            _wait(writes)
-            chunks: list[Feature] = []
-            blocks: list[Future[None]] = []
+            writes = [pool.submit(line.write, one) for line in dict.fromkeys(timelines) for one in line.sources]
+            chunks: list[_Chunk] = []
+            tasks: list[Future[None]] = []
             for some in _chunks(entities):
-                out = np.empty((len(self._row), entities[some.stop - 1].stop - entities[some.start].start))
-                parts, place = [], 0
-                for series, timeline in zip(entities[some], timelines[some], strict=True):
-                    stop = place + series.stop - series.start
-                    grid = self._grid(columns, series)
-                    first = (series.origin - timeline.origin) // self._spec.step
-                    parts.append(_Entity(series, grid, timeline, first, out[:, place:stop]))
-                    place = stop
-                for part in parts:
-                    ends = range(0, part.series.length, BLOCK)
-                    blocks += [pool.submit(self._block, part, a, min(a + BLOCK, part.series.length)) for a in ends]
-                chunks.append(_Chunk(self, out, parts).feature)
-            _wait(blocks)
-        return chunks
+                chunk = _Chunk(self, table, entities[some], timelines[some])
+                reads = [pool.submit(chunk.read, name) for name in self.columns]
+                if not chunks:
+                    _finish(writes)
+                # A block waits for its columns, whose turn comes before its own.
+                blocks = chunk.blocks()
+                tasks += [
+                    pool.submit(chunk.compute, blocks[k : k + TAKEN], reads) for k in range(0, len(blocks), TAKEN)
+                ]
+                chunks.append(chunk)
+            _finish(tasks)
+        return [chunk.feature for chunk in chunks]
 
     def _timelines(self, entities: list[Series]) -> list[Timeline]:
         """Return the timeline of each entity: one for all, unless their times differ in phase or lie far apart."""
-        nodes, step = list(self._nodes.items()), self._spec.step
+        nodes, step = [(k, self.nodes[k]) for k in self.lowered.timed], self.spec.step
         start = min((one.origin for one in entities), default=0)
         stop = max((one.origin + one.length * step for one in entities), default=0)
         even = all((one.origin - start) % step == 0 for one in entities)
@@ -119,90 +95,105 @@ class Job:
             return [Timeline(nodes, start, step, (stop - start) // step)] * len(entities)
         return [Timeline(nodes, one.origin, step, one.length) for one in entities]
 
-    def _grid(self, columns: list[Array], entity: Series) -> Array:
-        """Return an entity's columns on its grid, after as many missing rows as features look back on."""
-        before = self._before
-        result = np.empty((len(columns), before + entity.length))
-        result[:, :before] = np.nan
-        for name, row, values in zip(self._columns, result, columns, strict=True):
-            known = values[entity.start : entity.stop]
-            if entity.places is None:
-                row[before:] = known
-            else:
-                row[before:] = np.nan
-                row[before + entity.places] = known
-            if name in self._spec.imputed:
-                impute(row, self._spec.limit_steps)
-        return result
-
-    def _block(self, entity: _Entity, start: int, stop: int) -> None:
-        """Compute the rows `start` to `stop` of an entity's grid."""
-        arena: Arena | None = getattr(self._local, "arena", None)
-        if arena is None:
-            arena = self._local.arena = Arena()
-        arena.reset()
-        places = entity.series.places
-        if places is None:
-            self._write(entity, start, stop, arena, entity.out[:, start:stop])
-            return
-        a, b = np.searchsorted(places, (start, stop)).tolist()
-        if a < b:
-            out = arena.empty(len(self._row), stop - start)
-            self._write(entity, start, stop, arena, out)
-            entity.out[:, a:b] = out[:, places[a:b] - start]
-
-    def _write(self, entity: _Entity, start: int, stop: int, arena: Arena, out: Array) -> None:
-        first = self._spec.reach - 1
-        sheet = Sheet(entity.grid[:, start : stop + first], first, arena)
-
-        def feature(k: int) -> Array:
-            return out[self._row[k]] if k in self._row else self.direct(entity, k, start, stop)
-
-        with np.errstate(all="ignore"):
-            for stage, part in zip(self._stages, self._parts, strict=False):
-                stage.write(sheet, out[part])
-            self._derived.write(feature, out[self._parts[-1]])
-
-    def direct(self, entity: _Entity, k: int, start: int, stop: int) -> Array:
-        """Return a feature that needs no computation, on the rows `start` to `stop` of an entity's grid; a view."""
-        node = self._nodes[k]
-        if isinstance(node, p.Pick):
-            newest = self._spec.reach - 1 - node.lag
-            values: Array = entity.grid[self._places[node.column], newest + start : newest + stop]
-            return values
-        return entity.timeline.column(k, entity.first + start, entity.first + stop)
-
-    def row(self, k: int) -> int | None:
-        """Return the row of a feature that is computed."""
-        return self._row.get(k)
+    def room(self) -> tuple[Array, Array]:
+        """Return this thread's buffers, and a block of results."""
+        if not hasattr(self._local, "room"):
+            lowered = self.lowered
+            buffers = np.empty((lowered.buffers, lowered.before + self.block))
+            self._local.room = buffers, np.empty((len(lowered.computed), self.block))
+        room: tuple[Array, Array] = self._local.room
+        return room
 
 
-@dataclass(frozen=True)
 class _Chunk:
-    """Some entities' part of the result."""
+    """Some entities' part of the table and of the result."""
 
-    job: Job
-    out: Array
-    parts: list[_Entity]
+    def __init__(self, job: Job, table: pl.DataFrame, entities: list[Series], timelines: list[Timeline]) -> None:
+        self._job = job
+        self._start, stop = entities[0].start, entities[-1].stop
+        self._table = table.slice(self._start, stop - self._start)
+        # An entity's grid comes after as many missing rows as features look back on.
+        self._before = job.spec.reach - 1 + job.spec.cutoff_steps
+        self._entities: list[_Entity] = []
+        place = 0
+        for one, line in zip(entities, timelines, strict=True):
+            first = (one.origin - line.origin) // job.spec.step
+            self._entities.append(_Entity(one, place, one.start - self._start, line, first))
+            place += self._before + one.length
+        self._grid = Rows(np.empty((len(job.columns), place)))
+        self._missing: list[Places] = [np.empty(0, dtype=np.intp)] * len(job.columns)
+        self._out = Rows(np.empty((len(job.lowered.computed), stop - self._start)))
 
-    def feature(self, k: int) -> Array:
-        """Return the values of a feature, shape (rows,)."""
-        row = self.job.row(k)
-        if row is not None:
-            values: Array = self.out[row]
-            return values
-        found = []
-        for part in self.parts:
-            values = self.job.direct(part, k, 0, part.series.length)
-            found.append(values if part.series.places is None else values[part.series.places])
-        return found[0] if len(found) == 1 else np.concatenate(found)
+    def read(self, name: str) -> None:
+        """Set a column on its entities' grids."""
+        job, place = self._job, self._job.columns[name]
+        row, values = self._grid.values[place], numbers(job.spec, self._table, name)
+        for one in self._entities:
+            known = values[one.row : one.row + one.series.stop - one.series.start]
+            grid = row[one.place : one.place + self._before + one.series.length]
+            grid[: self._before] = np.nan
+            if one.series.places is None:
+                grid[self._before :] = known
+            else:
+                grid[self._before :] = np.nan
+                grid[self._before + one.series.places] = known
+            if name in job.spec.imputed:
+                impute(grid, job.spec.limit_steps)
+        self._missing[place] = np.flatnonzero(np.isnan(row))
 
+    def blocks(self) -> list[_Block]:
+        """Return the blocks of rows, each of one entity's grid."""
+        size = self._job.block
+        return [
+            (one, start, min(start + size, one.series.length))
+            for one in self._entities
+            for start in range(0, one.series.length, size)
+        ]
 
-def _rank(spec: FeatureSpec, name: str) -> tuple[int, int, int]:
-    """Return a sort key that puts columns with long windows first, and those of like statistics together."""
-    mine = [n for n in spec.nodes if isinstance(n, p.Window) and n.column == name]
-    kinds = {kind for n in mine for kind in (("max", "min") if n.statistic == "range" else (n.statistic,))}
-    return -max((n.length for n in mine), default=0), -len(kinds), spec.columns.index(name)
+    def compute(self, blocks: list[_Block], reads: list[Future[None]]) -> None:
+        """Compute blocks, once the columns are read."""
+        _finish(reads)
+        reach, lowered = self._job.spec.reach, self._job.lowered
+        buffers, scratch = self._job.room()
+        counts = [len(self._grid.values), len(lowered.timed), len(lowered.computed), len(lowered.tables), len(buffers)]
+        slots: dict[tuple[Timeline, bool], Slots] = {}
+        with np.errstate(all="ignore"):
+            for (one, start, stop), complete in zip(blocks, self._complete(blocks), strict=True):
+                whole = one.series.places is None
+                if (one.timeline, whole) not in slots:
+                    out = self._out.values if whole else scratch
+                    matrices = [self._grid.values, one.timeline.rows.values, out, lowered.tables, buffers]
+                    slots[one.timeline, whole] = Slots(matrices)
+                first = [one.place + reach - 1 + start, one.first + start, one.row + start if whole else 0]
+                places = np.repeat([*first, 0, lowered.before], counts)
+                lowered.code(complete).run(slots[one.timeline, whole], places, stop - start)
+                if one.series.places is not None:
+                    a, b = np.searchsorted(one.series.places, (start, stop)).tolist()
+                    self._out.values[:, one.row + a : one.row + b] = scratch[:, one.series.places[a:b] - start]
+
+    def _complete(self, blocks: list[_Block]) -> list[tuple[bool, ...]]:
+        """Return of each block which columns miss no value, in the rows looked back on neither."""
+        starts = [one.place + start for one, start, _ in blocks]
+        stops = [one.place + stop + self._job.spec.reach - 1 for one, _, stop in blocks]
+        columns = [np.searchsorted(at, starts) == np.searchsorted(at, stops) for at in self._missing]
+        return [tuple(block) for block in np.array(columns).T.tolist()] if columns else [()] * len(blocks)
+
+    def feature(self, k: int) -> pl.Series:
+        """Return the values of a feature; a view where one can be."""
+        if k in self._job.row:
+            return self._out.row(self._job.row[k], 0, self._out.values.shape[1])
+        found = [self._direct(one, k) for one in self._entities]
+        return found[0] if len(found) == 1 else pl.concat(found, rechunk=True)
+
+    def _direct(self, one: _Entity, k: int) -> pl.Series:
+        """Return a feature that needs no computation, on the rows of an entity."""
+        node, length = self._job.nodes[k], one.series.length
+        if isinstance(node, p.Pick):
+            first = one.place + self._job.spec.reach - 1 - node.lag
+            values = self._grid.row(self._job.columns[node.column], first, length)
+        else:
+            values = one.timeline.column(k, one.first, length)
+        return values if one.series.places is None else values.gather(one.series.places)
 
 
 def _chunks(entities: list[Series]) -> Iterator[slice]:
@@ -217,6 +208,6 @@ def _chunks(entities: list[Series]) -> Iterator[slice]:
         yield slice(start, len(entities))
 
 
-def _wait(futures: list[Future[None]]) -> None:
-    for future in futures:
-        future.result()
+def _finish(tasks: list[Future[None]]) -> None:
+    for task in tasks:
+        task.result()

@@ -1,63 +1,59 @@
-"""The last step of each statistic, from sums to the value, shared by both engines so that they cannot differ."""
+"""The last step of each statistic, from sums to the value, shared by both engines so that they cannot differ.
+
+The online engine calls them with arrays, the batch engine with expressions.
+"""
 
 from collections.abc import Callable
 
 import numpy as np
-import numpy.typing as npt
 
+from components.preprocessing.expression import Value, floored
 from components.preprocessing.windows import NOISE
 
-Array = npt.NDArray[np.float64]
 
-
-def mean(total: Array, count: Array, centre: Array | float, out: Array | None = None) -> Array:
+def mean(total: Value, count: Value, centre: Value) -> Value:
     """Return the mean from the sum of deviations."""
-    result = np.divide(total, count, out=out)
-    return np.add(result, centre, out=result)
+    return total / count + centre
 
 
-def deviation(
-    total: Array, squares: Array, count: Array, out: Array | None = None, empty: Callable[..., Array] = np.empty
-) -> Array:
+def total(deviations: Value, count: Value, centre: Value) -> Value:
+    """Return the sum from the sum of deviations."""
+    return deviations + count * centre
+
+
+def deviation(total: Value, squares: Value, count: Value) -> Value:
     """Return the standard deviation with one delta degree of freedom from the sums of deviations and squares."""
-    result = np.multiply(total, total, out=out)
-    np.divide(result, count, out=result)
-    np.subtract(squares, result, out=result)
-    noise = np.multiply(squares, NOISE, out=empty(*squares.shape))
-    np.copyto(result, 0.0, where=result <= noise)
-    np.divide(result, count - 1.0, out=result)
-    return np.sqrt(result, out=result)
+    rest = squares - total * total / count
+    return np.sqrt(floored(rest, squares * NOISE) / (count - 1.0))
 
 
-def slope(total: Array, moment: Array, count: Array, age: Array, square: Array, out: Array | None = None) -> Array:
+def slope(total: Value, moment: Value, count: Value, age: Value, square: Value) -> Value:
     """Return the least-squares slope per step from the sums over values, and over ages of the values there."""
-    result = np.multiply(age, total, out=out)
-    np.subtract(result, count * moment, out=result)
-    return np.divide(result, count * square - age * age, out=result)
+    return (age * total - count * moment) / (count * square - age * age)
 
 
-def combine(operation: str, left: Array, right: Array, out: Array | None = None) -> Array:
+def combine(operation: str, left: Value, right: Value) -> Value:
     """Return two features combined; what is not a finite number is missing."""
-    return _finite(_OPERATIONS[operation](left, right, out=out))
+    return _finite(_OPERATIONS[operation](left, right))
 
 
-def apply(function: str, values: Array, out: Array | None = None) -> Array:
+def apply(function: str, values: Value) -> Value:
     """Return a function of a feature; what is not a finite number is missing."""
-    return _finite(_FUNCTIONS[function](values, out=out))
+    return _finite(_FUNCTIONS[function](values))
 
 
-def _finite(values: Array) -> Array:
+def _finite(values: Value) -> Value:
     # x - x is 0 for a finite number and NaN otherwise; one addition is cheaper than a test and a masked copy.
-    return np.add(values, values - values, out=values)
+    return values + (values - values)
 
 
-_OPERATIONS: dict[str, Callable[..., Array]] = {
+_OPERATIONS: dict[str, Callable[..., Value]] = {
     "ratio": np.divide,
     "product": np.multiply,
     "difference": np.subtract,
     "sum": np.add,
 }
-_FUNCTIONS: dict[str, Callable[..., Array]] = {
+_FUNCTIONS: dict[str, Callable[..., Value]] = {
     "log1p": np.log1p,
     "sqrt": np.sqrt,
     "square": np.square,

@@ -78,21 +78,21 @@ class Rolling:
         counts = self._whole if complete else self._counts.run(presence)
         sums, part, at = self._sums.run(source[: 2 * size + 1]), self._part, self._at
         centre, here = self._centre, at["mean"]
-        formulas.mean(sums[part["mean", "d"]], counts[here], centre[here], out[here])
+        out[here] = formulas.mean(sums[part["mean", "d"]], counts[here], centre[here])
         if (here := at["sum"]).stop > here.start:
-            np.add(sums[part["sum", "d"]], counts[here] * centre[here], out=out[here])
+            out[here] = formulas.total(sums[part["sum", "d"]], counts[here], centre[here])
         if (here := at["std"]).stop > here.start:
-            formulas.deviation(sums[part["std", "d"]], sums[part["std", "d2"]], counts[here], out[here])
+            out[here] = formulas.deviation(sums[part["std", "d"]], sums[part["std", "d2"]], counts[here])
         if (here := at["slope"]).stop > here.start:
             age, square = self._ages.whole if complete else self._ages.run(presence)
-            formulas.slope(sums[part["slope", "d"]], sums[part["slope", "m"]], counts[here], age, square, out[here])
+            out[here] = formulas.slope(sums[part["slope", "d"]], sums[part["slope", "m"]], counts[here], age, square)
         self._write_extremes(x, out)
         out[at["count"]] = counts[at["count"]]
         if not complete:
             np.copyto(out[: self._windows], np.nan, where=counts < self._need)
         if len(out) > self._windows:
             here = slice(self._windows, len(out))
-            formulas.mean(sums[part["decay", "d"]], sums[part["decay", "p"]], centre[here], out[here])
+            out[here] = formulas.mean(sums[part["decay", "d"]], sums[part["decay", "p"]], centre[here])
 
     def _write_extremes(self, x: Array, out: Array) -> None:
         greatest, smallest, spread = self._at["max"], self._at["min"], self._at["range"]

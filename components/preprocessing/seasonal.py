@@ -47,11 +47,11 @@ class Seasons:
             taken = source.take(self._sums)
             # accumulate adds one by one, in the order of the batch engine; reduce may not.
             total, count = np.add.accumulate(taken, axis=1)[:, -1]
-            formulas.mean(total[:means], count[:means], self._centre[:means], out[:means])
+            out[:means] = formulas.mean(total[:means], count[:means], self._centre[:means])
         if deviations > means:
             squares = np.add.accumulate(taken[0, :, means:] * taken[0, :, means:], axis=0)[-1]
             here = slice(means, deviations)
-            formulas.deviation(total[here], squares, count[here], out[here])
+            out[here] = formulas.deviation(total[here], squares, count[here])
             np.copyto(out[here], np.nan, where=count[here] < 2)
         if greatest > deviations:
             values = source.take(self._values)

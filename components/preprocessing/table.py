@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
+import pyarrow as pa
 
 from components.common.errors import FeatureError
 from components.preprocessing.spec import FeatureSpec
@@ -33,6 +35,22 @@ class Series:
     places: npt.NDArray[np.intp] | None
     length: int
     origin: int
+
+
+@dataclass(frozen=True)
+class Rows:
+    """A matrix, contiguous, whose rows Polars sees without a copy."""
+
+    values: Array
+
+    @cached_property
+    def _flat(self) -> pl.Series:
+        size = self.values.size
+        return pl.Series(pa.Array.from_buffers(pa.float64(), size, [None, pa.py_buffer(self.values)]))
+
+    def row(self, row: int, start: int, length: int) -> pl.Series:
+        """Return part of a row; a view."""
+        return self._flat.slice(row * self.values.shape[1] + start, length)
 
 
 def check_columns(spec: FeatureSpec, table: pl.DataFrame, columns: list[str]) -> None:
@@ -110,7 +128,7 @@ def _edges(spec: FeatureSpec, table: pl.DataFrame) -> list[int]:
     if entity.null_count():
         raise FeatureError(f"row {int(entity.is_null().arg_max() or 0) + 1}: {spec.entity} is missing")
     changes = (np.flatnonzero((entity[1:] != entity[:-1]).to_numpy()) + 1).tolist()
-    if entity.gather([0, *changes]).n_unique() != len(changes) + 1:
+    if changes and entity.gather([0, *changes]).n_unique() != len(changes) + 1:
         raise FeatureError(f"column {spec.entity}: the rows of an entity are apart; sort by {spec.entity}, {spec.time}")
     return [0, *changes, table.height]
 

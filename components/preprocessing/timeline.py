@@ -1,17 +1,22 @@
 """Calendar and cyclic features of the batch engine, once for every distinct time."""
 
-from collections.abc import Iterator
-
 import numpy as np
 import numpy.typing as npt
+import polars as pl
 
 from components.preprocessing import clock
 from components.preprocessing import nodes as p
+from components.preprocessing.table import Rows
 
 Array = npt.NDArray[np.float64]
 
+#: Times computed at once.
+BLOCK = 8192
 #: Parts of the calendar that repeat, and after which period.
 _CLOCK_PERIODS = {"hour": "day", "weekday": "week", "weekend": "week"}
+
+#: A part of the calendar, or sine and cosine of a harmonic: (field or period, harmonic or 0, seconds ahead).
+Source = tuple[str, int, int]
 
 
 class Timeline:
@@ -25,50 +30,52 @@ class Timeline:
 
     Attributes:
         origin: as given.
+        sources: what features are written from, each by a task of its own.
+        rows: the features, a row each in the order given.
     """
 
     def __init__(self, nodes: list[tuple[int, p.Node]], origin: int, step: int, length: int) -> None:
-        self._nodes = [(k, n) for k, n in nodes if isinstance(n, p.Clock | p.Phase)]
-        self._row = {k: row for row, (k, _) in enumerate(self._nodes)}
+        self._row = {k: row for row, (k, _) in enumerate(nodes)}
         self._step = step
-        self._out = np.empty((len(self._nodes), length))
         self.origin = origin
-
-    def column(self, k: int, start: int, stop: int) -> Array:
-        """Return the feature `k` of the times numbered `start` to `stop`, a view."""
-        return self._out[self._row[k], start:stop]
-
-    def blocks(self, size: int) -> Iterator[tuple[int, int]]:
-        """Yield the ends of the blocks to write."""
-        length = self._out.shape[1] if self._nodes else 0
-        for start in range(0, length, size):
-            yield start, min(start + size, length)
-
-    def write(self, start: int, stop: int) -> None:
-        """Compute the features of the times numbered `start` to `stop`."""
-        seconds = (self.origin + np.arange(start, stop) * self._step) // p.SECOND
-        made: dict[tuple[str, int, int], tuple[Array, Array]] = {}
-        for row, (_, node) in zip(self._out[:, start:stop], self._nodes, strict=True):
+        self.rows = Rows(np.empty((len(nodes), length)))
+        self._targets: dict[Source, list[tuple[int, int]]] = {}
+        for row, (_, node) in enumerate(nodes):
             if isinstance(node, p.Clock):
-                cycle = self._cycle(_CLOCK_PERIODS.get(node.field), len(row))
-                _repeat(clock.calendar(seconds[:cycle] + node.ahead, node.field), row)
+                self._targets.setdefault((node.field, 0, node.ahead), []).append((0, row))
             elif isinstance(node, p.Phase):
-                key = node.period, node.harmonic, node.ahead
-                if key not in made:
-                    cycle = self._cycle(node.period, len(row))
-                    made[key] = clock.phase(seconds[:cycle] + node.ahead, node.period, node.harmonic)
-                _repeat(made[key][node.cosine], row)
+                target = int(node.cosine), row
+                self._targets.setdefault((node.period, node.harmonic, node.ahead), []).append(target)
+        self.sources = list(self._targets)
 
-    def _cycle(self, period: str | None, n: int) -> int:
+    def column(self, k: int, start: int, length: int) -> pl.Series:
+        """Return the feature `k` of so many times from the one numbered `start`; a view."""
+        return self.rows.row(self._row[k], start, length)
+
+    def write(self, source: Source) -> None:
+        """Compute the features of a source."""
+        name, harmonic, ahead = source
+        cycle = self._cycle(name if harmonic else _CLOCK_PERIODS.get(name))
+        for start in range(0, cycle, BLOCK):
+            stop = min(start + BLOCK, cycle)
+            seconds = (self.origin + np.arange(start, stop) * self._step) // p.SECOND + ahead
+            made = clock.phase(seconds, name, harmonic) if harmonic else (clock.calendar(seconds, name),)
+            for which, row in self._targets[source]:
+                self.rows.values[row, start:stop] = made[which]
+        for _, row in self._targets[source]:
+            _repeat(self.rows.values[row], cycle)
+
+    def _cycle(self, period: str | None) -> int:
         """Return after how many rows a period repeats, all rows where it does not repeat on the grid."""
+        length: int = self.rows.values.shape[1]
         if period is None or clock.PERIODS[period] * p.SECOND % self._step:
-            return n
-        return min(n, clock.PERIODS[period] * p.SECOND // self._step)
+            return length
+        return min(length, clock.PERIODS[period] * p.SECOND // self._step)
 
 
-def _repeat(pattern: Array, out: Array) -> None:
-    """Fill `out` with the pattern, over and over."""
-    size = len(pattern)
-    whole = len(out) // size * size
-    out[:whole].reshape(-1, size)[:] = pattern
-    out[whole:] = pattern[: len(out) - whole]
+def _repeat(values: Array, done: int) -> None:
+    """Fill the values with their first `done` ones, over and over."""
+    while 0 < done < len(values):
+        more = min(done, len(values) - done)
+        values[done : done + more] = values[:more]
+        done += more

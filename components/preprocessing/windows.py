@@ -21,14 +21,14 @@ def decay(steps: int, half_life: int) -> float:
 
 def impute(values: Array, limit: int) -> None:
     """Fill gaps by the last value before them, at most `limit` rows old, in place; shape (n,)."""
-    absent = np.isnan(values)
-    if not absent.any():
+    missing = np.flatnonzero(np.isnan(values))
+    if not missing.size:
         return
-    place = np.arange(len(values))
-    last = np.where(absent, -1 - limit, place)
-    np.maximum.accumulate(last, out=last)
-    place -= last
-    # A row without a value before it finds itself here, or a row that is as missing.
-    filled = values.take(np.maximum(last, 0))
-    np.copyto(filled, np.nan, where=place > limit)
-    values[:] = filled
+    after = missing[1:] - 1 == missing[:-1]
+    start = missing.copy()
+    start[1:][after] = 0
+    np.maximum.accumulate(start, out=start)
+    fill = missing - start < limit
+    if not start[0]:  # no value comes before the first gap
+        fill &= start > 0
+    values[missing[fill]] = values[start[fill] - 1]

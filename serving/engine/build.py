@@ -1,36 +1,24 @@
-"""Compiles the kernels once for a machine, and finds what was compiled before.
+"""The kernels of the server, compiled at first use.
 
 `python -m serving.engine [DIRECTORY]` compiles ahead of time, as an image build does; a server then finds the
-library without a compiler. The directory is `ALMANAC_KERNELS` where set, else a folder of the user's cache.
+library without a compiler.
 """
 
 import ctypes
-import hashlib
-import os
-import shutil
-import subprocess
-import tempfile
-import threading
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-from components.common.errors import ServingError
-from components.common.files import whole_file
+from components.common.kernels import Kernels
 
-_HERE = Path(__file__).parent
-_SOURCES = ("kernels.c", "paths.c", "shap.c")
-_HEADERS = ("kernels.h", "paths.h")
 # Never -ffast-math: sums must be LightGBM's in every bit. Fused multiply-add, which GCC uses by default where the
 # target has it, can only touch shap.c: kernels.c multiplies nothing that it then adds.
-_FLAGS = ("-O3", "-std=gnu11", "-fPIC", "-shared", "-Wno-psabi")
-_COMPILE_SECONDS = 120
-
-
-class NoCompilerError(ServingError):
-    """No compiled kernels were found, and none can be made here."""
-
-
-_compiling = threading.Lock()
+KERNELS = Kernels(
+    name="kernels",
+    directory=Path(__file__).parent,
+    sources=("kernels.c", "paths.c", "shap.c"),
+    headers=("kernels.h", "paths.h"),
+    flags=("-O3", "-std=gnu11", "-fPIC", "-shared", "-Wno-psabi"),
+)
 
 
 def load_library() -> Any:
@@ -39,97 +27,11 @@ def load_library() -> Any:
     Raises:
         NoCompilerError: nothing was compiled before and there is no working C compiler, or no directory to write to.
     """
-    with _compiling:
-        return _load_library()
-
-
-def _load_library() -> Any:
-    compiler = shutil.which(os.environ.get("CC", "cc"))
-    digest = source_digest()
-    directory = kernel_directory()
-    path = directory / _name(digest, compiler)
-    if not path.is_file():
-        # An image has no compiler: what was built there with another one serves as well, the sources being the same.
-        path = next(iter(sorted(directory.glob(f"kernels-{digest[:16]}-*.so"))), path)
-    if not path.is_file():
-        compile_library(path, compiler, digest)
-    return _open(path, digest)
-
-
-def compile_library(path: Path, compiler: str | None, digest: str) -> None:
-    """Compile the sources to `path`, which then is whole or absent.
-
-    Raises:
-        NoCompilerError: `compiler` is None, fails, or `path` cannot be written.
-    """
-    if compiler is None:
-        raise NoCompilerError("there is no C compiler (cc) on PATH and no kernels compiled before")
-    try:
-        with whole_file(path) as aside:
-            sources = [str(_HERE / name) for name in _SOURCES]
-            command = [compiler, *_FLAGS, f'-DSOURCE_DIGEST="{digest}"', *sources, "-o", str(aside), "-lm"]
-            subprocess.run(command, check=True, capture_output=True, text=True, timeout=_COMPILE_SECONDS)
-    except subprocess.CalledProcessError as error:
-        raise NoCompilerError(f"{compiler} could not compile the kernels: {error.stderr.strip()[:500]}") from error
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise NoCompilerError(f"the kernels could not be compiled to {path}: {error}") from error
+    library = KERNELS.load()
+    library.almanac_predict_row.restype = ctypes.c_double
+    return library
 
 
 def source_digest() -> str:
     """Return the sha256 of sources, headers and flags."""
-    digest = hashlib.sha256(" ".join(_FLAGS).encode())
-    for name in (*_SOURCES, *_HEADERS):
-        digest.update((_HERE / name).read_bytes())
-    return digest.hexdigest()
-
-
-def _name(digest: str, compiler: str | None) -> str:
-    """File name by digest of source and of compiler; the compiler's own file tells its version without running it."""
-    identity = "none"
-    if compiler is not None:
-        real = Path(compiler).resolve()
-        status = real.stat()
-        identity = f"{real}:{status.st_size}:{status.st_mtime_ns}"
-    return f"kernels-{digest[:16]}-{hashlib.sha256(identity.encode()).hexdigest()[:8]}.so"
-
-
-def kernel_directory() -> Path:
-    """Return the directory in which compiled kernels are looked for and kept.
-
-    Raises:
-        NoCompilerError: none is configured, and neither the user's cache nor the temporary directory can be written.
-    """
-    configured = os.environ.get("ALMANAC_KERNELS")
-    if configured:
-        return Path(configured)
-    fallback = Path(tempfile.gettempdir()) / f"almanac-{os.getuid()}"
-    try:
-        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "almanac"
-    except RuntimeError:  # a user without a home, as in many containers
-        cache = fallback
-    if _writable(cache) and cache != fallback:
-        return cache
-    # A read-only root file system: a directory of this user alone, since what lies in it will be executed.
-    if not _writable(fallback) or fallback.stat().st_uid != os.getuid() or fallback.stat().st_mode & 0o022:
-        raise NoCompilerError(f"neither {cache} nor {fallback} can be written; set ALMANAC_KERNELS to a directory")
-    return fallback
-
-
-def _writable(directory: Path) -> bool:
-    try:
-        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-    except OSError:
-        return False
-    return os.access(directory, os.W_OK)
-
-
-def _open(path: Path, digest: str) -> Any:
-    try:
-        library = ctypes.CDLL(str(path))
-    except OSError as error:
-        raise NoCompilerError(f"{path} cannot be loaded: {error}") from error
-    library.almanac_source_digest.restype = ctypes.c_char_p
-    if cast(bytes, library.almanac_source_digest()).decode() != digest:
-        raise NoCompilerError(f"{path} was compiled from other sources; delete it")
-    library.almanac_predict_row.restype = ctypes.c_double
-    return library
+    return KERNELS.digest()

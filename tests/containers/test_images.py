@@ -35,6 +35,15 @@ def test_the_server_carries_no_training_stack_and_no_compiler(serving_image: str
     )
 
 
+def test_components_find_their_kernel_without_a_compiler(components_image: str) -> None:
+    script = (
+        "import shutil; from components.preprocessing.execution import kernel; "
+        "print(kernel() is not None, shutil.which('gcc'))"
+    )
+    run = ("run", "--rm", "--network", "host", "--entrypoint", "python", components_image, "-c", script)
+    assert docker(*run) == "True None"
+
+
 def test_the_command_line_runs_on_a_read_only_root(components_image: str) -> None:
     run = ("run", "--rm", "--network", "host", "--read-only", "--tmpfs", "/tmp", components_image)
     assert "compile" in docker(*run)

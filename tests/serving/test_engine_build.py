@@ -8,8 +8,9 @@ import numpy as np
 import polars as pl
 import pytest
 
+from components.common.errors import NoCompilerError
 from serving.engine import Engine, build
-from serving.engine.build import NoCompilerError, load_library, source_digest
+from serving.engine.build import load_library, source_digest
 from tests.serving.engine_models import matrix, text
 
 needs_compiler = pytest.mark.skipif(
