@@ -14,8 +14,9 @@ lie from the same months of its other years. The false-alarm rate holds for all 
 
 from monitoring.drift.comparison import Comparison, FeatureDrift, Finding, compare
 from monitoring.drift.importance import importance_drift, importances
+from monitoring.drift.merging import merge, restrict
 from monitoring.drift.profiling import profile
-from monitoring.drift.reference import Profile, from_json, merge, read, restrict
+from monitoring.drift.reference import Profile, from_json, read
 from monitoring.drift.statistics import jensen_shannon, ks, ks_exact, ndcg, psi
 
 __all__ = [
