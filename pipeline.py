@@ -69,6 +69,7 @@ def training_pipeline(usecase: UseCase) -> Callable[..., Any]:
         base: str = "",
         registry: str = "registry",
         environment: str = "cluster",
+        push: str = "",
     ) -> None:
         """Train, judge, register and deploy.
 
@@ -77,6 +78,7 @@ def training_pipeline(usecase: UseCase) -> Callable[..., Any]:
             base: Directory that file sources are relative to.
             registry: Address of the model registry: a path, s3:// or gs://.
             environment: local or cluster; decides the approval policy.
+            push: Directory of an exporter or address of a Pushgateway; no figures are pushed when empty.
         """
         table = configure(ingestion(usecase=usecase, base=base))
         valid = configure(validation(usecase=usecase, table=table.outputs["table"]))
@@ -120,7 +122,7 @@ def training_pipeline(usecase: UseCase) -> Callable[..., Any]:
                 )
             )
             with dsl.If(documented.outputs["Output"] == True, name="promoted"):  # noqa: E712
-                configure(deployment(usecase=usecase, registry=registry, environment=environment))
+                configure(deployment(usecase=usecase, registry=registry, environment=environment, push=push))
         with dsl.Else(name="closed"):
             configure(rejection(decision=decided.outputs["decision"]))
 
@@ -257,12 +259,13 @@ def run(
     runner: Annotated[Runner, typer.Option(help="Subprocesses of this Python, or containers.")] = "subprocess",
     out: Annotated[Path, typer.Option(help="Directory that the run directory goes in.")] = Path("runs"),
     registry: Annotated[str, typer.Option(help="Address of the model registry.")] = "registry",
+    push: submission.Push = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print the run's record as JSON.")] = False,
 ) -> None:
     """Run the training pipeline on this machine."""
     case = load_with(usecase, settings or [])
     screen = Screen(sys.stderr if as_json else sys.stdout)
-    request = Request(case, usecase, out, registry, runner)
+    request = Request(case, usecase, out, registry, runner, push)
     record = run_training(request, training_pipeline(case), screen)
     if as_json:
         typer.echo(pretty_json(record), nl=False)
@@ -295,6 +298,7 @@ def submit(
     auth: submission.Method = "token",
     namespace: submission.Namespace = None,
     registry: Annotated[str, typer.Option(help="Address of the model registry: s3:// or gs://.")] = "registry",
+    push: submission.Push = "",
     root: submission.Root = None,
     wait: Annotated[bool, typer.Option(help="Wait for the run to end.")] = True,
     timeout: Annotated[float, typer.Option(help="Seconds to wait at most.")] = 6 * 3600,
@@ -305,7 +309,7 @@ def submit(
     if fetch and not (wait and root):
         raise PipelineError("--fetch needs --wait, and --pipeline-root, where the outputs are")
     case, screen = load_with(usecase, settings or []), Screen()
-    sent = submission.Submission(training_pipeline(case), case.name, {"registry": registry})
+    sent = submission.Submission(training_pipeline(case), case.name, submission.parameters(registry, push))
     cluster = Cluster(host, auth, namespace)
     run_id = submission.submit(cluster, sent, root, screen)
     if wait:
@@ -323,13 +327,14 @@ def schedule(
     auth: submission.Method = "token",
     namespace: submission.Namespace = None,
     registry: Annotated[str, typer.Option(help="Address of the model registry: s3:// or gs://.")] = "registry",
+    push: submission.Push = "",
 ) -> None:
     """Make a pipeline's recurring run on a cluster follow the schedule of its use case."""
     case = load(usecase)
     cron = {"training": case.schedule.retrain, "monitoring": case.schedule.monitor}[kind]
     if kind not in MAKERS:
         raise PipelineError(f"{usecase}: there is no {kind} pipeline; one of {', '.join(MAKERS)}")
-    sent = submission.Submission(MAKERS[kind](case), case.name, {"registry": registry})
+    sent = submission.Submission(MAKERS[kind](case), case.name, submission.parameters(registry, push))
     submission.schedule(Cluster(host, auth, namespace), sent, cron, Screen())
 
 

@@ -31,17 +31,23 @@ from components.common.files import write_json
 from components.ingestion.task import run as ingest
 from components.monitoring.evidence import Evidence, from_rows
 from components.monitoring.join import with_truth
+from components.monitoring.outputs import WatchedModel
 from components.monitoring.windows import Watched, breached, judge
 from components.preprocessing.batch import compute
 from components.preprocessing.spec import FeatureSpec
 from components.preprocessing.target import targets
 from components.training.calibration import calibrate
+from components.training.contributions import of_forecaster
+from components.training.dataset import microseconds
 from components.training.intervals import Intervals
+from components.training.model_format import Forecaster, Offset
 from components.usecase import UseCase, dump, load
 from components.usecase.base import to_timedelta
 from components.usecase.learning import Target
 from components.validation.task import run as validate
-from monitoring.drift import Profile, profile
+from monitoring.drift import Profile, attribution, profile
+from monitoring.drift.outputs import freeze
+from monitoring.drift.seasons import calendar_of, parse_duration
 
 Array = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
@@ -54,6 +60,8 @@ PARAMETERS = {
 }  # fmt: skip
 ROUNDS = 80
 FOLDS = 3
+#: Rows of a block whose predictions are explained, as in training.
+EXPLAINED = 30
 
 
 @dataclass(frozen=True)
@@ -64,11 +72,13 @@ class Watch:
         intervals: by target.
         evidence: by target, from the out-of-fold rows of its span.
         reference: profile of the raw columns of its span.
+        outputs: by target, the model and the reference of what it gives out.
     """
 
     intervals: dict[str, Intervals]
     evidence: dict[str, Evidence]
     reference: Profile
+    outputs: dict[str, WatchedModel]
 
 
 @dataclass
@@ -95,6 +105,7 @@ class Series:
         self.usecase, self.table, self.span = usecase, table, span
         self.time = usecase.time.column
         spec = FeatureSpec.of(usecase)
+        self.spec = spec.model_dump(mode="json")
         self.names = spec.names
         features = compute(spec, table)
         self.times = features[self.time]
@@ -127,8 +138,10 @@ class Series:
             window=drift.window,
             false_alarm_rate=drift.false_alarm_rate,
         )
-        intervals = {name: pair[0] for name, pair in found.items()}
-        return Watch(intervals, {name: pair[1] for name, pair in found.items()}, reference)
+        intervals = {name: calibrated for name, (calibrated, _, _) in found.items()}
+        evidence = {name: known for name, (_, known, _) in found.items()}
+        outputs = {name: self._watched(name, moment, unseen) for name, (_, _, unseen) in found.items()}
+        return Watch(intervals, evidence, reference, outputs)
 
     def rows(self, start: datetime | None, stop: datetime) -> Mask:
         """Return the rows of prediction times in a span (n,)."""
@@ -147,7 +160,34 @@ class Series:
         finite = np.isfinite(self.column(f"y_{name}")) & np.isfinite(self.column(f"last_{name}"))
         return np.flatnonzero(self._span(moment) & finite)
 
-    def _out_of_fold(self, target: Target, moment: datetime) -> tuple[Intervals, Evidence]:
+    def _watched(self, name: str, moment: datetime, unseen: pl.DataFrame) -> WatchedModel:
+        """Return the model of a moment with the reference of what it gives out, as training freezes it."""
+        drift, rows = self.usecase.drift, self._known(name, moment)
+        column = self.names.index(self.usecase.target(name).column)
+        means = np.array([float(np.nanmean(self.X[rows, column]))])
+        offset = Offset(0.0, np.array([column]), np.ones(1), means)
+        manifest = {"target": name}
+        booster = self.model(moment)[name]
+        model = Forecaster(
+            self.names, self.spec, {}, booster, None, offset, None, {}, manifest, f"{moment}", Path(name)
+        )
+        times = microseconds(self.times)[rows]
+        calendar = calendar_of((int(times.min()), int(times.max())), drift.season, parse_duration(drift.window))
+        picked = attribution.pick(times, calendar, EXPLAINED)
+        values = of_forecaster(model, self.X[rows[picked]])
+        importances = attribution.freeze(times[picked], values, tuple(self.names), calendar, EXPLAINED)
+        table = unseen.select(self.time, "prediction", target="y")
+        reference = freeze(
+            table,
+            time=self.time,
+            season=drift.season,
+            window=drift.window,
+            false_alarm_rate=drift.false_alarm_rate,
+            importances=importances,
+        )
+        return WatchedModel(model, reference)
+
+    def _out_of_fold(self, target: Target, moment: datetime) -> tuple[Intervals, Evidence, pl.DataFrame]:
         y, last = self.column(f"y_{target.name}"), self.column(f"last_{target.name}")
         parts = np.array_split(self._known(target.name, moment), FOLDS + 1)
         steps, unseen = self.gap // to_timedelta(self.usecase.time.frequency), []
@@ -161,7 +201,8 @@ class Series:
             y[rows], prediction, last[rows], level=settings.level, bins=settings.bins, by=target.column
         )
         columns = {self.time: self.times[rows], "y": y[rows], "prediction": prediction, "last": last[rows]}
-        return intervals, from_rows(self.usecase, target, intervals, pl.DataFrame(columns))
+        unseen_rows = pl.DataFrame(columns)
+        return intervals, from_rows(self.usecase, target, intervals, unseen_rows), unseen_rows
 
     def _fit(self, rows: npt.NDArray[np.intp], y: Array, last: Array) -> lightgbm.Booster:
         data = lightgbm.Dataset(self.X[rows], (y - last)[rows], params=PARAMETERS, feature_name=self.names)
@@ -215,8 +256,8 @@ def _judged(series: Series, watch: Watch, done: Walk, stop: datetime) -> list[di
     table = series.table.filter(time_column < stop)
     joined = with_truth(usecase, table, pl.concat(done.forecasts).filter(time_column >= stop - length))
     joined = joined.filter(pl.col("prediction").is_finite())
-    watched = Watched(usecase, table, joined, watch.reference, {}, watch.evidence, stop)
-    return judge(watched)
+    watched = Watched(usecase, table, joined, watch.reference, {}, watch.evidence, stop, watch.outputs)
+    return [window.document for window in judge(watched)]
 
 
 def figures(series: Series, done: Walk) -> dict[str, Any]:
@@ -261,6 +302,7 @@ def measure(usecase: UseCase, table: pl.DataFrame, start: datetime, span: str | 
         "window": usecase.drift.window,
         "policy": usecase.drift.policy.model_dump(mode="json"),
         "false_alarm_rate": usecase.drift.false_alarm_rate,
+        "signals": list(usecase.drift.signals),
         "training_span": span or "all that is known",
         "model": {"parameters": PARAMETERS, "rounds": ROUNDS},
         "seconds": round(time.perf_counter() - began, 1),

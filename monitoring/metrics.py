@@ -153,6 +153,18 @@ WINDOW_DRIFTED_FEATURES = _of_pipeline("almanac_window_drifted_features", "Drift
 WINDOW_DRIFT_SCORE = _of_pipeline(
     "almanac_window_drift_score", "Largest drift statistic of the newest window over its threshold.", "feature"
 )
+WINDOW_OUTPUT_DRIFT_SCORE = _of_pipeline(
+    "almanac_window_output_drift_score",
+    "Largest drift statistic of a target, prediction, residual or importance over its threshold.",
+    "model", "output",
+)  # fmt: skip
+WINDOW_OUTPUT_DRIFTED = _of_pipeline(
+    "almanac_window_output_drifted", "1 where a target, prediction, residual or importance has drifted.",
+    "model", "output",
+)  # fmt: skip
+WINDOW_IMPORTANCE_AGREEMENT = _of_pipeline(
+    "almanac_window_importance_ndcg_ratio", "Agreement of the importances with those of training, nDCG.", "model"
+)
 WINDOW_NEWEST = _of_pipeline("almanac_window_newest_timestamp_seconds", "Newest observation of the newest window.")
 MONITORED = _of_pipeline("almanac_monitor_timestamp_seconds", "When the newest window was compared.")
 

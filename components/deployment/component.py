@@ -4,17 +4,18 @@ from components.image import IMAGE
 
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
-def deployment(usecase: str, registry: str, environment: str, manifest: dsl.Output[dsl.Artifact]) -> None:
+def deployment(usecase: str, registry: str, environment: str, push: str, manifest: dsl.Output[dsl.Artifact]) -> None:
     """Render the InferenceService of the production version; on a cluster apply it and wait until it is ready.
 
     Args:
         usecase: The use case as JSON.
         registry: Address of the model registry.
         environment: local renders alone; cluster applies, and rolls back where the new version does not get ready.
+        push: Directory of an exporter or address of a Pushgateway for what the version promises; none when empty.
         manifest: The objects as YAML, for kubectl apply.
     """
     from pathlib import Path
 
     from components.deployment.task import run
 
-    manifest.metadata = run(usecase, registry, environment, Path(manifest.path))
+    manifest.metadata = run(usecase, registry, environment, Path(manifest.path), push)

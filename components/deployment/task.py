@@ -3,19 +3,34 @@
 from pathlib import Path
 from typing import Any
 
+from components.common.errors import MetricError
 from components.common.progress import summary
 from components.deployment import write_manifest
 from components.deployment.apply import apply_and_wait, connect
 from components.usecase import load_text
+from monitoring.operations.version import push_version
 
 
-def run(usecase: str, registry: str, environment: str, out: Path) -> dict[str, Any]:
-    """Render the production version's manifest, apply it on a cluster, and return the artifact's metadata."""
+def run(usecase: str, registry: str, environment: str, out: Path, push: str = "") -> dict[str, Any]:
+    """Render the production version's manifest, apply it on a cluster, and return the artifact's metadata.
+
+    What the version reached on its test span and when it was trained is pushed where `push` says; where that fails it
+    is told, and the deployment stands: the monitoring pipeline pushes the same figures with every window.
+    """
     case = load_text(usecase, "usecase")
     objects = write_manifest(case, registry, out)
     service = next(item for item in objects if item["kind"] == "InferenceService")
     version = service["metadata"]["annotations"]["almanac.io/version"]
     if environment == "cluster":
         apply_and_wait(objects, connect())
+    if push:
+        _push(case.name, version, registry, push)
     summary(f"version {version}, {len(objects)} objects{' applied' if environment == 'cluster' else ''}")
     return {"version": version, "storage_uri": service["spec"]["predictor"]["model"]["storageUri"]}
+
+
+def _push(use_case: str, version: str, registry: str, to: str) -> None:
+    try:
+        push_version(use_case, version, registry, to)
+    except MetricError as error:
+        print(f"warning: the figures of version {version} were not pushed: {error}", flush=True)

@@ -5,8 +5,8 @@ from typing import Any
 
 from components.common.files import write_json
 from components.common.progress import summary
-from components.drift.newest import detect
-from components.usecase import digest, load_text
+from components.drift.newest import Outcome, detect
+from components.usecase import UseCase, digest, load_text
 from monitoring.drift.report import write_html
 
 
@@ -14,18 +14,42 @@ def run(usecase: str, table: Path, registry: str, drift: Path, report: Path) -> 
     """Compare, write drift.json and drift.html, and return the decision and the metadata of both artifacts."""
     case = load_text(usecase, "usecase")
     outcome = detect(case, table, registry)
-    comparison = outcome.comparison
-    document = comparison.to_json()
-    write_json(drift, {**document, "use_case": case.name, "against": outcome.reference, "version": outcome.version})
-    write_html(comparison, report)
-    flagged = document["drifted_features"]
-    text = f"{len(flagged)} of {len(comparison.features)} columns drifted" if comparison.drifted else "quiet"
-    summary(f"{text}, against {outcome.reference}", comparison.rows)
+    document = describe(case, outcome)
+    write_json(drift, document)
+    write_html(outcome.comparison, report, outcome.outputs, outcome.drifted)
+    summary(f"{_figure(outcome)}, against {outcome.reference}", outcome.comparison.rows)
     made_of = {
         "use_case": case.name,
         "use_case_digest": digest(case),
         "against": outcome.reference,
-        "drifted": comparison.drifted,
-        "drifted_features": len(flagged),
+        "drifted": outcome.drifted,
+        "drifted_features": len(document["drifted_features"]),
+        "drifted_outputs": len(document["drifted_outputs"]),
     }
-    return comparison.drifted, made_of
+    return outcome.drifted, made_of
+
+
+def describe(usecase: UseCase, outcome: Outcome) -> dict[str, Any]:
+    """Return drift.json: the comparison of the columns, and under `outputs` that of each target's model."""
+    return {
+        **outcome.comparison.to_json(),
+        "drifted": outcome.drifted,
+        "use_case": usecase.name,
+        "against": outcome.reference,
+        "version": outcome.version,
+        "signals": list(outcome.signals),
+        "drifted_outputs": [f"{name} {signal}" for name, signal in outcome.drifted_outputs],
+        "outputs": {
+            name: {"judged": False, "why": found} if isinstance(found, str) else {"judged": True, **found.to_json()}
+            for name, found in outcome.outputs.items()
+        },
+    }
+
+
+def _figure(outcome: Outcome) -> str:
+    columns = [feature.name for feature in outcome.comparison.features if feature.drifted]
+    outputs = [f"{name} {signal}" for name, signal in outcome.drifted_outputs]
+    if not outcome.drifted:
+        return "quiet"
+    text = f"{len(columns)} of {len(outcome.comparison.features)} columns drifted"
+    return f"{text}, and {', '.join(outputs)}" if outputs else text

@@ -5,17 +5,14 @@ Lundberg et al., 2020, doi:10.1038/s42256-019-0138-9); the linear part's are `co
 judged rows. Their sum over the features and the base value is the forecast.
 """
 
-import re
-import warnings
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from components.common.errors import ModelError
-from components.evaluation.jitless import without_numba
 from components.evaluation.rows import Judged
+from components.training.contributions import leaves, of_body
 from components.training.model_format import Forecaster
 
 Array = npt.NDArray[np.float64]
@@ -50,7 +47,7 @@ class Explained:
 def explain(model: Forecaster, judged: Judged, rows: npt.NDArray[np.intp], threads: int) -> Explained:
     """Return the SHAP values of the judged rows at the positions `rows`."""
     X = judged.X[rows]
-    values, base = _body(model, X, threads)
+    values, base = of_body(model, X, threads)
     offset = model.offset
     terms = np.where(np.isfinite(judged.X[:, offset.columns]), judged.X[:, offset.columns], offset.fill)
     middle = terms.mean(axis=0)
@@ -61,8 +58,8 @@ def explain(model: Forecaster, judged: Judged, rows: npt.NDArray[np.intp], threa
 
 def sample(model: Forecaster, judged: Judged, seed: int) -> npt.NDArray[np.intp]:
     """Return a random sample of positions, as large as the model's size allows in a few seconds."""
-    leaves = _leaves(model)
-    most = _MOST if not leaves else int(np.clip(_LEAVES // leaves, _FEWEST, _MOST))
+    visited = 0 if model.booster is None else leaves(model.booster)
+    most = _MOST if not visited else int(np.clip(_LEAVES // visited, _FEWEST, _MOST))
     size = judged.y.size
     return np.sort(np.random.default_rng(seed).choice(size, size=min(size, most), replace=False))
 
@@ -100,37 +97,6 @@ def local(model: Forecaster, judged: Judged, threads: int, count: int = 8) -> li
             }
         )
     return result
-
-
-def _body(model: Forecaster, X: Array, threads: int) -> tuple[Array, Array]:
-    """Return the contributions of the body, shape (m, f), and their base, shape (m,)."""
-    if model.booster is not None:
-        both = np.asarray(model.booster.predict(X, pred_contrib=True, num_threads=threads), dtype=np.float64)
-        return both[:, :-1].copy(), both[:, -1].copy()
-    if model.estimator is None:
-        return np.zeros(X.shape), np.zeros(len(X))
-    shap = _shap()
-    try:
-        both = shap.TreeExplainer(model.estimator)(X)
-    except Exception as error:
-        raise ModelError(
-            f"{model.directory}: {type(model.estimator).__name__} cannot be explained ({error})"
-        ) from error
-    return np.array(both.values, dtype=np.float64), np.asarray(both.base_values, dtype=np.float64).reshape(len(X))
-
-
-def _shap() -> Any:
-    """Return the package shap, which takes seconds to import and draws on what its own dependencies call old."""
-    with warnings.catch_warnings(), without_numba():
-        warnings.simplefilter("ignore")
-        import shap
-    return shap
-
-
-def _leaves(model: Forecaster) -> int:
-    if model.booster is None:
-        return 0
-    return sum(map(int, re.findall(r"^num_leaves=(\d+)$", model.booster.model_to_string(), flags=re.MULTILINE)))
 
 
 def _rank(values: Array) -> Array:

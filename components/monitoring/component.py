@@ -25,7 +25,7 @@ def monitoring(
         log: Directory of logged predictions as the task prediction keeps them; none when empty.
         push: Directory of an exporter or address of a Pushgateway for the figures; nothing is pushed when empty.
         as_of: The present in ISO 8601; the use case's date for an archive, or the clock, when empty.
-        monitoring: Every window's drift, errors, coverage and reasons, and the decision, as JSON.
+        monitoring: Drift, errors, coverage and reasons of every window, and the decision, as JSON.
         report: The same for people, with plots over time.
 
     Returns:

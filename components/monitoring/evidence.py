@@ -1,6 +1,6 @@
 """What a model's own out-of-fold predictions tell of windows to come: how far their figures stray on their own."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -8,23 +8,17 @@ import numpy.typing as npt
 import polars as pl
 from scipy.special import stdtr
 
-from components.common.errors import DriftError
-from components.preprocessing.batch import compute
-from components.preprocessing.spec import FeatureSpec
 from components.training.intervals import Intervals
-from components.training.model_format import Forecaster
-from components.training.train import OUT_OF_FOLD
+from components.training.model_format import LOSS, OUT_OF_FOLD, Forecaster
 from components.usecase import UseCase
 from components.usecase.base import to_timedelta
 from components.usecase.learning import Target
-from monitoring.drift.loss import LossModel, Spread, fit_loss
+from monitoring.drift.loss import LossModel, Spread, read_loss
 
 Array = npt.NDArray[np.float64]
 
 #: Fewer blocks tell nothing of how a figure strays from block to block.
 LEAST_BLOCKS = 6
-#: Rows that a model of the loss learns from: more make it no better and the hourly pipeline slower.
-_LOSS_ROWS = 5000
 
 
 @dataclass(frozen=True)
@@ -54,38 +48,43 @@ class Evidence:
     Attributes:
         relative: error over the error of persistence, in windows of out-of-fold predictions; None where too few.
         coverage: coverage of the intervals in such windows; None where too few, or without intervals.
-        loss: model of the loss; None where the table does not hold the rows that it learns from.
+        loss: model of the loss; None where there is none.
+        why: why there is no model of the loss.
     """
 
     relative: Spread | None
     coverage: Level | None
     loss: LossModel | None
+    why: str | None = None
 
 
-def gather(usecase: UseCase, directory: Path, model: Forecaster, table: pl.DataFrame) -> Evidence:
+def gather(usecase: UseCase, directory: Path, model: Forecaster) -> Evidence:
     """Return the evidence that lies in a model directory.
 
     Args:
         usecase: the use case.
         directory: the run's model directory, with the out-of-fold predictions.
         model: one target's model.
-        table: validated table; the loss is learnt where it holds the out-of-fold rows.
+
+    Raises:
+        DriftError: a model of the loss that cannot be read.
     """
+    loss = read_loss(directory / model.target / LOSS) if LOSS in model.manifest["files"] else None
+    why = None if loss else f"{model.target} has no {LOSS}: an earlier release, or too few rows to learn its errors"
     path = directory / OUT_OF_FOLD
     if not path.exists():
-        return Evidence(None, None, None)
+        return Evidence(None, None, loss, why)
     target = usecase.target(model.target)
     known = pl.col("y").is_finite() & pl.col("prediction").is_finite()
     rows = pl.read_parquet(path).filter((pl.col("target") == target.name) & known)
-    return from_rows(usecase, target, model.intervals, rows, _loss(usecase, model, rows, table))
+    found = from_rows(usecase, target, model.intervals, rows)
+    return replace(found, loss=loss, why=why)
 
 
-def from_rows(
-    usecase: UseCase, target: Target, intervals: Intervals | None, rows: pl.DataFrame, loss: LossModel | None = None
-) -> Evidence:
+def from_rows(usecase: UseCase, target: Target, intervals: Intervals | None, rows: pl.DataFrame) -> Evidence:
     """Return the evidence in out-of-fold rows: time, y, prediction and last, whose truth and forecast are known."""
     blocks = _blocks(usecase, rows)
-    return Evidence(_relative(target, rows, blocks), _coverage(intervals, rows, blocks), loss)
+    return Evidence(_relative(target, rows, blocks), _coverage(intervals, rows, blocks), None)
 
 
 def _blocks(usecase: UseCase, rows: pl.DataFrame) -> npt.NDArray[np.int64]:
@@ -126,19 +125,3 @@ def _coverage(intervals: Intervals | None, rows: pl.DataFrame, blocks: npt.NDArr
     if len(shares) < LEAST_BLOCKS:
         return None
     return Level(float(shares.mean()), float(shares.std(ddof=1)), len(shares))
-
-
-def _loss(usecase: UseCase, model: Forecaster, rows: pl.DataFrame, table: pl.DataFrame) -> LossModel | None:
-    keys = [*([usecase.entity] if usecase.entity else []), usecase.time.column]
-    thin = max(1, rows.height // _LOSS_ROWS)
-    wanted = rows.gather_every(thin).select(
-        *keys, pl.col(keys[-1]).cast(pl.Datetime("us")).alias("at"), "y", "prediction"
-    )
-    features = compute(FeatureSpec.model_validate(model.spec), table, model.names)
-    joined = wanted.drop(keys[-1]).rename({"at": keys[-1]}).join(features, on=keys, how="inner", maintain_order="left")
-    residual = (joined["y"] - joined["prediction"]).to_numpy()
-    window = to_timedelta(usecase.drift.window) // to_timedelta(usecase.time.frequency)
-    try:
-        return fit_loss(joined.select(model.names).to_numpy(), residual, model.names, block_rows=max(1, window // thin))
-    except DriftError:
-        return None

@@ -1,20 +1,25 @@
 """The report of the monitoring: the decision, the windows, and the figures over time."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import polars as pl
 
 from components.common.report import COLOURS, Report, new_figure
+from components.monitoring.windows import Judged
 from components.usecase import UseCase
+from monitoring.drift.output_reference import SIGNALS
+from monitoring.drift.output_report import add_plots
 
 
-def build(document: dict[str, Any], joined: pl.DataFrame, usecase: UseCase) -> Report:
+def build(document: dict[str, Any], joined: pl.DataFrame, usecase: UseCase, windows: Sequence[Judged]) -> Report:
     """Return the report.
 
     Args:
         document: monitoring.json.
         joined: predictions with `due` and `y`.
         usecase: the use case.
+        windows: the judged windows, whose outputs are drawn.
     """
     decision = "breached" if document["breached"] else "quiet"
     report = Report(f"Monitoring: {decision}", f"{usecase.title}, version {document['version']} in production")
@@ -32,10 +37,13 @@ def build(document: dict[str, Any], joined: pl.DataFrame, usecase: UseCase) -> R
     if staleness["stale"]:
         hours = staleness["age_seconds"] / 3600
         report.text(f"The data are stale: the newest row is {hours:,.0f} h old.", "bad")
+    for note in document["notes"]:
+        report.text(f"The error is not estimated before the truth arrives: {note}.", "note")
     _windows(report, document)
     for name, target in _targets(document).items():
         _over_time(report, name, target, document, joined)
     _drift(report, document)
+    _outputs(report, document, windows)
     report.text(f"Generated {document['generated_at']} from the {document['predictions']} predictions", "note")
     return report
 
@@ -127,26 +135,79 @@ def _drift(report: Report, document: dict[str, Any]) -> None:
     windows = [window for window in document["windows"] if window["drift"] is not None]
     if not windows:
         return
-    report.heading("Drift")
-    names = [feature["name"] for feature in windows[-1]["drift"]["features"]]
-    scores = [{f["name"]: _score(f) for f in window["drift"]["features"]} for window in windows]
-    header = ("column", *(window["start"][:10] for window in windows), "newest")
-    rows = []
-    for name in names:
-        last = next(f for f in windows[-1]["drift"]["features"] if f["name"] == name)
-        rows.append((name, *(score.get(name) for score in scores), "drifted" if last["drifted"] else "quiet"))
+    report.heading("Drift of the columns")
+    scores = [{f["name"]: f["score"] for f in window["drift"]["features"]} for window in windows]
+    newest = {f["name"]: _decision(f) for f in windows[-1]["drift"]["features"]}
     report.text("The strongest figure of each column over its calibrated threshold, window by window.", "note")
+    _scores(report, "column", newest, scores, windows)
+
+
+def _outputs(report: Report, document: dict[str, Any], windows: Sequence[Judged]) -> None:
+    judged = [window for window in windows if window.document["judged"]]
+    if not judged:
+        return
+    report.heading("Drift of the model's outputs")
+    newest = judged[-1].document["outputs"]
+    for name, found in newest.items():
+        for part, why in _unjudged(name, found).items():
+            report.text(f"{part}: not judged in the newest window: {why}.", "note")
+    scores = [_output_scores(window.document["outputs"]) for window in judged]
+    if not any(scores):
+        return
+    report.text(
+        "Truth, prediction, residual and importances of each model against what was frozen with it, over the "
+        "calibrated threshold, window by window.",
+        "note",
+    )
+    decisions = {
+        f"{name} {signal}": _decision(found[signal])
+        for name, found in newest.items()
+        for signal in SIGNALS
+        if found["judged"]
+    }
+    _scores(report, "output", decisions, scores, [window.document for window in judged])
+    for name in newest:
+        add_plots(report, name, [(w.document["start"][:10], w.outputs[name]) for w in judged if name in w.outputs])
+
+
+def _unjudged(name: str, found: dict[str, Any]) -> dict[str, str]:
+    if not found["judged"]:
+        return {name: found["why"]}
+    return {f"{name}, {signal}": found[signal]["why"] for signal in SIGNALS if not found[signal]["judged"]}
+
+
+def _decision(found: dict[str, Any]) -> str:
+    return ("drifted" if found["drifted"] else "quiet") if found.get("judged", True) else "not judged"
+
+
+def _output_scores(outputs: dict[str, dict[str, Any]]) -> dict[str, float]:
+    return {
+        f"{name} {signal}": found[signal]["score"]
+        for name, found in outputs.items()
+        for signal in SIGNALS
+        if found["judged"] and found[signal]["judged"]
+    }
+
+
+def _scores(
+    report: Report,
+    what: str,
+    decisions: dict[str, str],
+    scores: Sequence[dict[str, float]],
+    windows: Sequence[dict[str, Any]],
+) -> None:
+    """Add a table and a plot of scores by window; `decisions` says of each what the newest window made of it."""
+    header = (what, *(window["start"][:10] for window in windows), "newest")
+    rows = [
+        (name, *(score.get(name) for score in scores), decision)
+        for name, decision in decisions.items()
+        if any(name in score for score in scores)
+    ]
     report.table(header, rows)
     figure, axes = new_figure(height=2.6)
-    for name in names:
-        values = [score.get(name) for score in scores]
+    for name, *values, _ in rows:
         axes[0][0].plot([window["stop"][:10] for window in windows], values, marker="o", markersize=3, label=name)
     axes[0][0].axhline(1.0, color=COLOURS["warning"], linewidth=1)
     axes[0][0].set_title("Drift over its threshold")
     axes[0][0].legend(ncols=3, fontsize=7)
-    report.plot(figure, "drift of each column over its threshold, by the end of the window")
-
-
-def _score(feature: dict[str, Any]) -> float:
-    ratios = [s["value"] / s["threshold"] for s in feature["statistics"].values() if s["threshold"] > 0]
-    return max(ratios, default=0.0)
+    report.plot(figure, f"drift of each {what} over its threshold, by the end of the window")

@@ -1,5 +1,6 @@
 """What the component runs: the judged windows, the documents, the figures for Prometheus."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -7,20 +8,23 @@ from typing import Any
 
 import polars as pl
 
-from components.common.errors import DeploymentError, DriftError, TableError
+from components.common.errors import DeploymentError, DriftError, MetricError, TableError
 from components.common.files import sha256_file, write_json
 from components.common.progress import progress, summary
 from components.monitoring.evidence import gather
 from components.monitoring.join import read_log, read_predictions, with_truth
+from components.monitoring.outputs import WatchedModel, read_watched
 from components.monitoring.report import build
-from components.monitoring.windows import Watched, breached, judge
+from components.monitoring.windows import Judged, Watched, breached, judge
+from components.training.model_format import REFERENCE, Forecaster
 from components.training.model_format import load as load_model
 from components.usecase import UseCase, digest, load_text
 from components.usecase.base import to_timedelta
-from governance.registry import Registry, fetch
+from governance.registry import Registry, Version, fetch
 from monitoring.drift import read as read_profile
 from monitoring.operations import figures
 from monitoring.operations.push import push
+from monitoring.operations.version import push_version
 
 FORMAT = 1
 
@@ -40,11 +44,11 @@ class Places:
 def run(usecase: str, places: Places, out: Path, report: Path) -> tuple[bool, dict[str, Any]]:
     """Judge the last windows, write monitoring.json and monitoring.html, push, and return decision and metadata."""
     case = load_text(usecase, "usecase")
-    watched, document = monitor(case, places)
+    watched, document, windows = monitor(case, places)
     write_json(out, document)
-    build(document, watched.joined, case).write(report)
+    build(document, watched.joined, case, windows).write(report)
     if places.push:
-        _push(case, watched, document, places.push)
+        _push(case, watched, document, places)
     breaching = sum(window["breach"] for window in document["windows"])
     decision = "breached" if document["breached"] else "quiet"
     summary(f"{decision}, {breaching} of {len(document['windows'])} windows breach", watched.joined.height)
@@ -52,8 +56,8 @@ def run(usecase: str, places: Places, out: Path, report: Path) -> tuple[bool, di
     return document["breached"], {key: document[key] for key in keys}
 
 
-def monitor(usecase: UseCase, places: Places) -> tuple[Watched, dict[str, Any]]:
-    """Return what was watched, and monitoring.json.
+def monitor(usecase: UseCase, places: Places) -> tuple[Watched, dict[str, Any], list[Judged]]:
+    """Return what was watched, monitoring.json, and the judged windows.
 
     Raises:
         DeploymentError: no version stands in production.
@@ -70,15 +74,28 @@ def monitor(usecase: UseCase, places: Places) -> tuple[Watched, dict[str, Any]]:
         raise DriftError(f"{places.table} has no rows; there is nothing to monitor")
     logged = read_log(usecase, places.log) if places.log else read_predictions(usecase, places.predictions)
     joined = with_truth(usecase, table, logged)
-    models = {target.name: load_model(directory / target.name) for target in usecase.targets}
+    outputs = read_watched(usecase, directory, version.number)
+    models = {target.name: _model(directory, target.name, outputs) for target in usecase.targets}
     evidence = {}
     for done, (name, model) in enumerate(models.items(), start=1):
-        evidence[name] = gather(usecase, directory, model, table)
+        evidence[name] = gather(usecase, directory, model)
         progress(done, len(models) + 1, f"what is expected of {name}")
-    reference = read_profile(directory / usecase.targets[0].name / "reference.json")
-    watched = Watched(usecase, table, joined, reference, models, evidence, _now(usecase, places.as_of))
-    windows = judge(watched)
-    return watched, {
+    reference = read_profile(directory / usecase.targets[0].name / REFERENCE)
+    watched = Watched(usecase, table, joined, reference, models, evidence, _now(usecase, places.as_of), outputs)
+    judged = judge(watched)
+    windows = [window.document for window in judged]
+    return watched, _document(usecase, places, version, watched, windows), judged
+
+
+def _model(directory: Path, target: str, outputs: Mapping[str, WatchedModel | str]) -> Forecaster:
+    found = outputs[target]
+    return load_model(directory / target) if isinstance(found, str) else found.model
+
+
+def _document(
+    usecase: UseCase, places: Places, version: Version, watched: Watched, windows: list[dict[str, Any]]
+) -> dict[str, Any]:
+    return {
         "format": FORMAT,
         "kind": "monitoring",
         "use_case": usecase.name,
@@ -89,6 +106,8 @@ def monitor(usecase: UseCase, places: Places) -> tuple[Watched, dict[str, Any]]:
         "digest": version.manifest,
         "predictions": "log" if places.log else "batch",
         "policy": usecase.drift.policy.model_dump(mode="json"),
+        "signals": list(usecase.drift.signals),
+        "notes": [found.why for found in watched.evidence.values() if found.why],
         "staleness": _staleness(watched),
         "breached": breached(usecase, windows),
         "windows": windows,
@@ -120,10 +139,13 @@ def _staleness(watched: Watched) -> dict[str, Any]:
     }
 
 
-def _push(usecase: UseCase, watched: Watched, document: dict[str, Any], to: str) -> None:
+def _push(usecase: UseCase, watched: Watched, document: dict[str, Any], places: Places) -> None:
+    """Push the figures of the newest window, and what the version in production promises."""
     newest = document["windows"][-1]
     if newest["drift"] is not None:
-        push(figures.of_drift({**newest["drift"], "use_case": usecase.name}), to, f"{usecase.name}-drift")
+        told = {"use_case": usecase.name, "outputs": newest["outputs"], "drifted": newest["drifted"]}
+        drift = {**newest["drift"], **told}
+        push(figures.of_drift(drift), places.push, f"{usecase.name}-drift")
     stop = datetime.fromisoformat(newest["stop"])
     rows = watched.joined.filter(pl.col("due") < stop).drop("due", "last")
 
@@ -133,4 +155,8 @@ def _push(usecase: UseCase, watched: Watched, document: dict[str, Any], to: str)
     estimated = all(figures["estimated"] is not None for figures in newest["targets"].values())
     samples = figures.of_predictions(usecase.name, rows, usecase.drift.window, estimate if estimated else None)
     if samples:
-        push(samples, to, f"{usecase.name}-window")
+        push(samples, places.push, f"{usecase.name}-window")
+    try:
+        push_version(usecase.name, document["version"], places.registry, places.push)
+    except MetricError as error:
+        print(f"warning: the figures of version {document['version']} were not pushed: {error}", flush=True)

@@ -1,21 +1,23 @@
-"""The last windows of a use case, each judged: drift, realised and estimated error, coverage."""
+"""The last windows of a use case, each judged: drift of columns and outputs, realised and estimated error, coverage."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import polars as pl
 
+from components.monitoring import chances, reasons
 from components.monitoring.evidence import Evidence
-from components.preprocessing.batch import compute
-from components.preprocessing.spec import FeatureSpec
+from components.monitoring.outputs import Features, Span, WatchedModel, judge_outputs
 from components.training.model_format import Forecaster
 from components.usecase import UseCase
 from components.usecase.base import to_timedelta
 from monitoring.drift import Profile, compare, restrict
 from monitoring.drift.comparison import LEAST_ROWS
+from monitoring.drift.outputs import OutputDrift
 
 
 @dataclass(frozen=True)
@@ -26,10 +28,11 @@ class Watched:
         usecase: the use case.
         table: validated table.
         joined: predictions with `due`, `y` and `last`.
-        reference: reference profile of the first target's model.
+        reference: reference profile of the columns.
         models: models by target, for those whose error is estimated.
-        evidence: what is expected of each target; its first is the one whose predictions are watched for drift.
+        evidence: what is expected of each target.
         now: the present, naive UTC.
+        outputs: by target, the model whose outputs are watched, or why they are not.
     """
 
     usecase: UseCase
@@ -39,6 +42,7 @@ class Watched:
     models: Mapping[str, Forecaster]
     evidence: Mapping[str, Evidence]
     now: datetime
+    outputs: Mapping[str, WatchedModel | str] = field(default_factory=dict)
 
     @property
     def newest(self) -> datetime:
@@ -46,14 +50,44 @@ class Watched:
         found: Any = self.table[self.usecase.time.column].max()
         return datetime.fromisoformat(str(found))
 
+    @cached_property
+    def features(self) -> Features:
+        """The features of the table's windows."""
+        return Features(self.usecase, self.table)
 
-def judge(watched: Watched) -> list[dict[str, Any]]:
-    """Return the last windows that the policy looks at, oldest first, as monitoring.json holds them."""
+    @property
+    def columns(self) -> list[str]:
+        """The raw columns that are watched."""
+        raw = self.usecase.drift.columns or list(self.usecase.columns)
+        return [name for name in self.reference.features if name in raw]
+
+    @property
+    def level(self) -> float:
+        """The chance of a false alarm that each column and output is given."""
+        models = sum(not isinstance(found, str) for found in self.outputs.values())
+        return chances.of_drift(self.usecase, len(self.columns), models)
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A judged window.
+
+    Attributes:
+        document: the window as monitoring.json holds it.
+        outputs: by target, the model's outputs, compared; empty for a window of too few rows.
+    """
+
+    document: dict[str, Any]
+    outputs: dict[str, OutputDrift]
+
+
+def judge(watched: Watched) -> list[Judged]:
+    """Return the last windows that the policy looks at, oldest first."""
     usecase = watched.usecase
     length = to_timedelta(usecase.drift.window)
     end = watched.newest + to_timedelta(usecase.time.frequency)
     starts = [end - (back + 1) * length for back in reversed(range(usecase.drift.policy.of))]
-    return [_window(watched, start, start + length) for start in starts]
+    return [_window(watched, Span(start, start + length)) for start in starts]
 
 
 def breached(usecase: UseCase, windows: list[dict[str, Any]]) -> bool:
@@ -62,47 +96,61 @@ def breached(usecase: UseCase, windows: list[dict[str, Any]]) -> bool:
     return bool(windows) and windows[-1]["breach"] and count >= usecase.drift.policy.breaches
 
 
-def _window(watched: Watched, start: datetime, stop: datetime) -> dict[str, Any]:
-    time = pl.col(watched.usecase.time.column)
-    rows = watched.table.filter((time >= start) & (time < stop))
-    targets = {name: _target(watched, name, start, stop) for name in watched.evidence}
-    drift = _drift(watched, rows) if rows.height >= LEAST_ROWS else None
-    reasons = _reasons(watched.usecase, drift, targets)
-    return {
-        "start": start.isoformat(),
-        "stop": stop.isoformat(),
+def _window(watched: Watched, span: Span) -> Judged:
+    rows = watched.table.filter(span.holds(watched.usecase.time.column))
+    targets = {name: _target(watched, name, span) for name in watched.evidence}
+    enough = rows.height >= LEAST_ROWS
+    drift = _drift(watched, rows) if enough else None
+    outputs = _outputs(watched, span) if enough else {}
+    why = {name: found for name, found in watched.outputs.items() if isinstance(found, str)}
+    drifted = reasons.of_drift(watched.usecase, drift, outputs)
+    breaching = [*drifted, *reasons.of_forecasts(watched.usecase, targets)]
+    document = {
+        "start": span.start.isoformat(),
+        "stop": span.stop.isoformat(),
         "rows": rows.height,
         "judged": drift is not None,
-        "breach": bool(reasons),
-        "reasons": reasons,
+        "breach": bool(breaching),
+        "drifted": bool(drifted),
+        "reasons": breaching,
         "targets": targets,
         "drift": drift,
+        "outputs": {
+            **{name: {"judged": True, **found.to_json()} for name, found in outputs.items()},
+            **{name: {"judged": False, "why": reason} for name, reason in why.items()},
+        },
     }
+    return Judged(document, outputs)
 
 
 def _drift(watched: Watched, rows: pl.DataFrame) -> dict[str, Any]:
-    """Compare the raw columns and the first target's predictions with the reference."""
-    usecase = watched.usecase
-    keys = [*([usecase.entity] if usecase.entity else []), usecase.time.column]
-    first = next(iter(watched.evidence))
-    of_first = watched.joined.filter(pl.col("target") == first).select(*keys, "prediction")
-    frame = rows.join(of_first, on=keys, how="left", maintain_order="left")
-    raw = usecase.drift.columns or list(usecase.columns)
-    names = [name for name in watched.reference.features if name in raw]
-    if "prediction" in watched.reference.features and frame["prediction"].is_not_null().any():
-        names.append("prediction")
-    return compare(restrict(watched.reference, names), frame, now=watched.now).to_json()
+    """Compare the raw columns with the reference."""
+    names = watched.columns
+    rate = min(0.5, watched.level * len(names))
+    return compare(restrict(watched.reference, names), rows, now=watched.now, rate=rate).to_json()
 
 
-def _target(watched: Watched, name: str, start: datetime, stop: datetime) -> dict[str, Any]:
+def _outputs(watched: Watched, span: Span) -> dict[str, OutputDrift]:
+    """Compare what each model gave out with its reference."""
+    found = {}
+    for name, model in watched.outputs.items():
+        if not isinstance(model, str):
+            mine = watched.joined.filter(pl.col("target") == name)
+            found[name] = judge_outputs(
+                watched.usecase, model, mine, watched.features, span, watched.level, watched.now
+            )
+    return found
+
+
+def _target(watched: Watched, name: str, span: Span) -> dict[str, Any]:
     """Return a target's figures: the error of what was forecast for the window, the estimate of what was made in it."""
     evidence = watched.evidence[name]
     mine = watched.joined.filter(pl.col("target") == name)
-    due = mine.filter((pl.col("due") >= start) & (pl.col("due") < stop))
+    due = mine.filter(span.holds("due"))
     known = due.filter(pl.col("y").is_not_null() & pl.col("prediction").is_finite())
     figures: dict[str, Any] = {"rows": known.height, "predicted": due.height}
     if known.height < LEAST_ROWS:
-        return {**figures, "judged": False, "estimated": _estimated(watched, name, start, stop)}
+        return {**figures, "judged": False, "estimated": _estimated(watched, name, span)}
     error = (known["prediction"] - known["y"]).to_numpy()
     figures |= {
         "judged": True,
@@ -112,7 +160,7 @@ def _target(watched: Watched, name: str, start: datetime, stop: datetime) -> dic
         **_relative(known, evidence),
         **_coverage(known, evidence),
     }
-    return {**figures, "estimated": _estimated(watched, name, start, stop)}
+    return {**figures, "estimated": _estimated(watched, name, span)}
 
 
 def _relative(known: pl.DataFrame, evidence: Evidence) -> dict[str, Any]:
@@ -134,29 +182,11 @@ def _coverage(known: pl.DataFrame, evidence: Evidence) -> dict[str, Any]:
     return {"coverage": share, "coverage_p_value": evidence.coverage.p_value(share) if evidence.coverage else None}
 
 
-def _estimated(watched: Watched, name: str, start: datetime, stop: datetime) -> dict[str, Any] | None:
+def _estimated(watched: Watched, name: str, span: Span) -> dict[str, Any] | None:
     """Return the error to be expected of the forecasts made in the window, before their truth is known."""
     loss = watched.evidence[name].loss
     if loss is None:
         return None
-    model, time = watched.models[name], pl.col(watched.usecase.time.column)
-    before = to_timedelta(watched.usecase.time.frequency) * int(model.spec["history"])
-    rows = watched.table.filter((time >= start - before) & (time < stop))
-    features = compute(FeatureSpec.model_validate(model.spec), rows, model.names).filter(time >= start)
+    model = watched.models[name]
+    features = watched.features.of(model, span)
     return loss.estimate(features.select(model.names).to_numpy()).to_json() if features.height else None
-
-
-def _reasons(usecase: UseCase, drift: dict[str, Any] | None, targets: Mapping[str, dict[str, Any]]) -> list[str]:
-    # Error and coverage of every target share one false-alarm chance, as the columns share the other.
-    level = usecase.drift.false_alarm_rate / (2 * max(1, len(targets)))
-    reasons = []
-    if drift is not None and drift["drifted"]:
-        broken = [finding["message"] for finding in drift["findings"] if finding["severity"] == "broken"]
-        named = drift["drifted_features"] or broken
-        reasons.append(f"drift: {', '.join(named)}")
-    for name, figures in targets.items():
-        if (p := figures.get("relative_p_value")) is not None and p < level:
-            reasons.append(f"error: {name} {figures['relative']:.3f} of persistence's, p {p:.2g} below {level:.2g}")
-        if (p := figures.get("coverage_p_value")) is not None and p < level:
-            reasons.append(f"coverage: {name} {figures['coverage']:.1%}, p {p:.2g} below {level:.2g}")
-    return reasons

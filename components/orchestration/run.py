@@ -37,6 +37,7 @@ class Request:
     out: Path
     registry: str
     runner: Runner
+    push: str = ""
 
 
 def run_training(request: Request, pipeline: Callable[..., Any], screen: Screen) -> dict[str, Any]:
@@ -103,23 +104,24 @@ def _figures(name: str, target: dict[str, Any]) -> str:
 def _arguments(request: Request) -> dict[str, Any]:
     return {
         "base": str(request.path.absolute().parent),
-        "registry": _address(request),
+        "registry": _address(request, request.registry),
         "environment": "local",
+        "push": _address(request, request.push) if request.push else "",
     }
 
 
-def _address(request: Request) -> str:
-    """Return the address of the registry, for containers as an absolute path."""
-    if request.runner == "subprocess" or "://" in request.registry:
-        return request.registry
-    return str(Path(request.registry).absolute())
+def _address(request: Request, address: str) -> str:
+    """Return an address that tasks write to, for containers as an absolute path."""
+    if request.runner == "subprocess" or "://" in address:
+        return address
+    return str(Path(address).absolute())
 
 
 def _shared(request: Request) -> tuple[Path, ...]:
-    """Return the directories that containers need beside the working directory: sources, downloads, registry."""
+    """Return the directories that containers need beside the working directory: sources, downloads, what is written."""
     made = [Path(os.environ["ALMANAC_CACHE"]).absolute()]
-    if "://" not in (registry := _address(request)):
-        made.append(Path(registry))
+    written = [_address(request, address) for address in (request.registry, request.push) if address]
+    made += [Path(address) for address in written if "://" not in address]
     for path in made:
         path.mkdir(parents=True, exist_ok=True)
     return (request.path.absolute().parent, *made)

@@ -30,6 +30,11 @@ Root = Annotated[
     typer.Option("--pipeline-root", envvar="KFP_PIPELINE_ROOT", help="Where outputs go, such as s3://bucket/runs."),
 ]
 
+Push = Annotated[
+    str,
+    typer.Option(envvar="ALMANAC_PUSH", help="Directory of an exporter, or a Pushgateway, for Prometheus' figures."),
+]
+
 
 @dataclass(frozen=True)
 class Submission:
@@ -49,6 +54,11 @@ class Submission:
     def name(self) -> str:
         """Name of the pipeline."""
         return str(self.pipeline.pipeline_spec.pipeline_info.name)
+
+
+def parameters(registry: str, push: str) -> dict[str, Any]:
+    """Return the parameters of a submission; those left to the compiled file's defaults are not named."""
+    return {"registry": registry, **({"push": push} if push else {})}
 
 
 def version_name() -> str:

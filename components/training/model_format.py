@@ -28,6 +28,10 @@ Array = npt.NDArray[np.float64]
 
 FORMAT = 1
 MANIFEST = "manifest.json"
+#: What later windows are held against: what the model was trained on and gave out, and where it errs.
+REFERENCE, LOSS = "reference.json", "loss.json"
+#: Beside the targets' directories: the predictions of every row by a model that had not seen it.
+OUT_OF_FOLD = "oof.parquet"
 _DOCUMENTS = ("features.json", "offset.json", "signature.json")
 _BODY = {"lightgbm": "model.bst", "sklearn": "model.skops"}
 

@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,15 +21,13 @@ from components.training.calibration import calibrate
 from components.training.dataset import make_problem, read_features
 from components.training.fitted import Array, Fitted
 from components.training.intervals import Intervals
-from components.training.model_format import probability
-from components.training.reference import reference_profile
+from components.training.model_format import OUT_OF_FOLD, probability
+from components.training.reference import freeze, input_profile
 from components.training.selection import Selection, refit, select
 from components.training.write import Provenance, TargetModel, clip_of, digest_of, write_models
 from components.usecase import UseCase, digest
 
 Progress = Callable[[int, int, str], None]
-
-OUT_OF_FOLD = "oof.parquet"
 
 
 @dataclass(frozen=True)
@@ -95,10 +94,13 @@ def _train(
     with tracked(usecase, record, out_tracking):
         fitted = refit(usecase, selections)
         table = pl.read_parquet(inputs.table)
-        parts = [
-            _target_model(usecase, table, features, selection, model)
-            for selection, model in zip(selections, fitted, strict=True)
-        ]
+        profile = input_profile(usecase, table, features, problems[0])
+        with ThreadPoolExecutor(usecase.training.threads) as pool:
+            jobs = [
+                pool.submit(_target_model, usecase, features, profile, selection, model)
+                for selection, model in zip(selections, fitted, strict=True)
+            ]
+            parts = [job.result() for job in jobs]
         provenance = Provenance(sha256_file(inputs.table), sha256_file(inputs.features), git_revision())
         extra = {OUT_OF_FOLD: _parquet(pl.concat([frame for _, frame in parts]))}
         models = [model for model, _ in parts]
@@ -107,14 +109,14 @@ def _train(
 
 
 def _target_model(
-    usecase: UseCase, table: pl.DataFrame, features: pl.DataFrame, selection: Selection, fitted: Fitted
+    usecase: UseCase, features: pl.DataFrame, profile: dict[str, Any], selection: Selection, fitted: Fitted
 ) -> tuple[TargetModel, pl.DataFrame]:
     """Return what goes into a target's directory, and its out-of-fold predictions."""
     problem = selection.problem
     frame, intervals = _calibrated(usecase, features, selection)
-    prediction = _predictions(usecase, selection, fitted, frame["prediction"].to_numpy())
-    reference = reference_profile(usecase, table, features, problem, prediction)
-    return TargetModel(problem, fitted, intervals, reference, clip_of(usecase, problem)), frame
+    rows = np.concatenate([fold.valid for fold in selection.folds])
+    frozen = freeze(usecase, profile, problem, fitted, rows, frame)
+    return TargetModel(problem, fitted, intervals, frozen, clip_of(usecase, problem)), frame
 
 
 @contextmanager
@@ -136,13 +138,6 @@ def _specification(path: Path) -> dict[str, Any]:
     if missing := [key for key in ("spec", "names", "fitted") if key not in document]:
         raise TrainingError(f"{path}: no field {missing[0]!r}; a feature specification has spec, names and fitted")
     return document
-
-
-def _predictions(usecase: UseCase, selection: Selection, model: Fitted, out_of_fold: Array) -> Array:
-    """Return the predictions of every row, out-of-fold ones where there are any: in-sample errors are too small."""
-    prediction = _values(usecase, selection, model.raw(selection.problem.X))
-    prediction[np.concatenate([fold.valid for fold in selection.folds])] = out_of_fold
-    return prediction
 
 
 def _values(usecase: UseCase, selection: Selection, raw: Array) -> Array:

@@ -13,8 +13,9 @@ from components.training.dataset import Problem
 from components.training.fitted import Array, Fitted
 from components.training.intervals import Intervals
 from components.training.merge import merge
-from components.training.model_format import FORMAT, MANIFEST
+from components.training.model_format import FORMAT, LOSS, MANIFEST, REFERENCE
 from components.training.persistence import write_estimator
+from components.training.reference import Frozen
 from components.usecase import UseCase, digest
 from components.usecase.data import Column
 
@@ -43,7 +44,7 @@ class TargetModel:
     problem: Problem
     fitted: Fitted
     intervals: Intervals | None
-    reference: dict[str, Any]
+    frozen: Frozen
     clip: tuple[float | None, float | None]
 
 
@@ -108,7 +109,9 @@ def _write_target(
     if model.intervals is not None:
         write_json(directory / "intervals.json", model.intervals.to_json())
     write_json(directory / "signature.json", signature(usecase, problem, model.intervals is not None))
-    write_json(directory / "reference.json", model.reference)
+    write_json(directory / REFERENCE, model.frozen.reference)
+    if model.frozen.loss is not None:
+        write_json(directory / LOSS, model.frozen.loss.to_json())
     kind = "lightgbm" if fitted.estimator is None else "sklearn"
     write_json(
         directory / MANIFEST,

@@ -1,11 +1,16 @@
 """What happens after training: drift, serving, governance, schedules."""
 
 from datetime import date
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import Field, model_validator
 
 from components.usecase.base import Duration, Name, Section
+
+Signal = Literal["columns", "target", "prediction", "residual", "importance", "error", "coverage"]
+"""What can raise an alarm: raw columns, and of each target the truth, the forecast, their difference, the ranking of
+what the model leans on, the error over persistence's, and the coverage of the intervals."""
+SIGNALS: tuple[Signal, ...] = get_args(Signal)
 
 
 class DriftPolicy(Section):
@@ -31,9 +36,18 @@ class Drift(Section):
     season: Literal["none", "month", "quarter"] = "month"
     """A window is compared with the same season of the reference."""
     false_alarm_rate: Annotated[float, Field(gt=0, lt=0.5)] = 0.05
-    """Share of undrifted windows that may raise the alarm, over all columns together."""
+    """Share of undrifted windows that may raise the alarm: over columns, targets, predictions, residuals and
+    importances together, and once more over errors and coverages together."""
+    signals: Annotated[list[Signal], Field(min_length=1)] = list(SIGNALS)
+    """What counts towards the alarm and the policy; the others are computed and reported alone."""
     policy: DriftPolicy = DriftPolicy()
     """When to act."""
+
+    @model_validator(mode="after")
+    def _signals_once(self) -> "Drift":
+        if twice := [name for name in dict.fromkeys(self.signals) if self.signals.count(name) > 1]:
+            raise ValueError(f"signals: {twice[0]} is named twice")
+        return self
 
 
 class Decision(Section):

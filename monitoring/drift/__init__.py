@@ -9,13 +9,15 @@
 
 Each column is judged by effect sizes (distances of distributions, missing rate, stuck values, …), against the same
 season of the reference. How large an effect must be was learnt from the reference alone: from how far its own months
-lie from the same months of its other years. The false-alarm rate holds for all columns together.
+lie from the same months of its other years. The false-alarm rate holds for all columns together. What a model gives out
+(predictions, residuals, importances) is frozen and compared in the same way by `monitoring.drift.outputs`.
 """
 
 from monitoring.drift.comparison import Comparison, FeatureDrift, Finding, compare
 from monitoring.drift.importance import importance_drift, importances
+from monitoring.drift.merging import merge, restrict
 from monitoring.drift.profiling import profile
-from monitoring.drift.reference import Profile, from_json, merge, read, restrict
+from monitoring.drift.reference import Profile, from_json, read
 from monitoring.drift.statistics import jensen_shannon, ks, ks_exact, ndcg, psi
 
 __all__ = [

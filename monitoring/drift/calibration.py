@@ -1,6 +1,6 @@
 """Thresholds from the reference alone: how far its own blocks lie from the same season of its other years."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -12,7 +12,7 @@ from monitoring.drift.figures import FIGURES
 #: Fewer blocks than this say nothing of a spread; the defaults below are used and reported as such.
 LEAST_BLOCKS = 5
 # Mean and standard deviation, on the figure's scale, of a reference too short to be cut into blocks.
-_DEFAULT = {"ks": (0.2, 0.08), "psi": (0.2, 0.1), "js": (0.1, 0.06), "run": (0.7, 0.5)}
+_DEFAULT = {"ks": (0.2, 0.08), "psi": (0.2, 0.1), "js": (0.1, 0.06), "run": (0.7, 0.5), "importance": (0.1, 0.05)}
 _DEFAULT_PLAIN = (0.0, 0.1)
 #: Degrees of freedom for a default: its tails are kept heavy, because nothing is known.
 _DEFAULT_FREEDOM = 4.0
@@ -121,6 +121,15 @@ def weights(names: Sequence[str]) -> dict[str, float]:
     """Return the parts of the false-alarm chance that these figures of a column are given; they add up to one."""
     total = sum(FIGURES[name].weight for name in names)
     return {name: FIGURES[name].weight / total for name in names}
+
+
+def strength(figures: Iterable[tuple[str, float, float]]) -> float:
+    """Return the largest of some figures over its threshold, given as (name, value, threshold); 0 where there is none.
+
+    Where a fall counts as much as a rise, it does so here.
+    """
+    ratios = ((abs(value) if FIGURES[name].both else value) / limit for name, value, limit in figures if limit > 0)
+    return max(ratios, default=0.0)
 
 
 def step_up(p_values: Sequence[float], rate: float) -> list[bool]:

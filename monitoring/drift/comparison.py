@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from components.common.errors import DriftError
 from monitoring.drift import figures, statistics
-from monitoring.drift.calibration import Judgement, judge, step_up, weights
+from monitoring.drift.calibration import Judgement, judge, step_up, strength, weights
 from monitoring.drift.collect import Collected, collect, mixture
 from monitoring.drift.grid import Floats
 from monitoring.drift.profiling import history
@@ -50,7 +50,8 @@ class FeatureDrift:
         cause: the figure with the least p-value.
         judgements: each figure, judged.
         facts: plain figures of the window and of the reference it is like.
-        shares: shares of the bins in the reference and in each block of the window, in 255ths (1 + b, bins).
+        shares: shares of the bins in the reference, in all of the window, and in each of its blocks, in 255ths
+            (2 + b, bins).
     """
 
     name: str
@@ -63,6 +64,11 @@ class FeatureDrift:
     facts: dict[str, float]
     shares: NDArray[np.uint8]
 
+    @property
+    def score(self) -> float:
+        """Its strongest figure over the figure's threshold."""
+        return strength((name, j.value, j.threshold) for name, j in self.judgements.items())
+
     def to_json(self) -> dict[str, Any]:
         """Return the judged column as JSON."""
         return {
@@ -72,6 +78,7 @@ class FeatureDrift:
             "drifted": self.drifted,
             "p_value": self.p_value,
             "cause": self.cause,
+            "score": self.score,
             "statistics": {
                 name: {"value": j.value, "threshold": j.threshold, "p_value": j.p_value, "calibrated": j.calibrated}
                 for name, j in self.judgements.items()
@@ -132,7 +139,9 @@ def iso_span(span: tuple[int, int] | None) -> list[str] | None:
     return [str(np.datetime64(moment, "us").astype("datetime64[s]")) for moment in span]
 
 
-def compare(profile: Profile, table: Table, *, exact: bool = False, now: datetime | None = None) -> Comparison:
+def compare(
+    profile: Profile, table: Table, *, exact: bool = False, now: datetime | None = None, rate: float | None = None
+) -> Comparison:
     """Compare a window with a reference profile.
 
     Args:
@@ -141,6 +150,8 @@ def compare(profile: Profile, table: Table, *, exact: bool = False, now: datetim
         exact: add the exact Kolmogorov–Smirnov distance of each number to the whole reference, as `ks_exact`; needs a
             profile that was made with `keep=True`.
         now: what to write as the time of the comparison; the present when None.
+        rate: chance of a false alarm for these columns together, where others are judged beside them; the profile's
+            when None.
 
     Raises:
         DriftError: a window without rows or with too few, without the profile's time column, or unreadable.
@@ -156,10 +167,11 @@ def compare(profile: Profile, table: Table, *, exact: bool = False, now: datetim
     found = collect(source, calendar, {n: profile.features[n].layout for n in present}, profile.derived)
     weights = _season_weights(found, calendar, profile)
     findings += _span_findings(profile, found, weights)
-    drafts = [_judge(profile, name, found, weights, findings, len(present)) for name in present]
+    rate = profile.false_alarm_rate if rate is None else rate
+    drafts = [_judge(profile, name, found, weights, findings, rate / len(present)) for name in present]
     if exact:
         _add_exact(profile, source, drafts)
-    flags = step_up([draft.p_value for draft in drafts], profile.false_alarm_rate)
+    flags = step_up([draft.p_value for draft in drafts], rate)
     return Comparison(
         profile=profile,
         rows=found.rows,
@@ -215,7 +227,7 @@ def _span_findings(profile: Profile, found: Collected, weights: Floats) -> list[
 
 
 def _judge(
-    profile: Profile, name: str, found: Collected, mix: Floats, findings: list[Finding], columns: int
+    profile: Profile, name: str, found: Collected, mix: Floats, findings: list[Finding], level: float
 ) -> FeatureDrift:
     feature, total = profile.features[name], found.totals[name]
     like = mixture(feature.seasons, mix)
@@ -227,7 +239,7 @@ def _judge(
     else:
         values = figures.category(like, tally, run)
     shortage = max(1.0, profile.block_rows / tally[ROWS])
-    parts, level = weights(list(values)), profile.false_alarm_rate / columns
+    parts = weights(list(values))
     judged = {
         key: judge(key, value, feature.nulls.get(key), shortage, level * parts[key]) for key, value in values.items()
     }
@@ -244,7 +256,7 @@ def _judge(
         cause=cause,
         judgements=judged,
         facts=_facts(feature, like, tally, total),
-        shares=history(np.array([like, *tallies]), feature.layout),
+        shares=history(np.array([like, tally, *tallies]), feature.layout),
     )
 
 

@@ -61,6 +61,7 @@ FIGURES: dict[str, Figure] = {
     "unseen": Figure("rise of the share of unseen categories", 0.03, 0.005, 0.005),
     "resolution": Figure("rise of the share of values off the usual resolution", 0.015, 0.01, 0.02),
     "range": Figure("rise of the share of values beyond the known range", 0.015, 0.01, 0.02),
+    "importance": Figure("importances, 1 less nDCG", 1.0, 0.01, 0.01, shrinks=1.0),
 }
 #: Added to rates before the logarithm of their ratio is taken.
 _LOG_OFFSET = 1e-3

@@ -1,7 +1,9 @@
 """Drift of the importances: whether the model leans on the same features as when it was trained.
 
-Rankings are compared by their normalised discounted cumulative gain, as SageMaker Clarify does; below 0.9 counts as
-drift. Importances are mean absolute SHAP values, which LightGBM gives with `predict(X, pred_contrib=True)`.
+Rankings are compared by their normalised discounted cumulative gain, as SageMaker Clarify does. Importances are mean
+absolute SHAP values, which LightGBM gives with `predict(X, pred_contrib=True)`. Two rankings by themselves are judged
+by Clarify's limit of 0.9; where a reference was frozen with a model, `monitoring.drift.attribution` learns the limit
+from the reference's own blocks.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,21 +26,40 @@ class ImportanceDrift:
 
     Attributes:
         ndcg: agreement of the rankings, 0 to 1.
-        drifted: whether it is below 0.9.
+        drifted: whether it is below `least`.
         reference: share of each feature in the sum of importances, in the reference.
         current: the same in the window.
+        least: least agreement that is no drift.
+        p_value: chance of one at least as low while nothing drifts; None where it was not calibrated.
+        calibrated: whether `least` comes from the reference's own blocks.
+        rows: rows of the window that were explained; None where that is not known.
     """
 
     ndcg: float
     drifted: bool
     reference: dict[str, float]
     current: dict[str, float]
+    least: float = LEAST_NDCG
+    p_value: float | None = None
+    calibrated: bool = False
+    rows: int | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the figures as JSON, the features that moved most first."""
-        moved = sorted(self.reference, key=lambda name: (-abs(self.current[name] - self.reference[name]), name))
-        shares = [{"feature": n, "reference": self.reference[n], "current": self.current[n]} for n in moved]
-        return {"ndcg": self.ndcg, "least": LEAST_NDCG, "drifted": self.drifted, "features": shares}
+        shares = [{"feature": n, "reference": self.reference[n], "current": self.current[n]} for n in self.moved()]
+        return {
+            "ndcg": self.ndcg,
+            "least": self.least,
+            "p_value": self.p_value,
+            "calibrated": self.calibrated,
+            "rows": self.rows,
+            "drifted": self.drifted,
+            "features": shares,
+        }
+
+    def moved(self) -> list[str]:
+        """Return the features, those whose share moved most first."""
+        return sorted(self.reference, key=lambda name: (-abs(self.current[name] - self.reference[name]), name))
 
 
 def importances(contributions: Floats, names: Sequence[str]) -> dict[str, float]:
@@ -76,5 +97,5 @@ def importance_drift(reference: Mapping[str, float], current: Mapping[str, float
         agreement = ndcg(before, now)
     except ValueError as error:
         raise DriftError(str(error)) from error
-    shares = [dict(zip(names, (side / side.sum()).tolist(), strict=True)) for side in (before, now)]
-    return ImportanceDrift(agreement, agreement < LEAST_NDCG, *shares)
+    first, second = (dict(zip(names, (side / side.sum()).tolist(), strict=True)) for side in (before, now))
+    return ImportanceDrift(agreement, agreement < LEAST_NDCG, first, second)

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from components.common.errors import DriftError
 from monitoring.drift import figures, statistics
-from monitoring.drift.calibration import judge, step_up, weights
+from monitoring.drift.calibration import judge, step_up, strength, weights
 from monitoring.drift.collect import mixture
 from monitoring.drift.grid import Counts, Floats
 from monitoring.drift.reference import Feature, Profile
@@ -186,7 +186,7 @@ class OnlineDrift:
             "missing_rate": float(tally[MISSING] / tally[ROWS]),
             "out_of_range_rate": float((tally[BELOW] + tally[ABOVE]) / tally[ROWS]),
             "longest_run": float(run),
-            "score": max(j.value / j.threshold for j in judged.values() if j.threshold > 0),
+            "score": strength((name, j.value, j.threshold) for name, j in judged.items()),
             **values,
         }
         if fine.sum() and feature.fine.sum():

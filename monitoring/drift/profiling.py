@@ -13,7 +13,7 @@ from monitoring.drift.calibration import calibrate
 from monitoring.drift.collect import RESIDUAL, Collected, Derived, collect
 from monitoring.drift.grid import Floats
 from monitoring.drift.reference import Feature, Profile
-from monitoring.drift.seasons import Calendar, Season, parse_duration
+from monitoring.drift.seasons import MOST_BLOCKS, Calendar, Season, calendar_of, evenly, parse_duration
 from monitoring.drift.tables import Kind, Source, Table, sample_numbers
 from monitoring.drift.tally import HEAD, ROWS, NumericLayout, Stretch, layout_of, set_out
 
@@ -21,12 +21,7 @@ from monitoring.drift.tally import HEAD, ROWS, NumericLayout, Stretch, layout_of
 LEAST_ROWS = 100
 _BINS = 16
 _LABELS = 1000
-_MOST_BLOCKS = 60
 _ROW_BLOCKS = 20
-_TIME_BLOCKS = 12
-_DAYS = 86_400_000_000
-# A season needs a second year to be compared with.
-_TWO_YEARS = 600 * _DAYS
 
 
 def profile(
@@ -124,12 +119,8 @@ def kinds_of_table(kinds: dict[str, Kind], derived: Derived) -> list[str]:
 def _calendar(source: Source, sample: pl.DataFrame, season: Season, window: str) -> Calendar:
     if source.time is None:
         return Calendar("none", max(1, source.rows // _ROW_BLOCKS), rows=True)
-    length = parse_duration(window)
     times = Source(sample, source.time).sample([source.time]).get_column(source.time).to_physical()
-    span = int(times.max()) - int(times.min()) or 1  # type: ignore[arg-type]
-    if season != "none" and span >= _TWO_YEARS:
-        return Calendar(season, length)
-    return Calendar("none", max(1, min(length, span // _TIME_BLOCKS)))
+    return calendar_of((int(times.min()), int(times.max())), season, parse_duration(window))  # type: ignore[arg-type]
 
 
 def _layout(
@@ -160,7 +151,7 @@ def _build(
         known = labels.get(name) or _labels(found.totals[name])
         features[name] = _feature(name, derived.role(name), layout, known, found, keys, calendar)
     block_rows = int(np.median([next(iter(found.blocks[key].values())).tally[ROWS] for key in keys]))
-    shown = _evenly(keys, _MOST_BLOCKS)
+    shown = evenly(keys, MOST_BLOCKS)
     return Profile(
         rows=found.rows,
         features=features,
@@ -174,13 +165,6 @@ def _build(
         span=found.span,
         kept=pl.concat([b.frame for b in source.batches(kinds_of_table(kinds, derived))]) if keep else None,
     )
-
-
-def _evenly(keys: list[int], most: int) -> list[int]:
-    """Return up to `most` of the keys, evenly spread, the first and the last among them."""
-    if len(keys) <= most:
-        return keys
-    return [keys[i] for i in np.unique(np.linspace(0, len(keys) - 1, most).astype(int))]
 
 
 def _labels(total: Stretch) -> tuple[str, ...]:
@@ -209,7 +193,7 @@ def _feature(
     np.add.at(seasons, seasons_of, tallies)
     spread = _spread(total, layout)
     observed = _observe(tallies, [s.runs.longest for s in stretches], keys, calendar, layout, spread)
-    shown = [keys.index(key) for key in _evenly(keys, _MOST_BLOCKS)]
+    shown = [keys.index(key) for key in evenly(keys, MOST_BLOCKS)]
     return Feature(
         name=name,
         role=role,
@@ -249,7 +233,7 @@ def _observe(
     rows = tallies[:, ROWS]
     usual = np.median(rows)
     observed = []
-    for place in _evenly(list(range(len(keys))), _MOST_BLOCKS):
+    for place in evenly(list(range(len(keys))), MOST_BLOCKS):
         others = tallies[(seasons == seasons[place]) & (years != years[place])].sum(axis=0)
         if others[ROWS] < usual / 2 or rows[place] < usual / 2:
             continue

@@ -14,6 +14,12 @@ Season = Literal["none", "month", "quarter"]
 #: Days after which a season ends, at the earliest: a window as long as that is the whole season.
 _SHORTEST = {"month": 27, "quarter": 89}
 _DAY = 86_400_000_000
+# A season needs a second year to be compared with.
+_TWO_YEARS = 600 * _DAY
+#: Blocks that a span without seasons is cut into, at the least.
+_LEAST_BLOCKS = 12
+#: Blocks that are looked at one by one; of more, so many evenly spread.
+MOST_BLOCKS = 60
 _UNITS = {"min": 60_000_000, "h": 3_600_000_000, "d": _DAY, "w": 7 * _DAY}
 
 
@@ -77,6 +83,20 @@ class Calendar:
         return f"{year}-Q{season + 1}" if self.season == "quarter" else f"{year}-{season + 1:02d}"
 
 
+def calendar_of(span: tuple[int, int], season: Season, window: int) -> Calendar:
+    """Return how a reference is cut into blocks.
+
+    Args:
+        span: its first and last time in microseconds.
+        season: what a window is compared with; a reference of less than about two years has no seasons.
+        window: length of the windows to come in microseconds.
+    """
+    length = span[1] - span[0] or 1
+    if season != "none" and length >= _TWO_YEARS:
+        return Calendar(season, window)
+    return Calendar("none", max(1, min(window, length // _LEAST_BLOCKS)))
+
+
 def segments(blocks: NDArray[np.int64], entity_starts: NDArray[np.int64]) -> list[tuple[int, int, int]]:
     """Return the stretches of rows of one block and one entity as (block, first row, row after the last)."""
     if not len(blocks):
@@ -84,3 +104,10 @@ def segments(blocks: NDArray[np.int64], entity_starts: NDArray[np.int64]) -> lis
     starts = np.union1d(np.flatnonzero(np.r_[True, blocks[1:] != blocks[:-1]]), entity_starts)
     ends = np.r_[starts[1:], len(blocks)]
     return [(int(blocks[start]), int(start), int(end)) for start, end in zip(starts, ends, strict=True)]
+
+
+def evenly(keys: list[int], most: int) -> list[int]:
+    """Return up to `most` of the keys, evenly spread, the first and the last among them."""
+    if len(keys) <= most:
+        return keys
+    return [keys[i] for i in np.unique(np.linspace(0, len(keys) - 1, most).astype(int))]

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
 import polars as pl
@@ -11,6 +11,18 @@ from numpy.typing import NDArray
 
 from components.common.errors import DriftError
 from monitoring.drift.grid import Floats, Numeric
+from monitoring.drift.reading import (
+    BATCH,
+    SAMPLE,
+    after,
+    as_time,
+    even_rows,
+    from_pandas,
+    parquet_files,
+    parquet_schema,
+    read_csv,
+    sample_parquet,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,10 +30,6 @@ if TYPE_CHECKING:
 #: A frame, a Parquet or CSV file, or several Parquet files in order of time.
 Table: TypeAlias = "pl.DataFrame | pd.DataFrame | Path | str | Sequence[Path]"
 Kind = Literal["number", "category"]
-#: Rows of a Parquet file that are in memory together.
-BATCH = 1 << 17
-_SAMPLE = 1 << 16
-_SAMPLED_GROUPS = 32
 
 
 @dataclass(frozen=True)
@@ -89,24 +97,24 @@ class Source:
         self.name = "the table"
         if isinstance(table, str | Path) and Path(table).suffix.lower() in (".csv", ".gz"):
             self.name = str(table)
-            self._frame = _read_csv(Path(table))
+            self._frame = read_csv(Path(table))
         elif isinstance(table, pl.DataFrame):
             self._frame = table
         elif isinstance(table, str | Path):
-            self._files = _parquet_files(Path(table))
+            self._files = parquet_files(Path(table))
             self.name = str(table)
         elif isinstance(table, list | tuple):
-            self._files = [file for item in table for file in _parquet_files(Path(item))]
+            self._files = [file for item in table for file in parquet_files(Path(item))]
             self.name = f"{len(self._files)} files"
         else:
-            self._frame = _from_pandas(table)
+            self._frame = from_pandas(table)
         self._open()
 
     def _open(self) -> None:
         if self._frame is not None:
             self.rows, self.schema = self._frame.height, dict(self._frame.schema)
         else:
-            self.rows, self.schema = _parquet_schema(self._files)
+            self.rows, self.schema = parquet_schema(self._files)
         if not self.schema:
             raise DriftError(f"{self.name} has no columns")
         if not self.rows:
@@ -119,7 +127,7 @@ class Source:
 
     def _in_order(self, frame: pl.DataFrame) -> pl.DataFrame:
         assert self.time is not None
-        frame = frame.with_columns(_as_time(frame.get_column(self.time), self.name))
+        frame = frame.with_columns(as_time(frame.get_column(self.time), self.name))
         if self.entity is not None:
             return frame.sort(self.entity, self.time, maintain_order=True)
         return frame if frame.get_column(self.time).is_sorted() else frame.sort(self.time, maintain_order=True)
@@ -166,134 +174,15 @@ class Source:
                 for record in parquet.iter_batches(batch_size=BATCH, columns=wanted, use_threads=True):
                     frame = pl.DataFrame(pl.from_arrow(record))
                     if self.time is not None and self.entity is None:
-                        frame = frame.with_columns(_as_time(frame.get_column(self.time), str(file)))
-                        latest = _after(frame.get_column(self.time), latest, file)
+                        frame = frame.with_columns(as_time(frame.get_column(self.time), str(file)))
+                        latest = after(frame.get_column(self.time), latest, file)
                     yield Batch(frame, self.time, self.entity)
 
     def sample(self, columns: Sequence[str]) -> pl.DataFrame:
         """Return up to some tens of thousands of rows, drawn evenly over the table, the same on every call."""
         if self._frame is not None:
-            return self._frame.select(columns)[_even_rows(self.rows, _SAMPLE)]
-        return _sample_parquet(self._files, list(columns))
-
-
-def _even_rows(rows: int, wanted: int) -> NDArray[np.int64]:
-    """Return up to `wanted` row numbers, one from each of as many equal stretches, ascending."""
-    if rows <= wanted:
-        return np.arange(rows)
-    starts = np.arange(wanted, dtype=np.int64) * rows // wanted
-    # A fixed stride could fall in step with the hours of a day.
-    return starts + np.random.default_rng(0).integers(0, rows // wanted, wanted)
-
-
-def _sample_parquet(files: Sequence[Path], columns: list[str]) -> pl.DataFrame:
-    import pyarrow.parquet as pq
-
-    parts = [(file, group) for file in files for group in range(_group_count(file))]
-    chosen = [parts[i] for i in np.unique(np.linspace(0, len(parts) - 1, _SAMPLED_GROUPS).astype(int))]
-    share = _SAMPLE // len(chosen)
-    frames = []
-    for file, group in chosen:
-        with pq.ParquetFile(file, pre_buffer=False) as parquet:
-            pieces = parquet.iter_batches(batch_size=BATCH, row_groups=[group], columns=columns)
-            for frame in (pl.DataFrame(pl.from_arrow(piece)) for piece in pieces):
-                frames.append(frame[_even_rows(frame.height, share)])
-    whole = pl.concat(frames)
-    return whole[_even_rows(whole.height, _SAMPLE)]
-
-
-def _group_count(file: Path) -> int:
-    import pyarrow.parquet as pq
-
-    with pq.ParquetFile(file) as parquet:
-        return int(parquet.num_row_groups)
-
-
-def _parquet_files(path: Path) -> list[Path]:
-    if path.is_dir():
-        files = sorted(path.glob("**/*.parquet"))
-        if not files:
-            raise DriftError(f"{path} holds no Parquet file")
-        return files
-    if not path.is_file():
-        raise DriftError(f"{path} does not exist")
-    return [path]
-
-
-def _parquet_schema(files: Sequence[Path]) -> tuple[int, dict[str, pl.DataType]]:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    rows, schema = 0, None
-    for file in files:
-        try:
-            with pq.ParquetFile(file) as parquet:
-                rows += parquet.metadata.num_rows
-                own = parquet.schema_arrow
-        except (pa.ArrowInvalid, OSError) as error:
-            raise DriftError(f"{file} is neither Parquet nor CSV: {error}") from error
-        if schema is not None and not own.equals(schema):
-            raise DriftError(f"{file} has other columns or types than {files[0]}; files read together must agree")
-        schema = own
-    assert schema is not None
-    empty = pl.DataFrame(pl.from_arrow(schema.empty_table()))
-    return rows, dict(empty.schema)
-
-
-def _read_csv(path: Path) -> pl.DataFrame:
-    if not path.is_file():
-        raise DriftError(f"{path} does not exist")
-    try:
-        return pl.read_csv(path, try_parse_dates=True, infer_schema_length=None, null_values=["", "NA", "NaN"])
-    except (pl.exceptions.PolarsError, OSError) as error:
-        raise DriftError(f"{path} cannot be read as CSV: {error}") from error
-
-
-def _from_pandas(table: object) -> pl.DataFrame:
-    import pandas as pd
-
-    if not isinstance(table, pd.DataFrame):
-        raise DriftError(f"a table is a polars or pandas frame or a file, not {type(table).__name__}")
-    named = table.reset_index() if isinstance(table.index, pd.DatetimeIndex) and table.index.name else table
-    columns: dict[str, pl.Series] = {}
-    for position, name in enumerate(named.columns):
-        column = named.iloc[:, position]
-        if str(name) in columns:
-            raise DriftError(f"the table has two columns named {name!r}; names must differ")
-        columns[str(name)] = _column_from_pandas(str(name), column)
-    return pl.DataFrame(columns)
-
-
-def _column_from_pandas(name: str, column: "pd.Series[Any]") -> pl.Series:
-    if isinstance(column.dtype, np.dtype) and column.dtype.kind in "fiub":
-        return pl.Series(name, column.to_numpy())
-    if isinstance(column.dtype, np.dtype) and column.dtype.kind == "O":
-        return pl.Series(name, [None if value is None or value != value else str(value) for value in column])
-    return pl.from_pandas(column).alias(name)
-
-
-def _as_time(column: pl.Series, table: str) -> pl.Series:
-    """Return a time column in microseconds; refuse one that holds something else, or nothing in some row."""
-    if column.dtype == pl.String:
-        try:
-            column = column.str.to_datetime(time_unit="us")
-        except pl.exceptions.PolarsError as error:
-            raise DriftError(f"{table}: column {column.name!r} does not hold times: {error}") from error
-    if not column.dtype.is_temporal() or column.dtype in (pl.Time, pl.Duration):
-        raise DriftError(f"{table}: column {column.name!r} is {column.dtype}; the time column must hold dates or times")
-    if column.null_count():
-        row = int(column.is_null().arg_true()[0])
-        raise DriftError(f"{table}: column {column.name!r} has no time in row {row} and {column.null_count() - 1} more")
-    zone = getattr(column.dtype, "time_zone", None)
-    column = column.dt.convert_time_zone("UTC").dt.replace_time_zone(None) if zone else column
-    return column.cast(pl.Datetime("us"))
-
-
-def _after(times: pl.Series, latest: object, file: Path) -> object:
-    first = times.min()
-    if not times.is_sorted() or (latest is not None and first is not None and first < latest):  # type: ignore[operator]
-        raise DriftError(f"{file}: column {times.name!r} runs backwards; streamed files must be sorted by time")
-    return times.max()
+            return self._frame.select(columns)[even_rows(self.rows, SAMPLE)]
+        return sample_parquet(self._files, list(columns))
 
 
 def sample_numbers(sample: pl.DataFrame, name: str) -> Floats:

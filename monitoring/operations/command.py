@@ -36,38 +36,37 @@ def _duration(text: str) -> str:
 
 
 def _push(arguments: argparse.Namespace) -> int:
-    from components.common.files import read_json
-    from monitoring.operations import figures
-    from monitoring.operations.push import push
+    if arguments.source.startswith("registry:"):
+        from governance.registry import default_url, parse_address
+        from monitoring.operations.version import push_version
 
-    directory, version, registered_at = _found(arguments.source)
-    samples = figures.of_run(directory, version, registered_at)
-    use_case = samples[0].labels[0]
-    push(samples, arguments.to, f"{use_case}-model")
-    pushed = len(samples)
-    if (directory / "drift.json").is_file():
-        found = figures.of_drift(read_json(directory / "drift.json"))
-        push(found, arguments.to, f"{use_case}-drift")
-        pushed += len(found)
-    if (directory / "predictions.parquet").is_file():
-        import polars as pl
-
-        table = pl.read_parquet(directory / "predictions.parquet")
-        found = figures.of_predictions(use_case, table, arguments.window)
-        push(found, arguments.to, f"{use_case}-window")
-        pushed += len(found)
+        use_case, what = parse_address(arguments.source)
+        pushed = push_version(use_case, what, default_url(), arguments.to)
+    else:
+        use_case, pushed = _push_run(Path(arguments.source), arguments.to, arguments.window)
     print(f"{pushed} figures of {use_case} to {arguments.to}")
     return 0
 
 
-def _found(source: str) -> tuple[Path, str | None, str | None]:
-    """Return the directory of a run or a registered version, and the version's number and time."""
-    if not source.startswith("registry:"):
-        return Path(source), None, None
-    from governance.registry import Registry, default_url, parse_address, resolve
+def _push_run(directory: Path, to: str, window: str) -> tuple[str, int]:
+    """Push the figures of a run directory: model, drift, predictions; return the use case and how many there are."""
+    from components.common.files import read_json
+    from monitoring.operations import figures
+    from monitoring.operations.push import push
 
-    version = Registry(default_url()).version(*parse_address(source))
-    return resolve(source), str(version.number), version.registered_at
+    samples = figures.of_run(directory)
+    use_case = samples[0].labels[0]
+    groups = {"model": samples}
+    if (directory / "drift.json").is_file():
+        groups["drift"] = figures.of_drift(read_json(directory / "drift.json"))
+    if (directory / "predictions.parquet").is_file():
+        import polars as pl
+
+        table = pl.read_parquet(directory / "predictions.parquet")
+        groups["window"] = figures.of_predictions(use_case, table, window)
+    for group, found in groups.items():
+        push(found, to, f"{use_case}-{group}")
+    return use_case, sum(map(len, groups.values()))
 
 
 def _exporter(arguments: argparse.Namespace) -> int:

@@ -11,6 +11,7 @@ from components.common.errors import MetricError
 from components.common.files import read_json, sha256_file
 from components.usecase.base import to_timedelta
 from monitoring import metrics as m
+from monitoring.drift.calibration import strength
 
 if TYPE_CHECKING:
     import polars as pl
@@ -79,7 +80,10 @@ def _promised(found: dict[str, Any]) -> Iterator[tuple[m.Metric, float]]:
 
 
 def of_drift(document: dict[str, Any]) -> list[Sample]:
-    """Return the figures of drift.json, the comparison of the newest window with the model's reference."""
+    """Return the figures of drift.json, the comparison of the newest window with the model's reference.
+
+    Of the model's outputs there are figures where they were judged.
+    """
     use_case = str(document["use_case"])
     samples = [
         Sample(m.MONITORED, (use_case,), _seconds(document["generated_at"])),
@@ -90,12 +94,20 @@ def of_drift(document: dict[str, Any]) -> list[Sample]:
     if span:
         samples.append(Sample(m.WINDOW_NEWEST, (use_case,), _seconds(span[1])))
     for feature in document["features"]:
-        samples.append(Sample(m.WINDOW_DRIFT_SCORE, (use_case, feature["name"]), _score(feature["statistics"])))
-    return samples
+        figures = ((name, s["value"], s["threshold"]) for name, s in feature["statistics"].items())
+        samples.append(Sample(m.WINDOW_DRIFT_SCORE, (use_case, feature["name"]), strength(figures)))
+    return [*samples, *_of_outputs(use_case, document.get("outputs", {}))]
 
 
-def _score(statistics: dict[str, dict[str, float]]) -> float:
-    return max((s["value"] / s["threshold"] for s in statistics.values() if s["threshold"] > 0), default=0.0)
+def _of_outputs(use_case: str, outputs: dict[str, dict[str, Any]]) -> Iterator[Sample]:
+    for model, found in outputs.items():
+        judged = {key: value for key, value in found.items() if isinstance(value, dict) and value["judged"]}
+        for output, figure in judged.items():
+            labels = (use_case, model, output)
+            yield Sample(m.WINDOW_OUTPUT_DRIFT_SCORE, labels, float(figure["score"]))
+            yield Sample(m.WINDOW_OUTPUT_DRIFTED, labels, float(figure["drifted"]))
+        if "importance" in judged:
+            yield Sample(m.WINDOW_IMPORTANCE_AGREEMENT, (use_case, model), float(judged["importance"]["ndcg"]))
 
 
 def of_predictions(

@@ -1,15 +1,18 @@
 """A model in production, really trained on the real series with one quick candidate."""
 
 import os
+import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import polars as pl
 import pytest
 
-from components.common.files import write_json
+from components.common.files import read_json, sha256_file, write_json
+from components.evaluation.evaluate import evaluate
 from components.preprocessing.task import preprocess
+from components.training.model_format import LOSS, MANIFEST, REFERENCE
 from components.training.train import Inputs, train
 from components.usecase import UseCase
 from components.usecase.override import load_with
@@ -45,6 +48,44 @@ class Production:
     features: Path
 
 
+def promote(case: UseCase, base: Path, model: Path, registry: str) -> None:
+    """Register a model directory with the gate and figures in `base`, and put it in production."""
+    files = {**collect(model, "model"), **{name: base / name for name in ("gate.json", "metrics.json")}}
+    known = Registry(registry)
+    known.register(case.name, files, who="ann", why="first", approval="none")
+    known.attach_documents(case.name, 1, document_files(Path(registry) / "papers", files), who="ann", why="documented")
+    known.promote(case.name, 1, who="ann", why="better")
+
+
+@pytest.fixture(scope="session")
+def earlier(production: Production, tmp_path_factory: pytest.TempPathFactory) -> Production:
+    """The same version as an earlier release wrote it: no reference of its outputs, no model of its errors."""
+    base = tmp_path_factory.mktemp("earlier")
+    case, source = production.case, Path(production.registry).parent
+    model = base / "model"
+    shutil.copytree(source / "model", model)
+    for target in case.targets:
+        directory = model / target.name
+        reference = read_json(directory / REFERENCE)
+        del reference["outputs"]
+        write_json(directory / REFERENCE, reference)
+        (directory / LOSS).unlink()
+        _list_again(directory)
+    _list_again(model)
+    promote(case, source, model, str(base / "registry"))
+    return replace(production, registry=str(base / "registry"))
+
+
+def _list_again(directory: Path) -> None:
+    manifest = read_json(directory / MANIFEST)
+    files = [path for path in sorted(directory.rglob("*")) if path.is_file() and path != directory / MANIFEST]
+    manifest["files"] = {
+        path.relative_to(directory).as_posix(): {"sha256": sha256_file(path), "bytes": path.stat().st_size}
+        for path in files
+    }
+    write_json(directory / MANIFEST, manifest)
+
+
 @pytest.fixture(scope="session")
 def production(beijing: pl.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Production]:
     """The reference use case with one target, trained, registered and promoted."""
@@ -56,11 +97,8 @@ def production(beijing: pl.DataFrame, tmp_path_factory: pytest.TempPathFactory) 
     inputs = Inputs(made.features, base / "features.json", made.table)
     train(case, inputs, base / "model", base / "tuning.json", base / "tracking")
     write_json(base / "gate.json", {"passed": True, "rules": []})
-    files = {**collect(base / "model", "model"), "gate.json": base / "gate.json"}
-    registry = Registry(made.registry)
-    registry.register(case.name, files, who="ann", why="first", approval="none")
-    registry.attach_documents(case.name, 1, document_files(base / "documents", files), who="ann", why="documented")
-    registry.promote(case.name, 1, who="ann", why="better")
+    evaluate(case, made.features, base / "model", base)
+    promote(case, base, base / "model", made.registry)
     before = os.environ.get("ALMANAC_CACHE")
     os.environ["ALMANAC_CACHE"] = str(ROOT / ".cache")
     yield made

@@ -1,16 +1,22 @@
 """Rendering the production version's manifest, and applying it to a Kubernetes API on loopback."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 from kubernetes import client
 
 from components.common.errors import DeploymentError
+from components.common.files import read_json
 from components.deployment import storage_uri
 from components.deployment.apply import apply_and_wait
+from components.deployment.task import run
+from components.usecase import dump
 from serving.manifests import Deployment, render
+from tests.components.conftest import Production
 from tests.components.kubernetes_api import KubernetesApi
+from tests.serving.conftest import free_port
 
 FIRST = Deployment(
     use_case="air_quality",
@@ -82,3 +88,25 @@ def test_a_refused_object_is_named() -> None:
 )
 def test_the_storage_address_is_one_that_kserve_knows(published: str, expected: str) -> None:
     assert storage_uri(published) == expected
+
+
+def test_what_the_version_promises_is_pushed_where_a_place_is_named(production: Production, tmp_path: Path) -> None:
+    out, figures = tmp_path / "manifest.yaml", tmp_path / "figures"
+    plain = run(dump(production.case), production.registry, "local", out)
+    assert not figures.exists()
+    assert run(dump(production.case), production.registry, "local", out, str(figures)) == plain
+    (written,) = figures.iterdir()
+    assert written.name == "air_quality-model.prom"
+    promised = read_json(Path(production.registry).parent / "metrics.json")["targets"]["pm25_6h"]["rmse"]
+    line = f'almanac_model_test_rmse{{model="pm25_6h",use_case="air_quality",version="1"}} {promised}'
+    assert line in written.read_text().splitlines()
+
+
+def test_a_gateway_that_is_away_does_not_undo_the_deployment(
+    production: Production, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "manifest.yaml"
+    made = run(dump(production.case), production.registry, "local", out, f"http://127.0.0.1:{free_port()}")
+    assert made["version"] == "1"
+    assert out.exists()
+    assert "warning: the figures of version 1 were not pushed: http://127.0.0.1" in capsys.readouterr().out

@@ -20,12 +20,12 @@ if sys.argv[1] == "without":
 import hashlib
 import numpy as np
 from sklearn.ensemble import HistGradientBoostingRegressor
-from components.evaluation.importance import _shap
+from components.training.contributions import shap_package
 generator = np.random.default_rng(0)
 X = generator.normal(size=(500, 4))
 X[::7, 2] = np.nan
 model = HistGradientBoostingRegressor(max_iter=20).fit(X, X[:, 0] + np.nan_to_num(X[:, 2]))
-explained = _shap().TreeExplainer(model)(X[:50])
+explained = shap_package().TreeExplainer(model)(X[:50])
 assert ("numba" in sys.modules) == (sys.argv[1] == "with")
 print(hashlib.sha256(np.asarray(explained.values).tobytes()).hexdigest())
 """

@@ -10,8 +10,10 @@ import numpy as np
 import polars as pl
 import pytest
 from kfp import dsl
+from prometheus_client.parser import text_string_to_metric_families
 
 from components.common.errors import TableError
+from components.common.files import read_json
 from components.monitoring.component import monitoring as component
 from components.monitoring.join import read_log, with_truth
 from components.monitoring.task import Places, monitor, run
@@ -21,7 +23,11 @@ from components.orchestration.local import Place, run_local
 from components.prediction.predict import predict
 from components.prediction.task import keep
 from components.usecase import UseCase, dump
+from components.usecase.operation import SIGNALS as ALL_SIGNALS
+from governance.registry import Registry, collect
+from monitoring.drift.output_reference import SIGNALS
 from tests.components.conftest import ROOT, Production
+from tests.governance.bundles import document_files
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
@@ -85,7 +91,7 @@ def test_a_drifted_column_breaches(production: Production, tmp_path: Path) -> No
     table = _broken(production, tmp_path, temp=pl.col("temp") + 20)
     found = tmp_path / "predictions.parquet"
     predict(production.case, table, production.registry, "windows:3").table.write_parquet(found)
-    _, document = monitor(production.case, Places(table, found, production.registry))
+    _, document, _ = monitor(production.case, Places(table, found, production.registry))
     assert [window["breach"] for window in document["windows"]] == [False, True, True]
     assert document["breached"] is True
     assert "temp" in document["windows"][-1]["reasons"][0]
@@ -99,7 +105,7 @@ def test_forecasts_that_went_wrong_breach_by_error_and_coverage(
     late = pl.col("timestamp") >= datetime(2014, 11, 2)
     shifted = (pl.when(late).then(pl.col(c).shift(72)).otherwise(pl.col(c)) for c in ("prediction", "lower", "upper"))
     made.with_columns(*shifted).write_parquet(tmp_path / "wrong.parquet")
-    _, document = monitor(production.case, Places(production.table, tmp_path / "wrong.parquet", production.registry))
+    _, document, _ = monitor(production.case, Places(production.table, tmp_path / "wrong.parquet", production.registry))
     assert document["breached"] is True
     kinds = {reason.split(":")[0] for reason in document["windows"][-1]["reasons"]}
     assert {"error", "coverage"} <= kinds
@@ -179,12 +185,141 @@ def test_the_component_writes_the_same_bytes_and_pushes(
     first = call()
     assert call() == first
     assert first[0] is json.loads(first[1])["breached"] is False
-    assert first[2].count(b"<svg") == 2
+    # Error and coverage, the columns' scores, the outputs' scores, and each output over time.
+    assert first[2].count(b"<svg") == 1 + 1 + 1 + len(SIGNALS)
     lines = "".join(path.read_text() for path in sorted((tmp_path / "figures").glob("*.prom")))
     newest = json.loads(first[1])["windows"][-1]["targets"]["pm25_6h"]
     assert 'almanac_window_drifted{use_case="air_quality"} 0.0' in lines
     assert f'almanac_window_coverage_ratio{{model="pm25_6h",use_case="air_quality"}} {newest["coverage"]}' in lines
     assert "almanac_window_estimated_mae" in lines
+    residual = json.loads(first[1])["windows"][-1]["outputs"]["pm25_6h"]["residual"]
+    labels = 'model="pm25_6h",output="residual",use_case="air_quality"'
+    assert f"almanac_window_output_drift_score{{{labels}}} {residual['score']}" in lines
+    assert "almanac_window_importance_ndcg_ratio" in lines
+
+
+def test_the_baseline_of_the_version_is_pushed_with_the_window(
+    production: Production, predictions: Path, tmp_path: Path
+) -> None:
+    places = Places(production.table, predictions, production.registry, push=str(tmp_path))
+    run(dump(production.case), places, tmp_path / "m.json", tmp_path / "m.html")
+    found = {
+        (sample.name, sample.labels.get("version")): sample.value
+        for family in text_string_to_metric_families((tmp_path / "air_quality-model.prom").read_text())
+        for sample in family.samples
+    }
+    figures = read_json(Path(production.registry).parent / "metrics.json")["targets"]["pm25_6h"]
+    assert found["almanac_model_test_rmse", "1"] == figures["rmse"]
+    registered = Registry(production.registry).version(production.case.name, 1).registered_at
+    moment = datetime.fromisoformat(registered).timestamp()
+    assert found["almanac_model_trained_timestamp_seconds", "1"] == moment
+
+
+def test_a_version_without_figures_is_told_of_and_the_window_is_pushed(
+    production: Production, predictions: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = Path(production.registry).parent
+    bare = tmp_path / "bare"
+    bare.mkdir()
+    files = {**collect(source / "model", "model"), "gate.json": source / "gate.json"}
+    registry = Registry(bare / "registry")
+    registry.register(production.case.name, files, who="ann", why="first", approval="none")
+    papers = document_files(bare / "papers", files)
+    registry.attach_documents(production.case.name, 1, papers, who="ann", why="documented")
+    registry.promote(production.case.name, 1, who="ann", why="better")
+    places = Places(production.table, predictions, str(bare / "registry"), push=str(tmp_path / "figures"))
+    run(dump(production.case), places, tmp_path / "m.json", tmp_path / "m.html")
+    assert "warning: the figures of version 1 were not pushed" in capsys.readouterr().out
+    written = {path.name for path in (tmp_path / "figures").iterdir()}
+    assert written == {"air_quality-drift.prom", "air_quality-window.prom"}
+
+
+def test_outputs_of_each_window_are_judged(clean: dict[str, Any]) -> None:
+    assert clean["signals"] == list(ALL_SIGNALS)
+    assert clean["notes"] == []
+    for window in clean["windows"]:
+        found = window["outputs"]["pm25_6h"]
+        assert all(found[signal]["judged"] for signal in SIGNALS)
+        assert found["drifted"] == []
+        assert window["drifted"] is False
+        # What the window's error rests on is what its residual rests on.
+        assert found["residual"]["rows"] == window["targets"]["pm25_6h"]["rows"]
+
+
+def _wrong(predictions: Path, folder: Path) -> Path:
+    """Forecasts of the last two windows put off by three days: as likely as before, and worthless."""
+    late = pl.col("timestamp") >= datetime(2014, 11, 2)
+    names = ("prediction", "lower", "upper")
+    shifted = (pl.when(late).then(pl.col(c).shift(72)).otherwise(pl.col(c)).alias(c) for c in names)
+    pl.read_parquet(predictions).with_columns(*shifted).write_parquet(folder / "wrong.parquet")
+    return folder / "wrong.parquet"
+
+
+def _counting(case: UseCase, *signals: str) -> UseCase:
+    return case.model_copy(update={"drift": case.drift.model_copy(update={"signals": list(signals)})})
+
+
+@pytest.mark.parametrize(("signals", "breached_by"), [(("residual",), True), (("target",), False)])
+def test_residuals_that_drifted_breach_where_they_count(
+    production: Production, predictions: Path, tmp_path: Path, signals: tuple[str, ...], breached_by: bool
+) -> None:
+    places = Places(production.table, _wrong(predictions, tmp_path), production.registry)
+    _, document, _ = monitor(_counting(production.case, *signals), places)
+    newest = document["windows"][-1]
+    assert "residual" in newest["outputs"]["pm25_6h"]["drifted"]
+    assert newest["drift"]["drifted"] is False
+    assert document["breached"] is newest["drifted"] is breached_by
+    if breached_by:
+        assert [window["breach"] for window in document["windows"]] == [False, True, True]
+        assert newest["reasons"][0].startswith("residual: pm25_6h ")
+
+
+def test_an_input_that_says_nothing_any_more_shows_in_the_importances(production: Production, tmp_path: Path) -> None:
+    table = _broken(production, tmp_path, pm25=pl.lit(80.0))
+    found = tmp_path / "predictions.parquet"
+    predict(production.case, table, production.registry, "windows:3").table.write_parquet(found)
+    case = _counting(production.case, "importance")
+    _, document, _ = monitor(case, Places(table, found, production.registry))
+    assert [window["breach"] for window in document["windows"]] == [False, True, True]
+    assert document["windows"][-1]["reasons"][0].startswith("importance: pm25_6h nDCG 0.")
+
+
+def test_before_the_truth_arrives_the_rest_is_judged(production: Production, predictions: Path, tmp_path: Path) -> None:
+    late = pl.col("timestamp") >= datetime(2014, 12, 2)
+    table = pl.read_parquet(production.table).with_columns(pm25=pl.when(late).then(None).otherwise("pm25"))
+    table.write_parquet(tmp_path / "table.parquet")
+    case = _counting(production.case, "target", "prediction", "residual")
+    _, document, _ = monitor(case, Places(tmp_path / "table.parquet", predictions, production.registry))
+    newest = document["windows"][-1]
+    found = newest["outputs"]["pm25_6h"]
+    assert (
+        found["residual"]["why"] == "the truth of 0 of 720 predictions that fell due is known; at least 30 are needed"
+    )
+    assert found["prediction"]["judged"] is True
+    assert newest["targets"]["pm25_6h"]["judged"] is False
+    assert newest["targets"]["pm25_6h"]["estimated"]["mae"] > 0
+    assert document["breached"] is False
+
+
+def test_a_version_of_an_earlier_release_is_monitored_by_what_it_has(
+    earlier: Production, predictions: Path, tmp_path: Path
+) -> None:
+    places = Places(earlier.table, predictions, earlier.registry, push=str(tmp_path / "figures"))
+    run(dump(earlier.case), places, tmp_path / "m.json", tmp_path / "m.html")
+    document = json.loads((tmp_path / "m.json").read_text())
+    newest = document["windows"][-1]
+    assert document["notes"] == ["pm25_6h has no loss.json: an earlier release, or too few rows to learn its errors"]
+    assert newest["targets"]["pm25_6h"]["estimated"] is None
+    assert newest["targets"]["pm25_6h"]["coverage_p_value"] is not None
+    assert newest["outputs"]["pm25_6h"]["judged"] is False
+    assert "earlier release; train again" in newest["outputs"]["pm25_6h"]["why"]
+    assert newest["drift"] is not None
+    page = (tmp_path / "m.html").read_text()
+    assert "The error is not estimated before the truth arrives" in page
+    assert "pm25_6h: not judged in the newest window: version 1 froze no reference" in page
+    lines = "".join(path.read_text() for path in sorted((tmp_path / "figures").glob("*.prom")))
+    assert "almanac_window_estimated_mae" not in lines
+    assert "almanac_window_output_drift_score{" not in lines
 
 
 def test_the_decision_is_that_of_the_document(production: Production, predictions: Path, tmp_path: Path) -> None:

@@ -19,6 +19,8 @@ from components.training.selection import Contender, best
 from components.training.train import Inputs, train
 from components.usecase import UseCase
 from components.usecase.learning import Choose
+from monitoring.drift.loss import read_loss
+from monitoring.drift.outputs import read_outputs
 from tests.components.training_world import BLEND, DIFFERENCE, HIST, LEVEL, RIDGE, TARGET, inputs, usecase
 
 Lines = list[tuple[int, int, str]]
@@ -107,6 +109,53 @@ def test_out_of_fold_predictions_are_kept_with_the_model(world: tuple[UseCase, I
     assert "oof.parquet" in read_json(out / "model" / "manifest.json")["files"]
 
 
+def test_the_outputs_that_are_frozen_are_out_of_fold(world: tuple[UseCase, Inputs, Path, Lines]) -> None:
+    case, _, out, _ = world
+    unseen = pl.read_parquet(out / "model" / "oof.parquet")
+    for target in case.targets:
+        found = read_outputs(out / "model" / target.name / "reference.json")
+        assert found is not None
+        rows = unseen.filter(pl.col("target") == target.name)
+        assert found.profile.rows == rows.height
+        first, last = (int(rows["timestamp"].to_physical().min()), int(rows["timestamp"].to_physical().max()))  # type: ignore[arg-type]
+        assert found.profile.span == (first, last)
+        residual = (rows["y"] - rows["prediction"]).to_numpy()
+        counted = found.profile.features["residual"]
+        assert counted.layout is not None
+        assert (counted.layout.low, counted.layout.high) == (residual.min(), residual.max())
+        assert found.attribution is not None
+        assert found.attribution.names == tuple(load(out / "model" / target.name).names)
+        leading = found.attribution.sizes.sum(axis=0).argmax()
+        assert found.attribution.names[leading].startswith("pm25")
+
+
+def test_a_model_of_the_errors_is_frozen_as_data(world: tuple[UseCase, Inputs, Path, Lines]) -> None:
+    case, files, out, _ = world
+    unseen = pl.read_parquet(out / "model" / "oof.parquet")
+    for target in case.targets:
+        directory = out / "model" / target.name
+        model = load(directory)
+        assert "loss.json" in model.manifest["files"]
+        assert [path.name for path in directory.iterdir() if path.suffix in (".bst", ".txt")] == ["model.bst"]
+        loss = read_loss(directory / "loss.json")
+        assert list(loss.names) == model.names
+        residual = unseen.filter(pl.col("target") == target.name).select(pl.col("y") - pl.col("prediction"))["y"]
+        assert loss.reference_mae == pytest.approx(residual.abs().mean(), rel=0.1)
+        problem = make_problem(case, read_features(case, files.features), model.names, target)
+        rows = np.flatnonzero(~problem.train & np.isfinite(problem.y))
+        realised = float(np.abs(model.predict(problem.X[rows]) - problem.y[rows]).mean())
+        assert loss.estimate(problem.X[rows]).mae == pytest.approx(realised, rel=0.35)
+
+
+def test_too_few_errors_leave_no_model_of_them(beijing: pl.DataFrame, tmp_path: Path) -> None:
+    case = usecase(RIDGE, folds={"count": 2, "length": "8d"}, budget={"trials": 1, "seconds": 600})
+    run(case, inputs(case, beijing, tmp_path / "in"), tmp_path)
+    directory = tmp_path / "model" / "pm25_6h"
+    assert "loss.json" not in load(directory).manifest["files"]
+    assert not (directory / "loss.json").exists()
+    assert read_outputs(directory / "reference.json") is not None
+
+
 def test_progress_counts_every_trial(world: tuple[UseCase, Inputs, Path, Lines]) -> None:
     *_, lines = world
     assert [done for done, _, _ in lines] == list(range(1, len(lines) + 1))
@@ -125,7 +174,7 @@ def test_the_model_directory_says_what_goes_in_and_out(world: tuple[UseCase, Inp
     assert model.spec == read_json(files.specification)["spec"]
     assert len(list((out / "model" / "pm25_6h").glob("*.bst"))) == 1
     reference = read_json(out / "model" / "pm25_6h" / "reference.json")
-    assert {"pm25", "cbwd", "pm25_mean_24h", "prediction"} <= {each["name"] for each in reference["features"]}
+    assert {"pm25", "cbwd", "pm25_mean_24h"} <= {each["name"] for each in reference["features"]}
     root = read_json(out / "model" / "manifest.json")
     assert root["targets"] == ["pm25_6h", "pm25_1h"]
     assert root["data_digest"] == read_json(out / "model" / "pm25_6h" / "manifest.json")["data_digest"]

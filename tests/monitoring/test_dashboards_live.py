@@ -15,6 +15,10 @@ import yaml
 from components.common.files import read_json, write_json
 from monitoring import drift
 from monitoring.__main__ import main
+from monitoring.drift.attribution import freeze as freeze_importances
+from monitoring.drift.attribution import pick
+from monitoring.drift.outputs import OutputDrift, Window, compare_outputs, freeze
+from monitoring.drift.seasons import calendar_of, parse_duration
 from monitoring.metrics import ALL
 from monitoring.operations.dashboards import boards
 from monitoring.operations.figures import of_predictions
@@ -54,9 +58,29 @@ def run_directory(tmp_path_factory: pytest.TempPathFactory, beijing: pl.DataFram
     write_json(run / "metrics.json", {"use_case": "air", "targets": targets})
     write_json(run / "run.json", {"finished_at": "2026-01-01T00:00:00+00:00"})
     comparison = drift.compare(profile, frame.fill_nan(None).tail(720))
-    write_json(run / "drift.json", {**comparison.to_json(), "use_case": "air"})
+    outputs = {name: {"judged": True, **_outputs(table).to_json()} for name in ("pm25_1h", "pm25_6h")}
+    write_json(run / "drift.json", {**comparison.to_json(), "use_case": "air", "outputs": outputs})
     _predictions(table).write_parquet(run / "predictions.parquet")
     return run
+
+
+def _outputs(table: pl.DataFrame) -> OutputDrift:
+    """What a linear model of the last value and the temperature gives out in the newest window."""
+    names, weights = ("pm25", "temp"), np.array([1.0, 0.1])
+    rows = table.select("timestamp", *names, prediction=pl.col("pm25").shift(1), target="pm25").drop_nulls()
+    times = rows["timestamp"].to_physical().to_numpy()
+    values = rows.select(names).to_numpy() * weights
+    calendar = calendar_of((int(times[0]), int(times[-1])), "none", parse_duration("30d"))
+    picked = pick(times, calendar, 30)
+    reference = freeze(
+        rows.select("timestamp", "prediction", "target"),
+        time="timestamp",
+        season="none",
+        importances=freeze_importances(times[picked], values[picked], names, calendar, 30),
+    )
+    newest = rows.tail(720)
+    window = Window(newest, newest, (times[-60:], values[-60:]))
+    return compare_outputs(reference, window, 0.01)
 
 
 def _predictions(table: pl.DataFrame) -> pl.DataFrame:

@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import numpy as np
@@ -67,6 +68,16 @@ def test_a_model_survives_json(model: LossModel, tmp_path: Path) -> None:
     (tmp_path / "loss.json").write_text('{"kind": "loss model", "format": 7}')
     with pytest.raises(DriftError, match="no loss model of format 1"):
         read_loss(tmp_path / "loss.json")
+    with pytest.raises(DriftError, match=r"nowhere\.json cannot be read"):
+        read_loss(tmp_path / "nowhere.json")
+    document = model.to_json()
+    del document["skill"]
+    (tmp_path / "loss.json").write_text(json.dumps(document))
+    with pytest.raises(DriftError, match=r"incomplete or damaged \(KeyError: 'skill'\)"):
+        read_loss(tmp_path / "loss.json")
+    (tmp_path / "loss.json").write_text(json.dumps({**model.to_json(), "absolute": "tree"}))
+    with pytest.raises(DriftError, match="holds no LightGBM text"):
+        read_loss(tmp_path / "loss.json").estimate(np.zeros((5, 7)))
 
 
 def test_what_cannot_be_fitted_or_judged(model: LossModel) -> None:

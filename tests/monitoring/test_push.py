@@ -19,9 +19,11 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from components.common.errors import MetricError
 from components.common.files import sha256_file, write_json
+from governance.registry import Registry, collect
 from monitoring import drift
 from monitoring import metrics as m
 from monitoring.__main__ import main
+from monitoring.drift.outputs import Window, compare_outputs, freeze
 from monitoring.operations.figures import Sample, of_drift, of_predictions, of_run
 from monitoring.operations.push import exporter, push, text
 from monitoring.operations.resources import Resources, this_process
@@ -77,6 +79,50 @@ def test_figures_of_drift_on_the_real_series(beijing: pl.DataFrame) -> None:
     assert found[("almanac_window_drift_score", ("u", "temp"))] > 1
     assert found[("almanac_window_drifted_features", ("u",))] == len(document["drifted_features"])
     assert found[("almanac_window_newest_timestamp_seconds", ("u",))] == 1420066800.0
+
+
+def test_a_fall_counts_as_much_as_a_rise(beijing: pl.DataFrame) -> None:
+    table = beijing.select("timestamp", "temp")
+    profile = drift.profile(table.head(26_280), time="timestamp")
+    cold = drift.compare(profile, table.tail(720).with_columns(pl.col("temp") - 30))
+    assert cold.features[0].drifted
+    judged = cold.features[0].judgements["low"]
+    assert judged.value < 0 < judged.threshold
+    found = values(of_drift({**cold.to_json(), "use_case": "u"}))
+    assert found[("almanac_window_drift_score", ("u", "temp"))] >= -judged.value / judged.threshold > 1
+
+
+def test_figures_of_a_models_outputs(beijing: pl.DataFrame) -> None:
+    table = beijing.select("timestamp", prediction=pl.col("pm25").shift(6), target="pm25").drop_nulls()
+    reference = freeze(table.head(26_280), time="timestamp")
+    late = table.tail(700).with_columns(pl.col("prediction") * 3)
+    window = Window(late.drop("target"), late, "not asked for")
+    outputs = {"t_6h": {"judged": True, **compare_outputs(reference, window, 0.01).to_json()}}
+    outputs["new"] = {"judged": False, "why": "no registered model"}
+    profile = drift.profile(table.head(26_280), time="timestamp")
+    document = {**drift.compare(profile, late).to_json(), "use_case": "u", "outputs": outputs}
+    found = values(of_drift(document))
+    assert found[("almanac_window_output_drifted", ("u", "t_6h", "prediction"))] == 1.0
+    assert found[("almanac_window_output_drift_score", ("u", "t_6h", "prediction"))] > 1
+    assert found[("almanac_window_output_drifted", ("u", "t_6h", "target"))] == 0.0
+    names = {labels for name, labels in found if name == "almanac_window_output_drifted"}
+    assert names == {("u", "t_6h", output) for output in ("target", "prediction", "residual")}
+    assert not any(name == "almanac_window_importance_ndcg_ratio" for name, _ in found)
+
+
+def test_a_registered_version_is_pushed_with_its_number(
+    run_directory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("ALMANAC_REGISTRY", str(tmp_path / "registry"))
+    monkeypatch.setenv("ALMANAC_CACHE", str(tmp_path / "cache"))
+    files = {**collect(run_directory / "model", "model"), "metrics.json": run_directory / "metrics.json"}
+    Registry(tmp_path / "registry").register("u", files, who="ann", why="first", approval="none")
+    assert main(["push", "registry:u/1", "--to", str(tmp_path / "figures")]) == 0
+    assert "8 figures of u" in capsys.readouterr().out
+    text = (tmp_path / "figures" / "u-model.prom").read_text()
+    assert 'almanac_model_test_rmse{model="t_1h",use_case="u",version="1"} 20.0' in text
+    assert 'almanac_model_trained_timestamp_seconds{model="class",use_case="u",version="1"}' in text
+    assert main(["push", "registry:u/2", "--to", str(tmp_path / "figures")]) == 1
 
 
 def test_realised_error_of_the_newest_window(beijing: pl.DataFrame) -> None:

@@ -54,7 +54,7 @@ def test_a_pipeline_is_uploaded_once_run_waited_for_and_its_outputs_fetched(
         task.parent.mkdir(parents=True)
         task.write_text(json.dumps({"passed": True}))
     where = ["--pipeline-root", str(root), "--fetch", str(tmp_path / "fetched"), "--interval", "0.05"]
-    second = call("submit", server.host, *where)
+    second = call("submit", server.host, *where, "--push", "http://gateway:9091")
     assert second.returncode == 0, second.stderr
     assert "already there" in second.stdout
     assert "succeeded" in second.stdout
@@ -62,6 +62,7 @@ def test_a_pipeline_is_uploaded_once_run_waited_for_and_its_outputs_fetched(
     assert len(server.runs) == 2
     newest = list(server.runs)[-1]
     assert server.runs[newest]["runtime_config"]["pipeline_root"] == str(root)
+    assert server.runs[newest]["runtime_config"]["parameters"]["push"] == "http://gateway:9091"
     assert json.loads((tmp_path / "fetched" / newest / "gate.json").read_text()) == {"passed": True}
 
 

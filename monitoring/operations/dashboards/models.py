@@ -152,6 +152,23 @@ DRIFT = Board(
                 {"{{feature}}": "max by (use_case, feature) (almanac_window_drift_score)"},
                 bad_above=1,
             ),
+            Panel(
+                "Model outputs, highest statistic over its threshold",
+                {"{{model}} {{output}}": "max by (use_case, model, output) (almanac_window_output_drift_score)"},
+                help="Truth, prediction, residual, and the ranking of what the model leans on.",
+                bad_above=1,
+            ),
+            Panel(
+                "Drifted outputs",
+                {"{{use_case}}": "sum by (use_case) (almanac_window_output_drifted)"},
+                kind="stat",
+                bad_above=1,
+            ),
+            Panel(
+                "Agreement of the importances with those of training",
+                {"{{model}}": "max by (use_case, model) (almanac_window_importance_ndcg_ratio)"},
+                help="nDCG of the ranking by mean absolute SHAP values; 1 is the same ranking.",
+            ),
         ],
     },
     "now-7d",
