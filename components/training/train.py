@@ -17,7 +17,7 @@ from components.common.progress import progress as tell_progress
 from components.common.revision import git_revision
 from components.tracking import archive_in_background, finish, make_record
 from components.training.calibration import calibrate
-from components.training.dataset import make_problem, read_features
+from components.training.engine import problems
 from components.training.fitted import Array, Fitted
 from components.training.intervals import Intervals
 from components.training.model_format import probability
@@ -86,24 +86,34 @@ def _train(
     progress: Progress,
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     specification = _specification(inputs.specification)
-    features = read_features(usecase, inputs.features)
     names = [str(name) for name in specification["names"]]
-    problems = [make_problem(usecase, features, names, target) for target in usecase.targets]
-    selections = select(usecase, problems, progress)
-    record = tuning_record(usecase, selections)
-    write_json(out_tuning, record)
-    with tracked(usecase, record, out_tracking):
-        fitted = refit(usecase, selections)
-        table = pl.read_parquet(inputs.table)
-        parts = [
-            _target_model(usecase, table, features, selection, model)
-            for selection, model in zip(selections, fitted, strict=True)
-        ]
-        provenance = Provenance(sha256_file(inputs.table), sha256_file(inputs.features), git_revision())
-        extra = {OUT_OF_FOLD: _parquet(pl.concat([frame for _, frame in parts]))}
-        models = [model for model, _ in parts]
-        manifest = write_models(out_model, usecase, specification, models, provenance, extra)
+    with problems(usecase, inputs.features, names) as (features, found):
+        selections = select(usecase, found, progress)
+        record = tuning_record(usecase, selections)
+        write_json(out_tuning, record)
+        with tracked(usecase, record, out_tracking):
+            fitted = refit(usecase, selections)
+            table = pl.read_parquet(inputs.table)
+            parts = [
+                _target_model(usecase, table, features, selection, model)
+                for selection, model in zip(selections, fitted, strict=True)
+            ]
+            manifest = _written(usecase, inputs, out_model, specification, parts)
     return record, manifest
+
+
+def _written(
+    usecase: UseCase,
+    inputs: Inputs,
+    out_model: Path,
+    specification: dict[str, Any],
+    parts: list[tuple[TargetModel, pl.DataFrame]],
+) -> dict[str, Any]:
+    """Write the model directory and return its manifest."""
+    provenance = Provenance(sha256_file(inputs.table), sha256_file(inputs.features), git_revision())
+    extra = {OUT_OF_FOLD: _parquet(pl.concat([frame for _, frame in parts]))}
+    models = [model for model, _ in parts]
+    return write_models(out_model, usecase, specification, models, provenance, extra)
 
 
 def _target_model(
