@@ -110,7 +110,8 @@ class DaskTrees:
     def _grow(self, X: Any, y: Any, parameters: dict[str, Any]) -> lightgbm.Booster:
         # One class for all objectives, since predictions are not asked of it; threads are the worker's own.
         settings = {name: value for name, value in parameters.items() if name != "num_threads"}
-        model = lightgbm.DaskLGBMRegressor(client=_InOrder(self.workers.client), time_out=_TIME_OUT, **settings)
+        client: Any = _InOrder(self.workers.client)
+        model = lightgbm.DaskLGBMRegressor(client=client, time_out=_TIME_OUT, **settings)
 
         def fit() -> Any:
             with warnings.catch_warnings():

@@ -204,6 +204,7 @@ def tuning_record(usecase: UseCase, selections: list[Selection]) -> dict[str, An
         "metric": settings.choose.metric,
         "seed": settings.seed,
         "budget": settings.budget.model_dump(),
+        **({"engine": {"name": "dask", "workers": settings.dask.workers}} if settings.engine == "dask" else {}),
         "targets": {selection.problem.target.name: _target_record(selection) for selection in selections},
     }
 
