@@ -9,7 +9,7 @@ import os
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -59,6 +59,23 @@ class Workers:
     client: Any
     addresses: list[str] = field(default_factory=list)
 
+    def submit(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """Return the future of a call on any worker that takes part, or on one that took the place of a lost one."""
+        return self.client.submit(function, *arguments, pure=False, workers=self.addresses, allow_other_workers=True)
+
+    def result(self, future: Any) -> Any:
+        """Return what a submitted call returned.
+
+        Raises:
+            WorkerError: every worker that tried was lost.
+        """
+        from distributed.scheduler import KilledWorker
+
+        try:
+            return future.result()
+        except KilledWorker as error:
+            raise WorkerError(f"worker after worker was lost; was their memory enough? {error}") from error
+
     def watch(self, call: Callable[[], T], interval: float = 1.0) -> T:
         """Return what `call` returns; Dask itself would wait for ever for work that is tied to a lost worker.
 
@@ -76,11 +93,12 @@ class Workers:
         threading.Thread(target=run, daemon=True).start()
         while True:
             try:
-                return future.result(interval)
-            except TimeoutError:
-                if future.done():
-                    raise
-            if lost := sorted(set(self.addresses) - set(self.client.nthreads())):
+                if wait([future], interval).done:
+                    return future.result()
+                lost = sorted(set(self.addresses) - set(self.client.nthreads()))
+            except OSError as error:
+                raise WorkerError(f"the connection to a worker was lost: {error}") from error
+            if lost:
                 raise WorkerError(f"the worker {lost[0]} was lost; was its memory enough?")
 
 
@@ -124,7 +142,7 @@ def _processes(count: int) -> Iterator[Any]:
             threads_per_worker=1,
             processes=True,
             host="127.0.0.1",
-            dashboard_address=None,
+            dashboard_address="127.0.0.1:0",
             # A limit would make Dask write data to the disk; the machine's or the container's own holds.
             memory_limit=0,
             local_directory=scratch,

@@ -128,8 +128,8 @@ def _in_order(
     todo = iter(parts)
     for done, part in enumerate(parts):
         while len(waiting) < _AHEAD * len(workers.addresses) and (ahead := next(todo, None)) is not None:
-            waiting.append(workers.client.submit(work, *task(ahead), pure=False, workers=workers.addresses))
-        rows, entities = waiting.popleft().result()
+            waiting.append(workers.submit(work, *task(ahead)))
+        rows, entities = workers.result(waiting.popleft())
         for entity in entities if entities[:1] != [last] else entities[1:]:
             if entity in seen:
                 raise FeatureError(

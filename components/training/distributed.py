@@ -64,6 +64,9 @@ class DaskTrees:
         self._owner = np.random.default_rng(self.seed).integers(0, count, len(self.X), np.int32)
         self._held = [np.flatnonzero(self._owner == rank) for rank in range(count)]
         self._pieces: list[list[Any]] = [[] for _ in range(count)]
+        self.workers.watch(self._place)
+
+    def _place(self) -> None:
         for start in range(0, len(self.X), BLOCK):
             block, owner = self.X[start : start + BLOCK], self._owner[start : start + BLOCK]
             for rank in range(len(self._pieces)):
@@ -78,10 +81,14 @@ class DaskTrees:
             TrainingError: too few rows for so many workers.
             WorkerError: a worker was lost.
         """
-        # A worker's process takes part in one network at a time.
-        with self._lock:
+
+        def grow() -> list[lightgbm.Booster]:
             X, y = self._chosen(rows, label)
             return [self._grow(X, y, {**parameters, "n_estimators": rounds, "seed": seed}) for seed in seeds]
+
+        # A worker's process takes part in one network at a time.
+        with self._lock:
+            return self.workers.watch(grow)
 
     def _send(self, value: npt.NDArray[Any], rank: int) -> Any:
         return self.workers.client.scatter(value, workers=[self.workers.addresses[rank]], hash=False)
@@ -113,14 +120,11 @@ class DaskTrees:
         client: Any = _InOrder(self.workers.client)
         model = lightgbm.DaskLGBMRegressor(client=client, time_out=_TIME_OUT, **settings)
 
-        def fit() -> Any:
-            with warnings.catch_warnings():
-                # The learner warns of a parameter that its own constructor sets.
-                warnings.filterwarnings("ignore", "Parameter n_jobs will be ignored", UserWarning)
-                return model.fit(X, y, feature_name=self.names)
-
-        text = self.workers.watch(fit).booster_.model_to_string(num_iteration=-1)
-        return lightgbm.Booster(model_str=without_network(text))
+        with warnings.catch_warnings():
+            # The learner warns of a parameter that its own constructor sets.
+            warnings.filterwarnings("ignore", "Parameter n_jobs will be ignored", UserWarning)
+            model.fit(X, y, feature_name=self.names)
+        return lightgbm.Booster(model_str=without_network(model.booster_.model_to_string(num_iteration=-1)))
 
 
 def take(pieces: list[Array], places: Rows) -> Array:
