@@ -11,7 +11,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 UV := $(VENV)/bin/uv
 
-.PHONY: help run test lint format compile bench bench-drift bench-serving serve lock clean check-compiled images test-containers submit deploy changelog
+.PHONY: help run test lint format compile bench bench-drift bench-distributed bench-serving serve lock clean check-compiled images test-containers submit deploy changelog
 
 help: ## list the tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,6 +43,9 @@ bench: $(VENV)/.dev ## measure features and orchestration against their peers
 
 bench-drift: $(VENV)/.dev ## measure drift detection against its peers
 	@$(PY) -m benchmarks.drift
+
+bench-distributed: $(VENV)/.dev ## send 50 million rows through features and drift in bounded memory
+	@$(PY) -m benchmarks.distributed
 
 bench-serving: $(VENV)/.dev ## measure the model server against its peers
 	@$(PY) -m benchmarks.serving

@@ -122,7 +122,9 @@ def start(wanted: Wanted) -> Iterator[Workers]:
         stack.enter_context(dask.config.set(_CONFIG))
         cluster = address or stack.enter_context(_pods(wanted) if wanted.kubernetes else _processes(wanted.workers))
         try:
-            client = stack.enter_context(distributed.Client(cluster, timeout=PATIENCE))
+            # To workers of its own data goes straight, and not by way of the scheduler.
+            client = distributed.Client(cluster, timeout=PATIENCE, direct_to_workers=address is None)
+            stack.enter_context(client)
         except (OSError, ValueError) as error:
             raise UnreachableError(
                 f"no Dask scheduler answers at {address} (training.dask.address or {ADDRESS}): {error}"

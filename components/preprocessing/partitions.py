@@ -12,6 +12,8 @@ from functools import lru_cache
 from io import BytesIO
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import polars as pl
 from polars.io.plugins import register_io_source
 
@@ -23,6 +25,8 @@ from components.preprocessing.spec import FeatureSpec
 from components.preprocessing.split import longest_horizon
 from components.preprocessing.target import targets
 from components.usecase import UseCase, dump, load_text
+
+Packed = npt.NDArray[np.uint8]
 
 #: Partitions at work or waiting, for each worker.
 _AHEAD = 2
@@ -88,10 +92,10 @@ def _read(usecase: UseCase, spec: FeatureSpec) -> list[str]:
 
 def _task(usecase: UseCase, spec: FeatureSpec, table: pl.LazyFrame, part: Partition) -> tuple[Any, ...]:
     rows = table.slice(part.first, part.last - part.first).collect()
-    return dump(usecase), spec.model_dump_json(), _packed(rows), part
+    return dump(usecase), spec.model_dump_json(), packed(rows), part
 
 
-def work(usecase: str, spec: str, rows: bytes, part: Partition) -> tuple[bytes, list[Any]]:
+def work(usecase: str, spec: str, rows: Packed, part: Partition) -> tuple[Packed, list[Any]]:
     """Compute a partition, on a worker: its features and targets as Arrow IPC, and its entities in order.
 
     Raises:
@@ -99,12 +103,12 @@ def work(usecase: str, spec: str, rows: bytes, part: Partition) -> tuple[bytes, 
     """
     case, made = _parsed(usecase, spec)
     try:
-        found = features_of(case, made, pl.read_ipc(BytesIO(rows)))
+        found = features_of(case, made, unpacked(rows))
     except FeatureError as error:
         raise FeatureError(f"in rows {part.first + 1} to {part.last} of the table: {error}") from error
     found = found.slice(part.start - part.first, part.stop - part.start)
     entities = found[made.entity].unique(maintain_order=True).to_list() if made.entity else []
-    return _packed(found), entities
+    return packed(found), entities
 
 
 @lru_cache(maxsize=1)
@@ -112,10 +116,16 @@ def _parsed(usecase: str, spec: str) -> tuple[UseCase, FeatureSpec]:
     return load_text(usecase, "usecase"), FeatureSpec.model_validate_json(spec)
 
 
-def _packed(frame: pl.DataFrame) -> bytes:
+def packed(frame: pl.DataFrame) -> Packed:
+    """Return a table as Arrow IPC, in an array, which travels without being copied."""
     buffer = BytesIO()
     frame.write_ipc(buffer)
-    return buffer.getvalue()
+    return np.frombuffer(buffer.getbuffer(), np.uint8)
+
+
+def unpacked(data: Packed) -> pl.DataFrame:
+    """Return the table that was packed."""
+    return pl.read_ipc(BytesIO(data.data))
 
 
 def _in_order(
@@ -139,4 +149,4 @@ def _in_order(
             seen.add(entity)
             last = entity
         progress(done + 1, len(parts), f"{part.stop} rows")
-        yield pl.read_ipc(BytesIO(rows))
+        yield unpacked(rows)

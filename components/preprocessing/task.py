@@ -20,7 +20,7 @@ from components.preprocessing.table import times
 from components.usecase import UseCase, digest, load_text
 
 #: One size of row groups, so that the file's bytes do not depend on the partitions that it was computed in.
-_PARQUET: dict[str, Any] = {"compression": "zstd", "compression_level": 1, "row_group_size": 1 << 16}
+PARQUET: dict[str, Any] = {"compression": "zstd", "compression_level": 1, "row_group_size": 1 << 16}
 
 
 def preprocess(usecase: UseCase, table_path: Path, out_features: Path, out_spec: Path) -> dict[str, Any]:
@@ -73,7 +73,7 @@ def _at_once(usecase: UseCase, table: pl.LazyFrame, span: Span, out: Path) -> tu
     whole = table.collect()
     spec = fit(usecase, whole, span)
     features = features_of(usecase, spec, whole)
-    features.write_parquet(out, **_PARQUET)
+    features.write_parquet(out, **PARQUET)
     return spec, features.lazy()
 
 
@@ -81,7 +81,7 @@ def _by_partitions(usecase: UseCase, table: pl.LazyFrame, span: Span, out: Path)
     """Write the same features, partition by partition on the workers of a cluster; they are never all in memory."""
     spec = fit(usecase, table, span)
     with workers.start(usecase.training.dask) as found:
-        computed(usecase, spec, table, found).sink_parquet(out, **_PARQUET)
+        computed(usecase, spec, table, found).sink_parquet(out, **PARQUET)
     return spec, pl.scan_parquet(out)
 
 

@@ -21,7 +21,7 @@ from components.common.errors import FeatureError, UnreachableError, WorkerError
 from components.common.files import sha256_file
 from components.preprocessing import FeatureSpec
 from components.preprocessing.fit import fit
-from components.preprocessing.partitions import computed, features_of, plan, work
+from components.preprocessing.partitions import computed, features_of, packed, plan, unpacked, work
 from components.preprocessing.split import train_test
 from components.preprocessing.task import preprocess
 from components.usecase import UseCase, dump
@@ -78,7 +78,7 @@ def in_parts(
     made = []
     for part in plan(table.height, size, before or spec.history, 24):
         rows = table.slice(part.first, part.last - part.first)
-        made.append(pl.read_ipc(work(dump(case), spec.model_dump_json(), rows.write_ipc(None).getvalue(), part)[0]))
+        made.append(unpacked(work(dump(case), spec.model_dump_json(), packed(rows), part)[0]))
     return pl.concat(made)
 
 
