@@ -11,7 +11,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 UV := $(VENV)/bin/uv
 
-.PHONY: help run test lint format compile bench bench-drift bench-distributed bench-serving serve lock clean check-compiled images test-containers submit deploy changelog
+.PHONY: help run test lint format compile bench bench-drift bench-distributed bench-serving serve lock clean check-compiled images image-tags test-containers submit deploy release-files changelog
 
 help: ## list the tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,13 +57,17 @@ serve: $(VENV)/.serving ## serve the production model of the last run
 DOCKER ?= $(firstword $(wildcard /usr/bin/docker) docker)
 IMAGES ?= ghcr.io/almanac
 REVISION ?= $(shell git describe --always --abbrev=40 --dirty --exclude='*' 2>/dev/null || echo unknown)
-images: $(VENV)/.components ## build the images, tagged by revision, and their bills of materials in build/
+VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
+images: $(VENV)/.components ## build the images, tagged by revision and version, and their bills of materials in build/
 	@for image in components serving; do \
-	  name=$${image/components/components-python}; \
-	  $(DOCKER) build -q --network host -f $$image/Dockerfile -t $(IMAGES)/$$name:$(REVISION) \
-	    --build-arg REVISION=$(REVISION) . ; \
+	  name=$(IMAGES)/$${image/components/components-python}; \
+	  $(DOCKER) build -q --network host -f $$image/Dockerfile -t $$name:$(REVISION) -t $$name:$(VERSION) \
+	    --build-arg REVISION=$(REVISION) --build-arg VERSION=$(VERSION) . ; \
 	  $(PY) -m components.orchestration.materials requirements/$$image.txt build/$$image.cdx.json; \
 	done
+
+image-tags: ## print what a workflow pushes the image NAME as
+	@$(PYTHON) -m components.orchestration.tags $(NAME)
 
 ENGINE := ../shared/containers/up
 test-containers: $(VENV)/.dev ## build the images, and run the pipeline and the server in containers
@@ -81,6 +85,10 @@ deploy: $(VENV)/.components ## apply the production version on the cluster of KU
 	@mkdir -p build; config=build/kubeconfig; trap 'rm -f $$config' EXIT; \
 	if test -n "$${KUBE_CONFIG:-}"; then (umask 077; printf '%s' "$$KUBE_CONFIG" >$$config); export KUBECONFIG=$$config; fi; \
 	$(PY) -m components.deployment $(USECASE) $(REGISTRY) build/inferenceservice.yaml
+
+release-files: $(VENV)/.components ## compile into build/compiled, for the images of this version in IMAGES
+	@ALMANAC_IMAGE=$(IMAGES)/components-python:$(VERSION) ALMANAC_SERVING_IMAGE=$(IMAGES)/serving:$(VERSION) \
+	  $(PY) pipeline.py compile --out build/compiled
 
 changelog: $(VENV)/.components ## write the notes of the release TAG to build/changelog.md
 	@$(PY) -m components.orchestration.release $(TAG) build/changelog.md
