@@ -81,10 +81,16 @@ REGISTRY ?= registry
 submit: $(VENV)/.components ## run the training pipeline on the Kubeflow of KFP_HOST, and fetch what it made
 	@$(PY) pipeline.py submit $(USECASE) --registry $(REGISTRY) --fetch runs
 
-deploy: $(VENV)/.components ## apply the production version on the cluster of KUBECONFIG, or of the text in KUBE_CONFIG
-	@mkdir -p build; config=build/kubeconfig; trap 'rm -f $$config' EXIT; \
+ENVIRONMENT ?= dev
+KUSTOMIZE ?= $(firstword $(wildcard .tools/kustomize) kustomize)
+deploy: $(VENV)/.components ## apply the production version by an overlay (ENVIRONMENT), test it, go back where it fails
+	@rm -rf build/deploy; mkdir -p build/deploy; cp -r serving/kustomize/overlays build/deploy; \
+	config=build/deploy/kubeconfig; trap 'rm -f $$config' EXIT; \
 	if test -n "$${KUBE_CONFIG:-}"; then (umask 077; printf '%s' "$$KUBE_CONFIG" >$$config); export KUBECONFIG=$$config; fi; \
-	$(PY) -m components.deployment $(USECASE) $(REGISTRY) build/inferenceservice.yaml
+	$(PY) -m components.deployment render $(USECASE) $(REGISTRY) build/deploy/production.yaml; \
+	$(PY) -m serving.kustomize --manifest build/deploy/production.yaml --out build/deploy/base >/dev/null; \
+	$(KUSTOMIZE) build build/deploy/overlays/$(ENVIRONMENT) >build/deploy/objects.yaml; \
+	$(PY) -m components.deployment apply $(USECASE) $(REGISTRY) build/deploy/objects.yaml $(DEPLOY)
 
 release-files: $(VENV)/.components ## compile into build/compiled, for the images of this version in IMAGES
 	@ALMANAC_IMAGE=$(IMAGES)/components-python:$(VERSION) ALMANAC_SERVING_IMAGE=$(IMAGES)/serving:$(VERSION) \
