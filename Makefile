@@ -11,7 +11,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 UV := $(VENV)/bin/uv
 
-.PHONY: help run test lint format compile bench bench-drift bench-distributed bench-serving serve lock clean check-compiled images image-tags test-containers submit deploy release-files changelog
+.PHONY: help run test lint format compile bench bench-drift bench-distributed bench-serving serve lock clean check-compiled images image-tags engine test-containers submit deploy release-files changelog
 
 help: ## list the tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -70,8 +70,12 @@ image-tags: ## print what a workflow pushes the image NAME as
 	@$(PYTHON) -m components.orchestration.tags $(NAME)
 
 ENGINE := ../shared/containers/up
+ANSWERS := timeout 30 $(DOCKER) info >/dev/null 2>&1
+engine: ## fail unless a Docker engine answers, or can be started
+	@$(ANSWERS) || { test -x $(ENGINE) && $(ENGINE) >/dev/null 2>&1; }
+
 test-containers: $(VENV)/.dev ## build the images, and run the pipeline and the server in containers
-	@if ! $(DOCKER) info >/dev/null 2>&1 && test -x $(ENGINE); then \
+	@if ! $(ANSWERS) && test -x $(ENGINE); then \
 	  $(ENGINE); export DOCKER_HOST=unix:///run/almanac-docker/docker.sock; \
 	fi; \
 	$(MAKE) --no-print-directory images; \
