@@ -117,6 +117,8 @@ def start(wanted: Wanted) -> Iterator[Workers]:
         raise WorkerError(
             f"the Dask engine needs dask[distributed] (pyproject.toml, group dask), which is not installed: {error}"
         ) from error
+    # Set here too: what is configured holds for loggers that are made later, in the workers.
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)
     address = wanted.address or os.environ.get(ADDRESS)
     with ExitStack() as stack:
         stack.enter_context(dask.config.set(_CONFIG))
