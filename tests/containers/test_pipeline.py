@@ -95,7 +95,7 @@ def test_the_dask_engine_runs_in_a_container(components_image: str, tmp_path_fac
 
 
 def test_workers_of_a_scheduler_run_in_containers_of_their_own(components_image: str, tmp_path: Path) -> None:
-    """A scheduler and two workers from the image, and a task in another container that finds them by the environment."""
+    """A scheduler and two workers from the image, and a task in another that finds them by its environment."""
     port = free_port()
     address = f"tcp://127.0.0.1:{port}"
     common = ["--detach", "--network", "host", "--read-only", "--tmpfs", "/tmp", "--cap-drop", "ALL", components_image]
