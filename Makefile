@@ -11,7 +11,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 UV := $(VENV)/bin/uv
 
-.PHONY: help run test lint format compile bench bench-drift bench-serving serve lock clean check-compiled images test-containers submit deploy changelog
+.PHONY: help run test lint format compile bench bench-drift bench-distributed bench-serving serve lock clean check-compiled images image-tags engine test-containers submit deploy release-files changelog
 
 help: ## list the tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +44,9 @@ bench: $(VENV)/.dev ## measure features and orchestration against their peers
 bench-drift: $(VENV)/.dev ## measure drift detection against its peers
 	@$(PY) -m benchmarks.drift
 
+bench-distributed: $(VENV)/.dev ## send 50 million rows through features and drift in bounded memory
+	@$(PY) -m benchmarks.distributed
+
 bench-serving: $(VENV)/.dev ## measure the model server against its peers
 	@$(PY) -m benchmarks.serving
 
@@ -54,17 +57,25 @@ serve: $(VENV)/.serving ## serve the production model of the last run
 DOCKER ?= $(firstword $(wildcard /usr/bin/docker) docker)
 IMAGES ?= ghcr.io/almanac
 REVISION ?= $(shell git describe --always --abbrev=40 --dirty --exclude='*' 2>/dev/null || echo unknown)
-images: $(VENV)/.components ## build the images, tagged by revision, and their bills of materials in build/
+VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
+images: $(VENV)/.components ## build the images, tagged by revision and version, and their bills of materials in build/
 	@for image in components serving; do \
-	  name=$${image/components/components-python}; \
-	  $(DOCKER) build -q --network host -f $$image/Dockerfile -t $(IMAGES)/$$name:$(REVISION) \
-	    --build-arg REVISION=$(REVISION) . ; \
+	  name=$(IMAGES)/$${image/components/components-python}; \
+	  $(DOCKER) build -q --network host -f $$image/Dockerfile -t $$name:$(REVISION) -t $$name:$(VERSION) \
+	    --build-arg REVISION=$(REVISION) --build-arg VERSION=$(VERSION) . ; \
 	  $(PY) -m components.orchestration.materials requirements/$$image.txt build/$$image.cdx.json; \
 	done
 
+image-tags: ## print what a workflow pushes the image NAME as
+	@$(PYTHON) -m components.orchestration.tags $(NAME)
+
 ENGINE := ../shared/containers/up
+ANSWERS := timeout 30 $(DOCKER) info >/dev/null 2>&1
+engine: ## fail unless a Docker engine answers, or can be started
+	@$(ANSWERS) || { test -x $(ENGINE) && $(ENGINE) >/dev/null 2>&1; }
+
 test-containers: $(VENV)/.dev ## build the images, and run the pipeline and the server in containers
-	@if ! $(DOCKER) info >/dev/null 2>&1 && test -x $(ENGINE); then \
+	@if ! $(ANSWERS) && test -x $(ENGINE); then \
 	  $(ENGINE); export DOCKER_HOST=unix:///run/almanac-docker/docker.sock; \
 	fi; \
 	$(MAKE) --no-print-directory images; \
@@ -74,10 +85,20 @@ REGISTRY ?= registry
 submit: $(VENV)/.components ## run the training pipeline on the Kubeflow of KFP_HOST, and fetch what it made
 	@$(PY) pipeline.py submit $(USECASE) --registry $(REGISTRY) --fetch runs
 
-deploy: $(VENV)/.components ## apply the production version on the cluster of KUBECONFIG, or of the text in KUBE_CONFIG
-	@mkdir -p build; config=build/kubeconfig; trap 'rm -f $$config' EXIT; \
+ENVIRONMENT ?= dev
+KUSTOMIZE ?= $(firstword $(wildcard .tools/kustomize) kustomize)
+deploy: $(VENV)/.components ## apply the production version by an overlay (ENVIRONMENT), test it, go back where it fails
+	@rm -rf build/deploy; mkdir -p build/deploy; cp -r serving/kustomize/overlays build/deploy; \
+	config=build/deploy/kubeconfig; trap 'rm -f $$config' EXIT; \
 	if test -n "$${KUBE_CONFIG:-}"; then (umask 077; printf '%s' "$$KUBE_CONFIG" >$$config); export KUBECONFIG=$$config; fi; \
-	$(PY) -m components.deployment $(USECASE) $(REGISTRY) build/inferenceservice.yaml
+	$(PY) -m components.deployment render $(USECASE) $(REGISTRY) build/deploy/production.yaml; \
+	$(PY) -m serving.kustomize --manifest build/deploy/production.yaml --out build/deploy/base >/dev/null; \
+	$(KUSTOMIZE) build build/deploy/overlays/$(ENVIRONMENT) >build/deploy/objects.yaml; \
+	$(PY) -m components.deployment apply $(USECASE) $(REGISTRY) build/deploy/objects.yaml $(DEPLOY)
+
+release-files: $(VENV)/.components ## compile into build/compiled, for the images of this version in IMAGES
+	@ALMANAC_IMAGE=$(IMAGES)/components-python:$(VERSION) ALMANAC_SERVING_IMAGE=$(IMAGES)/serving:$(VERSION) \
+	  $(PY) pipeline.py compile --out build/compiled
 
 changelog: $(VENV)/.components ## write the notes of the release TAG to build/changelog.md
 	@$(PY) -m components.orchestration.release $(TAG) build/changelog.md
@@ -85,7 +106,7 @@ changelog: $(VENV)/.components ## write the notes of the release TAG to build/ch
 LOCK := pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header
 lock: $(VENV)/.uv ## lock the dependencies with hashes
 	@$(UV) $(LOCK) pyproject.toml --group dev -o requirements/dev.txt
-	@$(UV) $(LOCK) pyproject.toml --group stores -c requirements/dev.txt -o requirements/components.txt
+	@$(UV) $(LOCK) pyproject.toml --group stores --group dask -c requirements/dev.txt -o requirements/components.txt
 	@$(UV) $(LOCK) --group serving -c requirements/dev.txt -o requirements/serving.txt
 
 clean: ## remove what runs and tests leave behind, but not the environment

@@ -1,5 +1,6 @@
 """The pipelines, and the command line that runs, compiles and submits them: `python pipeline.py --help`."""
 
+import inspect
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -56,42 +57,54 @@ COMPONENTS = {
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
 
 
-def training_pipeline(usecase: UseCase) -> Callable[..., Any]:
+#: What the parameters of the pipelines are; the Kubeflow form shows it.
+PARAMETERS = {
+    "usecase": "The use case as JSON.",
+    "base": "Directory that file sources are relative to.",
+    "registry": "Address of the model registry: a path, s3:// or gs://.",
+    "environment": "local or cluster; decides the approval policy, and where a retraining is started.",
+    "start": "First prediction time in ISO 8601, or windows:3; the newest time when empty.",
+    "stop": "End of the span in ISO 8601, exclusive; the end of the data when empty.",
+    "log": "Directory that the batch pipeline logs predictions in and the monitoring pipeline reads; when empty "
+    "nothing is kept, and the windows are predicted again.",
+    "push": "Directory of an exporter or address of a Pushgateway; no figures are pushed when empty.",
+    "as_of": "The present in ISO 8601; the clock, or the use case's date for an archive, when empty.",
+    "runs": "Directory that the run directory of a local retraining goes in.",
+    "host": "Address of the Kubeflow Pipelines API; the cluster's own when empty.",
+}
+
+
+def pipeline_of(usecase: UseCase, kind: str) -> Callable[[Callable[..., None]], Any]:
+    """Return what makes a function a pipeline of the use case; its docstring says in a line what it does."""
+
+    def make(function: Callable[..., None]) -> Any:
+        purpose = str(function.__doc__).rstrip(".")
+        lines = [f"    {name}: {PARAMETERS[name]}" for name in inspect.signature(function).parameters]
+        function.__doc__ = "\n".join([f"{purpose}.", "", "Args:", *lines])
+        name = f"{usecase.name.replace('_', '-')}-{kind}"
+        text = f"{usecase.title}: {purpose[0].lower()}{purpose[1:]}."
+        return dsl.pipeline(name=name, description=text, pipeline_config=PIPELINE)(function)
+
+    return make
+
+
+def training_pipeline(case: UseCase) -> Any:
     """Return the training pipeline of a use case, which it carries as the default of its first parameter."""
 
-    @dsl.pipeline(
-        name=f"{usecase.name.replace('_', '-')}-training",
-        description=f"{usecase.title}: train, judge, register and deploy.",
-        pipeline_config=PIPELINE,
-    )
+    @pipeline_of(case, "training")
     def pipeline(
-        usecase: str = dump(usecase),
+        usecase: str = dump(case),
         base: str = "",
         registry: str = "registry",
         environment: str = "cluster",
         push: str = "",
     ) -> None:
-        """Train, judge, register and deploy.
-
-        Args:
-            usecase: The use case as JSON.
-            base: Directory that file sources are relative to.
-            registry: Address of the model registry: a path, s3:// or gs://.
-            environment: local or cluster; decides the approval policy.
-            push: Directory of an exporter or address of a Pushgateway; no figures are pushed when empty.
-        """
+        """Train, judge, register and deploy."""
         table = configure(ingestion(usecase=usecase, base=base))
         valid = configure(validation(usecase=usecase, table=table.outputs["table"]))
         watched = configure(drift(usecase=usecase, table=valid.outputs["validated"], registry=registry))
         features = configure(preprocessing(usecase=usecase, table=valid.outputs["validated"]))
-        model = configure(
-            training(
-                usecase=usecase,
-                table=valid.outputs["validated"],
-                features=features.outputs["features"],
-                specification=features.outputs["specification"],
-            )
-        )
+        model = configure(training(usecase=usecase, table=valid.outputs["validated"], **features.outputs))
         judged = configure(
             evaluation(
                 usecase=usecase,
@@ -113,75 +126,46 @@ def training_pipeline(usecase: UseCase) -> Callable[..., Any]:
                 "decision": decided.outputs["decision"],
                 "lineage": table.outputs["lineage"],
             }
-            registered = configure(
-                registration(usecase=usecase, registry=registry, environment=environment, **evidence)
-            )
-            documented = configure(
-                documentation(
-                    usecase=usecase, registration=registered.outputs["registration"], registry=registry, **evidence
-                )
-            )
+            given = {"usecase": usecase, "registry": registry}
+            registered = configure(registration(environment=environment, **given, **evidence))
+            record = registered.outputs["registration"]
+            documented = configure(documentation(registration=record, **given, **evidence))
             with dsl.If(documented.outputs["Output"] == True, name="promoted"):  # noqa: E712
-                configure(deployment(usecase=usecase, registry=registry, environment=environment, push=push))
+                configure(deployment(environment=environment, push=push, **given))
         with dsl.Else(name="closed"):
             configure(rejection(decision=decided.outputs["decision"]))
 
-    return pipeline  # type: ignore[no-any-return]
+    return pipeline
 
 
-def batch_pipeline(usecase: UseCase) -> Callable[..., Any]:
+def batch_pipeline(case: UseCase) -> Any:
     """Return the batch-prediction pipeline of a use case."""
 
-    @dsl.pipeline(
-        name=f"{usecase.name.replace('_', '-')}-batch",
-        description=f"{usecase.title}: predict a span by the model in production.",
-        pipeline_config=PIPELINE,
-    )
+    @pipeline_of(case, "batch")
     def pipeline(
-        usecase: str = dump(usecase),
+        usecase: str = dump(case),
         base: str = "",
         registry: str = "registry",
         start: str = "",
         stop: str = "",
         log: str = "",
     ) -> None:
-        """Predict a span of the newest data by the model in production.
-
-        Args:
-            usecase: The use case as JSON.
-            base: Directory that file sources are relative to.
-            registry: Address of the model registry: a path, s3:// or gs://.
-            start: First prediction time in ISO 8601, or windows:3; the newest time when empty.
-            stop: End of the span in ISO 8601, exclusive; the end of the data when empty.
-            log: Directory that keeps what was predicted, for the monitoring pipeline; nothing is kept when empty.
-        """
+        """Predict a span of the newest data by the model in production."""
         table = configure(ingestion(usecase=usecase, base=base))
         valid = configure(validation(usecase=usecase, table=table.outputs["table"]))
-        configure(
-            prediction(
-                usecase=usecase,
-                table=valid.outputs["validated"],
-                registry=registry,
-                start=start,
-                stop=stop,
-                log=log,
-            )
-        )
+        span = {"start": start, "stop": stop, "log": log}
+        configure(prediction(usecase=usecase, table=valid.outputs["validated"], registry=registry, **span))
 
-    return pipeline  # type: ignore[no-any-return]
+    return pipeline
 
 
-def monitoring_pipeline(usecase: UseCase) -> Callable[..., Any]:
+def monitoring_pipeline(case: UseCase) -> Any:
     """Return the monitoring pipeline of a use case, which acts on a breach as the drift policy says."""
-    windows = usecase.drift.policy.of
+    windows = {"start": f"windows:{case.drift.policy.of}", "stop": "", "log": ""}
 
-    @dsl.pipeline(
-        name=f"{usecase.name.replace('_', '-')}-monitoring",
-        description=f"{usecase.title}: drift, errors, coverage, and what follows from them.",
-        pipeline_config=PIPELINE,
-    )
+    @pipeline_of(case, "monitoring")
     def pipeline(
-        usecase: str = dump(usecase),
+        usecase: str = dump(case),
         base: str = "",
         registry: str = "registry",
         environment: str = "cluster",
@@ -191,74 +175,61 @@ def monitoring_pipeline(usecase: UseCase) -> Callable[..., Any]:
         runs: str = "runs",
         host: str = "",
     ) -> None:
-        """Judge the last windows of the model in production; retrain or ask on a breach.
-
-        Args:
-            usecase: The use case as JSON.
-            base: Directory that file sources are relative to.
-            registry: Address of the model registry: a path, s3:// or gs://.
-            environment: local or cluster; where a retraining is started.
-            log: Directory of logged predictions; the model in production predicts the windows again when empty.
-            push: Directory of an exporter or address of a Pushgateway; no figures are pushed when empty.
-            as_of: The present in ISO 8601; the clock, or the use case's date for an archive, when empty.
-            runs: Directory that the run directory of a local retraining goes in.
-            host: Address of the Kubeflow Pipelines API; the cluster's own when empty.
-        """
+        """Judge the last windows of the model in production; retrain or ask on a breach."""
         table = configure(ingestion(usecase=usecase, base=base))
         valid = configure(validation(usecase=usecase, table=table.outputs["table"]))
-        predicted = configure(
-            prediction(
-                usecase=usecase,
-                table=valid.outputs["validated"],
-                registry=registry,
-                start=f"windows:{windows}",
-                stop="",
-                log="",
-            )
-        )
+        given = {"usecase": usecase, "registry": registry}
+        predicted = configure(prediction(table=valid.outputs["validated"], **given, **windows))
         watched = configure(
             monitoring(
-                usecase=usecase,
                 table=valid.outputs["validated"],
                 predictions=predicted.outputs["predictions"],
-                registry=registry,
                 log=log,
                 push=push,
                 as_of=as_of,
+                **given,
             )
         )
         with dsl.If(watched.outputs["Output"] == True, name="breached"):  # noqa: E712
             configure(
                 remediation(
-                    usecase=usecase,
                     monitoring=watched.outputs["monitoring"],
                     base=base,
-                    registry=registry,
                     environment=environment,
                     runs=runs,
                     host=host,
+                    **given,
                 )
             )
 
-    return pipeline  # type: ignore[no-any-return]
+    return pipeline
 
 
-MAKERS = {"training": training_pipeline, "batch": batch_pipeline, "monitoring": monitoring_pipeline}
+MAKERS: dict[str, Callable[[UseCase], Any]] = {
+    "training": training_pipeline,
+    "batch": batch_pipeline,
+    "monitoring": monitoring_pipeline,
+}
 
 
-def pipelines() -> dict[str, Callable[..., Any]]:
+def pipelines() -> dict[str, Any]:
     """Return every pipeline of every use case, by the name of its compiled file."""
     cases = [load(path) for path in sorted(USECASES.glob("*.yaml"))]
     return {f"{case.name}_{kind}": make(case) for case in cases for kind, make in MAKERS.items()}
 
 
+UsecaseFile = Annotated[Path, typer.Argument(help="Use case file.")]
+Set = Annotated[list[str] | None, typer.Option("--set", help="KEY=VALUE for a field of the use case.")]
+RegistryAddress = Annotated[str, typer.Option(help="Address of the model registry: a path, s3:// or gs://.")]
+
+
 @app.command()
 def run(
-    usecase: Annotated[Path, typer.Argument(help="Use case file.")],
-    settings: Annotated[list[str] | None, typer.Option("--set", help="KEY=VALUE for a field of the use case.")] = None,
+    usecase: UsecaseFile,
+    settings: Set = None,
     runner: Annotated[Runner, typer.Option(help="Subprocesses of this Python, or containers.")] = "subprocess",
     out: Annotated[Path, typer.Option(help="Directory that the run directory goes in.")] = Path("runs"),
-    registry: Annotated[str, typer.Option(help="Address of the model registry.")] = "registry",
+    registry: RegistryAddress = "registry",
     push: submission.Push = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print the run's record as JSON.")] = False,
 ) -> None:
@@ -292,12 +263,12 @@ def compile_(
 
 @app.command()
 def submit(
-    usecase: Annotated[Path, typer.Argument(help="Use case file.")],
-    settings: Annotated[list[str] | None, typer.Option("--set", help="KEY=VALUE for a field of the use case.")] = None,
+    usecase: UsecaseFile,
+    settings: Set = None,
     host: submission.Host = None,
     auth: submission.Method = "token",
     namespace: submission.Namespace = None,
-    registry: Annotated[str, typer.Option(help="Address of the model registry: s3:// or gs://.")] = "registry",
+    registry: RegistryAddress = "registry",
     push: submission.Push = "",
     root: submission.Root = None,
     wait: Annotated[bool, typer.Option(help="Wait for the run to end.")] = True,
@@ -326,14 +297,12 @@ def schedule(
     host: submission.Host = None,
     auth: submission.Method = "token",
     namespace: submission.Namespace = None,
-    registry: Annotated[str, typer.Option(help="Address of the model registry: s3:// or gs://.")] = "registry",
+    registry: RegistryAddress = "registry",
     push: submission.Push = "",
 ) -> None:
     """Make a pipeline's recurring run on a cluster follow the schedule of its use case."""
     case = load(usecase)
     cron = {"training": case.schedule.retrain, "monitoring": case.schedule.monitor}[kind]
-    if kind not in MAKERS:
-        raise PipelineError(f"{usecase}: there is no {kind} pipeline; one of {', '.join(MAKERS)}")
     sent = submission.Submission(MAKERS[kind](case), case.name, submission.parameters(registry, push))
     submission.schedule(Cluster(host, auth, namespace), sent, cron, Screen())
 

@@ -3,16 +3,22 @@
 The pipeline is run as `pipeline.py run` runs it, every task in a process of its own, with nothing cached; then the
 same component functions are called one after the other in one fresh process, on artifacts of the same kind. Both are
 whole commands, imports included; the rounds alternate, and the ratio of each round is reported.
+
+With `--tasks` the pipeline alone is run, by `--runner subprocess` or docker, and each task's wall-clock time is set
+beside that of its component's body: the rest is what the runner, the start of a process or container, Python and
+Kubeflow's own imports cost. Both times stand in the run's log.
 """
 
 import argparse
 import json
 import os
+import re
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +32,15 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--set", dest="settings", action="append", default=[], metavar="KEY=VALUE")
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--tasks", action="store_true", help="what each task of one run costs beside its body")
+    parser.add_argument("--runner", choices=["subprocess", "docker"], default="subprocess")
     parser.add_argument("--in-process", type=Path, metavar="DIRECTORY", help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     if options.in_process is not None:
         run_in_process(options.usecase, options.settings, options.in_process)
+        return
+    if options.tasks:
+        show_tasks(measure_tasks(options.usecase, options.settings, options.runner))
         return
     rounds = [measure(options.usecase, options.settings) for _ in range(options.rounds)]
     report(rounds, as_json=options.json)
@@ -45,6 +56,56 @@ def measure(usecase: Path, settings: list[str]) -> dict[str, float]:
         module = [sys.executable, "-m", "benchmarks.pipeline_overhead", f"--in-process={base / 'direct'}"]
         direct = timed([*module, f"--usecase={usecase}", *pairs])
     return {"pipeline_seconds": pipeline, "in_process_seconds": direct, "ratio": pipeline / direct}
+
+
+#: What kfp writes when a task begins and ends, and what its executor writes around the component's body.
+_MARKS = (
+    (re.compile(r"^(\d\d:\d\d:\d\d\.\d{3}) .*Executing task .*?'([\w-]+)'"), "%H:%M:%S.%f"),
+    (re.compile(r"Executor [\d-]+ (\d\d:\d\d:\d\d,\d{3}) INFO\]: Got executor_input"), "%H:%M:%S,%f"),
+    (re.compile(r"Executor [\d-]+ (\d\d:\d\d:\d\d,\d{3}) INFO\]: Wrote executor output"), "%H:%M:%S,%f"),
+    (re.compile(r"^(\d\d:\d\d:\d\d\.\d{3}) .*Task .*? finished with status"), "%H:%M:%S.%f"),
+)
+
+
+def task_times(log: str) -> dict[str, tuple[float, float]]:
+    """Return of each task in a run's log its wall-clock seconds, and those of its component's body."""
+    found: dict[str, tuple[float, float]] = {}
+    name, times = "", list[datetime]()
+    for line in log.splitlines():
+        pattern, form = _MARKS[len(times)]
+        if (match := pattern.search(line.strip())) is None:
+            continue
+        name = match[2] if not times else name
+        times.append(datetime.strptime(match[1], form))
+        if len(times) == len(_MARKS):
+            begun, body, done, ended = times
+            found[name] = _seconds(begun, ended), _seconds(body, done)
+            times = []
+    return found
+
+
+def _seconds(start: datetime, stop: datetime) -> float:
+    """Return the seconds between two times of day; midnight may lie between them."""
+    return ((stop - start) % timedelta(days=1)).total_seconds()
+
+
+def measure_tasks(usecase: Path, settings: list[str], runner: str) -> dict[str, tuple[float, float]]:
+    """Run the pipeline and return its tasks' times."""
+    pairs = [f"--set={setting}" for setting in settings]
+    with tempfile.TemporaryDirectory() as name:
+        where = [f"--out={name}/runs", f"--registry={name}/registry", f"--runner={runner}"]
+        timed([sys.executable, "pipeline.py", "run", str(usecase), *where, *pairs])
+        (log,) = Path(name).glob("runs/*/.work/*/log.txt")
+        return task_times(log.read_text(encoding="utf-8"))
+
+
+def show_tasks(times: dict[str, tuple[float, float]]) -> None:
+    """Print the tasks' times."""
+    print(f"{'task':<16}{'wall s':>8}{'body s':>8}{'rest s':>8}")
+    for name, (wall, body) in times.items():
+        print(f"{name:<16}{wall:8.2f}{body:8.2f}{wall - body:8.2f}")
+    rest = [wall - body for wall, body in times.values()]
+    print(f"beside the bodies {statistics.median(rest):.2f} s a task in the median, {max(rest):.2f} s at most")
 
 
 def timed(command: list[str]) -> float:

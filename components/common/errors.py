@@ -6,6 +6,7 @@ AlmanacError
 ├── TableError          a table that breaks a rule: column, type, range, time order
 ├── FeatureError        a feature specification or a feature input that cannot be computed
 ├── TrainingError       a target, fold or candidate that cannot be trained
+├── WorkerError         worker processes that cannot be had, are of another version or were lost
 ├── TrackingError       an archive of a training that cannot be uploaded
 ├── ModelError          a model directory that is incomplete, altered or of another version
 ├── MetricError         a figure that is not a finite number
@@ -58,6 +59,10 @@ class FeatureError(AlmanacError, ValueError):
 
 class TrainingError(AlmanacError, ValueError):
     """A target, fold or candidate that cannot be trained."""
+
+
+class WorkerError(AlmanacError):
+    """Worker processes that cannot be had, are of another version or were lost."""
 
 
 class TrackingError(AlmanacError, OSError):

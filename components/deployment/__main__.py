@@ -1,26 +1,83 @@
-"""Deploys the production version of a use case: `python -m components.deployment USECASE REGISTRY OUT`.
+"""Deploys the production version of a use case, in two steps between which kustomize puts an overlay on it.
+
+python -m components.deployment render USECASE REGISTRY OUT
+python -m components.deployment apply USECASE REGISTRY OBJECTS
 
 ALMANAC_PUSH names the directory of an exporter, or a Pushgateway, that is told what the version promises.
 """
 
 import os
-import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Annotated, Any
 
-from components.common.errors import AlmanacError
-from components.deployment.task import run
-from components.usecase import dump, load
+import typer
+import yaml
+
+from components.common.errors import AlmanacError, DeploymentError
+from components.deployment import write_manifest
+from components.deployment.apply import apply_and_wait, connect
+from components.deployment.smoke import PATIENCE, forecasters, smoke
+from components.deployment.task import tell
+from components.usecase import load
+from governance.registry import resolve
+
+#: Address of the service, where it is not the one that it tells of itself; and an API key for it.
+URL, KEY = "ALMANAC_URL", "ALMANAC_API_KEY"
+PUSH = "ALMANAC_PUSH"
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
 
 
-def main() -> int:
-    """Apply the manifests on the cluster of KUBECONFIG, and wait until they are ready; go back where they are not."""
-    usecase, registry, out = sys.argv[1:]
+@app.command()
+def render(usecase: Path, registry: str, out: Path) -> None:
+    """Write the objects of the version in production."""
+    write_manifest(load(usecase), registry, out)
+
+
+@app.command()
+def apply(
+    usecase: Path,
+    registry: str,
+    objects: Path,
+    timeout: Annotated[float, typer.Option(help="Seconds in which the service must be ready.")] = 600,
+    patience: Annotated[float, typer.Option(help="Seconds in which it must then answer.")] = PATIENCE,
+) -> None:
+    """Apply objects on the cluster of KUBECONFIG, wait, test the service, and go back where it fails."""
+    case, items = load(usecase), _read(objects)
+    service = next(item for item in items if item["kind"] == "InferenceService")
+    version = service["metadata"]["annotations"]["almanac.io/version"]
+    models = forecasters(resolve(f"registry:{case.name}/{version}", registry))
+
+    def check(found: dict[str, Any]) -> None:
+        url = os.environ.get(URL) or (found.get("status") or {}).get("url")
+        if not url:
+            raise DeploymentError(f"it tells no address to test it at; give one in {URL}")
+        smoke(url, models, os.environ.get(KEY), patience)
+
+    apply_and_wait(items, connect(), timeout, check=check)
+    if push := os.environ.get(PUSH):
+        tell(case.name, version, registry, push)
+    typer.echo(f"version {version} is ready in {service['metadata']['namespace']} and answers as its models do")
+
+
+def _read(path: Path) -> list[dict[str, Any]]:
     try:
-        done = run(dump(load(Path(usecase))), registry, "cluster", Path(out), os.environ.get("ALMANAC_PUSH", ""))
+        items = [item for item in yaml.safe_load_all(path.read_text(encoding="utf-8")) if item]
+    except (OSError, yaml.YAMLError) as error:
+        raise DeploymentError(f"{path}: cannot be read as YAML ({error})") from error
+    if not any(isinstance(item, dict) and item.get("kind") == "InferenceService" for item in items):
+        raise DeploymentError(f"{path}: holds no InferenceService")
+    return items
+
+
+def main(command: Callable[[], None] = app) -> int:
+    """Run the command line and return its exit code."""
+    try:
+        command()
     except AlmanacError as error:
-        sys.stderr.write(f"error: {error}\n")
+        typer.echo(f"error: {error}", err=True)
         return error.exit_code
-    sys.stdout.write(f"version {done['version']} is ready\n")
     return 0
 
 

@@ -1,6 +1,7 @@
 """Applying the objects on a cluster, server-side, and going back where the new version does not get ready."""
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 import urllib3
@@ -11,6 +12,7 @@ from components.common.errors import DeploymentError
 from components.common.progress import progress
 
 FIELD_MANAGER = "almanac"
+Check = Callable[[dict[str, Any]], None]
 _PLURALS = {
     "ServingRuntime": "servingruntimes",
     "InferenceService": "inferenceservices",
@@ -39,29 +41,56 @@ def connect() -> client.ApiClient:
 
 
 def apply_and_wait(
-    objects: list[dict[str, Any]], api: client.ApiClient, timeout: float = 600, interval: float = 3
+    objects: list[dict[str, Any]],
+    api: client.ApiClient,
+    timeout: float = 600,
+    interval: float = 3,
+    check: Check | None = None,
 ) -> None:
-    """Apply the objects and wait until the InferenceService is ready with them.
+    """Apply the objects, wait until the InferenceService is ready with them, and test it.
+
+    Args:
+        objects: the objects, one InferenceService among them.
+        api: the cluster.
+        timeout: seconds in which the service must be ready.
+        interval: seconds between two questions.
+        check: tests the ready service, which it gets as the cluster has it; raises DeploymentError where it fails.
 
     Raises:
-        DeploymentError: the cluster refused an object, or the new version did not get ready in time; the version
-            before it, where there was one, was applied again.
+        DeploymentError: the cluster refused an object, or the new version did not get ready in time or failed its
+            test; what stood there before it, where there was anything, was applied again.
     """
     service = next(item for item in objects if item["kind"] == "InferenceService")
-    before = _get(api, service)
+    before = [found for item in objects if (found := _get(api, item)) is not None]
     for done, item in enumerate(objects, start=1):
         progress(done, len(objects) + 1, f"{item['kind']} {item['metadata']['name']}")
         _apply(api, item)
-    failure = _wait_until_ready(api, service, timeout, interval)
-    if failure is None:
-        return
-    if before is None:
-        raise DeploymentError(f"{_label(service)} {failure}; there is no earlier version to go back to")
-    _apply(api, _sendable(before))
-    again = _wait_until_ready(api, _sendable(before), timeout, interval)
-    outcome = "and is ready" if again is None else f"but {again}"
-    version = before["metadata"].get("annotations", {}).get("almanac.io/version", "unknown")
-    raise DeploymentError(f"{_label(service)} {failure}; version {version} was applied again {outcome}")
+    failure = _wait_until_ready(api, service, timeout, interval) or _tested(api, service, check)
+    if failure is not None:
+        outcome = _go_back(api, before, timeout, interval)
+        raise DeploymentError(f"{_label(service)} {failure}; {outcome}")
+
+
+def _tested(api: client.ApiClient, service: dict[str, Any], check: Check | None) -> str | None:
+    """Return None where the service passes its test, or what is wrong."""
+    try:
+        if check is not None:
+            check(_get(api, service) or service)
+    except DeploymentError as error:
+        return f"is ready, but {error}"
+    return None
+
+
+def _go_back(api: client.ApiClient, before: list[dict[str, Any]], timeout: float, interval: float) -> str:
+    """Apply what stood there before, and return what came of it."""
+    service = next((item for item in before if item["kind"] == "InferenceService"), None)
+    if service is None:
+        return "there is no earlier version to go back to"
+    for item in before:
+        _apply(api, _sendable(item))
+    again = _wait_until_ready(api, _sendable(service), timeout, interval)
+    version = service["metadata"].get("annotations", {}).get("almanac.io/version", "unknown")
+    return f"version {version} was applied again {'and is ready' if again is None else f'but {again}'}"
 
 
 def _path(item: dict[str, Any]) -> str:

@@ -24,12 +24,13 @@ def run(usecase: str, registry: str, environment: str, out: Path, push: str = ""
     if environment == "cluster":
         apply_and_wait(objects, connect())
     if push:
-        _push(case.name, version, registry, push)
+        tell(case.name, version, registry, push)
     summary(f"version {version}, {len(objects)} objects{' applied' if environment == 'cluster' else ''}")
     return {"version": version, "storage_uri": service["spec"]["predictor"]["model"]["storageUri"]}
 
 
-def _push(use_case: str, version: str, registry: str, to: str) -> None:
+def tell(use_case: str, version: str, registry: str, to: str) -> None:
+    """Push what a version promises; where that fails, print a warning and go on."""
     try:
         push_version(use_case, version, registry, to)
     except MetricError as error:

@@ -14,7 +14,7 @@ from components.common.progress import progress, summary
 from components.evaluation.evidence import Evidence, gather
 from components.evaluation.figures import target_figures
 from components.evaluation.report import build
-from components.evaluation.rows import Judged, judge, read_table
+from components.evaluation.rows import Judged, judge, read_parts
 from components.training.model_format import MANIFEST, load
 from components.usecase import UseCase, digest
 
@@ -60,14 +60,14 @@ def evaluate(
         ModelError: a model directory is incomplete or altered.
     """
     outputs = Outputs.below(out) if isinstance(out, Path) else out
-    table = read_table(features, usecase)
+    table, late = read_parts(features, usecase)
     records = _tuning(tuning)
     entries: dict[str, Any] = {}
     evidence: list[Evidence] = []
     for done, target in enumerate(usecase.targets):
         progress(done, len(usecase.targets) + 1, target.name)
         forecaster = load(model / target.name)
-        judged = judge(usecase, table, target, forecaster)
+        judged = judge(usecase, table, target, forecaster, late)
         record = records.get(target.name, {})
         entries[target.name] = target_figures(usecase, judged, record.get("chosen", forecaster.manifest["kind"]))
         evidence.append(gather(usecase, judged, forecaster, record))

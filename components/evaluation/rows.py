@@ -1,5 +1,6 @@
 """The rows that a target's model is judged by: the truth, the forecast, the baselines, the groups."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import polars as pl
+import polars.selectors as cs
 
 from components.common.errors import TableError
 from components.evaluation.groups import Slices, bands_of, column, group_of, numbers
@@ -70,16 +72,46 @@ def read_table(path: Path, usecase: UseCase) -> pl.DataFrame:
     Raises:
         TableError: it cannot be read, or has no time column.
     """
+    return _read(path, usecase, lambda table: table)
+
+
+def read_parts(path: Path, usecase: UseCase) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return keys, truth and last known values of the feature table, and all of its rows from the test span on.
+
+    The features before it, which may be many times the rest, are never in memory.
+
+    Raises:
+        TableError: it cannot be read, or has no time column.
+    """
+    ahead = [f"{kind}_{target.name}" for target in usecase.targets for kind in ("y", "last")]
+    start = pl.lit(_day(usecase.split.test_from)).cast(pl.Datetime("us"))
+    narrow = _read(
+        path, usecase, lambda table: table.select(pl.col(*_keys(usecase)), cs.by_name(ahead, require_all=False))
+    )
+    return narrow, _read(path, usecase, lambda table: table.filter(pl.col(usecase.time.column) >= start))
+
+
+def _read(path: Path, usecase: UseCase, chosen: Callable[[pl.LazyFrame], pl.LazyFrame]) -> pl.DataFrame:
     try:
-        table = pl.read_parquet(path)
+        table = pl.scan_parquet(path)
+        column(table.head(0).collect(), usecase.time.column, path.name)
+        timed = table.with_columns(pl.col(usecase.time.column).cast(pl.Datetime("us")))
+        return chosen(timed).collect().sort(_keys(usecase))
     except (OSError, pl.exceptions.PolarsError) as error:
         raise TableError(f"{path}: not a Parquet table ({error})") from error
-    column(table, usecase.time.column, path.name)
-    return table.with_columns(pl.col(usecase.time.column).cast(pl.Datetime("us"))).sort(_keys(usecase))
 
 
-def judge(usecase: UseCase, table: pl.DataFrame, target: Target, model: Forecaster) -> Judged:
+def judge(
+    usecase: UseCase, table: pl.DataFrame, target: Target, model: Forecaster, late: pl.DataFrame | None = None
+) -> Judged:
     """Return the judged rows of one target.
+
+    Args:
+        usecase: the use case.
+        table: the feature table, or its keys, truths and last known values.
+        target: the target.
+        model: its model.
+        late: the rows of the feature table from the test span on, with the features; of `table` when None.
 
     Raises:
         TableError: a column is missing, or the test span has no row where the target was measured; both are named.
@@ -95,7 +127,9 @@ def judge(usecase: UseCase, table: pl.DataFrame, target: Target, model: Forecast
     scale = _mean_size((y - baselines["seasonal"])[before])
     if target.above is not None:
         y, baselines = _as_classes(target.above, y), _as_rates(target.above, y, baselines, before)
-    X = np.column_stack([numbers(table, name)[rows] for name in model.names])
+    late = table.filter(~before) if late is None else late
+    places = (np.cumsum(~before) - 1)[rows]
+    X = np.column_stack([numbers(late, name)[places] for name in model.names])
     prediction = model.predict(X)
     lower, upper = model.interval(X, prediction) if model.intervals else (None, None)
     return Judged(
@@ -110,7 +144,7 @@ def judge(usecase: UseCase, table: pl.DataFrame, target: Target, model: Forecast
         last=last[rows],
         baselines={name: values[rows] for name, values in baselines.items()},
         bands=bands_of(usecase, last[rows]),
-        groups={group.name: group_of(usecase, table[rows], group, model) for group in usecase.evaluation.groups},
+        groups={group.name: group_of(usecase, late[places], group, model) for group in usecase.evaluation.groups},
         scale=scale,
     )
 

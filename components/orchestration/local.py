@@ -140,7 +140,7 @@ def _runner(place: Place) -> Any:
 
 def _forwarded() -> dict[str, str]:
     """Return the environment that containers share with this process: where things are kept, and nothing secret."""
-    names = ("ALMANAC_CACHE", "ALMANAC_REGISTRY")
+    names = ("ALMANAC_CACHE", "ALMANAC_REGISTRY", "DASK_SCHEDULER_ADDRESS")
     return {name: os.environ[name] for name in names if name in os.environ} | {"HOME": "/tmp"}  # noqa: S108
 
 

@@ -14,6 +14,8 @@ _SECRETS = {
     "almanac-comet": {"api_key": "COMET_API_KEY"},
     "almanac-signing": {"private_key": "ALMANAC_SIGNING_KEY"},
 }
+#: Where the Dask engine's scheduler is, for use cases that do not say it themselves.
+_DASK = "almanac-dask", {"address": "DASK_SCHEDULER_ADDRESS"}
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,7 @@ class Settings:
         retries: How often it is tried again; for tasks that cross the network.
         cached: Whether the same inputs give the same result: not for what reads the clock, a source or the registry.
         secrets: Kubernetes secrets whose keys it gets as environment variables, where they exist.
+        dask: Whether it gets the address of a Dask scheduler from a config map, where that exists.
     """
 
     cpu: int = 1
@@ -35,6 +38,7 @@ class Settings:
     retries: int = 0
     cached: bool = True
     secrets: tuple[str, ...] = ()
+    dask: bool = False
 
 
 _STORE = ("almanac-store",)
@@ -42,8 +46,8 @@ SETTINGS = {
     "ingestion": Settings(minutes=60, retries=3, cached=False, secrets=_STORE),
     "validation": Settings(),
     "drift": Settings(retries=2, cached=False, secrets=_STORE),
-    "preprocessing": Settings(cpu=2, memory="4Gi"),
-    "training": Settings(cpu=2, memory="8Gi", minutes=360, secrets=("almanac-comet",)),
+    "preprocessing": Settings(cpu=2, memory="4Gi", dask=True),
+    "training": Settings(cpu=2, memory="8Gi", minutes=360, secrets=("almanac-comet",), dask=True),
     "evaluation": Settings(cpu=2, memory="4Gi"),
     "gate": Settings(retries=2, cached=False, secrets=_STORE),
     "rejection": Settings(cached=False),
@@ -73,4 +77,6 @@ def configure(task: dsl.PipelineTask, **changes: Any) -> dsl.PipelineTask:
     kubernetes.empty_dir_mount(task, volume_name="tmp", mount_path="/tmp", size_limit="4Gi")  # noqa: S108
     for secret in settings.secrets:
         kubernetes.use_secret_as_env(task, secret, _SECRETS[secret], optional=True)
+    if settings.dask:
+        kubernetes.use_config_map_as_env(task, *_DASK, optional=True)
     return task

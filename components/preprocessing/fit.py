@@ -17,27 +17,31 @@ from components.usecase import UseCase
 Array = npt.NDArray[np.float64]
 
 
-def fit(usecase: UseCase, table: pl.DataFrame, span: Span) -> FeatureSpec:
+def fit(usecase: UseCase, table: pl.DataFrame | pl.LazyFrame, span: Span) -> FeatureSpec:
     """Return the specification with category tables and centres fitted on the rows of the training span.
 
     A category table holds the declared categories that occur there, in their declared order; any other is missing.
+    Of a table that is still to be read one column at a time is in memory.
 
     Raises:
         FeatureError: the span has no rows, or a column is missing.
     """
-    spec = FeatureSpec.of(usecase)
-    check_columns(spec, table, spec.columns)
-    rows = span.rows(times(table, spec.time))
+    spec, lazy = FeatureSpec.of(usecase), table.lazy()
+    check_columns(spec, lazy.head(0).collect(), spec.columns)
+    rows = span.rows(times(lazy.select(spec.time).collect(), spec.time))
     if not rows.any():
-        raise FeatureError(f"split: no row of the {table.height} lies in the training span; check the split's dates")
-    training = table.filter(pl.Series(rows))
-    categories = {name: _seen(training[name], declared) for name, declared in spec.categories.items()}
+        raise FeatureError(f"split: no row of the {rows.size} lies in the training span; check the split's dates")
+
+    def training(name: str) -> pl.DataFrame:
+        return lazy.select(name).collect().filter(pl.Series(rows))
+
+    categories = {name: _seen(training(name)[name], declared) for name, declared in spec.categories.items()}
     squared = {n.column for n in spec.nodes if isinstance(n, Window | Season) and n.statistic == "std"}
-    centres = {name: _centre(numbers(spec, training, name)) for name in spec.columns if name in squared}
+    centres = {name: _centre(numbers(spec, training(name), name)) for name in spec.columns if name in squared}
     return FeatureSpec.of(usecase, categories, centres)
 
 
-def document(spec: FeatureSpec, features: pl.DataFrame, rows: npt.NDArray[np.bool_]) -> dict[str, Any]:
+def document(spec: FeatureSpec, features: pl.LazyFrame, rows: npt.NDArray[np.bool_]) -> dict[str, Any]:
     """Return features.json: the specification, the ordered names, and all that was fitted on the training rows.
 
     `means` and `scales` are what a linear model fills a missing feature with and divides by (1 for a constant).
@@ -49,7 +53,7 @@ def document(spec: FeatureSpec, features: pl.DataFrame, rows: npt.NDArray[np.boo
     """
     means, scales = {}, {}
     for name in spec.names:
-        means[name], scales[name] = _moments(features[name].to_numpy()[rows])
+        means[name], scales[name] = _moments(features.select(name).collect()[name].to_numpy()[rows])
     fitted = {"categories": spec.categories, "centres": spec.centres, "means": means, "scales": scales}
     return {"spec": spec.model_dump(mode="json"), "names": spec.names, "fitted": fitted}
 

@@ -6,17 +6,21 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from components.common import workers
 from components.common.errors import TableError
 from components.common.files import sha256_file, whole_file, write_json
 from components.common.progress import summary
 from components.common.revision import git_revision
 from components.image import VERSION
-from components.preprocessing.batch import compute
 from components.preprocessing.fit import document, fit
-from components.preprocessing.split import train_test
+from components.preprocessing.partitions import computed, features_of
+from components.preprocessing.spec import FeatureSpec
+from components.preprocessing.split import Span, train_test
 from components.preprocessing.table import times
-from components.preprocessing.target import targets
 from components.usecase import UseCase, digest, load_text
+
+#: One size of row groups, so that the file's bytes do not depend on the partitions that it was computed in.
+PARQUET: dict[str, Any] = {"compression": "zstd", "compression_level": 1, "row_group_size": 1 << 16}
 
 
 def preprocess(usecase: UseCase, table_path: Path, out_features: Path, out_spec: Path) -> dict[str, Any]:
@@ -36,26 +40,53 @@ def preprocess(usecase: UseCase, table_path: Path, out_features: Path, out_spec:
         TableError: the table cannot be read.
         FeatureError: the features cannot be computed from it; the message names column or row.
     """
-    try:
-        table = pl.read_parquet(table_path)
-    except (OSError, pl.exceptions.PolarsError) as error:
-        raise TableError(f"{table_path}: not a Parquet table ({str(error).splitlines()[0]})") from error
     training, _ = train_test(usecase)
-    spec = fit(usecase, table, training)
-    features, ahead = compute(spec, table), targets(usecase, spec, table)
+    make = _by_partitions if usecase.training.engine == "dask" else _at_once
     with whole_file(out_features) as aside:
-        features.hstack(ahead).write_parquet(aside, compression="zstd", compression_level=1)
-    write_json(out_spec, document(spec, features, training.rows(times(table, spec.time))))
+        spec, features = make(usecase, _scanned(table_path), training, aside)
+        time = times(features.select(spec.time).collect(), spec.time)
+        known = {t.name: _known(features, f"y_{t.name}") for t in usecase.targets}
+        write_json(out_spec, document(spec, features, training.rows(time)))
     groups = list(spec.groups.values())
     return {
-        "rows": features.height,
+        "rows": len(time),
         "features": len(spec.names),
         "groups": {group: groups.count(group) for group in dict.fromkeys(groups)},
         "history": spec.history,
-        "known": {t.name: int(np.isfinite(ahead[f"y_{t.name}"].to_numpy()).sum()) for t in usecase.targets},
+        "known": known,
         "data_digest": sha256_file(table_path),
         "features_digest": sha256_file(out_features),
     }
+
+
+def _scanned(path: Path) -> pl.LazyFrame:
+    try:
+        table = pl.scan_parquet(path)
+        table.collect_schema()
+    except (OSError, pl.exceptions.PolarsError) as error:
+        raise TableError(f"{path}: not a Parquet table ({str(error).splitlines()[0]})") from error
+    return table
+
+
+def _at_once(usecase: UseCase, table: pl.LazyFrame, span: Span, out: Path) -> tuple[FeatureSpec, pl.LazyFrame]:
+    """Write the features of the table, which is read whole; return them, and the specification."""
+    whole = table.collect()
+    spec = fit(usecase, whole, span)
+    features = features_of(usecase, spec, whole)
+    features.write_parquet(out, **PARQUET)
+    return spec, features.lazy()
+
+
+def _by_partitions(usecase: UseCase, table: pl.LazyFrame, span: Span, out: Path) -> tuple[FeatureSpec, pl.LazyFrame]:
+    """Write the same features, partition by partition on the workers of a cluster; they are never all in memory."""
+    spec = fit(usecase, table, span)
+    with workers.start(usecase.training.dask) as found:
+        computed(usecase, spec, table, found).sink_parquet(out, **PARQUET)
+    return spec, pl.scan_parquet(out)
+
+
+def _known(features: pl.LazyFrame, name: str) -> int:
+    return int(np.isfinite(features.select(name).collect()[name].to_numpy()).sum())
 
 
 def run(usecase: str, table: Path, features: Path, specification: Path) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +16,27 @@ from components.usecase.learning import Target
 
 Array = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
+Rows = npt.NDArray[np.intp]
+
+#: Rows of the feature matrix that are worked on at a time, where it may lie on the disk.
+BLOCK = 1 << 16
+
+
+class Trees(Protocol):
+    """Grows LightGBM boosters on rows of the feature matrix."""
+
+    def __call__(
+        self, rows: Rows, label: Array, parameters: dict[str, Any], rounds: int, seeds: list[int]
+    ) -> list[Any]:
+        """Return one booster for each seed.
+
+        Args:
+            rows: ascending places of the rows to learn from, shape (m,).
+            label: what they are to give, shape (m,).
+            parameters: LightGBM's.
+            rounds: trees of each booster.
+            seeds: of everything random.
+        """
 
 
 @dataclass(frozen=True)
@@ -31,6 +53,7 @@ class Problem:
         season: the seasonal baseline, the newest known value of the target's phase; shape (n,).
         time: prediction time, µs since the epoch, shape (n,).
         train: the rows of the training span, shape (n,).
+        trees: grows LightGBM's boosters where the rows lie; here when None.
     """
 
     target: Target
@@ -42,6 +65,7 @@ class Problem:
     season: Array
     time: npt.NDArray[np.int64]
     train: Mask
+    trees: Trees | None = None
 
     @property
     def classification(self) -> bool:
@@ -54,14 +78,19 @@ class Problem:
         return self.train & np.isfinite(self.y)
 
 
-def read_features(usecase: UseCase, path: Path) -> pl.DataFrame:
+def read_features(usecase: UseCase, path: Path, names: list[str] | None = None) -> pl.DataFrame:
     """Return the feature table, its time in µs.
+
+    Args:
+        usecase: the use case.
+        path: the table.
+        names: features to leave on the disk; `mapped` gives them.
 
     Raises:
         TrainingError: the file cannot be read, or has no time column.
     """
     try:
-        table = pl.read_parquet(path)
+        table = pl.scan_parquet(path).drop(names or [], strict=False).collect()
     except (OSError, pl.exceptions.PolarsError) as error:
         raise TrainingError(f"{path}: not a Parquet table ({error})") from error
     if not table.height:
@@ -70,8 +99,34 @@ def read_features(usecase: UseCase, path: Path) -> pl.DataFrame:
     return table.with_columns(pl.col(usecase.time.column).cast(pl.Datetime("us")))
 
 
-def make_problem(usecase: UseCase, table: pl.DataFrame, names: list[str], target: Target) -> Problem:
+def matrix(table: pl.DataFrame, names: list[str]) -> Array:
+    """Return features of the table as a matrix, shape (n, f)."""
+    return np.column_stack([_numbers(table, name) for name in names])
+
+
+def mapped(path: Path, names: list[str], scratch: Path) -> Array:
+    """Return features of a table as a matrix, shape (n, f), that lies in the file `scratch` and not in memory."""
+    table = pl.scan_parquet(path)
+    matrix(table.head(0).collect(), names)  # names a column that is missing
+    rows = int(table.select(pl.len()).collect().item())
+    result = np.memmap(scratch, np.float64, "w+", shape=(rows, len(names)))
+    for start in range(0, rows, BLOCK):
+        block = table.select(names).slice(start, BLOCK).collect()
+        result[start : start + block.height] = matrix(block, names)
+    return result
+
+
+def make_problem(
+    usecase: UseCase, table: pl.DataFrame, names: list[str], target: Target, X: Array | None = None
+) -> Problem:
     """Return the learning problem of `target` from the feature table and the ordered feature names.
+
+    Args:
+        usecase: the use case.
+        table: the feature table.
+        names: ordered feature names.
+        target: what is forecast.
+        X: the features, shape (n, f); those of the table when None.
 
     Raises:
         TrainingError: a column is missing, or no row of the training span has a known target.
@@ -84,7 +139,7 @@ def make_problem(usecase: UseCase, table: pl.DataFrame, names: list[str], target
     problem = Problem(
         target=target,
         names=names,
-        X=np.column_stack([_numbers(table, name) for name in names]),
+        X=matrix(table, names) if X is None else X,
         y=y,
         last=_numbers(table, f"last_{target.name}"),
         last_name=target.column if target.column in names else None,

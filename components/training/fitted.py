@@ -8,6 +8,8 @@ import numpy as np
 import numpy.typing as npt
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
+from components.training.dataset import BLOCK, Rows
+
 Array = npt.NDArray[np.float64]
 
 
@@ -25,11 +27,12 @@ class LinearPart:
     coefficients: Array
     fill: Array
 
-    def predict(self, X: Array) -> Array:
-        """Return the linear part of each row, shape (n,)."""
+    def predict(self, X: Array, rows: Rows | None = None) -> Array:
+        """Return the linear part of each row, or of the rows at these places, shape (n,)."""
         used = np.flatnonzero(self.coefficients)
-        filled = np.where(np.isfinite(X[:, used]), X[:, used], self.fill[used])
-        result = np.full(len(X), self.intercept)
+        taken = X[:, used] if rows is None else X[np.ix_(rows, used)]
+        filled = np.where(np.isfinite(taken), taken, self.fill[used])
+        result = np.full(len(taken), self.intercept)
         for place, column in enumerate(used):
             result += self.coefficients[column] * filled[:, place]
         return result
@@ -66,8 +69,15 @@ class Fitted:
     boosters: list[tuple[float, lightgbm.Booster]] = field(default_factory=list)
     estimator: Any = None
 
-    def raw(self, X: Array) -> Array:
-        """Return the value, or the log-odds of a classification, of each row; shape (n,)."""
+    def raw(self, X: Array, rows: Rows | None = None) -> Array:
+        """Return the value, or the log-odds of a classification, of each row, or of those at these places; (n,)."""
+        result = np.empty(len(X) if rows is None else len(rows))
+        for start in range(0, len(result), BLOCK):
+            here = slice(start, start + BLOCK)
+            result[here] = self._raw(X[here] if rows is None else X[rows[here]])
+        return result
+
+    def _raw(self, X: Array) -> Array:
         result = self.linear.predict(X)
         for weight, booster in self.boosters:
             result += weight * np.asarray(booster.predict(X, raw_score=True, num_threads=1))
@@ -92,8 +102,12 @@ def combine(models: list[tuple[float, Fitted]], intercept: float = 0.0) -> Fitte
     return Fitted(linear, [booster for part in parts for booster in part.boosters])
 
 
-def feature_means(X: Array) -> Array:
+def feature_means(X: Array, rows: Rows) -> Array:
     """Return the mean of each feature over the rows where it is present, 0 where it never is; shape (f,)."""
-    present = np.isfinite(X)
-    total = np.where(present, X, 0.0).sum(axis=0)
-    return np.asarray(total / np.maximum(present.sum(axis=0), 1))
+    total, count = np.zeros(X.shape[1]), np.zeros(X.shape[1], np.int64)
+    for start in range(0, len(rows), BLOCK):
+        block = X[rows[start : start + BLOCK]]
+        present = np.isfinite(block)
+        total += np.where(present, block, 0.0).sum(axis=0)
+        count += present.sum(axis=0)
+    return np.asarray(total / np.maximum(count, 1))

@@ -2,20 +2,19 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import lightgbm
 import numpy as np
-import numpy.typing as npt
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from components.common.errors import TrainingError
-from components.training.dataset import Problem
+from components.training.dataset import Problem, Rows
 from components.training.fitted import Array, Fitted, LinearPart, feature_means
 from components.training.model_format import probability
 from components.usecase.learning import HistGradientBoosting, LightGBM, Linear
 
-Rows = npt.NDArray[np.intp]
 Parameters = dict[str, Any]
 Learned = LightGBM | HistGradientBoosting | Linear
 
@@ -30,7 +29,7 @@ _LIGHTGBM: Parameters = {
 
 @dataclass(frozen=True)
 class Rowset:
-    """The rows that a candidate learns from; LightGBM's binned copy of them is made once and shared."""
+    """The rows that a candidate learns from."""
 
     problem: Problem
     rows: Rows
@@ -74,7 +73,7 @@ def fit(candidate: Learned, parameters: Parameters, data: Rowset, seed: int) -> 
 def _base(candidate: Learned, data: Rowset) -> LinearPart:
     """Return the part that the candidate's learner builds upon: the last known value, or nothing."""
     problem = data.problem
-    coefficients, fill = np.zeros(len(problem.names)), feature_means(data.X)
+    coefficients, fill = np.zeros(len(problem.names)), feature_means(problem.X, data.rows)
     if candidate.predict == "difference":
         if problem.last_name is None:
             raise TrainingError(
@@ -90,14 +89,19 @@ def _lightgbm(candidate: LightGBM, parameters: Parameters, data: Rowset, seed: i
     settings = dict(parameters)
     rounds = int(settings.pop("n_estimators", 400))
     objective = "binary" if data.problem.classification else "regression"
-    rows = lightgbm.Dataset(
-        data.X, data.y - base.predict(data.X), feature_name=data.problem.names, params=_LIGHTGBM, free_raw_data=True
-    )
-    boosters = [
-        lightgbm.train({"objective": objective, **settings, **_LIGHTGBM, "seed": seed + number}, rows, rounds)
-        for number in range(candidate.seeds)
-    ]
+    label = data.y - base.predict(data.problem.X, data.rows)
+    trees = data.problem.trees or partial(_trees, data.problem)
+    seeds = [seed + number for number in range(candidate.seeds)]
+    boosters = trees(data.rows, label, {"objective": objective, **settings, **_LIGHTGBM}, rounds, seeds)
     return Fitted(base, [(1.0 / len(boosters), booster) for booster in boosters])
+
+
+def _trees(
+    problem: Problem, rows: Rows, label: Array, parameters: Parameters, rounds: int, seeds: list[int]
+) -> list[lightgbm.Booster]:
+    """Grow boosters here, as `Trees` says; LightGBM's binned copy of the rows is made once and shared."""
+    data = lightgbm.Dataset(problem.X[rows], label, feature_name=problem.names, params=_LIGHTGBM, free_raw_data=True)
+    return [lightgbm.train({**parameters, "seed": seed}, data, rounds) for seed in seeds]
 
 
 def _hist_gradient_boosting(candidate: HistGradientBoosting, parameters: Parameters, data: Rowset, seed: int) -> Fitted:

@@ -1,6 +1,9 @@
 """What is frozen with a model, to hold later windows against: its inputs, its outputs, and where it errs."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -26,6 +29,8 @@ _LEAVES = 12_000_000
 _MOST_EXPLAINED, _FEWEST_EXPLAINED = 30, 4
 #: Rows that a model of the loss learns from: more make it no better.
 _LOSS_ROWS = 5000
+#: Rows of the training span that are put together in memory; a longer one is streamed from files of so many rows.
+ROWS = 1 << 18
 
 
 @dataclass(frozen=True)
@@ -67,7 +72,9 @@ def freeze(
     return Frozen({**inputs, **section}, _loss(usecase, problem, rows, residual))
 
 
-def input_profile(usecase: UseCase, table: pl.DataFrame, features: pl.DataFrame, problem: Problem) -> dict[str, Any]:
+def input_profile(
+    usecase: UseCase, table: pl.DataFrame, features: pl.DataFrame, problem: Problem, rows: int = ROWS
+) -> dict[str, Any]:
     """Return the profile of raw columns and features over the training span, which all targets have in common.
 
     Args:
@@ -75,17 +82,40 @@ def input_profile(usecase: UseCase, table: pl.DataFrame, features: pl.DataFrame,
         table: validated table with the raw columns.
         features: feature table, row by row aligned with the problem.
         problem: the learning problem of any target.
+        rows: rows that are in memory at a time.
     """
+    parts = _parts(usecase, table, features, problem, rows)
+    if int(problem.train.sum()) <= rows:
+        return _profile(usecase, next(parts))
+    with TemporaryDirectory() as scratch:
+        files = []
+        for number, part in enumerate(parts):
+            files.append(Path(scratch) / f"{number:06d}.parquet")
+            part.write_parquet(files[-1], compression="lz4", statistics=False)
+        return _profile(usecase, files)
+
+
+def _parts(
+    usecase: UseCase, table: pl.DataFrame, features: pl.DataFrame, problem: Problem, rows: int
+) -> Iterator[pl.DataFrame]:
+    """Yield the training span, so many rows at a time: keys, raw columns and features."""
     keys = _keys(usecase)
     columns = usecase.drift.columns or list(usecase.columns)
-    names = list(enumerate(problem.names))
-    frame = features.select(keys).with_columns(
-        *(pl.Series(name, problem.X[:, k]).fill_nan(None) for k, name in names if name not in columns)
-    )
+    names = [(k, name) for k, name in enumerate(problem.names) if name not in columns]
     values = table.select(pl.col(usecase.time.column).cast(pl.Datetime("us")), pl.exclude(usecase.time.column))
-    joined = frame.join(values.select([*keys, *columns]), on=keys, how="left", maintain_order="left")
+    values = values.select([*keys, *columns])
+    span = np.flatnonzero(problem.train)
+    for start in range(0, max(len(span), 1), rows):
+        here = span[start : start + rows]
+        X = problem.X[here]
+        figures = (pl.Series(name, X[:, k]).fill_nan(None) for k, name in names)
+        frame = features.select(keys)[here].with_columns(*figures)
+        yield frame.join(values, on=keys, how="left", maintain_order="left")
+
+
+def _profile(usecase: UseCase, span: pl.DataFrame | list[Path]) -> dict[str, Any]:
     profile = drift.profile(
-        joined.filter(pl.Series(np.asarray(problem.train))),
+        span,
         time=usecase.time.column,
         entity=usecase.entity,
         season=usecase.drift.season,

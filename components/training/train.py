@@ -18,7 +18,7 @@ from components.common.progress import progress as tell_progress
 from components.common.revision import git_revision
 from components.tracking import archive_in_background, finish, make_record
 from components.training.calibration import calibrate
-from components.training.dataset import make_problem, read_features
+from components.training.engine import problems
 from components.training.fitted import Array, Fitted
 from components.training.intervals import Intervals
 from components.training.model_format import OUT_OF_FOLD, probability
@@ -85,27 +85,36 @@ def _train(
     progress: Progress,
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     specification = _specification(inputs.specification)
-    features = read_features(usecase, inputs.features)
     names = [str(name) for name in specification["names"]]
-    problems = [make_problem(usecase, features, names, target) for target in usecase.targets]
-    selections = select(usecase, problems, progress)
-    record = tuning_record(usecase, selections)
-    write_json(out_tuning, record)
-    with tracked(usecase, record, out_tracking):
-        fitted = refit(usecase, selections)
-        table = pl.read_parquet(inputs.table)
-        profile = input_profile(usecase, table, features, problems[0])
-        with ThreadPoolExecutor(usecase.training.threads) as pool:
-            jobs = [
-                pool.submit(_target_model, usecase, features, profile, selection, model)
-                for selection, model in zip(selections, fitted, strict=True)
-            ]
-            parts = [job.result() for job in jobs]
-        provenance = Provenance(sha256_file(inputs.table), sha256_file(inputs.features), git_revision())
-        extra = {OUT_OF_FOLD: _parquet(pl.concat([frame for _, frame in parts]))}
-        models = [model for model, _ in parts]
-        manifest = write_models(out_model, usecase, specification, models, provenance, extra)
+    with problems(usecase, inputs.features, names) as (features, found):
+        selections = select(usecase, found, progress)
+        record = tuning_record(usecase, selections)
+        write_json(out_tuning, record)
+        with tracked(usecase, record, out_tracking):
+            fitted = refit(usecase, selections)
+            profile = input_profile(usecase, pl.read_parquet(inputs.table), features, found[0])
+            with ThreadPoolExecutor(usecase.training.threads) as pool:
+                jobs = [
+                    pool.submit(_target_model, usecase, features, profile, selection, model)
+                    for selection, model in zip(selections, fitted, strict=True)
+                ]
+                parts = [job.result() for job in jobs]
+            manifest = _written(usecase, inputs, out_model, specification, parts)
     return record, manifest
+
+
+def _written(
+    usecase: UseCase,
+    inputs: Inputs,
+    out_model: Path,
+    specification: dict[str, Any],
+    parts: list[tuple[TargetModel, pl.DataFrame]],
+) -> dict[str, Any]:
+    """Write the model directory and return its manifest."""
+    provenance = Provenance(sha256_file(inputs.table), sha256_file(inputs.features), git_revision())
+    extra = {OUT_OF_FOLD: _parquet(pl.concat([frame for _, frame in parts]))}
+    models = [model for model, _ in parts]
+    return write_models(out_model, usecase, specification, models, provenance, extra)
 
 
 def _target_model(
@@ -188,6 +197,7 @@ def tuning_record(usecase: UseCase, selections: list[Selection]) -> dict[str, An
         "use_case": usecase.name,
         "seed": settings.seed,
         "budget": settings.budget.model_dump(),
+        **({"engine": {"name": "dask", "workers": settings.dask.workers}} if settings.engine == "dask" else {}),
         "targets": {selection.problem.target.name: _target_record(usecase, selection) for selection in selections},
     }
 

@@ -139,7 +139,7 @@ def _run(task: Tuning, candidate: Learned, study: optuna.Study) -> tuple[Trial, 
 
 def _out_of_fold(task: Tuning, candidate: Learned, parameters: Parameters, fold: Fold) -> Array:
     model = fit(candidate, parameters, Rowset(task.problem, fold.train), task.settings.seed)
-    return model.raw(task.problem.X[fold.valid])
+    return model.raw(task.problem.X, fold.valid)
 
 
 def _judge(task: Tuning, step: int, raw: Array) -> float:

@@ -173,10 +173,9 @@ def _input(name: str, column: Column) -> dict[str, Any]:
 
 
 def _ranges(problem: Problem) -> list[dict[str, Any]]:
-    X = problem.X[problem.train]
     return [
-        {"name": name, "type": "float", "min": _extreme(X[:, k], np.min), "max": _extreme(X[:, k], np.max)}
-        for k, name in enumerate(problem.names)
+        {"name": name, "type": "float", "min": _extreme(values, np.min), "max": _extreme(values, np.max)}
+        for name, values in ((name, problem.X[problem.train, k]) for k, name in enumerate(problem.names))
     ]
 
 

@@ -176,22 +176,34 @@ class Intervals(Section):
     """Bins of the last known value; few rows are merged into the neighbour."""
 
 
-class DaskCluster(Section):
-    """Where the Dask engine runs."""
+class Dask(Section):
+    """Where the Dask engine runs: on a scheduler's workers, on pods of its own, or on processes of the machine."""
 
     address: str | None = None
-    """Scheduler's address; a local cluster when absent."""
+    """Scheduler's address, such as tcp://dask-scheduler:8786; that of DASK_SCHEDULER_ADDRESS, if set, when absent."""
+    kubernetes: bool = False
+    """Without an address, start worker pods by dask-kubernetes, which must be installed, instead of processes."""
     workers: Annotated[int, Field(ge=1)] = 2
-    """Worker processes of a local cluster."""
+    """Workers that take part; LightGBM's sums, and so a model's bytes, depend on this number."""
+    memory: str = "4Gi"
+    """Memory of each worker pod, as Kubernetes writes it."""
+    partition: Annotated[int, Field(ge=1)] = 65_536
+    """Rows of a partition; no result depends on it."""
+
+    @model_validator(mode="after")
+    def _one_of(self) -> "Dask":
+        if self.address is not None and self.kubernetes:
+            raise ValueError("give either 'address' or 'kubernetes'")
+        return self
 
 
 class Training(Section):
     """How a model is found."""
 
     engine: Literal["local", "dask"] = "local"
-    """One machine, or Dask for tables that do not fit."""
-    dask: DaskCluster = DaskCluster()
-    """Settings of the Dask engine."""
+    """One machine, or Dask: features partition by partition, and LightGBM candidates by its Dask learner."""
+    dask: Dask = Dask()
+    """Where the Dask engine runs."""
     seed: int = 7
     """Seed of everything random."""
     threads: Annotated[int, Field(ge=1)] = 2

@@ -2,6 +2,7 @@
 
 import pytest
 
+from components.image import VERSION
 from tests.containers.engine import docker, inspect
 
 MEGABYTE = 1_000_000
@@ -22,6 +23,13 @@ def test_an_image_says_what_it_is_and_runs_as_nobody(request: pytest.FixtureRequ
     labels = {key.removeprefix("org.opencontainers.image."): value for key, value in config["Labels"].items()}
     assert {"title", "description", "licenses", "version", "revision", "base.name"} <= labels.keys()
     assert labels["revision"] == name.rpartition(":")[2]
+    assert labels["version"] == VERSION
+
+
+@pytest.mark.parametrize("kind", ["components", "serving"])
+def test_the_version_that_compiled_files_name_is_this_image(request: pytest.FixtureRequest, kind: str) -> None:
+    name = request.getfixturevalue(f"{kind}_image")
+    assert inspect(f"{name.rpartition(':')[0]}:{VERSION}")["Id"] == inspect(name)["Id"]
 
 
 def test_the_server_carries_no_training_stack_and_no_compiler(serving_image: str) -> None:

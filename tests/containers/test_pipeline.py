@@ -2,6 +2,7 @@
 
 import json
 import os
+import statistics
 import subprocess
 import sys
 from pathlib import Path
@@ -9,8 +10,10 @@ from typing import Any
 
 import pytest
 
+from benchmarks.pipeline_overhead import show_tasks, task_times
 from components.common.files import sha256_file
-from tests.containers.engine import inspect
+from tests.containers.engine import docker, inspect
+from tests.serving.conftest import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 TREES = (
@@ -26,9 +29,9 @@ SETTINGS = {
 }
 
 
-def run(place: Path, runner: str, image: str) -> Path:
+def run(place: Path, runner: str, image: str, **more: str) -> Path:
     """Run the pipeline and return its run directory."""
-    settings = [f"--set={key}={value}" for key, value in SETTINGS.items()]
+    settings = [f"--set={key}={value}" for key, value in {**SETTINGS, **more}.items()]
     where = ["--runner", runner, "--out", str(place / "runs"), "--registry", str(place / "registry")]
     command = [sys.executable, "pipeline.py", "run", "usecases/air_quality.yaml", "--json", *where, *settings]
     revision = inspect(image)["Config"]["Labels"]["org.opencontainers.image.revision"]
@@ -74,9 +77,48 @@ def test_the_model_is_the_one_that_the_laptop_makes(container: Path, laptop: Pat
     }
 
 
-def test_a_container_costs_at_most_two_seconds_a_task(container: Path, laptop: Path) -> None:
-    """The steps that compute next to nothing show what is not computing."""
-    steps = {step["name"]: step["seconds"] for step in read(container, "run.json")["steps"]}
-    same = {step["name"]: step["seconds"] for step in read(laptop, "run.json")["steps"]}
-    light = [steps[name] - same[name] for name in ("gate", "deployment")]
-    assert min(light) <= 2.0, (steps, same)
+def test_a_container_costs_at_most_two_seconds_a_task(container: Path) -> None:
+    """Beside the component's body: the engine, the container, Python, Kubeflow's imports."""
+    (log,) = (container.parent / ".work" / container.name).glob("log.txt")
+    times = task_times(log.read_text())
+    show_tasks(times)
+    assert {"ingestion", "training", "gate", "deployment"} <= times.keys()
+    assert statistics.median(wall - body for wall, body in times.values()) <= 2.0, times
+
+
+def test_the_dask_engine_runs_in_a_container(components_image: str, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Its worker processes start on the read-only root, and the image alone holds what both ends need."""
+    place = tmp_path_factory.mktemp("dask")
+    directory = run(place, "docker", components_image, **{"training.engine": "dask"})
+    assert read(directory, "tuning.json")["engine"] == {"name": "dask", "workers": 2}
+    assert read(directory, "gate.json")["passed"] is True
+
+
+def test_workers_of_a_scheduler_run_in_containers_of_their_own(components_image: str, tmp_path: Path) -> None:
+    """A scheduler and two workers from the image, and a task in another that finds them by its environment."""
+    port = free_port()
+    address = f"tcp://127.0.0.1:{port}"
+    common = ["--detach", "--network", "host", "--read-only", "--tmpfs", "/tmp", "--cap-drop", "ALL", components_image]
+    commands = [["scheduler", "--host", "127.0.0.1", "--port", str(port), "--dashboard-address", "127.0.0.1:0"]]
+    commands += [["worker", address, "--nthreads", "1", "--memory-limit", "0", "--host", "127.0.0.1"]] * 2
+    names = [docker("run", *common, "dask", *command) for command in commands]
+    try:
+        task = ["run", "--rm", "--network", "host", "--env", f"DASK_SCHEDULER_ADDRESS={address}", components_image]
+        assert docker(*task, "python", "-c", _AT_WORK).splitlines()[-1] == "100 2"
+    finally:
+        docker("rm", "--force", *names)
+
+
+_AT_WORK = """
+import os
+import numpy as np
+from components.common import workers
+from components.training.distributed import DaskTrees
+from components.usecase.learning import Dask
+
+with workers.start(Dask()) as found:
+    X = np.random.default_rng(0).normal(size=(5000, 3))
+    trees = DaskTrees(found, ["a", "b", "c"], X, 7)
+    (booster,) = trees(np.arange(5000), X[:, 0], {"objective": "regression", "verbose": -1}, 100, [7])
+    print(booster.num_trees(), len(set(found.client.run(os.uname).keys())))
+"""

@@ -117,6 +117,21 @@ def test_a_closed_gate_registers_nothing_and_says_by_how_much(place: Place, firs
     assert sorted(path.name for path in place.registry.rglob("*")) == before
 
 
+def test_the_dask_engine_goes_the_same_way_to_production(tmp_path: Path, place: Place, first: Any) -> None:
+    trees = "{name: trees, kind: lightgbm, predict: difference, fixed: {n_estimators: 60, num_leaves: 8}}"
+    distributed = Place(tmp_path / "runs", tmp_path / "registry")
+    settings = {"training.engine": "dask", "training.candidates": f"[{trees}]", "training.dask.partition": "10007"}
+    done = distributed.run(**settings)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert distributed.read("gate.json")["passed"] is True
+    assert distributed.read("tuning.json")["engine"] == {"name": "dask", "workers": 2}
+    ours, theirs = (each.read("run.json")["artifacts"]["features.parquet"]["sha256"] for each in (distributed, place))
+    assert ours == theirs
+    assert (distributed.latest / "governance" / "model_card.md").exists()
+    verify = [sys.executable, "-m", "governance", "verify", str(distributed.latest)]
+    assert subprocess.run(verify, cwd=ROOT, capture_output=True, check=False).returncode == 0
+
+
 def test_a_kill_in_the_middle_loses_nothing_that_was_done(tmp_path: Path, first: Any) -> None:
     killed = Place(tmp_path / "runs", tmp_path / "registry")
     process = subprocess.Popen(

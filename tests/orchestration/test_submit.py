@@ -79,6 +79,28 @@ def test_a_schedule_is_that_of_the_use_case_and_replaces_the_one_before(server: 
     assert recurring["pipeline_version_reference"]["pipeline_version_id"] == newest["pipeline_version_id"]
 
 
+def test_monitoring_has_a_schedule_of_its_own_beside_the_training_s(server: KubeflowApi) -> None:
+    assert call("schedule", server.host).returncode == 0
+    for revision in ("a" * 40, "b" * 40):
+        done = call("schedule", server.host, "--pipeline", "monitoring", "--registry", "s3://models", revision=revision)
+        assert done.returncode == 0, done.stderr
+    assert "air-quality-monitoring: scheduled at '0 15 * * * *'" in done.stdout
+    made = {one["display_name"]: one for one in server.recurring.values()}
+    assert len(server.recurring) == 2
+    assert made["air-quality-training"]["trigger"]["cron_schedule"]["cron"] == "0 0 3 1 * *"
+    monitoring = made["air-quality-monitoring"]
+    assert monitoring["trigger"]["cron_schedule"]["cron"] == "0 15 * * * *"
+    assert monitoring["no_catchup"] is True
+    assert int(monitoring["max_concurrency"]) == 1
+    assert monitoring["runtime_config"]["parameters"] == {"registry": "s3://models"}
+    newest = server.versions[monitoring["pipeline_version_reference"]["pipeline_version_id"]]
+    assert newest["display_name"] == "0.1.0-bbbbbbbbbbbb"
+    assert newest["pipeline_spec"]["pipelineInfo"]["name"] == "air-quality-monitoring"
+    refused = call("schedule", server.host, "--pipeline", "batch")
+    assert refused.returncode == 2
+    assert "'batch' is not one of 'training', 'monitoring'" in refused.stderr
+
+
 def test_each_failure_has_its_own_exit_code_and_one_line(server: KubeflowApi) -> None:
     server.run_states = [("FAILED", {"validation": "FAILED"})]
     failed = call("submit", server.host, "--interval", "0.05")

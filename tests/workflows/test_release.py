@@ -1,6 +1,9 @@
 """Notes of a release and bills of materials."""
 
+import os
+import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,9 +12,11 @@ from cyclonedx.validation.json import JsonStrictValidator
 
 from components.common.errors import PipelineError
 from components.common.files import pretty_json
+from components.common.revision import git_revision
 from components.image import VERSION
 from components.orchestration.materials import bill
 from components.orchestration.release import notes
+from components.orchestration.tags import tags
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -33,6 +38,56 @@ def test_notes_list_the_commits_since_the_release_before(tmp_path: Path) -> None
     assert [line.rpartition(" (")[0] for line in lines[2:]] == ["- Refuse what is altered", "- Forecast further"]
     with pytest.raises(PipelineError, match=f"the tag should be v{VERSION}"):
         notes("v9.9.9", tmp_path)
+
+
+def test_an_image_is_tagged_by_revision_and_by_the_version_until_that_is_released_elsewhere(tmp_path: Path) -> None:
+    git(tmp_path, "init", "-q")
+    git(tmp_path, "commit", "-q", "--allow-empty", "-m", "First")
+    head = git_revision(tmp_path)
+    assert tags(tmp_path) == [head, VERSION]
+    git(tmp_path, "tag", f"v{VERSION}")
+    assert tags(tmp_path) == [head, VERSION]
+    git(tmp_path, "commit", "-q", "--allow-empty", "-m", "Second")
+    assert tags(tmp_path) == [git_revision(tmp_path)] != [head]
+
+
+def test_what_a_workflow_reads_needs_no_library_and_is_nothing_else() -> None:
+    """The output file of a workflow takes lines of NAME=VALUE alone."""
+    command = ["make", "-s", "image-tags", "NAME=ghcr.io/somebody/serving", f"PYTHON={sys.executable} -S"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    version, listed = done.stdout.splitlines()
+    assert version == f"version={VERSION}"
+    assert listed.startswith("tags=ghcr.io/somebody/serving:")
+
+
+def planned(*arguments: str) -> str:
+    """What make would run, as lines of shell."""
+    return subprocess.run(["make", "-n", *arguments], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+
+
+def test_the_images_that_compiled_files_name_are_those_that_make_builds() -> None:
+    commands = planned("images", "REVISION=abc", "IMAGES=ghcr.io/almanac")
+    assert "name=ghcr.io/almanac/${image/components/components-python}" in commands
+    assert f"-t $name:abc -t $name:{VERSION}" in commands
+    assert f"--build-arg REVISION=abc --build-arg VERSION={VERSION}" in commands
+    built = {f"ghcr.io/almanac/{name}:{VERSION}" for name in ("components-python", "serving")}
+    named: set[str] = set()
+    for path in ROOT.joinpath("compiled").rglob("*.yaml"):
+        named |= set(re.findall(r"^\s+image: (\S+)$", path.read_text(), flags=re.MULTILINE))
+    runtime = (ROOT / "serving/kustomize/base/servingruntime.yaml").read_text()
+    named |= set(re.findall(r"^\s+image: (\S+)$", runtime, flags=re.MULTILINE))
+    assert named == built
+
+
+def test_a_release_names_the_images_of_its_own_owner(tmp_path: Path) -> None:
+    commands = planned("release-files", "IMAGES=ghcr.io/somebody")
+    settings = dict(re.findall(r"(ALMANAC_\w+)=(\S+)", commands))
+    assert settings["ALMANAC_IMAGE"] == f"ghcr.io/somebody/components-python:{VERSION}"
+    assert settings["ALMANAC_SERVING_IMAGE"] == f"ghcr.io/somebody/serving:{VERSION}"
+    command = [sys.executable, "pipeline.py", "compile", "--out", str(tmp_path)]
+    subprocess.run(command, cwd=ROOT, env=os.environ | settings, capture_output=True, check=True)
+    images = re.findall(r"image: (\S+)", (tmp_path / "air_quality_training.yaml").read_text())
+    assert set(images) == {settings["ALMANAC_IMAGE"]}
 
 
 def test_the_version_is_the_one_of_the_project() -> None:

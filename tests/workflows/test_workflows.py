@@ -14,7 +14,8 @@ ROOT = Path(__file__).resolve().parents[2]
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 #: Commands of steps that are no make targets; programs of the runner or of an action before.
 OTHER = re.compile(
-    r"^(sudo --preserve-env=PATH \.ci/run|gh (issue create|workflow enable|release create) |cosign sign )"
+    r"^(sudo --preserve-env=PATH \.ci/run --without-containers$|"
+    r"gh (issue create|workflow enable|release create) |cosign sign )"
 )
 
 
@@ -94,6 +95,26 @@ def test_the_monthly_retrain_is_when_the_use_case_says() -> None:
     seconds, *rest = load(ROOT / "usecases/air_quality.yaml").schedule.retrain.split()
     assert seconds == "0"
     assert read(ROOT / ".github/workflows/retrain.yml")["on"]["schedule"][0]["cron"] == " ".join(rest)
+
+
+def test_ci_finds_out_whether_there_is_an_engine_for_the_containers_tier() -> None:
+    def engine(**variables: str) -> int:
+        command = ["make", "-s", "engine", *(f"{name}={value}" for name, value in variables.items())]
+        return subprocess.run(command, cwd=ROOT, capture_output=True, check=False, timeout=60).returncode
+
+    assert engine(DOCKER="true") == 0
+    assert engine(DOCKER="false", ENGINE="/nowhere/up") != 0
+    assert engine(DOCKER="false", ENGINE="/bin/true") == 0
+
+
+def test_nothing_in_ci_may_wait_for_ever() -> None:
+    script = (ROOT / ".ci" / "run").read_text()
+    assert subprocess.run(["bash", "-n", str(ROOT / ".ci" / "run")], check=False).returncode == 0
+    long = re.findall(r"^.*make (?:-s )?(test-containers|test|engine)\b.*$", script, flags=re.MULTILINE)
+    assert long == ["test", "engine", "test-containers"]
+    minutes = [int(found) for found in re.findall(r"within (\d+)m make", script)]
+    assert len(minutes) == len(long)
+    assert sum(minutes) <= 75
 
 
 def test_dependabot_looks_where_dependencies_are() -> None:
