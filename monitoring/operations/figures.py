@@ -11,7 +11,6 @@ from components.common.errors import MetricError
 from components.common.files import read_json, sha256_file
 from components.usecase.base import to_timedelta
 from monitoring import metrics as m
-from monitoring.drift.calibration import strength
 
 if TYPE_CHECKING:
     import polars as pl
@@ -94,9 +93,16 @@ def of_drift(document: dict[str, Any]) -> list[Sample]:
     if span:
         samples.append(Sample(m.WINDOW_NEWEST, (use_case,), _seconds(span[1])))
     for feature in document["features"]:
-        figures = ((name, s["value"], s["threshold"]) for name, s in feature["statistics"].items())
-        samples.append(Sample(m.WINDOW_DRIFT_SCORE, (use_case, feature["name"]), strength(figures)))
+        samples.append(Sample(m.WINDOW_DRIFT_SCORE, (use_case, feature["name"]), _score(feature)))
     return [*samples, *_of_outputs(use_case, document.get("outputs", {}))]
+
+
+def _score(feature: dict[str, Any]) -> float:
+    if "score" in feature:
+        return float(feature["score"])
+    # A document of an earlier release.
+    ratios = (s["value"] / s["threshold"] for s in feature["statistics"].values() if s["threshold"] > 0)
+    return max(ratios, default=0.0)
 
 
 def _of_outputs(use_case: str, outputs: dict[str, dict[str, Any]]) -> Iterator[Sample]:

@@ -90,6 +90,10 @@ def test_a_fall_counts_as_much_as_a_rise(beijing: pl.DataFrame) -> None:
     assert judged.value < 0 < judged.threshold
     found = values(of_drift({**cold.to_json(), "use_case": "u"}))
     assert found[("almanac_window_drift_score", ("u", "temp"))] >= -judged.value / judged.threshold > 1
+    document = {**cold.to_json(), "use_case": "u"}
+    del document["features"][0]["score"]
+    earlier = values(of_drift(document))[("almanac_window_drift_score", ("u", "temp"))]
+    assert earlier == max(j.value / j.threshold for j in cold.features[0].judgements.values())
 
 
 def test_figures_of_a_models_outputs(beijing: pl.DataFrame) -> None:
