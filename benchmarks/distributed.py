@@ -83,7 +83,8 @@ def run(rows: int, tell: Any) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as scratch, workers.start(case.training.dask) as found:
 
         def cpu() -> float:
-            return time.process_time() + sum(found.client.run(time.process_time, workers=found.addresses).values())
+            others = found.client.run(time.process_time, workers=found.addresses)
+            return time.process_time() + sum(map(float, others.values()))
 
         def clock(name: str) -> Clock:
             return Clock(name, (seconds, time.perf_counter), (used, cpu))
