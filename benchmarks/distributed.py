@@ -4,13 +4,15 @@ The table is a panel of stations, the real series shifted by another amount at e
 as they are needed and deleted as they are consumed. Features are computed by the Dask engine as preprocessing does it:
 in partitions on worker processes, gathered in order into one file. Drift then profiles each file on a worker, merges
 the profiles, and compares each with a reference, in the columns that the pipeline's own drift step watches. What is
-printed is rows a second of each part, and the most memory that each process ever had.
+printed is rows a second of each part, by the clock and by the seconds that all processes computed, and the most memory
+that each process ever had.
 """
 
 import gc
 import json
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -75,21 +77,29 @@ def run(rows: int, tell: Any) -> dict[str, Any]:
     """Send about so many rows through features and drift; return rows, seconds and peaks of memory."""
     case, table = series()
     rounds = -(-rows // (2 * STATIONS * table.height))
-    seconds = dict.fromkeys(("raw", "features", "drift"), 0.0)
+    seconds, used = {name: dict.fromkeys(("raw", "features", "drift"), 0.0) for name in ("wall", "cpu")}.values()
     merged: drift.Profile | None = None
     reference, drifted, started = "", 0, time.perf_counter()
     with tempfile.TemporaryDirectory() as scratch, workers.start(case.training.dask) as found:
+
+        def cpu() -> float:
+            others = found.client.run(time.process_time, workers=found.addresses)
+            return time.process_time() + sum(map(float, others.values()))
+
+        def clock(name: str) -> Clock:
+            return Clock(name, (seconds, time.perf_counter), (used, cpu))
+
         spec = fit(case, table.with_columns(pl.lit("").alias(ENTITY)), train_test(case)[0])
         for number in range(rounds):
             files = []
             for half in range(2):
                 raw, features = (Path(scratch) / f"{name}{half}.parquet" for name in ("raw", "features"))
-                with clock(seconds, "raw"):
+                with clock("raw"):
                     write_stations(table, case, (2 * number + half) * STATIONS, raw)
-                with clock(seconds, "features"):
+                with clock("features"):
                     computed(case, spec, pl.scan_parquet(raw), found).sink_parquet(features, **PARQUET)
                 files.append(features)
-            with clock(seconds, "drift"):
+            with clock("drift"):
                 reference = reference or json.dumps(first_profile(case, spec, files[0]).to_json())
                 for future in [found.submit(watch, str(path), reference) for path in files]:
                     document, alarm = found.result(future)
@@ -110,6 +120,7 @@ def run(rows: int, tell: Any) -> dict[str, Any]:
         "watched": len(merged.features),
         "rows_per_second": {name: round(done / spent) for name, spent in seconds.items()},
         "seconds": {name: round(spent, 1) for name, spent in seconds.items()},
+        "cpu_seconds": {name: round(spent, 1) for name, spent in used.items()},
         "alarms": drifted,
         "peak_mb": {
             "task": peaks[0]["peak_mb"],
@@ -124,17 +135,18 @@ def first_profile(case: UseCase, spec: FeatureSpec, path: Path) -> drift.Profile
     return drift.profile(path, columns=columns, time=spec.time, entity=ENTITY, window=case.drift.window)
 
 
-class clock:  # noqa: N801
-    """Adds the seconds of a block to those of its name."""
+class Clock:
+    """Adds what a block takes to what its name has taken, by each of some measures."""
 
-    def __init__(self, seconds: dict[str, float], name: str) -> None:
-        self._seconds, self._name = seconds, name
+    def __init__(self, name: str, *measures: tuple[dict[str, float], Callable[[], float]]) -> None:
+        self._name, self._measures = name, measures
 
     def __enter__(self) -> None:
-        self._start = time.perf_counter()
+        self._started = [now() for _, now in self._measures]
 
     def __exit__(self, *_: object) -> None:
-        self._seconds[self._name] += time.perf_counter() - self._start
+        for (taken, now), started in zip(self._measures, self._started, strict=True):
+            taken[self._name] += now() - started
 
 
 def main(rows: Annotated[int, typer.Option(help="Rows to send through, about.")] = 50_000_000) -> None:

@@ -1,7 +1,8 @@
 """The worker processes of the Dask engine: those of a scheduler, pods of their own, or processes of this machine.
 
-Dask's processes pickle what they send each other, so a scheduler must stand in a trusted network (or be reached by
-tls://, which Dask configures by itself); workers of this machine listen on loopback alone. Nothing pickled is kept.
+Dask's processes pickle what they send each other, and LightGBM's sockets between the workers know no password, so a
+scheduler and its workers must stand in a trusted network (tls:// is configured by Dask's own files). For workers of
+this machine Dask listens on loopback alone. Nothing pickled is kept.
 """
 
 import logging

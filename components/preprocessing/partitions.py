@@ -77,9 +77,13 @@ def computed(usecase: UseCase, spec: FeatureSpec, table: pl.LazyFrame, workers: 
     def source(
         with_columns: list[str] | None, predicate: pl.Expr | None, n_rows: int | None, batch_size: int | None
     ) -> Iterator[pl.DataFrame]:
+        left = rows if n_rows is None else n_rows
         for frame in _in_order(workers, parts, lambda part: _task(usecase, spec, read, part)):
-            chosen = frame if with_columns is None else frame.select(with_columns)
+            chosen = frame.head(left).select(with_columns or pl.all())
             yield chosen if predicate is None else chosen.filter(predicate)
+            left -= frame.height
+            if left <= 0:
+                return
 
     return register_io_source(source, schema=schema)
 

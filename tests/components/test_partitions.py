@@ -138,6 +138,7 @@ def test_processes_of_their_own_give_the_bits_of_the_whole(
     assert os.getpid() not in processes
     query = computed(chopped, spec, pl.scan_parquet(tmp_path / "table.parquet"), found)
     assert_same_bits(query.collect(), whole)
+    assert_same_bits(query.head(4_000).collect(), whole.head(4_000))
     some = query.filter(pl.col("station") == "station_4").select("pm25_mean_168h", "station").collect()
     assert some.height == 1_000
     assert_same_bits(some, whole.filter(pl.col("station") == "station_4").select("pm25_mean_168h", "station"))
