@@ -13,7 +13,8 @@ lie from the same months of its other years. The false-alarm rate holds for all 
 (predictions, residuals, importances) is frozen and compared in the same way by `monitoring.drift.outputs`.
 """
 
-from monitoring.drift.comparison import Comparison, FeatureDrift, Finding, compare
+from monitoring.drift.comparison import Comparison, FeatureDrift, compare
+from monitoring.drift.findings import Finding
 from monitoring.drift.importance import importance_drift, importances
 from monitoring.drift.merging import merge, restrict
 from monitoring.drift.profiling import profile

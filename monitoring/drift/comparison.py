@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -12,29 +12,16 @@ from components.common.errors import DriftError
 from monitoring.drift import figures, statistics
 from monitoring.drift.calibration import Judgement, judge, step_up, strength, weights
 from monitoring.drift.collect import Collected, collect, mixture
+from monitoring.drift.findings import Finding, column_findings, iso_span, span_findings
 from monitoring.drift.grid import Floats
 from monitoring.drift.profiling import history
 from monitoring.drift.reference import FORMAT, Feature, Profile
 from monitoring.drift.seasons import Calendar
 from monitoring.drift.tables import Source, Table, as_numbers
-from monitoring.drift.tally import ABOVE, BELOW, HEAD, INFINITE, MISSING, OFF, ROWS, Stretch, set_out
+from monitoring.drift.tally import ABOVE, BELOW, MISSING, OFF, ROWS, Stretch, set_out
 
 #: A window of fewer rows cannot be told from chance.
 LEAST_ROWS = 30
-Severity = Literal["note", "warning", "broken"]
-
-
-@dataclass(frozen=True)
-class Finding:
-    """Something about a window that is no matter of degree; a `broken` one counts as drift."""
-
-    severity: Severity
-    column: str | None
-    message: str
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the finding as JSON."""
-        return {"severity": self.severity, "column": self.column, "message": self.message}
 
 
 @dataclass(frozen=True)
@@ -132,13 +119,6 @@ class Comparison:
         }
 
 
-def iso_span(span: tuple[int, int] | None) -> list[str] | None:
-    """Return a time span as two ISO times, or None."""
-    if span is None:
-        return None
-    return [str(np.datetime64(moment, "us").astype("datetime64[s]")) for moment in span]
-
-
 def compare(
     profile: Profile, table: Table, *, exact: bool = False, now: datetime | None = None, rate: float | None = None
 ) -> Comparison:
@@ -166,7 +146,7 @@ def compare(
     calendar = profile.calendar if profile.time else Calendar("none", max(1, source.rows), rows=True)
     found = collect(source, calendar, {n: profile.features[n].layout for n in present}, profile.derived)
     weights = _season_weights(found, calendar, profile)
-    findings += _span_findings(profile, found, weights)
+    findings += span_findings(profile, found, weights)
     rate = profile.false_alarm_rate if rate is None else rate
     drafts = [_judge(profile, name, found, weights, findings, rate / len(present)) for name in present]
     if exact:
@@ -211,21 +191,6 @@ def _season_weights(found: Collected, calendar: Calendar, profile: Profile) -> F
     return weights
 
 
-def _span_findings(profile: Profile, found: Collected, weights: Floats) -> list[Finding]:
-    findings = []
-    if profile.span and found.span and found.span[0] <= profile.span[1] and found.span[1] >= profile.span[0]:
-        window, reference = (" to ".join(iso_span(span) or ()) for span in (found.span, profile.span))
-        findings.append(Finding("warning", None, f"the window ({window}) overlaps the reference ({reference})"))
-    first = next(iter(profile.features.values()))
-    unknown = weights[first.seasons[:, ROWS] == 0].sum() if len(weights) > 1 else 0
-    if unknown:
-        message = f"{int(unknown)} of {int(weights.sum())} rows are in seasons that the reference does not have"
-        findings.append(Finding("warning", None, message))
-    if not any(feature.nulls for feature in profile.features.values()):
-        findings.append(Finding("warning", None, "the reference is too short to calibrate on; thresholds are defaults"))
-    return findings
-
-
 def _judge(
     profile: Profile, name: str, found: Collected, mix: Floats, findings: list[Finding], level: float
 ) -> FeatureDrift:
@@ -244,7 +209,7 @@ def _judge(
         key: judge(key, value, feature.nulls.get(key), shortage, level * parts[key]) for key, value in values.items()
     }
     cause = min(judged, key=lambda key: judged[key].p_value / parts[key])
-    findings += _column_findings(feature, like, tally, total)
+    findings += column_findings(feature, like, tally, total)
     blocks = [found.blocks[key][name] for key in sorted(found.blocks)]
     tallies = [b.tally if feature.layout is not None else set_out(b, feature.labels) for b in blocks]
     return FeatureDrift(
@@ -274,22 +239,6 @@ def _facts(feature: Feature, like: Floats, tally: Floats, total: Stretch) -> dic
     if total.fine.sum() and feature.fine.sum():
         facts["ks_overall"] = statistics.ks(feature.fine, total.fine)
     return facts
-
-
-def _column_findings(feature: Feature, like: Floats, tally: Floats, total: Stretch) -> list[Finding]:
-    findings, name = [], feature.name
-    rows, was = int(tally[ROWS]), feature.total
-    if tally[MISSING] == rows and was[MISSING] < was[ROWS]:
-        findings.append(Finding("broken", name, f"all {rows} values are missing"))
-    if tally[INFINITE] and not was[INFINITE]:
-        findings.append(Finding("broken", name, f"{int(tally[INFINITE])} values are infinite; the reference has none"))
-    if feature.layout is not None and total.minimum == total.maximum and np.count_nonzero(like[len(HEAD) :]) > 1:
-        findings.append(Finding("warning", name, f"every value is {total.minimum:g}; the reference it is like varies"))
-    if feature.layout is None and tally[OFF]:
-        unseen = sorted(set(total.labels) - set(feature.labels))
-        shown = ", ".join(repr(label) for label in unseen[:5]) + (", …" if len(unseen) > 5 else "")
-        findings.append(Finding("warning", name, f"{int(tally[OFF])} values of categories never seen: {shown}"))
-    return findings
 
 
 def _add_exact(profile: Profile, source: Source, drafts: list[FeatureDrift]) -> None:

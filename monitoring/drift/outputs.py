@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from components.common.errors import DriftError
 from monitoring.drift.attribution import Attribution
 from monitoring.drift.collect import RESIDUAL
-from monitoring.drift.comparison import LEAST_ROWS, Comparison, FeatureDrift, Finding, compare
+from monitoring.drift.comparison import LEAST_ROWS, Comparison, FeatureDrift, compare
+from monitoring.drift.findings import Finding
 from monitoring.drift.grid import Floats
 from monitoring.drift.importance import ImportanceDrift
 from monitoring.drift.merging import restrict

@@ -7,7 +7,8 @@ import numpy as np
 
 from components.common.report import COLOURS, new_figure
 from monitoring.drift.attribution import Attribution
-from monitoring.drift.comparison import Comparison, FeatureDrift, iso_span
+from monitoring.drift.comparison import Comparison, FeatureDrift
+from monitoring.drift.findings import iso_span
 from monitoring.drift.grid import Floats
 from monitoring.drift.importance import ImportanceDrift
 from monitoring.drift.reference import Feature

@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from components.common.report import Report
-from monitoring.drift.comparison import Comparison, FeatureDrift, iso_span
+from monitoring.drift.comparison import Comparison, FeatureDrift
 from monitoring.drift.figures import FIGURES
+from monitoring.drift.findings import iso_span
 from monitoring.drift.output_report import add_outputs
 from monitoring.drift.outputs import OutputDrift
 from monitoring.drift.plots import histograms
