@@ -10,7 +10,7 @@ import os
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, wait
+from concurrent.futures import CancelledError, Future, wait
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -93,14 +93,19 @@ class Workers:
 
         threading.Thread(target=run, daemon=True).start()
         while True:
+            done = bool(wait([future], interval).done)
             try:
-                if wait([future], interval).done:
-                    return future.result()
                 lost = sorted(set(self.addresses) - set(self.client.nthreads()))
             except OSError as error:
                 raise WorkerError(f"the connection to a worker was lost: {error}") from error
-            if lost:
-                raise WorkerError(f"the worker {lost[0]} was lost; was its memory enough?")
+            failure = future.exception() if done else None
+            if done and failure is None:
+                return future.result()
+            if lost or isinstance(failure, CancelledError | OSError):
+                who = f"the worker {lost[0]}" if lost else "a worker"
+                raise WorkerError(f"{who} was lost; was its memory enough?") from failure
+            if failure is not None:
+                raise failure
 
 
 @contextmanager

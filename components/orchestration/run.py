@@ -51,8 +51,8 @@ def run_training(request: Request, pipeline: Callable[..., Any], screen: Screen)
     started, use_case_digest = timestamp(), digest(request.usecase)
     run_id = new_run_id(started, use_case_digest)
     work = (home / ".work" / run_id).absolute()
-    screen.line(f"{usecase.title}: training, run {run_id}")
     try:
+        screen.line(f"{usecase.title}: training, run {run_id}")
         with _alone(home, screen):
             run = run_local(pipeline, _arguments(request), _place(request, work), screen)
     except KeyboardInterrupt:

@@ -82,7 +82,8 @@ def test_a_request_under_way_is_finished(start: Start, feature_rows: np.ndarray)
     found: list[int] = []
     asking = threading.Thread(target=lambda: found.append(server.post(PREDICT, {"instances": rows}).status))
     asking.start()
-    wait_for(lambda: "almanac_requests_in_flight 0.0" not in server.get("/metrics").body.decode() or bool(found), 10)
+    # The question itself is under way as well.
+    wait_for(lambda: "almanac_requests_in_flight 1.0" not in server.get("/metrics").body.decode() or bool(found), 10)
     server.process.send_signal(signal.SIGTERM)
     asking.join()
     assert found == [200]
