@@ -62,8 +62,7 @@ def validate(text: str, name: str) -> None:
     """
     document = json.loads(text)
     for error in _validator()(document):
-        path = error.instance_path if hasattr(error, "instance_path") else error.absolute_path
-        place = "/".join(str(part) for part in path)
+        place = "/".join(str(part) for part in error.instance_path)
         raise DocumentError(f"{name}: /{place}: {error.message}"[:600])
 
 
@@ -71,35 +70,18 @@ def validate(text: str, name: str) -> None:
 def _validator() -> Callable[[Any], Iterable[Any]]:
     """Return what finds the faults of a document, by the library's own schema files.
 
-    jsonschema, which the library itself validates with, takes two seconds to import; jsonschema-rs takes none.
+    jsonschema, which the library itself validates with, takes a while to import; jsonschema-rs takes none.
     """
     import cyclonedx.schema
+    import jsonschema_rs
 
     folder = Path(cyclonedx.schema.__file__).parent / "_res"
     names = ("spdx", "cryptography-defs", "jsf-0.82")
     known = {f"{name}.SNAPSHOT.schema.json": _read(folder / f"{name}.SNAPSHOT.schema.json") for name in names}
     schema = _read(folder / "bom-1.6.SNAPSHOT.schema.json")
-    try:
-        import jsonschema_rs
-    except ImportError:
-        return _slow_validator(schema, known)
     resources = [(f"{_SCHEMAS}{name}", content) for name, content in known.items()]
     registry = jsonschema_rs.Registry(resources, draft=jsonschema_rs.Draft7)
     return jsonschema_rs.Draft7Validator(schema, registry=registry, validate_formats=True).iter_errors
-
-
-def _slow_validator(schema: Any, known: dict[str, Any]) -> Callable[[Any], Iterable[Any]]:
-    import jsonschema  # type: ignore[import-untyped]
-    from referencing import Registry
-    from referencing.jsonschema import DRAFT7
-
-    resources = [(f"{_SCHEMAS}{name}", DRAFT7.create_resource(content)) for name, content in known.items()]
-    registry: Registry[Any] = Registry().with_resources(resources)
-    checker = jsonschema.Draft7Validator.FORMAT_CHECKER
-    found: Callable[[Any], Iterable[Any]] = jsonschema.Draft7Validator(
-        schema, registry=registry, format_checker=checker
-    ).iter_errors
-    return found
 
 
 def _read(path: Path) -> Any:
