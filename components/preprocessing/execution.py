@@ -25,25 +25,32 @@ _EXACT = ("-fno-fast-math", "-ffp-contract=off", "-fno-math-errno", "-fno-trappi
 KERNELS = Kernels(
     name="features",
     directory=Path(__file__).parent,
-    sources=("rows.c",),
-    headers=(),
+    sources=("rows.c", "point.c"),
+    headers=("operations.h",),
     flags=("-O3", "-std=gnu11", "-fPIC", "-shared", *_EXACT),
 )
 
 _FIELDS = ("operation", "out", "left", "left_lag", "right", "right_lag", "before", "history")
 _INSTRUCTION = np.dtype([*((name, np.int64) for name in _FIELDS), ("constant", np.float64)])
-_NUMBERS = {name: number for number, name in enumerate(KERNEL)}
+#: The kernel's numbers of the operations.
+NUMBERS = {name: number for number, name in enumerate(KERNEL)}
 _log = logging.getLogger(__name__)
 
 
 @lru_cache
-def kernel() -> Any:
-    """Return the compiled kernel, or None where there is none and no compiler; the log tells why."""
+def library() -> Any:
+    """Return the compiled kernels, or None where there are none and no compiler; the log tells why."""
     try:
-        return KERNELS.load().almanac_execute
+        return KERNELS.load()
     except NoCompilerError as error:
         _log.warning("NumPy computes the features: %s", error)
         return None
+
+
+def kernel() -> Any:
+    """Return the kernel for blocks of rows, or None as `library` does."""
+    found = library()
+    return None if found is None else found.almanac_execute
 
 
 class Slots:
@@ -103,7 +110,7 @@ class _Compiled:
 def _encode(instructions: list[Instruction]) -> npt.NDArray[np.void]:
     result = np.zeros(len(instructions), dtype=_INSTRUCTION)
     for entry, one in zip(result, instructions, strict=True):
-        entry["operation"] = _NUMBERS[one.operation]
+        entry["operation"] = NUMBERS[one.operation]
         entry["out"], entry["before"], entry["history"] = one.out, one.before, one.history
         entry["left"] = entry["right"] = -1
         for side, operand in zip(("left", "right"), one.operands, strict=False):

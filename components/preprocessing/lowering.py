@@ -1,23 +1,13 @@
-"""From the features of a specification to programs: one a column, with or without missing values, and one of the rest.
+"""From recorded formulas to programs over blocks of rows: one a column, with or without gaps, and one of the rest.
 
-All programs share their slots: the input columns, what follows from the time, the features computed, lookup tables,
-and then buffers.
+All programs share their slots: those of the recordings, and then buffers.
 """
 
 from functools import lru_cache
 
-import numpy as np
-import numpy.typing as npt
-
-from components.preprocessing import formulas
-from components.preprocessing import nodes as p
 from components.preprocessing.execution import Code, kernel
-from components.preprocessing.expression import Expression, Recorder, Value, ago, looked_up, since
 from components.preprocessing.program import Program
-from components.preprocessing.windowed import Windowed
-
-Array = npt.NDArray[np.float64]
-Numbered = tuple[tuple[int, p.Node], ...]
+from components.preprocessing.recordings import Numbered, Recorded, Recordings
 
 
 class Lowered:
@@ -46,21 +36,12 @@ class Lowered:
         sizes: tuple[int, ...],
         compiled: bool,
     ) -> None:
-        self._nodes = dict(nodes)
-        self._columns = {name: place for place, name in enumerate(columns)}
-        self._centres = centres
-        self.timed = [k for k, node in nodes if isinstance(node, p.Clock | p.Phase)]
-        self.computed = [k for k, node in nodes if not isinstance(node, p.Clock | p.Phase) and type(node) is not p.Pick]
-        coded = [(k, n) for k, n in nodes if isinstance(n, p.Indicator | p.Component)]
-        self.tables = _tables([node for _, node in coded], max(sizes, default=0))
-        time, made = len(columns), len(columns) + len(self.timed)
-        table = made + len(self.computed)
-        self._inputs = table + len(coded)
-        self._time = {k: time + place for place, k in enumerate(self.timed)}
-        self._made = {k: made + place for place, k in enumerate(self.computed)}
-        self._table = {k: table + place for place, (k, _) in enumerate(coded)}
-        self._alone = [(self._column(name, False), self._column(name, True)) for name in columns]
-        self._rest = self._joint()
+        recordings = Recordings(nodes, columns, centres, sizes)
+        self.timed, self.computed, self.tables = list(recordings.timed), list(recordings.computed), recordings.tables
+        self._alone = [
+            (_program(recordings.column(name, False)), _program(recordings.column(name, True))) for name in columns
+        ]
+        self._rest = _program(recordings.joint())
         programs = [*(program for both in self._alone for program in both), self._rest]
         self.buffers = max(program.buffers for program in programs)
         self.before = max(program.before for program in programs)
@@ -79,55 +60,9 @@ class Lowered:
             self._codes[complete] = Code(instructions, self._kernel)
         return self._codes[complete]
 
-    def _column(self, name: str, complete: bool) -> Program:
-        """Return the program of the features that one column makes alone, missing values being what matters."""
-        recorder, place = Recorder(self._inputs), self._columns[name]
-        x = recorder.input(place)
-        windowed = Windowed(x, complete, self._centres[place])
-        outputs: dict[int, Value] = {}
-        for k, node in self._nodes.items():
-            if node.inputs != (name,):
-                continue
-            match node:
-                case p.Change():
-                    outputs[self._made[k]] = x - ago(x, node.lag)
-                case p.Window():
-                    outputs[self._made[k]] = windowed.window(node)
-                case p.Decay():
-                    outputs[self._made[k]] = windowed.decayed(node)
-                case p.Season():
-                    outputs[self._made[k]] = windowed.season(node)
-        return Program(recorder, outputs)
 
-    def _joint(self) -> Program:
-        """Return the program of categories, elapsed times, and what is made from other features."""
-        recorder = Recorder(self._inputs)
-        found: dict[int, Value] = {}
-
-        def column(name: str) -> Expression:
-            return recorder.input(self._columns[name])
-
-        def feature(k: int) -> Value:
-            node = self._nodes[k]
-            if type(node) is p.Pick:
-                return ago(column(node.column), node.lag)
-            return found[k] if k in found else recorder.input(self._time[k] if k in self._time else self._made[k])
-
-        for k, node in self._nodes.items():
-            match node:
-                case p.Indicator():
-                    found[k] = looked_up(column(node.column), recorder.input(self._table[k]))
-                case p.Component():
-                    factor = looked_up(column(node.column), recorder.input(self._table[k]))
-                    # Adding 0 turns the -0 of a calm from one side into 0.
-                    found[k] = column(node.magnitude) * factor + 0.0
-                case p.Since():
-                    found[k] = since(column(node.column), node.above, node.limit)
-                case p.Combine():
-                    found[k] = formulas.combine(node.operation, feature(node.left), feature(node.right))
-                case p.Apply():
-                    found[k] = formulas.apply(node.function, feature(node.of))
-        return Program(recorder, {self._made[k]: value for k, value in found.items()})
+def _program(recorded: Recorded) -> Program:
+    return Program(recorded.recorder, recorded.outputs)
 
 
 @lru_cache(maxsize=16)
@@ -136,14 +71,3 @@ def lower(
 ) -> Lowered:
     """Return the programs of some features, made once."""
     return Lowered(nodes, columns, centres, sizes, compiled)
-
-
-def _tables(nodes: list[p.Indicator | p.Component], size: int) -> Array:
-    """Return what each feature is for a missing code and for each code, for a magnitude of 1 where it has one."""
-    result = np.full((len(nodes), size + 1), np.nan)
-    for row, node in zip(result, nodes, strict=True):
-        if isinstance(node, p.Component):
-            row[1 : len(node.factors) + 1] = node.factors
-        else:
-            row[1:] = np.arange(size) == node.code
-    return result

@@ -15,10 +15,12 @@ class Moments:
 
     Args:
         spec: the specification.
-        places: place of each column in the block.
+
+    Attributes:
+        features: their positions, in the order in which they are written.
     """
 
-    def __init__(self, spec: FeatureSpec, places: dict[str, int]) -> None:
+    def __init__(self, spec: FeatureSpec) -> None:
         clocks = [(k, n) for k, n in enumerate(spec.nodes) if isinstance(n, p.Clock)]
         phases = [(k, n) for k, n in enumerate(spec.nodes) if isinstance(n, p.Phase)]
         aheads = sorted({n.ahead for _, n in clocks})
@@ -41,7 +43,7 @@ class Moments:
         tables = tuple(table.tolist() for table in clock.phase_tables(length))
         return ahead - clock.STARTS[period], harmonic, length, tables
 
-    def write(self, x: Array, source: Array, complete: bool, time_us: int, out: Array) -> None:
+    def write(self, time_us: int, out: Array) -> None:
         """Write the features to `out`."""
         if not self.features:
             return

@@ -1,6 +1,8 @@
 """The online engine: the features of one prediction time from the raw rows before it, in microseconds.
 
-It gives bit for bit what the batch engine gives: both do the same floating-point operations in the same order.
+It gives bit for bit what the batch engine gives: both do the same floating-point operations in the same order. The
+compiled kernel computes what the batch engine's formulas say, number by number; where there is none, NumPy computes the
+windows of all columns together, by code of its own.
 """
 
 import threading
@@ -11,7 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from components.common.errors import FeatureError
+from components.preprocessing.execution import library
 from components.preprocessing.moment import Moments
+from components.preprocessing.point import Point
 from components.preprocessing.pointwise import Derived, Points
 from components.preprocessing.rolling import Rolling
 from components.preprocessing.seasonal import Seasons
@@ -29,6 +33,7 @@ class OnlineEngine:
 
     Args:
         spec: the specification.
+        compiled: whether to use the compiled kernel where there is one.
 
     Attributes:
         history: grid rows that a row of features needs: those up to and including the prediction time.
@@ -36,8 +41,9 @@ class OnlineEngine:
         names: ordered feature names.
     """
 
-    def __init__(self, spec: FeatureSpec) -> None:
+    def __init__(self, spec: FeatureSpec, compiled: bool = True) -> None:
         self.spec = spec
+        self._library = library() if compiled else None
         self.history = spec.history
         self.columns = tuple(spec.columns)
         self.names = tuple(spec.names)
@@ -57,11 +63,11 @@ class OnlineEngine:
             FeatureError: a column is missing or too short, or holds values newer than the cutoff allows.
         """
         block = self._known(self._block(columns))
-        executor: _Executor | None = getattr(self._local, "executor", None)
+        executor: Point | _ByNumPy | None = getattr(self._local, "executor", None)
         if executor is None:
-            executor = self._local.executor = _Executor(self.spec)
-        with np.errstate(all="ignore"):
-            return executor.run(block, time_us)
+            executor = _ByNumPy(self.spec) if self._library is None else Point(self.spec, self._library)
+            self._local.executor = executor
+        return executor.run(block, time_us)
 
     def _block(self, columns: Mapping[str, Array] | Array) -> Array:
         if not isinstance(columns, Mapping):
@@ -98,19 +104,20 @@ class OnlineEngine:
         return block[:, : self.history - self._cutoff]
 
 
-class _Executor:
+class _ByNumPy:
     """The stages with their workspaces, which belong to one thread."""
 
     def __init__(self, spec: FeatureSpec) -> None:
         places = {name: k for k, name in enumerate(spec.columns)}
-        self._stages = [stage(spec, places) for stage in (Points, Rolling, Seasons, Moments)]
-        self._derived = Derived(spec)
-        ordered = [k for stage in self._stages for k in stage.features]
+        self._stages = [stage(spec, places) for stage in (Points, Rolling, Seasons)]
+        self._moments, self._derived = Moments(spec), Derived(spec)
+        counts = [len(stage.features) for stage in (*self._stages, self._moments)]
+        ordered = [k for stage in (*self._stages, self._moments) for k in stage.features]
         order = {k: place for place, k in enumerate(ordered)}
         # A derived feature's entry is overwritten once those that it is made from are in place.
         self._order = np.array([order.get(k, 0) for k in range(len(spec.nodes))], dtype=np.intp)
         self._made = np.empty(max(1, len(ordered)))
-        ends = np.cumsum([0, *(len(stage.features) for stage in self._stages)]).tolist()
+        ends = np.cumsum([0, *counts]).tolist()
         self._outs = [self._made[start:stop] for start, stop in pairwise(ends)]
         self._limit = spec.limit_steps
         self._block = np.empty((len(spec.columns), spec.reach + spec.limit_steps))
@@ -130,6 +137,10 @@ class _Executor:
 
     def run(self, block: Array, time_us: int) -> Array:
         """Return the features (f,) from the known values (columns, reach, or more by the limit of imputation)."""
+        with np.errstate(all="ignore"):
+            return self._run(block, time_us)
+
+    def _run(self, block: Array, time_us: int) -> Array:
         # -0 becomes 0, and infinity missing, as in the batch engine.
         np.subtract(block, block, out=self._block)
         np.add(block, self._block, out=self._block)
@@ -146,8 +157,9 @@ class _Executor:
         if not (complete and self._complete):
             np.subtract(1.0, self._absent, out=self._presence)
         self._complete = complete
-        for stage, out in zip(self._stages, self._outs, strict=True):
-            stage.write(x, self._source, complete, time_us, out)
+        for stage, out in zip(self._stages, self._outs, strict=False):
+            stage.write(x, self._source, complete, out)
+        self._moments.write(time_us, self._outs[-1])
         result: Array = self._made.take(self._order)
         self._derived.write(result)
         return result

@@ -50,7 +50,7 @@ class Points:
                 place += 1
         self._elapsed = place
 
-    def write(self, x: Array, source: Array, complete: bool, time_us: int, out: Array) -> None:
+    def write(self, x: Array, source: Array, complete: bool, out: Array) -> None:
         """Write the features to `out`."""
         out[: self._ends] = x.take(self._newest)
         out[self._picks : self._ends] -= x.take(self._older)

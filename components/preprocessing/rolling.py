@@ -69,7 +69,7 @@ class Rolling:
             self._part["decay", kind] = slice(start, len(request.windows))
         return request
 
-    def write(self, x: Array, source: Array, complete: bool, time_us: int, out: Array) -> None:
+    def write(self, x: Array, source: Array, complete: bool, out: Array) -> None:
         """Write the statistics to `out`."""
         if not self.features:
             return

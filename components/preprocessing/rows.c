@@ -1,28 +1,9 @@
-/* Executes a program over a block of rows: operations of IEEE arithmetic, each over all rows of a block before the
- * next, in the order and with the rounding of the NumPy functions of operations.py, so with their result in every bit.
- * Sums are never contracted to fused multiply-adds, nor reordered.
- */
-#include <math.h>
-#include <stdint.h>
+/* Executes a program over a block of rows: each operation over all rows of a block before the next. */
+#include "operations.h"
 
 #ifndef SOURCE_DIGEST
 #define SOURCE_DIGEST "unknown"
 #endif
-
-/* One source, the best instructions of the machine that runs it: the loader picks the clone. */
-#ifndef DISPATCH
-#if defined(__x86_64__) && defined(__GLIBC__) && defined(__GNUC__) && !defined(__clang__)
-#define DISPATCH __attribute__((target_clones("arch=x86-64-v3", "default")))
-#else
-#define DISPATCH
-#endif
-#endif
-
-/* In the order of KERNEL in operations.py. */
-enum {
-    ADD, SUBTRACT, MULTIPLY, DIVIDE, FMAX, FMIN, FLOORED, ENOUGH, POSITIVE, SQRT, SQUARE, ABSOLUTE, PRESENT, FILLED,
-    SINCE, LOOKED_UP
-};
 
 /* Slots are numbers, or -1 for the constant; lags count rows back. */
 typedef struct {
@@ -39,8 +20,8 @@ const char *almanac_source_digest(void) { return SOURCE_DIGEST; }
         (void)y;                                        \
         out[i] = (expression);                          \
     }
-#define EACH(expression)                                \
-    do {                                                \
+#define EACH(name, expression)                          \
+    case name:                                          \
         if (left && right) {                            \
             ROWS(left[i], right[i], expression)         \
         } else if (left) {                              \
@@ -50,7 +31,7 @@ const char *almanac_source_digest(void) { return SOURCE_DIGEST; }
         } else {                                        \
             ROWS(constant, constant, expression)        \
         }                                               \
-    } while (0)
+        break;
 
 /* The age of the last value above the constant; rows before the first one decide where it starts. */
 static void since(const double *values, double above, int64_t history, double *out, int64_t n) {
@@ -63,7 +44,7 @@ static void since(const double *values, double above, int64_t history, double *o
 }
 
 static void looked_up(const double *codes, const double *table, double *out, int64_t n) {
-    for (int64_t i = 0; i < n; i++) out[i] = table[codes[i] == codes[i] ? (int64_t)codes[i] + 1 : 0];
+    for (int64_t i = 0; i < n; i++) out[i] = entry(table, codes[i]);
 }
 
 /* Slots point at their row for the block's first row. */
@@ -75,20 +56,7 @@ DISPATCH void almanac_execute(const instruction *program, int64_t length, double
         const double *restrict right = step->right < 0 ? 0 : slots[step->right] - step->right_lag - step->before;
         double *restrict out = slots[step->out] - step->before;
         switch (step->operation) {
-        case ADD: EACH(x + y); break;
-        case SUBTRACT: EACH(x - y); break;
-        case MULTIPLY: EACH(x * y); break;
-        case DIVIDE: EACH(x / y); break;
-        case FMAX: EACH((x >= y) | (y != y) ? x : y); break;
-        case FMIN: EACH((x <= y) | (y != y) ? x : y); break;
-        case FLOORED: EACH(x <= y ? 0.0 : x); break;
-        case ENOUGH: EACH(x < y ? (double)NAN : x); break;
-        case POSITIVE: EACH(x); break;
-        case SQRT: EACH(sqrt(x)); break;
-        case SQUARE: EACH(x * x); break;
-        case ABSOLUTE: EACH(fabs(x)); break;
-        case PRESENT: EACH(x == x ? 1.0 : 0.0); break;
-        case FILLED: EACH(x == x ? x : 0.0); break;
+        ARITHMETIC(EACH)
         case SINCE: since(left, constant, step->history, out, n); break;
         case LOOKED_UP: looked_up(left, slots[step->right], out, n); break;
         }

@@ -40,7 +40,7 @@ class Seasons:
         self._values = values[:, n:]
         self._centre = np.array([spec.centres.get(node.column, 0.0) for _, node in nodes])
 
-    def write(self, x: Array, source: Array, complete: bool, time_us: int, out: Array) -> None:
+    def write(self, x: Array, source: Array, complete: bool, out: Array) -> None:
         """Write the statistics to `out`."""
         means, deviations, smallest, greatest = self._ends
         if deviations:

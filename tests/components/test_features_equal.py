@@ -19,6 +19,7 @@ from components.usecase import UseCase, load
 
 ROOT = Path(__file__).resolve().parents[2]
 Array = npt.NDArray[np.float64]
+engines = pytest.mark.parametrize("compiled", [True, False], ids=["compiled", "numpy"])
 
 
 @pytest.fixture(scope="module")
@@ -52,10 +53,11 @@ def same_bits(left: Array, right: Array) -> npt.NDArray[np.bool_]:
     return np.asarray(both)
 
 
+@engines
 def test_online_engine_equals_batch_engine_on_every_row(
-    spec: FeatureSpec, features: Array, beijing: pl.DataFrame
+    spec: FeatureSpec, features: Array, beijing: pl.DataFrame, compiled: bool
 ) -> None:
-    engine, time = OnlineEngine(spec), times(beijing, spec.time)
+    engine, time = OnlineEngine(spec, compiled), times(beijing, spec.time)
     block, width = raw_block(spec, beijing), spec.history
     online = np.empty_like(features)
     for row in range(beijing.height):
@@ -91,9 +93,12 @@ def test_what_is_newer_than_the_cutoff_changes_no_feature(usecase: UseCase, beij
     assert not same_bits(original[601], perturbed[601]).all()
 
 
-def test_online_engine_refuses_values_newer_than_the_cutoff(usecase: UseCase, beijing: pl.DataFrame) -> None:
+@engines
+def test_online_engine_refuses_values_newer_than_the_cutoff(
+    usecase: UseCase, beijing: pl.DataFrame, compiled: bool
+) -> None:
     spec = FeatureSpec.of(with_cutoff(usecase, "2h"))
-    engine, time = OnlineEngine(spec), times(beijing, spec.time)
+    engine, time = OnlineEngine(spec, compiled), times(beijing, spec.time)
     block = raw_block(spec, beijing)[:, 5000 : 5000 + spec.history].copy()
     with pytest.raises(FeatureError, match=r"column pm25: holds values newer than the cutoff of 2h"):
         engine.row(block, int(time[5000]))

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from components.preprocessing import FeatureSpec, blocks
 from components.preprocessing.batch import compute
-from components.preprocessing.execution import KERNELS, Code, Slots, kernel
+from components.preprocessing.execution import KERNELS, Code, Slots, kernel, library
 from components.preprocessing.expression import WHOLE, Operand, Recorder, ago, since
 from components.preprocessing.fit import fit
 from components.preprocessing.operations import KERNEL, OPERATIONS
@@ -87,11 +87,11 @@ def test_the_features_of_the_real_series_are_the_same_without_a_compiler(
     compiled = matrix(spec, beijing)
     monkeypatch.setenv("CC", "no-such-compiler")
     monkeypatch.setenv("ALMANAC_KERNELS", str(tmp_path))
-    kernel.cache_clear()
+    library.cache_clear()
     try:
         by_numpy = [matrix(spec, beijing) for _ in range(2)]
     finally:
-        kernel.cache_clear()
+        library.cache_clear()
     for one in by_numpy:
         np.testing.assert_array_equal(bits(compiled), bits(one))
     assert [record.levelname for record in caplog.records] == ["WARNING"]

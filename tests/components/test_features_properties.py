@@ -109,9 +109,9 @@ def tables(draw: st.DrawFn) -> pl.DataFrame:
     return pl.concat(frames)
 
 
-def online(spec: FeatureSpec, table: pl.DataFrame) -> Array:
+def online(spec: FeatureSpec, table: pl.DataFrame, compiled: bool) -> Array:
     """Features of every row by the online engine, each entity's rows set on its grid."""
-    engine, rows = OnlineEngine(spec), []
+    engine, rows = OnlineEngine(spec, compiled), []
     for _, part in table.group_by("road", maintain_order=True):
         time = times(part, spec.time)
         places = ((time - time[0]) // spec.step).astype(int) + spec.history - 1
@@ -130,10 +130,11 @@ def online(spec: FeatureSpec, table: pl.DataFrame) -> Array:
 def test_both_engines_are_equal_on_odd_tables(table: pl.DataFrame, cutoff: str, limit: str) -> None:
     spec = make_spec(cutoff, limit)
     batch = np.ascontiguousarray(compute(spec, table).select(spec.names).to_numpy())
-    found = online(spec, table)
-    equal = (np.isnan(batch) & np.isnan(found)) | (batch.view(np.int64) == found.view(np.int64))
-    differ = [(spec.names[k], batch[i, k], found[i, k]) for i, k in np.argwhere(~equal)[:3]]
-    assert not differ
+    for compiled in (True, False):
+        found = online(spec, table, compiled)
+        equal = (np.isnan(batch) & np.isnan(found)) | (batch.view(np.int64) == found.view(np.int64))
+        differ = [(spec.names[k], batch[i, k], found[i, k]) for i, k in np.argwhere(~equal)[:3]]
+        assert not differ, compiled
 
 
 @settings(max_examples=15, deadline=None, derandomize=True)

@@ -1,0 +1,47 @@
+/* The operations of a program: IEEE arithmetic in the order and with the rounding of the NumPy functions of
+ * operations.py, so with their result in every bit. Sums are never contracted to fused multiply-adds, nor reordered.
+ */
+#ifndef ALMANAC_OPERATIONS_H
+#define ALMANAC_OPERATIONS_H
+
+#include <math.h>
+#include <stdint.h>
+
+/* One source, the best instructions of the machine that runs it: the loader picks the clone. */
+#ifndef DISPATCH
+#if defined(__x86_64__) && defined(__GLIBC__) && defined(__GNUC__) && !defined(__clang__)
+#define DISPATCH __attribute__((target_clones("arch=x86-64-v3", "default")))
+#else
+#define DISPATCH
+#endif
+#endif
+
+/* In the order of KERNEL in operations.py. */
+enum {
+    ADD, SUBTRACT, MULTIPLY, DIVIDE, FMAX, FMIN, FLOORED, ENOUGH, POSITIVE, SQRT, SQUARE, ABSOLUTE, PRESENT, FILLED,
+    SINCE, LOOKED_UP
+};
+
+/* What each makes of x and y; SINCE and LOOKED_UP take more than two numbers. */
+#define ARITHMETIC(DO)                                  \
+    DO(ADD, x + y)                                      \
+    DO(SUBTRACT, x - y)                                 \
+    DO(MULTIPLY, x * y)                                 \
+    DO(DIVIDE, x / y)                                   \
+    DO(FMAX, (x >= y) | (y != y) ? x : y)               \
+    DO(FMIN, (x <= y) | (y != y) ? x : y)               \
+    DO(FLOORED, x <= y ? 0.0 : x)                       \
+    DO(ENOUGH, x < y ? (double)NAN : x)                 \
+    DO(POSITIVE, x)                                     \
+    DO(SQRT, sqrt(x))                                   \
+    DO(SQUARE, x * x)                                   \
+    DO(ABSOLUTE, fabs(x))                               \
+    DO(PRESENT, x == x ? 1.0 : 0.0)                     \
+    DO(FILLED, x == x ? x : 0.0)
+
+/* The entry of a table for a code; the first one is that of a missing code. */
+static inline double entry(const double *table, double code) {
+    return table[code == code ? (int64_t)code + 1 : 0];
+}
+
+#endif
