@@ -181,7 +181,7 @@ def run_in_process(usecase: Path, settings: list[str], directory: Path) -> None:
     registered = call(registration, kinds, registry=registry, environment="local", **evidence)
     kinds = {"governance": file, "page": page}
     call(documentation, kinds, registration=registered["registration"], registry=registry, **evidence)
-    call(deployment, {"manifest": file}, registry=registry, environment="local")
+    call(deployment, {"manifest": file}, registry=registry, environment="local", push="")
 
 
 if __name__ == "__main__":

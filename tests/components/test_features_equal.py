@@ -11,15 +11,19 @@ import pytest
 from components.common.errors import FeatureError
 from components.preprocessing import FeatureSpec
 from components.preprocessing.batch import compute
+from components.preprocessing.execution import library
 from components.preprocessing.fit import fit
 from components.preprocessing.online import OnlineEngine
 from components.preprocessing.split import train_test
 from components.preprocessing.table import numbers, times
 from components.usecase import UseCase, load
+from tests.components.test_features_properties import needs_compiler
 
 ROOT = Path(__file__).resolve().parents[2]
 Array = npt.NDArray[np.float64]
-engines = pytest.mark.parametrize("compiled", [True, False], ids=["compiled", "numpy"])
+engines = pytest.mark.parametrize(
+    "compiled", [pytest.param(True, marks=needs_compiler, id="compiled"), pytest.param(False, id="numpy")]
+)
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +61,7 @@ def same_bits(left: Array, right: Array) -> npt.NDArray[np.bool_]:
 def test_online_engine_equals_batch_engine_on_every_row(
     spec: FeatureSpec, features: Array, beijing: pl.DataFrame, compiled: bool
 ) -> None:
+    assert library() is not None or not compiled
     engine, time = OnlineEngine(spec, compiled), times(beijing, spec.time)
     block, width = raw_block(spec, beijing), spec.history
     online = np.empty_like(features)

@@ -1,7 +1,5 @@
 """Recorded formulas: what they compute, in few buffers, and the same bits by the kernel and by NumPy."""
 
-import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -23,14 +21,10 @@ from components.preprocessing.operations import KERNEL, OPERATIONS
 from components.preprocessing.program import Instruction, Program
 from components.preprocessing.split import train_test
 from components.usecase import load
-from tests.components.test_features_properties import make_spec, tables
+from tests.components.test_features_properties import make_spec, needs_compiler, tables
 
 ROOT = Path(__file__).resolve().parents[2]
 Array = npt.NDArray[np.float64]
-
-needs_compiler = pytest.mark.skipif(
-    shutil.which("cc") is None and os.environ.get("CI") != "true", reason="cc is not installed"
-)
 
 
 @pytest.fixture(scope="module")

@@ -1,5 +1,7 @@
 """Both engines on odd tables: gaps, runs of missing values, several entities, every kind of feature."""
 
+import os
+import shutil
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,10 @@ from components.usecase.features import Features
 ROOT = Path(__file__).resolve().parents[2]
 BASE = load(ROOT / "usecases" / "traffic.yaml")
 Array = npt.NDArray[np.float64]
+
+needs_compiler = pytest.mark.skipif(
+    shutil.which("cc") is None and os.environ.get("CI") != "true", reason="cc is not installed"
+)
 
 STATISTICS = ["mean", "std", "min", "max", "sum", "range", "slope", "count"]
 ITEMS: list[dict[str, Any]] = [
