@@ -38,6 +38,11 @@ def summary(figure: str, rows: int | None = None) -> None:
     print(f"[summary] {f'{rows} rows; ' if rows is not None else ''}{figure}", flush=True)
 
 
+def figure(value: float) -> str:
+    """Return a key figure as it is told: two decimals, or three digits where it is small."""
+    return f"{value:.2f}" if abs(value) >= 1 else f"{value:.3g}"
+
+
 def parse(line: str) -> Progress | Summary | None:
     """Return what a line of a task's log tells, or None where it tells nothing."""
     if match := _PROGRESS.match(line):

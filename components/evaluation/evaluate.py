@@ -10,7 +10,7 @@ import polars as pl
 
 from components.common.errors import MetricError
 from components.common.files import read_json, sha256_file, whole_file, write_json
-from components.common.progress import progress, summary
+from components.common.progress import figure, progress, summary
 from components.evaluation.evidence import Evidence, gather
 from components.evaluation.figures import target_figures
 from components.evaluation.report import build
@@ -121,7 +121,7 @@ def key_figure(metrics: Mapping[str, Any]) -> str:
     parts = []
     for entry in metrics["targets"].values():
         name, said = ("log_loss", "log loss") if entry["task"] == "classification" else ("rmse", "RMSE")
-        parts.append(f"{entry['horizon']} {said} {entry[name]:.4g}")
+        parts.append(f"{entry['horizon']} {said} {figure(entry[name])}")
     return ", ".join(parts)
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from components.common.files import refuse_non_finite
-from components.common.progress import summary
+from components.common.progress import figure, summary
 from components.training.train import Inputs, train
 from components.usecase import load_text
 
@@ -29,7 +29,7 @@ def run(
     targets = record["targets"]
     figures = {f"{name}_fold_{found['metric']}": float(found["loss"]) for name, found in targets.items()}
     refuse_non_finite(figures)
-    chosen = [f"{name} {found['chosen']} {found['metric']} {found['loss']:.4g}" for name, found in targets.items()]
+    chosen = [f"{name} {found['chosen']} {found['metric']} {figure(found['loss'])}" for name, found in targets.items()]
     summary(", ".join(chosen), rows=max(found["rows_trained"] for found in targets.values()))
     metadata = {
         "use_case": case.name,
