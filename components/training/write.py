@@ -136,7 +136,7 @@ def signature(usecase: UseCase, problem: Problem, intervals: bool) -> dict[str, 
     target = problem.target
     unit = "" if problem.classification else usecase.columns[target.column].unit
     task = {"task": target.task, "above": target.above}
-    decision = usecase.serving.decision
+    decision = target.decision or (None if problem.classification else usecase.serving.decision)
     return {
         "target": {"name": target.name, "column": target.column, "horizon": target.horizon, "unit": unit, **task},
         "inputs": _inputs(usecase),
@@ -146,9 +146,7 @@ def signature(usecase: UseCase, problem: Problem, intervals: bool) -> dict[str, 
             for name in (["prediction", "lower", "upper"] if intervals else ["prediction"])
         ],
         "out_of_range": usecase.serving.out_of_range,
-        "decision": None
-        if decision is None or problem.classification
-        else {"thresholds": decision.thresholds, "names": decision.names},
+        "decision": None if decision is None else {"thresholds": decision.thresholds, "names": decision.names},
     }
 
 

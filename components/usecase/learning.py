@@ -10,6 +10,23 @@ from components.usecase.base import Duration, Name, Section
 Share = Annotated[float, Field(gt=0, lt=1)]
 
 
+class Decision(Section):
+    """Names for ranges of the prediction, such as BUY, HOLD, SELL or the bands of an index."""
+
+    thresholds: Annotated[list[float], Field(min_length=1)]
+    """Ascending inner edges."""
+    names: Annotated[list[str], Field(min_length=2)]
+    """Names, one more than thresholds."""
+
+    @model_validator(mode="after")
+    def _lengths(self) -> "Decision":
+        if len(self.names) != len(self.thresholds) + 1:
+            raise ValueError(f"{len(self.thresholds)} thresholds need {len(self.thresholds) + 1} names")
+        if self.thresholds != sorted(set(self.thresholds)):
+            raise ValueError("thresholds must ascend")
+        return self
+
+
 class Target(Section):
     """What is forecast: a column, this far ahead."""
 
@@ -23,11 +40,20 @@ class Target(Section):
     """Regression of the value, or the probability that it is above `above`."""
     above: float | None = None
     """Threshold of a classification target."""
+    decision: Decision | None = None
+    """Decision signal of this target; of a classification its thresholds are probabilities."""
 
     @model_validator(mode="after")
     def _threshold(self) -> "Target":
         if (self.task == "classification") != (self.above is not None):
             raise ValueError("'above' belongs to task classification, and there alone")
+        return self
+
+    @model_validator(mode="after")
+    def _probabilities(self) -> "Target":
+        thresholds = self.decision.thresholds if self.decision is not None else []
+        if self.task == "classification" and not all(0 < edge < 1 for edge in thresholds):
+            raise ValueError("decision.thresholds: those of a classification are probabilities, between 0 and 1")
         return self
 
 

@@ -6,6 +6,7 @@ from typing import Annotated, Literal, get_args
 from pydantic import Field, model_validator
 
 from components.usecase.base import Duration, Name, Section
+from components.usecase.learning import Decision
 
 Signal = Literal["columns", "target", "prediction", "residual", "importance", "error", "coverage"]
 """What can raise an alarm: raw columns, and of each target the truth, the forecast, their difference, the ranking of
@@ -50,30 +51,13 @@ class Drift(Section):
         return self
 
 
-class Decision(Section):
-    """Names for ranges of the prediction, such as BUY, HOLD, SELL or the bands of an index."""
-
-    thresholds: Annotated[list[float], Field(min_length=1)]
-    """Ascending inner edges."""
-    names: Annotated[list[str], Field(min_length=2)]
-    """Names, one more than thresholds."""
-
-    @model_validator(mode="after")
-    def _lengths(self) -> "Decision":
-        if len(self.names) != len(self.thresholds) + 1:
-            raise ValueError(f"{len(self.thresholds)} thresholds need {len(self.thresholds) + 1} names")
-        if self.thresholds != sorted(set(self.thresholds)):
-            raise ValueError("thresholds must ascend")
-        return self
-
-
 class Serving(Section):
     """How the model is served."""
 
     out_of_range: Literal["warn", "refuse"] = "warn"
     """What to do about an input beyond its declared range."""
     decision: Decision | None = None
-    """Decision signal."""
+    """Decision signal of every regression target that has none of its own."""
     min_replicas: Annotated[int, Field(ge=1)] = 2
     """Fewest pods."""
     max_replicas: Annotated[int, Field(ge=1)] = 4

@@ -16,7 +16,7 @@ def check(usecase: "UseCase") -> None:
     Raises:
         ValueError: naming the field and what would be right.
     """
-    for rule in (_keys, _sources, _split, _durations, _candidates, _choice, _schedules):
+    for rule in (_keys, _sources, _split, _durations, _candidates, _choice, _decisions, _schedules):
         for wrong in rule(usecase):
             raise ValueError(wrong)
 
@@ -100,6 +100,16 @@ def _choice(usecase: "UseCase") -> Iterator[str]:
     names = [candidate.name for candidate in usecase.training.candidates]
     if unknown := sorted(set(usecase.training.choose.prefer) - set(names)):
         yield f"training.choose.prefer: no candidate named {', '.join(unknown)}; known: {', '.join(names)}"
+
+
+def _decisions(usecase: "UseCase") -> Iterator[str]:
+    """One decision signal for all targets names ranges of one column."""
+    plain = [target for target in usecase.targets if target.decision is None and target.task == "regression"]
+    if usecase.serving.decision is not None and len(columns := dict.fromkeys(one.column for one in plain)) > 1:
+        yield (
+            f"serving.decision: would name ranges of {' and of '.join(columns)} alike; "
+            "give each target a decision of its own"
+        )
 
 
 def _schedules(usecase: "UseCase") -> Iterator[str]:

@@ -213,7 +213,9 @@ def test_each_kind_is_stored_and_read_again(beijing: pl.DataFrame, tmp_path: Pat
 
 
 def test_a_classification_gives_probabilities(beijing: pl.DataFrame, tmp_path: Path) -> None:
+    decision = {"thresholds": [0.3], "names": ["go", "stay"]}
     target = {"name": "heavy", "column": "pm25", "horizon": "6h", "task": "classification", "above": 150.0}
+    target |= {"decision": decision}
     linear = {**RIDGE, "predict": "level"}
     blend = {"name": "blend", "kind": "blend", "of": ["level", "ridge"]}
     choose = {"metric": "rmse", "prefer": ["blend"], "tolerance": 0.5}
@@ -233,6 +235,7 @@ def test_a_classification_gives_probabilities(beijing: pl.DataFrame, tmp_path: P
     assert -np.mean(problem.y[rows] * np.log(p) + (1 - problem.y[rows]) * np.log(1 - p)) < 0.7 * naive
     assert model.intervals is None
     assert [each["name"] for each in model.signature["outputs"]] == ["prediction"]
+    assert model.signature["decision"] == decision
 
 
 def test_what_cannot_be_trained_is_named(

@@ -199,11 +199,42 @@ def test_the_tree_that_the_tests_change_is_right() -> None:
         ("drift.window", "30min", "drift.window: must be at least one step of 1h"),
         ("serving.decision.names", ["one", "two", "three"], "serving.decision: 1 thresholds need 2 names"),
         ("serving.decision.thresholds", [2.0, 1.0], "serving.decision: 2 thresholds need 3 names"),
+        (
+            "targets.0.decision",
+            {"thresholds": [1.0], "names": ["a", "b", "c"]},
+            "targets.0.decision: 1 thresholds need 2 names",
+        ),
+        (
+            "targets.0",
+            {
+                "name": "load_1h",
+                "column": "load",
+                "horizon": "1h",
+                "task": "classification",
+                "above": 5.0,
+                "decision": {"thresholds": [5.0], "names": ["wait", "act"]},
+            },
+            "decision.thresholds: those of a classification are probabilities, between 0 and 1",
+        ),
         ("schedule.retrain", "0 3 1 * *", "schedule.retrain: '0 3 1 * *' has 5 fields; it should have six"),
     ],
 )
 def test_a_wrong_field_is_named_with_what_would_be_right(path: str, value: Any, message: str) -> None:
     assert message in wrong(put(path, value))
+
+
+def test_one_decision_does_not_name_ranges_of_two_columns() -> None:
+    own = {"thresholds": [0.5], "names": ["wait", "act"]}
+
+    def change(tree: Any, decision: Any = None) -> None:
+        tree["columns"]["wind"] = {"type": "float", "description": "Wind", "unit": "m/s"}
+        tree["targets"].append({"name": "wind_1h", "column": "wind", "horizon": "1h", "decision": decision})
+
+    assert "serving.decision: would name ranges of load and of wind alike" in wrong(change)
+    tree = copy.deepcopy(TREE)
+    change(tree, own)
+    case = load_text(yaml.safe_dump(tree), "case.yaml")
+    assert case.targets[1].decision is not None
 
 
 def test_every_wrong_field_is_listed_at_once() -> None:
