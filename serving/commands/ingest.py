@@ -67,16 +67,18 @@ def _to_server(given: argparse.Namespace, rows: list[dict[str, Any]]) -> int:
     if key := os.environ.get("ALMANAC_API_KEY"):
         headers["x-api-key"] = key
     address = f"{given.url.rstrip('/')}/v1/models/{given.model_name}:ingest"
+    count = 0
     for chunk in _chunks(rows):
         data = json.dumps({"observations": chunk}).encode()
         request = urllib.request.Request(address, data=data, headers=headers)  # noqa: S310  (checked above)
         try:
-            urllib.request.urlopen(request, timeout=60).close()  # noqa: S310
+            with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310
+                count += json.load(answer)["ingested"]
         except urllib.error.HTTPError as error:
             raise ServingError(f"{address}: {error.code} {error.read().decode(errors='replace')}") from error
         except OSError as error:
             raise ServingError(f"{address}: {error}") from error
-    return len(rows)
+    return count
 
 
 async def _to_store(given: argparse.Namespace, rows: list[dict[str, Any]]) -> int:
@@ -91,11 +93,9 @@ async def _to_store(given: argparse.Namespace, rows: list[dict[str, Any]]) -> in
     bundle = Source(given.model).load()
     ingestor = open_ingestor(given.feature_store, bundle, Metrics(CollectorRegistry()))
     try:
-        for chunk in _chunks(rows):
-            await ingestor.append(bundle, chunk)
+        return sum([await ingestor.append(bundle, chunk) for chunk in _chunks(rows)])
     finally:
         await ingestor.store.close()
-    return len(rows)
 
 
 def _parser() -> argparse.ArgumentParser:

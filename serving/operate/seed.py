@@ -49,6 +49,8 @@ def _newest(rows: list[dict[str, Any]], ingestor: Ingestor, history: int) -> lis
     names = [ingestor.schema.time, *ingestor.schema.names, *([ingestor.entity] if ingestor.entity else [])]
     parts: dict[Any, list[dict[str, Any]]] = {}
     for row in rows:
+        if ingestor.is_gap(row):
+            continue
         parts.setdefault(row[ingestor.entity] if ingestor.entity else None, []).append(row)
     kept = [row for part in parts.values() for row in part[-history - _SPARE :]]
     return [{name: row[name] for name in names} for row in kept]

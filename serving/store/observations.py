@@ -37,6 +37,8 @@ class Ingestor:
     async def append(self, bundle: Bundle, observations: Any) -> int:
         """Append rows `{"timestamp": …, "entity"?: …, column: value, …}`; return how many.
 
+        A row without any value is a gap in the grid, as validated tables write it out, and is passed over.
+
         Raises:
             Refusal: a row that breaks a rule, named with its column; nothing of the request is kept then.
         """
@@ -44,14 +46,21 @@ class Ingestor:
             raise invalid("observations: expected a list of at least one row")
         rows: Rows = {}
         for at, row in enumerate(observations):
+            if self.is_gap(row):
+                continue
             entity, step, values = self._read(row, f"observations[{at}]")
             steps, kept = rows.setdefault(entity, ([], []))
             steps.append(step)
             kept.append(values)
         for entity, (steps, kept) in rows.items():
             await self.store.append(entity, steps, np.array(kept))
-        self._metrics.counter(INGESTED).labels(bundle.use_case).inc(len(observations))
-        return len(observations)
+        count = sum(len(steps) for steps, _ in rows.values())
+        self._metrics.counter(INGESTED).labels(bundle.use_case).inc(count)
+        return count
+
+    def is_gap(self, row: Any) -> bool:
+        """Tell whether a row names every column and has no value of any."""
+        return isinstance(row, dict) and all(row.get(name, 0) is None for name in self.schema.names)
 
     def _read(self, row: Any, place: str) -> tuple[str, int, list[float]]:
         if not isinstance(row, dict):

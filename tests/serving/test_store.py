@@ -1,7 +1,9 @@
 """The feature stores, each through the same tests on the real series; and requests by entity and with history."""
 
 import asyncio
+import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -9,14 +11,21 @@ import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import msgpack
 import numpy as np
 import polars as pl
 import pytest
+from prometheus_client import CollectorRegistry
 
+from monitoring.metrics import Metrics
+from serving.inputs.raw import read_schema
+from serving.refusal import Refusal
 from serving.store.base import Store, StoreDown
+from serving.store.memory import MemoryStore
+from serving.store.observations import Ingestor
 from serving.store.open import open_store
 from serving.store.rows import pack_rows, row_size, unpack_rows
 from tests.serving.conftest import (
@@ -295,6 +304,41 @@ def test_ingest_from_the_command_line(start: Start, tmp_path: Path, last_month: 
     url = f"http://127.0.0.1:{other.port}"
     assert main(["ingest", str(path), "--url", url, "--model-name", "air", "--newest", "100"]) == 0
     assert other.post("/v1/models/air:predict", body).json["predictions"] == stored.json["predictions"]
+
+
+def test_the_printed_curl_line_answers_and_passes_over_gaps(
+    start: Start, tmp_path: Path, last_month: pl.DataFrame
+) -> None:
+    table = last_month.with_columns(
+        pl.when(pl.int_range(pl.len()) < 717).then(pl.col(name)).alias(name) for name in (*NUMBERS, "cbwd")
+    )
+    table.write_parquet(tmp_path / "valid.parquet")
+    server = start("--history", str(tmp_path / "valid.parquet"))
+    assert server.process.stdout is not None
+    line = next(line for line in iter(server.process.stdout.readline, b"") if line.startswith(b"curl ")).decode()
+    assert last_month["timestamp"][716].isoformat() in line
+    _, address, *_, body = shlex.split(line)
+    answer = server.post(address.removeprefix(f"http://127.0.0.1:{server.port}"), json.loads(body))
+    assert (answer.status, len(answer.json["predictions"])) == (200, 1), answer.body
+
+
+def test_a_row_without_any_value_is_a_gap_and_one_with_some_is_not() -> None:
+    columns = [{"name": name, "type": "float", "nullable": False} for name in ("a", "b")]
+    schema = read_schema([{"name": "time", "type": "timestamp"}, *columns], 3_600_000_000)
+    store = MemoryStore(2, 10)
+    ingestor = Ingestor(store, schema, None, Metrics(CollectorRegistry()))
+    bundle = SimpleNamespace(use_case="any")
+
+    def append(*rows: dict[str, Any]) -> int:
+        return asyncio.run(ingestor.append(bundle, list(rows)))  # type: ignore[arg-type]
+
+    whole, gap = {"time": "2020-01-01T00:00", "a": 1, "b": 2}, {"time": "2020-01-01T01:00", "a": None, "b": None}
+    assert append(whole, gap) == 1
+    assert asyncio.run(store.newest("default")) == schema.step_of(whole["time"], "time")
+    with pytest.raises(Refusal, match=r"observations\[1\].a: null, but a must have a value"):
+        append(whole, {**gap, "b": 3})
+    with pytest.raises(Refusal, match="b"):
+        append({"time": "2020-01-01T01:00", "a": None})
 
 
 @pytest.mark.parametrize("width", [1, 8, 15, 16, 300])
