@@ -18,7 +18,7 @@ from components.evaluation.component import evaluation
 from components.gate.component import gate
 from components.ingestion.component import ingestion
 from components.monitoring.component import monitoring
-from components.orchestration import compiled, submission
+from components.orchestration import compiled, recurring, submission
 from components.orchestration.cluster import Cluster
 from components.orchestration.console import Screen
 from components.orchestration.local import Runner
@@ -220,7 +220,9 @@ def pipelines() -> dict[str, Any]:
 
 UsecaseFile = Annotated[Path, typer.Argument(help="Use case file.")]
 Set = Annotated[list[str] | None, typer.Option("--set", help="KEY=VALUE for a field of the use case.")]
-RegistryAddress = Annotated[str, typer.Option(help="Address of the model registry: a path, s3:// or gs://.")]
+RegistryAddress = Annotated[str, typer.Option(help=PARAMETERS["registry"])]
+Out = Annotated[Path, typer.Option(help="Directory that the run directory goes in.")]
+Log = Annotated[str, typer.Option(help=PARAMETERS["log"])]
 
 
 @app.command()
@@ -228,7 +230,7 @@ def run(
     usecase: UsecaseFile,
     settings: Set = None,
     runner: Annotated[Runner, typer.Option(help="Subprocesses of this Python, or containers.")] = "subprocess",
-    out: Annotated[Path, typer.Option(help="Directory that the run directory goes in.")] = Path("runs"),
+    out: Out = Path("runs"),
     registry: RegistryAddress = "registry",
     push: submission.Push = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print the run's record as JSON.")] = False,
@@ -242,6 +244,41 @@ def run(
         typer.echo(pretty_json(record), nl=False)
     else:
         show(request, record, screen)
+
+
+@app.command()
+def predict(
+    usecase: UsecaseFile,
+    settings: Set = None,
+    start: Annotated[str, typer.Option(help=PARAMETERS["start"])] = "",
+    stop: Annotated[str, typer.Option(help=PARAMETERS["stop"])] = "",
+    log: Log = "",
+    out: Out = Path("runs"),
+    registry: RegistryAddress = "registry",
+) -> None:
+    """Predict a span of the newest data on this machine by the model in production."""
+    case, screen = load_with(usecase, settings or []), Screen()
+    span = {"start": start, "stop": stop, "log": log}
+    recurring.show(recurring.predict(Request(case, usecase, out, registry), batch_pipeline(case), span, screen), screen)
+
+
+@app.command()
+def monitor(
+    usecase: UsecaseFile,
+    settings: Set = None,
+    log: Log = "",
+    as_of: Annotated[str, typer.Option(help=PARAMETERS["as_of"])] = "",
+    out: Out = Path("runs"),
+    registry: RegistryAddress = "registry",
+    push: submission.Push = "",
+) -> None:
+    """Judge the last windows on this machine, and act on a breach; exit code 3 where there is one."""
+    case, screen = load_with(usecase, settings or []), Screen()
+    request = Request(case, usecase, out, registry, push=push)
+    found = recurring.monitor(request, monitoring_pipeline(case), {"log": log, "as_of": as_of}, screen)
+    recurring.show(found, screen)
+    if recurring.breached(found):
+        raise typer.Exit(3)
 
 
 @app.command(name="compile")

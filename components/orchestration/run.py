@@ -26,6 +26,8 @@ from components.usecase import UseCase, digest
 from governance.registry import Registry
 
 _KEPT = 8
+#: What depends on the model in production and on the day.
+_ALWAYS = frozenset({"prediction", "monitoring", "remediation"})
 
 
 @dataclass(frozen=True)
@@ -36,8 +38,13 @@ class Request:
     path: Path
     out: Path
     registry: str
-    runner: Runner
+    runner: Runner = "subprocess"
     push: str = ""
+
+    @property
+    def home(self) -> Path:
+        """Directory of the use case's runs."""
+        return self.out / self.usecase.name
 
 
 def run_training(request: Request, pipeline: Callable[..., Any], screen: Screen) -> dict[str, Any]:
@@ -47,19 +54,57 @@ def run_training(request: Request, pipeline: Callable[..., Any], screen: Screen)
         PipelineError: a step failed; its message is the step's own. What had ended is kept, and is not run again.
         GateError: the model did not pass its gate; the run directory is there, nothing was registered.
     """
-    usecase, home = request.usecase, request.out / request.usecase.name
-    started, use_case_digest = timestamp(), digest(request.usecase)
+    arguments = {
+        "base": str(request.path.absolute().parent),
+        "registry": _address(request, request.registry),
+        "environment": "local",
+        "push": _address(request, request.push) if request.push else "",
+    }
+    run, record = execute(request, "training", pipeline, arguments, screen, let_pass=_gate_closed)
+    directory = request.home / record["run_id"]
+    record = assemble(directory, run.outputs, record)
+    point_latest(directory)
+    if _gate_closed(run):
+        raise GateError(f"{_refusal(run)}\nNothing was registered. The report: {shown(directory / 'report.html')}")
+    return record
+
+
+def execute(
+    request: Request,
+    kind: str,
+    pipeline: Callable[..., Any],
+    arguments: dict[str, Any],
+    screen: Screen,
+    let_pass: Callable[[LocalRun], bool] = lambda run: False,
+) -> tuple[LocalRun, dict[str, Any]]:
+    """Run a pipeline and return what it did, and the record of it.
+
+    Args:
+        request: what to run.
+        kind: what the pipeline does, for the screen.
+        pipeline: the pipeline.
+        arguments: its parameters.
+        screen: where progress is shown.
+        let_pass: tells of a run with an error whether that is no failure.
+
+    Raises:
+        PipelineError: a step failed.
+        InterruptedRunError: a person ended it.
+    """
+    usecase, home = request.usecase, request.home
+    started, use_case_digest = timestamp(), digest(usecase)
     run_id = new_run_id(started, use_case_digest)
     work = (home / ".work" / run_id).absolute()
     try:
-        screen.line(f"{usecase.title}: training, run {run_id}")
+        screen.line(f"{usecase.title}: {kind}, run {run_id}")
         with _alone(home, screen):
-            run = run_local(pipeline, _arguments(request), _place(request, work), screen)
+            run = run_local(pipeline, arguments, _place(request, work), screen)
     except KeyboardInterrupt:
         raise InterruptedRunError("interrupted; the same command goes on from the last finished step") from None
-    if run.error is not None and not _gate_closed(run):
-        raise PipelineError(f"{run.error}\nThe whole log: {_shown(work / 'log.txt')}")
-    record = {
+    if run.error is not None and not let_pass(run):
+        raise PipelineError(f"{run.error}\nThe whole log: {shown(work / 'log.txt')}")
+    prune(home / ".work", _KEPT)
+    return run, {
         "run_id": run_id,
         "use_case": usecase.name,
         "use_case_digest": use_case_digest,
@@ -70,21 +115,15 @@ def run_training(request: Request, pipeline: Callable[..., Any], screen: Screen)
         "libraries": libraries(),
         "steps": steps_record(run.steps),
     }
-    record = assemble(home / run_id, run.outputs, record)
-    point_latest(home / run_id)
-    prune(home / ".work", _KEPT)
-    if _gate_closed(run):
-        raise GateError(f"{_refusal(run)}\nNothing was registered. The report: {_shown(home / run_id / 'report.html')}")
-    return record
 
 
 def show(request: Request, record: dict[str, Any], screen: Screen) -> None:
     """Tell the leading figures of a run, and where to look."""
-    directory = request.out / request.usecase.name / record["run_id"]
+    directory = request.home / record["run_id"]
     screen.line()
     for name, target in read_json(directory / "metrics.json")["targets"].items():
         screen.line(f"  {_figures(name, target)}")
-    latest = _shown(directory.parent / "latest")
+    latest = shown(directory.parent / "latest")
     screen.line()
     screen.line(f"  report    {latest}/report.html")
     for label, name in (("cards", "governance/index.html"), ("manifest", "inferenceservice.yaml"), ("model", "model")):
@@ -99,15 +138,6 @@ def _figures(name: str, target: dict[str, Any]) -> str:
     line = f"{name:<15}{metric} {error:8.2f}   persistence {persistence:8.2f}   skill {1 - error / persistence:6.1%}"
     covered = (target.get("coverage") or {}).get("overall")
     return line if covered is None else f"{line}   coverage {covered:.1%}"
-
-
-def _arguments(request: Request) -> dict[str, Any]:
-    return {
-        "base": str(request.path.absolute().parent),
-        "registry": _address(request, request.registry),
-        "environment": "local",
-        "push": _address(request, request.push) if request.push else "",
-    }
 
 
 def _address(request: Request, address: str) -> str:
@@ -131,10 +161,10 @@ def _place(request: Request, work: Path) -> Place:
     pinned = all(source.sha256 is not None for source in request.usecase.sources)
     return Place(
         work=work,
-        cache=(request.out / request.usecase.name / ".cache").absolute(),
+        cache=(request.home / ".cache").absolute(),
         runner=request.runner,
         shared=_shared(request) if request.runner == "docker" else (),
-        never_cached=frozenset() if pinned else frozenset({"ingestion"}),
+        never_cached=_ALWAYS if pinned else _ALWAYS | {"ingestion"},
         settled=("gate", "registration", "documentation", "deployment"),
         registry_state=lambda url: _registry_state(url, request.usecase.name),
     )
@@ -171,7 +201,7 @@ def _alone(home: Path, screen: Screen) -> Iterator[None]:
         yield
 
 
-def _shown(path: Path) -> str:
+def shown(path: Path) -> str:
     """Return a path as short as a person would type it."""
     try:
         return str(path.absolute().relative_to(Path.cwd()))

@@ -12,7 +12,9 @@ from typing import Any
 from components.common.files import read_json, sha256_file, whole_directory, write_json
 from components.orchestration.console import Step
 
-#: Where each output of a task stands in the run directory.
+Layout = Mapping[tuple[str, str], str]
+
+#: Where each output of a task stands in the run directory of a training.
 LAYOUT = {
     ("ingestion", "lineage"): "lineage.json",
     ("validation", "validated"): "data.parquet",
@@ -32,6 +34,15 @@ LAYOUT = {
     ("documentation", "governance"): "governance",
     ("deployment", "manifest"): "inferenceservice.yaml",
 }
+#: The same of a batch prediction, and of a monitoring.
+RECURRING = {
+    ("ingestion", "lineage"): "lineage.json",
+    ("validation", "report"): "validation.html",
+    ("prediction", "predictions"): "predictions.parquet",
+    ("monitoring", "monitoring"): "monitoring.json",
+    ("monitoring", "report"): "report.html",
+    ("remediation", "plan"): "plan.json",
+}
 
 _LIBRARIES = ("kfp", "polars", "numpy", "scipy", "scikit-learn", "lightgbm", "optuna", "pandera", "shap", "skops")
 
@@ -46,10 +57,12 @@ def libraries() -> dict[str, str]:
     return {"python": platform.python_version(), **{name: version(name) for name in _LIBRARIES}}
 
 
-def assemble(directory: Path, outputs: Mapping[str, Mapping[str, Any]], record: dict[str, Any]) -> dict[str, Any]:
+def assemble(
+    directory: Path, outputs: Mapping[str, Mapping[str, Any]], record: dict[str, Any], layout: Layout = LAYOUT
+) -> dict[str, Any]:
     """Fill the run directory with the outputs and the record, whole or not at all; return the record."""
     with whole_directory(directory) as aside:
-        for (component, output), name in LAYOUT.items():
+        for (component, output), name in layout.items():
             path = outputs.get(component, {}).get(output)
             if isinstance(path, Path) and path.exists():
                 _link(path, aside / name)

@@ -18,8 +18,9 @@ from components.monitoring.component import monitoring as component
 from components.monitoring.join import read_log, with_truth
 from components.monitoring.task import Places, monitor, run
 from components.monitoring.windows import breached
+from components.orchestration import recurring
 from components.orchestration.console import Screen
-from components.orchestration.local import Place, run_local
+from components.orchestration.run import Request
 from components.prediction.predict import predict
 from components.prediction.task import keep
 from components.usecase import UseCase, dump
@@ -341,15 +342,17 @@ def test_the_whole_pipeline_by_the_subprocess_runner(production: Production, tmp
     drift = production.case.drift.model_copy(update={"false_alarm_rate": 0.49})
     policy = drift.policy.model_copy(update={"of": 2, "breaches": 1})
     case = production.case.model_copy(update={"drift": drift.model_copy(update={"policy": policy})})
-    arguments = {"base": str(ROOT / "usecases"), "registry": production.registry, "environment": "local"}
-    never = frozenset({"prediction", "monitoring", "remediation"})
-    place = Place(tmp_path / "work", tmp_path / "cache", never_cached=never)
-    done = run_local(monitoring_pipeline(case), arguments, place, Screen(io.StringIO()))
-    assert done.error is None
-    assert done.outputs["monitoring"]["report"].read_text().startswith("<!doctype html>")
-    document = json.loads(done.outputs["monitoring"]["monitoring"].read_text())
+    request = Request(case, ROOT / "usecases" / "air_quality.yaml", tmp_path, production.registry)
+    screen = io.StringIO()
+    directory = recurring.monitor(request, monitoring_pipeline(case), {"log": "", "as_of": ""}, Screen(screen))
+    assert recurring.breached(directory)
+    assert (tmp_path / case.name / "monitoring" / "latest").resolve() == directory
+    assert (directory / "report.html").read_text().startswith("<!doctype html>")
+    document = json.loads((directory / "monitoring.json").read_text())
     assert document["breached"] is True
-    plan = json.loads(done.outputs["remediation"]["plan"].read_text())
+    plan = json.loads((directory / "plan.json").read_text())
+    recurring.show(directory, Screen(screen))
+    assert "monitoring/latest/plan.json" in screen.getvalue()
     assert plan["outcome"]["result"] == "asked"
     entries = Ledger(production.registry, case.name).entries()
     assert [entry.plan for entry in entries] == [plan["digest"]]

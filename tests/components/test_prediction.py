@@ -10,9 +10,10 @@ import pytest
 from kfp import dsl
 
 from components.common.errors import DeploymentError, TableError
-from components.common.files import sha256_file
+from components.common.files import read_json, sha256_file
+from components.orchestration import recurring
 from components.orchestration.console import Screen
-from components.orchestration.local import Place, run_local
+from components.orchestration.run import Request
 from components.prediction.component import prediction as component
 from components.prediction.predict import predict
 from components.prediction.span import wanted
@@ -107,17 +108,15 @@ def test_the_whole_pipeline_by_the_subprocess_runner(production: Production, tmp
     from pipeline import batch_pipeline
 
     screen = io.StringIO()
-    arguments = {
-        "base": str(ROOT / "usecases"),
-        "registry": production.registry,
-        "start": "2014-12-31",
-        "log": str(tmp_path / "log"),
-    }
-    place = Place(tmp_path / "work", tmp_path / "cache", never_cached=frozenset({"prediction"}))
-    run = run_local(batch_pipeline(production.case), arguments, place, Screen(screen))
-    assert run.error is None
-    assert [step.name for step in run.steps] == ["ingestion", "validation", "prediction"]
-    table = pl.read_parquet(run.outputs["prediction"]["predictions"])
+    request = Request(production.case, ROOT / "usecases" / "air_quality.yaml", tmp_path, production.registry)
+    span = {"start": "2014-12-31", "stop": "", "log": str(tmp_path / "log")}
+    directory = recurring.predict(request, batch_pipeline(production.case), span, Screen(screen))
+    assert [step["name"] for step in read_json(directory / "run.json")["steps"]] == [
+        "ingestion",
+        "validation",
+        "prediction",
+    ]
+    table = pl.read_parquet(directory / "predictions.parquet")
     assert table.height == 24
     expected = predict(production.case, production.table, production.registry, "2014-12-31").table
     assert table.equals(expected)
