@@ -101,8 +101,8 @@ def build(settings: Settings) -> Server:
     metrics = Metrics(registry)
     writers = [configure_logs(metrics)]
     closers: list[Callable[[], None]] = []
-    source = Source(settings.model, settings.trusted_key)
-    repository = Repository(_traffic(settings, source), source.load)
+    source = Source(settings.model, settings.trusted_key, settings.model_version)
+    repository = Repository(_traffic(settings, source), source.load, settings.model_name)
     state, executor = State(metrics), ThreadPoolExecutor(settings.threads, thread_name_prefix="almanac-rows")
     features = Features(partial(open_ingestor, settings.feature_store, repository.traffic.primary, metrics), metrics)
     cache: PredictionCache[Row] = PredictionCache(settings.cache_size, metrics)

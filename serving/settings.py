@@ -16,6 +16,7 @@ class Settings:
 
     model: str
     model_name: str | None = None
+    model_version: str | None = None
     trusted_key: Path | None = None
     host: str = "127.0.0.1"
     http_port: int = 8080
@@ -77,6 +78,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--model", default=os.environ.get("ALMANAC_MODEL"), help="registry:<use case>/<stage>, a directory or a URL")
     add("--model-dir", "--model_dir", help="model directory, as KServe's runtimes pass it")
     add("--model-name", "--model_name", help="further name for the model of the use case, as KServe passes it")
+    add("--model-version", "--model_version", default=os.environ.get("ALMANAC_MODEL_VERSION"),
+        help="version that a model directory or URL holds; its digest's first digits by default")  # fmt: skip
     add("--trusted-key", type=Path, default=os.environ.get("ALMANAC_TRUSTED_KEY"), metavar="PEM",
         help="public key that must have signed the model")  # fmt: skip
     add("--host", default=os.environ.get("ALMANAC_HOST", d.host), help="address to listen on")
@@ -88,15 +91,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--history", help="Parquet file whose newest rows are put into an empty feature store at the start")
     add("--auth", choices=("required", "optional", "off"), default=os.environ.get("ALMANAC_AUTH", d.auth))
     add("--keys", type=Path, default=Path(os.environ.get("ALMANAC_KEYS", d.keys)), help="file of API keys")
-    add("--rate-limit", help="for each key or client, such as 100/s, 600/m or 10000/h")
+    add(
+        "--rate-limit",
+        default=os.environ.get("ALMANAC_RATE_LIMIT"),
+        help="for each key or client, such as 100/s, 600/m or 10000/h",
+    )
     add("--rate-limit-store", default=d.rate_limit_store, help="memory:// or redis://host:port/db")
     add("--cors", action="append", default=[], metavar="ORIGIN", help="origin that browsers may call from")
     add("--max-body", type=int, default=d.max_body, help="largest request body in bytes")
     add("--body-seconds", type=float, default=d.body_seconds, help="how long a client may take to send its body")
     add("--tls-cert", type=Path, help="PEM file of the certificate chain")
     add("--tls-key", type=Path, help="PEM file of its private key")
-    add("--audit-log", type=Path, help="file that one JSON line a request is appended to")
-    add("--prediction-log", type=Path, metavar="DIRECTORY", help="where predictions are kept for monitoring")
+    add(
+        "--audit-log",
+        type=Path,
+        default=os.environ.get("ALMANAC_AUDIT_LOG"),
+        help="file that one JSON line a request is appended to",
+    )
+    add("--prediction-log", type=Path, metavar="DIRECTORY", default=os.environ.get("ALMANAC_PREDICTION_LOG"),
+        help="where predictions are kept for monitoring")  # fmt: skip
     add("--access-log", choices=("all", "errors", "off"), default=d.access_log)
     add("--cache-size", type=int, default=d.cache_size, help="predictions kept; 0 for none")
     add(

@@ -11,7 +11,6 @@ from typing import Any
 import yaml
 
 HTTP_PORT, GRPC_PORT = 8080, 8081
-RUNTIME = "almanac"
 #: Seconds from the preStop sleep to the kill: endpoints are withdrawn, requests in flight end, spans are flushed.
 PRE_STOP_SECONDS, GRACE_SECONDS = 10, 60
 
@@ -46,6 +45,11 @@ class Deployment:
     def name(self) -> str:
         """Name of the objects, as Kubernetes allows it."""
         return self.use_case.replace("_", "-")
+
+    @property
+    def runtime(self) -> str:
+        """Name of the ServingRuntime, which no other use case of the namespace shares."""
+        return f"almanac-{self.name}"
 
 
 def render(deployment: Deployment) -> list[dict[str, Any]]:
@@ -83,10 +87,11 @@ def _serving_runtime(deployment: Deployment) -> dict[str, Any]:
     return {
         "apiVersion": "serving.kserve.io/v1alpha1",
         "kind": "ServingRuntime",
-        "metadata": _metadata(deployment, RUNTIME),
+        "metadata": _metadata(deployment, deployment.runtime),
         "spec": {
             "annotations": {"prometheus.kserve.io/path": "/metrics", "prometheus.kserve.io/port": str(HTTP_PORT)},
-            "supportedModelFormats": [{"name": "almanac", "version": "1", "autoSelect": True, "priority": 1}],
+            # The InferenceService names its runtime; KServe refuses two that both offer themselves for a format.
+            "supportedModelFormats": [{"name": "almanac", "version": "1", "autoSelect": False}],
             "protocolVersions": ["v1", "v2", "grpc-v2"],
             "multiModel": False,
             "containers": [_container(deployment)],
@@ -112,7 +117,11 @@ def _container(deployment: Deployment) -> dict[str, Any]:
             "--keys=/etc/almanac/keys.json",
         ],
         "envFrom": [{"secretRef": {"name": "almanac-serving", "optional": True}}],
-        "ports": [{"name": "http1", "containerPort": HTTP_PORT, "protocol": "TCP"}],
+        # KServe's Service has the container's ports, the first of them as 80.
+        "ports": [
+            {"name": "http1", "containerPort": HTTP_PORT, "protocol": "TCP"},
+            {"name": "grpc", "containerPort": GRPC_PORT, "protocol": "TCP"},
+        ],
         "startupProbe": {
             "httpGet": {"path": "/healthz", "port": HTTP_PORT},
             "periodSeconds": 1,
@@ -184,9 +193,11 @@ def _inference_service(deployment: Deployment) -> dict[str, Any]:
                 },
                 "model": {
                     "modelFormat": {"name": "almanac", "version": "1"},
-                    "runtime": RUNTIME,
+                    "runtime": deployment.runtime,
                     "protocolVersion": "v2",
                     "storageUri": deployment.storage_uri,
+                    # The directory does not know its number in the registry, by which metrics are joined.
+                    "env": [{"name": "ALMANAC_MODEL_VERSION", "value": str(deployment.version)}],
                 },
             }
         },

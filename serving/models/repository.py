@@ -36,11 +36,17 @@ class Repository:
 
     A use case with several targets has one model a target, named by the target, and one named by the use case that
     answers for all targets. A request keeps the bundle that it began with, so that a swap touches no request.
+
+    Args:
+        traffic: the versions that answer.
+        load: loads the newest version.
+        further: a further name for the model of the use case, such as that of its InferenceService.
     """
 
-    def __init__(self, traffic: Traffic, load: Callable[[], Bundle]) -> None:
+    def __init__(self, traffic: Traffic, load: Callable[[], Bundle], further: str | None = None) -> None:
         self._traffic = traffic
         self._load = load
+        self._further = further or None
         self.unloaded: set[str] = set()
         self._watchers: list[Watcher] = []
 
@@ -53,7 +59,7 @@ class Repository:
     def names(self) -> list[str]:
         """Names of all models, loaded or not."""
         bundle = self._traffic.primary
-        return list(dict.fromkeys([*bundle.targets, bundle.use_case]))
+        return list(dict.fromkeys([*bundle.targets, bundle.use_case, *filter(None, [self._further])]))
 
     def watch(self, watcher: Watcher) -> None:
         """Call `watcher` now, and whenever the traffic changes."""
@@ -125,8 +131,7 @@ class Repository:
 
     def check_known(self, name: str) -> None:
         """Raise a Refusal (404) unless a model has this name."""
-        bundle = self._traffic.primary
-        if name not in bundle.targets and name != bundle.use_case:
+        if not self._answers(self._traffic.primary, name):
             raise unknown_model(name, self.names)
 
     def _version(self, name: str, version: str) -> Bundle:
@@ -136,6 +141,5 @@ class Repository:
                 return bundle
         raise unknown_model(f"{name} version {version}", self.names)
 
-    @staticmethod
-    def _answers(bundle: Bundle, name: str) -> bool:
-        return name in bundle.targets or name == bundle.use_case
+    def _answers(self, bundle: Bundle, name: str) -> bool:
+        return name in bundle.targets or name == bundle.use_case or name == self._further

@@ -23,10 +23,12 @@ class Source:
     Attributes:
         address: as `--model` names it.
         trusted: PEM file of the public key that must have signed the model; None where any may.
+        number: the version that a directory or URL holds; a registry tells it of its own.
     """
 
     address: str
     trusted: Path | None = None
+    number: str | None = None
 
     @property
     def follows_promotions(self) -> bool:
@@ -47,11 +49,11 @@ class Source:
             version = self._registry.version(use_case, what)
             return self._checked(fetch(self._registry, use_case, version), str(version.number))
         if "://" in self.address and not self.address.startswith("file://"):
-            return self._checked(_download(self.address))
+            return self._checked(_download(self.address), self.number)
         path = Path(self.address.removeprefix("file://"))
         if not path.is_dir():
             raise ServingError(f"--model {self.address}: no such directory; or write registry:<use case>/<stage>")
-        return self._checked(path)
+        return self._checked(path, self.number)
 
     def current(self) -> str | None:
         """Return the version that stands at the address now, None where versions do not change."""
