@@ -63,7 +63,7 @@ class Plan:
             raise ModelError(f"{place}: no feature specification that this version reads ({error})") from error
         self.name = target.name
         self.engine = OnlineEngine(spec)
-        self.schema = read_schema(target.signature["inputs"], spec.step)
+        self.schema = read_schema(target.signature["inputs"], spec.step, spec.entity)
         self.entity: str | None = spec.entity
         self.history: int = self.engine.history
         self.cutoff: int = spec.cutoff_steps

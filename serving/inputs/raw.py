@@ -114,8 +114,13 @@ def micros_of(value: Any, place: str) -> int:
     return micros
 
 
-def read_schema(inputs: Sequence[Mapping[str, Any]], step: int) -> RawSchema:
+def read_schema(inputs: Sequence[Mapping[str, Any]], step: int, entity: str | None = None) -> RawSchema:
     """Read the raw columns from signature.json's inputs.
+
+    Args:
+        inputs: the inputs, keys among them.
+        step: distance of two grid times in microseconds.
+        entity: the column that tells series apart, which is a key and no value.
 
     Raises:
         ModelError: no column of type timestamp.
@@ -132,6 +137,6 @@ def read_schema(inputs: Sequence[Mapping[str, Any]], step: int) -> RawSchema:
             nullable=item.get("nullable") is not False,
         )
         for item in inputs
-        if item["type"] in ("float", "integer", "category")
+        if item["type"] in ("float", "integer", "category") and item["name"] != entity
     ]
     return RawSchema(times[0], tuple(columns), step)

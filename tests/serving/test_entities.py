@@ -1,0 +1,82 @@
+"""A model of several series, trained and served: the entity is a key, in requests as in stored rows."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from components.common.files import pretty_json
+from components.preprocessing import FeatureSpec
+from components.preprocessing.batch import compute
+from components.training.model_format import load as load_model
+from components.training.train import train
+from components.usecase import UseCase, load_text
+from tests.components.training_world import ITEMS, RIDGE, inputs, usecase
+from tests.serving.conftest import ServerProcess, Start
+
+END = pl.datetime(2012, 6, 30, 22)
+
+
+def two_places() -> UseCase:
+    """The small world with an entity and a category column."""
+    case = usecase(RIDGE, folds={"count": 2, "length": "30d"}, budget={"trials": 1, "seconds": 600})
+    document = case.model_dump(mode="json", exclude_none=True)
+    document["entity"] = "place"
+    document["features"]["items"] = [*ITEMS, {"kind": "categorical", "group": "weather", "columns": ["cbwd"]}]
+    return load_text(pretty_json(document), "two places")
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory, beijing: pl.DataFrame) -> tuple[UseCase, Path, pl.DataFrame]:
+    folder, case = tmp_path_factory.mktemp("entities"), two_places()
+    north = beijing.with_columns(pl.lit("north").alias("place"))
+    south = beijing.with_columns(pl.lit("south").alias("place"), pl.col("pm25") * 0.5)
+    table = pl.concat([north, south]).filter(pl.col("timestamp") < pl.datetime(2012, 7, 1))
+    files = inputs(case, table, folder / "in")
+    train(case, files, folder / "model", folder / "tuning.json", folder / "tracking")
+    table.write_parquet(folder / "table.parquet")
+    return case, folder, table
+
+
+def ask(server: ServerProcess, place: str, time: str) -> float:
+    answer = server.post("/v1/models/pm25_6h:predict", {"instances": [{"entity": place, "time": time}]})
+    assert answer.status == 200, answer.body
+    return float(answer.json["predictions"][0])
+
+
+def expected(folder: Path, table: pl.DataFrame, place: str) -> float:
+    model = load_model(folder / "model" / "pm25_6h")
+    features = compute(FeatureSpec.model_validate(model.spec), table)
+    row = features.filter((pl.col("place") == place) & (pl.col("timestamp") == END)).select(model.names)
+    return float(model.predict(row.to_numpy())[0])
+
+
+def test_a_server_takes_the_history_of_every_entity(world: tuple[UseCase, Path, pl.DataFrame], start: Start) -> None:
+    _, folder, table = world
+    server = start("--history", str(folder / "table.parquet"), model=folder / "model")
+    assert server.process.stdout is not None
+    assert next(line for line in iter(server.process.stdout.readline, b"") if line.startswith(b"curl "))
+    for place in ("north", "south"):
+        assert ask(server, place, "2012-06-30T22:00:00") == pytest.approx(expected(folder, table, place), rel=1e-9)
+
+
+def test_observations_and_a_history_name_their_entity(world: tuple[UseCase, Path, pl.DataFrame], start: Start) -> None:
+    case, folder, table = world
+    server = start(model=folder / "model")
+    south = table.filter(pl.col("place") == "south").filter(pl.col("timestamp") <= END).tail(200)
+    rows = [{**row, "timestamp": row["timestamp"].isoformat()} for row in south.to_dicts()]
+    assert server.post("/v1/models/pm25_6h:ingest", {"observations": rows}).status == 200
+    found = ask(server, "south", "2012-06-30T22:00:00")
+    assert found == pytest.approx(expected(folder, table, "south"), rel=1e-9)
+    answer = server.post("/v1/models/pm25_6h:predict", {"instances": [{"time": "2012-06-30T22:00:00", "entity": "x"}]})
+    assert answer.status == 409
+    history = {name: south[name].to_list() for name in case.columns}
+    row = {"entity": "south", "time": "2012-06-30T22:00:00", "history": history}
+    given = server.post("/v1/models/pm25_6h:predict", {"instances": [row]})
+    assert given.status == 200, given.body
+    assert given.json["predictions"][0] == pytest.approx(found, rel=1e-9)
+    late = (south["timestamp"][-1] + timedelta(hours=1)).isoformat()
+    wrong = server.post("/v1/models/pm25_6h:ingest", {"observations": [{**rows[-1], "timestamp": late, "place": 5}]})
+    assert wrong.status == 400
+    assert "observations[0].place" in wrong.json["error"]
