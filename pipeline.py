@@ -21,6 +21,7 @@ from components.monitoring.component import monitoring
 from components.orchestration import compiled, recurring, submission
 from components.orchestration.cluster import Cluster
 from components.orchestration.console import Screen
+from components.orchestration.facts import check_facts
 from components.orchestration.local import Runner
 from components.orchestration.run import Request, run_training, show
 from components.orchestration.settings import PIPELINE, configure
@@ -317,6 +318,7 @@ def submit(
     if fetch and not (wait and root):
         raise PipelineError("--fetch needs --wait, and --pipeline-root, where the outputs are")
     case, screen = load_with(usecase, settings or []), Screen()
+    check_facts(case)
     sent = submission.Submission(training_pipeline(case), case.name, submission.parameters(registry, push))
     cluster = Cluster(host, auth, namespace)
     run_id = submission.submit(cluster, sent, root, screen)

@@ -7,7 +7,8 @@ of the inputs and of the code, and an entry is only used while its files still h
 
 import json
 import os
-from collections.abc import Callable, Iterable
+import uuid
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ class ContentCache(kfp_cache.LocalCache):  # type: ignore[misc]
     Args:
         cache_root: Directory of the entries.
         registry_state: Returns what the registry holds now; part of the key of every task that is given a registry.
+        settled: Components that write to the registry. Where it holds nothing, what they wrote is gone as well.
 
     Attributes:
         outputs: Outputs by component, of every cacheable task that ran or was found in this run.
@@ -32,9 +34,15 @@ class ContentCache(kfp_cache.LocalCache):  # type: ignore[misc]
         summaries: What each task told of itself; filled in by the runner, kept with the entry.
     """
 
-    def __init__(self, cache_root: Path, registry_state: Callable[[str], str] = lambda url: "") -> None:
+    def __init__(
+        self,
+        cache_root: Path,
+        registry_state: Callable[[str], str] = lambda url: "",
+        settled: Collection[str] = (),
+    ) -> None:
         super().__init__(cache_root=str(cache_root))
         self._registry_state = registry_state
+        self._settled = settled
         self._calls: dict[str, tuple[Any, ...]] = {}
         self.outputs: dict[str, dict[str, Any]] = {}
         self.on_hit: Callable[[str], None] = lambda name: None
@@ -61,6 +69,8 @@ class ContentCache(kfp_cache.LocalCache):  # type: ignore[misc]
             "environment": env_vars or {},
             "registry": self._registry_state(arguments["registry"]) if "registry" in arguments else "",
         }
+        if name in self._settled and "registry" in arguments and not parts["registry"]:
+            parts["registry"] = f"nothing yet, {uuid.uuid4()}"
         key = sha256_bytes(canonical_json(parts))
         self._names[key] = name
         self._calls[name] = (component_name, image, full_command, arguments, env_vars)

@@ -76,7 +76,7 @@ def run_local(pipeline: Callable[..., Any], arguments: dict[str, Any], place: Pl
         enable_caching=True,
         cache_root=str(place.cache),
     )
-    cache = install(ContentCache(place.cache, place.registry_state))
+    cache = install(ContentCache(place.cache, place.registry_state, place.settled))
     log = _log(place, cache, screen)
     with contextlib.closing(log), screen.live(), _quiet(log), _environment():
         _for_this_machine(pipeline, place.never_cached)(**arguments)

@@ -12,6 +12,7 @@ from components.common.errors import GateError, InterruptedRunError, PipelineErr
 from components.common.files import read_json
 from components.common.revision import git_revision
 from components.orchestration.console import Screen
+from components.orchestration.facts import check_facts
 from components.orchestration.local import LocalRun, Place, Runner, run_local
 from components.orchestration.rundir import (
     assemble,
@@ -53,7 +54,9 @@ def run_training(request: Request, pipeline: Callable[..., Any], screen: Screen)
     Raises:
         PipelineError: a step failed; its message is the step's own. What had ended is kept, and is not run again.
         GateError: the model did not pass its gate; the run directory is there, nothing was registered.
+        DocumentError: a fact that people must supply for the documents is missing.
     """
+    check_facts(request.usecase)
     arguments = {
         "base": str(request.path.absolute().parent),
         "registry": _address(request, request.registry),

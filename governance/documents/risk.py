@@ -8,7 +8,7 @@ harm is (1 to 4: what a forecast does, one more if the run itself measured somet
 rule, not legal advice.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -77,17 +77,24 @@ def check_answers(answers: Mapping[str, Any], place: str = "governance.risk") ->
     Raises:
         DocumentError: every fault by key, with what would be right.
     """
-    faults = [f"{place}.{key}: is missing; {text}" for key, (text, _) in QUESTIONS.items() if key not in answers]
+    faults = [
+        f"{place}.{key}: is missing; {text} Right would be one of {_listed(allowed)}"
+        for key, (text, allowed) in QUESTIONS.items()
+        if key not in answers
+    ]
     for key, answer in answers.items():
         if key not in QUESTIONS:
             faults.append(f"{place}.{key}: unknown; right would be one of {', '.join(QUESTIONS)}")
         elif not any(
             answer is allowed or (isinstance(answer, str) and answer == allowed) for allowed in QUESTIONS[key][1]
         ):
-            right = ", ".join(str(allowed).lower() for allowed in QUESTIONS[key][1])
-            faults.append(f"{place}.{key}: {answer!r} is no answer; right would be one of {right}")
+            faults.append(f"{place}.{key}: {answer!r} is no answer; right would be one of {_listed(QUESTIONS[key][1])}")
     if faults:
         raise DocumentError("\n".join(faults))
+
+
+def _listed(allowed: Iterable[Any]) -> str:
+    return ", ".join(str(answer).lower() for answer in allowed)
 
 
 def assess(answers: Mapping[str, Any], metrics: Mapping[str, Any], gate: Mapping[str, Any]) -> Risk:

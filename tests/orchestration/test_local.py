@@ -7,10 +7,15 @@ from typing import Any
 import pytest
 from kfp import dsl
 
+from components.common.errors import DocumentError
 from components.image import IMAGE
 from components.orchestration.cache import ContentCache
 from components.orchestration.console import RunLog, Screen
 from components.orchestration.local import LocalRun, Place, run_local
+from components.orchestration.run import Request, run_training
+from components.usecase import load
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
@@ -112,3 +117,30 @@ def test_a_damaged_output_is_never_taken_from_the_cache(tmp_path: Path, damage: 
     else:
         path.unlink()
     assert cache.get(key) is None
+
+
+def test_what_is_gone_from_the_registry_is_not_taken_for_done(tmp_path: Path) -> None:
+    state = {"value": ""}
+    cache = ContentCache(tmp_path, lambda url: state["value"], settled=("registration",))
+
+    def key(name: str) -> str:
+        return str(cache.compute_key(f"comp-{name}", IMAGE, [], {"registry": "registry"}))
+
+    assert key("registration") != key("registration")
+    assert key("gate") == key("gate")
+    state["value"] = "an event"
+    assert key("registration") == key("registration")
+
+
+def test_missing_facts_are_told_before_anything_is_run(tmp_path: Path) -> None:
+    path = ROOT / "usecases" / "air_quality.yaml"
+    case = load(path)
+    statements = {key: value for key, value in case.governance.statements.items() if key != "caveats"}
+    governance = case.governance.model_copy(update={"statements": statements, "risk": {}})
+    request = Request(case.model_copy(update={"governance": governance}), path, tmp_path, str(tmp_path / "registry"))
+    with pytest.raises(DocumentError) as caught:
+        run_training(request, lambda **_: None, Screen(io.StringIO()))
+    assert "governance.statements.caveats: is missing; it has to say" in str(caught.value)
+    assert "governance.risk.annex_iii_area: is missing" in str(caught.value)
+    assert "Right would be one of none, biometrics" in str(caught.value)
+    assert not list(tmp_path.iterdir())
