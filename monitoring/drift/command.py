@@ -5,15 +5,20 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import polars as pl
+
 from components.common.errors import DriftError
-from components.common.files import pretty_json, write_json
+from components.common.files import pretty_json, read_json, write_json
 from monitoring.drift.comparison import Comparison, compare
 from monitoring.drift.figures import FIGURES
 from monitoring.drift.profiling import profile
+from monitoring.drift.reading import parquet_schema
 from monitoring.drift.reference import Profile, read
 
 #: Exit code where the window has drifted.
 DRIFTED = 3
+#: Values of a table beyond which it is streamed, and must be sorted by time.
+_LARGE = 1 << 25
 
 
 def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -45,7 +50,8 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command and return its exit code."""
     reference = load_reference(arguments.reference, arguments)
-    comparison = compare(reference, arguments.current)
+    codes = _codes(arguments.reference)
+    comparison = compare(reference, _whole(Path(arguments.current), codes))
     if arguments.out is not None:
         from monitoring.drift.report import write_html
 
@@ -61,14 +67,9 @@ def load_reference(address: str, settings: argparse.Namespace | None = None) -> 
     Raises:
         DriftError: nothing is there, or nothing that can be a reference.
     """
-    if address.startswith("registry:"):
-        from governance.registry import resolve
-
-        address, _, target = address.partition("#")
-        return read(_reference_file(resolve(address), target))
+    if (file := _model_reference(address)) is not None:
+        return read(file)
     path = Path(address)
-    if path.is_dir() and not any(path.glob("**/*.parquet")):
-        return read(_reference_file(path, ""))
     if path.suffix.lower() == ".json":
         return read(path)
     options: dict[str, Any] = {}
@@ -77,7 +78,43 @@ def load_reference(address: str, settings: argparse.Namespace | None = None) -> 
         options = {name: getattr(settings, name) for name in names}
     if not options.get("time"):
         options["time"] = _only_time(path)
-    return profile(path, **options)
+    return profile(_whole(path, {}), **options)
+
+
+def _model_reference(address: str) -> Path | None:
+    """Return the reference frozen with a model, where the address is that of one."""
+    if address.startswith("registry:"):
+        from governance.registry import resolve
+
+        address, _, target = address.partition("#")
+        return _reference_file(resolve(address), target)
+    path = Path(address)
+    return _reference_file(path, "") if path.is_dir() and not any(path.glob("**/*.parquet")) else None
+
+
+def _codes(address: str) -> dict[str, list[str]]:
+    """Return the categories that a model's features hold as codes, by column; a code is a place in the list."""
+    file = _model_reference(address)
+    features = None if file is None else file.parent / "features.json"
+    if features is None or not features.is_file():
+        return {}
+    categories: dict[str, list[str]] = read_json(features)["spec"]["categories"]
+    return categories
+
+
+def _whole(path: Path, codes: dict[str, list[str]]) -> pl.DataFrame | Path:
+    """Return a Parquet file that is not large as a frame, in any order of rows, with the names of coded categories."""
+    if path.suffix.lower() in (".csv", ".gz", ".json") or not path.is_file():
+        return path
+    rows, schema = parquet_schema([path])
+    if rows * len(schema) > _LARGE:
+        return path
+    coded = [name for name in codes if name in schema and schema[name].is_numeric()]
+    named = [
+        pl.col(name).fill_nan(None).cast(pl.Int64).replace_strict(dict(enumerate(codes[name])), default=None)
+        for name in coded
+    ]
+    return pl.read_parquet(path).with_columns(named)
 
 
 def _reference_file(directory: Path, target: str) -> Path:

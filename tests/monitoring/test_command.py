@@ -75,6 +75,29 @@ def test_a_registered_model_is_a_reference(files: Path, tmp_path: Path, monkeypa
     assert main(["drift", "registry:weather/1#temp_1h", str(files / "quiet.csv")]) == 0
 
 
+def test_a_table_of_features_holds_categories_as_codes(
+    files: Path, beijing: pl.DataFrame, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = tmp_path / "model" / "temp_1h"
+    model.mkdir(parents=True)
+    (model / "reference.json").write_bytes((files / "reference.json").read_bytes())
+    labels = ["NE", "NW", "SE", "cv"]
+    write_json(model / "features.json", {"spec": {"categories": {"cbwd": labels}}})
+    codes = pl.col("cbwd").replace_strict({name: float(code) for code, name in enumerate(labels)})
+    month = beijing.filter(YEAR == 2013, MONTH == 4).with_columns(codes)
+    month.write_parquet(tmp_path / "features.parquet")
+    assert main(["drift", str(tmp_path / "model"), str(tmp_path / "features.parquet")]) == 0
+    assert capsys.readouterr().out == "quiet: 0 of 8 columns\n"
+
+
+def test_a_panel_sorted_by_entity_is_taken(files: Path, beijing: pl.DataFrame, tmp_path: Path) -> None:
+    both = [beijing.with_columns(place=pl.lit(name)) for name in ("a", "b")]
+    pl.concat([part.filter(YEAR <= 2012) for part in both]).write_parquet(tmp_path / "before.parquet")
+    pl.concat([part.filter(YEAR == 2013, MONTH == 4) for part in both]).write_parquet(tmp_path / "newest.parquet")
+    tables = [str(tmp_path / "before.parquet"), str(tmp_path / "newest.parquet")]
+    assert main(["drift", *tables, "--entity", "place"]) == 0
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
