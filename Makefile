@@ -11,7 +11,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 UV := $(VENV)/bin/uv
 
-.PHONY: help run test lint format compile bench bench-drift bench-distributed bench-serving serve lock clean check-compiled images image-tags engine test-containers submit deploy release-files changelog
+.PHONY: help run test lint format compile bench bench-drift bench-distributed bench-serving serve lock clean check-compiled images image-tags engine test-containers retrain submit deploy release-files changelog
 
 help: ## list the tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,8 +50,8 @@ bench-distributed: $(VENV)/.dev ## send 50 million rows through features and dri
 bench-serving: $(VENV)/.dev ## measure the model server against its peers
 	@$(PY) -m benchmarks.serving
 
-serve: $(VENV)/.serving ## serve the production model of the last run
-	@$(PY) -m serving --model registry:air_quality/production --http-port 8080
+serve: $(VENV)/.serving ## serve the production version of the use case
+	@$(PY) -m serving --model registry:$(basename $(notdir $(USECASE)))/production --http-port 8080
 
 # The distribution's client has a builder of its own; a newer bare one needs a plugin for that.
 DOCKER ?= $(firstword $(wildcard /usr/bin/docker) docker)
@@ -82,6 +82,9 @@ test-containers: $(VENV)/.dev ## build the images, and run the pipeline and the 
 	ALMANAC_TAG=$(REVISION) $(PY) -m pytest -m containers tests/containers --durations=8
 
 REGISTRY ?= registry
+retrain: $(VENV)/.components ## train on the newest data, and leave the version to somebody's approval
+	@$(PY) pipeline.py run $(USECASE) --registry $(REGISTRY) --set governance.approval.local=required
+
 submit: $(VENV)/.components ## run the training pipeline on the Kubeflow of KFP_HOST, and fetch what it made
 	@$(PY) pipeline.py submit $(USECASE) --registry $(REGISTRY) --fetch runs
 

@@ -62,7 +62,8 @@ app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_
 PARAMETERS = {
     "usecase": "The use case as JSON.",
     "base": "Directory that file sources are relative to.",
-    "registry": "Address of the model registry: a path, s3:// or gs://.",
+    "registry": "Address of the model registry: s3://, gs:// or a path; left as it is on a cluster, that of the config "
+    "map almanac.",
     "environment": "local or cluster; decides the approval policy, and where a retraining is started.",
     "start": "First prediction time in ISO 8601, or windows:3; the newest time when empty.",
     "stop": "End of the span in ISO 8601, exclusive; the end of the data when empty.",
@@ -221,7 +222,7 @@ def pipelines() -> dict[str, Any]:
 
 UsecaseFile = Annotated[Path, typer.Argument(help="Use case file.")]
 Set = Annotated[list[str] | None, typer.Option("--set", help="KEY=VALUE for a field of the use case.")]
-RegistryAddress = Annotated[str, typer.Option(help=PARAMETERS["registry"])]
+RegistryAddress = Annotated[str, typer.Option(help="Address of the model registry: a path, s3:// or gs://.")]
 Out = Annotated[Path, typer.Option(help="Directory that the run directory goes in.")]
 Log = Annotated[str, typer.Option(help=PARAMETERS["log"])]
 

@@ -14,6 +14,8 @@ from governance.dsse import verify_signature
 
 SIGNATURE = "model.sig"
 PUBLIC_KEY = "model.pub"
+#: Where pods have the key, from the secret `almanac-signing`.
+MOUNTED_KEY = Path("/etc/almanac/signing/private_key")
 
 
 @dataclass(frozen=True)
@@ -36,15 +38,21 @@ def signing_key(environment: str = "local") -> Path:
         environment: `local`, or `cluster`, where a key must be given.
 
     Raises:
-        RegistryError: on a cluster without ALMANAC_SIGNING_KEY, or the named file is missing.
+        RegistryError: on a cluster without a key, or the named file is missing.
     """
     named = os.environ.get("ALMANAC_SIGNING_KEY")
     if named:
-        if not Path(named).is_file():
-            raise RegistryError(f"ALMANAC_SIGNING_KEY names {named}, which is no file; right would be a PEM key")
+        # The value is not told: it may be the key itself.
+        if "\n" in named or not Path(named).is_file():
+            raise RegistryError("ALMANAC_SIGNING_KEY does not name a file; right would be the path of a PEM key")
         return Path(named)
     if environment != "local":
-        raise RegistryError("ALMANAC_SIGNING_KEY is not set; a cluster run signs with a key from a mounted secret")
+        if MOUNTED_KEY.is_file():
+            return MOUNTED_KEY
+        raise RegistryError(
+            "there is no key to sign with: ALMANAC_SIGNING_KEY is not set, and the secret almanac-signing has no key "
+            f"private_key, which pods have as {MOUNTED_KEY}"
+        )
     base = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
     path = base / "almanac" / "signing.pem"
     if not path.exists():

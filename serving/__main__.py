@@ -9,7 +9,7 @@ python -m serving batch in.parquet out.parquet --model registry:air/production
 import argparse
 import sys
 
-from components.common.errors import AlmanacError
+from components.common.errors import AlmanacError, ServingError
 from serving.settings import add_arguments, from_arguments
 
 
@@ -35,7 +35,12 @@ def _serve(arguments: list[str]) -> int:
         from serving.operate.workers import supervise
 
         return supervise(settings, arguments)
-    from serving.run import run
+    try:
+        from serving.run import run
+    except ModuleNotFoundError as error:
+        raise ServingError(
+            f"{error.name} is not installed; `make .venv/.serving` installs what the server needs"
+        ) from error
 
     run(settings)
     return 0

@@ -12,29 +12,39 @@ from components.evaluation.rows import Judged
 
 
 def overview(targets: dict[str, Any]) -> Any:
-    """Return the errors of the model beside the baselines', one group of bars a target."""
-    figure, axes = new_figure(10.6, 2.7, 1, 2, gridspec_kw={"wspace": 0.22})
-    names = list(targets)
-    for axis, place in ((axes[0, 0], 0), (axes[0, 1], 1)):
-        metric = errors_in(targets[names[0]])[place]
-        kinds = [("model", COLOURS["forecast"]), ("persistence", COLOURS["neutral"]), ("seasonal", "#c5cbd3")]
-        for index, (kind, colour) in enumerate(kinds):
-            values = [_error(targets[name], kind, errors_in(targets[name])[place]) for name in names]
-            spots = np.arange(len(names)) + (index - 1) * 0.27
-            axis.bar(spots, values, 0.25, color=colour, label=kind)
-            for spot, value in zip(spots, values, strict=True):
-                axis.annotate(f"{value:.3g}", (spot, value), ha="center", va="bottom", fontsize=7.5, color="#5a6270")
-        axis.set_xticks(range(len(names)), [ahead(targets[name]["horizon"]) for name in names])
-        axis.grid(axis="x", visible=False)
-        axis.set_ylim(top=1.22 * axis.get_ylim()[1])
-        axis.set_title(f"{label(metric)}{_unit(targets[names[0]]['unit'])}: lower is better")
+    """Return the errors of the model beside the baselines': a line of plots a scale, a group of bars a target."""
+    scales: dict[tuple[str, str], list[str]] = {}
+    for name, entry in targets.items():
+        scales.setdefault((errors_in(entry)[0], _unit_of(entry)), []).append(name)
+    spacing = {"wspace": 0.22, "hspace": 0.42}
+    figure, axes = new_figure(10.6, 2.7 * len(scales), len(scales), 2, gridspec_kw=spacing)
+    for line, ((_, unit), names) in zip(axes, scales.items(), strict=True):
+        for axis, metric in zip(line, errors_in(targets[names[0]]), strict=True):
+            _bars(axis, {name: targets[name] for name in names}, metric)
+            axis.set_title(f"{label(metric)}{unit}: lower is better")
     axes[0, 0].legend(loc="upper left", ncols=3)
     return figure
 
 
+def _bars(axis: Any, targets: dict[str, Any], metric: str) -> None:
+    kinds = [("model", COLOURS["forecast"]), ("persistence", COLOURS["neutral"]), ("seasonal", "#c5cbd3")]
+    for index, (kind, colour) in enumerate(kinds):
+        values = [_error(entry, kind, metric) for entry in targets.values()]
+        spots = np.arange(len(values)) + (index - 1) * 0.27
+        axis.bar(spots, values, 0.25, color=colour, label=kind)
+        for spot, value in zip(spots, values, strict=True):
+            axis.annotate(f"{value:.3g}", (spot, value), ha="center", va="bottom", fontsize=7.5, color="#5a6270")
+    horizons = [ahead(entry["horizon"]) for entry in targets.values()]
+    axis.set_xticks(range(len(targets)), horizons if len(set(horizons)) == len(horizons) else list(targets))
+    axis.set_xlim(-0.6, len(targets) - 0.4)
+    axis.grid(axis="x", visible=False)
+    axis.set_ylim(top=1.22 * axis.get_ylim()[1])
+
+
 def weeks(judged: Judged, unit: str) -> Any:
     """Return forecast, interval and truth over three weeks: the highest, an ordinary one, the hardest."""
-    chosen = chosen_weeks(judged)
+    chosen, entity = chosen_weeks(judged), _main_entity(judged)
+    of = f", {entity}" if entity is not None else ""
     figure, axes = new_figure(10.6, 2.1 * len(chosen), len(chosen), 1, gridspec_kw={"hspace": 0.42})
     for axis, (why, rows) in zip(axes[:, 0], chosen.items(), strict=True):
         time = judged.due[rows].astype("datetime64[s]").astype(object)
@@ -42,7 +52,7 @@ def weeks(judged: Judged, unit: str) -> Any:
             axis.fill_between(time, judged.lower[rows], judged.upper[rows], color=COLOURS["band"], alpha=0.45, lw=0)
         axis.plot(time, judged.prediction[rows], color=COLOURS["forecast"], label="forecast")
         axis.plot(time, judged.y[rows], color=COLOURS["truth"], lw=1.1, label="measured")
-        axis.set_title(f"{why}: {time[0]:%-d %B} to {time[-1]:%-d %B %Y}")
+        axis.set_title(f"{why}{of}: {time[0]:%-d %B} to {time[-1]:%-d %B %Y}")
         axis.set_ylabel(unit)
         axis.margins(x=0)
         _dates(axis, "DayLocator", "%a %-d")
@@ -99,7 +109,7 @@ def slices(entry: dict[str, Any], band: str) -> Any:
         else:
             _dots(axis, list(values), figures, spans)
         axis.set_title(group.replace("_", " "))
-    axes[0, 0].set_ylabel(f"{label(metric)}{_unit(entry['unit'])}")
+    axes[0, 0].set_ylabel(f"{label(metric)}{_unit_of(entry)}")
     tops = [v["ci"][metric][1] if v["ci"][metric] else v[metric] for values in groups.values() for v in values.values()]
     axes[0, 0].set_ylim(0, 1.06 * max(top for top in tops if top is not None))
     return figure
@@ -171,12 +181,24 @@ def _unit(unit: str | None) -> str:
     return f", {unit}" if unit else ""
 
 
-def _main_series(judged: Judged) -> npt.NDArray[np.bool_]:
+def _unit_of(entry: dict[str, Any]) -> str:
+    """Return the unit of a target's errors; those of probabilities have none."""
+    return "" if entry["task"] == "classification" else _unit(entry["unit"])
+
+
+def _main_entity(judged: Judged) -> str | None:
+    """Return the entity with the most rows, None where there is one series."""
     if judged.keys.width == 1:
+        return None
+    names, n = np.unique(judged.keys.to_series(0).cast(str).to_numpy(), return_counts=True)
+    return str(names[np.argmax(n)])
+
+
+def _main_series(judged: Judged) -> npt.NDArray[np.bool_]:
+    entity = _main_entity(judged)
+    if entity is None:
         return np.ones(judged.time.shape, dtype=np.bool_)
-    entity = judged.keys.to_series(0).cast(str).to_numpy()
-    names, n = np.unique(entity, return_counts=True)
-    return np.asarray(entity == names[np.argmax(n)])
+    return np.asarray(judged.keys.to_series(0).cast(str).to_numpy() == entity)
 
 
 def _reliability(axis: Any, curve: list[dict[str, Any]], entry: dict[str, Any]) -> None:
@@ -184,7 +206,7 @@ def _reliability(axis: Any, curve: list[dict[str, Any]], entry: dict[str, Any]) 
     ends = [min(forecast + truth), max(forecast + truth)]
     axis.plot(ends, ends, color=COLOURS["neutral"], lw=0.8, ls="--")
     axis.plot(forecast, truth, "o-", ms=3.5, color=COLOURS["forecast"])
-    axis.set_title("Mean truth by mean forecast" + ("" if entry["task"] == "classification" else _unit(entry["unit"])))
+    axis.set_title("Mean truth by mean forecast" + _unit_of(entry))
 
 
 def _dots(axis: Any, names: list[str], figures: list[Any], spans: list[Any]) -> None:

@@ -138,7 +138,8 @@ def _figures(name: str, target: dict[str, Any]) -> str:
     """Return a target's line: its error beside persistence's, and how often the interval held the truth."""
     metric = "rmse" if "rmse" in target else "log_loss"
     error, persistence = target[metric], target["baselines"]["persistence"][metric]
-    line = f"{name:<15}{metric} {error:8.2f}   persistence {persistence:8.2f}   skill {1 - error / persistence:6.1%}"
+    skill = target["skill"]["persistence"][metric]  # over the rows that persistence can forecast as well
+    line = f"{name:<15}{metric} {error:8.2f}   persistence {persistence:8.2f}   skill {skill:6.1%}"
     covered = (target.get("coverage") or {}).get("overall")
     return line if covered is None else f"{line}   coverage {covered:.1%}"
 
@@ -193,9 +194,13 @@ def _refusal(run: LocalRun) -> str:
 @contextmanager
 def _alone(home: Path, screen: Screen) -> Iterator[None]:
     """Keep downloads beside the project, and a second run of the same use case waiting for the first."""
-    home.mkdir(parents=True, exist_ok=True)
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        lock_file = (home / ".lock").open("w")
+    except OSError as error:
+        raise PipelineError(f"--out {home.parent}: cannot be written to ({error.strerror})") from None
     os.environ.setdefault("ALMANAC_CACHE", str((Path.cwd() / ".cache").absolute()))
-    with (home / ".lock").open("w") as lock:
+    with lock_file as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -5,6 +5,8 @@ from typing import Any
 
 from kfp import dsl, kubernetes
 
+from governance.signing import MOUNTED_KEY
+
 _SECRETS = {
     "almanac-store": {
         "access_key": "AWS_ACCESS_KEY_ID",
@@ -12,8 +14,11 @@ _SECRETS = {
         "endpoint": "AWS_ENDPOINT_URL",
     },
     "almanac-comet": {"api_key": "COMET_API_KEY"},
-    "almanac-signing": {"private_key": "ALMANAC_SIGNING_KEY"},
 }
+#: A secret that is a file rather than an environment variable, which other processes could read.
+_SIGNING = "almanac-signing"
+#: Where the registry is, for runs whose parameter does not say it.
+_REGISTRY = "almanac", {"registry": "ALMANAC_REGISTRY"}
 #: Where the Dask engine's scheduler is, for use cases that do not say it themselves.
 _DASK = "almanac-dask", {"address": "DASK_SCHEDULER_ADDRESS"}
 
@@ -29,6 +34,7 @@ class Settings:
         retries: How often it is tried again; for tasks that cross the network.
         cached: Whether the same inputs give the same result: not for what reads the clock, a source or the registry.
         secrets: Kubernetes secrets whose keys it gets as environment variables, where they exist.
+        signs: Whether it gets the key that versions are signed with.
         dask: Whether it gets the address of a Dask scheduler from a config map, where that exists.
     """
 
@@ -38,6 +44,7 @@ class Settings:
     retries: int = 0
     cached: bool = True
     secrets: tuple[str, ...] = ()
+    signs: bool = False
     dask: bool = False
 
 
@@ -51,8 +58,8 @@ SETTINGS = {
     "evaluation": Settings(cpu=2, memory="4Gi"),
     "gate": Settings(retries=2, cached=False, secrets=_STORE),
     "rejection": Settings(cached=False),
-    "registration": Settings(retries=3, cached=False, secrets=("almanac-store", "almanac-signing")),
-    "documentation": Settings(retries=3, cached=False, secrets=("almanac-store", "almanac-signing")),
+    "registration": Settings(retries=3, cached=False, secrets=_STORE, signs=True),
+    "documentation": Settings(retries=3, cached=False, secrets=_STORE, signs=True),
     "prediction": Settings(cpu=2, memory="4Gi", retries=2, cached=False, secrets=_STORE),
     "monitoring": Settings(cpu=2, memory="4Gi", retries=2, cached=False, secrets=_STORE),
     "remediation": Settings(minutes=360, cached=False, secrets=_STORE),
@@ -77,6 +84,10 @@ def configure(task: dsl.PipelineTask, **changes: Any) -> dsl.PipelineTask:
     kubernetes.empty_dir_mount(task, volume_name="tmp", mount_path="/tmp", size_limit="4Gi")  # noqa: S108
     for secret in settings.secrets:
         kubernetes.use_secret_as_env(task, secret, _SECRETS[secret], optional=True)
+    if settings.secrets == _STORE:
+        kubernetes.use_config_map_as_env(task, *_REGISTRY, optional=True)
+    if settings.signs:
+        kubernetes.use_secret_as_volume(task, _SIGNING, mount_path=str(MOUNTED_KEY.parent), optional=True)
     if settings.dask:
         kubernetes.use_config_map_as_env(task, *_DASK, optional=True)
     return task

@@ -9,6 +9,7 @@ from components.common.errors import RegistryError
 from components.common.files import sha256_bytes
 from governance.registry.registry import Registry
 from governance.registry.state import Version
+from governance.registry.stores import DEFAULT
 from governance.registry.versions import check_directory, read_blob
 
 SCHEME = "registry:"
@@ -16,7 +17,7 @@ SCHEME = "registry:"
 
 def default_url() -> str:
     """Return the registry's URL: ALMANAC_REGISTRY, or `registry` beside the project."""
-    return os.environ.get("ALMANAC_REGISTRY", "registry")
+    return os.environ.get("ALMANAC_REGISTRY", DEFAULT)
 
 
 def default_cache() -> Path:

@@ -17,6 +17,8 @@ from urllib.parse import urlsplit
 
 from components.common.errors import RegistryError
 
+DEFAULT = "registry"
+"""Address of the registry where nobody says another: beside the project."""
 _TEMPORARY = ".temporary"
 _CONFLICT_RETRIES = 10
 _ABANDONED_SECONDS = 3600
@@ -199,8 +201,9 @@ def open_store(url: str) -> Store:
     """Return the store behind `url`: a path, `file://`, `s3://bucket/prefix` or `gs://bucket/prefix`.
 
     Raises:
-        RegistryError: a scheme that has no atomic create-only put, named.
+        RegistryError: a scheme that has no atomic create-only put, named; in a pod, a path that is the pod's own.
     """
+    url = _shared(url)
     scheme = urlsplit(url).scheme if "://" in url else "file"
     if scheme == "file":
         return LocalStore(url, Path(url.removeprefix("file://")).expanduser().absolute())
@@ -211,6 +214,19 @@ def open_store(url: str) -> Store:
         return ObjectStore(url.rstrip("/"), filesystem, root)
     raise RegistryError(
         f"registry {url}: a {scheme}:// store has no atomic create-only put; use a directory, s3:// or gs://"
+    )
+
+
+def _shared(url: str) -> str:
+    """Return the address; in a pod that of the cluster (ALMANAC_REGISTRY) in place of the default."""
+    if "://" in url or Path(url).is_absolute() or "KUBERNETES_SERVICE_HOST" not in os.environ:
+        return url
+    named = os.environ.get("ALMANAC_REGISTRY")
+    if named and url == DEFAULT and named != url:
+        return _shared(named)
+    raise RegistryError(
+        f"registry {url}: a path in this pod alone, which no other task sees; right would be s3://, gs:// or the "
+        "absolute path of a shared volume, as the parameter registry or the key registry of the config map almanac"
     )
 
 

@@ -210,3 +210,19 @@ def test_an_unreachable_store_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path
     with pytest.raises(RegistryError, match=r"s3://bucket|127\.0\.0\.1:1"):
         Registry("s3://bucket/registry").register("demo", version_files(tmp_path, "a"), who="ann", why="first")
     assert os.environ["AWS_ENDPOINT_URL"] == "http://127.0.0.1:1"
+
+
+def test_a_pod_keeps_no_registry_of_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("ALMANAC_REGISTRY", raising=False)
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
+    for url in ("registry", "./models"):
+        with pytest.raises(RegistryError, match=r"a path in this pod alone, .* config map almanac"):
+            open_store(url)
+    assert open_store(str(tmp_path)).url == str(tmp_path)
+    monkeypatch.setenv("ALMANAC_REGISTRY", str(tmp_path / "shared"))
+    assert open_store("registry").url == str(tmp_path / "shared")
+    with pytest.raises(RegistryError, match="a path in this pod alone"):
+        open_store("./models")
+    monkeypatch.setenv("ALMANAC_REGISTRY", "elsewhere")
+    with pytest.raises(RegistryError, match="registry elsewhere: a path in this pod alone"):
+        open_store("registry")

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from kfp import dsl
 
-from components.common.errors import DocumentError
+from components.common.errors import DocumentError, PipelineError
 from components.image import IMAGE
 from components.orchestration.cache import ContentCache
 from components.orchestration.console import RunLog, Screen
@@ -144,3 +144,11 @@ def test_missing_facts_are_told_before_anything_is_run(tmp_path: Path) -> None:
     assert "governance.risk.annex_iii_area: is missing" in str(caught.value)
     assert "Right would be one of none, biometrics" in str(caught.value)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    path = ROOT / "usecases" / "air_quality.yaml"
+    (tmp_path / "file").write_text("in the way")
+    request = Request(load(path), path, tmp_path / "file", str(tmp_path / "registry"))
+    with pytest.raises(PipelineError, match=r"--out .*file: cannot be written to"):
+        run_training(request, lambda **_: None, Screen(io.StringIO()))
