@@ -9,6 +9,8 @@ import lightgbm
 import numpy as np
 
 from components.common.files import sha256_bytes, sha256_file, whole_directory, write_bytes, write_json
+from components.preprocessing import FeatureSpec
+from components.preprocessing.nodes import Pick
 from components.training.dataset import Problem
 from components.training.fitted import Array, Fitted
 from components.training.intervals import Intervals
@@ -108,7 +110,7 @@ def _write_target(
     write_json(directory / "features.json", specification)
     if model.intervals is not None:
         write_json(directory / "intervals.json", model.intervals.to_json())
-    write_json(directory / "signature.json", signature(usecase, problem, model.intervals is not None))
+    write_json(directory / "signature.json", signature(usecase, specification, problem, model.intervals is not None))
     write_json(directory / REFERENCE, model.frozen.reference)
     if model.frozen.loss is not None:
         write_json(directory / LOSS, model.frozen.loss.to_json())
@@ -131,7 +133,7 @@ def _stump(problem: Problem) -> lightgbm.Booster:
     return lightgbm.train({"objective": "regression", "num_threads": 1, "verbose": -1}, data, 1)
 
 
-def signature(usecase: UseCase, problem: Problem, intervals: bool) -> dict[str, Any]:
+def signature(usecase: UseCase, specification: dict[str, Any], problem: Problem, intervals: bool) -> dict[str, Any]:
     """Return the input and output schema of a target's model."""
     target = problem.target
     unit = "" if problem.classification else usecase.columns[target.column].unit
@@ -140,7 +142,7 @@ def signature(usecase: UseCase, problem: Problem, intervals: bool) -> dict[str, 
     return {
         "target": {"name": target.name, "column": target.column, "horizon": target.horizon, "unit": unit, **task},
         "inputs": _inputs(usecase),
-        "features": _ranges(problem),
+        "features": _features(FeatureSpec.model_validate(specification["spec"]), problem),
         "outputs": [
             {"name": name, "type": "float", "unit": unit}
             for name in (["prediction", "lower", "upper"] if intervals else ["prediction"])
@@ -170,11 +172,19 @@ def _input(name: str, column: Column) -> dict[str, Any]:
     }
 
 
-def _ranges(problem: Problem) -> list[dict[str, Any]]:
-    return [
-        {"name": name, "type": "float", "min": _extreme(values, np.min), "max": _extreme(values, np.max)}
-        for name, values in ((name, problem.X[problem.train, k]) for k, name in enumerate(problem.names))
-    ]
+def _features(spec: FeatureSpec, problem: Problem) -> list[dict[str, Any]]:
+    """Return name and type of each feature, with the range of a number or the names of a category's codes."""
+    coded = {node.name: node.column for node in spec.nodes if type(node) is Pick and node.column in spec.categories}
+    found: list[dict[str, Any]] = []
+    for k, name in enumerate(problem.names):
+        if name in coded:
+            found.append({"name": name, "type": "category", "categories": spec.categories[coded[name]]})
+        else:
+            values = problem.X[problem.train, k]
+            found.append(
+                {"name": name, "type": "float", "min": _extreme(values, np.min), "max": _extreme(values, np.max)}
+            )
+    return found
 
 
 def _extreme(values: Array, function: Any) -> float | None:

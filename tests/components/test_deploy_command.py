@@ -199,11 +199,12 @@ def test_examples_are_the_ends_of_the_ranges_by_name(model: Path) -> None:
     (known,) = forecasters(model)
     rows, X = examples(known)
     assert X.shape == (2, len(known.names))
+    codes = {item["name"]: item["categories"] for item in known.signature["features"] if item["type"] == "category"}
+    assert codes == {"cbwd": ["NW", "NE", "SE", "cv"]}
     for row, values in zip(rows, X, strict=True):
         assert list(row) == known.names
-        assert [np.nan if value is None else value for value in row.values()] == pytest.approx(
-            values.tolist(), nan_ok=True
-        )
+        given = [codes[name].index(value) if name in codes else value for name, value in row.items()]
+        assert [np.nan if value is None else value for value in given] == pytest.approx(values.tolist(), nan_ok=True)
     assert (X[1] >= X[0]).all()
     assert len(set(known.predict(X))) == 2
 

@@ -13,7 +13,7 @@ from components.training.model_format import load as load_model
 from components.training.train import train
 from components.usecase import UseCase, load_text
 from tests.components.training_world import ITEMS, RIDGE, inputs, usecase
-from tests.serving.conftest import ServerProcess, Start
+from tests.serving.conftest import Reply, ServerProcess, Start
 
 END = pl.datetime(2012, 6, 30, 22)
 
@@ -80,3 +80,22 @@ def test_observations_and_a_history_name_their_entity(world: tuple[UseCase, Path
     wrong = server.post("/v1/models/pm25_6h:ingest", {"observations": [{**rows[-1], "timestamp": late, "place": 5}]})
     assert wrong.status == 400
     assert "observations[0].place" in wrong.json["error"]
+
+
+def test_a_category_is_given_by_name_or_by_code(world: tuple[UseCase, Path, pl.DataFrame], start: Start) -> None:
+    case, folder, table = world
+    model = load_model(folder / "model" / "pm25_6h")
+    features = compute(FeatureSpec.model_validate(model.spec), table)
+    row = features.filter((pl.col("place") == "south") & (pl.col("timestamp") == END)).select(model.names).to_dicts()[0]
+    categories = case.columns["cbwd"].categories
+    assert categories is not None
+    server = start(model=folder / "model")
+
+    def answer(value: object) -> Reply:
+        return server.post("/v1/models/pm25_6h:predict", {"instances": [{**row, "cbwd": value}]})
+
+    by_code = answer(row["cbwd"]).json["predictions"]
+    assert answer(categories[int(row["cbwd"])]).json["predictions"] == by_code
+    wrong = answer("up")
+    assert wrong.status == 400
+    assert "cbwd" in wrong.json["error"]
