@@ -4,10 +4,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from components.common import workers
-from components.common.errors import TableError
+from components.common.errors import FeatureError, TableError
 from components.common.files import sha256_file, whole_file, write_json
 from components.common.progress import summary
 from components.common.revision import git_revision
@@ -38,13 +39,15 @@ def preprocess(usecase: UseCase, table_path: Path, out_features: Path, out_spec:
 
     Raises:
         TableError: the table cannot be read.
-        FeatureError: the features cannot be computed from it; the message names column or row.
+        FeatureError: the features cannot be computed from it, or the split leaves a span without rows; the message
+            names column, row or field.
     """
-    training, _ = train_test(usecase)
+    training, test = train_test(usecase)
     make = _by_partitions if usecase.training.engine == "dask" else _at_once
     with whole_file(out_features) as aside:
         spec, features = make(usecase, _scanned(table_path), training, aside)
         time = times(features.select(spec.time).collect(), spec.time)
+        _check_split(usecase, time, training, test)
         known = {t.name: _known(features, f"y_{t.name}") for t in usecase.targets}
         write_json(out_spec, document(spec, features, training.rows(time)))
     groups = list(spec.groups.values())
@@ -83,6 +86,15 @@ def _by_partitions(usecase: UseCase, table: pl.LazyFrame, span: Span, out: Path)
     with workers.start(usecase.training.dask) as found:
         computed(usecase, spec, table, found).sink_parquet(out, **PARQUET)
     return spec, pl.scan_parquet(out)
+
+
+def _check_split(usecase: UseCase, time: npt.NDArray[np.int64], training: Span, test: Span) -> None:
+    ends = " to ".join(str(np.datetime64(int(end), "us").astype("datetime64[s]")) for end in (time.min(), time.max()))
+    for span, purpose in ((training, "learn from"), (test, "judge by")):
+        if not span.rows(time).any():
+            raise FeatureError(
+                f"split.test_from: {usecase.split.test_from} leaves no rows to {purpose}; the table has {ends}"
+            )
 
 
 def _known(features: pl.LazyFrame, name: str) -> int:

@@ -30,7 +30,7 @@ def make_folds(usecase: UseCase, problem: Problem) -> list[Fold]:
     A row is learned from only if its target was known before the validation span begins.
 
     Raises:
-        TrainingError: a fold has too few rows to learn from or to judge by.
+        TrainingError: a fold has too few rows to learn from or to judge by, or learns from one class alone.
     """
     settings, horizon = usecase.training.folds, to_microseconds(problem.target.horizon)
     made = []
@@ -40,6 +40,11 @@ def make_folds(usecase: UseCase, problem: Problem) -> list[Fold]:
             raise TrainingError(
                 f"training.folds: fold {index + 1} of target {problem.target.name} has {fold.train.size} rows to "
                 f"learn from and {fold.valid.size} to judge by; fewer or shorter folds would fit the training span"
+            )
+        if problem.classification and len(np.unique(problem.y[fold.train])) < 2:
+            raise TrainingError(
+                f"targets.{problem.target.name}.above: in fold {index + 1} all rows to learn from lie on one side of "
+                f"{problem.target.above:g}; another threshold, or fewer or longer folds, would have both"
             )
         made.append(fold)
     return made

@@ -69,7 +69,11 @@ class UseCase(Section):
         for target in self.targets:
             if self._column(f"targets.{target.name}.column", target.column).type == "category":
                 raise ValueError(f"targets.{target.name}.column: {target.column} is a category; a target is a number")
-            if steps(target.horizon, self.time.frequency) < 1:
+            try:
+                ahead = steps(target.horizon, self.time.frequency)
+            except ValueError as error:
+                raise ValueError(f"targets.{target.name}.horizon: {error}") from error
+            if ahead < 1:
                 raise ValueError(f"targets.{target.name}.horizon: must be at least one step of {self.time.frequency}")
         return self
 

@@ -147,6 +147,16 @@ def test_preprocess_names_a_file_that_is_no_table(usecase: UseCase, tmp_path: Pa
     assert not (tmp_path / "f.parquet").exists()
 
 
+def test_a_split_outside_of_the_data_is_named(usecase: UseCase, table_path: Path, tmp_path: Path) -> None:
+    split = usecase.split.model_copy(update={"test_from": date(2030, 1, 1), "test_to": date(2031, 1, 1)})
+    case = usecase.model_copy(update={"split": split})
+    with pytest.raises(
+        FeatureError, match=r"split\.test_from: 2030-01-01 leaves no rows to judge by; the table has 20"
+    ):
+        preprocess(case, table_path, tmp_path / "features.parquet", tmp_path / "features.json")
+    assert not list(tmp_path.iterdir())
+
+
 def test_component_fills_its_artifacts(usecase: UseCase, table_path: Path, tmp_path: Path) -> None:
     table = dsl.Dataset(uri=str(table_path))
     features = dsl.Dataset(uri=str(tmp_path / "features"))

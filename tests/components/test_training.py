@@ -251,6 +251,10 @@ def test_what_cannot_be_trained_is_named(
     with pytest.raises(TrainingError, match=r"targets\.pm25_6h: pm25 has no value 6h ahead"):
         case = usecase(RIDGE)
         run(case, inputs(case, empty, tmp_path / "in"), tmp_path)
+    never = {"name": "never", "column": "pm25", "horizon": "6h", "task": "classification", "above": 5000.0}
+    with pytest.raises(TrainingError, match=r"targets\.never\.above: in fold 1 all rows .* one side of 5000"):
+        case = usecase(RIDGE, targets=[never])
+        run(case, inputs(case, beijing, tmp_path / "never"), tmp_path)
     broken = Inputs(files.table, files.specification, files.table)
     with pytest.raises(TrainingError, match="no column y_pm25_6h"):
         run(usecase(RIDGE), broken, tmp_path)

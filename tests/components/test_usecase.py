@@ -155,7 +155,7 @@ def test_the_tree_that_the_tests_change_is_right() -> None:
         # Targets and split.
         ("targets.0.column", "lod", "targets.load_1h.column: no column named lod; known: kind, load"),
         ("targets.0.column", "kind", "targets.load_1h.column: kind is a category; a target is a number"),
-        ("targets.0.horizon", "90min", "90min is not a whole number of steps of 1h"),
+        ("targets.0.horizon", "90min", "targets.load_1h.horizon: 90min is not a whole number of steps of 1h"),
         ("targets.0.horizon", "0h", "targets.load_1h.horizon: must be at least one step of 1h"),
         ("targets.0.task", "classification", "targets.0: 'above' belongs to task classification, and there alone"),
         ("targets", [TREE["targets"][0]] * 2, "targets: declared twice: load_1h"),
