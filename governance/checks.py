@@ -101,7 +101,15 @@ def _registration(bundle: Bundle) -> tuple[int, str]:
         if bundle.manifest[key] != registration[key]:
             raise DocumentError(f"{FOLDER}/{MANIFEST}: {key} is not that of {REGISTRATION}")
     check_statements(evidence.value(USECASE, "/governance"), f"{USECASE}: governance")
-    return 4, ""
+    return 4 + _table(evidence), ""
+
+
+def _table(evidence: Evidence) -> int:
+    """Check that the table whose size and missing shares are quoted is the one that the model was trained on."""
+    table = evidence.document("tuning.json").get("table") if "tuning.json" in evidence.artifacts else None
+    if table and table["sha256"] != evidence.value("model/manifest.json", "/data_digest"):
+        raise DocumentError("tuning.json: describes another table than the model was trained on (model/manifest.json)")
+    return int(table is not None)
 
 
 def _references(bundle: Bundle) -> tuple[int, str]:

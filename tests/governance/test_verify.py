@@ -157,6 +157,13 @@ class TestForgeries:
         with pytest.raises(DocumentError, match=r"computed\.json"):
             verify(spoilt.run)
 
+    def test_the_description_of_another_table(self, spoilt: World) -> None:
+        self.edit(spoilt.run / "tuning.json", lambda tuning: tuning["table"].update(sha256="0" * 64))
+        self.follow(spoilt, "tuning.json")
+        self.rehash(spoilt)
+        with pytest.raises(DocumentError, match=r"tuning\.json: describes another table"):
+            verify(spoilt.run)
+
     def test_materials_that_name_other_libraries(self, spoilt: World) -> None:
         path = spoilt.run / "governance" / "mlbom.cdx.json"
         path.write_text(path.read_text().replace('"version": "4.', '"version": "3.'))
