@@ -51,7 +51,7 @@ def show(address: Address, registry: Url = "", as_json: AsJson = False) -> None:
     use_case, what = parse_address(address)
     entry = store.version(use_case, what)
     value = {**_row(use_case, entry), "files": store.files(use_case, entry.number)}
-    lines = [f"{key}: {item}" for key, item in value.items() if key != "files"]
+    lines = [f"{key}: {_said(item)}" for key, item in value.items() if key != "files"]
     lines += [f"  {item['sha256'][:12]} {item['bytes']:>10,} {name}" for name, item in value["files"].items()]
     _print(value, lines, as_json)
 
@@ -156,17 +156,18 @@ def _located(target: str, registry: str | None) -> tuple[Path, str | None]:
     return directory, registry
 
 
-def _change(address: str, url: str, as_json: bool, change: Callable[[Registry, str, int], None]) -> None:
+def _change(address: str, url: str, as_json: bool, change: Callable[[Registry, str, int], bool | None]) -> None:
     store = _open(url)
     use_case, what = parse_address(address)
     number = store.version(use_case, what).number
-    change(store, use_case, number)
-    _print_version(store, use_case, number, as_json)
+    written = change(store, use_case, number) is not False
+    _print_version(store, use_case, number, as_json, written)
 
 
-def _print_version(store: Registry, use_case: str, number: int, as_json: bool) -> None:
-    row = _row(use_case, store.version(use_case, number))
-    _print(row, [f"{row['address']}: {row['stage'] or 'in no stage'}"], as_json)
+def _print_version(store: Registry, use_case: str, number: int, as_json: bool, written: bool = True) -> None:
+    row = {**_row(use_case, store.version(use_case, number)), "written": written}
+    stage = row["stage"] or "in no stage"
+    _print(row, [f"{row['address']}: {stage if written else f'already in {stage}; nothing was written'}"], as_json)
 
 
 def _known(store: Registry, use_case: str) -> State:
@@ -178,6 +179,15 @@ def _known(store: Registry, use_case: str) -> State:
 
 def _row(use_case: str, entry: Version) -> dict[str, Any]:
     return {"address": f"{SCHEME}{use_case}/{entry.number}", "use_case": use_case, **vars(entry)}
+
+
+def _said(item: Any) -> str:
+    """Return a field's value as people write it."""
+    if item is None or item == ():
+        return "-"
+    if isinstance(item, bool):
+        return "yes" if item else "no"
+    return ", ".join(item) if isinstance(item, tuple) else str(item)
 
 
 def _line(event: Event) -> str:

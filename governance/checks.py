@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from components.common.errors import DocumentError, RegistryError
-from components.common.files import pretty_json, sha256_file
+from components.common.files import pretty_json, read_json, sha256_file
 from governance import signing
 from governance.documents import cyclonedx
 from governance.documents.bundle import (
@@ -30,6 +30,8 @@ from governance.documents.statements import check_statements
 from governance.registry import REQUIRED_DOCUMENTS, Registry
 from governance.registry import evidence as registered
 
+#: What the runner writes beside a run's artifacts: steps, libraries, and the sha256 of every file.
+RECORD = "run.json"
 _SPAN = re.compile(r'<span class="ref" data-ref="(\d+)" title="[^"]*">(.*?)</span>', re.S)
 
 
@@ -44,6 +46,7 @@ class Bundle:
         manifest: of the governance directory, checked.
         registry: the registry to hold it against, or None.
         trust: the key or identity that must have signed, or None for the key in the bundle.
+        run: the run directory, None where the documents lie apart from it.
     """
 
     model: Path
@@ -52,6 +55,7 @@ class Bundle:
     manifest: dict[str, Any]
     registry: str | None
     trust: Path | signing.Identity | None
+    run: Path | None = None
 
 
 def _hashes(bundle: Bundle) -> tuple[int, str]:
@@ -97,7 +101,15 @@ def _registration(bundle: Bundle) -> tuple[int, str]:
         if bundle.manifest[key] != registration[key]:
             raise DocumentError(f"{FOLDER}/{MANIFEST}: {key} is not that of {REGISTRATION}")
     check_statements(evidence.value(USECASE, "/governance"), f"{USECASE}: governance")
-    return 4, ""
+    return 4 + _table(evidence), ""
+
+
+def _table(evidence: Evidence) -> int:
+    """Check that the table whose size and missing shares are quoted is the one that the model was trained on."""
+    table = evidence.document("tuning.json").get("table") if "tuning.json" in evidence.artifacts else None
+    if table and table["sha256"] != evidence.value("model/manifest.json", "/data_digest"):
+        raise DocumentError("tuning.json: describes another table than the model was trained on (model/manifest.json)")
+    return int(table is not None)
 
 
 def _references(bundle: Bundle) -> tuple[int, str]:
@@ -214,6 +226,20 @@ def _chain(bundle: Bundle) -> tuple[int, str]:
     return len(state.digests), ""
 
 
+def _run_record(bundle: Bundle) -> tuple[int, str]:
+    """Check every file that run.json lists, the reports and the manifest among them; run.json itself is not signed."""
+    if bundle.run is None or not (bundle.run / RECORD).is_file():
+        return 0, f"no {RECORD}: documents apart from a run"
+    listed = read_json(bundle.run / RECORD)["artifacts"]
+    for name, entry in listed.items():
+        if not (bundle.run / name).is_file():
+            raise DocumentError(f"{name}: missing; {RECORD} lists it")
+        found = sha256_file(bundle.run / name)
+        if found != entry["sha256"]:
+            raise DocumentError(f"{name}: altered; its sha256 is {found[:12]}…, not {entry['sha256'][:12]}… ({RECORD})")
+    return len(listed), f"by {RECORD}, which nothing signs"
+
+
 #: In the order in which they are made: what is cheap, and names the file, comes first.
 CHECKS: dict[str, Callable[[Bundle], tuple[int, str]]] = {
     "hashes": _hashes,
@@ -225,4 +251,5 @@ CHECKS: dict[str, Callable[[Bundle], tuple[int, str]]] = {
     "metrics": _metrics,
     "bills of materials": _bills,
     "signature": _signature,
+    "run record": _run_record,
 }

@@ -49,9 +49,8 @@ def verify(directory: Path, registry: str | None = None, trust: Path | signing.I
     """
     root = directory.parent if directory.name == FOLDER and (directory / MANIFEST).exists() else directory
     manifest = _manifest(root / FOLDER)
-    return _run(
-        Bundle(root / "model", root / FOLDER, _evidence(run_files(root), root / FOLDER), manifest, registry, trust)
-    )
+    evidence = _evidence(run_files(root), root / FOLDER)
+    return _run(Bundle(root / "model", root / FOLDER, evidence, manifest, registry, trust, run=root))
 
 
 def verify_documents(files: Mapping[str, Path], documents: Path) -> list[Step]:

@@ -29,6 +29,8 @@ Array = npt.NDArray[np.float64]
 
 #: The group of bands stands among the slices under this name.
 BAND = "band"
+#: Rows below which a group says little: it is left out of the disparities, and marked where it is shown.
+FEWEST_ROWS = 30
 
 _REGRESSION: dict[str, Figure] = {
     "rmse": root("square"),
@@ -86,11 +88,12 @@ def target_figures(usecase: UseCase, judged: Judged, model: str) -> dict[str, An
     entry["slices"] = {name: _sliced(judged, drawn, name, slices) for name, slices in groups.items()}
     if judged.lower is not None:
         entry["coverage"] = _coverage(usecase, entry)
+    entry["fewest_rows"] = FEWEST_ROWS
     entry["disparity"] = {name: disparity(judged, slices) for name, slices in groups.items()}
     return entry
 
 
-def disparity(judged: Judged, slices: Slices, fewest: int = 30) -> dict[str, Any]:
+def disparity(judged: Judged, slices: Slices, fewest: int = FEWEST_ROWS) -> dict[str, Any]:
     """Return how far the groups lie apart, by fairlearn's MetricFrame; groups of fewer rows are left out.
 
     Returns:

@@ -86,7 +86,7 @@ def _foreign(usecase: UseCase, metrics: Mapping[str, Any]) -> list[dict[str, Any
 
 
 def _closed(target: str, why: str) -> dict[str, Any]:
-    nothing = {"observed": None, "required": None, "margin": None}
+    nothing = {"observed": None, "bound": None, "required": None, "margin": None}
     return {
         "rule": "complete",
         "target": target,

@@ -47,6 +47,11 @@ class Check:
         return self.side * (self.observed - self.required)
 
     @property
+    def bound(self) -> str:
+        """On which side of what is required the figure must lie: >, ≥, < or ≤."""
+        return (">" if self.strict else "≥") if self.side > 0 else ("<" if self.strict else "≤")
+
+    @property
     def passed(self) -> bool:
         """Whether the check holds."""
         if self.vacuous is not None:
@@ -72,6 +77,7 @@ class Check:
             "figure": self.figure,
             "passed": self.passed,
             "observed": self.observed,
+            "bound": self.bound,
             "required": self.required,
             "margin": self.margin,
             "message": self.message(),

@@ -24,6 +24,7 @@ from components.training.intervals import Intervals
 from components.training.model_format import OUT_OF_FOLD, probability
 from components.training.reference import freeze, input_profile
 from components.training.selection import Selection, refit, select
+from components.training.table import table_facts
 from components.training.write import Provenance, TargetModel, clip_of, digest_of, write_models
 from components.usecase import UseCase, digest
 
@@ -88,7 +89,7 @@ def _train(
     names = [str(name) for name in specification["names"]]
     with problems(usecase, inputs.features, names) as (features, found):
         selections = select(usecase, found, progress)
-        record = tuning_record(usecase, selections)
+        record = tuning_record(usecase, selections, table_facts(usecase, inputs.table))
         write_json(out_tuning, record)
         with tracked(usecase, record, out_tracking):
             fitted = refit(usecase, selections)
@@ -190,13 +191,14 @@ def _calibrated(
     return frame, intervals
 
 
-def tuning_record(usecase: UseCase, selections: list[Selection]) -> dict[str, Any]:
-    """Return tuning.json: the trials, the comparison on the same rows, and the choice, target by target."""
+def tuning_record(usecase: UseCase, selections: list[Selection], table: dict[str, Any]) -> dict[str, Any]:
+    """Return tuning.json: the table learned from, the trials, the comparison on the same rows, and the choice."""
     settings = usecase.training
     return {
         "use_case": usecase.name,
         "seed": settings.seed,
         "budget": settings.budget.model_dump(),
+        "table": table,
         **({"engine": {"name": "dask", "workers": settings.dask.workers}} if settings.engine == "dask" else {}),
         "targets": {selection.problem.target.name: _target_record(usecase, selection) for selection in selections},
     }
@@ -204,6 +206,7 @@ def tuning_record(usecase: UseCase, selections: list[Selection]) -> dict[str, An
 
 def _target_record(usecase: UseCase, selection: Selection) -> dict[str, Any]:
     problem = selection.problem
+    trained = problem.time[problem.known]
     order = sorted(selection.contenders, key=lambda contender: contender.loss)
     return {
         "chosen": selection.chosen.name,
@@ -212,6 +215,7 @@ def _target_record(usecase: UseCase, selection: Selection) -> dict[str, Any]:
         "loss": selection.chosen.loss,
         "rows_compared": selection.rows,
         "rows_trained": int(problem.known.sum()),
+        "span_trained": [_at(edge) for edge in (trained.min(), trained.max())],
         "folds": [_fold_record(problem.time, fold.train, fold.valid) for fold in selection.folds],
         "baselines": {name: {"loss": float(np.mean(v)), "folds": v} for name, v in selection.baselines.items()},
         "candidates": {
@@ -227,13 +231,14 @@ def _target_record(usecase: UseCase, selection: Selection) -> dict[str, Any]:
 
 
 def _fold_record(time_us: Any, train: Any, valid: Any) -> dict[str, Any]:
-    def at(value: Any) -> str:
-        return str(np.datetime64(int(value), "us").astype("datetime64[s]"))
-
     return {
-        "train": {"rows": int(train.size), "from": at(time_us[train].min()), "to": at(time_us[train].max())},
-        "valid": {"rows": int(valid.size), "from": at(time_us[valid].min()), "to": at(time_us[valid].max())},
+        "train": {"rows": int(train.size), "from": _at(time_us[train].min()), "to": _at(time_us[train].max())},
+        "valid": {"rows": int(valid.size), "from": _at(time_us[valid].min()), "to": _at(time_us[valid].max())},
     }
+
+
+def _at(time_us: Any) -> str:
+    return str(np.datetime64(int(time_us), "us").astype("datetime64[s]"))
 
 
 def _parquet(frame: pl.DataFrame) -> bytes:

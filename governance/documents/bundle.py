@@ -19,7 +19,7 @@ from governance.signing import PUBLIC_KEY, SIGNATURE
 
 FOLDER = "governance"
 #: Counts the changes of what is computed: verify computes again only what was made by the same rules.
-RULES = 1
+RULES = 2
 MODEL_CARD, MATERIALS = "modelcard.cdx.json", "mlbom.cdx.json"
 MANIFEST, REFERENCES, COMPUTED, PROVENANCE = "manifest.json", "references.json", "computed.json", "provenance.json"
 
@@ -90,6 +90,7 @@ def context(book: Book) -> dict[str, Any]:
         "m": book.ref("metrics.json"),
         "gate": book.ref("gate.json"),
         "lineage": book.ref("lineage.json"),
+        "tuning": book.ref("tuning.json"),
         "model": book.ref("model/manifest.json"),
         "u": book.ref(USECASE),
         "reg": book.ref(REGISTRATION),

@@ -6,7 +6,7 @@ from typing import Any
 
 from components.common.errors import DocumentError
 from governance.documents.evidence import Evidence
-from governance.documents.risk import QUESTIONS, assess
+from governance.documents.risk import QUESTIONS, SCALE, assess
 from governance.documents.statements import MANDATORY
 
 USECASE = "governance/usecase.json"
@@ -26,6 +26,7 @@ class Check:
         basis: the requirement behind it.
         source: uri#pointer of the evidence.
         holds: the answer, computed.
+        unmet: what to say instead of "not met"; nothing where that says all.
     """
 
     key: str
@@ -34,6 +35,7 @@ class Check:
     basis: str
     source: str
     holds: Callable[[Evidence], bool]
+    unmet: Callable[[Evidence], str] | None = None
 
 
 def compute(evidence: Evidence) -> dict[str, Any]:
@@ -46,16 +48,22 @@ def compute(evidence: Evidence) -> dict[str, Any]:
     risk = assess(governance["risk"], evidence.document("metrics.json"), evidence.document("gate.json"))
     checks = [_answered(check, evidence) for check in CHECKS]
     return {
-        "risk": {**asdict(risk), "questions": {key: text for key, (text, _) in QUESTIONS.items()}},
+        "risk": {**asdict(risk), "scale": SCALE, "questions": {key: text for key, (text, _) in QUESTIONS.items()}},
         "checklist": {"checks": checks, "met": sum(check["met"] for check in checks), "of": len(checks)},
         "counts": {
             "targets": sum(1 for _ in evidence.targets()),
             "sources": len(evidence.value("lineage.json", "/sources")),
             "model_files": len(evidence.value(_MODEL, "/files")),
             "statements": len(MANDATORY),
-            "gate_rules": len(evidence.value("gate.json", "/rules")),
+            **_gate_counts(evidence.value("gate.json", "/rules")),
         },
     }
+
+
+def _gate_counts(rules: list[dict[str, Any]]) -> dict[str, int]:
+    """Count the gate's checks apart from those that had nothing to compare with: they pass, and have no margin."""
+    idle = sum(1 for rule in rules if rule["passed"] and rule["margin"] is None)
+    return {"gate_rules": len(rules) - idle, "gate_rules_not_applicable": idle}
 
 
 def _answered(check: Check, evidence: Evidence) -> dict[str, Any]:
@@ -64,7 +72,7 @@ def _answered(check: Check, evidence: Evidence) -> dict[str, Any]:
     except (DocumentError, KeyError, TypeError, IndexError):
         met = False
     stated = {key: getattr(check, key) for key in ("key", "area", "question", "basis", "source")}
-    return {**stated, "met": met}
+    return {**stated, "met": met, "answer": "" if met or check.unmet is None else check.unmet(evidence)}
 
 
 def _all_targets(test: Callable[[dict[str, Any]], bool]) -> Callable[[Evidence], bool]:
@@ -106,14 +114,31 @@ def _same_use_case(evidence: Evidence) -> bool:
     return bool(evidence.value(_MODEL, "/use_case_digest") == evidence.artifact(USECASE).sha256)
 
 
+def _rules_of_the_use_case(evidence: Evidence) -> bool:
+    declared = {rule["rule"] for rule in evidence.value(USECASE, "/gates")}
+    judged = {rule["rule"] for rule in evidence.value("gate.json", "/rules")}
+    return _same_use_case(evidence) and bool(judged) and judged <= declared
+
+
+def _without_approval(evidence: Evidence) -> str:
+    """Say how the version stands: an approval is of these documents, so none can be there when they are written."""
+    if evidence.value(REGISTRATION, "/approval") == "none":
+        return "no: its policy, none, lets it be promoted without an approval"
+    return "open: its policy asks for one, given to these documents once they stand; the registry's log tells"
+
+
 CHECKS = (
-    Check("gate", "Release", "Has the gate passed, by rules fixed beforehand?", "NIST Manage 1.1", "gate.json#/passed",
+    Check("gate", "Release", "Has the gate passed?", "NIST Manage 1.1", "gate.json#/passed",
           lambda evidence: evidence.value("gate.json", "/passed") is True),
+    Check("gate_rules", "Release", "Are the gate's rules those of the use case whose digest the trained model carries, "
+          "and so older than its evaluation?", "NIST Manage 1.1", f"{USECASE}#/gates", _rules_of_the_use_case),
     Check("registered", "Release", "Is the version registered, with who, when and why?", "NIST Govern 1.4",
           f"{REGISTRATION}#/version", lambda evidence: evidence.value(REGISTRATION, "/version") > 0),
     Check("approval", "Release", "Does the cluster policy ask for an approval by somebody else?", "Article 14",
           f"{USECASE}#/governance/approval/cluster",
           lambda evidence: evidence.value(USECASE, "/governance/approval/cluster") == "required"),
+    Check("approved", "Release", "Was this version approved by somebody other than its proposer?", "Article 14",
+          f"{REGISTRATION}#/approval", lambda evidence: False, _without_approval),
     Check("baselines", "Performance", "Does every target beat every baseline with its whole interval?",
           "Annex IV point 4", "metrics.json#/targets", _all_targets(_beats_baselines)),
     Check("uncertainty", "Performance", "Has every headline error an interval?", "NIST Measure 2.5",

@@ -40,6 +40,13 @@ def _plain(value: Any) -> str:
     return f"{value:,.6g}" if number else str(value)
 
 
+def _figure(value: Any) -> str:
+    """Return a number with four significant digits, and all digits before the point."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise DocumentError(f"{value!r} is not a number")
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+
+
 #: How a value becomes text, by name; what verify repeats.
 FORMATS: dict[str, Callable[[Any], str]] = {
     **{f"n{digits}": _number(digits) for digits in range(5)},
@@ -48,6 +55,7 @@ FORMATS: dict[str, Callable[[Any], str]] = {
     "text": _text,
     "list": lambda value: ", ".join(_plain(item) for item in value),
     "plain": _plain,
+    "g4": _figure,
 }
 
 

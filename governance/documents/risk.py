@@ -45,7 +45,27 @@ QUESTIONS: dict[str, tuple[str, tuple[bool | str, ...]]] = {
 
 _AUTONOMY = {"informs": 1, "recommends": 2, "decides": 3}
 _SEVERITY = {"negligible": 1, "limited": 2, "serious": 3, "critical": 4}
-_CLASSES = ((3, "low"), (7, "moderate"), (11, "elevated"))
+#: What makes a wrong forecast worse than its severity alone says: answer that counts -> how it is told.
+_SURCHARGES: dict[tuple[str, bool | str], str] = {
+    ("reversibility", "not"): "what it leads to cannot be undone",
+    ("vulnerable_groups", True): "vulnerable groups are affected more than others",
+    ("scale", "population"): "a whole population is affected",
+    ("personal_data", "special_category"): "special categories of personal data are processed",
+}
+_MOST_SEVERE, _MOST_LIKELY = 5, 4
+#: Highest score of each class.
+_CLASSES = ((3, "low"), (7, "moderate"), (11, "elevated"), (_MOST_SEVERE * _MOST_LIKELY, "high"))
+
+#: How the operational class is computed, as documents print it.
+SCALE: dict[str, Any] = {
+    "severity": _SEVERITY,
+    "autonomy": _AUTONOMY,
+    "surcharges": list(_SURCHARGES.values()),
+    "surcharge": 1,
+    "most_severe": _MOST_SEVERE,
+    "most_likely": _MOST_LIKELY,
+    "classes": {name: limit for limit, name in _CLASSES},
+}
 
 
 @dataclass(frozen=True)
@@ -60,6 +80,7 @@ class Risk:
         score: severity times likelihood.
         operational: low, moderate, elevated or high.
         findings: what the run measured that raised the likelihood, in words without figures.
+        surcharges: which circumstances raised the severity, in words.
     """
 
     legal: str
@@ -69,6 +90,7 @@ class Risk:
     score: int
     operational: str
     findings: list[str]
+    surcharges: list[str]
 
 
 def check_answers(answers: Mapping[str, Any], place: str = "governance.risk") -> None:
@@ -105,23 +127,13 @@ def assess(answers: Mapping[str, Any], metrics: Mapping[str, Any], gate: Mapping
     """
     check_answers(answers)
     legal, reason = _legal(answers)
-    severity = min(5, _SEVERITY[answers["severity"]] + _worse(answers))
+    surcharges = [told for (key, answer), told in _SURCHARGES.items() if answers[key] == answer]
+    severity = min(_MOST_SEVERE, _SEVERITY[answers["severity"]] + len(surcharges))
     findings = _findings(metrics, gate)
-    likelihood = min(4, _AUTONOMY[answers["autonomy"]] + bool(findings))
+    likelihood = min(_MOST_LIKELY, _AUTONOMY[answers["autonomy"]] + bool(findings))
     score = severity * likelihood
-    operational = next((name for limit, name in _CLASSES if score <= limit), "high")
-    return Risk(legal, reason, severity, likelihood, score, operational, findings)
-
-
-def _worse(answers: Mapping[str, Any]) -> int:
-    """Return how many circumstances make a wrong forecast worse than its severity alone says."""
-    circumstances = (
-        answers["reversibility"] == "not",
-        answers["vulnerable_groups"] is True,
-        answers["scale"] == "population",
-        answers["personal_data"] == "special_category",
-    )
-    return sum(circumstances)
+    operational = next(name for limit, name in _CLASSES if score <= limit)
+    return Risk(legal, reason, severity, likelihood, score, operational, findings, surcharges)
 
 
 def _legal(answers: Mapping[str, Any]) -> tuple[str, str]:

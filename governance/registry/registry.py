@@ -129,8 +129,11 @@ class Registry(Reader):
 
         self._transact(use_case, who, why, propose)
 
-    def promote(self, use_case: str, version: int, stage: str = "production", *, who: str, why: str) -> None:
+    def promote(self, use_case: str, version: int, stage: str = "production", *, who: str, why: str) -> bool:
         """Put a version into a stage; the one that stood there is archived.
+
+        Returns:
+            Whether an event was written; False where the version stood in the stage already.
 
         Raises:
             RegistryError: unknown version or stage, no passed gate, incomplete documents, no approval where the
@@ -142,11 +145,15 @@ class Registry(Reader):
             may_promote(bound, stage)
             evidence.check_version(self.store, use_case, bound, for_promotion=True)
 
+        done = False
+
         def propose(state: State) -> _Proposal:
+            nonlocal done
             done = state.version(version).stage == stage
             return None if done else ("promoted", version, {**_binding(bound), "stage": stage})
 
         self._transact(use_case, who, why, propose)
+        return not done
 
     def demote(self, use_case: str, version: int, *, who: str, why: str) -> None:
         """Take a version out of its stage, which is then empty."""

@@ -127,6 +127,7 @@ def test_slices_and_disparities_are_those_of_the_groups(judged: World, beijing: 
     winter = error.filter(pl.col("timestamp").dt.month().is_in([12, 1, 2]))
     assert entry["slices"]["season"]["winter"]["mae"] == pytest.approx(winter["e"].mean())
     assert sum(part["n"] for part in entry["slices"]["weekend"].values()) == entry["n"]
+    assert entry["fewest_rows"] == 30
     wind = entry["disparity"]["wind"]["mae"]
     assert wind["ratio"] == pytest.approx(max(by_wind.values()) / min(by_wind.values()))
     assert wind["worst"] == max(by_wind, key=by_wind.__getitem__)

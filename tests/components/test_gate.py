@@ -56,6 +56,13 @@ def test_a_real_model_that_beats_the_baselines_passes(usecase: UseCase, metrics:
     assert (first["observed"], first["required"], first["margin"]) == (low, 0.0, low)
 
 
+def test_every_check_tells_on_which_side_of_its_bound_the_figure_must_lie(usecase: UseCase, metrics: Metrics) -> None:
+    bounds = {rule["rule"]: rule["bound"] for rule in decide(usecase, metrics, metrics)["rules"]}
+    assert bounds == {
+        "beats_baselines": ">", "not_worse_than_registered": "≤", "coverage": "≤", "max_disparity": "≤"
+    }  # fmt: skip
+
+
 def test_skill_whose_interval_reaches_zero_closes(usecase: UseCase, metrics: Metrics) -> None:
     metrics["targets"]["pm25_6h"]["skill"]["persistence"]["cis"]["rmse"][0] = 0.0
     decision = decide(usecase, metrics, None)

@@ -86,6 +86,23 @@ def test_the_stored_model_predicts_what_was_compared(world: tuple[UseCase, Input
         assert 0.8 < covered.mean() < 0.98
 
 
+def test_the_record_tells_the_table_and_the_span_that_were_learned_from(
+    world: tuple[UseCase, Inputs, Path, Lines],
+) -> None:
+    case, files, out, _ = world
+    record, data = read_json(out / "tuning.json"), pl.read_parquet(files.table)
+    time = data[case.time.column]
+    assert record["table"]["sha256"] == read_json(out / "model" / "manifest.json")["data_digest"]
+    assert (record["table"]["rows"], record["table"]["from"]) == (data.height, time.min().isoformat())  # type: ignore[union-attr]
+    shares = {name: entry["missing"] for name, entry in record["table"]["columns"].items()}
+    assert shares == {name: data[name].is_null().mean() for name in case.columns}
+    assert shares["pm25"] > 0
+    for found in record["targets"].values():
+        first, last = found["span_trained"]
+        assert first <= found["folds"][0]["train"]["from"]
+        assert found["folds"][-1]["valid"]["to"] <= last < str(case.split.test_from)
+
+
 def test_every_contender_is_compared_on_the_same_rows_with_the_baselines(
     world: tuple[UseCase, Inputs, Path, Lines],
 ) -> None:

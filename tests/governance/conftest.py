@@ -8,6 +8,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from components.common.files import sha256_file, write_json
 from components.documentation.document import document
 from components.registration.register import Artifacts, register
 from components.usecase import UseCase, load
@@ -72,7 +73,17 @@ def world(usecase: UseCase, trained: Path, tmp_path_factory: pytest.TempPathFact
     told = made.run / "registration.json"
     register(usecase, made.artifacts, str(made.registry), "local", told)
     document(usecase, made.artifacts, told, str(made.registry), made.run / "governance")
+    record_run(made.run)
     return made
+
+
+def record_run(run: Path) -> None:
+    """Write run.json as the runner does: the sha256 of every file of the run directory."""
+    files = sorted(path for path in run.rglob("*") if path.is_file() and path != run / "run.json")
+    listed = {
+        path.relative_to(run).as_posix(): {"sha256": sha256_file(path), "bytes": path.stat().st_size} for path in files
+    }
+    write_json(run / "run.json", {"use_case": "air_quality", "artifacts": listed})
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from components.evaluation.figures import target_figures
 from components.evaluation.rows import judge
 from components.training.intervals import Intervals
 from components.training.model_format import Forecaster, load
+from components.training.table import table_facts
 from components.usecase import UseCase, digest
 from components.usecase.learning import Target
 
@@ -37,7 +38,7 @@ def make_run(
     write_json(run / "metrics.json", metrics)
     write_json(run / "gate.json", _gate(metrics))
     write_json(run / "lineage.json", _lineage(usecase, series, run))
-    write_json(run / "tuning.json", {"seed": usecase.training.seed, "trials": []})
+    write_json(run / "tuning.json", _tuning(usecase, table, targets, run))
     write_json(run / "evaluation.json", {"use_case": usecase.name, "targets": {}})
     return run
 
@@ -135,6 +136,19 @@ def _listed(folder: Path) -> dict[str, Any]:
     }
 
 
+def _tuning(usecase: UseCase, table: pl.DataFrame, targets: list[Target], run: Path) -> dict[str, Any]:
+    """Tell what was trained on: the rows before 2013 whose target is known."""
+    entries = {}
+    for target in targets:
+        rows = table.filter((pl.col("timestamp").dt.year() < 2013) & pl.col(f"y_{target.name}").is_finite())
+        time = rows["timestamp"].sort()
+        entries[target.name] = {
+            "rows_trained": rows.height,
+            "span_trained": [time[0].isoformat(), time[-1].isoformat()],
+        }
+    return {"seed": usecase.training.seed, "table": table_facts(usecase, run / "data.parquet"), "targets": entries}
+
+
 def _gate(metrics: dict[str, Any]) -> dict[str, Any]:
     rules = []
     for name, target in metrics["targets"].items():
@@ -142,9 +156,15 @@ def _gate(metrics: dict[str, Any]) -> dict[str, Any]:
             observed = skill.get("rmse", skill.get("log_loss"))
             message = f"{name}: skill over {baseline} is above zero"
             rules.append(
-                {"rule": "beats_baselines", "target": name, "passed": observed > 0, "observed": observed,
-                 "required": 0.0, "margin": observed, "message": message}
+                {"rule": "beats_baselines", "target": name, "figure": f"skill against {baseline}",
+                 "passed": observed > 0, "observed": observed, "bound": ">", "required": 0.0, "margin": observed,
+                 "message": message}
             )  # fmt: skip
+        rules.append(
+            {"rule": "not_worse_than_registered", "target": name, "figure": "rmse beside the registered model's",
+             "passed": True, "observed": None, "bound": "≤", "required": None, "margin": None,
+             "message": f"{name}: no model is registered yet"}
+        )  # fmt: skip
     return {"passed": all(rule["passed"] for rule in rules), "rules": rules}
 
 

@@ -66,10 +66,20 @@ class TestRegistry:
         number = documented_version(registry, tmp_path, "a")
         code, out, _ = shell("registry", "promote", f"demo/{number}", "--by", "ann", "--why", "go")
         assert (code, out) == (0, "registry:demo/1: production\n")
+        again = shell("registry", "promote", f"demo/{number}", "--by", "ann", "--why", "go")
+        assert again[:2] == (0, "registry:demo/1: already in production; nothing was written\n")
         assert "registry:demo/1" in shell("registry", "list", "demo")[1]
         assert "ann: promoted version 1 to production (go)" in shell("registry", "log", "demo")[1]
         assert shell("registry", "verify", "demo")[1] == "demo: 3 events and 1 versions verified\n"
-        assert "model/manifest.json" in shell("registry", "show", "demo/1")[1]
+        shown = shell("registry", "show", "demo/1")[1].splitlines()
+        assert {"approvals: -", "rejected: -", "gate_passed: yes", "stage: production"} <= set(shown)
+        assert any(line.endswith(" model/manifest.json") for line in shown)
+
+    def test_approvals_are_told_by_name(self, shell: Shell, registry: Registry, tmp_path: Path) -> None:
+        number = documented_version(registry, tmp_path, "a", approval="required")
+        shell("registry", "approve", f"demo/{number}", "--by", "bob", "--why", "read it")
+        shell("registry", "approve", f"demo/{number}", "--by", "eve", "--why", "read it too")
+        assert "approvals: bob, eve" in shell("registry", "show", f"demo/{number}")[1].splitlines()
 
     @pytest.mark.parametrize(
         ("arguments", "message"),

@@ -2,9 +2,11 @@
 
 import json
 import time
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 
 from components.common.errors import DocumentError
@@ -16,7 +18,7 @@ from governance.documents.cyclonedx import validate
 from governance.documents.evidence import Evidence
 from governance.documents.references import Book, unmark, unreferenced
 from governance.documents.render import DOCUMENTS, environment
-from governance.documents.risk import QUESTIONS, assess
+from governance.documents.risk import QUESTIONS, SCALE, assess
 from governance.documents.statements import check_statements
 from governance.registry import REQUIRED_DOCUMENTS
 from tests.governance.conftest import World
@@ -87,6 +89,81 @@ class TestBundle:
         assert time.perf_counter() - started < 3 * 4, "3 s is the bar on a quiet machine; the suite shares two cores"
         for path in folder.iterdir():
             assert (tmp_path / "governance" / path.name).read_bytes() == path.read_bytes(), path.name
+
+
+def table(folder: Path, name: str, header: str) -> list[dict[str, str]]:
+    """Return the rows of the first Markdown table whose header begins with `header`, by column."""
+    lines = (folder / name).read_text().splitlines()
+    start = next(place for place, line in enumerate(lines) if line.startswith(header))
+    kept = takewhile(lambda line: line.startswith("|"), lines[start:])
+    head, _, *rows = [[cell.strip() for cell in line.strip("|").split(" | ")] for line in kept]
+    return [dict(zip(head, row, strict=True)) for row in rows]
+
+
+class TestWhatIsSaid:
+    def test_the_data_card_tells_what_is_missing_and_what_may_be(self, world: World, folder: Path) -> None:
+        data = pl.read_parquet(world.run / "data.parquet")
+        text = (folder / "data_card.md").read_text()
+        assert f"has {data.height:,} rows from 2010-01-01T00:00:00 to 2014-12-31T23:00:00, with the 8 columns" in text
+        rows = {row["column"]: row for row in table(folder, "data_card.md", "| column | type")}
+        share = data["pm25"].null_count() / data.height
+        assert rows["pm25"]["missing, allowed"] == "10.0 %"
+        assert rows["pm25"]["missing, observed"] == f"{share:.1%}".replace("%", " %") != "10.0 %"
+
+    def test_the_model_card_tells_what_was_trained_on(self, world: World, folder: Path) -> None:
+        rows = {row["target"]: row for row in table(folder, "model_card.md", "| target | rows trained on")}
+        for name, entry in read_json(world.run / "tuning.json")["targets"].items():
+            assert rows[name]["rows trained on"] == f"{entry['rows_trained']:,}"
+            assert rows[name]["to"] == entry["span_trained"][1] < "2013"
+
+    def test_cards_and_annex_disclose_what_was_known_of_the_test_year(self, folder: Path) -> None:
+        for name in ("model_card.md", "annex_iv.md"):
+            assert "replaced one whose coverage of 2014 was known" in (folder / name).read_text()
+
+    def test_gate_tables_tell_figure_bound_and_what_was_not_applicable(self, world: World, folder: Path) -> None:
+        rules = read_json(world.run / "gate.json")["rules"]
+        rows = table(folder, "model_card.md", "| rule | target | what is judged | held")
+        assert [row["what is judged"] for row in rows] == [rule["figure"] for rule in rules]
+        for row, rule in zip(rows, rules, strict=True):
+            idle = rule["margin"] is None
+            assert (row["held"], row["required"]) == (("not applicable", "–") if idle else ("yes", "> 0"))
+            assert row["observed"] == ("–" if idle else f"{rule['observed']:.4g}")
+        counts = read_json(folder / "computed.json")["counts"]
+        assert (counts["gate_rules"], counts["gate_rules_not_applicable"]) == (4, 2)
+        assert "4 gate check(s) evaluated, 2 not applicable" in (folder / "risk_assessment.md").read_text()
+
+    def test_the_risk_score_is_shown_with_its_scale(self, folder: Path) -> None:
+        rows = {row["step"]: row for row in table(folder, "risk_assessment.md", "| step")}
+        assert (rows["severity, as answered"]["points"], rows["= severity"]["points"]) == ("2", "4")
+        score = int(rows["= severity"]["points"]) * int(rows["= likelihood"]["points"])
+        assert rows["score"]["because of"] == "severity × likelihood, at most 20"
+        assert int(rows["score"]["points"]) == score == read_json(folder / "computed.json")["risk"]["score"]
+        assert (
+            "low up to 3, moderate up to 7, elevated up to 11, high up to 20."
+            in (folder / "risk_assessment.md").read_text()
+        )
+
+    def test_the_checklist_does_not_pass_off_a_policy_as_an_approval(self, world: World, folder: Path) -> None:
+        rows = {row["question"]: row for row in table(folder, "audit_checklist.md", "| area")}
+        answer = rows["Was this version approved by somebody other than its proposer?"]["answer"]
+        assert answer == "**no: its policy, none, lets it be promoted without an approval**"
+        checklist = read_json(folder / "computed.json")["checklist"]
+        assert checklist["met"] == sum(row["answer"] == "met" for row in rows.values()) < checklist["of"] == len(rows)
+
+    def test_a_version_that_awaits_approval_says_so(self, world: World, tmp_path: Path) -> None:
+        told = {**read_json(world.run / "registration.json"), "approval": "required"}
+        write_documents(run_files(world.run), dump(world.usecase), told, tmp_path / "governance")
+        assert "**open: its policy asks for one" in (tmp_path / "governance" / "audit_checklist.md").read_text()
+
+    def test_groups_of_few_rows_are_marked(self, world: World, tmp_path: Path) -> None:
+        metrics = read_json(world.run / "metrics.json")
+        metrics["targets"]["pm25_1h"]["slices"]["wind"]["NW"]["n"] = 29
+        (tmp_path / "metrics.json").write_text(json.dumps(metrics))
+        files = {**run_files(world.run), "metrics.json": tmp_path / "metrics.json"}
+        write_documents(files, dump(world.usecase), read_json(world.run / "registration.json"), tmp_path / "governance")
+        text = (tmp_path / "governance" / "model_card.md").read_text()
+        assert "| NW (few rows) | 29 |" in text
+        assert text.count("(few rows)") == 1
 
 
 class TestBillsOfMaterials:
@@ -250,12 +327,32 @@ class TestComputed:
         ]
 
     def test_circumstances_make_a_wrong_forecast_worse(self) -> None:
-        worst = {"vulnerable_groups": True, "scale": "population", "reversibility": "not"}
+        worst: dict[str, Any] = {"vulnerable_groups": True, "scale": "population", "reversibility": "not"}
         found = [
             assess({**self.ANSWERS, **changed}, {"targets": {}}, {"passed": True}).severity
             for changed in ({}, {"scale": "population"}, {**worst, "severity": "critical"})
         ]
         assert found == [2, 3, 5]
+        told = assess({**self.ANSWERS, **worst}, {"targets": {}}, {"passed": True})
+        assert (told.severity, len(told.surcharges)) == (5, 3)
+        assert set(told.surcharges) <= set(SCALE["surcharges"])
+
+    @pytest.mark.parametrize(
+        ("changed", "passed", "score", "operational"),
+        [
+            ({"severity": "negligible", "autonomy": "decides"}, True, 3, "low"),
+            ({"severity": "negligible", "autonomy": "decides"}, False, 4, "moderate"),
+            ({"severity": "critical", "autonomy": "recommends"}, True, 8, "elevated"),
+            ({"severity": "critical", "autonomy": "decides"}, True, 12, "high"),
+            ({"severity": "critical", "reversibility": "not", "autonomy": "decides"}, False, 20, "high"),
+        ],
+    )
+    def test_the_class_follows_the_scale_that_is_printed(
+        self, changed: dict[str, Any], passed: bool, score: int, operational: str
+    ) -> None:
+        risk = assess({**self.ANSWERS, **changed}, {"targets": {}}, {"passed": passed})
+        assert (risk.score, risk.operational) == (score, operational)
+        assert next(name for name, limit in SCALE["classes"].items() if score <= limit) == operational
 
     def test_every_question_has_an_answer_in_both_use_cases_of_the_project(self, world: World) -> None:
         assert set(self.ANSWERS) == set(QUESTIONS)
@@ -271,6 +368,6 @@ class TestComputed:
             check["key"]: check["met"]
             for check in compute(Evidence.of({**files, "gate.json": gate}))["checklist"]["checks"]
         }
-        assert (checks["gate"], checks["signed"]) == (False, False)
+        assert (checks["gate"], checks["signed"], checks["gate_rules"]) == (False, False, False)
         assert checks["statements"]
         assert checks["files"]

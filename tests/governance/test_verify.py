@@ -16,7 +16,7 @@ from components.common.files import canonical_json, read_json, sha256_file
 from governance.documents.bundle import manifest_digest
 from governance.registry import Registry, resolve
 from governance.verify import verify
-from tests.governance.conftest import World
+from tests.governance.conftest import World, record_run
 
 #: At least 200 in every run of the suite; more by the environment.
 MUTATIONS = int(os.environ.get("ALMANAC_MUTATIONS", "220"))
@@ -32,7 +32,7 @@ def whole(world: World) -> None:
 def mutable_files(world: World) -> list[Path]:
     """Return everything that verify vouches for: documents, artifacts, events, manifests and blobs."""
     run = [path for name in ("governance", "model") for path in (world.run / name).rglob("*") if path.is_file()]
-    run += [world.run / name for name in ("metrics.json", "gate.json", "lineage.json", "predictions.parquet")]
+    run += [path for path in world.run.iterdir() if path.is_file() and path.name != "run.json"]
     stored = [path for path in world.registry.rglob("*") if path.is_file() and ".temporary" not in path.parts]
     return sorted(run + stored)
 
@@ -84,6 +84,7 @@ class TestForgeries:
                 listed[name] = {"sha256": sha256_file(file), "bytes": file.stat().st_size}
         manifest["digest"] = manifest_digest(manifest)
         path.write_bytes(canonical_json(manifest) + b"\n")
+        record_run(world.run)
 
     def follow(self, world: World, uri: str) -> None:
         """Make provenance and the references' digests follow an altered artifact."""
@@ -156,6 +157,13 @@ class TestForgeries:
         with pytest.raises(DocumentError, match=r"computed\.json"):
             verify(spoilt.run)
 
+    def test_the_description_of_another_table(self, spoilt: World) -> None:
+        self.edit(spoilt.run / "tuning.json", lambda tuning: tuning["table"].update(sha256="0" * 64))
+        self.follow(spoilt, "tuning.json")
+        self.rehash(spoilt)
+        with pytest.raises(DocumentError, match=r"tuning\.json: describes another table"):
+            verify(spoilt.run)
+
     def test_materials_that_name_other_libraries(self, spoilt: World) -> None:
         path = spoilt.run / "governance" / "mlbom.cdx.json"
         path.write_text(path.read_text().replace('"version": "4.', '"version": "3.'))
@@ -167,6 +175,7 @@ class TestForgeries:
         path = spoilt.run / "governance" / "manifest.json"
         manifest = {**read_json(path), "rules": 0}
         path.write_bytes(canonical_json({**manifest, "digest": manifest_digest(manifest)}) + b"\n")
+        record_run(spoilt.run)
         note = next(step.note for step in verify(spoilt.run) if step.name == "derived")
         assert note.startswith("made by rules 0, which are not those of this release")
 
@@ -217,6 +226,27 @@ class TestPlaces:
     def test_a_directory_without_documents(self, tmp_path: Path) -> None:
         with pytest.raises(DocumentError, match=r"manifest\.json: missing; right would be the directory of a run"):
             verify(tmp_path)
+
+    @pytest.mark.parametrize("name", ["data.parquet", "registration.json", "report.html", "inferenceservice.yaml"])
+    def test_a_file_of_the_run_that_no_document_quotes(self, spoilt: World, name: str) -> None:
+        path = spoilt.run / name
+        if not path.exists():
+            path.write_text("as the run left it")
+            record_run(spoilt.run)
+        verify(spoilt.run)
+        path.write_bytes(path.read_bytes() + b" ")
+        with pytest.raises(DocumentError, match=rf"^{re.escape(name)}: altered; .*run\.json"):
+            verify(spoilt.run)
+        path.unlink()
+        with pytest.raises(DocumentError, match=rf"^{re.escape(name)}: missing; run\.json lists it"):
+            verify(spoilt.run)
+
+    def test_what_has_no_run_record_says_so(self, spoilt: World) -> None:
+        counted = {step.name: step for step in verify(spoilt.run)}["run record"]
+        assert counted.count == len(read_json(spoilt.run / "run.json")["artifacts"]) > 20
+        assert counted.note == "by run.json, which nothing signs"
+        (spoilt.run / "run.json").unlink()
+        assert {step.name: step.note for step in verify(spoilt.run)}["run record"].startswith("no run.json")
 
     def test_another_registry(self, world: World, tmp_path: Path) -> None:
         Registry(tmp_path / "other").register(
