@@ -216,7 +216,8 @@ def _disruption_budget(deployment: Deployment) -> dict[str, Any]:
 def _network_policy(deployment: Deployment) -> dict[str, Any]:
     """Let requests in on the server's ports, and out to name servers, object stores, Redis and a trace collector."""
     ports = [{"protocol": "TCP", "port": port} for port in (HTTP_PORT, GRPC_PORT)]
-    out = [{"protocol": "UDP", "port": 53}, *({"protocol": "TCP", "port": port} for port in (53, 443, 4318, 6379, 9000))]
+    open_ports = (53, 443, 4318, 6379, 9000)
+    out = [{"protocol": "UDP", "port": 53}, *({"protocol": "TCP", "port": port} for port in open_ports)]
     return {
         "apiVersion": "networking.k8s.io/v1",
         "kind": "NetworkPolicy",

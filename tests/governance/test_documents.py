@@ -155,6 +155,22 @@ class TestWhatIsSaid:
         write_documents(run_files(world.run), dump(world.usecase), told, tmp_path / "governance")
         assert "**open: its policy asks for one" in (tmp_path / "governance" / "audit_checklist.md").read_text()
 
+    @pytest.mark.parametrize(("within", "met"), [(0.05, True), (0.03, False)])
+    def test_the_checklist_judges_coverage_by_the_gates_tolerance(
+        self, world: World, tmp_path: Path, within: float, met: bool
+    ) -> None:
+        metrics = read_json(world.run / "metrics.json")
+        for target in metrics["targets"].values():
+            target["coverage"]["bands"] = {name: 0.945 for name in target["coverage"]["bands"]}
+        (tmp_path / "metrics.json").write_text(json.dumps(metrics))
+        files = {**run_files(world.run), "metrics.json": tmp_path / "metrics.json"}
+        usecase = json.loads(dump(world.usecase))
+        usecase["gates"] = [{"rule": "coverage", "within": within, "bands": True}]
+        registration = read_json(world.run / "registration.json")
+        write_documents(files, json.dumps(usecase), registration, tmp_path / "governance")
+        checks = read_json(tmp_path / "governance" / "computed.json")["checklist"]["checks"]
+        assert {check["key"]: check["met"] for check in checks}["coverage_bands"] is met
+
     def test_groups_of_few_rows_are_marked(self, world: World, tmp_path: Path) -> None:
         metrics = read_json(world.run / "metrics.json")
         metrics["targets"]["pm25_1h"]["slices"]["wind"]["NW"]["n"] = 29
