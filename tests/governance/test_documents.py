@@ -161,7 +161,7 @@ class TestWhatIsSaid:
     ) -> None:
         metrics = read_json(world.run / "metrics.json")
         for target in metrics["targets"].values():
-            target["coverage"]["bands"] = {name: 0.945 for name in target["coverage"]["bands"]}
+            target["coverage"]["bands"] = dict.fromkeys(target["coverage"]["bands"], 0.945)
         (tmp_path / "metrics.json").write_text(json.dumps(metrics))
         files = {**run_files(world.run), "metrics.json": tmp_path / "metrics.json"}
         usecase = json.loads(dump(world.usecase))
