@@ -111,10 +111,10 @@ def _rows(columns: Columns) -> Json:
 
 
 def _cell(columns: Columns, name: str) -> Json:
-    kinds = ["number"] if name in columns.required else ["number", "null"]
     if name in columns.categories:
-        return {"anyOf": [{"type": "string", "enum": list(columns.categories[name])}, {"type": kinds}]}
-    return {"type": kinds}
+        nothing = [] if name in columns.required else [None]
+        return {"enum": [*columns.codes[name], *columns.codes[name].values(), *nothing]}
+    return {"type": ["number"] if name in columns.required else ["number", "null"]}
 
 
 def _infer() -> Json:
