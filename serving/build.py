@@ -116,9 +116,8 @@ def build(settings: Settings) -> Server:
     policy = settings.out_of_range
     service = Service(repository, metrics, tally, cache, executor, policy, features, observers, journal)
     guard = _guard(settings, metrics)
-    manage = Manage(
-        repository, state, scraper(registry, tally), features, Feedback(metrics), lambda: document(repository)
-    )
+    feedback = Feedback(metrics)
+    manage = Manage(repository, state, scraper(registry, tally), features, feedback, lambda: document(repository))
     router = Router(routes(_handlers(V1(service), V2(service, state), manage)))
     app = App(
         router, guard, metrics, tally, HeaderPolicy(settings.tls_cert is not None, settings.cors), settings.max_body,
@@ -127,6 +126,7 @@ def build(settings: Settings) -> Server:
     repository.watch(lambda traffic: router.remember(repository.names))
     repository.watch(publish_model_info(metrics))
     repository.watch(drift.follow)
+    repository.watch(feedback.follow)
     return Server(
         settings,
         state,
