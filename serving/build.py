@@ -22,6 +22,7 @@ from serving.models.bundle import Bundle
 from serving.models.repository import Repository, Traffic
 from serving.models.source import Source
 from serving.models.target import Row
+from serving.operate.age import DataAge
 from serving.operate.cache import PredictionCache
 from serving.operate.drift import DriftWatch
 from serving.operate.info import publish_model_info
@@ -104,7 +105,8 @@ def build(settings: Settings) -> Server:
     source = Source(settings.model, settings.trusted_key)
     repository = Repository(_traffic(settings, source), source.load)
     state, executor = State(metrics), ThreadPoolExecutor(settings.threads, thread_name_prefix="almanac-rows")
-    features = Features(partial(open_ingestor, settings.feature_store, repository.traffic.primary, metrics), metrics)
+    opener = partial(open_ingestor, settings.feature_store, repository.traffic.primary, metrics)
+    features = Features(opener, DataAge(metrics))
     cache: PredictionCache[Row] = PredictionCache(settings.cache_size, metrics)
     tally = Tally()
     drift = DriftWatch(metrics, shared_directory())
