@@ -273,15 +273,15 @@ def test_a_thin_history_is_told_and_a_thinner_one_refused(
     assert warnings() == ["instances[0]: only 12 of the 25 rows looked back on are known"]
     ingest(server, last_month[-13:])
     assert warnings() == []
-    inputs = [{"name": name, "shape": [1], "datatype": "BYTES", "data": [body["instances"][0][name]]} for name in
-              ("entity", "time")]  # fmt: skip
-    body["instances"][0]["time"] = inputs[1]["data"][0] = last_month["timestamp"][-13].isoformat()
+    early = {"entity": "default", "time": last_month["timestamp"][-13].isoformat()}
+    inputs = [{"name": name, "shape": [1], "datatype": "BYTES", "data": [value]} for name, value in early.items()]
     assert server.post("/v2/models/pm25_1h/infer", {"inputs": inputs}).status == 409
     holes = {name: [None] * 24 + [last_month[name][-1]] for name in (*NUMBERS, "cbwd")}
     body = {"instances": [{"time": when, "history": holes}]}
     assert warnings() == ["instances[0]: only 1 of the 25 rows looked back on are known"]
-    body = {"instances": body["instances"] * 2 + [{"time": when, "history": holes}] * 8}
-    assert len(warnings()) == 5
+    body = {"instances": [{"time": when, "history": holes}] * 8}
+    found = server.post("/v1/models/pm25_1h:predict", body).json["warnings"]
+    assert (len(warnings()), found[5]) == (5, "3 more rows look back on as little")
 
 
 def test_rows_are_known_by_a_column_that_must_have_a_value_or_by_any() -> None:
