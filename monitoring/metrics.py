@@ -78,8 +78,11 @@ INGESTED = Metric("almanac_ingested_rows_total", "counter", "Observations append
 DATA_AGE = Metric(
     "almanac_data_age_seconds",
     "gauge",
-    "How far the newest observation lags behind the one that the last entity request needed.",
+    "How far the newest observation lies behind the clock, at the time of the scrape.",
     ("model",),
+)
+DATA_NEWEST = Metric(
+    "almanac_data_newest_timestamp_seconds", "gauge", "Time of the newest observation in the feature store.", ("model",)
 )
 MODEL_INFO = Metric(
     "almanac_model_info", "gauge", "1 for each loaded model.",

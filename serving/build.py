@@ -22,6 +22,7 @@ from serving.models.bundle import Bundle
 from serving.models.repository import Repository, Traffic
 from serving.models.source import Source
 from serving.models.target import Row
+from serving.operate.age import DataAge
 from serving.operate.cache import PredictionCache
 from serving.operate.drift import DriftWatch
 from serving.operate.info import publish_model_info
@@ -104,7 +105,8 @@ def build(settings: Settings) -> Server:
     source = Source(settings.model, settings.trusted_key, settings.model_version)
     repository = Repository(_traffic(settings, source), source.load, settings.model_name)
     state, executor = State(metrics), ThreadPoolExecutor(settings.threads, thread_name_prefix="almanac-rows")
-    features = Features(partial(open_ingestor, settings.feature_store, repository.traffic.primary, metrics), metrics)
+    opener = partial(open_ingestor, settings.feature_store, repository.traffic.primary, metrics)
+    features = Features(opener, DataAge(metrics))
     cache: PredictionCache[Row] = PredictionCache(settings.cache_size, metrics)
     tally = Tally()
     drift = DriftWatch(metrics, shared_directory())
@@ -116,9 +118,8 @@ def build(settings: Settings) -> Server:
     policy = settings.out_of_range
     service = Service(repository, metrics, tally, cache, executor, policy, features, observers, journal)
     guard = _guard(settings, metrics)
-    manage = Manage(
-        repository, state, scraper(registry, tally), features, Feedback(metrics), lambda: document(repository)
-    )
+    feedback = Feedback(metrics)
+    manage = Manage(repository, state, scraper(registry, tally), features, feedback, lambda: document(repository))
     router = Router(routes(_handlers(V1(service), V2(service, state), manage)))
     app = App(
         router, guard, metrics, tally, HeaderPolicy(settings.tls_cert is not None, settings.cors), settings.max_body,
@@ -127,6 +128,7 @@ def build(settings: Settings) -> Server:
     repository.watch(lambda traffic: router.remember(repository.names))
     repository.watch(publish_model_info(metrics))
     repository.watch(drift.follow)
+    repository.watch(feedback.follow)
     return Server(
         settings,
         state,

@@ -18,12 +18,13 @@ from serving.build import Server, build
 from serving.http.protocol import Protocol
 from serving.operate.ready import say_ready
 from serving.operate.scrape import shared_directory
-from serving.operate.seed import seed
+from serving.operate.seed import history_file, seed
 from serving.operate.watch import follow_keys, follow_promotions, share_unloaded
 from serving.settings import Settings
 
 _LINGER_SECONDS = 1.0
 _FLUSH_SECONDS = 0.5
+_READY_LOOK_SECONDS = 0.1
 
 
 def run(settings: Settings) -> None:
@@ -84,19 +85,19 @@ async def serve(server: Server, sock: socket.socket) -> None:
     server.port = int(sock.getsockname()[1])
     serving = asyncio.create_task(http.serve(sockets=[sock]))
     grpc = await _grpc(server)
-    server.state.open()
-    await asyncio.sleep(0)
-    print(_announcement(server, sock, grpc[1] if grpc else None), flush=True)
-    say_ready()
+    opening = asyncio.create_task(_open(server, sock, grpc[1] if grpc else None))
+    opening.add_done_callback(lambda done: stop.set() if not done.cancelled() and done.exception() else None)
     background = [asyncio.create_task(work) for work in _background(server)]
     stopping = asyncio.create_task(stop.wait())
     await asyncio.wait([serving, stopping], return_when=asyncio.FIRST_COMPLETED)
-    for task in (*background, stopping):
+    for task in (opening, *background, stopping):
         task.cancel()
     await _drain(server, http)
     await asyncio.gather(serving, *([grpc[0].stop(settings.grace_seconds)] if grpc else []))
-    await asyncio.gather(*background, return_exceptions=True)
+    opened, *_ = await asyncio.gather(opening, *background, return_exceptions=True)
     await server.close()
+    if isinstance(opened, Exception):
+        raise opened
 
 
 async def _grpc(server: Server) -> tuple[Any, int] | None:
@@ -110,7 +111,6 @@ async def _grpc(server: Server) -> tuple[Any, int] | None:
 def _background(server: Server) -> list[Coroutine[Any, Any, None]]:
     settings, repository = server.settings, server.repository
     work = [
-        _warm(server),
         follow_promotions(repository, server.source, settings.poll_seconds, server.metrics),
         follow_keys(server.guard, settings.keys),
     ]
@@ -119,8 +119,15 @@ def _background(server: Server) -> list[Coroutine[Any, Any, None]]:
         work.append(_flush(server))
         work.append(share_unloaded(repository, shared / "unloaded.json"))
     if settings.drift_seconds:
-        work.append(server.drift.run(settings.drift_seconds))
+        work.append(_watch_drift(server))
     return work
+
+
+async def _watch_drift(server: Server) -> None:
+    """Watch for drift once the server is ready: to open the profiles takes the processor from what it waits for."""
+    while not server.state.ready:
+        await asyncio.sleep(_READY_LOOK_SECONDS)
+    await server.drift.run(server.settings.drift_seconds)
 
 
 async def _flush(server: Server) -> None:
@@ -130,17 +137,33 @@ async def _flush(server: Server) -> None:
         server.tally.flush()
 
 
-async def _warm(server: Server) -> None:
-    """Open the feature engine and store behind the first answers, fill an empty store, and say how to ask."""
+async def _open(server: Server, sock: socket.socket, grpc_port: int | None) -> None:
+    """Say that the server is ready: with history for requests by entity, where there is some, and not before.
+
+    Rows by name are answered meanwhile. Without history nothing is waited for, and what requests by entity need is
+    opened behind the first answers.
+    """
+    path = history_file(server.settings, server.repository.traffic.primary.use_case)
+    newest = await _warm(server, path) if path is not None else None
+    server.state.open()
+    await asyncio.sleep(0)
+    print(_announcement(server, sock, grpc_port), flush=True)
+    say_ready()
+    if newest is not None and server.settings.listen_fd is None:
+        print(_curl(server, *newest), flush=True)
+    if path is None:
+        await _warm(server, None)
+
+
+async def _warm(server: Server, history: Path | None) -> tuple[str, str] | None:
+    """Open the feature engine and store, and fill it; return entity and time of the newest row of the history."""
     bundle = server.repository.traffic.primary
     try:
         await asyncio.get_running_loop().run_in_executor(None, server.features.warm, bundle)
-        newest = await seed(server.settings, bundle, server.features)
+        return None if history is None else await seed(history, bundle, server.features)
     except AlmanacError as error:
         logging.getLogger("almanac.serving").warning("features are not computed here: %s", error)
-        return
-    if newest is not None and server.settings.listen_fd is None:
-        print(_curl(server, *newest), flush=True)
+        return None
 
 
 def _curl(server: Server, entity: str, time: str) -> str:

@@ -32,15 +32,20 @@ LARGE = 128
 _NAMED_WARNINGS = 5
 
 
+def _shortened(notes: list[str]) -> list[str]:
+    rest = len(notes) - _NAMED_WARNINGS
+    return notes if rest <= 0 else [*notes[:_NAMED_WARNINGS], f"{rest} more rows look back on as little"]
+
+
 class FeatureSource(Protocol):
     """Computes the features of moments; see `serving.inputs.moments`."""
 
-    async def matrix(self, bundle: Bundle, target: Target, moments: list[Moment]) -> Array:
-        """Return the features (n, f) of the target."""
+    async def matrix(self, target: Target, moments: list[Moment], notes: list[str]) -> Array:
+        """Return the features (n, f) of the target, and add to `notes` what the answer should tell."""
         ...
 
-    async def row(self, target: Target, moment: Moment) -> Array:
-        """Return the features (f,) of the target for one moment."""
+    async def row(self, target: Target, moment: Moment, notes: list[str]) -> Array:
+        """Return the features (f,) of the target for one moment, and add to `notes` what the answer should tell."""
         ...
 
 
@@ -157,12 +162,13 @@ class Service:
         Raises:
             Refusal: as `row` and `predict` do.
         """
+        notes: list[str] = []
         with _features_refused():
-            features = await self._features.row(target, moment)
-        answer = self.row(target, tuple(features.tolist()))
+            features = await self._features.row(target, moment, notes)
+        row, warnings = self.row(target, tuple(features.tolist()))
         if self._journal is not None:
-            self._journal.put(target, moment, answer[0])
-        return answer
+            self._journal.put(target, moment, row)
+        return row, notes + warnings
 
     async def predict(self, bundle: Bundle, name: str, given: Array | list[Moment]) -> Answer:
         """Predict the rows for the model `name` of the bundle.
@@ -170,8 +176,10 @@ class Service:
         Raises:
             Refusal: the features cannot be computed, or a value is out of range and the policy refuses that.
         """
-        matrices = await self._matrices(bundle, name, given)
-        warnings = [line for target, X in matrices.items() for line in self._ranges(bundle.targets[target], X)]
+        notes: list[str] = []
+        matrices = await self._matrices(bundle, name, given, notes)
+        warnings = _shortened(list(dict.fromkeys(notes)))
+        warnings += [line for target, X in matrices.items() for line in self._ranges(bundle.targets[target], X)]
         answer = Answer(bundle, await self._predict_all(bundle, matrices), list(dict.fromkeys(warnings)))
         for target, outcome in answer.outcomes.items():
             self._account(bundle.targets[target], outcome)
@@ -191,7 +199,7 @@ class Service:
         Raises:
             Refusal: the features cannot be computed, or the model has no explanation.
         """
-        matrices = await self._matrices(bundle, name, given)
+        matrices = await self._matrices(bundle, name, given, [])
         parts = {}
         for target, X in matrices.items():
             engine = bundle.targets[target].engine
@@ -204,14 +212,16 @@ class Service:
             parts[target] = (contributions, base, prediction)
         return Explanation(bundle, parts)
 
-    async def _matrices(self, bundle: Bundle, name: str, given: Array | list[Moment]) -> dict[str, Array]:
+    async def _matrices(
+        self, bundle: Bundle, name: str, given: Array | list[Moment], notes: list[str]
+    ) -> dict[str, Array]:
         targets = [name] if name in bundle.targets else list(bundle.targets)
         if not isinstance(given, list):
             if name in bundle.targets:
                 return {name: given}
             return {target: np.ascontiguousarray(given[:, bundle.places[target]]) for target in targets}
         with _features_refused():
-            return {t: await self._features.matrix(bundle, bundle.targets[t], given) for t in targets}
+            return {t: await self._features.matrix(bundle.targets[t], given, notes) for t in targets}
 
     async def _predict_all(self, bundle: Bundle, matrices: dict[str, Array]) -> dict[str, Outcome]:
         return {name: await self._run(len(X), partial(bundle.targets[name].predict, X)) for name, X in matrices.items()}
@@ -256,7 +266,7 @@ class Service:
     async def _shadow(self, shadow: Bundle, name: str, given: Array | list[Moment], answer: Answer) -> None:
         if not isinstance(given, list) and shadow.columns_of(name).names != answer.bundle.columns_of(name).names:
             return  # ordered rows of other features mean nothing to the shadow
-        outcomes = await self._predict_all(shadow, await self._matrices(shadow, name, given))
+        outcomes = await self._predict_all(shadow, await self._matrices(shadow, name, given, []))
         for target, outcome in outcomes.items():
             self._account(shadow.targets[target], outcome)
             histogram = self.metrics.histogram(SHADOW_DIFFERENCE).labels(target, shadow.version)

@@ -88,7 +88,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--workers", type=int, default=d.workers, help="server processes")
     add("--feature-store", default=os.environ.get("ALMANAC_FEATURE_STORE", d.feature_store),
         help="memory://, sqlite:///path or redis://host:port/db")  # fmt: skip
-    add("--history", help="Parquet file whose newest rows are put into an empty feature store at the start")
+    add("--history", help="Parquet file whose newest rows the feature store has before the server is ready")
     add("--auth", choices=("required", "optional", "off"), default=os.environ.get("ALMANAC_AUTH", d.auth))
     add("--keys", type=Path, default=Path(os.environ.get("ALMANAC_KEYS", d.keys)), help="file of API keys")
     add(

@@ -24,8 +24,9 @@ def main(arguments: list[str]) -> int:
     """
     given = _parser().parse_args(arguments)
     rows = read_rows(given.file, given.newest)
-    count = asyncio.run(_to_store(given, rows)) if given.model else _to_server(given, rows)
-    print(f"{count} rows ingested")
+    taken = asyncio.run(_to_store(given, rows)) if given.model else _to_server(given, rows)
+    kept, dropped = (sum(counts) for counts in zip(*taken, strict=True))
+    print(f"{kept} rows ingested" + (f", {dropped} are older than what the store keeps" if dropped else ""))
     return 0
 
 
@@ -35,15 +36,30 @@ def read_rows(path: Path, newest: int | None = None) -> list[dict[str, Any]]:
     Raises:
         ServingError: not a Parquet file.
     """
+    table = read_table(path)
+    return plain_rows(table if newest is None else table.slice(max(0, table.num_rows - newest)))
+
+
+def read_table(path: Path, columns: list[str] | None = None) -> Any:
+    """Return a Parquet file as an Arrow table.
+
+    Raises:
+        ServingError: not a Parquet file, or one without these columns.
+    """
     import pyarrow
     import pyarrow.parquet as parquet
 
     try:
-        table = parquet.read_table(path)
+        with parquet.ParquetFile(path) as file:
+            if missing := sorted(set(columns or ()).difference(file.schema_arrow.names)):
+                raise ServingError(f"{path}: no column {missing[0]}")
+            return file.read(columns)
     except (OSError, pyarrow.ArrowException) as error:
         raise ServingError(f"{path}: cannot be read as Parquet ({error})") from error
-    if newest is not None:
-        table = table.slice(max(0, table.num_rows - newest))
+
+
+def plain_rows(table: Any) -> list[dict[str, Any]]:
+    """Return the rows of an Arrow table as JSON values, times as ISO 8601."""
     return [{name: _plain(value) for name, value in row.items()} for row in table.to_pylist()]
 
 
@@ -58,7 +74,7 @@ def _chunks(rows: list[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
         yield rows[at : at + _CHUNK]
 
 
-def _to_server(given: argparse.Namespace, rows: list[dict[str, Any]]) -> int:
+def _to_server(given: argparse.Namespace, rows: list[dict[str, Any]]) -> list[tuple[int, int]]:
     if not given.url or not given.model_name:
         raise ServingError("give --url and --model-name of a server, or --model and --feature-store of a store")
     if not given.url.startswith(("http://", "https://")):
@@ -67,21 +83,22 @@ def _to_server(given: argparse.Namespace, rows: list[dict[str, Any]]) -> int:
     if key := os.environ.get("ALMANAC_API_KEY"):
         headers["x-api-key"] = key
     address = f"{given.url.rstrip('/')}/v1/models/{given.model_name}:ingest"
-    count = 0
+    taken = []
     for chunk in _chunks(rows):
         data = json.dumps({"observations": chunk}).encode()
         request = urllib.request.Request(address, data=data, headers=headers)  # noqa: S310  (checked above)
         try:
             with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310
-                count += json.load(answer)["ingested"]
+                document = json.load(answer)
+                taken.append((document["ingested"], document.get("dropped", 0)))
         except urllib.error.HTTPError as error:
             raise ServingError(f"{address}: {error.code} {error.read().decode(errors='replace')}") from error
         except OSError as error:
             raise ServingError(f"{address}: {error}") from error
-    return count
+    return taken
 
 
-async def _to_store(given: argparse.Namespace, rows: list[dict[str, Any]]) -> int:
+async def _to_store(given: argparse.Namespace, rows: list[dict[str, Any]]) -> list[tuple[int, int]]:
     from prometheus_client import CollectorRegistry
 
     from monitoring.metrics import Metrics
@@ -93,7 +110,8 @@ async def _to_store(given: argparse.Namespace, rows: list[dict[str, Any]]) -> in
     bundle = Source(given.model).load()
     ingestor = open_ingestor(given.feature_store, bundle, Metrics(CollectorRegistry()))
     try:
-        return sum([await ingestor.append(bundle, chunk) for chunk in _chunks(rows)])
+        taken = [await ingestor.append(bundle, chunk) for chunk in _chunks(rows)]
+        return [(part.kept, part.dropped) for part in taken]
     finally:
         await ingestor.store.close()
 

@@ -2,10 +2,12 @@
 
 import argparse
 import os
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
-from serving.security.keys import SCOPES, Key, KeyRing, load_keys, save_keys
+from components.common.errors import ServingError
+from serving.security.keys import SCOPES, Key, KeyRing, changing, load_keys
 from serving.security.limits import parse_rate
 
 
@@ -13,34 +15,52 @@ def main(arguments: list[str]) -> int:
     """Run the command and return its exit code.
 
     Raises:
-        ServingError: an unknown key, scope or rate, or a file that holds no keys.
+        ServingError: an unknown key, scope or rate, a file that holds no keys or cannot be written, or a pipe that
+            nobody reads.
     """
     given = _parser().parse_args(arguments)
-    ring = load_keys(given.keys)
     if given.action == "list":
-        print("\n".join(_line(key) for key in ring.keys.values()) or "no keys")
+        _show("\n".join(_line(key) for key in load_keys(given.keys).keys.values()) or "no keys")
         return 0
-    _ACTIONS[given.action](ring, given)
-    save_keys(ring, given.keys)
+    with changing(given.keys) as ring:
+        identity, text = _ACTIONS[given.action](ring, given)
+    try:
+        _show(text)
+    except ServingError as error:
+        raise ServingError(f"{given.action} of {identity} is saved, but {error}") from error
     return 0
 
 
-def _create(ring: KeyRing, given: argparse.Namespace) -> None:
+def _create(ring: KeyRing, given: argparse.Namespace) -> tuple[str, str]:
     if given.rate:
         parse_rate(given.rate)
     key, text = ring.create(given.name, tuple(given.scopes.split(",")), given.rate)
-    print(f"{text}\nThis is the only time that the key is shown. Its id is {key.id}.")
+    return key.id, f"{text}\nThis is the only time that the key is shown. Its id is {key.id}."
 
 
-def _rotate(ring: KeyRing, given: argparse.Namespace) -> None:
-    print(f"{ring.rotate(given.id, given.grace)}\nThe old secret is accepted for {given.grace:g} s more.")
+def _rotate(ring: KeyRing, given: argparse.Namespace) -> tuple[str, str]:
+    text = ring.rotate(given.id, given.grace)
+    return given.id, f"{text}\nThe old secret is accepted for {given.grace:g} s more."
 
 
-def _revoke(ring: KeyRing, given: argparse.Namespace) -> None:
+def _revoke(ring: KeyRing, given: argparse.Namespace) -> tuple[str, str]:
     ring.revoke(given.id)
-    print(f"{given.id} is revoked")
+    return given.id, f"{given.id} is revoked"
 
 
+def _show(text: str) -> None:
+    try:
+        print(text, flush=True)
+    except BrokenPipeError as error:
+        # Python flushes once more at its end; what is left must not raise there again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise ServingError("nobody reads standard output, so that nothing was shown") from error
+
+
+_SCOPES_HELP = (
+    f"some of {','.join(SCOPES)}: predict for predictions and :feedback, explain for :explain, ingest for :ingest, "
+    "admin for everything and the repository; predict,explain by default"
+)
 _ACTIONS = {"create": _create, "rotate": _rotate, "revoke": _revoke}
 
 
@@ -57,7 +77,7 @@ def _parser() -> argparse.ArgumentParser:
     actions = parser.add_subparsers(dest="action", required=True)
     create = actions.add_parser("create", help="make a key and show it once")
     create.add_argument("--name", required=True, help="who gets it")
-    create.add_argument("--scopes", default="predict,explain", help=f"some of {','.join(SCOPES)}")
+    create.add_argument("--scopes", default="predict,explain", help=_SCOPES_HELP)
     create.add_argument("--rate", help="own rate limit, such as 100/s")
     actions.add_parser("list", help="show the keys without their secrets")
     rotate = actions.add_parser("rotate", help="give a key a new secret")

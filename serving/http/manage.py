@@ -48,6 +48,7 @@ class Manage:
 
     async def metrics(self, request: Request) -> Reply:
         """Return the metrics of all workers in Prometheus' text format."""
+        await self._features.show_age(self._repository.traffic.primary)
         return Reply(self._scrape(), 200, _TEXT)
 
     async def openapi(self, request: Request) -> Reply:
@@ -101,8 +102,8 @@ class Manage:
         except ModelError as error:
             message = f"no observations are kept for this model: {str(error).splitlines()[0]}"
             raise Refusal(HTTPStatus.NOT_IMPLEMENTED, message) from error
-        count = await ingestor.append(self._repository.traffic.primary, document["observations"])
-        return json_reply({"ingested": count})
+        taken = await ingestor.append(self._repository.traffic.primary, document["observations"])
+        return json_reply({"ingested": taken.kept} | ({"dropped": taken.dropped} if taken.dropped else {}))
 
     async def feedback(self, request: Request) -> Reply:
         """Take observed values of what was predicted."""

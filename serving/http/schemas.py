@@ -11,6 +11,12 @@ _NUMBER: Json = {"type": "number"}
 _TEXT: Json = {"type": "string"}
 _TEXTS: Json = {"type": "array", "items": _TEXT}
 _OBJECT: Json = {"type": "object"}
+_KEPT: Json = {"type": "integer", "description": "Rows that the store keeps; rows without any value are not counted."}
+_DROPPED: Json = {
+    "type": "integer",
+    "minimum": 1,
+    "description": "Rows that are older than what the store keeps; absent when there are none.",
+}
 _TENSOR: Json = {
     "type": "object",
     "required": ["name", "shape", "datatype"],
@@ -71,7 +77,7 @@ def _answers() -> dict[str, Json]:
         "Model": _object(dict.fromkeys(("name", "platform"), _TEXT) | {"inputs": {"type": "array", "items": _TENSOR}}),
         "Repository": {"type": "array", "items": _object({"name": _TEXT, "state": _TEXT})},
         "Loaded": _object({"name": _TEXT}),
-        "Ingested": _object({"ingested": {"type": "integer"}}),
+        "Ingested": _object({"ingested": _KEPT, "dropped": _DROPPED}, ["ingested"]),
         "Taken": _object({"taken": {"type": "integer"}, "rolling": _OBJECT}),
         "Document": _OBJECT,
     }
@@ -111,10 +117,10 @@ def _rows(columns: Columns) -> Json:
 
 
 def _cell(columns: Columns, name: str) -> Json:
-    kinds = ["number"] if name in columns.required else ["number", "null"]
     if name in columns.categories:
-        return {"anyOf": [{"type": "string", "enum": list(columns.categories[name])}, {"type": kinds}]}
-    return {"type": kinds}
+        nothing = [] if name in columns.required else [None]
+        return {"enum": [*columns.codes[name], *columns.codes[name].values(), *nothing]}
+    return {"type": ["number"] if name in columns.required else ["number", "null"]}
 
 
 def _infer() -> Json:
@@ -132,7 +138,10 @@ def _infer() -> Json:
 
 
 def _feedback(repository: Repository) -> Json:
-    number = {"type": "number"}
-    fields: Json = dict.fromkeys(("prediction", "actual", "lower", "upper"), number)
+    fields: Json = dict.fromkeys(("prediction", "actual", "lower", "upper"), _NUMBER)
+    fields["model_version"] = {
+        "type": "string",
+        "description": "Version that predicted, as the answer named it; the one that answers now when absent.",
+    }
     fields["target"] = {"type": "string", "enum": list(repository.traffic.primary.targets)}
     return {**_object(fields, ["prediction", "actual"]), "additionalProperties": False}

@@ -8,6 +8,9 @@ from serving.models.columns import Columns
 from serving.refusal import invalid
 
 _EXACT = 2**53
+_KINDS: dict[type, str] = {
+    type(None): "null", bool: "a truth value", str: "text", list: "a list", dict: "an object",
+}  # fmt: skip
 
 
 def number(value: Any, place: str) -> float:
@@ -51,8 +54,13 @@ def category(codes: Mapping[str, float], value: Any, place: str) -> float:
         return codes[value]
     code = number(value, place)
     if code not in codes.values():
-        raise invalid(f"{place}: {value!r} is not a category code; one of {', '.join(codes)}")
+        raise invalid(f"{place}: {shown(value)} is not a category code; one of {told(codes)}")
     return code
+
+
+def told(codes: Mapping[str, float]) -> str:
+    """Return the categories with their codes, for a message."""
+    return ", ".join(f"{name} ({code:g})" for name, code in codes.items())
 
 
 def check_names(given: Iterable[str], names: tuple[str, ...], place: str) -> None:
@@ -80,5 +88,4 @@ def shown(value: Any) -> str:
 
 def kind(value: Any) -> str:
     """Return what JSON calls the type of the value."""
-    names: dict[type, str] = {bool: "a truth value", str: "text", list: "a list", dict: "an object", int: "a number"}
-    return names.get(type(value), "a number")
+    return _KINDS.get(type(value), "a number")

@@ -2,19 +2,19 @@
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from components.common.errors import ModelError
-from monitoring.metrics import DATA_AGE, Metrics
 from serving.inputs.cells import check_names, kind
+from serving.inputs.known import check_known
 from serving.inputs.raw import RawSchema, read_schema
 from serving.inputs.records import Moment
 from serving.models.bundle import Bundle
 from serving.models.target import Target
+from serving.operate.age import DataAge
 from serving.refusal import Refusal, invalid, stale
 from serving.store.observations import DEFAULT_ENTITY, Ingestor
 
@@ -50,6 +50,7 @@ class Plan:
         entity: name of the entity column, None where the use case has none.
         history: grid rows that a prediction needs.
         cutoff: steps before the prediction time whose rows must not be seen.
+        witness: place of a raw column that has a value in every row there is; None without such a column.
     """
 
     def __init__(self, target: Target) -> None:
@@ -67,6 +68,7 @@ class Plan:
         self.entity: str | None = spec.entity
         self.history: int = self.engine.history
         self.cutoff: int = spec.cutoff_steps
+        self.witness = next((at for at, column in enumerate(self.schema.columns) if not column.nullable), None)
         self._order = _order(spec.names, list(target.columns.names))
         self._rows = np.array([self.schema.names.index(name) for name in spec.columns], dtype=np.intp)
         self._tables = _code_tables(self.schema, spec.columns, spec.categories)
@@ -84,14 +86,6 @@ class Plan:
         return row if self._order is None else row[self._order]
 
 
-@dataclass(frozen=True, slots=True)
-class _Window:
-    """The raw rows of one moment, and where they came from."""
-
-    rows: Array
-    step: int
-
-
 class Features:
     """Computes the features of requests by entity and time, or with their history.
 
@@ -100,16 +94,15 @@ class Features:
 
     Args:
         open_ingestor: opens the store; called once.
-        metrics: where the age of the data is shown.
+        age: shows how old the data are.
     """
 
-    def __init__(self, open_ingestor: Callable[[], Ingestor], metrics: Metrics) -> None:
+    def __init__(self, open_ingestor: Callable[[], Ingestor], age: DataAge) -> None:
         self._open = open_ingestor
         self._opened: Ingestor | None = None
         self._lock = threading.Lock()
-        self._metrics = metrics
+        self._age = age
         self._plans: dict[str, Plan] = {}
-        self._ages: dict[str, float] = {}
 
     @property
     def ingestor(self) -> Ingestor:
@@ -137,19 +130,34 @@ class Features:
         if self._opened is not None:
             await self._opened.store.close()
 
-    async def matrix(self, bundle: Bundle, target: Target, moments: list[Moment]) -> Array:
+    async def show_age(self, bundle: Bundle) -> None:
+        """Show how old the newest observation is now; nothing where no store was opened."""
+        if self._opened is not None:
+            await self._age.show(self._opened.store, self._opened.schema, list(bundle.targets))
+
+    async def matrix(self, target: Target, moments: list[Moment], notes: list[str]) -> Array:
         """Return the features (n, f) of the target.
 
         Raises:
             Refusal: a time off the grid, a history that breaks a rule, or data that are not there.
         """
-        return np.stack([await self.row(target, moment) for moment in moments])
+        return np.stack([await self.row(target, moment, notes) for moment in moments])
 
-    async def row(self, target: Target, moment: Moment) -> Array:
-        """Return the features (f,) of the target for one moment; raises as `matrix` does."""
+    async def row(self, target: Target, moment: Moment, notes: list[str]) -> Array:
+        """Return the features (f,) of the target for one moment; raises as `matrix` does.
+
+        What a reader of the answer should know, such as a history with many holes, is added to `notes`.
+        """
         plan = self._plan(target)
-        window = await self._window(plan, moment)
-        return plan.row(window.rows, window.step)
+        step = plan.schema.step_of(moment.time, f"{moment.place}.time")
+        if moment.history is not None:
+            rows = read_history(plan, moment)
+        else:
+            rows = await self._stored(plan, moment, step)
+        # What is newer than the cutoff must not be seen, and is not counted.
+        if note := check_known(rows[:, : plan.history - plan.cutoff], moment, plan.witness):
+            notes.append(note)
+        return plan.row(rows, step)
 
     def _plan(self, target: Target) -> Plan:
         plan = self._plans.get(target.digest)
@@ -157,31 +165,19 @@ class Features:
             plan = self._plans[target.digest] = Plan(target)
         return plan
 
-    async def _window(self, plan: Plan, moment: Moment) -> _Window:
-        step = plan.schema.step_of(moment.time, f"{moment.place}.time")
-        if moment.history is not None:
-            return _Window(read_history(plan, moment), step)
+    async def _stored(self, plan: Plan, moment: Moment, step: int) -> Array:
         entity = self._entity(plan, moment)
         rows = await self.ingestor.store.window(entity, step, plan.history)
-        known = step - plan.cutoff
         if np.isnan(rows[:, plan.history - 1 - plan.cutoff]).all():
-            raise await self._absent(plan, entity, known)
-        rows[:, plan.history - plan.cutoff :] = np.nan  # what is newer must not be seen
-        self._aged(plan, 0.0)
-        return _Window(rows, step)
+            raise await self._absent(plan, entity, step - plan.cutoff)
+        rows[:, plan.history - plan.cutoff :] = np.nan
+        return rows
 
     async def _absent(self, plan: Plan, entity: str, step: int) -> Refusal:
         newest = await self.ingestor.store.newest(entity)
         schema = plan.schema
         last = "nothing is known of it" if newest is None else f"its newest one is of {schema.time_text(newest)}"
-        if newest is not None:
-            self._aged(plan, max(0, step - newest) * schema.step / 1e6)
         return stale(f"entity {entity!r} has no observation of {schema.time_text(step)}; {last}; see :ingest")
-
-    def _aged(self, plan: Plan, seconds: float) -> None:
-        if self._ages.get(plan.name) != seconds:
-            self._ages[plan.name] = seconds
-            self._metrics.gauge(DATA_AGE).labels(plan.name).set(seconds)
 
     @staticmethod
     def _entity(plan: Plan, moment: Moment) -> str:

@@ -27,7 +27,9 @@ class RowDecoder:
     """
 
     def __init__(self, columns: Columns) -> None:
-        self._categories = [(columns.position[name], codes) for name, codes in columns.codes.items()]
+        self._categories = [
+            (columns.position[name], codes, frozenset(codes.values())) for name, codes in columns.codes.items()
+        ]
         fields: list[tuple[str, Any]] = []
         rename: dict[str, str] = {}
         for index, name in enumerate(columns.names):
@@ -68,16 +70,15 @@ class RowDecoder:
         return matrix([self._encode(row) for row in values] if self._categories else values)
 
     def _encode(self, row: tuple[Any, ...]) -> Values:
-        values = list(row)
-        for place, codes in self._categories:
-            value = values[place]
-            if isinstance(value, str):
+        for place, codes, known in self._categories:
+            value = row[place]
+            if type(value) is str:
                 if value not in codes:
                     raise msgspec.ValidationError(f"unknown category {value!r}")
-                values[place] = codes[value]
-            elif value is not None and value not in codes.values():
+                row = (*row[:place], codes[value], *row[place + 1 :])
+            elif value is not None and value not in known:
                 raise msgspec.ValidationError(f"unknown code {value!r}")
-        return tuple(values)
+        return row
 
 
 def matrix(rows: list[Values]) -> Array:

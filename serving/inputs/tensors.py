@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from serving.inputs.cells import category, check_names, kind, number
+from serving.inputs.cells import category, check_names, kind, number, told
 from serving.inputs.records import Moment
 from serving.models.columns import Columns
 from serving.refusal import invalid
@@ -127,9 +127,7 @@ def _check_column(values: Array, name: str, columns: Columns) -> None:
         odd = ~missing & ~np.isin(values, list(columns.codes[name].values()))
         if odd.any():
             at = int(odd.argmax())
-            raise invalid(
-                f"{name}[{at}]: {values[at]:g} is not a category code; one of {', '.join(columns.codes[name])}"
-            )
+            raise invalid(f"{name}[{at}]: {values[at]:g} is not a category code; one of {told(columns.codes[name])}")
 
 
 def _numbers(tensor: Tensor, place: Any) -> Array:

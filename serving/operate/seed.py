@@ -1,11 +1,16 @@
-"""History for an empty feature store: the newest rows of a run's validated table."""
+"""History for a feature store: the newest rows of a run's validated table."""
 
+import asyncio
 import logging
+from array import array
+from collections import defaultdict, deque
+from functools import reduce
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from components.common.errors import AlmanacError
-from serving.commands.ingest import read_rows
+from components.common.errors import AlmanacError, ServingError
+from serving.commands.ingest import plain_rows, read_table
 from serving.inputs.moments import Features
 from serving.models.bundle import Bundle
 from serving.settings import Settings
@@ -24,36 +29,52 @@ def history_file(settings: Settings, use_case: str) -> Path | None:
     return newest if newest.exists() else None
 
 
-async def seed(settings: Settings, bundle: Bundle, features: Features) -> tuple[str, str] | None:
-    """Fill an empty store; return entity and time of the newest row, None where there is no history.
+async def seed(path: Path, bundle: Bundle, features: Features) -> tuple[str, str] | None:
+    """Add the newest rows of a table to the store; return entity and time of the newest one, None without any.
 
-    A store that knows the entity already is left as it is: its rows are newer than any file.
+    What the store knows already stays as it is: it was observed later than the file was written.
     """
-    path = history_file(settings, bundle.use_case)
-    if path is None:
-        return None
     ingestor = features.ingestor
     try:
-        rows = _newest(read_rows(path), ingestor, features.history)
-        entity, time = _last(rows, ingestor)
-        if await ingestor.store.newest(entity) is None:
-            await ingestor.append(bundle, rows)
-    except (AlmanacError, OSError, KeyError) as error:
+        rows = await asyncio.get_running_loop().run_in_executor(
+            None, newest_rows, path, ingestor, features.history + _SPARE
+        )
+        if not rows:
+            raise ServingError("it has no observation")
+        await ingestor.fill(bundle, rows)
+    except (AlmanacError, OSError) as error:
         _LOG.warning("no history was taken from %s: %s", path, error)
         return None
-    return entity, time
+    return _last(rows, ingestor)
 
 
-def _newest(rows: list[dict[str, Any]], ingestor: Ingestor, history: int) -> list[dict[str, Any]]:
-    """Return the newest rows of each entity, with the columns that the store keeps."""
-    names = [ingestor.schema.time, *ingestor.schema.names, *([ingestor.entity] if ingestor.entity else [])]
-    parts: dict[Any, list[dict[str, Any]]] = {}
-    for row in rows:
-        if ingestor.is_gap(row):
-            continue
-        parts.setdefault(row[ingestor.entity] if ingestor.entity else None, []).append(row)
-    kept = [row for part in parts.values() for row in part[-history - _SPARE :]]
-    return [{name: row[name] for name in names} for row in kept]
+def newest_rows(path: Path, ingestor: Ingestor, count: int) -> list[dict[str, Any]]:
+    """Return the newest `count` rows of each entity in a table, with the columns that the store keeps.
+
+    Gaps are passed over. The rows are found before they are made objects: a table has many more than are needed.
+
+    Raises:
+        ServingError: not a Parquet file, or one without these columns.
+    """
+    from pyarrow import compute
+
+    schema, entity = ingestor.schema, ingestor.entity
+    table = read_table(path, [schema.time, *schema.names, *([entity] if entity else [])])
+    gaps = reduce(compute.and_, [table.column(name).is_null(nan_is_null=True) for name in schema.names])
+    table = table.filter(compute.invert(gaps))
+    if entity is None:
+        return plain_rows(table.slice(max(0, table.num_rows - count)))
+    newest: dict[Any, deque[int]] = defaultdict(lambda: deque(maxlen=count))
+    for at, name in enumerate(table.column(entity).to_pylist()):
+        newest[name].append(at)
+    return plain_rows(table.take(_indices(sorted(chain.from_iterable(newest.values())))))
+
+
+def _indices(places: list[int]) -> Any:
+    """Return the places as Arrow has them; its own way from a list imports pandas, which takes longer than all else."""
+    import pyarrow
+
+    return pyarrow.Array.from_buffers(pyarrow.int64(), len(places), [None, pyarrow.py_buffer(array("q", places))])
 
 
 def _last(rows: list[dict[str, Any]], ingestor: Ingestor) -> tuple[str, str]:

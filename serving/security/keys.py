@@ -4,11 +4,14 @@ A key reads `almanac_<id>_<secret>`. The secret has 256 random bits, so one sha2
 slow password hash would, and costs half a microsecond at each request.
 """
 
+import fcntl
 import hashlib
 import hmac
 import os
 import secrets
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -116,16 +119,48 @@ def load_keys(path: Path) -> KeyRing:
     """Read the key file; an absent one has no keys.
 
     Raises:
-        ServingError: a file that is not a key file.
+        ServingError: a file that is not a key file, or cannot be read.
     """
-    if not path.exists():
-        return KeyRing()
     try:
         items: list[dict[str, Any]] = read_json(path)["keys"]
         keys = [Key(**{**item, "scopes": tuple(item["scopes"])}) for item in items]
+    except FileNotFoundError:
+        return KeyRing()
+    except OSError as error:
+        raise ServingError(f"{path}: the keys cannot be read ({error.strerror})") from error
     except (ValueError, KeyError, TypeError) as error:
         raise ServingError(f"{path} is not a key file ({error}); `python -m serving keys create` writes one") from error
     return KeyRing({key.id: key for key in keys})
+
+
+@contextmanager
+def changing(path: Path) -> Iterator[KeyRing]:
+    """Yield the keys of the file to change them; they are saved when the block ends well.
+
+    Whoever else changes the file meanwhile waits: a lock is held on a file beside, since the key file itself is
+    replaced.
+
+    Raises:
+        ServingError: a file that is not a key file, or cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = os.open(path.with_name(f".{path.name}.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise _unwritable(path, error) from error
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        ring = load_keys(path)
+        yield ring
+        save_keys(ring, path)
+    except OSError as error:
+        raise _unwritable(path, error) from error
+    finally:
+        os.close(handle)
+
+
+def _unwritable(path: Path, error: OSError) -> ServingError:
+    return ServingError(f"{path}: the keys cannot be saved ({error.strerror}); --keys takes a file that can be written")
 
 
 def save_keys(ring: KeyRing, path: Path) -> None:
@@ -133,8 +168,11 @@ def save_keys(ring: KeyRing, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.{os.getpid()}.partial")
     handle = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(handle, "w") as stream:
-        stream.write(pretty_json({"format": 1, "keys": [asdict(key) for key in ring.keys.values()]}))
-        stream.flush()
-        os.fsync(stream.fileno())
-    aside.replace(path)
+    try:
+        with os.fdopen(handle, "w") as stream:
+            stream.write(pretty_json({"format": 1, "keys": [asdict(key) for key in ring.keys.values()]}))
+            stream.flush()
+            os.fsync(stream.fileno())
+        aside.replace(path)
+    finally:
+        aside.unlink(missing_ok=True)

@@ -24,8 +24,18 @@ class Store(Protocol):
 
     kind: str
 
-    async def append(self, entity: str, steps: list[int], rows: Array) -> None:
+    async def append(self, entity: str, steps: list[int], rows: Array) -> int:
         """Keep rows, shape (n, k), at these steps; a row at a known step replaces it.
+
+        Returns the number of rows that are older than what the store keeps, and were dropped.
+
+        Raises:
+            StoreDown: the store does not answer.
+        """
+        ...
+
+    async def fill(self, entity: str, steps: list[int], rows: Array) -> int:
+        """Keep rows as `append` does, but leave a row at a known step as it is.
 
         Raises:
             StoreDown: the store does not answer.
@@ -40,8 +50,8 @@ class Store(Protocol):
         """
         ...
 
-    async def newest(self, entity: str) -> int | None:
-        """Return the newest step of the entity, None when nothing is known of it.
+    async def newest(self, entity: str | None) -> int | None:
+        """Return the newest step of the entity, or of all when None; None when nothing is known.
 
         Raises:
             StoreDown: the store does not answer.
@@ -65,18 +75,22 @@ class MeteredStore:
         self._store = store
         self.kind = store.kind
         histogram = metrics.histogram(STORE_LATENCY)
-        self._times = {name: histogram.labels(store.kind, name) for name in ("append", "window", "newest")}
+        self._times = {name: histogram.labels(store.kind, name) for name in ("append", "fill", "window", "newest")}
         self._errors = metrics.counter(STORE_ERRORS).labels(store.kind)
 
-    async def append(self, entity: str, steps: list[int], rows: Array) -> None:
+    async def append(self, entity: str, steps: list[int], rows: Array) -> int:
         """Keep rows; see Store."""
-        await self._metered("append", self._store.append(entity, steps, rows))
+        return await self._metered("append", self._store.append(entity, steps, rows))
+
+    async def fill(self, entity: str, steps: list[int], rows: Array) -> int:
+        """Keep rows that are not there; see Store."""
+        return await self._metered("fill", self._store.fill(entity, steps, rows))
 
     async def window(self, entity: str, end: int, count: int) -> Array:
         """Return rows; see Store."""
         return await self._metered("window", self._store.window(entity, end, count))
 
-    async def newest(self, entity: str) -> int | None:
+    async def newest(self, entity: str | None) -> int | None:
         """Return the newest step; see Store."""
         return await self._metered("newest", self._store.newest(entity))
 

@@ -20,13 +20,21 @@ class _Ring:
         self._steps = np.full(2 * capacity, -1, dtype=np.int64)
         self.newest = -1
 
-    def put(self, step: int, row: Array) -> None:
-        if step <= self.newest - self._capacity:
-            return  # older than the ring reaches
+    def put(self, steps: list[int], rows: Array, over: bool) -> int:
+        """Keep rows, over those that are there or beside them; return how many the ring does not reach back to."""
+        self.newest = max(self.newest, *steps)
+        oldest, dropped = self.newest - self._capacity, 0
+        for step, row in zip(steps, rows, strict=True):
+            if step <= oldest:
+                dropped += 1
+            elif over or self._steps[step % self._capacity] != step:
+                self._put(step, row)
+        return dropped
+
+    def _put(self, step: int, row: Array) -> None:
         for at in (step % self._capacity, step % self._capacity + self._capacity):
             self._rows[:, at] = row
             self._steps[at] = step
-        self.newest = max(self.newest, step)
 
     def window(self, end: int, count: int) -> Array:
         last = end % self._capacity + self._capacity
@@ -53,19 +61,21 @@ class MemoryStore:
         self._most = most_entities
         self._rings: dict[str, _Ring] = {}
 
-    async def append(self, entity: str, steps: list[int], rows: Array) -> None:
+    async def append(self, entity: str, steps: list[int], rows: Array) -> int:
         """Keep rows; see Store."""
-        self.put(entity, steps, rows)
+        return self._ring(entity).put(steps, rows, over=True)
 
-    def put(self, entity: str, steps: list[int], rows: Array) -> None:
-        """Keep rows without a pause."""
+    async def fill(self, entity: str, steps: list[int], rows: Array) -> int:
+        """Keep rows that are not there; see Store."""
+        return self._ring(entity).put(steps, rows, over=False)
+
+    def _ring(self, entity: str) -> _Ring:
         ring = self._rings.get(entity)
         if ring is None:
             if len(self._rings) >= self._most:
                 raise unavailable(f"the store in memory holds {self._most} entities; use sqlite:// or redis://", 60)
             ring = self._rings[entity] = _Ring(self._width, self._capacity)
-        for step, row in zip(steps, rows, strict=True):
-            ring.put(step, row)
+        return ring
 
     async def window(self, entity: str, end: int, count: int) -> Array:
         """Return rows; see Store."""
@@ -74,8 +84,10 @@ class MemoryStore:
             return np.full((self._width, count), np.nan)
         return ring.window(end, count)
 
-    async def newest(self, entity: str) -> int | None:
+    async def newest(self, entity: str | None) -> int | None:
         """Return the newest step; see Store."""
+        if entity is None:
+            return max((ring.newest for ring in self._rings.values()), default=None)
         ring = self._rings.get(entity)
         return None if ring is None else ring.newest
 

@@ -1,12 +1,15 @@
 """Observations from a request or a file to the store."""
 
-from collections.abc import Mapping
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from monitoring.metrics import INGESTED, Metrics
-from serving.inputs.cells import check_names, kind
+from serving.inputs.cells import check_names, kind, shown
 from serving.inputs.raw import RawSchema
 from serving.models.bundle import Bundle
 from serving.refusal import invalid
@@ -15,7 +18,19 @@ from serving.store.base import Store
 DEFAULT_ENTITY = "default"
 """Entity of a use case that has none."""
 
+_DAY = 86_400_000_000
+"""Microseconds that a client's clock and zone may be ahead."""
+
+Write = Callable[[str, list[int], npt.NDArray[np.float64]], Awaitable[int]]
 Rows = dict[str, tuple[list[int], list[list[float]]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What became of a request's rows: kept, and dropped since they are older than what the store keeps."""
+
+    kept: int
+    dropped: int
 
 
 class Ingestor:
@@ -34,29 +49,46 @@ class Ingestor:
         self.entity = entity
         self._metrics = metrics
 
-    async def append(self, bundle: Bundle, observations: Any) -> int:
-        """Append rows `{"timestamp": …, "entity"?: …, column: value, …}`; return how many.
+    async def append(self, bundle: Bundle, observations: Any) -> Taken:
+        """Append rows `{"timestamp": …, "entity"?: …, column: value, …}`; a row of a known time replaces it.
 
         A row without any value is a gap in the grid, as validated tables write it out, and is passed over.
 
         Raises:
-            Refusal: a row that breaks a rule, named with its column; nothing of the request is kept then.
+            Refusal: a row that breaks a rule or lies in the future, named with its column; nothing of the request is
+                kept then.
         """
+        return await self._keep(bundle, observations, self.store.append)
+
+    async def fill(self, bundle: Bundle, observations: Any) -> Taken:
+        """Append rows as `append` does, but leave those that are there as they are."""
+        return await self._keep(bundle, observations, self.store.fill)
+
+    async def _keep(self, bundle: Bundle, observations: Any, write: Write) -> Taken:
+        rows = self._rows(observations)
+        dropped = sum([await write(entity, steps, np.array(kept)) for entity, (steps, kept) in rows.items()])
+        taken = Taken(sum(len(steps) for steps, _ in rows.values()) - dropped, dropped)
+        self._metrics.counter(INGESTED).labels(bundle.use_case).inc(taken.kept)
+        return taken
+
+    def _rows(self, observations: Any) -> Rows:
         if not isinstance(observations, list) or not observations:
             raise invalid("observations: expected a list of at least one row")
         rows: Rows = {}
+        last = (time.time_ns() // 1000 + max(_DAY, self.schema.step)) // self.schema.step
         for at, row in enumerate(observations):
             if self.is_gap(row):
                 continue
             entity, step, values = self._read(row, f"observations[{at}]")
+            if step > last:
+                raise invalid(
+                    f"observations[{at}].{self.schema.time}: {shown(row[self.schema.time])} lies in the future; "
+                    f"nothing later than {self.schema.time_text(last)} can have been observed by now"
+                )
             steps, kept = rows.setdefault(entity, ([], []))
             steps.append(step)
             kept.append(values)
-        for entity, (steps, kept) in rows.items():
-            await self.store.append(entity, steps, np.array(kept))
-        count = sum(len(steps) for steps, _ in rows.values())
-        self._metrics.counter(INGESTED).labels(bundle.use_case).inc(count)
-        return count
+        return rows
 
     def is_gap(self, row: Any) -> bool:
         """Tell whether a row names every column and has no value of any."""

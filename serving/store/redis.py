@@ -30,6 +30,14 @@ for i, key in ipairs(KEYS) do
 end
 return table.concat(parts)
 """
+_FILL = """
+for i = 2, #ARGV, 2 do
+  local first = tonumber(ARGV[i])
+  local mark = redis.call('GETRANGE', KEYS[1], first, first)
+  if mark == '' or mark == '\\0' then redis.call('SETRANGE', KEYS[1], first, ARGV[i + 1]) end
+end
+redis.call('EXPIRE', KEYS[1], ARGV[1])
+"""
 
 
 class RedisStore:
@@ -53,18 +61,35 @@ class RedisStore:
         self._prefix = f"almanac:{LAYOUT}:{namespace}:"
         self._width = width
 
-    async def append(self, entity: str, steps: list[int], rows: Array) -> None:
+    async def append(self, entity: str, steps: list[int], rows: Array) -> int:
         """Keep rows in one pipeline; see Store."""
-        size, packed, pipeline = row_size(self._width), pack_rows(rows), self._client.pipeline(transaction=False)
-        blocks = set()
-        for at, step in enumerate(steps):
-            block = self._block(entity, step // _BLOCK)
-            pipeline.setrange(block, step % _BLOCK * size, packed[at * size : (at + 1) * size])
-            blocks.add(block)
-        for block in sorted(blocks):
+        pipeline = self._client.pipeline(transaction=False)
+        for block, parts in self._parts(entity, steps, rows).items():
+            for first, row in parts:
+                pipeline.setrange(block, first, row)
             pipeline.expire(block, self._ttl)
+        return await self._write(pipeline, entity, steps)
+
+    async def fill(self, entity: str, steps: list[int], rows: Array) -> int:
+        """Keep rows that are not there, by a script so that nobody writes in between; see Store."""
+        pipeline = self._client.pipeline(transaction=False)
+        for block, parts in self._parts(entity, steps, rows).items():
+            pipeline.eval(_FILL, 1, block, self._ttl, *(item for part in parts for item in part))
+        return await self._write(pipeline, entity, steps)
+
+    async def _write(self, pipeline: Any, entity: str, steps: list[int]) -> int:
         pipeline.zadd(f"{self._prefix}newest", {entity: max(steps)}, gt=True)
         await _guarded(pipeline.execute())
+        return 0
+
+    def _parts(self, entity: str, steps: list[int], rows: Array) -> dict[str, list[tuple[int, bytes]]]:
+        """Return for each block its rows, with the place of their first byte."""
+        size, packed = row_size(self._width), pack_rows(rows)
+        blocks: dict[str, list[tuple[int, bytes]]] = {}
+        for at, step in enumerate(steps):
+            row = packed[at * size : (at + 1) * size]
+            blocks.setdefault(self._block(entity, step // _BLOCK), []).append((step % _BLOCK * size, row))
+        return blocks
 
     async def window(self, entity: str, end: int, count: int) -> Array:
         """Return rows; see Store."""
@@ -80,8 +105,11 @@ class RedisStore:
         except (ValueError, TypeError) as error:
             raise StoreDown(f"rows of {entity} cannot be read: {error}") from error
 
-    async def newest(self, entity: str) -> int | None:
+    async def newest(self, entity: str | None) -> int | None:
         """Return the newest step; see Store."""
+        if entity is None:
+            last = await _guarded(self._client.zrange(f"{self._prefix}newest", 0, 0, desc=True, withscores=True))
+            return int(last[0][1]) if last else None
         score = await _guarded(self._client.zscore(f"{self._prefix}newest", entity))
         return None if score is None else int(score)
 

@@ -20,8 +20,19 @@ CREATE TABLE IF NOT EXISTS observation (
 ) WITHOUT ROWID
 """
 _UPSERT = "INSERT OR REPLACE INTO observation VALUES (?, ?, ?, ?)"
+_FILL = "INSERT OR IGNORE INTO observation VALUES (?, ?, ?, ?)"
 _WINDOW = "SELECT step, row FROM observation WHERE namespace = ? AND entity = ? AND step BETWEEN ? AND ?"
 _NEWEST = "SELECT max(step) FROM observation WHERE namespace = ? AND entity = ?"
+# From entity to entity by the index, rather than over all rows.
+_NEWEST_OF_ALL = """
+WITH RECURSIVE one(entity) AS (
+    SELECT min(entity) FROM observation WHERE namespace = ?1
+    UNION ALL
+    SELECT (SELECT min(entity) FROM observation WHERE namespace = ?1 AND entity > one.entity)
+    FROM one WHERE one.entity IS NOT NULL
+)
+SELECT max((SELECT max(step) FROM observation WHERE namespace = ?1 AND entity = one.entity)) FROM one
+"""
 
 
 class SqliteStore:
@@ -50,16 +61,24 @@ class SqliteStore:
         except sqlite3.Error as error:
             raise StoreDown(f"{path}: {error}") from error
 
-    async def append(self, entity: str, steps: list[int], rows: Array) -> None:
+    async def append(self, entity: str, steps: list[int], rows: Array) -> int:
         """Keep rows; see Store."""
-        await asyncio.get_running_loop().run_in_executor(self._thread, self._append, entity, steps, rows)
+        return await self._write(_UPSERT, entity, steps, rows)
 
-    def _append(self, entity: str, steps: list[int], rows: Array) -> None:
+    async def fill(self, entity: str, steps: list[int], rows: Array) -> int:
+        """Keep rows that are not there; see Store."""
+        return await self._write(_FILL, entity, steps, rows)
+
+    async def _write(self, statement: str, entity: str, steps: list[int], rows: Array) -> int:
         size, packed = row_size(self._width), pack_rows(rows)
         items = [(self._namespace, entity, step, packed[at * size : (at + 1) * size]) for at, step in enumerate(steps)]
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._run, statement, items)
+        return 0
+
+    def _run(self, statement: str, items: list[tuple[str, str, int, bytes]]) -> None:
         try:
             with self._writer:
-                self._writer.executemany(_UPSERT, items)
+                self._writer.executemany(statement, items)
         except sqlite3.Error as error:
             raise StoreDown(str(error)) from error
 
@@ -73,10 +92,11 @@ class SqliteStore:
         absent = bytes(row_size(self._width))
         return unpack_rows(b"".join(found.get(step, absent) for step in range(first, end + 1)), count, self._width)
 
-    async def newest(self, entity: str) -> int | None:
+    async def newest(self, entity: str | None) -> int | None:
         """Return the newest step; see Store."""
+        statement, given = (_NEWEST_OF_ALL, ()) if entity is None else (_NEWEST, (entity,))
         try:
-            row = self._reader.execute(_NEWEST, (self._namespace, entity)).fetchone()
+            row = self._reader.execute(statement, (self._namespace, *given)).fetchone()
         except sqlite3.Error as error:
             raise StoreDown(str(error)) from error
         return None if row[0] is None else int(row[0])

@@ -177,6 +177,14 @@ def test_a_promotion_takes_over_without_a_failed_request(
     assert first["predictions"] != server.post(PREDICT, body).json["predictions"]
     assert _total(server, "almanac_model_swaps_total", result="done") == 1
     assert _total(server, "almanac_requests_total", version="2", verb="predict") > 0
+    late, now = {"prediction": 10.0, "actual": 12.0, "model_version": "1"}, {"prediction": 10.0, "actual": 11.0}
+    told = server.post("/v1/models/pm25_1h:feedback", {"feedback": [late, late, now]}).json["rolling"]
+    assert {name: figures["mae"] for name, figures in told.items()} == {
+        "pm25_1h version 1": 2.0,
+        "pm25_1h version 2": 1.0,
+    }
+    assert [_total(server, "almanac_feedback_total", version=version) for version in ("1", "2")] == [2, 1]
+    assert "pm25_1h" in server.post("/v1/models/pm25_1h:feedback", {"feedback": [late]}).json["rolling"]
 
 
 def test_split_and_shadow_have_metrics_of_their_own(start: Start, second_model: Path, feature_rows: np.ndarray) -> None:
@@ -213,6 +221,27 @@ def test_feedback_gives_a_rolling_error(server: ServerProcess) -> None:
     assert _total(server, "almanac_rolling_mae", model="pm25_6h") == 1.5
     wrong = server.post("/v1/models/pm25_6h:feedback", {"feedback": [rows[0], {"prediction": 1}]})
     assert (wrong.status, "feedback[1]" in wrong.json["error"]) == (400, True)
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        ({"prediction": 1e308}, "feedback[1].prediction: 1e+308 is beyond 1e+150"),
+        ({"actual": -1e308}, "feedback[1].actual: -1e+308 is beyond"),
+        ({"actual": 1000.5}, "feedback[1].actual: 1000.5 is beyond the declared range 0 to 1000"),
+        ({"actual": -1}, "feedback[1].actual: -1 is beyond the declared range"),
+        ({"actual": None}, "feedback[1]: missing field actual"),
+        ({"lower": 50, "upper": 20}, "feedback[1].lower: 50 is above upper, which is 20"),
+        ({"model_version": "no"}, "feedback[1].model_version: 'no' has not been served here"),
+        ({"model_version": 1}, "feedback[1].model_version: 1 has not been served here"),
+    ],
+)
+def test_feedback_that_cannot_be_is_refused(server: ServerProcess, change: dict[str, Any], word: str) -> None:
+    good = {"prediction": 10.0, "actual": 12.0}
+    answer = server.post("/v1/models/pm25_1h:feedback", {"feedback": [good, {**good, **change}]})
+    assert answer.status == 400
+    assert word in answer.json["error"], answer.json
+    assert _total(server, "almanac_feedback_total", model="pm25_1h") == 0
 
 
 def test_every_exported_metric_is_a_defined_one(server: ServerProcess) -> None:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import socket
 import ssl
 import stat
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -170,6 +172,39 @@ def test_a_key_ring_survives_its_file(tmp_path: Path) -> None:
         load_keys(tmp_path / "bad.json")
     with pytest.raises(ServingError, match="scopes fly"):
         ring.create("b", ("fly",))
+
+
+def test_keys_that_are_made_at_once_are_all_kept(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "keys.json"
+    with ThreadPoolExecutor(4) as pool:
+        texts = list(pool.map(lambda _: create(path, "predict"), range(4)))
+    ring = load_keys(path)
+    assert len(ring.keys) == 4
+    assert all(ring.find(text, time.time()) for text in texts)
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda identity: keys(path, "revoke", identity), ring.keys))
+    assert all(key.revoked is not None for key in load_keys(path).keys.values())
+    assert sorted(file.name for file in path.parent.iterdir()) == [".keys.json.lock", "keys.json"]
+
+
+def test_a_key_is_shown_only_once_it_is_saved(tmp_path: Path) -> None:
+    def run(path: Path, stdout: int | None) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "serving", "keys", "--keys", str(path), "create", "--name", "test"]
+        return subprocess.run(command, cwd=ROOT, stdout=stdout or subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    (tmp_path / "file").touch()
+    for path in (tmp_path / "file" / "keys.json", Path("/proc/nope/keys.json"), tmp_path):
+        refused = run(path, None)
+        assert (refused.returncode, refused.stdout) == (1, "")
+        assert refused.stderr.startswith(f"error: {path}: the keys cannot be ")
+        assert refused.stderr.count("\n") == 1
+    read, write = os.pipe()
+    os.close(read)
+    unread = run(tmp_path / "keys.json", write)
+    os.close(write)
+    (identity,) = load_keys(tmp_path / "keys.json").keys
+    assert unread.stderr.startswith(f"error: create of {identity} is saved, but nobody reads")
+    assert (unread.returncode, unread.stderr.count("\n")) == (1, 1)
 
 
 def test_a_bucket_refills(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -20,8 +20,11 @@ import polars as pl
 import pytest
 from prometheus_client import CollectorRegistry
 
+from components.common.errors import ServingError
 from monitoring.metrics import Metrics
+from serving.inputs.known import check_known
 from serving.inputs.raw import read_schema
+from serving.inputs.records import Moment
 from serving.refusal import Refusal
 from serving.store.base import Store, StoreDown
 from serving.store.memory import MemoryStore
@@ -120,6 +123,22 @@ def test_a_store_gives_back_what_it_took(url: str) -> None:
         np.testing.assert_array_equal((await store.window("a", 1299, 1))[:, 0], [7.0, 8.0, 9.0])
 
     with_store(url, work, namespace=f"t{time.time_ns()}")
+
+
+def test_a_store_is_filled_beside_what_it_knows(url: str) -> None:
+    async def work(store: Store) -> None:
+        assert await store.newest(None) is None
+        await store.append("a", [1001, 1005], np.array([[7.0, np.nan, 9.0], [1.0, 2.0, 3.0]]))
+        await store.append("b", [2000], np.ones((1, 3)))
+        assert await store.fill("a", list(range(1000, 1004)), np.zeros((4, 3))) == 0
+        expected = np.zeros((3, 7))
+        expected[:, 1], expected[:, 4], expected[:, 5], expected[:, 6] = [7.0, np.nan, 9.0], np.nan, [1, 2, 3], np.nan
+        np.testing.assert_array_equal(await store.window("a", 1006, 7), expected)
+        assert [await store.newest(entity) for entity in ("a", "b", None)] == [1005, 2000, 2000]
+        await store.fill("a", [3000], np.ones((1, 3)))
+        assert [await store.newest(entity) for entity in ("a", "b", None)] == [3000, 2000, 3000]
+
+    with_store(url, work, namespace=f"f{time.time_ns()}")
 
 
 @needs_redis
@@ -230,6 +249,155 @@ def test_what_is_not_there_is_not_guessed(start: Start, beijing: pl.DataFrame, l
     assert ask(5, end.isoformat())[0] == 400
 
 
+def test_a_thin_history_is_told_and_a_thinner_one_refused(
+    start: Start, beijing: pl.DataFrame, last_month: pl.DataFrame
+) -> None:
+    server = start()  # its model looks back on 25 rows
+    when = last_month["timestamp"][-1].isoformat()
+    body: dict[str, Any] = {"instances": [{"entity": "default", "time": when}]}
+
+    def warnings(model: str = "pm25_1h") -> list[str]:
+        answer = server.post(f"/v1/models/{model}:predict", body)
+        assert answer.status == 200, answer.body
+        found: list[str] = answer.json.get("warnings", [])
+        return [line for line in found if "looked back on" in line]
+
+    ingest(server, last_month[-2:])
+    answer = server.post("/v1/models/pm25_1h:predict", body)
+    assert answer.status == 409
+    assert "only 2 of the 25 rows looked back on are known, fewer than 10%" in answer.json["error"]
+    ingest(server, last_month[-3:])
+    told = "instances[0]: only 3 of the 25 rows looked back on are known"
+    assert [warnings(), warnings("air")] == [[told], [told]]
+    ingest(server, last_month[-12:])
+    assert warnings() == ["instances[0]: only 12 of the 25 rows looked back on are known"]
+    ingest(server, last_month[-13:])
+    assert warnings() == []
+    early = {"entity": "default", "time": last_month["timestamp"][-13].isoformat()}
+    inputs = [{"name": name, "shape": [1], "datatype": "BYTES", "data": [value]} for name, value in early.items()]
+    assert server.post("/v2/models/pm25_1h/infer", {"inputs": inputs}).status == 409
+    holes = {name: [None] * 24 + [last_month[name][-1]] for name in (*NUMBERS, "cbwd")}
+    body = {"instances": [{"time": when, "history": holes}]}
+    assert warnings() == ["instances[0]: only 1 of the 25 rows looked back on are known"]
+    body = {"instances": [{"time": when, "history": holes}] * 8}
+    found = server.post("/v1/models/pm25_1h:predict", body).json["warnings"]
+    assert (len(warnings()), found[5]) == (5, "3 more rows look back on as little")
+
+
+def test_rows_are_known_by_a_column_that_must_have_a_value_or_by_any() -> None:
+    moment = Moment("instances[0]", "default", "", None)
+    rows = np.ones((3, 20))
+    rows[0, :15] = np.nan
+    assert check_known(rows, moment, None) is None
+    assert check_known(rows, moment, 1) is None
+    assert check_known(rows, moment, 0) == "instances[0]: only 5 of the 20 rows looked back on are known"
+    rows[:, :12] = np.nan
+    assert check_known(rows, moment, None) == "instances[0]: only 8 of the 20 rows looked back on are known"
+
+
+def test_the_age_of_the_data_is_that_of_the_newest_observation(
+    start: Start, tmp_path: Path, last_month: pl.DataFrame
+) -> None:
+    store = f"sqlite:///{tmp_path}/store.db"
+    server = start("--feature-store", store)
+
+    def shown(name: str, of: ServerProcess) -> dict[str, float]:
+        found = [line for line in of.get("/metrics").body.decode().splitlines() if line.startswith(name + "{")]
+        return {line.split('"')[1]: float(line.rpartition(" ")[2]) for line in found}
+
+    def ages(seconds: float, of: ServerProcess = server) -> bool:
+        found = shown("almanac_data_age_seconds", of)
+        return set(found) == {"pm25_1h", "pm25_6h"} and all(abs(age - seconds) < 60 for age in found.values())
+
+    assert shown("almanac_data_age_seconds", server) == {}
+    ingest(server, last_month)
+    end = last_month["timestamp"][-1].replace(tzinfo=UTC).timestamp()
+    assert set(shown("almanac_data_newest_timestamp_seconds", server).values()) == {end}
+    assert ages(time.time() - end)
+    late = {"instances": [{"entity": "default", "time": "3005-01-01T00:00:00"}]}
+    assert server.post("/v1/models/air:predict", late).status == 409
+    assert ages(time.time() - end)
+    hour = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+    fresh = observations(last_month[-1:])[0] | {"timestamp": hour.replace(tzinfo=None).isoformat()}
+    assert server.post("/v1/models/air:ingest", {"observations": [fresh]}).status == 200
+    assert ages(time.time() - hour.timestamp())
+    other = start("--feature-store", store)  # it knows without having been told, once the store is open
+    deadline = time.monotonic() + 10
+    while not shown("almanac_data_age_seconds", other):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert ages(time.time() - hour.timestamp(), other)
+
+
+def test_the_future_is_not_observed_and_what_is_too_old_is_told(start: Start, last_month: pl.DataFrame) -> None:
+    server = start()
+    row = observations(last_month[-1:])[0]
+
+    def post(*times: str) -> Any:
+        answer = server.post("/v1/models/air:ingest", {"observations": [row | {"timestamp": when} for when in times]})
+        return answer.status, answer.json
+
+    now = datetime.now(UTC)
+    soon, late = (f"{now + timedelta(hours=hours):%Y-%m-%dT%H}:00:00" for hours in (23, 26))
+    status, document = post(row["timestamp"], late)
+    assert status == 400
+    assert f"observations[1].timestamp: '{late}' lies in the future" in document["error"]
+    assert post("2999-01-01T00:00:00")[0] == 400
+    assert post("2014-01-01T00:00:00", "2014-01-02T00:00:00") == (200, {"ingested": 2})
+    assert post("2014-01-03T00:00:00", "2010-01-01T00:00:00") == (200, {"ingested": 1, "dropped": 1})
+    assert post("2010-01-01T00:00:00", "2010-01-02T00:00:00") == (200, {"ingested": 0, "dropped": 2})
+    assert post(soon) == (200, {"ingested": 1})
+
+
+def test_history_is_there_when_the_server_is_ready(start: Start, tmp_path: Path, last_month: pl.DataFrame) -> None:
+    path, store = tmp_path / "rows.parquet", f"sqlite:///{tmp_path}/store.db"
+    last_month.write_parquet(path)
+    when = last_month["timestamp"]
+
+    def answer(server: ServerProcess, at: int) -> Any:
+        body = {"instances": [{"entity": "default", "time": when[at].isoformat()}]}
+        found = server.post("/v1/models/pm25_1h:predict", body)
+        assert found.status == 200, found.body
+        return found.json["predictions"]
+
+    first = start("--history", str(path), "--feature-store", store)
+    assert [
+        line for line in first.get("/metrics").body.decode().splitlines() if "data_newest_timestamp_seconds{" in line
+    ]
+    expected = [answer(first, at) for at in (100, 700, 719)]
+    corrected = last_month[700:701].with_columns(pl.lit(900.0).alias("pm25"))
+    empty = f"sqlite:///{tmp_path}/empty.db"
+    early = start("--feature-store", empty)  # one row is there before the history is
+    ingest(early, corrected)
+    second = start("--history", str(path), "--feature-store", empty)
+    assert [answer(second, at) for at in (100, 719)] == [expected[0], expected[2]]
+    assert answer(second, 700) != expected[1]
+
+
+def test_the_newest_rows_of_each_entity_are_taken(tmp_path: Path) -> None:
+    from serving.operate.seed import newest_rows
+
+    columns = [{"name": name, "type": "float", "nullable": True} for name in ("a", "b")]
+    schema = read_schema([{"name": "time", "type": "timestamp"}, *columns], 3_600_000_000)
+    times = pl.datetime_range(datetime(2020, 1, 1), datetime(2020, 1, 1, 9), "1h", eager=True)
+    one = pl.DataFrame({"time": times, "a": [*map(float, range(9)), None], "b": [None] * 7 + [1.0, float("nan"), None]})
+    table = pl.concat([one.with_columns(place=pl.lit(place), other=1) for place in ("x", "y")]).sort("time", "place")
+    table.write_parquet(tmp_path / "table.parquet")
+    ingestor = Ingestor(MemoryStore(2, 10), schema, "place", Metrics(CollectorRegistry()))
+    rows = newest_rows(tmp_path / "table.parquet", ingestor, 2)
+    assert [(row["place"], row["time"], row["a"], row["b"]) for row in rows] == [
+        (place, f"2020-01-01T0{hour}:00:00", float(hour), 1.0 if hour == 7 else None)
+        for hour in (7, 8)
+        for place in ("x", "y")
+    ]
+    assert set(rows[0]) == {"time", "place", "a", "b"}
+    alone = Ingestor(MemoryStore(2, 10), schema, None, Metrics(CollectorRegistry()))
+    one.write_parquet(tmp_path / "one.parquet")
+    assert [row["a"] for row in newest_rows(tmp_path / "one.parquet", alone, 3)] == [6.0, 7.0, 8.0]
+    with pytest.raises(ServingError, match="no column place"):
+        newest_rows(tmp_path / "one.parquet", ingestor, 3)
+
+
 def test_a_bad_observation_keeps_all_out(server: ServerProcess, beijing: pl.DataFrame) -> None:
     good, bad = observations(beijing.slice(100, 2))
     cases = [
@@ -238,6 +406,7 @@ def test_a_bad_observation_keeps_all_out(server: ServerProcess, beijing: pl.Data
         ({**bad, "cbwd": "up"}, "observations[1].cbwd"),
         ({k: v for k, v in bad.items() if k != "pres"}, "pres"),
         ({**bad, "timestamp": "now"}, "timestamp"),
+        ({**bad, "timestamp": None}, "timestamp: null"),
         ({**bad, "colour": 1}, "colour"),
         (5, "observations[1]"),
     ]
@@ -330,7 +499,7 @@ def test_a_row_without_any_value_is_a_gap_and_one_with_some_is_not() -> None:
     bundle = SimpleNamespace(use_case="any")
 
     def append(*rows: dict[str, Any]) -> int:
-        return asyncio.run(ingestor.append(bundle, list(rows)))  # type: ignore[arg-type]
+        return asyncio.run(ingestor.append(bundle, list(rows))).kept  # type: ignore[arg-type]
 
     whole, gap = {"time": "2020-01-01T00:00", "a": 1, "b": 2}, {"time": "2020-01-01T01:00", "a": None, "b": None}
     assert append(whole, gap) == 1

@@ -2,12 +2,14 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import lightgbm
 import numpy as np
 import pytest
 
-from tests.serving.conftest import FEATURES, ServerProcess, as_row
+from serving.models.columns import read_columns
+from tests.serving.conftest import FEATURES, WIND, ServerProcess, as_row
 
 
 @pytest.fixture(scope="module")
@@ -79,9 +81,11 @@ def _without(row: dict[str, object], name: str) -> dict[str, object]:
         (lambda row: {**row, "temp": True}, ["instances[1].temp", "truth value"]),
         (lambda row: {**row, "temp": [1]}, ["instances[1].temp", "list"]),
         (lambda row: {**row, "cbwd": "north"}, ["instances[1].cbwd", "north", "NW"]),
-        (lambda row: {**row, "cbwd": 9}, ["instances[1].cbwd", "code"]),
+        (lambda row: {**row, "cbwd": 9}, ["instances[1].cbwd: 9 is not a category code", "NW (0)"]),
+        (lambda row: {**row, "cbwd": 1.5}, ["instances[1].cbwd: 1.5 is not a category code"]),
         (lambda row: {**row, "hour": None}, ["instances[1].hour", "null"]),
-        (lambda row: 5, ["instances[1]", "number"]),
+        (lambda row: 5, ["instances[1]: a number"]),
+        (lambda row: None, ["instances[1]: null"]),
         (lambda row: [1, 2], ["instances[1]", "2 values", "11"]),
     ],
 )
@@ -96,6 +100,30 @@ def test_a_bad_row_is_named(
         assert word in answer.json["error"], answer.json
 
 
+def test_a_category_may_be_given_by_its_code(server: ServerProcess, feature_rows: np.ndarray) -> None:
+    row = as_row(feature_rows[0])
+    named = server.post("/v1/models/pm25_1h:predict", {"instances": [row]}).json
+    for code in (WIND.index(str(row["cbwd"])), float(WIND.index(str(row["cbwd"])))):
+        assert server.post("/v1/models/pm25_1h:predict", {"instances": [{**row, "cbwd": code}]}).json == named
+
+
+def test_categories_are_those_declared_or_those_that_the_specification_writes_as_codes() -> None:
+    features: dict[str, Any] = {
+        "names": ["a", "b", "b_is_x", "c"],
+        "spec": {
+            "categories": {"a": ["p", "q"], "b": ["x", "y"]},
+            "items": [
+                {"kind": "categorical", "columns": ["a"], "encoding": "code"},
+                {"kind": "categorical", "columns": ["b"], "encoding": "one_hot"},
+            ],
+        },
+    }
+    signature: dict[str, Any] = {"features": [{"name": name} for name in features["names"]]}
+    assert read_columns(features, signature).categories == {"a": ("p", "q")}
+    signature["features"][3] |= {"type": "category", "categories": ["u", "v"]}
+    assert read_columns(features, signature).categories == {"a": ("p", "q"), "c": ("u", "v")}
+
+
 @pytest.mark.parametrize(
     ("body", "word"),
     [
@@ -103,7 +131,10 @@ def test_a_bad_row_is_named(
         (b'{"instances": [{"temp": NaN}]}', "not JSON"),
         (b'{"instances": []}', "empty"),
         (b'{"instances": 5}', "list of rows"),
-        (b"[]", "object"),
+        (b"[]", "the body is a list; expected an object"),
+        (b"null", "the body is null"),
+        (b'{"instances": null}', "instances: null"),
+        (b'{"instances": [null]}', "instances[0]: null"),
         (b"{}", "exactly one"),
         (b'{"rows": []}', "rows"),
         (b'{"inputs": {}}', "missing column"),
