@@ -148,8 +148,15 @@ def signature(usecase: UseCase, specification: dict[str, Any], problem: Problem,
             for name in (["prediction", "lower", "upper"] if intervals else ["prediction"])
         ],
         "out_of_range": usecase.serving.out_of_range,
+        "as_of": _present(usecase),
         "decision": None if decision is None else {"thresholds": decision.thresholds, "names": decision.names},
     }
+
+
+def _present(usecase: UseCase) -> str | None:
+    """Return the time that stands for the present where the data are an archive, None where the clock does."""
+    staleness = usecase.validation.staleness
+    return None if staleness is None or staleness.as_of == "now" else staleness.as_of
 
 
 def _inputs(usecase: UseCase) -> list[dict[str, Any]]:

@@ -133,7 +133,8 @@ class Features:
     async def show_age(self, bundle: Bundle) -> None:
         """Show how old the newest observation is now; nothing where no store was opened."""
         if self._opened is not None:
-            await self._age.show(self._opened.store, self._opened.schema, list(bundle.targets))
+            present = {name: target.signature.get("as_of") for name, target in bundle.targets.items()}
+            await self._age.show(self._opened.store, self._opened.schema, present)
 
     async def matrix(self, target: Target, moments: list[Moment], notes: list[str]) -> Array:
         """Return the features (n, f) of the target.

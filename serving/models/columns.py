@@ -71,7 +71,11 @@ def read_columns(features: Mapping[str, Any], signature: Mapping[str, Any]) -> C
     items = [declared.get(name, {}) for name in names]
     return Columns(
         names=names,
-        categories={name: table for name, table in _categories(items, features).items() if name in names},
+        categories={
+            name: tuple(item["categories"])
+            for name, item in zip(names, items, strict=True)
+            if item.get("type") == "category" and item.get("categories")
+        },
         low=_bounds(items, "min", -np.inf),
         high=_bounds(items, "max", np.inf),
         required=frozenset(name for name, item in zip(names, items, strict=True) if item.get("nullable") is False),
@@ -97,25 +101,6 @@ def join_columns(parts: Sequence[Columns]) -> Columns:
     required = frozenset(name for part in parts for name in part.required)
     lows, highs = (np.array(list(side.values()), dtype=np.float64) for side in (low, high))
     return Columns(tuple(low), categories, lows, highs, required)
-
-
-def _categories(items: Sequence[Mapping[str, Any]], features: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
-    """Return the categories by feature: those declared, and those that the specification writes as codes."""
-    spec = features.get("spec", {})
-    tables = spec.get("categories", {})
-    found = {
-        column: tuple(tables[column])
-        for item in spec.get("items", [])
-        if item.get("kind") == "categorical" and item.get("encoding", "code") == "code"
-        for column in item["columns"]
-        if column in tables
-    }
-    declared = {
-        item["name"]: tuple(item["categories"])
-        for item in items
-        if item.get("type") == "category" and item.get("categories")
-    }
-    return found | declared
 
 
 def _bounds(items: list[dict[str, Any]], key: str, default: float) -> Array:

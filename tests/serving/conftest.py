@@ -125,7 +125,9 @@ def _signature(target: str, X: np.ndarray) -> dict[str, object]:
     for at, name in enumerate(FEATURES):
         low, high = float(np.nanmin(X[:, at])), float(np.nanmax(X[:, at]))
         item: dict[str, object] = {"name": name, "type": "float", "min": low, "max": high}
-        if name == "hour":
+        if name == "cbwd":
+            item = {"name": name, "type": "category", "categories": list(WIND)}
+        elif name == "hour":
             item["nullable"] = False
         features.append(item)
     return {

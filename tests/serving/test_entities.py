@@ -1,6 +1,7 @@
 """A model of several series, trained and served: the entity is a key, in requests as in stored rows."""
 
-from datetime import timedelta
+import re
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import polars as pl
@@ -57,6 +58,10 @@ def test_a_server_takes_the_history_of_every_entity(world: tuple[UseCase, Path, 
     server = start("--history", str(folder / "table.parquet"), model=folder / "model")
     assert server.process.stdout is not None
     assert next(line for line in iter(server.process.stdout.readline, b"") if line.startswith(b"curl "))
+    age = re.search(r'^almanac_data_age_seconds\{model="pm25_6h"\} (\S+)', server.get("/metrics").body.decode(), re.M)
+    newest = datetime(2012, 6, 30, 23)
+    assert age is not None
+    assert float(age[1]) == (datetime(2015, 1, 1) - newest).total_seconds(), "the use case says what the present is"
     for place in ("north", "south"):
         assert ask(server, place, "2012-06-30T22:00:00") == pytest.approx(expected(folder, table, place), rel=1e-9)
 

@@ -2,13 +2,11 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import lightgbm
 import numpy as np
 import pytest
 
-from serving.models.columns import read_columns
 from tests.serving.conftest import FEATURES, WIND, ServerProcess, as_row
 
 
@@ -105,23 +103,6 @@ def test_a_category_may_be_given_by_its_code(server: ServerProcess, feature_rows
     named = server.post("/v1/models/pm25_1h:predict", {"instances": [row]}).json
     for code in (WIND.index(str(row["cbwd"])), float(WIND.index(str(row["cbwd"])))):
         assert server.post("/v1/models/pm25_1h:predict", {"instances": [{**row, "cbwd": code}]}).json == named
-
-
-def test_categories_are_those_declared_or_those_that_the_specification_writes_as_codes() -> None:
-    features: dict[str, Any] = {
-        "names": ["a", "b", "b_is_x", "c"],
-        "spec": {
-            "categories": {"a": ["p", "q"], "b": ["x", "y"]},
-            "items": [
-                {"kind": "categorical", "columns": ["a"], "encoding": "code"},
-                {"kind": "categorical", "columns": ["b"], "encoding": "one_hot"},
-            ],
-        },
-    }
-    signature: dict[str, Any] = {"features": [{"name": name} for name in features["names"]]}
-    assert read_columns(features, signature).categories == {"a": ("p", "q")}
-    signature["features"][3] |= {"type": "category", "categories": ["u", "v"]}
-    assert read_columns(features, signature).categories == {"a": ("p", "q"), "c": ("u", "v")}
 
 
 @pytest.mark.parametrize(
