@@ -53,6 +53,7 @@ def _measure(run: Path, target: str, store: str, port: int, cores: tuple[str, st
         url = f"http://127.0.0.1:{port}/v1/models/{target}:predict"
         load = Load(url, {}, [body], 1, cores[1])
         _first(url, body)
+        measure(load, 2)  # what a server reads after its start is read by then
         return measure(load, seconds)
     finally:
         process.terminate()
