@@ -6,8 +6,8 @@ from typing import Any
 
 from components.common.files import read_json
 from components.orchestration.console import Screen
-from components.orchestration.run import Request, execute, shown
-from components.orchestration.rundir import RECURRING, assemble, point_latest
+from components.orchestration.run import Request, execute, keep, shown
+from components.orchestration.rundir import RECURRING
 
 
 def predict(request: Request, pipeline: Callable[..., Any], span: dict[str, str], screen: Screen) -> Path:
@@ -56,8 +56,8 @@ def show(directory: Path, screen: Screen) -> None:
 
 def _run(request: Request, kind: str, pipeline: Callable[..., Any], given: dict[str, str], screen: Screen) -> Path:
     places = {"base": str(request.path.absolute().parent), "registry": request.registry}
-    run, record = execute(request, kind, pipeline, places | given, screen)
-    directory = request.home / kind / str(record["run_id"])
-    assemble(directory, run.outputs, record, RECURRING)
-    point_latest(directory)
+    home = request.home / kind
+    run, record = execute(request, home, kind, pipeline, places | given, screen)
+    directory = home / str(record["run_id"])
+    keep(directory, run, record, RECURRING)
     return directory

@@ -15,6 +15,8 @@ from components.orchestration.console import Screen
 from components.orchestration.facts import check_facts
 from components.orchestration.local import LocalRun, Place, Runner, run_local
 from components.orchestration.rundir import (
+    LAYOUT,
+    Layout,
     assemble,
     libraries,
     new_run_id,
@@ -63,17 +65,26 @@ def run_training(request: Request, pipeline: Callable[..., Any], screen: Screen)
         "environment": "local",
         "push": _address(request, request.push) if request.push else "",
     }
-    run, record = execute(request, "training", pipeline, arguments, screen, let_pass=_gate_closed)
+    run, record = execute(request, request.home, "training", pipeline, arguments, screen, let_pass=_gate_closed)
     directory = request.home / record["run_id"]
-    record = assemble(directory, run.outputs, record)
-    point_latest(directory)
+    record = keep(directory, run, record, LAYOUT)
     if _gate_closed(run):
         raise GateError(f"{_refusal(run)}\nNothing was registered. The report: {shown(directory / 'report.html')}")
     return record
 
 
+def keep(directory: Path, run: LocalRun, record: dict[str, Any], layout: Layout) -> dict[str, Any]:
+    """Leave the outputs of a run and its record in a directory, which `latest` then names; return the record."""
+    record = assemble(directory, run.outputs, record, layout)
+    point_latest(directory)
+    # Only now: outputs that were found may lie in the working directories of many runs.
+    prune(directory.parent / ".work", _KEPT)
+    return record
+
+
 def execute(
     request: Request,
+    home: Path,
     kind: str,
     pipeline: Callable[..., Any],
     arguments: dict[str, Any],
@@ -84,6 +95,8 @@ def execute(
 
     Args:
         request: what to run.
+        home: directory of runs of this kind, of which one runs at a time. Kinds do not wait for each other, as a
+            monitoring may start a training.
         kind: what the pipeline does, for the screen.
         pipeline: the pipeline.
         arguments: its parameters.
@@ -94,19 +107,18 @@ def execute(
         PipelineError: a step failed.
         InterruptedRunError: a person ended it.
     """
-    usecase, home = request.usecase, request.home
+    usecase = request.usecase
     started, use_case_digest = timestamp(), digest(usecase)
     run_id = new_run_id(started, use_case_digest)
     work = (home / ".work" / run_id).absolute()
     try:
         screen.line(f"{usecase.title}: {kind}, run {run_id}")
-        with _alone(home, screen):
+        with _alone(home, request.out, screen):
             run = run_local(pipeline, arguments, _place(request, work), screen)
     except KeyboardInterrupt:
         raise InterruptedRunError("interrupted; the same command goes on from the last finished step") from None
     if run.error is not None and not let_pass(run):
         raise PipelineError(f"{run.error}\nThe whole log: {shown(work / 'log.txt')}")
-    prune(home / ".work", _KEPT)
     return run, {
         "run_id": run_id,
         "use_case": usecase.name,
@@ -192,13 +204,13 @@ def _refusal(run: LocalRun) -> str:
 
 
 @contextmanager
-def _alone(home: Path, screen: Screen) -> Iterator[None]:
-    """Keep downloads beside the project, and a second run of the same use case waiting for the first."""
+def _alone(home: Path, out: Path, screen: Screen) -> Iterator[None]:
+    """Keep downloads beside the project, and a second run of a kind waiting for the first."""
     try:
         home.mkdir(parents=True, exist_ok=True)
         lock_file = (home / ".lock").open("w")
     except OSError as error:
-        raise PipelineError(f"--out {home.parent}: cannot be written to ({error.strerror})") from None
+        raise PipelineError(f"--out {out}: cannot be written to ({error.strerror})") from None
     os.environ.setdefault("ALMANAC_CACHE", str((Path.cwd() / ".cache").absolute()))
     with lock_file as lock:
         try:

@@ -58,7 +58,7 @@ def libraries() -> dict[str, str]:
 
 
 def assemble(
-    directory: Path, outputs: Mapping[str, Mapping[str, Any]], record: dict[str, Any], layout: Layout = LAYOUT
+    directory: Path, outputs: Mapping[str, Mapping[str, Any]], record: dict[str, Any], layout: Layout
 ) -> dict[str, Any]:
     """Fill the run directory with the outputs and the record, whole or not at all; return the record."""
     with whole_directory(directory) as aside:

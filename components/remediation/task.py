@@ -1,6 +1,7 @@
 """What the component runs: the plan, and what becomes of it."""
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 from components.common.errors import RemediationError
 from components.common.files import read_json, write_json
 from components.common.progress import summary
+from components.remediation import apart
 from components.remediation.control import execute, propose, stopped
 from components.remediation.ledger import Ledger
 from components.remediation.plan import make, observe
@@ -55,14 +57,18 @@ def carry_out(
     ledger: Ledger, plan: str, usecase: UseCase, settings: Settings, who: str, resume: bool = False
 ) -> dict[str, Any]:
     """Execute a plan in its environment and return what came of it."""
+    seen = partial(observe, usecase, settings.registry)
+    begin = partial(apart.begin, settings=settings) if os.environ.get(apart.TASK) == "true" else starter(settings)
+    return execute(ledger, plan, usecase, who=who, observe=seen, start=begin, resume=resume)
+
+
+def starter(settings: Settings) -> Callable[[UseCase], dict[str, Any]]:
+    """Return what starts the training pipeline in an environment."""
     from components.remediation import start
 
-    seen = partial(observe, usecase, settings.registry)
     if settings.environment == "cluster":
-        begin = partial(start.on_cluster, host=settings.host, registry=settings.registry, base=settings.base)
-    else:
-        begin = partial(start.local, base=settings.base, registry=settings.registry, runs=settings.runs)
-    return execute(ledger, plan, usecase, who=who, observe=seen, start=begin, resume=resume)
+        return partial(start.on_cluster, host=settings.host, registry=settings.registry, base=settings.base)
+    return partial(start.local, base=settings.base, registry=settings.registry, runs=settings.runs)
 
 
 def proposer() -> str:

@@ -2,6 +2,7 @@
 
 import io
 import json
+import shutil
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -356,3 +357,18 @@ def test_the_whole_pipeline_by_the_subprocess_runner(production: Production, tmp
     assert plan["outcome"]["result"] == "asked"
     entries = Ledger(production.registry, case.name).entries()
     assert [entry.plan for entry in entries] == [plan["digest"]]
+
+
+def test_a_breach_retrains_here_while_the_monitoring_still_runs(production: Production, tmp_path: Path) -> None:
+    from pipeline import monitoring_pipeline
+
+    drift = production.case.drift.model_copy(update={"false_alarm_rate": 0.49})
+    policy = drift.policy.model_copy(update={"of": 2, "breaches": 1, "action": "retrain"})
+    case = production.case.model_copy(update={"drift": drift.model_copy(update={"policy": policy})})
+    shutil.copytree(production.registry, tmp_path / "registry")
+    request = Request(case, ROOT / "usecases" / "air_quality.yaml", tmp_path / "runs", str(tmp_path / "registry"))
+    directory = recurring.monitor(request, monitoring_pipeline(case), {"log": "", "as_of": ""}, Screen(io.StringIO()))
+    plan = json.loads((directory / "plan.json").read_text())
+    trained = (tmp_path / "runs" / case.name / "latest").resolve()
+    assert plan["outcome"]["run"] == trained.name
+    assert (trained / "metrics.json").exists()
