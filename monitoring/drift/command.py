@@ -49,9 +49,9 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command and return its exit code."""
-    reference = load_reference(arguments.reference, arguments)
-    codes = _codes(arguments.reference)
-    comparison = compare(reference, _whole(Path(arguments.current), codes))
+    frozen = _model_reference(arguments.reference)
+    reference = load_reference(arguments.reference, arguments) if frozen is None else read(frozen)
+    comparison = compare(reference, _whole(Path(arguments.current), _codes(frozen)))
     if arguments.out is not None:
         from monitoring.drift.report import write_html
 
@@ -92,9 +92,8 @@ def _model_reference(address: str) -> Path | None:
     return _reference_file(path, "") if path.is_dir() and not any(path.glob("**/*.parquet")) else None
 
 
-def _codes(address: str) -> dict[str, list[str]]:
+def _codes(file: Path | None) -> dict[str, list[str]]:
     """Return the categories that a model's features hold as codes, by column; a code is a place in the list."""
-    file = _model_reference(address)
     features = None if file is None else file.parent / "features.json"
     if features is None or not features.is_file():
         return {}
@@ -111,7 +110,14 @@ def _whole(path: Path, codes: dict[str, list[str]]) -> pl.DataFrame | Path:
         return path
     coded = [name for name in codes if name in schema and schema[name].is_numeric()]
     named = [
-        pl.col(name).fill_nan(None).cast(pl.Int64).replace_strict(dict(enumerate(codes[name])), default=None)
+        pl.when(pl.col(name).is_not_null() & pl.col(name).is_not_nan()).then(
+            pl.col(name)
+            .cast(pl.Float64)
+            .replace_strict(
+                {float(code): label for code, label in enumerate(codes[name])},
+                default=pl.format("code {}", pl.col(name)),  # unseen, and so found, rather than missing
+            )
+        )
         for name in coded
     ]
     return pl.read_parquet(path).with_columns(named)

@@ -88,6 +88,9 @@ def test_a_table_of_features_holds_categories_as_codes(
     month.write_parquet(tmp_path / "features.parquet")
     assert main(["drift", str(tmp_path / "model"), str(tmp_path / "features.parquet")]) == 0
     assert capsys.readouterr().out == "quiet: 0 of 8 columns\n"
+    month.with_columns(pl.lit(9.0).alias("cbwd")).write_parquet(tmp_path / "features.parquet")
+    assert main(["drift", str(tmp_path / "model"), str(tmp_path / "features.parquet")]) == 3
+    assert "cbwd" in capsys.readouterr().out
 
 
 def test_a_panel_sorted_by_entity_is_taken(files: Path, beijing: pl.DataFrame, tmp_path: Path) -> None:
