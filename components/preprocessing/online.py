@@ -157,7 +157,7 @@ class _ByNumPy:
         if not (complete and self._complete):
             np.subtract(1.0, self._absent, out=self._presence)
         self._complete = complete
-        for stage, out in zip(self._stages, self._outs, strict=False):
+        for stage, out in zip(self._stages, self._outs[:-1], strict=True):
             stage.write(x, self._source, complete, out)
         self._moments.write(time_us, self._outs[-1])
         result: Array = self._made.take(self._order)

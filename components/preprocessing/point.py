@@ -71,7 +71,7 @@ class _Workspace:
         self._parts: list[Part] = []
         for compiled, some in groupby(program.groups, lambda one: one.operation in KERNEL):
             if compiled:
-                self._parts.append(_compiled(list(some), library.almanac_point, self.address))
+                self._parts.append(_Call(list(some), library.almanac_point, self.address))
             else:
                 self._parts += [_by_numpy(one, self.numbers) for one in some]
 
@@ -83,21 +83,28 @@ class _Workspace:
         return self.numbers.take(self._wanted)
 
 
-def _compiled(groups: list[Group], kernel: Any, numbers: ctypes.c_void_p) -> Part:
-    """Return the call of the kernel that computes groups."""
-    places = np.concatenate([np.concatenate([one.left, one.right]) for one in groups]).astype(np.int32)
-    encoded = np.zeros(len(groups), dtype=_GROUP)
-    operands = 0
-    for entry, one in zip(encoded, groups, strict=True):
-        entry["operation"], entry["history"] = NUMBERS[one.operation], one.history
-        entry["count"], entry["out"], entry["operands"] = len(one.left), one.out, operands
-        operands += 2 * len(one.left)
-    arguments = ctypes.c_void_p(encoded.ctypes.data), ctypes.c_int64(len(groups)), ctypes.c_void_p(places.ctypes.data)
+class _Call:
+    """The call of the kernel that computes groups."""
 
-    def call(kept: tuple[Any, ...] = (encoded, places)) -> None:
-        kernel(*arguments, numbers)
+    def __init__(self, groups: list[Group], kernel: Any, numbers: ctypes.c_void_p) -> None:
+        # The kernel is given addresses: what they point at has to live as long as the call.
+        self._places = np.concatenate([np.concatenate([one.left, one.right]) for one in groups]).astype(np.int32)
+        self._groups = np.zeros(len(groups), dtype=_GROUP)
+        operands = 0
+        for entry, one in zip(self._groups, groups, strict=True):
+            entry["operation"], entry["history"] = NUMBERS[one.operation], one.history
+            entry["count"], entry["out"], entry["operands"] = len(one.left), one.out, operands
+            operands += 2 * len(one.left)
+        self._kernel = kernel
+        self._arguments = (
+            ctypes.c_void_p(self._groups.ctypes.data),
+            ctypes.c_int64(len(groups)),
+            ctypes.c_void_p(self._places.ctypes.data),
+            numbers,
+        )
 
-    return call
+    def __call__(self) -> None:
+        self._kernel(*self._arguments)
 
 
 def _by_numpy(one: Group, numbers: Array) -> Part:
