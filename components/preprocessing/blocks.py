@@ -13,6 +13,7 @@ import polars as pl
 from components.preprocessing import nodes as p
 from components.preprocessing.execution import Slots, kernel
 from components.preprocessing.lowering import lower
+from components.preprocessing.recordings import Wanted
 from components.preprocessing.spec import FeatureSpec
 from components.preprocessing.table import Rows, Series, numbers
 from components.preprocessing.timeline import Timeline
@@ -57,9 +58,7 @@ class Job:
         self.spec = spec
         self.nodes = dict(nodes)
         self.columns = {name: place for place, name in enumerate(columns)}
-        centres = tuple(spec.centres.get(name, 0.0) for name in columns)
-        sizes = tuple(len(spec.categories.get(name, ())) for name in columns)
-        self.lowered = lower(tuple(nodes), tuple(columns), centres, sizes, kernel() is not None)
+        self.lowered = lower(Wanted.of(spec, nodes, columns), kernel() is not None)
         self.row = {k: row for row, k in enumerate(self.lowered.computed)}
         self.block = NUMPY_BLOCK if kernel() is None else BLOCK
         self._local = threading.local()

@@ -7,17 +7,14 @@ from functools import lru_cache
 
 from components.preprocessing.execution import Code, kernel
 from components.preprocessing.program import Program
-from components.preprocessing.recordings import Numbered, Recorded, Recordings
+from components.preprocessing.recordings import Recorded, Recordings, Wanted
 
 
 class Lowered:
     """The programs of some features.
 
     Args:
-        nodes: the features wanted and those that they are made from, with their positions.
-        columns: the input columns that they read.
-        centres: what each column's deviations are summed around.
-        sizes: number of categories of each column, 0 of one of numbers.
+        wanted: the features.
         compiled: whether the kernel is there.
 
     Attributes:
@@ -28,18 +25,12 @@ class Lowered:
         before: most rows before a block's first one that a buffer holds.
     """
 
-    def __init__(
-        self,
-        nodes: Numbered,
-        columns: tuple[str, ...],
-        centres: tuple[float, ...],
-        sizes: tuple[int, ...],
-        compiled: bool,
-    ) -> None:
-        recordings = Recordings(nodes, columns, centres, sizes)
+    def __init__(self, wanted: Wanted, compiled: bool) -> None:
+        recordings = Recordings(wanted)
         self.timed, self.computed, self.tables = list(recordings.timed), list(recordings.computed), recordings.tables
         self._alone = [
-            (_program(recordings.column(name, False)), _program(recordings.column(name, True))) for name in columns
+            (_program(recordings.column(name, False)), _program(recordings.column(name, True)))
+            for name in wanted.columns
         ]
         self._rest = _program(recordings.joint())
         programs = [*(program for both in self._alone for program in both), self._rest]
@@ -66,8 +57,6 @@ def _program(recorded: Recorded) -> Program:
 
 
 @lru_cache(maxsize=16)
-def lower(
-    nodes: Numbered, columns: tuple[str, ...], centres: tuple[float, ...], sizes: tuple[int, ...], compiled: bool
-) -> Lowered:
+def lower(wanted: Wanted, compiled: bool) -> Lowered:
     """Return the programs of some features, made once."""
-    return Lowered(nodes, columns, centres, sizes, compiled)
+    return Lowered(wanted, compiled)

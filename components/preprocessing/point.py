@@ -11,6 +11,7 @@ import numpy.typing as npt
 from components.preprocessing.execution import NUMBERS
 from components.preprocessing.moment import Moments
 from components.preprocessing.operations import KERNEL, OPERATIONS
+from components.preprocessing.recordings import Wanted
 from components.preprocessing.scalars import Group, Scalars, scalars
 from components.preprocessing.spec import FeatureSpec
 
@@ -29,12 +30,10 @@ class Point:
     """
 
     def __init__(self, spec: FeatureSpec, library: Any) -> None:
-        columns = tuple(spec.columns)
-        centres = tuple(spec.centres.get(name, 0.0) for name in columns)
-        sizes = tuple(len(spec.categories.get(name, ())) for name in columns)
+        columns = spec.columns
+        wanted = Wanted.of(spec, list(enumerate(spec.nodes)), columns)
         self._whole, self._gaps = (
-            _Workspace(scalars(tuple(enumerate(spec.nodes)), columns, centres, sizes, spec.reach, complete), library)
-            for complete in (True, False)
+            _Workspace(scalars(wanted, spec.reach, complete), library) for complete in (True, False)
         )
         self._newest = library.almanac_newest
         self._given = len(columns) * spec.reach

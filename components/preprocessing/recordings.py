@@ -3,7 +3,9 @@
 All of them share their slots: the input columns, what follows from the time, the features computed, and lookup tables.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +13,7 @@ import numpy.typing as npt
 from components.preprocessing import formulas
 from components.preprocessing import nodes as p
 from components.preprocessing.expression import Expression, Recorder, Value, ago, looked_up, since
+from components.preprocessing.spec import FeatureSpec
 from components.preprocessing.windowed import Windowed
 
 Array = npt.NDArray[np.float64]
@@ -30,14 +33,34 @@ class Recorded:
     outputs: dict[int, Value]
 
 
-class Recordings:
-    """The formulas of some features.
+class Wanted(NamedTuple):
+    """What is to be computed, and from what.
 
-    Args:
+    Attributes:
         nodes: the features wanted and those that they are made from, with their positions.
         columns: the input columns that they read.
         centres: what each column's deviations are summed around.
         sizes: number of categories of each column, 0 of one of numbers.
+    """
+
+    nodes: Numbered
+    columns: tuple[str, ...]
+    centres: tuple[float, ...]
+    sizes: tuple[int, ...]
+
+    @classmethod
+    def of(cls, spec: FeatureSpec, nodes: Sequence[tuple[int, p.Node]], columns: Sequence[str]) -> Self:
+        """Return some features of a specification, and the columns that they read."""
+        centres = tuple(spec.centres.get(name, 0.0) for name in columns)
+        sizes = tuple(len(spec.categories.get(name, ())) for name in columns)
+        return cls(tuple(nodes), tuple(columns), centres, sizes)
+
+
+class Recordings:
+    """The formulas of some features.
+
+    Args:
+        wanted: the features.
 
     Attributes:
         columns: slot of each input column.
@@ -48,9 +71,8 @@ class Recordings:
         slots: number of all slots.
     """
 
-    def __init__(
-        self, nodes: Numbered, columns: tuple[str, ...], centres: tuple[float, ...], sizes: tuple[int, ...]
-    ) -> None:
+    def __init__(self, wanted: Wanted) -> None:
+        nodes, columns, centres, sizes = wanted
         self._nodes = dict(nodes)
         self._centres = centres
         timed = [k for k, node in nodes if isinstance(node, p.Clock | p.Phase)]

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from components.preprocessing import nodes as p
 from components.preprocessing.expression import Expression, Operand, Step, Value
 from components.preprocessing.operations import KERNEL
-from components.preprocessing.recordings import Numbered, Recorded, Recordings
+from components.preprocessing.recordings import Recorded, Recordings, Wanted
 
 Array = npt.NDArray[np.float64]
 Places = npt.NDArray[np.int64]
@@ -67,10 +67,7 @@ class Scalars:
     """The operations that make the features of one row.
 
     Args:
-        nodes: all features, with their positions.
-        columns: the input columns.
-        centres: what each column's deviations are summed around.
-        sizes: number of categories of each column, 0 of one of numbers.
+        wanted: the features, which are all given out.
         reach: rows of each column.
         complete: whether no value is missing.
 
@@ -81,16 +78,9 @@ class Scalars:
         wanted: place of each feature.
     """
 
-    def __init__(
-        self,
-        nodes: Numbered,
-        columns: tuple[str, ...],
-        centres: tuple[float, ...],
-        sizes: tuple[int, ...],
-        reach: int,
-        complete: bool,
-    ) -> None:
-        self._given = Recordings(nodes, columns, centres, sizes)
+    def __init__(self, wanted: Wanted, reach: int, complete: bool) -> None:
+        nodes, columns = wanted.nodes, wanted.columns
+        self._given = Recordings(wanted)
         self._reach = reach
         self.timed = len(columns) * reach
         self._tables = self.timed + len(self._given.timed)
@@ -193,13 +183,6 @@ _MADE = 1 << 32
 
 
 @lru_cache(maxsize=16)
-def scalars(
-    nodes: Numbered,
-    columns: tuple[str, ...],
-    centres: tuple[float, ...],
-    sizes: tuple[int, ...],
-    reach: int,
-    complete: bool,
-) -> Scalars:
+def scalars(wanted: Wanted, reach: int, complete: bool) -> Scalars:
     """Return the operations of a row, made once."""
-    return Scalars(nodes, columns, centres, sizes, reach, complete)
+    return Scalars(wanted, reach, complete)
