@@ -16,13 +16,16 @@ _ENDS = ("finished", "failed")
 def propose(ledger: Ledger, plan: Plan, usecase: UseCase) -> Plan | None:
     """Write a plan to the log, and return the one that now stands.
 
-    A plan that is open for the same state stands already, so that an hourly pipeline asks once. None comes back where
-    a plan was executed or rejected less than a rest ago: the data must first have had the time to change.
+    A plan that is open for the same state and use case file stands already, so that an hourly pipeline asks once; one
+    of an earlier file could not be executed any more. None comes back where a plan was executed or rejected less than
+    a rest ago: the data must first have had the time to change.
     """
     standing: list[Plan] = []
+    purpose = (plan.use_case_digest, plan.observed)
 
     def draft(entries: list[Entry]) -> Draft | None:
-        standing[:] = [p for p in open_plans(entries, ledger.clock()) if p.observed == plan.observed]
+        still_open = open_plans(entries, ledger.clock())
+        standing[:] = [each for each in still_open if (each.use_case_digest, each.observed) == purpose]
         if standing or _resting(entries, usecase, ledger.clock(), ("started", "rejected")):
             return None
         standing[:] = [plan]

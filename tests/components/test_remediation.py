@@ -171,6 +171,16 @@ def test_another_use_case_file_is_refused(world: World) -> None:
         world.execute(plan)
 
 
+def test_a_new_use_case_file_gets_a_plan_of_its_own(world: World) -> None:
+    old = world.propose()
+    world.case = world.case.model_copy(update={"title": "Another"})
+    new = world.propose()
+    assert new != old
+    assert world.propose() == new
+    control.approve(world.ledger, new, who="eve", why="yes")
+    assert world.execute(new) == {"result": "promoted"}
+
+
 def _entry(world: World, number: int) -> Path:
     return Path(world.url) / "remediation" / world.case.name / "entries" / f"{number:08d}.json"
 
