@@ -9,6 +9,7 @@ import numpy.typing as npt
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from components.training.dataset import BLOCK, Rows
+from components.training.model_format import margin
 
 Array = npt.NDArray[np.float64]
 
@@ -82,9 +83,8 @@ class Fitted:
         for weight, booster in self.boosters:
             result += weight * np.asarray(booster.predict(X, raw_score=True, num_threads=1))
         if self.estimator is not None:
-            margin = getattr(self.estimator, "decision_function", self.estimator.predict)
             with threadpool_limits(1):
-                result += margin(X)
+                result += margin(self.estimator)(X)
         return result
 
     def scaled(self, weight: float) -> "Fitted":

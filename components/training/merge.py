@@ -23,7 +23,6 @@ def merge(boosters: list[tuple[float, lightgbm.Booster]]) -> str:
     if not boosters:
         raise TrainingError("there is no booster to merge")
     texts = [(weight, booster.model_to_string(num_iteration=-1)) for weight, booster in boosters]
-    header = _header(texts[0][1])
     trees: list[str] = []
     for weight, text in texts:
         if _field(text, "feature_names") != _field(texts[0][1], "feature_names"):
@@ -31,11 +30,16 @@ def merge(boosters: list[tuple[float, lightgbm.Booster]]) -> str:
         if re.search(r"^(average_output|is_linear=1)$", text, re.MULTILINE):
             raise TrainingError("a random forest or a linear tree cannot be merged with other boosters")
         trees.extend(_scaled(tree, weight) for tree in _trees(text))
+    return assemble(texts[0][1], trees)
+
+
+def assemble(template: str, trees: list[str]) -> str:
+    """Return the text of a booster of these trees, given without the lines that number them, in another one's frame."""
     blocks = [f"Tree={index}\n{tree}" for index, tree in enumerate(trees)]
     sizes = " ".join(str(len(block.encode())) for block in blocks)
-    text = re.sub(r"^tree_sizes=.*$", f"tree_sizes={sizes}", header, flags=re.MULTILINE)
-    text += "".join(blocks) + "end of trees\n\n" + _tail(texts[0][1])
-    # Read once and written again, so that what LightGBM derives (importances) is that of the merged trees.
+    text = re.sub(r"^tree_sizes=.*$", f"tree_sizes={sizes}", _header(template), flags=re.MULTILINE)
+    text += "".join(blocks) + "end of trees\n\n" + _tail(template)
+    # Read once and written again, so that what LightGBM derives (importances) is that of these trees.
     return str(lightgbm.Booster(model_str=text).model_to_string(num_iteration=-1))
 
 

@@ -49,6 +49,12 @@ def probability(log_odds: Array) -> Array:
     return np.asarray(np.where(log_odds >= 0, 1.0, small) / (1.0 + small))
 
 
+def margin(estimator: Any) -> Callable[[Array], Array]:
+    """Return what gives a scikit-learn estimator's raw output: its value, or the log-odds of a classifier."""
+    raw: Callable[[Array], Array] = getattr(estimator, "decision_function", estimator.predict)
+    return raw
+
+
 @dataclass(frozen=True)
 class Offset:
     """The linear part of a model: `clip(link(raw + intercept + Σ coefficient · X[:, column]))`.
@@ -141,7 +147,7 @@ class Forecaster:
             return np.asarray(self.booster.predict(X, raw_score=True, num_threads=1), dtype=np.float64)
         if self.estimator is None:
             return np.zeros(len(X))
-        return np.asarray(_margin(self.estimator)(X), dtype=np.float64)
+        return np.asarray(margin(self.estimator)(X), dtype=np.float64)
 
     def predict(self, X: Array) -> Array:
         """Return the forecasts, shape (n,), of the features X, float64 of shape (n, f), NaN for missing.
@@ -285,7 +291,3 @@ def _intervals(directory: Path, files: dict[str, bytes], names: list[str]) -> In
     if intervals.by is not None and intervals.by not in names:
         raise ModelError(f"{directory / 'intervals.json'}: by names the unknown feature {intervals.by}")
     return intervals
-
-
-def _margin(estimator: Estimator) -> Callable[[Array], Array]:
-    return getattr(estimator, "decision_function", estimator.predict)

@@ -18,8 +18,12 @@ from components.training.merge import merge
 from components.training.model_format import FORMAT, LOSS, MANIFEST, REFERENCE
 from components.training.persistence import write_estimator
 from components.training.reference import Frozen
+from components.training.translation import booster_of
 from components.usecase import UseCase, digest
 from components.usecase.data import Column
+
+#: Rows on which a translated model is compared with the original.
+_COMPARED = 5_000
 
 _LIBRARIES = ("lightgbm", "numpy", "polars", "scikit-learn", "scipy", "skops", "optuna")
 
@@ -103,8 +107,7 @@ def _write_target(
     link = "logit" if problem.classification else "identity"
     if fitted.estimator is not None:
         write_bytes(directory / "model.skops", write_estimator(fitted.estimator))
-    else:
-        write_bytes(directory / "model.bst", booster_text(fitted, problem).encode())
+    write_bytes(directory / "model.bst", booster_text(fitted, problem).encode())
     clip = {"clip": list(model.clip)} if model.clip != (None, None) else {}
     write_json(directory / "offset.json", {**fitted.linear.to_json(problem.names, link), **clip})
     write_json(directory / "features.json", specification)
@@ -123,6 +126,9 @@ def _write_target(
 
 def booster_text(fitted: Fitted, problem: Problem) -> str:
     """Return the one booster of a model; a purely linear model gets one of a single leaf of zero."""
+    if fitted.estimator is not None:
+        template = _stump(problem).model_to_string(num_iteration=-1)
+        return booster_of(fitted.estimator, template, problem.X[np.flatnonzero(problem.train)[:_COMPARED]])
     boosters = fitted.boosters or [(0.0, _stump(problem))]
     return merge(boosters)
 

@@ -9,7 +9,9 @@ from components.common.errors import ModelError
 from components.common.files import sha256_bytes
 
 _FORMAT = 1
-_BODIES = {"lightgbm": "model.bst", "sklearn": "model.skops"}
+_KINDS = ("lightgbm", "sklearn")
+#: What is served of either kind: a scikit-learn model stands beside its own archive as trees in LightGBM's format.
+_BODY = "model.bst"
 
 
 @dataclass(frozen=True)
@@ -34,14 +36,9 @@ class Directory:
         return str(self.manifest["target"])
 
     @property
-    def kind(self) -> str:
-        """Kind of the body: lightgbm or sklearn."""
-        return str(self.manifest["kind"])
-
-    @property
     def body(self) -> Path:
-        """The file that holds the model itself."""
-        return self.path / _BODIES[self.kind]
+        """The file that holds the trees."""
+        return self.path / _BODY
 
     def document(self, name: str) -> dict[str, Any]:
         """Return a document that every model has.
@@ -79,13 +76,13 @@ def _check_manifest(path: Path, manifest: dict[str, Any]) -> None:
         raise ModelError(f"{place}: format {manifest.get('format')!r} is not known; this version reads {_FORMAT}")
     if missing := [key for key in ("target", "kind", "files") if key not in manifest]:
         raise ModelError(f"{place}: the field {missing[0]!r} is missing; is this one target's directory?")
-    if manifest["kind"] not in _BODIES:
-        raise ModelError(f"{place}: kind {manifest['kind']!r} is not known; one of {', '.join(_BODIES)}")
+    if manifest["kind"] not in _KINDS:
+        raise ModelError(f"{place}: kind {manifest['kind']!r} is not known; one of {', '.join(_KINDS)}")
     for name in manifest["files"]:
         if Path(name).name != name or name in ("", ".", ".."):
             raise ModelError(f"{place}: {name!r} is not a plain file name")
-    if _BODIES[manifest["kind"]] not in manifest["files"]:
-        raise ModelError(f"{place}: files does not list {_BODIES[manifest['kind']]}")
+    if _BODY not in manifest["files"]:
+        raise ModelError(f"{place}: files does not list {_BODY}, which is what is served of every kind")
     found = {body.name for pattern in ("*.bst", "*.skops") for body in path.glob(pattern)}
     if unlisted := sorted(found - set(manifest["files"])):
         raise ModelError(f"{path / unlisted[0]}: not listed in manifest.json; a directory holds one model alone")

@@ -5,37 +5,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from components.common.errors import ModelError
 from components.training.intervals import Intervals
 from serving.engine import Engine
-from serving.engine.row_call import RowCall, by_numpy
 from serving.inputs.schema import RowDecoder
 from serving.models.columns import Columns, read_columns
 from serving.models.directory import Directory, read_directory
 from serving.models.row_interval import RowInterval
 
 Array = npt.NDArray[np.float64]
-
-
-class Predictor(Protocol):
-    """What a target needs of its engine."""
-
-    def row_call(self, low: Array, high: Array) -> RowCall:
-        """Return the call for one row at a time by one thread, with bounds (f,) that values are held against."""
-        ...
-
-    def predict(self, X: Array) -> Array:
-        """Return the predictions (n,) for the rows (n, f)."""
-        ...
-
-    def explain(self, X: Array) -> tuple[Array, float]:
-        """Return contributions (n, f) and the base value."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +60,7 @@ class Target:
         out_of_range: what the use case wants done about an input beyond its declared range, warn or refuse.
     """
 
-    def __init__(self, directory: Directory, engine: Predictor, version: str) -> None:
+    def __init__(self, directory: Directory, engine: Engine, version: str) -> None:
         self.directory = directory
         self.name = directory.target
         self.version = version
@@ -137,24 +119,6 @@ class Target:
         return self.intervals.apply(None if by is None else X[:, self.columns.position[by]], prediction)
 
 
-class _Sklearn:
-    """A scikit-learn body behind the same three calls; the training stack's loader reads it."""
-
-    def __init__(self, path: Path) -> None:
-        from components.training import model_format
-
-        self._model = model_format.load(path)
-
-    def row_call(self, low: Array, high: Array) -> RowCall:
-        return by_numpy(lambda row: float(self._model.predict(row[None, :])[0]), low, high)
-
-    def predict(self, X: Array) -> Array:
-        return self._model.predict(X)
-
-    def explain(self, X: Array) -> tuple[Array, float]:
-        raise ModelError("this model has no tree explanation; only LightGBM models have one")
-
-
 def load_target(path: Path, version: str | None = None) -> Target:
     """Load and verify one target's model directory.
 
@@ -166,12 +130,8 @@ def load_target(path: Path, version: str | None = None) -> Target:
         ModelError: the directory is incomplete or altered.
     """
     directory = read_directory(path)
-    engine: Predictor
     names = [str(name) for name in directory.document("features.json")["names"]]
-    if directory.kind == "sklearn":
-        engine = _Sklearn(path)
-    else:
-        engine = Engine.load(directory.body, directory.documents.get("offset.json"), names)
+    engine = Engine.load(directory.body, directory.documents.get("offset.json"), names)
     return Target(directory, engine, version or directory.digest[:12])
 
 

@@ -21,6 +21,7 @@ from components.usecase import UseCase
 from components.usecase.learning import Choose
 from monitoring.drift.loss import read_loss
 from monitoring.drift.outputs import read_outputs
+from serving.models.target import load_target
 from tests.components.training_world import BLEND, DIFFERENCE, HIST, LEVEL, RIDGE, TARGET, inputs, usecase
 
 Lines = list[tuple[int, int, str]]
@@ -226,6 +227,13 @@ def test_each_kind_is_stored_and_read_again(beijing: pl.DataFrame, tmp_path: Pat
     error = model.predict(problem.X[rows]) - problem.y[rows]
     assert np.sqrt(np.mean(error**2)) < np.sqrt(np.mean((problem.last - problem.y)[rows] ** 2))
     assert model.manifest["kind"] == ("sklearn" if candidate is HIST else "lightgbm")
+    served = load_target(model.directory)
+    assert np.allclose(served.predict(problem.X[rows]).prediction, model.predict(problem.X[rows]), rtol=0, atol=1e-9)
+    contributions, base = served.engine.explain(problem.X[rows[:50]])
+    inside = served.predict(problem.X[rows[:50]]).prediction > 0
+    assert np.allclose(
+        (contributions.sum(axis=1) + base)[inside], model.predict(problem.X[rows[:50]])[inside], atol=1e-9
+    )
     assert not list(tmp_path.rglob("*.pkl"))
 
 

@@ -11,14 +11,17 @@ import lightgbm
 import numpy as np
 import numpy.typing as npt
 import pytest
+from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
 from components.common.errors import ModelError, TrainingError
 from components.common.files import sha256_bytes, write_json
 from components.training.calibration import calibrate
+from components.training.contributions import of_estimator
 from components.training.intervals import Intervals
 from components.training.merge import merge
-from components.training.model_format import Offset, load
+from components.training.model_format import Offset, load, margin
 from components.training.persistence import read_estimator, write_estimator
+from components.training.translation import booster_of
 
 ROOT = Path(__file__).resolve().parents[2]
 Array = npt.NDArray[np.float64]
@@ -204,6 +207,39 @@ def test_an_estimator_has_the_same_bytes_each_time_and_unknown_types_are_refused
         read_estimator(b"\x80\x04N.", Path("model.skops"))
     with pytest.raises(ModelError, match="not on the list of trusted types"):
         write_estimator(SimpleImputer().fit(X))
+
+
+@pytest.mark.parametrize("kind", [HistGradientBoostingRegressor, HistGradientBoostingClassifier])
+def test_trees_of_scikit_learn_are_the_same_trees_in_lightgbms_format(kind: Any) -> None:
+    rng = np.random.default_rng(5)
+    X = rng.normal(size=(3000, 4))
+    X[rng.random(X.shape) < 0.1] = np.nan
+    X[:, 3] = np.where(X[:, 0] > 0, np.nan, 1.0)  # a split between present and missing alone
+    score = np.nan_to_num(X[:, 0]) * np.nan_to_num(X[:, 1]) + 3 * np.isnan(X[:, 3]) + 0.1 * rng.normal(size=3000)
+    y = score > 1 if kind is HistGradientBoostingClassifier else score
+    estimator = kind(max_iter=30, max_leaf_nodes=12, random_state=1).fit(X, y)
+    names = list("abcd")
+    settings = {"verbose": -1, "num_threads": 1}
+    data = lightgbm.Dataset(X[:, :4], np.zeros(3000), feature_name=names, params=settings)
+    template = lightgbm.train(settings, data, 1).model_to_string()
+    booster = lightgbm.Booster(model_str=booster_of(estimator, template, X))
+    assert booster.feature_name() == names
+    assert any(np.isinf(grown.nodes["num_threshold"]).any() for (grown,) in estimator._predictors)
+    edges = np.concatenate([grown.nodes["num_threshold"] for (grown,) in estimator._predictors])
+    on_edges = rng.choice(np.append(edges[np.isfinite(edges)], np.nan), size=(5000, 4))
+    for rows in (X, on_edges):
+        assert np.array_equal(booster.predict(rows, raw_score=True, num_threads=1), margin(estimator)(rows))
+    contributions = np.asarray(booster.predict(X[:200], pred_contrib=True, num_threads=1))
+    assert np.allclose(contributions[:, :-1], of_estimator(estimator, X[:200])[0], atol=1e-9)
+
+
+def test_a_split_by_categories_is_not_translated() -> None:
+    X = np.repeat(np.arange(6.0), 100)[:, None]
+    estimator = HistGradientBoostingRegressor(max_iter=2, categorical_features=[0]).fit(X, X[:, 0] % 2)
+    settings = {"verbose": -1, "num_threads": 1}
+    template = lightgbm.train(settings, lightgbm.Dataset(X, X[:, 0], params=settings), 1).model_to_string()
+    with pytest.raises(TrainingError, match="split by categories has no translation"):
+        booster_of(estimator, template, X)
 
 
 def test_offset_of_log_odds_is_a_probability() -> None:
