@@ -89,6 +89,15 @@ def test_the_retrain_asks_and_never_promotes() -> None:
     assert workflow["jobs"]["ask"]["needs"] == "train"
 
 
+def test_a_release_is_published_once_the_images_that_it_names_are_there() -> None:
+    jobs = read(ROOT / ".github/workflows/release.yml")["jobs"]
+    assert jobs["images"]["uses"] == "./.github/workflows/images.yml"
+    assert (jobs["images"]["needs"], jobs["release"]["needs"]) == ("checks", "images")
+    images = read(ROOT / ".github/workflows/images.yml")
+    assert set(images["on"]) == {"workflow_call", "workflow_dispatch"}
+    assert jobs["images"]["permissions"] == images["jobs"]["build"]["permissions"]
+
+
 def test_the_monthly_retrain_is_when_the_use_case_says() -> None:
     from components.usecase import load
 
