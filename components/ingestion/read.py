@@ -3,6 +3,7 @@
 Rows are numbered from 1, as the source gives them; a CSV file's header does not count.
 """
 
+import csv
 import gzip
 import io
 import lzma
@@ -82,16 +83,28 @@ def _parse(read: Read, data: bytes, place: str, kind: str) -> pl.DataFrame:
     """Return the raw table; CSV and JSON lines as texts, so that every wrong value can be named."""
     if not data.strip():
         raise TableError(f"{place}: is empty")
+    delimiter = "," if kind != read.format else read.delimiter
     try:
         if kind == "parquet":
             return pl.read_parquet(data)
         if kind == "jsonl":
             raw = pl.read_ndjson(data, infer_schema_length=None)
             return _without_nulls(raw, read.null_values)
-        delimiter = "," if kind != read.format else read.delimiter
         return pl.read_csv(data, separator=delimiter, infer_schema=False, null_values=read.null_values)
     except (pl.exceptions.PolarsError, OSError) as error:
-        raise TableError(f"{place}: cannot be read as {kind}: {str(error).splitlines()[0]}") from None
+        reason = (_too_long(data, delimiter) if kind == "csv" else "") or str(error).splitlines()[0]
+        raise TableError(f"{place}: cannot be read as {kind}: {reason}") from None
+
+
+def _too_long(data: bytes, delimiter: str) -> str:
+    """Tell the first row of a CSV file that has more fields than the header, which the reader does not name."""
+    rows = csv.reader(io.StringIO(data.decode(errors="replace"), newline=""), delimiter=delimiter)
+    try:
+        header = len(next(rows, []))
+        found = next(((number, len(row)) for number, row in enumerate(rows, 1) if len(row) > header), None)
+    except csv.Error:
+        return ""
+    return f"row {found[0]} has {found[1]} fields, and the header has {header}" if found else ""
 
 
 def _without_nulls(raw: pl.DataFrame, texts: list[str]) -> pl.DataFrame:
