@@ -130,8 +130,8 @@ class LossModel:
             DriftError: no rows, or other columns.
         """
         _check(X, self.names)
-        mae = float(np.maximum(_booster(self.absolute).predict(X), 0).mean()) * float(np.exp(self.skill.mean))
-        squared = float(np.maximum(_booster(self.squared).predict(X), 0).mean())
+        mae = float(np.maximum(_predict(_booster(self.absolute), X), 0).mean()) * float(np.exp(self.skill.mean))
+        squared = float(np.maximum(_predict(_booster(self.squared), X), 0).mean())
         raw = mae / float(np.exp(self.skill.mean))
         low, high = self.skill.interval(self.level)
         ratio = raw / self.reference_mae
@@ -221,7 +221,7 @@ def fit_loss(
     folds = blocks * _FOLDS // count
     unseen = np.empty(len(X))
     for fold in range(_FOLDS):
-        unseen[folds == fold] = _train(X[folds != fold], loss[folds != fold], names).predict(X[folds == fold])
+        unseen[folds == fold] = _predict(_train(X[folds != fold], loss[folds != fold], names), X[folds == fold])
     unseen = np.maximum(unseen, 1e-3 * loss.mean())
     realised, estimated = (np.bincount(blocks, weights=w) / np.bincount(blocks) for w in (loss, unseen))
     realised = np.maximum(realised, 1e-12)
@@ -246,6 +246,12 @@ def _train(X: Floats, loss: Floats, names: Sequence[str]) -> "lgb.Booster":
     import lightgbm as lgb
 
     return lgb.train(_PARAMETERS, lgb.Dataset(X, loss, feature_name=list(names)), _ROUNDS)
+
+
+def _predict(booster: "lgb.Booster", X: Floats) -> Floats:
+    # LightGBM keeps the number of threads for the whole process: a call that leaves it open changes it under a
+    # training in another thread, whose buffers were made for one.
+    return np.asarray(booster.predict(X, num_threads=1), dtype=np.float64)
 
 
 def _booster(text: str) -> "lgb.Booster":

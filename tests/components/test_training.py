@@ -5,6 +5,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import lightgbm
 import numpy as np
 import polars as pl
 import pytest
@@ -67,6 +68,29 @@ def test_two_runs_give_the_same_bytes_however_many_fits_run_at_once(
         k: v for k, v in other.items() if "manifest" not in k
     }
     assert (out / "tuning.json").read_bytes() == (tmp_path / "tuning.json").read_bytes()
+
+
+def test_no_call_of_lightgbm_leaves_the_number_of_threads_open(
+    world: tuple[UseCase, Inputs, Path, Lines], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is one number for the process: left open, it changes under a fit in another thread, which then crashes."""
+    case, files, _, _ = world
+    seen: list[Any] = []
+    predict, construct = lightgbm.Booster.predict, lightgbm.Dataset.construct
+
+    def predicted(self: Any, *given: Any, **named: Any) -> Any:
+        seen.append(named.get("num_threads"))
+        return predict(self, *given, **named)
+
+    def constructed(self: Any) -> Any:
+        seen.append((self.params or {}).get("num_threads"))
+        return construct(self)
+
+    monkeypatch.setattr(lightgbm.Booster, "predict", predicted)
+    monkeypatch.setattr(lightgbm.Dataset, "construct", constructed)
+    run(case, files, tmp_path)
+    assert len(seen) > 50
+    assert set(seen) == {1}
 
 
 def test_the_stored_model_predicts_what_was_compared(world: tuple[UseCase, Inputs, Path, Lines]) -> None:
