@@ -83,7 +83,7 @@ def _fit(
         offsets, missing = [_offsets(score, float(levels[0]))], _offsets(score, level)
     else:
         everywhere = missing = _offsets(score, level)
-        place, known = np.searchsorted(rows.edges, rows.last, side="right"), np.isfinite(rows.last)
+        place, known = np.searchsorted(rows.edges, rows.last, side="left"), np.isfinite(rows.last)
         scores = [score[known & (place == k)] for k in range(rows.edges.size + 1)]
         offsets = [
             _offsets(part, float(asked)) if part.size else everywhere
@@ -136,14 +136,14 @@ def _forward(rows: _Rows, levels: Array, cuts: list[float], fold: npt.NDArray[np
 
 
 def _band_of_bin(edges: Array, cuts: list[float]) -> npt.NDArray[np.intp]:
-    """Return the band of each bin, which lies in one whole: the first has no lower edge, the others start at theirs."""
+    """Return the band of each bin, which lies in one whole: the first has no lower edge, others start above theirs."""
     return np.asarray(np.searchsorted(cuts, np.r_[-np.inf, edges], side="right"), dtype=np.intp)
 
 
 def _in_band(rows: _Rows, cuts: list[float], band: int) -> npt.NDArray[np.bool_]:
     if rows.last is None:
         return np.ones(rows.y.size, dtype=np.bool_)
-    return np.asarray(np.isfinite(rows.last) & (np.searchsorted(cuts, rows.last, side="right") == band))
+    return np.asarray(np.isfinite(rows.last) & (np.searchsorted(cuts, rows.last, side="left") == band))
 
 
 def _error_scale(residual: Array, prediction: Array) -> tuple[Array, Array]:
@@ -173,7 +173,7 @@ def _edges(last: Array, bins: int, fixed: Sequence[float]) -> Array:
 
 
 def _between(ordered: Array, low: float, high: float) -> int:
-    return int(np.searchsorted(ordered, high) - np.searchsorted(ordered, low))
+    return int(np.searchsorted(ordered, high, side="right") - np.searchsorted(ordered, low, side="right"))
 
 
 def _offsets(score: Array, level: float) -> tuple[float, float]:

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
+from components.common.errors import TrainingError
 from components.training.dataset import BLOCK, Rows
 from components.training.model_format import margin
 
@@ -88,7 +89,13 @@ class Fitted:
         return result
 
     def scaled(self, weight: float) -> "Fitted":
-        """Return the model times `weight`; estimators cannot be scaled."""
+        """Return the model times `weight`.
+
+        Raises:
+            TrainingError: the model is an estimator, which cannot be scaled.
+        """
+        if self.estimator is not None:
+            raise TrainingError(f"{type(self.estimator).__name__} cannot be part of a blend")
         return Fitted(self.linear.scaled(weight), [(weight * w, booster) for w, booster in self.boosters])
 
 

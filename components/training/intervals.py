@@ -64,7 +64,7 @@ class Intervals:
             if self.by is not None:
                 raise ModelError(f"intervals.json: the offsets depend on {self.by}; give its values")
             return np.full(shape, self.lower[0]), np.full(shape, self.upper[0])
-        place = np.searchsorted(self.edges, last, side="right")
+        place = np.searchsorted(self.edges, last, side="left")  # an edge ends its bin, as it ends its band
         known = np.isfinite(last)
         place = np.where(known, place, 0)
         low = np.where(known, self.lower[place], self.missing[0])

@@ -13,7 +13,9 @@ _UNITS = {"min": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(d
 class Section(BaseModel):
     """A section of the use case file: unknown fields are errors, values are never coerced or changed."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, strict=True, allow_inf_nan=False, use_attribute_docstrings=True
+    )
 
 
 def to_timedelta(duration: str) -> timedelta:

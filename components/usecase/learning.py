@@ -82,12 +82,13 @@ class Folds(Section):
 
 
 class Budget(Section):
-    """Budget of the tuning, for each target."""
+    """Budget of the tuning."""
 
     trials: Annotated[int, Field(ge=1)] = 10
     """Most trials of each candidate."""
     seconds: Annotated[float, Field(gt=0)] = 3600
-    """Wall-clock guard; reaching it is reported, since it makes a run depend on the machine."""
+    """Wall-clock guard: this many for each target, all of which draw on their sum side by side. Reaching it is
+    reported, since it makes a run depend on the machine."""
 
 
 class IntegerRange(Section):

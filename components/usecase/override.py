@@ -26,8 +26,16 @@ def load_with(path: Path, settings: list[str]) -> UseCase:
         key, equals, value = setting.partition("=")
         if not equals or not key:
             raise UseCaseError(f"--set {setting}: write KEY=VALUE, such as training.budget.trials=3")
-        _put(data, key, yaml.safe_load(value), setting)
+        _put(data, key, _value(value, setting), setting)
     return load_text(yaml.safe_dump(data, allow_unicode=True), f"{path} with --set {' '.join(settings)}")
+
+
+def _value(text: str, setting: str) -> Any:
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        reason = str(error).replace("\n", " ")
+        raise UseCaseError(f"--set {setting}: the value is not YAML ({reason})") from None
 
 
 def _put(data: Any, key: str, value: Any, setting: str) -> None:

@@ -1,13 +1,18 @@
 """Rules that tie sections of a use case together; the model calls them when a file is read."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from components.usecase.base import steps, to_timedelta
+from components.usecase.cron import wrong_cron
 from components.usecase.learning import Blend, Choice
+from components.usecase.parameters import unknown
 
 if TYPE_CHECKING:
     from components.usecase.model import UseCase
+
+#: Kinds whose sum one model directory holds: boosters and linear parts.
+BLENDED = ("lightgbm", "linear")
 
 
 def check(usecase: "UseCase") -> None:
@@ -75,18 +80,19 @@ def _durations(usecase: "UseCase") -> Iterator[str]:
 
 
 def _candidates(usecase: "UseCase") -> Iterator[str]:
-    blends = {candidate.name for candidate in usecase.training.candidates if isinstance(candidate, Blend)}
+    kinds = {candidate.name: candidate.kind for candidate in usecase.training.candidates}
     for candidate in usecase.training.candidates:
         place = f"training.candidates.{candidate.name}"
         if isinstance(candidate, Blend):
-            if nested := sorted(set(candidate.of) & blends):
-                yield f"{place}.of: {', '.join(nested)} is a blend; a blend is made of other candidates"
+            yield from _blend(candidate, kinds)
             continue
+        starts = candidate.start if isinstance(candidate.start, list) else [candidate.start]
+        for section, names in (("fixed", candidate.fixed), ("search", candidate.search)):
+            yield from (f"{place}.{section}.{name}: {why}" for name in names if (why := unknown(candidate.kind, name)))
         if both := sorted(candidate.fixed.keys() & candidate.search.keys()):
             yield f"{place}: {', '.join(both)} is both fixed and searched"
-        starts = candidate.start if isinstance(candidate.start, list) else [candidate.start]
-        if unknown := sorted({name for start in starts for name in start} - candidate.search.keys()):
-            yield f"{place}.start: {', '.join(unknown)} is not searched; give it in 'fixed'"
+        if unsearched := sorted({name for start in starts for name in start} - candidate.search.keys()):
+            yield f"{place}.start: {', '.join(unsearched)} is not searched; give it in 'fixed'"
         for name, search in candidate.search.items():
             if isinstance(search, Choice):
                 continue
@@ -96,10 +102,19 @@ def _candidates(usecase: "UseCase") -> Iterator[str]:
                 yield f"{place}.search.{name}: low {search.low} has no logarithm; it must be above zero"
 
 
+def _blend(blend: Blend, kinds: Mapping[str, str]) -> Iterator[str]:
+    place = f"training.candidates.{blend.name}.of"
+    for name in blend.of:
+        if kinds[name] not in BLENDED:
+            yield f"{place}: {name} is of kind {kinds[name]}; a blend is made of kinds {' and '.join(BLENDED)}"
+
+
 def _choice(usecase: "UseCase") -> Iterator[str]:
     names = [candidate.name for candidate in usecase.training.candidates]
-    if unknown := sorted(set(usecase.training.choose.prefer) - set(names)):
-        yield f"training.choose.prefer: no candidate named {', '.join(unknown)}; known: {', '.join(names)}"
+    if strange := sorted(set(usecase.training.choose.prefer) - set(names)):
+        yield f"training.choose.prefer: no candidate named {', '.join(strange)}; known: {', '.join(names)}"
+    if usecase.training.choose.metric == "log_loss" and any(one.task == "regression" for one in usecase.targets):
+        yield "training.choose.metric: log_loss belongs to a classification; use rmse or mae"
 
 
 def _decisions(usecase: "UseCase") -> Iterator[str]:
@@ -114,5 +129,5 @@ def _decisions(usecase: "UseCase") -> Iterator[str]:
 
 def _schedules(usecase: "UseCase") -> Iterator[str]:
     for name, cron in (("retrain", usecase.schedule.retrain), ("monitor", usecase.schedule.monitor)):
-        if len(cron.split()) != 6:
-            yield f"schedule.{name}: {cron!r} has {len(cron.split())} fields; it should have six, seconds first"
+        if why := wrong_cron(cron):
+            yield f"schedule.{name}: {cron!r} {why}"

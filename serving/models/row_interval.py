@@ -3,7 +3,7 @@
 The results are those of the reference bit for bit; a test holds them against each other on real rows.
 """
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 
 from components.training.intervals import Intervals
@@ -39,7 +39,7 @@ class RowInterval:
         last = row[self._at]
         if last is None or last - last != 0.0:
             return self._missing
-        place = bisect_right(self._edges, last)
+        place = bisect_left(self._edges, last)
         return self._lower[place], self._upper[place]
 
     def _width(self, x: float) -> float:

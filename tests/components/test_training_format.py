@@ -22,6 +22,7 @@ from components.training.merge import merge
 from components.training.model_format import Offset, load, margin
 from components.training.persistence import read_estimator, write_estimator
 from components.training.translation import booster_of
+from serving.models.row_interval import RowInterval
 
 ROOT = Path(__file__).resolve().parents[2]
 Array = npt.NDArray[np.float64]
@@ -97,7 +98,7 @@ def test_prediction_is_booster_and_linear_part_clipped(directory: Path) -> None:
 
 def test_an_interval_depends_on_the_last_known_value_and_the_prediction(directory: Path) -> None:
     model = load(directory)
-    X = np.array([[10.0, 0, 0], [35.0, 0, 0], [80.0, 0, 0], [np.nan, 0, 0]])
+    X = np.array([[35.0, 0, 0], [35.5, 0, 0], [80.0, 0, 0], [np.nan, 0, 0]])
     lower, upper = model.interval(X, np.array([50.0, 50.0, 200.0, 4.0]))
     assert lower == pytest.approx([50 - 1.5, 50 - 2 * 1.5, 200 - 3 * 2, 0.0])
     assert upper == pytest.approx([50 + 1.5, 50 + 2 * 1.5, 200 + 3 * 2, 4 + 9 * 1.04])
@@ -260,6 +261,20 @@ def test_calibrated_intervals_cover_each_band_even_where_the_error_grows() -> No
         assert covered[rows_].mean() == pytest.approx(0.9, abs=0.025)
     again = Intervals.from_json(json.loads(json.dumps(found.to_json())))
     assert np.array_equal(again.apply(last, y)[0], found.apply(last, y)[0])
+
+
+def test_a_value_on_an_edge_belongs_to_the_band_below_as_it_does_where_bands_are_judged() -> None:
+    rng = np.random.default_rng(8)
+    last = rng.choice([20.0, 75.0, 120.0], size=6000)  # the edge itself is a value that occurs
+    y = last + rng.normal(size=last.size) * np.where(last == 120.0, 50.0, np.where(last == 75.0, 10.0, 1.0))
+    found = calibrate(y, last, last, level=0.9, bins=1, by="load", edges=[75.0])
+    low, edge, high = (found.apply(np.array([value]), np.array([80.0])) for value in (20.0, 75.0, 120.0))
+    assert (low, found.edges.tolist()) == (edge, [75.0])
+    assert high != edge
+    one = RowInterval(found, ["load"])
+    for value in (20.0, np.nextafter(75.0, 0.0), 75.0, np.nextafter(75.0, 100.0), 120.0, np.nan):
+        both = found.apply(np.array([value]), np.array([80.0]))
+        assert one([value], 80.0) == (both[0][0], both[1][0])
 
 
 def spans(*difficulty: float) -> tuple[Array, Array, Array, npt.NDArray[np.int64]]:

@@ -10,6 +10,8 @@ import yaml
 
 from components.common.errors import UseCaseError
 from components.usecase import UseCase, digest, dump, load, load_text, schema
+from components.usecase.override import load_with
+from components.usecase.parameters import KNOWN
 from tests.components import small
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -170,8 +172,29 @@ def test_the_tree_that_the_tests_change_is_right() -> None:
         # Training.
         ("training.candidates.1.name", "ridge", "training.candidates: declared twice: ridge"),
         ("training.candidates.2.of", ["ridge", "x"], "training.candidates.both.of: no candidate named x"),
-        ("training.candidates.2.of", ["ridge", "both"], "training.candidates.both.of: both is a blend"),
+        (
+            "training.candidates.2.of",
+            ["ridge", "both"],
+            "training.candidates.both.of: both is of kind blend; a blend is made of kinds",
+        ),
         ("training.candidates.0.fixed", {"alpha": 1}, "training.candidates.ridge: alpha is both fixed and searched"),
+        (
+            "training.candidates.1.fixed",
+            {"num_leafs": 4},
+            "training.candidates.trees.fixed.num_leafs: is no parameter of lightgbm; did you mean num_leaves?",
+        ),
+        (
+            "training.candidates.1.search",
+            {"depths": {"kind": "integer", "low": 2, "high": 9}},
+            "training.candidates.trees.search.depths: is no parameter of lightgbm",
+        ),
+        ("training.candidates.0.fixed", {"seed": 1}, "ridge.fixed.seed: is no parameter of linear; known: alpha"),
+        (
+            "training.candidates.1",
+            {"name": "trees", "kind": "hist_gradient_boosting"},
+            "training.candidates.both.of: trees is of kind hist_gradient_boosting; a blend is made of kinds",
+        ),
+        ("training.choose", {"metric": "log_loss"}, "training.choose.metric: log_loss belongs to a classification"),
         ("training.candidates.0.start", {"beta": 1}, "training.candidates.ridge.start: beta is not searched"),
         ("training.candidates.0.search.alpha.low", 9, "ridge.search.alpha: low 9.0 is above high 2.0"),
         (
@@ -187,6 +210,8 @@ def test_the_tree_that_the_tests_change_is_right() -> None:
         # Evaluation, gates and what follows.
         ("evaluation.season", "90min", "evaluation.season: 90min is not a whole number of steps of 1h"),
         ("evaluation.bands.edges", [50.0, 10.0], "evaluation.bands.edges: must ascend"),
+        ("evaluation.bands.edges", [float("nan")], "evaluation.bands.edges.0: input should be a finite number"),
+        ("columns.load.min", float("-inf"), "columns.load.min: input should be a finite number"),
         ("evaluation.bands.names", ["low"], "evaluation.bands.names: 2 edges need 3 names"),
         ("evaluation.groups.0.column", "kind", "evaluation.groups.0: give either 'calendar' or 'column'"),
         ("evaluation.groups", [{"name": "hour", "column": "x"}], "evaluation.groups.hour.column: no column named x"),
@@ -217,10 +242,45 @@ def test_the_tree_that_the_tests_change_is_right() -> None:
             "decision.thresholds: those of a classification are probabilities, between 0 and 1",
         ),
         ("schedule.retrain", "0 3 1 * *", "schedule.retrain: '0 3 1 * *' has 5 fields; it should have six"),
+        ("schedule.retrain", "0 0 24 1 * *", "schedule.retrain: '0 0 24 1 * *' has '24' as its hour; it should be *"),
+        ("schedule.monitor", "0 0 a * * *", "schedule.monitor: '0 0 a * * *' has 'a' as its hour"),
     ],
 )
 def test_a_wrong_field_is_named_with_what_would_be_right(path: str, value: Any, message: str) -> None:
     assert message in wrong(put(path, value))
+
+
+@pytest.mark.parametrize(
+    "cron",
+    ["0 0 3 1 * *", "0 */5 8-18/2 ? JAN,jul MON-FRI", "30 0,30 * * * 0", "@daily", "0 0 0 0 * *", "0 0 9-3 * * *"],
+)
+def test_what_a_schedule_may_be(cron: str) -> None:
+    tree = copy.deepcopy(TREE)
+    tree["schedule"] = {"retrain": cron}
+    if cron in ("@daily", "0 0 0 0 * *", "0 0 9-3 * * *"):
+        with pytest.raises(UseCaseError, match=r"schedule\.retrain"):
+            load_text(yaml.safe_dump(tree), "case.yaml")
+    else:
+        assert load_text(yaml.safe_dump(tree), "case.yaml").schedule.retrain == cron
+
+
+def test_the_parameters_of_a_candidate_are_those_of_its_learner() -> None:
+    from lightgbm.basic import _ConfigAliases
+    from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+
+    lightgbm = {name for names in _ConfigAliases._get_all_param_aliases().values() for name in names}
+    assert lightgbm >= KNOWN["lightgbm"]
+    both = {**HistGradientBoostingClassifier().get_params(), **HistGradientBoostingRegressor().get_params()}
+    assert both.keys() >= KNOWN["hist_gradient_boosting"]
+    own = {"loss", "quantile", "categorical_features", "warm_start", "verbose", "random_state"}
+    assert both.keys() - KNOWN["hist_gradient_boosting"] == own
+
+
+def test_a_value_on_the_command_line_that_is_no_yaml_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "case.yaml"
+    path.write_text(yaml.safe_dump(TREE))
+    with pytest.raises(UseCaseError, match=r"--set training.seed=\[: the value is not YAML"):
+        load_with(path, ["training.seed=["])
 
 
 def test_one_decision_does_not_name_ranges_of_two_columns() -> None:

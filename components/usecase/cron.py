@@ -1,0 +1,43 @@
+"""Cron expressions as Kubeflow takes them: six fields, seconds first."""
+
+import re
+
+_MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
+_DAYS = ("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT")
+#: Name, smallest and largest value of each field, and the names that stand for values.
+_FIELDS: tuple[tuple[str, int, int, tuple[str, ...]], ...] = (
+    ("second", 0, 59, ()),
+    ("minute", 0, 59, ()),
+    ("hour", 0, 23, ()),
+    ("day", 1, 31, ()),
+    ("month", 1, 12, _MONTHS),
+    ("weekday", 0, 6, _DAYS),
+)
+_PART = re.compile(r"(?:[*?]|(?P<low>\w+)(?:-(?P<high>\w+))?)(?:/(?P<step>[1-9]\d*))?")
+
+
+def wrong_cron(text: str) -> str:
+    """Tell what is wrong with a cron expression; nothing where it is right."""
+    fields = text.split()
+    if len(fields) != len(_FIELDS):
+        return f"has {len(fields)} fields; it should have six, seconds first"
+    for field, (name, low, high, names) in zip(fields, _FIELDS, strict=True):
+        for part in field.split(","):
+            if not _right(part, low, high, names):
+                right = f"*, or values from {low} to {high}, such as {low},{high} or */5"
+                return f"has {field!r} as its {name}; it should be {right}"
+    return ""
+
+
+def _right(part: str, low: int, high: int, names: tuple[str, ...]) -> bool:
+    match = _PART.fullmatch(part)
+    if match is None:
+        return False
+    ends = [_value(match[end], low, names) for end in ("low", "high") if match[end]]
+    return all(low <= end <= high for end in ends) and ends == sorted(ends)
+
+
+def _value(text: str, low: int, names: tuple[str, ...]) -> int:
+    if text.upper() in names:
+        return low + names.index(text.upper())
+    return int(text) if text.isdecimal() else -1
