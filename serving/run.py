@@ -18,7 +18,7 @@ from serving.build import Server, build
 from serving.http.protocol import Protocol
 from serving.operate.ready import say_ready
 from serving.operate.scrape import shared_directory
-from serving.operate.seed import history_file, seed
+from serving.operate.seed import history_file, reader, seed
 from serving.operate.watch import follow_keys, follow_promotions, share_unloaded
 from serving.settings import Settings
 
@@ -157,10 +157,15 @@ async def _open(server: Server, sock: socket.socket, grpc_port: int | None) -> N
 
 async def _warm(server: Server, history: Path | None) -> tuple[str, str] | None:
     """Open the feature engine and store, and fill it; return entity and time of the newest row of the history."""
-    bundle = server.repository.traffic.primary
+    bundle, features = server.repository.traffic.primary, server.features
+    opening = asyncio.get_running_loop().run_in_executor(None, features.warm, bundle)
     try:
-        await asyncio.get_running_loop().run_in_executor(None, server.features.warm, bundle)
-        return None if history is None else await seed(history, bundle, server.features)
+        if history is None:
+            await opening
+            return None
+        async with reader() as child:  # it gets ready meanwhile
+            await opening
+            return await seed(child, history, bundle, features)
     except AlmanacError as error:
         logging.getLogger("almanac.serving").warning("features are not computed here: %s", error)
         return None

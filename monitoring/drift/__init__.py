@@ -13,13 +13,17 @@ lie from the same months of its other years. The false-alarm rate holds for all 
 (predictions, residuals, importances) is frozen and compared in the same way by `monitoring.drift.outputs`.
 """
 
-from monitoring.drift.comparison import Comparison, FeatureDrift, compare
-from monitoring.drift.findings import Finding
-from monitoring.drift.importance import importance_drift, importances
-from monitoring.drift.merging import merge, restrict
-from monitoring.drift.profiling import profile
-from monitoring.drift.reference import Profile, from_json, read
-from monitoring.drift.statistics import jensen_shannon, ks, ks_exact, ndcg, psi
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from monitoring.drift.comparison import Comparison, FeatureDrift, compare
+    from monitoring.drift.findings import Finding
+    from monitoring.drift.importance import importance_drift, importances
+    from monitoring.drift.merging import merge, restrict
+    from monitoring.drift.profiling import profile
+    from monitoring.drift.reference import Profile, from_json, read
+    from monitoring.drift.statistics import jensen_shannon, ks, ks_exact, ndcg, psi
 
 __all__ = [
     "Comparison",
@@ -40,3 +44,30 @@ __all__ = [
     "read",
     "restrict",
 ]
+
+# Imported when asked for: a server counts rows without what reads and compares tables, and stays small.
+_MODULES = {
+    "Comparison": "comparison",
+    "FeatureDrift": "comparison",
+    "compare": "comparison",
+    "Finding": "findings",
+    "importance_drift": "importance",
+    "importances": "importance",
+    "merge": "merging",
+    "restrict": "merging",
+    "profile": "profiling",
+    "Profile": "reference",
+    "from_json": "reference",
+    "read": "reference",
+    "jensen_shannon": "statistics",
+    "ks": "statistics",
+    "ks_exact": "statistics",
+    "ndcg": "statistics",
+    "psi": "statistics",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)

@@ -2,13 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from monitoring.drift.grid import Floats, Numeric
 from monitoring.drift.seasons import Calendar, segments
-from monitoring.drift.tables import Batch, Source
 from monitoring.drift.tally import NumericLayout, Stretch, count_categories, count_numeric
+
+if TYPE_CHECKING:  # a server that counts rows reads no tables
+    from monitoring.drift.tables import Batch, Source
 
 #: The column that is made of target and prediction.
 RESIDUAL = "residual"
@@ -38,7 +41,7 @@ class Derived:
             return [self.target, self.prediction]
         return [name]
 
-    def numbers(self, batch: Batch, name: str) -> Numeric:
+    def numbers(self, batch: "Batch", name: str) -> Numeric:
         """Return a numeric watched column (n,)."""
         if self.role(name) == "residual":
             assert self.target is not None and self.prediction is not None
@@ -64,7 +67,7 @@ class Collected:
 
 
 def collect(
-    source: Source, calendar: Calendar, layouts: dict[str, NumericLayout | None], derived: Derived
+    source: "Source", calendar: Calendar, layouts: dict[str, NumericLayout | None], derived: Derived
 ) -> Collected:
     """Count the columns of a table in one pass.
 
@@ -91,7 +94,7 @@ def collect(
 
 def _count_column(
     found: Collected,
-    batch: Batch,
+    batch: "Batch",
     name: str,
     stretches: list[tuple[int, int, int]],
     layout: NumericLayout | None,

@@ -18,6 +18,7 @@ Counts = NDArray[np.int64]
 Weights = NDArray[np.int64] | NDArray[np.float64]
 Numeric = NDArray[np.float64] | NDArray[np.float32] | NDArray[np.int64]
 
+BucketKind = Literal["linear", "float"]
 #: Most cells of a feature.
 CELLS = 1024
 #: Values looked at together: the scratch stays in the second-level cache.
@@ -40,7 +41,7 @@ class Buckets:
         scale: buckets per unit (linear).
     """
 
-    kind: Literal["linear", "float"]
+    kind: BucketKind
     origin: float
     scale: float = 1.0
 

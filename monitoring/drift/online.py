@@ -16,6 +16,7 @@ import base64
 import threading
 import zlib
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,7 @@ from components.common.errors import DriftError
 from monitoring.drift import figures, statistics
 from monitoring.drift.calibration import judge, step_up, strength, weights
 from monitoring.drift.collect import mixture
-from monitoring.drift.grid import Counts, Floats
+from monitoring.drift.grid import BucketKind, Buckets, Counts, Floats, Grid
 from monitoring.drift.reference import Feature, Profile
 from monitoring.drift.tally import ABOVE, BELOW, HEAD, MISSING, OFF, ROWS
 
@@ -194,6 +195,12 @@ class OnlineDrift:
         return min(1.0, min(j.p_value / parts[k] for k, j in judged.items())), found
 
 
+@lru_cache(maxsize=4)
+def _table(grids: tuple[tuple[BucketKind, bytes], ...]) -> NDArray[np.uint16]:
+    """Return the cell of every bucket of all columns; the targets of a model read the same columns and share it."""
+    return np.concatenate([Grid(Buckets(kind, 0.0), np.frombuffer(starts, np.int64)).table() for kind, starts in grids])
+
+
 class _Kernel:
     """The counters themselves: all columns of a block of rows are counted by the same few array operations."""
 
@@ -213,8 +220,7 @@ class _Kernel:
         # One more cell a column, for the missing.
         self._ends = np.cumsum([grid.cells + 1 for grid in grids])
         self._cell_offsets = np.concatenate(([0], self._ends[:-1]))
-        offsets = zip(grids, self._cell_offsets, strict=True)
-        self._table = np.concatenate([grid.table().astype(np.int32) + offset for grid, offset in offsets])
+        self._table = _table(tuple((grid.buckets.kind, grid.starts.astype(np.int64).tobytes()) for grid in grids))
         self.reset()
 
     def reset(self) -> None:
@@ -232,7 +238,8 @@ class _Kernel:
         with np.errstate(all="ignore"):
             numbers = self._buckets(rows)
             numbers += self._bucket_offsets
-            self.counts += np.bincount(self._table[numbers.ravel()], minlength=len(self.counts))
+            cells = self._table[numbers] + self._cell_offsets
+            self.counts += np.bincount(cells.ravel(), minlength=len(self.counts))
             self.beyond[0] += np.count_nonzero(rows < self._low, axis=0)
             self.beyond[1] += np.count_nonzero(rows > self._high, axis=0)
             scaled = rows * self._unit

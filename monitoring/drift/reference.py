@@ -7,10 +7,9 @@ import zlib
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import polars as pl
 from numpy.typing import NDArray
 
 from components.common.errors import DriftError
@@ -19,8 +18,12 @@ from monitoring.drift.calibration import Null
 from monitoring.drift.collect import Derived
 from monitoring.drift.grid import Buckets, Counts, Floats, Grid
 from monitoring.drift.seasons import Calendar
-from monitoring.drift.tables import Kind
 from monitoring.drift.tally import NumericLayout
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from monitoring.drift.tables import Kind
 
 #: Version of the JSON form; another one is refused.
 FORMAT = 1
@@ -57,7 +60,7 @@ class Feature:
     history: NDArray[np.uint8]
 
     @property
-    def kind(self) -> Kind:
+    def kind(self) -> "Kind":
         """Whether the column holds numbers or categories."""
         return "category" if self.layout is None else "number"
 
@@ -100,7 +103,7 @@ class Profile:
     derived: Derived
     false_alarm_rate: float
     span: tuple[int, int] | None
-    kept: pl.DataFrame | None = field(default=None, compare=False, repr=False)
+    kept: "pl.DataFrame | None" = field(default=None, compare=False, repr=False)
 
     def to_json(self) -> dict[str, Any]:
         """Return the profile as a JSON document; `from_json` takes it back."""

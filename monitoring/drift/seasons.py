@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import polars as pl
 from numpy.typing import NDArray
 
 from components.common.errors import DriftError
@@ -58,6 +57,8 @@ class Calendar:
         """Return the block of each of `times` (n,), a number that ascends with time."""
         if self.season == "none":
             return times // self.window
+        import polars as pl
+
         stamps = pl.Series(times).cast(pl.Datetime("us"))
         years, months = stamps.dt.year().to_numpy().astype(np.int64), stamps.dt.month().to_numpy().astype(np.int64)
         seasons = months - 1 if self.season == "month" else (months - 1) // 3

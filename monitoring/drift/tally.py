@@ -2,11 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
-import polars as pl
 
 from monitoring.drift.grid import Counts, Floats, Grid, Numeric, fit_grid
+
+if TYPE_CHECKING:
+    import polars as pl
 
 #: The figures at the head of a tally; the cells follow.
 HEAD = ("rows", "missing", "gaps", "pairs", "moves", "travel", "off", "below", "above", "infinite")
@@ -156,7 +159,7 @@ def count_numeric(values: Numeric, layout: NumericLayout, ordered: bool) -> Stre
     return Stretch(tally, fine, Runs.of(values), smallest, largest)
 
 
-def count_categories(values: pl.Series, ordered: bool) -> Stretch:
+def count_categories(values: "pl.Series", ordered: bool) -> Stretch:
     """Return what there is to count in a column of categories (n,); the labels are set out in a tally later."""
     tally = np.zeros(len(HEAD))
     tally[ROWS], tally[MISSING] = len(values), values.null_count()
@@ -168,10 +171,11 @@ def count_categories(values: pl.Series, ordered: bool) -> Stretch:
     return Stretch(tally, runs=_label_runs(values), labels=dict(sorted(labels.items())))
 
 
-def _label_runs(values: pl.Series) -> Runs:
+def _label_runs(values: "pl.Series") -> Runs:
     # Only the length of runs is wanted: a run's number stands for its label, and never meets another stretch's.
-    numbers = values.rle_id().cast(pl.Float64)
-    runs = Runs.of(numbers.set(values.is_null(), None).to_numpy())
+    numbers = values.rle_id().to_numpy().astype(np.float64)
+    numbers[values.is_null().to_numpy()] = np.nan
+    runs = Runs.of(numbers)
     runs.first = runs.last = np.nan
     return runs
 

@@ -1,22 +1,24 @@
 """History for a feature store: the newest rows of a run's validated table."""
 
 import asyncio
+import json
 import logging
-from array import array
-from collections import defaultdict, deque
-from functools import reduce
-from itertools import chain
+import os
+import sys
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 from components.common.errors import AlmanacError, ServingError
-from serving.commands.ingest import plain_rows, read_table
 from serving.inputs.moments import Features
 from serving.models.bundle import Bundle
 from serving.settings import Settings
 from serving.store.observations import DEFAULT_ENTITY, Ingestor
 
 _LOG = logging.getLogger("almanac.serving")
+_ROOT = Path(__file__).resolve().parents[2]
 _SPARE = 720
 """Steps kept beyond what one prediction needs, so that earlier times can be asked for too."""
 
@@ -29,16 +31,14 @@ def history_file(settings: Settings, use_case: str) -> Path | None:
     return newest if newest.exists() else None
 
 
-async def seed(path: Path, bundle: Bundle, features: Features) -> tuple[str, str] | None:
+async def seed(child: Process, path: Path, bundle: Bundle, features: Features) -> tuple[str, str] | None:
     """Add the newest rows of a table to the store; return entity and time of the newest one, None without any.
 
     What the store knows already stays as it is: it was observed later than the file was written.
     """
     ingestor = features.ingestor
     try:
-        rows = await asyncio.get_running_loop().run_in_executor(
-            None, newest_rows, path, ingestor, features.history + _SPARE
-        )
+        rows = await read_newest(child, path, ingestor, features.history + _SPARE)
         if not rows:
             raise ServingError("it has no observation")
         await ingestor.fill(bundle, rows)
@@ -48,33 +48,37 @@ async def seed(path: Path, bundle: Bundle, features: Features) -> tuple[str, str
     return _last(rows, ingestor)
 
 
-def newest_rows(path: Path, ingestor: Ingestor, count: int) -> list[dict[str, Any]]:
-    """Return the newest `count` rows of each entity in a table, with the columns that the store keeps.
+@asynccontextmanager
+async def reader() -> AsyncIterator[Process]:
+    """Start the process that reads a table; it ends with the block."""
+    command = [sys.executable, "-m", "serving.operate.newest"]
+    child = await asyncio.create_subprocess_exec(*command, stdin=PIPE, stdout=PIPE, stderr=PIPE, env=_environment())
+    try:
+        yield child
+    finally:
+        if child.returncode is None:
+            child.kill()
+            await child.wait()
 
-    Gaps are passed over. The rows are found before they are made objects: a table has many more than are needed.
+
+async def read_newest(child: Process, path: Path, ingestor: Ingestor, count: int) -> list[dict[str, Any]]:
+    """Return the newest rows of a table as `serving.operate.newest` finds them, with the columns that the store keeps.
 
     Raises:
         ServingError: not a Parquet file, or one without these columns.
     """
-    from pyarrow import compute
-
-    schema, entity = ingestor.schema, ingestor.entity
-    table = read_table(path, [schema.time, *schema.names, *([entity] if entity else [])])
-    gaps = reduce(compute.and_, [table.column(name).is_null(nan_is_null=True) for name in schema.names])
-    table = table.filter(compute.invert(gaps))
-    if entity is None:
-        return plain_rows(table.slice(max(0, table.num_rows - count)))
-    newest: dict[Any, deque[int]] = defaultdict(lambda: deque(maxlen=count))
-    for at, name in enumerate(table.column(entity).to_pylist()):
-        newest[name].append(at)
-    return plain_rows(table.take(_indices(sorted(chain.from_iterable(newest.values())))))
+    schema = ingestor.schema
+    asked = {"path": str(path), "time": schema.time, "names": list(schema.names), "entity": ingestor.entity}
+    out, told = await child.communicate(json.dumps(asked | {"count": count}).encode())
+    if child.returncode:
+        raise ServingError(told.decode(errors="replace").strip() or f"{path}: reading it ended with {child.returncode}")
+    rows: list[dict[str, Any]] = json.loads(out)
+    return rows
 
 
-def _indices(places: list[int]) -> Any:
-    """Return the places as Arrow has them; its own way from a list imports pandas, which takes longer than all else."""
-    import pyarrow
-
-    return pyarrow.Array.from_buffers(pyarrow.int64(), len(places), [None, pyarrow.py_buffer(array("q", places))])
+def _environment() -> dict[str, str]:
+    paths = [str(_ROOT), os.environ.get("PYTHONPATH", "")]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
 
 
 def _last(rows: list[dict[str, Any]], ingestor: Ingestor) -> tuple[str, str]:

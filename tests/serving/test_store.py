@@ -375,7 +375,14 @@ def test_history_is_there_when_the_server_is_ready(start: Start, tmp_path: Path,
 
 
 def test_the_newest_rows_of_each_entity_are_taken(tmp_path: Path) -> None:
-    from serving.operate.seed import newest_rows
+    from serving.operate.seed import read_newest, reader
+
+    def found(path: Path, ingestor: Ingestor, count: int) -> list[dict[str, Any]]:
+        async def read() -> list[dict[str, Any]]:
+            async with reader() as child:
+                return await read_newest(child, path, ingestor, count)
+
+        return asyncio.run(read())
 
     columns = [{"name": name, "type": "float", "nullable": True} for name in ("a", "b")]
     schema = read_schema([{"name": "time", "type": "timestamp"}, *columns], 3_600_000_000)
@@ -384,7 +391,7 @@ def test_the_newest_rows_of_each_entity_are_taken(tmp_path: Path) -> None:
     table = pl.concat([one.with_columns(place=pl.lit(place), other=1) for place in ("x", "y")]).sort("time", "place")
     table.write_parquet(tmp_path / "table.parquet")
     ingestor = Ingestor(MemoryStore(2, 10), schema, "place", Metrics(CollectorRegistry()))
-    rows = newest_rows(tmp_path / "table.parquet", ingestor, 2)
+    rows = found(tmp_path / "table.parquet", ingestor, 2)
     assert [(row["place"], row["time"], row["a"], row["b"]) for row in rows] == [
         (place, f"2020-01-01T0{hour}:00:00", float(hour), 1.0 if hour == 7 else None)
         for hour in (7, 8)
@@ -393,9 +400,12 @@ def test_the_newest_rows_of_each_entity_are_taken(tmp_path: Path) -> None:
     assert set(rows[0]) == {"time", "place", "a", "b"}
     alone = Ingestor(MemoryStore(2, 10), schema, None, Metrics(CollectorRegistry()))
     one.write_parquet(tmp_path / "one.parquet")
-    assert [row["a"] for row in newest_rows(tmp_path / "one.parquet", alone, 3)] == [6.0, 7.0, 8.0]
-    with pytest.raises(ServingError, match="no column place"):
-        newest_rows(tmp_path / "one.parquet", ingestor, 3)
+    assert [row["a"] for row in found(tmp_path / "one.parquet", alone, 3)] == [6.0, 7.0, 8.0]
+    with pytest.raises(ServingError, match=r"one\.parquet: no column place$"):
+        found(tmp_path / "one.parquet", ingestor, 3)
+    (tmp_path / "no.parquet").write_text("no table")
+    with pytest.raises(ServingError, match=r"no\.parquet: cannot be read as Parquet"):
+        found(tmp_path / "no.parquet", ingestor, 3)
 
 
 def test_a_bad_observation_keeps_all_out(server: ServerProcess, beijing: pl.DataFrame) -> None:
