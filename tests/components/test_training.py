@@ -329,6 +329,18 @@ def test_the_seconds_of_the_budget_stop_after_the_first_trial(
     assert len(trials["trials"]) == 1
 
 
+def test_a_trial_that_falls_behind_is_given_up_after_its_first_fold(beijing: pl.DataFrame, tmp_path: Path) -> None:
+    trees = {key: value for key, value in LEVEL.items() if key not in ("start", "search")}
+    rates = {"kind": "choice", "values": [0.1, 0.0001]}
+    fixed = {key: value for key, value in LEVEL["fixed"].items() if key != "learning_rate"}
+    starts = [{"learning_rate": rate} for rate in (0.1, 0.0001, 0.1)]
+    case = usecase({**trees, "fixed": fixed, "search": {"learning_rate": rates}, "start": starts, "trials": 3})
+    record = run(case, inputs(case, beijing, tmp_path / "in"), tmp_path)
+    trials = record["targets"]["pm25_6h"]["trials"]["level"]["trials"]
+    assert [trial["state"] for trial in trials] == ["complete", "pruned", "complete"]
+    assert [len(trial["losses"]) for trial in trials] == [2, 1, 2]
+
+
 def test_the_preferred_candidate_wins_within_tolerance_alone() -> None:
     first, second = (Contender(name, [loss], np.zeros(1), {name: 1.0}) for name, loss in (("a", 10.0), ("b", 10.2)))
     assert best([first, second], Choose()).name == "a"
