@@ -105,7 +105,7 @@ def _levels(rows: _Rows, level: float, cuts: list[float], fold: npt.NDArray[np.i
     2021, arXiv:2106.00170, do it online). A deviation of so few spans is partly chance, so one span counts beside them
     that is covered exactly as asked: the level is the smallest at which these m + 1 coverages have the mean `level`.
     That one span is the weight which the folds of this repository's use cases give: half of a fold's deviation
-    returned in the next fold (0.51 of it by least squares, in 16 bands of four targets).
+    returned in the next fold (0.50 of it by least squares, in 16 bands of four targets: `benchmarks/coverage.py`).
     No level lets pass more than twice the misses asked for.
     """
     low, high = np.full(len(cuts) + 1, max(2.0 * level - 1.0, 0.0)), np.ones(len(cuts) + 1)

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
 
@@ -46,6 +47,14 @@ def test_the_intervals_cover_within_three_points_in_every_band(targets: dict[str
         assert list(coverage["bands"]) == ["0-35", "35-75", "75-150", "over 150"]
         for share in (coverage["overall"], *coverage["bands"].values()):
             assert share == pytest.approx(coverage["nominal"], abs=0.03)
+
+
+def test_deviations_of_coverage_are_measured_on_the_folds(run: Path) -> None:
+    command = [sys.executable, "-m", "benchmarks.coverage", str(run), "--json"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    document = json.loads(done.stdout)
+    assert {name: np.shape(found) for name, found in document["deviations"].items()} == dict.fromkeys(MOST, (2, 4))
+    assert all(np.abs(found).max() < 0.1 for found in document["deviations"].values())
 
 
 def test_the_readme_shows_what_a_run_reaches(targets: dict[str, Any]) -> None:
