@@ -29,6 +29,7 @@ from governance.documents.render import DOCUMENTS
 from governance.documents.statements import check_statements
 from governance.registry import REQUIRED_DOCUMENTS, Registry
 from governance.registry import evidence as registered
+from governance.registry.published import check_copies, list_copies
 
 #: What the runner writes beside a run's artifacts: steps, libraries, and the sha256 of every file.
 RECORD = "run.json"
@@ -214,12 +215,15 @@ def _chain(bundle: Bundle) -> tuple[int, str]:
     registration = bundle.evidence.document(REGISTRATION)
     use_case, number = registration["use_case"], registration["version"]
     registry = Registry(bundle.registry)
+    names, copies = registered.event_names(registry.store, use_case), list_copies(registry.store, use_case)
     state, entry = registry.state(use_case), registry.version(use_case, number)
-    registered.check_event_names(registry.store, use_case, state)
+    registered.check_event_names(registry.store, use_case, names, state)
     event = registration["event"]
     if state.digests.get(event["number"]) != event["digest"]:
         raise RegistryError(f"{REGISTRATION}: event {event['number']} is not the one in {bundle.registry}")
     registered.check_version(registry.store, use_case, entry)
+    copy = {model: paths for model, paths in copies.items() if model == entry.model}
+    check_copies(registry.store, use_case, copy, registry.log(use_case))
     documents = registry.files(use_case, number).get(f"{FOLDER}/{MANIFEST}")
     if documents and documents["sha256"] != sha256_file(bundle.folder / MANIFEST):
         raise RegistryError(f"{FOLDER}/{MANIFEST}: not the documents that version {number} was registered with")

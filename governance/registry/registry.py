@@ -12,9 +12,10 @@ from components.common.errors import RegistryError
 from components.common.files import sha256_bytes
 from governance.registry import evidence
 from governance.registry.events import FIRST, Event, append_event, write_head
+from governance.registry.published import publish
 from governance.registry.reader import Reader, check_name
 from governance.registry.state import POLICIES, State, Version, advance, may_promote, rollback_history
-from governance.registry.versions import put_files, put_immutable, read_blob, read_manifest
+from governance.registry.versions import put_files, read_manifest
 
 _PATIENCE_SECONDS = 120.0
 
@@ -196,23 +197,7 @@ class Registry(Reader):
         """
         self._prepare(use_case)
         entry = self.version(use_case, what)
-        folder = f"use_cases/{use_case}/models/{entry.model}"
-        for name, item in read_manifest(self.store, use_case, entry.manifest)["files"].items():
-            if name.startswith("model/"):
-                data = read_blob(self.store, name, item["sha256"])
-                put_immutable(self.store, f"{folder}/{name.removeprefix('model/')}", data)
-        self._publish_signature(use_case, entry, folder)
-        return f"{self.store.url}/{folder}"
-
-    def _publish_signature(self, use_case: str, entry: Version, folder: str) -> None:
-        files, parts = self.files(use_case, entry.number), {}
-        for suffix in ("sig", "pub"):
-            if item := files.get(f"governance/model.{suffix}"):
-                parts[suffix] = read_blob(self.store, f"governance/model.{suffix}", item["sha256"])
-        if "sig" in parts:
-            signer = sha256_bytes(parts.get("pub", parts["sig"]))[:16]
-            for suffix, data in parts.items():
-                put_immutable(self.store, f"{folder}/signature/{signer}.{suffix}", data)
+        return publish(self.store, use_case, entry.model, self.files(use_case, entry.number))
 
     def _prepare(self, use_case: str) -> None:
         check_name(use_case)

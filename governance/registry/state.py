@@ -258,6 +258,9 @@ def _detail(event: Event, *names: str) -> dict[str, Any]:
     missing = [name for name in names if name not in event.detail]
     if missing:
         raise RegistryError(f"{event.kind}: detail lacks {', '.join(missing)}")
+    for name in {"manifest", "model"}.intersection(names):
+        if not isinstance(event.detail[name], str):
+            raise RegistryError(f"{event.kind}: detail's {name} is {event.detail[name]!r}; right would be a sha256")
     return event.detail
 
 

@@ -30,7 +30,7 @@ def whole(world: World) -> None:
 
 
 def mutable_files(world: World) -> list[Path]:
-    """Return everything that verify vouches for: documents, artifacts, events, manifests and blobs."""
+    """Return everything that verify vouches for: documents, artifacts, events, manifests, blobs and published copy."""
     run = [path for name in ("governance", "model") for path in (world.run / name).rglob("*") if path.is_file()]
     run += [path for path in world.run.iterdir() if path.is_file() and path.name != "run.json"]
     stored = [path for path in world.registry.rglob("*") if path.is_file() and ".temporary" not in path.parts]
@@ -49,24 +49,37 @@ def mutated(data: bytes, chance: random.Random) -> bytes:
     return data[:place] + bytes([other]) + data[place + 1 :]
 
 
+def not_named(path: Path, check: Callable[[], object]) -> str | None:
+    """Return None where the check names the file that was altered, or what it does instead."""
+    try:
+        check()
+    except AlmanacError as error:
+        return None if path.name in str(error) else f"{path}: caught, but as {error}"
+    return f"{path}: not caught"
+
+
 def test_the_world_verifies(world: World) -> None:
     whole(world)
 
 
 def test_every_single_mutation_is_caught_and_its_file_named(spoilt: World) -> None:
     chance = random.Random(11)
+    registry = Registry(spoilt.registry)
+    copy = Path(registry.publish("air_quality", 1))
     files = mutable_files(spoilt)
+    assert {copy / "manifest.json", copy / "pm25_1h" / "model.bst"} < set(files)
+    assert {path.suffix for path in files if path.parent == copy / "signature"} == {".sig", ".pub"}
+    for path in files:
+        path.chmod(0o644)
     missed = []
     for turn in range(MUTATIONS):
         path = files[turn] if turn < len(files) else chance.choice(files)
         data = path.read_bytes()
         path.write_bytes(mutated(data, chance))
-        try:
-            verify(spoilt.run, str(spoilt.registry))
-            missed.append(f"{path}: not caught")
-        except AlmanacError as error:
-            if path.name not in str(error):
-                missed.append(f"{path}: caught, but as {error}")
+        checks: list[Callable[[], object]] = [lambda: verify(spoilt.run, str(spoilt.registry))]
+        if spoilt.registry in path.parents:
+            checks.append(lambda: registry.verify("air_quality"))
+        missed += [fault for check in checks if (fault := not_named(path, check))]
         path.write_bytes(data)
     assert not missed, missed[:5]
     whole(spoilt)
