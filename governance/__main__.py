@@ -123,7 +123,9 @@ def log(use_case: UseCase, registry: Url = "", as_json: AsJson = False) -> None:
 @app.command()
 def verify(
     target: Annotated[str, typer.Argument(metavar="RUN_OR_BUNDLE", help="A directory, or registry:USE_CASE/STAGE.")],
-    registry: Annotated[str | None, typer.Option("--registry", help="Check its event chain, too.")] = None,
+    registry: Annotated[
+        str | None, typer.Option("--registry", help="Whose event chain is checked; that of the run when absent.")
+    ] = None,
     public_key: Annotated[Path | None, typer.Option("--public-key", help="The key that must have signed.")] = None,
     identity: Annotated[str | None, typer.Option(help="Who must have signed, for a keyless signature.")] = None,
     issuer: Annotated[str, typer.Option(help="The identity's OpenID provider.")] = "",
@@ -136,9 +138,11 @@ def verify(
     directory, url = _located(target, registry)
     trust = Identity(identity, issuer) if identity else public_key
     steps = verify_bundle(directory, url, trust)
-    value = {"verified": True, "directory": str(directory), "steps": [vars(step) for step in steps]}
+    unchecked = [step.name for step in steps if not step.count]
+    value = {"verified": True, "directory": str(directory), "not_checked": unchecked}
     lines = [f"{step.name:20} {step.count:6,} {step.seconds:6.2f} s  {step.note}".rstrip() for step in steps]
-    _print(value, [*lines, f"verified: {directory}"], as_json)
+    beside = f" (not checked: {', '.join(unchecked)})" if unchecked else ""
+    _print({**value, "steps": [vars(step) for step in steps]}, [*lines, f"verified: {directory}{beside}"], as_json)
 
 
 def _open(url: str) -> Registry:

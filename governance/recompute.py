@@ -1,8 +1,8 @@
 """The figures of metrics.json, computed again from predictions.parquet by their definitions.
 
 What is computed again: n, RMSE, MAE, R², sMAPE, bias, pinball, coverage and width overall, by band and by calendar
-group, the baselines' errors and the skill; for classifications log loss, Brier score, bias and base rate. What is not:
-bootstrap intervals, MASE (its scale lies in the training span), AUC and groups of columns that are not in the table.
+group, the baselines' errors and the skill; for classifications log loss, Brier score, AUC, bias and base rate. What is
+not: bootstrap intervals, MASE (its scale lies in the training span) and groups of columns that are not in the table.
 """
 
 import io
@@ -41,7 +41,7 @@ def check_metrics(evidence: Evidence) -> int:
         rows = table.filter(pl.col("target") == name)
         for pointer, stated, found in _compared(usecase, target, rows):
             place = f"metrics.json#/targets/{name}/{pointer}"
-            if stated is None or not math.isclose(stated, found, rel_tol=_TOLERANCE, abs_tol=1e-12):
+            if not _same(stated, found):
                 raise DocumentError(f"{place}: states {stated}, but {_URI} gives {found}")
             count += 1
     if not count:
@@ -49,7 +49,15 @@ def check_metrics(evidence: Evidence) -> int:
     return count
 
 
-def _compared(usecase: dict[str, Any], target: dict[str, Any], rows: pl.DataFrame) -> Iterator[tuple[str, Any, float]]:
+def _same(stated: Any, found: float | None) -> bool:
+    if stated is None or found is None:
+        return stated is found
+    return math.isclose(stated, found, rel_tol=_TOLERANCE, abs_tol=1e-12)
+
+
+def _compared(
+    usecase: dict[str, Any], target: dict[str, Any], rows: pl.DataFrame
+) -> Iterator[tuple[str, Any, float | None]]:
     """Yield (pointer, stated, found) of every figure of a target that can be computed."""
     columns = {name: _numbers(rows, name) for name in ("y", "prediction", "lower", "upper", "last")}
     coverage = target.get("coverage") or {}
@@ -58,6 +66,8 @@ def _compared(usecase: dict[str, Any], target: dict[str, Any], rows: pl.DataFram
     for key, value in found.items():
         if key in target and key != "coverage":  # which holds more than one figure, see below
             yield key, target[key], value
+    if "auc" in target:  # null where one class is absent
+        yield "auc", target["auc"], _auc(columns["y"], columns["prediction"])
     if coverage:
         yield "coverage/overall", coverage["overall"], found["coverage"]
         yield "coverage/width", coverage["width"], found["width"]
@@ -85,6 +95,19 @@ def _point(target: dict[str, Any], columns: dict[str, Array]) -> Figures:
             "bias": error.mean(),
         }
     return {key: float(value) for key, value in values.items() if math.isfinite(value)}
+
+
+def _auc(y: Array, score: Array) -> float | None:
+    """Return the share of pairs of a positive and a negative row that the score orders rightly, ties counting half.
+
+    Mann and Whitney 1947; None where one class is absent.
+    """
+    positive, negative = np.sort(score[y == 1]), np.sort(score[y == 0])
+    if not positive.size or not negative.size:
+        return None
+    below = np.searchsorted(negative, positive, side="left").sum()
+    upto = np.searchsorted(negative, positive, side="right").sum()
+    return float(below + upto) / (2 * positive.size * negative.size)
 
 
 def _interval(columns: dict[str, Array], nominal: float | None) -> Figures:

@@ -122,6 +122,13 @@ class TestVerify:
         told = json.loads(done.stdout)
         assert told["verified"] is True
         assert {step["name"] for step in told["steps"]} >= {"hashes", "references", "metrics", "signature"}
+        assert told["not_checked"] == []
+
+    def test_what_was_not_checked_is_told_beside_the_verdict(self, world: World) -> None:
+        command = [sys.executable, "-m", "governance", "verify", str(world.run)]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.splitlines()[-1] == f"verified: {world.run} (not checked: event chain)"
 
     def test_the_first_broken_link_is_named(self, spoilt: World) -> None:
         path = spoilt.run / "model" / "pm25_1h" / "model.bst"

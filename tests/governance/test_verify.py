@@ -268,6 +268,33 @@ class TestPlaces:
         with pytest.raises(DocumentError, match=r"event chain: .*event 1 is not the one in"):
             verify(world.run, str(tmp_path / "other"))
 
+    def test_the_registry_that_the_run_recorded(self, spoilt: World) -> None:
+        record_run(spoilt.run, spoilt.registry)
+        step = {step.name: step for step in verify(spoilt.run)}["event chain"]
+        assert (step.count, step.note) == (3, f"in {spoilt.registry}, by run.json")
+        (spoilt.registry / "use_cases" / "air_quality" / "events" / "00000003.json").unlink()
+        with pytest.raises(DocumentError, match=r"00000003\.json: missing; the log was truncated"):
+            verify(spoilt.run)
+
+    @pytest.mark.parametrize(
+        ("registry", "why"),
+        [
+            (None, "no registry is recorded beside these documents"),
+            ("{tmp}/nowhere", "the run's registry {tmp}/nowhere holds nothing of air_quality any more"),
+            ("{tmp}/file", "the run's registry {tmp}/file cannot be read"),
+            ("ftp://nowhere", "the run's registry ftp://nowhere cannot be read"),
+        ],
+    )
+    def test_a_chain_that_cannot_be_read_is_said_not_to_be_checked(
+        self, spoilt: World, tmp_path: Path, registry: str | None, why: str
+    ) -> None:
+        (tmp_path / "file").write_text("")
+        record_run(spoilt.run, registry and registry.format(tmp=tmp_path))
+        step = {step.name: step for step in verify(spoilt.run)}["event chain"]
+        assert step.count == 0
+        assert step.note.startswith(f"not checked: {why.format(tmp=tmp_path)}")
+        assert step.note.endswith("; give --registry")
+
     def test_a_truncated_log(self, spoilt: World) -> None:
         (spoilt.registry / "use_cases" / "air_quality" / "events" / "00000003.json").unlink()
         with pytest.raises(DocumentError, match=r"00000003\.json: missing; the log was truncated"):
