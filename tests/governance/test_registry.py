@@ -69,6 +69,35 @@ class TestLifeOfAVersion:
         assert registry.current("demo") is None
         assert registry.rollback("demo", who="bob", why="back") == 1
 
+    def test_rollback_passes_over_what_was_rejected_since(self, registry: Registry, tmp_path: Path) -> None:
+        for mark in "abcd":
+            registry.promote("demo", documented_version(registry, tmp_path, mark), who="ann", why="go")
+        for number in (3, 2):
+            registry.reject("demo", number, who="bob", why="biased")
+        assert registry.rollback("demo", who="bob", why="worse") == 1
+        assert registry.log("demo")[-1].detail["passed_over"] == [3, 2]
+        assert Registry(tmp_path / "registry").verify("demo").stages() == {"production": 1}
+
+    def test_rollback_goes_nowhere_where_all_earlier_versions_were_rejected(
+        self, registry: Registry, tmp_path: Path
+    ) -> None:
+        for mark in "ab":
+            registry.promote("demo", documented_version(registry, tmp_path, mark), who="ann", why="go")
+        registry.reject("demo", 1, who="bob", why="biased")
+        with pytest.raises(RegistryError, match=r"to roll back to \(version 1 was rejected by bob\)"):
+            registry.rollback("demo", who="bob", why="worse")
+
+    def test_rollback_past_a_rejected_version_does_not_lead_to_where_it_starts(
+        self, registry: Registry, tmp_path: Path
+    ) -> None:
+        for mark in "abc":
+            documented_version(registry, tmp_path, mark)
+        for number in (3, 1, 2, 1):
+            registry.promote("demo", number, who="ann", why="go")
+        registry.reject("demo", 2, who="bob", why="biased")
+        assert registry.rollback("demo", who="bob", why="worse") == 3
+        assert registry.log("demo")[-1].detail["passed_over"] == [2]
+
     def test_repeating_a_step_writes_no_second_event(self, registry: Registry, tmp_path: Path) -> None:
         number = documented_version(registry, tmp_path, "a", approval="required")
         for _ in range(2):
