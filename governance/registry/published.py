@@ -9,6 +9,7 @@ from typing import Any
 
 from components.common.errors import RegistryError
 from components.common.files import sha256_bytes
+from governance.dsse import SIGNER_DIGITS
 from governance.registry.events import Event
 from governance.registry.stores import Store
 from governance.registry.versions import put_immutable, read_blob, read_manifest
@@ -91,7 +92,7 @@ def _layout(files: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
     ordered = sorted(model, key=lambda name: (name == _MODEL + _MANIFEST, name))
     layout = {name.removeprefix(_MODEL): (name, model[name]) for name in ordered}
     if f"{_SIGNATURE}sig" in files:
-        signer = files.get(f"{_SIGNATURE}pub", files[f"{_SIGNATURE}sig"])["sha256"][:16]
+        signer = files.get(f"{_SIGNATURE}pub", files[f"{_SIGNATURE}sig"])["sha256"][:SIGNER_DIGITS]
         for suffix in ("pub", "sig"):
             if item := files.get(f"{_SIGNATURE}{suffix}"):
                 layout[f"signature/{signer}.{suffix}"] = (f"{_SIGNATURE}{suffix}", item["sha256"])
