@@ -1,8 +1,9 @@
 """The figures of metrics.json, computed again from predictions.parquet by their definitions.
 
 What is computed again: n, RMSE, MAE, R², sMAPE, bias, pinball, coverage and width overall, by band and by calendar
-group, the baselines' errors and the skill; for classifications log loss, Brier score, AUC, bias and base rate. What is
-not: bootstrap intervals, MASE (its scale lies in the training span) and groups of columns that are not in the table.
+group, how far groups lie apart, the baselines' errors and the skill; for classifications log loss, Brier score, AUC,
+bias and base rate. What is not: bootstrap intervals, MASE (its scale lies in the training span) and groups of columns
+that are not in the table.
 """
 
 import io
@@ -74,6 +75,7 @@ def _compared(
     yield from _baselines(target, rows, columns)
     for group, codes in _groups(usecase, target, rows, columns["last"]):
         yield from _sliced(target, columns, group, codes, coverage.get("nominal"))
+        yield from _disparity(target, columns, group, codes)
 
 
 def _point(target: dict[str, Any], columns: dict[str, Array]) -> Figures:
@@ -134,6 +136,10 @@ def _baselines(
         stated = target["baselines"][name]
         ours = _point(target, {key: value[known] for key, value in columns.items()})
         theirs = _point(target, {"y": columns["y"][known], "prediction": forecast[known]})
+        if "n" in stated:
+            yield f"baselines/{name}/n", stated["n"], float(known.sum())
+        for key, value in stated.get("model", {}).items():
+            yield f"baselines/{name}/model/{key}", value, ours[key]
         for key in ("rmse", "mae", "log_loss", "brier"):
             if stated.get(key) is not None and key in theirs:
                 yield f"baselines/{name}/{key}", stated[key], theirs[key]
@@ -156,6 +162,25 @@ def _sliced(
         covered = (target.get("coverage") or {}).get("bands", {}).get(value)
         if group == "band" and covered is not None:
             yield f"coverage/bands/{value}", covered, _interval(part, nominal)["coverage"]
+
+
+def _disparity(
+    target: dict[str, Any], columns: dict[str, Array], group: str, codes: dict[str, Array]
+) -> Iterator[tuple[str, Any, float | None]]:
+    """Yield how far the errors of the groups of enough rows lie apart; of the worst and best group their error."""
+    masks = {
+        value: where.astype(np.bool_) for value, where in codes.items() if where.sum() >= target.get("fewest_rows", 0)
+    }
+    found = {
+        value: _point(target, {key: each[where] for key, each in columns.items()}) for value, where in masks.items()
+    }
+    for name, stated in target.get("disparity", {}).get(group, {}).items():
+        errors = {value: figures[name] for value, figures in found.items()}
+        worst, best, place = max(errors.values()), min(errors.values()), f"disparity/{group}/{name}"
+        yield f"{place}/difference", stated["difference"], worst - best
+        yield f"{place}/ratio", stated["ratio"], worst / best if best > 0 else None
+        yield f"{place}/worst", errors.get(stated["worst"]), worst
+        yield f"{place}/best", errors.get(stated["best"]), best
 
 
 def _groups(

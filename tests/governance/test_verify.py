@@ -14,7 +14,9 @@ import pytest
 from components.common.errors import AlmanacError, DocumentError
 from components.common.files import canonical_json, read_json, sha256_file
 from governance.documents.bundle import manifest_digest
-from governance.registry import Registry, resolve
+from governance.documents.evidence import Evidence, run_files
+from governance.recompute import check_metrics
+from governance.registry import Registry, collect, resolve
 from governance.verify import verify
 from tests.governance.conftest import World, record_run
 
@@ -145,7 +147,9 @@ class TestForgeries:
     @pytest.mark.parametrize(
         "pointer",
         [("rmse",), ("mae",), ("r2",), ("n",), ("coverage", "overall"), ("coverage", "bands", "over 150"),
-         ("baselines", "persistence", "rmse"), ("skill", "persistence", "mae"), ("slices", "season", "winter", "rmse")],
+         ("baselines", "persistence", "rmse"), ("baselines", "persistence", "model", "mae"),
+         ("disparity", "season", "rmse", "difference"), ("disparity", "band", "mae", "ratio"),
+         ("skill", "persistence", "mae"), ("slices", "season", "winter", "rmse")],
     )  # fmt: skip
     def test_a_metric_and_all_that_quotes_it(self, spoilt: World, pointer: tuple[str, ...]) -> None:
         def change(metrics: Any) -> None:
@@ -161,6 +165,17 @@ class TestForgeries:
         path = "/".join(pointer)
         with pytest.raises(DocumentError, match=rf"metrics\.json#/targets/pm25_1h/({path}|n)"):
             verify(spoilt.run)
+
+    @pytest.mark.parametrize("which", ["worst", "best"])
+    def test_another_group_that_is_said_to_be_worst(self, spoilt: World, which: str) -> None:
+        def change(metrics: Any) -> None:
+            metrics["targets"]["pm25_1h"]["disparity"]["season"]["rmse"][which] = "spring"
+
+        before = read_json(spoilt.run / "metrics.json")["targets"]["pm25_1h"]["disparity"]["season"]["rmse"]
+        assert before[which] != "spring"
+        self.edit(spoilt.run / "metrics.json", change)
+        with pytest.raises(DocumentError, match=rf"metrics\.json#/targets/pm25_1h/disparity/season/rmse/{which}: "):
+            check_metrics(Evidence.of(run_files(spoilt.run) | collect(spoilt.run / "governance", "governance")))
 
     def test_a_risk_class_and_a_checklist_answer(self, spoilt: World) -> None:
         path = spoilt.run / "governance" / "computed.json"
