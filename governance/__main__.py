@@ -105,7 +105,7 @@ def verify_registry(
     registry: Url = "",
     as_json: AsJson = False,
 ) -> None:
-    """Read every event and every byte of every version again."""
+    """Read every event, and every byte of every version and published copy, again."""
     store = _open(registry)
     names = [use_case] if use_case else store.use_cases()
     states = [store.verify(name) for name in names]
