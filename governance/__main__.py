@@ -78,21 +78,25 @@ def demote(address: Address, by: By = "", why: Why = "", registry: Url = "", as_
 @registry_app.command()
 def approve(address: Address, by: By = "", why: Why = "", registry: Url = "", as_json: AsJson = False) -> None:
     """Approve a version and its documents for production; its proposer cannot."""
-    _change(address, registry, as_json, lambda s, u, n: s.approve(u, n, who=_who(by), why=_why(why)))
+    _change(address, registry, as_json, lambda s, u, n: s.approve(u, n, who=_who(by), why=_why(why)), "approvals")
 
 
 @registry_app.command()
 def reject(address: Address, by: By = "", why: Why = "", registry: Url = "", as_json: AsJson = False) -> None:
     """Reject a version for good."""
-    _change(address, registry, as_json, lambda s, u, n: s.reject(u, n, who=_who(by), why=_why(why)))
+    _change(address, registry, as_json, lambda s, u, n: s.reject(u, n, who=_who(by), why=_why(why)), "rejected")
 
 
 @registry_app.command()
 def rollback(use_case: UseCase, by: By = "", why: Why = "", registry: Url = "", as_json: AsJson = False) -> None:
-    """Put the previous production version back."""
+    """Put the newest earlier production version back that was not rejected."""
     store = _open(registry)
     number = store.rollback(use_case, who=_who(by), why=_why(why))
-    _print_version(store, use_case, number, as_json)
+    events = [event for event in store.log(use_case) if (event.kind, event.version) == ("rolled_back", number)]
+    over = events[-1].detail.get("passed_over", [])
+    beside = f" (passed over, as rejected: {', '.join(map(str, over))})" if over else ""
+    row = {**_row(use_case, store.version(use_case, number)), "written": True, "passed_over": over}
+    _print(row, [f"{row['address']}: {row['stage']}{beside}"], as_json)
 
 
 @registry_app.command("verify")
@@ -101,7 +105,7 @@ def verify_registry(
     registry: Url = "",
     as_json: AsJson = False,
 ) -> None:
-    """Read every event and every byte of every version again."""
+    """Read every event, and every byte of every version and published copy, again."""
     store = _open(registry)
     names = [use_case] if use_case else store.use_cases()
     states = [store.verify(name) for name in names]
@@ -123,7 +127,9 @@ def log(use_case: UseCase, registry: Url = "", as_json: AsJson = False) -> None:
 @app.command()
 def verify(
     target: Annotated[str, typer.Argument(metavar="RUN_OR_BUNDLE", help="A directory, or registry:USE_CASE/STAGE.")],
-    registry: Annotated[str | None, typer.Option("--registry", help="Check its event chain, too.")] = None,
+    registry: Annotated[
+        str | None, typer.Option("--registry", help="Whose event chain is checked; that of the run when absent.")
+    ] = None,
     public_key: Annotated[Path | None, typer.Option("--public-key", help="The key that must have signed.")] = None,
     identity: Annotated[str | None, typer.Option(help="Who must have signed, for a keyless signature.")] = None,
     issuer: Annotated[str, typer.Option(help="The identity's OpenID provider.")] = "",
@@ -136,9 +142,11 @@ def verify(
     directory, url = _located(target, registry)
     trust = Identity(identity, issuer) if identity else public_key
     steps = verify_bundle(directory, url, trust)
-    value = {"verified": True, "directory": str(directory), "steps": [vars(step) for step in steps]}
+    unchecked = [step.name for step in steps if not step.count]
+    value = {"verified": True, "directory": str(directory), "not_checked": unchecked}
     lines = [f"{step.name:20} {step.count:6,} {step.seconds:6.2f} s  {step.note}".rstrip() for step in steps]
-    _print(value, [*lines, f"verified: {directory}"], as_json)
+    beside = f" (not checked: {', '.join(unchecked)})" if unchecked else ""
+    _print({**value, "steps": [vars(step) for step in steps]}, [*lines, f"verified: {directory}{beside}"], as_json)
 
 
 def _open(url: str) -> Registry:
@@ -156,18 +164,18 @@ def _located(target: str, registry: str | None) -> tuple[Path, str | None]:
     return directory, registry
 
 
-def _change(address: str, url: str, as_json: bool, change: Callable[[Registry, str, int], bool | None]) -> None:
+def _change(
+    address: str, url: str, as_json: bool, change: Callable[[Registry, str, int], bool], told: str = "stage"
+) -> None:
+    """Change a version and print it; where nothing was to be done, say so by the field that `told` names."""
     store = _open(url)
     use_case, what = parse_address(address)
     number = store.version(use_case, what).number
-    written = change(store, use_case, number) is not False
-    _print_version(store, use_case, number, as_json, written)
-
-
-def _print_version(store: Registry, use_case: str, number: int, as_json: bool, written: bool = True) -> None:
+    written = change(store, use_case, number)
     row = {**_row(use_case, store.version(use_case, number)), "written": written}
-    stage = row["stage"] or "in no stage"
-    _print(row, [f"{row['address']}: {stage if written else f'already in {stage}; nothing was written'}"], as_json)
+    stands = {"approvals": "approved by ", "rejected": "rejected by ", "stage": "in "}[told] + _said(row[told])
+    line = row["stage"] or "in no stage" if written else f"already {stands}; nothing was written"
+    _print(row, [f"{row['address']}: {line}"], as_json)
 
 
 def _known(store: Registry, use_case: str) -> State:

@@ -7,9 +7,10 @@ from html import unescape
 from pathlib import Path
 from typing import Any
 
-from components.common.errors import DocumentError, RegistryError
+from components.common.errors import DocumentError
 from components.common.files import pretty_json, read_json, sha256_file
 from governance import signing
+from governance.chain import RECORD, check_chain, recorded_registry
 from governance.documents import cyclonedx
 from governance.documents.bundle import (
     COMPUTED,
@@ -27,11 +28,8 @@ from governance.documents.provenance import provenance
 from governance.documents.references import render, unreferenced
 from governance.documents.render import DOCUMENTS
 from governance.documents.statements import check_statements
-from governance.registry import REQUIRED_DOCUMENTS, Registry
-from governance.registry import evidence as registered
+from governance.registry import REQUIRED_DOCUMENTS
 
-#: What the runner writes beside a run's artifacts: steps, libraries, and the sha256 of every file.
-RECORD = "run.json"
 _SPAN = re.compile(r'<span class="ref" data-ref="(\d+)" title="[^"]*">(.*?)</span>', re.S)
 
 
@@ -44,7 +42,7 @@ class Bundle:
         folder: the governance directory.
         evidence: artifacts and documents.
         manifest: of the governance directory, checked.
-        registry: the registry to hold it against, or None.
+        registry: the registry to hold it against, or None for the one that the run recorded.
         trust: the key or identity that must have signed, or None for the key in the bundle.
         run: the run directory, None where the documents lie apart from it.
     """
@@ -208,22 +206,15 @@ def _signature(bundle: Bundle) -> tuple[int, str]:
 
 
 def _chain(bundle: Bundle) -> tuple[int, str]:
-    """Check that the registry's chain is whole and its version is this one, documents included."""
-    if bundle.registry is None:
-        return 0, "not checked: give --registry"
-    registration = bundle.evidence.document(REGISTRATION)
-    use_case, number = registration["use_case"], registration["version"]
-    registry = Registry(bundle.registry)
-    state, entry = registry.state(use_case), registry.version(use_case, number)
-    registered.check_event_names(registry.store, use_case, state)
-    event = registration["event"]
-    if state.digests.get(event["number"]) != event["digest"]:
-        raise RegistryError(f"{REGISTRATION}: event {event['number']} is not the one in {bundle.registry}")
-    registered.check_version(registry.store, use_case, entry)
-    documents = registry.files(use_case, number).get(f"{FOLDER}/{MANIFEST}")
-    if documents and documents["sha256"] != sha256_file(bundle.folder / MANIFEST):
-        raise RegistryError(f"{FOLDER}/{MANIFEST}: not the documents that version {number} was registered with")
-    return len(state.digests), ""
+    """Check the chain in the registry that is named, or else in the one that the run recorded, if it can be read."""
+    registration, note = bundle.evidence.document(REGISTRATION), ""
+    url = bundle.registry
+    if url is None:
+        url, lacking = recorded_registry(bundle.run, registration["use_case"])
+        if url is None:
+            return 0, f"not checked: {lacking}; give --registry"
+        note = f"in {url}, by {RECORD}"
+    return check_chain(url, registration, bundle.folder), note
 
 
 def _run_record(bundle: Bundle) -> tuple[int, str]:

@@ -16,6 +16,8 @@ from components.common.errors import RegistryError
 from components.common.files import sha256_bytes, sha256_file
 
 _PAYLOAD_TYPE = "application/vnd.in-toto+json"
+#: How much of a key's sha256 names its signatures in a published copy.
+SIGNER_DIGITS = 16
 _PREDICATE_TYPE = "https://model_signing/signature/v1.0"
 
 
@@ -45,14 +47,21 @@ def verify_signature(directory: Path, signature: Path, public: Path, ignored: st
     _check_files(directory, _signed_files(json.loads(payload), signature), signature, ignored)
 
 
-def _pae(kind: str, payload: bytes) -> bytes:
-    """Return DSSE's pre-authentication encoding, the bytes that are signed."""
-    return f"DSSEv1 {len(kind)} {kind} {len(payload)} ".encode() + payload
+def signer(public: Path) -> str:
+    """Return the name that a key's signatures have in a published copy: the first digits of its PEM file's sha256.
+
+    Raises:
+        RegistryError: not an elliptic-curve public key in PEM.
+    """
+    from cryptography.hazmat.primitives import serialization
+
+    # Written again, as line ends or a comment beside the key would make another name.
+    pem = _public_key(public).public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+    return sha256_bytes(pem)[:SIGNER_DIGITS]
 
 
-def _check_key(public: Path, made: bytes, data: bytes, signature: Path) -> None:
-    from cryptography.exceptions import InvalidSignature
-    from cryptography.hazmat.primitives import hashes, serialization
+def _public_key(public: Path) -> Any:
+    from cryptography.hazmat.primitives import serialization
     from cryptography.hazmat.primitives.asymmetric import ec
 
     try:
@@ -61,6 +70,20 @@ def _check_key(public: Path, made: bytes, data: bytes, signature: Path) -> None:
         raise RegistryError(f"{public}: not a PEM public key ({error})") from error
     if not isinstance(key, ec.EllipticCurvePublicKey):
         raise RegistryError(f"{public}: not an elliptic-curve key")
+    return key
+
+
+def _pae(kind: str, payload: bytes) -> bytes:
+    """Return DSSE's pre-authentication encoding, the bytes that are signed."""
+    return f"DSSEv1 {len(kind)} {kind} {len(payload)} ".encode() + payload
+
+
+def _check_key(public: Path, made: bytes, data: bytes, signature: Path) -> None:
+    from cryptography.exceptions import InvalidSignature
+    from cryptography.hazmat.primitives import hashes
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key = _public_key(public)
     digests: dict[int, Any] = {256: hashes.SHA256, 384: hashes.SHA384, 521: hashes.SHA512}
     if key.curve.key_size not in digests:
         raise RegistryError(f"{public}: a curve of {key.curve.key_size} bits; right would be P-256, P-384 or P-521")

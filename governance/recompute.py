@@ -1,8 +1,9 @@
 """The figures of metrics.json, computed again from predictions.parquet by their definitions.
 
 What is computed again: n, RMSE, MAE, R², sMAPE, bias, pinball, coverage and width overall, by band and by calendar
-group, the baselines' errors and the skill; for classifications log loss, Brier score, bias and base rate. What is not:
-bootstrap intervals, MASE (its scale lies in the training span), AUC and groups of columns that are not in the table.
+group, how far groups lie apart, the baselines' errors and the skill; for classifications log loss, Brier score, AUC,
+bias and base rate. What is not: bootstrap intervals, MASE (its scale lies in the training span) and groups of columns
+that are not in the table.
 """
 
 import io
@@ -41,7 +42,7 @@ def check_metrics(evidence: Evidence) -> int:
         rows = table.filter(pl.col("target") == name)
         for pointer, stated, found in _compared(usecase, target, rows):
             place = f"metrics.json#/targets/{name}/{pointer}"
-            if stated is None or not math.isclose(stated, found, rel_tol=_TOLERANCE, abs_tol=1e-12):
+            if not _same(stated, found):
                 raise DocumentError(f"{place}: states {stated}, but {_URI} gives {found}")
             count += 1
     if not count:
@@ -49,7 +50,15 @@ def check_metrics(evidence: Evidence) -> int:
     return count
 
 
-def _compared(usecase: dict[str, Any], target: dict[str, Any], rows: pl.DataFrame) -> Iterator[tuple[str, Any, float]]:
+def _same(stated: Any, found: float | None) -> bool:
+    if stated is None or found is None:
+        return stated is found
+    return math.isclose(stated, found, rel_tol=_TOLERANCE, abs_tol=1e-12)
+
+
+def _compared(
+    usecase: dict[str, Any], target: dict[str, Any], rows: pl.DataFrame
+) -> Iterator[tuple[str, Any, float | None]]:
     """Yield (pointer, stated, found) of every figure of a target that can be computed."""
     columns = {name: _numbers(rows, name) for name in ("y", "prediction", "lower", "upper", "last")}
     coverage = target.get("coverage") or {}
@@ -58,12 +67,15 @@ def _compared(usecase: dict[str, Any], target: dict[str, Any], rows: pl.DataFram
     for key, value in found.items():
         if key in target and key != "coverage":  # which holds more than one figure, see below
             yield key, target[key], value
+    if "auc" in target:  # null where one class is absent
+        yield "auc", target["auc"], _auc(columns["y"], columns["prediction"])
     if coverage:
         yield "coverage/overall", coverage["overall"], found["coverage"]
         yield "coverage/width", coverage["width"], found["width"]
     yield from _baselines(target, rows, columns)
     for group, codes in _groups(usecase, target, rows, columns["last"]):
         yield from _sliced(target, columns, group, codes, coverage.get("nominal"))
+        yield from _disparity(target, columns, group, codes)
 
 
 def _point(target: dict[str, Any], columns: dict[str, Array]) -> Figures:
@@ -85,6 +97,19 @@ def _point(target: dict[str, Any], columns: dict[str, Array]) -> Figures:
             "bias": error.mean(),
         }
     return {key: float(value) for key, value in values.items() if math.isfinite(value)}
+
+
+def _auc(y: Array, score: Array) -> float | None:
+    """Return the share of pairs of a positive and a negative row that the score orders rightly, ties counting half.
+
+    Mann and Whitney 1947; None where one class is absent.
+    """
+    positive, negative = np.sort(score[y == 1]), np.sort(score[y == 0])
+    if not positive.size or not negative.size:
+        return None
+    below = np.searchsorted(negative, positive, side="left").sum()
+    upto = np.searchsorted(negative, positive, side="right").sum()
+    return float(below + upto) / (2 * positive.size * negative.size)
 
 
 def _interval(columns: dict[str, Array], nominal: float | None) -> Figures:
@@ -111,6 +136,10 @@ def _baselines(
         stated = target["baselines"][name]
         ours = _point(target, {key: value[known] for key, value in columns.items()})
         theirs = _point(target, {"y": columns["y"][known], "prediction": forecast[known]})
+        if "n" in stated:
+            yield f"baselines/{name}/n", stated["n"], float(known.sum())
+        for key, value in stated.get("model", {}).items():
+            yield f"baselines/{name}/model/{key}", value, ours[key]
         for key in ("rmse", "mae", "log_loss", "brier"):
             if stated.get(key) is not None and key in theirs:
                 yield f"baselines/{name}/{key}", stated[key], theirs[key]
@@ -133,6 +162,25 @@ def _sliced(
         covered = (target.get("coverage") or {}).get("bands", {}).get(value)
         if group == "band" and covered is not None:
             yield f"coverage/bands/{value}", covered, _interval(part, nominal)["coverage"]
+
+
+def _disparity(
+    target: dict[str, Any], columns: dict[str, Array], group: str, codes: dict[str, Array]
+) -> Iterator[tuple[str, Any, float | None]]:
+    """Yield how far the errors of the groups of enough rows lie apart; of the worst and best group their error."""
+    masks = {
+        value: where.astype(np.bool_) for value, where in codes.items() if where.sum() >= target.get("fewest_rows", 0)
+    }
+    found = {
+        value: _point(target, {key: each[where] for key, each in columns.items()}) for value, where in masks.items()
+    }
+    for name, stated in target.get("disparity", {}).get(group, {}).items():
+        errors = {value: figures[name] for value, figures in found.items()}
+        worst, best, place = max(errors.values()), min(errors.values()), f"disparity/{group}/{name}"
+        yield f"{place}/difference", stated["difference"], worst - best
+        yield f"{place}/ratio", stated["ratio"], worst / best if best > 0 else None
+        yield f"{place}/worst", errors.get(stated["worst"]), worst
+        yield f"{place}/best", errors.get(stated["best"]), best
 
 
 def _groups(

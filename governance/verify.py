@@ -22,7 +22,7 @@ class Step:
 
     Attributes:
         name: what was checked.
-        count: how many of it.
+        count: how many of it; 0 where it could not be checked, and the note says why.
         seconds: how long it took.
         note: what a reader has to know.
     """
@@ -38,7 +38,8 @@ def verify(directory: Path, registry: str | None = None, trust: Path | signing.I
 
     Args:
         directory: the run, or the `governance` directory in it.
-        registry: the registry whose chain must hold the version; None leaves the chain unchecked.
+        registry: the registry whose chain must hold the version; None takes the one that run.json names, and leaves
+            the chain unchecked where that cannot be read.
         trust: the key or identity that must have signed; None takes the key in the bundle, and says so.
 
     Returns:
@@ -74,7 +75,7 @@ def _run(bundle: Bundle) -> list[Step]:
         started = time.perf_counter()
         try:
             count, note = check(bundle)
-        except (AlmanacError, KeyError, TypeError, IndexError, ValueError, OSError) as error:
+        except (AlmanacError, KeyError, TypeError, IndexError, AttributeError, ValueError, OSError) as error:
             if isinstance(error, DocumentError):
                 raise
             raise DocumentError(f"{name}: {error if isinstance(error, AlmanacError) else repr(error)}") from error

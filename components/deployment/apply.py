@@ -8,7 +8,7 @@ import urllib3
 from kubernetes import client, config
 from kubernetes.client.exceptions import ApiException
 
-from components.common.errors import DeploymentError
+from components.common.errors import AlmanacError, DeploymentError
 from components.common.progress import progress
 
 FIELD_MANAGER = "almanac"
@@ -22,6 +22,10 @@ _PLURALS = {
 }
 #: What the cluster adds to an object, and what must not be sent back to it.
 _SERVER_FIELDS = ("managedFields", "resourceVersion", "uid", "creationTimestamp", "generation", "selfLink")
+
+
+class _RefusedError(DeploymentError):
+    """The cluster refused an object, which therefore stands as it stood."""
 
 
 def connect() -> client.ApiClient:
@@ -57,18 +61,33 @@ def apply_and_wait(
         check: tests the ready service, which it gets as the cluster has it; raises DeploymentError where it fails.
 
     Raises:
-        DeploymentError: the cluster refused an object, or the new version did not get ready in time or failed its
-            test; what stood there before it, where there was anything, was applied again.
+        DeploymentError: the cluster refused an object or did not answer, or the new version did not get ready in time
+            or failed its test; what stood in the place of every object sent was applied again, and the message says
+            what came of it.
     """
     service = next(item for item in objects if item["kind"] == "InferenceService")
-    before = [found for item in objects if (found := _get(api, item)) is not None]
-    for done, item in enumerate(objects, start=1):
-        progress(done, len(objects) + 1, f"{item['kind']} {item['metadata']['name']}")
-        _apply(api, item)
-    failure = _wait_until_ready(api, service, timeout, interval) or _tested(api, service, check)
+    before = [_get(api, item) for item in objects]
+    sent, failure = _apply_all(api, objects)
+    if failure is None and (
+        lacking := _wait_until_ready(api, service, timeout, interval) or _tested(api, service, check)
+    ):
+        failure = f"{_label(service)} {lacking}"
     if failure is not None:
-        outcome = _go_back(api, before, timeout, interval)
-        raise DeploymentError(f"{_label(service)} {failure}; {outcome}")
+        outcome = _go_back(api, before, sent, timeout, interval) if sent else "nothing was changed"
+        raise DeploymentError(f"{failure}; {outcome}")
+
+
+def _apply_all(api: client.ApiClient, objects: list[dict[str, Any]]) -> tuple[int, str | None]:
+    """Apply the objects up to the first that fails; return how many the cluster may have taken, and the failure."""
+    for done, item in enumerate(objects):
+        progress(done + 1, len(objects) + 1, f"{item['kind']} {item['metadata']['name']}")
+        try:
+            _apply(api, item)
+        except _RefusedError as error:
+            return done, str(error)
+        except DeploymentError as error:  # without an answer nobody knows whether it was taken
+            return done + 1, str(error)
+    return len(objects), None
 
 
 def _tested(api: client.ApiClient, service: dict[str, Any], check: Check | None) -> str | None:
@@ -76,21 +95,35 @@ def _tested(api: client.ApiClient, service: dict[str, Any], check: Check | None)
     try:
         if check is not None:
             check(_get(api, service) or service)
-    except DeploymentError as error:
+    except AlmanacError as error:
         return f"is ready, but {error}"
     return None
 
 
-def _go_back(api: client.ApiClient, before: list[dict[str, Any]], timeout: float, interval: float) -> str:
-    """Apply what stood there before, and return what came of it."""
-    service = next((item for item in before if item["kind"] == "InferenceService"), None)
+def _go_back(
+    api: client.ApiClient, before: list[dict[str, Any] | None], sent: int, timeout: float, interval: float
+) -> str:
+    """Apply what stood in the place of the objects sent, one by one, and return what came of it."""
+    kept = [item for item in before[:sent] if item is not None]
+    failed = [refusal for item in kept if (refusal := _restored(api, item)) is not None]
+    notes = [f"not everything could be applied again: {'; '.join(failed)}"] if failed else []
+    service = next((item for item in before if item is not None and item["kind"] == "InferenceService"), None)
     if service is None:
-        return "there is no earlier version to go back to"
-    for item in before:
-        _apply(api, _sendable(item))
+        return "; ".join(["there is no earlier version to go back to", *notes])
     again = _wait_until_ready(api, _sendable(service), timeout, interval)
     version = service["metadata"].get("annotations", {}).get("almanac.io/version", "unknown")
-    return f"version {version} was applied again {'and is ready' if again is None else f'but {again}'}"
+    return "; ".join(
+        [f"version {version} was applied again {'and is ready' if again is None else f'but {again}'}", *notes]
+    )
+
+
+def _restored(api: client.ApiClient, item: dict[str, Any]) -> str | None:
+    """Apply what stood there before; return None, or why the cluster has not taken it."""
+    try:
+        _apply(api, _sendable(item))
+    except DeploymentError as error:
+        return str(error)
+    return None
 
 
 def _path(item: dict[str, Any]) -> str:
@@ -113,6 +146,11 @@ def _apply(api: client.ApiClient, item: dict[str, Any]) -> None:
         _call(api, "PATCH", item, query, item)
     except ApiException as error:
         raise _refused(item, error) from None
+
+
+def _refused(item: dict[str, Any], error: ApiException) -> DeploymentError:
+    kind = _RefusedError if error.status < 500 else DeploymentError
+    return kind(f"{_label(item)}: the cluster answered {error.status} {error.reason}: {error.body}")
 
 
 def _call(
@@ -143,7 +181,10 @@ def _wait_until_ready(api: client.ApiClient, item: dict[str, Any], timeout: floa
     deadline, lacking = time.monotonic() + timeout, "was not seen"
     wanted = item["spec"]["predictor"]["model"]["storageUri"]
     while time.monotonic() < deadline:
-        found = _get(api, item)
+        try:
+            found = _get(api, item)
+        except DeploymentError as error:  # an API server that is away for a while says nothing of the version
+            found, lacking = None, str(error)
         if found is not None:
             lacking = _lacking(found, wanted)
             if not lacking:
@@ -169,10 +210,6 @@ def _lacking(found: dict[str, Any], wanted: str) -> str:
 def _sendable(item: dict[str, Any]) -> dict[str, Any]:
     metadata = {key: value for key, value in item["metadata"].items() if key not in _SERVER_FIELDS}
     return {key: value for key, value in item.items() if key != "status"} | {"metadata": metadata}
-
-
-def _refused(item: dict[str, Any], error: ApiException) -> DeploymentError:
-    return DeploymentError(f"{_label(item)}: the cluster answered {error.status} {error.reason}: {error.body}")
 
 
 def _label(item: dict[str, Any]) -> str:

@@ -39,12 +39,19 @@ def smoke(
     """
     headers = {"x-api-key": key} if key else {}
     deadline = time.monotonic() + patience
-    with httpx.Client(base_url=url, headers=headers, timeout=10.0) as client:
+    with _client(url, headers) as client:
         for model in models:
             while wrong := _wrong(client, model):
                 if time.monotonic() > deadline:
                     raise DeploymentError(f"{url} failed the smoke test: {model.target}: {wrong}")
                 time.sleep(interval)
+
+
+def _client(url: str, headers: dict[str, str]) -> httpx.Client:
+    try:
+        return httpx.Client(base_url=url, headers=headers, timeout=10.0)
+    except httpx.InvalidURL as error:
+        raise DeploymentError(f"{url}: no address of a service ({error})") from error
 
 
 def _wrong(client: httpx.Client, model: Forecaster) -> str:

@@ -127,6 +127,7 @@ def execute(
         "started_at": started.isoformat(timespec="seconds"),
         "finished_at": timestamp().isoformat(timespec="seconds"),
         "runner": request.runner,
+        "registry": _absolute(request.registry),
         "libraries": libraries(),
         "steps": steps_record(run.steps),
     }
@@ -160,7 +161,11 @@ def _address(request: Request, address: str) -> str:
     """Return an address that tasks write to, for containers as an absolute path."""
     if request.runner == "subprocess" or "://" in address:
         return address
-    return str(Path(address).absolute())
+    return _absolute(address)
+
+
+def _absolute(address: str) -> str:
+    return address if "://" in address else str(Path(address).absolute())
 
 
 def _shared(request: Request) -> tuple[Path, ...]:

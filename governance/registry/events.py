@@ -14,6 +14,8 @@ from components.common.files import canonical_json, sha256_bytes
 from governance.registry.stores import Store
 
 FIRST = "0" * 64
+#: What each field of an event may hold; `detail` an object with keys of its kind.
+_TYPES = {"number": int, "version": int, "detail": dict}
 KINDS = ("registered", "documented", "approved", "rejected", "promoted", "demoted", "rolled_back")
 
 
@@ -73,13 +75,20 @@ def parse_event(data: bytes, place: str) -> Event:
     try:
         values = json.loads(data)
         stated = values.pop("digest")
-        event = Event(**{entry.name: values.pop(entry.name) for entry in fields(Event)})
+        event = Event(**{entry.name: _typed(entry.name, values.pop(entry.name)) for entry in fields(Event)})
         whole = not values and event.kind in KINDS and event.digest == stated and event.to_bytes() == data
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise RegistryError(f"{place}: not an event of this registry ({type(error).__name__}: {error})") from error
     if not whole:
         raise RegistryError(f"{place}: the event was edited; its bytes do not match its digest {str(stated)[:12]}…")
     return event
+
+
+def _typed(name: str, value: Any) -> Any:
+    wanted = _TYPES.get(name, str)
+    if type(value) is not wanted:  # a bool is an int to isinstance
+        raise TypeError(f"{name} is {value!r}; right would be a value of type {wanted.__name__}")
+    return value
 
 
 def read_events(store: Store, use_case: str, after: Event | None = None) -> Iterator[Event]:
@@ -162,20 +171,21 @@ def read_head(store: Store, use_case: str) -> dict[str, Any] | None:
     raise RegistryError(f"{store.url}/{key}: edited; it must hold number and digest alone")
 
 
-def check_head(store: Store, use_case: str, digests: dict[int, str]) -> None:
+def check_head(store: Store, use_case: str, head: dict[str, Any] | None, digests: dict[int, str]) -> None:
     """Refuse a chain that ends before the noted head, or that has another event in its place.
 
     Args:
         store: the registry's store.
         use_case: whose chain.
+        head: the noted head, read before the events: one read after them may note an event that came meanwhile.
         digests: number -> digest of every event read.
 
     Raises:
         RegistryError: a truncated or rewritten log.
     """
-    head = read_head(store, use_case)
     if head is None:
-        if len(digests) > 1:  # a writer killed between its event and the head leaves one event without it
+        # A writer killed between its event and the head leaves one event without it; and a chain may begin meanwhile.
+        if len(digests) > 1 and read_head(store, use_case) is None:
             raise RegistryError(f"{store.url}/{head_key(use_case)}: missing, though {len(digests)} events are there")
         return
     found = digests.get(head["number"])

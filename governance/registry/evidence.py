@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from components.common.errors import RegistryError
@@ -74,14 +74,25 @@ def check_version(store: Store, use_case: str, entry: Version, for_promotion: bo
     check_documents({key: read_blob(store, key, item["sha256"]) for key, item in listed.items()}, files, entry.number)
 
 
-def check_event_names(store: Store, use_case: str, state: State) -> None:
+def event_names(store: Store, use_case: str) -> list[str]:
+    """Return the names among the events; list them before the events are read, for others may write meanwhile."""
+    return store.keys(f"use_cases/{use_case}/events")
+
+
+def check_event_names(store: Store, use_case: str, names: Iterable[str], state: State) -> None:
     """Refuse strange objects among the events, and events beyond a gap.
+
+    Args:
+        store: the registry's store.
+        use_case: whose chain.
+        names: `event_names` from before the events were read.
+        state: the fold over the events.
 
     Raises:
         RegistryError: the first name that does not belong.
     """
     expected = {f"{number:08d}.json" for number in state.digests}
-    for name in store.keys(f"use_cases/{use_case}/events"):
+    for name in names:
         if name not in expected:
             number = re.fullmatch(r"(\d{8})\.json", name)
             what = f"an event beyond a gap; number {len(expected) + 1} is missing" if number else "not an event"

@@ -6,7 +6,8 @@ from typing import Any
 
 from components.common.errors import RegistryError
 from governance.registry import evidence
-from governance.registry.events import Event, check_head, read_events
+from governance.registry.events import Event, check_head, read_events, read_head
+from governance.registry.published import check_copies, list_copies
 from governance.registry.state import State, Version, fold
 from governance.registry.stores import open_store
 from governance.registry.versions import read_manifest
@@ -37,10 +38,10 @@ class Reader:
         """
         check_name(use_case)
         known = self._states.get(use_case)
-        events = read_events(self.store, use_case, known.last if known else None)
-        state = fold(use_case, events, known)
+        head = read_head(self.store, use_case) if known is None else None
+        state = fold(use_case, read_events(self.store, use_case, known.last if known else None), known)
         if known is None:
-            check_head(self.store, use_case, state.digests)
+            check_head(self.store, use_case, head, state.digests)
         self._states[use_case] = state
         return state
 
@@ -82,16 +83,21 @@ class Reader:
         return metadata
 
     def verify(self, use_case: str) -> State:
-        """Read the whole chain and every byte of every version again.
+        """Read the whole chain, every byte of every version and every published copy again.
+
+        Others may write meanwhile: what they add after the start is not looked at.
 
         Raises:
             RegistryError: the first broken link, named.
         """
+        check_name(use_case)
         self._states.pop(use_case, None)
+        names, copies = evidence.event_names(self.store, use_case), list_copies(self.store, use_case)
         state = self._known(use_case)
-        evidence.check_event_names(self.store, use_case, state)
+        evidence.check_event_names(self.store, use_case, names, state)
         for entry in state.versions.values():
             evidence.check_version(self.store, use_case, entry)
+        check_copies(self.store, use_case, copies, self.log(use_case))
         return state
 
     def _known(self, use_case: str) -> State:

@@ -12,9 +12,20 @@ from components.common.errors import RegistryError
 from components.common.files import sha256_bytes
 from governance.registry import evidence
 from governance.registry.events import FIRST, Event, append_event, write_head
+from governance.registry.published import publish
 from governance.registry.reader import Reader, check_name
-from governance.registry.state import POLICIES, State, Version, advance, may_promote, rollback_history
-from governance.registry.versions import put_files, put_immutable, read_blob, read_manifest
+from governance.registry.state import (
+    POLICIES,
+    State,
+    Version,
+    advance,
+    may_promote,
+    no_way_back,
+    passed_over,
+    rollback_history,
+    same_person,
+)
+from governance.registry.versions import put_files, read_manifest
 
 _PATIENCE_SECONDS = 120.0
 
@@ -81,7 +92,7 @@ class Registry(Reader):
                 return None
             return "registered", len(state.versions) + 1, detail
 
-        state = self._transact(use_case, who, why, propose)
+        state, _ = self._transact(use_case, who, why, propose)
         return next(entry.number for entry in state.versions.values() if entry.manifest == digest)
 
     def attach_documents(self, use_case: str, version: int, files: Mapping[str, Path], *, who: str, why: str) -> None:
@@ -109,25 +120,33 @@ class Registry(Reader):
 
         self._transact(use_case, who, why, propose)
 
-    def approve(self, use_case: str, version: int, *, who: str, why: str) -> None:
-        """Approve a version and its present documents for production; the proposer cannot."""
+    def approve(self, use_case: str, version: int, *, who: str, why: str) -> bool:
+        """Approve a version and its present documents for production; the proposer cannot.
+
+        Returns:
+            Whether an event was written; False where this person's approval stands already.
+        """
         self._prepare(use_case)
         bound = self._known(use_case).version(version)
 
         def propose(state: State) -> _Proposal:
-            approved = who in state.version(version).approvals
+            approved = any(same_person(who, one) for one in state.version(version).approvals)
             return None if approved else ("approved", version, _binding(bound))
 
-        self._transact(use_case, who, why, propose)
+        return self._transact(use_case, who, why, propose)[1]
 
-    def reject(self, use_case: str, version: int, *, who: str, why: str) -> None:
-        """Reject a version for good; it can no longer be approved or promoted."""
+    def reject(self, use_case: str, version: int, *, who: str, why: str) -> bool:
+        """Reject a version for good; it can no longer be approved or promoted.
+
+        Returns:
+            Whether an event was written; False where the version was rejected already.
+        """
         self._prepare(use_case)
 
         def propose(state: State) -> _Proposal:
             return None if state.version(version).rejected else ("rejected", version, {})
 
-        self._transact(use_case, who, why, propose)
+        return self._transact(use_case, who, why, propose)[1]
 
     def promote(self, use_case: str, version: int, stage: str = "production", *, who: str, why: str) -> bool:
         """Put a version into a stage; the one that stood there is archived.
@@ -145,18 +164,18 @@ class Registry(Reader):
             may_promote(bound, stage)
             evidence.check_version(self.store, use_case, bound, for_promotion=True)
 
-        done = False
-
         def propose(state: State) -> _Proposal:
-            nonlocal done
             done = state.version(version).stage == stage
             return None if done else ("promoted", version, {**_binding(bound), "stage": stage})
 
-        self._transact(use_case, who, why, propose)
-        return not done
+        return self._transact(use_case, who, why, propose)[1]
 
-    def demote(self, use_case: str, version: int, *, who: str, why: str) -> None:
-        """Take a version out of its stage, which is then empty."""
+    def demote(self, use_case: str, version: int, *, who: str, why: str) -> bool:
+        """Take a version out of its stage, which is then empty.
+
+        Returns:
+            Whether an event was written; False where the version was taken out of its stage already.
+        """
         self._prepare(use_case)
         before = self._known(use_case).version(version).stage
 
@@ -164,26 +183,31 @@ class Registry(Reader):
             done = before is not None and state.version(version).stage == "archived"
             return None if done else ("demoted", version, {"stage": before})
 
-        self._transact(use_case, who, why, propose)
+        return self._transact(use_case, who, why, propose)[1]
 
     def rollback(self, use_case: str, *, who: str, why: str) -> int:
-        """Put the previous production version back and return its number; it is a new event.
+        """Put the newest earlier production version back that was not rejected, and return its number.
+
+        It is a new event, whose detail names the rejected versions that were passed over.
 
         Raises:
-            RegistryError: there is no earlier one, its bytes do not verify, or production moved meanwhile.
+            RegistryError: there is no such version, its bytes do not verify, or production moved meanwhile.
         """
         self._prepare(use_case)
         start = self._known(use_case)
         history = rollback_history(start)
         if not history:
-            raise RegistryError(f"{use_case}: there is no earlier production version to roll back to")
+            raise RegistryError(f"{use_case}: {no_way_back(start)}")
         target = start.version(history[-1])
         evidence.check_version(self.store, use_case, target, for_promotion=True)
 
         def propose(state: State) -> _Proposal:
-            if state.production != start.production or state.stages() != start.stages():
-                raise RegistryError(f"{use_case}: the stages changed meanwhile; look again before rolling back")
-            return "rolled_back", target.number, _binding(target)
+            if state.stages() != start.stages() or rollback_history(state) != history:
+                raise RegistryError(
+                    f"{use_case}: the stages or rejections changed meanwhile; look again before rolling back"
+                )
+            over = passed_over(state)
+            return "rolled_back", target.number, _binding(target) | ({"passed_over": over} if over else {})
 
         self._transact(use_case, who, why, propose)
         return target.number
@@ -196,23 +220,7 @@ class Registry(Reader):
         """
         self._prepare(use_case)
         entry = self.version(use_case, what)
-        folder = f"use_cases/{use_case}/models/{entry.model}"
-        for name, item in read_manifest(self.store, use_case, entry.manifest)["files"].items():
-            if name.startswith("model/"):
-                data = read_blob(self.store, name, item["sha256"])
-                put_immutable(self.store, f"{folder}/{name.removeprefix('model/')}", data)
-        self._publish_signature(use_case, entry, folder)
-        return f"{self.store.url}/{folder}"
-
-    def _publish_signature(self, use_case: str, entry: Version, folder: str) -> None:
-        files, parts = self.files(use_case, entry.number), {}
-        for suffix in ("sig", "pub"):
-            if item := files.get(f"governance/model.{suffix}"):
-                parts[suffix] = read_blob(self.store, f"governance/model.{suffix}", item["sha256"])
-        if "sig" in parts:
-            signer = sha256_bytes(parts.get("pub", parts["sig"]))[:16]
-            for suffix, data in parts.items():
-                put_immutable(self.store, f"{folder}/signature/{signer}.{suffix}", data)
+        return publish(self.store, use_case, entry.model, self.files(use_case, entry.number))
 
     def _prepare(self, use_case: str) -> None:
         check_name(use_case)
@@ -220,20 +228,24 @@ class Registry(Reader):
             self.store.probe()
             self._probed = True
 
-    def _transact(self, use_case: str, who: str, why: str, propose: Callable[[State], _Proposal]) -> State:
-        """Write the proposed event as the next one; on losing its number, look at the new state and propose again."""
+    def _transact(self, use_case: str, who: str, why: str, propose: Callable[[State], _Proposal]) -> tuple[State, bool]:
+        """Write the proposed event as the next one; on losing its number, look at the new state and propose again.
+
+        Returns:
+            The state afterwards, and whether there was an event to write.
+        """
         deadline = time.monotonic() + _PATIENCE_SECONDS
         while time.monotonic() < deadline:
             state = self.state(use_case)
             proposal = propose(state)
             if proposal is None:
-                return state
+                return state, False
             event = self._event(state, who, why, *proposal)
             after = advance(state, event)
             if append_event(self.store, event):
                 self._states[use_case] = after
                 write_head(self.store, event)
-                return after
+                return after, True
             time.sleep(random.uniform(0, 0.02))  # noqa: S311 - spreads the losers, nothing secret
         raise RegistryError(f"{use_case}: other writers took every event number for {_PATIENCE_SECONDS:.0f} s; retry")
 

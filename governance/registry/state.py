@@ -200,10 +200,8 @@ def _rolled_back(state: State, event: Event) -> State:
     entry = _bound(state, event)
     history = rollback_history(state)
     if not history or history[-1] != entry.number:
-        right = history[-1] if history else "none: there is no earlier production version"
+        right = history[-1] if history else f"none: {no_way_back(state)}"
         raise RegistryError(f"a rollback cannot go to version {entry.number}; right would be {right}")
-    if entry.rejected:
-        raise RegistryError(f"version {entry.number} was rejected by {entry.rejected} since it stood in production")
     return replace(_occupy(state, entry, "production"), production=history)
 
 
@@ -227,9 +225,37 @@ def may_promote(entry: Version, stage: str) -> None:
 
 
 def rollback_history(state: State) -> tuple[int, ...]:
-    """Return the production history as it is after a rollback; its last entry is where it leads."""
-    standing = state.stages().get("production")
-    return state.production[:-1] if standing is not None else state.production
+    """Return the production history as it is after a rollback; its last entry is where it leads.
+
+    That is the newest earlier version that may stand there: versions rejected since are passed over.
+    """
+    history = _earlier(state)
+    while history and not _may_return(state, history[-1]):
+        history = history[:-1]
+    return history
+
+
+def passed_over(state: State) -> list[int]:
+    """Return the rejected versions that a rollback passes over, the newest first."""
+    over = reversed(_earlier(state)[len(rollback_history(state)) :])
+    return [number for number in dict.fromkeys(over) if state.versions[number].rejected]
+
+
+def no_way_back(state: State) -> str:
+    """Return why a rollback leads nowhere."""
+    rejected = "; ".join(
+        f"version {number} was rejected by {state.versions[number].rejected}" for number in passed_over(state)
+    )
+    return f"there is no earlier production version to roll back to{f' ({rejected})' if rejected else ''}"
+
+
+def _earlier(state: State) -> tuple[int, ...]:
+    return state.production[:-1] if "production" in state.stages() else state.production
+
+
+def _may_return(state: State, number: int) -> bool:
+    entry = state.versions[number]
+    return entry.rejected is None and entry.stage != "production"  # it may have stood there twice
 
 
 def _occupy(state: State, entry: Version, stage: str) -> State:
@@ -258,6 +284,9 @@ def _detail(event: Event, *names: str) -> dict[str, Any]:
     missing = [name for name in names if name not in event.detail]
     if missing:
         raise RegistryError(f"{event.kind}: detail lacks {', '.join(missing)}")
+    for name in {"manifest", "model"}.intersection(names):
+        if not isinstance(event.detail[name], str):
+            raise RegistryError(f"{event.kind}: detail's {name} is {event.detail[name]!r}; right would be a sha256")
     return event.detail
 
 

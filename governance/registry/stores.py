@@ -54,6 +54,10 @@ class Store(ABC):
         """Return the names directly below `prefix`, sorted; an absent prefix has none."""
 
     @abstractmethod
+    def tree(self, prefix: str) -> list[str]:
+        """Return the paths of everything below `prefix`, relative to it, sorted; an absent prefix has none."""
+
+    @abstractmethod
     def delete(self, key: str) -> None:
         """Remove `key` if it is there. Used on the probe alone: nothing else is ever removed."""
 
@@ -123,6 +127,11 @@ class LocalStore(Store):
         except FileNotFoundError:
             return []
 
+    def tree(self, prefix: str) -> list[str]:
+        """Walk the directory."""
+        top = self._root / prefix
+        return sorted(path.relative_to(top).as_posix() for path in top.rglob("*") if not path.is_dir())
+
     def delete(self, key: str) -> None:
         """Unlink the file."""
         (self._root / key).unlink(missing_ok=True)
@@ -184,6 +193,15 @@ class ObjectStore(Store):
         except FileNotFoundError:
             return []
         return sorted(name.rstrip("/").rsplit("/", 1)[-1] for name in names)
+
+    def tree(self, prefix: str) -> list[str]:
+        """List everything below the prefix, past any listing cache."""
+        self._filesystem.invalidate_cache()
+        top = f"{self._root}/{prefix}/"
+        try:
+            return sorted(name.removeprefix(top) for name in self._call("find", prefix))
+        except FileNotFoundError:
+            return []
 
     def delete(self, key: str) -> None:
         """Delete the object."""

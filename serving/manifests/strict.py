@@ -3,7 +3,9 @@
 The package's own deserialiser drops what it does not know; a misspelt field would reach the cluster and do nothing.
 """
 
+import inspect
 import re
+from functools import cache
 from typing import Any
 
 from components.common.errors import DeploymentError
@@ -21,10 +23,29 @@ _PLAIN: dict[str, tuple[type, ...]] = {
 #: Names under which KServe's models mean one of the Kubernetes client's.
 _RENAMED = {"K8sIoApiAppsV1DeploymentStrategy": "V1DeploymentStrategy"}
 _KINDS = {"InferenceService": "V1beta1InferenceService", "ServingRuntime": "V1alpha1ServingRuntime"}
+_OBJECT = ("apiVersion", "kind", "metadata", "spec")
+#: What the models let be absent and KServe or the API server do not.
+_STATED: dict[str, tuple[str, ...]] = {
+    "V1beta1InferenceService": _OBJECT,
+    "V1alpha1ServingRuntime": _OBJECT,
+    "V1beta1PredictorSpec": ("model",),
+    "V1beta1ModelSpec": ("runtime",),  # our runtime does not offer itself for a format
+    "V1SecretEnvSource": ("name",),
+    "V1SecretVolumeSource": ("secretName",),
+}
+#: Fields of which one must be there.
+_ONE_OF: dict[str, tuple[str, ...]] = {
+    "V1beta1ModelSpec": ("storageUri", "storage"),
+    "V1EnvFromSource": ("secretRef", "configMapRef"),
+    "V1LifecycleHandler": ("exec", "httpGet", "sleep", "tcpSocket"),
+    "V1Probe": ("exec", "grpc", "httpGet", "tcpSocket"),
+}
+#: Required by a model that has it from Kubernetes' container, whose name KServe gives.
+_GIVEN = {("V1beta1ModelSpec", "name")}
 
 
 def check(manifest: dict[str, Any]) -> None:
-    """Raise if a ServingRuntime or InferenceService has a field or a type that KServe's models do not have.
+    """Raise if a ServingRuntime or InferenceService has a field or type that KServe's models lack, or lacks a field.
 
     Raises:
         DeploymentError: naming the field by its path and what would be right.
@@ -33,6 +54,9 @@ def check(manifest: dict[str, Any]) -> None:
     if kind not in _KINDS:
         raise DeploymentError(f"kind: {kind!r} is none of KServe's; known: {', '.join(sorted(_KINDS))}")
     _check(manifest, _KINDS[kind], kind)
+    for name in ("name", "namespace"):
+        if name not in manifest["metadata"]:
+            raise DeploymentError(f"{kind}.metadata.{name}: is missing; every object says where it stands")
 
 
 def _check(value: Any, kind: str, place: str) -> None:
@@ -58,19 +82,39 @@ def _check_model(value: dict[str, Any], kind: str, place: str) -> None:
         if key not in fields:
             raise DeploymentError(f"{place}.{key}: {kind} has no such field; known: {', '.join(sorted(fields))}")
         _check(item, fields[key], f"{place}.{key}")
-    for name in _required(model):
+    for name in _required(kind):
         if name not in value:
             raise DeploymentError(f"{place}.{name}: is missing; {kind} requires it")
+    if (choice := _ONE_OF.get(kind)) and not value.keys() & set(choice):
+        raise DeploymentError(f"{place}: is missing one of {', '.join(choice)}; {kind} requires one")
 
 
-def _required(model: Any) -> list[str]:
-    """Return the fields that a model's constructor refuses to go without."""
+@cache
+def _required(kind: str) -> tuple[str, ...]:
+    """Return the fields that a model must have: its setters refuse None, or its constructor makes up for them.
+
+    The generator gives a field that Go always writes out an empty default in place of None.
+    """
+    model: Any = _model(kind)
+    defaults = inspect.signature(model.__init__).parameters
+    refused = [name for name in model.openapi_types if _refuses_none(model, name)]
+    made_up = [name for name in model.openapi_types if defaults[name].default is not None]
+    found = [model.attribute_map[name] for name in dict.fromkeys(refused + made_up)]
+    stated = [name for name in _STATED.get(kind, ()) if name not in found]
+    return tuple(name for name in found + stated if (kind, name) not in _GIVEN)
+
+
+def _refuses_none(model: Any, name: str) -> bool:
+    """Return whether a model's setter refuses None, asked field by field: the constructor names the first alone."""
+    from kubernetes.client import Configuration
+
+    empty = object.__new__(model)
+    empty.local_vars_configuration = Configuration()
     try:
-        model()
-    except (ValueError, TypeError) as error:
-        named = re.search(r"`(\w+)`", str(error))
-        return [model.attribute_map[named[1]]] if named else []
-    return []
+        setattr(empty, name, None)
+    except ValueError:
+        return True
+    return False
 
 
 def _model(kind: str) -> Any | None:

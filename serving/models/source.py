@@ -6,7 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from components.common.errors import ServingError
+from components.common.errors import AlmanacError, ServingError
 from serving.models.bundle import Bundle, load_bundle
 from serving.models.signed import check_signature
 
@@ -49,7 +49,7 @@ class Source:
             version = self._registry.version(use_case, what)
             return self._checked(fetch(self._registry, use_case, version), str(version.number))
         if "://" in self.address and not self.address.startswith("file://"):
-            return self._checked(_download(self.address), self.number)
+            return self._downloaded()
         path = Path(self.address.removeprefix("file://"))
         if not path.is_dir():
             raise ServingError(f"--model {self.address}: no such directory; or write registry:<use case>/<stage>")
@@ -70,46 +70,21 @@ class Source:
 
         return Registry(default_url())
 
+    def _downloaded(self) -> Bundle:
+        """Load what a URL names; a loaded model needs its files no more."""
+        from serving.models.download import download
+
+        with tempfile.TemporaryDirectory(prefix="almanac-model-") as folder:
+            try:
+                download(self.address, Path(folder), self.trusted)
+                return self._checked(Path(folder), self.number)
+            except AlmanacError as error:  # it names files that lie here for a moment; people know the URL
+                told = str(error).replace(folder, self.address.rstrip("/"))
+                raise ServingError(f"--model {self.address}: {told}") from error
+
     def _checked(self, path: Path, version: str | None = None) -> Bundle:
         # A run directory holds the model directory; what was signed is the latter.
         run = not (path / "manifest.json").exists() and (path / "model" / "manifest.json").exists()
         model = path / "model" if run else path
         check_signature(model, self.trusted)
         return load_bundle(model, version)
-
-
-def _download(url: str) -> Path:
-    """Copy a model directory from an object store or a web server; the manifest's digests are checked on loading."""
-    import fsspec
-
-    protocol = url.partition("://")[0]
-    target = Path(tempfile.mkdtemp(prefix="almanac-model-"))
-    try:
-        if protocol in ("http", "https"):
-            _download_listed(url.rstrip("/"), target)
-        else:
-            filesystem, path = fsspec.core.url_to_fs(url)
-            filesystem.get(path.rstrip("/") + "/", str(target) + "/", recursive=True)
-    except (OSError, ImportError, ValueError) as error:
-        raise ServingError(f"--model {url}: cannot be fetched ({error})") from error
-    return target
-
-
-def _download_listed(url: str, target: Path) -> None:
-    """Fetch manifest.json and the files that it lists: a web server has no directories."""
-    import json
-    import urllib.request
-
-    def fetch(name: str) -> bytes:
-        with urllib.request.urlopen(f"{url}/{name}", timeout=30) as answer:  # noqa: S310  (the scheme was checked)
-            data: bytes = answer.read()
-            return data
-
-    manifest = fetch("manifest.json")
-    (target / "manifest.json").write_bytes(manifest)
-    for name in json.loads(manifest)["files"]:
-        if name.startswith("/") or ".." in Path(name).parts:
-            raise ServingError(f"{url}/manifest.json: {name!r} lies outside of the model directory")
-        place = target / name
-        place.parent.mkdir(parents=True, exist_ok=True)
-        place.write_bytes(fetch(name))

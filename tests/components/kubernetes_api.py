@@ -16,6 +16,8 @@ import kubernetes_validate
 from components.common.errors import DeploymentError
 from serving.manifests.strict import check
 
+#: Which status a request by its method and path is answered with in place of what was asked for; None: none.
+Fault = Callable[[str, str], int | None]
 #: What the controller makes of an applied InferenceService: its status.
 Controller = Callable[[dict[str, Any]], dict[str, Any]]
 
@@ -31,6 +33,7 @@ class KubernetesApi:
         self.objects: dict[str, dict[str, Any]] = {}
         self.applied: list[dict[str, Any]] = []
         self.controller = controller
+        self.fault: Fault = lambda method, path: None
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -56,7 +59,9 @@ class KubernetesApi:
     def answer(self, request: BaseHTTPRequestHandler) -> None:
         url = urlsplit(request.path)
         body = request.rfile.read(int(request.headers.get("Content-Length") or 0))
-        if request.command == "PATCH":
+        if (failed := self.fault(request.command, url.path)) is not None:
+            status, answer = failed, {"message": "not today"}
+        elif request.command == "PATCH":
             status, answer = self._apply(url.path, parse_qs(url.query), request.headers["Content-Type"], body)
         else:
             found = self.objects.get(url.path)

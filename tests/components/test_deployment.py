@@ -11,6 +11,7 @@ from components.common.errors import DeploymentError
 from components.common.files import read_json
 from components.deployment import storage_uri
 from components.deployment.apply import apply_and_wait
+from components.deployment.smoke import smoke
 from components.deployment.task import run
 from components.usecase import dump
 from serving.manifests import Deployment, render
@@ -75,6 +76,103 @@ def test_a_refused_object_is_named() -> None:
         pytest.raises(DeploymentError, match=r"InferenceService almanac/air-quality: the cluster answered 400"),
     ):
         apply_and_wait(objects, _client(server), timeout=1, interval=0.01)
+
+
+def _standing(server: KubernetesApi) -> set[str]:
+    """Return the versions of everything that stands on the cluster."""
+    return {item["metadata"]["labels"]["app.kubernetes.io/version"] for item in server.objects.values()}
+
+
+def _service(server: KubernetesApi) -> dict[str, Any]:
+    return next(item for item in server.objects.values() if item["kind"] == "InferenceService")
+
+
+class TestGoingBack:
+    """A deployment that fails halfway leaves the earlier version."""
+
+    @pytest.mark.parametrize("kind", ["inferenceservices", "poddisruptionbudgets", "servicemonitors"])
+    @pytest.mark.parametrize("status", [403, 500])
+    def test_where_a_later_object_is_refused(self, kind: str, status: int) -> None:
+        with KubernetesApi() as server:
+            apply_and_wait(render(FIRST), _client(server), timeout=5, interval=0.01)
+            refusals = iter([status])
+            server.fault = lambda method, path: next(refusals, None) if method == "PATCH" and kind in path else None
+            message = (
+                rf"almanac/air-quality: the cluster answered {status} .*; version 1 was applied again and is ready$"
+            )
+            with pytest.raises(DeploymentError, match=message):
+                apply_and_wait(render(SECOND), _client(server), timeout=5, interval=0.01)
+            assert _standing(server) == {"1"}
+            assert _service(server)["spec"]["predictor"]["model"]["storageUri"] == FIRST.storage_uri
+
+    def test_where_an_object_is_refused_again_the_others_still_are_applied(self) -> None:
+        with KubernetesApi() as server:
+            apply_and_wait(render(FIRST), _client(server), timeout=5, interval=0.01)
+            broken = iter([None, 500, 500])  # the second version's runtime is taken; the first version's is not
+            server.fault = lambda method, path: (
+                next(broken, None)
+                if method == "PATCH" and "servingruntimes" in path
+                else 500 if method == "PATCH" and "servicemonitors" in path else None
+            )  # fmt: skip
+            with pytest.raises(DeploymentError) as raised:
+                apply_and_wait(render(SECOND), _client(server), timeout=5, interval=0.01)
+            told = str(raised.value)
+            assert "version 1 was applied again and is ready; not everything could be applied again: " in told
+            assert "ServingRuntime almanac/almanac-air-quality: the cluster answered 500" in told.split("again: ")[1]
+            assert _service(server)["spec"]["predictor"]["model"]["storageUri"] == FIRST.storage_uri
+
+    def test_is_not_needed_where_the_first_object_is_refused(self) -> None:
+        with KubernetesApi() as server:
+            apply_and_wait(render(FIRST), _client(server), timeout=5, interval=0.01)
+            server.fault = lambda method, path: 403 if method == "PATCH" else None
+            with pytest.raises(DeploymentError, match=r"ServingRuntime .* answered 403 .*; nothing was changed$"):
+                apply_and_wait(render(SECOND), _client(server), timeout=5, interval=0.01)
+            assert len(server.applied) == 5
+
+    def test_has_nothing_to_go_back_to_at_first(self) -> None:
+        with KubernetesApi() as server:
+            server.fault = lambda method, path: 404 if "servicemonitors" in path else None
+            with pytest.raises(
+                DeploymentError, match=r"ServiceMonitor .* answered 404 .*; there is no earlier version"
+            ):
+                apply_and_wait(render(FIRST), _client(server), timeout=5, interval=0.01)
+
+    def test_where_the_cluster_does_not_tell_how_the_new_version_fares(self) -> None:
+        with KubernetesApi() as server:
+            apply_and_wait(render(FIRST), _client(server), timeout=5, interval=0.01)
+            server.fault = lambda method, path: (
+                503 if method == "GET" and _service(server)["metadata"]["generation"] == 2 else None
+            )
+            message = r"did not get ready within 0\.2 s: .* answered 503 .*; version 1 was applied again and is ready$"
+            with pytest.raises(DeploymentError, match=message):
+                apply_and_wait(render(SECOND), _client(server), timeout=0.2, interval=0.01)
+            assert _standing(server) == {"1"}
+
+    def test_is_not_the_answer_to_an_api_server_that_is_away_for_a_moment(self) -> None:
+        with KubernetesApi() as server:
+            apply_and_wait(render(FIRST), _client(server), timeout=5, interval=0.01)
+            failures = iter([503, 503])
+            server.fault = lambda method, path: (
+                next(failures, None) if method == "GET" and _service(server)["metadata"]["generation"] == 2 else None
+            )
+            apply_and_wait(render(SECOND), _client(server), timeout=5, interval=0.01)
+            assert next(failures, None) is None
+            assert _standing(server) == {"2"}
+
+    def test_where_the_test_of_the_new_version_refuses_its_address(self) -> None:
+        with KubernetesApi() as server:
+            apply_and_wait(render(FIRST), _client(server), timeout=5, interval=0.01)
+            with pytest.raises(
+                DeploymentError, match=r"is ready, but http://a:b: no address .*; version 1 was applied"
+            ):
+                apply_and_wait(
+                    render(SECOND),
+                    _client(server),
+                    timeout=5,
+                    interval=0.01,
+                    check=lambda found: smoke("http://a:b", [], None),
+                )
+            assert _standing(server) == {"1"}
 
 
 @pytest.mark.parametrize(

@@ -77,13 +77,14 @@ def world(usecase: UseCase, trained: Path, tmp_path_factory: pytest.TempPathFact
     return made
 
 
-def record_run(run: Path) -> None:
-    """Write run.json as the runner does: the sha256 of every file of the run directory."""
+def record_run(run: Path, registry: Path | str | None = None) -> None:
+    """Write run.json as the runner does: the registry, if one is given, and the sha256 of every file of the run."""
     files = sorted(path for path in run.rglob("*") if path.is_file() and path != run / "run.json")
     listed = {
         path.relative_to(run).as_posix(): {"sha256": sha256_file(path), "bytes": path.stat().st_size} for path in files
     }
-    write_json(run / "run.json", {"use_case": "air_quality", "artifacts": listed})
+    named = {"registry": str(registry)} if registry is not None else {}
+    write_json(run / "run.json", {"use_case": "air_quality", **named, "artifacts": listed})
 
 
 @pytest.fixture

@@ -68,12 +68,40 @@ class TestRegistry:
         assert (code, out) == (0, "registry:demo/1: production\n")
         again = shell("registry", "promote", f"demo/{number}", "--by", "ann", "--why", "go")
         assert again[:2] == (0, "registry:demo/1: already in production; nothing was written\n")
+        assert shell.json("registry", "promote", f"demo/{number}", "--by", "ann", "--why", "go")["written"] is False
         assert "registry:demo/1" in shell("registry", "list", "demo")[1]
         assert "ann: promoted version 1 to production (go)" in shell("registry", "log", "demo")[1]
         assert shell("registry", "verify", "demo")[1] == "demo: 3 events and 1 versions verified\n"
         shown = shell("registry", "show", "demo/1")[1].splitlines()
         assert {"approvals: -", "rejected: -", "gate_passed: yes", "stage: production"} <= set(shown)
         assert any(line.endswith(" model/manifest.json") for line in shown)
+
+    def test_what_stands_already_is_not_said_to_be_written(
+        self, shell: Shell, registry: Registry, tmp_path: Path
+    ) -> None:
+        documented_version(registry, tmp_path, "a", approval="required")
+        steps = (("approve", "approved by bob"), ("promote", "in production"), ("demote", "in archived"),
+                 ("reject", "rejected by bob"))  # fmt: skip
+        for command, stands in steps:
+            arguments = ("registry", command, "demo/1", "--by", "bob", "--why", "so")
+            assert shell.json(*arguments)["written"] is True
+            events = len(registry.log("demo"))
+            if command == "reject":
+                arguments = ("registry", command, "demo/1", "--by", "eve", "--why", "so")
+            assert shell.json(*arguments)["written"] is False
+            assert shell(*arguments)[1] == f"registry:demo/1: already {stands}; nothing was written\n"
+            assert len(registry.log("demo")) == events
+
+    def test_a_rollback_tells_which_versions_it_passed_over(
+        self, shell: Shell, registry: Registry, tmp_path: Path
+    ) -> None:
+        for mark in "abc":
+            registry.promote("demo", documented_version(registry, tmp_path, mark), who="ann", why="go")
+        shell("registry", "reject", "demo/2", "--by", "bob", "--why", "biased")
+        back = ("registry", "rollback", "demo", "--by", "bob", "--why", "worse")
+        assert shell(*back)[:2] == (0, "registry:demo/1: production (passed over, as rejected: 2)\n")
+        assert registry.log("demo")[-1].detail["passed_over"] == [2]
+        assert shell(*back)[2] == "error: demo: there is no earlier production version to roll back to\n"
 
     def test_approvals_are_told_by_name(self, shell: Shell, registry: Registry, tmp_path: Path) -> None:
         number = documented_version(registry, tmp_path, "a", approval="required")
@@ -122,6 +150,13 @@ class TestVerify:
         told = json.loads(done.stdout)
         assert told["verified"] is True
         assert {step["name"] for step in told["steps"]} >= {"hashes", "references", "metrics", "signature"}
+        assert told["not_checked"] == []
+
+    def test_what_was_not_checked_is_told_beside_the_verdict(self, world: World) -> None:
+        command = [sys.executable, "-m", "governance", "verify", str(world.run)]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.splitlines()[-1] == f"verified: {world.run} (not checked: event chain)"
 
     def test_the_first_broken_link_is_named(self, spoilt: World) -> None:
         path = spoilt.run / "model" / "pm25_1h" / "model.bst"

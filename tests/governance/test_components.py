@@ -8,14 +8,16 @@ from typing import Any
 import pytest
 from kfp import dsl
 
-from components.common.errors import RegistryError
-from components.common.files import read_json
+from components.common.errors import DocumentError, RegistryError
+from components.common.files import read_json, write_json
 from components.documentation.component import documentation
 from components.documentation.document import document
 from components.registration.component import registration
 from components.registration.register import actor, register
 from components.usecase import dump, load_text
-from governance.registry import Registry
+from governance.documents.evidence import Evidence, run_files
+from governance.recompute import check_metrics
+from governance.registry import Registry, collect
 from governance.verify import verify
 from tests.governance.conftest import World, artifacts_of
 from tests.governance.realrun import make_run
@@ -145,6 +147,13 @@ def test_a_probability_is_documented_and_verified_like_a_number(world: World, be
     document(usecase, artifacts_of(run), tmp_path / "told.json", str(tmp_path / "registry"), run / "governance")
     counts = {step.name: step.count for step in verify(run, str(tmp_path / "registry"))}
     assert counts["metrics"] > 100
+    figures = read_json(run / "metrics.json")
+    figures["targets"]["heavy_6h"]["auc"] += 1e-7
+    write_json(tmp_path / "metrics.json", figures)
+    forged = Evidence.of({**run_files(run), **collect(run / "governance", "governance"),
+                          "metrics.json": tmp_path / "metrics.json"})  # fmt: skip
+    with pytest.raises(DocumentError, match=r"metrics\.json#/targets/heavy_6h/auc: states"):
+        check_metrics(forged)
     metrics = read_json(run / "metrics.json")["targets"]["heavy_6h"]
     card = (run / "governance" / "model_card.md").read_text()
     assert f"log loss {metrics['log_loss']:.3f}" in card

@@ -3,8 +3,11 @@
 import os
 import shutil
 import stat
+from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -65,6 +68,35 @@ class TestLifeOfAVersion:
         registry.demote("demo", 2, who="bob", why="stop")
         assert registry.current("demo") is None
         assert registry.rollback("demo", who="bob", why="back") == 1
+
+    def test_rollback_passes_over_what_was_rejected_since(self, registry: Registry, tmp_path: Path) -> None:
+        for mark in "abcd":
+            registry.promote("demo", documented_version(registry, tmp_path, mark), who="ann", why="go")
+        for number in (3, 2):
+            registry.reject("demo", number, who="bob", why="biased")
+        assert registry.rollback("demo", who="bob", why="worse") == 1
+        assert registry.log("demo")[-1].detail["passed_over"] == [3, 2]
+        assert Registry(tmp_path / "registry").verify("demo").stages() == {"production": 1}
+
+    def test_rollback_goes_nowhere_where_all_earlier_versions_were_rejected(
+        self, registry: Registry, tmp_path: Path
+    ) -> None:
+        for mark in "ab":
+            registry.promote("demo", documented_version(registry, tmp_path, mark), who="ann", why="go")
+        registry.reject("demo", 1, who="bob", why="biased")
+        with pytest.raises(RegistryError, match=r"to roll back to \(version 1 was rejected by bob\)"):
+            registry.rollback("demo", who="bob", why="worse")
+
+    def test_rollback_past_a_rejected_version_does_not_lead_to_where_it_starts(
+        self, registry: Registry, tmp_path: Path
+    ) -> None:
+        for mark in "abc":
+            documented_version(registry, tmp_path, mark)
+        for number in (3, 1, 2, 1):
+            registry.promote("demo", number, who="ann", why="go")
+        registry.reject("demo", 2, who="bob", why="biased")
+        assert registry.rollback("demo", who="bob", why="worse") == 3
+        assert registry.log("demo")[-1].detail["passed_over"] == [2]
 
     def test_repeating_a_step_writes_no_second_event(self, registry: Registry, tmp_path: Path) -> None:
         number = documented_version(registry, tmp_path, "a", approval="required")
@@ -268,6 +300,61 @@ class TestTakenNumbers:
         assert not append_event(registry.store, Event(**{**vars(event), "id": "another"}))
 
 
+class Busy(LocalStore):
+    """A store on which others write as soon as a reader has found the end of the chain."""
+
+    def __init__(self, root: Path, writes: list[Callable[[], Any]]) -> None:
+        super().__init__(str(root), root)
+        self.writes = writes
+
+    def read(self, key: str) -> bytes:
+        """Read, and let the next writer write where nothing is there."""
+        try:
+            return super().read(key)
+        except FileNotFoundError:
+            if "/events/" in key and self.writes:
+                self.writes.pop(0)()
+            raise
+
+
+def test_an_auditor_is_not_alarmed_by_what_others_write_meanwhile(registry: Registry, tmp_path: Path) -> None:
+    one = documented_version(registry, tmp_path, "a", approval="required")
+    registry.publish("demo", one)
+
+    def another() -> None:
+        registry.publish("demo", documented_version(registry, tmp_path, "b"))
+
+    auditor = Registry(tmp_path / "registry")
+    writes: list[Callable[[], Any]] = [another, lambda: registry.approve("demo", one, who="bob", why="read it")]
+    auditor.store = Busy(tmp_path / "registry", writes)
+    assert len(auditor.verify("demo").versions) == 1
+    assert writes == []
+    assert len(auditor.verify("demo").versions) == 2
+
+
+class Beginning(LocalStore):
+    """A store that has no head yet when a reader asks for it first, and two events right after."""
+
+    def __init__(self, root: Path, write: Callable[[], Any]) -> None:
+        super().__init__(str(root), root)
+        self.write = write
+
+    def read(self, key: str) -> bytes:
+        """Read; a head that is not there is, right after."""
+        try:
+            return super().read(key)
+        except FileNotFoundError:
+            if key.endswith("head.json"):
+                self.write()
+            raise
+
+
+def test_a_chain_that_begins_meanwhile_is_no_chain_without_a_head(registry: Registry, tmp_path: Path) -> None:
+    reader = Registry(tmp_path / "registry")
+    reader.store = Beginning(tmp_path / "registry", lambda: documented_version(registry, tmp_path, "a"))
+    assert list(reader.state("demo").digests) == [1, 2]
+
+
 class TestTampering:
     @pytest.fixture
     def version(self, registry: Registry, tmp_path: Path) -> int:
@@ -298,6 +385,31 @@ class TestTampering:
         path.write_bytes(Event(**{**vars(first), "who": "bob"}).to_bytes())
         with pytest.raises(RegistryError, match=r"00000002\.json: does not continue the chain"):
             Registry(tmp_path / "registry").current("demo")
+
+    @pytest.mark.parametrize("kind", ["registered", "documented", "promoted", "rejected", "rolled_back"])
+    def test_a_forged_event_of_wrong_types_is_named(self, registry: Registry, tmp_path: Path, kind: str) -> None:
+        number = documented_version(registry, tmp_path, "x")
+        entry, last = registry.version("demo", number), registry.log("demo")[-1]
+        detail: dict[str, Any] = {"manifest": entry.manifest, "documents": entry.documents, "stage": "production"}
+        detail |= {"model": entry.model, "approval": "none", "gate_passed": True}
+        event = Event(last.number + 1, "demo", kind, number, "eve", last.when, "go", last.digest, "x", detail)
+        values: list[Any] = [5, True, None, [1], {"a": [1]}, "two"]
+        for name in [*vars(event), *(f"detail.{key}" for key in detail)]:
+            for value in values:
+                if name.startswith("detail."):
+                    change = {"detail": detail | {name.removeprefix("detail."): value}}
+                else:
+                    change = {name: value}
+                path = tmp_path / "registry" / event_key("demo", event.number)
+                path.write_bytes(Event(**{**vars(event), **change}).to_bytes())
+                reader = Registry(tmp_path / "registry")
+                wanted = {"number": int, "version": int, "detail": dict}.get(name, str)
+                if "." not in name and type(value) is not wanted:
+                    with pytest.raises(RegistryError, match=rf"{path.name}: .*{name} is "):
+                        reader.verify("demo")
+                else:
+                    with suppress(RegistryError):
+                        reader.verify("demo")
 
     def test_a_forged_promotion_breaks_a_rule(self, registry: Registry, tmp_path: Path) -> None:
         number = documented_version(registry, tmp_path, "x", approval="required")
@@ -334,6 +446,55 @@ class TestTampering:
                 attempt()
         assert registry.stages("demo") == {"production": version}
         assert not any((tmp_path / "cache").rglob("model.bst"))
+
+    @pytest.mark.parametrize("name", ["model.bst", "manifest.json"])
+    def test_the_copy_that_kserve_downloads(self, registry: Registry, version: int, tmp_path: Path, name: str) -> None:
+        copy = Path(registry.publish("demo", version))
+        registry.verify("demo")
+        self.alter(copy / name, b"1" if name == "manifest.json" else b"=a", b"2")
+        with pytest.raises(RegistryError, match=rf"models/{copy.name}/{name}: the published copy of model/{name} was"):
+            registry.verify("demo")
+
+    def test_a_copy_with_a_file_less_or_more(self, registry: Registry, version: int, tmp_path: Path) -> None:
+        copy = Path(registry.publish("demo", version))
+        (copy / "model.bst").unlink()
+        with pytest.raises(RegistryError, match=r"model\.bst: missing; publish the version again"):
+            registry.verify("demo")
+        registry.publish("demo", version)
+        (copy / "more.json").write_text("{}")
+        with pytest.raises(RegistryError, match=r"more\.json: published, but not a file of that version"):
+            registry.verify("demo")
+        (copy / "more.json").unlink()
+        copy.rename(copy.with_name("ab" * 32))
+        with pytest.raises(RegistryError, match=rf"models/{'ab' * 32}: published, but no version has this model"):
+            registry.verify("demo")
+
+    def test_a_copy_whose_publisher_was_killed(self, registry: Registry, version: int, tmp_path: Path) -> None:
+        copy = Path(registry.publish("demo", version))
+        for name in ("manifest.json", "model.bst"):  # the manifest is written last
+            (copy / name).unlink()
+            registry.verify("demo")
+        registry.publish("demo", version)
+        assert {path.name for path in copy.iterdir()} == {"manifest.json", "model.bst"}
+
+    def test_signatures_of_all_documents_that_a_version_had_may_be_published(
+        self, registry: Registry, tmp_path: Path
+    ) -> None:
+        files = version_files(tmp_path, "s")
+        number = registry.register("demo", files, who="ann", why="first")
+        for signer in ("ann", "bob"):
+            documents = document_files(tmp_path / signer, files)
+            for suffix in ("sig", "pub"):
+                documents[f"governance/model.{suffix}"] = tmp_path / f"{signer}.{suffix}"
+                (tmp_path / f"{signer}.{suffix}").write_text(f"{suffix} of {signer}")
+            registry.attach_documents("demo", number, documents, who=signer, why="documented")
+            copy = Path(registry.publish("demo", number))
+        registry.verify("demo")
+        signatures = sorted((copy / "signature").iterdir())
+        assert len(signatures) == 4
+        self.alter(signatures[0], b"of", b"by")
+        with pytest.raises(RegistryError, match=rf"{signatures[0].name}: the published copy of governance/model\."):
+            registry.verify("demo")
 
     def test_a_missing_blob_and_an_altered_manifest(self, registry: Registry, version: int, tmp_path: Path) -> None:
         manifest = tmp_path / "registry" / "use_cases" / "demo" / "manifests"

@@ -58,6 +58,11 @@ class TestS3:
         url = registry.publish("demo", one)
         assert url.startswith(f"{s3}/use_cases/demo/models/")
         assert fsspec.filesystem("s3").exists(f"{url}/model.bst")
+        assert registry.store.tree("use_cases/demo/models/nowhere") == []
+        registry.verify("demo")
+        fsspec.filesystem("s3").pipe_file(f"{url}/model.bst", b"other")
+        with pytest.raises(RegistryError, match=r"models/\w+/model\.bst: the published copy of model/model\.bst was"):
+            registry.verify("demo")
 
     def test_a_taken_key_is_refused_and_keeps_its_bytes(self, s3: str) -> None:
         store = open_store(s3)

@@ -14,7 +14,9 @@ import pytest
 from components.common.errors import AlmanacError, DocumentError
 from components.common.files import canonical_json, read_json, sha256_file
 from governance.documents.bundle import manifest_digest
-from governance.registry import Registry, resolve
+from governance.documents.evidence import Evidence, run_files
+from governance.recompute import check_metrics
+from governance.registry import Registry, collect, resolve
 from governance.verify import verify
 from tests.governance.conftest import World, record_run
 
@@ -30,7 +32,7 @@ def whole(world: World) -> None:
 
 
 def mutable_files(world: World) -> list[Path]:
-    """Return everything that verify vouches for: documents, artifacts, events, manifests and blobs."""
+    """Return everything that verify vouches for: documents, artifacts, events, manifests, blobs and published copy."""
     run = [path for name in ("governance", "model") for path in (world.run / name).rglob("*") if path.is_file()]
     run += [path for path in world.run.iterdir() if path.is_file() and path.name != "run.json"]
     stored = [path for path in world.registry.rglob("*") if path.is_file() and ".temporary" not in path.parts]
@@ -49,24 +51,37 @@ def mutated(data: bytes, chance: random.Random) -> bytes:
     return data[:place] + bytes([other]) + data[place + 1 :]
 
 
+def not_named(path: Path, check: Callable[[], object]) -> str | None:
+    """Return None where the check names the file that was altered, or what it does instead."""
+    try:
+        check()
+    except AlmanacError as error:
+        return None if path.name in str(error) else f"{path}: caught, but as {error}"
+    return f"{path}: not caught"
+
+
 def test_the_world_verifies(world: World) -> None:
     whole(world)
 
 
 def test_every_single_mutation_is_caught_and_its_file_named(spoilt: World) -> None:
     chance = random.Random(11)
+    registry = Registry(spoilt.registry)
+    copy = Path(registry.publish("air_quality", 1))
     files = mutable_files(spoilt)
+    assert {copy / "manifest.json", copy / "pm25_1h" / "model.bst"} < set(files)
+    assert {path.suffix for path in files if path.parent == copy / "signature"} == {".sig", ".pub"}
+    for path in files:
+        path.chmod(0o644)
     missed = []
     for turn in range(MUTATIONS):
         path = files[turn] if turn < len(files) else chance.choice(files)
         data = path.read_bytes()
         path.write_bytes(mutated(data, chance))
-        try:
-            verify(spoilt.run, str(spoilt.registry))
-            missed.append(f"{path}: not caught")
-        except AlmanacError as error:
-            if path.name not in str(error):
-                missed.append(f"{path}: caught, but as {error}")
+        checks: list[Callable[[], object]] = [lambda: verify(spoilt.run, str(spoilt.registry))]
+        if spoilt.registry in path.parents:
+            checks.append(lambda: registry.verify("air_quality"))
+        missed += [fault for check in checks if (fault := not_named(path, check))]
         path.write_bytes(data)
     assert not missed, missed[:5]
     whole(spoilt)
@@ -132,7 +147,9 @@ class TestForgeries:
     @pytest.mark.parametrize(
         "pointer",
         [("rmse",), ("mae",), ("r2",), ("n",), ("coverage", "overall"), ("coverage", "bands", "over 150"),
-         ("baselines", "persistence", "rmse"), ("skill", "persistence", "mae"), ("slices", "season", "winter", "rmse")],
+         ("baselines", "persistence", "rmse"), ("baselines", "persistence", "model", "mae"),
+         ("disparity", "season", "rmse", "difference"), ("disparity", "band", "mae", "ratio"),
+         ("skill", "persistence", "mae"), ("slices", "season", "winter", "rmse")],
     )  # fmt: skip
     def test_a_metric_and_all_that_quotes_it(self, spoilt: World, pointer: tuple[str, ...]) -> None:
         def change(metrics: Any) -> None:
@@ -148,6 +165,17 @@ class TestForgeries:
         path = "/".join(pointer)
         with pytest.raises(DocumentError, match=rf"metrics\.json#/targets/pm25_1h/({path}|n)"):
             verify(spoilt.run)
+
+    @pytest.mark.parametrize("which", ["worst", "best"])
+    def test_another_group_that_is_said_to_be_worst(self, spoilt: World, which: str) -> None:
+        def change(metrics: Any) -> None:
+            metrics["targets"]["pm25_1h"]["disparity"]["season"]["rmse"][which] = "spring"
+
+        before = read_json(spoilt.run / "metrics.json")["targets"]["pm25_1h"]["disparity"]["season"]["rmse"]
+        assert before[which] != "spring"
+        self.edit(spoilt.run / "metrics.json", change)
+        with pytest.raises(DocumentError, match=rf"metrics\.json#/targets/pm25_1h/disparity/season/rmse/{which}: "):
+            check_metrics(Evidence.of(run_files(spoilt.run) | collect(spoilt.run / "governance", "governance")))
 
     def test_a_risk_class_and_a_checklist_answer(self, spoilt: World) -> None:
         path = spoilt.run / "governance" / "computed.json"
@@ -254,6 +282,33 @@ class TestPlaces:
         )
         with pytest.raises(DocumentError, match=r"event chain: .*event 1 is not the one in"):
             verify(world.run, str(tmp_path / "other"))
+
+    def test_the_registry_that_the_run_recorded(self, spoilt: World) -> None:
+        record_run(spoilt.run, spoilt.registry)
+        step = {step.name: step for step in verify(spoilt.run)}["event chain"]
+        assert (step.count, step.note) == (3, f"in {spoilt.registry}, by run.json")
+        (spoilt.registry / "use_cases" / "air_quality" / "events" / "00000003.json").unlink()
+        with pytest.raises(DocumentError, match=r"00000003\.json: missing; the log was truncated"):
+            verify(spoilt.run)
+
+    @pytest.mark.parametrize(
+        ("registry", "why"),
+        [
+            (None, "no registry is recorded beside these documents"),
+            ("{tmp}/nowhere", "the run's registry {tmp}/nowhere holds nothing of air_quality any more"),
+            ("{tmp}/file", "the run's registry {tmp}/file cannot be read"),
+            ("ftp://nowhere", "the run's registry ftp://nowhere cannot be read"),
+        ],
+    )
+    def test_a_chain_that_cannot_be_read_is_said_not_to_be_checked(
+        self, spoilt: World, tmp_path: Path, registry: str | None, why: str
+    ) -> None:
+        (tmp_path / "file").write_text("")
+        record_run(spoilt.run, registry and registry.format(tmp=tmp_path))
+        step = {step.name: step for step in verify(spoilt.run)}["event chain"]
+        assert step.count == 0
+        assert step.note.startswith(f"not checked: {why.format(tmp=tmp_path)}")
+        assert step.note.endswith("; give --registry")
 
     def test_a_truncated_log(self, spoilt: World) -> None:
         (spoilt.registry / "use_cases" / "air_quality" / "events" / "00000003.json").unlink()

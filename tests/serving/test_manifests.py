@@ -1,5 +1,7 @@
 """The rendered objects, against Kubernetes' schemas and KServe's own models."""
 
+import copy
+from collections.abc import Iterator
 from typing import Any
 
 import kubernetes_validate
@@ -62,6 +64,67 @@ def test_a_missing_field_is_named() -> None:
     del manifest["spec"]["predictor"]
     with pytest.raises(DeploymentError, match=r"InferenceService\.spec\.predictor: is missing"):
         check(manifest)
+
+
+#: What may not be absent from the rendered objects, `*` for every item of a list, written out by hand.
+REQUIRED = {
+    "ServingRuntime": """
+        apiVersion kind metadata metadata.name metadata.namespace spec
+        spec.supportedModelFormats.*.name
+        spec.containers spec.containers.*.name spec.containers.*.envFrom.*.secretRef
+        spec.containers.*.envFrom.*.secretRef.name spec.containers.*.ports.*.containerPort
+        spec.containers.*.startupProbe.httpGet spec.containers.*.startupProbe.httpGet.port
+        spec.containers.*.readinessProbe.httpGet spec.containers.*.readinessProbe.httpGet.port
+        spec.containers.*.livenessProbe.httpGet spec.containers.*.livenessProbe.httpGet.port
+        spec.containers.*.lifecycle.preStop.sleep spec.containers.*.lifecycle.preStop.sleep.seconds
+        spec.containers.*.volumeMounts.*.name spec.containers.*.volumeMounts.*.mountPath
+        spec.volumes.*.name spec.volumes.*.secret.secretName
+    """,
+    "InferenceService": """
+        apiVersion kind metadata metadata.name metadata.namespace spec
+        spec.predictor
+        spec.predictor.securityContext.seccompProfile.type
+        spec.predictor.topologySpreadConstraints.*.maxSkew spec.predictor.topologySpreadConstraints.*.topologyKey
+        spec.predictor.topologySpreadConstraints.*.whenUnsatisfiable
+        spec.predictor.model spec.predictor.model.modelFormat spec.predictor.model.modelFormat.name
+        spec.predictor.model.runtime spec.predictor.model.storageUri spec.predictor.model.env.*.name
+    """,
+}
+
+
+def _places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Yield the path of every field, however deep."""
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, item in items:
+        if isinstance(value, dict):
+            yield (*path, key)
+        yield from _places(item, (*path, key))
+
+
+def _without(manifest: dict[str, Any], path: tuple[Any, ...]) -> dict[str, Any]:
+    left = copy.deepcopy(manifest)
+    place: Any = left
+    for key in path[:-1]:
+        place = place[key]
+    del place[path[-1]]
+    return left
+
+
+@pytest.mark.parametrize("kind", ["ServingRuntime", "InferenceService"])
+def test_every_required_field_is_missed_and_no_other(kind: str) -> None:
+    manifest = _by_kind()[kind]
+    places = list(_places(manifest))
+    assert len(places) > 40
+    missed = set()
+    for path in places:
+        try:
+            check(_without(manifest, path))
+        except DeploymentError as error:
+            told = str(error)
+            assert path == ("kind",) or ".".join([kind, *map(str, path[:-1])]) in told
+            assert path == ("kind",) or f"is missing one of {path[-1]}" in told or str(path[-1]) in told.split(";")[0]
+            missed.add(".".join("*" if isinstance(key, int) else key for key in path))
+    assert missed == set(REQUIRED[kind].split())
 
 
 def test_pods_are_locked_down_and_spread() -> None:

@@ -1,15 +1,22 @@
 """Who signed the model: checked before it is loaded, in every place that a model may lie in."""
 
 import shutil
+import tempfile
+import threading
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from components.common.errors import ModelError
+from components.common.errors import ModelError, ServingError
 from governance import signing
+from governance.registry import Registry, collect
 from serving.models.signed import check_signature
 from serving.models.source import Source
+from tests.governance.bundles import document_files
 from tests.serving.conftest import Start, as_row
 
 
@@ -43,6 +50,67 @@ def test_a_signed_model_is_loaded(run: Path, published: bool) -> None:
     place = _published(run) if published else run
     trusted = run / "governance" / "model.pub"
     assert Source(str(place)).load().digest == Source(str(place), trusted).load().digest
+
+
+@pytest.fixture
+def website(tmp_path: Path, run: Path) -> Iterator[tuple[str, Path]]:
+    """A web server before a registry that published the signed run: the copy's URL and directory."""
+    registry = Registry(tmp_path / "registry")
+    files = collect(run / "model", "model")
+    number = registry.register("air_quality", files, who="ann", why="first")
+    signatures = {f"governance/model.{suffix}": run / "governance" / f"model.{suffix}" for suffix in ("sig", "pub")}
+    documents = document_files(tmp_path / "documents", files) | signatures
+    registry.attach_documents("air_quality", number, documents, who="ann", why="documented")
+    copy = Path(registry.publish("air_quality", number))
+    quiet = type("Quiet", (SimpleHTTPRequestHandler,), {"log_message": lambda *_: None})
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(quiet, directory=str(copy))) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_address[1]}", copy
+        server.shutdown()
+        thread.join()
+
+
+def test_a_web_servers_model_is_loaded_with_the_trusted_keys_signature(
+    website: tuple[str, Path], run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, feature_rows: np.ndarray
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    (tmp_path / "temporary").mkdir()
+    trusted = tmp_path / "trusted.pub"
+    # As an editor on another system writes it: the same key, not the same bytes.
+    trusted.write_bytes((run / "governance" / "model.pub").read_bytes().replace(b"\n", b"\r\n"))
+    bundle = Source(website[0] + "/", trusted).load()
+    assert bundle.digest == Source(website[0]).load().digest == Source(str(run)).load().digest
+    assert list((tmp_path / "temporary").iterdir()) == []
+    target, here = bundle.targets["pm25_1h"], Source(str(run)).load().targets["pm25_1h"]
+    assert target.predict(feature_rows).rows() == here.predict(feature_rows).rows()
+    few = feature_rows[:100]
+    np.testing.assert_array_equal(target.engine.explain(few)[0], here.engine.explain(few)[0])
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        ("signature", "no signature was found, and only models signed with"),
+        ("pm25_1h/intervals.json", "intervals.json: not the file that"),
+        ("manifest.json", "manifest.json: lists no files"),
+    ],
+)
+def test_a_web_servers_model_is_refused_by_its_url(
+    website: tuple[str, Path], run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spoil: str, message: str
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    (tmp_path / "temporary").mkdir()
+    url, copy = website
+    if spoil == "signature":
+        shutil.rmtree(copy / spoil)
+    else:
+        (copy / spoil).chmod(0o644)
+        (copy / spoil).write_text("[]")
+    with pytest.raises(ServingError, match=rf"^--model {url}: .*{message}") as raised:
+        Source(url, run / "governance" / "model.pub").load()
+    assert "almanac-model-" not in str(raised.value)
+    assert list((tmp_path / "temporary").iterdir()) == []
 
 
 @pytest.mark.parametrize("published", [False, True])

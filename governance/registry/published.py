@@ -1,0 +1,119 @@
+"""Published copies: model directories laid out under their digest, which KServe's storage initializer downloads.
+
+A copy's manifest.json is written after the other files of the model, so that a copy with one is whole. Signatures lie
+below signature/, each under the first digits of the sha256 of its signer's key.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from components.common.errors import RegistryError
+from components.common.files import sha256_bytes
+from governance.dsse import SIGNER_DIGITS
+from governance.registry.events import Event
+from governance.registry.stores import Store
+from governance.registry.versions import put_immutable, read_blob, read_manifest
+
+_MODEL, _MANIFEST = "model/", "manifest.json"
+_SIGNATURE = "governance/model."
+
+
+def publish(store: Store, use_case: str, model: str, files: Mapping[str, Any]) -> str:
+    """Lay a version's model directory and signature out, and return the copy's URL.
+
+    Args:
+        store: the registry's store.
+        use_case: whose version.
+        model: the model's digest.
+        files: path -> {"sha256"} of everything that the version holds.
+
+    Raises:
+        RegistryError: a blob or a file of the copy that does not match its sha256.
+    """
+    folder = _folder(use_case, model)
+    for path, (name, digest) in _layout(files).items():
+        put_immutable(store, f"{folder}/{path}", read_blob(store, name, digest))
+    return f"{store.url}/{folder}"
+
+
+def list_copies(store: Store, use_case: str) -> dict[str, list[str]]:
+    """Return model digest -> paths of its copy; list them before the events are read, for others publish meanwhile."""
+    copies: dict[str, list[str]] = {}
+    for path in store.tree(_folder(use_case)):
+        model, _, name = path.partition("/")
+        copies.setdefault(model, []).append(name)
+    return copies
+
+
+def check_copies(store: Store, use_case: str, copies: Mapping[str, Iterable[str]], events: Iterable[Event]) -> None:
+    """Read every byte of the copies and check it against what the events registered.
+
+    Args:
+        store: the registry's store.
+        use_case: whose copies.
+        copies: those of `list_copies` that are to be checked.
+        events: the use case's events.
+
+    Raises:
+        RegistryError: the first file that is missing, altered or of no version.
+    """
+    wanted = _wanted(store, use_case, copies, events)
+    for model, paths in copies.items():
+        if model not in wanted:
+            raise RegistryError(f"{store.url}/{_folder(use_case, model)}: published, but no version has this model")
+        listed = set(paths)
+        if _MANIFEST in listed:  # without it, whoever laid it out has not ended
+            listed |= {path for path, allowed in wanted[model].items() if _of_model(allowed)}
+        for path in sorted(listed):
+            _check_file(store, f"{_folder(use_case, model)}/{path}", wanted[model].get(path, {}))
+
+
+#: Path in a copy -> sha256 that it may have -> file of the version; versions of one model may be signed differently.
+_Wanted = dict[str, dict[str, str]]
+
+
+def _wanted(store: Store, use_case: str, copies: Mapping[str, Any], events: Iterable[Event]) -> dict[str, _Wanted]:
+    models: dict[int, str] = {}
+    wanted: dict[str, _Wanted] = {}
+    for event in events:
+        if event.kind == "registered":
+            models[event.version] = event.detail["model"]
+        model = models.get(event.version, "")
+        if event.kind in ("registered", "documented") and model in copies:
+            files = read_manifest(store, use_case, event.detail["manifest"])["files"]
+            for path, (name, digest) in _layout(files).items():
+                wanted.setdefault(model, {}).setdefault(path, {})[digest] = name
+    return wanted
+
+
+def _layout(files: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
+    """Return path in the copy -> (file of the version, sha256), in the order in which they are written."""
+    model = {name: item["sha256"] for name, item in files.items() if name.startswith(_MODEL)}
+    ordered = sorted(model, key=lambda name: (name == _MODEL + _MANIFEST, name))
+    layout = {name.removeprefix(_MODEL): (name, model[name]) for name in ordered}
+    if f"{_SIGNATURE}sig" in files:
+        signer = files.get(f"{_SIGNATURE}pub", files[f"{_SIGNATURE}sig"])["sha256"][:SIGNER_DIGITS]
+        for suffix in ("pub", "sig"):
+            if item := files.get(f"{_SIGNATURE}{suffix}"):
+                layout[f"signature/{signer}.{suffix}"] = (f"{_SIGNATURE}{suffix}", item["sha256"])
+    return layout
+
+
+def _of_model(allowed: Mapping[str, str]) -> bool:
+    return any(name.startswith(_MODEL) for name in allowed.values())
+
+
+def _check_file(store: Store, key: str, allowed: Mapping[str, str]) -> None:
+    if not allowed:
+        raise RegistryError(f"{store.url}/{key}: published, but not a file of that version")
+    name = next(iter(allowed.values()))
+    try:
+        found = sha256_bytes(store.read(key))
+    except FileNotFoundError as error:
+        raise RegistryError(f"{store.url}/{key}: missing; publish the version again") from error
+    if found not in allowed:
+        raise RegistryError(f"{store.url}/{key}: the published copy of {name} was altered; its sha256 is {found[:12]}…")
+
+
+def _folder(use_case: str, model: str = "") -> str:
+    return f"use_cases/{use_case}/models/{model}".rstrip("/")
