@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from components.common.errors import ServingError
+from serving.http.quick import LONGEST_HEAD
 from serving.security.limits import parse_rate
 
 
@@ -29,6 +30,8 @@ class Settings:
     rate_limit: str | None = None
     rate_limit_store: str = "memory://"
     cors: tuple[str, ...] = ()
+    max_head: int = 64 << 10
+    head_seconds: float = 10.0
     max_body: int = 16 << 20
     body_seconds: float = 10.0
     tls_cert: Path | None = None
@@ -56,6 +59,8 @@ class Settings:
         """
         if self.workers < 1:
             raise ServingError(f"--workers {self.workers}: at least 1")
+        if self.max_head < LONGEST_HEAD:
+            raise ServingError(f"--max-head {self.max_head}: at least {LONGEST_HEAD}")
         if (self.tls_cert is None) != (self.tls_key is None):
             raise ServingError("--tls-cert and --tls-key belong together")
         if not 0 <= self.second_share <= 1:
@@ -98,6 +103,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--rate-limit-store", default=d.rate_limit_store, help="memory:// or redis://host:port/db")
     add("--cors", action="append", default=[], metavar="ORIGIN", help="origin that browsers may call from")
+    add("--max-head", type=int, default=d.max_head, help="largest head of a request in bytes")
+    add("--head-seconds", type=float, default=d.head_seconds, help="how long a client may take to send a head")
     add("--max-body", type=int, default=d.max_body, help="largest request body in bytes")
     add("--body-seconds", type=float, default=d.body_seconds, help="how long a client may take to send its body")
     add("--tls-cert", type=Path, help="PEM file of the certificate chain")
