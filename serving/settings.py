@@ -101,7 +101,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=os.environ.get("ALMANAC_RATE_LIMIT"),
         help="for each key or client, such as 100/s, 600/m or 10000/h",
     )
-    add("--rate-limit-store", default=d.rate_limit_store, help="memory:// or redis://host:port/db")
+    add("--rate-limit-store", default=os.environ.get("ALMANAC_RATE_LIMIT_STORE", d.rate_limit_store),
+        help="memory:// or redis://host:port/db")  # fmt: skip
     add("--cors", action="append", default=[], metavar="ORIGIN", help="origin that browsers may call from")
     add("--max-head", type=int, default=d.max_head, help="largest head of a request in bytes")
     add("--head-seconds", type=float, default=d.head_seconds, help="how long a client may take to send a head")

@@ -160,14 +160,14 @@ class App:
             admission = await self._guard.admit(request.key, route.scope, request.client)
             request.who, headers = admission.who, admission.headers
         start = time.perf_counter()
-        if request.method == "POST":
-            _check_type(request)
-            if receive is None:
-                self._check_size(request)
-            else:
-                request.body = await self._body(request, receive)
-            start = time.perf_counter()
         try:
+            if request.method == "POST":
+                _check_type(request)
+                if receive is None:
+                    self._check_size(request)
+                else:
+                    request.body = await self._body(request, receive)
+                start = time.perf_counter()
             reply = await route.handler(request)
         except Refusal as refusal:
             reply = error_reply(refusal)
