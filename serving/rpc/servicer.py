@@ -37,10 +37,13 @@ _CODES: dict[int, Any] = {
     HTTPStatus.NOT_IMPLEMENTED: grpc.StatusCode.UNIMPLEMENTED,
     HTTPStatus.SERVICE_UNAVAILABLE: grpc.StatusCode.UNAVAILABLE,
 }
-_CONTENTS = {
-    "BOOL": "bool_contents", "INT8": "int_contents", "INT16": "int_contents", "INT32": "int_contents",
-    "INT64": "int64_contents", "UINT8": "uint_contents", "UINT16": "uint_contents", "UINT32": "uint_contents",
-    "UINT64": "uint64_contents", "FP32": "fp32_contents", "FP64": "fp64_contents", "BYTES": "bytes_contents",
+_CONTENTS: dict[str, tuple[str, type]] = {
+    "BOOL": ("bool_contents", np.bool_), "BYTES": ("bytes_contents", np.object_),
+    "INT8": ("int_contents", np.int32), "INT16": ("int_contents", np.int32), "INT32": ("int_contents", np.int32),
+    "UINT8": ("uint_contents", np.uint32), "UINT16": ("uint_contents", np.uint32),
+    "UINT32": ("uint_contents", np.uint32), "INT64": ("int64_contents", np.int64),
+    "UINT64": ("uint64_contents", np.uint64), "FP32": ("fp32_contents", np.float64),
+    "FP64": ("fp64_contents", np.float64),
 }  # fmt: skip
 
 _CANCELLED = 499
@@ -238,11 +241,12 @@ def _tensors(message: Any) -> list[Tensor]:
 
 
 def _contents(item: Any) -> Any:
-    field = _CONTENTS.get(item.datatype)
-    if field is None:
+    if item.datatype not in _CONTENTS:
         raise invalid(f"{item.name}: datatype {item.datatype!r} needs raw contents, or is unknown")
+    field, dtype = _CONTENTS[item.datatype]
     values = list(getattr(item.contents, field))
-    return values if item.datatype == "BYTES" else np.array(values)
+    # The type must be said: of integers beyond int64 NumPy would make rounded numbers.
+    return values if item.datatype == "BYTES" else np.array(values, dtype=dtype)
 
 
 def _write(response: Any, results: list[Output], raw: bool) -> None:
