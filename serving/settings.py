@@ -5,6 +5,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
 from components.common.errors import ServingError
 from serving.http.quick import LONGEST_HEAD
@@ -74,6 +75,8 @@ class Settings:
                 raise ServingError(f"{name} {port}: between 0 and 65535")
         if self.rate_limit is not None:
             parse_rate(self.rate_limit)
+        if self.rate_limit_store != "memory://" and urlsplit(self.rate_limit_store).scheme not in ("redis", "rediss"):
+            raise ServingError(f"--rate-limit-store {self.rate_limit_store}: memory:// or redis://host:port/db")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -13,6 +13,7 @@ import time
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ import pytest
 from components.common.errors import ServingError
 from serving.security.keys import KeyRing, load_keys, save_keys
 from serving.security.limits import MemoryLimiter, Rate, RedisLimiter, parse_rate
+from serving.settings import Settings
 from serving.store.redis import connect
 from tests.serving.conftest import ROOT, Reply, ServerProcess, Start, as_row, free_port
 from tests.serving.test_store import Redis, needs_redis
@@ -325,3 +327,9 @@ def test_the_bucket_in_use_is_the_last_to_be_forgotten() -> None:
 def test_a_rate_must_be_one(text: str) -> None:
     with pytest.raises(ServingError, match="100/s"):
         parse_rate(text)
+
+
+@pytest.mark.parametrize(("change", "word"), [({"rate_limit_store": "redis"}, "redis://"), ({"max_head": 10}, "4096")])
+def test_settings_that_cannot_work_are_refused(change: dict[str, Any], word: str) -> None:
+    with pytest.raises(ServingError, match=word):
+        Settings("m", **change).check()
