@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry
 from monitoring.metrics import Metrics
 from serving.feedback import Feedback
 from serving.http.app import App
+from serving.http.framing import Limits
 from serving.http.headers import HeaderPolicy
 from serving.http.manage import Manage
 from serving.http.openapi import document
@@ -123,7 +124,8 @@ def build(settings: Settings) -> Server:
     router = Router(routes(_handlers(V1(service), V2(service, state), manage)))
     app = App(
         router, guard, metrics, tally, HeaderPolicy(settings.tls_cert is not None, settings.cors), settings.max_body,
-        settings.body_seconds, lambda: state.draining, _observers(settings, metrics, writers, closers),
+        settings.body_seconds, Limits(settings.max_head, settings.head_seconds, settings.body_seconds),
+        lambda: state.draining, _observers(settings, metrics, writers, closers),
     )  # fmt: skip
     repository.watch(lambda traffic: router.remember(repository.names))
     repository.watch(publish_model_info(metrics))

@@ -84,10 +84,7 @@ class AlmanacModel(kserve.Model):  # type: ignore[misc]
         return output_tensors(self._bundle, self.name)
 
     def _infer(self, request: InferRequest) -> InferResponse:
-        tensors = [
-            Tensor(item.name, item.datatype, tuple(item.shape), np.asarray(item.as_numpy()).ravel())
-            for item in request.inputs
-        ]
+        tensors = [Tensor(item.name, item.datatype, tuple(item.shape), _values(item)) for item in request.inputs]
         answer = self._answer(read_tensors(tensors, self._bundle.columns_of(self.name)))
         found = []
         for output in outputs(answer, self.name, None):
@@ -108,6 +105,13 @@ class AlmanacModel(kserve.Model):  # type: ignore[misc]
         if self.name in self._bundle.targets:
             return {self.name: given}
         return {name: np.ascontiguousarray(given[:, places]) for name, places in self._bundle.places.items()}
+
+
+def _values(item: Any) -> Any:
+    """Return the values as sent where they are a flat list: NumPy's are rounded already."""
+    if isinstance(item.data, list) and not any(isinstance(value, list) for value in item.data):
+        return item.data
+    return np.asarray(item.as_numpy()).ravel()
 
 
 def _document(payload: Any) -> dict[str, Any]:

@@ -72,7 +72,7 @@ async def serve(server: Server, sock: socket.socket) -> None:
     """Serve on a listening socket until SIGTERM or SIGINT, then drain."""
     settings = server.settings
     config = uvicorn.Config(
-        server.app, http=Protocol, loop="none", lifespan="off", access_log=False, log_config=None,
+        server.app, http=Protocol, ws="none", loop="none", lifespan="off", access_log=False, log_config=None,
         server_header=False, proxy_headers=False, timeout_keep_alive=75, h11_max_incomplete_event_size=65536,
         timeout_graceful_shutdown=int(settings.grace_seconds), backlog=2048,
         ssl_certfile=settings.tls_cert, ssl_keyfile=settings.tls_key,

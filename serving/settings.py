@@ -5,8 +5,10 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
 from components.common.errors import ServingError
+from serving.http.quick import LONGEST_HEAD
 from serving.security.limits import parse_rate
 
 
@@ -29,6 +31,8 @@ class Settings:
     rate_limit: str | None = None
     rate_limit_store: str = "memory://"
     cors: tuple[str, ...] = ()
+    max_head: int = 64 << 10
+    head_seconds: float = 10.0
     max_body: int = 16 << 20
     body_seconds: float = 10.0
     tls_cert: Path | None = None
@@ -56,6 +60,8 @@ class Settings:
         """
         if self.workers < 1:
             raise ServingError(f"--workers {self.workers}: at least 1")
+        if self.max_head < LONGEST_HEAD:
+            raise ServingError(f"--max-head {self.max_head}: at least {LONGEST_HEAD}")
         if (self.tls_cert is None) != (self.tls_key is None):
             raise ServingError("--tls-cert and --tls-key belong together")
         if not 0 <= self.second_share <= 1:
@@ -69,6 +75,8 @@ class Settings:
                 raise ServingError(f"{name} {port}: between 0 and 65535")
         if self.rate_limit is not None:
             parse_rate(self.rate_limit)
+        if self.rate_limit_store != "memory://" and urlsplit(self.rate_limit_store).scheme not in ("redis", "rediss"):
+            raise ServingError(f"--rate-limit-store {self.rate_limit_store}: memory:// or redis://host:port/db")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -96,8 +104,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=os.environ.get("ALMANAC_RATE_LIMIT"),
         help="for each key or client, such as 100/s, 600/m or 10000/h",
     )
-    add("--rate-limit-store", default=d.rate_limit_store, help="memory:// or redis://host:port/db")
+    add("--rate-limit-store", default=os.environ.get("ALMANAC_RATE_LIMIT_STORE", d.rate_limit_store),
+        help="memory:// or redis://host:port/db")  # fmt: skip
     add("--cors", action="append", default=[], metavar="ORIGIN", help="origin that browsers may call from")
+    add("--max-head", type=int, default=d.max_head, help="largest head of a request in bytes")
+    add("--head-seconds", type=float, default=d.head_seconds, help="how long a client may take to send a head")
     add("--max-body", type=int, default=d.max_body, help="largest request body in bytes")
     add("--body-seconds", type=float, default=d.body_seconds, help="how long a client may take to send its body")
     add("--tls-cert", type=Path, help="PEM file of the certificate chain")

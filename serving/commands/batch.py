@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from components.common.errors import ServingError
 from components.common.files import whole_file
+from serving.inputs.cells import whole
 from serving.models.bundle import Bundle
 from serving.models.columns import Columns
 from serving.models.source import Source
@@ -144,11 +145,24 @@ def _values(column: Any, columns: Columns, name: str, source: Path, first: int) 
         return np.array([np.nan if value is None else codes[value] for value in values])
     if not (pyarrow.types.is_integer(kind) or pyarrow.types.is_floating(kind) or pyarrow.types.is_null(kind)):
         raise ServingError(f"{source}: column {name} is of type {kind}; expected numbers")
-    values = np.asarray(column.cast(pyarrow.float64()).to_numpy(zero_copy_only=False), dtype=np.float64)
+    values = _floats(column, name, source, first)
     infinite = np.isinf(values)
     if infinite.any():
         raise ServingError(f"{source}: row {first + int(infinite.argmax())}, {name}: not a finite number")
     return values
+
+
+def _floats(column: Any, name: str, source: Path, first: int) -> Array:
+    import pyarrow
+
+    try:
+        return np.asarray(column.cast(pyarrow.float64()).to_numpy(zero_copy_only=False), dtype=np.float64)
+    except pyarrow.ArrowInvalid:  # integers beyond 2^53, which may be exact all the same
+        values = np.full(len(column), np.nan)
+        for at, value in enumerate(column.to_pylist()):
+            if value is not None:
+                values[at] = whole(value, f"{source}: row {first + at}, {name}")
+        return values
 
 
 def _parser() -> argparse.ArgumentParser:

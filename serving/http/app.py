@@ -14,6 +14,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 from components.common.errors import AlmanacError
 from monitoring.metrics import IN_FLIGHT, LATENCY, LATENCY_BUCKETS, REQUESTS, Metrics
 from serving.http.clock import BodyClock
+from serving.http.framing import Limits
 from serving.http.headers import HeaderPolicy, block
 from serving.http.message import Headers, Reply, Request, Scope, error_reply, open_request, read_body
 from serving.http.message import Receive as Receive
@@ -40,6 +41,7 @@ class App:
         headers: headers of every answer.
         max_body: largest body in bytes.
         body_seconds: how long a client may take to send its body.
+        limits: what it may send beside the body.
         draining: tells whether connections are to be closed after their answer.
         observers: called with each request and its answer, for logs, audit and traces; they must not block.
     """
@@ -53,6 +55,7 @@ class App:
         headers: HeaderPolicy,
         max_body: int,
         body_seconds: float,
+        limits: Limits,
         draining: Callable[[], bool],
         observers: list[Callable[[Request, Reply, str, float], None]],
     ) -> None:
@@ -63,6 +66,7 @@ class App:
         self._headers = headers
         self._max_body = max_body
         self._clock = BodyClock(body_seconds)
+        self.limits = limits
         self.draining = draining
         self.observers = observers
         self._prefix = secrets.token_hex(4)
@@ -105,13 +109,28 @@ class App:
         self._account(request, reply, protocol, time.perf_counter() - start)
         return self._lines(request, reply, always)
 
+    def unread(self, refusal: Refusal, client: str, always: Headers) -> bytes:
+        """Return the answer to bytes that are no request, after which the connection is closed.
+
+        Args:
+            refusal: what is wrong with them.
+            client: address of the client.
+            always: headers that the server adds to every answer.
+        """
+        request = Request("", "", {}, client, id=self._new_id())
+        reply = error_reply(refusal)
+        if not self.draining():
+            reply.headers.append((b"connection", b"close"))
+        self._account(request, reply, "http", 0.0)
+        return self._lines(request, reply, always)
+
+    def _new_id(self) -> str:
+        return f"{self._prefix}{next(self._numbers):08x}"
+
     async def _reply(self, request: Request, receive: Receive | None) -> tuple[Reply, str, float]:
         """Return the reply, the protocol, and the time at which the request was whole."""
         given = request.headers.get(b"x-request-id")
-        if given is not None and _ID.fullmatch(given):
-            request.id = given.decode()
-        else:
-            request.id = f"{self._prefix}{next(self._numbers):08x}"
+        request.id = given.decode() if given is not None and _ID.fullmatch(given) else self._new_id()
         protocol, start = "http", time.perf_counter()
         try:
             if request.method == "OPTIONS":
@@ -141,14 +160,14 @@ class App:
             admission = await self._guard.admit(request.key, route.scope, request.client)
             request.who, headers = admission.who, admission.headers
         start = time.perf_counter()
-        if request.method == "POST":
-            _check_type(request)
-            if receive is None:
-                self._check_size(request)
-            else:
-                request.body = await self._body(request, receive)
-            start = time.perf_counter()
         try:
+            if request.method == "POST":
+                _check_type(request)
+                if receive is None:
+                    self._check_size(request)
+                else:
+                    request.body = await self._body(request, receive)
+                start = time.perf_counter()
             reply = await route.handler(request)
         except Refusal as refusal:
             reply = error_reply(refusal)

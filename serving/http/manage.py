@@ -77,12 +77,7 @@ class Manage:
 
     async def load(self, request: Request) -> Reply:
         """Load the newest version and let the model answer."""
-        try:
-            self._repository.load(request.model)
-        except Refusal:
-            raise
-        except AlmanacError as error:
-            raise Refusal(HTTPStatus.SERVICE_UNAVAILABLE, f"{request.model}: {error}") from error
+        load(self._repository, request.model)
         return json_reply({"name": request.model, "load": True})
 
     async def unload(self, request: Request) -> Reply:
@@ -110,6 +105,20 @@ class Manage:
         bundle = self._repository.bundle(request.model)
         request.answered_by = bundle.version
         return json_reply(self._feedback.take(bundle, request.model, _json_object(request)))
+
+
+def load(repository: Repository, name: str) -> None:
+    """Load the newest version and let the model of this name answer.
+
+    Raises:
+        Refusal: no model has this name, or its newest version cannot be loaded.
+    """
+    try:
+        repository.load(name)
+    except Refusal:
+        raise
+    except AlmanacError as error:
+        raise Refusal(HTTPStatus.SERVICE_UNAVAILABLE, f"{name}: {error}") from error
 
 
 def _json_object(request: Request) -> dict[str, Any]:

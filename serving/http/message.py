@@ -106,21 +106,23 @@ async def read_body(request: Request, receive: Receive, limit: int) -> bytes:
     """
     length = request.headers.get(b"content-length")
     if length is not None and int(length) > limit:
-        raise too_large(int(length), limit)
-    message = await receive()
-    body: bytes = message.get("body", b"")
-    if not message.get("more_body", False):
-        return body
-    parts, size = [body], len(body)
-    while message.get("more_body", False):
-        if size > limit:
-            raise too_large(size, limit)
+        raise _beyond(int(length), limit)
+    parts: list[bytes] = []
+    size, more = 0, True
+    while more:
         message = await receive()
         if message["type"] == "http.disconnect":
             raise Refusal(HTTPStatus.BAD_REQUEST, "the client went away before its request was whole")
-        part = message.get("body", b"")
-        parts.append(part)
+        part: bytes = message.get("body", b"")
+        more = message.get("more_body", False)
         size += len(part)
-    if size > limit:
-        raise too_large(size, limit)
-    return b"".join(parts)
+        if size > limit:
+            raise _beyond(size, limit)
+        parts.append(part)
+    return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def _beyond(size: int, limit: int) -> Refusal:
+    refusal = too_large(size, limit)
+    refusal.headers["connection"] = "close"  # the rest is thrown away, and only for so long
+    return refusal

@@ -6,6 +6,7 @@ from serving import VERSION
 from serving.http import schemas
 from serving.http.table import DESCRIPTIONS
 from serving.models.repository import Repository
+from serving.security.guard import PUBLIC
 
 Json = dict[str, Any]
 
@@ -39,7 +40,7 @@ def _operation(pattern: str, method: str, verb: str, repository: Repository) -> 
         "parameters": _parameters(pattern, repository),
         "responses": _responses(description.answer, description.scope, pattern),
     }
-    if description.scope is not None:
+    if description.scope not in (None, PUBLIC):
         operation["security"] = [{"key": []}, {"bearer": []}, {}]
     if description.body is not None:
         content = {"application/json": {"schema": _reference(description.body)}}
@@ -63,9 +64,9 @@ def _responses(answer: str, scope: str | None, pattern: str) -> Json:
     kind = {"Text": "text/plain", "Page": "text/html"}.get(answer, "application/json")
     schema = {"type": "string"} if kind != "application/json" else _reference(answer)
     error = {"description": "refused", "content": {"application/json": {"schema": _reference("Error")}}}
-    codes = ["400", "404", "405", "408", "409", "413", "415", "501", "503"]
+    codes = ["400", "404", "405", "408", "409", "413", "415", "431", "501", "503"]
     if scope is not None:
-        codes += ["401", "403", "429"]
+        codes += ["429"] if scope == PUBLIC else ["401", "403", "429"]
     responses: Json = {"200": {"description": "answered", "content": {kind: {"schema": schema}}}}
     return responses | {code: _not_ready() if _probe(pattern, code) else error for code in codes}
 

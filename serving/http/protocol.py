@@ -9,33 +9,31 @@ with two regular expressions, but here each is a constant, a number, or was chec
 from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
 from typing import TYPE_CHECKING, Any
 
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
+from serving.http.framing import FramedProtocol
 from serving.http.quick import Head, Heads
 from serving.operate.eager import go_on
 
 if TYPE_CHECKING:
     import asyncio
 
-    from serving.http.app import App
-
 _HEADS = Heads()
 
 
-class Protocol(HttpToolsProtocol):
+class Protocol(FramedProtocol):
     """Answers whole requests by `App.quick`, and runs the application for others."""
 
-    app: "App"
     _waiting: "asyncio.Task[None] | None" = None
     _held: bytes = b""
-    _last = 0.0
 
     def data_received(self, data: bytes) -> None:
         """Take bytes from the socket."""
         if self._waiting is not None:
             self._hold(data)
             return
-        if (self.cycle is None or self.cycle.response_complete) and not self.flow.write_paused:
+        # Only between two messages is what looks like a request one, and not a part of a head or a body.
+        if self.between and (self.cycle is None or self.cycle.response_complete) and not self.flow.write_paused:
             end = data.find(b"\r\n\r\n")
             head = _HEADS.read(data[:end]) if end > 0 else None
             if head is not None and len(data) == end + 4 + head.length:
@@ -86,18 +84,8 @@ class Protocol(HttpToolsProtocol):
             self.transport.pause_reading()
         self._held += data
 
-    def _watch(self, seconds: float) -> None:
-        self.timeout_keep_alive_task = self.loop.call_later(seconds, self.timeout_keep_alive_handler)
-
-    def timeout_keep_alive_handler(self) -> None:
-        """Close an idle connection; one timer lives through many answers."""
-        left = self._last + self.timeout_keep_alive - self.loop.time()
-        if self._waiting is not None:
-            left = self.timeout_keep_alive
-        if left > 0.001:
-            self._watch(left)
-        else:
-            super().timeout_keep_alive_handler()
+    def _left(self) -> float:
+        return self.timeout_keep_alive if self._waiting is not None else super()._left()
 
     def shutdown(self) -> None:
         """Close after what was begun is answered; `App.draining` then closes the connection."""
@@ -105,21 +93,23 @@ class Protocol(HttpToolsProtocol):
             super().shutdown()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
-        task = self.loop.create_task(_run(cycle, app))
+        task = self.loop.create_task(_run(self, cycle, app))
         task.add_done_callback(self.tasks.discard)
         self.tasks.add(task)
 
 
-async def _run(cycle: RequestResponseCycle, app: Any) -> None:
+async def _run(protocol: FramedProtocol, cycle: RequestResponseCycle, app: Any) -> None:
     try:
-        await app(cycle.scope, cycle.receive, _sender(cycle))
+        await app(cycle.scope, cycle.receive, _sender(protocol, cycle))
     finally:
         if not cycle.response_complete and not cycle.transport.is_closing():
             cycle.transport.close()
         cycle.on_response = lambda: None
 
 
-def _sender(cycle: RequestResponseCycle) -> Callable[[MutableMapping[str, Any]], Awaitable[None]]:
+def _sender(
+    protocol: FramedProtocol, cycle: RequestResponseCycle
+) -> Callable[[MutableMapping[str, Any]], Awaitable[None]]:
     head: list[bytes] = []
 
     async def send(message: MutableMapping[str, Any]) -> None:
@@ -136,7 +126,7 @@ def _sender(cycle: RequestResponseCycle) -> Callable[[MutableMapping[str, Any]],
         cycle.response_complete = True
         cycle.message_event.set()
         if not cycle.keep_alive:
-            cycle.transport.close()
+            protocol.end(cycle)
         cycle.on_response()
 
     return send

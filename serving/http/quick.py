@@ -10,9 +10,11 @@ from typing import NamedTuple
 from serving.http.message import WANTED
 
 _LINE = re.compile(rb"POST (/[A-Za-z0-9._~:/@!$&'()*+,;=-]*) HTTP/1\.1")
-_HEADER = re.compile(rb"([A-Za-z0-9!#$%&'*+.^_`|~-]+):[ \t]*([^\x00\r\n]*)")
+_HEADER = re.compile(rb"([A-Za-z0-9!#$%&'*+.^_`|~-]+):[ \t]*([\t\x20-\x7e\x80-\xff]*)")
 _UNUSUAL = frozenset({b"transfer-encoding", b"expect", b"upgrade"})
-_MOST_HEADS, _LONGEST_HEAD = 256, 4096
+LONGEST_HEAD = 4096
+"""Bytes of a head that may take the short way."""
+_MOST_HEADS = 256
 
 
 class Head(NamedTuple):
@@ -41,7 +43,7 @@ class Heads:
         try:
             return known[head]
         except KeyError:
-            if len(head) > _LONGEST_HEAD:
+            if len(head) > LONGEST_HEAD:
                 return None
             if len(known) >= _MOST_HEADS:
                 known.clear()

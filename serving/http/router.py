@@ -20,7 +20,7 @@ class Route:
         pattern: path with `{model}` and `{version}`, as the OpenAPI document writes it.
         handler: answers it.
         verb: name for metrics.
-        scope: scope that a key must have; None for what everybody may ask, such as a probe.
+        scope: scope that a key must have, or `PUBLIC`; None for a probe, which passes no gate.
         protocol: v1, v2 or http, for metrics.
     """
 

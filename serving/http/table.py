@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from serving.http.router import Handler, Route
+from serving.security.guard import PUBLIC
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +16,7 @@ class Operation:
         pattern: path with `{model}` and `{version}`.
         protocol: v1, v2 or http.
         verb: name for metrics; with the protocol it names the handler.
-        scope: scope that a key must have; None for what everybody may ask, such as a probe.
+        scope: scope that a key must have; `PUBLIC` for what needs no key, None for what is not limited either: probes.
         body: name of the request's schema, None without a body.
         answer: name of the answer's schema.
         summary: one line for the page.
@@ -42,11 +43,11 @@ DESCRIPTIONS: tuple[Operation, ...] = (
     Operation("GET", "/", "http", "live", None, None, "Alive", "Liveness"),
     Operation("GET", "/healthz", "http", "health", None, None, "Health", "Readiness of the server"),
     Operation("GET", "/metrics", "http", "metrics", None, None, "Text", "Prometheus metrics"),
-    Operation("GET", "/openapi.json", "http", "openapi", None, None, "Document", "This document"),
-    Operation("GET", "/docs", "http", "docs", None, None, "Page", "This document as a page"),
+    Operation("GET", "/openapi.json", "http", "openapi", PUBLIC, None, "Document", "This document"),
+    Operation("GET", "/docs", "http", "docs", PUBLIC, None, "Page", "This document as a page"),
     Operation("GET", "/v1/models", "v1", "list", "predict", None, "Models", "Names of the models"),
     Operation("GET", _M1, "v1", "ready", None, None, "ModelReady", "Readiness of a model"),
-    Operation("GET", "/v2", "v2", "metadata", None, None, "Server", "Metadata of the server"),
+    Operation("GET", "/v2", "v2", "metadata", PUBLIC, None, "Server", "Metadata of the server"),
     Operation("GET", "/v2/health/live", "v2", "live", None, None, "Live", "Liveness"),
     Operation("GET", "/v2/health/ready", "v2", "health", None, None, "Ready", "Readiness of the server"),
     Operation("GET", "/v2/models", "v2", "list", "predict", None, "Models", "Names of the models"),

@@ -7,7 +7,6 @@ from typing import Any
 from serving.models.columns import Columns
 from serving.refusal import invalid
 
-_EXACT = 2**53
 _KINDS: dict[type, str] = {
     type(None): "null", bool: "a truth value", str: "text", list: "a list", dict: "an object",
 }  # fmt: skip
@@ -23,11 +22,26 @@ def number(value: Any, place: str) -> float:
         return math.nan
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise invalid(f"{place}: {shown(value)} is {kind(value)}; expected a number or null")
-    if isinstance(value, int) and abs(value) > _EXACT:
-        raise invalid(f"{place}: {value} cannot be held exactly in float64")
+    if isinstance(value, int):
+        return whole(value, place)
     if not math.isfinite(value):
         raise invalid(f"{place}: {value} is not a finite number")
     return float(value)
+
+
+def whole(value: int, place: str) -> float:
+    """Return an integer as float64.
+
+    Raises:
+        Refusal: float64 has no such number.
+    """
+    try:
+        result = float(value)
+    except OverflowError:
+        result = math.inf
+    if result != value:
+        raise invalid(f"{place}: {shown(value)} cannot be held exactly in float64")
+    return result
 
 
 def cell(columns: Columns, name: str, value: Any, place: str) -> float:

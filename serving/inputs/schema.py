@@ -1,6 +1,6 @@
 """A request's rows as a typed schema, decoded and checked in C for the usual case."""
 
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 import numpy as np
@@ -16,6 +16,8 @@ class _RawBody(msgspec.Struct, forbid_unknown_fields=True):
     instances: list[msgspec.Raw]
 
 
+_Number = Annotated[float, msgspec.Meta(gt=-(2.0**53), lt=2.0**53)]
+"""A number that was not rounded on its way to float64, even if it was an integer; larger ones are looked at as sent."""
 _RAW = msgspec.json.Decoder(_RawBody)
 
 
@@ -33,7 +35,7 @@ class RowDecoder:
         fields: list[tuple[str, Any]] = []
         rename: dict[str, str] = {}
         for index, name in enumerate(columns.names):
-            kind: Any = float if name not in columns.categories else float | str
+            kind: Any = _Number if name not in columns.categories else _Number | str
             fields.append((f"c{index}", kind if name in columns.required else kind | None))
             rename[f"c{index}"] = name
         row = msgspec.defstruct("Row", fields, rename=rename, forbid_unknown_fields=True, gc=False)

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from serving.inputs.cells import category, check_names, kind, number, told
+from serving.inputs.cells import category, check_names, kind, number, shown, told, whole
 from serving.inputs.records import Moment
 from serving.models.columns import Columns
-from serving.refusal import invalid
+from serving.refusal import Refusal, invalid
 
 Array = npt.NDArray[np.float64]
 
@@ -21,7 +21,9 @@ DTYPES: dict[str, str] = {
 }  # fmt: skip
 """Little-endian NumPy types of the protocol's datatypes; BYTES is of its own."""
 
+_WHOLE = {name: np.iinfo(dtype) for name, dtype in DTYPES.items() if np.dtype(dtype).kind in "iu"}
 _EXACT = 2**53
+"""Up to here float64 holds every integer."""
 _MOMENT_INPUTS = {"entity", "time"}
 
 
@@ -135,17 +137,30 @@ def _numbers(tensor: Tensor, place: Any) -> Array:
         raise invalid(f"{tensor.name}: BYTES where numbers are expected; send FP64")
     data = tensor.data
     if isinstance(data, list):
-        if set(map(type, data)) <= {float}:
+        if set(map(type, data)) <= {float} and tensor.datatype not in _WHOLE:
             return _finite(np.array(data, dtype=np.float64), place)
         return np.array([_json_number(tensor, value, place(at)) for at, value in enumerate(data)], dtype=np.float64)
-    if (
-        data.dtype.kind in "iu"
-        and data.dtype.itemsize == 8
-        and data.size
-        and np.abs(data.astype(object)).max() > _EXACT
-    ):
-        raise invalid(f"{tensor.name}: integers above 2^53 cannot be held exactly in float64")
+    if data.dtype.kind in "iu":
+        _check_whole(tensor.datatype, data, place)
     return _finite(data.astype(np.float64), place)
+
+
+def _check_whole(datatype: str, data: npt.NDArray[Any], place: Any) -> None:
+    """Refuse integers that their datatype does not have, such as 300 as INT8, or that float64 would round."""
+    if datatype in _WHOLE and data.dtype != DTYPES[datatype]:
+        bounds = _WHOLE[datatype]
+        odd = (data < bounds.min) | (data > bounds.max)
+        if odd.any():
+            first = int(odd.argmax())
+            raise _beyond(datatype, int(data[first]), place(first))
+    if data.dtype.itemsize == 8:
+        for at in np.flatnonzero((data > _EXACT) | (data < -_EXACT if data.dtype.kind == "i" else False)):
+            whole(int(data[at]), place(int(at)))
+
+
+def _beyond(datatype: str, value: Any, place: str) -> Refusal:
+    bounds = _WHOLE[datatype]
+    return invalid(f"{place}: {shown(value)} is not an {datatype}, which reaches from {bounds.min} to {bounds.max}")
 
 
 def _json_number(tensor: Tensor, value: Any, place: str) -> float:
@@ -153,6 +168,9 @@ def _json_number(tensor: Tensor, value: Any, place: str) -> float:
         return float(value)
     if isinstance(value, list):
         raise invalid(f"{place}: {kind(value)}; data is a flat list or nested as the shape says")
+    bounds = _WHOLE.get(tensor.datatype)
+    if bounds is not None and type(value) in (int, float) and not bounds.min <= value <= bounds.max:
+        raise _beyond(tensor.datatype, value, place)
     return number(value, place)
 
 

@@ -1,10 +1,13 @@
 """The Open Inference Protocol's gRPC service over the same guard and predictions as REST."""
 
+import asyncio
+import logging
 import secrets
 import time
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import unquote
 
 import grpc  # type: ignore[import-untyped]
 import numpy as np
@@ -13,6 +16,7 @@ from components.common.errors import AlmanacError
 from monitoring.metrics import LATENCY, REQUESTS
 from serving import VERSION
 from serving.build import Server
+from serving.http.manage import load
 from serving.http.message import Reply, Request
 from serving.http.v2 import EXTENSIONS
 from serving.inputs.infer_json import binary_tensor, encode_binary
@@ -20,9 +24,10 @@ from serving.inputs.tensors import Tensor, read
 from serving.outputs import Output, input_tensors, output_tensors, outputs
 from serving.refusal import Refusal, invalid
 from serving.rpc.messages import load_messages
+from serving.security.guard import PUBLIC
 
 SERVICE = "inference.GRPCInferenceService"
-_CODES = {
+_CODES: dict[int, Any] = {
     HTTPStatus.BAD_REQUEST: grpc.StatusCode.INVALID_ARGUMENT,
     HTTPStatus.UNAUTHORIZED: grpc.StatusCode.UNAUTHENTICATED,
     HTTPStatus.FORBIDDEN: grpc.StatusCode.PERMISSION_DENIED,
@@ -32,11 +37,18 @@ _CODES = {
     HTTPStatus.NOT_IMPLEMENTED: grpc.StatusCode.UNIMPLEMENTED,
     HTTPStatus.SERVICE_UNAVAILABLE: grpc.StatusCode.UNAVAILABLE,
 }
-_CONTENTS = {
-    "BOOL": "bool_contents", "INT8": "int_contents", "INT16": "int_contents", "INT32": "int_contents",
-    "INT64": "int64_contents", "UINT8": "uint_contents", "UINT16": "uint_contents", "UINT32": "uint_contents",
-    "UINT64": "uint64_contents", "FP32": "fp32_contents", "FP64": "fp64_contents", "BYTES": "bytes_contents",
+_CONTENTS: dict[str, tuple[str, type]] = {
+    "BOOL": ("bool_contents", np.bool_), "BYTES": ("bytes_contents", np.object_),
+    "INT8": ("int_contents", np.int32), "INT16": ("int_contents", np.int32), "INT32": ("int_contents", np.int32),
+    "UINT8": ("uint_contents", np.uint32), "UINT16": ("uint_contents", np.uint32),
+    "UINT32": ("uint_contents", np.uint32), "INT64": ("int64_contents", np.int64),
+    "UINT64": ("uint64_contents", np.uint64), "FP32": ("fp32_contents", np.float64),
+    "FP64": ("fp64_contents", np.float64),
 }  # fmt: skip
+
+_CANCELLED = 499
+"""What counts as the status of a request whose client gave up, as google.rpc.Code has it."""
+_LOG = logging.getLogger("almanac.serving")
 
 Method = Callable[[Any, Request], Awaitable[Any]]
 
@@ -60,7 +72,7 @@ class Servicer:
             "ServerLive": (self._live, pb.ServerLiveRequest, None),
             "ServerReady": (self._ready, pb.ServerReadyRequest, None),
             "ModelReady": (self._model_ready, pb.ModelReadyRequest, None),
-            "ServerMetadata": (self._metadata, pb.ServerMetadataRequest, None),
+            "ServerMetadata": (self._metadata, pb.ServerMetadataRequest, PUBLIC),
             "ModelMetadata": (self._model_metadata, pb.ModelMetadataRequest, "predict"),
             "ModelInfer": (self._infer, pb.ModelInferRequest, "predict"),
             "RepositoryModelLoad": (self._load, pb.RepositoryModelLoadRequest, "admin"),
@@ -80,28 +92,35 @@ class Servicer:
             start = time.perf_counter()
             message = _read(kind, data)
             request = _request(name, message, context)
-            reply, status = None, 200
+            trailing = {"x-request-id": request.id}
+            reply, failure = None, None
+            status: int = HTTPStatus.OK
             try:
-                if scope is not None:
-                    admission = await self._server.guard.admit(request.key, scope, request.client)
-                    request.who = admission.who
-                    metadata = [(key.decode(), value.decode()) for key, value in admission.headers]
-                    context.set_trailing_metadata((*metadata, ("x-request-id", request.id)))
+                await self._admit(request, scope, trailing)
                 if message is None:
                     raise invalid(f"the message is not a {kind.DESCRIPTOR.name}")
                 reply = await method(message, request)
-            except Refusal as refusal:
-                status = int(refusal.status)
-                context.set_trailing_metadata((*refusal.headers.items(), ("x-request-id", request.id)))
-                await context.abort(_CODES.get(refusal.status, grpc.StatusCode.INTERNAL), str(refusal))
-            except AlmanacError as error:
-                status = 500
-                await context.abort(grpc.StatusCode.INTERNAL, str(error))
+            except asyncio.CancelledError:
+                status = _CANCELLED
+                raise
+            except Exception as error:
+                refusal = _refusal(error, request.id)
+                status, failure = refusal.status, str(refusal)
+                trailing.update(refusal.headers)
             finally:
-                self._account(request, data, reply, status, time.perf_counter() - start)
+                self._account(request, data, reply, int(status), time.perf_counter() - start)
+            context.set_trailing_metadata(tuple(trailing.items()))
+            if failure is not None:
+                await context.abort(_CODES.get(status, grpc.StatusCode.INTERNAL), failure)
             return reply
 
         return call
+
+    async def _admit(self, request: Request, scope: str | None, trailing: dict[str, str]) -> None:
+        if scope is not None:
+            admission = await self._server.guard.admit(request.key, scope, request.client)
+            request.who = admission.who
+            trailing.update((key.decode(), value.decode()) for key, value in admission.headers)
 
     def _account(self, request: Request, data: bytes, reply: Any, status: int, seconds: float) -> None:
         known = request.model if request.answered_by else ""
@@ -123,7 +142,10 @@ class Servicer:
         return self._messages.ServerReadyResponse(ready=ready)
 
     async def _model_ready(self, message: Any, request: Request) -> Any:
-        return self._messages.ModelReadyResponse(ready=self._repository.is_ready(message.name))
+        ready = self._repository.is_ready(message.name)
+        if ready:
+            request.answered_by = self._repository.bundle(message.name, message.version or None).version
+        return self._messages.ModelReadyResponse(ready=ready)
 
     async def _metadata(self, message: Any, request: Request) -> Any:
         return self._messages.ServerMetadataResponse(name="almanac", version=VERSION, extensions=EXTENSIONS)
@@ -142,7 +164,7 @@ class Servicer:
         )
 
     async def _load(self, message: Any, request: Request) -> Any:
-        self._repository.load(message.model_name)
+        load(self._repository, message.model_name)
         return self._messages.RepositoryModelLoadResponse(model_name=message.model_name, isLoaded=True)
 
     async def _unload(self, message: Any, request: Request) -> Any:
@@ -166,6 +188,17 @@ class Servicer:
         return response
 
 
+def _refusal(error: Exception, request_id: str) -> Refusal:
+    """Return what a request that ended with `error` is answered, as REST answers it."""
+    if isinstance(error, Refusal):
+        return error
+    _LOG.error("request %s failed", request_id, exc_info=error)
+    if isinstance(error, AlmanacError):
+        return Refusal(HTTPStatus.INTERNAL_SERVER_ERROR, str(error))
+    message = f"internal error; the log has it under the request id {request_id}"
+    return Refusal(HTTPStatus.INTERNAL_SERVER_ERROR, message)
+
+
 def _read(kind: Any, data: bytes) -> Any:
     """Return the message that the bytes are, None where they are none."""
     from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
@@ -179,11 +212,16 @@ def _read(kind: Any, data: bytes) -> Any:
 def _request(name: str, message: Any, context: Any) -> Request:
     metadata = {key: value for key, value in context.invocation_metadata() or () if isinstance(value, str)}
     headers = {key.encode(): value.encode() for key, value in metadata.items() if key in ("authorization", "x-api-key")}
-    request = Request("POST", f"/{SERVICE}/{name}", headers, context.peer().rpartition(":")[0].removeprefix("ipv4:"))
+    request = Request("POST", f"/{SERVICE}/{name}", headers, _address(context.peer()))
     request.id = metadata.get("x-request-id", "")[:128] or secrets.token_hex(8)
     request.verb = name
     request.model = str(getattr(message, "model_name", "") or getattr(message, "name", ""))
     return request
+
+
+def _address(peer: str) -> str:
+    """Return the address of a peer such as `ipv4:127.0.0.1:4711` or `ipv6:%5B::1%5D:4711`, as REST has it."""
+    return unquote(peer).rpartition(":")[0].partition(":")[2].strip("[]")
 
 
 def _tensors(message: Any) -> list[Tensor]:
@@ -203,11 +241,12 @@ def _tensors(message: Any) -> list[Tensor]:
 
 
 def _contents(item: Any) -> Any:
-    field = _CONTENTS.get(item.datatype)
-    if field is None:
+    if item.datatype not in _CONTENTS:
         raise invalid(f"{item.name}: datatype {item.datatype!r} needs raw contents, or is unknown")
+    field, dtype = _CONTENTS[item.datatype]
     values = list(getattr(item.contents, field))
-    return values if item.datatype == "BYTES" else np.array(values)
+    # The type must be said: of integers beyond int64 NumPy would make rounded numbers.
+    return values if item.datatype == "BYTES" else np.array(values, dtype=dtype)
 
 
 def _write(response: Any, results: list[Output], raw: bool) -> None:

@@ -12,7 +12,14 @@ from serving.security.limits import Limiter, MemoryLimiter, Rate, Verdict, parse
 Mode = Literal["required", "optional", "off"]
 """required: no key, no answer; optional: a wrong key is refused, none is not; off: keys are not looked at."""
 
+PUBLIC = "public"
+"""The scope of what needs no key, and is limited by the client's address all the same."""
+FAILURES = Rate(60, 60.0)
+"""Failed authentications that an address may have: for each key that it tries, and for all unknown ones together."""
+
 _CHALLENGE = {"www-authenticate": 'Bearer realm="almanac"'}
+_MISSING = "no API key; send it as `Authorization: Bearer <key>` or `X-API-Key: <key>`"
+_WRONG = "the API key is unknown, expired or revoked"
 
 
 class Admission(NamedTuple):
@@ -35,61 +42,78 @@ class Guard:
         self._workers = workers if isinstance(limiter, MemoryLimiter) else 1
         self._rate = rate.shared_by(self._workers) if rate else None
         self._rates: dict[str, Rate] = {}
+        self._failures = MemoryLimiter()
+        self._failure_rate = FAILURES.shared_by(workers)
 
     async def admit(self, text: str | None, scope: str, client: str) -> Admission:
         """Let a request in.
 
         Args:
             text: the key as sent, without `Bearer`; None when none was sent.
-            scope: what is asked for.
+            scope: what is asked for; `PUBLIC` for what needs no key.
             client: address of the client, which stands for it when it has no key.
 
         Raises:
-            Refusal: 401 for a missing or wrong key, 403 for a scope that it lacks, 429 above the rate.
+            Refusal: 401 for a missing or wrong key, 403 for a scope that it lacks, 429 above the rate, and for too many
+                wrong keys.
         """
-        key = self._identify(text)
-        if key is not None and not key.allows(scope):
-            self._metrics.counter(UNAUTHENTICATED).labels("scope").inc()
-            raise Refusal(HTTPStatus.FORBIDDEN, f"key {key.id} lacks the scope {scope}")
-        if key is None and scope == "admin" and self.mode == "optional":
-            self._metrics.counter(UNAUTHENTICATED).labels("scope").inc()
-            raise Refusal(HTTPStatus.UNAUTHORIZED, "this needs a key with the scope admin", _CHALLENGE)
+        key, refusal = (None, None) if scope == PUBLIC else self._identify(text, scope, client)
         who = key.id if key else client
         rate = self._rate_of(key)
-        if rate is None:
-            return Admission(who, [])
-        limiter = self._limiter
-        if isinstance(limiter, MemoryLimiter):
-            verdict = limiter.take_now(who, rate)
-        else:
-            verdict = await limiter.take(who, rate)
-        if not verdict.allowed:
-            raise self._too_many(who, rate, verdict)
-        return Admission(who, verdict.headers())
+        headers: list[tuple[bytes, bytes]] = []
+        if rate is not None:
+            limiter = self._limiter
+            if isinstance(limiter, MemoryLimiter):
+                verdict = limiter.take_now(who, rate)
+            else:
+                verdict = await limiter.take(who, rate)
+            headers = verdict.headers()
+            if not verdict.allowed:
+                raise self._too_many(who, f"{verdict.limit} requests in {rate.seconds:g} s", verdict)
+        if refusal is not None:
+            refusal.headers.update((name.decode(), value.decode()) for name, value in headers)
+            raise refusal
+        return Admission(who, headers)
 
-    def _too_many(self, who: str, rate: Rate, verdict: Verdict) -> Refusal:
+    def _too_many(self, who: str, limit: str, verdict: Verdict) -> Refusal:
         self._metrics.counter(RATE_LIMITED).labels(who if who in self.ring.keys else "anonymous").inc()
         headers = {name.decode(): value.decode() for name, value in verdict.headers()}
-        message = f"rate limit of {verdict.limit} requests in {rate.seconds:g} s reached"
-        return Refusal(HTTPStatus.TOO_MANY_REQUESTS, message, headers)
+        return Refusal(HTTPStatus.TOO_MANY_REQUESTS, f"rate limit of {limit} reached", headers)
 
-    def _identify(self, text: str | None) -> Key | None:
+    def _identify(self, text: str | None, scope: str, client: str) -> tuple[Key | None, Refusal | None]:
+        """Return the key, and how the request is refused; a refused one is counted by its rate as well."""
         if self.mode == "off":
-            return None
+            return None, None
         if text is None:
             if self.mode == "required":
-                self._metrics.counter(UNAUTHENTICATED).labels("missing").inc()
-                raise Refusal(
-                    HTTPStatus.UNAUTHORIZED,
-                    "no API key; send it as `Authorization: Bearer <key>` or `X-API-Key: <key>`",
-                    _CHALLENGE,
-                )
-            return None
+                return None, self._unauthenticated("missing", _MISSING)
+            if scope == "admin":
+                return None, self._unauthenticated("scope", "this needs a key with the scope admin")
+            return None, None
         key = self.ring.find(text, time.time())
+        if key is None or self._failures.used:
+            self._slow_down(text, client, failed=key is None)
         if key is None:
+            return None, self._unauthenticated("invalid", _WRONG)
+        if not key.allows(scope):
+            self._metrics.counter(UNAUTHENTICATED).labels("scope").inc()
+            return key, Refusal(HTTPStatus.FORBIDDEN, f"key {key.id} lacks the scope {scope}")
+        return key, None
+
+    def _unauthenticated(self, reason: str, message: str) -> Refusal:
+        self._metrics.counter(UNAUTHENTICATED).labels(reason).inc()
+        return Refusal(HTTPStatus.UNAUTHORIZED, message, dict(_CHALLENGE))
+
+    def _slow_down(self, text: str, client: str, failed: bool) -> None:
+        """Refuse a client that failed too often with this key, right or wrong, so that trying on tells it nothing.
+
+        Other keys are answered: behind a proxy all clients have one address, and one must not lock the others out.
+        """
+        place, rate = f"{client} {self.ring.known(text)}", self._failure_rate
+        verdict = self._failures.take_now(place, rate) if failed else self._failures.look(place, rate)
+        if not verdict.allowed:
             self._metrics.counter(UNAUTHENTICATED).labels("invalid").inc()
-            raise Refusal(HTTPStatus.UNAUTHORIZED, "the API key is unknown, expired or revoked", _CHALLENGE)
-        return key
+            raise self._too_many(client, f"{verdict.limit} failed authentications in {rate.seconds:g} s", verdict)
 
     def _rate_of(self, key: Key | None) -> Rate | None:
         if key is None or key.rate is None:

@@ -79,6 +79,11 @@ class KeyRing:
             return None
         return key if key.accepts(digest, now) else None
 
+    def known(self, text: str) -> str:
+        """Return the id that `text` names, "" where no key has it."""
+        identity = text[8:20]
+        return identity if identity in self.keys else ""
+
     def create(self, name: str, scopes: tuple[str, ...], rate: str | None = None) -> tuple[Key, str]:
         """Add a key; return it with its text, which is kept nowhere.
 

@@ -77,12 +77,19 @@ class MemoryLimiter:
     def __init__(self) -> None:
         self._buckets: OrderedDict[str, list[float]] = OrderedDict()
 
+    @property
+    def used(self) -> bool:
+        """Whether there is any bucket."""
+        return bool(self._buckets)
+
     def take_now(self, who: str, rate: Rate) -> Verdict:
         """Take a token without a pause, for the hot path."""
         now = time.monotonic()
         bucket = self._buckets.get(who)
         if bucket is None:
             bucket = self._open(who, rate, now)
+        else:
+            self._buckets.move_to_end(who)
         flow = rate.limit / rate.seconds
         tokens = bucket[0] + (now - bucket[1]) * flow
         if tokens > rate.limit:
@@ -93,6 +100,14 @@ class MemoryLimiter:
             return Verdict(False, int(rate.limit), 0, (1.0 - tokens) / flow)
         bucket[0] = tokens - 1.0
         return Verdict(True, int(rate.limit), int(tokens - 1.0), (rate.limit - tokens + 1.0) / flow)
+
+    def look(self, who: str, rate: Rate) -> Verdict:
+        """Tell whether there is a token, and take none."""
+        bucket, limit = self._buckets.get(who), int(rate.limit)
+        if bucket is None:
+            return Verdict(True, limit, limit, 0.0)
+        tokens = min(rate.limit, bucket[0] + (time.monotonic() - bucket[1]) * rate.per_second)
+        return Verdict(tokens >= 1.0, limit, int(tokens), max(0.0, 1.0 - tokens) / rate.per_second)
 
     async def take(self, who: str, rate: Rate) -> Verdict:
         """Take a token."""

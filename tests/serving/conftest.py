@@ -3,6 +3,7 @@
 import json
 import os
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -203,12 +204,24 @@ class Reply:
 class ServerProcess:
     """A server in a process of its own, asked over a real socket."""
 
-    def __init__(self, arguments: list[str], environment: dict[str, str] | None = None) -> None:
+    context: ssl.SSLContext | None = None
+
+    def __init__(
+        self, arguments: list[str], environment: dict[str, str] | None = None, tls: tuple[Path, Path] | None = None
+    ) -> None:
         self.port = free_port()
+        if tls is not None:
+            self.context = ssl.create_default_context(cafile=tls[0])
+            arguments = [*arguments, "--tls-cert", str(tls[0]), "--tls-key", str(tls[1])]
         command = [sys.executable, "-m", "serving", "--http-port", str(self.port), *arguments]
         self.process = subprocess.Popen(
             command, cwd=ROOT, env={**os.environ, **(environment or {})}, stdout=subprocess.PIPE, stderr=subprocess.PIPE
         )
+
+    @property
+    def url(self) -> str:
+        """Where it answers."""
+        return f"{'https' if self.context else 'http'}://localhost:{self.port}"
 
     def wait(self, seconds: float = 30.0) -> "ServerProcess":
         deadline = time.monotonic() + seconds
@@ -230,10 +243,9 @@ class ServerProcess:
         return self.request("POST", path, data, {"content-type": "application/json", **(headers or {})})
 
     def request(self, method: str, path: str, data: bytes | None, headers: dict[str, str] | None = None) -> Reply:
-        url = f"http://127.0.0.1:{self.port}{path}"
-        request = urllib.request.Request(url, data=data, method=method, headers=headers or {})
+        request = urllib.request.Request(f"{self.url}{path}", data=data, method=method, headers=headers or {})
         try:
-            with urllib.request.urlopen(request, timeout=20) as answer:
+            with urllib.request.urlopen(request, timeout=20, context=self.context) as answer:
                 return Reply(answer.status, {k.lower(): v for k, v in answer.headers.items()}, answer.read())
         except urllib.error.HTTPError as error:
             with error:
@@ -266,15 +278,29 @@ def start(model_dir: Path) -> Iterator[Start]:
     running: list[ServerProcess] = []
 
     def begin(
-        *arguments: str, model: Path | str = model_dir, environment: dict[str, str] | None = None
+        *arguments: str,
+        model: Path | str = model_dir,
+        environment: dict[str, str] | None = None,
+        tls: tuple[Path, Path] | None = None,
     ) -> ServerProcess:
-        server = ServerProcess(["--model", str(model), *arguments], environment)
+        server = ServerProcess(["--model", str(model), *arguments], environment, tls)
         running.append(server)
         return server.wait()
 
     yield begin
     for server in running:
         server.stop()
+
+
+@pytest.fixture(scope="session")
+def tls_files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A certificate of this machine's name, and its private key."""
+    folder = tmp_path_factory.mktemp("tls")
+    certificate, private = folder / "cert.pem", folder / "key.pem"
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]
+    command += ["-addext", "subjectAltName=DNS:localhost", "-keyout", str(private), "-out", str(certificate)]
+    subprocess.run(command, check=True, capture_output=True)
+    return certificate, private
 
 
 @pytest.fixture(scope="session")

@@ -79,6 +79,9 @@ kserve.ModelServer(http_port={port}, enable_grpc=False, workers=1).start(kserve_
         answer = other.post("/v2/models/pm25_1h/infer", {"inputs": tensors})
         assert answer.status == 200, answer.body
         assert answer.json["outputs"][0]["data"] == ours_first(server, rows)
+        tensors[0]["data"] = [2**53 + 1]
+        rounded = other.post("/v2/models/pm25_1h/infer", {"inputs": tensors})
+        assert (rounded.status, "hour[0]: 9007199254740993 cannot be" in rounded.json["error"]) == (400, True)
         wrong = other.post("/v1/models/pm25_1h:predict", {"instances": [{**rows[0], "temp": "x"}]})
         assert (wrong.status, "instances[0].temp" in wrong.json["error"]) == (400, True)
         described = other.get("/v2/models/pm25_1h").json

@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -78,13 +79,42 @@ def test_a_drain_is_told_before_the_end(start: Start, feature_rows: np.ndarray) 
 
 def test_a_request_under_way_is_finished(start: Start, feature_rows: np.ndarray) -> None:
     server = start()
-    rows = [as_row(values) for values in feature_rows[:2000]] * 10
+    body = json.dumps({"instances": [as_row(values) for values in feature_rows[:50]]}).encode()
+    with socket.create_connection(("127.0.0.1", server.port), 10) as connection:
+        head = f"POST {PREDICT} HTTP/1.1\r\nHost: a\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+        connection.sendall(head + body[:100])
+        wait_for(lambda: _total(server, "almanac_requests_in_flight") == 2, 5)  # the question itself is one
+        server.process.send_signal(signal.SIGTERM)
+        wait_for(lambda: not _accepts(server), 10)
+        connection.sendall(body[100:])
+        answer = b""
+        while part := connection.recv(1 << 16):
+            answer += part
+    head, _, text = answer.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 200")
+    assert b"connection: close" in head
+    assert len(json.loads(text)["predictions"]) == 50
+    assert server.process.wait(20) == 0
+
+
+def _accepts(server: ServerProcess) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", server.port), 1).close()
+    except OSError:
+        return False
+    return True
+
+
+def test_a_computation_under_way_is_finished(start: Start, feature_rows: np.ndarray) -> None:
+    server = start()
+    rows = [as_row(values) for values in feature_rows[:4000]] * 5
     found: list[int] = []
-    asking = threading.Thread(target=lambda: found.append(server.post(PREDICT, {"instances": rows}).status))
+    path = PREDICT.replace("predict", "explain")
+    asking = threading.Thread(target=lambda: found.append(server.post(path, {"instances": rows}).status))
     asking.start()
-    # The question itself is under way as well.
-    wait_for(lambda: "almanac_requests_in_flight 1.0" not in server.get("/metrics").body.decode() or bool(found), 10)
+    wait_for(lambda: _total(server, "almanac_requests_in_flight") == 2, 10)
     server.process.send_signal(signal.SIGTERM)
+    assert found == []
     asking.join()
     assert found == [200]
     assert server.process.wait(20) == 0

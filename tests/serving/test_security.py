@@ -1,5 +1,6 @@
 """Keys, limits, headers, sizes and the audit log over real sockets."""
 
+import asyncio
 import hashlib
 import json
 import os
@@ -12,14 +13,18 @@ import time
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from components.common.errors import ServingError
 from serving.security.keys import KeyRing, load_keys, save_keys
-from serving.security.limits import MemoryLimiter, Rate, parse_rate
-from tests.serving.conftest import ROOT, ServerProcess, Start, as_row, free_port
+from serving.security.limits import MemoryLimiter, Rate, RedisLimiter, parse_rate
+from serving.settings import Settings
+from serving.store.redis import connect
+from tests.serving.conftest import ROOT, Reply, ServerProcess, Start, as_row, free_port
+from tests.serving.test_store import Redis, needs_redis
 
 PREDICT = "/v1/models/pm25_1h:predict"
 
@@ -84,6 +89,95 @@ def test_a_rate_limit_is_told_and_kept(start: Start, tmp_path: Path, feature_row
     assert 0 < int(answers[-1].headers["retry-after"]) <= 720
     assert server.post(PREDICT, body, {"x-api-key": other}).status == 200
     assert 'almanac_rate_limited_total{key="' in server.get("/metrics").body.decode()
+
+
+def test_a_refusal_takes_a_token_and_tells_the_limit(start: Start, tmp_path: Path) -> None:
+    path = tmp_path / "keys.json"
+    key = create(path, "explain", "--rate", "4/h")
+    server = start("--auth", "required", "--keys", str(path), "--rate-limit", "5/h", "--max-body", "1000")
+
+    def told(answer: Reply) -> tuple[int, str]:
+        return answer.status, answer.headers["x-ratelimit-remaining"]
+
+    lacking = [server.post(PREDICT, {}, {"x-api-key": key}) for _ in range(2)]
+    assert [told(answer) for answer in lacking] == [(403, "3"), (403, "2")]
+    explain = PREDICT.replace("predict", "explain")
+    assert told(server.post(explain, b" " * 1001, {"x-api-key": key})) == (413, "1")
+    assert told(server.post(explain, {}, {"x-api-key": key})) == (400, "0")
+    assert told(server.post(explain, {}, {"x-api-key": key})) == (429, "0")
+    for number, status in enumerate((401, 401, 401, 200, 200, 429, 429)):
+        answer = server.get("/v2") if number in (3, 4, 6) else server.post(PREDICT, {})
+        assert told(answer) == (status, str(max(0, 4 - number)))
+    for probe in ("/", "/healthz", "/metrics", "/v2/health/live", "/v2/health/ready", "/v2/models/air/ready"):
+        answer = server.get(probe)
+        assert (answer.status, "x-ratelimit-limit" in answer.headers) == (200, False)
+
+
+def test_a_key_cannot_be_guessed(start: Start, tmp_path: Path) -> None:
+    path = tmp_path / "keys.json"
+    key, other = create(path, "predict"), create(path, "predict")
+    server = start("--auth", "required", "--keys", str(path))
+
+    def status(text: str) -> int:
+        return server.get("/v2/models", {"x-api-key": text}).status
+
+    def guess(of: str) -> list[int]:
+        return [status(f"{of[:-4]}{number:04d}") for number in range(80)]
+
+    assert status(key) == 200
+    for found in (guess(key), guess("almanac_" + "0" * 12 + "_" + "x" * 43)):
+        assert found[:60] == [401] * 60
+        assert found[-1] == 429
+        assert found.count(429) >= 10  # one more guess a second
+    blocked = server.get("/v2/models", {"x-api-key": key})
+    assert blocked.status == 429  # else the answer would tell that the guess was right
+    assert blocked.json["error"] == "rate limit of 60 failed authentications in 60 s reached"
+    assert int(blocked.headers["retry-after"]) >= 1
+    assert status(other) == 200
+    wait_for(lambda: status(key) == 200, 20)
+
+
+@needs_redis
+def test_replicas_share_their_limits_in_redis(start: Start, tmp_path: Path, feature_rows: np.ndarray) -> None:
+    redis, body = Redis(tmp_path), {"instances": [as_row(feature_rows[0])]}
+    try:
+        environment = {"ALMANAC_RATE_LIMIT": "6/h", "ALMANAC_RATE_LIMIT_STORE": redis.url}
+        replicas = [start(environment=environment) for _ in range(2)]
+        answers = [replicas[number % 2].post(PREDICT, body) for number in range(8)]
+        assert [answer.status for answer in answers] == [200] * 6 + [429] * 2
+        left = [int(answer.headers["x-ratelimit-remaining"]) for answer in answers]
+        assert left == [5, 4, 3, 2, 1, 0, 0, 0]
+        assert 0 < int(answers[-1].headers["retry-after"]) <= 600
+        redis.stop()
+        alone = [replicas[0].post(PREDICT, body).status for _ in range(8)]
+        assert alone == [200] * 6 + [429] * 2  # a limit holds without Redis too
+    finally:
+        redis.stop()
+
+
+@needs_redis
+def test_the_bucket_in_redis_refills_and_is_forgotten(tmp_path: Path) -> None:
+    redis, rate = Redis(tmp_path), Rate(10, 0.5)
+
+    async def work() -> list[int]:
+        client = connect(redis.url)[0]
+        limiter = RedisLimiter(client)
+        found = []
+        for pause in (0.0, 0.25, 0.6):
+            await asyncio.sleep(pause)
+            found.append(sum([(await limiter.take("a", rate)).allowed for _ in range(30)]))
+        found.append(await client.pttl("almanac:1:limit:a"))
+        await client.aclose()
+        return found
+
+    try:
+        first, half, full, life = asyncio.run(work())
+    finally:
+        redis.stop()
+    assert 10 <= first < half + full
+    assert 5 <= half <= 15
+    assert 10 <= full <= 20
+    assert 0 < life <= 1500
 
 
 def test_headers_and_request_ids(server: ServerProcess, feature_rows: np.ndarray) -> None:
@@ -217,7 +311,25 @@ def test_a_bucket_refills(monkeypatch: pytest.MonkeyPatch) -> None:
     assert limiter.take_now("b", rate).remaining == 9
 
 
+def test_the_bucket_in_use_is_the_last_to_be_forgotten() -> None:
+    limiter, rate = MemoryLimiter(), Rate(3, 3600.0)
+    for _ in range(3):
+        assert limiter.take_now("key", rate).allowed
+    for number in range(70_000):
+        limiter.take_now(f"client {number}", rate)
+        if number % 1000 == 0:
+            assert not limiter.take_now("key", rate).allowed
+    assert not limiter.take_now("key", rate).allowed
+    assert len(limiter._buckets) <= 65536
+
+
 @pytest.mark.parametrize("text", ["5", "0/s", "5/x", "-1/s", "5/s extra"])
 def test_a_rate_must_be_one(text: str) -> None:
     with pytest.raises(ServingError, match="100/s"):
         parse_rate(text)
+
+
+@pytest.mark.parametrize(("change", "word"), [({"rate_limit_store": "redis"}, "redis://"), ({"max_head": 10}, "4096")])
+def test_settings_that_cannot_work_are_refused(change: dict[str, Any], word: str) -> None:
+    with pytest.raises(ServingError, match=word):
+        Settings("m", **change).check()

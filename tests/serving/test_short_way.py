@@ -158,3 +158,11 @@ def test_heads_are_forgotten_before_they_fill_the_memory() -> None:
         assert heads.read(USUAL + b"\r\nX-Number: %d" % number) is not None
     assert len(heads._known) <= 256
     assert heads.read(USUAL + b"\r\nX-Long: " + b"x" * 5000) is None
+
+
+def test_a_tail_that_looks_like_a_request_is_none(start: Start) -> None:
+    server = start()
+    head = f"POST {PREDICT} HTTP/1.1\r\nHost: a\r\nX-Note: see ".encode()
+    (answer,) = converse(server.port, head, request("/v2/repository/models/pm25_6h/unload", b""), answers=1)
+    assert answer[0] == 400
+    assert server.get("/v2/models/pm25_6h/ready").status == 200
