@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter as Counts
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -40,8 +40,8 @@ def _shortened(notes: list[str]) -> list[str]:
 class FeatureSource(Protocol):
     """Computes the features of moments; see `serving.inputs.moments`."""
 
-    async def matrix(self, target: Target, moments: list[Moment], notes: list[str]) -> Array:
-        """Return the features (n, f) of the target, and add to `notes` what the answer should tell."""
+    async def matrices(self, targets: Sequence[Target], moments: list[Moment], notes: list[str]) -> dict[str, Array]:
+        """Return the features (n, f) of each target, and add to `notes` what the answer should tell."""
         ...
 
     async def row(self, target: Target, moment: Moment, notes: list[str]) -> Array:
@@ -221,7 +221,7 @@ class Service:
                 return {name: given}
             return {target: np.ascontiguousarray(given[:, bundle.places[target]]) for target in targets}
         with _features_refused():
-            return {t: await self._features.matrix(bundle.targets[t], given, notes) for t in targets}
+            return await self._features.matrices([bundle.targets[target] for target in targets], given, notes)
 
     async def _predict_all(self, bundle: Bundle, matrices: dict[str, Array]) -> dict[str, Outcome]:
         return {name: await self._run(len(X), partial(bundle.targets[name].predict, X)) for name, X in matrices.items()}
