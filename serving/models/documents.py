@@ -35,7 +35,7 @@ def check_documents(directory: Directory) -> None:
         for at, item in enumerate(_list(signature, field, place)):
             _check_item(item, keys, f"{place}: {field}[{at}]")
     decision = signature.get("decision")
-    if decision is not None:
+    if decision:
         _check_decision(decision, f"{place}: decision")
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
@@ -81,6 +81,13 @@ class _Shared:
         document = read_json(path)
         return cls(frozenset(document["unloaded"]), str(document["digest"]))
 
+    def since(self, before: Self | None, there: Self | None) -> Self:
+        """Return what is there with what has changed here since `before`: others may have changed something too."""
+        if before is None or there is None:
+            return self
+        unloaded = (there.unloaded | (self.unloaded - before.unloaded)) - (before.unloaded - self.unloaded)
+        return replace(self, unloaded=unloaded, digest=there.digest if self.digest == before.digest else self.digest)
+
     def write(self, path: Path) -> None:
         write_json(path, {"unloaded": sorted(self.unloaded), "digest": self.digest})
 
@@ -103,9 +110,9 @@ async def share_repository(repository: Repository, path: Path, metrics: Metrics)
     while True:
         await asyncio.sleep(_KEYS_SECONDS / 2)
         try:
-            if _Shared.of(repository) != told:
-                told = _Shared.of(repository)
-                told.write(path)
+            if (now := _Shared.of(repository)) != told:
+                now.since(told, _Shared.read(path)).write(path)
+                told = now
             elif (stamp := _stamp(path)) != seen:
                 seen, told = stamp, await _follow(repository, path, metrics) or told
         except Exception as error:  # the others must still be followed

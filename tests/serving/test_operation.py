@@ -135,16 +135,16 @@ def test_workers_add_up_and_are_replaced(start: Start, tmp_path: Path, feature_r
         assert server.post(PREDICT, body).status == 200
     for _ in range(4):  # whichever worker is asked
         wait_for(lambda: total(server, "almanac_requests_total", verb="predict", code="200") == 40, 5)
-    before = _workers(server)
+    before = workers(server)
     assert len(before) == 2
     with Asking(server, body) as asking:
         server.process.send_signal(signal.SIGHUP)
-        wait_for(lambda: not before & _workers(server) and len(_workers(server)) == 2, 60)
+        wait_for(lambda: not before & workers(server) and len(workers(server)) == 2, 60)
     assert asking.failures == []
     assert asking.answers
-    victim = next(iter(_workers(server)))
+    victim = next(iter(workers(server)))
     subprocess.run(["kill", "-9", str(victim)], check=True)
-    wait_for(lambda: len(_workers(server) - {victim}) == 2, 30)
+    wait_for(lambda: len(workers(server) - {victim}) == 2, 30)
     assert server.post(PREDICT, body).status == 200
     assert server.post("/v2/repository/models/pm25_1h/unload", b"").status == 200
     wait_for(lambda: all(server.post(PREDICT, body).status == 503 for _ in range(6)), 10)
@@ -154,7 +154,7 @@ def test_workers_add_up_and_are_replaced(start: Start, tmp_path: Path, feature_r
     assert server.process.wait(30) == 0
 
 
-def _workers(server: ServerProcess) -> set[int]:
+def workers(server: ServerProcess) -> set[int]:
     found = subprocess.run(
         ["ps", "-o", "pid=,stat=", "--ppid", str(server.process.pid)], capture_output=True, text=True
     )

@@ -1,4 +1,4 @@
-"""Versions whose raw columns differ from those that the feature store was opened with: the same number, or a refusal."""
+"""Versions whose raw columns differ from those that the feature store was opened with: the same number or a refusal."""
 
 import asyncio
 from collections.abc import Callable
