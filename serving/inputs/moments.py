@@ -22,7 +22,7 @@ from serving.store.observations import DEFAULT_ENTITY, Ingestor
 
 Array = npt.NDArray[np.float64]
 
-PIECE = 64
+PIECE = 16
 """Moments whose history is fetched together; between two pieces of a large request others are answered."""
 
 Window = tuple[str, int]
@@ -104,17 +104,16 @@ class Features:
             Refusal: a time off the grid, a history that breaks a rule, or data that are not there.
         """
         plans = [self._plan(target) for target in targets]
-        parts = []
+        made = {target.name: np.empty((len(moments), len(target.columns.names))) for target in targets}
         for at in range(0, len(moments), PIECE):
             piece = moments[at : at + PIECE]
             windows = await self._windows(plans, piece)
-            work = partial(self._piece, plans, piece, windows, notes)
+            work = partial(self._fill, [X[at : at + PIECE] for X in made.values()], plans, piece, windows, notes)
             if len(moments) <= PIECE:
-                parts.append(work())
+                work()
             else:
-                parts.append(await asyncio.get_running_loop().run_in_executor(self._executor, work))
-        columns = zip(*parts, strict=True)
-        return {target.name: np.concatenate(column) for target, column in zip(targets, columns, strict=True)}
+                await asyncio.get_running_loop().run_in_executor(self._executor, work)
+        return made
 
     async def row(self, target: Target, moment: Moment, notes: list[str]) -> Array:
         """Return the features (f,) of the target for one moment; raises as `matrices` does.
@@ -151,11 +150,18 @@ class Features:
                     raise await self._absent(plan, *key)
         return found
 
-    def _piece(
-        self, plans: list[Plan], moments: list[Moment], windows: dict[Window, Array], notes: list[str]
-    ) -> list[Array]:
-        """Return the features (n, f) by plan."""
-        return [np.stack([self._one(plan, moment, windows, notes) for moment in moments]) for plan in plans]
+    def _fill(
+        self,
+        made: list[Array],
+        plans: list[Plan],
+        moments: list[Moment],
+        windows: dict[Window, Array],
+        notes: list[str],
+    ) -> None:
+        """Write the features (n, f) of each plan."""
+        for X, plan in zip(made, plans, strict=True):
+            for at, moment in enumerate(moments):
+                X[at] = self._one(plan, moment, windows, notes)
 
     def _one(self, plan: Plan, moment: Moment, windows: dict[Window, Array], notes: list[str]) -> Array:
         step = _step(plan, moment)
