@@ -216,3 +216,19 @@ def test_the_second_version_of_a_split_reads_the_store_by_name(
     answer = other.post("/v1/models/pm25_1h:predict", body)
     assert (answer.status, answer.headers["retry-after"]) == (503, "1")
     assert "keeps no column dewx" in answer.json["error"]
+
+
+def test_what_a_shadow_cannot_compute_is_counted_and_logged(
+    start: Start, tmp_path: Path, model_dir: Path, beijing: pl.DataFrame
+) -> None:
+    month = beijing.tail(100)
+    body = {"instances": [{"entity": "default", "time": month["timestamp"][-1].isoformat()}]}
+    other = altered(model_dir, tmp_path / "other", rename_column)
+    server = start("--second", str(other), "--second-role", "shadow", "--second-share", "1")
+    ingest(server, month)
+    for _ in range(5):
+        assert server.post("/v1/models/pm25_1h:predict", body).status == 200
+    wait_for(lambda: total(server, "almanac_shadow_errors_total", model="pm25_1h") == 5, 5)
+    log = server.stop()
+    assert log.count("shadow version") == 1
+    assert "keeps no column dewx" in log
