@@ -15,7 +15,7 @@ from serving.build import Server, build
 from serving.inputs.records import Moment
 from serving.models.bundle import load_bundle
 from serving.operate.cache import PredictionCache
-from serving.operate.seed import seed
+from serving.operate.seed import reader, seed
 from serving.settings import Settings
 from tests.serving.conftest import NUMBERS, Start, as_row, write_model
 from tests.serving.test_operation import PREDICT, total
@@ -90,7 +90,8 @@ def test_a_moment_with_a_gap_in_its_history_is_found_again(
 
     async def twice(server: Server) -> None:
         bundle = server.repository.traffic.primary
-        newest = await seed(tmp_path / "rows.parquet", bundle, server.features)
+        async with reader() as child:
+            newest = await seed(child, tmp_path / "rows.parquet", bundle, server.features)
         assert newest is not None
         target = bundle.targets["pm25_1h"]
         for at, hits in ((99, 1), (98, 2)):  # the lag of 24 hours is the gap in one of them

@@ -14,7 +14,7 @@ from governance.registry import Registry
 from serving.build import Server, build
 from serving.inputs.records import Moment
 from serving.models.bundle import load_bundle
-from serving.operate.seed import seed
+from serving.operate.seed import reader, seed
 from serving.refusal import Refusal
 from serving.settings import Settings
 from tests.serving.conftest import Start, altered
@@ -80,7 +80,8 @@ def opened(model: Path, history: Path, work: Callable[[Server, Moment], Any], **
         server = build(Settings(model=str(model), drift_seconds=0, access_log="off", **options))
         try:
             server.features.warm(server.repository.traffic.primary)
-            newest = await seed(history, server.repository.traffic.primary, server.features)
+            async with reader() as child:
+                newest = await seed(child, history, server.repository.traffic.primary, server.features)
             assert newest is not None
             return await work(server, Moment("instances[0]", *newest, None))
         finally:
