@@ -25,8 +25,8 @@ Array = npt.NDArray[np.float64]
 PIECE = 16
 """Moments whose history is fetched together; between two pieces of a large request others are answered."""
 
-Window = tuple[str, int]
-"""Entity and last step."""
+Found = tuple[int, Array | None]
+"""Step of a moment, and the stored rows (k, n) up to it; None where the request brings its history."""
 
 
 class Features:
@@ -107,8 +107,8 @@ class Features:
         made = {target.name: np.empty((len(moments), len(target.columns.names))) for target in targets}
         for at in range(0, len(moments), PIECE):
             piece = moments[at : at + PIECE]
-            windows = await self._windows(plans, piece)
-            work = partial(self._fill, [X[at : at + PIECE] for X in made.values()], plans, piece, windows, notes)
+            found = await self._windows(plans, piece)
+            work = partial(self._fill, [X[at : at + PIECE] for X in made.values()], plans, piece, found, notes)
             if len(moments) <= PIECE:
                 work()
             else:
@@ -131,42 +131,37 @@ class Features:
                 raise await self._absent(plan, entity, step)
         return self._features(plan, moment, step, window, notes)
 
-    async def _windows(self, plans: list[Plan], moments: list[Moment]) -> dict[Window, Array]:
-        """Return the stored rows that the moments look back on, each as long as the plan that looks back furthest."""
-        wanted: dict[Window, Plan] = {}
+    async def _windows(self, plans: list[Plan], moments: list[Moment]) -> list[Found]:
+        """Return where each moment lies, and the stored rows that it looks back on, for the plan that needs most."""
+        longest = max(plan.history for plan in plans)
         for plan in plans:
-            for moment in moments:
-                if moment.history is None:
-                    self._read_store(plan)
-                    key = _entity(plan, moment), _step(plan, moment)
-                    wanted[key] = max(wanted.get(key, plan), plan, key=lambda plan: plan.history)
+            if plan.schema.step != plans[0].schema.step or plan.entity != plans[0].entity:
+                raise ModelError(f"{plan.name}: its times or entities differ from those of {plans[0].name}")
+        steps = [_step(plans[0], moment) for moment in moments]
+        keys = [
+            (_entity(plans[0], m), step) if m.history is None else None for m, step in zip(moments, steps, strict=True)
+        ]
+        wanted = list(dict.fromkeys(key for key in keys if key is not None))
         if not wanted:
-            return {}
-        asked = [(entity, step, plan.history) for (entity, step), plan in wanted.items()]
-        found = dict(zip(wanted, await self.ingestor.store.windows(asked), strict=True))
+            return [(step, None) for step in steps]
         for plan in plans:
-            for key, window in found.items():
+            self._read_store(plan)
+        found = await self.ingestor.store.windows([(entity, step, longest) for entity, step in wanted])
+        for plan in plans:
+            for key, window in zip(wanted, found, strict=True):
                 if _is_absent(plan, window):
                     raise await self._absent(plan, *key)
-        return found
+        rows = dict(zip(wanted, found, strict=True))
+        return [(step, None if key is None else rows[key]) for step, key in zip(steps, keys, strict=True)]
 
     def _fill(
-        self,
-        made: list[Array],
-        plans: list[Plan],
-        moments: list[Moment],
-        windows: dict[Window, Array],
-        notes: list[str],
+        self, made: list[Array], plans: list[Plan], moments: list[Moment], found: list[Found], notes: list[str]
     ) -> None:
         """Write the features (n, f) of each plan."""
         for X, plan in zip(made, plans, strict=True):
-            for at, moment in enumerate(moments):
-                X[at] = self._one(plan, moment, windows, notes)
-
-    def _one(self, plan: Plan, moment: Moment, windows: dict[Window, Array], notes: list[str]) -> Array:
-        step = _step(plan, moment)
-        window = windows[_entity(plan, moment), step][:, -plan.history :] if moment.history is None else None
-        return self._features(plan, moment, step, window, notes)
+            for at, (moment, (step, window)) in enumerate(zip(moments, found, strict=True)):
+                rows = None if window is None else window[:, -plan.history :]
+                X[at] = self._features(plan, moment, step, rows, notes)
 
     def _features(self, plan: Plan, moment: Moment, step: int, window: Array | None, notes: list[str]) -> Array:
         """Return the features (f,) from the stored rows (k, history), or from those that the request brings."""

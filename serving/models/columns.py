@@ -26,6 +26,9 @@ class Outside:
     first: list[tuple[int, str]]
 
 
+_NONE_OUTSIDE = Outside({}, [])
+
+
 @dataclass(frozen=True)
 class Columns:
     """The ordered features with their types and ranges.
@@ -67,6 +70,8 @@ class Columns:
     def outside(self, X: Array, most: int) -> "Outside":
         """Return the values of X, shape (n, f), beyond their range, at most so many by place; missing is within."""
         beyond = (self.low > X) | (self.high < X)
+        if not beyond.any():
+            return _NONE_OUTSIDE
         counts = np.count_nonzero(beyond, axis=0).tolist()
         first = [divmod(place, len(self.names)) for place in np.flatnonzero(beyond)[:most].tolist()]
         return Outside(
