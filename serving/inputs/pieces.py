@@ -57,7 +57,7 @@ async def read_in_pieces(
         if start := _INSTANCES.match(body):
             return await _rows(body, start.end(), decoder, columns)
         if start := _INPUTS.match(body):
-            table = await _columns(body, start.end())
+            table = await _columns(body, start.end(), columns)
             return await loop.run_in_executor(executor, read_table, table, columns)
     except (_Unfit, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         pass
@@ -94,12 +94,19 @@ def _read_piece(piece: bytes, decoder: RowDecoder, columns: Columns, first: int)
     return read_rows(rows, columns, first)
 
 
-async def _columns(body: bytes, start: int) -> dict[str, Any]:
+async def _columns(body: bytes, start: int, columns: Columns) -> dict[str, Any]:
     table: dict[str, Any] = {}
     for piece in _split(body, start, b"}", _BETWEEN_COLUMNS):
-        table |= _OBJECT.decode(b"{%b}" % piece)
+        for name, values in _OBJECT.decode(b"{%b}" % piece).items():
+            table[name] = values if name in columns.codes else _compact(values)
         await asyncio.sleep(0)
     return table
+
+
+def _compact(values: Any) -> Any:
+    """Return a list of numbers as an array: the garbage collector would walk through the list again and again."""
+    plain = isinstance(values, list) and set(map(type, values)) <= {float, type(None)}
+    return np.array(values, dtype=np.float64) if plain else values
 
 
 def _split(body: bytes, start: int, close: bytes, between: re.Pattern[bytes]) -> Iterator[bytes]:

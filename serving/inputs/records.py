@@ -128,7 +128,9 @@ def check_width(row: Sequence[Any], columns: Columns, place: str) -> None:
 
 
 def read_table(table: Any, columns: Columns) -> Array:
-    """Return a table by columns as a matrix (n, f); its columns are used up one by one, not all freed at the end.
+    """Return a table by columns as a matrix (n, f).
+
+    Numbers may be there as arrays, NaN for null. The columns are used up one by one, not all freed at the end.
 
     Raises:
         Refusal: the table breaks a rule; the message names row and column.
@@ -145,12 +147,20 @@ def read_table(table: Any, columns: Columns) -> Array:
         raise invalid("inputs: empty; expected at least one row")
     X = np.empty((count, len(columns.names)))
     for place, name in enumerate(columns.names):
-        X[:, place] = [cell(columns, name, value, f"inputs.{name}[{at}]") for at, value in enumerate(table.pop(name))]
+        X[:, place] = _column(table.pop(name), name, columns)
     return X
 
 
+def _column(values: Any, name: str, columns: Columns) -> Array | list[float]:
+    if isinstance(values, np.ndarray):
+        if np.isfinite(values).all() or (name not in columns.required and not np.isinf(values).any()):
+            return values
+        values = [None if value != value else value for value in values.tolist()]
+    return [cell(columns, name, value, f"inputs.{name}[{at}]") for at, value in enumerate(values)]
+
+
 def _length(values: Any, name: str) -> int:
-    if not isinstance(values, list):
+    if not isinstance(values, list | np.ndarray):
         raise invalid(f"inputs.{name}: {kind(values)}; expected a list of values")
     return len(values)
 

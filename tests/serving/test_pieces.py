@@ -134,6 +134,11 @@ def test_a_fault_in_a_later_piece_names_its_row(bundle: Bundle, feature_rows: np
             in_pieces(json.dumps({"instances": wrong}).encode(), bundle)
     with pytest.raises(Refusal, match=r"inputs.temp\[1400\]"):
         in_pieces(json.dumps({"inputs": {**table(rows), "temp": [1.0] * 1400 + ["x"] * 100}}).encode(), bundle)
+    assert "hour" in bundle.columns.required
+    with pytest.raises(Refusal, match=r"inputs.hour\[1400\]: null, but hour must have a value"):
+        in_pieces(json.dumps({"inputs": {**table(rows), "hour": [1.0] * 1400 + [None] * 100}}).encode(), bundle)
+    with pytest.raises(Refusal, match=r"inputs.temp\[3\]: 9007199254740993 cannot be held exactly"):
+        in_pieces(json.dumps({"inputs": {**table(rows), "temp": [1.5] * 3 + [2**53 + 1] * 1497}}).encode(), bundle)
     moments: list[dict[str, Any]] = [{"entity": "a", "time": "2014-01-01T00:00:00"}] * 1000
     with pytest.raises(Refusal, match=r"instances\[999\]: missing field time"):
         in_pieces(json.dumps({"instances": [*moments[:-1], {"entity": "a"}]}).encode(), bundle)
