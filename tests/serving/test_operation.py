@@ -83,7 +83,7 @@ def test_a_request_under_way_is_finished(start: Start, feature_rows: np.ndarray)
     with socket.create_connection(("127.0.0.1", server.port), 10) as connection:
         head = f"POST {PREDICT} HTTP/1.1\r\nHost: a\r\nContent-Length: {len(body)}\r\n\r\n".encode()
         connection.sendall(head + body[:100])
-        wait_for(lambda: _total(server, "almanac_requests_in_flight") == 2, 5)  # the question itself is one
+        wait_for(lambda: total(server, "almanac_requests_in_flight") == 2, 5)  # the question itself is one
         server.process.send_signal(signal.SIGTERM)
         wait_for(lambda: not _accepts(server), 10)
         connection.sendall(body[100:])
@@ -112,7 +112,7 @@ def test_a_computation_under_way_is_finished(start: Start, feature_rows: np.ndar
     path = PREDICT.replace("predict", "explain")
     asking = threading.Thread(target=lambda: found.append(server.post(path, {"instances": rows}).status))
     asking.start()
-    wait_for(lambda: _total(server, "almanac_requests_in_flight") == 2, 10)
+    wait_for(lambda: total(server, "almanac_requests_in_flight") == 2, 10)
     server.process.send_signal(signal.SIGTERM)
     assert found == []
     asking.join()
