@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import os
 import statistics
 import subprocess
 import tempfile
@@ -11,8 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import numpy as np
+
 from components.common.errors import ServingError
 
+_LARGE_REQUESTS = 10
 _SCRIPT = """
 local bodies = {}
 for line in io.lines("%(bodies)s") do bodies[#bodies + 1] = line end
@@ -78,23 +82,68 @@ def measure(load: Load, seconds: float) -> dict[str, float]:
 
 
 def beside_large(load: Load, large: bytes, path: str, seconds: float) -> dict[str, float]:
-    """Ask for single rows on one connection while another posts a large body to `path` every half second."""
-    parts = urlsplit(load.url)
-    headers = {**load.headers, "content-type": "application/json"}
+    """Ask for single rows on one connection while another posts a large body to `path`.
+
+    wrk asks for `seconds` while a large body comes every half second: what that costs altogether. Most of its samples
+    lie between two large requests, and one long wait is one sample among thousands. Waits are therefore also taken of
+    single rows that were asked while a large request was under way, and of no others: `beside_p99_ms`, and
+    `beside_worst_ms`, the median over the large requests of the longest wait beside each.
+    """
     end, large_times = time.perf_counter() + seconds, []
 
     def ask_large() -> None:
-        connection = http.client.HTTPConnection(parts.netloc, timeout=60)
         while time.perf_counter() < end:
-            start = time.perf_counter()
-            connection.request("POST", path, large, headers)
-            connection.getresponse().read()
-            large_times.append(time.perf_counter() - start)
+            large_times.append(_post_large(load, large, path))
             time.sleep(0.5)
-        connection.close()
 
     beside = threading.Thread(target=ask_large)
     beside.start()
     figures = measure(load, seconds)
     beside.join()
-    return {**figures, "large_s": round(statistics.median(large_times), 3)}
+    return {**figures, "large_s": round(statistics.median(large_times), 3), **_waits(load, large, path)}
+
+
+def _post_large(load: Load, large: bytes, path: str) -> float:
+    """Return the seconds until a large request is answered."""
+    connection, start = http.client.HTTPConnection(urlsplit(load.url).netloc, timeout=60), time.perf_counter()
+    _ask(connection, path, large, load)
+    connection.close()
+    return time.perf_counter() - start
+
+
+def _ask(connection: http.client.HTTPConnection, path: str, body: bytes, load: Load) -> None:
+    connection.request("POST", path, body, {**load.headers, "content-type": "application/json"})
+    answer = connection.getresponse()
+    answer.read()
+    if answer.status != 200:
+        raise ServingError(f"{path}: {answer.status}")
+
+
+def _waits(load: Load, large: bytes, path: str) -> dict[str, float]:
+    """Return how long single rows wait while a large request is under way, in milliseconds."""
+    parts = urlsplit(load.url)
+    connection = http.client.HTTPConnection(parts.netloc, timeout=60)
+    _ask(connection, parts.path, load.bodies[0], load)
+    waits: list[float] = []
+    worst: list[float] = []
+    cores = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {int(load.core)})
+    try:
+        for at in range(_LARGE_REQUESTS):
+            beside = threading.Thread(target=_post_large, args=(load, large, path))
+            beside.start()
+            longest = 0.0
+            while beside.is_alive():
+                start = time.perf_counter()
+                _ask(connection, parts.path, load.bodies[at % len(load.bodies)], load)
+                waits.append(time.perf_counter() - start)
+                longest = max(longest, waits[-1])
+            worst.append(longest)
+    finally:
+        os.sched_setaffinity(0, cores)
+        connection.close()
+    return {
+        "beside_samples": len(waits),
+        "beside_p99_ms": round(float(np.quantile(waits, 0.99)) * 1000, 3),
+        "beside_worst_ms": round(statistics.median(worst) * 1000, 3),
+    }

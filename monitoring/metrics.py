@@ -95,6 +95,10 @@ SHADOW_DIFFERENCE = Metric(
     "almanac_shadow_absolute_difference", "histogram", "Absolute difference of shadow and served prediction.",
     ("model", "shadow_version"),
 )  # fmt: skip
+SHADOW_ERRORS = Metric(
+    "almanac_shadow_errors_total", "counter", "Requests that the shadow version could not compute.",
+    ("model", "shadow_version"),
+)  # fmt: skip
 FEEDBACK = Metric("almanac_feedback_total", "counter", "Observed values posted for predictions.", _MODEL)
 ROLLING_MAE = Metric("almanac_rolling_mae", "gauge", "Mean absolute error of the newest feedback.", _MODEL)
 ROLLING_RMSE = Metric("almanac_rolling_rmse", "gauge", "Root mean squared error of the newest feedback.", _MODEL)

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import partial
 
 from prometheus_client import CollectorRegistry
 
@@ -18,7 +17,8 @@ from serving.http.router import Handler, Router
 from serving.http.table import routes
 from serving.http.v1 import V1
 from serving.http.v2 import V2
-from serving.inputs.moments import Features, raw_schema
+from serving.inputs.moments import Features
+from serving.inputs.plan import raw_schema
 from serving.models.bundle import Bundle
 from serving.models.repository import Repository, Traffic
 from serving.models.source import Source
@@ -104,10 +104,13 @@ def build(settings: Settings) -> Server:
     writers = [configure_logs(metrics)]
     closers: list[Callable[[], None]] = []
     source = Source(settings.model, settings.trusted_key, settings.model_version)
-    repository = Repository(_traffic(settings, source), source.load, settings.model_name)
     state, executor = State(metrics), ThreadPoolExecutor(settings.threads, thread_name_prefix="almanac-rows")
-    opener = partial(open_ingestor, settings.feature_store, repository.traffic.primary, metrics)
-    features = Features(opener, DataAge(metrics))
+    repository = Repository(_traffic(settings, source), source.load, settings.model_name)
+
+    def opener() -> Ingestor:
+        return open_ingestor(settings.feature_store, repository.traffic.primary, metrics)
+
+    features = Features(opener, DataAge(metrics), executor)
     cache: PredictionCache[Row] = PredictionCache(settings.cache_size, metrics)
     tally = Tally()
     drift = DriftWatch(metrics, shared_directory())
@@ -127,6 +130,7 @@ def build(settings: Settings) -> Server:
         settings.body_seconds, Limits(settings.max_head, settings.head_seconds, settings.body_seconds),
         lambda: state.draining, _observers(settings, metrics, writers, closers),
     )  # fmt: skip
+    repository.admit(features.check)
     repository.watch(lambda traffic: router.remember(repository.names))
     repository.watch(publish_model_info(metrics))
     repository.watch(drift.follow)

@@ -19,7 +19,7 @@ from serving.http.protocol import Protocol
 from serving.operate.ready import say_ready
 from serving.operate.scrape import shared_directory
 from serving.operate.seed import history_file, reader, seed
-from serving.operate.watch import follow_keys, follow_promotions, share_unloaded
+from serving.operate.watch import follow_keys, follow_promotions, share_repository
 from serving.settings import Settings
 
 _LINGER_SECONDS = 1.0
@@ -117,7 +117,7 @@ def _background(server: Server) -> list[Coroutine[Any, Any, None]]:
     shared = shared_directory()
     if shared is not None:
         work.append(_flush(server))
-        work.append(share_unloaded(repository, shared / "unloaded.json"))
+        work.append(share_repository(repository, shared / "repository.json", server.metrics))
     if settings.drift_seconds:
         work.append(_watch_drift(server))
     return work

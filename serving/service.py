@@ -2,19 +2,19 @@
 
 import asyncio
 from collections import Counter as Counts
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from components.common.errors import FeatureError, ModelError
-from monitoring.metrics import OUT_OF_RANGE, ROWS, SHADOW_DIFFERENCE, SIGNALS, Metrics
+from monitoring.metrics import ROWS, SIGNALS, Metrics
 from serving.inputs.records import Moment
 from serving.inputs.schema import Values
 from serving.models.bundle import Bundle
@@ -22,6 +22,8 @@ from serving.models.repository import Repository
 from serving.models.target import Outcome, Row, Target
 from serving.operate.cache import PredictionCache
 from serving.operate.journal import Journal
+from serving.operate.ranges import NAMED, Policy, Ranges
+from serving.operate.shadow import Shadow
 from serving.operate.tally import Tally
 from serving.refusal import Refusal, invalid
 
@@ -29,19 +31,22 @@ Array = npt.NDArray[np.float64]
 
 LARGE = 128
 """Rows from which a request is computed in a thread, so that single rows do not wait for it."""
-_NAMED_WARNINGS = 5
 
 
 def _shortened(notes: list[str]) -> list[str]:
-    rest = len(notes) - _NAMED_WARNINGS
-    return notes if rest <= 0 else [*notes[:_NAMED_WARNINGS], f"{rest} more rows look back on as little"]
+    rest = len(notes) - NAMED
+    return notes if rest <= 0 else [*notes[:NAMED], f"{rest} more rows look back on as little"]
+
+
+def _parts(bundle: Bundle, given: Array) -> dict[str, Array]:
+    return {target: np.ascontiguousarray(given[:, places]) for target, places in bundle.places.items()}
 
 
 class FeatureSource(Protocol):
     """Computes the features of moments; see `serving.inputs.moments`."""
 
-    async def matrix(self, target: Target, moments: list[Moment], notes: list[str]) -> Array:
-        """Return the features (n, f) of the target, and add to `notes` what the answer should tell."""
+    async def matrices(self, targets: Sequence[Target], moments: list[Moment], notes: list[str]) -> dict[str, Array]:
+        """Return the features (n, f) of each target, and add to `notes` what the answer should tell."""
         ...
 
     async def row(self, target: Target, moment: Moment, notes: list[str]) -> Array:
@@ -117,7 +122,7 @@ class Service:
         tally: Tally,
         cache: PredictionCache[Row],
         executor: Executor,
-        out_of_range: Literal["warn", "refuse"] | None,
+        out_of_range: Policy | None,
         features: FeatureSource,
         observers: list[Observer],
         journal: Journal | None = None,
@@ -127,11 +132,12 @@ class Service:
         self.executor = executor
         self._tally = tally
         self._cache = cache
-        self._policy = out_of_range
+        self._outside = Ranges(metrics, out_of_range)
         self._features = features
         self._observers = observers
         self._journal = journal
         self._counts: dict[str, _Counts] = {}
+        self._shadow = Shadow(metrics, self._compute_beside)
 
     def row(self, target: Target, values: Values) -> tuple[Row, list[str]]:
         """Predict one row by the shortest way; for the event loop's thread alone.
@@ -145,7 +151,7 @@ class Service:
             found = target.row(values)
             outside = target.row_outside()
             if outside:
-                warnings = self._out_of_range(target, [(0, name) for name in outside])
+                warnings = self._outside.one(target, outside)
             elif self._cache.size:
                 self._cache.put((target.digest, values), found)
         counts = self._counts.get(target.digest) or self._count(target)
@@ -165,7 +171,10 @@ class Service:
         notes: list[str] = []
         with _features_refused():
             features = await self._features.row(target, moment, notes)
-        row, warnings = self.row(target, tuple(features.tolist()))
+        values = features.tolist()
+        if np.isnan(features).any():  # None for missing, as rows by name have it: NaN is no key to find a row by
+            values = [None if value != value else value for value in values]
+        row, warnings = self.row(target, tuple(values))
         if self._journal is not None:
             self._journal.put(target, moment, row)
         return row, notes + warnings
@@ -179,18 +188,15 @@ class Service:
         notes: list[str] = []
         matrices = await self._matrices(bundle, name, given, notes)
         warnings = _shortened(list(dict.fromkeys(notes)))
-        warnings += [line for target, X in matrices.items() for line in self._ranges(bundle.targets[target], X)]
+        for target, X in matrices.items():
+            warnings += await self._ranges(bundle.targets[target], X)
         answer = Answer(bundle, await self._predict_all(bundle, matrices), list(dict.fromkeys(warnings)))
         for target, outcome in answer.outcomes.items():
             self._account(bundle.targets[target], outcome)
-            for observer in self._observers:
-                observer.see(bundle.targets[target], matrices[target])
-            if self._journal is not None and isinstance(given, list):
-                for moment, row in zip(given, outcome.rows(), strict=True):
-                    self._journal.put(bundle.targets[target], moment, row)
+            await self._show(bundle.targets[target], matrices[target], given, outcome)
         shadow = self.repository.shadow(name)
         if shadow is not None:
-            asyncio.get_running_loop().call_soon(self._start_shadow, shadow, name, given, answer)
+            self._shadow.begin(shadow, name, given, bundle, answer.outcomes)
         return answer
 
     async def explain(self, bundle: Bundle, name: str, given: Array | list[Moment]) -> Explanation:
@@ -219,9 +225,10 @@ class Service:
         if not isinstance(given, list):
             if name in bundle.targets:
                 return {name: given}
-            return {target: np.ascontiguousarray(given[:, bundle.places[target]]) for target in targets}
+            parts: dict[str, Array] = await self._run(len(given), partial(_parts, bundle, given))
+            return parts
         with _features_refused():
-            return {t: await self._features.matrix(bundle.targets[t], given, notes) for t in targets}
+            return await self._features.matrices([bundle.targets[target] for target in targets], given, notes)
 
     async def _predict_all(self, bundle: Bundle, matrices: dict[str, Array]) -> dict[str, Outcome]:
         return {name: await self._run(len(X), partial(bundle.targets[name].predict, X)) for name, X in matrices.items()}
@@ -231,23 +238,23 @@ class Service:
             return work()
         return await asyncio.get_running_loop().run_in_executor(self.executor, work)
 
-    def _ranges(self, target: Target, X: Array) -> list[str]:
-        outside = target.columns.outside(X) if target.columns.has_ranges else []
-        return self._out_of_range(target, outside) if outside else []
+    async def _show(self, target: Target, X: Array, given: Array | list[Moment], outcome: Outcome) -> None:
+        """Let the observers see the rows, and the journal the moments; others are answered in between."""
+        moments = given if self._journal is not None and isinstance(given, list) else []
+        rows = outcome.rows() if moments else []
+        for at in range(0, len(X), LARGE):
+            if at:
+                await asyncio.sleep(0)
+            for observer in self._observers:
+                observer.see(target, X[at : at + LARGE])
+            for moment, row in zip(moments[at : at + LARGE], rows[at : at + LARGE], strict=True):
+                if self._journal is not None:
+                    self._journal.put(target, moment, row)
 
-    def _out_of_range(self, target: Target, outside: list[tuple[int, str]]) -> list[str]:
-        columns, counter = target.columns, self.metrics.counter(OUT_OF_RANGE)
-        for _, name in outside:
-            counter.labels(target.name, name).inc()
-        lines = []
-        for row, name in outside[:_NAMED_WARNINGS]:
-            at = columns.position[name]
-            lines.append(f"row {row}, {name}: beyond the declared range {columns.low[at]:g} to {columns.high[at]:g}")
-        if len(outside) > _NAMED_WARNINGS:
-            lines.append(f"{len(outside) - _NAMED_WARNINGS} more values are out of range")
-        if (self._policy or target.out_of_range) == "refuse":
-            raise invalid("; ".join(lines))
-        return lines
+    async def _ranges(self, target: Target, X: Array) -> list[str]:
+        if not target.columns.has_ranges:
+            return []
+        return self._outside.many(target, await self._run(len(X), partial(target.columns.outside, X, NAMED)))
 
     def _account(self, target: Target, outcome: Outcome) -> None:
         counts = self._counts.get(target.digest) or self._count(target)
@@ -259,16 +266,8 @@ class Service:
         counts = self._counts[target.digest] = _Counts(target, self.metrics, self._tally)
         return counts
 
-    def _start_shadow(self, shadow: Bundle, name: str, given: Array | list[Moment], answer: Answer) -> None:
-        task = asyncio.ensure_future(self._shadow(shadow, name, given, answer))
-        task.add_done_callback(lambda done: done.exception())
-
-    async def _shadow(self, shadow: Bundle, name: str, given: Array | list[Moment], answer: Answer) -> None:
-        if not isinstance(given, list) and shadow.columns_of(name).names != answer.bundle.columns_of(name).names:
-            return  # ordered rows of other features mean nothing to the shadow
+    async def _compute_beside(self, shadow: Bundle, name: str, given: Array | list[Moment]) -> dict[str, Outcome]:
         outcomes = await self._predict_all(shadow, await self._matrices(shadow, name, given, []))
         for target, outcome in outcomes.items():
             self._account(shadow.targets[target], outcome)
-            histogram = self.metrics.histogram(SHADOW_DIFFERENCE).labels(target, shadow.version)
-            for difference in np.abs(outcome.prediction - answer.outcomes[target].prediction):
-                histogram.observe(float(difference))
+        return outcomes

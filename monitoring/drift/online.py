@@ -91,6 +91,8 @@ class OnlineDrift:
                 self._rows[self._filled : end] = part
                 self._times[self._filled : end] = time_us
                 self._filled = end
+                if end == len(self._rows):
+                    self._flush()
 
     def _flush(self) -> None:
         if not self._filled:

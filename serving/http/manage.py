@@ -77,7 +77,7 @@ class Manage:
 
     async def load(self, request: Request) -> Reply:
         """Load the newest version and let the model answer."""
-        load(self._repository, request.model)
+        await load(self._repository, request.model)
         return json_reply({"name": request.model, "load": True})
 
     async def unload(self, request: Request) -> Reply:
@@ -107,14 +107,14 @@ class Manage:
         return json_reply(self._feedback.take(bundle, request.model, _json_object(request)))
 
 
-def load(repository: Repository, name: str) -> None:
+async def load(repository: Repository, name: str) -> None:
     """Load the newest version and let the model of this name answer.
 
     Raises:
         Refusal: no model has this name, or its newest version cannot be loaded.
     """
     try:
-        repository.load(name)
+        await repository.load(name)
     except Refusal:
         raise
     except AlmanacError as error:

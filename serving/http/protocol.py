@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     import asyncio
 
 _HEADS = Heads()
+_LARGE = 64 << 10
+"""Bytes from which an answer is not copied once more to be sent together with its head."""
 
 
 class Protocol(FramedProtocol):
@@ -121,8 +123,12 @@ def _sender(
             return
         if cycle.flow.write_paused:
             await cycle.flow.drain()
-        head.append(message["body"])
-        cycle.transport.write(b"".join(head))
+        body = message["body"]
+        if len(body) > _LARGE:
+            cycle.transport.write(b"".join(head))
+            cycle.transport.write(body)
+        else:
+            cycle.transport.write(b"".join([*head, body]))
         cycle.response_complete = True
         cycle.message_event.set()
         if not cycle.keep_alive:

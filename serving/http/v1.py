@@ -1,23 +1,26 @@
 """The V1 protocol: `:predict`, `:explain`, readiness."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from serving.http.message import LARGE_BODY, Reply, Request, encode, json_reply
+from serving.http.message import LARGE_BODY, Reply, Request, encode, encode_large, json_reply
+from serving.inputs.pieces import PIECE_BYTES, read_in_pieces
 from serving.inputs.records import Moment, parse, read
 from serving.inputs.schema import RowDecoder, matrix
 from serving.models.bundle import Bundle
 from serving.models.target import Outcome, Row, Target
 from serving.refusal import not_ready
-from serving.service import Answer, Explanation, Service
+from serving.service import LARGE, Answer, Explanation, Service
 
 Array = npt.NDArray[np.float64]
 
-_PIECE = 64
+EXPLAINED = 8
+"""Rows whose explanation is written at once: each has a number for every feature."""
 
 
 class V1:
@@ -45,52 +48,46 @@ class V1:
         request.answered_by = bundle.version
         target = bundle.targets.get(name)
         decoder = target.decoder if target is not None else bundle.decoder
-        if len(request.body) > LARGE_BODY:
-            return await self._predict_large(request, bundle, decoder)
-        try:
-            rows = decoder.decode(request.body)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            rows = []  # of another form, or faulty: the general reader finds out
         alone = target if self._repository.traffic.second is None else None
-        if alone is not None and len(rows) == 1:
-            return _one(bundle, alone, *service.row(alone, rows[0]))
-        given = matrix(rows) if rows else read(parse(request.body), bundle.columns_of(name))
+        if len(request.body) <= LARGE_BODY:
+            try:
+                rows = decoder.decode(request.body)
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+                rows = []  # of another form, or faulty: the general reader finds out
+            if alone is not None and len(rows) == 1:
+                return _one(bundle, alone, *service.row(alone, rows[0]))
+            given = matrix(rows) if rows else await self._read(request, bundle, decoder)
+        else:
+            given = await self._read(request, bundle, decoder)
         if alone is not None and isinstance(given, list) and len(given) == 1:
             return _one(bundle, alone, *await service.moment(alone, given[0]))
         answer = await service.predict(bundle, name, given)
-        return Reply(encode(predictions(answer, name)))
-
-    async def _predict_large(self, request: Request, bundle: Bundle, decoder: RowDecoder) -> Reply:
-        """Predict many rows in pieces between which others are answered."""
-        name, loop = request.model, asyncio.get_running_loop()
-        try:
-            given: Array | list[Moment] = await _in_pieces(decoder, request.body)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            columns = bundle.columns_of(name)
-            given = await loop.run_in_executor(self._service.executor, lambda: read(parse(request.body), columns))
-        answer = await self._service.predict(bundle, name, given)
-        body = await loop.run_in_executor(self._service.executor, lambda: encode(predictions(answer, name)))
-        return Reply(body)
+        if len(given) < LARGE:
+            return Reply(encode(predictions(answer, name)))
+        return Reply(await self._beside(lambda: encode_large(predictions(answer, name))))
 
     async def explain(self, request: Request) -> Reply:
         """Explain the predictions of the instances."""
         name = request.model
         bundle = self._repository.bundle(name)
         request.answered_by = bundle.version
-        given = read(parse(request.body), bundle.columns_of(name))
+        decoder = bundle.targets[name].decoder if name in bundle.targets else bundle.decoder
+        given = await self._read(request, bundle, decoder)
         explanation = await self._service.explain(bundle, name, given)
-        return Reply(encode(explanations(explanation, name)))
+        if len(given) <= EXPLAINED:
+            return Reply(encode(explanations(explanation, name)))
+        return Reply(await self._beside(lambda: _explanations_in_pieces(explanation, name)))
 
+    async def _read(self, request: Request, bundle: Bundle, decoder: RowDecoder) -> Array | list[Moment]:
+        """Return the rows or moments of a body of any form; of a large one in pieces."""
+        columns = bundle.columns_of(request.model)
+        if len(request.body) <= PIECE_BYTES:
+            return read(parse(request.body), columns)
+        return await read_in_pieces(request.body, decoder, columns, self._service.executor)
 
-async def _in_pieces(decoder: RowDecoder, body: bytes) -> Array:
-    rows = decoder.split(body)
-    if not rows:
-        raise msgspec.ValidationError("no rows")
-    parts = []
-    for at in range(0, len(rows), _PIECE):
-        parts.append(decoder.part(rows[at : at + _PIECE]))
-        await asyncio.sleep(0)
-    return np.concatenate(parts)
+    async def _beside(self, work: Callable[[], bytes]) -> bytes:
+        """Do the work in a thread, so that single rows do not wait for it."""
+        return await asyncio.get_running_loop().run_in_executor(self._service.executor, work)
 
 
 def _one(bundle: Bundle, target: Target, row: Row, warnings: list[str]) -> Reply:
@@ -153,22 +150,37 @@ def _objects(outcome: Outcome) -> list[dict[str, Any]]:
 
 def explanations(explanation: Explanation, name: str) -> dict[str, Any]:
     """Return the V1 answer of `:explain`: for each row the base value and each feature's contribution to the sum."""
-    parts = {target: _contributions(explanation, target) for target in explanation.parts}
-    if name in parts:
-        rows: list[Any] = parts[name]
-    else:
-        rows = [dict(zip(parts, row, strict=True)) for row in zip(*parts.values(), strict=True)]
+    rows = _explained(explanation, name, slice(None))
     return {"explanations": rows, **_model(explanation.bundle, name)}
 
 
-def _contributions(explanation: Explanation, target: str) -> list[dict[str, Any]]:
+def _explanations_in_pieces(explanation: Explanation, name: str) -> bytes:
+    """Return the same as JSON, made and written a few rows at a time."""
+    count = len(next(iter(explanation.parts.values()))[2])
+    parts = [b'{"explanations":']
+    for at in range(0, count, EXPLAINED):
+        rows = encode(_explained(explanation, name, slice(at, at + EXPLAINED)))
+        parts += (b"," if at else b"[", rows[1:-1])
+    return b"".join([*parts, b"],", encode(_model(explanation.bundle, name))[1:]])
+
+
+def _explained(explanation: Explanation, name: str, rows: slice) -> list[Any]:
+    parts = {target: _contributions(explanation, target, rows) for target in explanation.parts}
+    return (
+        parts[name]
+        if name in parts
+        else [dict(zip(parts, row, strict=True)) for row in zip(*parts.values(), strict=True)]
+    )
+
+
+def _contributions(explanation: Explanation, target: str, rows: slice) -> list[dict[str, Any]]:
     contributions, base, prediction = explanation.parts[target]
-    names = explanation.bundle.targets[target].columns.names
-    sums = base + np.asarray(contributions.sum(axis=1))
-    rows = []
-    for values, value, total in zip(contributions.tolist(), prediction.tolist(), sums.tolist(), strict=True):
+    names, part = explanation.bundle.targets[target].columns.names, contributions[rows]
+    sums = base + np.asarray(part.sum(axis=1))
+    found = []
+    for values, value, total in zip(part.tolist(), prediction[rows].tolist(), sums.tolist(), strict=True):
         row = {"prediction": value, "base_value": base, "contributions": dict(zip(names, values, strict=True))}
         if abs(total - value) > 1e-9 * max(1.0, abs(total)):
             row["sum_before_link_and_clip"] = total
-        rows.append(row)
-    return rows
+        found.append(row)
+    return found

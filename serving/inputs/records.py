@@ -70,15 +70,20 @@ def read(body: dict[str, Any], columns: Columns) -> Array | list[Moment]:
     if ("instances" in body) == ("inputs" in body):
         raise invalid("expected exactly one of instances (rows) and inputs (columns)")
     if "inputs" in body:
-        return _table(body["inputs"], columns)
+        return read_table(body["inputs"], columns)
     rows = body["instances"]
     if not isinstance(rows, list):
         raise invalid(f"instances: {kind(rows)}; expected a list of rows")
     if not rows:
         raise invalid("instances: empty; expected at least one row")
+    return read_rows(rows, columns)
+
+
+def read_rows(rows: list[Any], columns: Columns, first: int = 0) -> Array | list[Moment]:
+    """Return rows of whatever form, as `read` does; `first` is the place of the first one in the request."""
     if all(_is_moment(row, columns) for row in rows):
-        return [_moment(row, f"instances[{index}]") for index, row in enumerate(rows)]
-    return np.array([_row(row, columns, f"instances[{index}]") for index, row in enumerate(rows)])
+        return [_moment(row, f"instances[{index}]") for index, row in enumerate(rows, first)]
+    return np.array([_row(row, columns, f"instances[{index}]") for index, row in enumerate(rows, first)])
 
 
 def _is_moment(row: Any, columns: Columns) -> bool:
@@ -122,7 +127,14 @@ def check_width(row: Sequence[Any], columns: Columns, place: str) -> None:
         raise invalid(f"{place}: {len(row)} values where the model takes {len(wanted)}")
 
 
-def _table(table: Any, columns: Columns) -> Array:
+def read_table(table: Any, columns: Columns) -> Array:
+    """Return a table by columns as a matrix (n, f).
+
+    Numbers may be there as arrays, NaN for null. The columns are used up one by one, not all freed at the end.
+
+    Raises:
+        Refusal: the table breaks a rule; the message names row and column.
+    """
     if not isinstance(table, dict):
         raise invalid(f"inputs: {kind(table)}; expected an object of columns")
     check_names(table, columns.names, "inputs")
@@ -133,12 +145,22 @@ def _table(table: Any, columns: Columns) -> Array:
             raise invalid(f"inputs.{name}: {length} values where {columns.names[0]} has {count}")
     if not count:
         raise invalid("inputs: empty; expected at least one row")
-    values = [[cell(columns, n, v, f"inputs.{n}[{at}]") for at, v in enumerate(table[n])] for n in columns.names]
-    return np.ascontiguousarray(np.array(values).T)
+    X = np.empty((count, len(columns.names)))
+    for place, name in enumerate(columns.names):
+        X[:, place] = _column(table.pop(name), name, columns)
+    return X
+
+
+def _column(values: Any, name: str, columns: Columns) -> Array | list[float]:
+    if isinstance(values, np.ndarray):
+        if np.isfinite(values).all() or (name not in columns.required and not np.isinf(values).any()):
+            return values
+        values = [None if value != value else value for value in values.tolist()]
+    return [cell(columns, name, value, f"inputs.{name}[{at}]") for at, value in enumerate(values)]
 
 
 def _length(values: Any, name: str) -> int:
-    if not isinstance(values, list):
+    if not isinstance(values, list | np.ndarray):
         raise invalid(f"inputs.{name}: {kind(values)}; expected a list of values")
     return len(values)
 

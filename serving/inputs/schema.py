@@ -12,13 +12,8 @@ Array = npt.NDArray[np.float64]
 Values = tuple[float | None, ...]
 
 
-class _RawBody(msgspec.Struct, forbid_unknown_fields=True):
-    instances: list[msgspec.Raw]
-
-
 _Number = Annotated[float, msgspec.Meta(gt=-(2.0**53), lt=2.0**53)]
 """A number that was not rounded on its way to float64, even if it was an integer; larger ones are looked at as sent."""
-_RAW = msgspec.json.Decoder(_RawBody)
 
 
 class RowDecoder:
@@ -41,7 +36,7 @@ class RowDecoder:
         row = msgspec.defstruct("Row", fields, rename=rename, forbid_unknown_fields=True, gc=False)
         body = msgspec.defstruct("Body", [("instances", list[row])], forbid_unknown_fields=True, gc=False)  # type: ignore[valid-type]
         self._decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(body)
-        self._row: msgspec.json.Decoder[Any] = msgspec.json.Decoder(row)
+        self._rows: msgspec.json.Decoder[Any] = msgspec.json.Decoder(list[row])  # type: ignore[valid-type]
 
     def decode(self, data: bytes) -> list[Values]:
         """Return the rows in the order of the features.
@@ -53,22 +48,16 @@ class RowDecoder:
         rows = [msgspec.structs.astuple(row) for row in self._decoder.decode(data).instances]
         return [self._encode(row) for row in rows] if self._categories else rows
 
-    @staticmethod
-    def split(data: bytes) -> list[msgspec.Raw]:
-        """Return the instances unread: a pass over the bytes that holds nobody up for long.
+    def part(self, data: bytes) -> Array:
+        """Return a list of rows, a part of the body's, as a matrix (n, f).
 
         Raises:
-            msgspec.DecodeError: the body is not JSON, or has another form.
+            msgspec.ValidationError: a row has another form, or there is none.
+            msgspec.DecodeError: it is not JSON.
         """
-        return _RAW.decode(data).instances
-
-    def part(self, rows: list[msgspec.Raw]) -> Array:
-        """Return some of the split rows as a matrix (n, f).
-
-        Raises:
-            msgspec.ValidationError: a row has another form.
-        """
-        values = [msgspec.structs.astuple(self._row.decode(row)) for row in rows]
+        values = [msgspec.structs.astuple(row) for row in self._rows.decode(data)]
+        if not values:
+            raise msgspec.ValidationError("no rows")
         return matrix([self._encode(row) for row in values] if self._categories else values)
 
     def _encode(self, row: tuple[Any, ...]) -> Values:

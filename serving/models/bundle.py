@@ -4,6 +4,7 @@ import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +13,7 @@ from components.common.errors import ModelError
 from components.common.files import sha256_file
 from serving.inputs.schema import RowDecoder
 from serving.models.columns import Columns, join_columns
+from serving.models.directory import listed_digest
 from serving.models.target import Target, load_target
 
 
@@ -68,6 +70,8 @@ def load_bundle(path: Path, version: str | None = None) -> Bundle:
         manifest = json.loads(manifest_path.read_bytes())
     except (OSError, ValueError) as error:
         raise ModelError(f"{manifest_path}: cannot be read ({error}); give a model directory") from error
+    if not isinstance(manifest, dict):
+        raise ModelError(f"{manifest_path}: must hold an object")
     digest = sha256_file(manifest_path)
     use_case = str(manifest.get("use_case", path.name))
     version = version or digest[:12]
@@ -80,11 +84,13 @@ def load_bundle(path: Path, version: str | None = None) -> Bundle:
     return Bundle(use_case, version, digest, targets)
 
 
-def _verify_listed(path: Path, files: dict[str, dict[str, str]]) -> None:
+def _verify_listed(path: Path, files: Any) -> None:
+    if not isinstance(files, dict):
+        raise ModelError(f"{path / 'manifest.json'}: files must hold an object")
     for name, entry in files.items():
         if name.startswith("/") or ".." in Path(name).parts:
             raise ModelError(f"{path / 'manifest.json'}: {name!r} lies outside of the model directory")
         if not (path / name).is_file():
             raise ModelError(f"{path / name}: missing; the manifest lists it")
-        if sha256_file(path / name) != entry["sha256"]:
+        if sha256_file(path / name) != listed_digest(path, name, entry):
             raise ModelError(f"{path / name}: altered; its sha256 is not the manifest's")

@@ -13,6 +13,22 @@ from components.common.errors import ModelError
 Array = npt.NDArray[np.float64]
 
 
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """Values beyond their range.
+
+    Attributes:
+        counts: how many of each feature that has any.
+        first: row and feature of the first of them.
+    """
+
+    counts: Mapping[str, int]
+    first: list[tuple[int, str]]
+
+
+_NONE_OUTSIDE = Outside({}, [])
+
+
 @dataclass(frozen=True)
 class Columns:
     """The ordered features with their types and ranges.
@@ -51,10 +67,17 @@ class Columns:
         """Code of each category name, by feature."""
         return {name: {c: float(code) for code, c in enumerate(cs)} for name, cs in self.categories.items()}
 
-    def outside(self, X: Array) -> list[tuple[int, str]]:
-        """Return (row, feature) of the values beyond their range; a missing value is within."""
-        rows, columns = np.nonzero((self.low > X) | (self.high < X))
-        return [(int(row), self.names[column]) for row, column in zip(rows, columns, strict=True)]
+    def outside(self, X: Array, most: int) -> "Outside":
+        """Return the values of X, shape (n, f), beyond their range, at most so many by place; missing is within."""
+        beyond = (self.low > X) | (self.high < X)
+        if not beyond.any():
+            return _NONE_OUTSIDE
+        counts = np.count_nonzero(beyond, axis=0).tolist()
+        first = [divmod(place, len(self.names)) for place in np.flatnonzero(beyond)[:most].tolist()]
+        return Outside(
+            {name: count for name, count in zip(self.names, counts, strict=True) if count},
+            [(row, self.names[column]) for row, column in first],
+        )
 
 
 def read_columns(features: Mapping[str, Any], signature: Mapping[str, Any]) -> Columns:

@@ -63,11 +63,22 @@ def read_directory(path: Path) -> Directory:
     documents = {}
     for name, entry in manifest["files"].items():
         content = _bytes(path / name)
-        if (found := sha256_bytes(content)) != entry["sha256"]:
-            raise ModelError(f"{path / name}: altered; sha256 is {found}, the manifest says {entry['sha256']}")
+        if (found := sha256_bytes(content)) != (listed := listed_digest(path, name, entry)):
+            raise ModelError(f"{path / name}: altered; sha256 is {found}, the manifest says {listed}")
         if name.endswith(".json"):
             documents[name] = _object(path / name, content)
     return Directory(path, manifest, sha256_bytes(data), documents)
+
+
+def listed_digest(path: Path, name: str, entry: Any) -> str:
+    """Return the sha256 that a manifest's entry gives.
+
+    Raises:
+        ModelError: it gives none.
+    """
+    if not isinstance(entry, dict) or "sha256" not in entry:
+        raise ModelError(f"{path / 'manifest.json'}: files: {name} has no sha256")
+    return str(entry["sha256"])
 
 
 def _check_manifest(path: Path, manifest: dict[str, Any]) -> None:
@@ -78,6 +89,8 @@ def _check_manifest(path: Path, manifest: dict[str, Any]) -> None:
         raise ModelError(f"{place}: the field {missing[0]!r} is missing; is this one target's directory?")
     if manifest["kind"] not in _KINDS:
         raise ModelError(f"{place}: kind {manifest['kind']!r} is not known; one of {', '.join(_KINDS)}")
+    if not isinstance(manifest["files"], dict):
+        raise ModelError(f"{place}: files must hold an object")
     for name in manifest["files"]:
         if Path(name).name != name or name in ("", ".", ".."):
             raise ModelError(f"{place}: {name!r} is not a plain file name")

@@ -1,5 +1,6 @@
 """The served models by name, their versions, and how traffic is divided between two of them."""
 
+import asyncio
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -29,6 +30,7 @@ class Traffic:
 
 
 Watcher = Callable[[Traffic], None]
+Check = Callable[[Bundle], None]
 
 
 class Repository:
@@ -49,6 +51,7 @@ class Repository:
         self._further = further or None
         self.unloaded: set[str] = set()
         self._watchers: list[Watcher] = []
+        self._checks: list[Check] = []
 
     @property
     def traffic(self) -> Traffic:
@@ -65,6 +68,21 @@ class Repository:
         """Call `watcher` now, and whenever the traffic changes."""
         self._watchers.append(watcher)
         watcher(self._traffic)
+
+    def admit(self, check: Check) -> None:
+        """Call `check` with each version that is to take over; what it raises keeps that one out."""
+        self._checks.append(check)
+
+    def newest(self) -> Bundle:
+        """Load the newest version from the source, for `swap`; from any thread.
+
+        Raises:
+            AlmanacError: it cannot be loaded, or cannot take over.
+        """
+        bundle = self._load()
+        for check in self._checks:
+            check(bundle)
+        return bundle
 
     def set_traffic(self, traffic: Traffic) -> None:
         """Put other versions to work; requests that have begun end with theirs."""
@@ -116,10 +134,15 @@ class Repository:
             return None
         return traffic.second if self._answers(traffic.second, name) else None
 
-    def load(self, name: str) -> None:
-        """Load the newest version from the source, and let the model of this name answer."""
+    async def load(self, name: str) -> None:
+        """Load the newest version from the source beside the running one, and let the model of this name answer.
+
+        Raises:
+            Refusal: no model has this name.
+            AlmanacError: as `newest` does.
+        """
         self.check_known(name)
-        bundle = self._load()
+        bundle = await asyncio.get_running_loop().run_in_executor(None, self.newest)
         if bundle.digest != self._traffic.primary.digest:
             self.swap(bundle)
         self.unloaded.discard(name)

@@ -15,6 +15,7 @@ from serving.engine import Engine
 from serving.inputs.schema import RowDecoder
 from serving.models.columns import Columns, read_columns
 from serving.models.directory import Directory, read_directory
+from serving.models.documents import check_documents, feature_names
 from serving.models.row_interval import RowInterval
 
 Array = npt.NDArray[np.float64]
@@ -67,6 +68,7 @@ class Target:
         self.digest = directory.digest
         self.signature = directory.document("signature.json")
         self.features = directory.document("features.json")
+        check_documents(directory)
         self.columns: Columns = read_columns(self.features, self.signature)
         self.decoder = RowDecoder(self.columns)
         self.engine = engine
@@ -130,7 +132,7 @@ def load_target(path: Path, version: str | None = None) -> Target:
         ModelError: the directory is incomplete or altered.
     """
     directory = read_directory(path)
-    names = [str(name) for name in directory.document("features.json")["names"]]
+    names = feature_names(directory)
     engine = Engine.load(directory.body, directory.documents.get("offset.json"), names)
     return Target(directory, engine, version or directory.digest[:12])
 

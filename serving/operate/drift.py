@@ -26,6 +26,8 @@ Array = npt.NDArray[np.float64]
 
 WINDOW_SECONDS = 86_400.0
 """Length of a live window; then the counters begin again."""
+_LATE_SECONDS = 600.0
+"""How long after the end of its window a worker that lives may still be about to begin another."""
 _LOG = logging.getLogger("almanac.serving")
 _FIGURES = {"psi": DRIFT_PSI, "ks": DRIFT_KS, "score": DRIFT_SCORE, "missing_rate": DRIFT_MISSING}
 
@@ -46,7 +48,7 @@ class DriftWatch:
         self._shared = shared
         self._counters: dict[str, tuple[OnlineDrift, Profile]] = {}
         self._wanted: dict[str, Target] = {}
-        self._began = time.monotonic()
+        self._began = time.time()
 
     def follow(self, traffic: Traffic) -> None:
         """Watch the targets that answer now."""
@@ -71,8 +73,8 @@ class DriftWatch:
             await loop.run_in_executor(None, self._open)
             await asyncio.sleep(seconds)
             await loop.run_in_executor(None, self.publish)
-            if time.monotonic() - self._began > WINDOW_SECONDS:
-                self._began = time.monotonic()
+            if time.time() - self._began > WINDOW_SECONDS:
+                self._began = time.time()
                 for counter, _ in self._counters.values():
                     counter.reset()
 
@@ -112,11 +114,15 @@ class DriftWatch:
         if self._shared is None:
             return counter
         mine = self._shared / f"drift-{digest[:16]}-{os.getpid()}.json"
-        write_json(mine, counter.state())
+        write_json(mine, {"began": self._began, "state": counter.state()})
         states: list[dict[str, Any]] = []
-        for path in sorted(self._shared.glob(f"drift-{digest[:16]}-*.json")):
+        for path in sorted(self._shared.glob("drift-*.json")):
             try:
-                states.append(read_json(path))
+                document = read_json(path)
             except OSError:
-                continue  # a worker that has just been replaced
+                continue  # another worker has just taken it away
+            if path != mine and time.time() - document["began"] > WINDOW_SECONDS + _LATE_SECONDS:
+                path.unlink(missing_ok=True)  # of a worker that ended, or of a version that was replaced
+            elif path.name.startswith(f"drift-{digest[:16]}-"):
+                states.append(document["state"])
         return type(counter).merged(profile, states)

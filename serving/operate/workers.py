@@ -19,6 +19,8 @@ from serving.settings import Settings
 
 _LOOK = 0.2
 _READY_SECONDS = 60.0
+_AGAIN_SECONDS = 2.0
+"""Pause after a worker that could not be started; its start costs the others processor time."""
 
 
 class Supervisor:
@@ -34,6 +36,7 @@ class Supervisor:
         self._workers: list[subprocess.Popen[bytes]] = []
         self._stopping = False
         self._restarting = False
+        self._again = 0.0
         self._metrics = Path(tempfile.mkdtemp(prefix="almanac-metrics-"))
 
     def run(self) -> int:
@@ -65,19 +68,33 @@ class Supervisor:
         reader, writer = os.pipe()
         environment = {**os.environ, MULTIPROCESS: str(self._metrics), READY_FD: str(writer)}
         fds = (self._sock.fileno(), writer)
-        worker = subprocess.Popen(self._command, env=environment, pass_fds=fds)
-        os.close(writer)
         with os.fdopen(reader, "rb") as pipe:
+            try:
+                worker = subprocess.Popen(self._command, env=environment, pass_fds=fds)
+            except OSError as error:
+                raise ServingError(f"a worker could not be started: {error.strerror}") from error
+            finally:
+                os.close(writer)
             if not _readable(pipe.fileno(), _READY_SECONDS) or pipe.read(1) != b"1":
-                worker.kill()
+                _end(worker)
+                self._forget(worker)
                 raise ServingError("a worker did not become ready; its own message stands above")
         return worker
 
     def _replace_dead(self) -> None:
+        """Start a worker for each that ended; where that fails, again after a while, and the others serve on."""
+        if time.monotonic() < self._again:
+            return
         for at, worker in enumerate(self._workers):
-            if worker.poll() is not None and not self._stopping:
-                self._forget(worker)
+            if worker.poll() is None or self._stopping:
+                continue
+            try:
                 self._workers[at] = self._start()
+            except ServingError as error:
+                self._again = time.monotonic() + _AGAIN_SECONDS
+                print(f"error: {error}; tried again in {_AGAIN_SECONDS:g} s", file=sys.stderr)
+                return
+            self._forget(worker)
 
     def _restart(self) -> None:
         for at, old in enumerate(self._workers):
@@ -87,15 +104,16 @@ class Supervisor:
                 print(f"error: {error}; the running workers are kept", file=sys.stderr)
                 return
             old.terminate()
-            old.wait(self._patience())
+            _end(old, self._patience())
             self._forget(old)
 
     def _stop(self) -> int:
-        for worker in self._workers:
+        running = [worker for worker in self._workers if worker.poll() is None]
+        for worker in running:
             worker.terminate()
         deadline = time.monotonic() + self._patience()
-        codes = [worker.wait(max(0.1, deadline - time.monotonic())) for worker in self._workers]
-        return max(abs(code) for code in codes)
+        codes = [_end(worker, max(0.1, deadline - time.monotonic())) for worker in running]
+        return max((abs(code) for code in codes), default=1)
 
     def _patience(self) -> float:
         return self._settings.drain_seconds + self._settings.grace_seconds + 10.0
@@ -115,6 +133,15 @@ def supervise(settings: Settings, arguments: list[str]) -> int:
     """
     sock = listen(settings)
     return Supervisor(settings, arguments, sock).run()
+
+
+def _end(worker: subprocess.Popen[bytes], seconds: float = 0.0) -> int:
+    """Return the exit code of a worker, which is killed when it has not ended by then."""
+    try:
+        return worker.wait(seconds)
+    except subprocess.TimeoutExpired:
+        worker.kill()
+        return worker.wait()
 
 
 def _readable(fd: int, seconds: float) -> bool:

@@ -164,7 +164,7 @@ class Servicer:
         )
 
     async def _load(self, message: Any, request: Request) -> Any:
-        load(self._repository, message.model_name)
+        await load(self._repository, message.model_name)
         return self._messages.RepositoryModelLoadResponse(model_name=message.model_name, isLoaded=True)
 
     async def _unload(self, message: Any, request: Request) -> Any:

@@ -1,6 +1,6 @@
 """What a feature store is: rows of numbers by entity and grid step."""
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from time import perf_counter
 from typing import Protocol, TypeVar
 
@@ -14,15 +14,23 @@ from serving.refusal import unavailable
 Array = npt.NDArray[np.float64]
 T = TypeVar("T")
 
+_OPERATIONS = ("append", "fill", "window", "windows", "newest")
+
 
 class StoreDown(ServingError):  # noqa: N818  (it is a state)
     """The store does not answer; nothing is known about its content."""
 
 
 class Store(Protocol):
-    """Observations by entity; a step is a time divided by the grid's frequency."""
+    """Observations by entity; a step is a time divided by the grid's frequency.
+
+    Attributes:
+        kind: name for metrics.
+        most: newest steps that are kept of each entity; None for all.
+    """
 
     kind: str
+    most: int | None
 
     async def append(self, entity: str, steps: list[int], rows: Array) -> int:
         """Keep rows, shape (n, k), at these steps; a row at a known step replaces it.
@@ -44,6 +52,14 @@ class Store(Protocol):
 
     async def window(self, entity: str, end: int, count: int) -> Array:
         """Return the rows of the `count` steps up to and including `end`, shape (k, count), NaN where there is none.
+
+        Raises:
+            StoreDown: the store does not answer.
+        """
+        ...
+
+    async def windows(self, asked: Sequence[tuple[str, int, int]]) -> list[Array]:
+        """Return a window for each entity, end and count, as `window` does, in as few calls as may be.
 
         Raises:
             StoreDown: the store does not answer.
@@ -73,9 +89,9 @@ class MeteredStore:
 
     def __init__(self, store: Store, metrics: Metrics) -> None:
         self._store = store
-        self.kind = store.kind
+        self.kind, self.most = store.kind, store.most
         histogram = metrics.histogram(STORE_LATENCY)
-        self._times = {name: histogram.labels(store.kind, name) for name in ("append", "fill", "window", "newest")}
+        self._times = {name: histogram.labels(store.kind, name) for name in _OPERATIONS}
         self._errors = metrics.counter(STORE_ERRORS).labels(store.kind)
 
     async def append(self, entity: str, steps: list[int], rows: Array) -> int:
@@ -89,6 +105,10 @@ class MeteredStore:
     async def window(self, entity: str, end: int, count: int) -> Array:
         """Return rows; see Store."""
         return await self._metered("window", self._store.window(entity, end, count))
+
+    async def windows(self, asked: Sequence[tuple[str, int, int]]) -> list[Array]:
+        """Return rows of several windows, timed as one operation; see Store."""
+        return await self._metered("windows", self._store.windows(asked))
 
     async def newest(self, entity: str | None) -> int | None:
         """Return the newest step; see Store."""

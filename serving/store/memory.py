@@ -1,5 +1,7 @@
 """The feature store of one process: a ring of rows for each entity."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 
@@ -57,8 +59,9 @@ class MemoryStore:
 
     def __init__(self, width: int, capacity: int, most_entities: int = 10_000) -> None:
         self._width = width
+        self.most: int | None = capacity
         self._capacity = capacity
-        self._most = most_entities
+        self._most_entities = most_entities
         self._rings: dict[str, _Ring] = {}
 
     async def append(self, entity: str, steps: list[int], rows: Array) -> int:
@@ -72,8 +75,10 @@ class MemoryStore:
     def _ring(self, entity: str) -> _Ring:
         ring = self._rings.get(entity)
         if ring is None:
-            if len(self._rings) >= self._most:
-                raise unavailable(f"the store in memory holds {self._most} entities; use sqlite:// or redis://", 60)
+            if len(self._rings) >= self._most_entities:
+                raise unavailable(
+                    f"the store in memory holds {self._most_entities} entities; use sqlite:// or redis://", 60
+                )
             ring = self._rings[entity] = _Ring(self._width, self._capacity)
         return ring
 
@@ -83,6 +88,10 @@ class MemoryStore:
         if ring is None or count > self._capacity:
             return np.full((self._width, count), np.nan)
         return ring.window(end, count)
+
+    async def windows(self, asked: Sequence[tuple[str, int, int]]) -> list[Array]:
+        """Return rows of several windows; see Store."""
+        return [await self.window(*one) for one in asked]
 
     async def newest(self, entity: str | None) -> int | None:
         """Return the newest step; see Store."""

@@ -5,6 +5,7 @@ the layout's version, the rows' schema and the entity. A window is one call: a s
 behind the other, since one long reply is cheaper for the client than several.
 """
 
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -20,6 +21,9 @@ Array = npt.NDArray[np.float64]
 
 _BLOCK = 256
 _TIMEOUT = 0.25
+_CONNECTIONS = 64
+_WAIT = 1.0
+"""Seconds that a command waits for one of the connections; a store that is as slow as that is down."""
 _TTL = 90 * 86400
 _WINDOW = """
 local parts = {}
@@ -54,6 +58,7 @@ class RedisStore:
     """
 
     kind = "redis"
+    most: int | None = None
 
     def __init__(self, url: str, namespace: str, width: int) -> None:
         self._client, self._ttl = connect(url)
@@ -93,13 +98,44 @@ class RedisStore:
 
     async def window(self, entity: str, end: int, count: int) -> Array:
         """Return rows; see Store."""
+        keys, spans = self._spans(entity, end, count)
+        return self._rows(entity, await _guarded(self._window(keys=keys, args=spans)), count)
+
+    async def windows(self, asked: Sequence[tuple[str, int, int]]) -> list[Array]:
+        """Return rows of several windows in one pipeline; see Store."""
+        if len(asked) == 1:
+            return [await self.window(*asked[0])]
+        calls = [self._spans(*one) for one in asked]
+        parts = await _guarded(self._scripts(calls))
+        return [self._rows(entity, data, count) for (entity, _, count), data in zip(asked, parts, strict=True)]
+
+    async def _scripts(self, calls: list[tuple[list[str], list[int]]]) -> list[Any]:
+        from redis.exceptions import NoScriptError
+
+        for known in (True, False):
+            pipeline = self._client.pipeline(transaction=False)
+            if not known:
+                pipeline.script_load(_WINDOW)
+            for keys, spans in calls:
+                pipeline.evalsha(self._window.sha, len(keys), *keys, *spans)
+            try:
+                found: list[Any] = await pipeline.execute()
+            except NoScriptError:
+                continue  # a server that has just been started
+            return found[0 if known else 1 :]
+        raise StoreDown("Redis: it forgets its scripts")
+
+    def _spans(self, entity: str, end: int, count: int) -> tuple[list[str], list[int]]:
+        """Return the keys of a window's blocks, and first byte and length of what is wanted of each."""
         first, size = end - count + 1, row_size(self._width)
         keys, spans = [], []
         for block in range(first // _BLOCK, end // _BLOCK + 1):
             begin, last = max(first, block * _BLOCK), min(end, block * _BLOCK + _BLOCK - 1)
             keys.append(self._block(entity, block))
             spans += [begin % _BLOCK * size, (last - begin + 1) * size]
-        data = await _guarded(self._window(keys=keys, args=spans))
+        return keys, spans
+
+    def _rows(self, entity: str, data: Any, count: int) -> Array:
         try:
             return unpack_rows(data, count, self._width)
         except (ValueError, TypeError) as error:
@@ -124,7 +160,7 @@ class RedisStore:
 
 def connect(url: str) -> tuple[Any, int]:
     """Return a client that gives up quickly, and the time to live that the URL asks for."""
-    from redis.asyncio import Redis
+    from redis.asyncio import BlockingConnectionPool, Redis
     from redis.asyncio.retry import Retry
     from redis.backoff import NoBackoff
 
@@ -132,14 +168,15 @@ def connect(url: str) -> tuple[Any, int]:
     text = parse_qs(parts.query).get("ttl", [str(_TTL)])[0]
     if not text.isdigit() or int(text) < 1:
         raise ServingError(f"{url}: ttl is {text!r}; expected a number of seconds")
-    client = Redis.from_url(
+    pool = BlockingConnectionPool.from_url(
         parts._replace(query="").geturl(),
         socket_timeout=_TIMEOUT,
         socket_connect_timeout=_TIMEOUT,
         retry=Retry(NoBackoff(), 1),
-        max_connections=64,
+        max_connections=_CONNECTIONS,
+        timeout=_WAIT,
     )
-    return client, int(text)
+    return Redis.from_pool(pool), int(text)
 
 
 async def _guarded(call: Any) -> Any:

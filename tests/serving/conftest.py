@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import socket
 import ssl
 import subprocess
@@ -18,7 +19,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from components.common.files import canonical_json, sha256_bytes, sha256_file, write_bytes, write_json
+from components.common.files import canonical_json, read_json, sha256_bytes, sha256_file, write_bytes, write_json
 from components.preprocessing.batch import compute
 from components.preprocessing.spec import FeatureSpec
 from components.usecase.load import load_text
@@ -160,6 +161,16 @@ def write_model(directory: Path, table: pl.DataFrame, trees: int = 40, cutoff: s
     manifest = {"targets": ["pm25_1h", "pm25_6h"], **_manifest(directory)}
     write_json(directory / "manifest.json", manifest)
     return directory
+
+
+def altered(model: Path, to: Path, change: Callable[[Path], None]) -> Path:
+    """Copy a model to another directory, change each target's files, and renew the manifests."""
+    shutil.copytree(model, to)
+    for directory in (to / "pm25_1h", to / "pm25_6h"):
+        change(directory)
+        write_json(directory / "manifest.json", read_json(directory / "manifest.json") | _manifest(directory))
+    write_json(to / "manifest.json", read_json(to / "manifest.json") | _manifest(to))
+    return to
 
 
 @pytest.fixture(scope="session")

@@ -83,7 +83,7 @@ def test_a_request_under_way_is_finished(start: Start, feature_rows: np.ndarray)
     with socket.create_connection(("127.0.0.1", server.port), 10) as connection:
         head = f"POST {PREDICT} HTTP/1.1\r\nHost: a\r\nContent-Length: {len(body)}\r\n\r\n".encode()
         connection.sendall(head + body[:100])
-        wait_for(lambda: _total(server, "almanac_requests_in_flight") == 2, 5)  # the question itself is one
+        wait_for(lambda: total(server, "almanac_requests_in_flight") == 2, 5)  # the question itself is one
         server.process.send_signal(signal.SIGTERM)
         wait_for(lambda: not _accepts(server), 10)
         connection.sendall(body[100:])
@@ -112,7 +112,7 @@ def test_a_computation_under_way_is_finished(start: Start, feature_rows: np.ndar
     path = PREDICT.replace("predict", "explain")
     asking = threading.Thread(target=lambda: found.append(server.post(path, {"instances": rows}).status))
     asking.start()
-    wait_for(lambda: _total(server, "almanac_requests_in_flight") == 2, 10)
+    wait_for(lambda: total(server, "almanac_requests_in_flight") == 2, 10)
     server.process.send_signal(signal.SIGTERM)
     assert found == []
     asking.join()
@@ -120,7 +120,7 @@ def test_a_computation_under_way_is_finished(start: Start, feature_rows: np.ndar
     assert server.process.wait(20) == 0
 
 
-def _total(server: ServerProcess, name: str, **labels: str) -> float:
+def total(server: ServerProcess, name: str, **labels: str) -> float:
     total = 0.0
     for line in server.get("/metrics").body.decode().splitlines():
         if re.match(rf"{name}(\{{|\s)", line) and all(f'{key}="{value}"' in line for key, value in labels.items()):
@@ -134,17 +134,17 @@ def test_workers_add_up_and_are_replaced(start: Start, tmp_path: Path, feature_r
     for _ in range(40):
         assert server.post(PREDICT, body).status == 200
     for _ in range(4):  # whichever worker is asked
-        wait_for(lambda: _total(server, "almanac_requests_total", verb="predict", code="200") == 40, 5)
-    before = _workers(server)
+        wait_for(lambda: total(server, "almanac_requests_total", verb="predict", code="200") == 40, 5)
+    before = workers(server)
     assert len(before) == 2
     with Asking(server, body) as asking:
         server.process.send_signal(signal.SIGHUP)
-        wait_for(lambda: not before & _workers(server) and len(_workers(server)) == 2, 60)
+        wait_for(lambda: not before & workers(server) and len(workers(server)) == 2, 60)
     assert asking.failures == []
     assert asking.answers
-    victim = next(iter(_workers(server)))
+    victim = next(iter(workers(server)))
     subprocess.run(["kill", "-9", str(victim)], check=True)
-    wait_for(lambda: len(_workers(server) - {victim}) == 2, 30)
+    wait_for(lambda: len(workers(server) - {victim}) == 2, 30)
     assert server.post(PREDICT, body).status == 200
     assert server.post("/v2/repository/models/pm25_1h/unload", b"").status == 200
     wait_for(lambda: all(server.post(PREDICT, body).status == 503 for _ in range(6)), 10)
@@ -154,7 +154,7 @@ def test_workers_add_up_and_are_replaced(start: Start, tmp_path: Path, feature_r
     assert server.process.wait(30) == 0
 
 
-def _workers(server: ServerProcess) -> set[int]:
+def workers(server: ServerProcess) -> set[int]:
     found = subprocess.run(
         ["ps", "-o", "pid=,stat=", "--ppid", str(server.process.pid)], capture_output=True, text=True
     )
@@ -168,7 +168,7 @@ def second_model(tmp_path_factory: pytest.TempPathFactory, beijing: pl.DataFrame
     return write_model(tmp_path_factory.mktemp("second") / "model", beijing, trees=15)
 
 
-def _register(registry: Registry, model: Path, folder: Path) -> int:
+def register(registry: Registry, model: Path, folder: Path) -> int:
     files = {f"model/{path.relative_to(model)}": path for path in model.rglob("*") if path.is_file()}
     folder.mkdir()
     extra = {
@@ -191,29 +191,29 @@ def test_a_promotion_takes_over_without_a_failed_request(
 ) -> None:
     url = tmp_path / "registry"
     registry = Registry(url)
-    assert _register(registry, model_dir, tmp_path / "one") == 1
+    assert register(registry, model_dir, tmp_path / "one") == 1
     environment = {"ALMANAC_REGISTRY": str(url), "ALMANAC_CACHE": str(tmp_path / "cache")}
     server = start("--poll-seconds", "0.2", model="registry:air/production", environment=environment)
     body = {"instances": [as_row(feature_rows[5])]}
     first = server.post(PREDICT, body).json
     assert first["model_version"] == "1"
     with Asking(server, body) as asking:
-        assert _register(registry, second_model, tmp_path / "two") == 2
+        assert register(registry, second_model, tmp_path / "two") == 2
         wait_for(lambda: server.post(PREDICT, body).json["model_version"] == "2", 30)
     assert asking.failures == []
     predictions = {(answer["model_version"], answer["predictions"][0]) for answer in asking.answers}
     assert {version for version, _ in predictions} >= {"1"}
     assert len(predictions) == len({version for version, _ in predictions})  # one number for each version
     assert first["predictions"] != server.post(PREDICT, body).json["predictions"]
-    assert _total(server, "almanac_model_swaps_total", result="done") == 1
-    assert _total(server, "almanac_requests_total", version="2", verb="predict") > 0
+    assert total(server, "almanac_model_swaps_total", result="done") == 1
+    assert total(server, "almanac_requests_total", version="2", verb="predict") > 0
     late, now = {"prediction": 10.0, "actual": 12.0, "model_version": "1"}, {"prediction": 10.0, "actual": 11.0}
     told = server.post("/v1/models/pm25_1h:feedback", {"feedback": [late, late, now]}).json["rolling"]
     assert {name: figures["mae"] for name, figures in told.items()} == {
         "pm25_1h version 1": 2.0,
         "pm25_1h version 2": 1.0,
     }
-    assert [_total(server, "almanac_feedback_total", version=version) for version in ("1", "2")] == [2, 1]
+    assert [total(server, "almanac_feedback_total", version=version) for version in ("1", "2")] == [2, 1]
     assert "pm25_1h" in server.post("/v1/models/pm25_1h:feedback", {"feedback": [late]}).json["rolling"]
 
 
@@ -224,11 +224,11 @@ def test_split_and_shadow_have_metrics_of_their_own(start: Start, second_model: 
     assert len(set(versions)) == 2
     assert 10 < versions.count(versions[0]) < 50
     for version in set(versions):
-        assert _total(split, "almanac_requests_total", version=version, verb="predict") == versions.count(version)
+        assert total(split, "almanac_requests_total", version=version, verb="predict") == versions.count(version)
     shadow = start("--second", str(second_model), "--second-role", "shadow", "--second-share", "1")
     answers = [shadow.post(PREDICT, body).json["model_version"] for _ in range(10)]
     assert len(set(answers)) == 1
-    wait_for(lambda: _total(shadow, "almanac_shadow_absolute_difference_count", model="pm25_1h") == 10, 5)
+    wait_for(lambda: total(shadow, "almanac_shadow_absolute_difference_count", model="pm25_1h") == 10, 5)
 
 
 def test_a_tampered_model_is_refused(tmp_path: Path, model_dir: Path) -> None:
@@ -248,7 +248,7 @@ def test_feedback_gives_a_rolling_error(server: ServerProcess) -> None:
     answer = server.post("/v1/models/pm25_6h:feedback", {"feedback": rows})
     assert answer.status == 200, answer.body
     assert answer.json["rolling"]["pm25_6h"] == {"mae": 1.5, "rmse": 2.5**0.5, "bias": -0.5, "coverage": 0.0}
-    assert _total(server, "almanac_rolling_mae", model="pm25_6h") == 1.5
+    assert total(server, "almanac_rolling_mae", model="pm25_6h") == 1.5
     wrong = server.post("/v1/models/pm25_6h:feedback", {"feedback": [rows[0], {"prediction": 1}]})
     assert (wrong.status, "feedback[1]" in wrong.json["error"]) == (400, True)
 
@@ -271,7 +271,7 @@ def test_feedback_that_cannot_be_is_refused(server: ServerProcess, change: dict[
     answer = server.post("/v1/models/pm25_1h:feedback", {"feedback": [good, {**good, **change}]})
     assert answer.status == 400
     assert word in answer.json["error"], answer.json
-    assert _total(server, "almanac_feedback_total", model="pm25_1h") == 0
+    assert total(server, "almanac_feedback_total", model="pm25_1h") == 0
 
 
 def test_every_exported_metric_is_a_defined_one(server: ServerProcess) -> None:

@@ -141,6 +141,54 @@ def test_a_store_is_filled_beside_what_it_knows(url: str) -> None:
     with_store(url, work, namespace=f"f{time.time_ns()}")
 
 
+def test_several_windows_are_each_what_one_is(url: str) -> None:
+    async def work(store: Store) -> None:
+        await store.append("a", list(range(1000, 1600)), np.arange(1800.0).reshape(600, 3))
+        await store.append("b", [1500], np.ones((1, 3)))
+        asked = [
+            ("a", 1599, 90),
+            ("a", 1300, 3),
+            ("b", 1500, 25),
+            ("a", 1610, 50),
+            ("nobody", 1500, 7),
+            ("a", 1599, 90),
+        ]
+        for several in (asked, asked[:1], []):
+            found = await store.windows(several)
+            for one, window in zip(several, found, strict=True):
+                np.testing.assert_array_equal(window, await store.window(*one))
+
+    with_store(url, work, namespace=f"w{time.time_ns()}")
+
+
+@needs_redis
+def test_many_windows_are_one_pipeline_even_where_the_script_is_not_known(redis: Redis) -> None:
+    async def work(store: Any) -> None:
+        await store.append("a", list(range(1000, 1400)), np.arange(1200.0).reshape(400, 3))
+        await store._client.script_flush()
+        asked = [("a", 1399 - at, 100) for at in range(200)]
+        expected = [await store.window(*one) for one in asked]
+        await store._client.script_flush()
+        np.testing.assert_array_equal(await store.windows(asked), expected)
+        before = (await store._client.info("stats"))["total_reads_processed"]
+        np.testing.assert_array_equal(await store.windows(asked), expected)
+        assert (await store._client.info("stats"))["total_reads_processed"] - before < 20
+
+    with_store(redis.url, work, namespace=f"p{time.time_ns()}")
+
+
+@needs_redis
+def test_more_reads_at_once_than_connections_wait_for_one(redis: Redis) -> None:
+    async def work(store: Any) -> None:
+        rows = np.arange(1500.0).reshape(500, 3)
+        await store.append("a", list(range(1000, 1500)), rows)
+        found = await asyncio.gather(*(store.window("a", 1499, 200) for _ in range(300)))
+        assert all((window == rows[300:].T).all() for window in found)
+        assert len(await store._client.client_list()) <= 64
+
+    with_store(redis.url, work, namespace=f"c{time.time_ns()}")
+
+
 @needs_redis
 def test_redis_keys_carry_schema_and_life(redis: Redis) -> None:
     async def work(store: Any) -> tuple[list[bytes], list[int]]:

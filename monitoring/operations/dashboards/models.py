@@ -83,6 +83,15 @@ QUALITY = Board(
                 },
                 help="In the unit of the target.",
             ),
+            Panel(
+                "Requests that the shadow could not compute",
+                {
+                    "{{model}} {{shadow_version}}": "sum by (model, shadow_version) "
+                    "(rate(almanac_shadow_errors_total[5m]))"
+                },
+                "ops",
+                "The server's log says why.",
+            ),
         ],
     },
     "now-7d",
