@@ -82,11 +82,14 @@ test-containers: $(VENV)/.dev ## build the images, and run the pipeline and the 
 	ALMANAC_TAG=$(REVISION) $(PY) -m pytest -m containers tests/containers --durations=8
 
 REGISTRY ?= registry
+# A workflow gives what is not configured as an empty word, which is no address: on a cluster the default is that of its
+# config map.
+override REGISTRY := $(or $(strip $(REGISTRY)),registry)
 retrain: $(VENV)/.components ## train on the newest data, and leave the version to somebody's approval
-	@$(PY) pipeline.py run $(USECASE) --registry $(REGISTRY) --set governance.approval.local=required
+	@$(PY) pipeline.py run $(USECASE) --registry '$(REGISTRY)' --set governance.approval.local=required
 
-submit: $(VENV)/.components ## run the training pipeline on the Kubeflow of KFP_HOST, and fetch what it made
-	@$(PY) pipeline.py submit $(USECASE) --registry $(REGISTRY) --fetch runs
+submit: $(VENV)/.components ## run the training pipeline on the Kubeflow of KFP_HOST; fetch what it leaves in KFP_PIPELINE_ROOT
+	@$(PY) pipeline.py submit $(USECASE) --registry '$(REGISTRY)' $(if $(strip $(KFP_PIPELINE_ROOT)),--fetch runs)
 
 ENVIRONMENT ?= dev
 KUSTOMIZE ?= $(firstword $(wildcard .tools/kustomize) kustomize)
