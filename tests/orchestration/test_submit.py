@@ -95,10 +95,21 @@ def test_monitoring_has_a_schedule_of_its_own_beside_the_training_s(server: Kube
     assert monitoring["runtime_config"]["parameters"] == {"registry": "s3://models"}
     newest = server.versions[monitoring["pipeline_version_reference"]["pipeline_version_id"]]
     assert newest["display_name"] == "0.1.0-bbbbbbbbbbbb"
-    assert newest["pipeline_spec"]["pipelineInfo"]["name"] == "air-quality-monitoring"
+    assert newest["pipeline_spec"]["pipeline_spec"]["pipelineInfo"]["name"] == "air-quality-monitoring"
     refused = call("schedule", server.host, "--pipeline", "batch")
     assert refused.returncode == 2
     assert "'batch' is not one of 'training', 'monitoring'" in refused.stderr
+
+
+def test_a_pod_schedules_with_the_token_that_is_mounted(
+    server: KubeflowApi, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "token").write_text(TOKEN)
+    monkeypatch.setenv("KF_PIPELINES_SA_TOKEN_PATH", str(tmp_path / "token"))
+    for auth in ("in-cluster", "service-account"):
+        done = call("schedule", server.host, "--auth", auth, token="not this one")
+        assert done.returncode == 0, done.stderr
+    assert len(server.recurring) == 1
 
 
 def test_each_failure_has_its_own_exit_code_and_one_line(server: KubeflowApi) -> None:
