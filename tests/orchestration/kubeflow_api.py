@@ -179,7 +179,8 @@ class KubeflowApi:
         payload = part.get_payload(decode=True)
         assert isinstance(payload, bytes)
         spec, *platform = yaml.safe_load_all(payload)
-        if any(v["display_name"] == query["name"] for v in self.versions.values()):
+        taken = {(v["pipeline_id"], v["display_name"]) for v in self.versions.values()}
+        if (query["pipelineid"], query["name"]) in taken:
             raise ValueError("already exists")
         # A file of both specifications is answered with the two wrapped, one of a pipeline alone as it is.
         specs = {"pipeline_spec": spec, "platform_spec": platform[0]} if platform else spec

@@ -96,6 +96,12 @@ def test_monitoring_has_a_schedule_of_its_own_beside_the_training_s(server: Kube
     newest = server.versions[monitoring["pipeline_version_reference"]["pipeline_version_id"]]
     assert newest["display_name"] == "0.1.0-bbbbbbbbbbbb"
     assert newest["pipeline_spec"]["pipeline_spec"]["pipelineInfo"]["name"] == "air-quality-monitoring"
+    log = ["--log", "s3://almanac/predictions"]
+    assert call("schedule", server.host, "--pipeline", "monitoring", *log).returncode == 0
+    (monitoring,) = (one for one in server.recurring.values() if one["display_name"] == "air-quality-monitoring")
+    assert monitoring["runtime_config"]["parameters"] == {"registry": "registry", "log": "s3://almanac/predictions"}
+    training = call("schedule", server.host, *log)
+    assert (training.returncode, "--pipeline monitoring" in training.stderr) == (1, True)
     refused = call("schedule", server.host, "--pipeline", "batch")
     assert refused.returncode == 2
     assert "'batch' is not one of 'training', 'monitoring'" in refused.stderr
