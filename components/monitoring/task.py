@@ -180,6 +180,7 @@ def _push(usecase: UseCase, watched: Watched, document: dict[str, Any], places: 
     if samples:
         push(samples, places.push, f"{usecase.name}-window")
     try:
-        push_version(usecase.name, document["version"], places.registry, places.push)
+        version, window = document["version"], usecase.drift.window
+        push_version(usecase.name, version, places.registry, places.push, window, watched.now)
     except MetricError as error:
         print(f"warning: the figures of version {document['version']} were not pushed: {error}", flush=True)
