@@ -40,7 +40,7 @@ class Replay:
     def inside(self, factor: float = 1.0) -> Floats:
         y, prediction = self.table["y"].to_numpy(), self.table["prediction"].to_numpy()
         lower, upper = (prediction + (self.table[end].to_numpy() - prediction) * factor for end in ("lower", "upper"))
-        return ((y >= lower) & (y <= upper)).astype(np.float64)
+        return np.asarray((y >= lower) & (y <= upper), dtype=np.float64)
 
     def over_year(self, rows: int, limit: Callable[[datetime], float | None]) -> Floats:
         """The limit that holds at the end of each window of so many rows; it is pushed once a day."""

@@ -3,7 +3,6 @@
 import os
 import re
 import subprocess
-import sys
 from collections.abc import Iterator
 from functools import reduce
 from pathlib import Path
@@ -14,6 +13,7 @@ import yaml
 from governance.registry import Registry
 from tests.e2e.test_training_pipeline import QUICK
 from tests.orchestration.kubeflow_api import TOKEN, KubeflowApi
+from tests.workflows.environment import install
 
 ROOT = Path(__file__).resolve().parents[2]
 WORKFLOW = yaml.safe_load((ROOT / ".github/workflows/retrain.yml").read_text())["jobs"]["train"]
@@ -27,12 +27,7 @@ def checkout(tmp_path: Path) -> Path:
     place.mkdir()
     for name in ("Makefile", "pipeline.py", "pyproject.toml", "requirements", "usecases"):
         (place / name).symlink_to(ROOT / name)
-    (place / ".venv").mkdir()
-    for path in Path(sys.prefix).iterdir():
-        if path.name not in (".uv", ".components", ".dev", ".serving"):
-            (place / ".venv" / path.name).symlink_to(path)
-    for stamp in (".uv", ".components"):
-        (place / ".venv" / stamp).touch()
+    install(place)
     return place
 
 
