@@ -5,6 +5,7 @@ first number that is not 0, `Change: feature` the number after it, and anything 
 what breaks its users and 0.1.1 by the rest; 1.4.2 becomes 2.0.0, 1.5.0 or 1.4.3.
 """
 
+import importlib.util
 import re
 import subprocess
 import sys
@@ -68,6 +69,8 @@ def set_version(root: Path, version: str) -> None:
         if len(re.findall(rf"^{re.escape(form.format(VERSION))}$", text, re.MULTILINE)) != 1:
             raise PipelineError(f"{name}: {form.format(VERSION)} should stand there once")
         write_text(path, text.replace(form.format(VERSION), form.format(version)))
+        # Bytecode is told from its source by size and second, and both may be those of the version before.
+        Path(importlib.util.cache_from_source(str(path))).unlink(missing_ok=True)
 
 
 def notes(tag: str, root: Path) -> str:

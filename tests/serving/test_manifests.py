@@ -75,6 +75,8 @@ REQUIRED = {
         apiVersion kind metadata metadata.name metadata.namespace spec
         spec.supportedModelFormats.*.name
         spec.containers spec.containers.*.name spec.containers.*.envFrom.*.secretRef
+        spec.containers.*.env.*.name spec.containers.*.env.*.valueFrom.configMapKeyRef.key
+        spec.containers.*.env.*.valueFrom.secretKeyRef.key
         spec.containers.*.envFrom.*.secretRef.name spec.containers.*.ports.*.containerPort
         spec.containers.*.startupProbe.httpGet spec.containers.*.startupProbe.httpGet.port
         spec.containers.*.readinessProbe.httpGet spec.containers.*.readinessProbe.httpGet.port
