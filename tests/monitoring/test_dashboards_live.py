@@ -128,9 +128,9 @@ def _load(servers: list[ServerProcess], table: pl.DataFrame) -> None:
     answer = first.post(f"{path}:predict", {"instances": [newest]})
     assert answer.status == 200, answer.body
     guarded = servers[1]
+    assert guarded.post(f"{path}:predict", {"instances": rows[:1]}, {"x-api-key": "wrong"}).status == 401
     for row in rows[:20] * 2:
         assert guarded.post(f"{path}:predict", {"instances": [row]}).status in (200, 429)
-    assert guarded.post(f"{path}:predict", {"instances": rows[:1]}, {"x-api-key": "wrong"}).status == 401
 
 
 @pytest.fixture(scope="module")
