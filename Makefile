@@ -11,7 +11,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 UV := $(VENV)/bin/uv
 
-.PHONY: help run test lint format compile bench bench-drift bench-distributed bench-serving serve lock clean check-compiled images image-tags engine test-containers retrain submit deploy release-files changelog
+.PHONY: help run test lint format compile bench bench-drift bench-distributed bench-serving serve lock clean check-compiled images image-tags engine test-containers retrain submit deploy release release-files changelog next-version bench-policy
 
 help: ## list the tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,6 +46,9 @@ bench-drift: $(VENV)/.dev ## measure drift detection against its peers
 
 bench-distributed: $(VENV)/.dev ## send 50 million rows through features and drift in bounded memory
 	@$(PY) -m benchmarks.distributed
+
+bench-policy: $(VENV)/.dev ## walk the drift policy over the whole series, against retraining every window and never
+	@$(PY) -m benchmarks.policy_backtest
 
 bench-serving: $(VENV)/.dev ## measure the model server against its peers
 	@$(PY) -m benchmarks.serving
@@ -82,11 +85,14 @@ test-containers: $(VENV)/.dev ## build the images, and run the pipeline and the 
 	ALMANAC_TAG=$(REVISION) $(PY) -m pytest -m containers tests/containers --durations=8
 
 REGISTRY ?= registry
+# A workflow gives what is not configured as an empty word, which is no address: on a cluster the default is that of its
+# config map.
+override REGISTRY := $(or $(strip $(REGISTRY)),registry)
 retrain: $(VENV)/.components ## train on the newest data, and leave the version to somebody's approval
-	@$(PY) pipeline.py run $(USECASE) --registry $(REGISTRY) --set governance.approval.local=required
+	@$(PY) pipeline.py run $(USECASE) --registry '$(REGISTRY)' --set governance.approval.local=required
 
-submit: $(VENV)/.components ## run the training pipeline on the Kubeflow of KFP_HOST, and fetch what it made
-	@$(PY) pipeline.py submit $(USECASE) --registry $(REGISTRY) --fetch runs
+submit: $(VENV)/.components ## run the training pipeline on the Kubeflow of KFP_HOST; fetch what it leaves in KFP_PIPELINE_ROOT
+	@$(PY) pipeline.py submit $(USECASE) --registry '$(REGISTRY)' $(if $(strip $(KFP_PIPELINE_ROOT)),--fetch runs)
 
 ENVIRONMENT ?= dev
 KUSTOMIZE ?= $(firstword $(wildcard .tools/kustomize) kustomize)
@@ -104,7 +110,19 @@ release-files: $(VENV)/.components ## compile into build/compiled, for the image
 	  $(PY) pipeline.py compile --out build/compiled
 
 changelog: $(VENV)/.components ## write the notes of the release TAG to build/changelog.md
-	@$(PY) -m components.orchestration.release $(TAG) build/changelog.md
+	@$(PY) -m components.orchestration.release notes $(TAG) build/changelog.md
+
+next-version: $(VENV)/.components ## print the version that the commits since the last release make (their trailer Change:)
+	@$(PY) -m components.orchestration.release next
+
+release: $(VENV)/.components $(VENV)/.serving ## set the next version everywhere, commit and tag it; pushing the tag releases it
+	@test -z "$$(git status --porcelain)" || { echo "error: there are changes that are not committed" >&2; exit 1; }; \
+	version=$$($(PY) -m components.orchestration.release next); \
+	$(PY) -m components.orchestration.release set; \
+	$(PY) pipeline.py compile >/dev/null; $(PY) -m serving.kustomize >/dev/null; \
+	git add --all; git diff --cached --quiet || git commit -qm "Release $$version"; \
+	git tag -a "v$$version" -m "Almanac $$version"; \
+	echo "v$$version is tagged; release it by: git push --follow-tags"
 
 LOCK := pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header
 lock: $(VENV)/.uv ## lock the dependencies with hashes

@@ -67,8 +67,9 @@ PARAMETERS = {
     "environment": "local or cluster; decides the approval policy, and where a retraining is started.",
     "start": "First prediction time in ISO 8601, or windows:3; the newest time when empty.",
     "stop": "End of the span in ISO 8601, exclusive; the end of the data when empty.",
-    "log": "Directory that the batch pipeline logs predictions in and the monitoring pipeline reads; when empty "
-    "nothing is kept, and the windows are predicted again.",
+    "log": "Directory or URL that servers and the batch pipeline keep predictions in and the monitoring pipeline "
+    "reads. When empty, a batch is not kept; monitoring reads where the config map almanac says, and without any "
+    "predictions there predicts its windows again.",
     "push": "Directory of an exporter or address of a Pushgateway; no figures are pushed when empty.",
     "as_of": "The present in ISO 8601; the clock, or the use case's date for an archive, when empty.",
     "runs": "Directory that the run directory of a local retraining goes in.",
@@ -320,7 +321,7 @@ def submit(
         raise PipelineError("--fetch needs --wait, and --pipeline-root, where the outputs are")
     case, screen = load_with(usecase, settings or []), Screen()
     check_facts(case)
-    sent = submission.Submission(training_pipeline(case), case.name, submission.parameters(registry, push))
+    sent = submission.Submission(training_pipeline(case), case.name, submission.parameters(registry, push=push))
     cluster = Cluster(host, auth, namespace)
     run_id = submission.submit(cluster, sent, root, screen)
     if wait:
@@ -339,11 +340,14 @@ def schedule(
     namespace: submission.Namespace = None,
     registry: RegistryAddress = "registry",
     push: submission.Push = "",
+    log: Log = "",
 ) -> None:
     """Make a pipeline's recurring run on a cluster follow the schedule of its use case."""
+    if log and kind != "monitoring":
+        raise PipelineError("--log is of the monitoring pipeline: give --pipeline monitoring with it")
     case = load(usecase)
     cron = {"training": case.schedule.retrain, "monitoring": case.schedule.monitor}[kind]
-    sent = submission.Submission(MAKERS[kind](case), case.name, submission.parameters(registry, push))
+    sent = submission.Submission(MAKERS[kind](case), case.name, submission.parameters(registry, push=push, log=log))
     submission.schedule(Cluster(host, auth, namespace), sent, cron, Screen())
 
 

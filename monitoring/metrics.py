@@ -21,6 +21,8 @@ LATENCY_BUCKETS = (
     10.0,
 )  # fmt: skip
 """Seconds; a single row is answered in the first few."""
+ROLLING_ROWS = 500
+"""Newest observed values that the rolling figures are taken over."""
 
 
 @dataclass(frozen=True)
@@ -142,6 +144,15 @@ TEST_MAE = _of_pipeline("almanac_model_test_mae", "Mean absolute error on the te
 TEST_COVERAGE = _of_pipeline("almanac_model_test_coverage_ratio", "Interval coverage on the test span.", *_MODEL)
 NOMINAL_COVERAGE = _of_pipeline(
     "almanac_model_nominal_coverage_ratio", "Coverage that the model's intervals promise.", *_MODEL
+)
+ROLLING_RMSE_LIMIT = _of_pipeline(
+    "almanac_model_rolling_rmse_limit", "Rolling root mean squared error beyond what this season explains.", *_MODEL
+)
+ROLLING_COVERAGE_LIMIT = _of_pipeline(
+    "almanac_model_rolling_coverage_limit_ratio", "Rolling coverage below what this season explains.", *_MODEL
+)
+WINDOW_RMSE_LIMIT = _of_pipeline(
+    "almanac_model_window_rmse_limit", "Root mean squared error of a window beyond what this season explains.", *_MODEL
 )
 TRAINED = _of_pipeline("almanac_model_trained_timestamp_seconds", "When the model was trained.", *_MODEL)
 DATA_INTERVAL = _of_pipeline("almanac_data_interval_seconds", "Time between two observations of a series.", "model")

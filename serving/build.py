@@ -116,7 +116,7 @@ def build(settings: Settings) -> Server:
     drift = DriftWatch(metrics, shared_directory())
     observers: list[Observer] = [drift] if settings.drift_seconds else []
     journal = None
-    if settings.prediction_log is not None:
+    if settings.prediction_log:
         journal = Journal(settings.prediction_log, repository.traffic.primary, metrics)
         writers.append(journal.writer)
     policy = settings.out_of_range

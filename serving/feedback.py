@@ -4,15 +4,21 @@ import math
 from collections import Counter, deque
 from typing import Any
 
-from monitoring.metrics import FEEDBACK, ROLLING_BIAS, ROLLING_COVERAGE, ROLLING_MAE, ROLLING_RMSE, Metrics
+from monitoring.metrics import (
+    FEEDBACK,
+    ROLLING_BIAS,
+    ROLLING_COVERAGE,
+    ROLLING_MAE,
+    ROLLING_RMSE,
+    ROLLING_ROWS,
+    Metrics,
+)
 from serving.inputs.cells import kind, number
 from serving.models.bundle import Bundle
 from serving.models.repository import Traffic
 from serving.models.target import Target
 from serving.refusal import invalid
 
-WINDOW = 500
-"""Newest observed values that the rolling error is taken over."""
 _VALUES = ("prediction", "actual", "lower", "upper")
 _FIELDS = {*_VALUES, "target", "model_version"}
 _LARGEST = 1e150
@@ -25,8 +31,8 @@ class _Rolling:
     """Errors and hits of one version of one target."""
 
     def __init__(self) -> None:
-        self.errors: deque[float] = deque(maxlen=WINDOW)
-        self.inside: deque[bool] = deque(maxlen=WINDOW)
+        self.errors: deque[float] = deque(maxlen=ROLLING_ROWS)
+        self.inside: deque[bool] = deque(maxlen=ROLLING_ROWS)
 
     def figures(self) -> dict[str, float]:
         n = len(self.errors)

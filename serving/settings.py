@@ -38,7 +38,7 @@ class Settings:
     tls_cert: Path | None = None
     tls_key: Path | None = None
     audit_log: Path | None = None
-    prediction_log: Path | None = None
+    prediction_log: str | None = None
     access_log: Literal["all", "errors", "off"] = "errors"
     cache_size: int = 4096
     out_of_range: Literal["warn", "refuse"] | None = None
@@ -119,8 +119,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=os.environ.get("ALMANAC_AUDIT_LOG"),
         help="file that one JSON line a request is appended to",
     )
-    add("--prediction-log", type=Path, metavar="DIRECTORY", default=os.environ.get("ALMANAC_PREDICTION_LOG"),
-        help="where predictions are kept for monitoring")  # fmt: skip
+    add("--prediction-log", metavar="DIRECTORY", default=os.environ.get("ALMANAC_PREDICTION_LOG"),
+        help="directory, s3:// or gs:// where predictions are kept for monitoring")  # fmt: skip
     add("--access-log", choices=("all", "errors", "off"), default=d.access_log)
     add("--cache-size", type=int, default=d.cache_size, help="predictions kept; 0 for none")
     add(

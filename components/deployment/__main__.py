@@ -57,7 +57,7 @@ def apply(
 
     apply_and_wait(items, connect(), timeout, check=check)
     if push := os.environ.get(PUSH):
-        tell(case.name, version, registry, push)
+        tell(case, version, registry, push)
     typer.echo(f"version {version} is ready in {service['metadata']['namespace']} and answers as its models do")
 
 

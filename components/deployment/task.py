@@ -7,7 +7,7 @@ from components.common.errors import MetricError
 from components.common.progress import summary
 from components.deployment import write_manifest
 from components.deployment.apply import apply_and_wait, connect
-from components.usecase import load_text
+from components.usecase import UseCase, load_text
 from monitoring.operations.version import push_version
 
 
@@ -24,14 +24,14 @@ def run(usecase: str, registry: str, environment: str, out: Path, push: str = ""
     if environment == "cluster":
         apply_and_wait(objects, connect())
     if push:
-        tell(case.name, version, registry, push)
+        tell(case, version, registry, push)
     summary(f"version {version}, {len(objects)} objects{' applied' if environment == 'cluster' else ''}")
     return {"version": version, "storage_uri": service["spec"]["predictor"]["model"]["storageUri"]}
 
 
-def tell(use_case: str, version: str, registry: str, to: str) -> None:
+def tell(usecase: UseCase, version: str, registry: str, to: str) -> None:
     """Push what a version promises; where that fails, print a warning and go on."""
     try:
-        push_version(use_case, version, registry, to)
+        push_version(usecase.name, version, registry, to, usecase.drift.window)
     except MetricError as error:
         print(f"warning: the figures of version {version} were not pushed: {error}", flush=True)

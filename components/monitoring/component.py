@@ -20,9 +20,10 @@ def monitoring(
     Args:
         usecase: The use case as JSON.
         table: The validated table, with the truth.
-        predictions: Predictions of the last windows by the model in production; judged where no log is given.
+        predictions: Predictions of the last windows by the model in production; judged where there is no log of them.
         registry: Address of the model registry.
-        log: Directory of logged predictions as the task prediction keeps them; none when empty.
+        log: Directory or URL of logged predictions, as servers and the task prediction keep them; when empty that of
+            the config map almanac, if it names one and there are any.
         push: Directory of an exporter or address of a Pushgateway for the figures; nothing is pushed when empty.
         as_of: The present in ISO 8601; the use case's date for an archive, or the clock, when empty.
         monitoring: Drift, errors, coverage and reasons of every window, and the decision, as JSON.

@@ -1,5 +1,8 @@
 """Predictions joined with the truth that has arrived since."""
 
+import io
+import re
+from datetime import datetime
 from pathlib import Path
 
 import fsspec
@@ -11,6 +14,12 @@ from components.usecase.base import to_timedelta
 from components.usecase.learning import Target
 
 _NEEDED = ("target", "prediction", "lower", "upper", "version")
+#: Names of files that are closed: until-<when it was>-… of a server, <first moment>-<last moment>-v… of a batch.
+_UNTIL = re.compile(r"/(?:until-(\d{8}T\d{6})-[^/]*|\d{8}T\d{6}-(\d{8}T\d{6})-v\d+\.parquet)$")
+
+
+class EmptyLogError(TableError):
+    """A log of predictions that holds none yet."""
 
 
 def read_predictions(usecase: UseCase, path: Path) -> pl.DataFrame:
@@ -19,31 +28,45 @@ def read_predictions(usecase: UseCase, path: Path) -> pl.DataFrame:
     Raises:
         TableError: it cannot be read, or a column is missing.
     """
-    return _checked(usecase, _parquet(str(path), str(path)), str(path))
+    return _checked(usecase, _parquet(path, str(path)), str(path))
 
 
-def read_log(usecase: UseCase, log: str) -> pl.DataFrame:
-    """Return all logged predictions of a use case; of several for one moment the newest version's is taken.
+def read_log(usecase: UseCase, log: str, since: datetime | None = None) -> pl.DataFrame:
+    """Return the logged predictions of a use case; of several for one moment the newest version's is taken.
 
     The batch pipeline keeps Parquet files there, and servers files of JSON lines.
 
+    Args:
+        usecase: the use case.
+        log: the log's directory or URL.
+        since: files whose name says that all they hold is older are not read.
+
     Raises:
-        TableError: there is no log, or a file of it cannot be read; it is named.
+        EmptyLogError: there is no log yet, or nothing in it.
+        TableError: a file of it cannot be read; it is named.
     """
     place = f"{log.rstrip('/')}/{usecase.name}"
     try:
         filesystem, path = fsspec.core.url_to_fs(place)
-        files = sorted([*filesystem.glob(f"{path}/*.parquet"), *filesystem.glob(f"{path}/*.jsonl")])
-    except (OSError, ImportError, ValueError) as error:
+        names = sorted([*filesystem.glob(f"{path}/*.parquet"), *filesystem.glob(f"{path}/*.jsonl")])
+        names = [name for name in names if not _older(name, since)]
+        files: dict[str, bytes] = filesystem.cat(names) if names else {}
+    except Exception as error:  # clients of object stores raise errors of their own
         raise TableError(f"{place}: the log of predictions cannot be read ({error})") from error
     if not files:
-        raise TableError(f"{place}: no logged predictions; run the batch pipeline with this log, or give none")
-    frames = {name: _logged(usecase, filesystem.unstrip_protocol(name), name) for name in files}
+        raise EmptyLogError(f"{place}: no logged predictions; run the batch pipeline with this log, or give none")
+    frames = {name: _logged(usecase, files[name], name) for name in names}
     parts = [_checked(usecase, frame, name) for name, frame in frames.items() if frame is not None]
     if not parts:
-        raise TableError(f"{place}: no logged predictions yet; its files are empty")
+        raise EmptyLogError(f"{place}: no logged predictions yet; its files are empty")
     keys = [*_keys(usecase), "target"]
     return pl.concat(parts).sort([*keys, "version"]).unique(keys, keep="last", maintain_order=True)
+
+
+def _older(name: str, since: datetime | None) -> bool:
+    """Tell whether a file's name says that it holds nothing newer: until when lines came in, or its last moment."""
+    found = _UNTIL.search(name)
+    return since is not None and found is not None and datetime.strptime(found[1] or found[2], "%Y%m%dT%H%M%S") < since
 
 
 def with_truth(usecase: UseCase, table: pl.DataFrame, predictions: pl.DataFrame) -> pl.DataFrame:
@@ -85,14 +108,12 @@ def _keys(usecase: UseCase) -> list[str]:
     return [*([usecase.entity] if usecase.entity else []), usecase.time.column]
 
 
-def _logged(usecase: UseCase, address: str, shown: str) -> pl.DataFrame | None:
-    return _parquet(address, shown) if address.endswith(".parquet") else _json_lines(usecase, address, shown)
+def _logged(usecase: UseCase, data: bytes, shown: str) -> pl.DataFrame | None:
+    return _parquet(io.BytesIO(data), shown) if shown.endswith(".parquet") else _json_lines(usecase, data, shown)
 
 
-def _json_lines(usecase: UseCase, address: str, shown: str) -> pl.DataFrame | None:
+def _json_lines(usecase: UseCase, data: bytes, shown: str) -> pl.DataFrame | None:
     """Return the lines of a server's log, None without any; a line that is not whole yet is left for the next time."""
-    with fsspec.open(address, "rb") as stream:
-        data = stream.read()
     if not (whole := data[: data.rfind(b"\n") + 1]):
         return None
     try:
@@ -102,10 +123,9 @@ def _json_lines(usecase: UseCase, address: str, shown: str) -> pl.DataFrame | No
         raise TableError(f"{shown}: not lines of predictions ({str(error).splitlines()[0]})") from error
 
 
-def _parquet(address: str, shown: str) -> pl.DataFrame:
+def _parquet(source: Path | io.BytesIO, shown: str) -> pl.DataFrame:
     try:
-        with fsspec.open(address, "rb") as stream:
-            return pl.read_parquet(stream)
+        return pl.read_parquet(source)
     except (OSError, pl.exceptions.PolarsError) as error:
         raise TableError(f"{shown}: not a Parquet table ({str(error).splitlines()[0]})") from error
 

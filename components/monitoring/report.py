@@ -44,7 +44,10 @@ def build(document: dict[str, Any], joined: pl.DataFrame, usecase: UseCase, wind
         _over_time(report, name, target, document, joined)
     _drift(report, document)
     _outputs(report, document, windows)
-    report.text(f"Generated {document['generated_at']} from the {document['predictions']} predictions", "note")
+    source = f"the {document['predictions']} predictions"
+    if document["predictions"] == "batch" and document["log"]:
+        source = f"predictions made for it, since the log {document['log']} has none yet"
+    report.text(f"Generated {document['generated_at']} from {source}", "note")
     return report
 
 

@@ -1,8 +1,9 @@
 """What the component runs: the judged windows, the documents, the figures for Prometheus."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from components.common.errors import DeploymentError, DriftError, MetricError, T
 from components.common.files import sha256_file, write_json
 from components.common.progress import progress, summary
 from components.monitoring.evidence import gather
-from components.monitoring.join import read_log, read_predictions, with_truth
+from components.monitoring.join import EmptyLogError, read_log, read_predictions, with_truth
 from components.monitoring.outputs import WatchedModel, read_watched
 from components.monitoring.report import build
 from components.monitoring.windows import Judged, Watched, breached, judge
@@ -27,6 +28,8 @@ from monitoring.operations.push import push
 from monitoring.operations.version import push_version
 
 FORMAT = 1
+LOG_VARIABLE = "ALMANAC_PREDICTION_LOG"
+"""Where predictions are kept, for monitoring without an address: on a cluster, as its config map says."""
 
 
 @dataclass(frozen=True)
@@ -72,8 +75,8 @@ def monitor(usecase: UseCase, places: Places) -> tuple[Watched, dict[str, Any], 
     table = pl.read_parquet(places.table).with_columns(pl.col(usecase.time.column).cast(pl.Datetime("us")))
     if not table.height:
         raise DriftError(f"{places.table} has no rows; there is nothing to monitor")
-    logged = read_log(usecase, places.log) if places.log else read_predictions(usecase, places.predictions)
-    joined = with_truth(usecase, table, logged)
+    source, predictions = _predictions(usecase, table, places)
+    joined = with_truth(usecase, table, predictions)
     outputs = read_watched(usecase, directory, version.number)
     models = {target.name: _model(directory, target.name, outputs) for target in usecase.targets}
     evidence = {}
@@ -84,7 +87,28 @@ def monitor(usecase: UseCase, places: Places) -> tuple[Watched, dict[str, Any], 
     watched = Watched(usecase, table, joined, reference, models, evidence, _now(usecase, places.as_of), outputs)
     judged = judge(watched)
     windows = [window.document for window in judged]
-    return watched, _document(usecase, places, version, watched, windows), judged
+    return watched, _document(usecase, places, version, watched, windows) | source, judged
+
+
+def _predictions(usecase: UseCase, table: pl.DataFrame, places: Places) -> tuple[dict[str, str], pl.DataFrame]:
+    """Return where the predictions are from, as the document has it, and those predictions.
+
+    The log that a cluster names for all of its pipelines may have nothing of this use case yet.
+    """
+    log = places.log or os.environ.get(LOG_VARIABLE, "")
+    if not log:
+        return {"predictions": "batch", "log": ""}, read_predictions(usecase, places.predictions)
+    horizon = max(to_timedelta(target.horizon) for target in usecase.targets)
+    policy = usecase.drift
+    newest: Any = table[usecase.time.column].max()
+    # A day more, since the table's clock and the servers' may be of different zones.
+    since = newest - policy.policy.of * to_timedelta(policy.window) - horizon - timedelta(days=1)
+    try:
+        return {"predictions": "log", "log": log}, read_log(usecase, log, since)
+    except EmptyLogError:
+        if places.log:
+            raise
+        return {"predictions": "batch", "log": log}, read_predictions(usecase, places.predictions)
 
 
 def _model(directory: Path, target: str, outputs: Mapping[str, WatchedModel | str]) -> Forecaster:
@@ -104,7 +128,6 @@ def _document(
         "generated_at": watched.now.replace(tzinfo=UTC).isoformat(timespec="seconds"),
         "version": version.number,
         "digest": version.manifest,
-        "predictions": "log" if places.log else "batch",
         "policy": usecase.drift.policy.model_dump(mode="json"),
         "signals": list(usecase.drift.signals),
         "notes": [found.why for found in watched.evidence.values() if found.why],
@@ -157,6 +180,7 @@ def _push(usecase: UseCase, watched: Watched, document: dict[str, Any], places: 
     if samples:
         push(samples, places.push, f"{usecase.name}-window")
     try:
-        push_version(usecase.name, document["version"], places.registry, places.push)
+        version, window = document["version"], usecase.drift.window
+        push_version(usecase.name, version, places.registry, places.push, window, watched.now)
     except MetricError as error:
         print(f"warning: the figures of version {document['version']} were not pushed: {error}", flush=True)

@@ -21,6 +21,8 @@ from components.common.errors import ClashError, PipelineError, RefusedError, Ru
 
 Auth = Literal["token", "service-account", "in-cluster", "none"]
 _ENDED = {"SUCCEEDED", "FAILED", "SKIPPED", "CANCELED"}
+#: Kubeflow's own service, by the name that every pod of the cluster finds it by, whatever the pod's namespace.
+_SERVICE = "http://ml-pipeline.kubeflow.svc.cluster.local:8888"
 _TOKEN_PATH = "/var/run/secrets/kubeflow/pipelines/token"  # noqa: S105 - a path, no secret
 
 
@@ -37,8 +39,9 @@ class Cluster:
     """A connection to a Kubeflow Pipelines API.
 
     Args:
-        host: Address such as https://kubeflow.example.com/pipeline; in-cluster when absent.
-        auth: token reads KFP_TOKEN; service-account reads the projected token; in-cluster asks Kubernetes.
+        host: Address such as https://kubeflow.example.com/pipeline; the service of the cluster around when absent.
+        auth: token reads KFP_TOKEN; service-account the projected token; in-cluster that token where the pod has one,
+            since a Kubeflow of a single user asks for none.
         namespace: The profile in a multi-user Kubeflow.
 
     Raises:
@@ -47,15 +50,12 @@ class Cluster:
     """
 
     def __init__(self, host: str | None, auth: Auth = "token", namespace: str | None = None) -> None:
-        self.host, self.namespace = host, namespace
+        self.host, self.namespace = host or _SERVICE, namespace
         token, credentials = _credentials(auth)
-        if host is not None:
-            _check_reachable(host, token if credentials is None else credentials._get_token())
-        with warnings.catch_warnings(), _api_errors(f"connect to {host or 'the cluster'}"):
+        _check_reachable(self.host, token if credentials is None else credentials._get_token())
+        with warnings.catch_warnings(), _api_errors(f"connect to {self.host}"):
             warnings.simplefilter("ignore")
-            self._client = kfp.Client(
-                host=host, existing_token=token, credentials=credentials, namespace=namespace or "kubeflow"
-            )
+            self._client = kfp.Client(host=self.host, existing_token=token, credentials=credentials)
         generated = self._client._run_api.api_client
         self._pipelines, self._uploads = api.PipelineServiceApi(generated), api.PipelineUploadServiceApi(generated)
         self._recurring = api.RecurringRunServiceApi(generated)
@@ -64,9 +64,10 @@ class Cluster:
         """Upload a compiled pipeline under a version name; the same file under the same name is no second upload.
 
         Raises:
-            ClashError: the version's name is taken by another file.
+            ClashError: the version's name is taken by another file, be it in its platform settings alone.
         """
-        spec = next(yaml.safe_load_all(package.read_text(encoding="utf-8")))
+        spec, *rest = yaml.safe_load_all(package.read_text(encoding="utf-8"))
+        platform = rest[0] if rest else {}
         name = spec["pipelineInfo"]["name"]
         with _api_errors(f"upload {package}"):
             pipeline_id = self._client.get_pipeline_id(name) or self._create(name, spec).pipeline_id
@@ -76,7 +77,7 @@ class Cluster:
                     str(package), name=version, pipelineid=pipeline_id, description=description
                 )
                 return Version(pipeline_id, made.pipeline_version_id, created=True)
-        if not _same_spec(found.pipeline_spec, spec):
+        if _specs(found.pipeline_spec) != (spec, platform):
             raise ClashError(
                 f"{name}: version {version} exists and is another file; commit the change, so that the name changes"
             )
@@ -180,11 +181,13 @@ def _credentials(auth: Auth) -> tuple[str | None, Any]:
         if not token:
             raise PipelineError("KFP_TOKEN is not set; put the bearer token there, or choose another --auth")
         return token, None
-    if auth == "service-account":
-        path = os.environ.get("KF_PIPELINES_SA_TOKEN_PATH", _TOKEN_PATH)
-        if not Path(path).is_file():
-            raise PipelineError(f"{path}: no service account token; mount one, or choose another --auth")
+    if auth == "none":
+        return None, None
+    path = os.environ.get("KF_PIPELINES_SA_TOKEN_PATH", _TOKEN_PATH)
+    if Path(path).is_file():
         return None, ServiceAccountTokenVolumeCredentials(path)
+    if auth == "service-account":
+        raise PipelineError(f"{path}: no service account token; mount one, or choose another --auth")
     return None, None
 
 
@@ -219,10 +222,11 @@ def _judge(run: Any, states: dict[str, str]) -> None:
     raise RunError(f"run {run.run_id} ended as {run.state}{reason}{named}")
 
 
-def _same_spec(theirs: Any, ours: dict[str, Any]) -> bool:
-    """Compare pipeline specs; the API wraps one with platform settings as {pipeline_spec, platform_spec}."""
-    spec = theirs.get("pipeline_spec", theirs) if isinstance(theirs, dict) else theirs
-    return bool(spec == ours)
+def _specs(answered: Any) -> tuple[Any, Any]:
+    """Return a version's pipeline and platform specifications; the API wraps the two of a file that has both."""
+    if isinstance(answered, dict) and "pipeline_spec" in answered:
+        return answered["pipeline_spec"], answered.get("platform_spec") or {}
+    return answered, {}
 
 
 @contextmanager

@@ -19,6 +19,8 @@ _SECRETS = {
 _SIGNING = "almanac-signing"
 #: Where the registry is, for runs whose parameter does not say it.
 _REGISTRY = "almanac", {"registry": "ALMANAC_REGISTRY"}
+#: Where predictions are kept: the key that servers read as well.
+_PREDICTIONS = "almanac", {"predictions": "ALMANAC_PREDICTION_LOG"}
 #: Where the Dask engine's scheduler is, for use cases that do not say it themselves.
 _DASK = "almanac-dask", {"address": "DASK_SCHEDULER_ADDRESS"}
 
@@ -35,6 +37,7 @@ class Settings:
         cached: Whether the same inputs give the same result: not for what reads the clock, a source or the registry.
         secrets: Kubernetes secrets whose keys it gets as environment variables, where they exist.
         signs: Whether it gets the key that versions are signed with.
+        log: Whether it gets the address of the log of predictions from a config map, where that exists.
         dask: Whether it gets the address of a Dask scheduler from a config map, where that exists.
     """
 
@@ -45,6 +48,7 @@ class Settings:
     cached: bool = True
     secrets: tuple[str, ...] = ()
     signs: bool = False
+    log: bool = False
     dask: bool = False
 
 
@@ -61,7 +65,7 @@ SETTINGS = {
     "registration": Settings(retries=3, cached=False, secrets=_STORE, signs=True),
     "documentation": Settings(retries=3, cached=False, secrets=_STORE, signs=True),
     "prediction": Settings(cpu=2, memory="4Gi", retries=2, cached=False, secrets=_STORE),
-    "monitoring": Settings(cpu=2, memory="4Gi", retries=2, cached=False, secrets=_STORE),
+    "monitoring": Settings(cpu=2, memory="4Gi", retries=2, cached=False, secrets=_STORE, log=True),
     "remediation": Settings(minutes=360, cached=False, secrets=_STORE),
     "deployment": Settings(minutes=45, retries=1, cached=False, secrets=_STORE),
 }
@@ -86,6 +90,8 @@ def configure(task: dsl.PipelineTask, **changes: Any) -> dsl.PipelineTask:
         kubernetes.use_secret_as_env(task, secret, _SECRETS[secret], optional=True)
     if settings.secrets == _STORE:
         kubernetes.use_config_map_as_env(task, *_REGISTRY, optional=True)
+    if settings.log:
+        kubernetes.use_config_map_as_env(task, *_PREDICTIONS, optional=True)
     if settings.signs:
         kubernetes.use_secret_as_volume(task, _SIGNING, mount_path=str(MOUNTED_KEY.parent), optional=True)
     if settings.dask:

@@ -56,9 +56,9 @@ class Submission:
         return str(self.pipeline.pipeline_spec.pipeline_info.name)
 
 
-def parameters(registry: str, push: str) -> dict[str, Any]:
-    """Return the parameters of a submission; those left to the compiled file's defaults are not named."""
-    return {"registry": registry, **({"push": push} if push else {})}
+def parameters(registry: str, **given: str) -> dict[str, Any]:
+    """Return the parameters of a submission; empty ones are left to the compiled file's defaults, and not named."""
+    return {"registry": registry, **{name: value for name, value in given.items() if value}}
 
 
 def version_name() -> str:

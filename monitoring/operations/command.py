@@ -41,7 +41,7 @@ def _push(arguments: argparse.Namespace) -> int:
         from monitoring.operations.version import push_version
 
         use_case, what = parse_address(arguments.source)
-        pushed = push_version(use_case, what, default_url(), arguments.to)
+        pushed = push_version(use_case, what, default_url(), arguments.to, arguments.window)
     else:
         use_case, pushed = _push_run(Path(arguments.source), arguments.to, arguments.window)
     print(f"{pushed} figures of {use_case} to {arguments.to}")
@@ -54,7 +54,7 @@ def _push_run(directory: Path, to: str, window: str) -> tuple[str, int]:
     from monitoring.operations import figures
     from monitoring.operations.push import push
 
-    samples = figures.of_run(directory)
+    samples = figures.of_run(directory, window=window)
     use_case = samples[0].labels[0]
     groups = {"model": samples}
     if (directory / "drift.json").is_file():

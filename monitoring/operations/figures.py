@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,10 +11,13 @@ from components.common.errors import MetricError
 from components.common.files import read_json, sha256_file
 from components.usecase.base import to_timedelta
 from monitoring import metrics as m
+from monitoring.operations import limits
 
 if TYPE_CHECKING:
     import polars as pl
 
+#: Limits where out-of-fold predictions are missing or make too few blocks: times the test error, points below nominal.
+_FALLBACK_ERROR, _FALLBACK_COVERAGE = 2.0, 0.1
 _SHORT_DIGEST = 12
 """Digits of the model's digest that stand for a version, as the server shows it, where no registry numbers it."""
 
@@ -41,13 +44,23 @@ class Sample:
             raise MetricError(f"{self.metric.name}{list(self.labels)} is {self.value}; a figure must be finite")
 
 
-def of_run(directory: Path, version: str | None = None, trained: str | None = None) -> list[Sample]:
+def of_run(
+    directory: Path,
+    version: str | None = None,
+    trained: str | None = None,
+    window: str = "30d",
+    at: datetime | None = None,
+) -> list[Sample]:
     """Return the figures of a run directory, or of a registered version: what its model promises, and its age.
+
+    With them go the limits that its errors keep in this season, as its out-of-fold predictions tell them.
 
     Args:
         directory: with metrics.json, model/ and, of a run, run.json.
         version: version in the registry; where None, the first digits of the model's digest, as the server has it.
         trained: when the version was registered, in ISO 8601; where None, the end of the run in run.json.
+        window: length of the monitoring pipeline's windows.
+        at: the present, whose season limits are of; the clock by default.
 
     Raises:
         MetricError: a document that is missing, or without a figure.
@@ -61,6 +74,11 @@ def of_run(directory: Path, version: str | None = None, trained: str | None = No
         labels = (use_case, model, version)
         samples.append(Sample(m.TRAINED, labels, moment))
         samples += [Sample(metric, labels, value) for metric, value in _promised(found)]
+        kept = limits.read(directory / "model", model)
+        present = at or datetime.now(UTC).replace(tzinfo=None)
+        samples += [
+            Sample(metric, labels, value) for metric, value in _limits(found, kept, to_timedelta(window), present)
+        ]
         spec = _document(directory / "model" / model / "features.json")["spec"]
         interval = to_timedelta(spec["frequency"]).total_seconds()
         samples.append(Sample(m.DATA_INTERVAL, (use_case, model), interval))
@@ -76,6 +94,22 @@ def _promised(found: dict[str, Any]) -> Iterator[tuple[m.Metric, float]]:
     if coverage:
         yield m.TEST_COVERAGE, float(coverage["overall"])
         yield m.NOMINAL_COVERAGE, float(coverage["nominal"])
+
+
+def _limits(
+    found: dict[str, Any], kept: limits.OutOfFold | None, window: timedelta, at: datetime
+) -> Iterator[tuple[m.Metric, float]]:
+    """Yield how far a target's figures may stray; by its test span where too little was recorded with the model."""
+    for metric, rows in ((m.ROLLING_RMSE_LIMIT, m.ROLLING_ROWS), (m.WINDOW_RMSE_LIMIT, kept and kept.rows_in(window))):
+        limit = limits.error_limit(kept.times, kept.squared, rows, at) if kept and rows else None
+        if limit is None and found.get("rmse") is not None:
+            limit = _FALLBACK_ERROR * float(found["rmse"])
+        if limit is not None:
+            yield metric, limit
+    if coverage := found.get("coverage"):
+        inside = kept.inside if kept else None
+        floor = limits.coverage_limit(kept.times, inside, m.ROLLING_ROWS, at) if kept and inside is not None else None
+        yield m.ROLLING_COVERAGE_LIMIT, float(coverage["nominal"]) - _FALLBACK_COVERAGE if floor is None else floor
 
 
 def of_drift(document: dict[str, Any]) -> list[Sample]:

@@ -116,6 +116,13 @@ def _container(deployment: Deployment) -> dict[str, Any]:
             "--auth=required",
             "--keys=/etc/almanac/keys.json",
         ],
+        # The pipelines' own: where predictions are kept for monitoring, and who may write there.
+        "env": [
+            _optional("ALMANAC_PREDICTION_LOG", "configMapKeyRef", "almanac", "predictions"),
+            _optional("AWS_ACCESS_KEY_ID", "secretKeyRef", "almanac-store", "access_key"),
+            _optional("AWS_SECRET_ACCESS_KEY", "secretKeyRef", "almanac-store", "secret_key"),
+            _optional("AWS_ENDPOINT_URL", "secretKeyRef", "almanac-store", "endpoint"),
+        ],
         "envFrom": [{"secretRef": {"name": "almanac-serving", "optional": True}}],
         # KServe's Service has the container's ports, the first of them as 80.
         "ports": [
@@ -152,6 +159,11 @@ def _container(deployment: Deployment) -> dict[str, Any]:
             {"name": "keys", "mountPath": "/etc/almanac", "readOnly": True},
         ],
     }
+
+
+def _optional(name: str, source: str, holder: str, key: str) -> dict[str, Any]:
+    """Return an environment variable that is a key of a config map or a secret, and absent without it."""
+    return {"name": name, "valueFrom": {source: {"name": holder, "key": key, "optional": True}}}
 
 
 def _inference_service(deployment: Deployment) -> dict[str, Any]:

@@ -6,6 +6,7 @@ no time, and without one there is no truth to compare with.
 """
 
 import os
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,33 +17,33 @@ from serving.inputs.raw import micros_of
 from serving.inputs.records import Moment
 from serving.models.bundle import Bundle
 from serving.models.target import Row, Target
+from serving.operate.segments import Segments
 from serving.operate.writer import LineWriter
 from serving.store.observations import DEFAULT_ENTITY
 
 
 class Journal:
-    """Appends predictions to a file of this process below `<directory>/<use case>/`.
+    """Keeps predictions below `<log>/<use case>/`: in a file of this process, in an object store by segments.
 
     Args:
-        directory: the log's directory, as the monitoring pipeline's parameter `log` names it.
+        log: the log's directory or URL, as the monitoring pipeline's parameter `log` names it.
         bundle: the model that is served, for the names of its columns.
         metrics: where lines are counted that could not be written.
 
     Raises:
-        ServingError: the directory cannot be written, or the model takes rows alone.
+        ServingError: the log cannot be written, or the model takes rows alone.
     """
 
-    def __init__(self, directory: Path, bundle: Bundle, metrics: Metrics) -> None:
+    def __init__(self, log: str, bundle: Bundle, metrics: Metrics) -> None:
         spec = next(iter(bundle.targets.values())).features.get("spec")
         if spec is None:
             raise ServingError(f"--prediction-log: {bundle.use_case} has no feature specification, hence no moments")
         self._time, self._entity = str(spec["time"]), spec.get("entity")
-        start = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
-        path = directory / bundle.use_case / f"served-{start}-{os.getpid()}.jsonl"
+        dropped = metrics.counter(LOG_DROPPED).labels("predictions").inc
         try:
-            self.writer = LineWriter(path, self._line, metrics.counter(LOG_DROPPED).labels("predictions").inc)
+            self.writer = LineWriter(_target(log, bundle.use_case, dropped), self._line, dropped)
         except OSError as error:
-            raise ServingError(f"--prediction-log {directory}: cannot be written ({error.strerror})") from error
+            raise ServingError(f"--prediction-log {log}: cannot be written ({error.strerror})") from error
 
     def put(self, target: Target, moment: Moment, row: Row) -> None:
         """Queue the prediction of one moment."""
@@ -60,3 +61,17 @@ class Journal:
             "upper": upper,
             "version": int(target.version) if target.version.isdigit() else None,
         }
+
+
+def _target(log: str, use_case: str, dropped: Callable[[int], None]) -> Path | Segments:
+    local = log.removeprefix("file://")
+    if "://" not in local:
+        start = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
+        return Path(local) / use_case / f"served-{start}-{os.getpid()}.jsonl"
+    import fsspec
+
+    try:
+        filesystem, path = fsspec.core.url_to_fs(f"{log.rstrip('/')}/{use_case}")
+    except (ImportError, ValueError) as error:
+        raise ServingError(f"--prediction-log {log}: {error}; right would be a directory, s3:// or gs://") from error
+    return Segments(filesystem, path, dropped)

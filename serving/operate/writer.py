@@ -1,15 +1,32 @@
 """Lines written by a thread of their own, so that no request waits for a disk."""
 
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, Protocol
 
 import msgspec
 
 _MOST_WAITING = 100_000
 _PAUSE = 0.1
+
+
+class Stream(Protocol):
+    """What lines are written to, and flushed again and again, also where nothing was written."""
+
+    def write(self, text: str, /) -> object:
+        """Take lines."""
+        ...
+
+    def flush(self) -> None:
+        """Let them go where they should."""
+        ...
+
+    def close(self) -> None:
+        """End with nothing left."""
+        ...
 
 
 class LineWriter:
@@ -19,12 +36,12 @@ class LineWriter:
     counted: a full disk must not stop predictions.
 
     Args:
-        target: file to append to, or an open text stream.
+        target: file to append to, or an open stream; it is closed with the writer, unless it is standard error.
         render: makes the JSON value of a line from what was put; runs in the writer's thread.
         dropped: called with the number of lines lost.
     """
 
-    def __init__(self, target: Path | TextIO, render: Callable[[Any], Any], dropped: Callable[[int], None]) -> None:
+    def __init__(self, target: Path | Stream, render: Callable[[Any], Any], dropped: Callable[[int], None]) -> None:
         self._stream = _open(target)
         self._render = render
         self._dropped = dropped
@@ -44,7 +61,8 @@ class LineWriter:
         """Write what waits, then stop."""
         self._stop.set()
         self._thread.join()
-        self._stream.flush()
+        if self._stream is not sys.stderr:
+            self._stream.close()
 
     def _run(self) -> None:
         encoder = msgspec.json.Encoder()
@@ -55,6 +73,7 @@ class LineWriter:
     def _drain(self, encoder: msgspec.json.Encoder) -> None:
         count = len(self._waiting)
         if not count:
+            self._stream.flush()
             return
         lines = [encoder.encode(self._render(self._waiting.popleft())).decode() for _ in range(count)]
         try:
@@ -64,7 +83,7 @@ class LineWriter:
             self._dropped(count)
 
 
-def _open(target: Path | TextIO) -> TextIO:
+def _open(target: Path | Stream) -> Stream:
     if not isinstance(target, Path):
         return target
     target.parent.mkdir(parents=True, exist_ok=True)

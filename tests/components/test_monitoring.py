@@ -3,6 +3,7 @@
 import io
 import json
 import shutil
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -143,6 +144,32 @@ def test_a_log_is_read_whole_and_the_newest_version_holds(production: Production
     assert logged.filter(pl.col("timestamp").dt.day() == 2)["version"].to_list() == [2] * 24
     with pytest.raises(TableError, match="no logged predictions"):
         read_log(case, str(tmp_path / "nothing"))
+
+
+def test_monitoring_reads_the_log_that_the_cluster_names_once_there_is_one(
+    production: Production, predictions: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ALMANAC_PREDICTION_LOG", str(tmp_path / "log"))
+    places = Places(production.table, predictions, production.registry)
+    _, document, _ = monitor(production.case, places)
+    assert (document["predictions"], document["log"]) == ("batch", str(tmp_path / "log"))
+    with pytest.raises(TableError, match="no logged predictions"):
+        monitor(production.case, replace(places, log=str(tmp_path / "another")))
+
+    # Served predictions are off by a hundred: what is judged then is them, and not what the model says of the past.
+    served = pl.read_parquet(predictions).with_columns(pl.col("prediction") + 100.0)
+    folder = tmp_path / "log" / production.case.name
+    folder.mkdir(parents=True)
+    lines = served.with_columns(pl.col("timestamp").dt.strftime("%Y-%m-%dT%H:%M:%S"))
+    lines.write_ndjson(folder / "until-20150101T000000-pod-1-1.jsonl")
+    # Closed long before the windows: not even read.
+    (folder / "until-20140101T000000-pod-1-1.jsonl").write_text("no lines of predictions\n")
+    _, logged, _ = monitor(production.case, places)
+    assert logged["predictions"] == "log"
+    for before, after in zip(document["windows"], logged["windows"], strict=True):
+        (one,), (other,) = before["targets"].values(), after["targets"].values()
+        assert one["rows"] == other["rows"] > 0
+        assert other["bias"] == pytest.approx(one["bias"] + 100.0)
 
 
 def test_predictions_of_other_targets_are_refused_by_name(production: Production, predictions: Path) -> None:

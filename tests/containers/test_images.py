@@ -43,6 +43,12 @@ def test_the_server_carries_no_training_stack_and_no_compiler(serving_image: str
     )
 
 
+def test_the_server_can_keep_predictions_in_object_stores(serving_image: str) -> None:
+    script = "import fsspec; print([fsspec.get_filesystem_class(name).protocol[0] for name in ('s3', 'gs')])"
+    run = ("run", "--rm", "--network", "host", "--read-only", "--tmpfs", "/tmp", "--entrypoint", "python")
+    assert docker(*run, serving_image, "-c", script) == "['s3', 'gs']"
+
+
 def test_components_find_their_kernel_without_a_compiler(components_image: str) -> None:
     script = (
         "import shutil; from components.preprocessing.execution import kernel; "

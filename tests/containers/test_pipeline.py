@@ -2,7 +2,6 @@
 
 import json
 import os
-import statistics
 import subprocess
 import sys
 from pathlib import Path
@@ -83,7 +82,7 @@ def test_a_container_costs_at_most_two_seconds_a_task(container: Path) -> None:
     times = task_times(log.read_text())
     show_tasks(times)
     assert {"ingestion", "training", "gate", "deployment"} <= times.keys()
-    assert statistics.median(wall - body for wall, body in times.values()) <= 2.0, times
+    assert max(wall - body for wall, body in times.values()) <= 2.0, times
 
 
 def at_work(image: str, *options: str) -> str:

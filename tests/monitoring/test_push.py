@@ -60,6 +60,10 @@ def test_figures_of_a_run(run_directory: Path) -> None:
     assert found[("almanac_model_trained_timestamp_seconds", labels)] == 1767225600.0
     assert found[("almanac_data_interval_seconds", ("u", "t_1h"))] == 900.0
     assert ("almanac_model_test_rmse", ("u", "class", version)) not in found
+    # Nothing else was recorded with the model: its limits are those of its test span.
+    assert found[("almanac_model_rolling_rmse_limit", labels)] == 40.0
+    assert found[("almanac_model_window_rmse_limit", labels)] == 40.0
+    assert found[("almanac_model_rolling_coverage_limit_ratio", labels)] == pytest.approx(0.8)
     registered = values(of_run(run_directory, "7", "2026-02-01T00:00:00+00:00"))
     assert registered[("almanac_model_trained_timestamp_seconds", ("u", "t_1h", "7"))] == 1769904000.0
 
@@ -122,7 +126,7 @@ def test_a_registered_version_is_pushed_with_its_number(
     files = {**collect(run_directory / "model", "model"), "metrics.json": run_directory / "metrics.json"}
     Registry(tmp_path / "registry").register("u", files, who="ann", why="first", approval="none")
     assert main(["push", "registry:u/1", "--to", str(tmp_path / "figures")]) == 0
-    assert "8 figures of u" in capsys.readouterr().out
+    assert "11 figures of u" in capsys.readouterr().out
     text = (tmp_path / "figures" / "u-model.prom").read_text()
     assert 'almanac_model_test_rmse{model="t_1h",use_case="u",version="1"} 20.0' in text
     assert 'almanac_model_trained_timestamp_seconds{model="class",use_case="u",version="1"}' in text

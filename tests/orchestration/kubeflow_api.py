@@ -178,10 +178,13 @@ class KubeflowApi:
         (part,) = BytesParser(policy=HTTP).parsebytes(head + body).iter_parts()
         payload = part.get_payload(decode=True)
         assert isinstance(payload, bytes)
-        spec = next(yaml.safe_load_all(payload))
-        if any(v["display_name"] == query["name"] for v in self.versions.values()):
+        spec, *platform = yaml.safe_load_all(payload)
+        taken = {(v["pipeline_id"], v["display_name"]) for v in self.versions.values()}
+        if (query["pipelineid"], query["name"]) in taken:
             raise ValueError("already exists")
-        version = {"pipeline_id": query["pipelineid"], "display_name": query["name"], "pipeline_spec": spec}
+        # A file of both specifications is answered with the two wrapped, one of a pipeline alone as it is.
+        specs = {"pipeline_spec": spec, "platform_spec": platform[0]} if platform else spec
+        version = {"pipeline_id": query["pipelineid"], "display_name": query["name"], "pipeline_spec": specs}
         return self._keep(self.versions, "pipeline_version_id", "version", version)
 
     def _run(self, run: dict[str, Any]) -> dict[str, Any]:

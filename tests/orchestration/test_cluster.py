@@ -3,10 +3,11 @@
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from components.common.errors import PipelineError
+from components.common.errors import ClashError, PipelineError, RefusedError
 from components.orchestration.cluster import Cluster
 from tests.orchestration.kubeflow_api import TOKEN, KubeflowApi
 
@@ -44,6 +45,30 @@ def test_another_file_under_a_taken_version_name_is_refused(cluster: Cluster, pa
     cluster.upload(package, "v1")
     package.write_text(PACKAGE.replace("root: {}", "root: {dag: {}}"))
     with pytest.raises(PipelineError, match="toy: version v1 exists and is another file"):
+        cluster.upload(package, "v1")
+
+
+PLATFORM = """---
+platforms:
+  kubernetes:
+    deploymentSpec: {executors: {exec-toy: {activeDeadlineSeconds: "60", secretAsEnv: [{secretName: almanac-store}]}}}
+"""
+
+
+@pytest.mark.parametrize("change", [('"60"', '"9999"'), ("almanac-store", "another"), (PLATFORM, "")])
+def test_other_platform_settings_are_another_file(cluster: Cluster, package: Path, change: tuple[str, str]) -> None:
+    package.write_text(PACKAGE + PLATFORM)
+    assert cluster.upload(package, "v1").created
+    assert not cluster.upload(package, "v1").created
+    package.write_text((PACKAGE + PLATFORM).replace(*change))
+    with pytest.raises(ClashError, match="toy: version v1 exists and is another file"):
+        cluster.upload(package, "v1")
+
+
+def test_a_file_that_gains_platform_settings_is_another_one(cluster: Cluster, package: Path) -> None:
+    cluster.upload(package, "v1")
+    package.write_text(PACKAGE + PLATFORM)
+    with pytest.raises(ClashError, match="toy: version v1 exists and is another file"):
         cluster.upload(package, "v1")
 
 
@@ -109,6 +134,39 @@ def test_a_service_account_token_is_read_from_its_file(
     token.write_text(TOKEN)
     monkeypatch.setenv("KF_PIPELINES_SA_TOKEN_PATH", str(token))
     assert Cluster(server.host, auth="service-account").upload(package, "v1").created
+
+
+@pytest.mark.parametrize("namespace", [None, "a-team"])
+def test_in_a_cluster_the_service_is_found_by_its_name_and_the_pod_s_token_sent(
+    server: KubeflowApi,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    package: Path,
+    namespace: str | None,
+) -> None:
+    (tmp_path / "token").write_text(TOKEN)
+    monkeypatch.setenv("KF_PIPELINES_SA_TOKEN_PATH", str(tmp_path / "token"))
+    asked = []
+    resolve = socket.getaddrinfo
+
+    def name_server(host: str, port: int, *rest: Any, **more: Any) -> Any:
+        """Answer as the cluster's would, where loopback's API listens on the service's port."""
+        asked.append((host, port))
+        return resolve("127.0.0.1", int(server.host.rpartition(":")[2]), *rest, **more)
+
+    monkeypatch.setattr(socket, "getaddrinfo", name_server)
+    cluster = Cluster(None, auth="in-cluster", namespace=namespace)
+    assert cluster.upload(package, "v1").created
+    assert cluster.run(cluster.upload(package, "v1"), "toy run", {}, "toys") in server.runs
+    assert set(asked) == {("ml-pipeline.kubeflow.svc.cluster.local", 8888)}
+    (experiment,) = server.experiments.values()
+    assert experiment["namespace"] == (namespace or "")
+    (tmp_path / "token").write_text("withdrawn")
+    with pytest.raises(RefusedError, match=r"the token was refused \(401\)"):
+        Cluster(None, auth="in-cluster")
+    monkeypatch.setenv("KF_PIPELINES_SA_TOKEN_PATH", str(tmp_path / "nothing"))
+    with pytest.raises(RefusedError, match=r"the token was refused \(401\)"):
+        Cluster(None, auth="in-cluster")
 
 
 def test_an_unreachable_host_is_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:

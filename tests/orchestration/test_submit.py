@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from components.common.errors import PipelineError
+from components.image import VERSION
 from components.orchestration.submission import fetch
 from tests.orchestration.kubeflow_api import TOKEN, KubeflowApi
 
@@ -45,7 +46,7 @@ def test_a_pipeline_is_uploaded_once_run_waited_for_and_its_outputs_fetched(
     # The API numbers what it is given by its requests, so that the first run's id is known: upload, version, run.
     first = call("submit", server.host, "--registry", "s3://models", "--interval", "0.05", "--no-wait")
     assert first.returncode == 0, first.stderr
-    assert "air-quality-training 0.1.0-0123456789ab: uploaded" in first.stdout
+    assert f"air-quality-training {VERSION}-0123456789ab: uploaded" in first.stdout
     (run,) = server.runs.values()
     assert run["runtime_config"]["parameters"] == {"registry": "s3://models"}
     made = root / "air-quality-training"
@@ -75,7 +76,7 @@ def test_a_schedule_is_that_of_the_use_case_and_replaces_the_one_before(server: 
     assert recurring["no_catchup"] is True
     assert int(recurring["max_concurrency"]) == 1
     newest = list(server.versions.values())[-1]
-    assert newest["display_name"] == "0.1.0-bbbbbbbbbbbb"
+    assert newest["display_name"] == f"{VERSION}-bbbbbbbbbbbb"
     assert recurring["pipeline_version_reference"]["pipeline_version_id"] == newest["pipeline_version_id"]
 
 
@@ -94,11 +95,28 @@ def test_monitoring_has_a_schedule_of_its_own_beside_the_training_s(server: Kube
     assert int(monitoring["max_concurrency"]) == 1
     assert monitoring["runtime_config"]["parameters"] == {"registry": "s3://models"}
     newest = server.versions[monitoring["pipeline_version_reference"]["pipeline_version_id"]]
-    assert newest["display_name"] == "0.1.0-bbbbbbbbbbbb"
-    assert newest["pipeline_spec"]["pipelineInfo"]["name"] == "air-quality-monitoring"
+    assert newest["display_name"] == f"{VERSION}-bbbbbbbbbbbb"
+    assert newest["pipeline_spec"]["pipeline_spec"]["pipelineInfo"]["name"] == "air-quality-monitoring"
+    log = ["--log", "s3://almanac/predictions"]
+    assert call("schedule", server.host, "--pipeline", "monitoring", *log).returncode == 0
+    (monitoring,) = (one for one in server.recurring.values() if one["display_name"] == "air-quality-monitoring")
+    assert monitoring["runtime_config"]["parameters"] == {"registry": "registry", "log": "s3://almanac/predictions"}
+    training = call("schedule", server.host, *log)
+    assert (training.returncode, "--pipeline monitoring" in training.stderr) == (1, True)
     refused = call("schedule", server.host, "--pipeline", "batch")
     assert refused.returncode == 2
     assert "'batch' is not one of 'training', 'monitoring'" in refused.stderr
+
+
+def test_a_pod_schedules_with_the_token_that_is_mounted(
+    server: KubeflowApi, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "token").write_text(TOKEN)
+    monkeypatch.setenv("KF_PIPELINES_SA_TOKEN_PATH", str(tmp_path / "token"))
+    for auth in ("in-cluster", "service-account"):
+        done = call("schedule", server.host, "--auth", auth, token="not this one")
+        assert done.returncode == 0, done.stderr
+    assert len(server.recurring) == 1
 
 
 def test_each_failure_has_its_own_exit_code_and_one_line(server: KubeflowApi) -> None:

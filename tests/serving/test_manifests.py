@@ -2,16 +2,19 @@
 
 import copy
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import kubernetes_validate
 import pytest
+import yaml
 
 from components.common.errors import DeploymentError
 from serving.manifests import Deployment, render, to_yaml
 from serving.manifests.strict import check
 from tests.serving.conftest import Start
 
+ROOT = Path(__file__).resolve().parents[2]
 DEPLOYMENT = Deployment(
     use_case="air_quality",
     version=3,
@@ -72,6 +75,8 @@ REQUIRED = {
         apiVersion kind metadata metadata.name metadata.namespace spec
         spec.supportedModelFormats.*.name
         spec.containers spec.containers.*.name spec.containers.*.envFrom.*.secretRef
+        spec.containers.*.env.*.name spec.containers.*.env.*.valueFrom.configMapKeyRef.key
+        spec.containers.*.env.*.valueFrom.secretKeyRef.key
         spec.containers.*.envFrom.*.secretRef.name spec.containers.*.ports.*.containerPort
         spec.containers.*.startupProbe.httpGet spec.containers.*.startupProbe.httpGet.port
         spec.containers.*.readinessProbe.httpGet spec.containers.*.readinessProbe.httpGet.port
@@ -159,6 +164,30 @@ def test_the_server_answers_under_the_name_and_version_of_its_inferenceservice(s
     assert answer.json["model_version"] == "3"
     assert answer.json["model_name"] == "air-quality"
     assert set(answer.json["predictions"][0]) == {"pm25_1h", "pm25_6h"}
+
+
+def test_pods_keep_predictions_where_the_monitoring_task_reads_them() -> None:
+    """Both sides take address and credentials from the same keys of the same objects."""
+    (container,) = _by_kind()["ServingRuntime"]["spec"]["containers"]
+    served = {
+        (one["name"], next(iter(one["valueFrom"])), *map(next(iter(one["valueFrom"].values())).get, ("name", "key")))
+        for one in container["env"]
+    }
+    assert all(next(iter(one["valueFrom"].values()))["optional"] for one in container["env"])
+    documents = list(yaml.safe_load_all((ROOT / "compiled/air_quality_monitoring.yaml").read_text()))
+    task = documents[1]["platforms"]["kubernetes"]["deploymentSpec"]["executors"]["exec-monitoring"]
+    read = {
+        (pair["envVar"], kind, one[name], pair[key])
+        for kind, field, name, key in (
+            ("configMapKeyRef", "configMapAsEnv", "configMapName", "configMapKey"),
+            ("secretKeyRef", "secretAsEnv", "secretName", "secretKey"),
+        )
+        for one in task[field]
+        for pair in one["keyToEnv"]
+    }
+    assert ("ALMANAC_PREDICTION_LOG", "configMapKeyRef", "almanac", "predictions") in served
+    assert read - served == {("ALMANAC_REGISTRY", "configMapKeyRef", "almanac", "registry")}
+    assert served <= read
 
 
 def test_every_selector_is_that_of_kserves_pods() -> None:

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -15,8 +16,9 @@ from components.common.files import pretty_json
 from components.common.revision import git_revision
 from components.image import VERSION
 from components.orchestration.materials import bill
-from components.orchestration.release import notes
+from components.orchestration.release import next_version, notes
 from components.orchestration.tags import tags
+from tests.workflows.environment import install
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -38,6 +40,81 @@ def test_notes_list_the_commits_since_the_release_before(tmp_path: Path) -> None
     assert [line.rpartition(" (")[0] for line in lines[2:]] == ["- Refuse what is altered", "- Forecast further"]
     with pytest.raises(PipelineError, match=f"the tag should be v{VERSION}"):
         notes("v9.9.9", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("before", "trailers", "after"),
+    [
+        ("0.1.0", [""], "0.1.1"),
+        ("0.1.4", ["", "Change: feature"], "0.1.5"),
+        ("0.1.4", ["Change: feature", "Change: breaking", ""], "0.2.0"),
+        ("1.4.2", ["", "Change: fix"], "1.4.3"),
+        ("1.4.2", ["Change: Feature", ""], "1.5.0"),
+        ("1.4.2", ["", "Change: breaking"], "2.0.0"),
+        ("0.0.3", ["Change: breaking"], "0.0.4"),
+    ],
+)
+def test_the_next_version_follows_from_the_commits(
+    tmp_path: Path, before: str, trailers: list[str], after: str
+) -> None:
+    git(tmp_path, "init", "-q")
+    git(tmp_path, "commit", "-q", "--allow-empty", "-m", "Old work\n\nChange: breaking")
+    assert next_version(tmp_path) == VERSION
+    git(tmp_path, "tag", "v0.0.1")
+    git(tmp_path, "tag", f"v{before}")
+    with pytest.raises(PipelineError, match=f"nothing was committed since v{before}"):
+        next_version(tmp_path)
+    for number, trailer in enumerate(trailers):
+        git(tmp_path, "commit", "-q", "--allow-empty", "-m", f"Work {number}\n\nIts why, on a line.\n\n{trailer}")
+    assert next_version(tmp_path) == after
+    git(tmp_path, "commit", "-q", "--allow-empty", "-m", "More\n\nChange: big")
+    with pytest.raises(PipelineError, match="the trailer Change is 'big'"):
+        next_version(tmp_path)
+
+
+def test_make_sets_the_next_version_everywhere_and_tags_it(tmp_path: Path) -> None:
+    place = tmp_path / "checkout"
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    ).stdout  # fmt: skip
+    for name in filter(None, listed.split("\0")):
+        if (source := ROOT / name).is_file() and not source.is_symlink():
+            (place / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source, place / name)
+    install(place)
+    git(place, "init", "-q")
+    git(place, "add", "--all")
+    git(place, "commit", "-q", "-m", "All of it")
+    git(place, "tag", f"v{VERSION}")
+    git(place, "commit", "-q", "--allow-empty", "-m", "Say less\n\nChange: breaking")
+    identity = {f"GIT_{who}_{what}": "a@example.com" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+    inherited = {key: value for key, value in os.environ.items() if not key.startswith(("MAKE", "ALMANAC_", "GIT_"))}
+
+    def make(*target: str) -> subprocess.CompletedProcess[str]:
+        environment = inherited | identity
+        return subprocess.run(
+            ["make", "-s", *target], cwd=place, env=environment, capture_output=True, text=True, check=False
+        )
+
+    (place / "notes.txt").write_text("not committed")
+    assert "not committed" in make("release").stderr
+    (place / "notes.txt").unlink()
+    version = make("next-version").stdout.strip()
+    assert version != VERSION
+    done = make("release")
+    assert done.returncode == 0, done.stderr
+    assert make("check-compiled").returncode == 0
+    status = subprocess.run(["git", "status", "--porcelain"], cwd=place, capture_output=True, text=True, check=True)
+    assert status.stdout == ""
+    tagged = subprocess.run(["git", "rev-parse", f"v{version}^{{}}", "HEAD"], cwd=place, capture_output=True, text=True)
+    assert len(set(tagged.stdout.split())) == 1
+    for name in ("pyproject.toml", "components/image.py", "components/Dockerfile", "serving/Dockerfile"):
+        assert version in (place / name).read_text(), name
+    for path in [*place.glob("compiled/**/*.yaml"), place / "serving/kustomize/base/servingruntime.yaml"]:
+        assert f":{VERSION}" not in path.read_text(), path
+    assert make("changelog", f"TAG=v{version}").returncode == 0
+    assert "Say less" in (place / "build/changelog.md").read_text()
 
 
 def test_an_image_is_tagged_by_revision_and_by_the_version_until_that_is_released_elsewhere(tmp_path: Path) -> None:

@@ -5,15 +5,19 @@ from monitoring.operations.dashboards.panels import Board, Panel
 QUALITY = Board(
     "quality",
     "Model quality",
-    "Error and coverage against what the same version reached on its test span.",
+    "Error and coverage against what the same version reached on its test span, and what the season explains.",
     {
         "By observed values posted to the server": [
             Panel(
-                "Error over test error",
-                {"{{model}} {{version}}": "almanac:model_error:ratio_to_test"},
+                "Error over its limit",
+                {
+                    "{{model}} {{version}}": "almanac:model_error:ratio_to_limit",
+                    "over test error {{model}} {{version}}": "almanac:model_error:ratio_to_test",
+                },
                 "short",
-                "1 is the error on the test span; the alert begins at 1.5.",
-                bad_above=1.5,
+                "Beyond 1 it is more than the season explains, and the alert begins. The error over that of the test "
+                "span moves with the seasons.",
+                bad_above=1.0,
             ),
             Panel(
                 "Root mean squared error",
@@ -42,6 +46,7 @@ QUALITY = Board(
                     "{{model}} {{version}}": "max by (model, version) (almanac_rolling_coverage_ratio)",
                     "promised {{model}}": "max by (model, version) (almanac_model_nominal_coverage_ratio)",
                     "test {{model}}": "max by (model, version) (almanac_model_test_coverage_ratio)",
+                    "limit {{model}}": "max by (model, version) (almanac_model_rolling_coverage_limit_ratio)",
                 },
                 "percentunit",
                 "Share of the observed values inside the interval.",
@@ -53,6 +58,7 @@ QUALITY = Board(
                 "Error of the newest window",
                 {
                     "rmse {{model}}": "max by (model) (almanac_window_rmse)",
+                    "rmse limit {{model}} {{version}}": "max by (model, version) (almanac_model_window_rmse_limit)",
                     "expected mae {{model}}": "max by (model) (almanac_window_estimated_mae)",
                     "mae {{model}}": "max by (model) (almanac_window_mae)",
                     "bias {{model}}": "max by (model) (almanac_window_bias)",

@@ -1,0 +1,170 @@
+"""How far a model's error and coverage may stray with the seasons before something is broken.
+
+The yardstick is what the model's own out-of-fold predictions did: their rows are cut into blocks as long as the window
+that is watched, and the figure of a window of the same season is expected to lie where theirs did.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import stdtrit
+
+from components.common.files import read_json
+
+Floats = npt.NDArray[np.float64]
+Times = npt.NDArray[np.datetime64]
+
+RATE = 0.01
+"""Chance that a window in which nothing is broken lies beyond its limit."""
+_LEAST_BLOCKS = 6
+_YEAR = 365.2425
+_BANDWIDTH = 22.5
+"""Days after which a block counts less for a season: a month and a half to either side is of it."""
+
+
+@dataclass(frozen=True)
+class Season:
+    """How a figure of blocks moves with the season, and how it strays around that.
+
+    Attributes:
+        days: middle of each block as day of the year.
+        figures: figure of each block.
+        deviation: standard deviation around the season's mean.
+        freedom: degrees of freedom of that deviation.
+    """
+
+    days: Floats
+    figures: Floats
+    deviation: float
+    freedom: float
+
+    def quantile(self, day: float, chance: float) -> float:
+        """Return what a new block's figure on a day of the year is below with this chance."""
+        weights = _weights(np.array([day]), self.days)
+        reach = float(stdtrit(self.freedom, chance)) * self.deviation * float(np.sqrt(1 + (weights**2).sum()))
+        return float((weights @ self.figures)[0]) + reach
+
+
+@dataclass(frozen=True)
+class OutOfFold:
+    """Predictions of a model for rows that it had not seen, in order of time.
+
+    Attributes:
+        times: their times (n,).
+        squared: squared errors (n,).
+        inside: 1 where the interval held the truth, else 0 (n,); None without intervals.
+    """
+
+    times: Times
+    squared: Floats
+    inside: Floats | None
+
+    def rows_in(self, window: timedelta) -> int:
+        """Return how many rows a window of that length usually has."""
+        span = float((self.times[-1] - self.times[0]) / np.timedelta64(1, "s")) if len(self.times) else 0.0
+        return max(1, round(len(self.times) * window.total_seconds() / span)) if span > 0 else 1
+
+
+def read(model: Path, target: str) -> OutOfFold | None:
+    """Return the out-of-fold predictions of a target that lie in a model directory, None where there are none.
+
+    Raises:
+        ModelError: intervals that cannot be read.
+    """
+    import polars as pl
+
+    from components.training.intervals import Intervals
+
+    path = model / "oof.parquet"
+    if not path.is_file():
+        return None
+    known = (pl.col("target") == target) & pl.col("y").is_finite() & pl.col("prediction").is_finite()
+    rows = pl.read_parquet(path).filter(known)
+    (time,) = (name for name, dtype in rows.schema.items() if dtype.is_temporal())
+    rows = rows.sort(time, maintain_order=True)
+    y, prediction, last = (rows[name].to_numpy() for name in ("y", "prediction", "last"))
+    inside = None
+    if (path := model / target / "intervals.json").is_file():
+        intervals = Intervals.from_json(read_json(path))
+        lower, upper = intervals.apply(last if intervals.by is not None else None, prediction)
+        inside = ((y >= lower) & (y <= upper)).astype(np.float64)
+    return OutOfFold(rows[time].to_numpy(), (prediction - y) ** 2, inside)
+
+
+def error_limit(times: Times, squared: Floats, rows: int, at: datetime, rate: float = RATE) -> float | None:
+    """Return the root mean squared error that a window up to `at` exceeds with the chance `rate`.
+
+    Args:
+        times: times of out-of-fold predictions (n,), ascending.
+        squared: their squared errors (n,).
+        rows: rows of a window.
+        at: end of the window.
+        rate: chance of a false alarm.
+
+    Returns:
+        None where the rows make too few blocks to tell.
+    """
+    days, means, length = _blocks(times, squared, rows)
+    season = _season(days, 0.5 * np.log(np.maximum(means, 1e-300)))
+    return None if season is None else float(np.exp(season.quantile(_day(at, length), 1 - rate)))
+
+
+def coverage_limit(times: Times, inside: Floats, rows: int, at: datetime, rate: float = RATE) -> float | None:
+    """Return the coverage that a window up to `at` falls below with the chance `rate`.
+
+    Args:
+        times: times of out-of-fold predictions (n,), ascending.
+        inside: 1 where the interval held the truth, else 0 (n,).
+        rows: rows of a window.
+        at: end of the window.
+        rate: chance of a false alarm.
+
+    Returns:
+        None where the rows make too few blocks to tell.
+    """
+    days, shares, length = _blocks(times, inside, rows)
+    # The share outside strays further up than down; its square root does so less (Anscombe, 1948).
+    season = _season(days, np.sqrt(1 - shares))
+    if season is None:
+        return None
+    outside = max(0.0, season.quantile(_day(at, length), 1 - rate))
+    return max(0.0, 1 - outside**2)
+
+
+def _blocks(times: Times, values: Floats, rows: int) -> tuple[Floats, Floats, float]:
+    """Return day of the year and mean of each block, and the usual length of one in days."""
+    count = len(values) // rows
+    days = times[: count * rows].astype("datetime64[s]").astype(np.float64).reshape(count, rows) / 86400
+    means = values[: count * rows].reshape(count, rows).mean(axis=1)
+    length = float(np.median(days[:, -1] - days[:, 0])) if count else 0.0
+    return days.mean(axis=1) % _YEAR, means, length
+
+
+def _season(days: Floats, figures: Floats) -> Season | None:
+    """Fit a season's mean by a kernel around the year (Nadaraya and Watson, 1964), and the spread around it."""
+    if len(figures) < _LEAST_BLOCKS:
+        return None
+    weights = _weights(days, days)
+    freedom = max(len(figures) - float(np.trace(weights)), 1.0)
+    residual = figures - weights @ figures
+    deviation = float(np.sqrt((residual**2).sum() / freedom))
+    return Season(days, figures, deviation, freedom)
+
+
+def _weights(at: Floats, days: Floats) -> Floats:
+    """Return what each block (n,) counts for each day (k,), shape (k, n).
+
+    One block's weight is spread over all of them: a season of which there is little is held to the whole year.
+    """
+    apart = np.abs(at[:, None] - days[None, :])
+    apart = np.minimum(apart, _YEAR - apart)
+    weights = np.exp(-0.5 * (apart / _BANDWIDTH) ** 2) + 1 / len(days)
+    return np.asarray(weights / weights.sum(axis=1, keepdims=True), dtype=np.float64)
+
+
+def _day(at: datetime, length: float) -> float:
+    """Return the day of the year of the middle of a window that ends at `at`."""
+    return (np.datetime64(at.replace(tzinfo=None), "s").astype(np.float64) / 86400 - length / 2) % _YEAR

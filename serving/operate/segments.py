@@ -1,0 +1,107 @@
+"""Lines put into a directory of any file system, an object store too, as closed files.
+
+An object cannot be appended to. Lines are gathered in memory, and a segment of them is put as a file of its own every
+quarter of an hour, when it has grown large, and at the end. A process that is killed without a chance to end loses the
+lines since its last segment, a quarter of an hour's at most.
+"""
+
+import logging
+import os
+import socket
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+SECONDS = 900.0
+"""Age at which a segment is closed."""
+_LARGEST = 8 << 20
+_MOST_WAITING = 6
+"""Closed segments that wait for a store that does not answer; beyond them the oldest is dropped, and counted."""
+_PAUSE = 10.0
+"""Seconds until a failed upload is tried again."""
+_LAST = 15.0
+"""Seconds that uploads are given at the end, well within a pod's grace."""
+
+
+class Segments:
+    """A stream of lines for `LineWriter`, which writes and flushes it; uploads have a thread of their own.
+
+    Args:
+        filesystem: fsspec file system.
+        directory: path in it.
+        dropped: called with the number of lines lost.
+        seconds: age at which a segment is closed.
+    """
+
+    def __init__(
+        self, filesystem: Any, directory: str, dropped: Callable[[int], None], seconds: float = SECONDS
+    ) -> None:
+        self._filesystem, self._directory = filesystem, directory
+        self._dropped = dropped
+        self._seconds = seconds
+        self._open: list[str] = []
+        self._size, self._began, self._number = 0, 0.0, 0
+        self._waiting: deque[tuple[str, bytes]] = deque()
+        self._some, self._ending = threading.Event(), threading.Event()
+        self._thread = threading.Thread(target=self._run, name="almanac-segments", daemon=True)
+        self._thread.start()
+
+    def write(self, text: str) -> None:
+        """Take lines."""
+        if not self._open:
+            self._began = time.monotonic()
+        self._open.append(text)
+        self._size += len(text)
+
+    def flush(self) -> None:
+        """Close the segment where it is large or old enough."""
+        if self._size >= _LARGEST or (self._open and time.monotonic() - self._began >= self._seconds):
+            self._cut()
+
+    def close(self) -> None:
+        """Put what there is; what a store has not taken in time is dropped, and counted."""
+        if self._open:
+            self._cut()
+        self._ending.set()
+        self._some.set()
+        self._thread.join(_LAST)
+        for _, data in self._waiting:
+            self._dropped(data.count(b"\n"))
+
+    def _cut(self) -> None:
+        """Close the segment; its name says until when it holds lines, by which readers leave out what is too old."""
+        self._number += 1
+        until = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
+        name = f"until-{until}-{socket.gethostname()}-{os.getpid()}-{self._number}.jsonl"
+        self._waiting.append((name, "".join(self._open).encode()))
+        self._open, self._size = [], 0
+        if len(self._waiting) > _MOST_WAITING:
+            self._dropped(self._waiting.popleft()[1].count(b"\n"))
+        self._some.set()
+
+    def _run(self) -> None:
+        while True:
+            self._some.wait()
+            self._some.clear()
+            while self._waiting:
+                if not self._put(*self._waiting[0]):
+                    self._ending.wait(_PAUSE)
+                    if self._ending.is_set():
+                        break
+            if self._ending.is_set():
+                return
+
+    def _put(self, name: str, data: bytes) -> bool:
+        try:
+            self._filesystem.makedirs(self._directory, exist_ok=True)
+            self._filesystem.pipe_file(f"{self._directory}/{name}", data)
+        except Exception as error:  # a store's client raises errors of its own, and predictions go on without it
+            logging.getLogger("almanac.serving").warning("predictions are not kept yet: %s: %s", name, error)
+            return False
+        # The oldest may have been dropped meanwhile.
+        if self._waiting and self._waiting[0][0] == name:
+            self._waiting.popleft()
+        return True
