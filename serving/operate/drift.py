@@ -4,7 +4,7 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -68,15 +68,20 @@ class DriftWatch:
 
     async def run(self, seconds: float) -> None:
         """Open profiles that are missing and renew the figures, again and again."""
-        loop = asyncio.get_running_loop()
         while True:
-            await loop.run_in_executor(None, self._open)
+            await self._apart(self._open)
             await asyncio.sleep(seconds)
-            await loop.run_in_executor(None, self.publish)
+            await self._apart(self.publish)
             if time.time() - self._began > WINDOW_SECONDS:
                 self._began = time.time()
                 for counter, _ in self._counters.values():
                     counter.reset()
+
+    async def _apart(self, step: Callable[[], None]) -> None:
+        try:
+            await asyncio.get_running_loop().run_in_executor(None, step)
+        except Exception as error:  # whatever it is, the next round must not be missed
+            _LOG.error("drift figures were not renewed: %s: %s", type(error).__name__, error, exc_info=error)
 
     def _open(self) -> None:
         from monitoring.drift.online import OnlineDrift

@@ -1,5 +1,6 @@
 """Live drift of several workers: each counts for its window, and one that ended no longer than that."""
 
+import asyncio
 import time
 from pathlib import Path
 
@@ -70,3 +71,29 @@ def test_single_rows_and_many_are_counted_in_any_order(bundle: Bundle, feature_r
         watch.see(bundle.targets["pm25_1h"], [tuple(feature_rows[0].tolist())])
         seen += many + 1
     assert shown(watch, metrics) == seen
+
+
+def test_what_fails_once_is_told_and_tried_again(
+    bundle: Bundle, feature_rows: np.ndarray, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    metrics = Metrics(CollectorRegistry())
+    watch, left = DriftWatch(metrics, None), ["the disk is away"]
+    publish = watch.publish
+    monkeypatch.setattr(watch, "publish", lambda: _raise(left.pop()) if left else publish())
+    watch.follow(Traffic(bundle))
+    watch._open()
+    watch.see(bundle.targets["pm25_1h"], feature_rows[:10])
+
+    async def rounds() -> None:
+        task = asyncio.create_task(watch.run(0.01))
+        async with asyncio.timeout(20):
+            while metrics.gauge(DRIFT_ROWS).labels("pm25_1h")._value.get() != 10:
+                await asyncio.sleep(0.01)
+        task.cancel()
+
+    asyncio.run(rounds())
+    assert "drift figures were not renewed: RuntimeError: the disk is away" in caplog.text
+
+
+def _raise(text: str) -> None:
+    raise RuntimeError(text)
