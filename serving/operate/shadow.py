@@ -54,10 +54,11 @@ class Shadow:
         task.add_done_callback(self._tasks.discard)
 
     async def _run(self, shadow: Bundle, name: str, given: Any, served: dict[str, Outcome]) -> None:
+        errors = self._metrics.counter(SHADOW_ERRORS).labels(name, shadow.version)  # shown from the first request on
         try:
             await self._compare(shadow, await self._compute(shadow, name, given), served)
         except Exception as error:  # whatever it is, the request was answered long ago
-            self._metrics.counter(SHADOW_ERRORS).labels(name, shadow.version).inc()
+            errors.inc()
             self._log(shadow, name, error)
 
     async def _compare(self, shadow: Bundle, outcomes: dict[str, Outcome], served: dict[str, Outcome]) -> None:

@@ -12,12 +12,10 @@ REFERENCE = Path("usecases/air_quality.yaml")
 
 
 def test_a_field_is_set_by_its_path() -> None:
-    usecase = load_with(
-        REFERENCE, ["training.budget.trials=2", "training.candidates.lightgbm_level.fixed.verbosity=-1"]
-    )
+    usecase = load_with(REFERENCE, ["training.budget.trials=2", "training.candidates.lightgbm_level.fixed.max_depth=9"])
     assert usecase.training.budget.trials == 2
     candidate = next(item for item in usecase.training.candidates if isinstance(item, LightGBM))
-    assert candidate.fixed["verbosity"] == -1
+    assert candidate.fixed["max_depth"] == 9
 
 
 @pytest.mark.parametrize(
