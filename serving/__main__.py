@@ -8,6 +8,7 @@ python -m serving batch in.parquet out.parquet --model registry:air/production
 
 import argparse
 import sys
+from collections.abc import Callable
 
 from components.common.errors import AlmanacError, ServingError
 from serving.settings import add_arguments, from_arguments
@@ -18,11 +19,20 @@ def main(arguments: list[str]) -> int:
     commands = {"keys": _keys, "ingest": _ingest, "batch": _batch}
     try:
         if arguments and arguments[0] in commands:
-            return commands[arguments[0]](arguments[1:])
+            return _command(arguments[0], commands[arguments[0]], arguments[1:])
         return _serve(arguments)
     except AlmanacError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
+
+
+def _command(name: str, run: Callable[[list[str]], int], arguments: list[str]) -> int:
+    try:
+        return run(arguments)
+    except ModuleNotFoundError as error:
+        raise ServingError(
+            f"{name} needs {error.name}, which the server's own libraries leave out; run it where the components are"
+        ) from error
 
 
 def _serve(arguments: list[str]) -> int:

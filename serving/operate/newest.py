@@ -46,9 +46,12 @@ def _indices(places: list[int]) -> Any:
 
 def main() -> int:
     """Read what standard input asks for, and print the rows as JSON; return the exit code."""
-    import pyarrow.compute
-    import pyarrow.parquet  # noqa: F401 - while the question is awaited
-
+    try:
+        import pyarrow.compute
+        import pyarrow.parquet  # noqa: F401 - while the question is awaited
+    except ModuleNotFoundError as error:
+        print(f"to read it takes {error.name}, which is not installed here", file=sys.stderr)
+        return 1
     asked = json.load(sys.stdin)
     try:
         rows = newest_rows(Path(asked.pop("path")), **asked)

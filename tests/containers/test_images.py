@@ -1,8 +1,13 @@
 """What the images are: small, labelled, run by no root, with nothing that they do not need."""
 
+from pathlib import Path
+
+import numpy as np
+import polars as pl
 import pytest
 
 from components.image import VERSION
+from monitoring import drift
 from tests.containers.engine import docker, inspect
 
 MEGABYTE = 1_000_000
@@ -47,6 +52,29 @@ def test_the_server_can_keep_predictions_in_object_stores(serving_image: str) ->
     script = "import fsspec; print([fsspec.get_filesystem_class(name).protocol[0] for name in ('s3', 'gs')])"
     run = ("run", "--rm", "--network", "host", "--read-only", "--tmpfs", "/tmp", "--entrypoint", "python")
     assert docker(*run, serving_image, "-c", script) == "['s3', 'gs']"
+
+
+def test_the_server_counts_drift_without_what_reads_tables(serving_image: str, tmp_path: Path) -> None:
+    rng = np.random.default_rng(3)
+    profile = drift.profile(pl.DataFrame(rng.normal(size=(4000, 2)), schema=["a", "b"]))
+    profile.write(tmp_path / "profile.json")
+    tmp_path.chmod(0o755)
+    (tmp_path / "profile.json").chmod(0o644)
+    script = (
+        "import json, numpy as np; from monitoring.drift.online import OnlineDrift; "
+        "from monitoring.drift.reference import from_json; "
+        "counted = OnlineDrift(from_json(json.load(open('/data/profile.json')))); "
+        "counted.add_rows(np.full((300, 2), 9.0)); "
+        "print({name: found['drifted'] for name, found in counted.figures().items()})"
+    )
+    run = ("run", "--rm", "--network", "host", "--volume", f"{tmp_path}:/data:ro", "--entrypoint", "python")
+    assert docker(*run, serving_image, "-c", script) == "{'a': 1.0, 'b': 1.0}"
+
+
+def test_a_command_that_reads_tables_says_where_it_runs(serving_image: str) -> None:
+    run = ("run", "--rm", "--network", "host", "--entrypoint", "python", serving_image, "-m", "serving", "batch")
+    with pytest.raises(AssertionError, match=r"error: batch needs pyarrow, .* run it where the components are"):
+        docker(*run, "in.parquet", "out.parquet", "--model", "registry:air/production")
 
 
 def test_components_find_their_kernel_without_a_compiler(components_image: str) -> None:
