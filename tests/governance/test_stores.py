@@ -10,29 +10,18 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import fsspec
 import pytest
-from moto.server import ThreadedMotoServer
 
 from components.common.errors import RegistryError
 from governance.registry import Registry, resolve
 from governance.registry.stores import open_store
 from tests.governance.bundles import documented_version, version_files
-
-
-def use_endpoint(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
-    monkeypatch.setenv("AWS_ENDPOINT_URL", url)
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "testing")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    fsspec.get_filesystem_class("s3").clear_instance_cache()
+from tests.objects import serving_s3, use_endpoint
 
 
 @pytest.fixture(scope="module")
 def moto() -> Iterator[str]:
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
+    with serving_s3() as url:
+        yield url
 
 
 @pytest.fixture

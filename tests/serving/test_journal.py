@@ -11,13 +11,12 @@ import fsspec
 import numpy as np
 import polars as pl
 import pytest
-from moto.server import ThreadedMotoServer
 
 from components.common.errors import TableError
 from components.monitoring.join import EmptyLogError, read_log, with_truth
 from components.usecase import load_text
 from serving.operate.segments import Segments
-from tests.governance.test_stores import use_endpoint
+from tests.objects import serving_s3, use_endpoint
 from tests.serving.conftest import USE_CASE, Start, as_row
 from tests.serving.test_store import ingest, last_month
 
@@ -52,11 +51,8 @@ def test_served_predictions_are_joined_with_the_truth(
 
 @pytest.fixture(scope="module")
 def moto() -> Iterator[str]:
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
+    with serving_s3() as url:
+        yield url
 
 
 @pytest.fixture
