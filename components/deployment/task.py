@@ -32,6 +32,6 @@ def run(usecase: str, registry: str, environment: str, out: Path, push: str = ""
 def tell(usecase: UseCase, version: str, registry: str, to: str) -> None:
     """Push what a version promises; where that fails, print a warning and go on."""
     try:
-        push_version(usecase.name, version, registry, to, usecase.drift.window)
+        push_version(usecase.name, version, registry, to, usecase.drift.window, usecase.now())
     except MetricError as error:
         print(f"warning: the figures of version {version} were not pushed: {error}", flush=True)

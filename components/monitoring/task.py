@@ -20,7 +20,7 @@ from components.monitoring.windows import Judged, Watched, breached, judge
 from components.training.model_format import REFERENCE, Forecaster
 from components.training.model_format import load as load_model
 from components.usecase import UseCase, digest, load_text
-from components.usecase.base import to_timedelta
+from components.usecase.base import to_timedelta, to_utc
 from governance.registry import Registry, Version, fetch
 from monitoring.drift import read as read_profile
 from monitoring.operations import figures
@@ -138,15 +138,10 @@ def _document(
 
 
 def _now(usecase: UseCase, as_of: str) -> datetime:
-    staleness = usecase.validation.staleness
-    text = as_of or (staleness.as_of if staleness is not None and staleness.as_of != "now" else "")
-    if not text:
-        return datetime.now(UTC).replace(tzinfo=None, microsecond=0)
     try:
-        moment = datetime.fromisoformat(text)
+        return to_utc(as_of) if as_of else usecase.now()
     except ValueError:
-        raise TableError(f"as_of is {text!r}; write a time in ISO 8601, such as 2026-01-31T06:00:00") from None
-    return moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
+        raise TableError(f"as_of is {as_of!r}; write a time in ISO 8601, such as 2026-01-31T06:00:00") from None
 
 
 def _staleness(watched: Watched) -> dict[str, Any]:

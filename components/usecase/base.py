@@ -1,7 +1,7 @@
 """What every section of a use case file shares: strictness, durations and names."""
 
 import re
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
@@ -31,6 +31,16 @@ def to_timedelta(duration: str) -> timedelta:
 def to_microseconds(duration: str) -> int:
     """Return a duration in whole microseconds."""
     return to_timedelta(duration) // timedelta(microseconds=1)
+
+
+def to_utc(text: str) -> datetime:
+    """Return an ISO 8601 time, or the day that a date begins, in naive UTC.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    time = datetime.fromisoformat(text)
+    return time if time.tzinfo is None else time.astimezone(UTC).replace(tzinfo=None)
 
 
 def steps(duration: str, frequency: str) -> int:

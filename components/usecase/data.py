@@ -1,13 +1,12 @@
 """Where the table comes from, what its columns are, and which rules they must keep."""
 
-from datetime import datetime
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, Field, model_validator
 
-from components.usecase.base import Duration, Name, Section, Sha256, to_microseconds
+from components.usecase.base import Duration, Name, Section, Sha256, to_microseconds, to_utc
 
 
 def _check_zone(zone: str) -> str:
@@ -34,7 +33,7 @@ def _check_web(address: str) -> str:
 def _check_as_of(text: str) -> str:
     if text != "now":
         try:
-            datetime.fromisoformat(text)
+            to_utc(text)
         except ValueError:
             raise ValueError(f'{text!r} is neither now nor an ISO date such as "2015-01-01"') from None
     return text

@@ -1,11 +1,12 @@
 """The use case as a whole, and the rules that tie its sections together."""
 
+from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from components.usecase.base import Name, Section, steps, to_timedelta
+from components.usecase.base import Name, Section, steps, to_timedelta, to_utc
 from components.usecase.data import Column, Source, TimeGrid, Validation
 from components.usecase.features import Features
 from components.usecase.learning import Blend, Evaluation, GateRule, MaxDisparity, MaxError, Split, Target, Training
@@ -62,6 +63,13 @@ class UseCase(Section):
                 raise ValueError(f"sources.{index}.join: a further source needs a join with a tolerance")
         _unique("sources", [source.name for source in self.sources])
         return self
+
+    def now(self) -> datetime:
+        """Return the present in naive UTC: the clock's, or what stands for it where the data are an archive."""
+        staleness = self.validation.staleness
+        if staleness is None or staleness.as_of == "now":
+            return datetime.now(UTC).replace(tzinfo=None, microsecond=0)
+        return to_utc(staleness.as_of)
 
     @model_validator(mode="after")
     def _targets_exist(self) -> Self:

@@ -1,6 +1,6 @@
 """Rules of how much is there: rows, missing values, completeness of each source, age of the newest row."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import polars as pl
@@ -71,17 +71,10 @@ def check_staleness(table: pl.DataFrame, usecase: UseCase) -> list[Finding]:
     rule = usecase.validation.staleness
     if rule is None:
         return []
-    as_of = _as_of(rule.as_of)
+    as_of = usecase.now()
     old = {name: time for name, time in newest(table, usecase).items() if as_of - time > to_timedelta(rule.max_age)}
     if not old:
         return []
     shown = ", ".join(f"{name} {time.isoformat(' ')}" for name, time in list(old.items())[:5])
     text = f"newest row older than {rule.max_age} on {as_of:%Y-%m-%d %H:%M}: {shown}{', …' * (len(old) > 5)}"
     return [Finding(rule.severity, "staleness", usecase.time.column, len(old), text)]
-
-
-def _as_of(text: str) -> datetime:
-    if text == "now":
-        return datetime.now(UTC).replace(tzinfo=None)
-    time = datetime.fromisoformat(text)
-    return time if time.tzinfo is None else time.astimezone(UTC).replace(tzinfo=None)

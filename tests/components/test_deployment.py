@@ -200,6 +200,28 @@ def test_what_the_version_promises_is_pushed_where_a_place_is_named(production: 
     assert line in written.read_text().splitlines()
 
 
+def test_the_limits_that_are_pushed_are_of_the_season_that_the_use_case_calls_the_present(
+    production: Production, tmp_path: Path
+) -> None:
+    """The series is an archive: the day on which somebody deploys says nothing of its seasons."""
+
+    def limit(as_of: str) -> str:
+        staleness = production.case.validation.staleness
+        assert staleness is not None
+        rules = {"staleness": staleness.model_copy(update={"as_of": as_of})}
+        validation = production.case.validation.model_copy(update=rules)
+        case = production.case.model_copy(update={"validation": validation})
+        run(dump(case), production.registry, "local", tmp_path / "manifest.yaml", str(tmp_path / as_of))
+        (written,) = (tmp_path / as_of).iterdir()
+        found = [
+            line for line in written.read_text().splitlines() if line.startswith("almanac_model_rolling_rmse_limit{")
+        ]
+        assert found
+        return found[0]
+
+    assert limit("2015-01-15") != limit("2015-07-15")
+
+
 def test_a_gateway_that_is_away_does_not_undo_the_deployment(
     production: Production, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
