@@ -66,11 +66,11 @@ images: $(VENV)/.components ## build the images, tagged by revision and version,
 	  name=$(IMAGES)/$${image/components/components-python}; \
 	  $(DOCKER) build -q --network host -f $$image/Dockerfile -t $$name:$(REVISION) -t $$name:$(VERSION) \
 	    --build-arg REVISION=$(REVISION) --build-arg VERSION=$(VERSION) . ; \
-	  $(PY) -m components.orchestration.materials requirements/$$image.txt build/$$image.cdx.json; \
+	  $(PY) -m orchestration.sbom requirements/$$image.txt build/$$image.cdx.json; \
 	done
 
 image-tags: ## print what a workflow pushes the image NAME as
-	@$(PYTHON) -m components.orchestration.tags $(NAME)
+	@$(PYTHON) -m orchestration.image_tags $(NAME)
 
 ENGINE := ../shared/containers/up
 ANSWERS := timeout 30 $(DOCKER) info >/dev/null 2>&1
@@ -97,29 +97,29 @@ submit: $(VENV)/.components ## run the training pipeline on the Kubeflow of KFP_
 ENVIRONMENT ?= dev
 KUSTOMIZE ?= $(firstword $(wildcard .tools/kustomize) kustomize)
 deploy: $(VENV)/.components ## apply the production version by an overlay (ENVIRONMENT), test it, go back where it fails
-	@rm -rf build/deploy; mkdir -p build/deploy; cp -r serving/kustomize/overlays build/deploy; \
+	@rm -rf build/deploy; mkdir -p build/deploy; cp -r serving/deploy/kustomize/overlays build/deploy; \
 	config=build/deploy/kubeconfig; trap 'rm -f $$config' EXIT; \
 	if test -n "$${KUBE_CONFIG:-}"; then (umask 077; printf '%s' "$$KUBE_CONFIG" >$$config); export KUBECONFIG=$$config; fi; \
-	$(PY) -m components.deployment render $(USECASE) $(REGISTRY) build/deploy/production.yaml; \
-	$(PY) -m serving.kustomize --manifest build/deploy/production.yaml --out build/deploy/base >/dev/null; \
+	$(PY) -m serving.deploy.production render $(USECASE) $(REGISTRY) build/deploy/production.yaml; \
+	$(PY) -m serving.deploy.kustomize --manifest build/deploy/production.yaml --out build/deploy/base >/dev/null; \
 	$(KUSTOMIZE) build build/deploy/overlays/$(ENVIRONMENT) >build/deploy/objects.yaml; \
-	$(PY) -m components.deployment apply $(USECASE) $(REGISTRY) build/deploy/objects.yaml $(DEPLOY)
+	$(PY) -m serving.deploy.production apply $(USECASE) $(REGISTRY) build/deploy/objects.yaml $(DEPLOY)
 
 release-files: $(VENV)/.components ## compile into build/compiled, for the images of this version in IMAGES
 	@ALMANAC_IMAGE=$(IMAGES)/components-python:$(VERSION) ALMANAC_SERVING_IMAGE=$(IMAGES)/serving:$(VERSION) \
 	  $(PY) pipeline.py compile --out build/compiled
 
 changelog: $(VENV)/.components ## write the notes of the release TAG to build/changelog.md
-	@$(PY) -m components.orchestration.release notes $(TAG) build/changelog.md
+	@$(PY) -m orchestration.release notes $(TAG) build/changelog.md
 
 next-version: $(VENV)/.components ## print the version that the commits since the last release make (their trailer Change:)
-	@$(PY) -m components.orchestration.release next
+	@$(PY) -m orchestration.release next
 
 release: $(VENV)/.components $(VENV)/.serving ## set the next version everywhere, commit and tag it; pushing the tag releases it
 	@test -z "$$(git status --porcelain)" || { echo "error: there are changes that are not committed" >&2; exit 1; }; \
-	version=$$($(PY) -m components.orchestration.release next); \
-	$(PY) -m components.orchestration.release set; \
-	$(PY) pipeline.py compile >/dev/null; $(PY) -m serving.kustomize >/dev/null; \
+	version=$$($(PY) -m orchestration.release next); \
+	$(PY) -m orchestration.release set; \
+	$(PY) pipeline.py compile >/dev/null; $(PY) -m serving.deploy.kustomize >/dev/null; \
 	git add --all; git diff --cached --quiet || git commit -qm "Release $$version"; \
 	git tag -a "v$$version" -m "Almanac $$version"; \
 	echo "v$$version is tagged; release it by: git push --follow-tags"

@@ -9,8 +9,10 @@ from typing import Annotated, Any, Literal
 import typer
 from kfp import dsl
 
-from components.common.errors import AlmanacError, PipelineError
-from components.common.files import pretty_json
+from almanac.core.errors import AlmanacError, PipelineError
+from almanac.core.files import pretty_json
+from almanac.usecase import UseCase, dump, load, schema
+from almanac.usecase.override import load_with
 from components.deployment.component import deployment
 from components.documentation.component import documentation
 from components.drift.component import drift
@@ -18,22 +20,20 @@ from components.evaluation.component import evaluation
 from components.gate.component import gate
 from components.ingestion.component import ingestion
 from components.monitoring.component import monitoring
-from components.orchestration import compiled, recurring, submission
-from components.orchestration.cluster import Cluster
-from components.orchestration.console import Screen
-from components.orchestration.facts import check_facts
-from components.orchestration.local import Runner
-from components.orchestration.run import Request, run_training, show
-from components.orchestration.settings import PIPELINE, configure
 from components.prediction.component import prediction
 from components.preprocessing.component import preprocessing
 from components.registration.component import registration
 from components.rejection.component import rejection
 from components.remediation.component import remediation
 from components.training.component import training
-from components.usecase import UseCase, dump, load, schema
-from components.usecase.override import load_with
 from components.validation.component import validation
+from orchestration import compiled, recurring, submission
+from orchestration.cluster import Cluster
+from orchestration.console import Screen
+from orchestration.local import Runner
+from orchestration.run import Request, run_training, show
+from orchestration.settings import PIPELINE, configure
+from orchestration.statements_check import check_facts
 
 USECASES = Path(__file__).resolve().parent / "usecases"
 COMPONENTS = {

@@ -15,9 +15,9 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from components.training.calibration import calibrate
-from components.training.model_format import OUT_OF_FOLD, load
-from components.usecase import load as load_use_case
+from almanac.model.forecaster import OUT_OF_FOLD, load
+from almanac.training.calibration import calibrate
+from almanac.usecase import load as load_use_case
 
 Array = npt.NDArray[np.float64]
 

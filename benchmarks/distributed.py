@@ -19,17 +19,17 @@ from typing import Annotated, Any
 import polars as pl
 import typer
 
-from components.common import workers
-from components.common.files import pretty_json
-from components.ingestion import ingest
-from components.preprocessing import FeatureSpec
-from components.preprocessing.fit import fit
-from components.preprocessing.partitions import computed
-from components.preprocessing.split import train_test
+from almanac import drift
+from almanac.core import dask_workers
+from almanac.core.files import pretty_json
+from almanac.data.ingest import ingest
+from almanac.features import FeatureSpec
+from almanac.features.fit import fit
+from almanac.features.partitions import computed
+from almanac.features.split import train_test
+from almanac.usecase import UseCase
+from almanac.usecase.override import load_with
 from components.preprocessing.task import PARQUET
-from components.usecase import UseCase
-from components.usecase.override import load_with
-from monitoring import drift
 
 ROOT = Path(__file__).resolve().parent.parent
 ENTITY = "station"
@@ -80,7 +80,7 @@ def run(rows: int, tell: Any) -> dict[str, Any]:
     seconds, used = {name: dict.fromkeys(("raw", "features", "drift"), 0.0) for name in ("wall", "cpu")}.values()
     merged: drift.Profile | None = None
     reference, drifted, started = "", 0, time.perf_counter()
-    with tempfile.TemporaryDirectory() as scratch, workers.start(case.training.dask) as found:
+    with tempfile.TemporaryDirectory() as scratch, dask_workers.start(case.training.dask) as found:
 
         def cpu() -> float:
             others = found.client.run(time.process_time, workers=found.addresses)

@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from almanac.core.files import write_json
 from benchmarks import drift_detection as detection
-from components.common.files import write_json
 
 ROOT = Path(__file__).resolve().parent.parent
 #: What is installed for each peer; the extra pins are what it needs to import at all.

@@ -14,10 +14,10 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from components.ingestion import ingest
-from components.usecase import load
-from monitoring import drift
-from monitoring.drift.tally import decimals_of
+from almanac import drift
+from almanac.data.ingest import ingest
+from almanac.drift.accumulators import decimals_of
+from almanac.usecase import load
 
 Floats = NDArray[np.float64]
 #: What is done to one sensor in one month.

@@ -125,7 +125,7 @@ def ours_exact(reference: Any) -> Callable[[Any], Scores]:
 
 
 def _ours(reference: Any, exact: bool) -> Callable[[Any], Scores]:
-    from monitoring import drift
+    from almanac import drift
 
     profile = drift.profile(reference, keep=exact)
 

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from monitoring import drift
-from monitoring.drift.online import OnlineDrift
+from almanac import drift
+from almanac.drift.online import OnlineDrift
 
 _PARTITION_ROWS = 2_500_000
 _PARTITION_COLUMNS = 20

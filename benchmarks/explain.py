@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from almanac.model.engine import Engine
 from benchmarks.predict import lightgbm_booster
 from benchmarks.side_by_side import Case, Clock, arguments, measure, model_and_rows, report
-from serving.engine import Engine
 
 _MANY = 1_000
 

@@ -30,16 +30,16 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from almanac.core.files import pretty_json
+from almanac.data.ingest import ingest
+from almanac.features import FeatureSpec
+from almanac.features.batch import compute
+from almanac.features.fit import fit
+from almanac.features.online import OnlineEngine
+from almanac.features.split import train_test
+from almanac.features.table import numbers, times
+from almanac.usecase import load
 from benchmarks.features_pandas import features
-from components.common.files import pretty_json
-from components.ingestion import ingest
-from components.preprocessing import FeatureSpec
-from components.preprocessing.batch import compute
-from components.preprocessing.fit import fit
-from components.preprocessing.online import OnlineEngine
-from components.preprocessing.split import train_test
-from components.preprocessing.table import numbers, times
-from components.usecase import load
 
 ROOT = Path(__file__).resolve().parent.parent
 ENTITY = "station"

@@ -6,9 +6,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from components.preprocessing import nodes as p
-from components.preprocessing.clock import PERIODS, STARTS
-from components.preprocessing.spec import FeatureSpec
+from almanac.features import nodes as p
+from almanac.features.calendar import PERIODS, STARTS
+from almanac.features.spec import FeatureSpec
 
 Series = Any
 

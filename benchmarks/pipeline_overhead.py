@@ -148,6 +148,8 @@ def run_in_process(usecase: Path, settings: list[str], directory: Path) -> None:
     """Call the functions of the training pipeline's components one after the other."""
     from kfp import dsl
 
+    from almanac.usecase import dump
+    from almanac.usecase.override import load_with
     from components.deployment.component import deployment
     from components.documentation.component import documentation
     from components.drift.component import drift
@@ -157,8 +159,6 @@ def run_in_process(usecase: Path, settings: list[str], directory: Path) -> None:
     from components.preprocessing.component import preprocessing
     from components.registration.component import registration
     from components.training.component import training
-    from components.usecase import dump
-    from components.usecase.override import load_with
     from components.validation.component import validation
 
     call = Direct(dump(load_with(usecase, settings)), directory)

@@ -27,27 +27,27 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from components.common.files import write_json
+from almanac.core.files import write_json
+from almanac.drift import Profile, importance_profile, profile
+from almanac.drift.outputs import freeze
+from almanac.drift.seasons import calendar_of, parse_duration
+from almanac.features.batch import compute
+from almanac.features.spec import FeatureSpec
+from almanac.features.target import targets
+from almanac.model.forecaster import Forecaster, Offset
+from almanac.model.intervals import Intervals
+from almanac.training.calibration import calibrate
+from almanac.training.contributions import of_forecaster
+from almanac.training.dataset import microseconds
+from almanac.usecase import UseCase, dump, load
+from almanac.usecase.training_section import Target
+from almanac.usecase.types import to_timedelta
 from components.ingestion.task import run as ingest
-from components.monitoring.evidence import Evidence, from_rows
-from components.monitoring.join import with_truth
-from components.monitoring.outputs import WatchedModel
-from components.monitoring.windows import Watched, breached, judge
-from components.preprocessing.batch import compute
-from components.preprocessing.spec import FeatureSpec
-from components.preprocessing.target import targets
-from components.training.calibration import calibrate
-from components.training.contributions import of_forecaster
-from components.training.dataset import microseconds
-from components.training.intervals import Intervals
-from components.training.model_format import Forecaster, Offset
-from components.usecase import UseCase, dump, load
-from components.usecase.base import to_timedelta
-from components.usecase.learning import Target
 from components.validation.task import run as validate
-from monitoring.drift import Profile, attribution, profile
-from monitoring.drift.outputs import freeze
-from monitoring.drift.seasons import calendar_of, parse_duration
+from monitoring.windows.expected_ranges import Evidence, from_rows
+from monitoring.windows.join import with_truth
+from monitoring.windows.judge import Watched, breached, judge
+from monitoring.windows.outputs import WatchedModel
 
 Array = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
@@ -173,9 +173,9 @@ class Series:
         )
         times = microseconds(self.times)[rows]
         calendar = calendar_of((int(times.min()), int(times.max())), drift.season, parse_duration(drift.window))
-        picked = attribution.pick(times, calendar, EXPLAINED)
+        picked = importance_profile.pick(times, calendar, EXPLAINED)
         values = of_forecaster(model, self.X[rows[picked]])
-        importances = attribution.freeze(times[picked], values, tuple(self.names), calendar, EXPLAINED)
+        importances = importance_profile.freeze(times[picked], values, tuple(self.names), calendar, EXPLAINED)
         table = unseen.select(self.time, "prediction", target="y")
         reference = freeze(
             table,

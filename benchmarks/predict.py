@@ -17,10 +17,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from almanac.model.engine import Engine
+from almanac.model.engine import booster as native
+from almanac.model.engine.single import SingleRow
 from benchmarks.side_by_side import Case, Clock, arguments, measure, model_and_rows, report
-from serving.engine import Engine
-from serving.engine import booster as native
-from serving.engine.single import SingleRow
 
 _LARGE = 100_000
 

@@ -24,10 +24,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from almanac.core.errors import ServingError
 from benchmarks.serving_entity import measure_entity
 from benchmarks.serving_load import Load, beside_large, measure
 from benchmarks.serving_model import as_rows, today, write_model
-from components.common.errors import ServingError
 
 SERVER_CORE, CLIENT_CORE = "0", "1"
 _PORT = 18080

@@ -14,9 +14,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from almanac.core.errors import ServingError
+from almanac.core.files import read_json
 from benchmarks.serving_load import Load, measure
-from components.common.errors import ServingError
-from components.common.files import read_json
 
 
 def measure_entity(port: int, cores: tuple[str, str], seconds: float) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import numpy as np
 
-from components.common.errors import ServingError
+from almanac.core.errors import ServingError
 
 _LARGE_REQUESTS = 10
 _SCRIPT = """

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from components.common.files import sha256_file, write_bytes, write_json
+from almanac.core.files import sha256_file, write_bytes, write_json
 
 ROOT = Path(__file__).resolve().parent.parent
 FEATURES = (

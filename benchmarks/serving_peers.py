@@ -45,7 +45,7 @@ def raw(model: Path, port: int) -> None:
     """Serve by a raw ASGI application: orjson, values by name, LightGBM's cached single-row call."""
     import orjson
 
-    from serving.engine import Engine
+    from almanac.model.engine import Engine
 
     names = json.loads((model / "features.json").read_bytes())["names"]
     engine = Engine.load(model / "model.bst", None, names, compiled=False)

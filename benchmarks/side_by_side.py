@@ -95,8 +95,8 @@ def model_and_rows(path: Path | None, count: int) -> tuple[Path, NDArray[np.floa
     gaps; it is trained once and kept in the project's cache. Another model gets rows at its own thresholds.
     """
     if path is not None:
-        from serving.engine.model_text import forest, header
-        from serving.engine.parity import threshold_rows
+        from almanac.model.engine.model_text import forest, header
+        from almanac.model.engine.parity import threshold_rows
 
         content = path.read_bytes()
         return path, threshold_rows(forest(content), len(header(content).names), count)
@@ -134,7 +134,7 @@ def _lagged(series: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[n
 def _train(X: NDArray[np.float64], y: NDArray[np.float64], path: Path) -> None:
     import lightgbm
 
-    from components.common.files import whole_file
+    from almanac.core.files import whole_file
 
     print("training the benchmark's model once (about half a minute)", file=sys.stderr)
     options = {"num_leaves": 63, "learning_rate": 0.05, "verbose": -1, "seed": 1, "deterministic": True}

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from components.common.errors import AlmanacError, RegistryError
+from almanac.core.errors import AlmanacError, RegistryError
 from governance.registry import Event, Registry, State, Version, default_url, parse_address, resolve
 from governance.registry.address import SCHEME
 

@@ -12,8 +12,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from components.common.errors import RegistryError
-from components.common.files import sha256_bytes, sha256_file
+from almanac.core.errors import RegistryError
+from almanac.core.files import sha256_bytes, sha256_file
 
 _PAYLOAD_TYPE = "application/vnd.in-toto+json"
 #: How much of a key's sha256 names its signatures in a published copy.

@@ -8,8 +8,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from components.common.errors import RegistryError
-from components.common.files import sha256_bytes
+from almanac.core.errors import RegistryError
+from almanac.core.files import sha256_bytes
 from governance.dsse import verify_signature
 
 SIGNATURE = "model.sig"

@@ -4,17 +4,17 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from components.common.errors import AlmanacError
+from almanac.core.errors import AlmanacError
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; return its exit code, 1 for an error that was told on standard error."""
-    from monitoring.drift import command
+    from monitoring import drift_command
     from monitoring.operations import command as operations
 
     parser = argparse.ArgumentParser(prog="python -m monitoring", description="Watch a model and its data.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    command.add_parser(commands)
+    drift_command.add_parser(commands)
     operations.add_parsers(commands)
     try:
         arguments = parser.parse_args(argv)

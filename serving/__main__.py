@@ -10,7 +10,7 @@ import argparse
 import sys
 from collections.abc import Callable
 
-from components.common.errors import AlmanacError, ServingError
+from almanac.core.errors import AlmanacError, ServingError
 from serving.settings import add_arguments, from_arguments
 
 
@@ -42,7 +42,7 @@ def _serve(arguments: list[str]) -> int:
     add_arguments(parser)
     settings = from_arguments(parser.parse_args(arguments))
     if settings.workers > 1 and settings.listen_fd is None:
-        from serving.operate.workers import supervise
+        from serving.operations.workers import supervise
 
         return supervise(settings, arguments)
     try:
@@ -69,7 +69,7 @@ def _ingest(arguments: list[str]) -> int:
 
 
 def _batch(arguments: list[str]) -> int:
-    from serving.commands.batch import main as batch
+    from serving.batch.table import main as batch
 
     return batch(arguments)
 

@@ -6,42 +6,42 @@ from dataclasses import dataclass, field
 
 from prometheus_client import CollectorRegistry
 
+from almanac.model.bundle import Bundle
+from almanac.model.target import Row
 from monitoring.metrics import Metrics
-from serving.feedback import Feedback
-from serving.http.app import App
-from serving.http.framing import Limits
-from serving.http.headers import HeaderPolicy
-from serving.http.manage import Manage
-from serving.http.openapi import document
-from serving.http.router import Handler, Router
-from serving.http.table import routes
-from serving.http.v1 import V1
-from serving.http.v2 import V2
-from serving.inputs.moments import Features
-from serving.inputs.plan import raw_schema
-from serving.models.bundle import Bundle
-from serving.models.repository import Repository, Traffic
-from serving.models.source import Source
-from serving.models.target import Row
-from serving.operate.age import DataAge
-from serving.operate.cache import PredictionCache
-from serving.operate.drift import DriftWatch
-from serving.operate.info import publish_model_info
-from serving.operate.journal import Journal
-from serving.operate.logs import Observe, access_log, audit_log, configure_logs
-from serving.operate.scrape import scraper, shared_directory
-from serving.operate.state import State
-from serving.operate.tally import Tally
-from serving.operate.tracing import tracing
-from serving.operate.writer import LineWriter
+from serving.features.data_freshness import DataAge
+from serving.features.feature_requests import Features
+from serving.features.row_layout import raw_schema
+from serving.features.store.base import MeteredStore
+from serving.features.store.observations import Ingestor
+from serving.features.store.open import open_store
+from serving.operations.live_drift import DriftWatch
+from serving.operations.model_info import publish_model_info
+from serving.operations.scrape import scraper, shared_directory
+from serving.prediction.cache import PredictionCache
+from serving.prediction.feedback import Feedback
+from serving.prediction.prediction_log import Journal
+from serving.prediction.repository import Repository, Traffic
+from serving.prediction.service import Observer, Service
+from serving.prediction.source import Source
+from serving.protocol.admin import Manage
+from serving.protocol.openapi import document
+from serving.protocol.router import Handler, Router
+from serving.protocol.routes import routes
+from serving.protocol.v1 import V1
+from serving.protocol.v2 import V2
+from serving.runtime.batched_counters import Tally
+from serving.runtime.line_writer import LineWriter
+from serving.runtime.logs import Observe, access_log, audit_log, configure_logs
+from serving.runtime.state import State
+from serving.runtime.tracing import tracing
 from serving.security.guard import Guard
 from serving.security.keys import load_keys
 from serving.security.limits import Limiter, MemoryLimiter, RedisLimiter, parse_rate
-from serving.service import Observer, Service
 from serving.settings import Settings
-from serving.store.base import MeteredStore
-from serving.store.observations import Ingestor
-from serving.store.open import open_store
+from serving.transport.app import App
+from serving.transport.headers import HeaderPolicy
+from serving.transport.request_limits import Limits
 
 
 @dataclass
@@ -154,7 +154,7 @@ def build(settings: Settings) -> Server:
 
 
 def _handlers(v1: V1, v2: V2, manage: Manage) -> dict[tuple[str, str], Handler]:
-    """Return what answers each operation of `serving.http.table`."""
+    """Return what answers each operation of `serving.protocol.routes`."""
     http: dict[str, Handler] = {
         "live": manage.live, "health": manage.health, "metrics": manage.metrics, "openapi": manage.openapi,
         "docs": manage.docs,
@@ -192,7 +192,7 @@ def open_ingestor(url: str, bundle: Bundle, metrics: Metrics) -> Ingestor:
 def _guard(settings: Settings, metrics: Metrics) -> Guard:
     limiter: Limiter = MemoryLimiter()
     if settings.rate_limit_store != "memory://":
-        from serving.store.redis import connect
+        from serving.features.store.redis import connect
 
         limiter = RedisLimiter(connect(settings.rate_limit_store)[0])
     rate = parse_rate(settings.rate_limit) if settings.rate_limit else None

@@ -15,17 +15,17 @@ import numpy as np
 from kserve.errors import InferenceError, InvalidInput
 from kserve.protocol.infer_type import InferOutput, InferRequest, InferResponse
 
-from components.common.errors import AlmanacError
-from serving.http.v1 import explanations, predictions
-from serving.inputs.records import Moment
-from serving.inputs.records import read as read_records
-from serving.inputs.tensors import Tensor
-from serving.inputs.tensors import read as read_tensors
-from serving.models.bundle import Bundle
-from serving.models.source import Source
-from serving.outputs import input_tensors, output_tensors, outputs
-from serving.refusal import Refusal
-from serving.service import Answer, Explanation
+from almanac.core.errors import AlmanacError
+from almanac.model.bundle import Bundle
+from serving.errors import Refusal
+from serving.features.records import Moment
+from serving.features.records import read as read_records
+from serving.prediction.service import Answer, Explanation
+from serving.prediction.source import Source
+from serving.protocol.outputs import input_tensors, output_tensors, outputs
+from serving.protocol.tensors import Tensor
+from serving.protocol.tensors import read as read_tensors
+from serving.protocol.v1 import explanations, predictions
 
 
 class AlmanacModel(kserve.Model):  # type: ignore[misc]

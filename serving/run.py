@@ -13,14 +13,14 @@ from typing import Any
 
 import uvicorn
 
-from components.common.errors import AlmanacError, ServingError
+from almanac.core.errors import AlmanacError, ServingError
 from serving.build import Server, build
-from serving.http.protocol import Protocol
-from serving.operate.ready import say_ready
-from serving.operate.scrape import shared_directory
-from serving.operate.seed import history_file, reader, seed
-from serving.operate.watch import follow_keys, follow_promotions, share_repository
+from serving.operations.hot_reload import follow_keys, follow_promotions, share_repository
+from serving.operations.scrape import shared_directory
+from serving.operations.warmup import history_file, reader, seed
+from serving.runtime.ready import say_ready
 from serving.settings import Settings
+from serving.transport.uvicorn_protocol import Protocol
 
 _LINGER_SECONDS = 1.0
 _FLUSH_SECONDS = 0.5
@@ -103,7 +103,7 @@ async def serve(server: Server, sock: socket.socket) -> None:
 async def _grpc(server: Server) -> tuple[Any, int] | None:
     if server.settings.grpc_port is None:
         return None
-    from serving.rpc.listener import start_grpc
+    from serving.transport.grpc_listener import start_grpc
 
     return await start_grpc(server)
 

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
-from components.common.errors import ServingError
-from serving.http.quick import LONGEST_HEAD
+from almanac.core.errors import ServingError
 from serving.security.limits import parse_rate
+from serving.transport.fast_path import LONGEST_HEAD
 
 
 @dataclass(frozen=True)

@@ -3,12 +3,12 @@
 from pathlib import Path
 from typing import Any
 
-from components.common.errors import MetricError
-from components.common.progress import summary
-from components.deployment import write_manifest
-from components.deployment.apply import apply_and_wait, connect
-from components.usecase import UseCase, load_text
+from almanac.core.errors import MetricError
+from almanac.core.progress import summary
+from almanac.usecase import UseCase, load_text
 from monitoring.operations.version import push_version
+from serving.deploy.apply import apply_and_wait, connect
+from serving.deploy.production import write_manifest
 
 
 def run(usecase: str, registry: str, environment: str, out: Path, push: str = "") -> dict[str, Any]:

@@ -1,6 +1,6 @@
 from kfp import dsl
 
-from components.image import IMAGE
+from almanac.core.image import IMAGE
 
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
@@ -40,9 +40,9 @@ def documentation(
     import shutil
     from pathlib import Path
 
-    from components.documentation.document import document
-    from components.registration.register import Artifacts
-    from components.usecase import load_text
+    from almanac.usecase import load_text
+    from governance.documentation import document
+    from governance.registration import Artifacts
 
     inputs = {"figures": figures, "decision": decision, "lineage": lineage, "tuning": tuning}
     inputs |= {"evaluation": evaluation, "predictions": predictions}

@@ -3,11 +3,11 @@
 from pathlib import Path
 from typing import Any
 
-from components.common.files import write_json
-from components.common.progress import summary
-from components.drift.newest import Outcome, detect
-from components.usecase import UseCase, digest, load_text
-from monitoring.drift.report import write_html
+from almanac.core.files import write_json
+from almanac.core.progress import summary
+from almanac.drift.report import write_html
+from almanac.usecase import UseCase, digest, load_text
+from monitoring.windows.detect import Outcome, detect
 
 
 def run(usecase: str, table: Path, registry: str, drift: Path, report: Path) -> tuple[bool, dict[str, Any]]:

@@ -1,6 +1,6 @@
 from kfp import dsl
 
-from components.image import IMAGE
+from almanac.core.image import IMAGE
 
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
@@ -30,8 +30,8 @@ def evaluation(
     """
     from pathlib import Path
 
-    from components.evaluation.evaluate import Outputs, evaluate, flat, provenance
-    from components.usecase import load_text
+    from almanac.evaluation.evaluate import Outputs, evaluate, flat, provenance
+    from almanac.usecase import load_text
 
     case, paths = load_text(usecase, "usecase"), (Path(features.path), Path(model.path))
     written = (figures, evaluation, predictions, report)

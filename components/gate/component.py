@@ -1,6 +1,6 @@
 from kfp import dsl
 
-from components.image import IMAGE
+from almanac.core.image import IMAGE
 
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
@@ -23,8 +23,8 @@ def gate(
     """
     from pathlib import Path
 
-    from components.gate.decide import run
-    from components.usecase import load_text
+    from almanac.evaluation.gate.decide import run
+    from almanac.usecase import load_text
 
     passed = run(load_text(usecase, "usecase"), Path(figures.path), registry, Path(decision.path))
     decision.metadata.update(figures.metadata, passed=passed)

@@ -4,10 +4,10 @@ import os
 from pathlib import Path
 from typing import Any
 
-from components.common.files import write_json
-from components.common.progress import summary
-from components.ingestion import ingest
-from components.usecase import digest, load_text
+from almanac.core.files import write_json
+from almanac.core.progress import summary
+from almanac.data.ingest import ingest
+from almanac.usecase import digest, load_text
 
 
 def run(usecase: str, base: Path, table: Path, lineage: Path) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -1,6 +1,6 @@
 from kfp import dsl
 
-from components.image import IMAGE
+from almanac.core.image import IMAGE
 
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)

@@ -9,23 +9,23 @@ from typing import Any
 
 import polars as pl
 
-from components.common.errors import DeploymentError, DriftError, MetricError, TableError
-from components.common.files import sha256_file, write_json
-from components.common.progress import progress, summary
-from components.monitoring.evidence import gather
-from components.monitoring.join import EmptyLogError, read_log, read_predictions, with_truth
-from components.monitoring.outputs import WatchedModel, read_watched
-from components.monitoring.report import build
-from components.monitoring.windows import Judged, Watched, breached, judge
-from components.training.model_format import REFERENCE, Forecaster
-from components.training.model_format import load as load_model
-from components.usecase import UseCase, digest, load_text
-from components.usecase.base import to_timedelta, to_utc
+from almanac.core.errors import DeploymentError, DriftError, MetricError, TableError
+from almanac.core.files import sha256_file, write_json
+from almanac.core.progress import progress, summary
+from almanac.drift import read as read_profile
+from almanac.model.forecaster import REFERENCE, Forecaster
+from almanac.model.forecaster import load as load_model
+from almanac.usecase import UseCase, digest, load_text
+from almanac.usecase.types import to_timedelta, to_utc
 from governance.registry import Registry, Version, fetch
-from monitoring.drift import read as read_profile
 from monitoring.operations import figures
 from monitoring.operations.push import push
 from monitoring.operations.version import push_version
+from monitoring.windows.expected_ranges import gather
+from monitoring.windows.join import EmptyLogError, read_log, read_predictions, with_truth
+from monitoring.windows.judge import Judged, Watched, breached, judge
+from monitoring.windows.outputs import WatchedModel, read_watched
+from monitoring.windows.report import build
 
 FORMAT = 1
 LOG_VARIABLE = "ALMANAC_PREDICTION_LOG"

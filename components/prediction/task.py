@@ -5,12 +5,12 @@ from typing import Any
 
 import fsspec
 
-from components.common.errors import TableError
-from components.common.files import sha256_file, whole_file
-from components.common.progress import summary
-from components.image import VERSION
-from components.prediction.predict import Predicted, predict
-from components.usecase import UseCase, digest, load_text
+from almanac.core.errors import TableError
+from almanac.core.files import sha256_file, whole_file
+from almanac.core.image import VERSION
+from almanac.core.progress import summary
+from almanac.usecase import UseCase, digest, load_text
+from serving.batch.predict import Predicted, predict
 
 
 def run(usecase: str, table: Path, registry: str, span: tuple[str, str], log: str, out: Path) -> dict[str, Any]:

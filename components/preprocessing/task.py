@@ -7,18 +7,18 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from components.common import workers
-from components.common.errors import FeatureError, TableError
-from components.common.files import sha256_file, whole_file, write_json
-from components.common.progress import summary
-from components.common.revision import git_revision
-from components.image import VERSION
-from components.preprocessing.fit import document, fit
-from components.preprocessing.partitions import computed, features_of
-from components.preprocessing.spec import FeatureSpec
-from components.preprocessing.split import Span, train_test
-from components.preprocessing.table import times
-from components.usecase import UseCase, digest, load_text
+from almanac.core import dask_workers
+from almanac.core.errors import FeatureError, TableError
+from almanac.core.files import sha256_file, whole_file, write_json
+from almanac.core.image import VERSION
+from almanac.core.progress import summary
+from almanac.core.revision import git_revision
+from almanac.features.fit import document, fit
+from almanac.features.partitions import computed, features_of
+from almanac.features.spec import FeatureSpec
+from almanac.features.split import Span, train_test
+from almanac.features.table import times
+from almanac.usecase import UseCase, digest, load_text
 
 #: One size of row groups, so that the file's bytes do not depend on the partitions that it was computed in.
 PARQUET: dict[str, Any] = {"compression": "zstd", "compression_level": 1, "row_group_size": 1 << 16}
@@ -83,7 +83,7 @@ def _at_once(usecase: UseCase, table: pl.LazyFrame, span: Span, out: Path) -> tu
 def _by_partitions(usecase: UseCase, table: pl.LazyFrame, span: Span, out: Path) -> tuple[FeatureSpec, pl.LazyFrame]:
     """Write the same features, partition by partition on the workers of a cluster; they are never all in memory."""
     spec = fit(usecase, table, span)
-    with workers.start(usecase.training.dask) as found:
+    with dask_workers.start(usecase.training.dask) as found:
         computed(usecase, spec, table, found).sink_parquet(out, **PARQUET)
     return spec, pl.scan_parquet(out)
 

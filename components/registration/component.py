@@ -1,6 +1,6 @@
 from kfp import dsl
 
-from components.image import IMAGE
+from almanac.core.image import IMAGE
 
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
@@ -34,8 +34,8 @@ def registration(
     """
     from pathlib import Path
 
-    from components.registration.register import Artifacts, register
-    from components.usecase import load_text
+    from almanac.usecase import load_text
+    from governance.registration import Artifacts, register
 
     inputs = {"figures": figures, "decision": decision, "lineage": lineage, "tuning": tuning}
     inputs |= {"evaluation": evaluation, "predictions": predictions}

@@ -1,6 +1,6 @@
 from kfp import dsl
 
-from components.image import IMAGE
+from almanac.core.image import IMAGE
 
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
@@ -12,6 +12,6 @@ def rejection(decision: dsl.Input[dsl.Artifact]) -> None:
     """
     from pathlib import Path
 
-    from components.rejection import reject
+    from components.rejection.task import reject
 
     reject(Path(decision.path))

@@ -7,14 +7,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from components.common.errors import RemediationError
-from components.common.files import read_json, write_json
-from components.common.progress import summary
-from components.remediation import apart
-from components.remediation.control import execute, propose, stopped
-from components.remediation.ledger import Ledger
-from components.remediation.plan import make, observe
-from components.usecase import UseCase, load_text
+from almanac.core.errors import RemediationError
+from almanac.core.files import read_json, write_json
+from almanac.core.progress import summary
+from almanac.usecase import UseCase, load_text
+from orchestration.retraining import process
+from orchestration.retraining.audit_log import Ledger
+from orchestration.retraining.plan import make, observe
+from orchestration.retraining.policy import execute, propose, stopped
 
 
 @dataclass(frozen=True)
@@ -58,13 +58,13 @@ def carry_out(
 ) -> dict[str, Any]:
     """Execute a plan in its environment and return what came of it."""
     seen = partial(observe, usecase, settings.registry)
-    begin = partial(apart.begin, settings=settings) if os.environ.get(apart.TASK) == "true" else starter(settings)
+    begin = partial(process.begin, settings=settings) if os.environ.get(process.TASK) == "true" else starter(settings)
     return execute(ledger, plan, usecase, who=who, observe=seen, start=begin, resume=resume)
 
 
 def starter(settings: Settings) -> Callable[[UseCase], dict[str, Any]]:
     """Return what starts the training pipeline in an environment."""
-    from components.remediation import start
+    from orchestration.retraining import start
 
     if settings.environment == "cluster":
         return partial(start.on_cluster, host=settings.host, registry=settings.registry, base=settings.base)
@@ -77,4 +77,5 @@ def proposer() -> str:
 
 
 def _command(usecase: UseCase, settings: Settings, plan: str) -> str:
-    return f"python -m components.remediation approve {usecase.name} {plan} --registry {settings.registry} --why REASON"
+    approve = f"python -m orchestration.retraining approve {usecase.name} {plan}"
+    return f"{approve} --registry {settings.registry} --why REASON"

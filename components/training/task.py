@@ -3,16 +3,16 @@
 from pathlib import Path
 from typing import Any
 
-from components.common.files import refuse_non_finite
-from components.common.progress import figure, summary
-from components.training.train import Inputs, train
-from components.usecase import load_text
+from almanac.core.files import refuse_non_finite
+from almanac.core.progress import figure, summary
+from almanac.training.train import Inputs, train
+from almanac.usecase import load_text
 
 
 def run(
     usecase: str, inputs: list[Path], model: Path, tuning: Path, tracking: Path
 ) -> tuple[dict[str, Any], dict[str, float]]:
-    """Train as `components.training.train.train` does, and track it.
+    """Train as `almanac.training.train` does, and track it.
 
     Args:
         usecase: the use case as JSON.

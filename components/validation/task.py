@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-from components.common.progress import summary
-from components.usecase import digest, load_text
-from components.validation import validate
+from almanac.core.progress import summary
+from almanac.data.validate import validate
+from almanac.usecase import digest, load_text
 
 
 def run(usecase: str, table: Path, validated: Path, report: Path) -> dict[str, Any]:

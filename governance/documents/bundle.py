@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from components.common.errors import DocumentError
-from components.common.files import canonical_json, pretty_json, sha256_bytes, whole_directory
+from almanac.core.errors import DocumentError
+from almanac.core.files import canonical_json, pretty_json, sha256_bytes, whole_directory
 from governance.documents import cyclonedx
 from governance.documents.computed import REGISTRATION, USECASE, compute
 from governance.documents.evidence import REQUIRED, Evidence, escape, tokens

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from components.common.errors import DocumentError
+from almanac.core.errors import DocumentError
 from governance.documents.evidence import Evidence
 from governance.documents.risk import QUESTIONS, SCALE, assess
 from governance.documents.statements import MANDATORY

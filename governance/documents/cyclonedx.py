@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from components.common.errors import DocumentError
+from almanac.core.errors import DocumentError
 from governance.documents.computed import USECASE
 from governance.documents.evidence import Evidence
 from governance.documents.references import Book

@@ -7,8 +7,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from components.common.errors import DocumentError
-from components.common.files import sha256_bytes
+from almanac.core.errors import DocumentError
+from almanac.core.files import sha256_bytes
 
 #: What a run always has, and documents cannot do without.
 REQUIRED = ("model/manifest.json", "metrics.json", "gate.json", "lineage.json", "predictions.parquet")

@@ -5,7 +5,7 @@ from typing import Any
 
 from markdown_it import MarkdownIt
 
-from components.common.report import Report
+from almanac.reports.page import Report
 from governance.documents.plots import figures
 from governance.documents.references import MARK, Book
 from governance.documents.render import DOCUMENTS

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from components.common.errors import DocumentError
+from almanac.core.errors import DocumentError
 from governance.documents.evidence import Evidence, escape, tokens
 
 _OPEN, _MIDDLE, _CLOSE = "\ue000", "\ue001", "\ue002"

@@ -5,7 +5,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from components.common.errors import DocumentError
+from almanac.core.errors import DocumentError
 from governance.documents.references import FORMATS, MARK, Book, Ref, unmark, unreferenced
 
 _TEMPLATES = Path(__file__).parent / "templates"

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from components.common.errors import DocumentError
+from almanac.core.errors import DocumentError
 
 YES_NO = (True, False)
 AREAS = (

@@ -8,7 +8,7 @@ Act (Regulation 2024/1689) and the four functions of NIST AI RMF 1.0. A use case
 from collections.abc import Mapping
 from typing import Any
 
-from components.common.errors import DocumentError
+from almanac.core.errors import DocumentError
 
 #: Every mandatory statement: key -> what it has to say.
 MANDATORY: dict[str, str] = {

@@ -5,8 +5,8 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from components.common.errors import RegistryError
-from components.common.files import sha256_bytes
+from almanac.core.errors import RegistryError
+from almanac.core.files import sha256_bytes
 from governance.registry.registry import Registry
 from governance.registry.state import Version
 from governance.registry.stores import DEFAULT

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
-from components.common.errors import RegistryError
-from components.common.files import canonical_json, sha256_bytes
+from almanac.core.errors import RegistryError
+from almanac.core.files import canonical_json, sha256_bytes
 from governance.registry.stores import Store
 
 FIRST = "0" * 64

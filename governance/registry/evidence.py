@@ -5,8 +5,8 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from components.common.errors import RegistryError
-from components.common.files import sha256_bytes
+from almanac.core.errors import RegistryError
+from almanac.core.files import sha256_bytes
 from governance.registry.state import State, Version
 from governance.registry.stores import Store
 from governance.registry.versions import REQUIRED_DOCUMENTS, read_blob, read_manifest

@@ -7,8 +7,8 @@ below signature/, each under the first digits of the sha256 of its signer's key.
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from components.common.errors import RegistryError
-from components.common.files import sha256_bytes
+from almanac.core.errors import RegistryError
+from almanac.core.files import sha256_bytes
 from governance.dsse import SIGNER_DIGITS
 from governance.registry.events import Event
 from governance.registry.stores import Store

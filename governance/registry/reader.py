@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from components.common.errors import RegistryError
+from almanac.core.errors import RegistryError
 from governance.registry import evidence
 from governance.registry.events import Event, check_head, read_events, read_head
 from governance.registry.published import check_copies, list_copies

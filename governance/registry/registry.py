@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from components.common.errors import RegistryError
-from components.common.files import sha256_bytes
+from almanac.core.errors import RegistryError
+from almanac.core.files import sha256_bytes
 from governance.registry import evidence
 from governance.registry.events import FIRST, Event, append_event, write_head
 from governance.registry.published import publish

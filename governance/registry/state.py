@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from components.common.errors import RegistryError
+from almanac.core.errors import RegistryError
 from governance.registry.events import Event
 
 STAGES = ("staging", "production", "archived")

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from components.common.errors import RegistryError
+from almanac.core.errors import RegistryError
 
 DEFAULT = "registry"
 """Address of the registry where nobody says another: beside the project."""

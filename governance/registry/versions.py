@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from components.common.errors import RegistryError
-from components.common.files import canonical_json, sha256_bytes, sha256_file
+from almanac.core.errors import RegistryError
+from almanac.core.files import canonical_json, sha256_bytes, sha256_file
 from governance.registry.stores import Store
 
 #: What the governance directory of a version holds before it may be promoted.

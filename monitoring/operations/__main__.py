@@ -4,7 +4,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from components.common.errors import AlmanacError
+from almanac.core.errors import AlmanacError
 from monitoring.operations.command import add_parsers
 
 

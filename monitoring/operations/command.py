@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from components.common.errors import MetricError
+from almanac.core.errors import MetricError
 
 
 def add_parsers(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -26,7 +26,7 @@ def add_parsers(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
 
 
 def _duration(text: str) -> str:
-    from components.usecase.base import to_timedelta
+    from almanac.usecase.types import to_timedelta
 
     try:
         to_timedelta(text)
@@ -50,7 +50,7 @@ def _push(arguments: argparse.Namespace) -> int:
 
 def _push_run(directory: Path, to: str, window: str) -> tuple[str, int]:
     """Push the figures of a run directory: model, drift, predictions; return the use case and how many there are."""
-    from components.common.files import read_json
+    from almanac.core.files import read_json
     from monitoring.operations import figures
     from monitoring.operations.push import push
 

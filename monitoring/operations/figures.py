@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from components.common.errors import MetricError
-from components.common.files import read_json, sha256_file
-from components.usecase.base import to_timedelta
+from almanac.core.errors import MetricError
+from almanac.core.files import read_json, sha256_file
+from almanac.usecase.types import to_timedelta
 from monitoring import metrics as m
 from monitoring.operations import limits
 

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import stdtrit
 
-from components.common.files import read_json
+from almanac.core.files import read_json
 
 Floats = npt.NDArray[np.float64]
 Times = npt.NDArray[np.datetime64]
@@ -76,7 +76,7 @@ def read(model: Path, target: str) -> OutOfFold | None:
     """
     import polars as pl
 
-    from components.training.intervals import Intervals
+    from almanac.model.intervals import Intervals
 
     path = model / "oof.parquet"
     if not path.is_file():

@@ -20,8 +20,8 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 
-from components.common.errors import MetricError
-from components.common.files import write_bytes
+from almanac.core.errors import MetricError
+from almanac.core.files import write_bytes
 from monitoring.operations.figures import Sample
 
 JOB = "almanac-pipelines"

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from components.common.errors import ServingError
-from serving.store.tables import plain_rows, read_table
+from almanac.core.errors import ServingError
+from serving.features.store.tables import plain_rows, read_table
 
 _CHUNK = 2000
 
@@ -74,7 +74,7 @@ async def _to_store(given: argparse.Namespace, rows: list[dict[str, Any]]) -> li
 
     from monitoring.metrics import Metrics
     from serving.build import open_ingestor
-    from serving.models.source import Source
+    from serving.prediction.source import Source
 
     if given.feature_store == "memory://":
         raise ServingError("--feature-store memory:// lives in a server's process; ingest with --url")

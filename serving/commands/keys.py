@@ -6,7 +6,7 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
-from components.common.errors import ServingError
+from almanac.core.errors import ServingError
 from serving.security.keys import SCOPES, Key, KeyRing, changing, load_keys
 from serving.security.limits import parse_rate
 

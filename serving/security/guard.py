@@ -5,7 +5,7 @@ from http import HTTPStatus
 from typing import Literal, NamedTuple
 
 from monitoring.metrics import RATE_LIMITED, UNAUTHENTICATED, Metrics
-from serving.refusal import Refusal
+from serving.errors import Refusal
 from serving.security.keys import Key, KeyRing
 from serving.security.limits import Limiter, MemoryLimiter, Rate, Verdict, parse_rate
 

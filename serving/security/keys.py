@@ -16,8 +16,8 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from components.common.errors import ServingError
-from components.common.files import pretty_json, read_json
+from almanac.core.errors import ServingError
+from almanac.core.files import pretty_json, read_json
 
 SCOPES = ("predict", "explain", "ingest", "admin")
 """What a key may allow; admin allows everything."""

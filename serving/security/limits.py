@@ -7,8 +7,8 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
-from components.common.errors import ServingError
-from serving.operate.eager import into_task
+from almanac.core.errors import ServingError
+from serving.runtime.coroutine_start import into_task
 
 _RATE = re.compile(r"(\d+(?:\.\d+)?)/(s|m|h)")
 _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0}

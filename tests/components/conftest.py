@@ -9,13 +9,13 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from components.common.files import read_json, sha256_file, write_json
-from components.evaluation.evaluate import evaluate
+from almanac.core.files import read_json, sha256_file, write_json
+from almanac.evaluation.evaluate import evaluate
+from almanac.model.forecaster import LOSS, MANIFEST, REFERENCE
+from almanac.training.train import Inputs, train
+from almanac.usecase import UseCase
+from almanac.usecase.override import load_with
 from components.preprocessing.task import preprocess
-from components.training.model_format import LOSS, MANIFEST, REFERENCE
-from components.training.train import Inputs, train
-from components.usecase import UseCase
-from components.usecase.override import load_with
 from governance.registry import Registry, collect
 from tests.governance.bundles import document_files
 

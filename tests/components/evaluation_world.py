@@ -8,10 +8,10 @@ import lightgbm
 import numpy as np
 import polars as pl
 
-from components.common.files import sha256_bytes, write_json
-from components.training.intervals import Intervals
-from components.usecase import UseCase
-from components.usecase.load import load
+from almanac.core.files import sha256_bytes, write_json
+from almanac.model.intervals import Intervals
+from almanac.usecase import UseCase
+from almanac.usecase.load import load
 
 ROOT = Path(__file__).resolve().parents[2]
 WIND = ["NW", "NE", "SE", "cv"]

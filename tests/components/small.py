@@ -6,9 +6,9 @@ from typing import Any
 
 import polars as pl
 
-from components.common.files import pretty_json
-from components.ingestion import Patience, ingest
-from components.usecase import UseCase, load_text
+from almanac.core.files import pretty_json
+from almanac.data.ingest import Patience, ingest
+from almanac.usecase import UseCase, load_text
 
 #: Fails at once where a server does not answer.
 HASTY = Patience(attempts=3, first_wait=0.01, longest_wait=0.02, timeout=2.0)

@@ -7,14 +7,14 @@ import numpy as np
 import polars as pl
 import pytest
 
-from components.common.files import read_json
-from components.training import contributions
-from components.training.dataset import make_problem, read_features
-from components.training.learners import Rowset, fit
-from components.training.model_format import load
-from components.training.train import train
-from components.usecase import UseCase
-from components.usecase.learning import Blend
+from almanac.core.files import read_json
+from almanac.model.forecaster import load
+from almanac.training import contributions
+from almanac.training.dataset import make_problem, read_features
+from almanac.training.learners import Rowset, fit
+from almanac.training.train import train
+from almanac.usecase import UseCase
+from almanac.usecase.training_section import Blend
 from tests.components.training_world import BLEND, DIFFERENCE, HIST, LEVEL, RIDGE, inputs, usecase
 
 HEAVY = {"name": "heavy", "column": "pm25", "horizon": "6h", "task": "classification", "above": 150.0}

@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 from kubernetes import client
 
-from components.common.errors import DeploymentError
-from components.common.files import read_json
-from components.deployment import storage_uri
-from components.deployment.apply import apply_and_wait
-from components.deployment.smoke import smoke
+from almanac.core.errors import DeploymentError
+from almanac.core.files import read_json
+from almanac.usecase import dump
 from components.deployment.task import run
-from components.usecase import dump
-from serving.manifests import Deployment, render
+from serving.deploy.apply import apply_and_wait
+from serving.deploy.manifests import Deployment, render
+from serving.deploy.production import storage_uri
+from serving.deploy.smoke import smoke
 from tests.components.conftest import Production
 from tests.components.kubernetes_api import KubernetesApi
 from tests.serving.conftest import free_port

@@ -14,20 +14,20 @@ import numpy as np
 import polars as pl
 import pytest
 
-from components.common import workers
-from components.common.errors import TrainingError, WorkerError
-from components.common.files import read_json
-from components.evaluation.rows import judge, read_parts, read_table
-from components.training.dataset import Problem, make_problem, mapped, read_features
-from components.training.distributed import DaskTrees, take, without_network
-from components.training.engine import problems
-from components.training.learners import Rowset, fit
-from components.training.model_format import load
-from components.training.reference import input_profile
-from components.training.train import Inputs, train
-from components.usecase import UseCase
-from components.usecase.learning import Dask, LightGBM
-from monitoring import drift
+from almanac import drift
+from almanac.core import dask_workers
+from almanac.core.errors import TrainingError, WorkerError
+from almanac.core.files import read_json
+from almanac.evaluation.scored_rows import judge, read_parts, read_table
+from almanac.model.forecaster import load
+from almanac.training.backends import problems
+from almanac.training.dask_learner import DaskTrees, take, without_network
+from almanac.training.dataset import Problem, make_problem, mapped, read_features
+from almanac.training.learners import Rowset, fit
+from almanac.training.reference import input_profile
+from almanac.training.train import Inputs, train
+from almanac.usecase import UseCase
+from almanac.usecase.training_section import Dask, LightGBM
 from tests.components.training_world import BLEND, DIFFERENCE, HIST, LEVEL, RIDGE, inputs, usecase
 
 #: By how much, relatively, errors of the two engines' models may differ; another seed moves them as much.
@@ -64,8 +64,8 @@ def dask(files: Inputs) -> tuple[Path, dict[str, Any]]:
 
 
 @pytest.fixture(scope="module")
-def found() -> Iterator[workers.Workers]:
-    with workers.start(Dask(workers=3)) as found:
+def found() -> Iterator[dask_workers.Workers]:
+    with dask_workers.start(Dask(workers=3)) as found:
         yield found
 
 
@@ -125,7 +125,7 @@ def test_a_model_tells_neither_addresses_nor_ports(dask: tuple[Path, dict[str, A
     assert f"feature_names={' '.join(names)}" in text
 
 
-def test_rows_lie_on_all_workers_and_are_found_there(found: workers.Workers, problem: Problem) -> None:
+def test_rows_lie_on_all_workers_and_are_found_there(found: dask_workers.Workers, problem: Problem) -> None:
     trees = DaskTrees(found, problem.names, problem.X, seed=7)
     rows = np.flatnonzero(problem.known)[::3]
     X, y = trees._chosen(rows, problem.y[rows])
@@ -145,7 +145,7 @@ def test_rows_are_taken_from_whichever_piece_has_them() -> None:
         np.testing.assert_array_equal(take(np.split(whole, cuts), places), whole[places])
 
 
-def test_a_probability_is_learned_as_well(found: workers.Workers, files: Inputs) -> None:
+def test_a_probability_is_learned_as_well(found: dask_workers.Workers, files: Inputs) -> None:
     case = usecase(LEVEL, targets=[ABOVE])
     names = read_json(files.specification)["names"]
     table = read_features(case, files.features)
@@ -170,7 +170,7 @@ def test_a_probability_is_learned_as_well(found: workers.Workers, files: Inputs)
     assert losses[1] < 0.8 * -(rate * np.log(rate) + (1 - rate) * np.log(1 - rate))
 
 
-def test_several_seeds_give_several_boosters(found: workers.Workers, problem: Problem) -> None:
+def test_several_seeds_give_several_boosters(found: dask_workers.Workers, problem: Problem) -> None:
     trees = DaskTrees(found, problem.names, problem.X, seed=7)
     rows = np.flatnonzero(problem.known)
     settings = {"objective": "regression", "subsample": 0.5, "subsample_freq": 1, "verbose": -1, "num_threads": 1}
@@ -180,7 +180,7 @@ def test_several_seeds_give_several_boosters(found: workers.Workers, problem: Pr
     assert one.model_to_string() != other.model_to_string()
 
 
-def test_what_the_learner_refuses_names_the_candidate(found: workers.Workers, problem: Problem) -> None:
+def test_what_the_learner_refuses_names_the_candidate(found: dask_workers.Workers, problem: Problem) -> None:
     placed = replace(problem, trees=DaskTrees(found, problem.names, problem.X, seed=7))
     candidate = LightGBM.model_validate({"kind": "lightgbm", "name": "wrong"})
     with pytest.raises(TrainingError, match=r"candidate wrong, target pm25_6h: .*num_leaves"):
@@ -193,7 +193,7 @@ def test_what_the_learner_refuses_names_the_candidate(found: workers.Workers, pr
 
 def test_a_worker_that_is_lost_ends_the_training(problem: Problem) -> None:
     started = time.monotonic()
-    with pytest.raises(WorkerError, match="was lost"), workers.start(Dask(workers=2)) as found:
+    with pytest.raises(WorkerError, match="was lost"), dask_workers.start(Dask(workers=2)) as found:
         pids = found.client.run(os.getpid)
         trees = DaskTrees(found, problem.names, problem.X, seed=7)
         threading.Timer(3.0, os.kill, (pids[found.addresses[1]], signal.SIGKILL)).start()

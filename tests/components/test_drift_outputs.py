@@ -9,11 +9,11 @@ import polars as pl
 import pytest
 from kfp import dsl
 
+from almanac.drift.output_reference import SIGNALS
+from almanac.drift.outputs import OutputDrift
+from almanac.usecase import UseCase, dump
 from components.drift.component import drift as component
-from components.drift.newest import NOTHING_REGISTERED, detect
-from components.usecase import UseCase, dump
-from monitoring.drift.output_reference import SIGNALS
-from monitoring.drift.outputs import OutputDrift
+from monitoring.windows.detect import NOTHING_REGISTERED, detect
 from tests.components.conftest import Production
 
 TARGET = "pm25_6h"

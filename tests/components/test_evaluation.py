@@ -11,17 +11,17 @@ import pytest
 from kfp import dsl
 from sklearn.metrics import log_loss, mean_pinball_loss, r2_score, roc_auc_score
 
-from components.common.errors import MetricError, ModelError, TableError
-from components.common.files import read_json, sha256_file, write_json
-from components.evaluation.bootstrap import Bootstrap
+from almanac.core.errors import MetricError, ModelError, TableError
+from almanac.core.files import read_json, sha256_file, write_json
+from almanac.evaluation.bootstrap import Bootstrap
+from almanac.evaluation.evaluate import evaluate, flat
+from almanac.evaluation.importance import explain
+from almanac.evaluation.scored_rows import judge, read_table
+from almanac.evaluation.target_metrics import target_figures
+from almanac.model.forecaster import load
+from almanac.usecase import digest, dump
+from almanac.usecase.training_section import Target
 from components.evaluation.component import evaluation
-from components.evaluation.evaluate import evaluate, flat
-from components.evaluation.figures import target_figures
-from components.evaluation.importance import explain
-from components.evaluation.rows import judge, read_table
-from components.training.model_format import load
-from components.usecase import digest, dump
-from components.usecase.learning import Target
 from tests.components import evaluation_world as world
 
 HOUR = 3_600_000_000

@@ -9,13 +9,13 @@ import polars as pl
 import pytest
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
-from components.common.files import sha256_bytes, write_json
-from components.evaluation.importance import explain
-from components.evaluation.rows import judge
-from components.training.model_format import Forecaster, load
-from components.training.persistence import write_estimator
-from components.usecase import UseCase
-from components.usecase.learning import Target
+from almanac.core.files import sha256_bytes, write_json
+from almanac.evaluation.importance import explain
+from almanac.evaluation.scored_rows import judge
+from almanac.model.forecaster import Forecaster, load
+from almanac.model.skops_io import write_estimator
+from almanac.usecase import UseCase
+from almanac.usecase.training_section import Target
 from tests.components import evaluation_world as world
 
 

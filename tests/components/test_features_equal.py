@@ -8,15 +8,15 @@ import numpy.typing as npt
 import polars as pl
 import pytest
 
-from components.common.errors import FeatureError
-from components.preprocessing import FeatureSpec
-from components.preprocessing.batch import compute
-from components.preprocessing.execution import library
-from components.preprocessing.fit import fit
-from components.preprocessing.online import OnlineEngine
-from components.preprocessing.split import train_test
-from components.preprocessing.table import numbers, times
-from components.usecase import UseCase, load
+from almanac.core.errors import FeatureError
+from almanac.features import FeatureSpec
+from almanac.features.batch import compute
+from almanac.features.compiler.execution import library
+from almanac.features.fit import fit
+from almanac.features.online import OnlineEngine
+from almanac.features.split import train_test
+from almanac.features.table import numbers, times
+from almanac.usecase import UseCase, load
 from tests.components.test_features_properties import needs_compiler
 
 ROOT = Path(__file__).resolve().parents[2]

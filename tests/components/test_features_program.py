@@ -12,15 +12,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from components.preprocessing import FeatureSpec, blocks
-from components.preprocessing.batch import compute
-from components.preprocessing.execution import KERNELS, Code, Slots, kernel, library
-from components.preprocessing.expression import WHOLE, Operand, Recorder, ago, since
-from components.preprocessing.fit import fit
-from components.preprocessing.operations import KERNEL, OPERATIONS
-from components.preprocessing.program import Instruction, Program
-from components.preprocessing.split import train_test
-from components.usecase import load
+from almanac.features import FeatureSpec
+from almanac.features.batch import compute
+from almanac.features.compiler import blocks
+from almanac.features.compiler.execution import Code, Slots, kernel, library
+from almanac.features.compiler.operations import KERNEL, OPERATIONS
+from almanac.features.compiler.program import Instruction, Program
+from almanac.features.compiler.tracing import WHOLE, Operand, Recorder, ago, since
+from almanac.features.fit import fit
+from almanac.features.split import train_test
+from almanac.native.libraries import FEATURES
+from almanac.usecase import load
 from tests.components.test_features_properties import make_spec, needs_compiler, tables
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -110,12 +112,12 @@ def test_odd_tables_and_blocks_of_any_size_give_the_same(table: pl.DataFrame, li
 def test_an_image_without_a_compiler_uses_what_its_build_compiled(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    command = [sys.executable, "-m", "components.preprocessing", str(tmp_path)]
+    command = [sys.executable, "-m", "almanac.features", str(tmp_path)]
     done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT)
     assert done.stdout == f"{tmp_path}\n"
     monkeypatch.setenv("CC", "no-such-compiler")
     monkeypatch.setenv("ALMANAC_KERNELS", str(tmp_path))
-    assert KERNELS.load().almanac_execute
+    assert FEATURES.load().almanac_execute
 
 
 def run(program: Program, slots: Array, first: int) -> None:

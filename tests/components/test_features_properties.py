@@ -13,13 +13,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from components.common.errors import FeatureError
-from components.preprocessing import FeatureSpec
-from components.preprocessing.batch import compute
-from components.preprocessing.online import OnlineEngine
-from components.preprocessing.table import numbers, times
-from components.usecase import UseCase, load
-from components.usecase.features import Features
+from almanac.core.errors import FeatureError
+from almanac.features import FeatureSpec
+from almanac.features.batch import compute
+from almanac.features.online import OnlineEngine
+from almanac.features.table import numbers, times
+from almanac.usecase import UseCase, load
+from almanac.usecase.features_section import Features
 
 ROOT = Path(__file__).resolve().parents[2]
 BASE = load(ROOT / "usecases" / "traffic.yaml")

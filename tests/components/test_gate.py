@@ -8,15 +8,15 @@ import polars as pl
 import pytest
 from kfp import dsl
 
-from components.common.errors import GateError, MetricError
-from components.common.files import read_json, write_json
-from components.evaluation.figures import target_figures
-from components.evaluation.rows import judge
+from almanac.core.errors import GateError, MetricError
+from almanac.core.files import read_json, write_json
+from almanac.evaluation.gate.decide import decide, registered_metrics, run
+from almanac.evaluation.scored_rows import judge
+from almanac.evaluation.target_metrics import target_figures
+from almanac.model.forecaster import load
+from almanac.usecase import UseCase, dump
+from almanac.usecase.training_section import BeatsBaselines, CoverageWithin, MaxDisparity, MaxError, NotWorse
 from components.gate.component import gate
-from components.gate.decide import decide, registered_metrics, run
-from components.training.model_format import load
-from components.usecase import UseCase, dump
-from components.usecase.learning import BeatsBaselines, CoverageWithin, MaxDisparity, MaxError, NotWorse
 from governance.registry import Registry
 from tests.components import evaluation_world as world
 from tests.governance.bundles import document_files, version_files

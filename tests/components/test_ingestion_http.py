@@ -11,8 +11,8 @@ from typing import Any
 import polars as pl
 import pytest
 
-from components.common.errors import SourceError
-from components.ingestion import Patience, ingest
+from almanac.core.errors import SourceError
+from almanac.data.ingest import Patience, ingest
 from tests.components import small
 from tests.components.web import Page, Web
 
@@ -134,7 +134,7 @@ def test_a_member_is_taken_out_of_an_archive(tmp_path: Path) -> None:
 _DOWNLOAD = """
 import sys
 from pathlib import Path
-from components.ingestion import Patience, ingest
+from almanac.data.ingest import Patience, ingest
 from tests.components import small
 case = small.usecase(sources=[small.source(type="http", mirrors=[{"url": sys.argv[1]}])])
 small.take(case, Path(sys.argv[2]))

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from components.common.errors import TableError
-from components.ingestion.join import join
+from almanac.core.errors import TableError
+from almanac.data.join import join
 from tests.components import small
 
 START = datetime(2020, 1, 1)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from components.common.errors import SourceError
+from almanac.core.errors import SourceError
 from tests.components import small
 from tests.components.web import Page, Web
 

@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from components.common.errors import SourceError, TableError
+from almanac.core.errors import SourceError, TableError
 from tests.components import small
 from tests.components.small import CSV, take, take_csv
 

@@ -10,11 +10,11 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from components.common.errors import SourceError
-from components.common.files import sha256_file
-from components.ingestion import ingest, read_lineage, table_digest
-from components.ingestion.cache import Cache
-from components.usecase import UseCase, load
+from almanac.core.errors import SourceError
+from almanac.core.files import sha256_file
+from almanac.data.cache import Cache
+from almanac.data.ingest import ingest, read_lineage, table_digest
+from almanac.usecase import UseCase, load
 from tests.components import small
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -107,12 +107,12 @@ def test_a_full_disk_leaves_nothing_half_written(tmp_path: Path) -> None:
 _LOOP = """
 import sys
 from pathlib import Path
-from components.ingestion import ingest
-from components.usecase import load
+from almanac.data.ingest import ingest
+from almanac.usecase import load
 print("ready", flush=True)
 base = Path(sys.argv[1])
 cache, source = base / "cache", (base / "source.csv").read_bytes()
-from components.ingestion.cache import Cache
+from almanac.data.cache import Cache
 while True:
     digest = Cache(cache).keep(source, "there").sha256
     ingest(load(Path(sys.argv[2])), base, cache, base / "table.parquet")

@@ -13,7 +13,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from components.common.errors import SourceError
+from almanac.core.errors import SourceError
 from tests.components import small
 
 

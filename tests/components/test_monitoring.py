@@ -14,21 +14,21 @@ import pytest
 from kfp import dsl
 from prometheus_client.parser import text_string_to_metric_families
 
-from components.common.errors import TableError
-from components.common.files import read_json
+from almanac.core.errors import TableError
+from almanac.core.files import read_json
+from almanac.drift.output_reference import SIGNALS
+from almanac.usecase import UseCase, dump
+from almanac.usecase.operations_section import SIGNALS as ALL_SIGNALS
 from components.monitoring.component import monitoring as component
-from components.monitoring.join import read_log, with_truth
 from components.monitoring.task import Places, monitor, run
-from components.monitoring.windows import breached
-from components.orchestration import recurring
-from components.orchestration.console import Screen
-from components.orchestration.run import Request
-from components.prediction.predict import predict
 from components.prediction.task import keep
-from components.usecase import UseCase, dump
-from components.usecase.operation import SIGNALS as ALL_SIGNALS
 from governance.registry import Registry, collect
-from monitoring.drift.output_reference import SIGNALS
+from monitoring.windows.join import read_log, with_truth
+from monitoring.windows.judge import breached
+from orchestration import recurring
+from orchestration.console import Screen
+from orchestration.run import Request
+from serving.batch.predict import predict
 from tests.components.conftest import ROOT, Production
 from tests.governance.bundles import document_files
 
@@ -363,7 +363,7 @@ def test_the_decision_is_that_of_the_document(production: Production, prediction
 
 def test_the_whole_pipeline_by_the_subprocess_runner(production: Production, tmp_path: Path) -> None:
     """A breach that is made by the sources alone: the pipeline asks for an approval of a retraining."""
-    from components.remediation.ledger import Ledger
+    from orchestration.retraining.audit_log import Ledger
     from pipeline import monitoring_pipeline
 
     # At this rate nearly any window breaches, which is what is wanted here.

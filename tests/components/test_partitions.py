@@ -16,17 +16,17 @@ import numpy as np
 import polars as pl
 import pytest
 
-from components.common import workers
-from components.common.errors import FeatureError, UnreachableError, WorkerError
-from components.common.files import sha256_file
-from components.preprocessing import FeatureSpec
-from components.preprocessing.fit import fit
-from components.preprocessing.partitions import computed, features_of, packed, plan, unpacked, work
-from components.preprocessing.split import train_test
+from almanac.core import dask_workers
+from almanac.core.errors import FeatureError, UnreachableError, WorkerError
+from almanac.core.files import sha256_file
+from almanac.features import FeatureSpec
+from almanac.features.fit import fit
+from almanac.features.partitions import computed, features_of, packed, plan, unpacked, work
+from almanac.features.split import train_test
+from almanac.usecase import UseCase, dump
+from almanac.usecase.override import load_with
+from almanac.usecase.training_section import Dask
 from components.preprocessing.task import preprocess
-from components.usecase import UseCase, dump
-from components.usecase.learning import Dask
-from components.usecase.override import load_with
 from tests.components import small
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -66,8 +66,8 @@ def whole(case: UseCase, spec: FeatureSpec, panel: pl.DataFrame) -> pl.DataFrame
 
 
 @pytest.fixture(scope="module")
-def found() -> Iterator[workers.Workers]:
-    with workers.start(Dask(workers=2)) as found:
+def found() -> Iterator[dask_workers.Workers]:
+    with dask_workers.start(Dask(workers=2)) as found:
         yield found
 
 
@@ -129,7 +129,12 @@ def test_a_halo_one_row_short_would_be_seen(
 
 
 def test_processes_of_their_own_give_the_bits_of_the_whole(
-    case: UseCase, spec: FeatureSpec, panel: pl.DataFrame, whole: pl.DataFrame, found: workers.Workers, tmp_path: Path
+    case: UseCase,
+    spec: FeatureSpec,
+    panel: pl.DataFrame,
+    whole: pl.DataFrame,
+    found: dask_workers.Workers,
+    tmp_path: Path,
 ) -> None:
     panel.write_parquet(tmp_path / "table.parquet", row_group_size=5_000)
     chopped = load_with(REFERENCE, ["entity=station", "features.cutoff=2h", "training.dask.partition=3001"])
@@ -165,7 +170,7 @@ def test_the_engine_changes_no_byte_of_what_preprocessing_writes(beijing: pl.Dat
     ],
 )
 def test_what_is_wrong_at_a_border_is_named(
-    case: UseCase, spec: FeatureSpec, panel: pl.DataFrame, found: workers.Workers, change: str, message: str
+    case: UseCase, spec: FeatureSpec, panel: pl.DataFrame, found: dask_workers.Workers, change: str, message: str
 ) -> None:
     table = panel.head(1_000)
     if change == "unsorted":
@@ -182,7 +187,7 @@ def test_what_is_wrong_at_a_border_is_named(
 
 
 def test_a_lost_worker_is_told_and_does_not_hang() -> None:
-    with workers.start(Dask(workers=2)) as found:
+    with dask_workers.start(Dask(workers=2)) as found:
         pids = found.client.run(os.getpid)
         # Its nanny must not put another in its place at once, which would take the loss's place too.
         threading.Timer(1.0, os.kill, (pids[found.addresses[1]], signal.SIGKILL)).start()
@@ -197,7 +202,7 @@ def test_partitions_of_a_lost_worker_are_computed_by_others(
     case: UseCase, spec: FeatureSpec, panel: pl.DataFrame, whole: pl.DataFrame
 ) -> None:
     chopped = load_with(REFERENCE, ["entity=station", "features.cutoff=2h", "training.dask.partition=997"])
-    with workers.start(Dask(workers=2)) as found:
+    with dask_workers.start(Dask(workers=2)) as found:
         victim = found.client.run(os.getpid)[found.addresses[0]]
         threading.Timer(0.5, os.kill, (victim, signal.SIGKILL)).start()
         assert_same_bits(computed(chopped, spec, panel.lazy(), found).collect(), whole)
@@ -205,35 +210,35 @@ def test_partitions_of_a_lost_worker_are_computed_by_others(
 
 
 def test_a_scheduler_that_does_not_answer_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(workers, "PATIENCE", 0.5)
+    monkeypatch.setattr(dask_workers, "PATIENCE", 0.5)
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         address = f"tcp://127.0.0.1:{unused.getsockname()[1]}"
-        with pytest.raises(UnreachableError, match=address), workers.start(Dask(address=address)):
+        with pytest.raises(UnreachableError, match=address), dask_workers.start(Dask(address=address)):
             pass
-        monkeypatch.setenv(workers.ADDRESS, address)
-        with pytest.raises(UnreachableError, match=f"{address} .*DASK_SCHEDULER_ADDRESS"), workers.start(Dask()):
+        monkeypatch.setenv(dask_workers.ADDRESS, address)
+        with pytest.raises(UnreachableError, match=f"{address} .*DASK_SCHEDULER_ADDRESS"), dask_workers.start(Dask()):
             pass
 
 
 def test_workers_of_a_scheduler_are_used_and_too_few_are_told(
-    found: workers.Workers, monkeypatch: pytest.MonkeyPatch
+    found: dask_workers.Workers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     address = found.client.scheduler.address
-    with workers.start(Dask(address=address, workers=2)) as others:
+    with dask_workers.start(Dask(address=address, workers=2)) as others:
         assert others.addresses == found.addresses
-    with workers.start(Dask(address=address, workers=1)) as one:
+    with dask_workers.start(Dask(address=address, workers=1)) as one:
         assert one.addresses == found.addresses[:1]
-    monkeypatch.setattr(workers, "PATIENCE", 2.0)
-    with pytest.raises(WorkerError, match="2 of 3 workers"), workers.start(Dask(address=address, workers=3)):
+    monkeypatch.setattr(dask_workers, "PATIENCE", 2.0)
+    with pytest.raises(WorkerError, match="2 of 3 workers"), dask_workers.start(Dask(address=address, workers=3)):
         pass
 
 
-def test_workers_of_another_version_are_refused(found: workers.Workers, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("components.image.VERSION", "9.9.9")
+def test_workers_of_another_version_are_refused(found: dask_workers.Workers, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("almanac.core.image.VERSION", "9.9.9")
     with (
         pytest.raises(WorkerError, match=r"has almanac 0\.1\.0, this task 9\.9\.9"),
-        workers.start(Dask(address=found.client.scheduler.address)),
+        dask_workers.start(Dask(address=found.client.scheduler.address)),
     ):
         pass
 
@@ -252,8 +257,8 @@ def test_workers_of_another_version_are_refused(found: workers.Workers, monkeypa
 def test_a_library_that_is_absent_is_named(absent: str, settings: str, message: str) -> None:
     script = (
         f"import sys; sys.modules[{absent!r}] = None\n"
-        "from components.common import workers\nfrom components.usecase.learning import Dask\n"
-        f"with workers.start(Dask({settings})): pass"
+        "from almanac.core import dask_workers as workers\nfrom almanac.usecase.training_section import Dask\n"
+        f"with dask_workers.start(Dask({settings})): pass"
     )
     done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False)
     assert re.search(f"WorkerError: .*{message}", done.stderr), done.stderr

@@ -9,17 +9,17 @@ import polars as pl
 import pytest
 from kfp import dsl
 
-from components.common.errors import DeploymentError, TableError
-from components.common.files import read_json, sha256_file
-from components.orchestration import recurring
-from components.orchestration.console import Screen
-from components.orchestration.run import Request
+from almanac.core.errors import DeploymentError, TableError
+from almanac.core.files import read_json, sha256_file
+from almanac.model.forecaster import load as load_model
+from almanac.usecase import dump
 from components.prediction.component import prediction as component
-from components.prediction.predict import predict
-from components.prediction.span import wanted
-from components.training.model_format import load as load_model
-from components.usecase import dump
 from governance.registry import resolve
+from orchestration import recurring
+from orchestration.console import Screen
+from orchestration.run import Request
+from serving.batch.predict import predict
+from serving.batch.span import wanted
 from tests.components.conftest import ROOT, Production
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")

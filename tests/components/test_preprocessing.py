@@ -9,16 +9,16 @@ import polars as pl
 import pytest
 from kfp import dsl
 
-from components.common.errors import FeatureError, TableError
-from components.common.files import sha256_file
-from components.preprocessing import FeatureSpec
-from components.preprocessing.batch import compute
+from almanac.core.errors import FeatureError, TableError
+from almanac.core.files import sha256_file
+from almanac.features import FeatureSpec
+from almanac.features.batch import compute
+from almanac.features.fit import fit
+from almanac.features.split import Span, folds, longest_horizon, train_test
+from almanac.features.target import targets
+from almanac.usecase import UseCase, dump, load
 from components.preprocessing.component import preprocessing
-from components.preprocessing.fit import fit
-from components.preprocessing.split import Span, folds, longest_horizon, train_test
-from components.preprocessing.target import targets
 from components.preprocessing.task import preprocess
-from components.usecase import UseCase, dump, load
 
 ROOT = Path(__file__).resolve().parents[2]
 HOUR = 3_600_000_000

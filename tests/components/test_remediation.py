@@ -11,13 +11,13 @@ import pytest
 import yaml
 from kfp import dsl
 
-from components.common.errors import PipelineError, RemediationError, TrainingError
-from components.remediation import control
+from almanac.core.errors import PipelineError, RemediationError, TrainingError
+from almanac.usecase import UseCase, dump, load
 from components.remediation.component import remediation as component
-from components.remediation.ledger import Ledger
-from components.remediation.plan import LIFETIME, Observed, Plan, make, observe
-from components.usecase import UseCase, dump, load
 from governance.registry import Registry
+from orchestration.retraining import policy
+from orchestration.retraining.audit_log import Ledger
+from orchestration.retraining.plan import LIFETIME, Observed, Plan, make, observe
 from tests.governance.bundles import document_files, version_files
 from tests.orchestration.kubeflow_api import TOKEN, KubeflowApi
 
@@ -64,7 +64,7 @@ class World:
         return make(self.case, self.document(), self.url, "pipeline", self.clock())
 
     def propose(self) -> str:
-        plan = control.propose(self.ledger, self.make(), self.case)
+        plan = policy.propose(self.ledger, self.make(), self.case)
         assert plan is not None
         return plan.digest
 
@@ -76,7 +76,7 @@ class World:
             return {"result": "promoted"}
 
         seen = lambda: observe(self.case, self.url)  # noqa: E731
-        return control.execute(self.ledger, plan, self.case, who="bob", observe=seen, start=start or begin, **more)
+        return policy.execute(self.ledger, plan, self.case, who="bob", observe=seen, start=start or begin, **more)
 
     def kinds(self) -> list[str]:
         return [entry.kind for entry in self.ledger.entries()]
@@ -106,7 +106,7 @@ def test_a_window_that_is_too_short_for_the_folds_is_refused_when_planned(world:
 
 def test_an_approved_plan_is_executed_once(world: World) -> None:
     plan = world.propose()
-    control.approve(world.ledger, plan, who="eve", why="the winter is another")
+    policy.approve(world.ledger, plan, who="eve", why="the winter is another")
     assert world.execute(plan) == {"result": "promoted"}
     assert world.started == [world.plan.action.apply(world.case)]
     assert world.kinds() == ["proposed", "approved", "started", "finished"]
@@ -115,7 +115,7 @@ def test_an_approved_plan_is_executed_once(world: World) -> None:
     with pytest.raises(RemediationError, match="executed already, in entry 3; a plan is used once"):
         world.execute(plan)
     with pytest.raises(RemediationError, match="executed already"):
-        control.approve(world.ledger, plan, who="eve", why="again")
+        policy.approve(world.ledger, plan, who="eve", why="again")
     assert len(world.started) == 1
 
 
@@ -128,13 +128,13 @@ def test_without_an_approval_nothing_starts(world: World) -> None:
 def test_the_proposer_cannot_approve(world: World) -> None:
     plan = world.propose()
     with pytest.raises(RemediationError, match="pipeline proposed it; somebody else has to approve"):
-        control.approve(world.ledger, plan, who="pipeline", why="I may")
+        policy.approve(world.ledger, plan, who="pipeline", why="I may")
     assert world.kinds() == ["proposed"]
 
 
 def test_an_approval_ends_with_its_plan(world: World) -> None:
     plan = world.propose()
-    control.approve(world.ledger, plan, who="eve", why="yes")
+    policy.approve(world.ledger, plan, who="eve", why="yes")
     world.clock.now += LIFETIME
     with pytest.raises(RemediationError, match="expired at 2015-01-05"):
         world.execute(plan)
@@ -145,12 +145,12 @@ def test_an_expired_plan_cannot_be_approved(world: World) -> None:
     plan = world.propose()
     world.clock.now += LIFETIME + timedelta(seconds=1)
     with pytest.raises(RemediationError, match="expired"):
-        control.approve(world.ledger, plan, who="eve", why="late")
+        policy.approve(world.ledger, plan, who="eve", why="late")
 
 
 def test_an_approval_is_for_one_plan_and_one_state(world: World) -> None:
     plan = world.propose()
-    control.approve(world.ledger, plan, who="eve", why="yes")
+    policy.approve(world.ledger, plan, who="eve", why="yes")
     world.promote("b")
     with pytest.raises(RemediationError, match="the state is another now, version 2"):
         world.execute(plan)
@@ -159,13 +159,13 @@ def test_an_approval_is_for_one_plan_and_one_state(world: World) -> None:
     with pytest.raises(RemediationError, match="not approved"):
         world.execute(other)
     with pytest.raises(RemediationError, match="no such plan"):
-        control.approve(world.ledger, plan[:12], who="eve", why="short")
+        policy.approve(world.ledger, plan[:12], who="eve", why="short")
     assert not world.started
 
 
 def test_another_use_case_file_is_refused(world: World) -> None:
     plan = world.propose()
-    control.approve(world.ledger, plan, who="eve", why="yes")
+    policy.approve(world.ledger, plan, who="eve", why="yes")
     world.case = world.case.model_copy(update={"title": "Another"})
     with pytest.raises(RemediationError, match="made for another use case file"):
         world.execute(plan)
@@ -177,7 +177,7 @@ def test_a_new_use_case_file_gets_a_plan_of_its_own(world: World) -> None:
     new = world.propose()
     assert new != old
     assert world.propose() == new
-    control.approve(world.ledger, new, who="eve", why="yes")
+    policy.approve(world.ledger, new, who="eve", why="yes")
     assert world.execute(new) == {"result": "promoted"}
 
 
@@ -186,7 +186,7 @@ def _entry(world: World, number: int) -> Path:
 
 
 def _alter(path: Path, change: Callable[[dict[str, Any]], None], seal: bool) -> None:
-    from components.common.files import canonical_json, sha256_bytes
+    from almanac.core.files import canonical_json, sha256_bytes
 
     value = json.loads(path.read_bytes())
     digest = value.pop("digest")
@@ -202,7 +202,7 @@ def _extend(value: dict[str, Any]) -> None:
 
 def test_an_altered_approval_is_found(world: World) -> None:
     plan = world.propose()
-    control.approve(world.ledger, plan, who="eve", why="yes")
+    policy.approve(world.ledger, plan, who="eve", why="yes")
     _alter(_entry(world, 2), _extend, seal=False)
     with pytest.raises(RemediationError, match=r"00000002\.json: the entry was edited"):
         world.execute(plan)
@@ -210,7 +210,7 @@ def test_an_altered_approval_is_found(world: World) -> None:
 
 def test_an_altered_and_sealed_approval_is_found_by_the_head(world: World) -> None:
     plan = world.propose()
-    control.approve(world.ledger, plan, who="eve", why="yes")
+    policy.approve(world.ledger, plan, who="eve", why="yes")
     _alter(_entry(world, 2), _extend, seal=True)
     with pytest.raises(RemediationError, match=r"another entry than .*head\.json notes; it was rewritten"):
         world.execute(plan)
@@ -218,7 +218,7 @@ def test_an_altered_and_sealed_approval_is_found_by_the_head(world: World) -> No
 
 def test_an_altered_plan_breaks_the_chain(world: World) -> None:
     plan = world.propose()
-    control.approve(world.ledger, plan, who="eve", why="yes")
+    policy.approve(world.ledger, plan, who="eve", why="yes")
     _alter(_entry(world, 1), lambda v: v["detail"]["plan"]["action"].update(train_window="30d"), seal=True)
     with pytest.raises(RemediationError, match=r"00000002\.json: does not continue the chain"):
         world.execute(plan)
@@ -229,12 +229,12 @@ def test_a_plan_that_was_altered_before_its_chain_grew_is_not_its_digest(world: 
     _alter(_entry(world, 1), lambda v: v["detail"]["plan"]["action"].update(train_window="30d"), seal=True)
     (_entry(world, 1).parents[1] / "head.json").unlink()
     with pytest.raises(RemediationError, match="altered; its digest is"):
-        control.approve(world.ledger, plan, who="eve", why="yes")
+        policy.approve(world.ledger, plan, who="eve", why="yes")
 
 
 def test_a_truncated_log_is_found(world: World) -> None:
     plan = world.propose()
-    control.approve(world.ledger, plan, who="eve", why="yes")
+    policy.approve(world.ledger, plan, who="eve", why="yes")
     world.execute(plan)
     _entry(world, 4).unlink()
     with pytest.raises(RemediationError, match=r"00000004\.json: missing; the log was truncated after 3 entries"):
@@ -268,7 +268,7 @@ def test_of_approvals_at_once_one_is_taken(world: World) -> None:
 
     def approval(who: str) -> Callable[[], Any]:
         ledger = Ledger(world.url, world.case.name, world.clock)
-        return lambda: control.approve(ledger, plan, who=who, why="yes")
+        return lambda: policy.approve(ledger, plan, who=who, why="yes")
 
     failures = _together([approval(f"person {n}") for n in range(6)])
     assert sum(failure is None for failure in failures) == 1
@@ -278,7 +278,7 @@ def test_of_approvals_at_once_one_is_taken(world: World) -> None:
 
 def test_of_executions_at_once_one_starts(world: World) -> None:
     plan = world.propose()
-    control.approve(world.ledger, plan, who="eve", why="yes")
+    policy.approve(world.ledger, plan, who="eve", why="yes")
     failures = _together([lambda: world.execute(plan) for _ in range(6)])
     assert sum(failure is None for failure in failures) == 1
     assert len(world.started) == 1
@@ -294,12 +294,12 @@ def test_an_hourly_pipeline_asks_once(world: World) -> None:
 
 def test_after_a_rejection_it_rests(world: World) -> None:
     plan = world.propose()
-    control.reject(world.ledger, plan, who="eve", why="a holiday")
+    policy.reject(world.ledger, plan, who="eve", why="a holiday")
     with pytest.raises(RemediationError, match="eve rejected it, in entry 2"):
-        control.approve(world.ledger, plan, who="ann", why="yes")
+        policy.approve(world.ledger, plan, who="ann", why="yes")
     world.clock.now += timedelta(days=1)
-    assert control.propose(world.ledger, world.make(), world.case) is None
-    world.clock.now += control.rest(world.case)
+    assert policy.propose(world.ledger, world.make(), world.case) is None
+    world.clock.now += policy.rest(world.case)
     assert world.propose() != plan
 
 
@@ -308,30 +308,30 @@ def test_the_rate_is_limited(world: World) -> None:
     world.promote("b")
     second = world.propose()
     for plan in (first, second):
-        control.approve(world.ledger, plan, who="eve", why="yes")
+        policy.approve(world.ledger, plan, who="eve", why="yes")
     world.execute(second)
     world.promote("c")
     third = world.make()
-    assert control.propose(world.ledger, third, world.case) is None
-    world.clock.now += control.rest(world.case)
+    assert policy.propose(world.ledger, third, world.case) is None
+    world.clock.now += policy.rest(world.case)
     fresh = world.propose()
-    control.approve(world.ledger, fresh, who="eve", why="yes")
+    policy.approve(world.ledger, fresh, who="eve", why="yes")
     assert world.execute(fresh)["result"] == "promoted"
 
 
 def test_the_switch_stops_everything(world: World) -> None:
     plan = world.propose()
-    control.approve(world.ledger, plan, who="eve", why="yes")
-    control.switch(world.ledger, stop=True, who="eve", why="an incident")
+    policy.approve(world.ledger, plan, who="eve", why="yes")
+    policy.switch(world.ledger, stop=True, who="eve", why="an incident")
     with pytest.raises(RemediationError, match="remediation is stopped; release it first"):
         world.execute(plan)
-    control.switch(world.ledger, stop=False, who="eve", why="over")
+    policy.switch(world.ledger, stop=False, who="eve", why="over")
     assert world.execute(plan)["result"] == "promoted"
 
 
 def test_a_failure_is_written_down_and_not_tried_again_by_itself(world: World) -> None:
     plan = world.propose()
-    control.approve(world.ledger, plan, who="eve", why="yes")
+    policy.approve(world.ledger, plan, who="eve", why="yes")
 
     def fail(case: UseCase) -> dict[str, Any]:
         raise TrainingError("no rows")
@@ -345,7 +345,7 @@ def test_a_failure_is_written_down_and_not_tried_again_by_itself(world: World) -
 
 def test_what_a_crash_cut_off_is_resumed_only_when_asked(world: World) -> None:
     plan = world.propose()
-    control.approve(world.ledger, plan, who="eve", why="yes")
+    policy.approve(world.ledger, plan, who="eve", why="yes")
 
     def crash(case: UseCase) -> dict[str, Any]:
         raise KeyboardInterrupt
@@ -370,7 +370,7 @@ def test_the_component_asks_and_the_command_line_approves(
 ) -> None:
     from typer.testing import CliRunner
 
-    from components.remediation.__main__ import app
+    from orchestration.retraining.__main__ import app
 
     document = tmp_path / "monitoring.json"
     document.write_text(json.dumps(world.document()))
@@ -392,8 +392,8 @@ def test_the_component_asks_and_the_command_line_approves(
 @pytest.mark.slow
 def test_a_retraining_really_trains_with_the_sliding_window(tmp_path: Path, beijing_csv: Path) -> None:
     """By policy, on this machine: the training pipeline runs and promotes a version of the newer window."""
-    from components.remediation.start import local
-    from components.usecase.override import load_with
+    from almanac.usecase.override import load_with
+    from orchestration.retraining.start import local
     from tests.components.conftest import QUICK
 
     path = ROOT / "usecases" / "air_quality.yaml"
@@ -407,9 +407,9 @@ def test_a_retraining_really_trains_with_the_sliding_window(tmp_path: Path, beij
 
 
 def test_on_a_cluster_the_training_pipeline_is_submitted_with_the_window(monkeypatch: pytest.MonkeyPatch) -> None:
-    from components.remediation.start import on_cluster
-    from components.usecase import load_text
-    from components.usecase.override import load_with
+    from almanac.usecase import load_text
+    from almanac.usecase.override import load_with
+    from orchestration.retraining.start import on_cluster
 
     case = load_with(ROOT / "usecases" / "air_quality.yaml", ["split.train_window=1460d"])
     monkeypatch.setenv("KFP_TOKEN", TOKEN)

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from components.common.report import Card, Report, figure_svg, new_figure, number
+from almanac.reports.page import Card, Report, figure_svg, new_figure, number
 
 
 def _figure(points: int = 50) -> object:

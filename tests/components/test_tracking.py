@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from components.common.files import read_json
-from components.tracking import archive_in_background, finish, make_record
+from almanac.core.files import read_json
+from almanac.training.tracking import archive_in_background, finish, make_record
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -39,7 +39,7 @@ def tuning() -> dict[str, Any]:
 def command(*arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
     kept = {key: value for key, value in os.environ.items() if not key.startswith("COMET")}
     return subprocess.run(
-        [sys.executable, "-m", "components.tracking", *arguments],
+        [sys.executable, "-m", "almanac.training.tracking", *arguments],
         cwd=ROOT,
         env=kept | environment,
         capture_output=True,

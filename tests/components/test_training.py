@@ -10,19 +10,19 @@ import numpy as np
 import polars as pl
 import pytest
 
-from components.common.errors import TrainingError
-from components.common.files import read_json
-from components.training.blend import weigh
-from components.training.dataset import make_problem, read_features
-from components.training.folds import make_folds
-from components.training.model_format import load
-from components.training.selection import Contender, best
-from components.training.train import Inputs, train
-from components.usecase import UseCase
-from components.usecase.learning import Choose
-from monitoring.drift.loss import read_loss
-from monitoring.drift.outputs import read_outputs
-from serving.models.target import load_target
+from almanac.core.errors import TrainingError
+from almanac.core.files import read_json
+from almanac.drift.error_estimation import read_loss
+from almanac.drift.outputs import read_outputs
+from almanac.model.forecaster import load
+from almanac.model.target import load_target
+from almanac.training.blending import weigh
+from almanac.training.dataset import make_problem, read_features
+from almanac.training.folds import make_folds
+from almanac.training.selection import Contender, best
+from almanac.training.train import Inputs, train
+from almanac.usecase import UseCase
+from almanac.usecase.training_section import Choose
 from tests.components.training_world import BLEND, DIFFERENCE, HIST, LEVEL, RIDGE, TARGET, inputs, usecase
 
 Lines = list[tuple[int, int, str]]

@@ -13,16 +13,16 @@ import numpy.typing as npt
 import pytest
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
-from components.common.errors import ModelError, TrainingError
-from components.common.files import sha256_bytes, write_json
-from components.training.calibration import calibrate
-from components.training.contributions import of_estimator
-from components.training.intervals import Intervals
-from components.training.merge import merge
-from components.training.model_format import Offset, load, margin
-from components.training.persistence import read_estimator, write_estimator
-from components.training.translation import booster_of
-from serving.models.row_interval import RowInterval
+from almanac.core.errors import ModelError, TrainingError
+from almanac.core.files import sha256_bytes, write_json
+from almanac.model.forecaster import Offset, load, margin
+from almanac.model.intervals import Intervals
+from almanac.model.lightgbm_export import booster_of
+from almanac.model.lightgbm_merge import merge
+from almanac.model.row_interval import RowInterval
+from almanac.model.skops_io import read_estimator, write_estimator
+from almanac.training.calibration import calibrate
+from almanac.training.contributions import of_estimator
 
 ROOT = Path(__file__).resolve().parents[2]
 Array = npt.NDArray[np.float64]
@@ -163,7 +163,7 @@ def test_a_booster_that_is_none_is_refused(directory: Path) -> None:
 
 def test_loading_needs_no_training_stack() -> None:
     code = (
-        "import sys; import components.training.model_format; "
+        "import sys; import almanac.model.forecaster; "
         "print([m for m in ('optuna', 'polars', 'skops', 'comet_ml', 'kfp') if m in sys.modules])"
     )
     found = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 import yaml
 
-from components.common.errors import UseCaseError
-from components.usecase import UseCase, digest, dump, load, load_text, schema
-from components.usecase.override import load_with
-from components.usecase.parameters import KNOWN
+from almanac.core.errors import UseCaseError
+from almanac.usecase import UseCase, digest, dump, load, load_text, schema
+from almanac.usecase.override import load_with
+from almanac.usecase.parameters import KNOWN
 from tests.components import small
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -9,13 +9,13 @@ from typing import Any
 import polars as pl
 import pytest
 
-from components.common.files import sha256_file
-from components.ingestion import ingest, read_lineage, table_digest
-from components.ingestion.cache import Cache
+from almanac.core.files import sha256_file
+from almanac.data.cache import Cache
+from almanac.data.ingest import ingest, read_lineage, table_digest
+from almanac.data.lineage import write_table
+from almanac.data.validate import validate
+from almanac.usecase import dump, load
 from components.ingestion.component import ingestion
-from components.ingestion.lineage import write_table
-from components.usecase import dump, load
-from components.validation import validate
 from components.validation.component import validation
 from tests.components import small
 

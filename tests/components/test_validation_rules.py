@@ -5,10 +5,10 @@ from typing import Any
 import polars as pl
 import pytest
 
-from components.common.errors import TableError
-from components.validation import check as apply_rules
-from components.validation import refuse_errors, validate
-from components.validation.result import to_record
+from almanac.core.errors import TableError
+from almanac.data.validate import check as apply_rules
+from almanac.data.validate import refuse_errors, validate
+from almanac.data.validation_result import to_record
 from tests.components import small
 
 HOUR = timedelta(hours=1)

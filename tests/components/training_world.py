@@ -7,10 +7,10 @@ from typing import Any
 import polars as pl
 import yaml
 
-from components.common.files import pretty_json
+from almanac.core.files import pretty_json
+from almanac.training.train import Inputs
+from almanac.usecase import UseCase, load_text
 from components.preprocessing.task import preprocess
-from components.training.train import Inputs
-from components.usecase import UseCase, load_text
 
 ROOT = Path(__file__).resolve().parents[2]
 

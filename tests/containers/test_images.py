@@ -6,8 +6,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from components.image import VERSION
-from monitoring import drift
+from almanac import drift
+from almanac.core.image import VERSION
 from tests.containers.engine import docker, inspect
 
 MEGABYTE = 1_000_000
@@ -61,8 +61,8 @@ def test_the_server_counts_drift_without_what_reads_tables(serving_image: str, t
     tmp_path.chmod(0o755)
     (tmp_path / "profile.json").chmod(0o644)
     script = (
-        "import json, numpy as np; from monitoring.drift.online import OnlineDrift; "
-        "from monitoring.drift.reference import from_json; "
+        "import json, numpy as np; from almanac.drift.online import OnlineDrift; "
+        "from almanac.drift.reference import from_json; "
         "counted = OnlineDrift(from_json(json.load(open('/data/profile.json')))); "
         "counted.add_rows(np.full((300, 2), 9.0)); "
         "print({name: found['drifted'] for name, found in counted.figures().items()})"
@@ -79,7 +79,7 @@ def test_a_command_that_reads_tables_says_where_it_runs(serving_image: str) -> N
 
 def test_components_find_their_kernel_without_a_compiler(components_image: str) -> None:
     script = (
-        "import shutil; from components.preprocessing.execution import kernel; "
+        "import shutil; from almanac.features.compiler.execution import kernel; "
         "print(kernel() is not None, shutil.which('gcc'))"
     )
     run = ("run", "--rm", "--network", "host", "--entrypoint", "python", components_image, "-c", script)

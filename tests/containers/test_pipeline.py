@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from almanac.core.files import sha256_file
 from benchmarks.pipeline_overhead import show_tasks, task_times
-from components.common.files import sha256_file
 from tests.containers.engine import docker, inspect
 from tests.serving.conftest import free_port
 
@@ -114,9 +114,9 @@ def test_workers_of_a_scheduler_run_in_containers_of_their_own(components_image:
 _AT_WORK = """
 import os
 import numpy as np
-from components.common import workers
-from components.training.distributed import DaskTrees
-from components.usecase.learning import Dask
+from almanac.core import dask_workers as workers
+from almanac.training.dask_learner import DaskTrees
+from almanac.usecase.training_section import Dask
 
 with workers.start(Dask()) as found:
     X = np.random.default_rng(0).normal(size=(5000, 3))

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from components.training.model_format import load
+from almanac.model.forecaster import load
 from tests.containers.engine import ServerContainer, docker, inspect
 from tests.serving.conftest import as_row
 

@@ -80,7 +80,7 @@ def test_a_run_leaves_what_its_users_look_for(place: Place, first: subprocess.Co
 
 
 def test_the_record_lists_every_artifact_with_its_digest(place: Place, first: Any) -> None:
-    from components.common.files import sha256_file
+    from almanac.core.files import sha256_file
 
     record = place.read("run.json")
     assert record["steps"][0]["name"] == "ingestion"

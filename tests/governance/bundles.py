@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from components.common.files import canonical_json, sha256_file
+from almanac.core.files import canonical_json, sha256_file
 from governance.registry import REQUIRED_DOCUMENTS, Registry, collect
 
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from components.common.files import sha256_file, write_json
-from components.documentation.document import document
-from components.registration.register import Artifacts, register
-from components.usecase import UseCase, load
+from almanac.core.files import sha256_file, write_json
+from almanac.usecase import UseCase, load
+from governance.documentation import document
+from governance.registration import Artifacts, register
 from tests.governance.realrun import make_run
 
 ROOT = Path(__file__).resolve().parents[2]

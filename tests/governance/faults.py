@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from components.common.errors import RegistryError
+from almanac.core.errors import RegistryError
 from governance.registry import Registry
 from tests.governance.bundles import document_files, version_files
 

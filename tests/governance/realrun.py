@@ -8,15 +8,15 @@ import lightgbm
 import numpy as np
 import polars as pl
 
-from components.common.files import sha256_file, write_bytes, write_json
-from components.evaluation.evaluate import predictions
-from components.evaluation.figures import target_figures
-from components.evaluation.rows import judge
-from components.training.intervals import Intervals
-from components.training.model_format import Forecaster, load
-from components.training.table import table_facts
-from components.usecase import UseCase, digest
-from components.usecase.learning import Target
+from almanac.core.files import sha256_file, write_bytes, write_json
+from almanac.evaluation.evaluate import predictions
+from almanac.evaluation.scored_rows import judge
+from almanac.evaluation.target_metrics import target_figures
+from almanac.model.forecaster import Forecaster, load
+from almanac.model.intervals import Intervals
+from almanac.training.table_facts import table_facts
+from almanac.usecase import UseCase, digest
+from almanac.usecase.training_section import Target
 
 _LAGS = (0, 1, 2, 3, 6, 12, 23, 24)
 _WEATHER = ("dewp", "temp", "pres", "iws")

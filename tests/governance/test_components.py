@@ -8,17 +8,17 @@ from typing import Any
 import pytest
 from kfp import dsl
 
-from components.common.errors import DocumentError, RegistryError
-from components.common.files import read_json, write_json
+from almanac.core.errors import DocumentError, RegistryError
+from almanac.core.files import read_json, write_json
+from almanac.usecase import dump, load_text
 from components.documentation.component import documentation
-from components.documentation.document import document
 from components.registration.component import registration
-from components.registration.register import actor, register
-from components.usecase import dump, load_text
+from governance.documentation import document
 from governance.documents.evidence import Evidence, run_files
-from governance.recompute import check_metrics
+from governance.registration import actor, register
 from governance.registry import Registry, collect
 from governance.verify import verify
+from governance.verify.metrics import check_metrics
 from tests.governance.conftest import World, artifacts_of
 from tests.governance.realrun import make_run
 

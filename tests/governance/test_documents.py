@@ -9,9 +9,9 @@ from typing import Any
 import polars as pl
 import pytest
 
-from components.common.errors import DocumentError
-from components.common.files import read_json
-from components.usecase import dump
+from almanac.core.errors import DocumentError
+from almanac.core.files import read_json
+from almanac.usecase import dump
 from governance.documents import MANDATORY, run_files, write_documents
 from governance.documents.computed import compute
 from governance.documents.cyclonedx import validate

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from components.common.errors import RegistryError
+from almanac.core.errors import RegistryError
 from governance.registry import Registry, fetch, parse_address, resolve
 from governance.registry.events import Event, append_event, event_key
 from governance.registry.stores import LocalStore

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from model_signing import verifying
 
-from components.common.errors import RegistryError
+from almanac.core.errors import RegistryError
 from governance import signing
 from governance.dsse import verify_signature
 

@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import fsspec
 import pytest
 
-from components.common.errors import RegistryError
+from almanac.core.errors import RegistryError
 from governance.registry import Registry, resolve
 from governance.registry.stores import open_store
 from tests.governance.bundles import documented_version, version_files

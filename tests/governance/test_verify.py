@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 
-from components.common.errors import AlmanacError, DocumentError
-from components.common.files import canonical_json, read_json, sha256_file
+from almanac.core.errors import AlmanacError, DocumentError
+from almanac.core.files import canonical_json, read_json, sha256_file
 from governance.documents.bundle import manifest_digest
 from governance.documents.evidence import Evidence, run_files
-from governance.recompute import check_metrics
 from governance.registry import Registry, collect, resolve
 from governance.verify import verify
+from governance.verify.metrics import check_metrics
 from tests.governance.conftest import World, record_run
 
 #: At least 200 in every run of the suite; more by the environment.

@@ -10,7 +10,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from components.common.files import read_json
+from almanac.core.files import read_json
 from governance.documents import run_files, write_documents
 from governance.registry import Registry
 from tests.governance.bundles import documented_version

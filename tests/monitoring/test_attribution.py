@@ -7,10 +7,10 @@ import numpy as np
 import polars as pl
 import pytest
 
-from components.common.errors import DriftError
-from monitoring.drift import attribution
-from monitoring.drift.attribution import Attribution, freeze, pick
-from monitoring.drift.seasons import calendar_of, parse_duration
+from almanac.core.errors import DriftError
+from almanac.drift import importance_profile
+from almanac.drift.importance_profile import Attribution, freeze, pick
+from almanac.drift.seasons import calendar_of, parse_duration
 
 NAMES = ("pm25", "dewp", "temp", "pres", "iws")
 LEVEL = 0.005
@@ -88,7 +88,7 @@ def test_it_survives_json_and_is_the_same_each_time(
     reference: Attribution, explained: tuple[np.ndarray, np.ndarray]
 ) -> None:
     document = json.loads(json.dumps(reference.to_json()))
-    again = attribution.from_json(document)
+    again = importance_profile.from_json(document)
     month = _months(explained)[3]
     assert again.compare(*month, LEVEL) == reference.compare(*month, LEVEL)
     assert again.to_json() == reference.to_json()

@@ -5,9 +5,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from components.common.files import write_json
+from almanac import drift
+from almanac.core.files import write_json
 from governance.registry import Registry
-from monitoring import drift
 from monitoring.__main__ import main
 
 YEAR, MONTH = pl.col("timestamp").dt.year(), pl.col("timestamp").dt.month()

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from almanac import drift
+from almanac.core.errors import DriftError
+from almanac.core.files import refuse_non_finite
+from almanac.drift.thresholds import step_up
 from benchmarks import drift_detection as detection
-from components.common.errors import DriftError
-from components.common.files import refuse_non_finite
-from monitoring import drift
-from monitoring.drift.calibration import step_up
 
 YEAR, MONTH = pl.col("timestamp").dt.year(), pl.col("timestamp").dt.month()
 

@@ -12,13 +12,13 @@ import polars as pl
 import pytest
 import yaml
 
-from components.common.files import read_json, write_json
-from monitoring import drift
+from almanac import drift
+from almanac.core.files import read_json, write_json
+from almanac.drift.importance_profile import freeze as freeze_importances
+from almanac.drift.importance_profile import pick
+from almanac.drift.outputs import OutputDrift, Window, compare_outputs, freeze
+from almanac.drift.seasons import calendar_of, parse_duration
 from monitoring.__main__ import main
-from monitoring.drift.attribution import freeze as freeze_importances
-from monitoring.drift.attribution import pick
-from monitoring.drift.outputs import OutputDrift, Window, compare_outputs, freeze
-from monitoring.drift.seasons import calendar_of, parse_duration
 from monitoring.metrics import ALL
 from monitoring.operations.dashboards import boards
 from monitoring.operations.figures import of_predictions

@@ -7,12 +7,12 @@ import polars as pl
 import pytest
 from kfp import compiler, dsl
 
-from components.common.errors import DriftError
+from almanac import drift
+from almanac.core.errors import DriftError
+from almanac.usecase import UseCase, dump, load
 from components.drift.component import drift as component
-from components.drift.newest import detect
-from components.usecase import UseCase, dump, load
 from governance.registry import Registry
-from monitoring import drift
+from monitoring.windows.detect import detect
 from tests.governance.bundles import document_files, version_files
 
 ROOT = Path(__file__).resolve().parent.parent.parent

@@ -3,8 +3,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from components.common.errors import DriftError
-from monitoring.drift.importance import importance_drift, importances
+from almanac.core.errors import DriftError
+from almanac.drift.importance import importance_drift, importances
 
 NAMES = ["pm25", "dewp", "temp", "pres", "iws"]
 

@@ -5,8 +5,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from components.common.errors import DriftError
-from monitoring.drift.loss import LossModel, fit_loss, read_loss
+from almanac.core.errors import DriftError
+from almanac.drift.error_estimation import LossModel, fit_loss, read_loss
 
 NAMES = ["now", "before", "change", "dewp", "temp", "pres", "iws"]
 HORIZON = 6

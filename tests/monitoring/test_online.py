@@ -5,9 +5,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from components.common.errors import DriftError
-from monitoring import drift
-from monitoring.drift.online import OnlineDrift
+from almanac import drift
+from almanac.core.errors import DriftError
+from almanac.drift.online import OnlineDrift
 
 YEAR, MONTH = pl.col("timestamp").dt.year(), pl.col("timestamp").dt.month()
 SENSORS = ["pm25", "dewp", "temp", "pres", "iws"]

@@ -12,11 +12,11 @@ import numpy as np
 import polars as pl
 import pytest
 
-from components.common.errors import DriftError
-from monitoring.drift import attribution
-from monitoring.drift.output_reference import SIGNALS, OutputReference, freeze, outputs_from_json, read_outputs
-from monitoring.drift.outputs import OutputDrift, Window, compare_outputs
-from monitoring.drift.seasons import calendar_of, parse_duration
+from almanac.core.errors import DriftError
+from almanac.drift import importance_profile
+from almanac.drift.output_reference import SIGNALS, OutputReference, freeze, outputs_from_json, read_outputs
+from almanac.drift.outputs import OutputDrift, Window, compare_outputs
+from almanac.drift.seasons import calendar_of, parse_duration
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 LEVEL = 0.05 / 4
@@ -43,8 +43,8 @@ def reference(outputs: pl.DataFrame) -> OutputReference:
     before = outputs.filter(pl.col("timestamp") < datetime(2013, 1, 1))
     times = before["timestamp"].to_physical().to_numpy()
     calendar = calendar_of((int(times.min()), int(times.max())), "month", parse_duration("30d"))
-    rows = attribution.pick(times, calendar, 30)
-    importances = attribution.freeze(times[rows], _contributions(before[rows]), NAMES, calendar, 30)
+    rows = importance_profile.pick(times, calendar, 30)
+    importances = importance_profile.freeze(times[rows], _contributions(before[rows]), NAMES, calendar, 30)
     return freeze(before, time="timestamp", importances=importances)
 
 

@@ -6,10 +6,10 @@ import polars as pl
 import pyarrow.parquet as pq
 import pytest
 
-from components.common.errors import DriftError
-from components.common.files import canonical_json
-from monitoring import drift
-from monitoring.drift.seasons import parse_duration
+from almanac import drift
+from almanac.core.errors import DriftError
+from almanac.core.files import canonical_json
+from almanac.drift.seasons import parse_duration
 
 YEAR = pl.col("timestamp").dt.year()
 SENSORS = ["pm25", "dewp", "temp", "pres", "iws"]

@@ -17,13 +17,13 @@ import yaml
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from components.common.errors import MetricError
-from components.common.files import sha256_file, write_json
+from almanac import drift
+from almanac.core.errors import MetricError
+from almanac.core.files import sha256_file, write_json
+from almanac.drift.outputs import Window, compare_outputs, freeze
 from governance.registry import Registry, collect
-from monitoring import drift
 from monitoring import metrics as m
 from monitoring.__main__ import main
-from monitoring.drift.outputs import Window, compare_outputs, freeze
 from monitoring.operations.figures import Sample, of_drift, of_predictions, of_run
 from monitoring.operations.push import exporter, push, text
 from monitoring.operations.resources import Resources, this_process

@@ -9,8 +9,8 @@ from hypothesis.extra import numpy as npst
 from scipy.spatial.distance import jensenshannon
 from scipy.stats import ks_2samp
 
-from monitoring.drift.grid import Buckets, fit_grid
-from monitoring.drift.statistics import jensen_shannon, ks, ks_exact, ndcg, psi, quantile
+from almanac.drift.histogram import Buckets, fit_grid
+from almanac.drift.statistics import jensen_shannon, ks, ks_exact, ndcg, psi, quantile
 
 WIDE = st.floats(allow_nan=False, allow_infinity=False)
 TIED = st.sampled_from([-1.0, 0.0, 0.1, 0.2, 3.0, 1e9])

@@ -4,8 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from monitoring.drift.grid import fit_grid
-from monitoring.drift.tally import (
+from almanac.drift.accumulators import (
     ABOVE,
     BELOW,
     GAPS,
@@ -25,6 +24,7 @@ from monitoring.drift.tally import (
     layout_of,
     set_out,
 )
+from almanac.drift.histogram import fit_grid
 
 VALUES = st.lists(st.sampled_from([0.0, 1.0, 2.0, np.nan]), max_size=30)
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from components.common.errors import ClashError, PipelineError, RefusedError
-from components.orchestration.cluster import Cluster
+from almanac.core.errors import ClashError, PipelineError, RefusedError
+from orchestration.cluster import Cluster
 from tests.orchestration.kubeflow_api import TOKEN, KubeflowApi
 
 PACKAGE = "pipelineInfo:\n  name: toy\nroot: {}\nschemaVersion: 2.1.0\nsdkVersion: kfp-2.17.0\n"

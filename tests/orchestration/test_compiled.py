@@ -9,9 +9,9 @@ import yaml
 from kfp import compiler
 from kfp.compiler.compiler_utils import KubernetesManifestOptions
 
-from components.common.errors import PipelineError
-from components.image import VERSION
-from components.orchestration import compiled
+from almanac.core.errors import PipelineError
+from almanac.core.image import VERSION
+from orchestration import compiled
 
 ROOT = Path(__file__).resolve().parents[2]
 

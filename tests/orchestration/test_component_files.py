@@ -9,9 +9,9 @@ import polars as pl
 import yaml
 from kfp import components, dsl
 
-from components.orchestration.console import Screen
-from components.orchestration.local import Place, run_local
-from components.usecase import dump, load
+from almanac.usecase import dump, load
+from orchestration.console import Screen
+from orchestration.local import Place, run_local
 
 ROOT = Path(__file__).resolve().parents[2]
 FILES = ROOT / "compiled" / "components"

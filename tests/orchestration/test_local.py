@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 from kfp import dsl
 
-from components.common.errors import DocumentError, PipelineError
-from components.image import IMAGE
-from components.orchestration.cache import ContentCache
-from components.orchestration.console import RunLog, Screen
-from components.orchestration.local import LocalRun, Place, run_local
-from components.orchestration.run import Request, run_training
-from components.usecase import load
+from almanac.core.errors import DocumentError, PipelineError
+from almanac.core.image import IMAGE
+from almanac.usecase import load
+from orchestration.cache import ContentCache
+from orchestration.console import RunLog, Screen
+from orchestration.local import LocalRun, Place, run_local
+from orchestration.run import Request, run_training
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[2]
 def writing(path: str, table: dsl.Output[dsl.Dataset]) -> None:
     from pathlib import Path
 
-    from components.common.progress import summary
+    from almanac.core.progress import summary
 
     text = Path(path).read_text()
     Path(table.path).write_text(text)
@@ -33,7 +33,7 @@ def writing(path: str, table: dsl.Output[dsl.Dataset]) -> None:
 def counting(table: dsl.Input[dsl.Dataset]) -> int:
     from pathlib import Path
 
-    from components.common.errors import TableError
+    from almanac.core.errors import TableError
 
     lines = Path(table.path).read_text().splitlines()
     if not lines:
@@ -81,7 +81,7 @@ def test_the_message_of_a_failed_step_is_kept_while_others_run(tmp_path: Path) -
     log = RunLog(tmp_path / "log.txt", lambda step: None, lambda name, progress: None)
     for line in (
         "10:00:00 - INFO - Executing task 'training'",
-        "    components.common.errors.TrainingError: folds: too short",
+        "    almanac.core.errors.TrainingError: folds: too short",
         "10:00:01 - INFO - Task 'training' finished with status FAILURE",
         "10:00:01 - INFO - Executing task 'drift'",
         "    [summary] 720 rows; quiet",

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from components.common.errors import UseCaseError
-from components.usecase.learning import LightGBM
-from components.usecase.override import load_with
+from almanac.core.errors import UseCaseError
+from almanac.usecase.override import load_with
+from almanac.usecase.training_section import LightGBM
 
 REFERENCE = Path("usecases/air_quality.yaml")
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from components.common.errors import PipelineError
-from components.image import VERSION
-from components.orchestration.submission import fetch
+from almanac.core.errors import PipelineError
+from almanac.core.image import VERSION
+from orchestration.submission import fetch
 from tests.orchestration.kubeflow_api import TOKEN, KubeflowApi
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -19,10 +19,10 @@ import numpy as np
 import polars as pl
 import pytest
 
-from components.common.files import canonical_json, read_json, sha256_bytes, sha256_file, write_bytes, write_json
-from components.preprocessing.batch import compute
-from components.preprocessing.spec import FeatureSpec
-from components.usecase.load import load_text
+from almanac.core.files import canonical_json, read_json, sha256_bytes, sha256_file, write_bytes, write_json
+from almanac.features.batch import compute
+from almanac.features.spec import FeatureSpec
+from almanac.usecase.load import load_text
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 NUMBERS = ("pm25", "dewp", "temp", "pres", "iws", "snow_hours", "rain_hours")

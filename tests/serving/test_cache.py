@@ -10,12 +10,12 @@ import polars as pl
 import pytest
 from prometheus_client import CollectorRegistry
 
+from almanac.model.bundle import load_bundle
 from monitoring.metrics import CACHE, CACHE_SIZE, Metrics
 from serving.build import Server, build
-from serving.inputs.records import Moment
-from serving.models.bundle import load_bundle
-from serving.operate.cache import PredictionCache
-from serving.operate.seed import reader, seed
+from serving.features.records import Moment
+from serving.operations.warmup import reader, seed
+from serving.prediction.cache import PredictionCache
 from serving.settings import Settings
 from tests.serving.conftest import NUMBERS, Start, as_row, write_model
 from tests.serving.test_operation import PREDICT, total

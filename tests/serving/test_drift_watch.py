@@ -9,12 +9,12 @@ import polars as pl
 import pytest
 from prometheus_client import CollectorRegistry
 
-from components.common.files import read_json, write_json
-from monitoring import drift
+from almanac import drift
+from almanac.core.files import read_json, write_json
+from almanac.model.bundle import Bundle, load_bundle
 from monitoring.metrics import DRIFT_ROWS, Metrics
-from serving.models.bundle import Bundle, load_bundle
-from serving.models.repository import Traffic
-from serving.operate.drift import WINDOW_SECONDS, DriftWatch
+from serving.operations.live_drift import WINDOW_SECONDS, DriftWatch
+from serving.prediction.repository import Traffic
 from tests.serving.conftest import NUMBERS, altered
 
 

@@ -8,9 +8,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from components.common.errors import NoCompilerError
-from serving.engine import Engine, build
-from serving.engine.build import load_library, source_digest
+from almanac.core.errors import NoCompilerError
+from almanac.model.engine import Engine, build
+from almanac.model.engine.build import load_library, source_digest
 from tests.serving.engine_models import matrix, text
 
 needs_compiler = pytest.mark.skipif(
@@ -35,7 +35,7 @@ def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A directory as an image's build leaves it."""
     directory = tmp_path_factory.mktemp("image") / "kernels"
-    subprocess.run([sys.executable, "-m", "serving.engine", str(directory)], check=True)
+    subprocess.run([sys.executable, "-m", "almanac.model.engine", str(directory)], check=True)
     return directory
 
 
@@ -143,7 +143,7 @@ def test_a_library_of_other_sources_is_not_loaded(directory: Path, monkeypatch: 
 def test_serving_does_not_import_the_training_stack(model: Path) -> None:
     """LightGBM's Python package alone costs seconds at a cold start and over 100 MB."""
     program = (
-        "import sys; from pathlib import Path; from serving.engine import Engine; import numpy as np;"
+        "import sys; from pathlib import Path; from almanac.model.engine import Engine; import numpy as np;"
         f"e = Engine.load(Path({str(model)!r})); e.predict_row(np.zeros(11)); e.explain(np.zeros((1, 11)));"
         "assert not {'lightgbm', 'scipy', 'sklearn', 'pandas', 'shap'} & set(sys.modules)"
     )

@@ -7,9 +7,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from serving.engine import Engine
-from serving.engine.model_text import forest
-from serving.engine.parity import threshold_rows
+from almanac.model.engine import Engine
+from almanac.model.engine.model_text import forest
+from almanac.model.engine.parity import threshold_rows
 from tests.serving.engine_models import SHAPES, matrix, text
 
 needs_compiler = pytest.mark.skipif(

@@ -11,17 +11,17 @@ import polars as pl
 import pytest
 from numpy.typing import NDArray
 
-from components.common.errors import ModelError
-from components.training.model_format import Offset
-from serving.engine import Engine
-from serving.engine import booster as native
-from serving.engine.build import load_library
-from serving.engine.model_text import Forest, forest, header
-from serving.engine.offset import LinearOffset
-from serving.engine.parity import predicts_exactly, threshold_rows
-from serving.engine.reference import Reference
-from serving.engine.single import SingleRow
-from serving.engine.trees import CompiledTrees
+from almanac.core.errors import ModelError
+from almanac.model.engine import Engine
+from almanac.model.engine import booster as native
+from almanac.model.engine.build import load_library
+from almanac.model.engine.model_text import Forest, forest, header
+from almanac.model.engine.offset import LinearOffset
+from almanac.model.engine.parity import predicts_exactly, threshold_rows
+from almanac.model.engine.reference import Reference
+from almanac.model.engine.single import SingleRow
+from almanac.model.engine.trees import CompiledTrees
+from almanac.model.forecaster import Offset
 from tests.serving.engine_models import SHAPES, matrix, text
 
 needs_compiler = pytest.mark.skipif(

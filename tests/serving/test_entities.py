@@ -7,12 +7,12 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from components.common.files import pretty_json
-from components.preprocessing import FeatureSpec
-from components.preprocessing.batch import compute
-from components.training.model_format import load as load_model
-from components.training.train import train
-from components.usecase import UseCase, load_text
+from almanac.core.files import pretty_json
+from almanac.features import FeatureSpec
+from almanac.features.batch import compute
+from almanac.model.forecaster import load as load_model
+from almanac.training.train import train
+from almanac.usecase import UseCase, load_text
 from tests.components.training_world import ITEMS, RIDGE, inputs, usecase
 from tests.serving.conftest import Reply, ServerProcess, Start
 

@@ -10,11 +10,11 @@ import numpy as np
 import polars as pl
 import pytest
 
-from components.common.errors import ServingError
-from serving.commands.batch import predict_file
-from serving.models.bundle import load_bundle
-from serving.rpc.messages import load_messages
-from serving.rpc.servicer import SERVICE
+from almanac.core.errors import ServingError
+from almanac.model.bundle import load_bundle
+from serving.batch.table import predict_file
+from serving.protocol.grpc_messages import load_messages
+from serving.protocol.grpc_servicer import SERVICE
 from tests.serving.conftest import FEATURES, ServerProcess, as_row, free_port
 
 pb = load_messages()

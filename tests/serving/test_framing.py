@@ -24,16 +24,16 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from monitoring.metrics import Metrics
-from serving.http.app import App
-from serving.http.framing import FramedProtocol, Limits
-from serving.http.headers import HeaderPolicy
-from serving.http.message import Reply, Request, json_reply
-from serving.http.protocol import Protocol
-from serving.http.router import Route, Router
-from serving.operate.tally import Tally
+from serving.protocol.message import Reply, Request, json_reply
+from serving.protocol.router import Route, Router
+from serving.runtime.batched_counters import Tally
 from serving.security.guard import Guard
 from serving.security.keys import KeyRing
 from serving.security.limits import MemoryLimiter
+from serving.transport.app import App
+from serving.transport.headers import HeaderPolicy
+from serving.transport.request_limits import FramedProtocol, Limits
+from serving.transport.uvicorn_protocol import Protocol
 from tests.serving.conftest import ServerProcess, Start, as_row
 
 PREDICT = "/v1/models/pm25_1h:predict"

@@ -17,10 +17,10 @@ import pytest
 from prometheus_client import generate_latest
 
 from serving.build import build
-from serving.rpc.listener import start_grpc
-from serving.rpc.messages import load_messages
-from serving.rpc.servicer import SERVICE
+from serving.protocol.grpc_messages import load_messages
+from serving.protocol.grpc_servicer import SERVICE
 from serving.settings import Settings
+from serving.transport.grpc_listener import start_grpc
 from tests.serving.conftest import FEATURES, ServerProcess, Start, as_row, free_port
 from tests.serving.test_security import create
 

@@ -12,10 +12,10 @@ import numpy as np
 import polars as pl
 import pytest
 
-from components.common.errors import TableError
-from components.monitoring.join import EmptyLogError, read_log, with_truth
-from components.usecase import load_text
-from serving.operate.segments import Segments
+from almanac.core.errors import TableError
+from almanac.usecase import load_text
+from monitoring.windows.join import EmptyLogError, read_log, with_truth
+from serving.runtime.object_log import Segments
 from tests.objects import serving_s3, use_endpoint
 from tests.serving.conftest import USE_CASE, Start, as_row
 from tests.serving.test_store import ingest, last_month
@@ -116,7 +116,7 @@ def test_a_segment_is_closed_by_age_and_by_size_and_at_the_end(monkeypatch: pyte
     time.sleep(0.35)
     stream.flush()
     wait_for(lambda: kept("/aged") == ["a"])
-    monkeypatch.setattr("serving.operate.segments._LARGEST", 10)
+    monkeypatch.setattr("serving.runtime.object_log._LARGEST", 10)
     stream.write("0123456789\n")
     stream.flush()
     wait_for(lambda: len(kept("/aged")) == 2)
@@ -127,8 +127,8 @@ def test_a_segment_is_closed_by_age_and_by_size_and_at_the_end(monkeypatch: pyte
 
 
 def test_a_store_out_of_reach_is_tried_again_and_what_is_lost_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("serving.operate.segments._PAUSE", 0.05)
-    monkeypatch.setattr("serving.operate.segments._LAST", 0.5)
+    monkeypatch.setattr("serving.runtime.object_log._PAUSE", 0.05)
+    monkeypatch.setattr("serving.runtime.object_log._LAST", 0.5)
     lost: list[int] = []
     store = Unsteady(reachable=False)
     stream = Segments(store, "/unsteady", lost.append, seconds=0.0)

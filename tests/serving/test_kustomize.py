@@ -1,4 +1,4 @@
-"""The kustomize base against serving.manifests, and each overlay as the real kustomize builds it."""
+"""The kustomize base against serving.deploy.manifests, and each overlay as the real kustomize builds it."""
 
 import os
 import shutil
@@ -10,10 +10,10 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from serving.kustomize.__main__ import main
-from serving.kustomize.layout import BASE, PLACEHOLDER, files, objects
-from serving.manifests import Deployment, render, to_yaml
-from serving.manifests.strict import check
+from serving.deploy.kustomize.__main__ import main
+from serving.deploy.kustomize.layout import BASE, PLACEHOLDER, files, objects
+from serving.deploy.manifests import Deployment, render, to_yaml
+from serving.deploy.manifests.strict import check
 
 ROOT = BASE.parent
 OVERLAYS = ("dev", "staging", "prod")
@@ -33,7 +33,7 @@ def _build(directory: Path) -> dict[str, dict[str, Any]]:
 
 def test_the_committed_base_is_what_the_manifests_give() -> None:
     written = {path.name: path.read_text() for path in BASE.glob("*.yaml")}
-    assert written == files(objects()), "run `python -m serving.kustomize`"
+    assert written == files(objects()), "run `python -m serving.deploy.kustomize`"
     listed = yaml.safe_load(written["kustomization.yaml"])["resources"]
     assert [yaml.safe_load(written[name]) for name in listed] == render(PLACEHOLDER)
 

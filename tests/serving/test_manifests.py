@@ -9,9 +9,9 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from components.common.errors import DeploymentError
-from serving.manifests import Deployment, render, to_yaml
-from serving.manifests.strict import check
+from almanac.core.errors import DeploymentError
+from serving.deploy.manifests import Deployment, render, to_yaml
+from serving.deploy.manifests.strict import check
 from tests.serving.conftest import Start
 
 ROOT = Path(__file__).resolve().parents[2]

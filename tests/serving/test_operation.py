@@ -17,7 +17,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from components.common.files import read_json, sha256_file, write_json
+from almanac.core.files import read_json, sha256_file, write_json
 from governance.registry import Registry
 from tests.governance.bundles import document_files
 from tests.serving.conftest import ROOT, ServerProcess, Start, as_row, write_model

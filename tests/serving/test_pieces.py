@@ -14,11 +14,11 @@ import msgspec
 import numpy as np
 import pytest
 
-from serving.http.message import encode, encode_large
-from serving.inputs.pieces import PIECE_BYTES, read_in_pieces
-from serving.inputs.records import Moment, parse, read
-from serving.models.bundle import Bundle, load_bundle
-from serving.refusal import Refusal
+from almanac.model.bundle import Bundle, load_bundle
+from serving.errors import Refusal
+from serving.features.records import Moment, parse, read
+from serving.protocol.chunked import PIECE_BYTES, read_in_pieces
+from serving.protocol.message import encode, encode_large
 from tests.serving.conftest import FEATURES, ServerProcess, as_row
 from tests.serving.test_operation import total
 

@@ -18,11 +18,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from components.common.errors import ServingError
+from almanac.core.errors import ServingError
+from serving.features.store.redis import connect
 from serving.security.keys import KeyRing, load_keys, save_keys
 from serving.security.limits import MemoryLimiter, Rate, RedisLimiter, parse_rate
 from serving.settings import Settings
-from serving.store.redis import connect
 from tests.serving.conftest import ROOT, Reply, ServerProcess, Start, as_row, free_port
 from tests.serving.test_store import Redis, needs_redis
 

@@ -9,7 +9,7 @@ from io import BufferedReader
 import numpy as np
 import pytest
 
-from serving.http.quick import Heads, parse
+from serving.transport.fast_path import Heads, parse
 from tests.serving.conftest import ServerProcess, Start, as_row
 
 PREDICT, EXPLAIN = "/v1/models/pm25_1h:predict", "/v1/models/pm25_1h:explain"

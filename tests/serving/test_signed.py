@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from components.common.errors import ModelError, ServingError
+from almanac.core.errors import ModelError, ServingError
 from governance import signing
 from governance.registry import Registry, collect
-from serving.models.signed import check_signature
-from serving.models.source import Source
+from serving.prediction.signed import check_signature
+from serving.prediction.source import Source
 from tests.governance.bundles import document_files
 from tests.serving.conftest import Start, as_row
 

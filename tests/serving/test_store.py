@@ -20,17 +20,17 @@ import polars as pl
 import pytest
 from prometheus_client import CollectorRegistry
 
-from components.common.errors import ServingError
+from almanac.core.errors import ServingError
 from monitoring.metrics import Metrics
-from serving.inputs.known import check_known
-from serving.inputs.raw import read_schema
-from serving.inputs.records import Moment
-from serving.refusal import Refusal
-from serving.store.base import Store, StoreDown
-from serving.store.memory import MemoryStore
-from serving.store.observations import Ingestor
-from serving.store.open import open_store
-from serving.store.rows import pack_rows, row_size, unpack_rows
+from serving.errors import Refusal
+from serving.features.history_coverage import check_known
+from serving.features.raw_schema import read_schema
+from serving.features.records import Moment
+from serving.features.store.base import Store, StoreDown
+from serving.features.store.memory import MemoryStore
+from serving.features.store.observations import Ingestor
+from serving.features.store.open import open_store
+from serving.features.store.rows import pack_rows, row_size, unpack_rows
 from tests.serving.conftest import (
     NUMBERS,
     ServerProcess,
@@ -423,7 +423,7 @@ def test_history_is_there_when_the_server_is_ready(start: Start, tmp_path: Path,
 
 
 def test_the_newest_rows_of_each_entity_are_taken(tmp_path: Path) -> None:
-    from serving.operate.seed import read_newest, reader
+    from serving.operations.warmup import read_newest, reader
 
     def found(path: Path, ingestor: Ingestor, count: int) -> list[dict[str, Any]]:
         async def read() -> list[dict[str, Any]]:

@@ -8,14 +8,14 @@ from typing import Any
 import polars as pl
 import pytest
 
-from components.common.errors import ServingError
-from components.common.files import read_json, write_json
+from almanac.core.errors import ServingError
+from almanac.core.files import read_json, write_json
+from almanac.model.bundle import load_bundle
 from governance.registry import Registry
 from serving.build import Server, build
-from serving.inputs.records import Moment
-from serving.models.bundle import load_bundle
-from serving.operate.seed import reader, seed
-from serving.refusal import Refusal
+from serving.errors import Refusal
+from serving.features.records import Moment
+from serving.operations.warmup import reader, seed
 from serving.settings import Settings
 from tests.serving.conftest import Start, altered
 from tests.serving.test_operation import register, total, wait_for

@@ -10,13 +10,13 @@ import polars as pl
 import pytest
 from prometheus_client import CollectorRegistry
 
-from components.common.errors import ModelError
-from components.common.files import read_json, write_json
+from almanac.core.errors import ModelError
+from almanac.core.files import read_json, write_json
+from almanac.model.bundle import Bundle, load_bundle
 from monitoring.metrics import MODEL_SWAPS, Metrics
-from serving.models.bundle import Bundle, load_bundle
-from serving.models.repository import Repository, Traffic
-from serving.models.source import Source
-from serving.operate.watch import follow_promotions, share_repository
+from serving.operations.hot_reload import follow_promotions, share_repository
+from serving.prediction.repository import Repository, Traffic
+from serving.prediction.source import Source
 from tests.serving.conftest import altered, write_model
 
 
@@ -169,7 +169,7 @@ def test_a_manifest_that_lacks_a_field_is_named(
     manifest = read_json(path)
     change(manifest)
     write_json(path, manifest)
-    from serving.models.directory import read_directory
+    from almanac.model.directory import read_directory
 
     with pytest.raises(ModelError, match=word):
         read_directory(path.parent)

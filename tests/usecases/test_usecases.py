@@ -6,10 +6,10 @@ from typing import Any
 import polars as pl
 import pytest
 
-from components.ingestion import ingest
-from components.preprocessing import FeatureSpec
-from components.usecase import UseCase, load
-from components.validation import validate
+from almanac.data.ingest import ingest
+from almanac.data.validate import validate
+from almanac.features import FeatureSpec
+from almanac.usecase import UseCase, load
 
 ROOT = Path(__file__).resolve().parents[2]
 FILES = sorted((ROOT / "usecases").glob("*.yaml"))

@@ -11,13 +11,13 @@ import pytest
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 
-from components.common.errors import PipelineError
-from components.common.files import pretty_json
-from components.common.revision import git_revision
-from components.image import VERSION
-from components.orchestration.materials import bill
-from components.orchestration.release import next_version, notes
-from components.orchestration.tags import tags
+from almanac.core.errors import PipelineError
+from almanac.core.files import pretty_json
+from almanac.core.image import VERSION
+from almanac.core.revision import git_revision
+from orchestration.image_tags import tags
+from orchestration.release import next_version, notes
+from orchestration.sbom import bill
 from tests.workflows.environment import install
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -109,9 +109,9 @@ def test_make_sets_the_next_version_everywhere_and_tags_it(tmp_path: Path) -> No
     assert status.stdout == ""
     tagged = subprocess.run(["git", "rev-parse", f"v{version}^{{}}", "HEAD"], cwd=place, capture_output=True, text=True)
     assert len(set(tagged.stdout.split())) == 1
-    for name in ("pyproject.toml", "components/image.py", "components/Dockerfile", "serving/Dockerfile"):
+    for name in ("pyproject.toml", "almanac/core/image.py", "components/Dockerfile", "serving/Dockerfile"):
         assert version in (place / name).read_text(), name
-    for path in [*place.glob("compiled/**/*.yaml"), place / "serving/kustomize/base/servingruntime.yaml"]:
+    for path in [*place.glob("compiled/**/*.yaml"), place / "serving/deploy/kustomize/base/servingruntime.yaml"]:
         assert f":{VERSION}" not in path.read_text(), path
     assert make("changelog", f"TAG=v{version}").returncode == 0
     assert "Say less" in (place / "build/changelog.md").read_text()
@@ -151,7 +151,7 @@ def test_the_images_that_compiled_files_name_are_those_that_make_builds() -> Non
     named: set[str] = set()
     for path in ROOT.joinpath("compiled").rglob("*.yaml"):
         named |= set(re.findall(r"^\s+image: (\S+)$", path.read_text(), flags=re.MULTILINE))
-    runtime = (ROOT / "serving/kustomize/base/servingruntime.yaml").read_text()
+    runtime = (ROOT / "serving/deploy/kustomize/base/servingruntime.yaml").read_text()
     named |= set(re.findall(r"^\s+image: (\S+)$", runtime, flags=re.MULTILINE))
     assert named == built
 

@@ -99,7 +99,7 @@ def test_a_release_is_published_once_the_images_that_it_names_are_there() -> Non
 
 
 def test_the_monthly_retrain_is_when_the_use_case_says() -> None:
-    from components.usecase import load
+    from almanac.usecase import load
 
     seconds, *rest = load(ROOT / "usecases/air_quality.yaml").schedule.retrain.split()
     assert seconds == "0"

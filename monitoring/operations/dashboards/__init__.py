@@ -32,7 +32,7 @@ def write(directory: Path = DIRECTORY, check: bool = False) -> list[Path]:
         directory: of the JSON files.
         check: write nothing.
     """
-    from components.common.files import write_bytes
+    from almanac.core.files import write_bytes
 
     stale = []
     for board in boards():

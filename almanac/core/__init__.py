@@ -1,0 +1,1 @@
+"""The ground floor: errors, files and digests, revision, progress, Dask workers."""

@@ -1,0 +1,219 @@
+"""The worker processes of the Dask engine: those of a scheduler, pods of their own, or processes of this machine.
+
+Dask's processes pickle what they send each other, and LightGBM's sockets between the workers know no password, so a
+scheduler and its workers must stand in a trusted network (tls:// is configured by Dask's own files). For workers of
+this machine Dask listens on loopback alone. Nothing pickled is kept.
+"""
+
+import logging
+import os
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import CancelledError, Future, wait
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from typing import Any, Protocol, TypeVar
+
+from almanac.core.errors import UnreachableError, WorkerError
+
+T = TypeVar("T")
+
+#: Dask's own name for the scheduler's address.
+ADDRESS = "DASK_SCHEDULER_ADDRESS"
+#: How long a scheduler, and then its workers, are waited for, in seconds.
+PATIENCE = 120.0
+_CONFIG = {
+    # What lies where decides LightGBM's sums, so no task may wander.
+    "distributed.scheduler.work-stealing": False,
+    # Partitions travel with their tasks, so that another worker can take over those of a lost one.
+    "distributed.admin.large-graph-warning-threshold": "1GB",
+    # What fails is raised here; the workers' own account of it would only hide that.
+    "logging.distributed": "critical",
+}
+_LIBRARIES = ("distributed", "lightgbm", "numpy", "polars")
+
+
+class Wanted(Protocol):
+    """Which workers are wanted; section `training.dask` of a use case says what each field means."""
+
+    @property
+    def address(self) -> str | None: ...  # noqa: D102
+    @property
+    def kubernetes(self) -> bool: ...  # noqa: D102
+    @property
+    def workers(self) -> int: ...  # noqa: D102
+    @property
+    def memory(self) -> str: ...  # noqa: D102
+
+
+@dataclass(frozen=True)
+class Workers:
+    """Workers that answer, and are of this version.
+
+    Attributes:
+        client: Dask's client.
+        addresses: the workers that take part, in an order that they keep.
+    """
+
+    client: Any
+    addresses: list[str] = field(default_factory=list)
+
+    def submit(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """Return the future of a call on any worker that takes part, or on one that took the place of a lost one."""
+        return self.client.submit(function, *arguments, pure=False, workers=self.addresses, allow_other_workers=True)
+
+    def result(self, future: Any) -> Any:
+        """Return what a submitted call returned.
+
+        Raises:
+            WorkerError: every worker that tried was lost.
+        """
+        from distributed.scheduler import KilledWorker
+
+        try:
+            return future.result()
+        except KilledWorker as error:
+            raise WorkerError(f"worker after worker was lost; was their memory enough? {error}") from error
+
+    def watch(self, call: Callable[[], T], interval: float = 1.0) -> T:
+        """Return what `call` returns; Dask itself would wait for ever for work that is tied to a lost worker.
+
+        Raises:
+            WorkerError: a worker that takes part was lost meanwhile.
+        """
+        future: Future[T] = Future()
+
+        def run() -> None:
+            try:
+                future.set_result(call())
+            except BaseException as error:
+                future.set_exception(error)
+
+        threading.Thread(target=run, daemon=True).start()
+        while True:
+            done = bool(wait([future], interval).done)
+            try:
+                lost = sorted(set(self.addresses) - set(self.client.nthreads()))
+            except OSError as error:
+                raise WorkerError(f"the connection to a worker was lost: {error}") from error
+            failure = future.exception() if done else None
+            if done and failure is None:
+                return future.result()
+            if lost or isinstance(failure, CancelledError | OSError):
+                who = f"the worker {lost[0]}" if lost else "a worker"
+                raise WorkerError(f"{who} was lost; was its memory enough?") from failure
+            if failure is not None:
+                raise failure
+
+
+@contextmanager
+def start(wanted: Wanted) -> Iterator[Workers]:
+    """Yield the wanted workers; what was started for them ends with the block.
+
+    Raises:
+        WorkerError: Dask or dask-kubernetes is not installed, too few workers, or workers of another version.
+        UnreachableError: no scheduler answers at the address.
+    """
+    try:
+        import dask
+        import distributed
+    except ImportError as error:
+        raise WorkerError(
+            f"the Dask engine needs dask[distributed] (pyproject.toml, group dask), which is not installed: {error}"
+        ) from error
+    # Set here too: what is configured holds for loggers that are made later, in the workers.
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)
+    address = wanted.address or os.environ.get(ADDRESS)
+    with ExitStack() as stack:
+        stack.enter_context(dask.config.set(_CONFIG))
+        cluster = address or stack.enter_context(_pods(wanted) if wanted.kubernetes else _processes(wanted.workers))
+        try:
+            # To workers of its own data goes straight, and not by way of the scheduler.
+            client = distributed.Client(cluster, timeout=PATIENCE, direct_to_workers=address is None)
+            stack.enter_context(client)
+        except (OSError, ValueError) as error:
+            raise UnreachableError(
+                f"no Dask scheduler answers at {address} (training.dask.address or {ADDRESS}): {error}"
+            ) from error
+        yield Workers(client, _taking_part(client, wanted.workers))
+
+
+@contextmanager
+def _processes(count: int) -> Iterator[Any]:
+    """Yield a cluster of processes of this machine, one thread each."""
+    import distributed
+
+    with (
+        tempfile.TemporaryDirectory() as scratch,
+        distributed.LocalCluster(
+            n_workers=count,
+            threads_per_worker=1,
+            processes=True,
+            host="127.0.0.1",
+            dashboard_address="127.0.0.1:0",
+            # A limit would make Dask write data to the disk; the machine's or the container's own holds.
+            memory_limit=0,
+            local_directory=scratch,
+            silence_logs=logging.CRITICAL,
+        ) as cluster,
+    ):
+        yield cluster
+
+
+@contextmanager
+def _pods(wanted: Wanted) -> Iterator[Any]:
+    """Yield a cluster of pods in this pod's namespace, of the image that it runs in itself."""
+    try:
+        from dask_kubernetes.operator import KubeCluster
+    except ImportError as error:
+        raise WorkerError(
+            "training.dask.kubernetes needs dask-kubernetes, which is not installed: "
+            "pip install dask-kubernetes, in an image made from this one"
+        ) from error
+    from almanac.core.image import IMAGE
+
+    sizes = {"memory": wanted.memory, "cpu": "1"}
+    try:
+        cluster = KubeCluster(
+            name=f"almanac-{os.urandom(4).hex()}",
+            image=IMAGE,
+            n_workers=wanted.workers,
+            resources={"requests": sizes, "limits": sizes},
+            worker_command=["dask", "worker", "--nthreads", "1", "--memory-limit", "0"],
+            quiet=True,
+        )
+    except Exception as error:
+        raise WorkerError(f"dask-kubernetes cannot start workers; is the Dask operator installed? {error}") from error
+    with cluster:
+        yield cluster
+
+
+def _taking_part(client: Any, count: int) -> list[str]:
+    """Return the addresses of the workers that take part, once there are enough of them and all are of this version."""
+    try:
+        client.wait_for_workers(count, timeout=PATIENCE)
+    except TimeoutError:
+        raise WorkerError(
+            f"{len(client.nthreads())} of {count} workers (training.dask.workers) joined the Dask scheduler "
+            f"within {PATIENCE:g} s"
+        ) from None
+    addresses = sorted(client.nthreads())[:count]
+    try:
+        found = client.run(identity, workers=addresses)
+    except ImportError as error:
+        raise WorkerError(f"a Dask worker cannot import this project; run workers in its image: {error}") from error
+    ours = identity()
+    for address in addresses:
+        for name, theirs in found[address].items():
+            if theirs != ours[name]:
+                raise WorkerError(f"the Dask worker {address} has {name} {theirs}, this task {ours[name]}")
+    return addresses
+
+
+def identity() -> dict[str, str]:
+    """Return what a worker must have in common with the task that it works for."""
+    from almanac.core.image import VERSION
+
+    return {"almanac": VERSION, **{name: version(name) for name in _LIBRARIES}}

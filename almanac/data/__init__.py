@@ -1,0 +1,1 @@
+"""Tables: sources, joins, lineage and validation."""

@@ -1,0 +1,109 @@
+"""The local cache: contents by digest, and what is known of where they came from."""
+
+import shutil
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from almanac.core.files import read_json, sha256_bytes, write_bytes, write_json
+
+_STALE_SECONDS = 86_400
+
+
+@dataclass(frozen=True)
+class Content:
+    """The bytes of a source.
+
+    Attributes:
+        data: The bytes.
+        sha256: Their digest.
+        location: Where they were found, without credentials.
+        fetched_at: When these bytes were first seen, in UTC (ISO 8601).
+    """
+
+    data: bytes
+    sha256: str
+    location: str
+    fetched_at: str
+
+
+class Cache:
+    """Contents by their sha256; each is whole or absent, and verified whenever it is read.
+
+    Layout: blobs/<sha256> holds bytes, origins/<sha256>.json where and when they were first seen,
+    keys/<key>.json what an address without a declared digest last gave, partial/ unfinished downloads.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        _remove_leftovers(root)
+
+    def get(self, sha256: str) -> Content | None:
+        """Return the content with this digest, or None; damaged bytes are removed."""
+        path = self.root / "blobs" / sha256
+        try:
+            data = path.read_bytes()
+            origin = read_json(self._origin(sha256))
+            location, fetched_at = str(origin["location"]), str(origin["fetched_at"])
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
+            return None
+        if sha256_bytes(data) != sha256:
+            path.unlink(missing_ok=True)
+            return None
+        return Content(data, sha256, location, fetched_at)
+
+    def keep(self, data: bytes, location: str) -> Content:
+        """Store bytes that were fetched from afar."""
+        content = self.see(data, location)
+        path = self.root / "blobs" / content.sha256
+        if not path.exists():
+            write_bytes(path, data)
+        return content
+
+    def see(self, data: bytes, location: str) -> Content:
+        """Note bytes that need no copy, such as a local file's, and when they were first seen."""
+        sha256 = sha256_bytes(data)
+        path = self._origin(sha256)
+        try:
+            fetched_at = str(read_json(path)["fetched_at"])
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
+            fetched_at = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+            write_json(path, {"location": location, "fetched_at": fetched_at})
+        return Content(data, sha256, location, fetched_at)
+
+    def recall(self, key: str) -> tuple[Content, dict[str, Any]] | None:
+        """Return what was last remembered under `key`, with its notes, or None."""
+        try:
+            note = read_json(self._key(key))
+            content = self.get(str(note["sha256"]))
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
+            return None
+        return None if content is None else (content, note)
+
+    def remember(self, key: str, content: Content, notes: dict[str, Any]) -> None:
+        """Remember that `key` stands for `content`, with notes that tell whether it still does."""
+        write_json(self._key(key), {**notes, "sha256": content.sha256})
+
+    def partial(self, address: str) -> Path:
+        """Return the place for an unfinished download from `address`."""
+        directory = self.root / "partial"
+        directory.mkdir(parents=True, exist_ok=True)
+        return directory / sha256_bytes(address.encode())
+
+    def _origin(self, sha256: str) -> Path:
+        return self.root / "origins" / f"{sha256}.json"
+
+    def _key(self, key: str) -> Path:
+        return self.root / "keys" / f"{sha256_bytes(key.encode())}.json"
+
+
+def _remove_leftovers(root: Path) -> None:
+    """Remove what a killed process left half-written, a day after: a younger file may still be in the making."""
+    for path in (*root.glob("*/.*.partial"), *root.glob("wheels/wheel-*")):
+        try:
+            if time.time() - path.stat().st_mtime > _STALE_SECONDS:
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+        except FileNotFoundError:
+            continue

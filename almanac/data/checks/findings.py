@@ -1,0 +1,87 @@
+"""What a rule found: which column, how many rows, and the first of them."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import polars as pl
+
+from almanac.usecase import UseCase
+
+Severity = Literal["error", "warning"]
+
+#: Column that numbers the rows of the ingested table from 1, until the end of the validation.
+ROW = "__row__"
+
+_SHOWN = 5
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One broken rule.
+
+    Attributes:
+        severity: An error stops the run, a warning is reported.
+        rule: Name of the rule.
+        column: Column, or None for the table as a whole.
+        count: How many rows (or, where the rule is about a share, columns or times) break it.
+        text: What is wrong, and what would be right.
+        rows: The first offending rows: row (from 1), time, entity where there is one, value.
+    """
+
+    severity: Severity
+    rule: str
+    column: str | None
+    count: int
+    text: str
+    rows: tuple[dict[str, Any], ...] = ()
+
+    def message(self) -> str:
+        """Return one line for people."""
+        place = f"column {self.column!r}" if self.column else "table"
+        shown = ", ".join(_row(row) for row in self.rows)
+        more = ", …" if 0 < len(self.rows) < self.count else ""
+        return f"{place}: {self.rule}: {self.text}{f'; first: {shown}{more}' if shown else ''}"
+
+    def record(self) -> dict[str, Any]:
+        """Return the finding as JSON."""
+        return {
+            "severity": self.severity,
+            "rule": self.rule,
+            "column": self.column,
+            "count": self.count,
+            "text": self.text,
+            "rows": list(self.rows),
+        }
+
+
+def first_rows(table: pl.DataFrame, usecase: UseCase, column: str | None = None) -> tuple[dict[str, Any], ...]:
+    """Return the first rows of a table of offending rows, as findings keep them."""
+    head = table.head(_SHOWN)
+    rows = []
+    for values in head.iter_rows(named=True):
+        time = values[usecase.time.column]
+        row: dict[str, Any] = {"row": values[ROW], "time": None if time is None else time.isoformat()}
+        if usecase.entity:
+            row["entity"] = values[usecase.entity]
+        if column is not None:
+            row["value"] = values[column] if column != usecase.time.column else row["time"]
+            row["value"] = _finite(row["value"])
+        rows.append(row)
+    return tuple(rows)
+
+
+def count_of(number: int, noun: str) -> str:
+    """Return a number with its noun: 1 value, 2,400 values."""
+    return f"{number:,} {noun}{'s' * (number != 1)}"
+
+
+def _finite(value: Any) -> Any:
+    """Return a value that JSON can hold."""
+    return str(value) if isinstance(value, float) and value in (float("inf"), float("-inf")) else value
+
+
+def _row(row: dict[str, Any]) -> str:
+    where = " ".join(str(row[name]).replace("T", " ") for name in ("entity", "time") if row.get(name) is not None)
+    number = f"row {row['row']}" if row.get("row") is not None else ""
+    value = f" {row['value']!r}" if "value" in row else ""
+    return f"{number} ({where}){value}".strip() if where else f"{number}{value}"

@@ -1,0 +1,32 @@
+"""A disk that is full."""
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import polars as pl
+
+from almanac.core.errors import AlmanacError, SourceError
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+@contextmanager
+def named_when_full(*paths: Path) -> Iterator[None]:
+    """Turn a full disk, as the system or Polars report it, into an error that says what to do.
+
+    Raises:
+        SourceError: there was no space to write what belongs at `paths`.
+    """
+    try:
+        yield
+    except AlmanacError:
+        raise
+    except (OSError, pl.exceptions.PolarsError) as error:
+        if getattr(error, "errno", None) not in _FULL and not any(f"(os error {code})" in str(error) for code in _FULL):
+            raise
+        place = getattr(error, "filename", None) or " or ".join(map(str, paths))
+        raise SourceError(
+            f"no space is left to write {place}; free some and run again: nothing half-written is kept"
+        ) from None

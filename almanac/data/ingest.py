@@ -1,0 +1,53 @@
+"""Ingestion: from the declared sources to one joined, typed table that carries its lineage."""
+
+from pathlib import Path
+from typing import Any
+
+from almanac.data.cache import Cache
+from almanac.data.disk import named_when_full
+from almanac.data.fetch import fetch
+from almanac.data.join import join
+from almanac.data.lineage import read_lineage, source_record, table_digest, table_record, write_table
+from almanac.data.read import read_table
+from almanac.data.sources.http import Patience
+from almanac.usecase import UseCase
+
+__all__ = ["Patience", "ingest", "read_lineage", "table_digest"]
+
+_NO_PATIENCE_GIVEN = Patience()
+
+
+def ingest(
+    usecase: UseCase, base: Path, cache: Path, out_table: Path, patience: Patience = _NO_PATIENCE_GIVEN
+) -> dict[str, Any]:
+    """Fetch, read and join the sources of a use case, and write the table.
+
+    Args:
+        usecase: The use case.
+        base: Directory of the use case file; paths of file sources are relative to it.
+        cache: Directory of the cache, which may be shared by use cases and processes.
+        out_table: Where to write the table as Parquet: the time column (Datetime[us], naive UTC), the entity
+            (String) where there is one, and the declared columns in their order (Float64 or String); one row
+            for each row of the first source, in its order.
+        patience: How long to try each address of an http source.
+
+    Returns:
+        The lineage: {"sources": [{name, kind, title, url, licence, location, sha256, bytes, fetched_at, rows,
+        columns, time_span}], "table": {sha256, rows, columns}}. The Parquet file carries it too.
+
+    Raises:
+        SourceError: a source is unreachable, altered or unreadable, or the disk is full.
+        TableError: a column is missing, undeclared or of another type, or a time cannot be read.
+    """
+    with named_when_full(cache, out_table):
+        store = Cache(cache)
+        tables, records = [], []
+        for source in usecase.sources:
+            content = fetch(source, base, store, patience)
+            table = read_table(source, content.data, usecase)
+            tables.append((source, table))
+            records.append(source_record(source, content, table, usecase))
+        joined = join(tables, usecase)
+        lineage = {"sources": records, "table": table_record(joined)}
+        write_table(out_table, joined, lineage)
+    return lineage

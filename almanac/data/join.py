@@ -1,0 +1,85 @@
+"""Joining the sources: each brings its newest row at or before every time, and never a later one."""
+
+import polars as pl
+
+from almanac.core.errors import TableError
+from almanac.usecase import UseCase
+from almanac.usecase.data_section import Join, Source
+from almanac.usecase.types import to_timedelta
+
+_ROW = "__row__"
+
+
+def join(tables: list[tuple[Source, pl.DataFrame]], usecase: UseCase) -> pl.DataFrame:
+    """Return the joined table: time, entity, and the declared columns in their declared order.
+
+    Args:
+        tables: The sources with their tables; the first sets the rows and their order.
+        usecase: The use case.
+
+    Raises:
+        TableError: a column is missing or comes from two sources, or a joined source breaks the rules of time.
+    """
+    keys = [usecase.time.column, *([usecase.entity] if usecase.entity else [])]
+    joined = tables[0][1]
+    if usecase.entity and usecase.entity not in joined.columns:
+        raise TableError(f"sources.{tables[0][0].name}: the entity column {usecase.entity!r} is missing")
+    for source, table in tables[1:]:
+        if twice := [name for name in table.columns if name in joined.columns and name not in keys]:
+            raise TableError(
+                f"sources.{source.name}: column {', '.join(map(repr, twice))} comes from an earlier source too; "
+                "rename one in 'read.rename' or list it in 'read.drop'"
+            )
+        joined = _join_one(joined, table, source, usecase)
+    if missing := [name for name in usecase.columns if name not in joined.columns]:
+        names = ", ".join(source.name for source, _ in tables)
+        raise TableError(f"column {', '.join(map(repr, missing))} is declared, and missing from every source ({names})")
+    return joined.select(*keys, *usecase.columns)
+
+
+def _join_one(left: pl.DataFrame, right: pl.DataFrame, source: Source, usecase: UseCase) -> pl.DataFrame:
+    terms, time = source.join or Join(tolerance="0h"), usecase.time.column
+    by = [usecase.entity] if usecase.entity and terms.by_entity else []
+    if missing := [name for name in by if name not in right.columns]:
+        raise TableError(
+            f"sources.{source.name}: the entity column {missing[0]!r} is missing; "
+            "where all entities share this source, set join.by_entity to false"
+        )
+    right = _in_order(
+        right.select(pl.exclude(usecase.entity) if usecase.entity and not by else pl.all()), by, source, usecase
+    )
+    return (
+        left.with_row_index(_ROW)
+        .sort(time, maintain_order=True)
+        .join_asof(
+            right,
+            on=time,
+            by=by or None,
+            strategy="backward",
+            tolerance=to_timedelta(terms.tolerance),
+            check_sortedness=False,
+        )
+        .sort(_ROW)
+        .drop(_ROW)
+    )
+
+
+def _in_order(table: pl.DataFrame, by: list[str], source: Source, usecase: UseCase) -> pl.DataFrame:
+    """Return a source's rows in order of time, by the same rules that the joined table must keep."""
+    time, rules = usecase.time.column, usecase.validation
+    step = pl.col(time).diff().over(by) if by else pl.col(time).diff()
+    if rules.unsorted == "error" and (
+        back := table.select((step.dt.total_microseconds() < 0).arg_true())[time].to_list()
+    ):
+        raise TableError(
+            f"sources.{source.name}: time runs backwards at {len(back)} row{'s' * (len(back) != 1)}, "
+            f"first: row {back[0] + 1} ({table[time][back[0]]}); set validation.unsorted to sort to allow it"
+        )
+    table = table.sort(time, maintain_order=True)
+    if rules.duplicates == "error" and (count := int(table.select(time, *by).is_duplicated().sum())):
+        first = table.filter(table.select(time, *by).is_duplicated()).row(0, named=True)
+        raise TableError(
+            f"sources.{source.name}: {count} rows share their {' and '.join([*by, time])} with another, "
+            f"first: {', '.join(str(first[name]) for name in [*by, time])}; see validation.duplicates"
+        )
+    return table.unique([time, *by], keep="last" if rules.duplicates == "keep_last" else "first", maintain_order=True)

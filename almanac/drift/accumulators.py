@@ -1,0 +1,260 @@
+"""What is counted of a stretch of rows: sums that add up over stretches, and runs that join where stretches meet."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from almanac.drift.histogram import Counts, Floats, Grid, Numeric, fit_grid
+
+if TYPE_CHECKING:
+    import polars as pl
+
+#: The figures at the head of a tally; the cells follow.
+HEAD = ("rows", "missing", "gaps", "pairs", "moves", "travel", "off", "below", "above", "infinite")
+ROWS, MISSING, GAPS, PAIRS, MOVES, TRAVEL, OFF, BELOW, ABOVE, INFINITE = range(len(HEAD))
+_CHUNK = 1 << 16
+
+
+@dataclass
+class Runs:
+    """The longest run of one and the same value, in a form that joins with what comes after.
+
+    Attributes:
+        rows: rows seen.
+        first: first value.
+        prefix: length of the run that begins with the first row.
+        last: last value.
+        suffix: length of the run that ends with the last row.
+        longest: length of the longest run.
+    """
+
+    rows: int = 0
+    first: float = np.nan
+    prefix: int = 0
+    last: float = np.nan
+    suffix: int = 0
+    longest: int = 0
+
+    @classmethod
+    def of(cls, values: Numeric) -> "Runs":
+        """Return the runs of `values` (n,); missing values form no runs."""
+        n = len(values)
+        if not n:
+            return cls()
+        equal = values[1:] == values[:-1]
+        first, last = float(values[0]), float(values[-1])
+        if not equal.any():
+            longest = int(not (np.isnan(values).all() if values.dtype.kind == "f" else False))
+            return cls(n, first, int(first == first), last, int(last == last), longest)
+        places = np.flatnonzero(equal)
+        breaks = np.flatnonzero(np.diff(places) != 1)
+        bounds = np.concatenate(([-1], breaks, [len(places) - 1]))
+        longest = int(np.diff(bounds).max()) + 1
+        prefix = n if len(places) == n - 1 else int(np.argmin(equal)) + 1
+        suffix = n if len(places) == n - 1 else int(np.argmin(equal[::-1])) + 1
+        return cls(n, first, prefix if first == first else 0, last, suffix if last == last else 0, longest)
+
+    def join(self, after: "Runs") -> "Runs":
+        """Return the runs of these rows and, straight after them, those of `after`."""
+        if not self.rows or not after.rows:
+            return after if not self.rows else self
+        meets = self.last == after.first
+        bridge = self.suffix + after.prefix if meets else 0
+        return Runs(
+            rows=self.rows + after.rows,
+            first=self.first,
+            prefix=self.rows + after.prefix if meets and self.prefix == self.rows else self.prefix,
+            last=after.last,
+            suffix=after.rows + self.suffix if meets and after.suffix == after.rows else after.suffix,
+            longest=max(self.longest, after.longest, bridge),
+        )
+
+
+@dataclass(frozen=True)
+class NumericLayout:
+    """How a numeric column is counted.
+
+    Attributes:
+        grid: fine cells.
+        groups: first cell of each group (g,): the coarser cells that are kept by season.
+        bins: first group of each bin of the stability index (b,).
+        decimals: decimals of the reference's values where it has a resolution, else None.
+        low: smallest finite value of the reference; -inf while the reference itself is counted.
+        high: largest.
+    """
+
+    grid: Grid
+    groups: Counts
+    bins: Counts
+    decimals: int | None = None
+    low: float = -np.inf
+    high: float = np.inf
+
+    @property
+    def width(self) -> int:
+        """Length of a tally."""
+        return len(HEAD) + len(self.groups)
+
+    @property
+    def lower(self) -> Floats:
+        """Smallest value of each group (g,)."""
+        edges = self.grid.lower[self.groups]
+        if len(edges) > 1:
+            edges[0] = edges[1]
+        return edges
+
+
+@dataclass
+class Stretch:
+    """What was counted of one column over one stretch of rows.
+
+    Attributes:
+        tally: the figures of HEAD, then the groups or categories (w,).
+        fine: counts of the fine cells (k,); empty for categories.
+        runs: runs of equal values.
+        minimum: smallest finite value.
+        maximum: largest finite value.
+        labels: how often each category occurs; empty for numbers.
+    """
+
+    tally: Floats
+    fine: Counts = field(default_factory=lambda: np.zeros(0, np.int64))
+    runs: Runs = field(default_factory=Runs)
+    minimum: float = np.inf
+    maximum: float = -np.inf
+    labels: dict[str, int] = field(default_factory=dict)
+
+    def add(self, after: "Stretch", contiguous: bool) -> None:
+        """Add what was counted of a later stretch; runs join only where it follows straight after."""
+        self.tally = self.tally + after.tally
+        self.fine = self.fine + after.fine if len(self.fine) else after.fine
+        for label, count in after.labels.items():
+            self.labels[label] = self.labels.get(label, 0) + count
+        self.minimum, self.maximum = min(self.minimum, after.minimum), max(self.maximum, after.maximum)
+        joined = self.runs.join(after.runs)
+        if not contiguous:
+            joined.longest = max(self.runs.longest, after.runs.longest)
+        self.runs = joined
+
+
+def count_numeric(values: Numeric, layout: NumericLayout, ordered: bool) -> Stretch:
+    """Return what there is to count in `values` (n,), whose rows follow each other in time where `ordered`."""
+    fine, missing = layout.grid.count(values)
+    tally = np.zeros(layout.width)
+    tally[len(HEAD) :] = np.add.reduceat(fine, layout.groups)
+    tally[ROWS], tally[MISSING] = len(values), missing
+    smallest, largest = _range(values, missing)
+    if np.isinf(smallest) or np.isinf(largest):
+        finite = values[np.isfinite(values)]
+        tally[INFINITE] = len(values) - missing - len(finite)
+        smallest, largest = _range(finite, 0)
+    tally[BELOW] = np.count_nonzero(values < layout.low) if smallest < layout.low or tally[INFINITE] else 0
+    tally[ABOVE] = np.count_nonzero(values > layout.high) if largest > layout.high or tally[INFINITE] else 0
+    if layout.decimals is not None:
+        tally[OFF] = _off(values, layout.decimals)
+    if ordered:
+        _movement(values, missing, tally)
+    return Stretch(tally, fine, Runs.of(values), smallest, largest)
+
+
+def count_categories(values: "pl.Series", ordered: bool) -> Stretch:
+    """Return what there is to count in a column of categories (n,); the labels are set out in a tally later."""
+    tally = np.zeros(len(HEAD))
+    tally[ROWS], tally[MISSING] = len(values), values.null_count()
+    counted = values.drop_nulls().value_counts(name="count")
+    labels = dict(zip(counted[values.name].to_list(), counted["count"].to_list(), strict=True))
+    if ordered and tally[MISSING]:
+        absent = values.is_null().to_numpy()
+        tally[GAPS] = np.count_nonzero(absent[1:] & ~absent[:-1]) + int(absent[0])
+    return Stretch(tally, runs=_label_runs(values), labels=dict(sorted(labels.items())))
+
+
+def _label_runs(values: "pl.Series") -> Runs:
+    # Only the length of runs is wanted: a run's number stands for its label, and never meets another stretch's.
+    numbers = values.rle_id().to_numpy().astype(np.float64)
+    numbers[values.is_null().to_numpy()] = np.nan
+    runs = Runs.of(numbers)
+    runs.first = runs.last = np.nan
+    return runs
+
+
+def set_out(stretch: Stretch, labels: Sequence[str]) -> Floats:
+    """Return the tally of categories as HEAD, the counts of `labels` (l,), and the count of all others."""
+    counts = np.array([stretch.labels.get(label, 0) for label in labels], np.float64)
+    others = sum(stretch.labels.values()) - counts.sum()
+    tally = np.concatenate((stretch.tally, counts, [others]))
+    tally[OFF] = others
+    return tally
+
+
+def _range(values: Numeric, missing: int) -> tuple[float, float]:
+    if len(values) <= missing:
+        return np.inf, -np.inf
+    if missing:
+        return float(np.fmin.reduce(values)), float(np.fmax.reduce(values))
+    return float(values.min()), float(values.max())
+
+
+def _off(values: Numeric, decimals: int) -> int:
+    """Return how many values are no multiple of the resolution."""
+    if values.dtype.kind != "f":
+        return 0
+    off = 0
+    with np.errstate(all="ignore"):
+        for start in range(0, len(values), _CHUNK):
+            scaled = values[start : start + _CHUNK] * 10.0**decimals
+            off += int(np.count_nonzero(np.abs(scaled - np.rint(scaled)) > 1e-3))
+    return off
+
+
+def _movement(values: Numeric, missing: int, tally: Floats) -> None:
+    """Count the steps from row to row: how many, how many that moved, and how far they moved together."""
+    with np.errstate(all="ignore"):
+        steps = np.abs(np.diff(values.astype(np.float64, copy=False)))
+    moved = (steps > 0) & (steps < np.inf)
+    tally[MOVES] = np.count_nonzero(moved)
+    tally[PAIRS] = np.count_nonzero(steps == steps) if missing else max(0, len(values) - 1)
+    tally[TRAVEL] = steps.sum(where=moved) if tally[MOVES] else 0.0
+    if missing:
+        absent = np.isnan(values)
+        tally[GAPS] = np.count_nonzero(absent[1:] & ~absent[:-1]) + int(absent[0])
+
+
+def decimals_of(sample: Floats) -> int | None:
+    """Return the decimals, up to four, that nearly all of `sample` (n,) keeps to, or None."""
+    finite = sample[np.isfinite(sample)]
+    if len(finite) < 30 or np.abs(finite).max() > 1e9:
+        return None
+    for decimals in range(5):
+        if _off(finite, decimals) <= len(finite) // 1000:
+            return decimals
+    return None
+
+
+def group_starts(counts: Floats | Counts, groups: int) -> Counts:
+    """Return the first cells of about `groups` groups of equal shares; empty outermost cells stay by themselves.
+
+    Args:
+        counts: values of the reference in each cell (k,).
+        groups: how many are wanted.
+    """
+    total = max(float(counts.sum()), 1.0)
+    before = np.cumsum(counts) - counts
+    number = np.floor(before * groups / total).astype(np.int64)
+    first = np.r_[True, number[1:] != number[:-1]]
+    if len(counts) > 1 and counts[0] == 0:
+        first[1] = True
+    if len(counts) > 1 and counts[-1] == 0:
+        first[-1] = True
+    return np.flatnonzero(first).astype(np.int64)
+
+
+def layout_of(sample: Floats, integer: bool, groups: int, bins: int) -> NumericLayout:
+    """Return how a column is counted, from a `sample` (n,) of its reference."""
+    grid = fit_grid(sample)
+    counts, _ = grid.count(sample)
+    starts = group_starts(counts, groups)
+    coarse = np.add.reduceat(counts, starts)
+    return NumericLayout(grid, starts, group_starts(coarse, bins), 0 if integer else decimals_of(sample))

@@ -1,0 +1,261 @@
+"""A window against its reference profile."""
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from almanac.core.errors import DriftError
+from almanac.drift import measures, statistics
+from almanac.drift.accumulators import ABOVE, BELOW, MISSING, OFF, ROWS, Stretch, set_out
+from almanac.drift.findings import Finding, column_findings, iso_span, span_findings
+from almanac.drift.histogram import Floats
+from almanac.drift.profile_pass import Collected, collect, mixture
+from almanac.drift.profiling import history
+from almanac.drift.reference import FORMAT, Feature, Profile
+from almanac.drift.seasons import Calendar
+from almanac.drift.tables import Source, Table, as_numbers
+from almanac.drift.thresholds import Judgement, judge, step_up, strength, weights
+
+#: A window of fewer rows cannot be told from chance.
+LEAST_ROWS = 30
+
+
+@dataclass(frozen=True)
+class FeatureDrift:
+    """One column of a window, judged against its reference.
+
+    Attributes:
+        name: column.
+        role: feature, target, prediction or residual.
+        kind: number or category.
+        drifted: whether it is among the discoveries at the profile's false-alarm rate.
+        p_value: least of its figures' p-values, each over the figure's part of the false-alarm chance.
+        cause: the figure with the least p-value.
+        judgements: each figure, judged.
+        facts: plain figures of the window and of the reference it is like.
+        shares: shares of the bins in the reference, in all of the window, and in each of its blocks, in 255ths
+            (2 + b, bins).
+    """
+
+    name: str
+    role: str
+    kind: str
+    drifted: bool
+    p_value: float
+    cause: str
+    judgements: dict[str, Judgement]
+    facts: dict[str, float]
+    shares: NDArray[np.uint8]
+
+    @property
+    def score(self) -> float:
+        """Its strongest figure over the figure's threshold."""
+        return strength((name, j.value, j.threshold) for name, j in self.judgements.items())
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the judged column as JSON."""
+        return {
+            "name": self.name,
+            "role": self.role,
+            "kind": self.kind,
+            "drifted": self.drifted,
+            "p_value": self.p_value,
+            "cause": self.cause,
+            "score": self.score,
+            "statistics": {
+                name: {"value": j.value, "threshold": j.threshold, "p_value": j.p_value, "calibrated": j.calibrated}
+                for name, j in self.judgements.items()
+            },
+            **self.facts,
+        }
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What came of comparing a window with a profile.
+
+    Attributes:
+        profile: the reference.
+        rows: rows of the window.
+        span: first and last time of the window in microseconds, None without time.
+        blocks: names of the window's blocks.
+        features: judged columns.
+        findings: what is no matter of degree.
+        generated_at: when, in UTC.
+    """
+
+    profile: Profile
+    rows: int
+    span: tuple[int, int] | None
+    blocks: tuple[str, ...]
+    features: tuple[FeatureDrift, ...]
+    findings: tuple[Finding, ...]
+    generated_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+    @property
+    def drifted(self) -> bool:
+        """Whether any column has drifted or anything is broken."""
+        return any(feature.drifted for feature in self.features) or any(f.severity == "broken" for f in self.findings)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the comparison as a JSON document."""
+        profile = self.profile
+        return {
+            "format": FORMAT,
+            "kind": "drift comparison",
+            "generated_at": self.generated_at.isoformat(timespec="seconds"),
+            "drifted": self.drifted,
+            "drifted_features": [feature.name for feature in self.features if feature.drifted],
+            "false_alarm_rate": profile.false_alarm_rate,
+            "season": profile.calendar.season,
+            "reference": {"rows": profile.rows, "span": iso_span(profile.span)},
+            "window": {"rows": self.rows, "span": iso_span(self.span)},
+            "features": [feature.to_json() for feature in self.features],
+            "findings": [finding.to_json() for finding in self.findings],
+        }
+
+
+def compare(
+    profile: Profile, table: Table, *, exact: bool = False, now: datetime | None = None, rate: float | None = None
+) -> Comparison:
+    """Compare a window with a reference profile.
+
+    Args:
+        profile: the frozen reference.
+        table: the window: polars or pandas frame, a Parquet or CSV file, or several Parquet files, which are streamed.
+        exact: add the exact Kolmogorov–Smirnov distance of each number to the whole reference, as `ks_exact`; needs a
+            profile that was made with `keep=True`.
+        now: what to write as the time of the comparison; the present when None.
+        rate: chance of a false alarm for these columns together, where others are judged beside them; the profile's
+            when None.
+
+    Raises:
+        DriftError: a window without rows or with too few, without the profile's time column, or unreadable.
+    """
+    source = Source(table, profile.time, profile.entity)
+    if source.rows < LEAST_ROWS:
+        raise DriftError(f"{source.name} has {source.rows} rows; a window needs at least {LEAST_ROWS} to be judged")
+    if exact and profile.kept is None:
+        raise DriftError("an exact distance needs the reference itself; make the profile with keep=True")
+    findings: list[Finding] = []
+    present = [name for name in profile.features if _usable(profile, source, name, findings)]
+    calendar = profile.calendar if profile.time else Calendar("none", max(1, source.rows), rows=True)
+    found = collect(source, calendar, {n: profile.features[n].layout for n in present}, profile.derived)
+    weights = _season_weights(found, calendar, profile)
+    findings += span_findings(profile, found, weights)
+    rate = profile.false_alarm_rate if rate is None else rate
+    drafts = [_judge(profile, name, found, weights, findings, rate / len(present)) for name in present]
+    if exact:
+        _add_exact(profile, source, drafts)
+    flags = step_up([draft.p_value for draft in drafts], rate)
+    return Comparison(
+        profile=profile,
+        rows=found.rows,
+        span=found.span,
+        blocks=tuple(calendar.label(key) for key in sorted(found.blocks)),
+        features=tuple(_flagged(draft, flag) for draft, flag in zip(drafts, flags, strict=True)),
+        findings=tuple(findings),
+        generated_at=now or datetime.now(UTC),
+    )
+
+
+def _flagged(draft: FeatureDrift, flag: bool) -> FeatureDrift:
+    return FeatureDrift(**{**draft.__dict__, "drifted": flag})
+
+
+def _usable(profile: Profile, source: Source, name: str, findings: list[Finding]) -> bool:
+    """Return whether a watched column can be counted in the window; say so in `findings` where it cannot."""
+    wanted, kinds = profile.features[name].kind, source.kinds()
+    for part in profile.derived.sources(name):
+        if part not in source.schema:
+            findings.append(Finding("broken", name, f"column {part!r} is absent; the reference has it"))
+            return False
+        if source.all_missing(part):
+            source.retype(part, wanted)
+        elif kinds.get(part) != wanted:
+            held = f"{source.schema[part]} where the reference has a {wanted}"
+            findings.append(Finding("broken", name, f"column {part!r} holds {held}"))
+            return False
+    return True
+
+
+def _season_weights(found: Collected, calendar: Calendar, profile: Profile) -> Floats:
+    """Return the rows of the window in each season (s,)."""
+    weights = np.zeros(max((len(f.seasons) for f in profile.features.values()), default=1))
+    for key, block in found.blocks.items():
+        weights[calendar.season_of(key)] += next(iter(block.values())).tally[ROWS]
+    return weights
+
+
+def _judge(
+    profile: Profile, name: str, found: Collected, mix: Floats, findings: list[Finding], level: float
+) -> FeatureDrift:
+    feature, total = profile.features[name], found.totals[name]
+    like = mixture(feature.seasons, mix)
+    tally = total.tally if feature.layout is not None else set_out(total, feature.labels)
+    # A column that never changes has runs as long as the window, however long that is.
+    run = total.runs.longest / max(1.0, tally[ROWS] / profile.block_rows)
+    if feature.layout is not None:
+        values = measures.numeric(like, tally, run, feature.layout, feature.spread)
+    else:
+        values = measures.category(like, tally, run)
+    shortage = max(1.0, profile.block_rows / tally[ROWS])
+    parts = weights(list(values))
+    judged = {
+        key: judge(key, value, feature.nulls.get(key), shortage, level * parts[key]) for key, value in values.items()
+    }
+    cause = min(judged, key=lambda key: judged[key].p_value / parts[key])
+    findings += column_findings(feature, like, tally, total)
+    blocks = [found.blocks[key][name] for key in sorted(found.blocks)]
+    tallies = [b.tally if feature.layout is not None else set_out(b, feature.labels) for b in blocks]
+    return FeatureDrift(
+        name=name,
+        role=feature.role,
+        kind=feature.kind,
+        drifted=False,
+        p_value=min(1.0, judged[cause].p_value / parts[cause]),
+        cause=cause,
+        judgements=judged,
+        facts=_facts(feature, like, tally, total),
+        shares=history(np.array([like, tally, *tallies]), feature.layout),
+    )
+
+
+def _facts(feature: Feature, like: Floats, tally: Floats, total: Stretch) -> dict[str, float]:
+    facts = {
+        "missing_rate": float(tally[MISSING] / tally[ROWS]),
+        "reference_missing_rate": float(like[MISSING] / like[ROWS]) if like[ROWS] else 0.0,
+        "longest_run": float(total.runs.longest),
+    }
+    if feature.layout is None:
+        return facts | {"unseen_rate": float(tally[OFF] / tally[ROWS])}
+    facts["out_of_range_rate"] = float((tally[BELOW] + tally[ABOVE]) / tally[ROWS])
+    if total.maximum >= total.minimum:
+        facts |= {"minimum": total.minimum, "maximum": total.maximum}
+    if total.fine.sum() and feature.fine.sum():
+        facts["ks_overall"] = statistics.ks(feature.fine, total.fine)
+    return facts
+
+
+def _add_exact(profile: Profile, source: Source, drafts: list[FeatureDrift]) -> None:
+    assert profile.kept is not None
+    whole = profile.kept
+
+    def add(draft: FeatureDrift) -> None:
+        parts = profile.derived.sources(draft.name)
+        if draft.kind != "number" or len(parts) > 1:
+            return
+        current = pl.concat([batch.frame.get_column(parts[0]) for batch in source.batches(parts)])
+        kept, window = as_numbers(whole.get_column(parts[0])), as_numbers(current)
+        if draft.facts["missing_rate"] < 1 and profile.features[draft.name].fine.sum():
+            draft.facts["ks_exact"] = statistics.ks_exact(kept, window)
+
+    # NumPy counts and sorts without the interpreter's lock, so that columns share the cores.
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        list(pool.map(add, drafts))

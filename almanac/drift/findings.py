@@ -1,0 +1,66 @@
+"""What there is to say of a window that is no matter of degree."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from almanac.drift.accumulators import HEAD, INFINITE, MISSING, OFF, ROWS, Stretch
+from almanac.drift.histogram import Floats
+from almanac.drift.profile_pass import Collected
+from almanac.drift.reference import Feature, Profile
+
+Severity = Literal["note", "warning", "broken"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something about a window that is no matter of degree; a `broken` one counts as drift."""
+
+    severity: Severity
+    column: str | None
+    message: str
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the finding as JSON."""
+        return {"severity": self.severity, "column": self.column, "message": self.message}
+
+
+def iso_span(span: tuple[int, int] | None) -> list[str] | None:
+    """Return a time span as two ISO times, or None."""
+    if span is None:
+        return None
+    return [str(np.datetime64(moment, "us").astype("datetime64[s]")) for moment in span]
+
+
+def span_findings(profile: Profile, found: Collected, weights: Floats) -> list[Finding]:
+    """Return what there is to say of the window's time, given its rows in each season (s,)."""
+    findings = []
+    if profile.span and found.span and found.span[0] <= profile.span[1] and found.span[1] >= profile.span[0]:
+        window, reference = (" to ".join(iso_span(span) or ()) for span in (found.span, profile.span))
+        findings.append(Finding("warning", None, f"the window ({window}) overlaps the reference ({reference})"))
+    first = next(iter(profile.features.values()))
+    unknown = weights[first.seasons[:, ROWS] == 0].sum() if len(weights) > 1 else 0
+    if unknown:
+        message = f"{int(unknown)} of {int(weights.sum())} rows are in seasons that the reference does not have"
+        findings.append(Finding("warning", None, message))
+    if not any(feature.nulls for feature in profile.features.values()):
+        findings.append(Finding("warning", None, "the reference is too short to calibrate on; thresholds are defaults"))
+    return findings
+
+
+def column_findings(feature: Feature, like: Floats, tally: Floats, total: Stretch) -> list[Finding]:
+    """Return what there is to say of a column, given the tallies of its season in the reference and of the window."""
+    findings, name = [], feature.name
+    rows, was = int(tally[ROWS]), feature.total
+    if tally[MISSING] == rows and was[MISSING] < was[ROWS]:
+        findings.append(Finding("broken", name, f"all {rows} values are missing"))
+    if tally[INFINITE] and not was[INFINITE]:
+        findings.append(Finding("broken", name, f"{int(tally[INFINITE])} values are infinite; the reference has none"))
+    if feature.layout is not None and total.minimum == total.maximum and np.count_nonzero(like[len(HEAD) :]) > 1:
+        findings.append(Finding("warning", name, f"every value is {total.minimum:g}; the reference it is like varies"))
+    if feature.layout is None and tally[OFF]:
+        unseen = sorted(set(total.labels) - set(feature.labels))
+        shown = ", ".join(repr(label) for label in unseen[:5]) + (", …" if len(unseen) > 5 else "")
+        findings.append(Finding("warning", name, f"{int(tally[OFF])} values of categories never seen: {shown}"))
+    return findings

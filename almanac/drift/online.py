@@ -1,0 +1,290 @@
+"""Drift while serving: rows are counted as they are answered, at well under a microsecond a feature.
+
+    drift = OnlineDrift(profile, names)          # names: the columns of a row, in order
+    drift.add(row, time_us)                      # float64 (f,), NaN where missing; any thread
+    drift.figures()                              # {"temp": {"rows": 512, "ks": 0.07, "psi": …, "drifted": 0.0}, …}
+    drift.state()                                # plain JSON, to send to another worker
+    OnlineDrift.merged(profile, states).figures()
+    drift.reset()                                # begin another window
+
+A row is only copied into a block that was allocated once; when the block is full its rows are counted together. Columns
+that the profile does not have, and categories, are passed over. Steps from row to row and gaps are not watched here,
+because requests do not follow each other as the rows of a series do.
+"""
+
+import base64
+import threading
+import zlib
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from almanac.core.errors import DriftError
+from almanac.drift import measures, statistics
+from almanac.drift.accumulators import ABOVE, BELOW, HEAD, MISSING, OFF, ROWS
+from almanac.drift.histogram import BucketKind, Buckets, Counts, Floats, Grid
+from almanac.drift.profile_pass import mixture
+from almanac.drift.reference import Feature, Profile
+from almanac.drift.thresholds import judge, step_up, strength, weights
+
+#: Version of the exported state.
+FORMAT = 1
+_MAGIC = 2.0**52
+_MAGIC_BITS = np.float64(_MAGIC).view(np.int64)
+
+
+class OnlineDrift:
+    """Counters of one window, for the columns of a row.
+
+    Args:
+        profile: the reference that was frozen with the model.
+        names: the columns of a row, in order; those of the profile when None.
+        buffer: rows that are counted together.
+
+    Raises:
+        DriftError: none of the names is a number that the profile has.
+    """
+
+    def __init__(self, profile: Profile, names: Sequence[str] | None = None, buffer: int = 256) -> None:
+        order = list(names) if names is not None else [n for n, f in profile.features.items() if f.layout is not None]
+        self._profile = profile
+        self.columns = len(order)
+        self._places = [i for i, name in enumerate(order) if name in profile.features and profile.features[name].layout]
+        if not self._places:
+            raise DriftError("no column of the rows is a number that the profile has; nothing can be watched")
+        self.names = tuple(order[place] for place in self._places)
+        self._features = [profile.features[name] for name in self.names]
+        self._lock = threading.Lock()
+        self._rows = np.empty((buffer, self.columns))
+        self._times = np.zeros(buffer, np.int64)
+        self._kernel = _Kernel(self._features)
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget what was counted."""
+        with self._lock:
+            self._filled = 0
+            self._kernel.reset()
+            self._seasons = np.zeros(self._profile.calendar.seasons)
+
+    def add(self, row: Floats, time_us: int = 0) -> None:
+        """Count one row (f,) of the given time in microseconds since 1970; a time of 0 says nothing of the season."""
+        with self._lock:
+            place = self._filled
+            self._rows[place] = row
+            self._times[place] = time_us
+            self._filled = place + 1
+            if self._filled == len(self._rows):
+                self._flush()
+
+    def add_rows(self, rows: Floats, time_us: int = 0) -> None:
+        """Count several rows (n, f) of about the same time."""
+        with self._lock:
+            for start in range(0, len(rows), len(self._rows)):
+                part = rows[start : start + len(self._rows)]
+                if self._filled + len(part) > len(self._rows):
+                    self._flush()
+                end = self._filled + len(part)
+                self._rows[self._filled : end] = part
+                self._times[self._filled : end] = time_us
+                self._filled = end
+                if end == len(self._rows):
+                    self._flush()
+
+    def _flush(self) -> None:
+        if not self._filled:
+            return
+        rows = self._rows[: self._filled]
+        self._kernel.count(rows[:, self._places] if len(self._places) < self.columns else rows)
+        times = self._times[: self._filled]
+        known = times[times != 0]
+        if len(self._seasons) > 1 and len(known):
+            months = known.astype("M8[us]").astype("M8[M]").astype(np.int64) % 12
+            self._seasons += np.bincount(months * len(self._seasons) // 12, minlength=len(self._seasons))
+        self._filled = 0
+
+    @property
+    def rows(self) -> int:
+        """Rows counted in this window."""
+        return self._kernel.rows + self._filled
+
+    def state(self) -> dict[str, Any]:
+        """Return the counters as plain JSON, which `merged` takes."""
+        with self._lock:
+            self._flush()
+            kernel = self._kernel
+            return {
+                "format": FORMAT,
+                "names": list(self.names),
+                "rows": kernel.rows,
+                "seasons": self._seasons.tolist(),
+                "longest": kernel.longest.tolist(),
+                "beyond": kernel.beyond.tolist(),
+                "off": kernel.off.tolist(),
+                "counts": base64.b64encode(zlib.compress(kernel.counts.astype("<i8").tobytes(), 1)).decode(),
+            }
+
+    @classmethod
+    def merged(cls, profile: Profile, states: Sequence[dict[str, Any]]) -> "OnlineDrift":
+        """Return the counters of several workers together.
+
+        Raises:
+            DriftError: no state, or states of other columns, of another profile or version.
+        """
+        if not states:
+            raise DriftError("there is no state to merge")
+        names = states[0]["names"]
+        whole = cls(profile, names, buffer=1)
+        kernel = whole._kernel
+        for state in states:
+            if state["format"] != FORMAT or state["names"] != names:
+                raise DriftError("the states are of other columns or of another version; all workers must agree")
+            counts = np.frombuffer(zlib.decompress(base64.b64decode(state["counts"])), "<i8")
+            if counts.shape != kernel.counts.shape:
+                raise DriftError("a state was counted against another profile; all workers must serve the same model")
+            kernel.rows += int(state["rows"])
+            kernel.counts += counts
+            kernel.longest = np.maximum(kernel.longest, np.asarray(state["longest"], np.int64))
+            kernel.beyond += np.asarray(state["beyond"], np.int64)
+            kernel.off += np.asarray(state["off"], np.int64)
+            whole._seasons += np.asarray(state["seasons"])
+        return whole
+
+    def figures(self) -> dict[str, dict[str, float]]:
+        """Return the figures of each column; an empty dict before the first row.
+
+        `rows`, `missing_rate`, `out_of_range_rate`, `longest_run` and `ks_overall` are of the window as it is; `ks`,
+        `psi` and the others are against the season; `score` is the largest of them over its threshold, and `drifted`
+        is 1 where the column is a discovery at the profile's false-alarm rate.
+        """
+        with self._lock:
+            self._flush()
+            if not self._kernel.rows:
+                return {}
+            judged = [self._judge(place, feature) for place, feature in enumerate(self._features)]
+        flags = step_up([p_value for p_value, _ in judged], self._profile.false_alarm_rate)
+        return {
+            name: {**found, "drifted": float(flag)}
+            for name, (_, found), flag in zip(self.names, judged, flags, strict=True)
+        }
+
+    def _judge(self, place: int, feature: Feature) -> tuple[float, dict[str, float]]:
+        layout = feature.layout
+        assert layout is not None
+        fine, tally = self._kernel.tally(place, feature)
+        run = int(self._kernel.longest[place])
+        like, relative = mixture(feature.seasons, self._seasons), run / max(1.0, tally[ROWS] / self._profile.block_rows)
+        values = measures.numeric(like, tally, relative, layout, feature.spread)
+        values.pop("step", None)
+        values.pop("gaps", None)
+        parts = weights(list(values))
+        shortage = max(1.0, self._profile.block_rows / tally[ROWS])
+        level = self._profile.false_alarm_rate / len(self._features)
+        judged = {k: judge(k, v, feature.nulls.get(k), shortage, level * parts[k]) for k, v in values.items()}
+        found = {
+            "rows": float(tally[ROWS]),
+            "missing_rate": float(tally[MISSING] / tally[ROWS]),
+            "out_of_range_rate": float((tally[BELOW] + tally[ABOVE]) / tally[ROWS]),
+            "longest_run": float(run),
+            "score": strength((name, j.value, j.threshold) for name, j in judged.items()),
+            **values,
+        }
+        if fine.sum() and feature.fine.sum():
+            found["ks_overall"] = statistics.ks(feature.fine, fine)
+        return min(1.0, min(j.p_value / parts[k] for k, j in judged.items())), found
+
+
+@lru_cache(maxsize=4)
+def _table(grids: tuple[tuple[BucketKind, bytes], ...]) -> NDArray[np.uint16]:
+    """Return the cell of every bucket of all columns; the targets of a model read the same columns and share it."""
+    return np.concatenate([Grid(Buckets(kind, 0.0), np.frombuffer(starts, np.int64)).table() for kind, starts in grids])
+
+
+class _Kernel:
+    """The counters themselves: all columns of a block of rows are counted by the same few array operations."""
+
+    def __init__(self, features: Sequence[Feature]) -> None:
+        layouts = [feature.layout for feature in features if feature.layout is not None]
+        grids = [layout.grid for layout in layouts]
+        self._origin = np.array([grid.buckets.origin for grid in grids])
+        self._scale = np.array([grid.buckets.scale for grid in grids])
+        self._top = np.array([grid.buckets.size - 3.0 for grid in grids])
+        self._floats = [i for i, grid in enumerate(grids) if grid.buckets.kind == "float"]
+        self._grids = grids
+        self._low = np.array([layout.low for layout in layouts])
+        self._high = np.array([layout.high for layout in layouts])
+        self._unit = np.array([10.0**layout.decimals if layout.decimals is not None else 0.0 for layout in layouts])
+        sizes = [grid.buckets.size for grid in grids]
+        self._bucket_offsets = np.concatenate(([0], np.cumsum(sizes)[:-1])).astype(np.int64)
+        # One more cell a column, for the missing.
+        self._ends = np.cumsum([grid.cells + 1 for grid in grids])
+        self._cell_offsets = np.concatenate(([0], self._ends[:-1]))
+        self._table = _table(tuple((grid.buckets.kind, grid.starts.astype(np.int64).tobytes()) for grid in grids))
+        self.reset()
+
+    def reset(self) -> None:
+        width = len(self._grids)
+        self.rows = 0
+        self.counts: Counts = np.zeros(int(self._ends[-1]), np.int64)
+        self.longest: Counts = np.zeros(width, np.int64)
+        self.beyond: Counts = np.zeros((2, width), np.int64)
+        self.off: Counts = np.zeros(width, np.int64)
+        self._last: Floats = np.full(width, np.nan)
+        self._run: Counts = np.zeros(width, np.int64)
+
+    def count(self, rows: Floats) -> None:
+        """Count a block of rows (n, f)."""
+        with np.errstate(all="ignore"):
+            numbers = self._buckets(rows)
+            numbers += self._bucket_offsets
+            cells = self._table[numbers] + self._cell_offsets
+            self.counts += np.bincount(cells.ravel(), minlength=len(self.counts))
+            self.beyond[0] += np.count_nonzero(rows < self._low, axis=0)
+            self.beyond[1] += np.count_nonzero(rows > self._high, axis=0)
+            scaled = rows * self._unit
+            self.off += np.count_nonzero(np.abs(scaled - np.rint(scaled)) > 1e-3, axis=0)
+        self._follow(rows)
+        self.rows += len(rows)
+
+    def _buckets(self, rows: Floats) -> Counts:
+        work = (rows - self._origin) * self._scale
+        np.maximum(work, -1.0, out=work)
+        np.minimum(work, self._top, out=work)
+        work += _MAGIC + 2
+        numbers: NDArray[np.int64] = work.view(np.int64)
+        numbers -= _MAGIC_BITS
+        for place in self._floats:
+            numbers[:, place] = self._grids[place].buckets.numbers(rows[:, place], np.empty(len(rows)))
+        numbers[np.isnan(rows)] = 0
+        return numbers
+
+    def _follow(self, rows: Floats) -> None:
+        """Follow the runs of equal values across the rows of a block, and on from the block before."""
+        n = len(rows)
+        same = np.empty(rows.shape, bool)
+        np.equal(rows[0], self._last, out=same[0])
+        np.equal(rows[1:], rows[:-1], out=same[1:])
+        # Row numbers from 1; a run that began before the block keeps a start of 0 less what it had.
+        starts = np.where(same, 0, np.arange(1, n + 1)[:, None])
+        starts[0] = np.where(same[0], 1 - self._run, 1)
+        np.maximum.accumulate(np.where(starts == 0, np.iinfo(np.int64).min, starts), axis=0, out=starts)
+        lengths = np.arange(1, n + 1)[:, None] - starts + 1
+        lengths[np.isnan(rows)] = 0
+        self.longest = np.maximum(self.longest, lengths.max(axis=0))
+        self._last, self._run = rows[-1].copy(), lengths[-1]
+
+    def tally(self, place: int, feature: Feature) -> tuple[Counts, Floats]:
+        """Return the fine counts (k,) and the tally (w,) of the column at `place`."""
+        layout = feature.layout
+        assert layout is not None
+        cells = self.counts[self._cell_offsets[place] : self._ends[place]]
+        fine = cells[:-1]
+        tally = np.zeros(layout.width)
+        tally[len(HEAD) :] = np.add.reduceat(fine, layout.groups)
+        tally[ROWS], tally[MISSING] = self.rows, cells[-1]
+        tally[BELOW], tally[ABOVE] = self.beyond[:, place]
+        tally[OFF] = self.off[place]
+        return fine, tally

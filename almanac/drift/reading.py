@@ -1,0 +1,161 @@
+"""Parquet and CSV files and pandas frames as polars frames, checked."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from almanac.core.errors import DriftError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+#: Rows of a Parquet file that are in memory together.
+BATCH = 1 << 17
+#: Rows of a sample.
+SAMPLE = 1 << 16
+_SAMPLED_GROUPS = 32
+
+
+def even_rows(rows: int, wanted: int) -> NDArray[np.int64]:
+    """Return up to `wanted` row numbers, one from each of as many equal stretches, ascending."""
+    if rows <= wanted:
+        return np.arange(rows)
+    starts = np.arange(wanted, dtype=np.int64) * rows // wanted
+    # A fixed stride could fall in step with the hours of a day.
+    return starts + np.random.default_rng(0).integers(0, rows // wanted, wanted)
+
+
+def sample_parquet(files: Sequence[Path], columns: list[str]) -> pl.DataFrame:
+    """Return up to `SAMPLE` rows of Parquet files, drawn evenly, the same on every call."""
+    import pyarrow.parquet as pq
+
+    parts = [(file, group) for file in files for group in range(_group_count(file))]
+    chosen = [parts[i] for i in np.unique(np.linspace(0, len(parts) - 1, _SAMPLED_GROUPS).astype(int))]
+    share = SAMPLE // len(chosen)
+    frames = []
+    for file, group in chosen:
+        with pq.ParquetFile(file, pre_buffer=False) as parquet:
+            pieces = parquet.iter_batches(batch_size=BATCH, row_groups=[group], columns=columns)
+            for frame in (pl.DataFrame(pl.from_arrow(piece)) for piece in pieces):
+                frames.append(frame[even_rows(frame.height, share)])
+    whole = pl.concat(frames)
+    return whole[even_rows(whole.height, SAMPLE)]
+
+
+def _group_count(file: Path) -> int:
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(file) as parquet:
+        return int(parquet.num_row_groups)
+
+
+def parquet_files(path: Path) -> list[Path]:
+    """Return the Parquet files that a path means: the file itself, or those of a directory in order.
+
+    Raises:
+        DriftError: nothing is there.
+    """
+    if path.is_dir():
+        files = sorted(path.glob("**/*.parquet"))
+        if not files:
+            raise DriftError(f"{path} holds no Parquet file")
+        return files
+    if not path.is_file():
+        raise DriftError(f"{path} does not exist")
+    return [path]
+
+
+def parquet_schema(files: Sequence[Path]) -> tuple[int, dict[str, pl.DataType]]:
+    """Return the rows of several Parquet files together, and their common columns with types.
+
+    Raises:
+        DriftError: a file that is no Parquet, or that differs from the first.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    rows, schema = 0, None
+    for file in files:
+        try:
+            with pq.ParquetFile(file) as parquet:
+                rows += parquet.metadata.num_rows
+                own = parquet.schema_arrow
+        except (pa.ArrowInvalid, OSError) as error:
+            raise DriftError(f"{file} is neither Parquet nor CSV: {error}") from error
+        if schema is not None and not own.equals(schema):
+            raise DriftError(f"{file} has other columns or types than {files[0]}; files read together must agree")
+        schema = own
+    assert schema is not None
+    empty = pl.DataFrame(pl.from_arrow(schema.empty_table()))
+    return rows, dict(empty.schema)
+
+
+def read_csv(path: Path) -> pl.DataFrame:
+    """Return a CSV file.
+
+    Raises:
+        DriftError: absent or unreadable.
+    """
+    if not path.is_file():
+        raise DriftError(f"{path} does not exist")
+    try:
+        return pl.read_csv(path, try_parse_dates=True, infer_schema_length=None, null_values=["", "NA", "NaN"])
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise DriftError(f"{path} cannot be read as CSV: {error}") from error
+
+
+def from_pandas(table: object) -> pl.DataFrame:
+    """Return a pandas frame, whose named time index becomes a column.
+
+    Raises:
+        DriftError: something else, or two columns of one name.
+    """
+    import pandas as pd
+
+    if not isinstance(table, pd.DataFrame):
+        raise DriftError(f"a table is a polars or pandas frame or a file, not {type(table).__name__}")
+    named = table.reset_index() if isinstance(table.index, pd.DatetimeIndex) and table.index.name else table
+    columns: dict[str, pl.Series] = {}
+    for position, name in enumerate(named.columns):
+        column = named.iloc[:, position]
+        if str(name) in columns:
+            raise DriftError(f"the table has two columns named {name!r}; names must differ")
+        columns[str(name)] = _column_from_pandas(str(name), column)
+    return pl.DataFrame(columns)
+
+
+def _column_from_pandas(name: str, column: "pd.Series[Any]") -> pl.Series:
+    if isinstance(column.dtype, np.dtype) and column.dtype.kind in "fiub":
+        return pl.Series(name, column.to_numpy())
+    if isinstance(column.dtype, np.dtype) and column.dtype.kind == "O":
+        return pl.Series(name, [None if value is None or value != value else str(value) for value in column])
+    return pl.from_pandas(column).alias(name)
+
+
+def as_time(column: pl.Series, table: str) -> pl.Series:
+    """Return a time column in microseconds; refuse one that holds something else, or nothing in some row."""
+    if column.dtype == pl.String:
+        try:
+            column = column.str.to_datetime(time_unit="us")
+        except pl.exceptions.PolarsError as error:
+            raise DriftError(f"{table}: column {column.name!r} does not hold times: {error}") from error
+    if not column.dtype.is_temporal() or column.dtype in (pl.Time, pl.Duration):
+        raise DriftError(f"{table}: column {column.name!r} is {column.dtype}; the time column must hold dates or times")
+    if column.null_count():
+        row = int(column.is_null().arg_true()[0])
+        raise DriftError(f"{table}: column {column.name!r} has no time in row {row} and {column.null_count() - 1} more")
+    zone = getattr(column.dtype, "time_zone", None)
+    column = column.dt.convert_time_zone("UTC").dt.replace_time_zone(None) if zone else column
+    return column.cast(pl.Datetime("us"))
+
+
+def after(times: pl.Series, latest: object, file: Path) -> object:
+    """Return the newest time of a part of a streamed table; refuse one that begins before `latest`."""
+    first = times.min()
+    if not times.is_sorted() or (latest is not None and first is not None and first < latest):  # type: ignore[operator]
+        raise DriftError(f"{file}: column {times.name!r} runs backwards; streamed files must be sorted by time")
+    return times.max()

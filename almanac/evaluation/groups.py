@@ -1,0 +1,133 @@
+"""Groups of rows: bands of the last known value, parts of the calendar, categories."""
+
+import re
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from almanac.core.errors import TableError
+from almanac.model.forecaster import Forecaster
+from almanac.usecase import UseCase
+from almanac.usecase.training_section import Group
+
+Array = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
+
+UNKNOWN = "unknown"
+_SEASONS = ("winter", "spring", "summer", "autumn")
+_DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
+
+@dataclass(frozen=True)
+class Slices:
+    """A group: the value that each row has of it.
+
+    Attributes:
+        names: the values, in order.
+        code: position of each row's value in `names`, -1 where unknown, shape (n,).
+    """
+
+    names: list[str]
+    code: npt.NDArray[np.int64]
+
+    def items(self) -> list[tuple[str, Mask]]:
+        """Return each value that occurs with its rows."""
+        return [(name, self.code == place) for place, name in enumerate(self.names) if (self.code == place).any()]
+
+    @property
+    def labels(self) -> npt.NDArray[np.str_]:
+        """The value of each row by name, shape (n,)."""
+        return np.asarray([*self.names, UNKNOWN])[self.code]
+
+
+def band_names(usecase: UseCase) -> list[str]:
+    """Return the names of the bands: those of the use case, or their ranges."""
+    bands = usecase.evaluation.bands
+    if bands.names is not None:
+        return list(bands.names)
+    edges = [f"{edge:g}" for edge in bands.edges]
+    first = f"0-{edges[0]}" if bands.edges[0] > 0 else f"under {edges[0]}"
+    return [first, *(f"{low}-{high}" for low, high in pairwise(edges)), f"over {edges[-1]}"]
+
+
+def column(table: pl.DataFrame, name: str, place: str = "the feature table") -> pl.Series:
+    """Return a column.
+
+    Raises:
+        TableError: there is none.
+    """
+    if name not in table.columns:
+        raise TableError(f"{place}: no column {name}; it must have the time, the features, and y_ and last_ a target")
+    return table[name]
+
+
+def numbers(table: pl.DataFrame, name: str) -> Array:
+    """Return a column as float64, NaN for missing."""
+    return column(table, name).cast(pl.Float64).fill_null(float("nan")).to_numpy()
+
+
+def bands_of(usecase: UseCase, last: Array) -> Slices:
+    """Return the band of each row's last known value; an edge belongs to the band below."""
+    code = np.searchsorted(usecase.evaluation.bands.edges, last, side="left").astype(np.int64)
+    return Slices(band_names(usecase), np.where(np.isfinite(last), code, -1))
+
+
+def group_of(usecase: UseCase, table: pl.DataFrame, group: Group, model: Forecaster) -> Slices:
+    """Return a declared group's value of each row, as it was known at the prediction time.
+
+    Raises:
+        TableError: the group's column is no feature.
+    """
+    if group.calendar is not None:
+        return _calendar(table[usecase.time.column], group.calendar)
+    name = str(group.column)
+    if name in table.columns and not table.schema[name].is_numeric():
+        return _labels(table[name].cast(pl.String))
+    categories = categories_of(model).get(name) or usecase.columns[name].categories or []
+    if name in table.columns:
+        code = np.nan_to_num(numbers(table, name), nan=-1.0).astype(np.int64)
+        return Slices(categories, np.where((code >= 0) & (code < len(categories)), code, -1))
+    indicator = {value: f"{name}_is_{_slug(value, code)}" for code, value in enumerate(categories)}
+    if missing := [each for each in indicator.values() if each not in table.columns]:
+        raise TableError(f"evaluation.groups.{group.name}: neither {name} nor {missing[0]} is a feature; declare one")
+    indicators = np.column_stack([numbers(table, each) for each in indicator.values()])
+    return Slices(categories, np.where((indicators == 1).any(axis=1), (indicators == 1).argmax(axis=1), -1))
+
+
+def _slug(value: str, code: int) -> str:
+    """Return how the name of an indicator feature spells a category."""
+    return re.sub(r"[^a-z0-9]+", "_", value.lower()).strip("_") or str(code)
+
+
+def categories_of(model: Forecaster) -> dict[str, list[str]]:
+    """Return the fitted category tables, which give codes their meaning."""
+    tables = model.spec.get("categories") or model.fitted.get("categories") or {}
+    return {str(name): [str(value) for value in values] for name, values in tables.items()}
+
+
+def _labels(values: pl.Series) -> Slices:
+    names = sorted(values.drop_nulls().unique().to_list())
+    places = {name: place for place, name in enumerate(names)}
+    return Slices(names, np.asarray([places.get(value, -1) for value in values], dtype=np.int64))
+
+
+def _calendar(time: pl.Series, part: str) -> Slices:
+    month = time.dt.month().to_numpy().astype(np.int64)
+    weekday = time.dt.weekday().to_numpy().astype(np.int64) - 1
+    match part:
+        case "hour":
+            return Slices([f"{hour:02d}" for hour in range(24)], time.dt.hour().to_numpy().astype(np.int64))
+        case "weekday":
+            return Slices(list(_DAYS), weekday)
+        case "weekend":
+            return Slices(["weekday", "weekend"], (weekday >= 5).astype(np.int64))
+        case "month":
+            return Slices(list(_MONTHS), month - 1)
+        case "quarter":
+            return Slices(["Q1", "Q2", "Q3", "Q4"], (month - 1) // 3)
+        case _:
+            return Slices(list(_SEASONS), month % 12 // 3)

@@ -1,0 +1,194 @@
+"""The rows that a target's model is judged by: the truth, the forecast, the baselines, the groups."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+import polars.selectors as cs
+
+from almanac.core.errors import TableError
+from almanac.evaluation.groups import Slices, bands_of, column, group_of, numbers
+from almanac.model.forecaster import Forecaster
+from almanac.usecase import UseCase
+from almanac.usecase.training_section import Target
+from almanac.usecase.types import to_microseconds
+
+Array = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """The rows of the test span where one target was really measured.
+
+    Attributes:
+        target: the target.
+        keys: the entity, where the use case has one, and the time of each row.
+        time: prediction time, µs since the epoch, shape (n,).
+        X: features, shape (n, f).
+        y: the truth, 0 or 1 for a classification, shape (n,).
+        prediction: the forecast, shape (n,).
+        lower: lower end of the interval; None for a classification.
+        upper: upper end.
+        last: the last known value of the target's column, NaN where it is missing, shape (n,).
+        baselines: forecast of each baseline, NaN where it has none.
+        bands: bands of the last known value.
+        groups: declared groups.
+        scale: mean absolute error of the seasonal baseline before the test span, the unit of MASE.
+    """
+
+    target: Target
+    keys: pl.DataFrame
+    time: npt.NDArray[np.int64]
+    X: Array
+    y: Array
+    prediction: Array
+    lower: Array | None
+    upper: Array | None
+    last: Array
+    baselines: dict[str, Array]
+    bands: Slices
+    groups: dict[str, Slices]
+    scale: float
+
+    @property
+    def classification(self) -> bool:
+        """Whether the target is a probability."""
+        return self.target.task == "classification"
+
+    @property
+    def due(self) -> npt.NDArray[np.datetime64]:
+        """The time that each forecast is of, shape (n,)."""
+        return (self.time + to_microseconds(self.target.horizon)).astype("datetime64[us]")
+
+
+def read_table(path: Path, usecase: UseCase) -> pl.DataFrame:
+    """Return the feature table, in order of time.
+
+    Raises:
+        TableError: it cannot be read, or has no time column.
+    """
+    return _read(path, usecase, lambda table: table)
+
+
+def read_parts(path: Path, usecase: UseCase) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return keys, truth and last known values of the feature table, and all of its rows from the test span on.
+
+    The features before it, which may be many times the rest, are never in memory.
+
+    Raises:
+        TableError: it cannot be read, or has no time column.
+    """
+    ahead = [f"{kind}_{target.name}" for target in usecase.targets for kind in ("y", "last")]
+    start = pl.lit(_day(usecase.split.test_from)).cast(pl.Datetime("us"))
+    narrow = _read(
+        path, usecase, lambda table: table.select(pl.col(*_keys(usecase)), cs.by_name(ahead, require_all=False))
+    )
+    return narrow, _read(path, usecase, lambda table: table.filter(pl.col(usecase.time.column) >= start))
+
+
+def _read(path: Path, usecase: UseCase, chosen: Callable[[pl.LazyFrame], pl.LazyFrame]) -> pl.DataFrame:
+    try:
+        table = pl.scan_parquet(path)
+        column(table.head(0).collect(), usecase.time.column, path.name)
+        timed = table.with_columns(pl.col(usecase.time.column).cast(pl.Datetime("us")))
+        return chosen(timed).collect().sort(_keys(usecase))
+    except (OSError, pl.exceptions.PolarsError) as error:
+        raise TableError(f"{path}: not a Parquet table ({error})") from error
+
+
+def judge(
+    usecase: UseCase, table: pl.DataFrame, target: Target, model: Forecaster, late: pl.DataFrame | None = None
+) -> Judged:
+    """Return the judged rows of one target.
+
+    Args:
+        usecase: the use case.
+        table: the feature table, or its keys, truths and last known values.
+        target: the target.
+        model: its model.
+        late: the rows of the feature table from the test span on, with the features; of `table` when None.
+
+    Raises:
+        TableError: a column is missing, or the test span has no row where the target was measured; both are named.
+    """
+    time = table[usecase.time.column].to_physical().to_numpy()
+    y = numbers(table, f"y_{target.name}")
+    last = numbers(table, f"last_{target.name}")
+    baselines = {"persistence": last, "seasonal": _seasonal(usecase, table, target)}
+    before = time < _day(usecase.split.test_from)
+    rows = np.flatnonzero(~before & _within(usecase, target, time) & np.isfinite(y))
+    if not rows.size:
+        raise TableError(f"targets.{target.name}: {target.column} was nowhere measured in the test span; see split")
+    scale = _mean_size((y - baselines["seasonal"])[before])
+    if target.above is not None:
+        y, baselines = _as_classes(target.above, y), _as_rates(target.above, y, baselines, before)
+    late = table.filter(~before) if late is None else late
+    places = (np.cumsum(~before) - 1)[rows]
+    X = np.column_stack([numbers(late, name)[places] for name in model.names])
+    prediction = model.predict(X)
+    lower, upper = model.interval(X, prediction) if model.intervals else (None, None)
+    return Judged(
+        target=target,
+        keys=table.select(_keys(usecase))[rows],
+        time=time[rows],
+        X=X,
+        y=y[rows],
+        prediction=prediction,
+        lower=lower,
+        upper=upper,
+        last=last[rows],
+        baselines={name: values[rows] for name, values in baselines.items()},
+        bands=bands_of(usecase, last[rows]),
+        groups={group.name: group_of(usecase, late[places], group, model) for group in usecase.evaluation.groups},
+        scale=scale,
+    )
+
+
+def _keys(usecase: UseCase) -> list[str]:
+    return [*([usecase.entity] if usecase.entity else []), usecase.time.column]
+
+
+def _day(value: Any) -> int:
+    return int(np.datetime64(value, "us").astype(np.int64))
+
+
+def _within(usecase: UseCase, target: Target, time: npt.NDArray[np.int64]) -> Mask:
+    """Return the rows whose target lies before the end of the test span."""
+    if usecase.split.test_to is None:
+        return np.ones(time.shape, dtype=np.bool_)
+    return np.asarray(time + to_microseconds(target.horizon) < _day(usecase.split.test_to))
+
+
+def _seasonal(usecase: UseCase, table: pl.DataFrame, target: Target) -> Array:
+    """Return the newest known value of the phase that is forecast: the target's, whole seasons ago."""
+    season = to_microseconds(usecase.evaluation.season)
+    ahead = to_microseconds(target.horizon) + to_microseconds(usecase.features.cutoff)
+    back = -(-ahead // season) * season
+    keys, time = _keys(usecase), usecase.time.column
+    values = table.select([*keys, column(table, f"y_{target.name}")])
+    wanted = table.select(keys).with_columns(pl.col(time) - pl.duration(microseconds=back))
+    return numbers(wanted.join(values, on=keys, how="left", maintain_order="left"), f"y_{target.name}")
+
+
+def _as_classes(above: float, values: Array) -> Array:
+    return np.where(np.isfinite(values), (values > above).astype(np.float64), np.nan)
+
+
+def _as_rates(above: float, y: Array, baselines: dict[str, Array], before: Mask) -> dict[str, Array]:
+    """Return each baseline as a probability: how often, before the test span, its class was followed by the event."""
+    truth, result = _as_classes(above, y), {}
+    for name, values in baselines.items():
+        said = _as_classes(above, values)
+        rates = [np.mean(truth[before & np.isfinite(truth) & (said == side)]) for side in (0.0, 1.0)]
+        result[name] = np.where(np.isfinite(said), np.where(said == 1, rates[1], rates[0]), np.nan)
+    return result
+
+
+def _mean_size(errors: Array) -> float:
+    finite = np.abs(errors[np.isfinite(errors)])
+    return float(finite.mean()) if finite.size else float("nan")

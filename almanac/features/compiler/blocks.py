@@ -1,0 +1,212 @@
+"""The way of the batch engine through a table: entity by entity, in blocks of rows that threads share."""
+
+import os
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from almanac.features import nodes as p
+from almanac.features.compiler.execution import Slots, kernel
+from almanac.features.compiler.lowering import lower
+from almanac.features.compiler.recordings import Wanted
+from almanac.features.spec import FeatureSpec
+from almanac.features.table import Rows, Series, numbers
+from almanac.features.timeline import Timeline
+from almanac.features.windows import impute
+
+Array = npt.NDArray[np.float64]
+Places = npt.NDArray[np.intp]
+Feature = Callable[[int], pl.Series]
+
+#: Rows of a block: few, so that what a program computes stays in the processor's cache; NumPy pays for each call.
+BLOCK, NUMPY_BLOCK = 2048, 8192
+#: Rows of a chunk of the result; shorter entities share one.
+CHUNK = 16384
+#: Blocks that a thread takes at once.
+TAKEN = 4
+
+
+@dataclass(frozen=True)
+class _Entity:
+    """An entity's rows, its first place in a chunk's grid, in the chunk's result and on its timeline."""
+
+    series: Series
+    place: int
+    row: int
+    timeline: Timeline
+    first: int
+
+
+_Block = tuple[_Entity, int, int]
+
+
+class Job:
+    """The computation of some features of one table.
+
+    Args:
+        spec: the specification.
+        nodes: the features wanted and those that they are made from, with their positions.
+        columns: the input columns that they read.
+    """
+
+    def __init__(self, spec: FeatureSpec, nodes: list[tuple[int, p.Node]], columns: list[str]) -> None:
+        self.spec = spec
+        self.nodes = dict(nodes)
+        self.columns = {name: place for place, name in enumerate(columns)}
+        self.lowered = lower(Wanted.of(spec, nodes, columns), kernel() is not None)
+        self.row = {k: row for row, k in enumerate(self.lowered.computed)}
+        self.block = NUMPY_BLOCK if kernel() is None else BLOCK
+        self._local = threading.local()
+
+    def run(self, table: pl.DataFrame, entities: list[Series]) -> list[Feature]:
+        """Return the chunks of the result, in order: each gives the values of the feature at a position."""
+        with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+            timelines = self._timelines(entities)
+            writes = [pool.submit(line.write, one) for line in dict.fromkeys(timelines) for one in line.sources]
+            chunks: list[_Chunk] = []
+            tasks: list[Future[None]] = []
+            for some in _chunks(entities):
+                chunk = _Chunk(self, table, entities[some], timelines[some])
+                reads = [pool.submit(chunk.read, name) for name in self.columns]
+                if not chunks:
+                    _finish(writes)
+                # A block waits for its columns, whose turn comes before its own.
+                blocks = chunk.blocks()
+                tasks += [
+                    pool.submit(chunk.compute, blocks[k : k + TAKEN], reads) for k in range(0, len(blocks), TAKEN)
+                ]
+                chunks.append(chunk)
+            _finish(tasks)
+        return [chunk.feature for chunk in chunks]
+
+    def _timelines(self, entities: list[Series]) -> list[Timeline]:
+        """Return the timeline of each entity: one for all, unless their times differ in phase or lie far apart."""
+        nodes, step = [(k, self.nodes[k]) for k in self.lowered.timed], self.spec.step
+        start = min((one.origin for one in entities), default=0)
+        stop = max((one.origin + one.length * step for one in entities), default=0)
+        even = all((one.origin - start) % step == 0 for one in entities)
+        if even and (stop - start) // step <= sum(one.length for one in entities):
+            return [Timeline(nodes, start, step, (stop - start) // step)] * len(entities)
+        return [Timeline(nodes, one.origin, step, one.length) for one in entities]
+
+    def room(self) -> tuple[Array, Array]:
+        """Return this thread's buffers, and a block of results."""
+        if not hasattr(self._local, "room"):
+            lowered = self.lowered
+            buffers = np.empty((lowered.buffers, lowered.before + self.block))
+            self._local.room = buffers, np.empty((len(lowered.computed), self.block))
+        room: tuple[Array, Array] = self._local.room
+        return room
+
+
+class _Chunk:
+    """Some entities' part of the table and of the result."""
+
+    def __init__(self, job: Job, table: pl.DataFrame, entities: list[Series], timelines: list[Timeline]) -> None:
+        self._job = job
+        self._start, stop = entities[0].start, entities[-1].stop
+        self._table = table.slice(self._start, stop - self._start)
+        # An entity's grid comes after as many missing rows as features look back on.
+        self._before = job.spec.reach - 1 + job.spec.cutoff_steps
+        self._entities: list[_Entity] = []
+        place = 0
+        for one, line in zip(entities, timelines, strict=True):
+            first = (one.origin - line.origin) // job.spec.step
+            self._entities.append(_Entity(one, place, one.start - self._start, line, first))
+            place += self._before + one.length
+        self._grid = Rows(np.empty((len(job.columns), place)))
+        self._missing: list[Places] = [np.empty(0, dtype=np.intp)] * len(job.columns)
+        self._out = Rows(np.empty((len(job.lowered.computed), stop - self._start)))
+
+    def read(self, name: str) -> None:
+        """Set a column on its entities' grids."""
+        job, place = self._job, self._job.columns[name]
+        row, values = self._grid.values[place], numbers(job.spec, self._table, name)
+        for one in self._entities:
+            known = values[one.row : one.row + one.series.stop - one.series.start]
+            grid = row[one.place : one.place + self._before + one.series.length]
+            grid[: self._before] = np.nan
+            if one.series.places is None:
+                grid[self._before :] = known
+            else:
+                grid[self._before :] = np.nan
+                grid[self._before + one.series.places] = known
+            if name in job.spec.imputed:
+                impute(grid, job.spec.limit_steps)
+        self._missing[place] = np.flatnonzero(np.isnan(row))
+
+    def blocks(self) -> list[_Block]:
+        """Return the blocks of rows, each of one entity's grid."""
+        size = self._job.block
+        return [
+            (one, start, min(start + size, one.series.length))
+            for one in self._entities
+            for start in range(0, one.series.length, size)
+        ]
+
+    def compute(self, blocks: list[_Block], reads: list[Future[None]]) -> None:
+        """Compute blocks, once the columns are read."""
+        _finish(reads)
+        reach, lowered = self._job.spec.reach, self._job.lowered
+        buffers, scratch = self._job.room()
+        counts = [len(self._grid.values), len(lowered.timed), len(lowered.computed), len(lowered.tables), len(buffers)]
+        slots: dict[tuple[Timeline, bool], Slots] = {}
+        with np.errstate(all="ignore"):
+            for (one, start, stop), complete in zip(blocks, self._complete(blocks), strict=True):
+                whole = one.series.places is None
+                if (one.timeline, whole) not in slots:
+                    out = self._out.values if whole else scratch
+                    matrices = [self._grid.values, one.timeline.rows.values, out, lowered.tables, buffers]
+                    slots[one.timeline, whole] = Slots(matrices)
+                first = [one.place + reach - 1 + start, one.first + start, one.row + start if whole else 0]
+                places = np.repeat([*first, 0, lowered.before], counts)
+                lowered.code(complete).run(slots[one.timeline, whole], places, stop - start)
+                if one.series.places is not None:
+                    a, b = np.searchsorted(one.series.places, (start, stop)).tolist()
+                    self._out.values[:, one.row + a : one.row + b] = scratch[:, one.series.places[a:b] - start]
+
+    def _complete(self, blocks: list[_Block]) -> list[tuple[bool, ...]]:
+        """Return of each block which columns miss no value, in the rows looked back on neither."""
+        starts = [one.place + start for one, start, _ in blocks]
+        stops = [one.place + stop + self._job.spec.reach - 1 for one, _, stop in blocks]
+        columns = [np.searchsorted(at, starts) == np.searchsorted(at, stops) for at in self._missing]
+        return [tuple(block) for block in np.array(columns).T.tolist()] if columns else [()] * len(blocks)
+
+    def feature(self, k: int) -> pl.Series:
+        """Return the values of a feature; a view where one can be."""
+        if k in self._job.row:
+            return self._out.row(self._job.row[k], 0, self._out.values.shape[1])
+        found = [self._direct(one, k) for one in self._entities]
+        return found[0] if len(found) == 1 else pl.concat(found, rechunk=True)
+
+    def _direct(self, one: _Entity, k: int) -> pl.Series:
+        """Return a feature that needs no computation, on the rows of an entity."""
+        node, length = self._job.nodes[k], one.series.length
+        if isinstance(node, p.Pick):
+            first = one.place + self._job.spec.reach - 1 - node.lag
+            values = self._grid.row(self._job.columns[node.column], first, length)
+        else:
+            values = one.timeline.column(k, one.first, length)
+        return values if one.series.places is None else values.gather(one.series.places)
+
+
+def _chunks(entities: list[Series]) -> Iterator[slice]:
+    """Yield runs of entities that share a chunk."""
+    start, rows = 0, 0
+    for k, entity in enumerate(entities):
+        if rows and rows + entity.stop - entity.start > CHUNK:
+            yield slice(start, k)
+            start, rows = k, 0
+        rows += entity.stop - entity.start
+    if rows:
+        yield slice(start, len(entities))
+
+
+def _finish(tasks: list[Future[None]]) -> None:
+    for task in tasks:
+        task.result()

@@ -1,0 +1,78 @@
+"""Transforms fitted on the training rows alone, and stored as data beside the specification."""
+
+import math
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from almanac.core.errors import FeatureError
+from almanac.features.nodes import Season, Window
+from almanac.features.spec import FeatureSpec
+from almanac.features.split import Span
+from almanac.features.table import check_columns, numbers, times
+from almanac.usecase import UseCase
+
+Array = npt.NDArray[np.float64]
+
+
+def fit(usecase: UseCase, table: pl.DataFrame | pl.LazyFrame, span: Span) -> FeatureSpec:
+    """Return the specification with category tables and centres fitted on the rows of the training span.
+
+    A category table holds the declared categories that occur there, in their declared order; any other is missing.
+    Of a table that is still to be read one column at a time is in memory.
+
+    Raises:
+        FeatureError: the span has no rows, or a column is missing.
+    """
+    spec, lazy = FeatureSpec.of(usecase), table.lazy()
+    check_columns(spec, lazy.head(0).collect(), spec.columns)
+    rows = span.rows(times(lazy.select(spec.time).collect(), spec.time))
+    if not rows.any():
+        raise FeatureError(f"split: no row of the {rows.size} lies in the training span; check the split's dates")
+
+    def training(name: str) -> pl.DataFrame:
+        return lazy.select(name).collect().filter(pl.Series(rows))
+
+    categories = {name: _seen(training(name)[name], declared) for name, declared in spec.categories.items()}
+    squared = {n.column for n in spec.nodes if isinstance(n, Window | Season) and n.statistic == "std"}
+    centres = {name: _centre(numbers(spec, training(name), name)) for name in spec.columns if name in squared}
+    return FeatureSpec.of(usecase, categories, centres)
+
+
+def document(spec: FeatureSpec, features: pl.LazyFrame, rows: npt.NDArray[np.bool_]) -> dict[str, Any]:
+    """Return features.json: the specification, the ordered names, and all that was fitted on the training rows.
+
+    `means` and `scales` are what a linear model fills a missing feature with and divides by (1 for a constant).
+
+    Args:
+        spec: fitted specification.
+        features: the feature table.
+        rows: which of its rows are training rows, shape (n,).
+    """
+    means, scales = {}, {}
+    for name in spec.names:
+        means[name], scales[name] = _moments(features.select(name).collect()[name].to_numpy()[rows])
+    fitted = {"categories": spec.categories, "centres": spec.centres, "means": means, "scales": scales}
+    return {"spec": spec.model_dump(mode="json"), "names": spec.names, "fitted": fitted}
+
+
+def _seen(values: pl.Series, declared: list[str]) -> list[str]:
+    present = set(values.cast(pl.String).unique().to_list())
+    return [category for category in declared if category in present]
+
+
+def _centre(values: Array) -> float:
+    """Return about the mean, in so few bits that deviations of decimal readings stay exact."""
+    mean, scale = _moments(values)
+    quantum = 2.0 ** math.floor(math.log2(scale))
+    return round(mean / quantum) * quantum
+
+
+def _moments(values: Array) -> tuple[float, float]:
+    present = values[np.isfinite(values)]
+    if not present.size:
+        return 0.0, 1.0
+    scale = float(present.std())
+    return float(present.mean()), scale if scale > 0 else 1.0

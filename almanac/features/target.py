@@ -1,0 +1,46 @@
+"""Target columns: the value ahead, and the last one known; neither is ever imputed."""
+
+import polars as pl
+
+from almanac.features.spec import FeatureSpec
+from almanac.features.table import check_columns
+from almanac.usecase import UseCase
+from almanac.usecase.types import to_microseconds
+
+
+def targets(usecase: UseCase, spec: FeatureSpec, table: pl.DataFrame) -> pl.DataFrame:
+    """Return `y_<target>`, the value at t plus the horizon, and `last_<target>`, the newest one known at t.
+
+    Both are Float64, NaN where the value is missing, infinite or beyond the entity's rows, and belong to the rows of
+    `table`. A classification's y is the value too; its threshold belongs to the target.
+
+    Raises:
+        FeatureError: a target's column is missing or is no number.
+    """
+    check_columns(spec, table, [target.column for target in usecase.targets])
+    keys = [*([spec.entity] if spec.entity else []), spec.time]
+    columns = sorted({target.column for target in usecase.targets})
+    values = table.select(
+        *(pl.col(key).cast(pl.Datetime("us")) if key == spec.time else pl.col(key) for key in keys),
+        *(_finite(column) for column in columns),
+    )
+    found: dict[str, pl.Series] = {}
+    for target in usecase.targets:
+        found[f"y_{target.name}"] = _at(values, keys, target.column, to_microseconds(target.horizon))
+        found[f"last_{target.name}"] = _at(values, keys, target.column, -to_microseconds(spec.cutoff))
+    return pl.DataFrame(found)
+
+
+def _at(values: pl.DataFrame, keys: list[str], column: str, ahead: int) -> pl.Series:
+    """Return a column's value this many µs after each row, found by time, so that a gap in the rows shifts nothing."""
+    if ahead == 0:
+        return values[column]
+    time = keys[-1]
+    moments = values.select(*keys[:-1], pl.col(time) + pl.duration(microseconds=ahead))
+    joined = moments.join(values.select(*keys, column), on=keys, how="left", maintain_order="left")
+    return joined[column].fill_null(float("nan"))
+
+
+def _finite(column: str) -> pl.Expr:
+    value = pl.col(column).cast(pl.Float64)
+    return pl.when(value.is_finite()).then(value).otherwise(float("nan")).alias(column)

@@ -1,0 +1,1 @@
+"""The model directory: its format, prediction, intervals and explanation."""

@@ -1,0 +1,136 @@
+"""Prediction and explanation of one model, fast and exact.
+
+engine = Engine.load(directory / "model.bst", read_json(directory / "offset.json"))
+engine.predict_row(x)              # one row, microseconds
+engine.predict(X)                  # many rows
+contributions, base = engine.explain(X)
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from almanac.core.errors import ModelError
+from almanac.model.engine import booster as lightgbm
+from almanac.model.engine.compiled import Compiled, compile_model
+from almanac.model.engine.model_text import header
+from almanac.model.engine.offset import LinearOffset
+from almanac.model.engine.reference import Reference
+from almanac.model.engine.row_call import RowCall, by_numpy
+
+__all__ = ["Engine"]
+
+Array = NDArray[np.float64]
+
+
+_NOT_COMPILED = Compiled(None, None)
+
+
+class Engine:
+    """A LightGBM model with its linear offset; every method may be called from any thread.
+
+    Attributes:
+        kind: "compiled" where the kernels of this package predict, "lightgbm" where LightGBM itself does.
+        explainer_kind: the same of explanations.
+        names: the model's features in order.
+        link: what lies between the score (trees and offset) and the prediction: "identity", "logit" (two classes),
+            "log", or "other" for a transformation of LightGBM's own. Contributions are on the scale of the score:
+            log-odds for two classes.
+        bounds: smallest and largest prediction, infinite where open; a clipped prediction is not its contributions'
+            sum.
+    """
+
+    kind: Literal["compiled", "lightgbm"]
+    explainer_kind: Literal["compiled", "lightgbm"]
+
+    def __init__(self, names: Sequence[str], reference: Reference, compiled: Compiled = _NOT_COMPILED) -> None:
+        self.kind = "compiled" if compiled.trees else "lightgbm"
+        self.explainer_kind = "compiled" if compiled.explainer else "lightgbm"
+        self.names = list(names)
+        self.link = reference.link
+        self.bounds = reference.offset.low, reference.offset.high
+        self._booster = reference.booster
+        self._offset = reference.offset
+        self._explainer = compiled.explainer
+        self._trees = compiled.trees
+        predictor = compiled.trees or reference
+        self._row, self._rows = predictor.predict_row, predictor.predict
+
+    @classmethod
+    def load(
+        cls,
+        model_bst: Path,
+        offset: Mapping[str, Any] | None = None,
+        names: Sequence[str] | None = None,
+        *,
+        compiled: bool = True,
+    ) -> "Engine":
+        """Return the engine of the model at `model_bst`.
+
+        Args:
+            model_bst: a model in LightGBM's text format, for regression or binary classification.
+            offset: the content of offset.json; None adds nothing.
+            names: the features in order, where they are not the ones written in the model.
+            compiled: False keeps to LightGBM, for comparisons.
+
+        Raises:
+            ModelError: the model is unreadable, has several classes, or its offset does not fit it.
+        """
+        text = model_bst.read_bytes()
+        booster = lightgbm.Booster(text, str(model_bst))
+        if booster.num_classes != 1:
+            raise ModelError(f"{model_bst} has {booster.num_classes} classes; expected a regression or two classes")
+        head = header(text)
+        known = list(names) if names is not None else head.names
+        if len(known) != booster.num_features:
+            raise ModelError(f"{model_bst} takes {booster.num_features} features; {len(known)} names were given")
+        reference = Reference(booster, head, LinearOffset(offset, known))
+        return cls(
+            known, reference, compile_model(text, head, reference, str(model_bst)) if compiled else _NOT_COMPILED
+        )
+
+    def predict_row(self, x: Array) -> float:
+        """Return the prediction for one row `x`, shape (f,).
+
+        Raises:
+            ValueError: `x` is not a row of the model's width.
+        """
+        return self._row(x)
+
+    def row_call(self, low: Array, high: Array) -> RowCall:
+        """Return the call for one row at a time by one thread, with bounds (f,) that values are held against."""
+        return by_numpy(self._row, low, high) if self._trees is None else self._trees.row_call(low, high)
+
+    def predict(self, X: Array) -> Array:
+        """Return the predictions (n,) for the rows of `X`, shape (n, f).
+
+        Raises:
+            ValueError: `X` is not a matrix of the model's width.
+        """
+        return self._rows(self._matrix(X))
+
+    def explain(self, X: Array) -> tuple[Array, float]:
+        """Return exact tree SHAP values (path dependent) of the rows of `X`, shape (n, f).
+
+        Returns:
+            Contributions (n, f) and the base value. Base plus a row's sum is its prediction before link and clipping.
+
+        Raises:
+            ValueError: `X` is not a matrix of the model's width.
+        """
+        X = self._matrix(X)
+        if self._explainer:
+            contributions = self._explainer.explain(X)
+            return contributions, self._explainer.base + self._offset.explain(contributions, X)
+        values = self._booster.predict(X if len(X) else np.zeros((1, X.shape[1])), lightgbm.predict_contributions)
+        contributions = np.ascontiguousarray(values[: len(X), :-1])
+        return contributions, float(values[0, -1]) + self._offset.explain(contributions, X)
+
+    def _matrix(self, X: Array) -> Array:
+        X = np.ascontiguousarray(X, dtype=np.float64)
+        if X.ndim != 2 or X.shape[1] != self._booster.num_features:
+            raise ValueError(f"rows have shape {X.shape}; the model takes (n, {self._booster.num_features})")
+        return X

@@ -1,0 +1,63 @@
+"""The model as LightGBM itself answers it: the fallback, and what the compiled kernels are held against."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from almanac.core.errors import ModelError
+from almanac.model.engine import booster as lightgbm
+from almanac.model.engine.model_text import Header
+from almanac.model.engine.offset import LinearOffset
+from almanac.model.engine.single import SingleRow
+
+Array = NDArray[np.float64]
+
+
+class Reference:
+    """Predictions by LightGBM, with offset, link and bounds; safe to call from any thread.
+
+    Args:
+        booster: the model.
+        head: its header.
+        offset: what is added to the trees' sum.
+
+    Raises:
+        ModelError: an offset to a booster whose link is LightGBM's alone to apply.
+
+    Attributes:
+        link: "identity", "logit" or "log", or "other" where LightGBM transforms the sum in a way of its own.
+        plain: whether LightGBM's own output is the prediction, but for the bounds.
+    """
+
+    def __init__(self, booster: lightgbm.Booster, head: Header, offset: LinearOffset) -> None:
+        self.booster = booster
+        self.offset = offset
+        self.link = offset.link or head.link
+        self.sigmoid = head.sigmoid if head.link == "logit" else 1.0
+        self.plain = offset.is_zero and self.link == head.link
+        if self.link == "other" and not self.plain:
+            raise ModelError("an offset is given, but the booster's objective has a link of its own; expected none")
+        self._kind = lightgbm.predict_normal if self.plain else lightgbm.predict_raw
+        self._single = SingleRow(booster, self._kind)
+
+    def predict(self, X: Array) -> Array:
+        """Return the predictions (n,) of `X` (n, f), float64 and contiguous."""
+        return self._finish(self.booster.predict(X, self._kind), X)
+
+    def predict_row(self, x: Array) -> float:
+        """Return the prediction of the row `x` (f,).
+
+        Raises:
+            ValueError: `x` has another width than the model.
+        """
+        return float(self._finish(np.array([self._single(x)]), x[None, :])[0])
+
+    def _finish(self, values: Array, X: Array) -> Array:
+        if self.plain:
+            return self.offset.clip(values)
+        with np.errstate(all="ignore"):  # an overflow has its right limit: infinity, or a probability of 0
+            score = self.offset.add(values, X)
+            if self.link == "logit":
+                score = 1.0 / (1.0 + np.exp(-self.sigmoid * score))
+            elif self.link == "log":
+                score = np.exp(score)
+        return self.offset.clip(score)

@@ -1,0 +1,60 @@
+"""`Intervals.apply` for one row in plain Python: a microsecond where NumPy's scalars take twenty.
+
+The results are those of the reference bit for bit; a test holds them against each other on real rows.
+"""
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
+
+from almanac.model.intervals import Intervals
+
+
+class RowInterval:
+    """The interval of one row.
+
+    Args:
+        intervals: the calibrated offsets.
+        names: ordered feature names, to find the feature that the offsets depend on.
+    """
+
+    def __init__(self, intervals: Intervals, names: Sequence[str]) -> None:
+        self._at = None if intervals.by is None else names.index(intervals.by)
+        self._edges = intervals.edges.tolist()
+        self._lower = intervals.lower.tolist()
+        self._upper = intervals.upper.tolist()
+        self._missing = intervals.missing
+        self._knots: list[float] = intervals.knots.tolist()
+        self._scale: list[float] = intervals.scale.tolist()
+        self._floor, self._ceiling = intervals.clip
+
+    def __call__(self, row: Sequence[float | None], prediction: float) -> tuple[float, float]:
+        """Return both ends for the feature values `row`, None or NaN for missing."""
+        low, high = self._offsets(row)
+        width = self._width(prediction) if self._knots else 1.0
+        return self._clip(prediction + width * low), self._clip(prediction + width * high)
+
+    def _offsets(self, row: Sequence[float | None]) -> tuple[float, float]:
+        if self._at is None:
+            return self._lower[0], self._upper[0]
+        last = row[self._at]
+        if last is None or last - last != 0.0:
+            return self._missing
+        place = bisect_left(self._edges, last)
+        return self._lower[place], self._upper[place]
+
+    def _width(self, x: float) -> float:
+        knots, scale = self._knots, self._scale
+        if x <= knots[0]:
+            return scale[0]
+        if x >= knots[-1]:
+            return scale[-1]
+        j = bisect_right(knots, x) - 1
+        slope = (scale[j + 1] - scale[j]) / (knots[j + 1] - knots[j])
+        return float(slope * (x - knots[j]) + scale[j])
+
+    def _clip(self, value: float) -> float:
+        if self._floor is not None and value < self._floor:
+            return float(self._floor)
+        if self._ceiling is not None and value > self._ceiling:
+            return float(self._ceiling)
+        return value

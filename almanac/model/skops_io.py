@@ -1,0 +1,75 @@
+"""scikit-learn bodies by skops: types on a closed list alone are ever built, nothing is unpickled."""
+
+import io
+import json
+import zipfile
+from pathlib import Path
+from typing import Any
+
+from almanac.core.errors import ModelError
+
+#: The types of HistGradientBoosting that skops does not trust by itself.
+TRUSTED = ("sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",)
+
+_SCHEMA = "schema.json"
+_EPOCH = (1980, 1, 1, 0, 0, 0)
+
+
+def read_estimator(data: bytes, place: Path) -> Any:
+    """Return the estimator in the skops archive `data`.
+
+    Raises:
+        ModelError: not a skops archive, or one that asks for a type outside `TRUSTED`, which is named.
+    """
+    import skops.io
+
+    try:
+        return skops.io.loads(data, trusted=list(TRUSTED))
+    except Exception as error:
+        raise ModelError(f"{place}: refused ({error})") from error
+
+
+def write_estimator(estimator: Any) -> bytes:
+    """Return the skops archive of an estimator, the same bytes for the same estimator.
+
+    Raises:
+        ModelError: the estimator needs a type outside `TRUSTED`, so it could not be read again.
+    """
+    import skops.io
+
+    data = _canonical(skops.io.dumps(estimator))
+    if unknown := sorted(set(skops.io.get_untrusted_types(data=data)) - set(TRUSTED)):
+        raise ModelError(f"{type(estimator).__name__} needs {unknown[0]}, which is not on the list of trusted types")
+    return data
+
+
+def _canonical(data: bytes) -> bytes:
+    """Return a skops archive with its objects numbered in order; skops names them by their address in memory."""
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        files = {name: archive.read(name) for name in archive.namelist()}
+    schema = json.loads(files.pop(_SCHEMA))
+    numbers: dict[int, int] = {}
+    names: dict[str, str] = {}
+    _number(schema, numbers, names)
+    renamed = {names.get(name, name): content for name, content in files.items()}
+    renamed[_SCHEMA] = json.dumps(schema, indent=1).encode()
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in sorted(renamed):
+            archive.writestr(zipfile.ZipInfo(name, _EPOCH), renamed[name], zipfile.ZIP_DEFLATED)
+    return buffer.getvalue()
+
+
+def _number(node: Any, numbers: dict[int, int], names: dict[str, str]) -> None:
+    """Replace every `__id__` and every `file` below `node` by its number in order of appearance."""
+    if isinstance(node, list):
+        for item in node:
+            _number(item, numbers, names)
+    elif isinstance(node, dict):
+        if isinstance(node.get("__id__"), int):
+            node["__id__"] = numbers.setdefault(node["__id__"], len(numbers) + 1)
+        if isinstance(node.get("file"), str):
+            suffix = Path(node["file"]).suffix
+            node["file"] = names.setdefault(node["file"], f"{len(names) + 1:06d}{suffix}")
+        for item in node.values():
+            _number(item, numbers, names)

@@ -1,0 +1,142 @@
+"""One target's model, loaded: prediction, interval and decision signal."""
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from almanac.model.columns import Columns, read_columns
+from almanac.model.directory import Directory, read_directory
+from almanac.model.documents import check_documents, feature_names
+from almanac.model.engine import Engine
+from almanac.model.intervals import Intervals
+from almanac.model.row_interval import RowInterval
+from serving.protocol.typed_schema import RowDecoder
+
+Array = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """Predictions of n rows.
+
+    Attributes:
+        prediction: shape (n,).
+        lower: lower ends of the intervals, shape (n,); None without intervals.
+        upper: upper ends.
+        signals: decision signals; None where the use case defines none.
+    """
+
+    prediction: Array
+    lower: Array | None
+    upper: Array | None
+    signals: list[str] | None
+
+    def rows(self) -> list["Row"]:
+        """Return the same row by row."""
+        nothing: list[None] = [None] * len(self.prediction)
+        lower = nothing if self.lower is None else self.lower.tolist()
+        upper = nothing if self.upper is None else self.upper.tolist()
+        return list(zip(self.prediction.tolist(), lower, upper, self.signals or nothing, strict=True))
+
+
+Row = tuple[float, float | None, float | None, str | None]
+"""Prediction, lower end, upper end and signal of one row."""
+
+
+class Target:
+    """The model of one target.
+
+    Attributes:
+        name: name of the target, and of the model that answers for it.
+        version: version in the registry, or the first digits of the digest.
+        digest: sha256 that identifies the model.
+        columns: the features.
+        decoder: reads rows by name in the order of the features.
+        out_of_range: what the use case wants done about an input beyond its declared range, warn or refuse.
+    """
+
+    def __init__(self, directory: Directory, engine: Engine, version: str) -> None:
+        self.directory = directory
+        self.name = directory.target
+        self.version = version
+        self.digest = directory.digest
+        self.signature = directory.document("signature.json")
+        self.features = directory.document("features.json")
+        check_documents(directory)
+        self.columns: Columns = read_columns(self.features, self.signature)
+        self.decoder = RowDecoder(self.columns)
+        self.engine = engine
+        self.intervals = _intervals(directory)
+        self._row_interval = RowInterval(self.intervals, self.columns.names) if self.intervals else None
+        self.out_of_range = str(self.signature.get("out_of_range", "warn"))
+        decision = self.signature.get("decision") or {}
+        self._thresholds: list[float] = list(decision.get("thresholds", []))
+        self._signals: list[str] = list(decision.get("names", []))
+        self._call = engine.row_call(self.columns.low, self.columns.high)
+
+    @cached_property
+    def signal_names(self) -> tuple[str, ...]:
+        """All decision signals, lowest first; empty where the use case defines none."""
+        return tuple(self._signals)
+
+    def signal(self, prediction: float) -> str | None:
+        """Return the decision signal of a prediction."""
+        return self._signals[bisect_right(self._thresholds, prediction)] if self._signals else None
+
+    def row(self, values: Sequence[float | None]) -> Row:
+        """Predict one row given as ordered values, None for missing; for the event loop's thread alone."""
+        self._call.values[:] = values
+        prediction = self._call.predict()
+        lower, upper = self._row_interval(values, prediction) if self._row_interval else (None, None)
+        return prediction, lower, upper, self.signal(prediction)
+
+    def row_outside(self) -> list[str]:
+        """Return the features of the row just predicted that lie beyond their range."""
+        call = self._call
+        if not call.outside.value:
+            return []
+        return [self.columns.names[at] for at in np.flatnonzero((call.values < call.low) | (call.values > call.high))]
+
+    def predict(self, X: Array) -> Outcome:
+        """Predict the rows of X, shape (n, f); from any thread."""
+        prediction = self.engine.predict(X)
+        lower, upper = self.interval(X, prediction)
+        signals = None
+        if self._signals:
+            places = np.searchsorted(self._thresholds, prediction, side="right").tolist()
+            signals = [self._signals[place] for place in places]
+        return Outcome(prediction, lower, upper, signals)
+
+    def interval(self, X: Array, prediction: Array) -> tuple[Array | None, Array | None]:
+        """Return both ends of the interval of each row, or two times None."""
+        if self.intervals is None:
+            return None, None
+        by = self.intervals.by
+        return self.intervals.apply(None if by is None else X[:, self.columns.position[by]], prediction)
+
+
+def load_target(path: Path, version: str | None = None) -> Target:
+    """Load and verify one target's model directory.
+
+    Args:
+        path: the directory.
+        version: its version; the first 12 digits of the digest when None.
+
+    Raises:
+        ModelError: the directory is incomplete or altered.
+    """
+    directory = read_directory(path)
+    names = feature_names(directory)
+    engine = Engine.load(directory.body, directory.documents.get("offset.json"), names)
+    return Target(directory, engine, version or directory.digest[:12])
+
+
+def _intervals(directory: Directory) -> Intervals | None:
+    document: dict[str, Any] | None = directory.documents.get("intervals.json")
+    return None if document is None else Intervals.from_json(document)

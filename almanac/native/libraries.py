@@ -1,0 +1,29 @@
+"""The two C libraries: prediction and explanation of trees, and the computation of features."""
+
+from pathlib import Path
+
+from almanac.native.library import Kernels
+
+_SOURCES = Path(__file__).parent
+
+# Never -ffast-math: sums must be LightGBM's in every bit. Fused multiply-add, which GCC uses by default where the
+# target has it, can only touch shap.c: kernels.c multiplies nothing that it then adds.
+TREES = Kernels(
+    name="kernels",
+    directory=_SOURCES,
+    sources=("kernels.c", "paths.c", "shap.c"),
+    headers=("kernels.h", "paths.h"),
+    flags=("-O3", "-std=gnu11", "-fPIC", "-shared", "-Wno-psabi"),
+)
+
+# Without errno and traps a square root and a choice are single machine instructions; neither changes a result.
+FEATURES = Kernels(
+    name="features",
+    directory=_SOURCES,
+    sources=("rows.c", "point.c"),
+    headers=("operations.h",),
+    flags=(
+        *("-O3", "-std=gnu11", "-fPIC", "-shared"),
+        *("-fno-fast-math", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math"),
+    ),
+)

@@ -1,0 +1,40 @@
+"""What a training learns on: the feature table in memory, or on the disk and on the workers of a cluster."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import polars as pl
+
+from almanac.core import dask_workers
+from almanac.training.dataset import Problem, make_problem, mapped, read_features
+from almanac.usecase import UseCase
+
+
+@contextmanager
+def problems(usecase: UseCase, path: Path, names: list[str]) -> Iterator[tuple[pl.DataFrame, list[Problem]]]:
+    """Yield the feature table and the learning problem of every target, which share one matrix of features.
+
+    With the Dask engine the table has no features; their matrix is a file that is mapped into memory, and the workers
+    hold its rows for LightGBM's candidates. Others learn in this process, as they do without it.
+
+    Raises:
+        TrainingError: the file cannot be read, or lacks a column.
+        WorkerError: the workers cannot be had.
+    """
+    if usecase.training.engine == "local":
+        table = read_features(usecase, path)
+        first = make_problem(usecase, table, names, usecase.targets[0])
+        others = [make_problem(usecase, table, names, target, first.X) for target in usecase.targets[1:]]
+        yield table, [first, *others]
+        return
+    from almanac.training.dask_learner import DaskTrees
+
+    table = read_features(usecase, path, names)
+    with TemporaryDirectory() as scratch, dask_workers.start(usecase.training.dask) as found:
+        X = mapped(path, names, Path(scratch) / "features")
+        trees = DaskTrees(found, names, X, usecase.training.seed)
+        made = [make_problem(usecase, table, names, target, X) for target in usecase.targets]
+        yield table, [replace(problem, trees=trees) for problem in made]

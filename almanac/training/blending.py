@@ -1,0 +1,68 @@
+"""Non-negative combinations of candidates, weighted on their out-of-fold predictions."""
+
+import numpy as np
+import numpy.typing as npt
+from scipy.optimize import minimize, nnls
+
+from almanac.model.forecaster import probability
+
+Array = npt.NDArray[np.float64]
+
+#: Out-of-fold folds alone decide a weight, so a hair of one is noise, and costs a booster at prediction time.
+SMALLEST = 0.02
+#: How strongly weights are drawn towards equal ones, in units of the mean squared error.
+SHRINKAGE = 0.05
+#: Candidates whose mean squared error is more than this many times the best one's are not drawn upon.
+NEAR = 1.1
+
+
+def weigh(y: Array, raw: Array, classification: bool = False) -> Array:
+    """Return the weights, none negative, that make the combined predictions best on the given rows; shape (m,).
+
+    Least squares for values, with weights that add up to one (stacked regression; Breiman, 1996,
+    doi:10.1007/BF00117832), log loss for log-odds.
+    Weights below `SMALLEST` are set to zero and the others found again.
+
+    Args:
+        y: truth, shape (n,).
+        raw: out-of-fold raw predictions of the candidates, shape (n, m).
+        classification: whether `raw` is log-odds.
+    """
+    used = np.arange(raw.shape[1])
+    solve = _log_odds if classification else _least_squares
+    while True:
+        found = solve(y, raw[:, used])
+        keep = found >= SMALLEST
+        if keep.all() or not keep.any():
+            break
+        used = used[keep]
+    weights = np.zeros(raw.shape[1])
+    weights[used] = found if keep.any() else 1.0 / used.size
+    return weights
+
+
+def _least_squares(y: Array, raw: Array) -> Array:
+    """Solve for weights that add up to one: the level of one span's data is no guide to the next one's."""
+    candidates = raw.shape[1]
+    error = raw - y[:, None]
+    moments = error.T @ error / y.size
+    near = np.diag(moments) <= NEAR * np.diag(moments).min()
+    prior = near / near.sum()
+    penalty = SHRINKAGE * float(np.trace(moments)) / candidates
+    # min wᵀMw + penalty·|w - prior|² over the simplex; the heavy last row of the least squares keeps the sum.
+    factor = np.linalg.cholesky(moments + penalty * np.eye(candidates)).T
+    heavy = 1e3 * np.sqrt(float(np.trace(moments)))
+    A = np.vstack([factor, np.full((1, candidates), heavy)])
+    b = np.r_[np.linalg.solve(factor.T, penalty * prior), heavy]
+    weights = np.asarray(nnls(A, b)[0])
+    return np.asarray(weights / weights.sum())
+
+
+def _log_odds(y: Array, raw: Array) -> Array:
+    def value(weights: Array) -> tuple[float, Array]:
+        margin = raw @ weights
+        gradient = raw.T @ (probability(margin) - y) / y.size
+        return float(np.mean(np.logaddexp(0.0, margin) - y * margin)), gradient
+
+    start = np.full(raw.shape[1], 1.0 / raw.shape[1])
+    return np.asarray(minimize(value, start, jac=True, method="L-BFGS-B", bounds=[(0.0, None)] * start.size).x)

@@ -1,0 +1,182 @@
+"""The learning problem of one target: features, the value ahead, the last known value, the time."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from almanac.core.errors import TrainingError
+from almanac.features.split import train_test
+from almanac.usecase import UseCase
+from almanac.usecase.training_section import Target
+from almanac.usecase.types import to_microseconds
+
+Array = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
+Rows = npt.NDArray[np.intp]
+
+#: Rows of the feature matrix that are worked on at a time, where it may lie on the disk.
+BLOCK = 1 << 16
+
+
+class Trees(Protocol):
+    """Grows LightGBM boosters on rows of the feature matrix."""
+
+    def __call__(
+        self, rows: Rows, label: Array, parameters: dict[str, Any], rounds: int, seeds: list[int]
+    ) -> list[Any]:
+        """Return one booster for each seed.
+
+        Args:
+            rows: ascending places of the rows to learn from, shape (m,).
+            label: what they are to give, shape (m,).
+            parameters: LightGBM's.
+            rounds: trees of each booster.
+            seeds: of everything random.
+        """
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What a candidate learns from.
+
+    Attributes:
+        target: the target.
+        names: ordered feature names.
+        X: features, shape (n, f).
+        y: the target's value, NaN where unknown, 0 or 1 for a classification; shape (n,).
+        last: the last known value of the target's column, NaN where missing; shape (n,).
+        last_name: the feature that holds it; None where no feature does.
+        season: the seasonal baseline, the newest known value of the target's phase; shape (n,).
+        time: prediction time, µs since the epoch, shape (n,).
+        train: the rows of the training span, shape (n,).
+        trees: grows LightGBM's boosters where the rows lie; here when None.
+    """
+
+    target: Target
+    names: list[str]
+    X: Array
+    y: Array
+    last: Array
+    last_name: str | None
+    season: Array
+    time: npt.NDArray[np.int64]
+    train: Mask
+    trees: Trees | None = None
+
+    @property
+    def classification(self) -> bool:
+        """Whether the target is a probability."""
+        return self.target.task == "classification"
+
+    @property
+    def known(self) -> Mask:
+        """Rows of the training span whose target is known."""
+        return self.train & np.isfinite(self.y)
+
+
+def read_features(usecase: UseCase, path: Path, names: list[str] | None = None) -> pl.DataFrame:
+    """Return the feature table, its time in µs.
+
+    Args:
+        usecase: the use case.
+        path: the table.
+        names: features to leave on the disk; `mapped` gives them.
+
+    Raises:
+        TrainingError: the file cannot be read, or has no time column.
+    """
+    try:
+        table = pl.scan_parquet(path).drop(names or [], strict=False).collect()
+    except (OSError, pl.exceptions.PolarsError) as error:
+        raise TrainingError(f"{path}: not a Parquet table ({error})") from error
+    if not table.height:
+        raise TrainingError(f"{path}: no rows; a model cannot be trained on nothing")
+    _column(table, usecase.time.column)
+    return table.with_columns(pl.col(usecase.time.column).cast(pl.Datetime("us")))
+
+
+def matrix(table: pl.DataFrame, names: list[str]) -> Array:
+    """Return features of the table as a matrix, shape (n, f)."""
+    return np.column_stack([_numbers(table, name) for name in names])
+
+
+def mapped(path: Path, names: list[str], scratch: Path) -> Array:
+    """Return features of a table as a matrix, shape (n, f), that lies in the file `scratch` and not in memory."""
+    table = pl.scan_parquet(path)
+    matrix(table.head(0).collect(), names)  # names a column that is missing
+    rows = int(table.select(pl.len()).collect().item())
+    result = np.memmap(scratch, np.float64, "w+", shape=(rows, len(names)))
+    for start in range(0, rows, BLOCK):
+        block = table.select(names).slice(start, BLOCK).collect()
+        result[start : start + block.height] = matrix(block, names)
+    return result
+
+
+def make_problem(
+    usecase: UseCase, table: pl.DataFrame, names: list[str], target: Target, X: Array | None = None
+) -> Problem:
+    """Return the learning problem of `target` from the feature table and the ordered feature names.
+
+    Args:
+        usecase: the use case.
+        table: the feature table.
+        names: ordered feature names.
+        target: what is forecast.
+        X: the features, shape (n, f); those of the table when None.
+
+    Raises:
+        TrainingError: a column is missing, or no row of the training span has a known target.
+    """
+    y = _numbers(table, f"y_{target.name}")
+    time = microseconds(table[usecase.time.column])
+    season = _seasonal(usecase, table, target)
+    if target.above is not None:
+        y = np.where(np.isfinite(y), (y > target.above).astype(np.float64), np.nan)
+    problem = Problem(
+        target=target,
+        names=names,
+        X=matrix(table, names) if X is None else X,
+        y=y,
+        last=_numbers(table, f"last_{target.name}"),
+        last_name=target.column if target.column in names else None,
+        season=season,
+        time=time,
+        train=train_test(usecase)[0].rows(time),
+    )
+    if not problem.known.any():
+        raise TrainingError(
+            f"targets.{target.name}: {target.column} has no value {target.horizon} ahead in the whole training span"
+        )
+    return problem
+
+
+def microseconds(times: pl.Series) -> npt.NDArray[np.int64]:
+    """Return a time column as µs since the epoch."""
+    return times.cast(pl.Datetime("us")).to_physical().to_numpy()
+
+
+def _column(table: pl.DataFrame, name: str) -> pl.Series:
+    if name not in table.columns:
+        raise TrainingError(
+            f"the feature table has no column {name}; it must have the time, the features, and y_ and last_ a target"
+        )
+    return table[name]
+
+
+def _numbers(table: pl.DataFrame, name: str) -> Array:
+    return _column(table, name).cast(pl.Float64).fill_null(float("nan")).to_numpy()
+
+
+def _seasonal(usecase: UseCase, table: pl.DataFrame, target: Target) -> Array:
+    """Return the newest known value of the phase that is forecast: the target's, whole seasons ago."""
+    season = to_microseconds(usecase.evaluation.season)
+    ahead = to_microseconds(target.horizon) + to_microseconds(usecase.features.cutoff)
+    time = usecase.time.column
+    keys = [*([usecase.entity] if usecase.entity else []), time]
+    earlier = table.select(keys).with_columns(pl.col(time) - pl.duration(microseconds=-(-ahead // season) * season))
+    values = table.select([*keys, f"y_{target.name}"])
+    return _numbers(earlier.join(values, on=keys, how="left", maintain_order="left"), f"y_{target.name}")

@@ -1,0 +1,57 @@
+"""Uploading of an archive: the one step that needs the tracking server."""
+
+import os
+import socket
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from almanac.core.errors import TrackingError
+
+_SECONDS = 5.0
+
+
+def find_archive(run: Path) -> Path:
+    """Return the archive of a run directory, or of the tracking directory itself.
+
+    Raises:
+        TrackingError: there is none, or the directory does not exist.
+    """
+    found = sorted([*run.glob("comet/*.zip"), *run.glob("*.zip")])
+    if not found:
+        raise TrackingError(f"{run}: no Comet archive in it or in its folder comet; give a run directory")
+    return found[-1]
+
+
+def upload(run: Path) -> Path:
+    """Upload a run's archive to Comet and return its path.
+
+    Raises:
+        TrackingError: no archive, no key, no way to the server, or the server's refusal; the archive stays as it is.
+    """
+    archive = find_archive(run)
+    key = os.environ.get("COMET_API_KEY")
+    if not key:
+        raise TrackingError(f"COMET_API_KEY is not set; {archive.name} is kept and can be uploaded later")
+    from comet_ml.config import get_config  # type: ignore[attr-defined]
+    from comet_ml.offline import upload_single_offline_experiment
+
+    _reach(str(get_config()["comet.url_override"]), archive)
+    try:
+        done = upload_single_offline_experiment(str(archive), api_key=key, force_upload=False)
+    except Exception as error:
+        raise TrackingError(f"Comet refused {archive.name}: {error}; it is kept and can be uploaded later") from error
+    if not done:
+        raise TrackingError(f"Comet did not take {archive.name}; it is kept and can be uploaded later")
+    return archive
+
+
+def _reach(address: str, archive: Path) -> None:
+    """Try the server's port first: Comet's own client would wait for half a minute."""
+    parts = urlsplit(address)
+    port = parts.port or (80 if parts.scheme == "http" else 443)
+    try:
+        socket.create_connection((parts.hostname or "", port), timeout=_SECONDS).close()
+    except OSError as error:
+        raise TrackingError(
+            f"Comet's server {parts.hostname} cannot be reached ({error}); {archive.name} is kept for later"
+        ) from error

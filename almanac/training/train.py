@@ -1,0 +1,247 @@
+"""Training as a whole: tune, choose, refit, calibrate, write."""
+
+import io
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+from almanac.core.errors import TrainingError
+from almanac.core.files import read_json, sha256_file, write_json
+from almanac.core.progress import progress as tell_progress
+from almanac.core.revision import git_revision
+from almanac.model.forecaster import OUT_OF_FOLD, probability
+from almanac.model.intervals import Intervals
+from almanac.training.backends import problems
+from almanac.training.calibration import calibrate
+from almanac.training.fitted import Array, Fitted
+from almanac.training.reference import freeze, input_profile
+from almanac.training.selection import Selection, refit, select
+from almanac.training.table_facts import table_facts
+from almanac.training.tracking import archive_in_background, finish, make_record
+from almanac.training.write import Provenance, TargetModel, clip_of, digest_of, write_models
+from almanac.usecase import UseCase, digest
+
+Progress = Callable[[int, int, str], None]
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """The files that training reads.
+
+    Attributes:
+        features: feature table: entity, time, features, and y_ and last_ of each target.
+        specification: content of features.json: spec, names, fitted.
+        table: validated table, whose columns the drift reference profiles.
+    """
+
+    features: Path
+    specification: Path
+    table: Path
+
+
+def train(
+    usecase: UseCase,
+    inputs: Inputs,
+    out_model: Path,
+    out_tuning: Path,
+    out_tracking: Path | None = None,
+    progress: Progress = tell_progress,
+) -> dict[str, Any]:
+    """Train a model for every target and write the model directory and the record of the tuning.
+
+    Args:
+        usecase: the use case.
+        inputs: the files to learn from.
+        out_model: the model directory, one complete directory a target in it, and the out-of-fold predictions.
+        out_tuning: record of all trials, the comparison and the choice, as JSON.
+        out_tracking: the tracking record and the offline archive; not tracked when None.
+        progress: called as progress(done, total, text) after every trial.
+
+    Returns:
+        the record as in `out_tuning`, `model_digest`, and the digests and the revision of the model's manifest.
+
+    Raises:
+        TrainingError: a target, fold or candidate that cannot be trained; the message names it.
+    """
+    # BLAS sums in another order when it has more threads; one thread gives the same bytes on every machine.
+    with threadpool_limits(1):
+        record, manifest = _train(usecase, inputs, out_model, out_tuning, out_tracking, progress)
+    kept = ("use_case_digest", "data_digest", "features_digest", "git_revision")
+    return {**record, "model_digest": digest_of(out_model), **{key: manifest[key] for key in kept}}
+
+
+def _train(
+    usecase: UseCase,
+    inputs: Inputs,
+    out_model: Path,
+    out_tuning: Path,
+    out_tracking: Path | None,
+    progress: Progress,
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    specification = _specification(inputs.specification)
+    names = [str(name) for name in specification["names"]]
+    with problems(usecase, inputs.features, names) as (features, found):
+        selections = select(usecase, found, progress)
+        record = tuning_record(usecase, selections, table_facts(usecase, inputs.table))
+        write_json(out_tuning, record)
+        with tracked(usecase, record, out_tracking):
+            fitted = refit(usecase, selections)
+            profile = input_profile(usecase, pl.read_parquet(inputs.table), features, found[0])
+            with ThreadPoolExecutor(usecase.training.threads) as pool:
+                jobs = [
+                    pool.submit(_target_model, usecase, features, profile, selection, model)
+                    for selection, model in zip(selections, fitted, strict=True)
+                ]
+                parts = [job.result() for job in jobs]
+            manifest = _written(usecase, inputs, out_model, specification, parts)
+    return record, manifest
+
+
+def _written(
+    usecase: UseCase,
+    inputs: Inputs,
+    out_model: Path,
+    specification: dict[str, Any],
+    parts: list[tuple[TargetModel, pl.DataFrame]],
+) -> dict[str, Any]:
+    """Write the model directory and return its manifest."""
+    provenance = Provenance(sha256_file(inputs.table), sha256_file(inputs.features), git_revision())
+    extra = {OUT_OF_FOLD: _parquet(pl.concat([frame for _, frame in parts]))}
+    models = [model for model, _ in parts]
+    return write_models(out_model, usecase, specification, models, provenance, extra)
+
+
+def _target_model(
+    usecase: UseCase, features: pl.DataFrame, profile: dict[str, Any], selection: Selection, fitted: Fitted
+) -> tuple[TargetModel, pl.DataFrame]:
+    """Return what goes into a target's directory, and its out-of-fold predictions."""
+    problem = selection.problem
+    frame, intervals = _calibrated(usecase, features, selection)
+    rows = np.concatenate([fold.valid for fold in selection.folds])
+    frozen = freeze(usecase, profile, problem, fitted, rows, frame)
+    return TargetModel(problem, fitted, intervals, frozen, clip_of(usecase, problem)), frame
+
+
+@contextmanager
+def tracked(usecase: UseCase, record: dict[str, Any], directory: Path | None) -> Iterator[None]:
+    """Write the tracking record, and its archive while the block runs; a failure is told and harms nothing."""
+    if directory is None:
+        yield
+        return
+    process = archive_in_background(make_record(record, digest(usecase)), directory)
+    try:
+        yield
+    finally:
+        if problem := finish(process):
+            print(f"warning: {problem}", flush=True)
+
+
+def _specification(path: Path) -> dict[str, Any]:
+    document: dict[str, Any] = read_json(path)
+    if missing := [key for key in ("spec", "names", "fitted") if key not in document]:
+        raise TrainingError(f"{path}: no field {missing[0]!r}; a feature specification has spec, names and fitted")
+    return document
+
+
+def _values(usecase: UseCase, selection: Selection, raw: Array) -> Array:
+    """Return raw predictions as values within the declared bounds, or as probabilities."""
+    if selection.problem.classification:
+        return probability(raw)
+    clip = clip_of(usecase, selection.problem)
+    return raw.copy() if clip == (None, None) else np.asarray(np.clip(raw, *clip))
+
+
+def _calibrated(
+    usecase: UseCase, features: pl.DataFrame, selection: Selection
+) -> tuple[pl.DataFrame, Intervals | None]:
+    """Return the out-of-fold predictions of the chosen model, and the intervals calibrated on them."""
+    problem = selection.problem
+    rows = np.concatenate([fold.valid for fold in selection.folds])
+    prediction = _values(usecase, selection, selection.chosen.raw)
+    fold = np.concatenate([np.full(f.valid.size, k) for k, f in enumerate(selection.folds)])
+    intervals = None
+    if not problem.classification:
+        last = None if problem.last_name is None else problem.X[rows, problem.names.index(problem.last_name)]
+        intervals = calibrate(
+            problem.y[rows],
+            prediction,
+            last,
+            level=usecase.training.intervals.level,
+            bins=usecase.training.intervals.bins,
+            by=problem.last_name,
+            edges=usecase.evaluation.bands.edges,
+            fold=fold,
+            clip=clip_of(usecase, problem),
+        )
+    keys = [*([usecase.entity] if usecase.entity else []), usecase.time.column]
+    frame = features.select(keys)[rows].with_columns(
+        pl.lit(problem.target.name).alias("target"),
+        pl.Series("fold", fold, dtype=pl.Int32),
+        pl.Series("y", problem.y[rows]),
+        pl.Series("prediction", prediction),
+        pl.Series("last", problem.last[rows]),
+    )
+    return frame, intervals
+
+
+def tuning_record(usecase: UseCase, selections: list[Selection], table: dict[str, Any]) -> dict[str, Any]:
+    """Return tuning.json: the table learned from, the trials, the comparison on the same rows, and the choice."""
+    settings = usecase.training
+    return {
+        "use_case": usecase.name,
+        "seed": settings.seed,
+        "budget": settings.budget.model_dump(),
+        "table": table,
+        **({"engine": {"name": "dask", "workers": settings.dask.workers}} if settings.engine == "dask" else {}),
+        "targets": {selection.problem.target.name: _target_record(usecase, selection) for selection in selections},
+    }
+
+
+def _target_record(usecase: UseCase, selection: Selection) -> dict[str, Any]:
+    problem = selection.problem
+    trained = problem.time[problem.known]
+    order = sorted(selection.contenders, key=lambda contender: contender.loss)
+    return {
+        "chosen": selection.chosen.name,
+        "weights": selection.chosen.weights,
+        "metric": usecase.training.choose.metric_of(problem.target),
+        "loss": selection.chosen.loss,
+        "rows_compared": selection.rows,
+        "rows_trained": int(problem.known.sum()),
+        "span_trained": [_at(edge) for edge in (trained.min(), trained.max())],
+        "folds": [_fold_record(problem.time, fold.train, fold.valid) for fold in selection.folds],
+        "baselines": {name: {"loss": float(np.mean(v)), "folds": v} for name, v in selection.baselines.items()},
+        "candidates": {
+            contender.name: {"loss": contender.loss, "folds": contender.losses, "weights": contender.weights}
+            for contender in order
+        },
+        "parameters": {name: selection.tuned[name].parameters for name in selection.chosen.weights},
+        "trials": {
+            name: {"stopped_by": tuned.stopped, "trials": [trial.to_json() for trial in tuned.trials]}
+            for name, tuned in selection.tuned.items()
+        },
+    }
+
+
+def _fold_record(time_us: Any, train: Any, valid: Any) -> dict[str, Any]:
+    return {
+        "train": {"rows": int(train.size), "from": _at(time_us[train].min()), "to": _at(time_us[train].max())},
+        "valid": {"rows": int(valid.size), "from": _at(time_us[valid].min()), "to": _at(time_us[valid].max())},
+    }
+
+
+def _at(time_us: Any) -> str:
+    return str(np.datetime64(int(time_us), "us").astype("datetime64[s]"))
+
+
+def _parquet(frame: pl.DataFrame) -> bytes:
+    buffer = io.BytesIO()
+    frame.write_parquet(buffer, compression="zstd", statistics=False)
+    return buffer.getvalue()

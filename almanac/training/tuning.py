@@ -1,0 +1,162 @@
+"""Tuning: Optuna's TPE over each candidate's search space, on the same folds, with pruning between folds."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import optuna
+
+from almanac.training.dataset import Problem
+from almanac.training.folds import Fold
+from almanac.training.learners import Learned, Parameters, Rowset, fit, loss
+from almanac.usecase import UseCase
+from almanac.usecase.training_section import Choice, FloatRange, IntegerRange, Search, Training
+
+Array = np.ndarray[Any, np.dtype[np.float64]]
+Tell = Callable[[str], None]
+
+optuna.logging.set_verbosity(optuna.logging.ERROR)
+
+
+@dataclass
+class Trial:
+    """One set of parameters and what it reached."""
+
+    parameters: Parameters
+    losses: list[float]
+    state: str
+    seconds: float
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the trial for tuning.json; seconds stay out of it, since they differ from run to run."""
+        return {"parameters": self.parameters, "losses": self.losses, "state": self.state}
+
+
+@dataclass
+class Tuned:
+    """A candidate at its best parameters.
+
+    Attributes:
+        name: the candidate's name.
+        parameters: the best trial's, fixed ones included.
+        losses: the best trial's loss on each fold.
+        raw: its out-of-fold raw predictions, fold by fold, aligned with each fold's validation rows.
+        trials: every trial in order.
+        stopped: why no further trial was made: trials, or seconds.
+    """
+
+    name: str
+    parameters: Parameters
+    losses: list[float]
+    raw: list[Array]
+    trials: list[Trial] = field(default_factory=list)
+    stopped: str = "trials"
+
+    @property
+    def loss(self) -> float:
+        """Mean over the folds."""
+        return float(np.mean(self.losses))
+
+
+@dataclass
+class Tuning:
+    """What every trial of a target shares."""
+
+    usecase: UseCase
+    problem: Problem
+    folds: list[Fold]
+    judged: list[Any]
+    deadline: float
+
+    @property
+    def settings(self) -> Training:
+        """Section `training` of the use case."""
+        return self.usecase.training
+
+    @property
+    def metric(self) -> str:
+        """Name of the metric that the target's candidates are judged by."""
+        return self.settings.choose.metric_of(self.problem.target)
+
+
+def tune(task: Tuning, candidate: Learned, tell: Tell) -> Tuned:
+    """Return the candidate at the best parameters that the budget finds.
+
+    The first trials take `start`; a trial whose mean loss so far is worse than the median of the earlier ones' at the
+    same fold is pruned. `tell` is called after every trial with a line for people.
+    """
+    settings = task.settings
+    budget = _trials(candidate, settings)
+    study = optuna.create_study(
+        sampler=optuna.samplers.TPESampler(seed=settings.seed, n_startup_trials=2),
+        pruner=optuna.pruners.MedianPruner(n_startup_trials=1, n_warmup_steps=0),
+    )
+    for start in [candidate.start] if isinstance(candidate.start, dict) else candidate.start:
+        if start:
+            study.enqueue_trial(dict(start))
+    best: Tuned | None = None
+    trials: list[Trial] = []
+    while len(trials) < budget and (best is None or time.monotonic() < task.deadline):
+        trial, raw = _run(task, candidate, study)
+        trials.append(trial)
+        if trial.state == "complete" and (best is None or np.mean(trial.losses) < best.loss):
+            best = Tuned(candidate.name, trial.parameters, trial.losses, raw)
+        tell(f"{task.problem.target.name} {candidate.name} trial {len(trials)}/{budget}: {_described(trial, task)}")
+    assert best is not None  # the first trial is never pruned
+    best.trials = trials
+    best.stopped = "trials" if len(trials) == budget else "seconds"
+    return best
+
+
+def _trials(candidate: Learned, settings: Training) -> int:
+    """Return how many trials a candidate gets: one where there is nothing to search."""
+    return (candidate.trials or settings.budget.trials) if candidate.search else 1
+
+
+def trials_planned(usecase: UseCase, candidate: Learned) -> int:
+    """Return how many calls of `tell` the tuning of a candidate makes at most."""
+    return _trials(candidate, usecase.training)
+
+
+def _run(task: Tuning, candidate: Learned, study: optuna.Study) -> tuple[Trial, list[Array]]:
+    started = time.monotonic()
+    asked = study.ask()
+    parameters = {**candidate.fixed, **{name: _suggest(asked, name, s) for name, s in candidate.search.items()}}
+    losses: list[float] = []
+    raw: list[Array] = []
+    for step, fold in enumerate(task.folds):
+        raw.append(_out_of_fold(task, candidate, parameters, fold))
+        losses.append(_judge(task, step, raw[-1]))
+        asked.report(float(np.mean(losses)), step)
+        if step + 1 < len(task.folds) and asked.should_prune():
+            study.tell(asked, state=optuna.trial.TrialState.PRUNED)
+            return Trial(parameters, losses, "pruned", time.monotonic() - started), raw
+    study.tell(asked, float(np.mean(losses)))
+    return Trial(parameters, losses, "complete", time.monotonic() - started), raw
+
+
+def _out_of_fold(task: Tuning, candidate: Learned, parameters: Parameters, fold: Fold) -> Array:
+    model = fit(candidate, parameters, Rowset(task.problem, fold.train), task.settings.seed)
+    return model.raw(task.problem.X, fold.valid)
+
+
+def _judge(task: Tuning, step: int, raw: Array) -> float:
+    keep, metric = task.judged[step], loss(task.metric)
+    return metric(task.problem.y[task.folds[step].valid][keep], raw[keep], task.problem.classification)
+
+
+def _suggest(trial: optuna.Trial, name: str, search: Search) -> Any:
+    match search:
+        case IntegerRange():
+            return trial.suggest_int(name, search.low, search.high, log=search.log)
+        case FloatRange():
+            return trial.suggest_float(name, search.low, search.high, log=search.log)
+        case Choice():
+            return trial.suggest_categorical(name, search.values)
+
+
+def _described(trial: Trial, task: Tuning) -> str:
+    outcome = "" if trial.state == "complete" else ", pruned"
+    return f"{task.metric} {np.mean(trial.losses):.3f}{outcome} ({trial.seconds:.1f} s)"

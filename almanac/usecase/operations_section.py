@@ -1,0 +1,110 @@
+"""What happens after training: drift, serving, governance, schedules."""
+
+from datetime import date
+from typing import Annotated, Literal, get_args
+
+from pydantic import Field, model_validator
+
+from almanac.usecase.training_section import Decision
+from almanac.usecase.types import Duration, Name, Section
+
+Signal = Literal["columns", "target", "prediction", "residual", "importance", "error", "coverage"]
+"""What can raise an alarm: raw columns, and of each target the truth, the forecast, their difference, the ranking of
+what the model leans on, the error over persistence's, and the coverage of the intervals."""
+SIGNALS: tuple[Signal, ...] = get_args(Signal)
+
+
+class DriftPolicy(Section):
+    """When drift leads to action: so many of the last windows breach, and the newest does."""
+
+    breaches: Annotated[int, Field(ge=1)] = 2
+    """Breaching windows."""
+    of: Annotated[int, Field(ge=1)] = 3
+    """Windows looked at."""
+    action: Literal["retrain", "ask"] = "ask"
+    """Start the training pipeline, or ask for approval first."""
+    retrain_window: Duration | None = None
+    """Sliding training window of such a retraining; the split's when absent."""
+
+
+class Drift(Section):
+    """What is watched for drift."""
+
+    columns: list[Name] | None = None
+    """Raw columns; all when absent."""
+    window: Duration = "30d"
+    """Length of a window."""
+    season: Literal["none", "month", "quarter"] = "month"
+    """A window is compared with the same season of the reference."""
+    false_alarm_rate: Annotated[float, Field(gt=0, lt=0.5)] = 0.05
+    """Share of undrifted windows that may raise the alarm: over columns, targets, predictions, residuals and
+    importances together, and once more over errors and coverages together."""
+    signals: Annotated[list[Signal], Field(min_length=1)] = list(SIGNALS)
+    """What counts towards the alarm and the policy; the others are computed and reported alone."""
+    policy: DriftPolicy = DriftPolicy()
+    """When to act."""
+
+    @model_validator(mode="after")
+    def _signals_once(self) -> "Drift":
+        if twice := [name for name in dict.fromkeys(self.signals) if self.signals.count(name) > 1]:
+            raise ValueError(f"signals: {twice[0]} is named twice")
+        return self
+
+
+class Serving(Section):
+    """How the model is served."""
+
+    out_of_range: Literal["warn", "refuse"] = "warn"
+    """What to do about an input beyond its declared range."""
+    decision: Decision | None = None
+    """Decision signal of every regression target that has none of its own."""
+    min_replicas: Annotated[int, Field(ge=1)] = 2
+    """Fewest pods."""
+    max_replicas: Annotated[int, Field(ge=1)] = 4
+    """Most pods."""
+    namespace: str = "almanac"
+    """Kubernetes namespace."""
+
+
+class Statement(Section):
+    """What a person states for the documents."""
+
+    text: Annotated[str, Field(min_length=1)]
+    """The statement."""
+    author: Annotated[str, Field(min_length=1)]
+    """Who states it."""
+    date: date
+    """When."""
+
+
+class Approval(Section):
+    """Whether a promotion to production needs somebody else's approval, by environment."""
+
+    local: Literal["none", "required"] = "none"
+    """A run on this machine."""
+    cluster: Literal["none", "required"] = "required"
+    """A run on a cluster, and the monthly retrain."""
+
+
+class Governance(Section):
+    """Facts that people supply; everything else in the documents is computed."""
+
+    owner: str
+    """Who answers for the model."""
+    contact: str
+    """How to reach the owner."""
+    approval: Approval = Approval()
+    """Approval policy."""
+    risk: dict[str, bool | int | str] = {}
+    """Answers that the computed risk class rests on."""
+    statements: dict[str, Statement] = {}
+    """Statements by key."""
+
+
+class Schedule(Section):
+    """When the pipelines run, as six-field cron expressions in UTC."""
+
+    retrain: str = "0 0 3 1 * *"
+    """Training pipeline."""
+    monitor: str = "0 15 * * * *"
+    """Monitoring pipeline."""

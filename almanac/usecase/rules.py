@@ -1,0 +1,133 @@
+"""Rules that tie sections of a use case together; the model calls them when a file is read."""
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from almanac.usecase.cron import wrong_cron
+from almanac.usecase.parameters import unknown
+from almanac.usecase.training_section import Blend, Choice
+from almanac.usecase.types import steps, to_timedelta
+
+if TYPE_CHECKING:
+    from almanac.usecase.model import UseCase
+
+#: Kinds whose sum one model directory holds: boosters and linear parts.
+BLENDED = ("lightgbm", "linear")
+
+
+def check(usecase: "UseCase") -> None:
+    """Raise for the first rule that the sections of a use case break together.
+
+    Raises:
+        ValueError: naming the field and what would be right.
+    """
+    for rule in (_keys, _sources, _split, _durations, _candidates, _choice, _decisions, _schedules):
+        for wrong in rule(usecase):
+            raise ValueError(wrong)
+
+
+def _keys(usecase: "UseCase") -> Iterator[str]:
+    time, entity = usecase.time.column, usecase.entity
+    if entity == time:
+        yield f"entity: {entity} is the time column"
+    for place, name in (("time.column", time), ("entity", entity)):
+        if name in usecase.columns:
+            yield f"columns.{name}: is the column of {place}; 'columns' lists the others alone"
+
+
+def _sources(usecase: "UseCase") -> Iterator[str]:
+    known = {*usecase.columns, usecase.entity}
+    for source in usecase.sources:
+        place = f"sources.{source.name}.read"
+        for old, new in source.read.rename.items():
+            if new not in known:
+                yield f"{place}.rename.{old}: no column named {new}; known: {', '.join(sorted(usecase.columns))}"
+        for name in source.read.values:
+            if name not in usecase.columns:
+                yield f"{place}.values: no column named {name}; known: {', '.join(sorted(usecase.columns))}"
+            elif usecase.columns[name].type == "category":
+                yield f"{place}.values.{name}: is a category, which keeps its texts; a number is needed"
+
+
+def _split(usecase: "UseCase") -> Iterator[str]:
+    split = usecase.split
+    if split.test_to is not None and split.test_to <= split.test_from:
+        yield f"split.test_to: {split.test_to} is not after test_from, {split.test_from}"
+    if split.train_from is not None and split.train_from >= split.test_from:
+        yield f"split.train_from: {split.train_from} is not before test_from, {split.test_from}"
+    if split.train_from is not None and split.train_window is not None:
+        yield "split: give either 'train_from' or 'train_window'"
+
+
+def _durations(usecase: "UseCase") -> Iterator[str]:
+    """Check spans of time: a season is a whole number of steps, and no span is shorter than one."""
+    frequency = usecase.time.frequency
+    try:
+        steps(usecase.evaluation.season, frequency)
+    except ValueError as error:
+        yield f"evaluation.season: {error}"
+    places = {
+        "evaluation.season": usecase.evaluation.season,
+        "evaluation.block": usecase.evaluation.block,
+        "training.folds.length": usecase.training.folds.length,
+        "drift.window": usecase.drift.window,
+    }
+    for place, duration in places.items():
+        if to_timedelta(duration) < to_timedelta(frequency):
+            yield f"{place}: must be at least one step of {frequency}"
+    if usecase.validation.max_gap is not None and not to_timedelta(usecase.validation.max_gap):
+        yield "validation.max_gap: must be longer than nothing; set validation.gaps to error to allow no gap"
+
+
+def _candidates(usecase: "UseCase") -> Iterator[str]:
+    kinds = {candidate.name: candidate.kind for candidate in usecase.training.candidates}
+    for candidate in usecase.training.candidates:
+        place = f"training.candidates.{candidate.name}"
+        if isinstance(candidate, Blend):
+            yield from _blend(candidate, kinds)
+            continue
+        starts = candidate.start if isinstance(candidate.start, list) else [candidate.start]
+        for section, names in (("fixed", candidate.fixed), ("search", candidate.search)):
+            yield from (f"{place}.{section}.{name}: {why}" for name in names if (why := unknown(candidate.kind, name)))
+        if both := sorted(candidate.fixed.keys() & candidate.search.keys()):
+            yield f"{place}: {', '.join(both)} is both fixed and searched"
+        if unsearched := sorted({name for start in starts for name in start} - candidate.search.keys()):
+            yield f"{place}.start: {', '.join(unsearched)} is not searched; give it in 'fixed'"
+        for name, search in candidate.search.items():
+            if isinstance(search, Choice):
+                continue
+            if search.low > search.high:
+                yield f"{place}.search.{name}: low {search.low} is above high {search.high}"
+            if search.log and search.low <= 0:
+                yield f"{place}.search.{name}: low {search.low} has no logarithm; it must be above zero"
+
+
+def _blend(blend: Blend, kinds: Mapping[str, str]) -> Iterator[str]:
+    place = f"training.candidates.{blend.name}.of"
+    for name in blend.of:
+        if kinds[name] not in BLENDED:
+            yield f"{place}: {name} is of kind {kinds[name]}; a blend is made of kinds {' and '.join(BLENDED)}"
+
+
+def _choice(usecase: "UseCase") -> Iterator[str]:
+    names = [candidate.name for candidate in usecase.training.candidates]
+    if strange := sorted(set(usecase.training.choose.prefer) - set(names)):
+        yield f"training.choose.prefer: no candidate named {', '.join(strange)}; known: {', '.join(names)}"
+    if usecase.training.choose.metric == "log_loss" and any(one.task == "regression" for one in usecase.targets):
+        yield "training.choose.metric: log_loss belongs to a classification; use rmse or mae"
+
+
+def _decisions(usecase: "UseCase") -> Iterator[str]:
+    """One decision signal for all targets names ranges of one column."""
+    plain = [target for target in usecase.targets if target.decision is None and target.task == "regression"]
+    if usecase.serving.decision is not None and len(columns := dict.fromkeys(one.column for one in plain)) > 1:
+        yield (
+            f"serving.decision: would name ranges of {' and of '.join(columns)} alike; "
+            "give each target a decision of its own"
+        )
+
+
+def _schedules(usecase: "UseCase") -> Iterator[str]:
+    for name, cron in (("retrain", usecase.schedule.retrain), ("monitor", usecase.schedule.monitor)):
+        if why := wrong_cron(cron):
+            yield f"schedule.{name}: {cron!r} {why}"

@@ -1,0 +1,343 @@
+"""Targets, split, candidates, intervals, evaluation and gates."""
+
+from datetime import date
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from almanac.usecase.types import Duration, Name, Section
+
+Share = Annotated[float, Field(gt=0, lt=1)]
+
+
+class Decision(Section):
+    """Names for ranges of the prediction, such as BUY, HOLD, SELL or the bands of an index."""
+
+    thresholds: Annotated[list[float], Field(min_length=1)]
+    """Ascending inner edges."""
+    names: Annotated[list[str], Field(min_length=2)]
+    """Names, one more than thresholds."""
+
+    @model_validator(mode="after")
+    def _lengths(self) -> "Decision":
+        if len(self.names) != len(self.thresholds) + 1:
+            raise ValueError(f"{len(self.thresholds)} thresholds need {len(self.thresholds) + 1} names")
+        if self.thresholds != sorted(set(self.thresholds)):
+            raise ValueError("thresholds must ascend")
+        return self
+
+
+class Target(Section):
+    """What is forecast: a column, this far ahead."""
+
+    name: Name
+    """Name of the target, and of its model."""
+    column: Name
+    """Numeric column that is forecast."""
+    horizon: Duration
+    """How far ahead of the prediction time."""
+    task: Literal["regression", "classification"] = "regression"
+    """Regression of the value, or the probability that it is above `above`."""
+    above: float | None = None
+    """Threshold of a classification target."""
+    decision: Decision | None = None
+    """Decision signal of this target; of a classification its thresholds are probabilities."""
+
+    @model_validator(mode="after")
+    def _threshold(self) -> "Target":
+        if (self.task == "classification") != (self.above is not None):
+            raise ValueError("'above' belongs to task classification, and there alone")
+        return self
+
+    @model_validator(mode="after")
+    def _probabilities(self) -> "Target":
+        thresholds = self.decision.thresholds if self.decision is not None else []
+        if self.task == "classification" and not all(0 < edge < 1 for edge in thresholds):
+            raise ValueError("decision.thresholds: those of a classification are probabilities, between 0 and 1")
+        return self
+
+
+class Split(Section):
+    """The held-out test span; training ends a gap before it."""
+
+    test_from: date
+    """First day of the test span."""
+    test_to: date | None = None
+    """Day after the last of the test span; the end of the data when absent."""
+    train_from: date | None = None
+    """First day of training; the start of the data when absent."""
+    train_window: Duration | None = None
+    """Or a sliding window that ends at the gap before the test span."""
+    gap: Duration | None = None
+    """Gap between training and test; at least the longest horizon, which is the default."""
+
+
+class Folds(Section):
+    """Expanding-window folds inside the training span, a gap of at least the horizon before each."""
+
+    count: Annotated[int, Field(ge=2)] = 3
+    """How many folds; together they end with the training span."""
+    length: Duration = "120d"
+    """Length of each validation fold."""
+
+
+class Budget(Section):
+    """Budget of the tuning."""
+
+    trials: Annotated[int, Field(ge=1)] = 10
+    """Most trials of each candidate."""
+    seconds: Annotated[float, Field(gt=0)] = 3600
+    """Wall-clock guard: this many for each target, all of which draw on their sum side by side. Reaching it is
+    reported, since it makes a run depend on the machine."""
+
+
+class IntegerRange(Section):
+    """A range of whole numbers to search."""
+
+    kind: Literal["integer"]
+    low: int
+    """Smallest."""
+    high: int
+    """Largest."""
+    log: bool = False
+    """Search the logarithm."""
+
+
+class FloatRange(Section):
+    """A range of numbers to search."""
+
+    kind: Literal["float"]
+    low: float
+    """Smallest."""
+    high: float
+    """Largest."""
+    log: bool = False
+    """Search the logarithm."""
+
+
+class Choice(Section):
+    """Values to choose from."""
+
+    kind: Literal["choice"]
+    values: Annotated[list[bool | int | float | str], Field(min_length=1)]
+    """The values."""
+
+
+Search = Annotated[IntegerRange | FloatRange | Choice, Field(discriminator="kind")]
+Scalar = bool | int | float | str
+
+
+class _Candidate(Section):
+    name: Name
+    """Name of the candidate in the reports."""
+    fixed: dict[str, Scalar] = {}
+    """Parameters that are not searched."""
+    search: dict[str, Search] = {}
+    """Parameters that are searched."""
+    start: dict[str, Scalar] | list[dict[str, Scalar]] = {}
+    """Values of the first trial, or of each of the first trials."""
+    trials: Annotated[int, Field(ge=1)] | None = None
+    """Most trials of this candidate; the budget's when absent."""
+
+
+class LightGBM(_Candidate):
+    """A LightGBM model of the level, or of the difference from the last known value."""
+
+    kind: Literal["lightgbm"]
+    predict: Literal["level", "difference"] = "level"
+    """What the trees learn."""
+    seeds: Annotated[int, Field(ge=1)] = 1
+    """How many models with other seeds are averaged into the one that is kept."""
+
+
+class HistGradientBoosting(_Candidate):
+    """scikit-learn's HistGradientBoosting."""
+
+    kind: Literal["hist_gradient_boosting"]
+    predict: Literal["level", "difference"] = "level"
+    """What the trees learn."""
+
+
+class Linear(_Candidate):
+    """A ridge (or logistic) regression on standardised features."""
+
+    kind: Literal["linear"]
+    predict: Literal["level", "difference"] = "level"
+    """What the model learns."""
+
+
+class Blend(Section):
+    """A non-negative combination of other candidates, weighted on out-of-fold predictions."""
+
+    kind: Literal["blend"]
+    name: Name
+    """Name of the candidate in the reports."""
+    of: Annotated[list[Name], Field(min_length=2)]
+    """Names of the candidates: LightGBM and linear ones."""
+
+
+Candidate = Annotated[LightGBM | HistGradientBoosting | Linear | Blend, Field(discriminator="kind")]
+
+
+class Choose(Section):
+    """The rule by which a candidate is chosen on the folds."""
+
+    metric: Literal["rmse", "mae", "log_loss"] = "rmse"
+    """Mean over the folds, smaller is better; a classification is judged by its log loss, whatever stands here."""
+    prefer: list[Name] = []
+    """Candidates in order of preference among those within `tolerance` of the best."""
+    tolerance: Annotated[float, Field(ge=0)] = 0.0
+    """Relative difference that counts as equal."""
+
+    def metric_of(self, target: Target) -> str:
+        """Return the metric that a target's candidates are judged by."""
+        return "log_loss" if target.task == "classification" else self.metric
+
+
+class Intervals(Section):
+    """Split-conformal intervals, calibrated on out-of-fold residuals within bins of the last known value."""
+
+    level: Share = 0.9
+    """Nominal coverage."""
+    bins: Annotated[int, Field(ge=1)] = 12
+    """Bins of the last known value; few rows are merged into the neighbour."""
+
+
+class Dask(Section):
+    """Where the Dask engine runs: on a scheduler's workers, on pods of its own, or on processes of the machine."""
+
+    address: str | None = None
+    """Scheduler's address, such as tcp://dask-scheduler:8786; that of DASK_SCHEDULER_ADDRESS, if set, when absent."""
+    kubernetes: bool = False
+    """Without an address, start worker pods by dask-kubernetes, which must be installed, instead of processes."""
+    workers: Annotated[int, Field(ge=1)] = 2
+    """Workers that take part; LightGBM's sums, and so a model's bytes, depend on this number."""
+    memory: str = "4Gi"
+    """Memory of each worker pod, as Kubernetes writes it."""
+    partition: Annotated[int, Field(ge=1)] = 65_536
+    """Rows of a partition; no result depends on it."""
+
+    @model_validator(mode="after")
+    def _one_of(self) -> "Dask":
+        if self.address is not None and self.kubernetes:
+            raise ValueError("give either 'address' or 'kubernetes'")
+        return self
+
+
+class Training(Section):
+    """How a model is found."""
+
+    engine: Literal["local", "dask"] = "local"
+    """One machine, or Dask: features partition by partition, and LightGBM candidates by its Dask learner."""
+    dask: Dask = Dask()
+    """Where the Dask engine runs."""
+    seed: int = 7
+    """Seed of everything random."""
+    threads: Annotated[int, Field(ge=1)] = 2
+    """Fits that run side by side. Each runs in one thread, so that a model's bytes do not depend on this number."""
+    folds: Folds = Folds()
+    """Folds."""
+    budget: Budget = Budget()
+    """Tuning budget."""
+    candidates: Annotated[list[Candidate], Field(min_length=1)]
+    """Candidates; the persistence and seasonal baselines are always there."""
+    choose: Choose = Choose()
+    """How the best is chosen."""
+    intervals: Intervals = Intervals()
+    """Prediction intervals."""
+
+
+class Bands(Section):
+    """Bands of the last known value of the target's column, for coverage and slices."""
+
+    edges: Annotated[list[float], Field(min_length=1)]
+    """Inner edges, ascending."""
+    names: list[str] | None = None
+    """Names, one more than edges; ranges when absent."""
+
+
+class Group(Section):
+    """A declared group for slices and disparities."""
+
+    name: Name
+    """Name of the group."""
+    calendar: Literal["hour", "weekday", "weekend", "month", "quarter", "season"] | None = None
+    """A part of the prediction time's calendar (season: of the northern hemisphere)."""
+    column: Name | None = None
+    """Or a category column, as known at prediction time, or the entity."""
+
+    @model_validator(mode="after")
+    def _one_of(self) -> "Group":
+        if (self.calendar is None) == (self.column is None):
+            raise ValueError("give either 'calendar' or 'column'")
+        return self
+
+
+class Evaluation(Section):
+    """How the held-out span is judged."""
+
+    season: Duration
+    """Period of the seasonal baseline."""
+    bands: Bands
+    """Bands of the last known value."""
+    groups: list[Group] = []
+    """Groups."""
+    block: Duration = "7d"
+    """Block of the bootstrap."""
+    repeats: Annotated[int, Field(ge=100)] = 500
+    """Bootstrap repeats."""
+
+
+class BeatsBaselines(Section):
+    """The error's skill against every baseline must be above zero with its whole interval."""
+
+    rule: Literal["beats_baselines"]
+    metric: Literal["rmse", "mae", "log_loss"] = "rmse"
+    """Error."""
+
+
+class NotWorse(Section):
+    """The error must not exceed the registered model's by more than the tolerance."""
+
+    rule: Literal["not_worse_than_registered"]
+    metric: Literal["rmse", "mae", "log_loss"] = "rmse"
+    """Error."""
+    tolerance: Annotated[float, Field(ge=0)] = 0.02
+    """Relative."""
+
+
+class CoverageWithin(Section):
+    """Interval coverage must lie within this distance of the nominal one."""
+
+    rule: Literal["coverage"]
+    within: Share = 0.03
+    """Distance."""
+    bands: bool = True
+    """In each band too."""
+
+
+class MaxDisparity(Section):
+    """The worst group's error over the best group's must not exceed this."""
+
+    rule: Literal["max_disparity"]
+    group: Name
+    """Declared group."""
+    metric: Literal["rmse", "mae"] = "mae"
+    """Error."""
+    ratio: Annotated[float, Field(ge=1)]
+    """Largest ratio."""
+
+
+class MaxError(Section):
+    """The error must not exceed this figure."""
+
+    rule: Literal["max_error"]
+    target: Name
+    """Target."""
+    metric: Literal["rmse", "mae", "log_loss"] = "rmse"
+    """Error."""
+    value: float
+    """Largest."""
+
+
+GateRule = Annotated[BeatsBaselines | NotWorse | CoverageWithin | MaxDisparity | MaxError, Field(discriminator="rule")]

@@ -1,6 +1,0 @@
-"""The use case file: everything that is particular to one forecasting problem, in one strict YAML."""
-
-from components.usecase.load import digest, dump, load, load_text, schema
-from components.usecase.model import UseCase
-
-__all__ = ["UseCase", "digest", "dump", "load", "load_text", "schema"]

@@ -1,0 +1,217 @@
+"""The figures of metrics.json, computed again from predictions.parquet by their definitions.
+
+What is computed again: n, RMSE, MAE, R², sMAPE, bias, pinball, coverage and width overall, by band and by calendar
+group, how far groups lie apart, the baselines' errors and the skill; for classifications log loss, Brier score, AUC,
+bias and base rate. What is not: bootstrap intervals, MASE (its scale lies in the training span) and groups of columns
+that are not in the table.
+"""
+
+import io
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from almanac.core.errors import DocumentError
+from governance.documents.computed import USECASE
+from governance.documents.evidence import Evidence
+
+Array = npt.NDArray[np.float64]
+Figures = dict[str, float]
+
+_URI = "predictions.parquet"
+_TOLERANCE = 1e-9
+_BASELINES = ("persistence", "seasonal")
+_SEASONS = ("winter", "spring", "summer", "autumn")
+_DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
+
+def check_metrics(evidence: Evidence) -> int:
+    """Compute every figure again and compare; return how many were.
+
+    Raises:
+        DocumentError: the first figure that differs, with its pointer, what is stated and what comes out.
+    """
+    table = pl.read_parquet(io.BytesIO(evidence.artifact(_URI).data))
+    usecase, count = evidence.document(USECASE), 0
+    for name, target in evidence.targets():
+        rows = table.filter(pl.col("target") == name)
+        for pointer, stated, found in _compared(usecase, target, rows):
+            place = f"metrics.json#/targets/{name}/{pointer}"
+            if not _same(stated, found):
+                raise DocumentError(f"{place}: states {stated}, but {_URI} gives {found}")
+            count += 1
+    if not count:
+        raise DocumentError(f"metrics.json: none of its figures can be computed from {_URI}")
+    return count
+
+
+def _same(stated: Any, found: float | None) -> bool:
+    if stated is None or found is None:
+        return stated is found
+    return math.isclose(stated, found, rel_tol=_TOLERANCE, abs_tol=1e-12)
+
+
+def _compared(
+    usecase: dict[str, Any], target: dict[str, Any], rows: pl.DataFrame
+) -> Iterator[tuple[str, Any, float | None]]:
+    """Yield (pointer, stated, found) of every figure of a target that can be computed."""
+    columns = {name: _numbers(rows, name) for name in ("y", "prediction", "lower", "upper", "last")}
+    coverage = target.get("coverage") or {}
+    found = _point(target, columns) | _interval(columns, coverage.get("nominal"))
+    yield "n", target["n"], float(rows.height)
+    for key, value in found.items():
+        if key in target and key != "coverage":  # which holds more than one figure, see below
+            yield key, target[key], value
+    if "auc" in target:  # null where one class is absent
+        yield "auc", target["auc"], _auc(columns["y"], columns["prediction"])
+    if coverage:
+        yield "coverage/overall", coverage["overall"], found["coverage"]
+        yield "coverage/width", coverage["width"], found["width"]
+    yield from _baselines(target, rows, columns)
+    for group, codes in _groups(usecase, target, rows, columns["last"]):
+        yield from _sliced(target, columns, group, codes, coverage.get("nominal"))
+        yield from _disparity(target, columns, group, codes)
+
+
+def _point(target: dict[str, Any], columns: dict[str, Array]) -> Figures:
+    y, prediction = columns["y"], columns["prediction"]
+    error = prediction - y
+    if target.get("task") == "classification":
+        p = np.clip(prediction, np.finfo(np.float64).eps, 1.0 - np.finfo(np.float64).eps)
+        loss = -(y * np.log(p) + (1 - y) * np.log1p(-p))
+        values = {"log_loss": loss.mean(), "brier": (error**2).mean(), "bias": error.mean(), "base_rate": y.mean()}
+    else:
+        size = np.abs(y) + np.abs(prediction)
+        symmetric = np.divide(2 * np.abs(error), size, out=np.zeros_like(error), where=size > 0)
+        spread = ((y - y.mean()) ** 2).sum()
+        values = {
+            "rmse": np.sqrt((error**2).mean()),
+            "mae": np.abs(error).mean(),
+            "r2": 1.0 - (error**2).sum() / spread if spread else math.nan,
+            "smape": symmetric.mean(),
+            "bias": error.mean(),
+        }
+    return {key: float(value) for key, value in values.items() if math.isfinite(value)}
+
+
+def _auc(y: Array, score: Array) -> float | None:
+    """Return the share of pairs of a positive and a negative row that the score orders rightly, ties counting half.
+
+    Mann and Whitney 1947; None where one class is absent.
+    """
+    positive, negative = np.sort(score[y == 1]), np.sort(score[y == 0])
+    if not positive.size or not negative.size:
+        return None
+    below = np.searchsorted(negative, positive, side="left").sum()
+    upto = np.searchsorted(negative, positive, side="right").sum()
+    return float(below + upto) / (2 * positive.size * negative.size)
+
+
+def _interval(columns: dict[str, Array], nominal: float | None) -> Figures:
+    if nominal is None:
+        return {}
+    y, lower, upper = (columns[name] for name in ("y", "lower", "upper"))
+    tail = (1.0 - nominal) / 2
+    losses = [np.maximum(q * (y - end), (q - 1) * (y - end)) for q, end in ((tail, lower), (1.0 - tail, upper))]
+    return {
+        "coverage": float(((y >= lower) & (y <= upper)).mean()),
+        "width": float((upper - lower).mean()),
+        "pinball": float((losses[0] + losses[1]).mean() / 2),
+    }
+
+
+def _baselines(
+    target: dict[str, Any], rows: pl.DataFrame, columns: dict[str, Array]
+) -> Iterator[tuple[str, Any, float]]:
+    for name in _BASELINES:
+        if name not in rows.columns or name not in target["baselines"]:
+            continue
+        forecast = _numbers(rows, name)
+        known = np.isfinite(forecast)
+        stated = target["baselines"][name]
+        ours = _point(target, {key: value[known] for key, value in columns.items()})
+        theirs = _point(target, {"y": columns["y"][known], "prediction": forecast[known]})
+        if "n" in stated:
+            yield f"baselines/{name}/n", stated["n"], float(known.sum())
+        for key, value in stated.get("model", {}).items():
+            yield f"baselines/{name}/model/{key}", value, ours[key]
+        for key in ("rmse", "mae", "log_loss", "brier"):
+            if stated.get(key) is not None and key in theirs:
+                yield f"baselines/{name}/{key}", stated[key], theirs[key]
+            if target["skill"].get(name, {}).get(key) is not None and theirs.get(key):
+                yield f"skill/{name}/{key}", target["skill"][name][key], 1.0 - ours[key] / theirs[key]
+
+
+def _sliced(
+    target: dict[str, Any], columns: dict[str, Array], group: str, codes: dict[str, Array], nominal: float | None
+) -> Iterator[tuple[str, Any, float]]:
+    for value, stated in target["slices"].get(group, {}).items():
+        if value not in codes:
+            raise DocumentError(f"metrics.json: slices/{group}/{value} has no rows in {_URI}")
+        where = codes[value].astype(np.bool_)
+        part = {key: series[where] for key, series in columns.items()}
+        yield f"slices/{group}/{value}/n", stated["n"], float(where.sum())
+        for key, found in (_point(target, part) | _interval(part, nominal)).items():
+            if stated.get(key) is not None:
+                yield f"slices/{group}/{value}/{key}", stated[key], found
+        covered = (target.get("coverage") or {}).get("bands", {}).get(value)
+        if group == "band" and covered is not None:
+            yield f"coverage/bands/{value}", covered, _interval(part, nominal)["coverage"]
+
+
+def _disparity(
+    target: dict[str, Any], columns: dict[str, Array], group: str, codes: dict[str, Array]
+) -> Iterator[tuple[str, Any, float | None]]:
+    """Yield how far the errors of the groups of enough rows lie apart; of the worst and best group their error."""
+    masks = {
+        value: where.astype(np.bool_) for value, where in codes.items() if where.sum() >= target.get("fewest_rows", 0)
+    }
+    found = {
+        value: _point(target, {key: each[where] for key, each in columns.items()}) for value, where in masks.items()
+    }
+    for name, stated in target.get("disparity", {}).get(group, {}).items():
+        errors = {value: figures[name] for value, figures in found.items()}
+        worst, best, place = max(errors.values()), min(errors.values()), f"disparity/{group}/{name}"
+        yield f"{place}/difference", stated["difference"], worst - best
+        yield f"{place}/ratio", stated["ratio"], worst / best if best > 0 else None
+        yield f"{place}/worst", errors.get(stated["worst"]), worst
+        yield f"{place}/best", errors.get(stated["best"]), best
+
+
+def _groups(
+    usecase: dict[str, Any], target: dict[str, Any], rows: pl.DataFrame, last: Array
+) -> Iterator[tuple[str, dict[str, Array]]]:
+    """Yield each group that the table tells, with value -> mask of its rows."""
+    edges = usecase["evaluation"]["bands"]["edges"]
+    codes = np.where(np.isfinite(last), np.searchsorted(edges, last, side="left"), -1)
+    names = list(target["slices"].get("band", {}))
+    present = [code for code in range(len(edges) + 1) if (codes == code).any()]
+    yield "band", {name: codes == code for name, code in zip(names, present, strict=False)}
+    time = rows[usecase["time"]["column"]]
+    for group in usecase["evaluation"]["groups"]:
+        if group.get("calendar"):
+            yield group["name"], _calendar(time, group["calendar"])
+
+
+def _calendar(time: pl.Series, part: str) -> dict[str, Array]:
+    month, weekday = time.dt.month().to_numpy() - 1, time.dt.weekday().to_numpy() - 1
+    names, codes = {
+        "hour": ([f"{hour:02d}" for hour in range(24)], time.dt.hour().to_numpy()),
+        "weekday": (list(_DAYS), weekday),
+        "weekend": (["weekday", "weekend"], (weekday >= 5).astype(np.int64)),
+        "month": (list(_MONTHS), month),
+        "quarter": (["Q1", "Q2", "Q3", "Q4"], month // 3),
+        "season": (list(_SEASONS), (month + 1) % 12 // 3),
+    }[part]
+    return {name: codes == code for code, name in enumerate(names)}
+
+
+def _numbers(rows: pl.DataFrame, name: str) -> Array:
+    if name not in rows.columns:
+        raise DocumentError(f"{_URI}: no column {name}; right would be y, prediction, lower, upper and last")
+    return rows[name].cast(pl.Float64).fill_null(float("nan")).to_numpy()

@@ -1,0 +1,127 @@
+"""What a model's own out-of-fold predictions tell of windows to come: how far their figures stray on their own."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+from scipy.special import stdtr
+
+from almanac.drift.error_estimation import LossModel, Spread, read_loss
+from almanac.model.forecaster import LOSS, OUT_OF_FOLD, Forecaster
+from almanac.model.intervals import Intervals
+from almanac.usecase import UseCase
+from almanac.usecase.training_section import Target
+from almanac.usecase.types import to_timedelta
+
+Array = npt.NDArray[np.float64]
+
+#: Fewer blocks tell nothing of how a figure strays from block to block.
+LEAST_BLOCKS = 6
+
+
+@dataclass(frozen=True)
+class Level:
+    """How a share, such as a coverage, was distributed over blocks.
+
+    Attributes:
+        mean: mean over the blocks.
+        deviation: standard deviation over the blocks.
+        blocks: number of blocks.
+    """
+
+    mean: float
+    deviation: float
+    blocks: int
+
+    def p_value(self, share: float) -> float:
+        """Return the chance of a new block's share at most as large, while nothing changes."""
+        deviation = max(self.deviation, 0.005) * float(np.sqrt(1 + 1 / self.blocks))
+        return float(stdtr(self.blocks - 1, (share - self.mean) / deviation))
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What is expected of one target's windows.
+
+    Attributes:
+        relative: error over the error of persistence, in windows of out-of-fold predictions; None where too few.
+        coverage: coverage of the intervals in such windows; None where too few, or without intervals.
+        loss: model of the loss; None where there is none.
+        why: why there is no model of the loss.
+    """
+
+    relative: Spread | None
+    coverage: Level | None
+    loss: LossModel | None
+    why: str | None = None
+
+
+def gather(usecase: UseCase, directory: Path, model: Forecaster) -> Evidence:
+    """Return the evidence that lies in a model directory.
+
+    Args:
+        usecase: the use case.
+        directory: the run's model directory, with the out-of-fold predictions.
+        model: one target's model.
+
+    Raises:
+        DriftError: a model of the loss that cannot be read.
+    """
+    loss = read_loss(directory / model.target / LOSS) if LOSS in model.manifest["files"] else None
+    why = None if loss else f"{model.target} has no {LOSS}: an earlier release, or too few rows to learn its errors"
+    path = directory / OUT_OF_FOLD
+    if not path.exists():
+        return Evidence(None, None, loss, why)
+    target = usecase.target(model.target)
+    known = pl.col("y").is_finite() & pl.col("prediction").is_finite()
+    rows = pl.read_parquet(path).filter((pl.col("target") == target.name) & known)
+    found = from_rows(usecase, target, model.intervals, rows)
+    return replace(found, loss=loss, why=why)
+
+
+def from_rows(usecase: UseCase, target: Target, intervals: Intervals | None, rows: pl.DataFrame) -> Evidence:
+    """Return the evidence in out-of-fold rows: time, y, prediction and last, whose truth and forecast are known."""
+    blocks = _blocks(usecase, rows)
+    return Evidence(_relative(target, rows, blocks), _coverage(intervals, rows, blocks), None)
+
+
+def _blocks(usecase: UseCase, rows: pl.DataFrame) -> npt.NDArray[np.int64]:
+    """Return the number of each row's block (n,), counting full windows only; -1 for the rest."""
+    time = rows[usecase.time.column].cast(pl.Datetime("us")).to_physical().to_numpy()
+    if not time.size:
+        return np.empty(0, dtype=np.int64)
+    length = int(to_timedelta(usecase.drift.window).total_seconds() * 1e6)
+    number = (time - time.min()) // length
+    counts = np.bincount(number)
+    full = counts >= 0.5 * counts.max()
+    return np.where(full[number], number, -1)
+
+
+def _relative(target: Target, rows: pl.DataFrame, blocks: npt.NDArray[np.int64]) -> Spread | None:
+    y, prediction, last = (rows[name].to_numpy() for name in ("y", "prediction", "last"))
+    if target.above is not None:
+        last = np.where(np.isfinite(last), (last > target.above).astype(np.float64), np.nan)
+    ratios = []
+    for block in np.unique(blocks[blocks >= 0]):
+        inside = (blocks == block) & np.isfinite(last)
+        persistence = float(np.abs(last - y)[inside].mean()) if inside.any() else 0.0
+        if persistence > 0:
+            ratios.append(float(np.abs(prediction - y)[inside].mean()) / persistence)
+    if len(ratios) < LEAST_BLOCKS:
+        return None
+    logs = np.log(np.maximum(ratios, 1e-12))
+    return Spread(float(logs.mean()), float(logs.std(ddof=1)), len(logs))
+
+
+def _coverage(intervals: Intervals | None, rows: pl.DataFrame, blocks: npt.NDArray[np.int64]) -> Level | None:
+    if intervals is None:
+        return None
+    last = rows["last"].to_numpy() if intervals.by is not None else None
+    lower, upper = intervals.apply(last, rows["prediction"].to_numpy())
+    inside = (rows["y"].to_numpy() >= lower) & (rows["y"].to_numpy() <= upper)
+    shares = np.array([inside[blocks == block].mean() for block in np.unique(blocks[blocks >= 0])])
+    if len(shares) < LEAST_BLOCKS:
+        return None
+    return Level(float(shares.mean()), float(shares.std(ddof=1)), len(shares))

@@ -1,0 +1,70 @@
+"""What the registered model makes of the newest window: its predictions, joined with the truth where it is known."""
+
+from collections.abc import Mapping
+from datetime import datetime
+
+import polars as pl
+
+from almanac.core.errors import FeatureError
+from almanac.drift.outputs import OutputDrift
+from almanac.usecase import UseCase
+from almanac.usecase.training_section import Target
+from almanac.usecase.types import to_timedelta
+from monitoring.windows.join import with_truth
+from monitoring.windows.outputs import Features, Span, WatchedModel, judge_outputs
+
+
+def judge_produced(
+    usecase: UseCase,
+    table: pl.DataFrame,
+    models: Mapping[str, WatchedModel],
+    span: Span,
+    level: float,
+    now: datetime,
+) -> dict[str, OutputDrift | str]:
+    """Compare each model's outputs in a window with their reference; where it cannot predict, say why.
+
+    Args:
+        usecase: the use case.
+        table: validated table, sorted by entity and time.
+        models: models by target.
+        span: the window.
+        level: chance of a false alarm that is given to each signal.
+        now: time of the comparison.
+    """
+    features = Features(usecase, table)
+    return {
+        name: _judge(usecase, table, usecase.target(name), watched, features, span, level, now)
+        for name, watched in models.items()
+    }
+
+
+def _judge(
+    usecase: UseCase,
+    table: pl.DataFrame,
+    target: Target,
+    watched: WatchedModel,
+    features: Features,
+    span: Span,
+    level: float,
+    now: datetime,
+) -> OutputDrift | str:
+    if target.column not in table.columns:
+        return f"the table has no column {target.column!r}, which the forecasts are of"
+    try:
+        predictions = _predict(usecase, watched, features, span)
+    except FeatureError as error:
+        return str(error)
+    joined = with_truth(usecase, table, predictions.with_columns(target=pl.lit(target.name)))
+    return judge_outputs(usecase, watched, joined, features, span, level, now)
+
+
+def _predict(usecase: UseCase, watched: WatchedModel, features: Features, span: Span) -> pl.DataFrame:
+    """Return the predictions that were made in a window, or whose truth falls due in it."""
+    longest = max(to_timedelta(target.horizon) for target in usecase.targets)
+    frame = features.of(watched.model, Span(span.start - longest, span.stop))
+    keys = [*([usecase.entity] if usecase.entity else []), usecase.time.column]
+    X = frame.select(watched.model.names).to_numpy()
+    if not frame.height:
+        return frame.select(keys).with_columns(prediction=pl.lit(None, dtype=pl.Float64))
+    return frame.select(keys).with_columns(prediction=pl.Series(watched.model.predict(X), dtype=pl.Float64))

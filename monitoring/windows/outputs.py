@@ -1,0 +1,136 @@
+"""What a registered model gives out in a window of a table, against the reference that was frozen with it."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from almanac.core.errors import FeatureError
+from almanac.drift.outputs import OutputDrift, OutputReference, Window, compare_outputs, read_outputs
+from almanac.features.batch import compute
+from almanac.features.spec import FeatureSpec
+from almanac.model.forecaster import REFERENCE, Forecaster
+from almanac.model.forecaster import load as load_model
+from almanac.training import contributions
+from almanac.training.dataset import microseconds
+from almanac.usecase import UseCase
+from almanac.usecase.types import to_timedelta
+
+
+@dataclass(frozen=True)
+class Span:
+    """A window: its first time, and the time after its last."""
+
+    start: datetime
+    stop: datetime
+
+    def holds(self, column: str) -> pl.Expr:
+        """Return whether a column of times lies in it."""
+        return (pl.col(column) >= self.start) & (pl.col(column) < self.stop)
+
+
+@dataclass(frozen=True)
+class WatchedModel:
+    """A model whose outputs are watched.
+
+    Attributes:
+        model: the model.
+        reference: what was frozen with it.
+    """
+
+    model: Forecaster
+    reference: OutputReference
+
+
+def read_watched(usecase: UseCase, directory: Path, version: int) -> dict[str, WatchedModel | str]:
+    """Return by target the model and its reference, or why its outputs cannot be watched.
+
+    Args:
+        usecase: the use case.
+        directory: the version's model directory.
+        version: its number.
+
+    Raises:
+        DriftError: a reference that is damaged.
+        ModelError: a model that cannot be read.
+    """
+    return {target.name: _read_one(directory / target.name, version) for target in usecase.targets}
+
+
+def _read_one(directory: Path, version: int) -> WatchedModel | str:
+    if not (directory / REFERENCE).exists():
+        return f"version {version} has no such target"
+    reference = read_outputs(directory / REFERENCE)
+    if reference is None:
+        return f"version {version} froze no reference of its outputs, as it is of an earlier release; train again"
+    return WatchedModel(load_model(directory), reference)
+
+
+class Features:
+    """The features of a table's stretches, each computed once for all models that share a specification."""
+
+    def __init__(self, usecase: UseCase, table: pl.DataFrame) -> None:
+        self._usecase, self._table = usecase, table
+        self._known: list[tuple[Forecaster, Span, pl.DataFrame]] = []
+
+    def of(self, model: Forecaster, span: Span) -> pl.DataFrame:
+        """Return entity, where there is one, time and the model's features of the rows of a span.
+
+        Raises:
+            FeatureError: the table does not have what they are made of.
+        """
+        for other, known, frame in self._known:
+            if known == span and other.spec == model.spec and other.names == model.names:
+                return frame
+        time = self._usecase.time.column
+        before = to_timedelta(self._usecase.time.frequency) * int(model.spec["history"])
+        rows = self._table.filter(Span(span.start - before, span.stop).holds(time))
+        frame = compute(FeatureSpec.model_validate(model.spec), rows, model.names).filter(span.holds(time))
+        self._known.append((model, span, frame))
+        return frame
+
+
+def judge_outputs(
+    usecase: UseCase,
+    watched: WatchedModel,
+    joined: pl.DataFrame,
+    features: Features,
+    span: Span,
+    level: float,
+    now: datetime,
+) -> OutputDrift:
+    """Compare a model's outputs in a window with their reference.
+
+    Args:
+        usecase: the use case.
+        watched: model and reference.
+        joined: the target's predictions with `due` and `y`, see `components.monitoring.join.with_truth`.
+        features: features of the table.
+        span: the window: predictions made in it, and truths that fell due in it.
+        level: chance of a false alarm that is given to each signal.
+        now: time of the comparison.
+    """
+    keys = [*([usecase.entity] if usecase.entity else []), usecase.time.column]
+    made = joined.filter(span.holds(usecase.time.column)).select(*keys, "prediction")
+    known = joined.filter(span.holds("due")).select(*keys, "prediction", target="y")
+    explained = _explained(usecase, watched, made, features, span)
+    return compare_outputs(watched.reference, Window(made, known, explained), level, now)
+
+
+def _explained(
+    usecase: UseCase, watched: WatchedModel, made: pl.DataFrame, features: Features, span: Span
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]] | str:
+    """Return times and contributions of some of the rows that were predicted, or why there are none."""
+    keys = made.columns[:-1]
+    try:
+        frame = features.of(watched.model, span).join(made, on=keys, how="semi", maintain_order="left")
+    except FeatureError as error:
+        return str(error)
+    rows = frame[watched.reference.pick(frame.height)]
+    if not rows.height:
+        return "no prediction was made in the window"
+    values = contributions.of_forecaster(watched.model, rows.select(watched.model.names).to_numpy())
+    return microseconds(rows[usecase.time.column]), values

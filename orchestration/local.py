@@ -1,0 +1,185 @@
+"""Running a pipeline on this machine: kfp's SubprocessRunner or DockerRunner, with caching by content."""
+
+import contextlib
+import os
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from kfp import dsl, local
+
+from almanac.core.errors import PipelineError
+from orchestration.cache import ContentCache, install
+from orchestration.code_digest import ROOT
+from orchestration.console import RunLog, Screen, Step
+
+Runner = Literal["subprocess", "docker"]
+
+
+@dataclass(frozen=True)
+class LocalRun:
+    """What a local run did.
+
+    Attributes:
+        steps: The steps in the order in which they ended.
+        outputs: Outputs by component and name: paths of artifacts, values of parameters.
+        error: Message of the step that failed, if one did.
+    """
+
+    steps: list[Step]
+    outputs: dict[str, dict[str, Any]]
+    error: str | None
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where and how a local run works.
+
+    Attributes:
+        work: Directory for the outputs and the log.
+        cache: Directory of the cache.
+        runner: Subprocesses of this Python, or containers.
+        shared: Directories that tasks read and write beside their inputs and outputs; containers see them too.
+        never_cached: Components that are run every time.
+        settled: Components whose work on the registry need not be done again while nothing else changed it.
+        registry_state: Returns what the registry at an address holds now.
+    """
+
+    work: Path
+    cache: Path
+    runner: Runner = "subprocess"
+    shared: tuple[Path, ...] = ()
+    never_cached: frozenset[str] = frozenset()
+    settled: tuple[str, ...] = ()
+    registry_state: Callable[[str], str] = lambda url: ""
+
+
+def run_local(pipeline: Callable[..., Any], arguments: dict[str, Any], place: Place, screen: Screen) -> LocalRun:
+    """Run `pipeline`, a function decorated with dsl.pipeline, on this machine.
+
+    Returns:
+        What was done; a failed step does not raise, but stands in `error`.
+
+    Raises:
+        PipelineError: the runner cannot be started.
+    """
+    workspace = place.work / "workspace"
+    workspace.mkdir(parents=True, exist_ok=True)
+    local.init(
+        runner=_runner(place),
+        pipeline_root=str(place.work),
+        workspace_root=str(workspace),
+        raise_on_error=False,
+        enable_caching=True,
+        cache_root=str(place.cache),
+    )
+    cache = install(ContentCache(place.cache, place.registry_state, place.settled))
+    log = _log(place, cache, screen)
+    with contextlib.closing(log), screen.live(), _quiet(log), _environment():
+        _for_this_machine(pipeline, place.never_cached)(**arguments)
+    error = log.error if _failed(log) else None
+    if error is None:
+        cache.settle(place.settled)
+    return LocalRun(log.steps, _outputs(place.work, cache), error)
+
+
+def _log(place: Place, cache: ContentCache, screen: Screen) -> RunLog:
+    def on_step(step: Step) -> None:
+        if step.cached and (told := cache.summaries.get(step.name)):
+            step.rows, step.figure = told.rows, told.figure
+        elif not step.failed:
+            cache.tell(step.name, step.rows, step.figure)
+        screen.step(step)
+
+    log = RunLog(place.work / "log.txt", on_step, screen.progress)
+    cache.on_hit = lambda name: log.finish(Step(name, cached=True))
+    return log
+
+
+def _for_this_machine(pipeline: Any, never_cached: frozenset[str]) -> Any:
+    """Set the pipeline for a local run.
+
+    No task is tried twice: what failed on this machine fails again, after a wait. And tasks that a cluster must
+    not cache, since its cache knows addresses alone, can be cached here by content.
+    """
+    specification = pipeline.pipeline_spec
+    for graph in (specification.root, *specification.components.values()):
+        for name, task in graph.dag.tasks.items():
+            task.ClearField("retry_policy")
+            task.caching_options.enable_cache = name not in never_cached
+    return pipeline
+
+
+def _failed(log: RunLog) -> bool:
+    failed = next((step for step in log.steps if step.failed), None)
+    if failed is not None and log.error is None:
+        log.error = f"step {failed.name} failed without a message"
+    return failed is not None
+
+
+def _runner(place: Place) -> Any:
+    if place.runner == "subprocess":
+        return local.SubprocessRunner(use_venv=False)
+    try:
+        from docker.types import Mount  # type: ignore[import-untyped]
+
+        return local.DockerRunner(
+            network_mode="host",
+            user=f"{os.getuid()}:{os.getgid()}",
+            environment=_forwarded(),
+            mounts=[Mount(str(path), str(path), type="bind") for path in place.shared],
+            read_only=True,
+            tmpfs={"/tmp": "exec"},  # noqa: S108 - in the container
+        )
+    except ImportError as error:
+        raise PipelineError(f"the docker runner needs the docker package: {error}") from error
+
+
+def _forwarded() -> dict[str, str]:
+    """Return the environment that containers share with this process: where things are kept, and nothing secret."""
+    names = ("ALMANAC_CACHE", "ALMANAC_REGISTRY", "DASK_SCHEDULER_ADDRESS")
+    return {name: os.environ[name] for name in names if name in os.environ} | {"HOME": "/tmp"}  # noqa: S108
+
+
+@contextlib.contextmanager
+def _quiet(log: RunLog) -> Iterator[None]:
+    """Send what kfp and the tasks print to the log; kfp's notes on settings without local effect are no news."""
+    with contextlib.redirect_stdout(log), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+@contextlib.contextmanager
+def _environment() -> Iterator[None]:
+    """Let tasks import the project, and nothing else differ from this process."""
+    before = os.environ.get("PYTHONPATH")
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), before]))
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["PYTHONPATH"]
+        else:
+            os.environ["PYTHONPATH"] = before
+
+
+def _outputs(work: Path, cache: ContentCache) -> dict[str, dict[str, Any]]:
+    """Return the outputs of every task: those that the cache has seen, and those of tasks that are never cached."""
+    outputs: dict[str, dict[str, Any]] = {}
+    for directory in sorted(path for path in work.glob("*/*") if path.is_dir() and path.parent.name != "workspace"):
+        outputs[directory.name] = {
+            path.name: path for path in directory.iterdir() if path.name != "executor_output.json"
+        }
+    for component, values in cache.outputs.items():
+        outputs[component] = {
+            name: Path(value.uri) if isinstance(value, dsl.Artifact) else value for name, value in values.items()
+        }
+    return outputs
+
+
+def python_version() -> str:
+    """Return the version of this Python, as run records quote it."""
+    return ".".join(str(part) for part in sys.version_info[:3])

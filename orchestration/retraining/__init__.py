@@ -1,0 +1,1 @@
+"""Retraining after a breach: plans, the policy that allows them, the audit log."""

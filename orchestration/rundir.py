@@ -1,0 +1,127 @@
+"""The directory that a run leaves for people: reports, figures, model, record."""
+
+import os
+import platform
+import shutil
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from almanac.core.files import read_json, sha256_file, whole_directory, write_json
+from orchestration.console import Step
+
+Layout = Mapping[tuple[str, str], str]
+
+#: Where each output of a task stands in the run directory of a training.
+LAYOUT = {
+    ("ingestion", "lineage"): "lineage.json",
+    ("validation", "validated"): "data.parquet",
+    ("validation", "report"): "validation.html",
+    ("preprocessing", "features"): "features.parquet",
+    ("training", "model"): "model",
+    ("training", "tuning"): "tuning.json",
+    ("training", "tracking"): "comet",
+    ("evaluation", "evaluation"): "evaluation.json",
+    ("evaluation", "predictions"): "predictions.parquet",
+    ("evaluation", "figures"): "metrics.json",
+    ("evaluation", "report"): "report.html",
+    ("gate", "decision"): "gate.json",
+    ("drift", "drift"): "drift.json",
+    ("drift", "report"): "drift.html",
+    ("registration", "registration"): "registration.json",
+    ("documentation", "governance"): "governance",
+    ("deployment", "manifest"): "inferenceservice.yaml",
+}
+#: The same of a batch prediction, and of a monitoring.
+RECURRING = {
+    ("ingestion", "lineage"): "lineage.json",
+    ("validation", "report"): "validation.html",
+    ("prediction", "predictions"): "predictions.parquet",
+    ("monitoring", "monitoring"): "monitoring.json",
+    ("monitoring", "report"): "report.html",
+    ("remediation", "plan"): "plan.json",
+}
+
+_LIBRARIES = ("kfp", "polars", "numpy", "scipy", "scikit-learn", "lightgbm", "optuna", "pandera", "shap", "skops")
+
+
+def new_run_id(now: datetime, digest: str) -> str:
+    """Return a run id that sorts by time and tells the use case's version: 20261121-043500-123456-80e3a0e8."""
+    return f"{now:%Y%m%d-%H%M%S-%f}-{digest[:8]}"
+
+
+def libraries() -> dict[str, str]:
+    """Return the versions of what a result depends on."""
+    return {"python": platform.python_version(), **{name: version(name) for name in _LIBRARIES}}
+
+
+def assemble(
+    directory: Path, outputs: Mapping[str, Mapping[str, Any]], record: dict[str, Any], layout: Layout
+) -> dict[str, Any]:
+    """Fill the run directory with the outputs and the record, whole or not at all; return the record."""
+    with whole_directory(directory) as aside:
+        for (component, output), name in layout.items():
+            path = outputs.get(component, {}).get(output)
+            if isinstance(path, Path) and path.exists():
+                _link(path, aside / name)
+        record["artifacts"] = _artifacts(aside)
+        write_json(aside / "run.json", record)
+    return record
+
+
+def point_latest(directory: Path) -> None:
+    """Make `latest` beside the run directory a link to it."""
+    aside = directory.parent / f".latest.{os.getpid()}"
+    aside.unlink(missing_ok=True)
+    aside.symlink_to(directory.name)
+    aside.replace(directory.parent / "latest")
+
+
+def steps_record(steps: list[Step]) -> list[dict[str, Any]]:
+    """Return the steps as run.json keeps them."""
+    return [
+        {"name": s.name, "seconds": round(s.seconds, 3), "cached": s.cached, "rows": s.rows, "figure": s.figure}
+        for s in steps
+    ]
+
+
+def timestamp() -> datetime:
+    """Return now, in UTC."""
+    return datetime.now(UTC)
+
+
+def prune(work: Path, keep: int) -> None:
+    """Remove all but the `keep` most recently used working directories."""
+    directories = sorted((path for path in work.iterdir() if path.is_dir()), key=lambda path: path.stat().st_mtime)
+    for directory in directories[:-keep]:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def read_metrics(directory: Path) -> dict[str, Any]:
+    """Return the metrics of a run."""
+    metrics: dict[str, Any] = read_json(directory / "metrics.json")
+    return metrics
+
+
+def _link(source: Path, target: Path) -> None:
+    """Put a file or directory in the run directory without copying its bytes where the disk allows."""
+    if source.is_dir():
+        shutil.copytree(source, target, copy_function=_link_file)
+    else:
+        _link_file(str(source), str(target))
+
+
+def _link_file(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
+
+
+def _artifacts(directory: Path) -> dict[str, dict[str, Any]]:
+    files = sorted(path for path in directory.rglob("*") if path.is_file())
+    return {
+        str(path.relative_to(directory)): {"sha256": sha256_file(path), "bytes": path.stat().st_size} for path in files
+    }

@@ -1,0 +1,1 @@
+"""Batch prediction of a table by the server's own code."""

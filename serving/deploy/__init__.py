@@ -1,0 +1,1 @@
+"""Deployment: manifests, Kustomize, applying them, and the smoke test."""

@@ -1,0 +1,216 @@
+"""Applying the objects on a cluster, server-side, and going back where the new version does not get ready."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import urllib3
+from kubernetes import client, config
+from kubernetes.client.exceptions import ApiException
+
+from almanac.core.errors import AlmanacError, DeploymentError
+from almanac.core.progress import progress
+
+FIELD_MANAGER = "almanac"
+Check = Callable[[dict[str, Any]], None]
+_PLURALS = {
+    "ServingRuntime": "servingruntimes",
+    "InferenceService": "inferenceservices",
+    "PodDisruptionBudget": "poddisruptionbudgets",
+    "NetworkPolicy": "networkpolicies",
+    "ServiceMonitor": "servicemonitors",
+}
+#: What the cluster adds to an object, and what must not be sent back to it.
+_SERVER_FIELDS = ("managedFields", "resourceVersion", "uid", "creationTimestamp", "generation", "selfLink")
+
+
+class _RefusedError(DeploymentError):
+    """The cluster refused an object, which therefore stands as it stood."""
+
+
+def connect() -> client.ApiClient:
+    """Return a client of the cluster that this pod runs in, or of KUBECONFIG.
+
+    Raises:
+        DeploymentError: there is neither.
+    """
+    try:
+        config.load_incluster_config()
+    except config.ConfigException:
+        try:
+            config.load_kube_config()
+        except (config.ConfigException, OSError) as error:
+            raise DeploymentError(f"no cluster to apply to: not in a pod, and KUBECONFIG gives none: {error}") from None
+    return client.ApiClient()
+
+
+def apply_and_wait(
+    objects: list[dict[str, Any]],
+    api: client.ApiClient,
+    timeout: float = 600,
+    interval: float = 3,
+    check: Check | None = None,
+) -> None:
+    """Apply the objects, wait until the InferenceService is ready with them, and test it.
+
+    Args:
+        objects: the objects, one InferenceService among them.
+        api: the cluster.
+        timeout: seconds in which the service must be ready.
+        interval: seconds between two questions.
+        check: tests the ready service, which it gets as the cluster has it; raises DeploymentError where it fails.
+
+    Raises:
+        DeploymentError: the cluster refused an object or did not answer, or the new version did not get ready in time
+            or failed its test; what stood in the place of every object sent was applied again, and the message says
+            what came of it.
+    """
+    service = next(item for item in objects if item["kind"] == "InferenceService")
+    before = [_get(api, item) for item in objects]
+    sent, failure = _apply_all(api, objects)
+    if failure is None and (
+        lacking := _wait_until_ready(api, service, timeout, interval) or _tested(api, service, check)
+    ):
+        failure = f"{_label(service)} {lacking}"
+    if failure is not None:
+        outcome = _go_back(api, before, sent, timeout, interval) if sent else "nothing was changed"
+        raise DeploymentError(f"{failure}; {outcome}")
+
+
+def _apply_all(api: client.ApiClient, objects: list[dict[str, Any]]) -> tuple[int, str | None]:
+    """Apply the objects up to the first that fails; return how many the cluster may have taken, and the failure."""
+    for done, item in enumerate(objects):
+        progress(done + 1, len(objects) + 1, f"{item['kind']} {item['metadata']['name']}")
+        try:
+            _apply(api, item)
+        except _RefusedError as error:
+            return done, str(error)
+        except DeploymentError as error:  # without an answer nobody knows whether it was taken
+            return done + 1, str(error)
+    return len(objects), None
+
+
+def _tested(api: client.ApiClient, service: dict[str, Any], check: Check | None) -> str | None:
+    """Return None where the service passes its test, or what is wrong."""
+    try:
+        if check is not None:
+            check(_get(api, service) or service)
+    except AlmanacError as error:
+        return f"is ready, but {error}"
+    return None
+
+
+def _go_back(
+    api: client.ApiClient, before: list[dict[str, Any] | None], sent: int, timeout: float, interval: float
+) -> str:
+    """Apply what stood in the place of the objects sent, one by one, and return what came of it."""
+    kept = [item for item in before[:sent] if item is not None]
+    failed = [refusal for item in kept if (refusal := _restored(api, item)) is not None]
+    notes = [f"not everything could be applied again: {'; '.join(failed)}"] if failed else []
+    service = next((item for item in before if item is not None and item["kind"] == "InferenceService"), None)
+    if service is None:
+        return "; ".join(["there is no earlier version to go back to", *notes])
+    again = _wait_until_ready(api, _sendable(service), timeout, interval)
+    version = service["metadata"].get("annotations", {}).get("almanac.io/version", "unknown")
+    return "; ".join(
+        [f"version {version} was applied again {'and is ready' if again is None else f'but {again}'}", *notes]
+    )
+
+
+def _restored(api: client.ApiClient, item: dict[str, Any]) -> str | None:
+    """Apply what stood there before; return None, or why the cluster has not taken it."""
+    try:
+        _apply(api, _sendable(item))
+    except DeploymentError as error:
+        return str(error)
+    return None
+
+
+def _path(item: dict[str, Any]) -> str:
+    place = f"namespaces/{item['metadata']['namespace']}/{_PLURALS[item['kind']]}/{item['metadata']['name']}"
+    return f"/apis/{item['apiVersion']}/{place}"
+
+
+def _get(api: client.ApiClient, item: dict[str, Any]) -> dict[str, Any] | None:
+    try:
+        return _call(api, "GET", item)
+    except ApiException as error:
+        if error.status == 404:
+            return None
+        raise _refused(item, error) from None
+
+
+def _apply(api: client.ApiClient, item: dict[str, Any]) -> None:
+    query = [("fieldManager", FIELD_MANAGER), ("force", "true")]
+    try:
+        _call(api, "PATCH", item, query, item)
+    except ApiException as error:
+        raise _refused(item, error) from None
+
+
+def _refused(item: dict[str, Any], error: ApiException) -> DeploymentError:
+    kind = _RefusedError if error.status < 500 else DeploymentError
+    return kind(f"{_label(item)}: the cluster answered {error.status} {error.reason}: {error.body}")
+
+
+def _call(
+    api: client.ApiClient,
+    method: str,
+    item: dict[str, Any],
+    query: list[tuple[str, str]] | None = None,
+    body: dict[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Call the API below the typed client, which knows no server-side apply."""
+    try:
+        answer: tuple[dict[str, Any], Any, Any] = api.call_api(
+            _path(item),
+            method,
+            query_params=query or [],
+            header_params={"Accept": "application/json", "Content-Type": "application/apply-patch+yaml"},
+            body=body,
+            response_type="object",
+            auth_settings=["BearerToken"],
+        )
+    except urllib3.exceptions.HTTPError as error:
+        raise DeploymentError(f"{_label(item)}: the cluster does not answer: {error}") from None
+    return answer[0]
+
+
+def _wait_until_ready(api: client.ApiClient, item: dict[str, Any], timeout: float, interval: float) -> str | None:
+    """Return None once the service is ready with the wanted model, or what it still lacks when time is up."""
+    deadline, lacking = time.monotonic() + timeout, "was not seen"
+    wanted = item["spec"]["predictor"]["model"]["storageUri"]
+    while time.monotonic() < deadline:
+        try:
+            found = _get(api, item)
+        except DeploymentError as error:  # an API server that is away for a while says nothing of the version
+            found, lacking = None, str(error)
+        if found is not None:
+            lacking = _lacking(found, wanted)
+            if not lacking:
+                return None
+        time.sleep(interval)
+    return f"did not get ready within {timeout:g} s: {lacking}"
+
+
+def _lacking(found: dict[str, Any], wanted: str) -> str:
+    status = found.get("status") or {}
+    if found["spec"]["predictor"]["model"].get("storageUri") != wanted:
+        return "another version was applied meanwhile"
+    if status.get("observedGeneration", 0) < found["metadata"].get("generation", 0):
+        return "the controller has not looked at it yet"
+    ready = next((one for one in status.get("conditions", []) if one["type"] == "Ready"), None)
+    if ready is None:
+        return "it has no Ready condition yet"
+    if ready["status"] != "True":
+        return f"Ready is {ready['status']}: {ready.get('reason', '')} {ready.get('message', '')}".strip()
+    return ""
+
+
+def _sendable(item: dict[str, Any]) -> dict[str, Any]:
+    metadata = {key: value for key, value in item["metadata"].items() if key not in _SERVER_FIELDS}
+    return {key: value for key, value in item.items() if key != "status"} | {"metadata": metadata}
+
+
+def _label(item: dict[str, Any]) -> str:
+    return f"{item['kind']} {item['metadata']['namespace']}/{item['metadata']['name']}"

@@ -1,0 +1,49 @@
+"""The base: one file for each object that `serving.deploy.manifests` renders, and the kustomization that lists them."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from almanac.core.files import write_text
+from almanac.core.image import SERVING_IMAGE
+from serving.deploy.manifests import Deployment, render
+
+BASE = Path(__file__).resolve().parent / "base"
+#: Stands for the model until the deployment, or `--manifest`, puts a registered version in its place.
+PLACEHOLDER = Deployment(
+    use_case="forecast",
+    version=0,
+    digest="0" * 64,
+    storage_uri="pvc://almanac-registry/use_cases/forecast/models/current",
+    image=SERVING_IMAGE,
+    namespace="almanac",
+    min_replicas=2,
+    max_replicas=4,
+)
+_KUSTOMIZATION = {"apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization"}
+
+
+def objects() -> list[dict[str, Any]]:
+    """Return the objects of the committed base."""
+    return render(PLACEHOLDER)
+
+
+def files(items: Sequence[dict[str, Any]]) -> dict[str, str]:
+    """Return the files of a base by name, the same bytes for the same objects."""
+    named = {f"{item['kind'].lower()}.yaml": _yaml(item) for item in items}
+    return named | {"kustomization.yaml": _yaml({**_KUSTOMIZATION, "resources": list(named)})}
+
+
+def write(items: Sequence[dict[str, Any]], out: Path) -> list[Path]:
+    """Write a base to a directory and return its files."""
+    found = files(items)
+    for name, text in found.items():
+        write_text(out / name, text)
+    return [out / name for name in found]
+
+
+def _yaml(item: dict[str, Any]) -> str:
+    text: str = yaml.safe_dump(item, sort_keys=False, width=120)
+    return text

@@ -1,0 +1,1 @@
+"""Features at request time: raw values, history, and the feature store."""

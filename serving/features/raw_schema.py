@@ -1,0 +1,142 @@
+"""Raw columns: what the feature store keeps and the feature engine reads."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from almanac.core.errors import ModelError
+from almanac.core.files import canonical_json, sha256_bytes
+from serving.errors import invalid
+from serving.features.values import category, kind, number, shown
+
+Array = npt.NDArray[np.float64]
+
+_FAR = 253_402_300_800_000_000
+"""Microseconds to the year 10000."""
+
+
+@dataclass(frozen=True)
+class RawColumn:
+    """One raw column with its declared range or categories."""
+
+    name: str
+    categories: tuple[str, ...] | None
+    low: float
+    high: float
+    nullable: bool
+
+    @cached_property
+    def codes(self) -> dict[str, float]:
+        """Code of each category: its position among the declared ones."""
+        return {name: float(code) for code, name in enumerate(self.categories or ())}
+
+    def value(self, given: Any, place: str) -> float:
+        """Return one value as float64, a category as its code, NaN for null.
+
+        Raises:
+            Refusal: a value of another type, or beyond the declared range.
+        """
+        if given is None:
+            if not self.nullable:
+                raise invalid(f"{place}: null, but {self.name} must have a value")
+            return float("nan")
+        if self.categories is not None:
+            return category(self.codes, given, place)
+        result = number(given, place)
+        if not self.low <= result <= self.high:
+            raise invalid(f"{place}: {result:g} is beyond the declared range {self.low:g} to {self.high:g}")
+        return result
+
+
+@dataclass(frozen=True)
+class RawSchema:
+    """The raw columns of a model.
+
+    Attributes:
+        time: name of the time column.
+        columns: the other columns, in order.
+        step: distance of two grid times in microseconds.
+    """
+
+    time: str
+    columns: tuple[RawColumn, ...]
+    step: int
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """Names of the columns without the time."""
+        return tuple(column.name for column in self.columns)
+
+    @cached_property
+    def digest(self) -> str:
+        """Identity of the row layout: rows kept under one cannot be read under another."""
+        parts = [[column.name, list(column.categories or ())] for column in self.columns]
+        return sha256_bytes(canonical_json([parts, self.step]))[:12]
+
+    def step_of(self, value: Any, place: str) -> int:
+        """Return the grid step of a time: ISO 8601, UTC where it names no zone.
+
+        Raises:
+            Refusal: another form, or a time between two grid times.
+        """
+        micros = micros_of(value, place)
+        if micros % self.step:
+            raise invalid(f"{place}: {shown(value)} does not lie on the grid of {self.step / 1e6:g} s")
+        return micros // self.step
+
+    def time_text(self, step: int) -> str:
+        """Return a grid step as ISO 8601."""
+        return datetime.fromtimestamp(step * self.step / 1e6, UTC).replace(tzinfo=None).isoformat()
+
+
+def micros_of(value: Any, place: str) -> int:
+    """Return a time in microseconds since the epoch."""
+    if not isinstance(value, str):
+        raise invalid(f"{place}: {kind(value)}; expected a time such as 2014-01-01T00:00:00")
+    try:
+        moment = datetime.fromisoformat(value)
+    except ValueError as error:
+        raise invalid(f"{place}: {shown(value)} is not a time such as 2014-01-01T00:00:00") from error
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    try:
+        since = moment.astimezone(UTC) - datetime(1970, 1, 1, tzinfo=UTC)
+    except OverflowError as error:
+        raise invalid(f"{place}: {shown(value)} is out of reach") from error
+    micros = (since.days * 86400 + since.seconds) * 1_000_000 + since.microseconds
+    if not 0 <= micros < _FAR:
+        raise invalid(f"{place}: {shown(value)} is before 1970")
+    return micros
+
+
+def read_schema(inputs: Sequence[Mapping[str, Any]], step: int, entity: str | None = None) -> RawSchema:
+    """Read the raw columns from signature.json's inputs.
+
+    Args:
+        inputs: the inputs, keys among them.
+        step: distance of two grid times in microseconds.
+        entity: the column that tells series apart, which is a key and no value.
+
+    Raises:
+        ModelError: no column of type timestamp.
+    """
+    times = [str(item["name"]) for item in inputs if item["type"] == "timestamp"]
+    if not times:
+        raise ModelError("signature.json: inputs has no column of type timestamp")
+    columns = [
+        RawColumn(
+            name=str(item["name"]),
+            categories=tuple(item["categories"]) if item.get("categories") else None,
+            low=float("-inf") if item.get("min") is None else float(item["min"]),
+            high=float("inf") if item.get("max") is None else float(item["max"]),
+            nullable=item.get("nullable") is not False,
+        )
+        for item in inputs
+        if item["type"] in ("float", "integer", "category") and item["name"] != entity
+    ]
+    return RawSchema(times[0], tuple(columns), step)

@@ -1,0 +1,112 @@
+"""Observations from a request or a file to the store."""
+
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from almanac.model.bundle import Bundle
+from monitoring.metrics import INGESTED, Metrics
+from serving.errors import invalid
+from serving.features.raw_schema import RawSchema
+from serving.features.store.base import Store
+from serving.features.values import check_names, kind, shown
+
+DEFAULT_ENTITY = "default"
+"""Entity of a use case that has none."""
+
+_DAY = 86_400_000_000
+"""Microseconds that a client's clock and zone may be ahead."""
+
+Write = Callable[[str, list[int], npt.NDArray[np.float64]], Awaitable[int]]
+Rows = dict[str, tuple[list[int], list[list[float]]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What became of a request's rows: kept, and dropped since they are older than what the store keeps."""
+
+    kept: int
+    dropped: int
+
+
+class Ingestor:
+    """Appends observations.
+
+    Args:
+        store: where to.
+        schema: the raw columns.
+        entity: name of the entity column; None where the use case has none.
+        metrics: where to count.
+    """
+
+    def __init__(self, store: Store, schema: RawSchema, entity: str | None, metrics: Metrics) -> None:
+        self.store = store
+        self.schema = schema
+        self.entity = entity
+        self._metrics = metrics
+
+    async def append(self, bundle: Bundle, observations: Any) -> Taken:
+        """Append rows `{"timestamp": …, "entity"?: …, column: value, …}`; a row of a known time replaces it.
+
+        A row without any value is a gap in the grid, as validated tables write it out, and is passed over.
+
+        Raises:
+            Refusal: a row that breaks a rule or lies in the future, named with its column; nothing of the request is
+                kept then.
+        """
+        return await self._keep(bundle, observations, self.store.append)
+
+    async def fill(self, bundle: Bundle, observations: Any) -> Taken:
+        """Append rows as `append` does, but leave those that are there as they are."""
+        return await self._keep(bundle, observations, self.store.fill)
+
+    async def _keep(self, bundle: Bundle, observations: Any, write: Write) -> Taken:
+        rows = self._rows(observations)
+        dropped = sum([await write(entity, steps, np.array(kept)) for entity, (steps, kept) in rows.items()])
+        taken = Taken(sum(len(steps) for steps, _ in rows.values()) - dropped, dropped)
+        self._metrics.counter(INGESTED).labels(bundle.use_case).inc(taken.kept)
+        return taken
+
+    def _rows(self, observations: Any) -> Rows:
+        if not isinstance(observations, list) or not observations:
+            raise invalid("observations: expected a list of at least one row")
+        rows: Rows = {}
+        last = (time.time_ns() // 1000 + max(_DAY, self.schema.step)) // self.schema.step
+        for at, row in enumerate(observations):
+            if self.is_gap(row):
+                continue
+            entity, step, values = self._read(row, f"observations[{at}]")
+            if step > last:
+                raise invalid(
+                    f"observations[{at}].{self.schema.time}: {shown(row[self.schema.time])} lies in the future; "
+                    f"nothing later than {self.schema.time_text(last)} can have been observed by now"
+                )
+            steps, kept = rows.setdefault(entity, ([], []))
+            steps.append(step)
+            kept.append(values)
+        return rows
+
+    def is_gap(self, row: Any) -> bool:
+        """Tell whether a row names every column and has no value of any."""
+        return isinstance(row, dict) and all(row.get(name, 0) is None for name in self.schema.names)
+
+    def _read(self, row: Any, place: str) -> tuple[str, int, list[float]]:
+        if not isinstance(row, dict):
+            raise invalid(f"{place}: {kind(row)}; expected an object of columns")
+        schema = self.schema
+        entity = self._entity_of(row, place)
+        names = (schema.time, *schema.names, *([self.entity] if self.entity else []))
+        check_names([name for name in row if self.entity or name != "entity"], names, place)
+        step = schema.step_of(row[schema.time], f"{place}.{schema.time}")
+        return entity, step, [column.value(row[column.name], f"{place}.{column.name}") for column in schema.columns]
+
+    def _entity_of(self, row: Mapping[str, Any], place: str) -> str:
+        name = self.entity or "entity"
+        entity = row.get(name, DEFAULT_ENTITY if self.entity is None else None)
+        if not isinstance(entity, str) or not 0 < len(entity) <= 200:
+            raise invalid(f"{place}.{name}: expected text of 1 to 200 characters")
+        return entity

@@ -1,0 +1,32 @@
+"""From `--feature-store` to a store."""
+
+from pathlib import Path
+
+from almanac.core.errors import ServingError
+from serving.features.store.base import Store
+from serving.features.store.memory import MemoryStore
+
+
+def open_store(url: str, namespace: str, width: int, history: int) -> Store:
+    """Return the store at `url`.
+
+    Args:
+        url: memory://, sqlite:///path or redis://host:port/db.
+        namespace: schema of the rows.
+        width: numbers in a row.
+        history: steps that one prediction needs.
+
+    Raises:
+        ServingError: a URL of another kind, or a file that cannot be opened.
+    """
+    if url == "memory://":
+        return MemoryStore(width, max(1024, 4 * history))
+    if url.startswith("sqlite:///"):
+        from serving.features.store.sqlite import SqliteStore
+
+        return SqliteStore(Path(url.removeprefix("sqlite:///")), namespace, width)
+    if url.startswith(("redis://", "rediss://", "unix://")):
+        from serving.features.store.redis import RedisStore
+
+        return RedisStore(url, namespace, width)
+    raise ServingError(f"--feature-store {url}: one of memory://, sqlite:///path, redis://host:port/db")

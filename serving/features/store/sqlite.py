@@ -1,0 +1,125 @@
+"""The feature store in an SQLite file, which the workers of one machine share."""
+
+import asyncio
+import sqlite3
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from serving.features.store.base import StoreDown
+from serving.features.store.rows import LAYOUT, pack_rows, row_size, unpack_rows
+
+Array = npt.NDArray[np.float64]
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS observation (
+    namespace TEXT NOT NULL, entity TEXT NOT NULL, step INTEGER NOT NULL, row BLOB NOT NULL,
+    PRIMARY KEY (namespace, entity, step)
+) WITHOUT ROWID
+"""
+_UPSERT = "INSERT OR REPLACE INTO observation VALUES (?, ?, ?, ?)"
+_FILL = "INSERT OR IGNORE INTO observation VALUES (?, ?, ?, ?)"
+_WINDOW = "SELECT step, row FROM observation WHERE namespace = ? AND entity = ? AND step BETWEEN ? AND ?"
+_NEWEST = "SELECT max(step) FROM observation WHERE namespace = ? AND entity = ?"
+# From entity to entity by the index, rather than over all rows.
+_NEWEST_OF_ALL = """
+WITH RECURSIVE one(entity) AS (
+    SELECT min(entity) FROM observation WHERE namespace = ?1
+    UNION ALL
+    SELECT (SELECT min(entity) FROM observation WHERE namespace = ?1 AND entity > one.entity)
+    FROM one WHERE one.entity IS NOT NULL
+)
+SELECT max((SELECT max(step) FROM observation WHERE namespace = ?1 AND entity = one.entity)) FROM one
+"""
+
+
+class SqliteStore:
+    """Rows in an SQLite file in write-ahead mode: readers never wait for a writer.
+
+    Reads take a hundred microseconds and run where they are asked; writes wait for the disk, hence in a thread.
+
+    Args:
+        path: the file; made when absent.
+        namespace: schema of the rows; rows of another schema are not seen.
+        width: numbers in a row.
+    """
+
+    kind = "sqlite"
+    most: int | None = None
+
+    def __init__(self, path: Path, namespace: str, width: int) -> None:
+        self._namespace = f"{LAYOUT}:{namespace}"
+        self._width = width
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="almanac-sqlite")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            self._reader = _connect(path)
+            self._writer = _connect(path)
+            self._writer.execute(_SCHEMA)
+            self._writer.commit()
+        except sqlite3.Error as error:
+            raise StoreDown(f"{path}: {error}") from error
+
+    async def append(self, entity: str, steps: list[int], rows: Array) -> int:
+        """Keep rows; see Store."""
+        return await self._write(_UPSERT, entity, steps, rows)
+
+    async def fill(self, entity: str, steps: list[int], rows: Array) -> int:
+        """Keep rows that are not there; see Store."""
+        return await self._write(_FILL, entity, steps, rows)
+
+    async def _write(self, statement: str, entity: str, steps: list[int], rows: Array) -> int:
+        size, packed = row_size(self._width), pack_rows(rows)
+        items = [(self._namespace, entity, step, packed[at * size : (at + 1) * size]) for at, step in enumerate(steps)]
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._run, statement, items)
+        return 0
+
+    def _run(self, statement: str, items: list[tuple[str, str, int, bytes]]) -> None:
+        try:
+            with self._writer:
+                self._writer.executemany(statement, items)
+        except sqlite3.Error as error:
+            raise StoreDown(str(error)) from error
+
+    async def window(self, entity: str, end: int, count: int) -> Array:
+        """Return rows; see Store."""
+        first = end - count + 1
+        try:
+            found = dict(self._reader.execute(_WINDOW, (self._namespace, entity, first, end)).fetchall())
+        except sqlite3.Error as error:
+            raise StoreDown(str(error)) from error
+        absent = bytes(row_size(self._width))
+        return unpack_rows(b"".join(found.get(step, absent) for step in range(first, end + 1)), count, self._width)
+
+    async def windows(self, asked: Sequence[tuple[str, int, int]]) -> list[Array]:
+        """Return rows of several windows; others are answered between two of them. See Store."""
+        found = []
+        for one in asked:
+            found.append(await self.window(*one))
+            await asyncio.sleep(0)
+        return found
+
+    async def newest(self, entity: str | None) -> int | None:
+        """Return the newest step; see Store."""
+        statement, given = (_NEWEST_OF_ALL, ()) if entity is None else (_NEWEST, (entity,))
+        try:
+            row = self._reader.execute(statement, (self._namespace, *given)).fetchone()
+        except sqlite3.Error as error:
+            raise StoreDown(str(error)) from error
+        return None if row[0] is None else int(row[0])
+
+    async def close(self) -> None:
+        """Close the file."""
+        self._thread.shutdown()
+        self._reader.close()
+        self._writer.close()
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, timeout=5.0, check_same_thread=False)
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=NORMAL")
+    return connection

@@ -1,0 +1,36 @@
+"""Observations in Parquet files; Arrow is imported where one is read."""
+
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from almanac.core.errors import ServingError
+
+
+def read_table(path: Path, columns: list[str] | None = None) -> Any:
+    """Return a Parquet file as an Arrow table.
+
+    Raises:
+        ServingError: not a Parquet file, or one without these columns.
+    """
+    import pyarrow
+    import pyarrow.parquet as parquet
+
+    try:
+        with parquet.ParquetFile(path) as file:
+            if missing := sorted(set(columns or ()).difference(file.schema_arrow.names)):
+                raise ServingError(f"{path}: no column {missing[0]}")
+            return file.read(columns)
+    except (OSError, pyarrow.ArrowException) as error:
+        raise ServingError(f"{path}: cannot be read as Parquet ({error})") from error
+
+
+def plain_rows(table: Any) -> list[dict[str, Any]]:
+    """Return the rows of an Arrow table as JSON values, times as ISO 8601."""
+    return [{name: _plain(value) for name, value in row.items()} for row in table.to_pylist()]
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return None if isinstance(value, float) and value != value else value

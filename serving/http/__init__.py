@@ -1,1 +1,0 @@
-"""The raw ASGI application: routing, replies, and the routes of both protocols."""

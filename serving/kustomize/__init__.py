@@ -1,1 +1,0 @@
-"""Kustomize base and overlays; the base is what `serving.manifests` renders, one file an object."""

@@ -1,1 +1,0 @@
-"""What is served: model directories, their targets, and the repository that names them."""

@@ -1,1 +1,0 @@
-"""Running the server: processes, lifecycle, cache, hot swap, logs and traces."""

@@ -1,0 +1,1 @@
+"""Operating a server: worker processes, hot reload, live drift, scrapes."""

@@ -1,0 +1,86 @@
+"""History for a feature store: the newest rows of a run's validated table."""
+
+import asyncio
+import json
+import logging
+import os
+import sys
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from almanac.core.errors import AlmanacError, ServingError
+from almanac.model.bundle import Bundle
+from serving.features.feature_requests import Features
+from serving.features.store.observations import DEFAULT_ENTITY, Ingestor
+from serving.settings import Settings
+
+_LOG = logging.getLogger("almanac.serving")
+_ROOT = Path(__file__).resolve().parents[2]
+_SPARE = 720
+"""Steps kept beyond what one prediction needs, so that earlier times can be asked for too."""
+
+
+def history_file(settings: Settings, use_case: str) -> Path | None:
+    """Return the table to take history from: the one given, or that of the newest run on this machine."""
+    if settings.history is not None:
+        return Path(settings.history)
+    newest = Path("runs") / use_case / "latest" / "data.parquet"
+    return newest if newest.exists() else None
+
+
+async def seed(child: Process, path: Path, bundle: Bundle, features: Features) -> tuple[str, str] | None:
+    """Add the newest rows of a table to the store; return entity and time of the newest one, None without any.
+
+    What the store knows already stays as it is: it was observed later than the file was written.
+    """
+    ingestor = features.ingestor
+    try:
+        rows = await read_newest(child, path, ingestor, features.history + _SPARE)
+        if not rows:
+            raise ServingError("it has no observation")
+        await ingestor.fill(bundle, rows)
+    except (AlmanacError, OSError) as error:
+        _LOG.warning("no history was taken from %s: %s", path, error)
+        return None
+    return _last(rows, ingestor)
+
+
+@asynccontextmanager
+async def reader() -> AsyncIterator[Process]:
+    """Start the process that reads a table; it ends with the block."""
+    command = [sys.executable, "-m", "serving.features.history_reader"]
+    child = await asyncio.create_subprocess_exec(*command, stdin=PIPE, stdout=PIPE, stderr=PIPE, env=_environment())
+    try:
+        yield child
+    finally:
+        if child.returncode is None:
+            child.kill()
+            await child.wait()
+
+
+async def read_newest(child: Process, path: Path, ingestor: Ingestor, count: int) -> list[dict[str, Any]]:
+    """Return the newest rows of a table, with the columns that the store keeps.
+
+    Raises:
+        ServingError: not a Parquet file, or one without these columns.
+    """
+    schema = ingestor.schema
+    asked = {"path": str(path), "time": schema.time, "names": list(schema.names), "entity": ingestor.entity}
+    out, told = await child.communicate(json.dumps(asked | {"count": count}).encode())
+    if child.returncode:
+        raise ServingError(told.decode(errors="replace").strip() or f"{path}: reading it ended with {child.returncode}")
+    rows: list[dict[str, Any]] = json.loads(out)
+    return rows
+
+
+def _environment() -> dict[str, str]:
+    paths = [str(_ROOT), os.environ.get("PYTHONPATH", "")]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
+
+
+def _last(rows: list[dict[str, Any]], ingestor: Ingestor) -> tuple[str, str]:
+    entity = str(rows[-1][ingestor.entity]) if ingestor.entity else DEFAULT_ENTITY
+    return entity, str(rows[-1][ingestor.schema.time])

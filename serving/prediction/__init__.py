@@ -1,0 +1,1 @@
+"""What every protocol calls: loaded models, traffic, cache, prediction log."""

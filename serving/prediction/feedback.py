@@ -1,0 +1,150 @@
+"""Observed values of what was predicted, and the rolling error that they give."""
+
+import math
+from collections import Counter, deque
+from typing import Any
+
+from almanac.model.bundle import Bundle
+from almanac.model.target import Target
+from monitoring.metrics import (
+    FEEDBACK,
+    ROLLING_BIAS,
+    ROLLING_COVERAGE,
+    ROLLING_MAE,
+    ROLLING_RMSE,
+    ROLLING_ROWS,
+    Metrics,
+)
+from serving.errors import invalid
+from serving.features.values import kind, number
+from serving.prediction.repository import Traffic
+
+_VALUES = ("prediction", "actual", "lower", "upper")
+_FIELDS = {*_VALUES, "target", "model_version"}
+_LARGEST = 1e150
+"""Beyond it the squares of a window's errors do not add up to a float64."""
+_Key = tuple[str, str]
+"""Name and version of a target."""
+
+
+class _Rolling:
+    """Errors and hits of one version of one target."""
+
+    def __init__(self) -> None:
+        self.errors: deque[float] = deque(maxlen=ROLLING_ROWS)
+        self.inside: deque[bool] = deque(maxlen=ROLLING_ROWS)
+
+    def figures(self) -> dict[str, float]:
+        n = len(self.errors)
+        found = {
+            "mae": sum(abs(e) for e in self.errors) / n,
+            "rmse": math.sqrt(sum(e * e for e in self.errors) / n),
+            "bias": sum(self.errors) / n,
+        }
+        return found | {"coverage": sum(self.inside) / len(self.inside)} if self.inside else found
+
+
+class Feedback:
+    """Takes `{"feedback": [{"prediction": 52.1, "actual": 55.0, "lower": …, "upper": …, "model_version": …}]}`.
+
+    The client sends back what it was told: no server has to remember every answer, and any replica can take it. Rows
+    without a version are counted under the one that answers now.
+    """
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+        self._rolling: dict[_Key, _Rolling] = {}
+        self._versions: dict[_Key, None] = {}
+        self._gauges = {
+            "mae": metrics.gauge(ROLLING_MAE),
+            "rmse": metrics.gauge(ROLLING_RMSE),
+            "bias": metrics.gauge(ROLLING_BIAS),
+            "coverage": metrics.gauge(ROLLING_COVERAGE),
+        }
+
+    def follow(self, traffic: Traffic) -> None:
+        """Know the versions that answer now, beside those that did before."""
+        for bundle in (traffic.primary, traffic.second):
+            if bundle is not None:
+                self._versions.update(dict.fromkeys((target, bundle.version) for target in bundle.targets))
+
+    def take(self, bundle: Bundle, name: str, document: dict[str, Any]) -> dict[str, Any]:
+        """Take observed values and return the rolling figures of each target that they were for.
+
+        Raises:
+            Refusal: a row that breaks a rule; nothing of the request is taken then.
+        """
+        rows = document.get("feedback")
+        if set(document) != {"feedback"} or not isinstance(rows, list) or not rows:
+            raise invalid("expected one field, feedback: a list of rows with prediction and actual")
+        ranges = {target.name: _range(target) for target in bundle.targets.values()}
+        read = [self._read(bundle, name, row, f"feedback[{at}]", ranges) for at, row in enumerate(rows)]
+        for key, values in read:
+            self._add(key, values)
+        touched = dict.fromkeys(key for key, _ in read)
+        versions = Counter(target for target, _ in touched)
+        named = {(f"{key[0]} version {key[1]}" if versions[key[0]] > 1 else key[0]): key for key in touched}
+        return {"taken": len(rows), "rolling": {text: self._publish(key) for text, key in named.items()}}
+
+    def _read(
+        self, bundle: Bundle, name: str, row: Any, place: str, ranges: dict[str, tuple[float, float]]
+    ) -> tuple[_Key, dict[str, float]]:
+        if not isinstance(row, dict):
+            raise invalid(f"{place}: {kind(row)}; expected an object with prediction and actual")
+        if extra := sorted(set(row) - _FIELDS):
+            raise invalid(f"{place}: unknown field {extra[0]}; expected {', '.join(sorted(_FIELDS))}")
+        target = row.get("target", name)
+        if not isinstance(target, str) or target not in bundle.targets:
+            raise invalid(f"{place}.target: {target!r} is not a target; one of {', '.join(bundle.targets)}")
+        key = (target, self._version(row, target, bundle, place))
+        values = {field: _value(row[field], f"{place}.{field}") for field in _VALUES if row.get(field) is not None}
+        for field in ("prediction", "actual"):
+            if field not in values:
+                raise invalid(f"{place}: missing field {field}")
+        low, high = ranges[target]
+        if not low <= values["actual"] <= high:
+            raise invalid(f"{place}.actual: {values['actual']:g} is beyond the declared range {low:g} to {high:g}")
+        if "lower" in values and "upper" in values and values["lower"] > values["upper"]:
+            raise invalid(f"{place}.lower: {values['lower']:g} is above upper, which is {values['upper']:g}")
+        return key, values
+
+    def _version(self, row: dict[str, Any], target: str, bundle: Bundle, place: str) -> str:
+        version = row.get("model_version")
+        if version is None:
+            return bundle.version
+        if not isinstance(version, str) or (target, version) not in self._versions:
+            known = ", ".join(version for name, version in self._versions if name == target)
+            raise invalid(f"{place}.model_version: {version!r} has not been served here; one of {known}")
+        return version
+
+    def _add(self, key: _Key, values: dict[str, float]) -> None:
+        rolling = self._rolling.setdefault(key, _Rolling())
+        rolling.errors.append(values["prediction"] - values["actual"])
+        if "lower" in values and "upper" in values:
+            rolling.inside.append(values["lower"] <= values["actual"] <= values["upper"])
+        self._metrics.counter(FEEDBACK).labels(*key).inc()
+
+    def _publish(self, key: _Key) -> dict[str, float]:
+        figures = self._rolling[key].figures()
+        for name, value in figures.items():
+            self._gauges[name].labels(*key).set(value)
+        return figures
+
+
+def _value(given: Any, place: str) -> float:
+    value = number(given, place)
+    if abs(value) > _LARGEST:
+        raise invalid(f"{place}: {value:g} is beyond {_LARGEST:g} in size")
+    return value
+
+
+def _range(target: Target) -> tuple[float, float]:
+    """Return between which values the target is observed: its column's range, 0 to 1 for the class of an event."""
+    wanted = target.signature.get("target", {})
+    if wanted.get("task") == "classification":
+        return 0.0, 1.0
+    for item in target.signature.get("inputs", []):
+        if item["name"] == wanted.get("column"):
+            low, high = item.get("min"), item.get("max")
+            return -math.inf if low is None else float(low), math.inf if high is None else float(high)
+    return -math.inf, math.inf

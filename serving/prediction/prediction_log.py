@@ -1,0 +1,77 @@
+"""The log of predictions that the monitoring pipeline joins with the truth once it is known.
+
+A line holds what the batch pipeline keeps of a prediction: entity, time, target, prediction, both ends of its interval
+and the version. Only predictions of a known moment enter it, those by entity or with their history: rows by name carry
+no time, and without one there is no truth to compare with.
+"""
+
+import os
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from almanac.core.errors import ServingError
+from almanac.model.bundle import Bundle
+from almanac.model.target import Row, Target
+from monitoring.metrics import LOG_DROPPED, Metrics
+from serving.features.raw_schema import micros_of
+from serving.features.records import Moment
+from serving.features.store.observations import DEFAULT_ENTITY
+from serving.runtime.line_writer import LineWriter
+from serving.runtime.object_log import Segments
+
+
+class Journal:
+    """Keeps predictions below `<log>/<use case>/`: in a file of this process, in an object store by segments.
+
+    Args:
+        log: the log's directory or URL, as the monitoring pipeline's parameter `log` names it.
+        bundle: the model that is served, for the names of its columns.
+        metrics: where lines are counted that could not be written.
+
+    Raises:
+        ServingError: the log cannot be written, or the model takes rows alone.
+    """
+
+    def __init__(self, log: str, bundle: Bundle, metrics: Metrics) -> None:
+        spec = next(iter(bundle.targets.values())).features.get("spec")
+        if spec is None:
+            raise ServingError(f"--prediction-log: {bundle.use_case} has no feature specification, hence no moments")
+        self._time, self._entity = str(spec["time"]), spec.get("entity")
+        dropped = metrics.counter(LOG_DROPPED).labels("predictions").inc
+        try:
+            self.writer = LineWriter(_target(log, bundle.use_case, dropped), self._line, dropped)
+        except OSError as error:
+            raise ServingError(f"--prediction-log {log}: cannot be written ({error.strerror})") from error
+
+    def put(self, target: Target, moment: Moment, row: Row) -> None:
+        """Queue the prediction of one moment."""
+        self.writer.put((target, moment, row))
+
+    def _line(self, item: tuple[Target, Moment, Row]) -> dict[str, Any]:
+        target, moment, (prediction, lower, upper, _) = item
+        micros = micros_of(moment.time, moment.place)
+        line: dict[str, Any] = {self._entity: moment.entity or DEFAULT_ENTITY} if self._entity else {}
+        return line | {
+            self._time: datetime.fromtimestamp(micros / 1e6, UTC).replace(tzinfo=None).isoformat(),
+            "target": target.name,
+            "prediction": prediction,
+            "lower": lower,
+            "upper": upper,
+            "version": int(target.version) if target.version.isdigit() else None,
+        }
+
+
+def _target(log: str, use_case: str, dropped: Callable[[int], None]) -> Path | Segments:
+    local = log.removeprefix("file://")
+    if "://" not in local:
+        start = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
+        return Path(local) / use_case / f"served-{start}-{os.getpid()}.jsonl"
+    import fsspec
+
+    try:
+        filesystem, path = fsspec.core.url_to_fs(f"{log.rstrip('/')}/{use_case}")
+    except (ImportError, ValueError) as error:
+        raise ServingError(f"--prediction-log {log}: {error}; right would be a directory, s3:// or gs://") from error
+    return Segments(filesystem, path, dropped)

@@ -1,0 +1,83 @@
+"""The OpenAPI document, made from the routes' table and the loaded models."""
+
+from typing import Any
+
+from serving import VERSION
+from serving.prediction.repository import Repository
+from serving.protocol import schemas
+from serving.protocol.routes import DESCRIPTIONS
+from serving.security.guard import PUBLIC
+
+Json = dict[str, Any]
+
+
+def document(repository: Repository) -> Json:
+    """Return the OpenAPI 3.1 document of what is served now."""
+    paths: dict[str, Json] = {}
+    for operation in DESCRIPTIONS:
+        item = paths.setdefault(operation.pattern, {})
+        item[operation.method.lower()] = _operation(operation.pattern, operation.method, operation.verb, repository)
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": f"Almanac: {repository.traffic.primary.use_case}", "version": VERSION},
+        "paths": paths,
+        "components": {
+            "schemas": schemas.components(repository),
+            "securitySchemes": {
+                "key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+                "bearer": {"type": "http", "scheme": "bearer"},
+            },
+        },
+    }
+
+
+def _operation(pattern: str, method: str, verb: str, repository: Repository) -> Json:
+    description = next(d for d in DESCRIPTIONS if (d.pattern, d.method) == (pattern, method))
+    operation: Json = {
+        "operationId": f"{description.protocol}_{verb}" + ("_version" if "{version}" in pattern else ""),
+        "summary": description.summary,
+        "tags": [description.protocol],
+        "parameters": _parameters(pattern, repository),
+        "responses": _responses(description.answer, description.scope, pattern),
+    }
+    if description.scope not in (None, PUBLIC):
+        operation["security"] = [{"key": []}, {"bearer": []}, {}]
+    if description.body is not None:
+        content = {"application/json": {"schema": _reference(description.body)}}
+        operation["requestBody"] = {"required": description.body != "Index", "content": content}
+    return operation
+
+
+def _parameters(pattern: str, repository: Repository) -> list[Json]:
+    found = []
+    if "{model}" in pattern:
+        names = repository.names
+        found.append({"name": "model", "in": "path", "required": True, "schema": {"type": "string", "enum": names}})
+    if "{version}" in pattern:
+        versions = [repository.traffic.primary.version]
+        schema = {"type": "string", "enum": versions}
+        found.append({"name": "version", "in": "path", "required": True, "schema": schema})
+    return found
+
+
+def _responses(answer: str, scope: str | None, pattern: str) -> Json:
+    kind = {"Text": "text/plain", "Page": "text/html"}.get(answer, "application/json")
+    schema = {"type": "string"} if kind != "application/json" else _reference(answer)
+    error = {"description": "refused", "content": {"application/json": {"schema": _reference("Error")}}}
+    codes = ["400", "404", "405", "408", "409", "413", "415", "431", "501", "503"]
+    if scope is not None:
+        codes += ["429"] if scope == PUBLIC else ["401", "403", "429"]
+    responses: Json = {"200": {"description": "answered", "content": {kind: {"schema": schema}}}}
+    return responses | {code: _not_ready() if _probe(pattern, code) else error for code in codes}
+
+
+def _probe(pattern: str, code: str) -> bool:
+    return code == "503" and pattern in ("/healthz", "/v2/health/ready")
+
+
+def _not_ready() -> Json:
+    return {"description": "not ready", "content": {"application/json": {"schema": {"type": "object"}}}}
+
+
+def _reference(name: str) -> Json:
+    return {"$ref": f"#/components/schemas/{name}"}

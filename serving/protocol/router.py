@@ -1,0 +1,87 @@
+"""Paths to routes. Exact paths of the models in use are looked up in a dict; anything else is taken apart."""
+
+import re
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from http import HTTPStatus
+
+from serving.errors import Refusal
+from serving.protocol.message import Reply, Request
+
+Handler = Callable[[Request], Awaitable[Reply]]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One operation.
+
+    Attributes:
+        method: GET or POST.
+        pattern: path with `{model}` and `{version}`, as the OpenAPI document writes it.
+        handler: answers it.
+        verb: name for metrics.
+        scope: scope that a key must have, or `PUBLIC`; None for a probe, which passes no gate.
+        protocol: v1, v2 or http, for metrics.
+    """
+
+    method: str
+    pattern: str
+    handler: Handler
+    verb: str
+    scope: str | None
+    protocol: str
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """A route with what its path held."""
+
+    route: Route
+    model: str
+    version: str | None
+
+
+class Router:
+    """Finds the route of a request."""
+
+    def __init__(self, routes: list[Route]) -> None:
+        self.routes = routes
+        self._exact: dict[tuple[str, str], Match] = {}
+        self._patterns = [(re.compile(_regex(route.pattern)), route) for route in routes]
+
+    def remember(self, names: list[str]) -> None:
+        """Look the paths of these models up in a dict from now on."""
+        self._exact = {
+            (route.method, route.pattern.replace("{model}", name)): Match(route, name, None)
+            for route in self.routes
+            for name in (names if "{model}" in route.pattern else [""])
+            if "{version}" not in route.pattern
+        }
+
+    def find(self, method: str, path: str) -> Match:
+        """Return the route.
+
+        Raises:
+            Refusal: 404 for an unknown path, 405 for another method.
+        """
+        found = self._exact.get((method, path))
+        return found if found is not None else self._search(method, path)
+
+    def _search(self, method: str, path: str) -> Match:
+        allowed = set()
+        for pattern, route in self._patterns:
+            match = pattern.fullmatch(path)
+            if match is None:
+                continue
+            if route.method == method:
+                groups = match.groupdict()
+                return Match(route, groups.get("model") or "", groups.get("version"))
+            allowed.add(route.method)
+        if allowed:
+            methods = ", ".join(sorted(allowed))
+            raise Refusal(HTTPStatus.METHOD_NOT_ALLOWED, f"{path} answers {methods}, not {method}", {"allow": methods})
+        raise Refusal(HTTPStatus.NOT_FOUND, f"nothing is served at {path}; see /openapi.json")
+
+
+def _regex(pattern: str) -> str:
+    return re.escape(pattern).replace(r"\{model\}", r"(?P<model>[^/:]+)").replace(r"\{version\}", r"(?P<version>[^/]+)")

@@ -1,0 +1,147 @@
+"""JSON Schemas of requests and answers, with the features of the loaded models."""
+
+from typing import Any
+
+from almanac.model.columns import Columns
+from serving.prediction.repository import Repository
+
+Json = dict[str, Any]
+
+_NUMBER: Json = {"type": "number"}
+_TEXT: Json = {"type": "string"}
+_TEXTS: Json = {"type": "array", "items": _TEXT}
+_OBJECT: Json = {"type": "object"}
+_KEPT: Json = {"type": "integer", "description": "Rows that the store keeps; rows without any value are not counted."}
+_DROPPED: Json = {
+    "type": "integer",
+    "minimum": 1,
+    "description": "Rows that are older than what the store keeps; absent when there are none.",
+}
+_TENSOR: Json = {
+    "type": "object",
+    "required": ["name", "shape", "datatype"],
+    "properties": {
+        "name": _TEXT,
+        "shape": {"type": "array", "items": {"type": "integer"}},
+        "datatype": _TEXT,
+        "parameters": _OBJECT,
+        "data": {"type": "array"},
+    },
+}
+
+
+def components(repository: Repository) -> dict[str, Json]:
+    """Return the schemas by name."""
+    columns = repository.traffic.primary.columns
+    return {
+        "Error": _object({"error": _TEXT}, ["error"]),
+        "Rows": _rows(columns),
+        "Infer": _infer(),
+        "Observations": _object({"observations": {"type": "array", "items": _OBJECT, "minItems": 1}}),
+        "Feedback": _object({"feedback": {"type": "array", "items": _feedback(repository), "minItems": 1}}),
+        "Index": {"type": "object", "properties": {"ready": {"type": "boolean"}}, "additionalProperties": False},
+        "Nothing": {},
+        **_answers(),
+    }
+
+
+def _answers() -> dict[str, Json]:
+    model = {"model_name": _TEXT, "model_version": _TEXT, "model_digest": _TEXT}
+    interval = _object({"lower": _NUMBER, "upper": _NUMBER})
+    ready = {"type": "boolean"}
+    return {
+        "Predictions": {
+            "type": "object",
+            "required": ["predictions", *model],
+            "properties": {
+                "predictions": {"type": "array"},
+                "intervals": {"type": "array", "items": interval},
+                "signals": _TEXTS,
+                "warnings": _TEXTS,
+                **model,
+            },
+        },
+        "Explanations": _object({"explanations": {"type": "array"}, **model}),
+        "Inferred": {
+            "type": "object",
+            "required": ["model_name", "outputs"],
+            "properties": {**model, "id": _TEXT, "outputs": {"type": "array", "items": _TENSOR}, "parameters": _OBJECT},
+        },
+        "Alive": _object({"status": _TEXT}),
+        "Live": _object({"live": ready}),
+        "Ready": _object({"ready": ready}),
+        "Health": _object({"status": _TEXT, "model_version": _TEXT}),
+        "ModelReady": _object({"name": _TEXT, "ready": ready}),
+        "Models": _object({"models": _TEXTS}),
+        "Server": _object({"name": _TEXT, "version": _TEXT, "extensions": _TEXTS}),
+        "Model": _object(dict.fromkeys(("name", "platform"), _TEXT) | {"inputs": {"type": "array", "items": _TENSOR}}),
+        "Repository": {"type": "array", "items": _object({"name": _TEXT, "state": _TEXT})},
+        "Loaded": _object({"name": _TEXT}),
+        "Ingested": _object({"ingested": _KEPT, "dropped": _DROPPED}, ["ingested"]),
+        "Taken": _object({"taken": {"type": "integer"}, "rolling": _OBJECT}),
+        "Document": _OBJECT,
+    }
+
+
+def _object(properties: Json, required: list[str] | None = None) -> Json:
+    return {"type": "object", "required": required or list(properties), "properties": properties}
+
+
+def _rows(columns: Columns) -> Json:
+    row = {
+        "type": "object",
+        "properties": {name: _cell(columns, name) for name in columns.names},
+        "required": list(columns.names),
+        "additionalProperties": False,
+    }
+    moment = {
+        "type": "object",
+        "properties": {"entity": _TEXT, "time": {"type": "string", "format": "date-time"}, "history": _OBJECT},
+        "required": ["time"],
+        "additionalProperties": False,
+    }
+    ordered = {"type": "array", "minItems": len(columns.names), "maxItems": len(columns.names)}
+    table = {
+        "type": "object",
+        "properties": {name: {"type": "array", "items": _cell(columns, name)} for name in columns.names},
+        "required": list(columns.names),
+        "additionalProperties": False,
+    }
+    several = [{"type": "array", "minItems": 1, "items": item} for item in (row, ordered, moment)]
+    return {
+        "oneOf": [
+            {**_object({"instances": {"oneOf": several}}), "additionalProperties": False},
+            {**_object({"inputs": table}), "additionalProperties": False},
+        ]
+    }
+
+
+def _cell(columns: Columns, name: str) -> Json:
+    if name in columns.categories:
+        nothing = [] if name in columns.required else [None]
+        return {"enum": [*columns.codes[name], *columns.codes[name].values(), *nothing]}
+    return {"type": ["number"] if name in columns.required else ["number", "null"]}
+
+
+def _infer() -> Json:
+    return {
+        "type": "object",
+        "required": ["inputs"],
+        "additionalProperties": False,
+        "properties": {
+            "id": _TEXT,
+            "parameters": _OBJECT,
+            "inputs": {"type": "array", "items": {**_TENSOR, "additionalProperties": False}, "minItems": 1},
+            "outputs": {"type": "array", "items": _object({"name": _TEXT})},
+        },
+    }
+
+
+def _feedback(repository: Repository) -> Json:
+    fields: Json = dict.fromkeys(("prediction", "actual", "lower", "upper"), _NUMBER)
+    fields["model_version"] = {
+        "type": "string",
+        "description": "Version that predicted, as the answer named it; the one that answers now when absent.",
+    }
+    fields["target"] = {"type": "string", "enum": list(repository.traffic.primary.targets)}
+    return {**_object(fields, ["prediction", "actual"]), "additionalProperties": False}

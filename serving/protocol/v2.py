@@ -1,0 +1,127 @@
+"""The Open Inference Protocol (V2): infer in JSON and binary, metadata, health."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import numpy as np
+
+from almanac.model.bundle import Bundle
+from serving import VERSION
+from serving.errors import invalid, not_ready
+from serving.prediction.service import Answer, Service
+from serving.protocol.infer_json import InferRequest, encode_binary, read_infer, read_large
+from serving.protocol.message import LARGE_BODY, Reply, Request, encode, json_reply
+from serving.protocol.outputs import Output, input_tensors, output_tensors, outputs
+from serving.protocol.tensors import read
+from serving.runtime.state import State
+
+T = TypeVar("T")
+
+_LENGTH = b"inference-header-content-length"
+EXTENSIONS = ["model_repository", "binary_tensor_data"]
+
+
+class V2:
+    """The V2 routes over a service."""
+
+    def __init__(self, service: Service, state: State) -> None:
+        self._service = service
+        self._repository = service.repository
+        self._state = state
+
+    async def metadata(self, request: Request) -> Reply:
+        """Return the server's metadata."""
+        return json_reply({"name": "almanac", "version": VERSION, "extensions": EXTENSIONS})
+
+    async def live(self, request: Request) -> Reply:
+        """Tell that the server lives."""
+        return json_reply({"live": True})
+
+    async def ready(self, request: Request) -> Reply:
+        """Tell whether the server accepts traffic: a model is loaded, and it is not draining."""
+        ready = self._state.ready and self._repository.any_ready()
+        return json_reply({"ready": ready}, 200 if ready else 503)
+
+    async def models(self, request: Request) -> Reply:
+        """Return the names of the models."""
+        return json_reply({"models": self._repository.names})
+
+    async def model(self, request: Request) -> Reply:
+        """Return a model's metadata."""
+        name = request.model
+        self._repository.check_known(name)
+        bundle = self._repository.bundle(name, request.version)
+        request.answered_by = bundle.version
+        document: dict[str, Any] = {
+            "name": name,
+            "versions": [bundle.version],
+            "platform": "lightgbm",
+            "inputs": input_tensors(bundle, name),
+            "outputs": output_tensors(bundle, name),
+        }
+        return json_reply(document)
+
+    async def model_ready(self, request: Request) -> Reply:
+        """Tell whether a model answers; 503 when not."""
+        if not self._repository.is_ready(request.model):
+            raise not_ready(request.model)
+        request.answered_by = self._repository.bundle(request.model, request.version).version
+        return json_reply({"name": request.model, "ready": True})
+
+    async def infer(self, request: Request) -> Reply:
+        """Predict the rows that the tensors hold."""
+        name = request.model
+        bundle = self._repository.bundle(name, request.version)
+        request.answered_by = bundle.version
+        if len(request.body) > LARGE_BODY:
+            infer = await read_large(request.body, _json_length(request))
+            given = await self._beside(lambda: read(infer.tensors, bundle.columns_of(name)))
+            answer = await self._service.predict(bundle, name, given)
+            return await self._beside(lambda: _answer(bundle, name, answer, infer))
+        infer = read_infer(request.body, _json_length(request))
+        given = read(infer.tensors, bundle.columns_of(name))
+        return _answer(bundle, name, await self._service.predict(bundle, name, given), infer)
+
+    async def _beside(self, work: Callable[[], T]) -> T:
+        """Do the work in a thread, so that single rows do not wait for it."""
+        return await asyncio.get_running_loop().run_in_executor(self._service.executor, work)
+
+
+def _answer(bundle: Bundle, name: str, answer: Answer, infer: InferRequest) -> Reply:
+    document: dict[str, Any] = {"model_name": name, "model_version": bundle.version}
+    if infer.id is not None:
+        document["id"] = infer.id
+    digest = bundle.targets[name].digest if name in bundle.targets else bundle.digest
+    document["parameters"] = {"model_digest": digest}
+    if answer.warnings:
+        document["parameters"]["warnings"] = "; ".join(answer.warnings)
+    return _reply(document, outputs(answer, name, infer.outputs), infer)
+
+
+def _json_length(request: Request) -> int | None:
+    text = request.headers.get(_LENGTH)
+    if text is None:
+        return None
+    if not text.isdigit() or len(text) > 12:
+        raise invalid("Inference-Header-Content-Length is not a number of bytes")
+    return int(text)
+
+
+def _reply(document: dict[str, Any], results: list[Output], infer: InferRequest) -> Reply:
+    tensors, parts = [], []
+    for output in results:
+        tensor: dict[str, Any] = {"name": output.name, "datatype": output.datatype, "shape": [len(output.values)]}
+        if infer.binary is None or output.name in infer.binary:
+            data = encode_binary(output.datatype, output.values)
+            tensor["parameters"] = {"binary_data_size": len(data)}
+            parts.append(data)
+        else:
+            tensor["data"] = output.values.tolist() if isinstance(output.values, np.ndarray) else output.values
+        tensors.append(tensor)
+    document["outputs"] = tensors
+    head = encode(document)
+    if not parts:
+        return Reply(head)
+    length = (_LENGTH, b"%d" % len(head))
+    return Reply(b"".join([head, *parts]), 200, b"application/octet-stream", [length])

@@ -1,0 +1,1 @@
+"""The process's own services: logs, traces, counters, writers."""

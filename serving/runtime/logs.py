@@ -1,0 +1,94 @@
+"""Structured logs: one JSON line an event on standard error, one a request where asked for; and the audit log."""
+
+import logging
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Literal
+
+from monitoring.metrics import LOG_DROPPED, Metrics
+from serving.protocol.message import Reply, Request
+from serving.runtime.line_writer import LineWriter
+
+Observe = Callable[[Request, Reply, str, float], None]
+
+
+class _Handler(logging.Handler):
+    """Sends records to the writer's thread."""
+
+    def __init__(self, writer: LineWriter) -> None:
+        super().__init__()
+        self._writer = writer
+
+    def emit(self, record: logging.LogRecord) -> None:
+        line: dict[str, Any] = {"level": record.levelname.lower(), "logger": record.name, "event": record.getMessage()}
+        if record.exc_info and record.exc_info[1] is not None:
+            line["error"] = "".join(traceback.format_exception(record.exc_info[1]))
+        self._writer.put((record.created, line))
+
+
+def _dated(item: tuple[float, dict[str, Any]]) -> dict[str, Any]:
+    return {"time": datetime.fromtimestamp(item[0], UTC).isoformat(timespec="milliseconds"), **item[1]}
+
+
+def configure_logs(metrics: Metrics) -> LineWriter:
+    """Send the log records of this process through a writer to standard error."""
+    writer = LineWriter(sys.stderr, _dated, metrics.counter(LOG_DROPPED).labels("log").inc)
+    root = logging.getLogger()
+    root.handlers = [_Handler(writer)]
+    root.setLevel(logging.INFO)
+    for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
+        logging.getLogger(name).handlers = []
+        logging.getLogger(name).setLevel(logging.WARNING)
+    return writer
+
+
+def access_log(writer: LineWriter, which: Literal["all", "errors"]) -> Observe:
+    """Return what writes a line a request, or only for those that were refused or failed."""
+
+    def observe(request: Request, reply: Reply, protocol: str, seconds: float) -> None:
+        if which == "all" or reply.status >= 400:
+            line = {
+                "level": "error" if reply.status >= 500 else "info", "logger": "almanac.access", "event": "request",
+                "id": request.id, "method": request.method, "path": request.path[:200], "status": reply.status,
+                "milliseconds": round(seconds * 1000, 3), "who": request.who or request.client,
+                "version": request.answered_by, "protocol": protocol,
+            }  # fmt: skip
+            writer.put((time.time(), line))
+
+    return observe
+
+
+def audit_log(path: Path, metrics: Metrics) -> tuple[LineWriter, Observe]:
+    """Return the writer of the audit log and what puts a line a request to it: who asked what when.
+
+    Payloads do not enter the log, their sha256 does; it is computed in the writer's thread.
+    """
+    writer = LineWriter(path, _audit_line, metrics.counter(LOG_DROPPED).labels("audit").inc)
+
+    def observe(request: Request, reply: Reply, protocol: str, seconds: float) -> None:
+        if request.verb not in ("live", "health", "ready", "metrics"):
+            writer.put((time.time(), request, reply.status, reply.body, protocol))
+
+    return writer, observe
+
+
+def _audit_line(item: tuple[float, Request, int, bytes, str]) -> dict[str, Any]:
+    at, request, status, answer, protocol = item
+    return {
+        "time": datetime.fromtimestamp(at, UTC).isoformat(timespec="microseconds"),
+        "who": request.who or request.client,
+        "client": request.client,
+        "protocol": protocol,
+        "verb": request.verb,
+        "model": request.model,
+        "version": request.answered_by,
+        "request_id": request.id,
+        "status": status,
+        "request_sha256": sha256(request.body).hexdigest(),
+        "answer_sha256": sha256(answer).hexdigest(),
+    }

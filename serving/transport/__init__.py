@@ -1,0 +1,1 @@
+"""HTTP and gRPC transport: parsing, limits on messages, time-outs."""

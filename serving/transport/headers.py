@@ -1,0 +1,62 @@
+"""Headers that every answer carries: those of the OWASP Secure Headers Project, and CORS where it is configured."""
+
+from http import HTTPStatus
+
+from serving.errors import Refusal
+from serving.protocol.message import Headers, Reply, Request
+
+_SECURE: Headers = [
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (b"permissions-policy", b"camera=(), geolocation=(), microphone=()"),
+    (b"cache-control", b"no-store"),
+]
+_HSTS = (b"strict-transport-security", b"max-age=31536000; includeSubDomains")
+
+
+class HeaderPolicy:
+    """Says which headers an answer carries.
+
+    Args:
+        tls: whether the server speaks TLS itself, which adds Strict-Transport-Security.
+        origins: origins that browsers may call from; none by default.
+    """
+
+    def __init__(self, tls: bool, origins: tuple[str, ...]) -> None:
+        self._always = [*_SECURE, _HSTS] if tls else list(_SECURE)
+        self._origins = {origin.encode() for origin in origins}
+        self._always_block = block(self._always)
+
+    def block_of(self, request: Request) -> bytes:
+        """Return the same headers as lines."""
+        return block(self.of(request)) if self._origins else self._always_block
+
+    def of(self, request: Request) -> Headers:
+        """Return the headers for the answer to `request`."""
+        origin = request.headers.get(b"origin") if self._origins else None
+        if origin is None or origin not in self._origins:
+            return self._always
+        return [*self._always, (b"access-control-allow-origin", origin), (b"vary", b"origin")]
+
+    def preflight(self, request: Request) -> Reply:
+        """Answer a browser's preflight request.
+
+        Raises:
+            Refusal: 403, the origin may not call.
+        """
+        if request.headers.get(b"origin") not in self._origins:
+            raise Refusal(HTTPStatus.FORBIDDEN, "this origin may not call; see --cors")
+        allowed = [
+            (b"access-control-allow-methods", b"GET, POST"),
+            (b"access-control-allow-headers", b"authorization, content-type, x-api-key, x-request-id"),
+            (b"access-control-max-age", b"600"),
+        ]
+        return Reply(b"", 204, b"text/plain", allowed)
+
+
+def block(headers: Headers) -> bytes:
+    """Return headers as lines of an answer."""
+    return b"".join([b"%b: %b\r\n" % header for header in headers])

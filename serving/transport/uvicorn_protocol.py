@@ -1,0 +1,150 @@
+"""uvicorn's HTTP protocol with a short way in and a cheap way out.
+
+A whole request is answered in the call that received it: without a parser's callbacks, a scope, events and a task,
+which together cost several times what the prediction does. Where the answer has to wait, the rest of it becomes a
+task. Everything else takes uvicorn's way, and is written by `_sender`: uvicorn looks at every header of every answer
+with two regular expressions, but here each is a constant, a number, or was checked when it came in.
+"""
+
+from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
+from typing import TYPE_CHECKING, Any
+
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
+
+from serving.runtime.coroutine_start import go_on
+from serving.transport.fast_path import Head, Heads
+from serving.transport.request_limits import FramedProtocol
+
+if TYPE_CHECKING:
+    import asyncio
+
+_HEADS = Heads()
+_LARGE = 64 << 10
+"""Bytes from which an answer is not copied once more to be sent together with its head."""
+
+
+class Protocol(FramedProtocol):
+    """Answers whole requests by `App.quick`, and runs the application for others."""
+
+    _waiting: "asyncio.Task[None] | None" = None
+    _held: bytes = b""
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes from the socket."""
+        if self._waiting is not None:
+            self._hold(data)
+            return
+        # Only between two messages is what looks like a request one, and not a part of a head or a body.
+        if self.between and (self.cycle is None or self.cycle.response_complete) and not self.flow.write_paused:
+            end = data.find(b"\r\n\r\n")
+            head = _HEADS.read(data[:end]) if end > 0 else None
+            if head is not None and len(data) == end + 4 + head.length:
+                self._answer(head, data[end + 4 :])
+                return
+        super().data_received(data)
+
+    def _answer(self, head: Head, body: bytes) -> None:
+        self._last = self.loop.time()
+        client = self.client[0] if self.client else "local"
+        coroutine = self.app.quick(head, body, client, self.server_state.default_headers)
+        try:
+            waiting = coroutine.send(None)
+        except StopIteration as end:
+            self._write(end.value)
+        else:
+            self._waiting = self.loop.create_task(self._later(coroutine, waiting))
+            self.tasks.add(self._waiting)
+            self._waiting.add_done_callback(self.tasks.discard)
+
+    async def _later(self, coroutine: Coroutine[Any, Any, bytes], waiting: Any) -> None:
+        answer = b""
+        try:
+            answer = await go_on(coroutine, waiting)
+        finally:
+            self._waiting = None
+            if not answer:
+                self.transport.close()
+        if self.transport.is_closing():
+            return
+        self._write(answer)
+        if self._held and not self.transport.is_closing():
+            held, self._held = self._held, b""
+            self.transport.resume_reading()
+            self.data_received(held)
+
+    def _write(self, answer: bytes) -> None:
+        self.transport.write(answer)
+        self.server_state.total_requests += 1
+        if self.app.draining():
+            self.transport.close()
+        elif self.timeout_keep_alive_task is None:
+            self._watch(self.timeout_keep_alive)
+
+    def _hold(self, data: bytes) -> None:
+        """Keep what a client sends before it has its answer, and read no more of it."""
+        if not self._held:
+            self.transport.pause_reading()
+        self._held += data
+
+    def _left(self) -> float:
+        return self.timeout_keep_alive if self._waiting is not None else super()._left()
+
+    def shutdown(self) -> None:
+        """Close after what was begun is answered; `App.draining` then closes the connection."""
+        if self._waiting is None:
+            super().shutdown()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        task = self.loop.create_task(_run(self, cycle, app))
+        task.add_done_callback(self.tasks.discard)
+        self.tasks.add(task)
+
+
+async def _run(protocol: FramedProtocol, cycle: RequestResponseCycle, app: Any) -> None:
+    try:
+        await app(cycle.scope, cycle.receive, _sender(protocol, cycle))
+    finally:
+        if not cycle.response_complete and not cycle.transport.is_closing():
+            cycle.transport.close()
+        cycle.on_response = lambda: None
+
+
+def _sender(
+    protocol: FramedProtocol, cycle: RequestResponseCycle
+) -> Callable[[MutableMapping[str, Any]], Awaitable[None]]:
+    head: list[bytes] = []
+
+    async def send(message: MutableMapping[str, Any]) -> None:
+        if message["type"] == "http.response.start":
+            cycle.response_started = True
+            _head(cycle, message, head)
+            return
+        if cycle.disconnected:
+            return
+        if cycle.flow.write_paused:
+            await cycle.flow.drain()
+        body = message["body"]
+        if len(body) > _LARGE:
+            cycle.transport.write(b"".join(head))
+            cycle.transport.write(body)
+        else:
+            cycle.transport.write(b"".join([*head, body]))
+        cycle.response_complete = True
+        cycle.message_event.set()
+        if not cycle.keep_alive:
+            protocol.end(cycle)
+        cycle.on_response()
+
+    return send
+
+
+def _head(cycle: RequestResponseCycle, message: MutableMapping[str, Any], head: list[bytes]) -> None:
+    head.append(STATUS_LINE[message["status"]])
+    for name, value in cycle.default_headers:
+        head += (name, b": ", value, b"\r\n")
+    for name, value in message["headers"]:
+        if name == b"connection":
+            cycle.keep_alive = False  # the one value that the application sends is close
+        else:
+            head += (name, b": ", value, b"\r\n")
+    head.append(b"\r\n" if cycle.keep_alive else b"connection: close\r\n\r\n")
