@@ -17,6 +17,7 @@ AlmanacError
 ├── DocumentError       a governance document that cannot be written or does not verify
 ├── DeploymentError     a manifest that cannot be rendered or applied
 ├── ServingError        a server that cannot start as configured
+├── ExtensionError      an installed extension that cannot be loaded, or a kind registered twice
 ├── NoCompilerError     compiled code that is not there and cannot be made
 └── PipelineError       a pipeline that cannot be run, compiled or submitted
     ├── InterruptedRunError a run that its user ended
@@ -105,6 +106,10 @@ class DeploymentError(AlmanacError):
 
 class ServingError(AlmanacError):
     """A server that cannot start as configured."""
+
+
+class ExtensionError(AlmanacError, ImportError):
+    """An installed extension that cannot be loaded, or a kind that is registered twice."""
 
 
 class NoCompilerError(AlmanacError):
