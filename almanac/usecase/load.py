@@ -4,8 +4,7 @@ import difflib
 import json
 from collections.abc import Callable
 from pathlib import Path
-from types import UnionType
-from typing import Any, Union, get_args, get_origin
+from typing import Any, get_args
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -13,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 from almanac.core.errors import UseCaseError
 from almanac.core.files import canonical_json, sha256_bytes
 from almanac.usecase.model import UseCase
+from almanac.usecase.types import KindUnion
 
 
 class _Loader(yaml.SafeLoader):
@@ -98,12 +98,22 @@ def _explain(item: Any, data: dict[str, Any]) -> str:
         return f"{place}: unknown field{_suggest(location)}"
     if item["type"] == "missing":
         return f"{place}: is missing; it is required"
+    if item["type"] == "unknown_kind":
+        return _unknown_kind(place, item)
     if item["type"] == "value_error" and not place:
         return str(message)
     message = f"{message[0].lower()}{message[1:]}"
     if isinstance(item["input"], dict | list):
         return f"{place}: {message}" if item["type"] == "value_error" else f"{place}: {message}; got {_kind(item)}"
     return f"{place}: {message}; got {item['input']!r}"
+
+
+def _unknown_kind(place: str, item: Any) -> str:
+    kinds, field = item["ctx"]["kinds"], item["ctx"]["field"]
+    place = f"{place}.{field}"
+    if field not in item["input"]:
+        return f"{place}: is missing; it is required, one of {', '.join(sorted(kinds))}"
+    return f"{place}: {kinds.unknown(item['input'][field])}"
 
 
 def _kind(item: Any) -> str:
@@ -161,6 +171,6 @@ def _tags(model: type[BaseModel]) -> tuple[Any, ...]:
 def _models(annotation: Any) -> list[type[BaseModel]]:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [annotation]
-    if get_origin(annotation) in (Union, UnionType, list, dict) or hasattr(annotation, "__metadata__"):
-        return [model for argument in get_args(annotation) for model in _models(argument)]
+    if isinstance(annotation, KindUnion):
+        return [*annotation.declarations()]
     return [model for argument in get_args(annotation) for model in _models(argument)]

@@ -1,10 +1,18 @@
-"""What every section of a use case file shares: strictness, durations and names."""
+"""The parts that all sections of a use case file share: strictness, durations, names and unions of kinds."""
 
 import re
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any, Protocol, Union, cast, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from almanac.core.errors import ExtensionError
+from almanac.core.kinds import Kinds, Named
+
+if TYPE_CHECKING:
+    from pydantic import GetCoreSchemaHandler
+    from pydantic_core import CoreSchema
 
 _DURATION = re.compile(r"^(\d+)(min|h|d)$")
 _UNITS = {"min": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}
@@ -14,8 +22,70 @@ class Section(BaseModel):
     """A section of the use case file: unknown fields are errors, values are never coerced or changed."""
 
     model_config = ConfigDict(
-        extra="forbid", frozen=True, strict=True, allow_inf_nan=False, use_attribute_docstrings=True
+        extra="forbid",
+        frozen=True,
+        strict=True,
+        allow_inf_nan=False,
+        use_attribute_docstrings=True,
+        # Unions of kinds are complete only once the modules of the kinds can be imported; see `union_of`.
+        defer_build=True,
     )
+
+
+class Declared(Named, Protocol):
+    """A kind that is declared in a section of the use case file."""
+
+    @property
+    def declaration(self) -> type[Section]:
+        """The section; its discriminating field is `Literal[name]`."""
+
+
+@dataclass(frozen=True)
+class KindUnion:
+    """Pydantic annotation of a discriminated union of the declarations of all registered kinds."""
+
+    kinds: Kinds[Any]
+    field: str
+
+    def declarations(self) -> list[type[Section]]:
+        """Return the declaration of each kind.
+
+        Raises:
+            ExtensionError: the declaration of a kind does not have the kind's name.
+        """
+        for name, kind in self.kinds.items():
+            if get_args(kind.declaration.model_fields[self.field].annotation) != (name,):
+                raise ExtensionError(
+                    f"{self.kinds.family} {name!r}: the field {self.field!r} of {kind.declaration.__qualname__} "
+                    f"must be Literal[{name!r}]"
+                )
+        return [kind.declaration for kind in self.kinds.values()]
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: "GetCoreSchemaHandler") -> "CoreSchema":
+        """Build the union; an unknown kind is reported by the error type `unknown_kind`."""
+        union: Any = Annotated[Union[*self.declarations()], Field(discriminator=self.field)]
+        schema: Any = handler.generate_schema(union)
+        context = {"kinds": self.kinds, "field": self.field}
+        schema |= {
+            "custom_error_type": "unknown_kind",
+            "custom_error_message": "unknown kind",
+            "custom_error_context": context,
+        }
+        return cast("CoreSchema", schema)
+
+
+def union_of(kinds: Kinds[Any], field: str = "kind") -> Any:
+    """Return the type of a section that is declared by one of the registered kinds, named in `field`.
+
+    The registry is read when the first use case is, and not on import: the modules of the kinds stand above this
+    package and import it. A type checker needs the base class instead:
+
+        if TYPE_CHECKING:
+            Source = SourceBase
+        else:
+            Source = union_of(Kinds("source", "almanac.data.sources", "almanac.sources"), "type")
+    """
+    return Annotated[Any, KindUnion(kinds, field)]
 
 
 def to_timedelta(duration: str) -> timedelta:
