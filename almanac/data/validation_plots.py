@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 
 from almanac.data.checks.order import Gap
-from almanac.reports.page import COLOURS, new_figure
+from almanac.reports import COLOURS, new_figure
 from almanac.usecase import UseCase
 from almanac.usecase.types import to_microseconds
 

@@ -11,7 +11,7 @@ from almanac.drift.histogram import Floats
 from almanac.drift.importance import ImportanceDrift
 from almanac.drift.importance_profile import Attribution
 from almanac.drift.reference import Feature
-from almanac.reports.page import COLOURS, new_figure
+from almanac.reports import COLOURS, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from almanac.evaluation.error_analysis import week_of
 from almanac.evaluation.scored_rows import Judged
-from almanac.reports.page import COLOURS, new_figure
+from almanac.reports import COLOURS, new_figure
 
 
 def overview(targets: dict[str, Any]) -> Any:

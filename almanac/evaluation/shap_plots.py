@@ -6,7 +6,7 @@ import numpy as np
 
 from almanac.evaluation.importance import Explained
 from almanac.evaluation.scored_rows import Judged
-from almanac.reports.page import COLOURS, new_figure
+from almanac.reports import COLOURS, new_figure
 
 _SHOWN = 14
 _POINTS = 250

@@ -1,1 +1,53 @@
-"""Self-contained HTML reports with one look."""
+"""Self-contained HTML reports: a page is a tree of blocks, drawn by one set of templates in one look.
+
+    page = Page("Drift: quiet", "Window of August", [
+        Tiles([("rows", "744")]),
+        Section("Columns", [Table(["column", "p"], rows), Plot(figure, "Share of each bin over time.")]),
+    ])
+    write_page(page, path)
+
+Every text is escaped by the templates; `Markup` alone passes finished HTML.
+"""
+
+from almanac.reports.blocks import (
+    Block,
+    Callout,
+    Contents,
+    Details,
+    Headline,
+    Headlines,
+    Markup,
+    Note,
+    Page,
+    Plot,
+    Section,
+    Table,
+    Text,
+    Tiles,
+)
+from almanac.reports.numbers import format_number
+from almanac.reports.plotting import COLOURS, figure_svg, new_figure
+from almanac.reports.render import render, write_page
+
+__all__ = [
+    "COLOURS",
+    "Block",
+    "Callout",
+    "Contents",
+    "Details",
+    "Headline",
+    "Headlines",
+    "Markup",
+    "Note",
+    "Page",
+    "Plot",
+    "Section",
+    "Table",
+    "Text",
+    "Tiles",
+    "figure_svg",
+    "format_number",
+    "new_figure",
+    "render",
+    "write_page",
+]

@@ -4,7 +4,7 @@ import io
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from almanac.reports.page import COLOURS
+from almanac.reports import COLOURS
 from governance.documents.evidence import Evidence
 
 if TYPE_CHECKING:

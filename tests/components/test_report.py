@@ -5,13 +5,34 @@ import re
 import shutil
 import struct
 import subprocess
+from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from almanac.reports.page import Card, Report, figure_svg, new_figure, number
+from almanac.reports import (
+    Block,
+    Callout,
+    Contents,
+    Details,
+    Headline,
+    Headlines,
+    Markup,
+    Note,
+    Page,
+    Plot,
+    Section,
+    Table,
+    Text,
+    Tiles,
+    figure_svg,
+    format_number,
+    new_figure,
+    render,
+    write_page,
+)
 
 
 def _figure(points: int = 50) -> object:
@@ -24,18 +45,21 @@ def _figure(points: int = 50) -> object:
     return figure
 
 
-def _report() -> Report:
-    report = Report("Title <b>", "A lead & more.")
-    report.cards([Card("Card", "21.8", "µg", [("skill", "4%")]), Card("Bad", "1", "", [], bad=True)])
-    report.contents([("here", "Here")])
-    report.heading("Here", anchor="here")
-    report.figures([("rows", "8,660")])
-    report.table(["Name", "Figure"], [["<script>alert(1)</script>", 1234.567], ["none", None], ["yes", True]])
-    report.plot(_figure(), 'A "caption"')  # type: ignore[arg-type]
-    with report.folded("More"):
-        report.plot(_figure(), "again")  # type: ignore[arg-type]
-    report.text("bad news", "bad")
-    return report
+def _page() -> Page:
+    return Page("Title <b>", "A lead & more.", _blocks())
+
+
+def _blocks() -> Iterator[Block]:
+    yield Headlines([Headline("Card", "21.8", "µg", [("skill", "4%")]), Headline("Bad", "1", "", [], bad=True)])
+    yield Contents()
+    rows: list[list[object]] = [["<script>alert(1)</script>", 1234.567], ["none", None], ["yes", True]]
+    table = Table(["Name", "Figure"], rows)
+    plot = Plot(_figure(), 'A "caption"')  # type: ignore[arg-type]
+    more = Details("More", [Plot(_figure(), "again")])  # type: ignore[arg-type]
+    yield Section("Here & there", [Tiles([("rows", "8,660")]), table, Section("Deeper", [plot]), more])
+    yield Section("Nothing", [])
+    yield Section("There", [Callout("bad news", "bad"), Note("small"), Text("plain")], anchor="last")
+    yield Markup("<em>finished</em>")
 
 
 class _Checker(HTMLParser):
@@ -58,18 +82,37 @@ class _Checker(HTMLParser):
 
 def test_every_text_is_escaped_and_every_element_closed() -> None:
     checker = _Checker()
-    checker.feed(_report().html())
+    checker.feed(render(_page()))
     assert checker.stack == []
     assert "script" not in checker.tags
     assert {"svg", "table", "details", "nav", "main"} <= checker.tags
 
 
+def test_sections_nest_are_linked_and_are_left_out_where_empty() -> None:
+    html = render(_page())
+    assert '<h2 id="here-there">Here &amp; there</h2>' in html
+    assert '<h3 id="deeper">Deeper</h3>' in html
+    links = re.findall(r'<a href="#([^"]+)">([^<]+)</a>', html)
+    assert links == [
+        ("here-there", "Here &amp; there"),
+        ("last", "There"),
+    ]
+    assert "Nothing" not in html
+
+
+def test_cells_are_aligned_by_their_kind() -> None:
+    html = render(Page("t", "", [Table(["name", "n"], [["a" * 45, 1234], ["12 %", "–"]])]))
+    assert '<th class="text">name</th><th>n</th>' in html
+    assert f'<td class="text long">{"a" * 45}</td><td>1,234</td>' in html
+    assert "<td>12 %</td><td>–</td>" in html
+
+
 def test_the_same_report_has_the_same_bytes() -> None:
-    assert _report().html() == _report().html()
+    assert render(_page()) == render(_page())
 
 
 def test_plots_in_one_page_share_no_names() -> None:
-    page = _report().html()
+    page = render(_page())
     ids = re.findall(r' id="([^"]+)"', page)
     assert len(ids) == len(set(ids))
     links = set(re.findall(r'href="#([^"]+)"', page)) | set(re.findall(r"url\(#([^)]+)\)", page))
@@ -90,12 +133,12 @@ def test_coordinates_are_short_and_words_are_whole() -> None:
     [(None, "–"), (True, "yes"), (1234567, "1,234,567"), (1234.567, "1,234.57"), ("word", "word"), (-0.5, "-0.50")],
 )
 def test_numbers_read_well(value: object, text: str) -> None:
-    assert number(value) == text
+    assert format_number(value) == text
 
 
 def test_a_report_is_written_whole(tmp_path: Path) -> None:
-    _report().write(tmp_path / "deep" / "report.html")
-    assert (tmp_path / "deep" / "report.html").read_text() == _report().html()
+    write_page(_page(), tmp_path / "deep" / "report.html")
+    assert (tmp_path / "deep" / "report.html").read_text() == render(_page())
     assert [path.name for path in (tmp_path / "deep").iterdir()] == ["report.html"]
 
 
@@ -103,7 +146,7 @@ def test_a_report_is_written_whole(tmp_path: Path) -> None:
     shutil.which("chromium") is None and os.environ.get("CI") != "true", reason="chromium is not installed"
 )
 def test_a_browser_draws_the_page(tmp_path: Path) -> None:
-    _report().write(tmp_path / "report.html")
+    write_page(_page(), tmp_path / "report.html")
     shot = tmp_path / "shot.png"
     command = ["chromium", "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
     command += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
