@@ -1,23 +1,36 @@
-"""Which of the project's files a component's code depends on."""
+"""Digests of the code that a component's result depends on."""
 
 import ast
+from collections.abc import Iterator
 from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+from importlib.util import find_spec
 from pathlib import Path
 
 from almanac.core.files import sha256_bytes, sha256_file
 
 ROOT = Path(__file__).resolve().parents[1]
 
+#: Built from files that count by themselves.
+_BUILT = frozenset({".pyc", ".so", ".dylib"})
+
 
 def code_digest(component: str, root: Path = ROOT) -> str:
-    """Return a digest of the code and the locked libraries that a component's result depends on.
+    """Return a digest of the code, data and libraries that a component's result depends on.
 
-    Imports are followed through the project's own modules, so that a change in one component leaves the
-    others' cached results valid.
+    Imports are followed through the project's own modules, so that a change in one component leaves the cached results
+    of the others valid. Registries of kinds import by name: their folders are followed too, and the extensions
+    installed for them count. Of a package with a module that is reached, the files that are no Python count as well:
+    C sources, templates, schemas.
     """
-    files = sorted(_reachable(root / "components" / component / "component.py", root))
-    locked = sorted((root / "requirements").glob("components.txt"))
-    lines = [f"{path.relative_to(root)} {sha256_file(path)}" for path in [*files, *locked]]
+    modules = _reachable(root / "components" / component / "component.py", root)
+    packages = {path.parent for path in modules if _runs_code(path)} - {root}
+    data = {file for package in packages for file in _data(package)}
+    locked = (root / "requirements").glob("components.txt")
+    lines = [f"{path.relative_to(root)} {sha256_file(path)}" for path in sorted({*modules, *data, *locked})]
+    registries = {each for path in modules for each in _references(path, path.read_bytes(), root)[1]}
+    groups = sorted({group for _, group in registries if group})
+    lines += [_extension(point) for group in groups for point in sorted(entry_points(group=group))]
     return sha256_bytes("\n".join(lines).encode())
 
 
@@ -28,26 +41,96 @@ def _reachable(start: Path, root: Path) -> set[Path]:
         path = queue.pop()
         if path not in seen and path.exists():
             seen.add(path)
-            queue.extend(_imported_files(path, root))
+            names, registries = _references(path, path.read_bytes(), root)
+            names = names.union(*(_members(folder, root) for folder, _ in registries))
+            queue.extend(file for name in names for file in _files_of(name, root))
     return seen
 
 
 @cache
-def _imported_files(path: Path, root: Path) -> tuple[Path, ...]:
-    tree = ast.parse(path.read_bytes())
+def _references(path: Path, source: bytes, root: Path) -> tuple[frozenset[str], frozenset[tuple[str, str]]]:
+    """Return the modules that a module names, and the folder and group of each of its registries of kinds."""
     names: set[str] = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            names.update(alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            names.add(node.module)
-            names.update(f"{node.module}.{alias.name}" for alias in node.names)
-    return tuple(file for name in sorted(names) for file in _files_of(name, root))
+    registries: set[tuple[str, str]] = set()
+    for node in ast.walk(ast.parse(source)):
+        match node:
+            case ast.Import():
+                names.update(alias.name for alias in node.names)
+            case ast.ImportFrom():
+                module = _absolute(node, path, root)
+                names |= {module, *(f"{module}.{alias.name}" for alias in node.names)}
+            # A program started by `python -m NAME`, or importlib.import_module(NAME).
+            case ast.Constant(value=str(text)) if "." in text and text.replace(".", "").isidentifier():
+                names.add(text)
+            case ast.Call(func=ast.Name(id="Kinds") | ast.Attribute(attr="Kinds")):
+                registries.add(_registry(node, path))
+    ours = {entry.stem for entry in root.iterdir()}
+    return frozenset(name for name in names if name.partition(".")[0] in ours), frozenset(registries)
+
+
+def _absolute(node: ast.ImportFrom, path: Path, root: Path) -> str:
+    package = path.relative_to(root).parts[: -node.level] if node.level else ()
+    return ".".join([*package, *filter(None, [node.module])])
+
+
+def _registry(call: ast.Call, path: Path) -> tuple[str, str]:
+    """Return the folder and the group of `Kinds(family, folder, group)`, which have to be literals."""
+    named = {keyword.arg: keyword.value for keyword in call.keywords}
+    folder, group = (
+        named.get(name, call.args[at] if len(call.args) > at else ast.Constant(""))
+        for at, name in ((1, "folder"), (2, "group"))
+    )
+    match folder, group:
+        case ast.Constant(value=str(of)), ast.Constant(value=str(group_name)) if of:
+            return of, group_name
+    raise ValueError(
+        f"{path}:{call.lineno}: the step cache reads folder and group of Kinds(...); write them as literals"
+    )
+
+
+def _members(folder: str, root: Path) -> Iterator[str]:
+    for path in root.joinpath(*folder.split(".")).iterdir():
+        if path.suffix == ".py" or (path / "__init__.py").is_file():
+            yield f"{folder}.{path.stem}"
 
 
 def _files_of(module: str, root: Path) -> list[Path]:
     """Return the files of a module of the project: itself and every package on the way to it."""
     parts = module.split(".")
-    places = [root.joinpath(*parts[: length + 1]) for length in range(len(parts))]
-    files = [file for place in places for file in (place / "__init__.py", place.with_suffix(".py"))]
+    paths = [root.joinpath(*parts[: length + 1]) for length in range(len(parts))]
+    files = [file for path in paths for file in (path / "__init__.py", path.with_suffix(".py"))]
     return [file for file in files if file.is_file()]
+
+
+def _runs_code(path: Path) -> bool:
+    """Return whether a module can read files: an `__init__` of nothing but imports and a docstring cannot."""
+    if path.name != "__init__.py":
+        return True
+    return not all(
+        isinstance(node, ast.Import | ast.ImportFrom | ast.Expr) for node in ast.parse(path.read_bytes()).body
+    )
+
+
+def _data(folder: Path) -> Iterator[Path]:
+    """Return the files of a package that are no Python; those of packages below it are their own."""
+    for path in folder.iterdir():
+        if path.is_dir():
+            if path.name != "__pycache__" and not (path / "__init__.py").exists():
+                yield from _data(path)
+        elif path.suffix not in _BUILT | {".py"}:
+            yield path
+
+
+def _extension(point: EntryPoint) -> str:
+    """Return an entry point with its package's version and content, which changes alone while it is developed."""
+    spec = find_spec(point.module.partition(".")[0])
+    files = sorted(path for folder in (spec and spec.submodule_search_locations) or () for path in _tree(Path(folder)))
+    if spec is not None and not files and spec.origin is not None and Path(spec.origin).is_file():
+        files = [Path(spec.origin)]
+    content = sha256_bytes("\n".join(f"{path.name} {sha256_file(path)}" for path in files).encode())
+    version = f"{point.dist.name} {point.dist.version}" if point.dist is not None else ""
+    return f"{point.group} {point.name} = {point.value} {version} {content}"
+
+
+def _tree(folder: Path) -> Iterator[Path]:
+    return (path for path in folder.rglob("*") if path.is_file() and path.suffix not in _BUILT)

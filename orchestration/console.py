@@ -18,7 +18,7 @@ from almanac.core.progress import Progress, Summary, parse
 
 _STARTED = re.compile(r"Executing task .*?'([\w-]+)'")
 _FINISHED = re.compile(r"Task .*?'([\w-]+)'.* finished with status .*?(SUCCESS|FAILURE)")
-_ERROR = re.compile(r"^components\.common\.errors\.\w+: (.*)$")
+_ERROR = re.compile(r"^almanac\.core\.errors\.\w+: (.*)$")
 _UNEXPECTED = re.compile(r"^([\w.]*(?:Error|Exception)\b.*)$")
 
 
