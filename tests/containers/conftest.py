@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from tests.containers.engine import engine_answers
-from tests.serving.conftest import simple_features, write_model
+from tests.support.server import simple_features, write_model
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from tests.serving.conftest import ServerProcess, free_port
+from tests.support.server import ServerProcess, free_port
 
 #: The distribution's client first: a newer bare one may lack a builder.
 DOCKER = "/usr/bin/docker" if Path("/usr/bin/docker").exists() else "docker"

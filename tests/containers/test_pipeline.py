@@ -12,7 +12,7 @@ import pytest
 from almanac.core.files import sha256_file
 from benchmarks.pipeline_overhead import show_tasks, task_times
 from tests.containers.engine import docker, inspect
-from tests.serving.conftest import free_port
+from tests.support.server import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 TREES = (

@@ -10,7 +10,7 @@ import pytest
 
 from almanac.model.forecaster import load
 from tests.containers.engine import ServerContainer, docker, inspect
-from tests.serving.conftest import as_row
+from tests.support.server import as_row
 
 PREDICT = "/v1/models/pm25_1h:predict"
 

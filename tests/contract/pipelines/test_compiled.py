@@ -1,0 +1,94 @@
+"""What `compile` writes, held against kfp's own compiler, and used as another team would use it."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from kfp import compiler
+from kfp.compiler.compiler_utils import KubernetesManifestOptions
+
+from almanac.core.errors import PipelineError
+from almanac.core.image import VERSION
+from orchestration import compiled
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def _documents(data: bytes) -> list[Any]:
+    return list(yaml.load_all(data, Loader=yaml.CSafeLoader))
+
+
+def _comments(data: bytes) -> list[bytes]:
+    return [line for line in data.splitlines() if line.startswith(b"#")]
+
+
+@pytest.fixture(scope="module")
+def project() -> Any:
+    sys.path.insert(0, str(ROOT))
+    import pipeline
+
+    return pipeline
+
+
+@pytest.fixture(scope="module")
+def files(project: Any) -> dict[str, bytes]:
+    return compiled.compile_all(project.pipelines(), project.COMPONENTS)
+
+
+def test_the_committed_files_are_those_of_the_code(files: dict[str, bytes]) -> None:
+    compiled.check(files, ROOT / "compiled")
+
+
+def test_the_same_bytes_come_out_twice(project: Any, files: dict[str, bytes]) -> None:
+    assert compiled.compile_all(project.pipelines(), project.COMPONENTS) == files
+
+
+def test_each_package_is_what_kfp_itself_compiles(project: Any, files: dict[str, bytes], tmp_path: Path) -> None:
+    stem, pipeline = next(iter(project.pipelines().items()))
+    compiler.Compiler().compile(pipeline, str(tmp_path / "theirs.yaml"))
+    theirs = (tmp_path / "theirs.yaml").read_bytes()
+    assert _documents(files[f"{stem}.yaml"]) == _documents(theirs)
+    assert _comments(files[f"{stem}.yaml"]) == _comments(theirs)
+
+
+def test_the_objects_for_kubectl_are_what_kfp_itself_writes(
+    project: Any, files: dict[str, bytes], tmp_path: Path
+) -> None:
+    stem, pipeline = next(iter(project.pipelines().items()))
+    name = pipeline.pipeline_spec.pipeline_info.name
+    options = KubernetesManifestOptions(
+        pipeline_name=name,
+        pipeline_version_name=f"{name}-{VERSION}",
+        pipeline_version_display_name=f"{name} {VERSION}",
+        include_pipeline_manifest=True,
+    )
+    path = tmp_path / "theirs.yaml"
+    compiler.Compiler().compile(
+        pipeline, str(path), kubernetes_manifest_options=options, kubernetes_manifest_format=True
+    )
+    assert _documents(files[f"kubernetes/{stem}.yaml"]) == _documents(path.read_bytes())
+
+
+def test_nothing_is_installed_at_run_time_and_every_image_is_pinned(files: dict[str, bytes]) -> None:
+    for name, data in files.items():
+        assert b"pip install" not in data, name
+        assert b":latest" not in data, name
+
+
+@pytest.mark.parametrize("state", ["is missing", "is stale", "is of no pipeline"])
+def test_each_difference_is_named(files: dict[str, bytes], tmp_path: Path, state: str) -> None:
+    compiled.write(files, tmp_path)
+    path = tmp_path / "components" / "gate.yaml"
+    if state == "is missing":
+        path.unlink()
+    elif state == "is stale":
+        path.write_bytes(path.read_bytes() + b"\n")
+    else:
+        path = tmp_path / "old.yaml"
+        path.write_text("")
+    with pytest.raises(PipelineError, match=f"{path.name} {state}"):
+        compiled.check(files, tmp_path)
+    assert [difference.path for difference in compiled.write(files, tmp_path)] == [path]
+    compiled.check(files, tmp_path)

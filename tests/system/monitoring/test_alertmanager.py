@@ -1,0 +1,221 @@
+"""The committed configuration in a real Alertmanager, with receivers on loopback."""
+
+import base64
+import json
+import socketserver
+import subprocess
+import threading
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.support.live import ROOT, alerts, get_json, needs, read_yaml, running, wait_for
+from tests.support.server import free_port
+
+CONFIG = ROOT / "monitoring" / "alertmanager.yaml"
+PASSWORD = "from-a-file"
+
+
+@dataclass
+class Received:
+    """What came in: Slack messages by path, and mails with who logged in."""
+
+    slack: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    mails: list[str] = field(default_factory=list)
+    logins: list[tuple[str, str]] = field(default_factory=list)
+
+    def mail_of(self, name: str) -> str | None:
+        """The mail that names an alert."""
+        return next((mail for mail in self.mails if name in mail), None)
+
+    def slack_of(self, name: str) -> dict[str, Any] | None:
+        """The Slack attachment that names an alert, with its channel."""
+        for _, message in self.slack:
+            attachment = message["attachments"][0]
+            if name in attachment["title"]:
+                return {"channel": message["channel"], **attachment}
+        return None
+
+
+def slack_handler(received: Received) -> type[BaseHTTPRequestHandler]:
+    """Takes what is posted to a webhook."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["content-length"]))
+            received.slack.append((self.path, json.loads(body)))
+            self.send_response(200)
+            self.send_header("content-length", "2")
+            self.end_headers()
+            self.wfile.write(b"ok")
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    return Handler
+
+
+def smtp_handler(received: Received) -> type[socketserver.StreamRequestHandler]:
+    """Takes mails, as RFC 5321 has it, after AUTH PLAIN."""
+
+    class Handler(socketserver.StreamRequestHandler):
+        def say(self, text: str) -> None:
+            self.wfile.write(f"{text}\r\n".encode())
+
+        def handle(self) -> None:
+            self.say("220 loopback")
+            while line := self.rfile.readline().decode().strip():
+                verb = line.split()[0].upper()
+                if verb == "EHLO":
+                    self.say("250-loopback\r\n250 AUTH PLAIN")
+                elif verb == "AUTH":
+                    _, user, password = base64.b64decode(line.split()[2]).decode().split("\0")
+                    received.logins.append((user, password))
+                    self.say("235 ok")
+                elif verb == "DATA":
+                    self.say("354 go on")
+                    lines = []
+                    while (text := self.rfile.readline().decode().rstrip("\r\n")) != ".":
+                        lines.append(text)
+                    received.mails.append("\n".join(lines))
+                    self.say("250 ok")
+                elif verb == "QUIT":
+                    self.say("221 bye")
+                    return
+                else:
+                    self.say("250 ok")
+
+    return Handler
+
+
+@contextmanager
+def served(server: socketserver.TCPServer) -> Iterator[int]:
+    """A server in a thread; its port."""
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+    thread.start()
+    try:
+        yield int(server.socket.getsockname()[1])
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def configuration(folder: Path, slack: int, smtp: int) -> Path:
+    """The committed configuration with loopback addresses, secret files of its own, and no waiting."""
+    (folder / "slack_url").write_text(f"http://127.0.0.1:{slack}/services/hook\n")
+    (folder / "smtp_password").write_text(PASSWORD)
+    config = read_yaml(CONFIG)
+    config["global"] |= {
+        "slack_api_url_file": str(folder / "slack_url"), "smtp_smarthost": f"localhost:{smtp}",
+        "smtp_auth_password_file": str(folder / "smtp_password"), "smtp_require_tls": False,
+    }  # fmt: skip
+    config["templates"] = [str(CONFIG.parent / pattern) for pattern in config["templates"]]
+    for route in (config["route"], *config["route"]["routes"]):
+        route |= {"group_wait": "200ms", "group_interval": "1s"}
+    path = folder / "alertmanager.yaml"
+    path.write_text(yaml.safe_dump(config))
+    return path
+
+
+class SmtpServer(socketserver.ThreadingTCPServer):
+    """Threads of it end with the test."""
+
+    daemon_threads = True
+
+
+@pytest.fixture(scope="module")
+def manager(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, Received]]:
+    """A running Alertmanager, and what it sends."""
+    folder, received, port = tmp_path_factory.mktemp("alertmanager"), Received(), free_port()
+    http = ThreadingHTTPServer(("127.0.0.1", 0), slack_handler(received))
+    mail = SmtpServer(("127.0.0.1", 0), smtp_handler(received))
+    with served(http) as slack, served(mail) as smtp:
+        command = [
+            "prometheus-alertmanager", f"--config.file={configuration(folder, slack, smtp)}",
+            f"--storage.path={folder / 'data'}", f"--web.listen-address=127.0.0.1:{port}",
+            "--cluster.listen-address=", "--log.level=debug",
+        ]  # fmt: skip
+        with running(command, folder / "log"):
+            wait_for(lambda: get_json(f"http://127.0.0.1:{port}/api/v2/status"), 30)
+            yield port, received
+
+
+def fire(port: int, name: str, **labels: str) -> None:
+    """Send an alert as Prometheus does, from its rule."""
+    rule = alerts()[name]
+    alert = {"labels": {"alertname": name, **rule["labels"], **labels}, "annotations": rule["annotations"]}
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{port}/api/v2/alerts", json.dumps([alert]).encode(), {"content-type": "application/json"}
+    )
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        assert answer.status == 200
+
+
+@needs("amtool")
+def test_the_committed_configuration_is_valid() -> None:
+    done = subprocess.run(["amtool", "check-config", str(CONFIG)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@needs("amtool")
+@pytest.mark.parametrize("name", sorted(alerts()))
+def test_every_alert_has_a_receiver(name: str) -> None:
+    labels = [f"{key}={value}" for key, value in {"alertname": name, **alerts()[name]["labels"]}.items()]
+    command = ["amtool", "config", "routes", "test", f"--config.file={CONFIG}", *labels]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == {"page": "pages", "ticket": "tickets"}[alerts()[name]["labels"]["severity"]]
+
+
+def test_no_secret_is_in_the_configuration() -> None:
+    config = read_yaml(CONFIG)
+    secret = {"slack_api_url", "smtp_auth_password", "smtp_auth_secret", "api_url", "auth_password"}
+    assert not secret & set(config["global"])
+    for receiver in config["receivers"]:
+        for kind in ("slack_configs", "email_configs"):
+            assert all(not secret & set(entry) for entry in receiver[kind]), receiver["name"]
+    assert "hooks.slack.com" not in CONFIG.read_text()
+
+
+def test_inhibitions_name_alerts_that_exist() -> None:
+    for rule in read_yaml(CONFIG)["inhibit_rules"]:
+        for matcher in (*rule["source_matchers"], *rule["target_matchers"]):
+            for name in matcher.partition('"')[2].rstrip('"').split("|"):
+                assert name in alerts(), name
+
+
+@needs("prometheus-alertmanager")
+def test_a_page_goes_to_slack_and_by_mail(manager: tuple[int, Received]) -> None:
+    port, received = manager
+    fire(port, "AlmanacFeatureStoreErrors", job="almanac-server", store="redis")
+    message = wait_for(lambda: received.slack_of("AlmanacFeatureStoreErrors"))
+    assert (message["channel"], message["color"]) == ("#almanac-pages", "danger")
+    assert message["title"] == "[FIRING: 1] AlmanacFeatureStoreErrors"
+    assert "What to do: monitoring/runbooks.md#almanacfeaturestoreerrors" in message["text"]
+    mail = wait_for(lambda: received.mail_of("AlmanacFeatureStoreErrors"))
+    assert "To: oncall@example.org" in mail
+    assert ("almanac@example.org", PASSWORD) in received.logins
+    assert {path for path, _ in received.slack} == {"/services/hook"}
+
+
+@needs("prometheus-alertmanager")
+def test_a_ticket_goes_elsewhere_and_an_inhibited_one_nowhere(manager: tuple[int, Received]) -> None:
+    port, received = manager
+    fire(port, "AlmanacErrorBudgetBurn14x", job="almanac-server")
+    wait_for(lambda: received.slack_of("AlmanacErrorBudgetBurn14x"))
+    fire(port, "AlmanacErrorBudgetBurn1x", job="almanac-server")
+    fire(port, "AlmanacDriftLive", model="demand")
+    message = wait_for(lambda: received.slack_of("AlmanacDriftLive demand"))
+    assert (message["channel"], message["color"]) == ("#almanac", "warning")
+    mail = wait_for(lambda: received.mail_of("AlmanacDriftLive"))
+    assert "To: almanac@example.org" in mail
+    held = [a for a in get_json(f"http://127.0.0.1:{port}/api/v2/alerts") if a["status"]["inhibitedBy"]]
+    assert [alert["labels"]["alertname"] for alert in held] == ["AlmanacErrorBudgetBurn1x"]
+    assert received.slack_of("AlmanacErrorBudgetBurn1x") is None

@@ -1,0 +1,96 @@
+"""Benchmarks run to their end at a small size: what they call is what the code has, and both sides agree."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import lightgbm
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("benchmarks") / "model.bst"
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(2000, 12))
+    data = lightgbm.Dataset(X, X[:, 0] * X[:, 1] + rng.normal(size=2000))
+    lightgbm.train({"num_leaves": 15, "verbose": -1, "num_threads": 1}, data, 20).save_model(path)
+    return path
+
+
+def measured(*command: str) -> dict[str, Any]:
+    program = [sys.executable, "-m", *command]
+    done = subprocess.run(program, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def test_features(tmp_path: Path) -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "benchmarks.features",
+        "--rows",
+        "12000",
+        "--repeats",
+        "2",
+        "--json",
+        str(tmp_path / "figures.json"),
+    ]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    record = json.loads((tmp_path / "figures.json").read_text())
+    agreement = record["agreement"]
+    assert agreement["rows"] == 12_000
+    assert 0 <= agreement["largest"] <= agreement["tolerance"] <= 1e-9
+    (size,) = record["sizes"]
+    assert size["rows"] == 12_000
+    low, high = size["ratio_spread"]
+    assert 0 < low <= size["ratio"] <= high
+    assert size["output_bytes"] == 12_000 * 8 * record["online"]["features"]
+    assert len(record["online"]["micros"]) == 2
+    assert min(record["online"]["micros"]) > 0
+
+
+@pytest.mark.parametrize(
+    ("name", "peer", "difference"),
+    [
+        ("predict", "Booster.predict, 1 thread", "ours_largest_difference"),
+        ("explain", "pred_contrib, 1 thread", "largest_difference_from_pred_contrib"),
+    ],
+)
+def test_trees(model: Path, name: str, peer: str, difference: str) -> None:
+    found = measured(f"benchmarks.{name}", "--rounds", "1", "--json", "--model", str(model))
+    assert found["facts"]["kind"] == "compiled"
+    # A peer that gave other figures would not be one.
+    assert 0 <= found["facts"][difference] <= 1e-12
+    assert len(found["cases"]) >= 2
+    for case in found["cases"]:
+        for spread in (case["seconds"]["ours (compiled)"], case["seconds"][peer], case["ratio_to_ours"][peer]):
+            assert 0 < spread["low"] <= spread["median"] <= spread["high"]
+
+
+def test_the_policy() -> None:
+    found = measured("benchmarks.policy_backtest", "--start", "2014-10-15", "--targets", "pm25_1h", "--json")
+    assert found["use_case"] == "air_quality"
+    policies = found["policies"]
+    never, every, drift = (policies[name] for name in ("never", "every window", "drift policy"))
+    assert never["windows"] == every["windows"] == drift["windows"] == 2
+    assert (never["retrainings"], every["retrainings"]) == (0, 1)
+    assert every["trained"] == ["2014-10-15", "2014-11-14"]
+    assert drift["retrainings"] == len(drift["reasons"]) <= drift["breaching_windows"] <= 2
+    errors = [policy["targets"]["pm25_1h"] for policy in policies.values()]
+    assert len({figures["n"] for figures in errors}) == 1
+    assert 1000 < errors[0]["n"] <= 60 * 24
+    for figures in errors:
+        assert 5 < figures["mae"] < figures["rmse"] < 40
+    # With as much as a retraining between them the forecasts are others; without one they are the same.
+    assert never["targets"] != every["targets"]
+    if not drift["retrainings"]:
+        assert drift["targets"] == never["targets"]

@@ -1,0 +1,51 @@
+"""The compiled components as another team takes them: loaded from their files alone into a pipeline of its own."""
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import yaml
+from kfp import components, dsl
+
+from almanac.usecase import dump, load
+from orchestration.console import Screen
+from orchestration.local import Place, run_local
+
+ROOT = Path(__file__).resolve().parents[3]
+FILES = ROOT / "compiled" / "components"
+
+
+def _load(name: str) -> Any:
+    return components.load_component_from_file(str(FILES / f"{name}.yaml"))
+
+
+def test_a_pipeline_of_the_component_files_alone_runs(tmp_path: Path, beijing_csv: Path) -> None:
+    ingestion, validation, preprocessing = (_load(name) for name in ("ingestion", "validation", "preprocessing"))
+
+    @dsl.pipeline(name="from-files")
+    def small(usecase: str, base: str) -> None:
+        table = ingestion(usecase=usecase, base=base)
+        valid = validation(usecase=usecase, table=table.outputs["table"])
+        preprocessing(usecase=usecase, table=valid.outputs["validated"])
+
+    case = load(ROOT / "usecases" / "air_quality.yaml")
+    place = Place(tmp_path / "work", tmp_path / "cache")
+    run = run_local(small, {"usecase": dump(case), "base": str(ROOT / "usecases")}, place, Screen(io.StringIO()))
+    assert run.error is None
+    assert [step.name for step in run.steps] == ["ingestion", "validation", "preprocessing"]
+    features = pl.read_parquet(run.outputs["preprocessing"]["features"])
+    assert features.height == 43_824
+    lineage = json.loads(run.outputs["ingestion"]["lineage"].read_text())
+    assert lineage["table"]["rows"] == 43_824
+
+
+def test_each_component_has_its_file_and_describes_every_parameter() -> None:
+    from pipeline import COMPONENTS
+
+    assert {path.stem for path in FILES.glob("*.yaml")} == COMPONENTS.keys()
+    for name in COMPONENTS:
+        spec = yaml.safe_load((FILES / f"{name}.yaml").read_text())
+        for kind in spec["root"].get("inputDefinitions", {}).values():
+            assert not [key for key, one in kind.items() if not one.get("description")], name

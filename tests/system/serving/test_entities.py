@@ -1,0 +1,106 @@
+"""A model of several series, trained and served: the entity is a key, in requests as in stored rows."""
+
+import re
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from almanac.core.files import pretty_json
+from almanac.features import FeatureSpec
+from almanac.features.batch import compute
+from almanac.model.forecaster import load as load_model
+from almanac.training.train import train
+from almanac.usecase import UseCase, load_text
+from tests.support.server import Reply, ServerProcess, Start
+from tests.support.training_world import ITEMS, RIDGE, inputs, usecase
+
+END = pl.datetime(2012, 6, 30, 22)
+
+
+def two_places() -> UseCase:
+    """The small world with an entity and a category column."""
+    case = usecase(RIDGE, folds={"count": 2, "length": "30d"}, budget={"trials": 1, "seconds": 600})
+    document = case.model_dump(mode="json", exclude_none=True)
+    document["entity"] = "place"
+    document["features"]["items"] = [*ITEMS, {"kind": "categorical", "group": "weather", "columns": ["cbwd"]}]
+    return load_text(pretty_json(document), "two places")
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory, beijing: pl.DataFrame) -> tuple[UseCase, Path, pl.DataFrame]:
+    folder, case = tmp_path_factory.mktemp("entities"), two_places()
+    north = beijing.with_columns(pl.lit("north").alias("place"))
+    south = beijing.with_columns(pl.lit("south").alias("place"), pl.col("pm25") * 0.5)
+    table = pl.concat([north, south]).filter(pl.col("timestamp") < pl.datetime(2012, 7, 1))
+    files = inputs(case, table, folder / "in")
+    train(case, files, folder / "model", folder / "tuning.json", folder / "tracking")
+    table.write_parquet(folder / "table.parquet")
+    return case, folder, table
+
+
+def ask(server: ServerProcess, place: str, time: str) -> float:
+    answer = server.post("/v1/models/pm25_6h:predict", {"instances": [{"entity": place, "time": time}]})
+    assert answer.status == 200, answer.body
+    return float(answer.json["predictions"][0])
+
+
+def expected(folder: Path, table: pl.DataFrame, place: str) -> float:
+    model = load_model(folder / "model" / "pm25_6h")
+    features = compute(FeatureSpec.model_validate(model.spec), table)
+    row = features.filter((pl.col("place") == place) & (pl.col("timestamp") == END)).select(model.names)
+    return float(model.predict(row.to_numpy())[0])
+
+
+def test_a_server_takes_the_history_of_every_entity(world: tuple[UseCase, Path, pl.DataFrame], start: Start) -> None:
+    _, folder, table = world
+    server = start("--history", str(folder / "table.parquet"), model=folder / "model")
+    assert server.process.stdout is not None
+    assert next(line for line in iter(server.process.stdout.readline, b"") if line.startswith(b"curl "))
+    age = re.search(r'^almanac_data_age_seconds\{model="pm25_6h"\} (\S+)', server.get("/metrics").body.decode(), re.M)
+    newest = datetime(2012, 6, 30, 23)
+    assert age is not None
+    assert float(age[1]) == (datetime(2015, 1, 1) - newest).total_seconds(), "the use case says what the present is"
+    for place in ("north", "south"):
+        assert ask(server, place, "2012-06-30T22:00:00") == pytest.approx(expected(folder, table, place), rel=1e-9)
+
+
+def test_observations_and_a_history_name_their_entity(world: tuple[UseCase, Path, pl.DataFrame], start: Start) -> None:
+    case, folder, table = world
+    server = start(model=folder / "model")
+    south = table.filter(pl.col("place") == "south").filter(pl.col("timestamp") <= END).tail(200)
+    rows = [{**row, "timestamp": row["timestamp"].isoformat()} for row in south.to_dicts()]
+    assert server.post("/v1/models/pm25_6h:ingest", {"observations": rows}).status == 200
+    found = ask(server, "south", "2012-06-30T22:00:00")
+    assert found == pytest.approx(expected(folder, table, "south"), rel=1e-9)
+    answer = server.post("/v1/models/pm25_6h:predict", {"instances": [{"time": "2012-06-30T22:00:00", "entity": "x"}]})
+    assert answer.status == 409
+    history = {name: south[name].to_list() for name in case.columns}
+    row = {"entity": "south", "time": "2012-06-30T22:00:00", "history": history}
+    given = server.post("/v1/models/pm25_6h:predict", {"instances": [row]})
+    assert given.status == 200, given.body
+    assert given.json["predictions"][0] == pytest.approx(found, rel=1e-9)
+    late = (south["timestamp"][-1] + timedelta(hours=1)).isoformat()
+    wrong = server.post("/v1/models/pm25_6h:ingest", {"observations": [{**rows[-1], "timestamp": late, "place": 5}]})
+    assert wrong.status == 400
+    assert "observations[0].place" in wrong.json["error"]
+
+
+def test_a_category_is_given_by_name_or_by_code(world: tuple[UseCase, Path, pl.DataFrame], start: Start) -> None:
+    case, folder, table = world
+    model = load_model(folder / "model" / "pm25_6h")
+    features = compute(FeatureSpec.model_validate(model.spec), table)
+    row = features.filter((pl.col("place") == "south") & (pl.col("timestamp") == END)).select(model.names).to_dicts()[0]
+    categories = case.columns["cbwd"].categories
+    assert categories is not None
+    server = start(model=folder / "model")
+
+    def answer(value: object) -> Reply:
+        return server.post("/v1/models/pm25_6h:predict", {"instances": [{**row, "cbwd": value}]})
+
+    by_code = answer(row["cbwd"]).json["predictions"]
+    assert answer(categories[int(row["cbwd"])]).json["predictions"] == by_code
+    wrong = answer("up")
+    assert wrong.status == 400
+    assert "cbwd" in wrong.json["error"]

@@ -1,0 +1,222 @@
+"""Both engines on odd tables: gaps, runs of missing values, several entities, every kind of feature."""
+
+import os
+import shutil
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from almanac.core.errors import FeatureError
+from almanac.features import FeatureSpec
+from almanac.features.batch import compute
+from almanac.features.online import OnlineEngine
+from almanac.features.table import numbers, times
+from almanac.usecase import UseCase, load
+from almanac.usecase.features_section import Features
+
+ROOT = Path(__file__).resolve().parents[3]
+BASE = load(ROOT / "usecases" / "traffic.yaml")
+Array = npt.NDArray[np.float64]
+
+needs_compiler = pytest.mark.skipif(
+    shutil.which("cc") is None and os.environ.get("CI") != "true", reason="cc is not installed"
+)
+
+STATISTICS = ["mean", "std", "min", "max", "sum", "range", "slope", "count"]
+ITEMS: list[dict[str, Any]] = [
+    {"kind": "value", "columns": ["volume", "temp"]},
+    {"kind": "lag", "columns": ["volume"], "lags": ["1h", "5h"]},
+    {"kind": "difference", "columns": ["volume"], "lags": ["1h", "7h"]},
+    {"kind": "rolling", "columns": ["volume"], "windows": ["1h", "5h", "13h"], "statistics": STATISTICS},
+    {"kind": "rolling", "columns": ["temp"], "windows": ["7h"], "statistics": STATISTICS, "min_share": 0.9},
+    {"kind": "ewm", "columns": ["volume", "temp"], "half_lives": ["1h", "3h"]},
+    {
+        "kind": "seasonal",
+        "columns": ["volume"],
+        "period": "4h",
+        "counts": [1, 3, 9],
+        "statistics": ["mean", "std", "min", "max"],
+        "ahead": "2h",
+    },
+    {"kind": "calendar", "ahead": "3h", "fields": ["hour", "weekday", "weekend", "month", "quarter"]},
+    {"kind": "calendar", "fields": ["day_of_month", "day_of_year", "week", "year"]},
+    {"kind": "cyclic", "periods": ["day", "week", "year"], "harmonics": 3, "ahead": "1h"},
+    {"kind": "categorical", "columns": ["weather"], "encoding": "code"},
+    {"kind": "categorical", "columns": ["weather"], "encoding": "one_hot"},
+    {
+        "kind": "vector",
+        "name": "way",
+        "direction": "weather",
+        "magnitude": "temp",
+        "degrees": {"Clear": 0, "Clouds": 90.5, "Fog": 270, "Mist": None},
+    },
+    {"kind": "elapsed", "name": "since", "column": "volume", "above": 0.5, "limit": "11h"},
+    {"kind": "interaction", "name": "ratio", "operation": "ratio", "left": "volume", "right": "volume_mean_5h"},
+    {"kind": "interaction", "name": "product", "operation": "product", "left": "ratio", "right": "temp"},
+    {"kind": "interaction", "name": "sum", "operation": "sum", "left": "volume", "right": "temp"},
+    *(
+        {"kind": "transform", "name": f"volume_{name}", "function": name, "feature": "volume"}
+        for name in ("log1p", "sqrt", "square", "abs", "exp")
+    ),
+]
+WEATHER = ["Clear", "Clouds", "Fog", "Mist"]
+
+
+def make_spec(cutoff: str = "0h", limit: str = "0h", items: list[dict[str, Any]] | None = None) -> FeatureSpec:
+    items = [{"group": "any", **item} for item in (ITEMS if items is None else items)]
+    features = Features.model_validate({"cutoff": cutoff, "impute": {"limit": limit}, "items": items})
+    usecase: UseCase = BASE.model_copy(update={"entity": "road", "features": features})
+    return FeatureSpec.of(usecase, {"weather": WEATHER}, {"volume": 0.5})
+
+
+def values(column: str) -> st.SearchStrategy[Any]:
+    odd = st.sampled_from([0.0, -0.0, 1.0, float("nan"), float("inf"), -float("inf"), 1e-300, 1e300])
+    plain = st.integers(-3, 9).map(float) | st.floats(-1e4, 1e4)
+    return st.none() | odd | plain | plain
+
+
+@st.composite
+def tables(draw: st.DrawFn) -> pl.DataFrame:
+    """Several entities, each sorted, with missing rows and runs of missing values."""
+    frames = []
+    for road in draw(st.lists(st.sampled_from("abcd"), min_size=1, max_size=3, unique=True).map(sorted)):
+        steps = np.cumsum(draw(st.lists(st.sampled_from([1, 1, 1, 1, 2, 40]), min_size=1, max_size=60))).tolist()
+        start = datetime(2019, 12, 30) + timedelta(hours=draw(st.integers(0, 9000)))
+        n = len(steps)
+        volume = draw(st.lists(values("volume"), min_size=n, max_size=n))
+        hole = draw(st.integers(0, n))
+        volume[hole : hole + draw(st.integers(0, 20))] = [None] * len(volume[hole : hole + 20][: n - hole])
+        frames.append(
+            pl.DataFrame(
+                {
+                    "road": [road] * n,
+                    "timestamp": [start + timedelta(hours=step) for step in steps],
+                    "volume": volume[:n] + [None] * (n - len(volume)),
+                    "temp": draw(st.lists(values("temp"), min_size=n, max_size=n)),
+                    "weather": draw(st.lists(st.sampled_from([*WEATHER, "Squall", None]), min_size=n, max_size=n)),
+                },
+                schema={
+                    "road": pl.String,
+                    "timestamp": pl.Datetime("us"),
+                    "volume": pl.Float64,
+                    "temp": pl.Float64,
+                    "weather": pl.String,
+                },
+                strict=False,
+            )
+        )
+    return pl.concat(frames)
+
+
+def online(spec: FeatureSpec, table: pl.DataFrame, compiled: bool) -> Array:
+    """Features of every row by the online engine, each entity's rows set on its grid."""
+    engine, rows = OnlineEngine(spec, compiled), []
+    for _, part in table.group_by("road", maintain_order=True):
+        time = times(part, spec.time)
+        places = ((time - time[0]) // spec.step).astype(int) + spec.history - 1
+        block = np.full((len(spec.columns), int(places[-1]) + 1), np.nan)
+        for k, name in enumerate(spec.columns):
+            block[k, places] = numbers(spec, part, name)
+        for place, moment in zip(places, time, strict=True):
+            window = block[:, place - spec.history + 1 : place + 1].copy()
+            window[:, spec.history - spec.cutoff_steps :] = np.nan
+            rows.append(engine.row(dict(zip(spec.columns, window, strict=True)), int(moment)))
+    return np.stack(rows)
+
+
+@settings(max_examples=40, deadline=None, derandomize=True)
+@given(table=tables(), cutoff=st.sampled_from(["0h", "1h", "5h"]), limit=st.sampled_from(["0h", "2h", "30h"]))
+def test_both_engines_are_equal_on_odd_tables(table: pl.DataFrame, cutoff: str, limit: str) -> None:
+    spec = make_spec(cutoff, limit)
+    batch = np.ascontiguousarray(compute(spec, table).select(spec.names).to_numpy())
+    for compiled in (True, False):
+        found = online(spec, table, compiled)
+        equal = (np.isnan(batch) & np.isnan(found)) | (batch.view(np.int64) == found.view(np.int64))
+        differ = [(spec.names[k], batch[i, k], found[i, k]) for i, k in np.argwhere(~equal)[:3]]
+        assert not differ, compiled
+
+
+@settings(max_examples=15, deadline=None, derandomize=True)
+@given(table=tables(), data=st.data())
+def test_an_entity_does_not_see_the_others(table: pl.DataFrame, data: st.DataObject) -> None:
+    spec = make_spec(limit="3h")
+    road = data.draw(st.sampled_from(table["road"].unique(maintain_order=True).to_list()))
+    together = compute(spec, table).filter(pl.col("road") == road)
+    assert together.equals(compute(spec, table.filter(pl.col("road") == road)))
+
+
+def test_a_subset_of_features_is_computed_with_what_it_needs() -> None:
+    table = small()
+    spec = make_spec()
+    every = compute(spec, table)
+    some = compute(spec, table, ["product", "volume_lag_5h"])
+    assert some.columns == ["road", "timestamp", "product", "volume_lag_5h"]
+    assert some.equals(every.select(some.columns))
+    with pytest.raises(FeatureError, match="no feature named nothing"):
+        compute(spec, table, ["nothing"])
+
+
+def small() -> pl.DataFrame:
+    hours = pl.Series([datetime(2020, 1, 1) + timedelta(hours=k) for k in range(30)], dtype=pl.Datetime("us"))
+    return pl.DataFrame(
+        {"road": ["a"] * 30, "timestamp": hours, "volume": np.arange(30.0), "temp": 1.0, "weather": "Fog"}
+    )
+
+
+def test_imputation_carries_a_value_forward_to_its_limit() -> None:
+    spec = make_spec(limit="2h", items=[{"kind": "value", "columns": ["volume"]}])
+    table = small().with_columns(pl.when(pl.int_range(30).is_in([4, 5, 6, 7])).then(None).otherwise("volume"))
+    table = table.with_columns(pl.Series("volume", [None if k in (0, 4, 5, 6, 7) else float(k) for k in range(30)]))
+    found = compute(spec, table)["volume"].to_list()
+    np.testing.assert_array_equal(found[:9], [np.nan, 1, 2, 3, 3, 3, np.nan, np.nan, 8])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda t: t.drop("temp"), "no column temp"),
+        (lambda t: t.reverse(), r"row 2 \(road a, timestamp 2020-01-02 04:00:00\) does not come after"),
+        (lambda t: pl.concat([t.head(3), t.slice(2)]), r"row 4 .* without doubles"),
+        (
+            lambda t: t.with_columns(pl.col("timestamp").dt.offset_by("20m").alias("x")).with_columns(
+                pl.when(pl.int_range(30) == 7).then("x").otherwise("timestamp").alias("timestamp")
+            ),
+            r"row 8 .* off the grid",
+        ),
+        (lambda t: t.with_columns(pl.Series("road", ["a", "b"] * 15)), "column road: the rows of an entity are apart"),
+        (lambda t: t.with_columns(volume=pl.lit("7")), "column volume: is String; it must be a number"),
+        (lambda t: t.with_columns(weather=pl.lit(7)), "column weather: is Int32; a category must be text"),
+        (lambda t: t.with_columns(pl.col("timestamp").cast(pl.String)), "column timestamp: is String"),
+    ],
+)
+def test_batch_engine_names_what_is_wrong_with_a_table(change: Any, message: str) -> None:
+    with pytest.raises(FeatureError, match=message):
+        compute(make_spec(), change(small()))
+
+
+@pytest.mark.parametrize(
+    ("items", "message"),
+    [
+        ([{"kind": "lag", "columns": ["volume"], "lags": ["90min"]}], "90min is not a whole number of steps of 1h"),
+        ([{"kind": "value", "columns": ["nothing"]}], "no column named nothing"),
+        ([{"kind": "value", "columns": ["weather"]}], "weather is a category; this kind needs numbers"),
+        ([{"kind": "categorical", "columns": ["volume"]}], "volume is not a category column"),
+        ([{"kind": "value", "columns": ["volume"]}] * 2, "the feature volume is declared twice"),
+        ([{"kind": "transform", "name": "a", "function": "abs", "feature": "b"}], "no feature named b"),
+    ],
+)
+def test_a_specification_that_cannot_be_computed_is_refused(items: list[dict[str, Any]], message: str) -> None:
+    with pytest.raises(FeatureError, match=message):
+        make_spec(items=items)
+
+
+def test_an_empty_table_gives_an_empty_result() -> None:
+    spec = make_spec()
+    assert compute(spec, small().head(0)).shape == (0, 2 + len(spec.names))

@@ -1,0 +1,82 @@
+"""SHAP values of a model, as it was fitted and as it was read again: they add up to what it says."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+from almanac.core.files import read_json
+from almanac.model.forecaster import load
+from almanac.training import contributions
+from almanac.training.dataset import make_problem, read_features
+from almanac.training.learners import Rowset, fit
+from almanac.training.train import train
+from almanac.usecase import UseCase
+from almanac.usecase.training_section import Blend
+from tests.support.training_world import BLEND, DIFFERENCE, HIST, LEVEL, RIDGE, inputs, usecase
+
+HEAVY = {"name": "heavy", "column": "pm25", "horizon": "6h", "task": "classification", "above": 150.0}
+ONE = {"trials": 1, "seconds": 600}
+
+
+def _trained(case: UseCase, beijing: pl.DataFrame, folder: Path) -> Any:
+    files = inputs(case, beijing, folder / "in")
+    train(case, files, folder / "model", folder / "tuning.json", progress=lambda *line: None)
+    model = load(folder / "model" / case.targets[0].name)
+    return model, make_problem(case, read_features(case, files.features), model.names, case.targets[0])
+
+
+@pytest.mark.parametrize(
+    ("candidates", "chosen", "targets"),
+    [
+        ((LEVEL, DIFFERENCE, RIDGE, BLEND), "blend", None),
+        ((HIST,), "hist", None),
+        ((RIDGE,), "ridge", None),
+        (({**HIST, "fixed": {"max_iter": 10}},), "hist", [HEAVY]),
+    ],
+    ids=["blend", "hist", "ridge", "classification"],
+)
+def test_contributions_add_up_to_the_raw_output(
+    beijing: pl.DataFrame, tmp_path: Path, candidates: Any, chosen: str, targets: Any
+) -> None:
+    metric = "log_loss" if targets else "rmse"
+    choose = {"metric": metric, "prefer": [chosen], "tolerance": 0.5}
+    case = usecase(*candidates, targets=targets, budget=ONE, choose=choose)
+    model, problem = _trained(case, beijing, tmp_path)
+    rows = np.flatnonzero(problem.train)[::400]
+    X = problem.X[rows]
+    assert np.isnan(X).any()
+    values = contributions.of_forecaster(model, X)
+    assert values.shape == X.shape
+    link = model.offset.apply(model.raw(X), X) if not targets else None
+    raw = link if link is not None else _log_odds(model.predict(X))
+    base = contributions.of_body(model, X)[1] + model.offset.intercept
+    base = base + float(model.offset.coefficients @ model.offset.fill)
+    expected = base + values.sum(axis=1)
+    if not targets:
+        low, high = model.offset.clip
+        expected = np.clip(expected, low, high)
+    assert raw == pytest.approx(expected, rel=1e-6, abs=1e-6)
+
+
+def _log_odds(probability: np.ndarray) -> np.ndarray:
+    return np.asarray(np.log(probability / (1 - probability)))
+
+
+def test_a_fitted_model_and_the_one_that_is_read_say_the_same(beijing: pl.DataFrame, tmp_path: Path) -> None:
+    case = usecase(DIFFERENCE, budget=ONE)
+    model, problem = _trained(case, beijing, tmp_path)
+    (candidate,) = case.training.candidates
+    assert not isinstance(candidate, Blend)
+    known = np.flatnonzero(problem.known)
+    parameters = read_json(tmp_path / "tuning.json")["targets"]["pm25_6h"]["parameters"]["difference"]
+    fitted = fit(candidate, parameters, Rowset(problem, known), case.training.seed)
+    X = problem.X[known[::400]]
+    assert contributions.of_fitted(fitted, X) == pytest.approx(contributions.of_forecaster(model, X), abs=1e-9)
+
+
+def test_the_cost_of_a_row_is_told_by_the_leaves(beijing: pl.DataFrame, tmp_path: Path) -> None:
+    model, _ = _trained(usecase(LEVEL, budget=ONE), beijing, tmp_path)
+    assert 25 * 2 <= contributions.leaves(model.booster) <= 25 * 8

@@ -1,0 +1,334 @@
+"""The model directory: reading, verifying, merging, intervals."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import lightgbm
+import numpy as np
+import numpy.typing as npt
+import pytest
+from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+
+from almanac.core.errors import ModelError, TrainingError
+from almanac.core.files import sha256_bytes, write_json
+from almanac.model.forecaster import Offset, load, margin
+from almanac.model.intervals import Intervals
+from almanac.model.lightgbm_export import booster_of
+from almanac.model.lightgbm_merge import merge
+from almanac.model.row_interval import RowInterval
+from almanac.model.skops_io import read_estimator, write_estimator
+from almanac.training.calibration import calibrate
+from almanac.training.contributions import of_estimator
+
+ROOT = Path(__file__).resolve().parents[3]
+Array = npt.NDArray[np.float64]
+NAMES = ["load", "load_lag_1h", "temp"]
+
+
+def rows(n: int = 2000) -> tuple[Array, Array]:
+    rng = np.random.default_rng(1)
+    X = rng.gamma(2.0, 30.0, size=(n, 3))
+    X[rng.random(X.shape) < 0.05] = np.nan
+    return X, np.nan_to_num(X[:, 0], nan=50.0) * 0.8 + 0.1 * np.nan_to_num(X[:, 2]) + rng.normal(size=n)
+
+
+def booster(seed: int = 0, objective: str = "regression", rounds: int = 30) -> lightgbm.Booster:
+    X, y = rows()
+    settings = {"objective": objective, "verbose": -1, "seed": seed, "bagging_fraction": 0.6, "bagging_freq": 1}
+    return lightgbm.train(
+        {**settings, "num_threads": 1}, lightgbm.Dataset(X, y + seed, feature_name=NAMES), num_boost_round=rounds
+    )
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    """A model directory of the format, whole."""
+    (tmp_path / "model.bst").write_text(booster().model_to_string())
+    documents: dict[str, Any] = {
+        "features.json": {"spec": {}, "names": NAMES, "fitted": {}},
+        "offset.json": {"intercept": 1.0, "terms": {"load": 0.5}, "fill": {"load": 7.0}, "clip": [0, None]},
+        "intervals.json": intervals().to_json(),
+        "signature.json": {"target": {"name": "load_1h"}},
+    }
+    for name, document in documents.items():
+        write_json(tmp_path / name, document)
+    seal(tmp_path)
+    return tmp_path
+
+
+def intervals() -> Intervals:
+    return Intervals(
+        nominal=0.9,
+        by="load",
+        edges=np.array([35.0, 75.0]),
+        lower=np.array([-1.0, -2.0, -3.0]),
+        upper=np.array([1.0, 2.0, 3.0]),
+        missing=(-9.0, 9.0),
+        knots=np.array([0.0, 100.0]),
+        scale=np.array([1.0, 2.0]),
+        clip=(0.0, None),
+    )
+
+
+def seal(directory: Path, **changes: Any) -> None:
+    files = {
+        path.name: {"sha256": sha256_bytes(path.read_bytes()), "bytes": path.stat().st_size}
+        for path in sorted(directory.iterdir())
+        if path.name != "manifest.json"
+    }
+    manifest = {"format": 1, "target": "load_1h", "kind": "lightgbm", "files": files, **changes}
+    write_json(directory / "manifest.json", manifest)
+
+
+def test_prediction_is_booster_and_linear_part_clipped(directory: Path) -> None:
+    model = load(directory)
+    X, _ = rows(300)
+    expected = np.asarray(booster().predict(X)) + 1.0 + 0.5 * np.where(np.isfinite(X[:, 0]), X[:, 0], 7.0)
+    assert model.predict(X) == pytest.approx(np.maximum(expected, 0.0), abs=1e-9)
+    alone = np.array([model.predict(row.reshape(1, -1))[0] for row in X])
+    assert np.array_equal(alone, model.predict(X))
+    assert model.digest == sha256_bytes((directory / "manifest.json").read_bytes())
+    with pytest.raises(ModelError, match="takes 3 features; X has shape"):
+        model.predict(X[:, :2])
+
+
+def test_an_interval_depends_on_the_last_known_value_and_the_prediction(directory: Path) -> None:
+    model = load(directory)
+    X = np.array([[35.0, 0, 0], [35.5, 0, 0], [80.0, 0, 0], [np.nan, 0, 0]])
+    lower, upper = model.interval(X, np.array([50.0, 50.0, 200.0, 4.0]))
+    assert lower == pytest.approx([50 - 1.5, 50 - 2 * 1.5, 200 - 3 * 2, 0.0])
+    assert upper == pytest.approx([50 + 1.5, 50 + 2 * 1.5, 200 + 3 * 2, 4 + 9 * 1.04])
+
+
+@pytest.mark.parametrize("name", ["model.bst", "features.json", "offset.json", "intervals.json", "signature.json"])
+def test_an_altered_byte_is_refused_and_named(directory: Path, name: str) -> None:
+    data = bytearray((directory / name).read_bytes())
+    data[len(data) // 2] ^= 1
+    (directory / name).write_bytes(bytes(data))
+    with pytest.raises(ModelError, match=f"{name}: altered"):
+        load(directory)
+    (directory / name).unlink()
+    with pytest.raises(ModelError, match=f"{name}: cannot be read"):
+        load(directory)
+
+
+def test_what_the_format_does_not_know_is_refused(directory: Path) -> None:
+    shutil.copy(directory / "model.bst", directory / "other.bst")
+    with pytest.raises(ModelError, match=r"other\.bst: not listed"):
+        load(directory)
+    (directory / "other.bst").unlink()
+    for changes, message in (
+        ({"format": 2}, "format 2 is not known; this version reads 1"),
+        ({"kind": "pickle"}, "kind 'pickle' is not known"),
+        ({"files": {"../model.bst": {"sha256": "0"}}}, "not a plain file name"),
+        ({"files": {}}, r"model.bst: not listed"),
+    ):
+        seal(directory, **changes)
+        with pytest.raises(ModelError, match=message):
+            load(directory)
+    (directory / "manifest.json").write_text("{")
+    with pytest.raises(ModelError, match=r"manifest\.json: not JSON"):
+        load(directory)
+
+
+@pytest.mark.parametrize(
+    ("name", "document", "message"),
+    [
+        ("offset.json", {"terms": {"rain": 1.0}}, "unknown feature rain"),
+        ("offset.json", {"link": "cube"}, "link 'cube' is not known"),
+        ("intervals.json", {**intervals().to_json(), "format": 9}, "format 9 is not known"),
+        ("intervals.json", {**intervals().to_json(), "upper": [1.0]}, "one longer than edges"),
+        ("intervals.json", {**intervals().to_json(), "edges": [75.0, 35.0]}, "must ascend"),
+        ("intervals.json", {"format": 1, "nominal": 0.9}, "field 'by' is missing"),
+        ("features.json", {"spec": {}, "names": ["a", "b", "c"], "fitted": {}}, "features differ"),
+    ],
+)
+def test_documents_that_do_not_fit_are_refused(directory: Path, name: str, document: Any, message: str) -> None:
+    write_json(directory / name, document)
+    seal(directory)
+    with pytest.raises(ModelError, match=message):
+        load(directory)
+
+
+def test_a_booster_that_is_none_is_refused(directory: Path) -> None:
+    (directory / "model.bst").write_text("tree\nnonsense")
+    seal(directory)
+    with pytest.raises(ModelError, match=r"model\.bst: not a LightGBM model"):
+        load(directory)
+
+
+def test_loading_needs_no_training_stack() -> None:
+    code = (
+        "import sys; import almanac.model.forecaster; "
+        "print([m for m in ('optuna', 'polars', 'skops', 'comet_ml', 'kfp') if m in sys.modules])"
+    )
+    found = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"
+
+
+def test_merged_boosters_are_their_weighted_sum() -> None:
+    X, _ = rows()
+    parts = [(0.5, booster(1)), (0.3, booster(2, "huber", 45)), (0.15, booster(3, rounds=7))]
+    text = merge(parts)
+    merged = lightgbm.Booster(model_str=text)
+    expected = sum((weight * np.asarray(part.predict(X, raw_score=True)) for weight, part in parts), np.zeros(len(X)))
+    assert merged.num_trees() == 82
+    assert np.abs(np.asarray(merged.predict(X, raw_score=True)) - expected).max() < 1e-9
+    assert merge(parts) == text
+    contributions = np.asarray(merged.predict(X[:50], pred_contrib=True))
+    assert contributions.sum(axis=1) == pytest.approx(merged.predict(X[:50]), abs=1e-6)
+
+
+def test_boosters_that_do_not_add_up_are_not_merged() -> None:
+    X, y = rows()
+    other = lightgbm.train({"verbose": -1}, lightgbm.Dataset(X, y), 2)
+    with pytest.raises(TrainingError, match="different features"):
+        merge([(0.5, booster()), (0.5, other)])
+    forest = {"boosting": "rf", "bagging_freq": 1, "bagging_fraction": 0.5, "verbose": -1}
+    with pytest.raises(TrainingError, match="random forest"):
+        merge([(1.0, lightgbm.train(forest, lightgbm.Dataset(X, y), 2))])
+    with pytest.raises(TrainingError, match="no booster"):
+        merge([])
+
+
+def test_an_estimator_has_the_same_bytes_each_time_and_unknown_types_are_refused() -> None:
+    from sklearn.ensemble import HistGradientBoostingRegressor
+    from sklearn.impute import SimpleImputer
+
+    X, y = rows(500)
+    made = [HistGradientBoostingRegressor(max_iter=5, random_state=0).fit(X, y) for _ in range(2)]
+    data = write_estimator(made[0])
+    assert data == write_estimator(made[1])
+    assert np.array_equal(read_estimator(data, Path("model.skops")).predict(X), made[0].predict(X))
+    with pytest.raises(ModelError, match=r"model\.skops: refused"):
+        read_estimator(b"\x80\x04N.", Path("model.skops"))
+    with pytest.raises(ModelError, match="not on the list of trusted types"):
+        write_estimator(SimpleImputer().fit(X))
+
+
+@pytest.mark.parametrize("kind", [HistGradientBoostingRegressor, HistGradientBoostingClassifier])
+def test_trees_of_scikit_learn_are_the_same_trees_in_lightgbms_format(kind: Any) -> None:
+    rng = np.random.default_rng(5)
+    X = rng.normal(size=(3000, 4))
+    X[rng.random(X.shape) < 0.1] = np.nan
+    X[:, 3] = np.where(X[:, 0] > 0, np.nan, 1.0)  # a split between present and missing alone
+    score = np.nan_to_num(X[:, 0]) * np.nan_to_num(X[:, 1]) + 3 * np.isnan(X[:, 3]) + 0.1 * rng.normal(size=3000)
+    y = score > 1 if kind is HistGradientBoostingClassifier else score
+    estimator = kind(max_iter=30, max_leaf_nodes=12, random_state=1).fit(X, y)
+    names = list("abcd")
+    settings = {"verbose": -1, "num_threads": 1}
+    data = lightgbm.Dataset(X[:, :4], np.zeros(3000), feature_name=names, params=settings)
+    template = lightgbm.train(settings, data, 1).model_to_string()
+    booster = lightgbm.Booster(model_str=booster_of(estimator, template, X))
+    assert booster.feature_name() == names
+    assert any(np.isinf(grown.nodes["num_threshold"]).any() for (grown,) in estimator._predictors)
+    edges = np.concatenate([grown.nodes["num_threshold"] for (grown,) in estimator._predictors])
+    on_edges = rng.choice(np.append(edges[np.isfinite(edges)], np.nan), size=(5000, 4))
+    for rows in (X, on_edges):
+        assert np.array_equal(booster.predict(rows, raw_score=True, num_threads=1), margin(estimator)(rows))
+    contributions = np.asarray(booster.predict(X[:200], pred_contrib=True, num_threads=1))
+    assert np.allclose(contributions[:, :-1], of_estimator(estimator, X[:200])[0], atol=1e-9)
+
+
+def test_a_split_by_categories_is_not_translated() -> None:
+    X = np.repeat(np.arange(6.0), 100)[:, None]
+    estimator = HistGradientBoostingRegressor(max_iter=2, categorical_features=[0]).fit(X, X[:, 0] % 2)
+    settings = {"verbose": -1, "num_threads": 1}
+    template = lightgbm.train(settings, lightgbm.Dataset(X, X[:, 0], params=settings), 1).model_to_string()
+    with pytest.raises(TrainingError, match="split by categories has no translation"):
+        booster_of(estimator, template, X)
+
+
+def test_offset_of_log_odds_is_a_probability() -> None:
+    offset = Offset.from_json({"intercept": -1.0, "terms": {"temp": 2.0}, "link": "logit"}, NAMES)
+    found = offset.apply(np.array([0.0]), np.array([[0.0, 0.0, 0.5]]))
+    assert found == pytest.approx([0.5])
+
+
+def test_calibrated_intervals_cover_each_band_even_where_the_error_grows() -> None:
+    rng = np.random.default_rng(5)
+    last = rng.gamma(1.5, 60.0, size=30000)
+    y = 0.9 * last + rng.standard_t(4, size=last.size) * (3 + 0.3 * last)
+    found = calibrate(y[:20000], 0.9 * last[:20000], last[:20000], level=0.9, bins=12, by="load", edges=[35, 75, 150])
+    lower, upper = found.apply(last[20000:], 0.9 * last[20000:])
+    covered = (y[20000:] >= lower) & (y[20000:] <= upper)
+    for band in range(4):
+        rows_ = np.searchsorted([35, 75, 150], last[20000:]) == band
+        assert covered[rows_].mean() == pytest.approx(0.9, abs=0.025)
+    again = Intervals.from_json(json.loads(json.dumps(found.to_json())))
+    assert np.array_equal(again.apply(last, y)[0], found.apply(last, y)[0])
+
+
+def test_a_value_on_an_edge_belongs_to_the_band_below_as_it_does_where_bands_are_judged() -> None:
+    rng = np.random.default_rng(8)
+    last = rng.choice([20.0, 75.0, 120.0], size=6000)  # the edge itself is a value that occurs
+    y = last + rng.normal(size=last.size) * np.where(last == 120.0, 50.0, np.where(last == 75.0, 10.0, 1.0))
+    found = calibrate(y, last, last, level=0.9, bins=1, by="load", edges=[75.0])
+    low, edge, high = (found.apply(np.array([value]), np.array([80.0])) for value in (20.0, 75.0, 120.0))
+    assert (low, found.edges.tolist()) == (edge, [75.0])
+    assert high != edge
+    one = RowInterval(found, ["load"])
+    for value in (20.0, np.nextafter(75.0, 0.0), 75.0, np.nextafter(75.0, 100.0), 120.0, np.nan):
+        both = found.apply(np.array([value]), np.array([80.0]))
+        assert one([value], 80.0) == (both[0][0], both[1][0])
+
+
+def spans(*difficulty: float) -> tuple[Array, Array, Array, npt.NDArray[np.int64]]:
+    """Truth, forecast, last value and fold; below 75 the error of each span is as many times the usual one."""
+    rng = np.random.default_rng(6)
+    fold = np.repeat(np.arange(len(difficulty)), 6000)
+    last = rng.gamma(1.5, 60.0, size=fold.size)
+    harder = np.where(last < 75, np.array(difficulty)[fold], 1.0)
+    return last + rng.normal(size=fold.size) * 10 * harder, last.copy(), last, fold
+
+
+def widths(found: Intervals) -> Array:
+    return found.upper - found.lower
+
+
+@pytest.mark.parametrize(("difficulty", "wider"), [((1.0, 1.0, 1.5), True), ((1.5, 1.0, 1.0), False)])
+def test_intervals_are_widened_or_narrowed_by_what_the_later_spans_asked(
+    difficulty: tuple[float, ...], wider: bool
+) -> None:
+    y, prediction, last, fold = spans(*difficulty)
+    plain, forward = (
+        calibrate(y, prediction, last, level=0.9, bins=6, by="load", edges=[75.0], fold=given) for given in (None, fold)
+    )
+    low = np.r_[True, plain.edges < 75]
+    ratio = widths(forward) / widths(plain)
+    assert ((ratio[low] > 1.1) if wider else (ratio[low] < 0.9)).all()
+    assert ratio[~low] == pytest.approx(1.0, abs=0.06)
+
+
+def test_the_level_counts_one_span_beside_those_seen() -> None:
+    y, prediction, _, fold = spans(1.0, 1.4)
+    found = calibrate(y, prediction, None, level=0.9, bins=1, fold=fold)
+    plain = calibrate(y[fold == 0], prediction[fold == 0], None, level=0.9, bins=1)
+    # The level that the pooled offsets stand at, and the coverage of the second span by the first at that level.
+    score = (y - prediction) / np.interp(prediction, found.knots, found.scale)
+    level = np.mean((score >= found.lower[0]) & (score <= found.upper[0]))
+    early = calibrate(y[fold == 0], prediction[fold == 0], None, level=float(level), bins=1)
+    lower, upper = early.apply(None, prediction[fold == 1])
+    covered = np.mean((y[fold == 1] >= lower) & (y[fold == 1] <= upper))
+    assert (covered + level) / 2 == pytest.approx(0.9, abs=0.002)
+    assert level > 0.91
+    assert widths(early)[0] > widths(plain)[0]
+
+
+def test_without_a_later_span_the_level_is_the_one_asked_for() -> None:
+    y, prediction, last, _ = spans(1.0)
+    alone = np.zeros(y.size, dtype=np.int64)
+    plain, forward = (
+        calibrate(y, prediction, last, level=0.9, bins=6, by="load", fold=given) for given in (None, alone)
+    )
+    assert plain.to_json() == forward.to_json()
+
+
+def test_calibration_without_enough_rows_is_refused() -> None:
+    few = np.zeros(20)
+    with pytest.raises(TrainingError, match="at least 200 out-of-fold rows; there are 20"):
+        calibrate(few, few, None, level=0.9, bins=4)
