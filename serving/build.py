@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from prometheus_client import CollectorRegistry
 
 from almanac.model.bundle import Bundle
-from almanac.model.target import Row
+from almanac.model.prediction import Row
 from monitoring.metrics import Metrics
 from serving.features.data_freshness import DataAge
 from serving.features.feature_requests import Features

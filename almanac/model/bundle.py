@@ -14,7 +14,6 @@ from almanac.core.files import sha256_file
 from almanac.model.columns import Columns, join_columns
 from almanac.model.directory import listed_digest
 from almanac.model.target import Target, load_target
-from serving.protocol.typed_schema import RowDecoder
 
 
 @dataclass(frozen=True)
@@ -37,11 +36,6 @@ class Bundle:
     def columns(self) -> Columns:
         """All features of the targets, each once, in order."""
         return join_columns([target.columns for target in self.targets.values()])
-
-    @cached_property
-    def decoder(self) -> RowDecoder:
-        """Reads rows by name in the order of `columns`."""
-        return RowDecoder(self.columns)
 
     def columns_of(self, name: str) -> Columns:
         """Return the features that the model of this name takes: those of one target, or of all."""

@@ -2,7 +2,6 @@
 
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,38 +14,10 @@ from almanac.model.directory import Directory, read_directory
 from almanac.model.documents import check_documents, feature_names
 from almanac.model.engine import Engine
 from almanac.model.intervals import Intervals
+from almanac.model.prediction import Output, Prediction, Predictions, Row, outputs
 from almanac.model.row_interval import RowInterval
-from serving.protocol.typed_schema import RowDecoder
 
 Array = npt.NDArray[np.float64]
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """Predictions of n rows.
-
-    Attributes:
-        prediction: shape (n,).
-        lower: lower ends of the intervals, shape (n,); None without intervals.
-        upper: upper ends.
-        signals: decision signals; None where the use case defines none.
-    """
-
-    prediction: Array
-    lower: Array | None
-    upper: Array | None
-    signals: list[str] | None
-
-    def rows(self) -> list["Row"]:
-        """Return the same row by row."""
-        nothing: list[None] = [None] * len(self.prediction)
-        lower = nothing if self.lower is None else self.lower.tolist()
-        upper = nothing if self.upper is None else self.upper.tolist()
-        return list(zip(self.prediction.tolist(), lower, upper, self.signals or nothing, strict=True))
-
-
-Row = tuple[float, float | None, float | None, str | None]
-"""Prediction, lower end, upper end and signal of one row."""
 
 
 class Target:
@@ -57,7 +28,6 @@ class Target:
         version: version in the registry, or the first digits of the digest.
         digest: sha256 that identifies the model.
         columns: the features.
-        decoder: reads rows by name in the order of the features.
         out_of_range: what the use case wants done about an input beyond its declared range, warn or refuse.
     """
 
@@ -70,7 +40,6 @@ class Target:
         self.features = directory.document("features.json")
         check_documents(directory)
         self.columns: Columns = read_columns(self.features, self.signature)
-        self.decoder = RowDecoder(self.columns)
         self.engine = engine
         self.intervals = _intervals(directory)
         self._row_interval = RowInterval(self.intervals, self.columns.names) if self.intervals else None
@@ -79,6 +48,14 @@ class Target:
         self._thresholds: list[float] = list(decision.get("thresholds", []))
         self._signals: list[str] = list(decision.get("names", []))
         self._call = engine.row_call(self.columns.low, self.columns.high)
+
+    @cached_property
+    def outputs(self) -> tuple[Output, ...]:
+        """The outputs that this model gives, in order."""
+        absent = set() if self.intervals is not None else {"lower", "upper"}
+        if not self._signals:
+            absent.add("decision")
+        return tuple(one for one in outputs() if one.attribute not in absent)
 
     @cached_property
     def signal_names(self) -> tuple[str, ...]:
@@ -94,7 +71,7 @@ class Target:
         self._call.values[:] = values
         prediction = self._call.predict()
         lower, upper = self._row_interval(values, prediction) if self._row_interval else (None, None)
-        return prediction, lower, upper, self.signal(prediction)
+        return Prediction(prediction, lower, upper, self.signal(prediction))
 
     def row_outside(self) -> list[str]:
         """Return the features of the row just predicted that lie beyond their range."""
@@ -103,7 +80,7 @@ class Target:
             return []
         return [self.columns.names[at] for at in np.flatnonzero((call.values < call.low) | (call.values > call.high))]
 
-    def predict(self, X: Array) -> Outcome:
+    def predict(self, X: Array) -> Predictions:
         """Predict the rows of X, shape (n, f); from any thread."""
         prediction = self.engine.predict(X)
         lower, upper = self.interval(X, prediction)
@@ -111,7 +88,7 @@ class Target:
         if self._signals:
             places = np.searchsorted(self._thresholds, prediction, side="right").tolist()
             signals = [self._signals[place] for place in places]
-        return Outcome(prediction, lower, upper, signals)
+        return Prediction(prediction, lower, upper, signals)
 
     def interval(self, X: Array, prediction: Array) -> tuple[Array | None, Array | None]:
         """Return both ends of the interval of each row, or two times None."""

@@ -10,6 +10,7 @@ from almanac.core.errors import DeploymentError, TableError
 from almanac.features.batch import compute
 from almanac.features.spec import FeatureSpec
 from almanac.model.bundle import Bundle, load_bundle
+from almanac.model.prediction import Output, outputs
 from almanac.usecase import UseCase
 from governance.registry import Registry, Version, fetch
 from serving.batch.span import wanted
@@ -100,9 +101,9 @@ def _by_the_server(bundle: Bundle, name: str, features: pl.DataFrame) -> pl.Data
 
 
 def _long(wide: pl.DataFrame, keys: list[str], name: str) -> pl.DataFrame:
-    def column(what: str, dtype: type[pl.DataType]) -> pl.Expr:
-        found = f"{name}_{what}"
-        return (pl.col(found) if found in wide.columns else pl.lit(None)).cast(dtype).alias(what)
+    def column(output: Output) -> pl.Expr:
+        source = f"{name}_{output.name}"
+        values = pl.col(source) if source in wide.columns else pl.lit(None)
+        return values.cast(pl.Float64 if output.datatype == "FP64" else pl.String).alias(output.name)
 
-    figures = (column(what, pl.Float64) for what in ("prediction", "lower", "upper"))
-    return wide.select(*keys, pl.lit(name).alias("target"), *figures, column("signal", pl.String))
+    return wide.select(*keys, pl.lit(name).alias("target"), *map(column, outputs()))

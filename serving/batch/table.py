@@ -2,7 +2,6 @@
 
 import argparse
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ from almanac.core.errors import ServingError
 from almanac.core.files import whole_file
 from almanac.model.bundle import Bundle
 from almanac.model.columns import Columns
-from almanac.model.target import Outcome, Target
+from almanac.model.target import Target
 from serving.features.values import whole
 from serving.prediction.source import Source
 
@@ -107,18 +106,9 @@ def _computed(targets: list[Target], source: Path, there: set[str]) -> dict[str,
 
 
 def _beside(table: Any, target: Target, X: Array) -> Any:
-    for column, values in _columns(target.name, target.predict(X)):
-        table = table.append_column(column, [values])
+    for output, values in target.predict(X).present():
+        table = table.append_column(f"{target.name}_{output.name}", [values])
     return table
-
-
-def _columns(name: str, outcome: Outcome) -> Iterator[tuple[str, Any]]:
-    yield f"{name}_prediction", outcome.prediction
-    if outcome.lower is not None:
-        yield f"{name}_lower", outcome.lower
-        yield f"{name}_upper", outcome.upper
-    if outcome.signals is not None:
-        yield f"{name}_signal", outcome.signals
 
 
 def _matrix(table: Any, columns: Columns, source: Path, first: int) -> Array:

@@ -20,6 +20,8 @@ from serving.errors import invalid
 from serving.features.values import cell, check_names, kind, listed
 
 Array = npt.NDArray[np.float64]
+Values = tuple[float | None, ...]
+"""One row in the order of the features, None for missing."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,8 +15,8 @@ from almanac.core.errors import AlmanacError
 from almanac.core.files import read_json, write_json
 from almanac.model.target import Target
 from monitoring.metrics import DRIFT_DRIFTED, DRIFT_KS, DRIFT_MISSING, DRIFT_PSI, DRIFT_ROWS, DRIFT_SCORE, Metrics
+from serving.features.records import Values
 from serving.prediction.repository import Traffic
-from serving.protocol.typed_schema import Values
 
 if TYPE_CHECKING:
     from almanac.drift.online import OnlineDrift

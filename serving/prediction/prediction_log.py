@@ -13,7 +13,8 @@ from typing import Any
 
 from almanac.core.errors import ServingError
 from almanac.model.bundle import Bundle
-from almanac.model.target import Row, Target
+from almanac.model.prediction import Row, outputs
+from almanac.model.target import Target
 from monitoring.metrics import LOG_DROPPED, Metrics
 from serving.features.raw_schema import micros_of
 from serving.features.records import Moment
@@ -50,15 +51,13 @@ class Journal:
         self.writer.put((target, moment, row))
 
     def _line(self, item: tuple[Target, Moment, Row]) -> dict[str, Any]:
-        target, moment, (prediction, lower, upper, _) = item
+        target, moment, row = item
         micros = micros_of(moment.time, moment.place)
         line: dict[str, Any] = {self._entity: moment.entity or DEFAULT_ENTITY} if self._entity else {}
         return line | {
             self._time: datetime.fromtimestamp(micros / 1e6, UTC).replace(tzinfo=None).isoformat(),
             "target": target.name,
-            "prediction": prediction,
-            "lower": lower,
-            "upper": upper,
+            **{output.name: getattr(row, output.attribute) for output in outputs(type(row)) if output.logged},
             "version": int(target.version) if target.version.isdigit() else None,
         }
 

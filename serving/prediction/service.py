@@ -15,16 +15,16 @@ import numpy.typing as npt
 
 from almanac.core.errors import FeatureError, ModelError
 from almanac.model.bundle import Bundle
-from almanac.model.target import Outcome, Row, Target
+from almanac.model.prediction import Predictions, Row
+from almanac.model.target import Target
 from monitoring.metrics import ROWS, SIGNALS, Metrics
 from serving.errors import Refusal, invalid
-from serving.features.records import Moment
+from serving.features.records import Moment, Values
 from serving.prediction.cache import PredictionCache
 from serving.prediction.prediction_log import Journal
 from serving.prediction.ranges import NAMED, Policy, Ranges
 from serving.prediction.repository import Repository
 from serving.prediction.shadow import Shadow
-from serving.protocol.typed_schema import Values
 from serving.runtime.batched_counters import Tally
 
 Array = npt.NDArray[np.float64]
@@ -64,10 +64,10 @@ class Observer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Outcomes by target, in the order of the bundle, and what was noticed."""
+    """Rowss by target, in the order of the bundle, and what was noticed."""
 
     bundle: Bundle
-    outcomes: dict[str, Outcome]
+    outcomes: dict[str, Predictions]
     warnings: list[str]
 
 
@@ -156,8 +156,8 @@ class Service:
                 self._cache.put((target.digest, values), found)
         counts = self._counts.get(target.digest) or self._count(target)
         counts.rows.n += 1
-        if found[3] is not None:
-            counts.signals[found[3]].n += 1
+        if found.decision is not None:
+            counts.signals[found.decision].n += 1
         for observer in self._observers:
             observer.see(target, [values])
         return found, warnings
@@ -230,7 +230,7 @@ class Service:
         with _features_refused():
             return await self._features.matrices([bundle.targets[target] for target in targets], given, notes)
 
-    async def _predict_all(self, bundle: Bundle, matrices: dict[str, Array]) -> dict[str, Outcome]:
+    async def _predict_all(self, bundle: Bundle, matrices: dict[str, Array]) -> dict[str, Predictions]:
         return {name: await self._run(len(X), partial(bundle.targets[name].predict, X)) for name, X in matrices.items()}
 
     async def _run(self, rows: int, work: Callable[[], Any]) -> Any:
@@ -238,7 +238,7 @@ class Service:
             return work()
         return await asyncio.get_running_loop().run_in_executor(self.executor, work)
 
-    async def _show(self, target: Target, X: Array, given: Array | list[Moment], outcome: Outcome) -> None:
+    async def _show(self, target: Target, X: Array, given: Array | list[Moment], outcome: Predictions) -> None:
         """Let the observers see the rows, and the journal the moments; others are answered in between."""
         moments = given if self._journal is not None and isinstance(given, list) else []
         rows = outcome.rows() if moments else []
@@ -256,17 +256,17 @@ class Service:
             return []
         return self._outside.many(target, await self._run(len(X), partial(target.columns.outside, X, NAMED)))
 
-    def _account(self, target: Target, outcome: Outcome) -> None:
+    def _account(self, target: Target, outcome: Predictions) -> None:
         counts = self._counts.get(target.digest) or self._count(target)
         counts.rows.n += len(outcome.prediction)
-        for signal, count in Counts(outcome.signals or []).items():
+        for signal, count in Counts(outcome.decision or []).items():
             counts.signals[signal].n += count
 
     def _count(self, target: Target) -> _Counts:
         counts = self._counts[target.digest] = _Counts(target, self.metrics, self._tally)
         return counts
 
-    async def _compute_beside(self, shadow: Bundle, name: str, given: Array | list[Moment]) -> dict[str, Outcome]:
+    async def _compute_beside(self, shadow: Bundle, name: str, given: Array | list[Moment]) -> dict[str, Predictions]:
         outcomes = await self._predict_all(shadow, await self._matrices(shadow, name, given, []))
         for target, outcome in outcomes.items():
             self._account(shadow.targets[target], outcome)

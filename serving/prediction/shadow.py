@@ -10,10 +10,10 @@ import numpy as np
 
 from almanac.core.errors import AlmanacError
 from almanac.model.bundle import Bundle
-from almanac.model.target import Outcome
+from almanac.model.prediction import Predictions
 from monitoring.metrics import SHADOW_DIFFERENCE, SHADOW_ERRORS, Metrics
 
-Compute = Callable[[Bundle, str, Any], Awaitable[dict[str, Outcome]]]
+Compute = Callable[[Bundle, str, Any], Awaitable[dict[str, Predictions]]]
 
 _TELL_SECONDS = 60.0
 _PIECE = 128
@@ -34,7 +34,7 @@ class Shadow:
         self._tasks: set[asyncio.Task[None]] = set()
         self._tell = 0.0
 
-    def begin(self, shadow: Bundle, name: str, given: Any, bundle: Bundle, served: dict[str, Outcome]) -> None:
+    def begin(self, shadow: Bundle, name: str, given: Any, bundle: Bundle, served: dict[str, Predictions]) -> None:
         """Compare once the answer is on its way.
 
         Args:
@@ -48,12 +48,12 @@ class Shadow:
             return  # ordered rows of other features mean nothing to the shadow
         asyncio.get_running_loop().call_soon(self._start, shadow, name, given, served)
 
-    def _start(self, shadow: Bundle, name: str, given: Any, served: dict[str, Outcome]) -> None:
+    def _start(self, shadow: Bundle, name: str, given: Any, served: dict[str, Predictions]) -> None:
         task = asyncio.ensure_future(self._run(shadow, name, given, served))
         self._tasks.add(task)  # the event loop holds a task but weakly
         task.add_done_callback(self._tasks.discard)
 
-    async def _run(self, shadow: Bundle, name: str, given: Any, served: dict[str, Outcome]) -> None:
+    async def _run(self, shadow: Bundle, name: str, given: Any, served: dict[str, Predictions]) -> None:
         errors = self._metrics.counter(SHADOW_ERRORS).labels(name, shadow.version)  # shown from the first request on
         try:
             await self._compare(shadow, await self._compute(shadow, name, given), served)
@@ -61,7 +61,7 @@ class Shadow:
             errors.inc()
             self._log(shadow, name, error)
 
-    async def _compare(self, shadow: Bundle, outcomes: dict[str, Outcome], served: dict[str, Outcome]) -> None:
+    async def _compare(self, shadow: Bundle, outcomes: dict[str, Predictions], served: dict[str, Predictions]) -> None:
         for target, outcome in outcomes.items():
             histogram = self._metrics.histogram(SHADOW_DIFFERENCE).labels(target, shadow.version)
             differences = np.abs(outcome.prediction - served[target].prediction).tolist()

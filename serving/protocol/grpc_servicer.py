@@ -21,7 +21,7 @@ from serving.protocol.admin import load
 from serving.protocol.grpc_messages import load_messages
 from serving.protocol.infer_json import binary_tensor, encode_binary
 from serving.protocol.message import Reply, Request
-from serving.protocol.outputs import Output, input_tensors, output_tensors, outputs
+from serving.protocol.outputs import OutputTensor, input_tensors, output_tensors, outputs
 from serving.protocol.tensors import Tensor, read
 from serving.protocol.v2 import EXTENSIONS
 from serving.security.guard import PUBLIC
@@ -249,7 +249,7 @@ def _contents(item: Any) -> Any:
     return values if item.datatype == "BYTES" else np.array(values, dtype=dtype)
 
 
-def _write(response: Any, results: list[Output], raw: bool) -> None:
+def _write(response: Any, results: list[OutputTensor], raw: bool) -> None:
     for output in results:
         tensor = response.outputs.add(name=output.name, datatype=output.datatype, shape=[len(output.values)])
         if raw:

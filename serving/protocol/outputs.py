@@ -1,16 +1,17 @@
-"""V2 outputs of an answer, alike over HTTP and gRPC."""
+"""V2 metadata and outputs of an answer, alike over HTTP and gRPC."""
 
 from dataclasses import dataclass
 from typing import Any
 
 from almanac.model.bundle import Bundle
-from almanac.model.target import Outcome, Target
 from serving.errors import invalid
 from serving.prediction.service import Answer
 
+Tensor = dict[str, Any]
+
 
 @dataclass(frozen=True, slots=True)
-class Output:
+class OutputTensor:
     """One output tensor: its name, the protocol's datatype, and its n values."""
 
     name: str
@@ -18,60 +19,46 @@ class Output:
     values: Any
 
 
-def output_names(bundle: Bundle, name: str) -> list[tuple[str, str]]:
-    """Return name and datatype of each output of a model.
-
-    The model of one target has `prediction`, `lower`, `upper` and `signal`; the model of a use case has the same with
-    the target's name and a point in front.
-    """
-    if name in bundle.targets:
-        return _names(bundle.targets[name], "")
-    return [item for target in bundle.targets.values() for item in _names(target, f"{target.name}.")]
-
-
-def _names(target: Target, prefix: str) -> list[tuple[str, str]]:
-    names = [(f"{prefix}prediction", "FP64")]
-    if target.intervals is not None:
-        names += [(f"{prefix}lower", "FP64"), (f"{prefix}upper", "FP64")]
-    return [*names, (f"{prefix}signal", "BYTES")] if target.signal_names else names
-
-
-def outputs(answer: Answer, name: str, wanted: list[str] | None) -> list[Output]:
-    """Return the outputs asked for, all when `wanted` is None.
+def outputs(answer: Answer, name: str, requested: list[str] | None) -> list[OutputTensor]:
+    """Return the requested outputs, all when `requested` is None.
 
     Raises:
         Refusal: an output that the model does not have.
     """
-    every: dict[str, Output] = {}
-    for target, outcome in answer.outcomes.items():
-        prefix = "" if name in answer.bundle.targets else f"{target}."
-        every |= {output.name: output for output in _outputs(outcome, prefix)}
-    if wanted is None:
-        return list(every.values())
-    for output in wanted:
-        if output not in every:
-            raise invalid(f"outputs: {output} is not an output of {name}; it has {', '.join(every)}")
-    return [every[output] for output in wanted]
+    tensors = {
+        f"{_prefix(answer.bundle, name, target)}{output.name}": (output.datatype, values)
+        for target, prediction in answer.outcomes.items()
+        for output, values in prediction.present()
+    }
+    for output_name in requested or ():
+        if output_name not in tensors:
+            raise invalid(f"outputs: {output_name} is not an output of {name}; it has {', '.join(tensors)}")
+    return [OutputTensor(one, *tensors[one]) for one in (tensors if requested is None else requested)]
 
 
-def _outputs(outcome: Outcome, prefix: str) -> list[Output]:
-    found = [Output(f"{prefix}prediction", "FP64", outcome.prediction)]
-    if outcome.lower is not None:
-        found += [Output(f"{prefix}lower", "FP64", outcome.lower), Output(f"{prefix}upper", "FP64", outcome.upper)]
-    if outcome.signals is not None:
-        found.append(Output(f"{prefix}signal", "BYTES", outcome.signals))
-    return found
-
-
-def input_tensors(bundle: Bundle, name: str) -> list[dict[str, Any]]:
+def input_tensors(bundle: Bundle, name: str) -> list[Tensor]:
     """Return the metadata of the inputs: one column a feature."""
     columns = bundle.columns_of(name)
+    return [_tensor(column, "BYTES" if column in columns.categories else "FP64") for column in columns.names]
+
+
+def output_tensors(bundle: Bundle, name: str) -> list[Tensor]:
+    """Return the metadata of the outputs.
+
+    The model of one target has `prediction`, `lower`, `upper` and `signal`; the model of a use case has the same with
+    the target's name and a point in front.
+    """
+    targets = [bundle.targets[name]] if name in bundle.targets else bundle.targets.values()
     return [
-        {"name": column, "datatype": "BYTES" if column in columns.categories else "FP64", "shape": [-1]}
-        for column in columns.names
+        _tensor(f"{_prefix(bundle, name, target.name)}{output.name}", output.datatype)
+        for target in targets
+        for output in target.outputs
     ]
 
 
-def output_tensors(bundle: Bundle, name: str) -> list[dict[str, Any]]:
-    """Return the metadata of the outputs."""
-    return [{"name": output, "datatype": datatype, "shape": [-1]} for output, datatype in output_names(bundle, name)]
+def _prefix(bundle: Bundle, name: str, target: str) -> str:
+    return "" if name in bundle.targets else f"{target}."
+
+
+def _tensor(name: str, datatype: str) -> Tensor:
+    return {"name": name, "datatype": datatype, "shape": [-1]}

@@ -3,6 +3,7 @@
 from typing import Any
 
 from almanac.model.columns import Columns
+from almanac.model.prediction import outputs
 from serving.prediction.repository import Repository
 
 Json = dict[str, Any]
@@ -47,16 +48,14 @@ def components(repository: Repository) -> dict[str, Json]:
 
 def _answers() -> dict[str, Json]:
     model = {"model_name": _TEXT, "model_version": _TEXT, "model_digest": _TEXT}
-    interval = _object({"lower": _NUMBER, "upper": _NUMBER})
     ready = {"type": "boolean"}
     return {
         "Predictions": {
             "type": "object",
             "required": ["predictions", *model],
             "properties": {
-                "predictions": {"type": "array"},
-                "intervals": {"type": "array", "items": interval},
-                "signals": _TEXTS,
+                **_columns(),
+                "predictions": {"type": "array"},  # numbers, or one object a row of the model of a use case
                 "warnings": _TEXTS,
                 **model,
             },
@@ -81,6 +80,18 @@ def _answers() -> dict[str, Json]:
         "Taken": _object({"taken": {"type": "integer"}, "rolling": _OBJECT}),
         "Document": _OBJECT,
     }
+
+
+def _columns() -> Json:
+    """Return the columns of a V1 answer."""
+    columns: Json = {}
+    for output in outputs():
+        value = _NUMBER if output.datatype == "FP64" else _TEXT
+        if output.shared:
+            shared = columns.get(output.column, {"items": {"properties": {}}})["items"]["properties"]
+            value = _object({**shared, output.name: value})
+        columns[output.column] = {"type": "array", "items": value}
+    return columns
 
 
 def _object(properties: Json, required: list[str] | None = None) -> Json:

@@ -7,10 +7,9 @@ import numpy as np
 import numpy.typing as npt
 
 from almanac.model.columns import Columns
+from serving.features.records import Values
 
 Array = npt.NDArray[np.float64]
-Values = tuple[float | None, ...]
-
 
 _Number = Annotated[float, msgspec.Meta(gt=-(2.0**53), lt=2.0**53)]
 """A number that was not rounded on its way to float64, even if it was an integer; larger ones are looked at as sent."""

@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from almanac.model.bundle import Bundle
-from almanac.model.target import Outcome, Row, Target
+from almanac.model.prediction import Output, Predictions, Row, as_list
+from almanac.model.target import Target
 from serving.errors import not_ready
 from serving.features.records import Moment, parse, read
 from serving.prediction.service import LARGE, Answer, Explanation, Service
@@ -29,6 +30,7 @@ class V1:
     def __init__(self, service: Service) -> None:
         self._service = service
         self._repository = service.repository
+        self._decoders: dict[str, RowDecoder] = {}
 
     async def models(self, request: Request) -> Reply:
         """Return the names of the models."""
@@ -47,7 +49,7 @@ class V1:
         bundle = self._repository.bundle(name)
         request.answered_by = bundle.version
         target = bundle.targets.get(name)
-        decoder = target.decoder if target is not None else bundle.decoder
+        decoder = self._decoder(bundle, name)
         alone = target if self._repository.traffic.second is None else None
         if len(request.body) <= LARGE_BODY:
             try:
@@ -71,12 +73,19 @@ class V1:
         name = request.model
         bundle = self._repository.bundle(name)
         request.answered_by = bundle.version
-        decoder = bundle.targets[name].decoder if name in bundle.targets else bundle.decoder
-        given = await self._read(request, bundle, decoder)
+        given = await self._read(request, bundle, self._decoder(bundle, name))
         explanation = await self._service.explain(bundle, name, given)
         if len(given) <= EXPLAINED:
             return Reply(encode(explanations(explanation, name)))
         return Reply(await self._beside(lambda: _explanations_in_pieces(explanation, name)))
+
+    def _decoder(self, bundle: Bundle, name: str) -> RowDecoder:
+        """Return the decoder of rows by name; it takes milliseconds to build, hence once a model."""
+        digest = (bundle.targets.get(name) or bundle).digest
+        decoder = self._decoders.get(digest)
+        if decoder is None:
+            decoder = self._decoders[digest] = RowDecoder(bundle.columns_of(name))
+        return decoder
 
     async def _read(self, request: Request, bundle: Bundle, decoder: RowDecoder) -> Array | list[Moment]:
         """Return the rows or moments of a body of any form; of a large one in pieces."""
@@ -90,36 +99,31 @@ class V1:
         return await asyncio.get_running_loop().run_in_executor(self._service.executor, work)
 
 
-def _one(bundle: Bundle, target: Target, row: Row, warnings: list[str]) -> Reply:
-    """Return the answer for one row of one target, as `predictions` would."""
-    prediction, lower, upper, signal = row
-    document: dict[str, Any] = {"predictions": [prediction]}
-    if lower is not None:
-        document["intervals"] = [{"lower": lower, "upper": upper}]
-    if signal is not None:
-        document["signals"] = [signal]
-    document["model_name"] = target.name
-    document["model_version"] = bundle.version
-    document["model_digest"] = target.digest
-    if warnings:
-        document["warnings"] = warnings
-    return Reply(encode(document))
-
-
 def predictions(answer: Answer, name: str) -> dict[str, Any]:
     """Return the V1 answer.
 
-    The model of one target answers with numbers, as the stock servers do, and intervals and signals beside them; the
-    model of a use case answers with one object a row that holds every target's.
+    The model of one target answers with lists, `predictions` as numbers as the stock servers do; the model of a use
+    case answers with one object a row that holds every target's.
     """
     if name in answer.outcomes:
-        document = _columns(answer.outcomes[name])
+        present = answer.outcomes[name].present()
+        document = _lists([(output, as_list(values)) for output, values in present])
     else:
-        parts = {target: _objects(outcome) for target, outcome in answer.outcomes.items()}
+        parts = {target: _objects(prediction) for target, prediction in answer.outcomes.items()}
         document = {"predictions": [dict(zip(parts, row, strict=True)) for row in zip(*parts.values(), strict=True)]}
-    document |= _model(answer.bundle, name)
-    if answer.warnings:
-        document["warnings"] = answer.warnings
+    return _complete(document, answer.bundle, name, answer.warnings)
+
+
+def _one(bundle: Bundle, target: Target, row: Row, warnings: list[str]) -> Reply:
+    """Return the answer for one row of one target, as `predictions` would."""
+    document = _lists([(output, [value]) for output, value in row.present()])
+    return Reply(encode(_complete(document, bundle, target.name, warnings)))
+
+
+def _complete(document: dict[str, Any], bundle: Bundle, name: str, warnings: list[str]) -> dict[str, Any]:
+    document |= _model(bundle, name)
+    if warnings:
+        document["warnings"] = warnings
     return document
 
 
@@ -128,24 +132,27 @@ def _model(bundle: Bundle, name: str) -> dict[str, Any]:
     return {"model_name": name, "model_version": bundle.version, "model_digest": digest}
 
 
-def _columns(outcome: Outcome) -> dict[str, Any]:
-    document: dict[str, Any] = {"predictions": outcome.prediction.tolist()}
-    if outcome.lower is not None and outcome.upper is not None:
-        ends = zip(outcome.lower.tolist(), outcome.upper.tolist(), strict=True)
-        document["intervals"] = [{"lower": lower, "upper": upper} for lower, upper in ends]
-    if outcome.signals is not None:
-        document["signals"] = outcome.signals
+def _lists(present: list[tuple[Output, list[Any]]]) -> dict[str, Any]:
+    """Return the columns of an answer; outputs that share one are the fields of its objects."""
+    document: dict[str, Any] = {}
+    for output, values in present:
+        document[output.column] = _joined(document.get(output.column), output.name, values) if output.shared else values
     return document
 
 
-def _objects(outcome: Outcome) -> list[dict[str, Any]]:
-    rows = [{"prediction": value} for value in outcome.prediction.tolist()]
-    if outcome.lower is not None and outcome.upper is not None:
-        for row, lower, upper in zip(rows, outcome.lower.tolist(), outcome.upper.tolist(), strict=True):
-            row |= {"lower": lower, "upper": upper}
-    for row, signal in zip(rows, outcome.signals or [], strict=False):
-        row["signal"] = signal
-    return rows
+def _objects(prediction: Predictions) -> list[dict[str, Any]]:
+    objects: list[dict[str, Any]] | None = None
+    for output, values in prediction.present():
+        objects = _joined(objects, output.name, as_list(values))
+    return objects or []
+
+
+def _joined(objects: list[dict[str, Any]] | None, name: str, values: list[Any]) -> list[dict[str, Any]]:
+    if objects is None:
+        return [{name: value} for value in values]
+    for one, value in zip(objects, values, strict=True):
+        one[name] = value
+    return objects
 
 
 def explanations(explanation: Explanation, name: str) -> dict[str, Any]:

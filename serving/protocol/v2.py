@@ -12,7 +12,7 @@ from serving.errors import invalid, not_ready
 from serving.prediction.service import Answer, Service
 from serving.protocol.infer_json import InferRequest, encode_binary, read_infer, read_large
 from serving.protocol.message import LARGE_BODY, Reply, Request, encode, json_reply
-from serving.protocol.outputs import Output, input_tensors, output_tensors, outputs
+from serving.protocol.outputs import OutputTensor, input_tensors, output_tensors, outputs
 from serving.protocol.tensors import read
 from serving.runtime.state import State
 
@@ -108,7 +108,7 @@ def _json_length(request: Request) -> int | None:
     return int(text)
 
 
-def _reply(document: dict[str, Any], results: list[Output], infer: InferRequest) -> Reply:
+def _reply(document: dict[str, Any], results: list[OutputTensor], infer: InferRequest) -> Reply:
     tensors, parts = [], []
     for output in results:
         tensor: dict[str, Any] = {"name": output.name, "datatype": output.datatype, "shape": [len(output.values)]}

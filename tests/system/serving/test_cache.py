@@ -100,7 +100,7 @@ def test_a_moment_with_a_gap_in_its_history_is_found_again(
             assert np.isnan(features).any() == (at == 99)
             first, again = await server.service.moment(target, moment), await server.service.moment(target, moment)
             assert first == again
-            assert first[0][0] == target.predict(features[None]).prediction[0]
+            assert first[0].prediction == target.predict(features[None]).prediction[0]
             assert counts(server.metrics) == (hits, hits, hits)
 
     with_server(model_dir, twice)
@@ -112,7 +112,7 @@ def test_a_swapped_model_starts_afresh(model_dir: Path, tmp_path: Path, feature_
 
     async def swapped(server: Server) -> None:
         def ask() -> float:
-            return server.service.row(server.repository.traffic.primary.targets["pm25_1h"], row)[0][0]
+            return server.service.row(server.repository.traffic.primary.targets["pm25_1h"], row)[0].prediction
 
         before, running = ask(), server.repository.traffic.primary
         server.repository.swap(other)

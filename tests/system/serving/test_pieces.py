@@ -19,6 +19,7 @@ from serving.errors import Refusal
 from serving.features.records import Moment, parse, read
 from serving.protocol.chunked import PIECE_BYTES, read_in_pieces
 from serving.protocol.message import encode, encode_large
+from serving.protocol.typed_schema import RowDecoder
 from tests.support.server import FEATURES, ServerProcess, as_row
 from tests.system.serving.test_operation import total
 
@@ -39,7 +40,7 @@ def in_pieces(body: bytes, bundle: Bundle, whole: Callable[[], None] = lambda: N
 
     async def run() -> Any:
         with Counting(1) as executor:
-            return await read_in_pieces(body, bundle.decoder, bundle.columns, executor)
+            return await read_in_pieces(body, RowDecoder(bundle.columns), bundle.columns, executor)
 
     return asyncio.run(run())
 

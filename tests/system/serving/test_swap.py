@@ -93,7 +93,7 @@ def opened(model: Path, history: Path, work: Callable[[Server, Moment], Any], **
 async def by_every_way(server: Server, moment: Moment) -> list[float]:
     """Return the predictions of a moment: alone, and by the model of all targets."""
     bundle = server.repository.traffic.primary
-    alone = [(await server.service.moment(target, moment))[0][0] for target in bundle.targets.values()]
+    alone = [(await server.service.moment(target, moment))[0].prediction for target in bundle.targets.values()]
     together = (await server.service.predict(bundle, "air", [moment] * 3)).outcomes
     return [*alone, *(value for outcome in together.values() for value in outcome.prediction.tolist())]
 
@@ -160,7 +160,7 @@ def test_a_stored_category_that_a_version_does_not_know_is_refused_where_it_occu
                     await server.service.moment(target, asked)
             else:
                 found = await server.service.moment(target, asked)
-                assert found[0][0] == (await server.service.moment(plain, asked))[0][0]
+                assert found[0].prediction == (await server.service.moment(plain, asked))[0].prediction
         assert 0 < refused < 10
 
     opened(model_dir, history, swapped)
