@@ -4,6 +4,7 @@ import io
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import assert_never
 
 from almanac.core.errors import SourceError
 from almanac.data.cache import Cache, Content
@@ -50,6 +51,8 @@ def _ways(source: Source, base: Path, cache: Cache, patience: Patience) -> Itera
             yield lambda: store.read(source.path, base, cache)
         case SqlSource():
             yield lambda: cache.see(*sql.answer(source, base))
+        case _:
+            assert_never(source)
 
 
 def _from_package(source: PackageSource, cache: Cache) -> Content:

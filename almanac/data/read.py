@@ -9,6 +9,7 @@ import io
 import lzma
 import zipfile
 import zlib
+from typing import assert_never
 
 import polars as pl
 
@@ -59,11 +60,14 @@ def decompress(read: Read, data: bytes, place: str) -> bytes:
                 return lzma.decompress(data)
             case "zip":
                 return _unzip(read, data, place)
+            case "none":
+                return data
+            case _:
+                assert_never(read.compression)
     except (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile) as error:
         if isinstance(error, SourceError):
             raise
         raise SourceError(f"{place}.read.compression: cannot be read as {read.compression}: {error}") from None
-    return data
 
 
 def _unzip(read: Read, data: bytes, place: str) -> bytes:

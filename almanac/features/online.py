@@ -115,6 +115,10 @@ class _ByNumPy:
         ordered = [k for stage in (*self._stages, self._moments) for k in stage.features]
         order = {k: place for place, k in enumerate(ordered)}
         # A derived feature's entry is overwritten once those that it is made from are in place.
+        derived = self._derived.positions
+        for k, node in enumerate(spec.nodes):
+            if (k in order) == (k in derived):
+                raise FeatureError(f"feature {node.name}: no formula computes a {type(node).__name__}")
         self._order = np.array([order.get(k, 0) for k in range(len(spec.nodes))], dtype=np.intp)
         self._made = np.empty(max(1, len(ordered)))
         ends = np.cumsum([0, *counts]).tolist()

@@ -84,6 +84,11 @@ class Derived:
     def __init__(self, spec: FeatureSpec) -> None:
         self._steps = [(k, n) for k, n in enumerate(spec.nodes) if isinstance(n, p.Combine | p.Apply)]
 
+    @property
+    def positions(self) -> set[int]:
+        """The positions of the features."""
+        return {k for k, _ in self._steps}
+
     def write(self, row: Array) -> None:
         """Write the features to their places in the row that holds the others."""
         for k, node in self._steps:

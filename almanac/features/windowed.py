@@ -12,6 +12,7 @@ from functools import reduce
 
 import numpy as np
 
+from almanac.core.errors import FeatureError
 from almanac.features import formulas
 from almanac.features import nodes as p
 from almanac.features.compiler.tracing import Expression, Value, ago, enough, filled, present
@@ -56,7 +57,8 @@ class Windowed:
             case "slope":
                 ages = (_aged(self._presence, length, power) for power in (1, 2))
                 return formulas.slope(total, _aged(self._deviation, length, 1), count, *ages)
-        raise AssertionError(node.statistic)
+            case _:
+                raise FeatureError(f"feature {node.name}: no formula computes the statistic {node.statistic}")
 
     def decayed(self, node: p.Decay) -> Value:
         """Return the mean that fades with age."""

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, assert_never
 
 import lightgbm
 import numpy as np
@@ -64,6 +64,8 @@ def fit(candidate: Learned, parameters: Parameters, data: Rowset, seed: int) -> 
                     return _hist_gradient_boosting(candidate, parameters, data, seed)
                 case Linear():
                     return _linear(candidate, parameters, data)
+                case _:
+                    assert_never(candidate)
     except (lightgbm.basic.LightGBMError, ValueError, TypeError) as error:
         if isinstance(error, TrainingError):
             raise

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, assert_never
 
 import numpy as np
 import optuna
@@ -155,6 +155,8 @@ def _suggest(trial: optuna.Trial, name: str, search: Search) -> Any:
             return trial.suggest_float(name, search.low, search.high, log=search.log)
         case Choice():
             return trial.suggest_categorical(name, search.values)
+        case _:
+            assert_never(search)
 
 
 def _described(trial: Trial, task: Tuning) -> str:

@@ -28,11 +28,12 @@ class Lowered:
     def __init__(self, wanted: Wanted, compiled: bool) -> None:
         recordings = Recordings(wanted)
         self.timed, self.computed, self.tables = list(recordings.timed), list(recordings.computed), recordings.tables
-        self._alone = [
-            (_program(recordings.column(name, False)), _program(recordings.column(name, True)))
-            for name in wanted.columns
-        ]
-        self._rest = _program(recordings.joint())
+        gaps, whole = ([recordings.column(name, complete) for name in wanted.columns] for complete in (False, True))
+        joint = recordings.joint()
+        recordings.check([*gaps, joint])
+        recordings.check([*whole, joint])
+        self._alone = [(_program(one), _program(other)) for one, other in zip(gaps, whole, strict=True)]
+        self._rest = _program(joint)
         programs = [*(program for both in self._alone for program in both), self._rest]
         self.buffers = max(program.buffers for program in programs)
         self.before = max(program.before for program in programs)

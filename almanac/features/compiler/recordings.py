@@ -3,6 +3,7 @@
 All of them share their slots: the input columns, what follows from the time, the features computed, and lookup tables.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Self
@@ -10,6 +11,7 @@ from typing import NamedTuple, Self
 import numpy as np
 import numpy.typing as npt
 
+from almanac.core.errors import FeatureError
 from almanac.features import formulas
 from almanac.features import nodes as p
 from almanac.features.compiler.tracing import Expression, Recorder, Value, ago, looked_up, since
@@ -104,6 +106,9 @@ class Recordings:
                     outputs[self.computed[k]] = windowed.decayed(node)
                 case p.Season():
                     outputs[self.computed[k]] = windowed.season(node)
+                case _:
+                    # The rest belongs to `joint`; `check` sees that nothing is left out.
+                    continue
         return Recorded(recorder, outputs)
 
     def joint(self) -> Recorded:
@@ -134,7 +139,24 @@ class Recordings:
                     found[k] = formulas.combine(node.operation, feature(node.left), feature(node.right))
                 case p.Apply():
                     found[k] = formulas.apply(node.function, feature(node.of))
+                case _:
+                    # The rest belongs to `column`.
+                    continue
         return Recorded(recorder, {self.computed[k]: value for k, value in found.items()})
+
+    def check(self, parts: Sequence[Recorded]) -> None:
+        """Check that each feature is computed by exactly one of the parts.
+
+        Raises:
+            FeatureError: one is not, and would be whatever the memory holds.
+        """
+        times = Counter(slot for part in parts for slot in part.outputs)
+        for k, slot in self.computed.items():
+            if times[slot] != 1:
+                node = self._nodes[k]
+                raise FeatureError(
+                    f"feature {node.name}: {times[slot]} formulas compute a {type(node).__name__}; expected exactly one"
+                )
 
 
 def _tables(nodes: list[p.Indicator | p.Component], size: int) -> Array:

@@ -89,6 +89,7 @@ class Scalars:
         self._made: list[_Scalar] = []
         self._known: dict[tuple[int, int, int], int] = {}
         parts = [*(self._given.column(name, complete) for name in columns), self._given.joint()]
+        self._given.check(parts)
         self._source = {slot: part for part in parts for slot in part.outputs}
         identities = [self._feature(k, node) for k, node in nodes]
         self._lay_out(identities)

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,9 @@ from hypothesis import strategies as st
 from almanac.core.errors import FeatureError
 from almanac.features import FeatureSpec
 from almanac.features.batch import compute
+from almanac.features.nodes import Node
 from almanac.features.online import OnlineEngine
+from almanac.features.spec import Named
 from almanac.features.table import numbers, times
 from almanac.usecase import UseCase, load
 from almanac.usecase.features_section import Features
@@ -220,3 +223,22 @@ def test_a_specification_that_cannot_be_computed_is_refused(items: list[dict[str
 def test_an_empty_table_gives_an_empty_result() -> None:
     spec = make_spec()
     assert compute(spec, small().head(0)).shape == (0, 2 + len(spec.names))
+
+
+@dataclass(frozen=True)
+class Momentum(Node):
+    """A node that no engine knows."""
+
+    column: str
+
+
+@pytest.mark.parametrize("engine", ["batch", "compiled", "numpy"])
+def test_a_feature_that_no_engine_computes_is_refused_by_name(engine: str) -> None:
+    spec, table = make_spec(), small()
+    spec = spec.model_copy(update={"features": [*spec.features, Named(name="volume_momentum", group="any")]})
+    spec.nodes.append(Momentum("volume_momentum", "any", "volume"))
+    with pytest.raises(FeatureError, match=r"feature volume_momentum: .*Momentum"):
+        if engine == "batch":
+            compute(spec, table)
+        else:
+            online(spec, table, engine == "compiled")
