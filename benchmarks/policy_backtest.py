@@ -34,8 +34,9 @@ from almanac.drift.seasons import calendar_of, parse_duration
 from almanac.features.batch import compute
 from almanac.features.spec import FeatureSpec
 from almanac.features.target import targets
-from almanac.model.forecaster import Forecaster, Offset
+from almanac.model.forecaster import Forecaster
 from almanac.model.intervals import Intervals
+from almanac.model.offset import Offset
 from almanac.training.calibration import calibrate
 from almanac.training.contributions import of_forecaster
 from almanac.training.dataset import microseconds
@@ -165,7 +166,7 @@ class Series:
         drift, rows = self.usecase.drift, self._known(name, moment)
         column = self.names.index(self.usecase.target(name).column)
         means = np.array([float(np.nanmean(self.X[rows, column]))])
-        offset = Offset(0.0, np.array([column]), np.ones(1), means)
+        offset = Offset(0.0, np.array([column]), np.ones(1), means, means)
         manifest = {"target": name}
         booster = self.model(moment)[name]
         model = Forecaster(

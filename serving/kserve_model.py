@@ -67,8 +67,7 @@ class AlmanacModel(kserve.Model):  # type: ignore[misc]
             parts = {}
             for name, X in self._matrices(given).items():
                 target = self._bundle.targets[name]
-                contributions, base = target.engine.explain(X)
-                parts[name] = (contributions, base, target.engine.predict(X))
+                parts[name] = target.explain(X)
         except Refusal as refusal:
             raise InvalidInput(str(refusal)) from refusal
         except AlmanacError as error:

@@ -9,9 +9,6 @@ from almanac.core.errors import ModelError
 from almanac.core.files import sha256_bytes
 
 _FORMAT = 1
-_KINDS = ("lightgbm", "sklearn")
-#: What is served of either kind: a scikit-learn model stands beside its own archive as trees in LightGBM's format.
-_BODY = "model.bst"
 
 
 @dataclass(frozen=True)
@@ -23,22 +20,19 @@ class Directory:
         manifest: the manifest as read.
         digest: sha256 of manifest.json, which lists every other file's: the model's identity.
         documents: the JSON documents by file name.
+        files: the content of every listed file by name.
     """
 
     path: Path
     manifest: dict[str, Any]
     digest: str
     documents: dict[str, dict[str, Any]]
+    files: dict[str, bytes]
 
     @property
     def target(self) -> str:
         """Name of the target."""
         return str(self.manifest["target"])
-
-    @property
-    def body(self) -> Path:
-        """The file that holds the trees."""
-        return self.path / _BODY
 
     def document(self, name: str) -> dict[str, Any]:
         """Return a document that every model has.
@@ -60,14 +54,14 @@ def read_directory(path: Path) -> Directory:
     data = _bytes(path / "manifest.json")
     manifest = _object(path / "manifest.json", data)
     _check_manifest(path, manifest)
-    documents = {}
+    documents, files = {}, {}
     for name, entry in manifest["files"].items():
-        content = _bytes(path / name)
+        content = files[name] = _bytes(path / name)
         if (found := sha256_bytes(content)) != (listed := listed_digest(path, name, entry)):
             raise ModelError(f"{path / name}: altered; sha256 is {found}, the manifest says {listed}")
         if name.endswith(".json"):
             documents[name] = _object(path / name, content)
-    return Directory(path, manifest, sha256_bytes(data), documents)
+    return Directory(path, manifest, sha256_bytes(data), documents, files)
 
 
 def listed_digest(path: Path, name: str, entry: Any) -> str:
@@ -87,15 +81,11 @@ def _check_manifest(path: Path, manifest: dict[str, Any]) -> None:
         raise ModelError(f"{place}: format {manifest.get('format')!r} is not known; this version reads {_FORMAT}")
     if missing := [key for key in ("target", "kind", "files") if key not in manifest]:
         raise ModelError(f"{place}: the field {missing[0]!r} is missing; is this one target's directory?")
-    if manifest["kind"] not in _KINDS:
-        raise ModelError(f"{place}: kind {manifest['kind']!r} is not known; one of {', '.join(_KINDS)}")
     if not isinstance(manifest["files"], dict):
         raise ModelError(f"{place}: files must hold an object")
     for name in manifest["files"]:
         if Path(name).name != name or name in ("", ".", ".."):
             raise ModelError(f"{place}: {name!r} is not a plain file name")
-    if _BODY not in manifest["files"]:
-        raise ModelError(f"{place}: files does not list {_BODY}, which is what is served of every kind")
     found = {body.name for pattern in ("*.bst", "*.skops") for body in path.glob(pattern)}
     if unlisted := sorted(found - set(manifest["files"])):
         raise ModelError(f"{path / unlisted[0]}: not listed in manifest.json; a directory holds one model alone")

@@ -9,7 +9,6 @@ parsed, and what the manifest does not list is not read. Nothing in it is execut
 """
 
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -20,6 +19,8 @@ import numpy.typing as npt
 from almanac.core.errors import ModelError
 from almanac.core.files import sha256_bytes
 from almanac.model.intervals import Intervals
+from almanac.model.offset import Offset
+from almanac.model.skops_io import margin
 
 if TYPE_CHECKING:
     import lightgbm
@@ -41,69 +42,6 @@ class Estimator(Protocol):
 
     def predict(self, X: Array) -> Array:
         """Return the prediction of each row."""
-
-
-def probability(log_odds: Array) -> Array:
-    """Return the probability of log-odds, exact to the last places at both ends and without overflow."""
-    small = np.exp(-np.abs(log_odds))
-    return np.asarray(np.where(log_odds >= 0, 1.0, small) / (1.0 + small))
-
-
-def margin(estimator: Any) -> Callable[[Array], Array]:
-    """Return what gives a scikit-learn estimator's raw output: its value, or the log-odds of a classifier."""
-    raw: Callable[[Array], Array] = getattr(estimator, "decision_function", estimator.predict)
-    return raw
-
-
-@dataclass(frozen=True)
-class Offset:
-    """The linear part of a model: `clip(link(raw + intercept + Σ coefficient · X[:, column]))`.
-
-    Attributes:
-        intercept: constant.
-        columns: positions of the terms' features, shape (m,).
-        coefficients: one a term, shape (m,).
-        fill: value that stands in for a missing feature, shape (m,).
-        link: identity, or logit for the probability of a classification.
-        clip: smallest and largest prediction, None for open.
-    """
-
-    intercept: float
-    columns: npt.NDArray[np.intp]
-    coefficients: Array
-    fill: Array
-    link: str = "identity"
-    clip: tuple[float | None, float | None] = (None, None)
-
-    def apply(self, raw: Array, X: Array) -> Array:
-        """Return the predictions, shape (n,), from the body's raw output (n,) and the features (n, f)."""
-        result = raw + self.intercept
-        # Term by term, and not a matrix product, so that a row's result does not depend on the batch.
-        for column, coefficient, fill in zip(self.columns, self.coefficients, self.fill, strict=True):
-            values = X[:, column]
-            result += coefficient * np.where(np.isfinite(values), values, fill)
-        if self.link == "logit":
-            result = probability(result)
-        return result if self.clip == (None, None) else np.clip(result, *self.clip)
-
-    @classmethod
-    def from_json(cls, document: dict[str, Any], names: list[str]) -> "Offset":
-        """Read the document `offset.json` against the ordered feature names."""
-        terms: dict[str, float] = document.get("terms", {})
-        fill: dict[str, float] = document.get("fill", {})
-        if unknown := sorted(set(terms) - set(names)):
-            raise ModelError(f"offset.json: terms names the unknown feature {unknown[0]}; see features.json")
-        link = document.get("link", "identity")
-        if link not in ("identity", "logit"):
-            raise ModelError(f"offset.json: link {link!r} is not known; identity or logit")
-        return cls(
-            intercept=float(document.get("intercept", 0.0)),
-            columns=np.asarray([names.index(name) for name in terms], dtype=np.intp),
-            coefficients=np.asarray(list(terms.values()), dtype=np.float64),
-            fill=np.asarray([fill.get(name, 0.0) for name in terms], dtype=np.float64),
-            link=link,
-            clip=tuple(document.get("clip") or (None, None)),
-        )
 
 
 @dataclass(frozen=True)

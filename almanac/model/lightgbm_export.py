@@ -11,8 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from almanac.core.errors import TrainingError
-from almanac.model.forecaster import Array, margin
 from almanac.model.lightgbm_merge import assemble
+from almanac.model.offset import Array
+from almanac.model.skops_io import margin
 
 #: LightGBM's decision type: missing values are NaN, and which way they go.
 _NAN, _DEFAULT_LEFT = 8, 2

@@ -5,11 +5,24 @@ used here, is in C++: it gives the same bytes without numba, whose compiler is a
 """
 
 import sys
+import threading
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from types import ModuleType
 from typing import Any
+
+# Importing shap touches the table of modules and the warning filters, which all threads share.
+_IMPORT = threading.Lock()
+
+
+def shap_package() -> Any:
+    """Return the package shap, imported without numba where that is missing and without warnings of its own."""
+    with _IMPORT, warnings.catch_warnings(), without_numba():
+        warnings.simplefilter("ignore")
+        import shap
+    return shap
 
 
 @contextmanager

@@ -3,10 +3,16 @@
 import io
 import json
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from almanac.core.errors import ModelError
+
+Array = npt.NDArray[np.float64]
 
 #: The types of HistGradientBoosting that skops does not trust by itself.
 TRUSTED = ("sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",)
@@ -21,12 +27,36 @@ def read_estimator(data: bytes, place: Path) -> Any:
     Raises:
         ModelError: not a skops archive, or one that asks for a type outside `TRUSTED`, which is named.
     """
-    import skops.io
-
+    try:
+        import skops.io
+    except ImportError as error:
+        raise ModelError(f"{place}: needs the packages scikit-learn and skops; install them here") from error
     try:
         return skops.io.loads(data, trusted=list(TRUSTED))
     except Exception as error:
         raise ModelError(f"{place}: refused ({error})") from error
+
+
+def margin(estimator: Any) -> Callable[[Array], Array]:
+    """Return the function for an estimator's raw output: its value, or the log-odds of a classifier."""
+    raw: Callable[[Array], Array] = getattr(estimator, "decision_function", estimator.predict)
+    return raw
+
+
+def tree_contributions(estimator: Any, X: Array) -> tuple[Array, Array]:
+    """Return the contributions of an estimator of trees, shape (n, f), and their base, shape (n,).
+
+    Raises:
+        ModelError: shap cannot explain the estimator.
+    """
+    from almanac.model.shap_import import shap_package
+
+    shap = shap_package()
+    try:
+        both = shap.TreeExplainer(estimator)(X)
+    except Exception as error:
+        raise ModelError(f"{type(estimator).__name__} cannot be explained ({error})") from error
+    return np.array(both.values, dtype=np.float64), np.asarray(both.base_values, dtype=np.float64).reshape(len(X))
 
 
 def write_estimator(estimator: Any) -> bytes:

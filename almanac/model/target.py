@@ -9,12 +9,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from almanac.core.errors import ModelError
+from almanac.model.bodies import read_body
 from almanac.model.columns import Columns, read_columns
 from almanac.model.directory import Directory, read_directory
 from almanac.model.documents import check_documents, feature_names
-from almanac.model.engine import Engine
 from almanac.model.intervals import Intervals
 from almanac.model.prediction import Output, Prediction, Predictions, Row, outputs
+from almanac.model.predictor import Predictor, Rows
 from almanac.model.row_interval import RowInterval
 
 Array = npt.NDArray[np.float64]
@@ -31,7 +33,7 @@ class Target:
         out_of_range: what the use case wants done about an input beyond its declared range, warn or refuse.
     """
 
-    def __init__(self, directory: Directory, engine: Engine, version: str) -> None:
+    def __init__(self, directory: Directory, predictor: Predictor, version: str) -> None:
         self.directory = directory
         self.name = directory.target
         self.version = version
@@ -40,14 +42,14 @@ class Target:
         self.features = directory.document("features.json")
         check_documents(directory)
         self.columns: Columns = read_columns(self.features, self.signature)
-        self.engine = engine
+        self.predictor = predictor
         self.intervals = _intervals(directory)
         self._row_interval = RowInterval(self.intervals, self.columns.names) if self.intervals else None
         self.out_of_range = str(self.signature.get("out_of_range", "warn"))
         decision = self.signature.get("decision") or {}
         self._thresholds: list[float] = list(decision.get("thresholds", []))
         self._signals: list[str] = list(decision.get("names", []))
-        self._call = engine.row_call(self.columns.low, self.columns.high)
+        self._call = predictor.row_call(self.columns.low, self.columns.high)
 
     @cached_property
     def outputs(self) -> tuple[Output, ...]:
@@ -82,13 +84,27 @@ class Target:
 
     def predict(self, X: Array) -> Predictions:
         """Predict the rows of X, shape (n, f); from any thread."""
-        prediction = self.engine.predict(X)
+        prediction = self.predictor.predict(Rows(X))
         lower, upper = self.interval(X, prediction)
         signals = None
         if self._signals:
             places = np.searchsorted(self._thresholds, prediction, side="right").tolist()
             signals = [self._signals[place] for place in places]
         return Prediction(prediction, lower, upper, signals)
+
+    def explain(self, X: Array) -> tuple[Array, float, Array]:
+        """Return the contributions (n, f) of the rows of X, their base value, and the predictions (n,).
+
+        Raises:
+            ModelError: a body of this kind has no explanation.
+        """
+        explained = self.predictor.explain(Rows(X))
+        if explained is None:
+            raise ModelError(f"a model of kind {self.predictor.kind} has no explanation")
+        contributions, base = explained
+        base_value = float(base[0]) if len(base) else 0.0
+        base_value += self.predictor.offset.explain(contributions, X)
+        return contributions, base_value, self.predictor.predict(Rows(X))
 
     def interval(self, X: Array, prediction: Array) -> tuple[Array | None, Array | None]:
         """Return both ends of the interval of each row, or two times None."""
@@ -110,8 +126,8 @@ def load_target(path: Path, version: str | None = None) -> Target:
     """
     directory = read_directory(path)
     names = feature_names(directory)
-    engine = Engine.load(directory.body, directory.documents.get("offset.json"), names)
-    return Target(directory, engine, version or directory.digest[:12])
+    predictor = read_body(str(directory.manifest["kind"]), directory.files, names, path)
+    return Target(directory, predictor, version or directory.digest[:12])
 
 
 def _intervals(directory: Directory) -> Intervals | None:

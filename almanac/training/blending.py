@@ -4,7 +4,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.optimize import minimize, nnls
 
-from almanac.model.forecaster import probability
+from almanac.model.offset import probability
 
 Array = npt.NDArray[np.float64]
 

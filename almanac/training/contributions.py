@@ -6,15 +6,14 @@ training rows, which stands in the model directory, so that the values of differ
 """
 
 import re
-import threading
-import warnings
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from almanac.core.errors import ModelError
 from almanac.model.forecaster import Forecaster
+from almanac.model.skops_io import tree_contributions
 
 if TYPE_CHECKING:
     # LightGBM takes a second to import, and who only asks whether there is a model need not wait for it.
@@ -24,9 +23,6 @@ if TYPE_CHECKING:
 
 Array = npt.NDArray[np.float64]
 
-# Importing shap touches the table of modules and the warning filters, which all threads share.
-_IMPORT = threading.Lock()
-
 
 def of_fitted(model: "Fitted", X: Array) -> Array:
     """Return the contribution of each feature to each row's raw output, shape (n, f)."""
@@ -34,7 +30,7 @@ def of_fitted(model: "Fitted", X: Array) -> Array:
     for weight, booster in model.boosters:
         values += weight * of_booster(booster, X)[0]
     if model.estimator is not None:
-        values += of_estimator(model.estimator, X)[0]
+        values += tree_contributions(model.estimator, X)[0]
     linear = model.linear
     used = np.flatnonzero(linear.coefficients)
     values[:, used] += _linear(X[:, used], linear.coefficients[used], linear.fill[used])
@@ -60,7 +56,7 @@ def of_body(model: Forecaster, X: Array, threads: int = 1) -> tuple[Array, Array
     if model.estimator is None:
         return np.zeros(X.shape), np.zeros(len(X))
     try:
-        return of_estimator(model.estimator, X)
+        return tree_contributions(model.estimator, X)
     except ModelError as error:
         raise ModelError(f"{model.directory}: {error}") from error
 
@@ -71,33 +67,9 @@ def of_booster(booster: "lightgbm.Booster", X: Array, threads: int = 1) -> tuple
     return both[:, :-1].copy(), both[:, -1].copy()
 
 
-def of_estimator(estimator: Any, X: Array) -> tuple[Array, Array]:
-    """Return the contributions of a scikit-learn estimator of trees, shape (n, f), and their base, shape (n,).
-
-    Raises:
-        ModelError: the estimator cannot be explained.
-    """
-    shap = shap_package()
-    try:
-        both = shap.TreeExplainer(estimator)(X)
-    except Exception as error:
-        raise ModelError(f"{type(estimator).__name__} cannot be explained ({error})") from error
-    return np.array(both.values, dtype=np.float64), np.asarray(both.base_values, dtype=np.float64).reshape(len(X))
-
-
 def leaves(booster: "lightgbm.Booster") -> int:
     """Return the leaves of all trees of a booster: what explaining a row costs."""
     return sum(map(int, re.findall(r"^num_leaves=(\d+)$", booster.model_to_string(), flags=re.MULTILINE)))
-
-
-def shap_package() -> Any:
-    """Return the package shap, which takes seconds to import and draws on what its own dependencies call old."""
-    from almanac.model.shap_import import without_numba
-
-    with _IMPORT, warnings.catch_warnings(), without_numba():
-        warnings.simplefilter("ignore")
-        import shap
-    return shap
 
 
 def _linear(X: Array, coefficients: Array, means: Array) -> Array:

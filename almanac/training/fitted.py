@@ -9,7 +9,7 @@ import numpy.typing as npt
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from almanac.core.errors import TrainingError
-from almanac.model.forecaster import margin
+from almanac.model.skops_io import margin
 from almanac.training.dataset import BLOCK, Rows
 
 Array = npt.NDArray[np.float64]

@@ -10,7 +10,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from almanac.core.errors import TrainingError
-from almanac.model.forecaster import probability
+from almanac.model.offset import probability
 from almanac.training.dataset import Problem, Rows
 from almanac.training.fitted import Array, Fitted, LinearPart, feature_means
 from almanac.usecase.training_section import HistGradientBoosting, LightGBM, Linear

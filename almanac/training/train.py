@@ -16,8 +16,9 @@ from almanac.core.errors import TrainingError
 from almanac.core.files import read_json, sha256_file, write_json
 from almanac.core.progress import progress as tell_progress
 from almanac.core.revision import git_revision
-from almanac.model.forecaster import OUT_OF_FOLD, probability
+from almanac.model.forecaster import OUT_OF_FOLD
 from almanac.model.intervals import Intervals
+from almanac.model.offset import probability
 from almanac.training.backends import problems
 from almanac.training.calibration import calibrate
 from almanac.training.fitted import Array, Fitted

@@ -208,14 +208,11 @@ class Service:
         matrices = await self._matrices(bundle, name, given, [])
         parts = {}
         for target, X in matrices.items():
-            engine = bundle.targets[target].engine
             try:
-                prediction = await self._run(len(X), partial(engine.predict, X))
                 # An explanation costs many predictions; only a few rows of it may hold the event loop.
-                contributions, base = await self._run(len(X) * 20, partial(engine.explain, X))
+                parts[target] = await self._run(len(X) * 20, partial(bundle.targets[target].explain, X))
             except ModelError as error:
                 raise Refusal(HTTPStatus.NOT_IMPLEMENTED, f"{target}: {error}") from error
-            parts[target] = (contributions, base, prediction)
         return Explanation(bundle, parts)
 
     async def _matrices(

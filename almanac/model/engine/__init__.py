@@ -17,9 +17,9 @@ from almanac.core.errors import ModelError
 from almanac.model.engine import booster as lightgbm
 from almanac.model.engine.compiled import Compiled, compile_model
 from almanac.model.engine.model_text import header
-from almanac.model.engine.offset import LinearOffset
 from almanac.model.engine.reference import Reference
-from almanac.model.engine.row_call import RowCall, by_numpy
+from almanac.model.offset import Offset
+from almanac.model.predictor import RowCall, row_by_matrix
 
 __all__ = ["Engine"]
 
@@ -51,9 +51,9 @@ class Engine:
         self.explainer_kind = "compiled" if compiled.explainer else "lightgbm"
         self.names = list(names)
         self.link = reference.link
-        self.bounds = reference.offset.low, reference.offset.high
+        self.bounds = reference.offset.clip
         self._booster = reference.booster
-        self._offset = reference.offset
+        self.offset = reference.offset
         self._explainer = compiled.explainer
         self._trees = compiled.trees
         predictor = compiled.trees or reference
@@ -68,29 +68,40 @@ class Engine:
         *,
         compiled: bool = True,
     ) -> "Engine":
-        """Return the engine of the model at `model_bst`.
+        """Return the engine of the model in the file `model_bst`; arguments and errors are those of `read`."""
+        return cls.read(model_bst.read_bytes(), offset, names, name=str(model_bst), compiled=compiled)
+
+    @classmethod
+    def read(
+        cls,
+        text: bytes,
+        offset: Mapping[str, Any] | None = None,
+        names: Sequence[str] | None = None,
+        *,
+        name: str = "model.bst",
+        compiled: bool = True,
+    ) -> "Engine":
+        """Return the engine of a model in LightGBM's text format, for regression or binary classification.
 
         Args:
-            model_bst: a model in LightGBM's text format, for regression or binary classification.
+            text: the model.
             offset: the content of offset.json; None adds nothing.
             names: the features in order, where they are not the ones written in the model.
+            name: file name for messages.
             compiled: False keeps to LightGBM, for comparisons.
 
         Raises:
             ModelError: the model is unreadable, has several classes, or its offset does not fit it.
         """
-        text = model_bst.read_bytes()
-        booster = lightgbm.Booster(text, str(model_bst))
+        booster = lightgbm.Booster(text, name)
         if booster.num_classes != 1:
-            raise ModelError(f"{model_bst} has {booster.num_classes} classes; expected a regression or two classes")
+            raise ModelError(f"{name} has {booster.num_classes} classes; expected a regression or two classes")
         head = header(text)
-        known = list(names) if names is not None else head.names
-        if len(known) != booster.num_features:
-            raise ModelError(f"{model_bst} takes {booster.num_features} features; {len(known)} names were given")
-        reference = Reference(booster, head, LinearOffset(offset, known))
-        return cls(
-            known, reference, compile_model(text, head, reference, str(model_bst)) if compiled else _NOT_COMPILED
-        )
+        features = list(names) if names is not None else head.names
+        if len(features) != booster.num_features:
+            raise ModelError(f"{name} takes {booster.num_features} features; {len(features)} names were given")
+        reference = Reference(booster, head, Offset.from_json(offset, features))
+        return cls(features, reference, compile_model(text, head, reference, name) if compiled else _NOT_COMPILED)
 
     def predict_row(self, x: Array) -> float:
         """Return the prediction for one row `x`, shape (f,).
@@ -102,7 +113,9 @@ class Engine:
 
     def row_call(self, low: Array, high: Array) -> RowCall:
         """Return the call for one row at a time by one thread, with bounds (f,) that values are held against."""
-        return by_numpy(self._row, low, high) if self._trees is None else self._trees.row_call(low, high)
+        if self._trees is not None:
+            return self._trees.row_call(low, high)
+        return row_by_matrix(lambda rows: np.array([self._row(rows.X[0])]), low, high)
 
     def predict(self, X: Array) -> Array:
         """Return the predictions (n,) for the rows of `X`, shape (n, f).
@@ -122,12 +135,16 @@ class Engine:
             ValueError: `X` is not a matrix of the model's width.
         """
         X = self._matrix(X)
+        contributions, base = self.contributions(X)
+        return contributions, base + self.offset.explain(contributions, X)
+
+    def contributions(self, X: Array) -> tuple[Array, float]:
+        """Return the SHAP values of the trees' sum and its base value, before the linear part; see `explain`."""
+        X = self._matrix(X)
         if self._explainer:
-            contributions = self._explainer.explain(X)
-            return contributions, self._explainer.base + self._offset.explain(contributions, X)
+            return self._explainer.explain(X), self._explainer.base
         values = self._booster.predict(X if len(X) else np.zeros((1, X.shape[1])), lightgbm.predict_contributions)
-        contributions = np.ascontiguousarray(values[: len(X), :-1])
-        return contributions, float(values[0, -1]) + self._offset.explain(contributions, X)
+        return np.ascontiguousarray(values[: len(X), :-1]), float(values[0, -1])
 
     def _matrix(self, X: Array) -> Array:
         X = np.ascontiguousarray(X, dtype=np.float64)

@@ -6,8 +6,8 @@ from numpy.typing import NDArray
 from almanac.core.errors import ModelError
 from almanac.model.engine import booster as lightgbm
 from almanac.model.engine.model_text import Header
-from almanac.model.engine.offset import LinearOffset
 from almanac.model.engine.single import SingleRow
+from almanac.model.offset import Offset
 
 Array = NDArray[np.float64]
 
@@ -28,7 +28,7 @@ class Reference:
         plain: whether LightGBM's own output is the prediction, but for the bounds.
     """
 
-    def __init__(self, booster: lightgbm.Booster, head: Header, offset: LinearOffset) -> None:
+    def __init__(self, booster: lightgbm.Booster, head: Header, offset: Offset) -> None:
         self.booster = booster
         self.offset = offset
         self.link = offset.link or head.link
@@ -53,11 +53,11 @@ class Reference:
 
     def _finish(self, values: Array, X: Array) -> Array:
         if self.plain:
-            return self.offset.clip(values)
+            return self.offset.clipped(values)
         with np.errstate(all="ignore"):  # an overflow has its right limit: infinity, or a probability of 0
             score = self.offset.add(values, X)
             if self.link == "logit":
                 score = 1.0 / (1.0 + np.exp(-self.sigmoid * score))
             elif self.link == "log":
                 score = np.exp(score)
-        return self.offset.clip(score)
+        return self.offset.clipped(score)

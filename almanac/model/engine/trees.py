@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from almanac.model.engine.model_text import Forest, Header, UnsupportedModelError
-from almanac.model.engine.offset import LinearOffset
 from almanac.model.engine.reference import Reference
-from almanac.model.engine.row_call import RowCall
+from almanac.model.offset import Offset
+from almanac.model.predictor import RowCall
 
 _LINKS = {"identity": 0, "logit": 1, "log": 2}
 _CUTS_OF_A_COLUMN = 255
@@ -185,12 +185,8 @@ class CompiledTrees:
         if library.almanac_prepare(self._pointer) != 0:
             raise MemoryError("no memory for the model's compiled form")
 
-    def _put_terms(self, offset: LinearOffset) -> None:
-        self._layout.put(
-            term_column=np.array([term.column for term in offset.terms], dtype=np.int32),
-            term_coefficient=np.array([term.coefficient for term in offset.terms], dtype=np.float64),
-            term_fill=np.array([term.fill for term in offset.terms], dtype=np.float64),
-        )
+    def _put_terms(self, offset: Offset) -> None:
+        self._layout.put(term_column=offset.columns, term_coefficient=offset.coefficients, term_fill=offset.fill)
 
     def _fill(self, reference: Reference, trees: int) -> Model:
         tables, offset = self._layout.tables, reference.offset
@@ -203,11 +199,11 @@ class CompiledTrees:
             trees=trees,
             link=_LINKS[reference.link],
             offset=not offset.is_zero,
-            terms=len(offset.terms),
+            terms=len(offset.columns),
             sigmoid=reference.sigmoid,
             intercept=offset.intercept,
-            low=offset.low,
-            high=offset.high,
+            low=offset.clip[0],
+            high=offset.clip[1],
             **{name: tables[name].ctypes.data for name in (*_OF_OFFSET, *_LAID_OUT)},
         )
 

@@ -20,7 +20,7 @@ if sys.argv[1] == "without":
 import hashlib
 import numpy as np
 from sklearn.ensemble import HistGradientBoostingRegressor
-from almanac.training.contributions import shap_package
+from almanac.model.shap_import import shap_package
 generator = np.random.default_rng(0)
 X = generator.normal(size=(500, 4))
 X[::7, 2] = np.nan

@@ -85,7 +85,7 @@ def test_a_web_servers_model_is_loaded_with_the_trusted_keys_signature(
     target, here = bundle.targets["pm25_1h"], Source(str(run)).load().targets["pm25_1h"]
     assert target.predict(feature_rows).rows() == here.predict(feature_rows).rows()
     few = feature_rows[:100]
-    np.testing.assert_array_equal(target.engine.explain(few)[0], here.engine.explain(few)[0])
+    np.testing.assert_array_equal(target.explain(few)[0], here.explain(few)[0])
 
 
 @pytest.mark.parametrize(

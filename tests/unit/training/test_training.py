@@ -253,7 +253,7 @@ def test_each_kind_is_stored_and_read_again(beijing: pl.DataFrame, tmp_path: Pat
     assert model.manifest["kind"] == ("sklearn" if candidate is HIST else "lightgbm")
     served = load_target(model.directory)
     assert np.allclose(served.predict(problem.X[rows]).prediction, model.predict(problem.X[rows]), rtol=0, atol=1e-9)
-    contributions, base = served.engine.explain(problem.X[rows[:50]])
+    contributions, base, _ = served.explain(problem.X[rows[:50]])
     inside = served.predict(problem.X[rows[:50]]).prediction > 0
     assert np.allclose(
         (contributions.sum(axis=1) + base)[inside], model.predict(problem.X[rows[:50]])[inside], atol=1e-9

@@ -15,14 +15,14 @@ from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostin
 
 from almanac.core.errors import ModelError, TrainingError
 from almanac.core.files import sha256_bytes, write_json
-from almanac.model.forecaster import Offset, load, margin
+from almanac.model.forecaster import load
 from almanac.model.intervals import Intervals
 from almanac.model.lightgbm_export import booster_of
 from almanac.model.lightgbm_merge import merge
+from almanac.model.offset import Offset
 from almanac.model.row_interval import RowInterval
-from almanac.model.skops_io import read_estimator, write_estimator
+from almanac.model.skops_io import margin, read_estimator, tree_contributions, write_estimator
 from almanac.training.calibration import calibrate
-from almanac.training.contributions import of_estimator
 
 ROOT = Path(__file__).resolve().parents[3]
 Array = npt.NDArray[np.float64]
@@ -138,7 +138,7 @@ def test_what_the_format_does_not_know_is_refused(directory: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "document", "message"),
     [
-        ("offset.json", {"terms": {"rain": 1.0}}, "unknown feature rain"),
+        ("offset.json", {"terms": {"rain": 1.0}}, "the term 'rain' is not a feature of the model"),
         ("offset.json", {"link": "cube"}, "link 'cube' is not known"),
         ("intervals.json", {**intervals().to_json(), "format": 9}, "format 9 is not known"),
         ("intervals.json", {**intervals().to_json(), "upper": [1.0]}, "one longer than edges"),
@@ -231,7 +231,7 @@ def test_trees_of_scikit_learn_are_the_same_trees_in_lightgbms_format(kind: Any)
     for rows in (X, on_edges):
         assert np.array_equal(booster.predict(rows, raw_score=True, num_threads=1), margin(estimator)(rows))
     contributions = np.asarray(booster.predict(X[:200], pred_contrib=True, num_threads=1))
-    assert np.allclose(contributions[:, :-1], of_estimator(estimator, X[:200])[0], atol=1e-9)
+    assert np.allclose(contributions[:, :-1], tree_contributions(estimator, X[:200])[0], atol=1e-9)
 
 
 def test_a_split_by_categories_is_not_translated() -> None:

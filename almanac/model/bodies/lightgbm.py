@@ -1,0 +1,64 @@
+"""Gradient-boosted trees in LightGBM's text format, `model.bst`, with the linear part in `offset.json`."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from almanac.model.engine import Engine
+from almanac.model.offset import Offset
+from almanac.model.predictor import Array, BodyKind, Predictor, RowCall, Rows
+
+MODEL, OFFSET = "model.bst", "offset.json"
+
+
+@dataclass(frozen=True)
+class TreesPredictor:
+    """Predictions of trees, by the compiled kernels where these equal LightGBM's.
+
+    Attributes:
+        engine: the trees with their linear part.
+        text: the content of `model.bst`.
+    """
+
+    engine: Engine
+    text: bytes
+    kind: str = "lightgbm"
+    history: int = 0
+
+    @property
+    def offset(self) -> Offset:
+        """Linear part, link and bounds."""
+        return self.engine.offset
+
+    def predict(self, rows: Rows) -> Array:
+        """Return the predictions, shape (n,)."""
+        return self.engine.predict(rows.X)
+
+    def row_call(self, low: Array, high: Array) -> RowCall:
+        """Return the fast call for one row at a time."""
+        return self.engine.row_call(low, high)
+
+    def explain(self, rows: Rows) -> tuple[Array, Array] | None:
+        """Return exact contributions to the trees' sum, shape (n, f), and their base (n,)."""
+        values, base = self.engine.contributions(rows.X)
+        return values, np.full(len(values), base)
+
+    def to_files(self) -> dict[str, bytes]:
+        """Return `model.bst` and `offset.json`."""
+        return {MODEL: self.text, OFFSET: self.offset.to_bytes(self.engine.names)}
+
+
+def read_trees(files: Mapping[str, bytes], names: Sequence[str], directory: Path, kind: str = "lightgbm") -> Predictor:
+    """Return the predictor of `model.bst` and `offset.json`.
+
+    Raises:
+        ModelError: files that are damaged, or of other features than `names`.
+    """
+    engine = Engine.read(files[MODEL], json.loads(files[OFFSET]), names, name=f"{directory / MODEL}")
+    return TreesPredictor(engine, files[MODEL], kind)
+
+
+KIND = BodyKind("lightgbm", read_trees, (MODEL, OFFSET))
