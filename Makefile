@@ -11,7 +11,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 UV := $(VENV)/bin/uv
 
-.PHONY: help run test lint format compile bench bench-drift bench-distributed bench-serving serve lock clean check-compiled images image-tags engine test-containers retrain submit deploy release release-files changelog next-version bench-policy
+.PHONY: help run test check unit docs lint format compile bench bench-drift bench-distributed bench-serving serve lock clean check-compiled images image-tags engine test-containers retrain submit deploy release release-files changelog next-version bench-policy
 
 help: ## list the tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,6 +26,15 @@ lint: $(VENV)/.dev ## formatting, lint and types
 	@$(VENV)/bin/ruff format --check .
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/mypy
+
+check: $(VENV)/.dev ## format, lint, types, import rules, unit and contract tests: about a minute
+	@$(MAKE) --no-print-directory -j2 lint unit
+
+unit: $(VENV)/.dev ## unit and contract tests
+	@$(PY) -m pytest -n 2 --dist loadfile tests/unit tests/contract
+
+docs: $(VENV)/.dev ## build the documentation site into build/site
+	@NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --strict -q
 
 format: $(VENV)/.dev ## format the code
 	@$(VENV)/bin/ruff format .

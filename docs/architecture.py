@@ -94,7 +94,7 @@ def _box(room: str) -> str:
     )
 
 
-def _short(text: str, most: int = 68) -> str:
+def _short(text: str, most: int = 60) -> str:
     return text if len(text) <= most else f"{text[: most - 1].rsplit(' ', 1)[0]} …"
 
 
