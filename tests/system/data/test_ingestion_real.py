@@ -13,7 +13,8 @@ import pytest
 from almanac.core.errors import SourceError
 from almanac.core.files import sha256_file
 from almanac.data.cache import Cache
-from almanac.data.ingest import ingest, read_lineage, table_digest
+from almanac.data.ingest import ingest
+from almanac.data.lineage import read_lineage, table_digest
 from almanac.usecase import UseCase, load
 from tests.support import small
 

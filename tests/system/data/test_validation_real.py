@@ -11,8 +11,8 @@ import pytest
 
 from almanac.core.files import sha256_file
 from almanac.data.cache import Cache
-from almanac.data.ingest import ingest, read_lineage, table_digest
-from almanac.data.lineage import write_table
+from almanac.data.ingest import ingest
+from almanac.data.lineage import read_lineage, table_digest, write_table
 from almanac.data.validate import validate
 from almanac.usecase import dump, load
 from components.ingestion.component import ingestion

@@ -100,7 +100,11 @@ def test_the_tree_that_the_tests_change_is_right() -> None:
         ("columns.load.max_missing", 2, "columns.load.max_missing: input should be less than or equal to 1; got 2"),
         ("columns.load.min", "0", "columns.load.min: input should be a valid number; got '0'"),
         ("columns.load.type", "number", "columns.load.type: input should be 'float', 'integer' or 'category'"),
-        ("sources.0.type", "ftp", "sources.0: input tag 'ftp' found using 'type' does not match any of the expected"),
+        (
+            "sources.0.type",
+            "ftp",
+            "sources.0.type: there is no source 'ftp'; known are file, http, package, sql;",
+        ),
         ("sources.0.sha256", "abc", "sources.0.sha256: string should match pattern"),
         ("sources", [], "sources: list should have at least 1 item"),
         ("split.test_from", "June", "split.test_from: input should be a valid date"),
