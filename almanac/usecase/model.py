@@ -11,11 +11,10 @@ from almanac.usecase.features_section import Features
 from almanac.usecase.operations_section import Drift, Governance, Schedule, Serving
 from almanac.usecase.rules import check
 from almanac.usecase.training_section import (
+    GATE_RULES,
     Blend,
     Evaluation,
     GateRule,
-    MaxDisparity,
-    MaxError,
     Split,
     Target,
     Training,
@@ -112,15 +111,9 @@ class UseCase(Section):
 
     @model_validator(mode="after")
     def _references_exist(self) -> Self:
-        groups = {group.name for group in self.evaluation.groups}
-        targets = {target.name for target in self.targets}
         for index, gate in enumerate(self.gates):
-            if isinstance(gate, MaxDisparity) and gate.group not in groups:
-                raise ValueError(
-                    f"gates.{index}.group: no group named {gate.group}; known: {', '.join(sorted(groups))}"
-                )
-            if isinstance(gate, MaxError) and gate.target not in targets:
-                raise ValueError(f"gates.{index}.target: no target named {gate.target}")
+            for problem in GATE_RULES[gate.rule].problems(gate, self):
+                raise ValueError(f"gates.{index}.{problem}")
         for group in self.evaluation.groups:
             if group.column is not None and group.column != self.entity:
                 self._column(f"evaluation.groups.{group.name}.column", group.column)

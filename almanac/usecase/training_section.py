@@ -1,11 +1,12 @@
 """Targets, split, candidates, intervals, evaluation and gates."""
 
 from datetime import date
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from almanac.usecase.types import Duration, Name, Section
+from almanac.core.kinds import Kinds
+from almanac.usecase.types import Duration, Name, Section, union_of
 
 Share = Annotated[float, Field(gt=0, lt=1)]
 
@@ -288,56 +289,16 @@ class Evaluation(Section):
     """Bootstrap repeats."""
 
 
-class BeatsBaselines(Section):
-    """The error's skill against every baseline must be above zero with its whole interval."""
+class GateRuleBase(Section):
+    """The field of every rule; each module of `almanac.evaluation.gate.rules` adds those of its rule."""
 
-    rule: Literal["beats_baselines"]
-    metric: Literal["rmse", "mae", "log_loss"] = "rmse"
-    """Error."""
-
-
-class NotWorse(Section):
-    """The error must not exceed the registered model's by more than the tolerance."""
-
-    rule: Literal["not_worse_than_registered"]
-    metric: Literal["rmse", "mae", "log_loss"] = "rmse"
-    """Error."""
-    tolerance: Annotated[float, Field(ge=0)] = 0.02
-    """Relative."""
+    rule: str
+    """Name of the rule."""
 
 
-class CoverageWithin(Section):
-    """Interval coverage must lie within this distance of the nominal one."""
+GATE_RULES: Kinds[Any] = Kinds("gate rule", "almanac.evaluation.gate.rules")
 
-    rule: Literal["coverage"]
-    within: Share = 0.03
-    """Distance."""
-    bands: bool = True
-    """In each band too."""
-
-
-class MaxDisparity(Section):
-    """The worst group's error over the best group's must not exceed this."""
-
-    rule: Literal["max_disparity"]
-    group: Name
-    """Declared group."""
-    metric: Literal["rmse", "mae"] = "mae"
-    """Error."""
-    ratio: Annotated[float, Field(ge=1)]
-    """Largest ratio."""
-
-
-class MaxError(Section):
-    """The error must not exceed this figure."""
-
-    rule: Literal["max_error"]
-    target: Name
-    """Target."""
-    metric: Literal["rmse", "mae", "log_loss"] = "rmse"
-    """Error."""
-    value: float
-    """Largest."""
-
-
-GateRule = Annotated[BeatsBaselines | NotWorse | CoverageWithin | MaxDisparity | MaxError, Field(discriminator="rule")]
+if TYPE_CHECKING:
+    GateRule = GateRuleBase
+else:
+    GateRule = union_of(GATE_RULES, "rule")

@@ -14,17 +14,17 @@ def gate(
 
     Args:
         usecase: The use case as JSON.
-        figures: The evaluation's figures, metrics.json.
+        figures: The evaluation's metrics, metrics.json.
         registry: Address of the model registry: a path, s3:// or gs://.
-        decision: Every rule with its figure, its bound and its margin, gate.json.
+        decision: Every check with its metric, bound and margin, gate.json.
 
     Returns:
         Whether every rule holds.
     """
     from pathlib import Path
 
-    from almanac.evaluation.gate.decide import run
     from almanac.usecase import load_text
+    from components.gate.task import run
 
     passed = run(load_text(usecase, "usecase"), Path(figures.path), registry, Path(decision.path))
     decision.metadata.update(figures.metadata, passed=passed)

@@ -10,13 +10,18 @@ from kfp import dsl
 
 from almanac.core.errors import GateError, MetricError
 from almanac.core.files import read_json, write_json
-from almanac.evaluation.gate.decide import decide, registered_metrics, run
+from almanac.evaluation.gate.decide import decide
+from almanac.evaluation.gate.rules.beats_baselines import BeatsBaselines
+from almanac.evaluation.gate.rules.coverage import CoverageWithin
+from almanac.evaluation.gate.rules.max_disparity import MaxDisparity
+from almanac.evaluation.gate.rules.max_error import MaxError
+from almanac.evaluation.gate.rules.not_worse_than_registered import NotWorse
 from almanac.evaluation.scored_rows import judge
 from almanac.evaluation.target_metrics import target_figures
 from almanac.model.forecaster import load
 from almanac.usecase import UseCase, dump
-from almanac.usecase.training_section import BeatsBaselines, CoverageWithin, MaxDisparity, MaxError, NotWorse
 from components.gate.component import gate
+from components.gate.task import registered_metrics, run
 from governance.registry import Registry
 from tests.support import evaluation_world as world
 from tests.support.bundles import document_files, version_files

@@ -105,6 +105,8 @@ def test_the_tree_that_the_tests_change_is_right() -> None:
             "ftp",
             "sources.0.type: there is no source 'ftp'; known are file, http, package, sql;",
         ),
+        ("gates.0.rule", "best", "gates.0.rule: there is no gate rule 'best'; known are beats_baselines, coverage,"),
+        ("sources.0.read.format", "xls", "sources.0.read.format: input should be 'csv', 'jsonl' or 'parquet'; got 'xl"),
         ("sources.0.sha256", "abc", "sources.0.sha256: string should match pattern"),
         ("sources", [], "sources: list should have at least 1 item"),
         ("split.test_from", "June", "split.test_from: input should be a valid date"),
