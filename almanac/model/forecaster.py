@@ -34,7 +34,7 @@ REFERENCE, LOSS = "reference.json", "loss.json"
 #: Beside the targets' directories: the predictions of every row by a model that had not seen it.
 OUT_OF_FOLD = "oof.parquet"
 _DOCUMENTS = ("features.json", "offset.json", "signature.json")
-_BODY = {"lightgbm": "model.bst", "sklearn": "model.skops"}
+_BODY = {"lightgbm": "model.bst", "linear": "offset.json", "sklearn": "model.skops"}
 
 
 class Estimator(Protocol):
@@ -207,6 +207,8 @@ def _body(
     name = _BODY[kind]
     if name not in files:
         raise ModelError(f"{directory / MANIFEST}: files does not list {name}, which a model of kind {kind} has")
+    if kind == "linear":
+        return None, None
     if kind == "sklearn":
         from almanac.model.skops_io import read_estimator
 

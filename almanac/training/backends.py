@@ -1,4 +1,4 @@
-"""What a training learns on: the feature table in memory, or on the disk and on the workers of a cluster."""
+"""Training backends: the feature table in memory, or on the disk and on the workers of a Dask cluster."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,20 +9,21 @@ from tempfile import TemporaryDirectory
 import polars as pl
 
 from almanac.core import dask_workers
-from almanac.training.dataset import Problem, make_problem, mapped, read_features
+from almanac.training.dataset import make_problem, mapped, read_features
+from almanac.training.problem import Problem
 from almanac.usecase import UseCase
 
 
 @contextmanager
-def problems(usecase: UseCase, path: Path, names: list[str]) -> Iterator[tuple[pl.DataFrame, list[Problem]]]:
+def open_problems(usecase: UseCase, path: Path, names: list[str]) -> Iterator[tuple[pl.DataFrame, list[Problem]]]:
     """Yield the feature table and the learning problem of every target, which share one matrix of features.
 
-    With the Dask engine the table has no features; their matrix is a file that is mapped into memory, and the workers
-    hold its rows for LightGBM's candidates. Others learn in this process, as they do without it.
+    With the Dask engine the table has no features: their matrix is a file that is mapped into memory, and the workers
+    hold its rows for LightGBM candidates. Other candidates are fitted in this process with either engine.
 
     Raises:
         TrainingError: the file cannot be read, or lacks a column.
-        WorkerError: the workers cannot be had.
+        WorkerError: the workers cannot be started or reached.
     """
     if usecase.training.engine == "local":
         table = read_features(usecase, path)
@@ -30,11 +31,11 @@ def problems(usecase: UseCase, path: Path, names: list[str]) -> Iterator[tuple[p
         others = [make_problem(usecase, table, names, target, first.X) for target in usecase.targets[1:]]
         yield table, [first, *others]
         return
-    from almanac.training.dask_learner import DaskTrees
+    from almanac.training.dask_backend import DaskGrower
 
     table = read_features(usecase, path, names)
-    with TemporaryDirectory() as scratch, dask_workers.start(usecase.training.dask) as found:
+    with TemporaryDirectory() as scratch, dask_workers.start(usecase.training.dask) as workers:
         X = mapped(path, names, Path(scratch) / "features")
-        trees = DaskTrees(found, names, X, usecase.training.seed)
-        made = [make_problem(usecase, table, names, target, X) for target in usecase.targets]
-        yield table, [replace(problem, trees=trees) for problem in made]
+        grower = DaskGrower(workers, names, X, usecase.training.seed)
+        problems = [make_problem(usecase, table, names, target, X) for target in usecase.targets]
+        yield table, [replace(problem, grower=grower) for problem in problems]

@@ -8,20 +8,20 @@ from almanac.model.offset import probability
 
 Array = npt.NDArray[np.float64]
 
-#: Out-of-fold folds alone decide a weight, so a hair of one is noise, and costs a booster at prediction time.
+#: A weight comes from a few folds, so that a smaller one is noise, and costs a booster at prediction time.
 SMALLEST = 0.02
-#: How strongly weights are drawn towards equal ones, in units of the mean squared error.
+#: Shrinkage of the weights towards equal ones, in units of the mean squared error.
 SHRINKAGE = 0.05
-#: Candidates whose mean squared error is more than this many times the best one's are not drawn upon.
+#: Candidates whose mean squared error is more than this many times the best one's have a prior weight of zero.
 NEAR = 1.1
 
 
 def weigh(y: Array, raw: Array, classification: bool = False) -> Array:
-    """Return the weights, none negative, that make the combined predictions best on the given rows; shape (m,).
+    """Return the non-negative weights of the combination with the smallest loss on the given rows, shape (m,).
 
     Least squares for values, with weights that add up to one (stacked regression; Breiman, 1996,
     doi:10.1007/BF00117832), log loss for log-odds.
-    Weights below `SMALLEST` are set to zero and the others found again.
+    Weights below `SMALLEST` are set to zero and the others are solved for again.
 
     Args:
         y: truth, shape (n,).
@@ -31,18 +31,18 @@ def weigh(y: Array, raw: Array, classification: bool = False) -> Array:
     used = np.arange(raw.shape[1])
     solve = _log_odds if classification else _least_squares
     while True:
-        found = solve(y, raw[:, used])
-        keep = found >= SMALLEST
+        solution = solve(y, raw[:, used])
+        keep = solution >= SMALLEST
         if keep.all() or not keep.any():
             break
         used = used[keep]
     weights = np.zeros(raw.shape[1])
-    weights[used] = found if keep.any() else 1.0 / used.size
+    weights[used] = solution if keep.any() else 1.0 / used.size
     return weights
 
 
 def _least_squares(y: Array, raw: Array) -> Array:
-    """Solve for weights that add up to one: the level of one span's data is no guide to the next one's."""
+    """Solve for weights that add up to one, since a span's level does not carry over to the next."""
     candidates = raw.shape[1]
     error = raw - y[:, None]
     moments = error.T @ error / y.size

@@ -19,22 +19,7 @@ if TYPE_CHECKING:
     # LightGBM takes a second to import, and who only asks whether there is a model need not wait for it.
     import lightgbm
 
-    from almanac.training.fitted import Fitted
-
 Array = npt.NDArray[np.float64]
-
-
-def of_fitted(model: "Fitted", X: Array) -> Array:
-    """Return the contribution of each feature to each row's raw output, shape (n, f)."""
-    values = np.zeros(X.shape)
-    for weight, booster in model.boosters:
-        values += weight * of_booster(booster, X)[0]
-    if model.estimator is not None:
-        values += tree_contributions(model.estimator, X)[0]
-    linear = model.linear
-    used = np.flatnonzero(linear.coefficients)
-    values[:, used] += _linear(X[:, used], linear.coefficients[used], linear.fill[used])
-    return values
 
 
 def of_forecaster(model: Forecaster, X: Array) -> Array:

@@ -1,8 +1,6 @@
-"""The learning problem of one target: features, the value ahead, the last known value, the time."""
+"""Reading the feature table into the learning problem of each target."""
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -10,72 +8,10 @@ import polars as pl
 
 from almanac.core.errors import TrainingError
 from almanac.features.split import train_test
+from almanac.training.problem import BLOCK, Array, Problem
 from almanac.usecase import UseCase
 from almanac.usecase.training_section import Target
 from almanac.usecase.types import to_microseconds
-
-Array = npt.NDArray[np.float64]
-Mask = npt.NDArray[np.bool_]
-Rows = npt.NDArray[np.intp]
-
-#: Rows of the feature matrix that are worked on at a time, where it may lie on the disk.
-BLOCK = 1 << 16
-
-
-class Trees(Protocol):
-    """Grows LightGBM boosters on rows of the feature matrix."""
-
-    def __call__(
-        self, rows: Rows, label: Array, parameters: dict[str, Any], rounds: int, seeds: list[int]
-    ) -> list[Any]:
-        """Return one booster for each seed.
-
-        Args:
-            rows: ascending places of the rows to learn from, shape (m,).
-            label: what they are to give, shape (m,).
-            parameters: LightGBM's.
-            rounds: trees of each booster.
-            seeds: of everything random.
-        """
-
-
-@dataclass(frozen=True)
-class Problem:
-    """What a candidate learns from.
-
-    Attributes:
-        target: the target.
-        names: ordered feature names.
-        X: features, shape (n, f).
-        y: the target's value, NaN where unknown, 0 or 1 for a classification; shape (n,).
-        last: the last known value of the target's column, NaN where missing; shape (n,).
-        last_name: the feature that holds it; None where no feature does.
-        season: the seasonal baseline, the newest known value of the target's phase; shape (n,).
-        time: prediction time, µs since the epoch, shape (n,).
-        train: the rows of the training span, shape (n,).
-        trees: grows LightGBM's boosters where the rows lie; here when None.
-    """
-
-    target: Target
-    names: list[str]
-    X: Array
-    y: Array
-    last: Array
-    last_name: str | None
-    season: Array
-    time: npt.NDArray[np.int64]
-    train: Mask
-    trees: Trees | None = None
-
-    @property
-    def classification(self) -> bool:
-        """Whether the target is a probability."""
-        return self.target.task == "classification"
-
-    @property
-    def known(self) -> Mask:
-        """Rows of the training span whose target is known."""
-        return self.train & np.isfinite(self.y)
 
 
 def read_features(usecase: UseCase, path: Path, names: list[str] | None = None) -> pl.DataFrame:

@@ -1,4 +1,4 @@
-"""What is frozen with a model, to hold later windows against: its inputs, its outputs, and where it errs."""
+"""The reference that is frozen with a model for drift detection: profiles of its inputs, outputs and errors."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,30 +18,27 @@ from almanac.drift.importance_profile import Attribution
 from almanac.drift.profiling import LEAST_ROWS
 from almanac.drift.reading import even_rows
 from almanac.drift.seasons import MOST_BLOCKS, calendar_of, parse_duration
-from almanac.training import contributions
-from almanac.training.dataset import Problem
-from almanac.training.fitted import Array, Fitted
+from almanac.training.fitted_model import FittedModel
+from almanac.training.problem import Array, Problem
 from almanac.usecase import UseCase
 
 #: Leaves visited to explain the rows of a reference, rows times leaves: about a second on one core.
 _LEAVES = 12_000_000
-#: Rows of a block that are explained: more tell nothing new of which features lead.
+#: Rows of a block that are explained: more rows do not change which features lead.
 _MOST_EXPLAINED, _FEWEST_EXPLAINED = 30, 4
-#: Rows that a model of the loss learns from: more make it no better.
+#: Rows that the loss model is trained on: more rows do not improve it.
 _LOSS_ROWS = 5000
-#: Rows of the training span that are put together in memory; a longer one is streamed from files of so many rows.
+#: Rows of the training span that are profiled in memory; a longer span is streamed from files of so many rows.
 ROWS = 1 << 18
 
 
 @dataclass(frozen=True)
 class Frozen:
-    """What is frozen with one target's model.
+    """The drift reference of one target's model.
 
     Attributes:
-        reference: reference.json: the profile of the inputs and, as its section `outputs`, the reference of what the
-            model gave out.
-        loss: model of the loss, which estimates the error before the truth arrives; None where there is too little to
-            learn it from.
+        reference: reference.json: the profile of the inputs and, as its section `outputs`, that of the predictions.
+        loss: model of the loss, which estimates the error before the truth arrives; None with too few rows.
     """
 
     reference: dict[str, Any]
@@ -52,11 +49,11 @@ def freeze(
     usecase: UseCase,
     inputs: dict[str, Any],
     problem: Problem,
-    fitted: Fitted,
+    fitted: FittedModel,
     rows: npt.NDArray[np.intp],
     unseen: pl.DataFrame,
 ) -> Frozen:
-    """Return what is frozen with one target's model.
+    """Return the drift reference of one target's model.
 
     Args:
         usecase: the use case.
@@ -108,8 +105,8 @@ def _parts(
     for start in range(0, max(len(span), 1), rows):
         here = span[start : start + rows]
         X = problem.X[here]
-        figures = (pl.Series(name, X[:, k]).fill_nan(None) for k, name in names)
-        frame = features.select(keys)[here].with_columns(*figures)
+        series = (pl.Series(name, X[:, k]).fill_nan(None) for k, name in names)
+        frame = features.select(keys)[here].with_columns(*series)
         yield frame.join(values, on=keys, how="left", maintain_order="left")
 
 
@@ -127,7 +124,7 @@ def _profile(usecase: UseCase, span: pl.DataFrame | list[Path]) -> dict[str, Any
 
 
 def _outputs(
-    usecase: UseCase, problem: Problem, fitted: Fitted, unseen: pl.DataFrame
+    usecase: UseCase, problem: Problem, fitted: FittedModel, unseen: pl.DataFrame
 ) -> output_reference.OutputReference | None:
     if unseen.height < LEAST_ROWS:
         return None
@@ -142,17 +139,19 @@ def _outputs(
     )
 
 
-def _importances(usecase: UseCase, problem: Problem, fitted: Fitted) -> Attribution | None:
-    """Return what the model leans on, block by block of its training span."""
+def _importances(usecase: UseCase, problem: Problem, fitted: FittedModel) -> Attribution | None:
+    """Return the feature importances in each block of the training span; None for a model that is not explained."""
     known = np.flatnonzero(problem.known)
     times = problem.time[known]
     span = (int(times.min()), int(times.max()))
     calendar = calendar_of(span, usecase.drift.season, parse_duration(usecase.drift.window))
-    visited = max(1, sum(contributions.leaves(booster) for _, booster in fitted.boosters))
+    visited = max(1, fitted.leaves)
     blocks = min(MOST_BLOCKS, np.unique(calendar.blocks(times)).size)
     per_block = int(np.clip(_LEAVES // visited // blocks, _FEWEST_EXPLAINED, _MOST_EXPLAINED))
     rows = known[importance_profile.pick(times, calendar, per_block)]
-    values = contributions.of_fitted(fitted, problem.X[rows])
+    values = fitted.contributions(problem.X[rows])
+    if values is None:
+        return None
     return importance_profile.freeze(problem.time[rows], values, tuple(problem.names), calendar, per_block)
 
 

@@ -1,33 +1,32 @@
-"""Tuning of every candidate of every target side by side, and the choice among them by the use case's rule."""
+"""Tuning of all candidates of all targets in parallel, and selection of one for each target by the use case's rule."""
 
 import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import cast
 
 import numpy as np
-import numpy.typing as npt
 
 from almanac.core.errors import TrainingError
 from almanac.training.blending import weigh
-from almanac.training.dataset import Problem
-from almanac.training.fitted import Array, Fitted, combine
+from almanac.training.candidates import candidate_kind
+from almanac.training.fit import fit
+from almanac.training.fitted_model import AdditiveModel, FittedModel, combine
 from almanac.training.folds import Fold, make_folds
-from almanac.training.learners import Rowset, fit, loss
+from almanac.training.losses import loss
+from almanac.training.problem import Array, Problem, TrainingRows
 from almanac.training.tuning import Tuned, Tuning, trials_planned, tune
 from almanac.usecase import UseCase
-from almanac.usecase.training_section import Blend, Choose
+from almanac.usecase.training_section import Blend, Choose, Learner
 
 Progress = Callable[[int, int, str], None]
-
-_HEAVIEST_FIRST = {"lightgbm": 0, "hist_gradient_boosting": 1, "linear": 2}
 
 
 @dataclass(frozen=True)
 class Contender:
-    """A candidate, or a blend of candidates, as it stands in the comparison.
+    """A tuned candidate or a blend, as it enters the comparison.
 
     Attributes:
         name: the candidate's name.
@@ -49,7 +48,17 @@ class Contender:
 
 @dataclass(frozen=True)
 class Selection:
-    """The outcome of one target: who was tuned, how all compare, who was chosen."""
+    """The comparison of a target's candidates, and the chosen one.
+
+    Attributes:
+        problem: the target's learning problem.
+        folds: the folds.
+        tuned: each candidate at its best parameters, by name.
+        contenders: the candidates and blends that were compared.
+        baselines: losses of the baselines on the folds, by name.
+        rows: number of rows on which the losses were computed.
+        chosen: the chosen contender.
+    """
 
     problem: Problem
     folds: list[Fold]
@@ -63,65 +72,69 @@ class Selection:
 def select(usecase: UseCase, problems: list[Problem], progress: Progress) -> list[Selection]:
     """Tune every candidate on every problem and choose one for each.
 
-    Jobs run side by side in as many threads as `training.threads` says; each is single-threaded and seeded by itself,
-    so that no result depends on how many run at once.
+    Jobs run in `training.threads` threads; each is single-threaded and has its own seed, so that no result depends on
+    how many run at once.
     """
-    learned = [c for c in usecase.training.candidates if not isinstance(c, Blend)]
-    if not learned:
+    learners = _learners(usecase)
+    if not learners:
         raise TrainingError("training.candidates: name at least one candidate that is not a blend")
     deadline = time.monotonic() + usecase.training.budget.seconds * len(problems)
     tasks = [_task(usecase, problem, deadline) for problem in problems]
-    jobs = [(task, candidate) for candidate in learned for task in tasks]
-    jobs.sort(key=lambda job: _HEAVIEST_FIRST[job[1].kind])
-    tell = _counter(len(tasks) * sum(trials_planned(usecase, candidate) for candidate in learned), progress)
+    jobs = [(task, candidate) for candidate in learners for task in tasks]
+    jobs.sort(key=lambda job: -candidate_kind(job[1]).cost)
+    report = _counter(len(tasks) * sum(trials_planned(usecase, candidate) for candidate in learners), progress)
     with ThreadPoolExecutor(usecase.training.threads) as pool:
-        futures = [(task, pool.submit(tune, task, candidate, tell)) for task, candidate in jobs]
+        futures = [(task, pool.submit(tune, task, candidate, report)) for task, candidate in jobs]
         results = [(task, future.result()) for task, future in futures]
     return [_choose(task, [tuned for other, tuned in results if other is task]) for task in tasks]
 
 
-def refit(usecase: UseCase, selections: list[Selection]) -> list[Fitted]:
+def refit(usecase: UseCase, selections: list[Selection]) -> list[FittedModel]:
     """Return each chosen model fitted to the whole training span."""
-    candidates = {c.name: c for c in usecase.training.candidates if not isinstance(c, Blend)}
+    learners = {candidate.name: candidate for candidate in _learners(usecase)}
+
+    def fit_one(selection: Selection, name: str) -> FittedModel:
+        data = TrainingRows(selection.problem, np.flatnonzero(selection.problem.known))
+        return fit(learners[name], selection.tuned[name].parameters, data, usecase.training.seed)
+
     with ThreadPoolExecutor(usecase.training.threads) as pool:
-        parts = [
-            [
-                (weight, pool.submit(_refit_one, usecase, selection, candidates[name], name))
-                for name, weight in selection.chosen.weights.items()
-            ]
+        futures = [
+            [(weight, pool.submit(fit_one, selection, name)) for name, weight in selection.chosen.weights.items()]
             for selection in selections
         ]
-        return [_combined([(weight, future.result()) for weight, future in models]) for models in parts]
+        return [_combined([(weight, future.result()) for weight, future in models]) for models in futures]
 
 
-def _refit_one(usecase: UseCase, selection: Selection, candidate: Any, name: str) -> Fitted:
-    rows = np.flatnonzero(selection.problem.known)
-    return fit(candidate, selection.tuned[name].parameters, Rowset(selection.problem, rows), usecase.training.seed)
+def _learners(usecase: UseCase) -> list[Learner]:
+    return [candidate for candidate in usecase.training.candidates if isinstance(candidate, Learner)]
 
 
-def _combined(models: list[tuple[float, Fitted]]) -> Fitted:
-    alone = len(models) == 1 and models[0][0] == 1.0
-    return models[0][1] if alone else combine(models)
+def _combined(models: list[tuple[float, FittedModel]]) -> FittedModel:
+    if len(models) == 1 and models[0][0] == 1.0:
+        return models[0][1]
+    # The rules of a use case let a blend name blendable kinds only.
+    return combine(cast(list[tuple[float, AdditiveModel]], models))
 
 
 def _task(usecase: UseCase, problem: Problem, deadline: float) -> Tuning:
     folds = make_folds(usecase, problem)
+    # Baselines and candidates are compared on the same rows, which are those where both baselines have a value.
     comparable = np.isfinite(problem.last) & np.isfinite(problem.season)
-    judged = [comparable[fold.valid] for fold in folds]
-    if not all(keep.any() for keep in judged):
-        judged = [np.ones(fold.valid.size, dtype=np.bool_) for fold in folds]
-    return Tuning(usecase, problem, folds, judged, deadline)
+    compared = [comparable[fold.valid] for fold in folds]
+    if not all(keep.any() for keep in compared):
+        compared = [np.ones(fold.valid.size, dtype=np.bool_) for fold in folds]
+    return Tuning(usecase, problem, folds, compared, deadline)
 
 
 def _counter(total: int, progress: Progress) -> Callable[[str], None]:
     lock, done = threading.Lock(), [0]
 
-    def tell(text: str) -> None:
+    def report(text: str) -> None:
         with lock:
             done[0] += 1
             progress(done[0], total, text)
 
-    return tell
+    return report
 
 
 def _choose(task: Tuning, tuned: list[Tuned]) -> Selection:
@@ -135,7 +148,7 @@ def _choose(task: Tuning, tuned: list[Tuned]) -> Selection:
         tuned=by_name,
         contenders=contenders,
         baselines={} if task.problem.classification else _baselines(task),
-        rows=int(sum(keep.sum() for keep in task.judged)),
+        rows=int(sum(keep.sum() for keep in task.compared)),
         chosen=best(contenders, task.settings.choose),
     )
 
@@ -148,12 +161,12 @@ def best(contenders: list[Contender], rule: Choose) -> Contender:
 
 
 def _blended(task: Tuning, name: str, members: list[Tuned]) -> Contender:
-    """Weigh the members on all folds, and judge on each fold by the weights that the other folds give."""
+    """Weigh the members on all folds; each fold's loss uses the weights of the other folds."""
     y = [task.problem.y[fold.valid] for fold in task.folds]
     raw = [np.column_stack([member.raw[k] for member in members]) for k in range(len(task.folds))]
     binary, metric = task.problem.classification, loss(task.metric)
     losses = []
-    for k, keep in enumerate(task.judged):
+    for k, keep in enumerate(task.compared):
         others = [j for j in range(len(task.folds)) if j != k]
         weights = weigh(np.concatenate([y[j] for j in others]), np.concatenate([raw[j] for j in others]), binary)
         losses.append(metric(y[k][keep], (raw[k] @ weights)[keep], binary))
@@ -164,11 +177,8 @@ def _blended(task: Tuning, name: str, members: list[Tuned]) -> Contender:
 
 def _baselines(task: Tuning) -> dict[str, list[float]]:
     """Return the loss of the persistence and the seasonal baseline on each fold's compared rows."""
-    metric = loss(task.metric)
-
-    def judged(values: npt.NDArray[np.float64]) -> list[float]:
-        rows = [fold.valid[keep] for fold, keep in zip(task.folds, task.judged, strict=True)]
-        return [metric(task.problem.y[r], values[r], False) for r in rows]
-
-    found = {"persistence": judged(task.problem.last), "seasonal": judged(task.problem.season)}
-    return {name: losses for name, losses in found.items() if np.isfinite(losses).all()}
+    metric, y = loss(task.metric), task.problem.y
+    rows = [fold.valid[keep] for fold, keep in zip(task.folds, task.compared, strict=True)]
+    baselines = {"persistence": task.problem.last, "seasonal": task.problem.season}
+    losses = {name: [metric(y[r], values[r], False) for r in rows] for name, values in baselines.items()}
+    return {name: values for name, values in losses.items() if np.isfinite(values).all()}

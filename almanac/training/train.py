@@ -1,4 +1,4 @@
-"""Training as a whole: tune, choose, refit, calibrate, write."""
+"""Training: tune, select, refit, calibrate and write the model directory."""
 
 import io
 from collections.abc import Callable, Iterator
@@ -14,14 +14,15 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from almanac.core.errors import TrainingError
 from almanac.core.files import read_json, sha256_file, write_json
-from almanac.core.progress import progress as tell_progress
+from almanac.core.progress import progress as print_progress
 from almanac.core.revision import git_revision
 from almanac.model.forecaster import OUT_OF_FOLD
 from almanac.model.intervals import Intervals
 from almanac.model.offset import probability
-from almanac.training.backends import problems
+from almanac.training.backends import open_problems
 from almanac.training.calibration import calibrate
-from almanac.training.fitted import Array, Fitted
+from almanac.training.fitted_model import FittedModel
+from almanac.training.problem import Array
 from almanac.training.reference import freeze, input_profile
 from almanac.training.selection import Selection, refit, select
 from almanac.training.table_facts import table_facts
@@ -53,13 +54,13 @@ def train(
     out_model: Path,
     out_tuning: Path,
     out_tracking: Path | None = None,
-    progress: Progress = tell_progress,
+    progress: Progress = print_progress,
 ) -> dict[str, Any]:
     """Train a model for every target and write the model directory and the record of the tuning.
 
     Args:
         usecase: the use case.
-        inputs: the files to learn from.
+        inputs: the files to train on.
         out_model: the model directory, one complete directory a target in it, and the out-of-fold predictions.
         out_tuning: record of all trials, the comparison and the choice, as JSON.
         out_tracking: the tracking record and the offline archive; not tracked when None.
@@ -88,24 +89,24 @@ def _train(
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     specification = _specification(inputs.specification)
     names = [str(name) for name in specification["names"]]
-    with problems(usecase, inputs.features, names) as (features, found):
-        selections = select(usecase, found, progress)
+    with open_problems(usecase, inputs.features, names) as (features, problems):
+        selections = select(usecase, problems, progress)
         record = tuning_record(usecase, selections, table_facts(usecase, inputs.table))
         write_json(out_tuning, record)
         with tracked(usecase, record, out_tracking):
             fitted = refit(usecase, selections)
-            profile = input_profile(usecase, pl.read_parquet(inputs.table), features, found[0])
+            profile = input_profile(usecase, pl.read_parquet(inputs.table), features, problems[0])
             with ThreadPoolExecutor(usecase.training.threads) as pool:
                 jobs = [
                     pool.submit(_target_model, usecase, features, profile, selection, model)
                     for selection, model in zip(selections, fitted, strict=True)
                 ]
                 parts = [job.result() for job in jobs]
-            manifest = _written(usecase, inputs, out_model, specification, parts)
+            manifest = _write(usecase, inputs, out_model, specification, parts)
     return record, manifest
 
 
-def _written(
+def _write(
     usecase: UseCase,
     inputs: Inputs,
     out_model: Path,
@@ -120,9 +121,9 @@ def _written(
 
 
 def _target_model(
-    usecase: UseCase, features: pl.DataFrame, profile: dict[str, Any], selection: Selection, fitted: Fitted
+    usecase: UseCase, features: pl.DataFrame, profile: dict[str, Any], selection: Selection, fitted: FittedModel
 ) -> tuple[TargetModel, pl.DataFrame]:
-    """Return what goes into a target's directory, and its out-of-fold predictions."""
+    """Return the content of a target's directory, and its out-of-fold predictions."""
     problem = selection.problem
     frame, intervals = _calibrated(usecase, features, selection)
     rows = np.concatenate([fold.valid for fold in selection.folds])
@@ -132,7 +133,7 @@ def _target_model(
 
 @contextmanager
 def tracked(usecase: UseCase, record: dict[str, Any], directory: Path | None) -> Iterator[None]:
-    """Write the tracking record, and its archive while the block runs; a failure is told and harms nothing."""
+    """Write the tracking record, and its archive while the block runs; a failure is reported, and training goes on."""
     if directory is None:
         yield
         return
@@ -193,7 +194,7 @@ def _calibrated(
 
 
 def tuning_record(usecase: UseCase, selections: list[Selection], table: dict[str, Any]) -> dict[str, Any]:
-    """Return tuning.json: the table learned from, the trials, the comparison on the same rows, and the choice."""
+    """Return tuning.json: facts of the table, the trials, the comparison on the same rows, and the choice."""
     settings = usecase.training
     return {
         "use_case": usecase.name,

@@ -8,21 +8,22 @@ from typing import Any, assert_never
 import numpy as np
 import optuna
 
-from almanac.training.dataset import Problem
+from almanac.training.fit import fit
 from almanac.training.folds import Fold
-from almanac.training.learners import Learned, Parameters, Rowset, fit, loss
+from almanac.training.losses import loss
+from almanac.training.problem import Array, Mask, Problem, TrainingRows
 from almanac.usecase import UseCase
-from almanac.usecase.training_section import Choice, FloatRange, IntegerRange, Search, Training
+from almanac.usecase.training_section import Choice, FloatRange, IntegerRange, Learner, Search, Training
 
-Array = np.ndarray[Any, np.dtype[np.float64]]
-Tell = Callable[[str], None]
+Parameters = dict[str, Any]
+Report = Callable[[str], None]
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 
 
 @dataclass
 class Trial:
-    """One set of parameters and what it reached."""
+    """A set of parameters and its losses."""
 
     parameters: Parameters
     losses: list[float]
@@ -30,7 +31,7 @@ class Trial:
     seconds: float
 
     def to_json(self) -> dict[str, Any]:
-        """Return the trial for tuning.json; seconds stay out of it, since they differ from run to run."""
+        """Return the trial for tuning.json; without the seconds, which differ from run to run."""
         return {"parameters": self.parameters, "losses": self.losses, "state": self.state}
 
 
@@ -42,9 +43,9 @@ class Tuned:
         name: the candidate's name.
         parameters: the best trial's, fixed ones included.
         losses: the best trial's loss on each fold.
-        raw: its out-of-fold raw predictions, fold by fold, aligned with each fold's validation rows.
+        raw: its out-of-fold raw predictions, a fold at a time, aligned with each fold's validation rows.
         trials: every trial in order.
-        stopped: why no further trial was made: trials, or seconds.
+        stopped: the budget that ended the tuning, trials or seconds.
     """
 
     name: str
@@ -62,12 +63,20 @@ class Tuned:
 
 @dataclass
 class Tuning:
-    """What every trial of a target shares."""
+    """The data and settings that all trials of a target share.
+
+    Attributes:
+        usecase: the use case.
+        problem: the target's learning problem.
+        folds: the folds.
+        compared: for each fold the mask of the validation rows on which losses are computed.
+        deadline: end of the time budget on the monotonic clock.
+    """
 
     usecase: UseCase
     problem: Problem
     folds: list[Fold]
-    judged: list[Any]
+    compared: list[Mask]
     deadline: float
 
     @property
@@ -77,18 +86,18 @@ class Tuning:
 
     @property
     def metric(self) -> str:
-        """Name of the metric that the target's candidates are judged by."""
+        """Name of the metric that compares the target's candidates."""
         return self.settings.choose.metric_of(self.problem.target)
 
 
-def tune(task: Tuning, candidate: Learned, tell: Tell) -> Tuned:
+def tune(task: Tuning, candidate: Learner, report: Report) -> Tuned:
     """Return the candidate at the best parameters that the budget finds.
 
     The first trials take `start`; a trial whose mean loss so far is worse than the median of the earlier ones' at the
-    same fold is pruned. `tell` is called after every trial with a line for people.
+    same fold is pruned. `report` is called after every trial with a line for people.
     """
     settings = task.settings
-    budget = _trials(candidate, settings)
+    budget = trials_planned(task.usecase, candidate)
     study = optuna.create_study(
         sampler=optuna.samplers.TPESampler(seed=settings.seed, n_startup_trials=2),
         pruner=optuna.pruners.MedianPruner(n_startup_trials=1, n_warmup_steps=0),
@@ -103,47 +112,42 @@ def tune(task: Tuning, candidate: Learned, tell: Tell) -> Tuned:
         trials.append(trial)
         if trial.state == "complete" and (best is None or np.mean(trial.losses) < best.loss):
             best = Tuned(candidate.name, trial.parameters, trial.losses, raw)
-        tell(f"{task.problem.target.name} {candidate.name} trial {len(trials)}/{budget}: {_described(trial, task)}")
+        report(f"{task.problem.target.name} {candidate.name} trial {len(trials)}/{budget}: {_described(trial, task)}")
     assert best is not None  # the first trial is never pruned
     best.trials = trials
     best.stopped = "trials" if len(trials) == budget else "seconds"
     return best
 
 
-def _trials(candidate: Learned, settings: Training) -> int:
-    """Return how many trials a candidate gets: one where there is nothing to search."""
-    return (candidate.trials or settings.budget.trials) if candidate.search else 1
+def trials_planned(usecase: UseCase, candidate: Learner) -> int:
+    """Return the maximum number of trials of a candidate: one where there is nothing to search."""
+    return (candidate.trials or usecase.training.budget.trials) if candidate.search else 1
 
 
-def trials_planned(usecase: UseCase, candidate: Learned) -> int:
-    """Return how many calls of `tell` the tuning of a candidate makes at most."""
-    return _trials(candidate, usecase.training)
-
-
-def _run(task: Tuning, candidate: Learned, study: optuna.Study) -> tuple[Trial, list[Array]]:
+def _run(task: Tuning, candidate: Learner, study: optuna.Study) -> tuple[Trial, list[Array]]:
     started = time.monotonic()
-    asked = study.ask()
-    parameters = {**candidate.fixed, **{name: _suggest(asked, name, s) for name, s in candidate.search.items()}}
+    suggested = study.ask()
+    parameters = {**candidate.fixed, **{name: _suggest(suggested, name, s) for name, s in candidate.search.items()}}
     losses: list[float] = []
     raw: list[Array] = []
     for step, fold in enumerate(task.folds):
         raw.append(_out_of_fold(task, candidate, parameters, fold))
-        losses.append(_judge(task, step, raw[-1]))
-        asked.report(float(np.mean(losses)), step)
-        if step + 1 < len(task.folds) and asked.should_prune():
-            study.tell(asked, state=optuna.trial.TrialState.PRUNED)
+        losses.append(_loss(task, step, raw[-1]))
+        suggested.report(float(np.mean(losses)), step)
+        if step + 1 < len(task.folds) and suggested.should_prune():
+            study.tell(suggested, state=optuna.trial.TrialState.PRUNED)
             return Trial(parameters, losses, "pruned", time.monotonic() - started), raw
-    study.tell(asked, float(np.mean(losses)))
+    study.tell(suggested, float(np.mean(losses)))
     return Trial(parameters, losses, "complete", time.monotonic() - started), raw
 
 
-def _out_of_fold(task: Tuning, candidate: Learned, parameters: Parameters, fold: Fold) -> Array:
-    model = fit(candidate, parameters, Rowset(task.problem, fold.train), task.settings.seed)
-    return model.raw(task.problem.X, fold.valid)
+def _out_of_fold(task: Tuning, candidate: Learner, parameters: Parameters, fold: Fold) -> Array:
+    model = fit(candidate, parameters, TrainingRows(task.problem, fold.train), task.settings.seed)
+    return model.raw(task.problem, fold.valid)
 
 
-def _judge(task: Tuning, step: int, raw: Array) -> float:
-    keep, metric = task.judged[step], loss(task.metric)
+def _loss(task: Tuning, step: int, raw: Array) -> float:
+    keep, metric = task.compared[step], loss(task.metric)
     return metric(task.problem.y[task.folds[step].valid][keep], raw[keep], task.problem.classification)
 
 

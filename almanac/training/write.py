@@ -1,11 +1,10 @@
-"""Writing of the model directory."""
+"""Writing the model directory."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import lightgbm
 import numpy as np
 
 from almanac.core.files import sha256_bytes, sha256_file, whole_directory, write_bytes, write_json
@@ -13,24 +12,18 @@ from almanac.features import FeatureSpec
 from almanac.features.nodes import Pick
 from almanac.model.forecaster import FORMAT, LOSS, MANIFEST, REFERENCE
 from almanac.model.intervals import Intervals
-from almanac.model.lightgbm_export import booster_of
-from almanac.model.lightgbm_merge import merge
-from almanac.model.skops_io import write_estimator
-from almanac.training.dataset import Problem
-from almanac.training.fitted import Array, Fitted
+from almanac.training.fitted_model import FittedModel
+from almanac.training.problem import Array, Problem
 from almanac.training.reference import Frozen
 from almanac.usecase import UseCase, digest
 from almanac.usecase.data_section import Column
-
-#: Rows on which a translated model is compared with the original.
-_COMPARED = 5_000
 
 _LIBRARIES = ("lightgbm", "numpy", "polars", "scikit-learn", "scipy", "skops", "optuna")
 
 
 @dataclass(frozen=True)
 class Provenance:
-    """What made a model, for its manifest.
+    """The origin of a model, for its manifest.
 
     Attributes:
         data_digest: sha256 of the table that it was trained on.
@@ -45,17 +38,17 @@ class Provenance:
 
 @dataclass(frozen=True)
 class TargetModel:
-    """Everything that goes into one target's directory."""
+    """The content of one target's directory."""
 
     problem: Problem
-    fitted: Fitted
+    fitted: FittedModel
     intervals: Intervals | None
     frozen: Frozen
     clip: tuple[float | None, float | None]
 
 
 def clip_of(usecase: UseCase, problem: Problem) -> tuple[float | None, float | None]:
-    """Return the bounds that a forecast is kept within: those that the use case declares for the column."""
+    """Return the bounds of a forecast, which are those that the use case declares for the column."""
     if problem.classification:
         return (None, None)
     column = usecase.columns[problem.target.column]
@@ -73,12 +66,12 @@ def write_models(
     """Write `directory`, one complete model directory a target below it, whole or not at all; return its manifest.
 
     Args:
-        directory: where to.
+        directory: path of the model directory.
         usecase: the use case.
         specification: content of features.json: spec, names, fitted.
         models: the models, one a target.
-        provenance: what made them.
-        extra: further files of the whole, by name.
+        provenance: their origin.
+        extra: further files beside the targets' directories, by name.
     """
     common = {
         "format": FORMAT,
@@ -103,13 +96,13 @@ def write_models(
 def _write_target(
     directory: Path, usecase: UseCase, specification: dict[str, Any], model: TargetModel, common: dict[str, Any]
 ) -> None:
-    problem, fitted = model.problem, model.fitted
+    problem = model.problem
+    low, high = model.clip
+    bounds = (-np.inf if low is None else low, np.inf if high is None else high)
     link = "logit" if problem.classification else "identity"
-    if fitted.estimator is not None:
-        write_bytes(directory / "model.skops", write_estimator(fitted.estimator))
-    write_bytes(directory / "model.bst", booster_text(fitted, problem).encode())
-    clip = {"clip": list(model.clip)} if model.clip != (None, None) else {}
-    write_json(directory / "offset.json", {**fitted.linear.to_json(problem.names, link), **clip})
+    form = model.fitted.saved(problem, replace(model.fitted.linear, link=link, clip=bounds))
+    for name, data in form.files.items():
+        write_bytes(directory / name, data)
     write_json(directory / "features.json", specification)
     if model.intervals is not None:
         write_json(directory / "intervals.json", model.intervals.to_json())
@@ -117,26 +110,10 @@ def _write_target(
     write_json(directory / REFERENCE, model.frozen.reference)
     if model.frozen.loss is not None:
         write_json(directory / LOSS, model.frozen.loss.to_json())
-    kind = "lightgbm" if fitted.estimator is None else "sklearn"
     write_json(
         directory / MANIFEST,
-        {**common, "target": problem.target.name, "kind": kind, "files": _listed(directory)},
+        {**common, "target": problem.target.name, "kind": form.body, "files": _listed(directory)},
     )
-
-
-def booster_text(fitted: Fitted, problem: Problem) -> str:
-    """Return the one booster of a model; a purely linear model gets one of a single leaf of zero."""
-    if fitted.estimator is not None:
-        template = _stump(problem).model_to_string(num_iteration=-1)
-        return booster_of(fitted.estimator, template, problem.X[np.flatnonzero(problem.train)[:_COMPARED]])
-    boosters = fitted.boosters or [(0.0, _stump(problem))]
-    return merge(boosters)
-
-
-def _stump(problem: Problem) -> lightgbm.Booster:
-    rows = np.flatnonzero(problem.known)[:100]
-    data = lightgbm.Dataset(problem.X[rows], np.zeros(rows.size), feature_name=problem.names)
-    return lightgbm.train({"objective": "regression", "num_threads": 1, "verbose": -1}, data, 1)
 
 
 def signature(usecase: UseCase, specification: dict[str, Any], problem: Problem, intervals: bool) -> dict[str, Any]:
@@ -160,7 +137,7 @@ def signature(usecase: UseCase, specification: dict[str, Any], problem: Problem,
 
 
 def _present(usecase: UseCase) -> str | None:
-    """Return the time that stands for the present where the data are an archive, None where the clock does."""
+    """Return the time that counts as the present where the data are an archive; None for the clock's."""
     staleness = usecase.validation.staleness
     return None if staleness is None or staleness.as_of == "now" else staleness.as_of
 
@@ -188,16 +165,16 @@ def _input(name: str, column: Column) -> dict[str, Any]:
 def _features(spec: FeatureSpec, problem: Problem) -> list[dict[str, Any]]:
     """Return name and type of each feature, with the range of a number or the names of a category's codes."""
     coded = {node.name: node.column for node in spec.nodes if type(node) is Pick and node.column in spec.categories}
-    found: list[dict[str, Any]] = []
+    features: list[dict[str, Any]] = []
     for k, name in enumerate(problem.names):
         if name in coded:
-            found.append({"name": name, "type": "category", "categories": spec.categories[coded[name]]})
+            features.append({"name": name, "type": "category", "categories": spec.categories[coded[name]]})
         else:
             values = problem.X[problem.train, k]
-            found.append(
+            features.append(
                 {"name": name, "type": "float", "min": _extreme(values, np.min), "max": _extreme(values, np.max)}
             )
-    return found
+    return features
 
 
 def _extreme(values: Array, function: Any) -> float | None:

@@ -1,18 +1,15 @@
 """Rules that tie sections of a use case together; the model calls them when a file is read."""
 
+import difflib
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from almanac.usecase.cron import wrong_cron
-from almanac.usecase.parameters import unknown
-from almanac.usecase.training_section import Blend, Choice
+from almanac.usecase.training_section import CANDIDATES, Blend, CandidateKind, Choice, Learner
 from almanac.usecase.types import steps, to_timedelta
 
 if TYPE_CHECKING:
     from almanac.usecase.model import UseCase
-
-#: Kinds whose sum one model directory holds: boosters and linear parts.
-BLENDED = ("lightgbm", "linear")
 
 
 def check(usecase: "UseCase") -> None:
@@ -80,33 +77,49 @@ def _durations(usecase: "UseCase") -> Iterator[str]:
 
 
 def _candidates(usecase: "UseCase") -> Iterator[str]:
-    kinds = {candidate.name: candidate.kind for candidate in usecase.training.candidates}
+    kinds = {candidate.name: CANDIDATES[candidate.kind] for candidate in usecase.training.candidates}
     for candidate in usecase.training.candidates:
-        place = f"training.candidates.{candidate.name}"
+        field = f"training.candidates.{candidate.name}"
         if isinstance(candidate, Blend):
-            yield from _blend(candidate, kinds)
-            continue
-        starts = candidate.start if isinstance(candidate.start, list) else [candidate.start]
-        for section, names in (("fixed", candidate.fixed), ("search", candidate.search)):
-            yield from (f"{place}.{section}.{name}: {why}" for name in names if (why := unknown(candidate.kind, name)))
-        if both := sorted(candidate.fixed.keys() & candidate.search.keys()):
-            yield f"{place}: {', '.join(both)} is both fixed and searched"
-        if unsearched := sorted({name for start in starts for name in start} - candidate.search.keys()):
-            yield f"{place}.start: {', '.join(unsearched)} is not searched; give it in 'fixed'"
-        for name, search in candidate.search.items():
-            if isinstance(search, Choice):
-                continue
-            if search.low > search.high:
-                yield f"{place}.search.{name}: low {search.low} is above high {search.high}"
-            if search.log and search.low <= 0:
-                yield f"{place}.search.{name}: low {search.low} has no logarithm; it must be above zero"
+            yield from (f"{field}.of: {why}" for why in _blend(candidate, kinds))
+        elif isinstance(candidate, Learner):
+            yield from (f"{field}.{why}" for why in _parameters(candidate, kinds[candidate.name]))
+            yield from (f"{field}{why}" for why in _search(candidate))
 
 
-def _blend(blend: Blend, kinds: Mapping[str, str]) -> Iterator[str]:
-    place = f"training.candidates.{blend.name}.of"
+def _blend(blend: Blend, kinds: Mapping[str, CandidateKind]) -> Iterator[str]:
     for name in blend.of:
-        if kinds[name] not in BLENDED:
-            yield f"{place}: {name} is of kind {kinds[name]}; a blend is made of kinds {' and '.join(BLENDED)}"
+        if not kinds[name].blendable:
+            allowed = " and ".join(kind for kind in CANDIDATES if CANDIDATES[kind].blendable)
+            yield f"{name} is of kind {kinds[name].name}; a blend is made of kinds {allowed}"
+
+
+def _parameters(candidate: Learner, kind: CandidateKind) -> Iterator[str]:
+    """Check the names of parameters: a library would train with a misspelt one as if it were not there."""
+    named = [(section, name) for section in ("fixed", "search") for name in getattr(candidate, section)]
+    # Asked only when there is a name to check, since a library may take time to load.
+    parameters = kind.parameters() if named else {}
+    aliases = [alias for names in parameters.values() for alias in names]
+    for section, name in named:
+        if parameters and name not in parameters and name not in aliases:
+            close = [*difflib.get_close_matches(name, parameters, 1), *difflib.get_close_matches(name, aliases, 1)]
+            hint = f"did you mean {close[0]}?" if close else f"known: {', '.join(sorted(parameters))}"
+            yield f"{section}.{name}: is no parameter of {kind.name}; {hint}"
+
+
+def _search(candidate: Learner) -> Iterator[str]:
+    starts = candidate.start if isinstance(candidate.start, list) else [candidate.start]
+    if both := sorted(candidate.fixed.keys() & candidate.search.keys()):
+        yield f": {', '.join(both)} is both fixed and searched"
+    if unsearched := sorted({name for start in starts for name in start} - candidate.search.keys()):
+        yield f".start: {', '.join(unsearched)} is not searched; give it in 'fixed'"
+    for name, search in candidate.search.items():
+        if isinstance(search, Choice):
+            continue
+        if search.low > search.high:
+            yield f".search.{name}: low {search.low} is above high {search.high}"
+        if search.log and search.low <= 0:
+            yield f".search.{name}: low {search.low} has no logarithm; it must be above zero"
 
 
 def _choice(usecase: "UseCase") -> Iterator[str]:

@@ -1,11 +1,12 @@
 """Targets, split, candidates, intervals, evaluation and gates."""
 
+from collections.abc import Mapping, Sequence
 from datetime import date
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol
 
 from pydantic import Field, model_validator
 
-from almanac.core.kinds import Kinds
+from almanac.core.kinds import Kinds, Named
 from almanac.usecase.types import Duration, Name, Section, union_of
 
 Share = Annotated[float, Field(gt=0, lt=1)]
@@ -128,9 +129,18 @@ Search = Annotated[IntegerRange | FloatRange | Choice, Field(discriminator="kind
 Scalar = bool | int | float | str
 
 
-class _Candidate(Section):
+class CandidateSection(Section):
+    """The fields that every candidate has."""
+
+    kind: str
+    """Kind of candidate."""
     name: Name
     """Name of the candidate in the reports."""
+
+
+class Learner(CandidateSection):
+    """A candidate that is fitted to rows; each kind declares a subclass, see `almanac.training.candidates`."""
+
     fixed: dict[str, Scalar] = {}
     """Parameters that are not searched."""
     search: dict[str, Search] = {}
@@ -141,43 +151,35 @@ class _Candidate(Section):
     """Most trials of this candidate; the budget's when absent."""
 
 
-class LightGBM(_Candidate):
-    """A LightGBM model of the level, or of the difference from the last known value."""
-
-    kind: Literal["lightgbm"]
-    predict: Literal["level", "difference"] = "level"
-    """What the trees learn."""
-    seeds: Annotated[int, Field(ge=1)] = 1
-    """How many models with other seeds are averaged into the one that is kept."""
-
-
-class HistGradientBoosting(_Candidate):
-    """scikit-learn's HistGradientBoosting."""
-
-    kind: Literal["hist_gradient_boosting"]
-    predict: Literal["level", "difference"] = "level"
-    """What the trees learn."""
-
-
-class Linear(_Candidate):
-    """A ridge (or logistic) regression on standardised features."""
-
-    kind: Literal["linear"]
-    predict: Literal["level", "difference"] = "level"
-    """What the model learns."""
-
-
-class Blend(Section):
+class Blend(CandidateSection):
     """A non-negative combination of other candidates, weighted on out-of-fold predictions."""
 
     kind: Literal["blend"]
-    name: Name
-    """Name of the candidate in the reports."""
     of: Annotated[list[Name], Field(min_length=2)]
     """Names of the candidates: LightGBM and linear ones."""
 
 
-Candidate = Annotated[LightGBM | HistGradientBoosting | Linear | Blend, Field(discriminator="kind")]
+class CandidateKind(Named, Protocol):
+    """A kind of candidate as far as a use case file depends on it."""
+
+    @property
+    def declaration(self) -> type[CandidateSection]:
+        """Its section of the use case file, with the field `kind` as `Literal[name]`."""
+
+    @property
+    def blendable(self) -> bool:
+        """Whether its models can be weighted and summed into one."""
+
+    def parameters(self) -> Mapping[str, Sequence[str]]:
+        """Return the aliases of each parameter, by its own name; empty where the library is not installed."""
+
+
+CANDIDATES: Kinds[CandidateKind] = Kinds("candidate", "almanac.training.candidates", "almanac.candidates")
+
+if TYPE_CHECKING:
+    Candidate = CandidateSection
+else:
+    Candidate = union_of(CANDIDATES)
 
 
 class Choose(Section):

@@ -115,12 +115,12 @@ _AT_WORK = """
 import os
 import numpy as np
 from almanac.core import dask_workers as workers
-from almanac.training.dask_learner import DaskTrees
+from almanac.training.dask_backend import DaskGrower
 from almanac.usecase.training_section import Dask
 
 with workers.start(Dask()) as found:
     X = np.random.default_rng(0).normal(size=(5000, 3))
-    trees = DaskTrees(found, ["a", "b", "c"], X, 7)
+    trees = DaskGrower(found, ["a", "b", "c"], X, 7)
     (booster,) = trees(np.arange(5000), X[:, 0], {"objective": "regression", "verbose": -1}, 100, [7])
     print(booster.num_trees(), "trees on", len(set(found.client.run(os.getpid, workers=found.addresses))), "workers")
 """

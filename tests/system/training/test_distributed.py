@@ -20,14 +20,17 @@ from almanac.core.errors import TrainingError, WorkerError
 from almanac.core.files import read_json
 from almanac.evaluation.scored_rows import judge, read_parts, read_table
 from almanac.model.forecaster import load
-from almanac.training.backends import problems
-from almanac.training.dask_learner import DaskTrees, take, without_network
-from almanac.training.dataset import Problem, make_problem, mapped, read_features
-from almanac.training.learners import Rowset, fit
+from almanac.training.backends import open_problems
+from almanac.training.candidates.lightgbm import LightGBM
+from almanac.training.dask_backend import DaskGrower, take, without_network
+from almanac.training.dataset import make_problem, mapped, read_features
+from almanac.training.fit import fit
+from almanac.training.fitted_model import AdditiveModel
+from almanac.training.problem import Problem, TrainingRows
 from almanac.training.reference import input_profile
 from almanac.training.train import Inputs, train
 from almanac.usecase import UseCase
-from almanac.usecase.training_section import Dask, LightGBM
+from almanac.usecase.training_section import Dask
 from tests.support.training_world import BLEND, DIFFERENCE, HIST, LEVEL, RIDGE, inputs, usecase
 
 #: By how much, relatively, errors of the two engines' models may differ; another seed moves them as much.
@@ -126,9 +129,9 @@ def test_a_model_tells_neither_addresses_nor_ports(dask: tuple[Path, dict[str, A
 
 
 def test_rows_lie_on_all_workers_and_are_found_there(found: dask_workers.Workers, problem: Problem) -> None:
-    trees = DaskTrees(found, problem.names, problem.X, seed=7)
+    grower = DaskGrower(found, problem.names, problem.X, seed=7)
     rows = np.flatnonzero(problem.known)[::3]
-    X, y = trees._chosen(rows, problem.y[rows])
+    X, y = grower._chosen(rows, problem.y[rows])
     gathered = np.asarray(found.client.compute(X).result())
     owner = np.random.default_rng(7).integers(0, 3, len(problem.X), np.int32)[rows]
     order = np.concatenate([rows[owner == rank] for rank in range(3)])
@@ -161,9 +164,9 @@ def test_a_probability_is_learned_as_well(found: dask_workers.Workers, files: In
     learn, judge_by = rows[: len(rows) * 3 // 4], rows[len(rows) * 3 // 4 :]
     truth = y.to_numpy()[judge_by]
     losses = []
-    for trees in (None, DaskTrees(found, names, problem.X, seed=7)):
-        placed = replace(problem, trees=trees)
-        raw = fit(candidate, candidate.fixed, Rowset(placed, learn), 7).raw(problem.X, judge_by)
+    for grower in (None, DaskGrower(found, names, problem.X, seed=7)):
+        placed = replace(problem, grower=grower)
+        raw = fit(candidate, candidate.fixed, TrainingRows(placed, learn), 7).raw(problem, judge_by)
         losses.append(float(np.mean(np.logaddexp(0.0, raw) - truth * raw)))
     assert losses[1] == pytest.approx(losses[0], rel=0.05)
     rate = truth.mean()
@@ -171,34 +174,36 @@ def test_a_probability_is_learned_as_well(found: dask_workers.Workers, files: In
 
 
 def test_several_seeds_give_several_boosters(found: dask_workers.Workers, problem: Problem) -> None:
-    trees = DaskTrees(found, problem.names, problem.X, seed=7)
+    grower = DaskGrower(found, problem.names, problem.X, seed=7)
     rows = np.flatnonzero(problem.known)
     settings = {"objective": "regression", "subsample": 0.5, "subsample_freq": 1, "verbose": -1, "num_threads": 1}
-    one, other = trees(rows, problem.y[rows], settings, 5, [7, 8])
+    one, other = grower(rows, problem.y[rows], settings, 5, [7, 8])
     assert one.num_trees() == other.num_trees() == 5
     assert one.feature_name() == problem.names
     assert one.model_to_string() != other.model_to_string()
 
 
 def test_what_the_learner_refuses_names_the_candidate(found: dask_workers.Workers, problem: Problem) -> None:
-    placed = replace(problem, trees=DaskTrees(found, problem.names, problem.X, seed=7))
+    placed = replace(problem, grower=DaskGrower(found, problem.names, problem.X, seed=7))
     candidate = LightGBM.model_validate({"kind": "lightgbm", "name": "wrong"})
     with pytest.raises(TrainingError, match=r"candidate wrong, target pm25_6h: .*num_leaves"):
-        fit(candidate, {"num_leaves": 1}, Rowset(placed, np.flatnonzero(problem.known)), 7)
+        fit(candidate, {"num_leaves": 1}, TrainingRows(placed, np.flatnonzero(problem.known)), 7)
     with pytest.raises(TrainingError, match=r"50 rows give worker \d of 3 no more than \d+; lower training.dask.work"):
-        fit(candidate, {}, Rowset(placed, np.flatnonzero(problem.known)[:50]), 7)
+        fit(candidate, {}, TrainingRows(placed, np.flatnonzero(problem.known)[:50]), 7)
     # The workers are of use again.
-    assert fit(candidate, {"n_estimators": 2}, Rowset(placed, np.flatnonzero(problem.known)), 7).boosters
+    model = fit(candidate, {"n_estimators": 2}, TrainingRows(placed, np.flatnonzero(problem.known)), 7)
+    assert isinstance(model, AdditiveModel)
+    assert model.boosters
 
 
 def test_a_worker_that_is_lost_ends_the_training(problem: Problem) -> None:
     started = time.monotonic()
     with pytest.raises(WorkerError, match="was lost"), dask_workers.start(Dask(workers=2)) as found:
         pids = found.client.run(os.getpid)
-        trees = DaskTrees(found, problem.names, problem.X, seed=7)
+        grower = DaskGrower(found, problem.names, problem.X, seed=7)
         threading.Timer(3.0, os.kill, (pids[found.addresses[1]], signal.SIGKILL)).start()
         rows = np.flatnonzero(problem.known)
-        trees(rows, problem.y[rows], {"objective": "regression", "verbose": -1}, 100_000, [7])
+        grower(rows, problem.y[rows], {"objective": "regression", "verbose": -1}, 100_000, [7])
     assert time.monotonic() - started < 60
 
 
@@ -209,11 +214,11 @@ def test_the_matrix_lies_on_the_disk_and_is_the_same(files: Inputs, problem: Pro
     with pytest.raises(TrainingError, match="no column nowhere"):
         mapped(files.features, ["nowhere"], tmp_path / "Y")
     case = world("dask")
-    with problems(case, files.features, problem.names) as (table, (made,)):
+    with open_problems(case, files.features, problem.names) as (table, (made,)):
         assert table.columns == ["timestamp", "y_pm25_6h", "last_pm25_6h"]
         assert isinstance(made.X, np.memmap)
         np.testing.assert_array_equal(made.season, problem.season)
-        assert isinstance(made.trees, DaskTrees)
+        assert isinstance(made.grower, DaskGrower)
 
 
 def test_a_long_reference_is_streamed_and_judges_alike(beijing: pl.DataFrame, files: Inputs, problem: Problem) -> None:

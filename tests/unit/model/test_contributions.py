@@ -11,10 +11,11 @@ from almanac.core.files import read_json
 from almanac.model.forecaster import load
 from almanac.training import contributions
 from almanac.training.dataset import make_problem, read_features
-from almanac.training.learners import Rowset, fit
+from almanac.training.fit import fit
+from almanac.training.problem import TrainingRows
 from almanac.training.train import train
 from almanac.usecase import UseCase
-from almanac.usecase.training_section import Blend
+from almanac.usecase.training_section import Learner
 from tests.support.training_world import BLEND, DIFFERENCE, HIST, LEVEL, RIDGE, inputs, usecase
 
 HEAVY = {"name": "heavy", "column": "pm25", "horizon": "6h", "task": "classification", "above": 150.0}
@@ -69,12 +70,12 @@ def test_a_fitted_model_and_the_one_that_is_read_say_the_same(beijing: pl.DataFr
     case = usecase(DIFFERENCE, budget=ONE)
     model, problem = _trained(case, beijing, tmp_path)
     (candidate,) = case.training.candidates
-    assert not isinstance(candidate, Blend)
+    assert isinstance(candidate, Learner)
     known = np.flatnonzero(problem.known)
     parameters = read_json(tmp_path / "tuning.json")["targets"]["pm25_6h"]["parameters"]["difference"]
-    fitted = fit(candidate, parameters, Rowset(problem, known), case.training.seed)
+    fitted = fit(candidate, parameters, TrainingRows(problem, known), case.training.seed)
     X = problem.X[known[::400]]
-    assert contributions.of_fitted(fitted, X) == pytest.approx(contributions.of_forecaster(model, X), abs=1e-9)
+    assert fitted.contributions(X) == pytest.approx(contributions.of_forecaster(model, X), abs=1e-9)
 
 
 def test_the_cost_of_a_row_is_told_by_the_leaves(beijing: pl.DataFrame, tmp_path: Path) -> None:

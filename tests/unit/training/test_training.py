@@ -250,7 +250,8 @@ def test_each_kind_is_stored_and_read_again(beijing: pl.DataFrame, tmp_path: Pat
     rows = np.flatnonzero(~problem.train & np.isfinite(problem.y) & np.isfinite(problem.last))
     error = model.predict(problem.X[rows]) - problem.y[rows]
     assert np.sqrt(np.mean(error**2)) < np.sqrt(np.mean((problem.last - problem.y)[rows] ** 2))
-    assert model.manifest["kind"] == ("sklearn" if candidate is HIST else "lightgbm")
+    bodies = {"lightgbm": "lightgbm", "hist_gradient_boosting": "sklearn", "linear": "linear"}
+    assert model.manifest["kind"] == bodies[candidate["kind"]]
     served = load_target(model.directory)
     assert np.allclose(served.predict(problem.X[rows]).prediction, model.predict(problem.X[rows]), rtol=0, atol=1e-9)
     contributions, base, _ = served.explain(problem.X[rows[:50]])

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from almanac.core.errors import UseCaseError
+from almanac.training.candidates.lightgbm import LightGBM
 from almanac.usecase.override import load_with
-from almanac.usecase.training_section import LightGBM
 
 REFERENCE = Path("usecases/air_quality.yaml")
 

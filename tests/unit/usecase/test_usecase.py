@@ -1,5 +1,7 @@
 import copy
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
@@ -11,7 +13,7 @@ import yaml
 from almanac.core.errors import UseCaseError
 from almanac.usecase import UseCase, digest, dump, load, load_text, schema
 from almanac.usecase.override import load_with
-from almanac.usecase.parameters import KNOWN
+from almanac.usecase.training_section import CANDIDATES
 from tests.support import small
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -274,12 +276,29 @@ def test_the_parameters_of_a_candidate_are_those_of_its_learner() -> None:
     from lightgbm.basic import _ConfigAliases
     from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
-    lightgbm = {name for names in _ConfigAliases._get_all_param_aliases().values() for name in names}
-    assert lightgbm >= KNOWN["lightgbm"]
+    aliases = _ConfigAliases._get_all_param_aliases()
+    parameters = CANDIDATES["lightgbm"].parameters()
+    assert {name: sorted(names) for name, names in parameters.items()} == {
+        name: sorted(set(aliases[name]) - {name}) for name in parameters
+    }
+    withheld = aliases.keys() - parameters.keys()
+    assert {"objective", "seed", "num_threads"} <= withheld
+    assert len(withheld) < 30
     both = {**HistGradientBoostingClassifier().get_params(), **HistGradientBoostingRegressor().get_params()}
-    assert both.keys() >= KNOWN["hist_gradient_boosting"]
     own = {"loss", "quantile", "categorical_features", "warm_start", "verbose", "random_state"}
-    assert both.keys() - KNOWN["hist_gradient_boosting"] == own
+    assert both.keys() - CANDIDATES["hist_gradient_boosting"].parameters().keys() == own
+    assert CANDIDATES["hist_gradient_boosting"].parameters().keys() <= both.keys()
+
+
+def test_reading_a_use_case_imports_no_learner() -> None:
+    """Every component reads it, and the learners take seconds to import."""
+    script = (
+        "import sys; from pathlib import Path; from almanac.usecase import load; load(Path(sys.argv[1]));"
+        "print(sorted({'sklearn', 'lightgbm', 'optuna', 'scipy', 'statsforecast'} & sys.modules.keys()))"
+    )
+    case = ROOT / "usecases" / "air_quality.yaml"
+    result = subprocess.run([sys.executable, "-c", script, str(case)], capture_output=True, text=True, cwd=ROOT)
+    assert (result.stderr, result.stdout.strip()) == ("", "[]")
 
 
 def test_a_value_on_the_command_line_that_is_no_yaml_is_named(tmp_path: Path) -> None:

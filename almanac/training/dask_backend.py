@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from almanac.core.dask_workers import Workers
 from almanac.core.errors import TrainingError
-from almanac.training.dataset import BLOCK, Array, Rows
+from almanac.training.problem import BLOCK, Array, Rows
 
 #: What the learner writes of its network into a model; a model's bytes must not depend on free ports.
 _NETWORK = {"num_machines": "1", "local_listen_port": "12400", "time_out": "120", "machines": ""}
@@ -43,7 +43,7 @@ class _InOrder:
 
 
 @dataclass
-class DaskTrees:
+class DaskGrower:
     """Grows boosters on rows of the feature matrix that the workers hold.
 
     Args:
@@ -75,7 +75,7 @@ class DaskTrees:
     def __call__(
         self, rows: Rows, label: Array, parameters: dict[str, Any], rounds: int, seeds: list[int]
     ) -> list[lightgbm.Booster]:
-        """Return one booster for each seed, as `almanac.training.dataset.Trees` says.
+        """Return one booster for each seed, as `almanac.training.problem.TreeGrower` says.
 
         Raises:
             TrainingError: too few rows for so many workers.

@@ -1,0 +1,97 @@
+"""LightGBM: gradient-boosted trees of the level, or of the difference from the last known value."""
+
+import ctypes
+import json
+from collections.abc import Mapping, Sequence
+from functools import cache, partial
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import Field
+
+from almanac.core.errors import ServingError
+from almanac.training.candidates._level import LevelLearner, base
+from almanac.training.fitted_model import AdditiveModel, score
+from almanac.training.problem import Array, Problem, Rows, TrainingRows
+
+if TYPE_CHECKING:
+    import lightgbm
+
+_SETTINGS: dict[str, Any] = {
+    "verbose": -1,
+    "num_threads": 1,
+    "deterministic": True,
+    "force_row_wise": True,
+    "feature_pre_filter": False,
+}
+#: Parameters that follow from the target, the seed or the backend, or whose models cannot be saved.
+_NOT_DECLARED = frozenset(
+    {"objective", "metric", "num_class", "task", "config", "data", "valid", "input_model"}
+    | {"seed", "data_random_seed", "feature_fraction_seed", "bagging_seed", "drop_seed", "extra_seed", "objective_seed"}
+    | {"verbosity", "num_threads", "deterministic", "force_row_wise", "force_col_wise", "feature_pre_filter"}
+    | {"device_type", "tree_learner", "num_machines", "machines", "linear_tree", "categorical_feature"}
+)
+_ROUNDS = "num_iterations"
+
+
+class LightGBM(LevelLearner):
+    """A LightGBM model of the level, or of the difference from the last known value."""
+
+    kind: Literal["lightgbm"]
+    seeds: Annotated[int, Field(ge=1)] = 1
+    """How many models with other seeds are averaged into the one that is kept."""
+
+
+class _LightGBM:
+    name = "lightgbm"
+    declaration = LightGBM
+    cost = 3
+    blendable = True
+
+    def parameters(self) -> Mapping[str, Sequence[str]]:
+        """Return the library's own list, but for the parameters that training sets."""
+        return {name: aliases for name, aliases in _aliases().items() if name not in _NOT_DECLARED}
+
+    def fit(self, declared: LightGBM, parameters: dict[str, Any], data: TrainingRows, seed: int) -> AdditiveModel:
+        """Return boosters of one objective and several seeds, averaged."""
+        import lightgbm
+
+        linear = base(declared, data)
+        settings = dict(parameters)
+        rounds = next((int(settings.pop(n)) for n in (_ROUNDS, *_aliases()[_ROUNDS]) if n in settings), 400)
+        objective = "binary" if data.problem.classification else "regression"
+        label = data.y - score(linear, data.problem.X, data.rows)
+        grow = data.problem.grower or partial(_grow, data.problem)
+        seeds = [seed + number for number in range(declared.seeds)]
+        try:
+            boosters = grow(data.rows, label, {"objective": objective, **settings, **_SETTINGS}, rounds, seeds)
+        except lightgbm.basic.LightGBMError as error:
+            raise ValueError(str(error)) from error
+        return AdditiveModel(linear, [(1.0 / len(boosters), booster) for booster in boosters])
+
+
+def _grow(
+    problem: Problem, rows: Rows, label: Array, parameters: dict[str, Any], rounds: int, seeds: list[int]
+) -> list["lightgbm.Booster"]:
+    import lightgbm
+
+    # LightGBM's binned copy of the rows is made once and shared by the seeds.
+    data = lightgbm.Dataset(problem.X[rows], label, feature_name=problem.names, params=_SETTINGS, free_raw_data=True)
+    return [lightgbm.train({**parameters, "seed": seed}, data, rounds) for seed in seeds]
+
+
+@cache
+def _aliases() -> dict[str, list[str]]:
+    """Return LightGBM's parameters with their aliases, from its C library: the Python package takes a second."""
+    from almanac.model.engine.booster import library
+
+    try:
+        dump = library().LGBM_DumpParamAliases
+    except ServingError:
+        return {}
+    buffer, length = ctypes.create_string_buffer(1 << 16), ctypes.c_int64()
+    dump(ctypes.c_int64(len(buffer)), ctypes.byref(length), buffer)
+    aliases: dict[str, list[str]] = json.loads(buffer.value)
+    return aliases
+
+
+KIND = _LightGBM()

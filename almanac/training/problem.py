@@ -1,0 +1,95 @@
+"""The learning problem of one target, and the backend interface for growing LightGBM boosters on its rows."""
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from almanac.usecase.training_section import Target
+
+Array = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
+Rows = npt.NDArray[np.intp]
+
+#: Rows of the feature matrix that are processed at a time, since the matrix may lie on the disk.
+BLOCK = 1 << 16
+
+
+class TreeGrower(Protocol):
+    """Grows LightGBM boosters on rows of the feature matrix."""
+
+    def __call__(
+        self, rows: Rows, label: Array, parameters: dict[str, Any], rounds: int, seeds: list[int]
+    ) -> list[Any]:
+        """Return one booster for each seed.
+
+        Args:
+            rows: ascending positions of the training rows, shape (m,).
+            label: the values to learn, shape (m,).
+            parameters: LightGBM's.
+            rounds: trees of each booster.
+            seeds: random seeds.
+        """
+
+
+@dataclass(frozen=True)
+class Problem:
+    """The data that a candidate learns from.
+
+    Attributes:
+        target: the target.
+        names: ordered feature names.
+        X: features, shape (n, f).
+        y: the target's value, NaN where unknown, 0 or 1 for a classification; shape (n,).
+        last: the last known value of the target's column, NaN where missing; shape (n,).
+        last_name: the feature that holds it; None where no feature does.
+        season: the seasonal baseline, the newest known value of the target's phase; shape (n,).
+        time: prediction time, µs since the epoch, shape (n,).
+        train: mask of the rows of the training span, shape (n,).
+        grower: grows LightGBM's boosters on a backend; in this process when None.
+    """
+
+    target: Target
+    names: list[str]
+    X: Array
+    y: Array
+    last: Array
+    last_name: str | None
+    season: Array
+    time: npt.NDArray[np.int64]
+    train: Mask
+    grower: TreeGrower | None = None
+
+    @property
+    def classification(self) -> bool:
+        """Whether the target is a probability."""
+        return self.target.task == "classification"
+
+    @property
+    def known(self) -> Mask:
+        """Mask of the rows of the training span whose target is known."""
+        return self.train & np.isfinite(self.y)
+
+
+@dataclass(frozen=True)
+class TrainingRows:
+    """The rows that a candidate is fitted to.
+
+    Attributes:
+        problem: the learning problem.
+        rows: ascending positions of the rows, shape (m,).
+    """
+
+    problem: Problem
+    rows: Rows
+
+    @property
+    def X(self) -> Array:  # noqa: N802
+        """Features of the rows, shape (m, f)."""
+        return self.problem.X[self.rows]
+
+    @property
+    def y(self) -> Array:
+        """Target of the rows, shape (m,)."""
+        return self.problem.y[self.rows]
