@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from almanac import drift
 from almanac.data.ingest import ingest
-from almanac.drift.accumulators import decimals_of
+from almanac.drift.counting.accumulators import decimals_of
 from almanac.usecase import load
 
 Floats = NDArray[np.float64]

@@ -28,9 +28,9 @@ import numpy.typing as npt
 import polars as pl
 
 from almanac.core.files import write_json
-from almanac.drift import Profile, importance_profile, profile
-from almanac.drift.outputs import freeze
-from almanac.drift.seasons import calendar_of, parse_duration
+from almanac.drift import Profile, profile
+from almanac.drift.outputs import freeze, importance_profile
+from almanac.drift.profiles.seasons import calendar_of, parse_duration
 from almanac.features.batch import compute
 from almanac.features.spec import FeatureSpec
 from almanac.features.target import targets

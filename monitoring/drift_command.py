@@ -10,10 +10,10 @@ import polars as pl
 from almanac.core.errors import DriftError
 from almanac.core.files import pretty_json, read_json, write_json
 from almanac.drift.comparison import Comparison, compare
-from almanac.drift.measures import FIGURES
-from almanac.drift.profiling import profile
-from almanac.drift.reading import parquet_schema
-from almanac.drift.reference import Profile, read
+from almanac.drift.measures import MEASURES
+from almanac.drift.profiles.profiling import profile
+from almanac.drift.profiles.reading import parquet_schema
+from almanac.drift.profiles.reference import Profile, read
 
 #: Exit code where the window has drifted.
 DRIFTED = 3
@@ -53,10 +53,11 @@ def run(arguments: argparse.Namespace) -> int:
     reference = load_reference(arguments.reference, arguments) if frozen is None else read(frozen)
     comparison = compare(reference, _whole(Path(arguments.current), _codes(frozen)))
     if arguments.out is not None:
-        from almanac.drift.report import write_html
+        from almanac.drift.report import drift_page
+        from almanac.reports import write_page
 
         write_json(arguments.out / "drift.json", comparison.to_json())
-        write_html(comparison, arguments.out / "drift.html")
+        write_page(drift_page(comparison), arguments.out / "drift.html")
     sys.stdout.write(pretty_json(comparison.to_json()) if arguments.json else summary(comparison))
     return DRIFTED if comparison.drifted else 0
 
@@ -136,7 +137,7 @@ def _reference_file(directory: Path, target: str) -> Path:
 
 def _only_time(path: Path) -> str | None:
     """Return the name of the table's only column of times, or None."""
-    from almanac.drift.tables import Source
+    from almanac.drift.profiles.tables import Source
 
     times = [name for name, dtype in Source(path).schema.items() if dtype.is_temporal()]
     return times[0] if len(times) == 1 else None
@@ -148,7 +149,7 @@ def summary(comparison: Comparison) -> str:
     lines = [f"{'drifted' if comparison.drifted else 'quiet'}: {len(flagged)} of {len(comparison.features)} columns"]
     for feature in sorted(flagged, key=lambda f: f.p_value):
         judged = feature.judgements[feature.cause]
-        meaning = FIGURES[feature.cause].meaning
+        meaning = MEASURES[feature.cause].meaning
         lines.append(f"  {feature.name}: {meaning} {judged.value:.4g}, threshold {judged.threshold:.4g}")
     for finding in comparison.findings:
         where = f"{finding.column}: " if finding.column else ""

@@ -1,8 +1,8 @@
-"""A window against its reference profile."""
+"""Comparison of a window with its reference profile."""
 
 import os
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,34 +11,35 @@ import polars as pl
 from numpy.typing import NDArray
 
 from almanac.core.errors import DriftError
-from almanac.drift import measures, statistics
-from almanac.drift.accumulators import ABOVE, BELOW, MISSING, OFF, ROWS, Stretch, set_out
+from almanac.drift import statistics
+from almanac.drift.counting.accumulators import ABOVE, BELOW, MISSING, OFF, ROWS, Stretch, set_out
+from almanac.drift.counting.histogram import Floats
 from almanac.drift.findings import Finding, column_findings, iso_span, span_findings
-from almanac.drift.histogram import Floats
-from almanac.drift.profile_pass import Collected, collect, mixture
-from almanac.drift.profiling import history
-from almanac.drift.reference import FORMAT, Feature, Profile
-from almanac.drift.seasons import Calendar
-from almanac.drift.tables import Source, Table, as_numbers
-from almanac.drift.thresholds import Judgement, judge, step_up, strength, weights
+from almanac.drift.measures import Pair, measure_categories, measure_numbers
+from almanac.drift.profiles.one_pass import Counted, count_table
+from almanac.drift.profiles.profiling import history
+from almanac.drift.profiles.reference import FORMAT, Feature, Profile
+from almanac.drift.profiles.seasons import Calendar, mixture
+from almanac.drift.profiles.tables import Source, Table, as_numbers
+from almanac.drift.thresholds import Judgement, judge_all, step_up, strength
 
-#: A window of fewer rows cannot be told from chance.
+#: A window of fewer rows cannot be distinguished from chance.
 LEAST_ROWS = 30
 
 
 @dataclass(frozen=True)
 class FeatureDrift:
-    """One column of a window, judged against its reference.
+    """The judgement of one column of a window.
 
     Attributes:
         name: column.
         role: feature, target, prediction or residual.
         kind: number or category.
         drifted: whether it is among the discoveries at the profile's false-alarm rate.
-        p_value: least of its figures' p-values, each over the figure's part of the false-alarm chance.
-        cause: the figure with the least p-value.
-        judgements: each figure, judged.
-        facts: plain figures of the window and of the reference it is like.
+        p_value: least of its measures' p-values, each over the measure's part of the false-alarm chance.
+        cause: the measure with the least p-value.
+        judgements: the judgement of each measure.
+        facts: plain metrics of the window and of the reference it is compared with.
         shares: shares of the bins in the reference, in all of the window, and in each of its blocks, in 255ths
             (2 + b, bins).
     """
@@ -55,8 +56,8 @@ class FeatureDrift:
 
     @property
     def score(self) -> float:
-        """Its strongest figure over the figure's threshold."""
-        return strength((name, j.value, j.threshold) for name, j in self.judgements.items())
+        """Its strongest measure over the measure's threshold."""
+        return strength(self.judgements)
 
     def to_json(self) -> dict[str, Any]:
         """Return the judged column as JSON."""
@@ -78,7 +79,7 @@ class FeatureDrift:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What came of comparing a window with a profile.
+    """The result of comparing a window with a profile.
 
     Attributes:
         profile: the reference.
@@ -86,7 +87,7 @@ class Comparison:
         span: first and last time of the window in microseconds, None without time.
         blocks: names of the window's blocks.
         features: judged columns.
-        findings: what is no matter of degree.
+        findings: facts that are true or false, such as an absent column.
         generated_at: when, in UTC.
     """
 
@@ -132,8 +133,8 @@ def compare(
         exact: add the exact Kolmogorov–Smirnov distance of each number to the whole reference, as `ks_exact`; needs a
             profile that was made with `keep=True`.
         now: what to write as the time of the comparison; the present when None.
-        rate: chance of a false alarm for these columns together, where others are judged beside them; the profile's
-            when None.
+        rate: chance of a false alarm for these columns together, where more than they are judged; the profile's when
+            None.
 
     Raises:
         DriftError: a window without rows or with too few, without the profile's time column, or unreadable.
@@ -146,80 +147,70 @@ def compare(
     findings: list[Finding] = []
     present = [name for name in profile.features if _usable(profile, source, name, findings)]
     calendar = profile.calendar if profile.time else Calendar("none", max(1, source.rows), rows=True)
-    found = collect(source, calendar, {n: profile.features[n].layout for n in present}, profile.derived)
-    weights = _season_weights(found, calendar, profile)
-    findings += span_findings(profile, found, weights)
+    counted = count_table(source, calendar, {n: profile.features[n].layout for n in present}, profile.roles)
+    season_rows = _season_rows(counted, calendar, profile)
+    findings += span_findings(profile, counted, season_rows)
     rate = profile.false_alarm_rate if rate is None else rate
-    drafts = [_judge(profile, name, found, weights, findings, rate / len(present)) for name in present]
+    drafts = [_judge(profile, name, counted, season_rows, findings, rate / len(present)) for name in present]
     if exact:
         _add_exact(profile, source, drafts)
     flags = step_up([draft.p_value for draft in drafts], rate)
     return Comparison(
         profile=profile,
-        rows=found.rows,
-        span=found.span,
-        blocks=tuple(calendar.label(key) for key in sorted(found.blocks)),
-        features=tuple(_flagged(draft, flag) for draft, flag in zip(drafts, flags, strict=True)),
+        rows=counted.rows,
+        span=counted.span,
+        blocks=tuple(calendar.label(key) for key in sorted(counted.blocks)),
+        features=tuple(replace(draft, drifted=flag) for draft, flag in zip(drafts, flags, strict=True)),
         findings=tuple(findings),
         generated_at=now or datetime.now(UTC),
     )
 
 
-def _flagged(draft: FeatureDrift, flag: bool) -> FeatureDrift:
-    return FeatureDrift(**{**draft.__dict__, "drifted": flag})
-
-
 def _usable(profile: Profile, source: Source, name: str, findings: list[Finding]) -> bool:
-    """Return whether a watched column can be counted in the window; say so in `findings` where it cannot."""
-    wanted, kinds = profile.features[name].kind, source.kinds()
-    for part in profile.derived.sources(name):
+    """Return whether a watched column can be counted in the window; add to `findings` where it cannot."""
+    expected, kinds = profile.features[name].kind, source.kinds()
+    for part in profile.roles.sources(name):
         if part not in source.schema:
             findings.append(Finding("broken", name, f"column {part!r} is absent; the reference has it"))
             return False
         if source.all_missing(part):
-            source.retype(part, wanted)
-        elif kinds.get(part) != wanted:
-            held = f"{source.schema[part]} where the reference has a {wanted}"
+            source.retype(part, expected)
+        elif kinds.get(part) != expected:
+            held = f"{source.schema[part]} where the reference has a {expected}"
             findings.append(Finding("broken", name, f"column {part!r} holds {held}"))
             return False
     return True
 
 
-def _season_weights(found: Collected, calendar: Calendar, profile: Profile) -> Floats:
+def _season_rows(counted: Counted, calendar: Calendar, profile: Profile) -> Floats:
     """Return the rows of the window in each season (s,)."""
-    weights = np.zeros(max((len(f.seasons) for f in profile.features.values()), default=1))
-    for key, block in found.blocks.items():
-        weights[calendar.season_of(key)] += next(iter(block.values())).tally[ROWS]
-    return weights
+    rows = np.zeros(max((len(f.head) for f in profile.features.values()), default=1))
+    for key, block in counted.blocks.items():
+        rows[calendar.season_of(key)] += next(iter(block.values())).tally[ROWS]
+    return rows
 
 
 def _judge(
-    profile: Profile, name: str, found: Collected, mix: Floats, findings: list[Finding], level: float
+    profile: Profile, name: str, counted: Counted, season_rows: Floats, findings: list[Finding], level: float
 ) -> FeatureDrift:
-    feature, total = profile.features[name], found.totals[name]
-    like = mixture(feature.seasons, mix)
+    feature, total = profile.features[name], counted.totals[name]
+    like = mixture(feature.seasons, season_rows)
     tally = total.tally if feature.layout is not None else set_out(total, feature.labels)
     # A column that never changes has runs as long as the window, however long that is.
     run = total.runs.longest / max(1.0, tally[ROWS] / profile.block_rows)
-    if feature.layout is not None:
-        values = measures.numeric(like, tally, run, feature.layout, feature.spread)
-    else:
-        values = measures.category(like, tally, run)
-    shortage = max(1.0, profile.block_rows / tally[ROWS])
-    parts = weights(list(values))
-    judged = {
-        key: judge(key, value, feature.nulls.get(key), shortage, level * parts[key]) for key, value in values.items()
-    }
-    cause = min(judged, key=lambda key: judged[key].p_value / parts[key])
+    pair = Pair(like, tally, run, feature.layout, feature.spread)
+    values = measure_categories(pair) if feature.layout is None else measure_numbers(pair)
+    judged, p_values = judge_all(values, feature.nulls, max(1.0, profile.block_rows / tally[ROWS]), level)
+    cause = min(p_values, key=p_values.__getitem__)
     findings += column_findings(feature, like, tally, total)
-    blocks = [found.blocks[key][name] for key in sorted(found.blocks)]
+    blocks = [counted.blocks[key][name] for key in sorted(counted.blocks)]
     tallies = [b.tally if feature.layout is not None else set_out(b, feature.labels) for b in blocks]
     return FeatureDrift(
         name=name,
         role=feature.role,
         kind=feature.kind,
         drifted=False,
-        p_value=min(1.0, judged[cause].p_value / parts[cause]),
+        p_value=min(1.0, p_values[cause]),
         cause=cause,
         judgements=judged,
         facts=_facts(feature, like, tally, total),
@@ -248,7 +239,7 @@ def _add_exact(profile: Profile, source: Source, drafts: list[FeatureDrift]) -> 
     whole = profile.kept
 
     def add(draft: FeatureDrift) -> None:
-        parts = profile.derived.sources(draft.name)
+        parts = profile.roles.sources(draft.name)
         if draft.kind != "number" or len(parts) > 1:
             return
         current = pl.concat([batch.frame.get_column(parts[0]) for batch in source.batches(parts)])

@@ -15,7 +15,7 @@ from scipy.special import stdtr, stdtrit
 
 from almanac.core.errors import DriftError
 from almanac.core.files import canonical_json, read_json, write_bytes
-from almanac.drift.histogram import Floats
+from almanac.drift.counting.histogram import Floats
 
 if TYPE_CHECKING:
     import lightgbm as lgb

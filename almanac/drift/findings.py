@@ -1,21 +1,21 @@
-"""What there is to say of a window that is no matter of degree."""
+"""Findings that are true or false rather than a distance: absent columns, constant values, unknown seasons."""
 
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 
-from almanac.drift.accumulators import HEAD, INFINITE, MISSING, OFF, ROWS, Stretch
-from almanac.drift.histogram import Floats
-from almanac.drift.profile_pass import Collected
-from almanac.drift.reference import Feature, Profile
+from almanac.drift.counting.accumulators import HEAD, INFINITE, MISSING, OFF, ROWS, Stretch
+from almanac.drift.counting.histogram import Floats
+from almanac.drift.profiles.one_pass import Counted
+from almanac.drift.profiles.reference import Feature, Profile
 
 Severity = Literal["note", "warning", "broken"]
 
 
 @dataclass(frozen=True)
 class Finding:
-    """Something about a window that is no matter of degree; a `broken` one counts as drift."""
+    """A finding about a window; a `broken` one counts as drift."""
 
     severity: Severity
     column: str | None
@@ -33,11 +33,11 @@ def iso_span(span: tuple[int, int] | None) -> list[str] | None:
     return [str(np.datetime64(moment, "us").astype("datetime64[s]")) for moment in span]
 
 
-def span_findings(profile: Profile, found: Collected, weights: Floats) -> list[Finding]:
-    """Return what there is to say of the window's time, given its rows in each season (s,)."""
+def span_findings(profile: Profile, counted: Counted, weights: Floats) -> list[Finding]:
+    """Return the findings about the time of a window, given its rows in each season (s,)."""
     findings = []
-    if profile.span and found.span and found.span[0] <= profile.span[1] and found.span[1] >= profile.span[0]:
-        window, reference = (" to ".join(iso_span(span) or ()) for span in (found.span, profile.span))
+    if profile.span and counted.span and counted.span[0] <= profile.span[1] and counted.span[1] >= profile.span[0]:
+        window, reference = (" to ".join(iso_span(span) or ()) for span in (counted.span, profile.span))
         findings.append(Finding("warning", None, f"the window ({window}) overlaps the reference ({reference})"))
     first = next(iter(profile.features.values()))
     unknown = weights[first.seasons[:, ROWS] == 0].sum() if len(weights) > 1 else 0
@@ -50,7 +50,7 @@ def span_findings(profile: Profile, found: Collected, weights: Floats) -> list[F
 
 
 def column_findings(feature: Feature, like: Floats, tally: Floats, total: Stretch) -> list[Finding]:
-    """Return what there is to say of a column, given the tallies of its season in the reference and of the window."""
+    """Return the findings about a column, given the tallies of its season in the reference and of the window."""
     findings, name = [], feature.name
     rows, was = int(tally[ROWS]), feature.total
     if tally[MISSING] == rows and was[MISSING] < was[ROWS]:

@@ -1,15 +1,15 @@
-"""Drift while serving: rows are counted as they are answered, at well under a microsecond a feature.
+"""Live drift: rows are counted as they are answered, in well under a microsecond a feature.
 
     drift = OnlineDrift(profile, names)          # names: the columns of a row, in order
     drift.add(row, time_us)                      # float64 (f,), NaN where missing; any thread
-    drift.figures()                              # {"temp": {"rows": 512, "ks": 0.07, "psi": …, "drifted": 0.0}, …}
+    drift.metrics()                              # {"temp": {"rows": 512, "ks": 0.07, "psi": …, "drifted": 0.0}, …}
     drift.state()                                # plain JSON, to send to another worker
-    OnlineDrift.merged(profile, states).figures()
+    OnlineDrift.merged(profile, states).metrics()
     drift.reset()                                # begin another window
 
 A row is only copied into a block that was allocated once; when the block is full its rows are counted together. Columns
-that the profile does not have, and categories, are passed over. Steps from row to row and gaps are not watched here,
-because requests do not follow each other as the rows of a series do.
+that the profile does not have, and categories, are ignored. Measures that need rows in the order of time, such as gaps,
+are left out, because requests do not follow each other as the rows of a series do.
 """
 
 import base64
@@ -23,12 +23,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from almanac.core.errors import DriftError
-from almanac.drift import measures, statistics
-from almanac.drift.accumulators import ABOVE, BELOW, HEAD, MISSING, OFF, ROWS
-from almanac.drift.histogram import BucketKind, Buckets, Counts, Floats, Grid
-from almanac.drift.profile_pass import mixture
-from almanac.drift.reference import Feature, Profile
-from almanac.drift.thresholds import judge, step_up, strength, weights
+from almanac.drift import statistics
+from almanac.drift.counting.accumulators import ABOVE, BELOW, HEAD, MISSING, OFF, ROWS
+from almanac.drift.counting.histogram import BucketKind, Buckets, Counts, Floats, Grid
+from almanac.drift.measures import Pair, measure_numbers
+from almanac.drift.profiles.reference import Feature, Profile
+from almanac.drift.profiles.seasons import mixture
+from almanac.drift.thresholds import judge_all, step_up, strength
 
 #: Version of the exported state.
 FORMAT = 1
@@ -64,14 +65,14 @@ class OnlineDrift:
         self.reset()
 
     def reset(self) -> None:
-        """Forget what was counted."""
+        """Begin another window."""
         with self._lock:
             self._filled = 0
             self._kernel.reset()
             self._seasons = np.zeros(self._profile.calendar.seasons)
 
     def add(self, row: Floats, time_us: int = 0) -> None:
-        """Count one row (f,) of the given time in microseconds since 1970; a time of 0 says nothing of the season."""
+        """Count one row (f,) of the given time in microseconds since 1970; a time of 0 is unknown."""
         with self._lock:
             place = self._filled
             self._rows[place] = row
@@ -100,9 +101,9 @@ class OnlineDrift:
         rows = self._rows[: self._filled]
         self._kernel.count(rows[:, self._places] if len(self._places) < self.columns else rows)
         times = self._times[: self._filled]
-        known = times[times != 0]
-        if len(self._seasons) > 1 and len(known):
-            months = known.astype("M8[us]").astype("M8[M]").astype(np.int64) % 12
+        timed = times[times != 0]
+        if len(self._seasons) > 1 and len(timed):
+            months = timed.astype("M8[us]").astype("M8[M]").astype(np.int64) % 12
             self._seasons += np.bincount(months * len(self._seasons) // 12, minlength=len(self._seasons))
         self._filled = 0
 
@@ -153,12 +154,12 @@ class OnlineDrift:
             whole._seasons += np.asarray(state["seasons"])
         return whole
 
-    def figures(self) -> dict[str, dict[str, float]]:
-        """Return the figures of each column; an empty dict before the first row.
+    def metrics(self) -> dict[str, dict[str, float]]:
+        """Return the metrics of each column; an empty dict before the first row.
 
-        `rows`, `missing_rate`, `out_of_range_rate`, `longest_run` and `ks_overall` are of the window as it is; `ks`,
-        `psi` and the others are against the season; `score` is the largest of them over its threshold, and `drifted`
-        is 1 where the column is a discovery at the profile's false-alarm rate.
+        `rows`, `missing_rate`, `out_of_range_rate`, `longest_run` and `ks_overall` describe the whole window; `ks`,
+        `psi` and the others compare it with its season; `score` is the largest of them over its threshold, and
+        `drifted` is 1 where the column is a discovery at the profile's false-alarm rate.
         """
         with self._lock:
             self._flush()
@@ -167,8 +168,8 @@ class OnlineDrift:
             judged = [self._judge(place, feature) for place, feature in enumerate(self._features)]
         flags = step_up([p_value for p_value, _ in judged], self._profile.false_alarm_rate)
         return {
-            name: {**found, "drifted": float(flag)}
-            for name, (_, found), flag in zip(self.names, judged, flags, strict=True)
+            name: {**metrics, "drifted": float(flag)}
+            for name, (_, metrics), flag in zip(self.names, judged, flags, strict=True)
         }
 
     def _judge(self, place: int, feature: Feature) -> tuple[float, dict[str, float]]:
@@ -177,34 +178,32 @@ class OnlineDrift:
         fine, tally = self._kernel.tally(place, feature)
         run = int(self._kernel.longest[place])
         like, relative = mixture(feature.seasons, self._seasons), run / max(1.0, tally[ROWS] / self._profile.block_rows)
-        values = measures.numeric(like, tally, relative, layout, feature.spread)
-        values.pop("step", None)
-        values.pop("gaps", None)
-        parts = weights(list(values))
+        values = measure_numbers(Pair(like, tally, relative, layout, feature.spread), sequential=False)
         shortage = max(1.0, self._profile.block_rows / tally[ROWS])
-        level = self._profile.false_alarm_rate / len(self._features)
-        judged = {k: judge(k, v, feature.nulls.get(k), shortage, level * parts[k]) for k, v in values.items()}
-        found = {
+        judged, p_values = judge_all(
+            values, feature.nulls, shortage, self._profile.false_alarm_rate / len(self._features)
+        )
+        metrics = {
             "rows": float(tally[ROWS]),
             "missing_rate": float(tally[MISSING] / tally[ROWS]),
             "out_of_range_rate": float((tally[BELOW] + tally[ABOVE]) / tally[ROWS]),
             "longest_run": float(run),
-            "score": strength((name, j.value, j.threshold) for name, j in judged.items()),
+            "score": strength(judged),
             **values,
         }
         if fine.sum() and feature.fine.sum():
-            found["ks_overall"] = statistics.ks(feature.fine, fine)
-        return min(1.0, min(j.p_value / parts[k] for k, j in judged.items())), found
+            metrics["ks_overall"] = statistics.ks(feature.fine, fine)
+        return min(1.0, min(p_values.values())), metrics
 
 
 @lru_cache(maxsize=4)
 def _table(grids: tuple[tuple[BucketKind, bytes], ...]) -> NDArray[np.uint16]:
-    """Return the cell of every bucket of all columns; the targets of a model read the same columns and share it."""
+    """Return the cell of every bucket of all columns; cached, because the targets of a model share their columns."""
     return np.concatenate([Grid(Buckets(kind, 0.0), np.frombuffer(starts, np.int64)).table() for kind, starts in grids])
 
 
 class _Kernel:
-    """The counters themselves: all columns of a block of rows are counted by the same few array operations."""
+    """The counters of all columns; the same few array operations count a whole block of rows."""
 
     def __init__(self, features: Sequence[Feature]) -> None:
         layouts = [feature.layout for feature in features if feature.layout is not None]
@@ -262,7 +261,7 @@ class _Kernel:
         return numbers
 
     def _follow(self, rows: Floats) -> None:
-        """Follow the runs of equal values across the rows of a block, and on from the block before."""
+        """Follow the runs of equal values through the rows of a block, beginning with those of the block before."""
         n = len(rows)
         same = np.empty(rows.shape, bool)
         np.equal(rows[0], self._last, out=same[0])

@@ -1,20 +1,17 @@
 """Thresholds from the reference alone: how far its own blocks lie from the same season of its other years."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 from scipy.special import stdtr, stdtrit
 
-from almanac.drift.measures import FIGURES
+from almanac.drift.measures import MEASURES, Measure, ordered_measures
 
-#: Fewer blocks than this say nothing of a spread; the defaults below are used and reported as such.
+#: Fewer blocks have no spread worth the name; the measure's default is used and reported as such.
 LEAST_BLOCKS = 5
-# Mean and standard deviation, on the figure's scale, of a reference too short to be cut into blocks.
-_DEFAULT = {"ks": (0.2, 0.08), "psi": (0.2, 0.1), "js": (0.1, 0.06), "run": (0.7, 0.5), "importance": (0.1, 0.05)}
-_DEFAULT_PLAIN = (0.0, 0.1)
-#: Degrees of freedom for a default: its tails are kept heavy, because nothing is known.
+#: Degrees of freedom of a default: heavy tails, because nothing was measured.
 _DEFAULT_FREEDOM = 4.0
 #: Blocks that count as independent: each one is also part of what its season's other years are compared with.
 _INDEPENDENT = 0.5
@@ -22,10 +19,10 @@ _LEAST_FREEDOM = 3.0
 
 
 class Null(NamedTuple):
-    """How a figure was distributed over the blocks of the reference.
+    """The distribution of a measure over the blocks of the reference.
 
     Attributes:
-        mean: mean on the figure's scale.
+        mean: mean on the measure's scale.
         deviation: standard deviation on that scale.
         blocks: number of blocks; 0 for a default.
     """
@@ -35,18 +32,13 @@ class Null(NamedTuple):
     blocks: int
 
 
-def scaled(name: str, value: float) -> float:
-    """Return a figure on the scale on which it is judged: the root of a distance, anything else as it is."""
-    return float(np.sqrt(value)) if FIGURES[name].shrinks is not None else value
-
-
 def calibrate(observed: Sequence[dict[str, float]]) -> dict[str, Null]:
-    """Return the null distribution of each figure from its values on the blocks of the reference."""
+    """Return the null distribution of each measure from its values on the blocks of the reference."""
     nulls = {}
-    for name in FIGURES:
-        values = np.array([scaled(name, figures[name]) for figures in observed if name in figures])
+    for measure in ordered_measures():
+        values = np.array([measure.scaled(block[measure.name]) for block in observed if measure.name in block])
         if len(values) >= LEAST_BLOCKS:
-            nulls[name] = Null(float(values.mean()), float(values.std(ddof=1)), len(values))
+            nulls[measure.name] = Null(float(values.mean()), float(values.std(ddof=1)), len(values))
     return nulls
 
 
@@ -63,12 +55,12 @@ def pooled(nulls: Sequence[Null]) -> Null:
 
 @dataclass(frozen=True)
 class Judgement:
-    """A figure, judged.
+    """The judgement of one measure.
 
     Attributes:
-        value: the figure.
+        value: the measure's value.
         p_value: chance of one at least as extreme while nothing drifts; 1 for an effect too small to matter.
-        threshold: the value from which on this figure alone raises the alarm.
+        threshold: the value at which this measure raises the alarm by itself.
         calibrated: whether the threshold comes from the reference's own blocks.
     """
 
@@ -79,61 +71,80 @@ class Judgement:
 
 
 def judge(name: str, value: float, null: Null | None, shortage: float, level: float) -> Judgement:
-    """Judge one figure.
+    """Judge one measure.
 
     Args:
-        name: which figure.
+        name: of the measure.
         value: its value.
         null: its distribution over the reference's blocks, None where it is not known.
         shortage: rows of a block over rows of the window, at least 1; smaller windows are given more room.
-        level: chance of a false alarm that is given to this figure.
+        level: chance of a false alarm that is given to this measure.
     """
-    figure = FIGURES[name]
-    mean, deviation, freedom, calibrated = _moments(name, null)
-    if figure.shrinks is not None:
-        mean, deviation = mean * shortage ** (figure.shrinks / 2), deviation * shortage ** (figure.shrinks / 2)
+    measure = MEASURES[name]
+    mean, deviation, freedom, calibrated = _moments(measure, null)
+    if measure.shrinks is not None:
+        mean, deviation = mean * shortage ** (measure.shrinks / 2), deviation * shortage ** (measure.shrinks / 2)
     else:
         deviation *= float(np.sqrt(shortage))
-    sides = 2 if figure.both else 1
-    distance = (scaled(name, value) - mean) / deviation
-    tail = sides * float(stdtr(freedom, -abs(distance) if figure.both else -distance))
+    sides = 2 if measure.both else 1
+    distance = (measure.scaled(value) - mean) / deviation
+    tail = sides * float(stdtr(freedom, -abs(distance) if measure.both else -distance))
     reach = mean + float(-stdtrit(freedom, level / sides)) * deviation
-    if figure.shrinks is not None:
-        return Judgement(value, _p(tail, value, figure.minimum), max(reach**2, figure.minimum), calibrated)
-    effect = abs(value - mean) if figure.both else value - mean
-    return Judgement(value, _p(tail, effect, figure.minimum), max(reach, mean + figure.minimum), calibrated)
+    if measure.shrinks is not None:
+        return Judgement(value, _p(tail, value, measure.minimum), max(reach**2, measure.minimum), calibrated)
+    effect = abs(value - mean) if measure.both else value - mean
+    return Judgement(value, _p(tail, effect, measure.minimum), max(reach, mean + measure.minimum), calibrated)
 
 
 def _p(tail: float, effect: float, minimum: float) -> float:
     return min(1.0, tail) if effect >= minimum else 1.0
 
 
-def _moments(name: str, null: Null | None) -> tuple[float, float, float, bool]:
+def _moments(measure: Measure, null: Null | None) -> tuple[float, float, float, bool]:
     """Return mean, standard deviation of a new value, degrees of freedom, and whether they were measured."""
     if null is None or not null.blocks:
-        mean, deviation = _DEFAULT.get(name, _DEFAULT_PLAIN)
-        return mean, deviation, _DEFAULT_FREEDOM, False
-    deviation = max(null.deviation, FIGURES[name].floor) * float(np.sqrt(1 + 1 / null.blocks))
+        return *measure.default, _DEFAULT_FREEDOM, False
+    deviation = max(null.deviation, measure.floor) * float(np.sqrt(1 + 1 / null.blocks))
     return null.mean, deviation, max(_LEAST_FREEDOM, null.blocks * _INDEPENDENT - 1), True
 
 
-def weights(names: Sequence[str]) -> dict[str, float]:
-    """Return the parts of the false-alarm chance that these figures of a column are given; they add up to one."""
-    total = sum(FIGURES[name].weight for name in names)
-    return {name: FIGURES[name].weight / total for name in names}
+def judge_all(
+    values: Mapping[str, float], nulls: Mapping[str, Null], shortage: float, level: float
+) -> tuple[dict[str, Judgement], dict[str, float]]:
+    """Judge the measures of a column.
 
+    Args:
+        values: measures by name.
+        nulls: their distributions over the reference's blocks, as far as they were learnt.
+        shortage: rows of a block over rows of the window.
+        level: chance of a false alarm that is given to the column.
 
-def strength(figures: Iterable[tuple[str, float, float]]) -> float:
-    """Return the largest of some figures over its threshold, given as (name, value, threshold); 0 where there is none.
-
-    Where a fall counts as much as a rise, it does so here.
+    Returns:
+        The judgement of each measure, and its p-value over its part of the column's chance.
     """
-    ratios = ((abs(value) if FIGURES[name].both else value) / limit for name, value, limit in figures if limit > 0)
+    parts = weights(list(values))
+    judged = {name: judge(name, v, nulls.get(name), shortage, level * parts[name]) for name, v in values.items()}
+    return judged, {name: judgement.p_value / parts[name] for name, judgement in judged.items()}
+
+
+def weights(names: Sequence[str]) -> dict[str, float]:
+    """Return the parts of the false-alarm chance that these measures of a column are given; they add up to one."""
+    total = sum(MEASURES[name].weight for name in names)
+    return {name: MEASURES[name].weight / total for name in names}
+
+
+def strength(judgements: Mapping[str, Judgement]) -> float:
+    """Return the largest of some measures over its threshold; 0 where there is none."""
+    ratios = (
+        (abs(judged.value) if MEASURES[name].both else judged.value) / judged.threshold
+        for name, judged in judgements.items()
+        if judged.threshold > 0
+    )
     return max(ratios, default=0.0)
 
 
 def step_up(p_values: Sequence[float], rate: float) -> list[bool]:
-    """Return which of the features are discoveries at a false discovery `rate` (Benjamini and Hochberg, 1995).
+    """Return which of some p-values are discoveries at a false discovery `rate` (Benjamini and Hochberg, 1995).
 
     While nothing drifts, the chance that any is one is at most `rate`.
     """

@@ -12,12 +12,13 @@ import polars as pl
 
 from almanac import drift
 from almanac.core.errors import DriftError
-from almanac.drift import importance_profile, output_reference
+from almanac.drift import outputs as drift_outputs
 from almanac.drift.error_estimation import LossModel, fit_loss
-from almanac.drift.importance_profile import Attribution
-from almanac.drift.profiling import LEAST_ROWS
-from almanac.drift.reading import even_rows
-from almanac.drift.seasons import MOST_BLOCKS, calendar_of, parse_duration
+from almanac.drift.outputs import importance_profile
+from almanac.drift.outputs.importance_profile import ImportanceProfile
+from almanac.drift.profiles.profiling import LEAST_ROWS
+from almanac.drift.profiles.reading import even_rows
+from almanac.drift.profiles.seasons import MOST_BLOCKS, calendar_of, parse_duration
 from almanac.training.fitted_model import FittedModel
 from almanac.training.problem import Array, Problem
 from almanac.usecase import UseCase
@@ -64,7 +65,7 @@ def freeze(
         unseen: these rows: entity, where there is one, time, `y` and `prediction`.
     """
     outputs = _outputs(usecase, problem, fitted, unseen)
-    section = {} if outputs is None else {output_reference.SECTION: outputs.to_json()}
+    section = {} if outputs is None else {drift_outputs.SECTION: outputs.to_json()}
     residual = (unseen["y"] - unseen["prediction"]).to_numpy()
     return Frozen({**inputs, **section}, _loss(usecase, problem, rows, residual))
 
@@ -125,10 +126,10 @@ def _profile(usecase: UseCase, span: pl.DataFrame | list[Path]) -> dict[str, Any
 
 def _outputs(
     usecase: UseCase, problem: Problem, fitted: FittedModel, unseen: pl.DataFrame
-) -> output_reference.OutputReference | None:
+) -> drift_outputs.OutputReference | None:
     if unseen.height < LEAST_ROWS:
         return None
-    return output_reference.freeze(
+    return drift_outputs.freeze(
         unseen.select(*_keys(usecase), "prediction", target="y"),
         time=usecase.time.column,
         entity=usecase.entity,
@@ -139,7 +140,7 @@ def _outputs(
     )
 
 
-def _importances(usecase: UseCase, problem: Problem, fitted: FittedModel) -> Attribution | None:
+def _importances(usecase: UseCase, problem: Problem, fitted: FittedModel) -> ImportanceProfile | None:
     """Return the feature importances in each block of the training span; None for a model that is not explained."""
     known = np.flatnonzero(problem.known)
     times = problem.time[known]

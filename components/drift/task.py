@@ -5,7 +5,8 @@ from typing import Any
 
 from almanac.core.files import write_json
 from almanac.core.progress import summary
-from almanac.drift.report import write_html
+from almanac.drift.report import drift_page
+from almanac.reports import write_page
 from almanac.usecase import UseCase, digest, load_text
 from monitoring.windows.detect import Outcome, detect
 
@@ -16,7 +17,7 @@ def run(usecase: str, table: Path, registry: str, drift: Path, report: Path) -> 
     outcome = detect(case, table, registry)
     document = describe(case, outcome)
     write_json(drift, document)
-    write_html(outcome.comparison, report, outcome.outputs, outcome.drifted)
+    write_page(drift_page(outcome.comparison, outcome.outputs, outcome.drifted), report)
     summary(f"{_figure(outcome)}, against {outcome.reference}", outcome.comparison.rows)
     made_of = {
         "use_case": case.name,

@@ -15,6 +15,7 @@ from almanac.core.progress import progress, summary
 from almanac.drift import read as read_profile
 from almanac.model.forecaster import REFERENCE, Forecaster
 from almanac.model.forecaster import load as load_model
+from almanac.reports import write_page
 from almanac.usecase import UseCase, digest, load_text
 from almanac.usecase.types import to_timedelta, to_utc
 from governance.registry import Registry, Version, fetch
@@ -25,7 +26,7 @@ from monitoring.windows.expected_ranges import gather
 from monitoring.windows.join import EmptyLogError, read_log, read_predictions, with_truth
 from monitoring.windows.judge import Judged, Watched, breached, judge
 from monitoring.windows.outputs import WatchedModel, read_watched
-from monitoring.windows.report import build
+from monitoring.windows.report import monitoring_page
 
 FORMAT = 1
 LOG_VARIABLE = "ALMANAC_PREDICTION_LOG"
@@ -49,7 +50,7 @@ def run(usecase: str, places: Places, out: Path, report: Path) -> tuple[bool, di
     case = load_text(usecase, "usecase")
     watched, document, windows = monitor(case, places)
     write_json(out, document)
-    build(document, watched.joined, case, windows).write(report)
+    write_page(monitoring_page(document, watched.joined, case, windows), report)
     if places.push:
         _push(case, watched, document, places)
     breaching = sum(window["breach"] for window in document["windows"])

@@ -1,6 +1,6 @@
 """How the chance of a false alarm is divided among all that is judged of a window."""
 
-from almanac.drift.output_reference import SIGNALS
+from almanac.drift.outputs import SIGNALS
 from almanac.usecase import UseCase
 
 _OF_FORECASTS = ("error", "coverage")

@@ -3,8 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from almanac.drift.output_reference import IMPORTANCE
-from almanac.drift.outputs import OutputDrift
+from almanac.drift.outputs import IMPORTANCE, OutputDrift
 from almanac.usecase import UseCase
 from monitoring.windows import false_alarm_budget
 

@@ -20,7 +20,7 @@ from serving.prediction.repository import Traffic
 
 if TYPE_CHECKING:
     from almanac.drift.online import OnlineDrift
-    from almanac.drift.reference import Profile
+    from almanac.drift.profiles.reference import Profile
 
 Array = npt.NDArray[np.float64]
 
@@ -85,7 +85,7 @@ class DriftWatch:
 
     def _open(self) -> None:
         from almanac.drift.online import OnlineDrift
-        from almanac.drift.reference import from_json
+        from almanac.drift.profiles.reference import from_json
 
         for digest, target in list(self._wanted.items()):
             document = target.directory.documents.get("reference.json")
@@ -106,7 +106,7 @@ class DriftWatch:
                 continue
             whole = self._together(digest, counter, profile)
             self._metrics.gauge(DRIFT_ROWS).labels(target.name).set(whole.rows)
-            for feature, figures in whole.figures().items():
+            for feature, figures in whole.metrics().items():
                 self._show(target.name, feature, figures)
 
     def _show(self, model: str, feature: str, figures: dict[str, float]) -> None:

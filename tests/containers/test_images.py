@@ -62,10 +62,10 @@ def test_the_server_counts_drift_without_what_reads_tables(serving_image: str, t
     (tmp_path / "profile.json").chmod(0o644)
     script = (
         "import json, numpy as np; from almanac.drift.online import OnlineDrift; "
-        "from almanac.drift.reference import from_json; "
+        "from almanac.drift.profiles.reference import from_json; "
         "counted = OnlineDrift(from_json(json.load(open('/data/profile.json')))); "
         "counted.add_rows(np.full((300, 2), 9.0)); "
-        "print({name: found['drifted'] for name, found in counted.figures().items()})"
+        "print({name: found['drifted'] for name, found in counted.metrics().items()})"
     )
     run = ("run", "--rm", "--network", "host", "--volume", f"{tmp_path}:/data:ro", "--entrypoint", "python")
     assert docker(*run, serving_image, "-c", script) == "{'a': 1.0, 'b': 1.0}"

@@ -14,10 +14,10 @@ import yaml
 
 from almanac import drift
 from almanac.core.files import read_json, write_json
-from almanac.drift.importance_profile import freeze as freeze_importances
-from almanac.drift.importance_profile import pick
 from almanac.drift.outputs import OutputDrift, Window, compare_outputs, freeze
-from almanac.drift.seasons import calendar_of, parse_duration
+from almanac.drift.outputs.importance_profile import freeze as freeze_importances
+from almanac.drift.outputs.importance_profile import pick
+from almanac.drift.profiles.seasons import calendar_of, parse_duration
 from monitoring.__main__ import main
 from monitoring.metrics import ALL
 from monitoring.operations.dashboards import boards

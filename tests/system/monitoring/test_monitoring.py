@@ -16,7 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from almanac.core.errors import TableError
 from almanac.core.files import read_json
-from almanac.drift.output_reference import SIGNALS
+from almanac.drift.outputs import SIGNALS
 from almanac.usecase import UseCase, dump
 from almanac.usecase.operations_section import SIGNALS as ALL_SIGNALS
 from components.monitoring.component import monitoring as component

@@ -8,9 +8,9 @@ import polars as pl
 import pytest
 
 from almanac.core.errors import DriftError
-from almanac.drift import importance_profile
-from almanac.drift.importance_profile import Attribution, freeze, pick
-from almanac.drift.seasons import calendar_of, parse_duration
+from almanac.drift.outputs import importance_profile
+from almanac.drift.outputs.importance_profile import ImportanceProfile, freeze, pick
+from almanac.drift.profiles.seasons import calendar_of, parse_duration
 
 NAMES = ("pm25", "dewp", "temp", "pres", "iws")
 LEVEL = 0.005
@@ -29,7 +29,7 @@ def explained(beijing: pl.DataFrame) -> tuple[np.ndarray, np.ndarray]:
 
 
 @pytest.fixture(scope="module")
-def reference(explained: tuple[np.ndarray, np.ndarray]) -> Attribution:
+def reference(explained: tuple[np.ndarray, np.ndarray]) -> ImportanceProfile:
     """The importances until 2012."""
     times, values = explained
     before = times < np.datetime64("2013-01-01", "us").astype(np.int64)
@@ -48,7 +48,7 @@ def _months(explained: tuple[np.ndarray, np.ndarray]) -> list[tuple[np.ndarray, 
 
 
 def test_each_block_is_explained_by_its_own_rows(
-    reference: Attribution, explained: tuple[np.ndarray, np.ndarray]
+    reference: ImportanceProfile, explained: tuple[np.ndarray, np.ndarray]
 ) -> None:
     assert len(reference.blocks) == 36
     assert reference.label(0) == "2010-01"
@@ -61,7 +61,7 @@ def test_each_block_is_explained_by_its_own_rows(
 
 
 def test_later_years_lean_on_the_same_features(
-    reference: Attribution, explained: tuple[np.ndarray, np.ndarray]
+    reference: ImportanceProfile, explained: tuple[np.ndarray, np.ndarray]
 ) -> None:
     found = [reference.compare(*month, LEVEL) for month in _months(explained)]
     assert len(found) == 24
@@ -71,21 +71,21 @@ def test_later_years_lean_on_the_same_features(
 
 
 def test_a_ranking_that_was_turned_around_is_drift(
-    reference: Attribution, explained: tuple[np.ndarray, np.ndarray]
+    reference: ImportanceProfile, explained: tuple[np.ndarray, np.ndarray]
 ) -> None:
     turned = [reference.compare(times, values[:, ::-1], LEVEL) for times, values in _months(explained)]
     assert all(each.drifted for each in turned)
     assert all(each.ndcg < each.least for each in turned)
 
 
-def test_a_window_is_like_its_own_season(reference: Attribution) -> None:
+def test_a_window_is_like_its_own_season(reference: ImportanceProfile) -> None:
     january = np.array([np.datetime64("2014-01-10", "us").astype(np.int64)] * 3)
     of_january = reference.sizes[[0, 12, 24]].mean(axis=0)
     assert reference.like(january) == pytest.approx(of_january)
 
 
 def test_it_survives_json_and_is_the_same_each_time(
-    reference: Attribution, explained: tuple[np.ndarray, np.ndarray]
+    reference: ImportanceProfile, explained: tuple[np.ndarray, np.ndarray]
 ) -> None:
     document = json.loads(json.dumps(reference.to_json()))
     again = importance_profile.from_json(document)
@@ -111,9 +111,9 @@ def test_a_model_that_leans_on_nothing_has_none(explained: tuple[np.ndarray, np.
     assert freeze(times, np.zeros_like(values), NAMES, calendar, 30) is None
 
 
-def test_what_cannot_be_compared(reference: Attribution, explained: tuple[np.ndarray, np.ndarray]) -> None:
+def test_what_cannot_be_compared(reference: ImportanceProfile, explained: tuple[np.ndarray, np.ndarray]) -> None:
     times, values = _months(explained)[0]
-    with pytest.raises(DriftError, match=r"right would be \(n, 5\)"):
+    with pytest.raises(DriftError, match=r"expected \(n, 5\)"):
         reference.compare(times, values[:, :3], LEVEL)
     with pytest.raises(DriftError, match="at least one row"):
         reference.compare(times[:0], values[:0], LEVEL)

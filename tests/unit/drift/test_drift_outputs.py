@@ -9,8 +9,7 @@ import polars as pl
 import pytest
 from kfp import dsl
 
-from almanac.drift.output_reference import SIGNALS
-from almanac.drift.outputs import OutputDrift
+from almanac.drift.outputs import SIGNALS, OutputDrift
 from almanac.usecase import UseCase, dump
 from components.drift.component import drift as component
 from monitoring.windows.detect import NOTHING_REGISTERED, detect

@@ -35,7 +35,7 @@ def test_rows_one_by_one_give_the_figures_of_the_window(profile: drift.Profile, 
     counters = OnlineDrift(profile, SENSORS, buffer=50)
     for row, time_us in zip(_rows(window), _times(window), strict=True):
         counters.add(row, time_us)
-    found = counters.figures()
+    found = counters.metrics()
     assert counters.rows == window.height
     for feature in drift.compare(profile, window).features:
         if feature.name not in SENSORS:
@@ -59,19 +59,19 @@ def test_workers_are_merged(profile: drift.Profile, window: pl.DataFrame) -> Non
     states = [json.loads(json.dumps(part.state())) for part in parts]
     merged = OnlineDrift.merged(profile, states)
     assert merged.rows == whole.rows
-    for name, figures in whole.figures().items():
+    for name, figures in whole.metrics().items():
         for key in ("ks", "psi", "missing_rate", "out_of_range_rate", "low", "high", "ks_overall"):
-            assert merged.figures()[name][key] == pytest.approx(figures[key])
+            assert merged.metrics()[name][key] == pytest.approx(figures[key])
 
 
 def test_a_new_window_begins_empty(profile: drift.Profile, window: pl.DataFrame) -> None:
     counters = OnlineDrift(profile, SENSORS)
-    assert counters.figures() == {}
+    assert counters.metrics() == {}
     counters.add_rows(_rows(window))
-    assert counters.figures()["temp"]["rows"] == window.height
+    assert counters.metrics()["temp"]["rows"] == window.height
     counters.reset()
     assert counters.rows == 0
-    assert counters.figures() == {}
+    assert counters.metrics() == {}
 
 
 def test_columns_that_the_profile_lacks_are_passed_over(profile: drift.Profile, window: pl.DataFrame) -> None:
@@ -79,7 +79,7 @@ def test_columns_that_the_profile_lacks_are_passed_over(profile: drift.Profile, 
     counters = OnlineDrift(profile, names)
     rows = np.column_stack([np.zeros(len(window)), window["temp"], np.zeros(len(window)), window["pres"]])
     counters.add_rows(rows)
-    assert set(counters.figures()) == {"temp", "pres"}
+    assert set(counters.metrics()) == {"temp", "pres"}
     with pytest.raises(DriftError, match="nothing can be watched"):
         OnlineDrift(profile, ["lag_1"])
 
@@ -91,7 +91,7 @@ def test_heavy_tails_and_gaps_are_counted_alike() -> None:
     profile = drift.profile(pl.DataFrame(values, schema=["a", "b"]))
     counters = OnlineDrift(profile)
     counters.add_rows(values)
-    assert all(figures["ks_overall"] == 0 for figures in counters.figures().values())
+    assert all(figures["ks_overall"] == 0 for figures in counters.metrics().values())
 
 
 def test_states_that_do_not_belong_together_are_refused(profile: drift.Profile) -> None:
@@ -116,4 +116,4 @@ def test_no_row_is_lost_between_threads(profile: drift.Profile, window: pl.DataF
         thread.start()
     for thread in threads:
         thread.join()
-    assert counters.figures()["temp"]["rows"] == 2000
+    assert counters.metrics()["temp"]["rows"] == 2000

@@ -13,10 +13,18 @@ import polars as pl
 import pytest
 
 from almanac.core.errors import DriftError
-from almanac.drift import importance_profile
-from almanac.drift.output_reference import SIGNALS, OutputReference, freeze, outputs_from_json, read_outputs
-from almanac.drift.outputs import OutputDrift, Window, compare_outputs
-from almanac.drift.seasons import calendar_of, parse_duration
+from almanac.drift.outputs import (
+    SIGNALS,
+    OutputDrift,
+    OutputReference,
+    Window,
+    compare_outputs,
+    freeze,
+    importance_profile,
+    outputs_from_json,
+    read_outputs,
+)
+from almanac.drift.profiles.seasons import calendar_of, parse_duration
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 LEVEL = 0.05 / 4

@@ -9,7 +9,7 @@ import pytest
 from almanac import drift
 from almanac.core.errors import DriftError
 from almanac.core.files import canonical_json
-from almanac.drift.seasons import parse_duration
+from almanac.drift.profiles.seasons import parse_duration
 
 YEAR = pl.col("timestamp").dt.year()
 SENSORS = ["pm25", "dewp", "temp", "pres", "iws"]

@@ -9,7 +9,7 @@ from hypothesis.extra import numpy as npst
 from scipy.spatial.distance import jensenshannon
 from scipy.stats import ks_2samp
 
-from almanac.drift.histogram import Buckets, fit_grid
+from almanac.drift.counting.histogram import Buckets, fit_grid
 from almanac.drift.statistics import jensen_shannon, ks, ks_exact, ndcg, psi, quantile
 
 WIDE = st.floats(allow_nan=False, allow_infinity=False)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from almanac.drift.accumulators import (
+from almanac.drift.counting.accumulators import (
     ABOVE,
     BELOW,
     GAPS,
@@ -17,14 +17,14 @@ from almanac.drift.accumulators import (
     ROWS,
     TRAVEL,
     NumericLayout,
-    Runs,
-    count_categories,
     count_numeric,
     decimals_of,
     layout_of,
     set_out,
 )
-from almanac.drift.histogram import fit_grid
+from almanac.drift.counting.categories import count_categories
+from almanac.drift.counting.histogram import fit_grid
+from almanac.drift.counting.runs import Runs
 
 VALUES = st.lists(st.sampled_from([0.0, 1.0, 2.0, np.nan]), max_size=30)
 

@@ -165,10 +165,10 @@ def test_the_outputs_that_are_frozen_are_out_of_fold(world: tuple[UseCase, Input
         counted = found.profile.features["residual"]
         assert counted.layout is not None
         assert (counted.layout.low, counted.layout.high) == (residual.min(), residual.max())
-        assert found.attribution is not None
-        assert found.attribution.names == tuple(load(out / "model" / target.name).names)
-        leading = found.attribution.sizes.sum(axis=0).argmax()
-        assert found.attribution.names[leading].startswith("pm25")
+        assert found.importances is not None
+        assert found.importances.names == tuple(load(out / "model" / target.name).names)
+        leading = found.importances.sizes.sum(axis=0).argmax()
+        assert found.importances.names[leading].startswith("pm25")
 
 
 def test_a_model_of_the_errors_is_frozen_as_data(world: tuple[UseCase, Inputs, Path, Lines]) -> None:

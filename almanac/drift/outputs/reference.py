@@ -1,4 +1,4 @@
-"""What a model gave out on its training span, frozen with it as a part of its reference.json.
+"""The outputs of a model on its training span, frozen with it as a part of its reference.json.
 
 The reference rests on out-of-fold predictions: those of a model on its own training rows are too close to the truth, so
 that residuals of any later window would seem to have drifted.
@@ -14,35 +14,35 @@ import polars as pl
 from numpy.typing import NDArray
 
 from almanac.core.errors import DriftError
-from almanac.drift import importance_profile
-from almanac.drift.importance_profile import Attribution
-from almanac.drift.profile_pass import RESIDUAL
-from almanac.drift.profiling import profile
-from almanac.drift.reading import even_rows
-from almanac.drift.reference import Profile, from_json
-from almanac.drift.seasons import Season
+from almanac.drift.outputs import importance_profile
+from almanac.drift.outputs.importance_profile import ImportanceProfile
+from almanac.drift.profiles.profiling import profile
+from almanac.drift.profiles.reading import even_rows
+from almanac.drift.profiles.reference import Profile, from_json
+from almanac.drift.profiles.roles import RESIDUAL
+from almanac.drift.profiles.seasons import Season
 
 #: Version of the JSON form.
 FORMAT = 1
 KIND = "output reference"
-#: The key of a reference document that holds it.
+#: Its key in a reference document.
 SECTION = "outputs"
 TARGET, PREDICTION, IMPORTANCE = "target", "prediction", "importance"
-#: What is judged of a model's outputs.
+#: The outputs of a model that are judged.
 SIGNALS = (TARGET, PREDICTION, RESIDUAL, IMPORTANCE)
 
 
 @dataclass(frozen=True)
 class OutputReference:
-    """What a model gave out on its training span.
+    """The reference of a model's outputs.
 
     Attributes:
         profile: profile of truth, out-of-fold prediction and residual.
-        attribution: importances by block; None where no feature contributes anything.
+        importances: importances by block; None where no feature contributes anything.
     """
 
     profile: Profile
-    attribution: Attribution | None
+    importances: ImportanceProfile | None
 
     def to_json(self) -> dict[str, Any]:
         """Return the reference as a JSON document; `outputs_from_json` takes it back."""
@@ -50,14 +50,14 @@ class OutputReference:
             "format": FORMAT,
             "kind": KIND,
             "profile": self.profile.to_json(),
-            "importance": self.attribution.to_json() if self.attribution else None,
+            "importance": self.importances.to_json() if self.importances else None,
         }
 
     def pick(self, rows: int) -> NDArray[np.int64]:
-        """Return the rows (m,) of a window that are explained: as many as of the reference, or up to twice that."""
-        if self.attribution is None:
+        """Return the rows (m,) of a window to explain: as many as of the reference, or up to twice that."""
+        if self.importances is None:
             return np.empty(0, np.int64)
-        return even_rows(rows, 2 * self.attribution.per_block * max(1, round(rows / self.profile.block_rows)))
+        return even_rows(rows, 2 * self.importances.per_block * max(1, round(rows / self.profile.block_rows)))
 
 
 def freeze(
@@ -68,7 +68,7 @@ def freeze(
     season: Season = "month",
     window: str = "30d",
     false_alarm_rate: float = 0.05,
-    importances: Attribution | None = None,
+    importances: ImportanceProfile | None = None,
 ) -> OutputReference:
     """Return the reference of a model's outputs.
 
@@ -76,7 +76,7 @@ def freeze(
         table: entity, where there is one, time, `target` and out-of-fold `prediction`; rows without either are left
             out.
         time: time column.
-        entity: column that tells the series of a panel apart.
+        entity: column with the name of each row's series, in a panel.
         season: what a window is compared with.
         window: length of the windows to come.
         false_alarm_rate: share of undrifted windows that may raise the alarm.
@@ -103,7 +103,7 @@ def freeze(
 
 
 def outputs_from_json(document: Any, where: str = "the reference") -> OutputReference | None:
-    """Return the reference of a model's outputs in a reference document; None where an earlier release froze none.
+    """Return the reference of a model's outputs in a reference document; None in one of an earlier release.
 
     Raises:
         DriftError: of another version, incomplete or damaged.
@@ -115,8 +115,8 @@ def outputs_from_json(document: Any, where: str = "the reference") -> OutputRefe
         raise DriftError(f"{where}: {SECTION} is no {KIND} of format {FORMAT}; train the model again")
     profile_of_outputs = from_json(section.get("profile"), f"{where}: {SECTION}.profile")
     try:
-        held = section["importance"]
-        return OutputReference(profile_of_outputs, importance_profile.from_json(held) if held is not None else None)
+        packed = section["importance"]
+        return OutputReference(profile_of_outputs, importance_profile.from_json(packed) if packed is not None else None)
     except (KeyError, TypeError, ValueError) as error:
         raise DriftError(f"{where}: {SECTION} is incomplete or damaged ({type(error).__name__}: {error})") from error
 
@@ -136,7 +136,7 @@ def read_outputs(path: Path) -> OutputReference | None:
 
 
 def check(table: pl.DataFrame, columns: list[str]) -> None:
-    """Raise a DriftError for a column that a table of outputs does not have."""
+    """Raise a DriftError for a column that is missing in a table of outputs."""
     if missing := [name for name in columns if name not in table.columns]:
         raise DriftError(f"the model's outputs have no column {missing[0]!r}; expected {', '.join(columns)}")
 

@@ -1,4 +1,4 @@
-"""The plots of drift reports: what was, block by block, and right of a line what is."""
+"""The plots of drift reports: the reference block by block and, right of a line, the windows."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from almanac.drift.comparison import Comparison, FeatureDrift
+from almanac.drift.counting.histogram import Floats
 from almanac.drift.findings import iso_span
-from almanac.drift.histogram import Floats
-from almanac.drift.importance import ImportanceDrift
-from almanac.drift.importance_profile import Attribution
-from almanac.drift.reference import Feature
+from almanac.drift.outputs import ImportanceDrift, ImportanceProfile
+from almanac.drift.profiles.reference import Feature
 from almanac.reports import COLOURS, new_figure
 
 if TYPE_CHECKING:
@@ -23,14 +22,14 @@ _LEADING = 10
 
 
 def histograms(feature: Feature, windows: Sequence[tuple[Comparison, FeatureDrift]], title: str = "") -> "Figure":
-    """Return the shares of a column's bins over time, and those of the last window beside the reference it is like.
+    """Return the shares of a column's bins over time, and those of the last window and its reference.
 
     One window is drawn block by block, several as a column each.
 
     Args:
         feature: the column's reference.
         windows: windows that were compared with it, oldest first.
-        title: what is drawn; the column's name when empty.
+        title: of the plot; the column's name when empty.
     """
     newest, drift = windows[-1]
     figure, axes = new_figure(height=2.3, columns=2, gridspec_kw={"width_ratios": (3, 1), "wspace": 0.06})
@@ -38,29 +37,29 @@ def histograms(feature: Feature, windows: Sequence[tuple[Comparison, FeatureDrif
     if len(windows) == 1:
         now, names = drift.shares[2:], list(newest.blocks)
     else:
-        now, names = np.array([found.shares[1] for _, found in windows]), [_began(c) for c, _ in windows]
+        now, names = np.array([judged.shares[1] for _, judged in windows]), [_began(c) for c, _ in windows]
     shares, labels = np.concatenate((feature.history, now)) / 255, [*newest.profile.blocks, *names]
     # Colours are for the reference's own range: one full bin in the window must not pale the years before.
     _heat(over_time, shares, float(feature.history.max(initial=1)) / 255, len(feature.history), labels)
     over_time.set_yticks(*_bin_ticks(feature, shares.shape[1]), fontsize=7)
     over_time.set_title(f"{title or drift.name} — {'drifted' if drift.drifted else 'quiet'}", fontsize=9)
     window = drift.shares[1] / 255
-    places = np.arange(len(window))
-    bars.barh(places + 0.5, drift.shares[0] / 255, height=0.9, color=COLOURS["band"], label="reference")
-    bars.plot(window, places + 0.5, "o-", color=COLOURS["warning"], markersize=3, linewidth=1, label="window")
-    _beside(bars)
+    positions = np.arange(len(window))
+    bars.barh(positions + 0.5, drift.shares[0] / 255, height=0.9, color=COLOURS["band"], label="reference")
+    bars.plot(window, positions + 0.5, "o-", color=COLOURS["warning"], markersize=3, linewidth=1, label="window")
+    _style_bars(bars)
     return figure
 
 
 def importances(
-    reference: Attribution, windows: Sequence[tuple[str, ImportanceDrift]], title: str = "importance"
+    reference: ImportanceProfile, windows: Sequence[tuple[str, ImportanceDrift]], title: str = "importance"
 ) -> "Figure":
-    """Return the importances of the leading features over time, how far they agree, and the last window's beside.
+    """Return the importances of the leading features over time, their agreement, and those of the last window.
 
     Args:
         reference: frozen with the model.
         windows: windows that were compared with it, by name, oldest first.
-        title: what is drawn.
+        title: of the plot.
     """
     drift = windows[-1][1]
     names = sorted(reference.names, key=lambda name: (-max(drift.reference[name], drift.current[name]), name))
@@ -70,7 +69,7 @@ def importances(
     over_time, agreement, bars = axes[0]
     columns = [reference.names.index(name) for name in names]
     before = reference.sizes[:, columns] / np.maximum(reference.sizes.sum(axis=1, keepdims=True), 1e-300)
-    now = np.array([[found.current[name] for name in names] for _, found in windows])
+    now = np.array([[window.current[name] for name in names] for _, window in windows])
     # Each feature over its own largest share: the leading one would leave no colour for the others.
     top = np.maximum(before.max(axis=0), 1e-300)
     labels = [*(reference.label(place) for place in range(len(before))), *(name for name, _ in windows)]
@@ -78,18 +77,20 @@ def importances(
     over_time.set_yticks(np.arange(len(names)) + 0.5, names, fontsize=7)
     over_time.set_title(f"{title} — {'drifted' if drift.drifted else 'quiet'}", fontsize=9)
     _agreement(agreement, reference.agreement(), windows)
-    places = np.arange(len(names))
-    bars.barh(places + 0.5, [drift.reference[n] for n in names], height=0.9, color=COLOURS["band"], label="reference")
+    positions = np.arange(len(names))
+    bars.barh(
+        positions + 0.5, [drift.reference[n] for n in names], height=0.9, color=COLOURS["band"], label="reference"
+    )
     values = [drift.current[name] for name in names]
-    bars.plot(values, places + 0.5, "o", color=COLOURS["warning"], markersize=3, label="window")
-    _beside(bars)
+    bars.plot(values, positions + 0.5, "o", color=COLOURS["warning"], markersize=3, label="window")
+    _style_bars(bars)
     return figure
 
 
 def _agreement(axes: "Axes", before: Floats, windows: Sequence[tuple[str, ImportanceDrift]]) -> None:
     axes.plot(np.arange(len(before)), before, ".", color=COLOURS["neutral"], markersize=4)
-    places = len(before) + np.arange(len(windows))
-    axes.plot(places, [found.ndcg for _, found in windows], "o", color=COLOURS["warning"], markersize=4)
+    positions = len(before) + np.arange(len(windows))
+    axes.plot(positions, [window.ndcg for _, window in windows], "o", color=COLOURS["warning"], markersize=4)
     axes.axhline(windows[-1][1].least, color=COLOURS["warning"], linewidth=1)
     axes.set_xticks([])
     axes.tick_params(labelsize=7)
@@ -112,7 +113,7 @@ def _heat(axes: "Axes", shares: Floats, top: float, reference: int, labels: Sequ
     axes.set_xticks(np.arange(0, len(labels), every) + 0.5, labels[::every], rotation=40, ha="right", fontsize=7)
 
 
-def _beside(bars: "Axes") -> None:
+def _style_bars(bars: "Axes") -> None:
     bars.set_yticks([])
     bars.tick_params(labelsize=7)
     bars.legend(fontsize=7, frameon=False)
@@ -122,5 +123,5 @@ def _bin_ticks(feature: Feature, bins: int) -> tuple[list[float], list[str]]:
     if feature.layout is None:
         return [i + 0.5 for i in range(bins)], [*feature.labels[: bins - 1], "other"][:bins]
     lower = feature.layout.lower[feature.layout.bins]
-    places = list(range(0, bins, max(1, bins // 6)))
-    return [float(place) for place in places], [f"{lower[place]:.3g}" for place in places]
+    ticks = list(range(0, bins, max(1, bins // 6)))
+    return [float(tick) for tick in ticks], [f"{lower[tick]:.3g}" for tick in ticks]

@@ -1,4 +1,4 @@
-"""Parts of a profile, and several profiles as one."""
+"""Restriction of a profile to some columns, and merging of several profiles."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -6,13 +6,13 @@ from dataclasses import replace
 import numpy as np
 
 from almanac.core.errors import DriftError
-from almanac.drift.accumulators import HEAD
-from almanac.drift.reference import Feature, Profile
+from almanac.drift.counting.accumulators import HEAD
+from almanac.drift.profiles.reference import Feature, Profile
 from almanac.drift.thresholds import pooled
 
 
 def restrict(profile: Profile, names: Sequence[str]) -> Profile:
-    """Return the profile of some of its columns; the false-alarm rate then holds for these together.
+    """Return the profile of some of its columns; its false-alarm rate then holds for these together.
 
     Raises:
         DriftError: a name that the profile does not have, or none at all.
@@ -26,12 +26,12 @@ def restrict(profile: Profile, names: Sequence[str]) -> Profile:
 
 
 def merge(profiles: list[Profile]) -> Profile:
-    """Return the profile of several references together, such as the partitions of one table.
+    """Return the merged profile of several references, such as the partitions of one table.
 
     All but the first must have been made with `like=` the first, so that they share its cells.
 
     Raises:
-        DriftError: none given, or other columns, cells or seasons.
+        DriftError: no profile, or other columns, cells or seasons.
     """
     if not profiles:
         raise DriftError("there is no profile to merge")

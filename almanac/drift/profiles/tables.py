@@ -3,15 +3,15 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from almanac.core.errors import DriftError
-from almanac.drift.histogram import Floats, Numeric
-from almanac.drift.reading import (
+from almanac.drift.counting.histogram import Floats, Numeric
+from almanac.drift.profiles.reading import (
     BATCH,
     SAMPLE,
     after,
@@ -23,13 +23,13 @@ from almanac.drift.reading import (
     read_csv,
     sample_parquet,
 )
+from almanac.drift.profiles.roles import Kind
 
 if TYPE_CHECKING:
     import pandas as pd
 
 #: A frame, a Parquet or CSV file, or several Parquet files in order of time.
 Table: TypeAlias = "pl.DataFrame | pd.DataFrame | Path | str | Sequence[Path]"
-Kind = Literal["number", "category"]
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ class Source:
     Args:
         table: what to read.
         time: name of the time column; rows are then taken in its order.
-        entity: name of the column that tells the series of a panel apart.
+        entity: column with the name of each row's series, in a panel.
 
     Raises:
         DriftError: a file that is absent or unreadable, a table without rows or columns, a time that is no time.
@@ -134,24 +134,24 @@ class Source:
 
     def kinds(self) -> dict[str, Kind]:
         """Return the kind of each column that can be watched, in the order of the table."""
-        found: dict[str, Kind] = {}
+        kinds: dict[str, Kind] = {}
         for name, dtype in self.schema.items():
             if name in (self.time, self.entity):
                 continue
             if dtype.is_numeric() or dtype == pl.Boolean:
-                found[name] = "number"
+                kinds[name] = "number"
             elif dtype in (pl.String, pl.Categorical, pl.Enum):
-                found[name] = "category"
-        return found
+                kinds[name] = "category"
+        return kinds
 
     def all_missing(self, name: str) -> bool:
-        """Return whether a column is known to hold nothing at all, whatever its type."""
+        """Return whether every value of a column is known to be missing, whatever its type."""
         if self.schema[name] == pl.Null:
             return True
         return self._frame is not None and self._frame.get_column(name).null_count() == self.rows
 
     def retype(self, name: str, kind: Kind) -> None:
-        """Take a column that holds nothing as one of the given kind."""
+        """Read a column of missing values as one of the given kind."""
         dtype = pl.Float64() if kind == "number" else pl.String()
         self.schema[name] = dtype
         if self._frame is not None:
@@ -159,19 +159,19 @@ class Source:
 
     def batches(self, columns: Sequence[str]) -> Iterator[Batch]:
         """Yield the rows with these columns, and the time and entity columns, in order."""
-        wanted = list(dict.fromkeys([*columns, *filter(None, (self.time, self.entity))]))
+        names = list(dict.fromkeys([*columns, *filter(None, (self.time, self.entity))]))
         if self._frame is not None:
-            yield Batch(self._frame.select(wanted), self.time, self.entity)
+            yield Batch(self._frame.select(names), self.time, self.entity)
             return
-        yield from self._stream(wanted)
+        yield from self._stream(names)
 
-    def _stream(self, wanted: list[str]) -> Iterator[Batch]:
+    def _stream(self, names: list[str]) -> Iterator[Batch]:
         import pyarrow.parquet as pq
 
         latest = None
         for file in self._files:
             with pq.ParquetFile(file, pre_buffer=False) as parquet:
-                for record in parquet.iter_batches(batch_size=BATCH, columns=wanted, use_threads=True):
+                for record in parquet.iter_batches(batch_size=BATCH, columns=names, use_threads=True):
                     frame = pl.DataFrame(pl.from_arrow(record))
                     if self.time is not None and self.entity is None:
                         frame = frame.with_columns(as_time(frame.get_column(self.time), str(file)))

@@ -1,4 +1,4 @@
-"""Blocks and seasons: which stretches of a reference a window is like."""
+"""Blocks and seasons: which stretches of a reference a window is compared with."""
 
 import re
 from dataclasses import dataclass
@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from almanac.core.errors import DriftError
+from almanac.drift.counting.histogram import Floats
 
 Season = Literal["none", "month", "quarter"]
 #: Days after which a season ends, at the earliest: a window as long as that is the whole season.
@@ -57,14 +58,11 @@ class Calendar:
         """Return the block of each of `times` (n,), a number that ascends with time."""
         if self.season == "none":
             return times // self.window
-        import polars as pl
-
-        stamps = pl.Series(times).cast(pl.Datetime("us"))
-        years, months = stamps.dt.year().to_numpy().astype(np.int64), stamps.dt.month().to_numpy().astype(np.int64)
-        seasons = months - 1 if self.season == "month" else (months - 1) // 3
+        months = _months(times)
+        seasons = months % 12 if self.season == "month" else months % 12 // 3
         whole = self.window >= _SHORTEST[self.season] * _DAY
-        part = np.zeros(len(times), np.int64) if whole else times // self.window % 100_000
-        return np.asarray(((years + 10_000) * 12 + seasons) * 100_000 + part, np.int64)
+        part = 0 if whole else times // self.window % 100_000
+        return np.asarray(((months // 12 + 1970 + 10_000) * 12 + seasons) * 100_000 + part, np.int64)
 
     def season_of(self, block: int) -> int:
         """Return the season of a block, 0 where there are none."""
@@ -98,6 +96,16 @@ def calendar_of(span: tuple[int, int], season: Season, window: int) -> Calendar:
     return Calendar("none", max(1, min(window, length // _LEAST_BLOCKS)))
 
 
+def _months(times: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the months since 1970 of times (n,) in microseconds."""
+    if not len(times):
+        return np.empty(0, np.int64)
+    first, last = np.array([times.min(), times.max()], "M8[us]").astype("M8[M]").astype(np.int64)
+    # A search among a few edges is faster than NumPy's calendar for every row.
+    edges = np.arange(first + 1, last + 1).astype("M8[M]").astype("M8[us]").astype(np.int64)
+    return np.asarray(first + np.searchsorted(edges, times, side="right"), np.int64)
+
+
 def segments(blocks: NDArray[np.int64], entity_starts: NDArray[np.int64]) -> list[tuple[int, int, int]]:
     """Return the stretches of rows of one block and one entity as (block, first row, row after the last)."""
     if not len(blocks):
@@ -112,3 +120,18 @@ def evenly(keys: list[int], most: int) -> list[int]:
     if len(keys) <= most:
         return keys
     return [keys[i] for i in np.unique(np.linspace(0, len(keys) - 1, most).astype(int))]
+
+
+def mixture(by_season: Floats, weights: Floats) -> Floats:
+    """Return the tallies (s, w) of a reference's seasons, added in the proportions of a window's (s,).
+
+    Seasons that the reference does not have are left out; where it has none of them, all of it is taken.
+    """
+    rows = by_season[:, 0]
+    known = np.where(rows > 0, weights, 0.0)
+    if not known.sum() > 0:
+        return np.asarray(by_season.sum(axis=0), np.float64)
+    scale = np.divide(known / known.sum(), rows, out=np.zeros_like(known), where=rows > 0)
+    # As many rows as the rarest season gives in these proportions: what the mixture is worth as a sample.
+    worth = float(np.min(np.divide(rows, known / known.sum(), out=np.full_like(rows, np.inf), where=known > 0)))
+    return np.asarray(scale @ by_season * worth, np.float64)

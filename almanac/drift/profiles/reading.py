@@ -20,17 +20,17 @@ SAMPLE = 1 << 16
 _SAMPLED_GROUPS = 32
 
 
-def even_rows(rows: int, wanted: int) -> NDArray[np.int64]:
-    """Return up to `wanted` row numbers, one from each of as many equal stretches, ascending."""
-    if rows <= wanted:
+def even_rows(rows: int, most: int) -> NDArray[np.int64]:
+    """Return up to `most` row numbers, one from each of as many equal stretches, ascending."""
+    if rows <= most:
         return np.arange(rows)
-    starts = np.arange(wanted, dtype=np.int64) * rows // wanted
+    starts = np.arange(most, dtype=np.int64) * rows // most
     # A fixed stride could fall in step with the hours of a day.
-    return starts + np.random.default_rng(0).integers(0, rows // wanted, wanted)
+    return starts + np.random.default_rng(0).integers(0, rows // most, most)
 
 
 def sample_parquet(files: Sequence[Path], columns: list[str]) -> pl.DataFrame:
-    """Return up to `SAMPLE` rows of Parquet files, drawn evenly, the same on every call."""
+    """Return up to `SAMPLE` evenly drawn rows of Parquet files, the same on every call."""
     import pyarrow.parquet as pq
 
     parts = [(file, group) for file in files for group in range(_group_count(file))]
@@ -54,10 +54,10 @@ def _group_count(file: Path) -> int:
 
 
 def parquet_files(path: Path) -> list[Path]:
-    """Return the Parquet files that a path means: the file itself, or those of a directory in order.
+    """Return the Parquet files of a path: the file itself, or those of a directory in order.
 
     Raises:
-        DriftError: nothing is there.
+        DriftError: there is none.
     """
     if path.is_dir():
         files = sorted(path.glob("**/*.parquet"))
@@ -137,7 +137,11 @@ def _column_from_pandas(name: str, column: "pd.Series[Any]") -> pl.Series:
 
 
 def as_time(column: pl.Series, table: str) -> pl.Series:
-    """Return a time column in microseconds; refuse one that holds something else, or nothing in some row."""
+    """Return a time column in microseconds.
+
+    Raises:
+        DriftError: a column of another type, or a row without a time.
+    """
     if column.dtype == pl.String:
         try:
             column = column.str.to_datetime(time_unit="us")
@@ -154,7 +158,11 @@ def as_time(column: pl.Series, table: str) -> pl.Series:
 
 
 def after(times: pl.Series, latest: object, file: Path) -> object:
-    """Return the newest time of a part of a streamed table; refuse one that begins before `latest`."""
+    """Return the newest time of a part of a streamed table.
+
+    Raises:
+        DriftError: the part is not sorted, or begins before `latest`.
+    """
     first = times.min()
     if not times.is_sorted() or (latest is not None and first is not None and first < latest):  # type: ignore[operator]
         raise DriftError(f"{file}: column {times.name!r} runs backwards; streamed files must be sorted by time")

@@ -1,4 +1,4 @@
-"""From a table to its reference profile."""
+"""Profiling of a table: its reference profile, with thresholds learnt from its own blocks."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -8,16 +8,17 @@ import polars as pl
 from numpy.typing import NDArray
 
 from almanac.core.errors import DriftError
-from almanac.drift import measures
-from almanac.drift.accumulators import HEAD, ROWS, NumericLayout, Stretch, layout_of, set_out
-from almanac.drift.histogram import Floats
-from almanac.drift.profile_pass import RESIDUAL, Collected, Derived, collect
-from almanac.drift.reference import Feature, Profile
-from almanac.drift.seasons import MOST_BLOCKS, Calendar, Season, calendar_of, evenly, parse_duration
-from almanac.drift.tables import Kind, Source, Table, sample_numbers
+from almanac.drift.counting.accumulators import HEAD, ROWS, NumericLayout, Stretch, layout_of, set_out
+from almanac.drift.counting.histogram import Floats
+from almanac.drift.measures import Pair, measure_categories, measure_numbers
+from almanac.drift.profiles.one_pass import Counted, count_table
+from almanac.drift.profiles.reference import Feature, Profile
+from almanac.drift.profiles.roles import RESIDUAL, Kind, Roles
+from almanac.drift.profiles.seasons import MOST_BLOCKS, Calendar, Season, calendar_of, evenly, parse_duration
+from almanac.drift.profiles.tables import Source, Table, sample_numbers
 from almanac.drift.thresholds import calibrate
 
-#: A reference of fewer rows says too little.
+#: Fewer rows make no reference.
 LEAST_ROWS = 100
 _BINS = 16
 _LABELS = 1000
@@ -45,7 +46,7 @@ def profile(
             streamed, so that it may be larger than memory.
         columns: columns to watch; all numbers and categories when None.
         time: time column. With it windows are compared with their season, and steps from row to row are watched.
-        entity: column that tells the series of a panel apart.
+        entity: column with the name of each row's series, in a panel.
         target: column of the truth, watched as such.
         prediction: column of the prediction; with a target the residual is watched too.
         season: what a window is compared with; `none` is also what a reference of less than about two years gets.
@@ -64,19 +65,19 @@ def profile(
     source = Source(table, time, entity)
     if source.rows < LEAST_ROWS:
         raise DriftError(f"{source.name} has {source.rows} rows; a reference needs at least {LEAST_ROWS}")
-    derived = Derived(target, prediction)
-    kinds = watched(source, columns, derived)
-    sample = source.sample([*kinds_of_table(kinds, derived), *([time] if time else [])])
+    roles = Roles(target, prediction)
+    kinds = watched(source, columns, roles)
+    sample = source.sample([*kinds_of_table(kinds, roles), *([time] if time else [])])
     calendar = _calendar(source, sample, season, window)
     groups = 256 if len(kinds) <= 100 else 128
-    layouts = {name: _layout(sample, source, name, kind, derived, groups) for name, kind in kinds.items()}
-    return _build(source, calendar, layouts, kinds, derived, false_alarm_rate, keep, {})
+    layouts = {name: _layout(sample, source, name, kind, roles, groups) for name, kind in kinds.items()}
+    return _build(source, calendar, layouts, kinds, roles, false_alarm_rate, keep, {})
 
 
 def _profile_like(table: Table, like: Profile, keep: bool) -> Profile:
     source = Source(table, like.time, like.entity)
     kinds = {name: feature.kind for name, feature in like.features.items()}
-    own = watched(source, None, like.derived)
+    own = watched(source, None, like.roles)
     for name, kind in kinds.items():
         if own.get(name) != kind:
             raise DriftError(f"{source.name} has no {kind} column {name!r}, which the profile to be like has")
@@ -85,35 +86,35 @@ def _profile_like(table: Table, like: Profile, keep: bool) -> Profile:
         for name, feature in like.features.items()
     }
     labels = {name: feature.labels for name, feature in like.features.items() if feature.layout is None}
-    return _build(source, like.calendar, layouts, kinds, like.derived, like.false_alarm_rate, keep, labels)
+    return _build(source, like.calendar, layouts, kinds, like.roles, like.false_alarm_rate, keep, labels)
 
 
-def watched(source: Source, columns: Sequence[str] | None, derived: Derived) -> dict[str, Kind]:
+def watched(source: Source, columns: Sequence[str] | None, roles: Roles) -> dict[str, Kind]:
     """Return the columns to watch and their kinds, the residual last.
 
     Raises:
         DriftError: a column that the table does not have, or that holds neither numbers nor categories.
     """
     kinds = source.kinds()
-    for name in [*(columns or []), *filter(None, (derived.target, derived.prediction))]:
+    for name in [*(columns or []), *filter(None, (roles.target, roles.prediction))]:
         if name not in source.schema:
             raise DriftError(f"{source.name} has no column {name!r}; it has {', '.join(source.schema)}")
         if name not in kinds:
             raise DriftError(
                 f"{source.name}: column {name!r} is {source.schema[name]}; numbers or strings can be watched"
             )
-    wanted = dict.fromkeys([*columns, *filter(None, (derived.target, derived.prediction))]) if columns else kinds
+    wanted = dict.fromkeys([*columns, *filter(None, (roles.target, roles.prediction))]) if columns else kinds
     chosen = {name: kinds[name] for name in wanted}
     if not chosen:
         raise DriftError(f"{source.name} has no column of numbers or strings to watch")
-    if derived.has_residual():
+    if roles.has_residual():
         chosen[RESIDUAL] = "number"
     return chosen
 
 
-def kinds_of_table(kinds: dict[str, Kind], derived: Derived) -> list[str]:
+def kinds_of_table(kinds: dict[str, Kind], roles: Roles) -> list[str]:
     """Return the columns of the table from which the watched columns are made."""
-    return list(dict.fromkeys(part for name in kinds for part in derived.sources(name)))
+    return list(dict.fromkeys(part for name in kinds for part in roles.sources(name)))
 
 
 def _calendar(source: Source, sample: pl.DataFrame, season: Season, window: str) -> Calendar:
@@ -124,11 +125,11 @@ def _calendar(source: Source, sample: pl.DataFrame, season: Season, window: str)
 
 
 def _layout(
-    sample: pl.DataFrame, source: Source, name: str, kind: Kind, derived: Derived, groups: int
+    sample: pl.DataFrame, source: Source, name: str, kind: Kind, roles: Roles, groups: int
 ) -> NumericLayout | None:
     if kind == "category":
         return None
-    parts = [sample_numbers(sample, part) for part in derived.sources(name)]
+    parts = [sample_numbers(sample, part) for part in roles.sources(name)]
     values = parts[0] - parts[1] if len(parts) == 2 else parts[0]
     integer = len(parts) == 1 and source.schema[name].is_integer()
     return layout_of(np.asarray(values, np.float64), integer, groups, _BINS)
@@ -139,31 +140,31 @@ def _build(
     calendar: Calendar,
     layouts: dict[str, NumericLayout | None],
     kinds: dict[str, Kind],
-    derived: Derived,
+    roles: Roles,
     rate: float,
     keep: bool,
     labels: dict[str, tuple[str, ...]],
 ) -> Profile:
-    found = collect(source, calendar, layouts, derived)
-    keys = sorted(found.blocks)
+    counted = count_table(source, calendar, layouts, roles)
+    keys = sorted(counted.blocks)
     features = {}
     for name, layout in layouts.items():
-        known = labels.get(name) or _labels(found.totals[name])
-        features[name] = _feature(name, derived.role(name), layout, known, found, keys, calendar)
-    block_rows = int(np.median([next(iter(found.blocks[key].values())).tally[ROWS] for key in keys]))
+        ranked = labels.get(name) or _labels(counted.totals[name])
+        features[name] = _feature(name, roles.role(name), layout, ranked, counted, keys, calendar)
+    block_rows = int(np.median([next(iter(counted.blocks[key].values())).tally[ROWS] for key in keys]))
     shown = evenly(keys, MOST_BLOCKS)
     return Profile(
-        rows=found.rows,
+        rows=counted.rows,
         features=features,
         calendar=calendar,
         block_rows=block_rows,
         blocks=tuple(calendar.label(key) for key in shown),
         time=source.time,
         entity=source.entity,
-        derived=derived,
+        roles=roles,
         false_alarm_rate=rate,
-        span=found.span,
-        kept=pl.concat([b.frame for b in source.batches(kinds_of_table(kinds, derived))]) if keep else None,
+        span=counted.span,
+        kept=pl.concat([b.frame for b in source.batches(kinds_of_table(kinds, roles))]) if keep else None,
     )
 
 
@@ -177,19 +178,17 @@ def _feature(
     role: str,
     layout: NumericLayout | None,
     labels: tuple[str, ...],
-    found: Collected,
+    counted: Counted,
     keys: list[int],
     calendar: Calendar,
 ) -> Feature:
-    total = found.totals[name]
+    total = counted.totals[name]
     if layout is not None and total.maximum >= total.minimum:
         layout = replace(layout, low=total.minimum, high=total.maximum)
-    stretches = [found.blocks[key][name] for key in keys]
+    stretches = [counted.blocks[key][name] for key in keys]
     tallies = np.array([s.tally if layout is not None else set_out(s, labels) for s in stretches])
     seasons_of = np.array([calendar.season_of(key) for key in keys])
-    seasons = np.zeros(
-        (12 if calendar.season == "month" else 4 if calendar.season == "quarter" else 1, tallies.shape[1])
-    )
+    seasons = np.zeros((calendar.seasons, tallies.shape[1]))
     np.add.at(seasons, seasons_of, tallies)
     spread = _spread(total, layout)
     observed = _observe(tallies, [s.runs.longest for s in stretches], keys, calendar, layout, spread)
@@ -228,7 +227,7 @@ def _observe(
     layout: NumericLayout | None,
     spread: float,
 ) -> list[dict[str, float]]:
-    """Return the figures of each block against the same season of the other years."""
+    """Return the measures of each block against the same season of the other years."""
     seasons, years = (np.array([part(key) for key in keys]) for part in (calendar.season_of, calendar.year_of))
     rows = tallies[:, ROWS]
     usual = np.median(rows)
@@ -237,10 +236,8 @@ def _observe(
         others = tallies[(seasons == seasons[place]) & (years != years[place])].sum(axis=0)
         if others[ROWS] < usual / 2 or rows[place] < usual / 2:
             continue
-        if layout is None:
-            observed.append(measures.category(others, tallies[place], runs[place]))
-        else:
-            observed.append(measures.numeric(others, tallies[place], runs[place], layout, spread))
+        pair = Pair(others, tallies[place], runs[place], layout, spread)
+        observed.append(measure_categories(pair) if layout is None else measure_numbers(pair))
     return observed
 
 

@@ -1,10 +1,4 @@
-"""What a model gives out in a window: prediction, truth, residual, and what it leans on, against what is frozen.
-
-reference = freeze(out_of_fold, time="timestamp")           # with the model, as a part of its reference.json
-reference = read_outputs(Path("reference.json"))
-found = compare_outputs(reference, Window(made, known, explained), level=0.005)
-found.drifted, found.to_json()
-"""
+"""Comparison of a model's outputs in a window with their reference."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,12 +10,11 @@ from numpy.typing import NDArray
 
 from almanac.core.errors import DriftError
 from almanac.drift.comparison import LEAST_ROWS, Comparison, FeatureDrift, compare
+from almanac.drift.counting.histogram import Floats
 from almanac.drift.findings import Finding
-from almanac.drift.histogram import Floats
-from almanac.drift.importance import ImportanceDrift
-from almanac.drift.importance_profile import Attribution
-from almanac.drift.merging import restrict
-from almanac.drift.output_reference import (
+from almanac.drift.outputs.importance import ImportanceDrift
+from almanac.drift.outputs.importance_profile import ImportanceProfile
+from almanac.drift.outputs.reference import (
     IMPORTANCE,
     PREDICTION,
     SIGNALS,
@@ -29,20 +22,17 @@ from almanac.drift.output_reference import (
     OutputReference,
     check,
     finite,
-    freeze,
-    read_outputs,
 )
-from almanac.drift.profile_pass import RESIDUAL
+from almanac.drift.profiles.merging import restrict
+from almanac.drift.profiles.roles import RESIDUAL
 
-__all__ = ["OutputDrift", "OutputReference", "Window", "compare_outputs", "freeze", "read_outputs"]
-
-#: Features of which a document tells the importance: those whose share moved most.
-_TOLD = 20
+#: Features whose importance a document lists: those whose share moved most.
+_MOST_MOVED = 20
 
 
 @dataclass(frozen=True)
 class Window:
-    """What a model gave out in a window.
+    """The outputs of a model in a window.
 
     Attributes:
         made: predictions made in it: entity, where there is one, time and `prediction`.
@@ -57,20 +47,20 @@ class Window:
 
 @dataclass(frozen=True)
 class OutputDrift:
-    """What came of comparing a model's outputs in a window.
+    """The result of comparing a model's outputs in a window.
 
     Attributes:
         comparisons: by signal, the comparison that judges it; target and residual share one.
         importance: the importances, compared.
         unjudged: by signal, why it was not judged.
-        attribution: what the importances were compared with.
-        notes: what was left out.
+        reference: the importances of the reference.
+        notes: rows that were left out.
     """
 
     comparisons: dict[str, Comparison]
     importance: ImportanceDrift | None
     unjudged: dict[str, str]
-    attribution: Attribution | None = None
+    reference: ImportanceProfile | None = None
     notes: tuple[Finding, ...] = ()
 
     def feature(self, signal: str) -> FeatureDrift | None:
@@ -89,11 +79,11 @@ class OutputDrift:
         return tuple(signal for signal in SIGNALS if self._drifted(signal))
 
     def _drifted(self, signal: str) -> bool:
-        found = self.importance if signal == IMPORTANCE else self.feature(signal)
-        return found is not None and found.drifted
+        judged = self.importance if signal == IMPORTANCE else self.feature(signal)
+        return judged is not None and judged.drifted
 
     def findings(self) -> list[Finding]:
-        """Return what is no matter of degree, each once."""
+        """Return the findings of all comparisons, each once."""
         return list(dict.fromkeys([*self.notes, *(f for c in self.comparisons.values() for f in c.findings)]))
 
     def to_json(self) -> dict[str, Any]:
@@ -115,16 +105,16 @@ class OutputDrift:
                 "judged": True,
                 "score": score(self.importance),
                 **document,
-                "features": document["features"][:_TOLD],
+                "features": document["features"][:_MOST_MOVED],
             }
-        found = self.feature(signal)
-        assert found is not None
-        return {"judged": True, "rows": self.comparisons[signal].rows, **found.to_json()}
+        feature = self.feature(signal)
+        assert feature is not None
+        return {"judged": True, "rows": self.comparisons[signal].rows, **feature.to_json()}
 
 
-def score(found: ImportanceDrift) -> float:
+def score(importance: ImportanceDrift) -> float:
     """Return the loss of agreement of the importances over its threshold."""
-    return (1.0 - found.ndcg) / (1.0 - found.least)
+    return (1.0 - importance.ndcg) / (1.0 - importance.least)
 
 
 def compare_outputs(
@@ -147,20 +137,20 @@ def compare_outputs(
     unjudged: dict[str, str] = {}
     made, known = finite(window.made, PREDICTION), finite(window.known, TARGET, PREDICTION)
     due = finite(window.known, PREDICTION).height
-    for signals, rows, what in (
+    for signals, rows, counted in (
         ([PREDICTION], made, f"{made.height} predictions were made in the window"),
         ([TARGET, RESIDUAL], known, f"the truth of {known.height} of {due} predictions that fell due is known"),
     ):
         if rows.height < LEAST_ROWS:
-            unjudged |= dict.fromkeys(signals, f"{what}; at least {LEAST_ROWS} are needed")
+            unjudged |= dict.fromkeys(signals, f"{counted}; at least {LEAST_ROWS} are needed")
             continue
-        found = compare(restrict(reference.profile, signals), rows, now=now, rate=len(signals) * level)
-        comparisons |= dict.fromkeys(signals, found)
+        compared = compare(restrict(reference.profile, signals), rows, now=now, rate=len(signals) * level)
+        comparisons |= dict.fromkeys(signals, compared)
     notes = _left_out(window.made.height - made.height, window.made.height)
-    compared = _compare_importances(reference.attribution, window.explained, level)
-    if isinstance(compared, str):
-        return OutputDrift(comparisons, None, {**unjudged, IMPORTANCE: compared}, reference.attribution, notes)
-    return OutputDrift(comparisons, compared, unjudged, reference.attribution, notes)
+    importance = _compare_importances(reference.importances, window.explained, level)
+    if isinstance(importance, str):
+        return OutputDrift(comparisons, None, {**unjudged, IMPORTANCE: importance}, reference.importances, notes)
+    return OutputDrift(comparisons, importance, unjudged, reference.importances, notes)
 
 
 def _left_out(count: int, rows: int) -> tuple[Finding, ...]:
@@ -170,7 +160,7 @@ def _left_out(count: int, rows: int) -> tuple[Finding, ...]:
 
 
 def _compare_importances(
-    reference: Attribution | None, explained: tuple[NDArray[np.int64], Floats] | str, level: float
+    reference: ImportanceProfile | None, explained: tuple[NDArray[np.int64], Floats] | str, level: float
 ) -> ImportanceDrift | str:
     if isinstance(explained, str):
         return explained

@@ -1,4 +1,4 @@
-"""Drift of the importances: whether the model leans on the same features as when it was trained.
+"""Drift of the importances: whether the ranking of the features is the same as in training.
 
 Rankings are compared by their normalised discounted cumulative gain, as SageMaker Clarify does. Importances are mean
 absolute SHAP values, which LightGBM gives with `predict(X, pred_contrib=True)`. Two rankings by themselves are judged
@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from almanac.core.errors import DriftError
-from almanac.drift.histogram import Floats
+from almanac.drift.counting.histogram import Floats
 from almanac.drift.statistics import ndcg
 
 #: Least agreement of the rankings that is no drift.
@@ -22,7 +22,7 @@ LEAST_NDCG = 0.9
 
 @dataclass(frozen=True)
 class ImportanceDrift:
-    """How far the importances have moved.
+    """The comparison of two rankings of features by importance.
 
     Attributes:
         ndcg: agreement of the rankings, 0 to 1.
@@ -45,7 +45,7 @@ class ImportanceDrift:
     rows: int | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """Return the figures as JSON, the features that moved most first."""
+        """Return the comparison as JSON, the features that moved most first."""
         shares = [{"feature": n, "reference": self.reference[n], "current": self.current[n]} for n in self.moved()]
         return {
             "ndcg": self.ndcg,
@@ -73,7 +73,7 @@ def importances(contributions: Floats, names: Sequence[str]) -> dict[str, float]
         DriftError: another shape, no rows, or a value that is not finite.
     """
     if contributions.ndim != 2 or contributions.shape[1] not in (len(names), len(names) + 1):
-        raise DriftError(f"contributions have shape {contributions.shape}; right would be (n, {len(names)})")
+        raise DriftError(f"contributions have shape {contributions.shape}; expected (n, {len(names)})")
     if not len(contributions) or not np.isfinite(contributions).all():
         raise DriftError("contributions need at least one row, and only finite values")
     means = np.abs(contributions[:, : len(names)]).mean(axis=0)
@@ -88,7 +88,7 @@ def importance_drift(reference: Mapping[str, float], current: Mapping[str, float
     """
     if set(reference) != set(current):
         other = sorted(set(reference) ^ set(current))
-        raise DriftError(f"importances are of other features: {', '.join(other)} stand on one side only")
+        raise DriftError(f"importances are of other features: {', '.join(other)} are on one side only")
     names = list(reference)
     before, now = (np.array([side[name] for name in names], np.float64) for side in (reference, current))
     if not now.sum() > 0:

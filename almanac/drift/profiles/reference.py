@@ -1,4 +1,4 @@
-"""The reference profile: what a table was like when the model was trained, frozen."""
+"""The reference profile: the distributions of a table when the model was trained, frozen."""
 
 import base64
 import json
@@ -7,31 +7,33 @@ import zlib
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from almanac.core.errors import DriftError
 from almanac.core.files import canonical_json, write_bytes
-from almanac.drift.accumulators import NumericLayout
-from almanac.drift.histogram import Buckets, Counts, Floats, Grid
-from almanac.drift.profile_pass import Derived
-from almanac.drift.seasons import Calendar
+from almanac.drift.counting.accumulators import NumericLayout
+from almanac.drift.counting.histogram import Buckets, Counts, Floats, Grid
+from almanac.drift.profiles.roles import Kind, Roles
+from almanac.drift.profiles.seasons import Calendar
 from almanac.drift.thresholds import Null
-
-if TYPE_CHECKING:
-    import polars as pl
-
-    from almanac.drift.tables import Kind
 
 #: Version of the JSON form; another one is refused.
 FORMAT = 1
 
 
+class KeptTable(Protocol):
+    """A frame that was kept in memory; a server reads profiles without the library of the frame."""
+
+    def get_column(self, name: str, /) -> Any:
+        """Return a column."""
+
+
 @dataclass(frozen=True)
 class Feature:
-    """What the reference was like in one column.
+    """One column of the reference.
 
     Attributes:
         name: column.
@@ -39,11 +41,11 @@ class Feature:
         layout: how numbers are counted; None for categories.
         labels: categories, the most frequent of the reference; empty for numbers.
         fine: counts of the fine cells (k,); empty for categories.
-        head: figures at the head of the tally of each season (s, h).
+        head: sums at the head of the tally of each season (s, h).
         cells: groups or categories of the tally of each season (s, w - h), in any type of number.
         longest: longest constant run.
         spread: standard deviation, 0 for categories.
-        nulls: null distribution of each figure.
+        nulls: null distribution of each measure.
         history: shares of the bins by block, in 255ths (b, bins).
     """
 
@@ -60,13 +62,13 @@ class Feature:
     history: NDArray[np.uint8]
 
     @property
-    def kind(self) -> "Kind":
+    def kind(self) -> Kind:
         """Whether the column holds numbers or categories."""
         return "category" if self.layout is None else "number"
 
     @cached_property
     def seasons(self) -> Floats:
-        """Tallies by season (s, w), put together when they are first asked for."""
+        """Tallies by season (s, w)."""
         return np.concatenate((self.head, self.cells), axis=1, dtype=np.float64)
 
     @property
@@ -87,10 +89,10 @@ class Profile:
         blocks: names of the blocks that each feature's history has.
         time: time column, or None.
         entity: entity column, or None.
-        derived: target and prediction.
+        roles: target and prediction.
         false_alarm_rate: share of undrifted windows that may raise the alarm, over all columns together.
         span: first and last time in microseconds, None without a time column.
-        kept: the reference itself, for exact distances; only in memory, never in JSON.
+        kept: the table itself, for exact distances; only in memory, never in JSON.
     """
 
     rows: int
@@ -100,10 +102,10 @@ class Profile:
     blocks: tuple[str, ...]
     time: str | None
     entity: str | None
-    derived: Derived
+    roles: Roles
     false_alarm_rate: float
     span: tuple[int, int] | None
-    kept: "pl.DataFrame | None" = field(default=None, compare=False, repr=False)
+    kept: KeptTable | None = field(default=None, compare=False, repr=False)
 
     def to_json(self) -> dict[str, Any]:
         """Return the profile as a JSON document; `from_json` takes it back."""
@@ -118,8 +120,8 @@ class Profile:
             "blocks": list(self.blocks),
             "time": self.time,
             "entity": self.entity,
-            "target": self.derived.target,
-            "prediction": self.derived.prediction,
+            "target": self.roles.target,
+            "prediction": self.roles.prediction,
             "false_alarm_rate": self.false_alarm_rate,
             "span": list(self.span) if self.span else None,
             "features": [_feature_to_json(feature) for feature in self.features.values()],
@@ -131,7 +133,7 @@ class Profile:
 
 
 def from_json(document: Any, where: str = "the profile") -> Profile:
-    """Return the profile that a JSON document holds.
+    """Return the profile in a JSON document.
 
     Raises:
         DriftError: a document of another kind or version, or one that is incomplete.
@@ -139,8 +141,9 @@ def from_json(document: Any, where: str = "the profile") -> Profile:
     if not isinstance(document, dict) or document.get("kind") != "drift profile":
         raise DriftError(f"{where} is no drift profile; make one with almanac.drift.profile")
     if document.get("format") != FORMAT:
-        found = document.get("format")
-        raise DriftError(f"{where} has format {found!r}, this version reads {FORMAT}; profile the reference again")
+        raise DriftError(
+            f"{where} has format {document.get('format')!r}, this version reads {FORMAT}; profile the reference again"
+        )
     try:
         return _from_document(document)
     except (KeyError, TypeError, ValueError, zlib.error, IndexError) as error:
@@ -158,7 +161,7 @@ def _from_document(document: dict[str, Any]) -> Profile:
         blocks=tuple(document["blocks"]),
         time=document["time"],
         entity=document["entity"],
-        derived=Derived(document["target"], document["prediction"]),
+        roles=Roles(document["target"], document["prediction"]),
         false_alarm_rate=document["false_alarm_rate"],
         span=(span[0], span[1]) if span else None,
     )
@@ -204,18 +207,19 @@ def _feature_to_json(feature: Feature) -> dict[str, Any]:
 
 
 def _narrow(counts: NDArray[Any]) -> NDArray[Any]:
-    """Return whole numbers in the narrowest type that holds them: half the bytes are half the time of loading."""
+    """Return whole numbers in the narrowest type that holds them."""
+    # Half the bytes are half the time of loading.
     largest = counts.max(initial=0)
     return counts.astype("<u2" if largest < 2**16 else "<u4" if largest < 2**32 else "<u8")
 
 
 def _feature_from_json(document: dict[str, Any]) -> Feature:
     data = zlib.decompress(base64.b64decode(document["data"]))
-    arrays, place = [], 0
+    arrays, offset = [], 0
     for dtype, *shape in document["shapes"]:
         count = math.prod(shape)
-        array: NDArray[Any] = np.frombuffer(data, dtype, count, place)
-        place += array.nbytes
+        array: NDArray[Any] = np.frombuffer(data, dtype, count, offset)
+        offset += array.nbytes
         arrays.append(array.reshape(shape))
     layout, fine = None, np.zeros(0, np.int64)
     if "buckets" in document:

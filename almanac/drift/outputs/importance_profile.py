@@ -1,33 +1,32 @@
-"""The importances that are frozen with a model, by block, and a window's compared with those of its season.
+"""The importances that are frozen with a model, by block, and their comparison with those of a window.
 
-Which features a model leans on changes with the season. A window is therefore compared with the same season of the
+Which features matter to a model changes with the season. A window is therefore compared with the same season of the
 reference's years, and how far importances stray on their own is learnt from the reference: from its blocks against the
 same season of its other years, as for columns.
 """
 
 import base64
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from almanac.core.errors import DriftError
-from almanac.drift.histogram import Floats
-from almanac.drift.importance import ImportanceDrift
-from almanac.drift.profile_pass import mixture
-from almanac.drift.reading import even_rows
-from almanac.drift.seasons import MOST_BLOCKS, Calendar, evenly
+from almanac.drift.counting.histogram import Floats
+from almanac.drift.outputs.importance import ImportanceDrift
+from almanac.drift.profiles.reading import even_rows
+from almanac.drift.profiles.seasons import MOST_BLOCKS, Calendar, evenly, mixture
 from almanac.drift.statistics import ndcg
 from almanac.drift.thresholds import Null, calibrate, judge
 
-#: Name of the figure; see `almanac.drift.measures`.
-FIGURE = "importance"
+#: Name of the measure; see `almanac.drift.measures.importance`.
+MEASURE = "importance"
 
 
 @dataclass(frozen=True)
-class Attribution:
+class ImportanceProfile:
     """Importances of a reference, block by block.
 
     Attributes:
@@ -68,13 +67,13 @@ class Attribution:
 
     def agreement(self) -> Floats:
         """Return each block's agreement with the same season of the other years (b,), NaN where there is none."""
-        found = np.full(len(self.blocks), np.nan)
+        agreement = np.full(len(self.blocks), np.nan)
         for place in range(len(self.blocks)):
             others = self._others(place)
             if others.any():
                 like = np.average(self.sizes[others], axis=0, weights=self.rows[others])
-                found[place] = ndcg(like, self.sizes[place]) if like.sum() > 0 else np.nan
-        return found
+                agreement[place] = ndcg(like, self.sizes[place]) if like.sum() > 0 else np.nan
+        return agreement
 
     def _others(self, place: int) -> NDArray[np.bool_]:
         """Return which blocks (b,) are of the same season and another year."""
@@ -108,7 +107,7 @@ class Attribution:
             side = "window" if like.sum() > 0 else "reference's season"
             raise DriftError(f"no importance of the {side} is above zero")
         shortage = max(1.0, float(np.median(self.rows)) / len(times))
-        judged = judge(FIGURE, 1.0 - ndcg(like, sizes), self.null, shortage, level)
+        judged = judge(MEASURE, 1.0 - ndcg(like, sizes), self.null, shortage, level)
         before, now = ((side / side.sum()).tolist() for side in (like, sizes))
         return ImportanceDrift(
             ndcg=1.0 - judged.value,
@@ -122,8 +121,8 @@ class Attribution:
         )
 
 
-def from_json(document: dict[str, Any]) -> Attribution:
-    """Return the importances that a JSON document holds.
+def from_json(document: dict[str, Any]) -> ImportanceProfile:
+    """Return the importances in a JSON document.
 
     Raises:
         KeyError, TypeError, ValueError: the document is incomplete or damaged.
@@ -133,7 +132,7 @@ def from_json(document: dict[str, Any]) -> Attribution:
         data = np.frombuffer(zlib.decompress(base64.b64decode(document["sizes"])), "<f4")
     except zlib.error as error:
         raise ValueError(f"sizes: {error}") from error
-    return Attribution(
+    return ImportanceProfile(
         names=names,
         calendar=Calendar(document["season"], document["window"]),
         blocks=blocks,
@@ -145,7 +144,7 @@ def from_json(document: dict[str, Any]) -> Attribution:
 
 
 def pick(times: NDArray[np.int64], calendar: Calendar, per_block: int) -> NDArray[np.int64]:
-    """Return the rows (m,) of a reference that are explained: so many of each of up to sixty blocks, evenly spread."""
+    """Return the rows (m,) of a reference to explain: so many of each of up to sixty blocks, evenly spread."""
     numbers = calendar.blocks(times)
     order = np.argsort(numbers, kind="stable")
     keys, starts, counts = np.unique(numbers[order], return_index=True, return_counts=True)
@@ -155,7 +154,7 @@ def pick(times: NDArray[np.int64], calendar: Calendar, per_block: int) -> NDArra
 
 def freeze(
     times: NDArray[np.int64], contributions: Floats, names: tuple[str, ...], calendar: Calendar, per_block: int
-) -> Attribution | None:
+) -> ImportanceProfile | None:
     """Return the importances of the explained rows of a reference, or None where no feature contributes anything.
 
     Args:
@@ -167,7 +166,7 @@ def freeze(
     """
     numbers = calendar.blocks(times)
     keys = np.unique(numbers)
-    found = Attribution(
+    draft = ImportanceProfile(
         names=names,
         calendar=calendar,
         blocks=tuple(keys.tolist()),
@@ -177,17 +176,17 @@ def freeze(
         per_block=per_block,
         null=None,
     )
-    if not found.sizes.sum() > 0:
+    if not draft.sizes.sum() > 0:
         return None
-    full = found.rows >= np.median(found.rows) / 2
-    losses = 1.0 - found.agreement()
-    null = calibrate([{FIGURE: float(loss)} for loss in losses[full & np.isfinite(losses)]]).get(FIGURE)
-    return Attribution(**{**found.__dict__, "null": null})
+    full = draft.rows >= np.median(draft.rows) / 2
+    losses = 1.0 - draft.agreement()
+    null = calibrate([{MEASURE: float(loss)} for loss in losses[full & np.isfinite(losses)]]).get(MEASURE)
+    return replace(draft, null=null)
 
 
 def _sizes(contributions: Floats, width: int) -> Floats:
     if contributions.ndim != 2 or contributions.shape[1] != width:
-        raise DriftError(f"contributions have shape {contributions.shape}; right would be (n, {width})")
+        raise DriftError(f"contributions have shape {contributions.shape}; expected (n, {width})")
     if not len(contributions) or not np.isfinite(contributions).all():
         raise DriftError("contributions need at least one row, and only finite values")
     return np.asarray(np.abs(contributions).mean(axis=0), np.float64)

@@ -1,75 +1,17 @@
-"""What is counted of a stretch of rows: sums that add up over stretches, and runs that join where stretches meet."""
+"""Counting of numbers: tallies that add up over stretches of rows, and runs that join where stretches meet."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from almanac.drift.histogram import Counts, Floats, Grid, Numeric, fit_grid
+from almanac.drift.counting.histogram import Counts, Floats, Grid, Numeric, fit_grid
+from almanac.drift.counting.runs import Runs
 
-if TYPE_CHECKING:
-    import polars as pl
-
-#: The figures at the head of a tally; the cells follow.
+#: The sums at the head of a tally; the cells follow.
 HEAD = ("rows", "missing", "gaps", "pairs", "moves", "travel", "off", "below", "above", "infinite")
 ROWS, MISSING, GAPS, PAIRS, MOVES, TRAVEL, OFF, BELOW, ABOVE, INFINITE = range(len(HEAD))
 _CHUNK = 1 << 16
-
-
-@dataclass
-class Runs:
-    """The longest run of one and the same value, in a form that joins with what comes after.
-
-    Attributes:
-        rows: rows seen.
-        first: first value.
-        prefix: length of the run that begins with the first row.
-        last: last value.
-        suffix: length of the run that ends with the last row.
-        longest: length of the longest run.
-    """
-
-    rows: int = 0
-    first: float = np.nan
-    prefix: int = 0
-    last: float = np.nan
-    suffix: int = 0
-    longest: int = 0
-
-    @classmethod
-    def of(cls, values: Numeric) -> "Runs":
-        """Return the runs of `values` (n,); missing values form no runs."""
-        n = len(values)
-        if not n:
-            return cls()
-        equal = values[1:] == values[:-1]
-        first, last = float(values[0]), float(values[-1])
-        if not equal.any():
-            longest = int(not (np.isnan(values).all() if values.dtype.kind == "f" else False))
-            return cls(n, first, int(first == first), last, int(last == last), longest)
-        places = np.flatnonzero(equal)
-        breaks = np.flatnonzero(np.diff(places) != 1)
-        bounds = np.concatenate(([-1], breaks, [len(places) - 1]))
-        longest = int(np.diff(bounds).max()) + 1
-        prefix = n if len(places) == n - 1 else int(np.argmin(equal)) + 1
-        suffix = n if len(places) == n - 1 else int(np.argmin(equal[::-1])) + 1
-        return cls(n, first, prefix if first == first else 0, last, suffix if last == last else 0, longest)
-
-    def join(self, after: "Runs") -> "Runs":
-        """Return the runs of these rows and, straight after them, those of `after`."""
-        if not self.rows or not after.rows:
-            return after if not self.rows else self
-        meets = self.last == after.first
-        bridge = self.suffix + after.prefix if meets else 0
-        return Runs(
-            rows=self.rows + after.rows,
-            first=self.first,
-            prefix=self.rows + after.prefix if meets and self.prefix == self.rows else self.prefix,
-            last=after.last,
-            suffix=after.rows + self.suffix if meets and after.suffix == after.rows else after.suffix,
-            longest=max(self.longest, after.longest, bridge),
-        )
 
 
 @dataclass(frozen=True)
@@ -108,10 +50,10 @@ class NumericLayout:
 
 @dataclass
 class Stretch:
-    """What was counted of one column over one stretch of rows.
+    """The counts of one column over one stretch of rows.
 
     Attributes:
-        tally: the figures of HEAD, then the groups or categories (w,).
+        tally: the sums of HEAD, then the groups or categories (w,).
         fine: counts of the fine cells (k,); empty for categories.
         runs: runs of equal values.
         minimum: smallest finite value.
@@ -127,7 +69,7 @@ class Stretch:
     labels: dict[str, int] = field(default_factory=dict)
 
     def add(self, after: "Stretch", contiguous: bool) -> None:
-        """Add what was counted of a later stretch; runs join only where it follows straight after."""
+        """Add the counts of a later stretch; runs join only where it follows straight after."""
         self.tally = self.tally + after.tally
         self.fine = self.fine + after.fine if len(self.fine) else after.fine
         for label, count in after.labels.items():
@@ -140,7 +82,7 @@ class Stretch:
 
 
 def count_numeric(values: Numeric, layout: NumericLayout, ordered: bool) -> Stretch:
-    """Return what there is to count in `values` (n,), whose rows follow each other in time where `ordered`."""
+    """Return the counts of `values` (n,), whose rows follow each other in time where `ordered`."""
     fine, missing = layout.grid.count(values)
     tally = np.zeros(layout.width)
     tally[len(HEAD) :] = np.add.reduceat(fine, layout.groups)
@@ -157,27 +99,6 @@ def count_numeric(values: Numeric, layout: NumericLayout, ordered: bool) -> Stre
     if ordered:
         _movement(values, missing, tally)
     return Stretch(tally, fine, Runs.of(values), smallest, largest)
-
-
-def count_categories(values: "pl.Series", ordered: bool) -> Stretch:
-    """Return what there is to count in a column of categories (n,); the labels are set out in a tally later."""
-    tally = np.zeros(len(HEAD))
-    tally[ROWS], tally[MISSING] = len(values), values.null_count()
-    counted = values.drop_nulls().value_counts(name="count")
-    labels = dict(zip(counted[values.name].to_list(), counted["count"].to_list(), strict=True))
-    if ordered and tally[MISSING]:
-        absent = values.is_null().to_numpy()
-        tally[GAPS] = np.count_nonzero(absent[1:] & ~absent[:-1]) + int(absent[0])
-    return Stretch(tally, runs=_label_runs(values), labels=dict(sorted(labels.items())))
-
-
-def _label_runs(values: "pl.Series") -> Runs:
-    # Only the length of runs is wanted: a run's number stands for its label, and never meets another stretch's.
-    numbers = values.rle_id().to_numpy().astype(np.float64)
-    numbers[values.is_null().to_numpy()] = np.nan
-    runs = Runs.of(numbers)
-    runs.first = runs.last = np.nan
-    return runs
 
 
 def set_out(stretch: Stretch, labels: Sequence[str]) -> Floats:

@@ -1,0 +1,62 @@
+"""Distances and quantiles of distributions, from counts over the same cells."""
+
+import numpy as np
+
+from almanac.drift.counting.histogram import Floats, Weights
+
+
+def ks(reference: Weights, current: Weights) -> float:
+    """Return the Kolmogorov–Smirnov distance of two count vectors (k,) over the same ascending cells, 0 to 1.
+
+    Raises:
+        ValueError: either holds no value.
+    """
+    a, b = _shares(reference, 0.0), _shares(current, 0.0)
+    return float(np.abs(np.cumsum(a) - np.cumsum(b)).max())
+
+
+def psi(reference: Weights, current: Weights) -> float:
+    """Return the population stability index of two count vectors (k,), 0 and up.
+
+    One half is added to every count, so that an empty bin on either side gives a finite, honest figure.
+    """
+    a, b = _shares(reference, 0.5), _shares(current, 0.5)
+    return float(((b - a) * np.log(b / a)).sum())
+
+
+def jensen_shannon(reference: Weights, current: Weights) -> float:
+    """Return the Jensen–Shannon divergence of two count vectors (k,) in bits, 0 to 1."""
+    a, b = _shares(reference, 0.0), _shares(current, 0.0)
+    middle = (a + b) / 2
+    return float(max(0.0, (_relative_entropy(a, middle) + _relative_entropy(b, middle)) / 2))
+
+
+def _relative_entropy(a: Floats, b: Floats) -> float:
+    held = a > 0
+    return float((a[held] * np.log2(a[held] / b[held])).sum())
+
+
+def _shares(counts: Weights, extra: float) -> Floats:
+    total = counts.sum() + extra * len(counts)
+    if not total > 0:
+        raise ValueError("a distribution without values has no distance")
+    return np.asarray((counts + extra) / total, np.float64)
+
+
+def quantile(counts: Weights, lower: Floats, maximum: float, share: float) -> float:
+    """Return the value below which `share` of the counted values lie, interpolated within its cell.
+
+    Args:
+        counts: values per cell (k,).
+        lower: smallest value of each cell (k,).
+        maximum: largest value of the last cell.
+        share: between 0 and 1.
+    """
+    cumulated = np.cumsum(counts)
+    target = share * cumulated[-1]
+    cell = int(np.searchsorted(cumulated, target))
+    cell = min(cell, len(counts) - 1)
+    left, right = lower[cell], lower[cell + 1] if cell + 1 < len(lower) else max(maximum, lower[-1])
+    before = cumulated[cell - 1] if cell else 0
+    within = (target - before) / counts[cell] if counts[cell] else 0.0
+    return float(left + within * (right - left))
