@@ -24,16 +24,20 @@ class Difference:
     state: str
 
 
-def compile_all(pipelines: Mapping[str, Any], components: Mapping[str, Any]) -> dict[str, bytes]:
+def compile_all(
+    pipelines: Mapping[str, Any], components: Mapping[str, Any], kubernetes: bool = False
+) -> dict[str, bytes]:
     """Return the compiled files by name, the same bytes on every run.
 
     Args:
-        pipelines: Pipelines by file stem; they go to <stem>.yaml, and as objects for kubectl to kubernetes/.
-        components: Components by name; they go to components/<name>.yaml.
+        pipelines: Pipelines by file stem; they are written to <stem>.yaml.
+        components: Components by name; they are written to components/<name>.yaml.
+        kubernetes: Whether the pipelines are also written as objects for kubectl, to kubernetes/<stem>.yaml.
     """
     specs = {stem: _specs(pipeline) for stem, pipeline in pipelines.items()}
     files = {f"{stem}.yaml": _package(pipelines[stem], documents) for stem, documents in specs.items()}
-    files |= {f"kubernetes/{stem}.yaml": _objects(pipelines[stem], documents) for stem, documents in specs.items()}
+    if kubernetes:
+        files |= {f"kubernetes/{stem}.yaml": _objects(pipelines[stem], documents) for stem, documents in specs.items()}
     return files | {f"components/{name}.yaml": _package(one, _specs(one)) for name, one in components.items()}
 
 

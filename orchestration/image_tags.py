@@ -1,4 +1,7 @@
-"""The tags of an image in a registry: `python -m orchestration.image_tags NAME`, as a workflow's output."""
+"""Tags of the images.
+
+`python -m orchestration.image_tags NAME` needs no library, so that a workflow can call it before it installs any.
+"""
 
 import subprocess
 import sys
@@ -18,11 +21,15 @@ def tags(root: Path) -> list[str]:
     return [revision] if released not in ("", revision) else [revision, VERSION]
 
 
+def outputs(name: str, root: Path) -> str:
+    """Return version and tags of an image as the output of a workflow's step."""
+    return f"version={VERSION}\ntags={','.join(f'{name}:{tag}' for tag in tags(root))}"
+
+
 def _git(root: Path, *arguments: str) -> str:
     done = subprocess.run(["git", "-C", str(root), *arguments], capture_output=True, text=True, check=False)
     return done.stdout.strip()
 
 
 if __name__ == "__main__":
-    print(f"version={VERSION}")
-    print(f"tags={','.join(f'{sys.argv[1]}:{tag}' for tag in tags(Path.cwd()))}")
+    print(outputs(sys.argv[1], Path.cwd()))

@@ -1,22 +1,21 @@
-"""A release: `python -m orchestration.release next | set | notes TAG OUT`.
+"""Versions and notes of releases.
 
 The version follows from the commits since the last release, by their trailer `Change:`. `Change: breaking` raises the
-first number that is not 0, `Change: feature` the number after it, and anything else the last: 0.1.0 becomes 0.2.0 by
-what breaks its users and 0.1.1 by the rest; 1.4.2 becomes 2.0.0, 1.5.0 or 1.4.3.
+first number that is not 0, `Change: feature` the number after it, and anything else the last: 0.1.0 becomes 0.2.0 by a
+breaking change and 0.1.1 by any other; 1.4.2 becomes 2.0.0, 1.5.0 or 1.4.3.
 """
 
 import importlib.util
 import re
 import subprocess
-import sys
 from collections.abc import Collection
 from pathlib import Path
 
-from almanac.core.errors import AlmanacError, PipelineError
+from almanac.core.errors import PipelineError
 from almanac.core.files import write_text
 from almanac.core.image import VERSION
 
-#: Where a person reads the version, or a program that cannot ask this package; what is generated follows from these.
+#: Files that people edit and that hold the version; generated files follow from them.
 _WRITTEN = {
     "almanac/core/image.py": 'VERSION = "{}"',
     "pyproject.toml": 'version = "{}"',
@@ -27,7 +26,7 @@ _CHANGES = ("breaking", "feature", "fix")
 
 
 def next_version(root: Path) -> str:
-    """Return the version of the next release; before the first it is that of the code.
+    """Return the version of the next release; before the first release it is that of the code.
 
     Raises:
         PipelineError: nothing was committed since the last release, or a trailer is none of breaking, feature, fix.
@@ -45,7 +44,7 @@ def next_version(root: Path) -> str:
         commit, _, values = line.partition(" ")
         changes |= {value.strip().lower(): commit for value in values.split(",") if value.strip()}
     for value in changes.keys() - set(_CHANGES):
-        raise PipelineError(f"commit {changes[value]}: the trailer Change is {value!r}; right would be {_CHANGES}")
+        raise PipelineError(f"commit {changes[value]}: the trailer Change is {value!r}; expected one of {_CHANGES}")
     return _raised(tags[0].removeprefix("v"), changes.keys())
 
 
@@ -58,7 +57,7 @@ def _raised(version: str, changes: Collection[str]) -> str:
 
 
 def set_version(root: Path, version: str) -> None:
-    """Write the version wherever it is written by hand.
+    """Write the version to every file that people edit and that holds it.
 
     Raises:
         PipelineError: a file that does not hold the present version once.
@@ -67,14 +66,14 @@ def set_version(root: Path, version: str) -> None:
         path = root / name
         text = path.read_text(encoding="utf-8")
         if len(re.findall(rf"^{re.escape(form.format(VERSION))}$", text, re.MULTILINE)) != 1:
-            raise PipelineError(f"{name}: {form.format(VERSION)} should stand there once")
+            raise PipelineError(f"{name}: {form.format(VERSION)} expected once")
         write_text(path, text.replace(form.format(VERSION), form.format(version)))
-        # Bytecode is told from its source by size and second, and both may be those of the version before.
+        # Python compares source and bytecode by size and second, and both may be equal to those of the old version.
         Path(importlib.util.cache_from_source(str(path))).unlink(missing_ok=True)
 
 
 def notes(tag: str, root: Path) -> str:
-    """Return what changed since the tag before `tag`, the newest first.
+    """Return the commits since the tag before `tag`, newest first.
 
     Raises:
         PipelineError: the tag is not that of the code's version, or does not exist.
@@ -92,23 +91,3 @@ def _git(root: Path, *arguments: str) -> str:
     if done.returncode:
         raise PipelineError(f"git {' '.join(arguments)}: {done.stderr.strip()}")
     return done.stdout
-
-
-def main(arguments: list[str], root: Path) -> None:
-    """Run the command."""
-    match arguments:
-        case ["next"]:
-            print(next_version(root))
-        case ["set"]:
-            set_version(root, next_version(root))
-        case ["notes", tag, out]:
-            write_text(Path(out), notes(tag, root))
-        case _:
-            raise PipelineError("expected next, set, or notes TAG OUT")
-
-
-if __name__ == "__main__":
-    try:
-        main(sys.argv[1:], Path.cwd())
-    except AlmanacError as error:
-        raise SystemExit(f"error: {error}") from None

@@ -4,36 +4,18 @@ import posixpath
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import fsspec
-import typer
 
 from almanac.core.errors import PipelineError
 from almanac.core.files import whole_directory
 from almanac.core.image import VERSION
 from almanac.core.revision import git_revision
 from orchestration import compiled
-from orchestration.cluster import Auth, Cluster, Version
+from orchestration.cluster import Cluster, Version
 from orchestration.console import Screen
 from orchestration.rundir import LAYOUT
-
-Host = Annotated[
-    str | None, typer.Option(envvar="KFP_HOST", help="Address of the API, such as https://example.com/pipeline.")
-]
-Method = Annotated[
-    Auth, typer.Option("--auth", help="token: $KFP_TOKEN; service-account: the mounted token; in-cluster; none.")
-]
-Namespace = Annotated[str | None, typer.Option(help="The profile's namespace in a multi-user Kubeflow.")]
-Root = Annotated[
-    str | None,
-    typer.Option("--pipeline-root", envvar="KFP_PIPELINE_ROOT", help="Where outputs go, such as s3://bucket/runs."),
-]
-
-Push = Annotated[
-    str,
-    typer.Option(envvar="ALMANAC_PUSH", help="Directory of an exporter, or a Pushgateway, for Prometheus' figures."),
-]
 
 
 @dataclass(frozen=True)

@@ -12,23 +12,25 @@ def remediation(
     environment: str,
     runs: str,
     host: str,
+    execute: str,
     plan: dsl.Output[dsl.Artifact],
 ) -> None:
-    """Plan a retraining with the sliding window; start it, or ask for approval, as the drift policy says.
+    """Plan a retraining with the sliding window; start it or ask for approval, by the drift policy.
 
     Args:
         usecase: The use case as JSON.
         monitoring: The windows and the decision, monitoring.json.
         base: Directory that file sources are relative to.
-        registry: Address of the model registry, where the log of the remediation lies too.
+        registry: Address of the model registry, which also keeps the audit log of retrainings.
         environment: local trains on this machine; cluster submits the training pipeline.
         runs: Directory that the run directory of a local training goes in.
         host: Address of the Kubeflow Pipelines API; the cluster's own when empty.
-        plan: The plan with its digest, its difference and what became of it, as JSON.
+        execute: Arguments of Python that start the application's command to execute a plan.
+        plan: The plan with its digest, its difference and its outcome, as JSON.
     """
     from pathlib import Path
 
     from components.remediation.task import Settings, run
 
-    settings = Settings(base, registry, environment, runs, host)
+    settings = Settings(base, registry, environment, runs, host, execute)
     plan.metadata = run(usecase, Path(monitoring.path), settings, Path(plan.path))

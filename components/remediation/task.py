@@ -1,81 +1,86 @@
-"""What the component runs: the plan, and what becomes of it."""
+"""Entry point of the remediation component: write the plan and, if the policy allows it, execute it."""
 
+import json
 import os
-from collections.abc import Callable
+import shlex
+import subprocess
+import sys
+import tempfile
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from almanac.core.errors import RemediationError
-from almanac.core.files import read_json, write_json
+from almanac.core.files import read_json, write_json, write_text
 from almanac.core.progress import summary
-from almanac.usecase import UseCase, load_text
-from orchestration.retraining import process
-from orchestration.retraining.audit_log import Ledger
-from orchestration.retraining.plan import make, observe
-from orchestration.retraining.policy import execute, propose, stopped
+from almanac.usecase import UseCase, dump, load_text
+from orchestration.retraining.audit_log import AuditLog
+from orchestration.retraining.plan import make
+from orchestration.retraining.policy import propose, stopped
+
+#: Variable by which kfp knows that a component is running, where it disables the compiler.
+_KFP_RUNTIME = "_KFP_RUNTIME"
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Where things are; see the component's arguments."""
+    """Locations and the command of the application; see the component's arguments."""
 
     base: str
     registry: str
     environment: str
-    runs: str = "runs"
-    host: str = ""
+    runs: str
+    host: str
+    execute: str
 
 
 def run(usecase: str, monitoring: Path, settings: Settings, out: Path) -> dict[str, Any]:
-    """Plan, start or ask, write the plan with its outcome, and return the artifact's metadata.
+    """Propose a plan, execute it or ask for its approval, and return the artifact's metadata.
 
     Raises:
         RemediationError: an unknown environment, or a document of another use case.
     """
     case, document = load_text(usecase, "usecase"), read_json(monitoring)
     if settings.environment not in ("local", "cluster"):
-        raise RemediationError(f"environment is {settings.environment!r}; right would be local or cluster")
-    ledger = Ledger(settings.registry, case.name)
-    plan = propose(ledger, make(case, document, settings.registry, proposer(), ledger.clock()), case)
+        raise RemediationError(f"environment is {settings.environment!r}; expected local or cluster")
+    log = AuditLog(settings.registry, case.name)
+    plan = propose(log, make(case, document, settings.registry, _proposer(), log.clock()), case)
     if plan is None:
         outcome: dict[str, Any] = {"result": "resting"}
-    elif stopped(ledger.entries()):
+    elif stopped(log.entries()):
         outcome = {"result": "stopped"}
     elif case.drift.policy.action == "ask":
-        outcome = {"result": "asked", "approve": _command(case, settings, plan.digest)}
+        approve = f"almanac plans approve {case.name} {plan.digest} --registry {settings.registry} --why REASON"
+        outcome = {"result": "asked", "approve": approve}
     else:
-        outcome = carry_out(ledger, plan.digest, case, settings, proposer())
+        outcome = _execute(case, plan.digest, settings)
     name = plan.digest if plan else ""
     write_json(out, {"digest": name, "plan": plan.model_dump(mode="json") if plan else None, "outcome": outcome})
     summary(f"{outcome['result']}{f', plan {name[:12]}' if name else ''}")
     return {"use_case": case.name, "plan": name, "result": outcome["result"]}
 
 
-def carry_out(
-    ledger: Ledger, plan: str, usecase: UseCase, settings: Settings, who: str, resume: bool = False
-) -> dict[str, Any]:
-    """Execute a plan in its environment and return what came of it."""
-    seen = partial(observe, usecase, settings.registry)
-    begin = partial(process.begin, settings=settings) if os.environ.get(process.TASK) == "true" else starter(settings)
-    return execute(ledger, plan, usecase, who=who, observe=seen, start=begin, resume=resume)
+def _execute(usecase: UseCase, plan: str, settings: Settings) -> dict[str, Any]:
+    """Execute a plan in a process of its own, because kfp disables the compiler inside a running component.
+
+    Raises:
+        RemediationError: the process failed, with its message.
+    """
+    environment = {key: value for key, value in os.environ.items() if key != _KFP_RUNTIME}
+    environment["ALMANAC_ACTOR"] = _proposer()
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / f"{usecase.name}.json"
+        write_text(file, dump(usecase))
+        command = [sys.executable, *shlex.split(settings.execute), str(file), plan]
+        for name in ("base", "registry", "environment", "runs", "host"):
+            command += [f"--{name}", str(getattr(settings, name))]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RemediationError(done.stderr.strip().removeprefix("error: ") or "the training pipeline was not started")
+    outcome: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return outcome
 
 
-def starter(settings: Settings) -> Callable[[UseCase], dict[str, Any]]:
-    """Return what starts the training pipeline in an environment."""
-    from orchestration.retraining import start
-
-    if settings.environment == "cluster":
-        return partial(start.on_cluster, host=settings.host, registry=settings.registry, base=settings.base)
-    return partial(start.local, base=settings.base, registry=settings.registry, runs=settings.runs)
-
-
-def proposer() -> str:
-    """Return in whose name the pipeline proposes: ALMANAC_ACTOR, or its own."""
+def _proposer() -> str:
+    """Return the name in which the pipeline proposes and executes."""
     return os.environ.get("ALMANAC_ACTOR", "").strip() or "almanac-pipeline"
-
-
-def _command(usecase: UseCase, settings: Settings, plan: str) -> str:
-    approve = f"python -m orchestration.retraining approve {usecase.name} {plan}"
-    return f"{approve} --registry {settings.registry} --why REASON"

@@ -1,1 +1,1 @@
-"""Retraining after a breach: plans, the policy that allows them, the audit log."""
+"""Retraining after a breach: plans, the policy that allows them, the audit log, and the training that they start."""

@@ -1,7 +1,7 @@
-"""The log of the remediation: append-only, numbered, hash-chained, one create-only object an entry.
+"""The audit log of retrainings: append-only, numbered and hash-chained, one create-only object an entry.
 
-It lies in the model registry's store. Whoever loses a number reads what was written, checks again and tries the next,
-so that of two approvals at once, or two executions, exactly one is taken.
+It is kept in the store of the model registry. A writer that loses the race for a number reads the winning entry, checks
+the rules again and tries the next number, so that one of two simultaneous approvals or executions is accepted.
 """
 
 import json
@@ -23,19 +23,19 @@ _PATIENCE_SECONDS = 60.0
 
 @dataclass(frozen=True)
 class Entry:
-    """One thing that happened.
+    """An entry of the log.
 
     Attributes:
         number: 1, 2, 3 … without a gap.
-        use_case: whose log this is.
+        use_case: name of the use case.
         kind: one of KINDS.
-        plan: digest of the plan that it is about; empty for stopped and released.
-        who: who did it.
+        plan: digest of its plan; empty for stopped and released.
+        who: name of the person or program.
         when: ISO 8601 in UTC.
         why: the reason given.
         previous: digest of the entry before, FIRST for the first.
-        id: unique to the attempt.
-        detail: what the kind needs.
+        id: unique to the attempt to write it.
+        detail: further values of its kind.
     """
 
     number: int
@@ -55,12 +55,12 @@ class Entry:
         return sha256_bytes(canonical_json(asdict(self)))
 
     @property
-    def moment(self) -> datetime:
-        """When, as an aware time."""
+    def time(self) -> datetime:
+        """The time, with its zone."""
         return datetime.fromisoformat(self.when)
 
     def to_bytes(self) -> bytes:
-        """Return the object that is stored."""
+        """Return the stored object."""
         return canonical_json({**asdict(self), "digest": self.digest}) + b"\n"
 
 
@@ -75,13 +75,13 @@ class Draft:
     detail: dict[str, Any] = field(default_factory=dict)
 
 
-class Ledger:
-    """The log of one use case.
+class AuditLog:
+    """The audit log of one use case.
 
     Args:
         url: address of the model registry.
         use_case: name of the use case.
-        clock: returns the present; for tests.
+        clock: returns the present; tests give their own.
     """
 
     def __init__(self, url: str, use_case: str, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
@@ -90,23 +90,23 @@ class Ledger:
         self.clock = clock
 
     def entries(self) -> list[Entry]:
-        """Return all entries, oldest first, the chain and its head checked.
+        """Return all entries, oldest first, after checking the chain and its head.
 
         Raises:
             RemediationError: an edited, replaced or missing entry, named by its key.
         """
-        found: list[Entry] = []
-        while (data := self._read(self._key(len(found) + 1))) is not None:
-            found.append(self._parse(data, found))
-        self._check_head(found)
-        return found
+        entries: list[Entry] = []
+        while (data := self._read(self._key(len(entries) + 1))) is not None:
+            entries.append(self._parse(data, entries))
+        self._check_head(entries)
+        return entries
 
     def append(self, propose: Callable[[list[Entry]], Draft | None]) -> Entry | None:
-        """Write the proposed entry as the next one; on losing its number, look again and propose again.
+        """Write the proposed entry as the next one; if another writer takes its number, propose again.
 
         Args:
-            propose: returns the entry that follows from those so far, None where nothing is left to do; it raises
-                where the rules forbid it.
+            propose: returns the entry to add to those so far, or None if nothing is to be done; it raises where the
+                rules forbid it.
         """
         deadline = time.monotonic() + _PATIENCE_SECONDS
         while time.monotonic() < deadline:
@@ -118,9 +118,10 @@ class Ledger:
             try:
                 self.store.create(self._key(entry.number), entry.to_bytes())
             except FileExistsError:
+                # A retried request may find the object that its first attempt wrote.
                 if self._read(self._key(entry.number)) != entry.to_bytes():
                     continue
-            self._note(entry)
+            self._write_head(entry)
             return entry
         raise RemediationError(
             f"{self.store.url}: other writers took every number for {_PATIENCE_SECONDS:.0f} s; retry"
@@ -128,7 +129,7 @@ class Ledger:
 
     def _entry(self, entries: list[Entry], draft: Draft) -> Entry:
         if draft.kind not in KINDS:
-            raise RemediationError(f"kind {draft.kind!r} is not known; one of {', '.join(KINDS)}")
+            raise RemediationError(f"kind {draft.kind!r} is unknown; expected one of {', '.join(KINDS)}")
         number, previous = (entries[-1].number + 1, entries[-1].digest) if entries else (1, FIRST)
         when = self.clock().astimezone(UTC).isoformat(timespec="milliseconds")
         attempt = uuid.uuid4().hex
@@ -151,27 +152,27 @@ class Ledger:
 
     def _parse(self, data: bytes, before: list[Entry]) -> Entry:
         number, previous = (before[-1].number + 1, before[-1].digest) if before else (1, FIRST)
-        place = f"{self.store.url}/{self._key(number)}"
+        address = f"{self.store.url}/{self._key(number)}"
         try:
             values = json.loads(data)
-            stated = values.pop("digest")
+            digest = values.pop("digest")
             entry = Entry(**{each.name: values.pop(each.name) for each in fields(Entry)})
-            whole = not values and entry.digest == stated and entry.to_bytes() == data
+            intact = not values and entry.digest == digest and entry.to_bytes() == data
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise RemediationError(f"{place}: not an entry of this log ({error})") from error
-        if not whole:
-            raise RemediationError(f"{place}: the entry was edited; its bytes do not match its digest")
+            raise RemediationError(f"{address}: not an entry of this log ({error})") from error
+        if not intact:
+            raise RemediationError(f"{address}: the entry was edited; its bytes do not match its digest")
         if (entry.number, entry.previous, entry.use_case) != (number, previous, self.use_case):
-            raise RemediationError(f"{place}: does not continue the chain; it was replaced")
+            raise RemediationError(f"{address}: does not continue the chain; it was replaced")
         return entry
 
-    def _note(self, entry: Entry) -> None:
-        """Note the newest entry beside the chain, so that a log with its tail cut off is noticed."""
-        noted = self._noted()
-        if noted is None or noted["number"] < entry.number:
+    def _write_head(self, entry: Entry) -> None:
+        """Record the newest entry apart from the chain, which itself cannot show that its end is missing."""
+        head = self._read_head()
+        if head is None or head["number"] < entry.number:
             self.store.replace(self._head, canonical_json({"number": entry.number, "digest": entry.digest}) + b"\n")
 
-    def _noted(self) -> dict[str, Any] | None:
+    def _read_head(self) -> dict[str, Any] | None:
         data = self._read(self._head)
         if data is None:
             return None
@@ -182,16 +183,16 @@ class Ledger:
             raise RemediationError(f"{self.store.url}/{self._head}: unreadable ({error})") from error
 
     def _check_head(self, entries: list[Entry]) -> None:
-        noted = self._noted()
-        if noted is None:
-            if len(entries) > 1:  # a writer killed between its entry and the head leaves one entry without it
+        head = self._read_head()
+        if head is None:
+            if len(entries) > 1:  # a writer may be killed between its first entry and the head
                 raise RemediationError(f"{self.store.url}/{self._head}: missing, though there are entries")
             return
-        if noted["number"] > len(entries):
+        if head["number"] > len(entries):
             key = self._key(len(entries) + 1)
             raise RemediationError(
                 f"{self.store.url}/{key}: missing; the log was truncated after {len(entries)} entries"
             )
-        if entries[noted["number"] - 1].digest != noted["digest"]:
-            key = self._key(noted["number"])
+        if entries[head["number"] - 1].digest != head["digest"]:
+            key = self._key(head["number"])
             raise RemediationError(f"{self.store.url}/{key}: another entry than {self._head} notes; it was rewritten")

@@ -1,4 +1,4 @@
-"""What is to be done, as data: a closed list of actions with typed parameters, bound to what was observed."""
+"""Plans of retrainings as data: typed actions, bound to the state of the registry that they were made for."""
 
 from datetime import date, datetime, timedelta
 from typing import Any, Literal
@@ -20,13 +20,13 @@ class _Strict(BaseModel):
 
 
 class Retrain(_Strict):
-    """Train again: the newest drift window judges, and the training span slides up to it."""
+    """Train again on a span that slides up to the newest drift window, which becomes the test span."""
 
     kind: Literal["retrain"] = "retrain"
     test_from: date
     """First day of the test span."""
     train_window: str | None
-    """Length of the training span; all that lies before when absent."""
+    """Length of the training span; everything before the test span when absent."""
 
     def apply(self, usecase: UseCase) -> UseCase:
         """Return the use case with this split.
@@ -34,14 +34,15 @@ class Retrain(_Strict):
         Raises:
             RemediationError: a training span that is too short for the folds.
         """
-        self._check_folds(usecase)
+        self.check_folds(usecase)
         split: dict[str, Any] = {"test_from": self.test_from, "test_to": None}
         if self.train_window is not None:
             split |= {"train_window": self.train_window, "train_from": None}
         changed = usecase.model_copy(update={"split": usecase.split.model_copy(update=split)})
         return load_text(dump(changed), "the retraining")
 
-    def _check_folds(self, usecase: UseCase) -> None:
+    def check_folds(self, usecase: UseCase) -> None:
+        """Refuse a training span that is too short for the folds."""
         folds = usecase.training.folds
         needed = folds.count * to_timedelta(folds.length)
         if self.train_window is not None and to_timedelta(self.train_window) <= needed:
@@ -52,7 +53,7 @@ class Retrain(_Strict):
 
 
 class Observed(_Strict):
-    """The state that a plan was made for; it is executed in no other."""
+    """The state that a plan was made for; it is not executed in any other."""
 
     production: int
     """Version in production."""
@@ -63,18 +64,18 @@ class Observed(_Strict):
 
 
 class Plan(_Strict):
-    """A plan; whoever approves it approves its digest."""
+    """A plan of a retraining; an approval is for its digest."""
 
     format: Literal[1] = 1
     use_case: str
     use_case_digest: str
-    """Of the use case before the change."""
+    """Digest of the use case before the change."""
     action: Retrain
     difference: list[str]
-    """What the action would change, field by field."""
+    """Changes that the action would make, field by field."""
     observed: Observed
     reasons: list[str]
-    """Why, window by window."""
+    """Reasons, window by window."""
     monitoring: str
     """sha256 of the monitoring document."""
     proposer: str
@@ -83,12 +84,12 @@ class Plan(_Strict):
 
     @property
     def digest(self) -> str:
-        """The sha256 of all of the plan."""
+        """The sha256 of the plan's fields."""
         return sha256_bytes(canonical_json(self.model_dump(mode="json")))
 
 
 def make(usecase: UseCase, monitoring: dict[str, Any], registry: str, proposer: str, now: datetime) -> Plan:
-    """Return the plan that follows from a monitoring document, the same for the same inputs.
+    """Return the plan for a monitoring document; the same inputs give the same plan.
 
     Raises:
         RemediationError: a document of another use case, or nothing in production.
@@ -116,18 +117,20 @@ def make(usecase: UseCase, monitoring: dict[str, Any], registry: str, proposer: 
 
 
 def observe(usecase: UseCase, registry: str) -> Observed:
-    """Return the state of a use case now.
+    """Return the present state of a use case.
 
     Raises:
-        RemediationError: no version stands in production.
+        RemediationError: no version is in production.
     """
-    known = Registry(registry)
-    version, last = known.current(usecase.name), known.state(usecase.name).last
+    store = Registry(registry)
+    version, last = store.current(usecase.name), store.state(usecase.name).last
     if version is None or last is None:
-        raise RemediationError(f"{usecase.name}: no version stands in production in the registry {registry}")
+        raise RemediationError(
+            f"{usecase.name}: no version is in production in the registry {registry}; promote one first"
+        )
     return Observed(production=version.number, manifest=version.manifest, registry=last.digest)
 
 
 def _difference(before: UseCase, after: UseCase) -> list[str]:
-    was, becomes = (case.model_dump(mode="json")["split"] for case in (before, after))
-    return [f"split.{name}: {was[name]} -> {becomes[name]}" for name in becomes if was[name] != becomes[name]]
+    old, new = (case.model_dump(mode="json")["split"] for case in (before, after))
+    return [f"split.{name}: {old[name]} -> {new[name]}" for name in new if old[name] != new[name]]

@@ -1,4 +1,4 @@
-"""The rules of the remediation: who may approve what, and when a plan may be executed."""
+"""Rules of retrainings: who may approve a plan, and when it may be executed."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -7,36 +7,35 @@ from typing import Any
 from almanac.core.errors import AlmanacError, RemediationError
 from almanac.usecase import UseCase, digest
 from almanac.usecase.types import to_timedelta
-from orchestration.retraining.audit_log import Draft, Entry, Ledger
+from orchestration.retraining.audit_log import AuditLog, Draft, Entry
 from orchestration.retraining.plan import Observed, Plan
 
 _ENDS = ("finished", "failed")
 
 
-def propose(ledger: Ledger, plan: Plan, usecase: UseCase) -> Plan | None:
-    """Write a plan to the log, and return the one that now stands.
+def propose(log: AuditLog, plan: Plan, usecase: UseCase) -> Plan | None:
+    """Write a plan to the log and return the open plan, which may be an earlier one.
 
-    A plan that is open for the same state and use case file stands already, so that an hourly pipeline asks once; one
-    of an earlier file could not be executed any more. None comes back where a plan was executed or rejected less than
-    a rest ago: the data must first have had the time to change.
+    A plan that is open for the same state and use case file is kept, so that an hourly pipeline asks once. None is
+    returned if a plan was executed or rejected within the last rest: the data have to change first.
     """
-    standing: list[Plan] = []
+    accepted: list[Plan] = []
     purpose = (plan.use_case_digest, plan.observed)
 
     def draft(entries: list[Entry]) -> Draft | None:
-        still_open = open_plans(entries, ledger.clock())
-        standing[:] = [each for each in still_open if (each.use_case_digest, each.observed) == purpose]
-        if standing or _resting(entries, usecase, ledger.clock(), ("started", "rejected")):
+        candidates = open_plans(entries, log.clock())
+        accepted[:] = [each for each in candidates if (each.use_case_digest, each.observed) == purpose]
+        if accepted or _resting(entries, usecase, log.clock(), ("started", "rejected")):
             return None
-        standing[:] = [plan]
+        accepted[:] = [plan]
         detail = {"plan": plan.model_dump(mode="json")}
         return Draft("proposed", plan.digest, plan.proposer, "; ".join(plan.reasons) or "by policy", detail)
 
-    ledger.append(draft)
-    return standing[0] if standing else None
+    log.append(draft)
+    return accepted[0] if accepted else None
 
 
-def approve(ledger: Ledger, plan: str, *, who: str, why: str) -> Entry:
+def approve(log: AuditLog, plan: str, *, who: str, why: str) -> Entry:
     """Approve a plan by its whole digest.
 
     Raises:
@@ -44,45 +43,44 @@ def approve(ledger: Ledger, plan: str, *, who: str, why: str) -> Entry:
     """
 
     def draft(entries: list[Entry]) -> Draft:
-        found = find(entries, plan)
-        _still_open(entries, found, ledger.clock())
-        if found.proposer == who:
+        proposal = find(entries, plan)
+        _check_open(entries, proposal, log.clock())
+        if proposal.proposer == who:
             raise RemediationError(f"plan {plan[:12]}: {who} proposed it; somebody else has to approve it")
         if earlier := _about(entries, plan, "approved"):
             raise RemediationError(
                 f"plan {plan[:12]}: {earlier[0].who} approved it already, in entry {earlier[0].number}"
             )
-        bound = {"observed": found.observed.model_dump(), "expires": found.expires.isoformat()}
-        return Draft("approved", plan, who, why, bound)
+        return Draft("approved", plan, who, why, _bound(proposal))
 
-    entry = ledger.append(draft)
+    entry = log.append(draft)
     assert entry is not None
     return entry
 
 
-def reject(ledger: Ledger, plan: str, *, who: str, why: str) -> Entry:
+def reject(log: AuditLog, plan: str, *, who: str, why: str) -> Entry:
     """Reject a plan for good."""
 
     def draft(entries: list[Entry]) -> Draft:
-        _still_open(entries, find(entries, plan), ledger.clock())
+        _check_open(entries, find(entries, plan), log.clock())
         return Draft("rejected", plan, who, why)
 
-    entry = ledger.append(draft)
+    entry = log.append(draft)
     assert entry is not None
     return entry
 
 
-def switch(ledger: Ledger, *, stop: bool, who: str, why: str) -> None:
-    """Stop all remediation of the use case, or release it again."""
+def switch(log: AuditLog, *, stop: bool, who: str, why: str) -> None:
+    """Stop all retrainings of the use case, or release them again."""
 
     def draft(entries: list[Entry]) -> Draft | None:
         return None if stopped(entries) is stop else Draft("stopped" if stop else "released", "", who, why)
 
-    ledger.append(draft)
+    log.append(draft)
 
 
 def execute(
-    ledger: Ledger,
+    log: AuditLog,
     plan: str,
     usecase: UseCase,
     *,
@@ -91,40 +89,40 @@ def execute(
     start: Callable[[UseCase], dict[str, Any]],
     resume: bool = False,
 ) -> dict[str, Any]:
-    """Execute a plan, once; every rule is checked again in the moment of its execution.
+    """Execute a plan once; every rule is checked again at its execution.
 
     Args:
-        ledger: the log.
+        log: the audit log.
         plan: the plan's digest.
         usecase: the use case as it was when the plan was made.
-        who: who executes.
-        observe: returns the state now.
-        start: starts the training of a use case and returns what to write down of it.
-        resume: go on with an execution that was cut off; without it such a plan is refused.
+        who: name of the person or program that executes it.
+        observe: returns the present state.
+        start: starts the training of a use case and returns its outcome, for the log.
+        resume: continue an interrupted execution; without it such a plan is refused.
 
     Raises:
         RemediationError: stopped, not approved, expired, executed already, another state, or too soon after another.
     """
-    made: list[Plan] = []
+    plans: list[Plan] = []
 
     def draft(entries: list[Entry]) -> Draft | None:
-        made[:] = [find(entries, plan)]
-        begun = _about(entries, plan, "started")
-        if begun and not _about(entries, plan, *_ENDS) and resume:
-            _may_run(entries, usecase)
+        plans[:] = [find(entries, plan)]
+        started = _about(entries, plan, "started")
+        if started and not _about(entries, plan, *_ENDS) and resume:
+            _check_not_stopped(entries, usecase)
             return None
-        _may_start(entries, made[0], usecase, ledger.clock(), observe())
+        _check_start(entries, plans[0], usecase, log.clock(), observe())
         approval = _about(entries, plan, "approved")
         return Draft("started", plan, who, "by policy" if not approval else approval[0].why, _consumed(approval))
 
-    ledger.append(draft)
+    log.append(draft)
     try:
-        outcome = start(made[0].action.apply(usecase))
+        outcome = start(plans[0].action.apply(usecase))
     except AlmanacError as error:
         failed = Draft("failed", plan, who, str(error))
-        ledger.append(lambda _: failed)
+        log.append(lambda _: failed)
         raise
-    ledger.append(lambda _: Draft("finished", plan, who, str(outcome.get("result", "started")), outcome))
+    log.append(lambda _: Draft("finished", plan, who, str(outcome.get("result", "started")), outcome))
     return outcome
 
 
@@ -136,28 +134,28 @@ def find(entries: list[Entry], plan: str) -> Plan:
     """
     for entry in entries:
         if entry.kind == "proposed" and entry.plan == plan:
-            found = Plan.model_validate(entry.detail["plan"])
-            if found.digest != plan:
-                raise RemediationError(f"plan {plan[:12]}: altered; its digest is {found.digest[:12]}…")
-            return found
+            stored = Plan.model_validate(entry.detail["plan"])
+            if stored.digest != plan:
+                raise RemediationError(f"plan {plan[:12]}: altered; its digest is {stored.digest[:12]}…")
+            return stored
     raise RemediationError(f"plan {plan[:12]}: no such plan in the log; give the whole digest of one that was proposed")
 
 
 def open_plans(entries: list[Entry], now: datetime) -> list[Plan]:
     """Return the plans that may still be approved or executed."""
-    found = [find(entries, entry.plan) for entry in entries if entry.kind == "proposed"]
+    proposed = [find(entries, entry.plan) for entry in entries if entry.kind == "proposed"]
     closed = ("started", "rejected", *_ENDS)
-    return [plan for plan in found if plan.expires > now and not _about(entries, plan.digest, *closed)]
+    return [plan for plan in proposed if plan.expires > now and not _about(entries, plan.digest, *closed)]
 
 
 def stopped(entries: list[Entry]) -> bool:
-    """Return whether all remediation of the use case is stopped."""
+    """Return whether retrainings of the use case are stopped."""
     switches = [entry.kind for entry in entries if entry.kind in ("stopped", "released")]
     return bool(switches) and switches[-1] == "stopped"
 
 
 def rest(usecase: UseCase) -> timedelta:
-    """Return the least time between two executions: a window's share of what the policy looks at."""
+    """Return the shortest time between two executions: the window's length over the number of windows examined."""
     return to_timedelta(usecase.drift.window) / usecase.drift.policy.of
 
 
@@ -169,7 +167,12 @@ def _consumed(approval: list[Entry]) -> dict[str, Any]:
     return {"approval": approval[0].number, "approval_digest": approval[0].digest} if approval else {}
 
 
-def _still_open(entries: list[Entry], plan: Plan, now: datetime) -> None:
+def _bound(plan: Plan) -> dict[str, Any]:
+    """Return the state and time that an approval of the plan is bound to."""
+    return {"observed": plan.observed.model_dump(), "expires": plan.expires.isoformat()}
+
+
+def _check_open(entries: list[Entry], plan: Plan, now: datetime) -> None:
     name = f"plan {plan.digest[:12]}"
     if used := _about(entries, plan.digest, "started"):
         raise RemediationError(f"{name}: executed already, in entry {used[0].number}; a plan is used once")
@@ -181,23 +184,23 @@ def _still_open(entries: list[Entry], plan: Plan, now: datetime) -> None:
         )
 
 
-def _may_run(entries: list[Entry], usecase: UseCase) -> None:
+def _check_not_stopped(entries: list[Entry], usecase: UseCase) -> None:
     if stopped(entries):
         raise RemediationError(f"{usecase.name}: remediation is stopped; release it first")
 
 
-def _may_start(entries: list[Entry], plan: Plan, usecase: UseCase, now: datetime, seen: Observed) -> None:
+def _check_start(entries: list[Entry], plan: Plan, usecase: UseCase, now: datetime, observed: Observed) -> None:
     name = f"plan {plan.digest[:12]}"
-    _may_run(entries, usecase)
-    _still_open(entries, plan, now)
+    _check_not_stopped(entries, usecase)
+    _check_open(entries, plan, now)
     if usecase.drift.policy.action == "ask":
         _check_approval(_about(entries, plan.digest, "approved"), plan)
     if digest(usecase) != plan.use_case_digest:
         raise RemediationError(f"{name}: made for another use case file; its digest is {plan.use_case_digest[:12]}…")
-    if seen != plan.observed:
+    if observed != plan.observed:
         raise RemediationError(
             f"{name}: made when version {plan.observed.production} stood in production at registry event "
-            f"{plan.observed.registry[:12]}…; the state is another now, version {seen.production}"
+            f"{plan.observed.registry[:12]}…; the state is another now, version {observed.production}"
         )
     if _resting(entries, usecase, now, ("started",)):
         raise RemediationError(f"{name}: another plan was executed less than {rest(usecase)} ago; the rate is limited")
@@ -209,10 +212,9 @@ def _check_approval(approvals: list[Entry], plan: Plan) -> None:
         raise RemediationError(f"{name}: not approved; the policy's action is ask")
     if approvals[0].who == plan.proposer:
         raise RemediationError(f"{name}: approved by {plan.proposer}, who proposed it; somebody else has to")
-    bound = {"observed": plan.observed.model_dump(), "expires": plan.expires.isoformat()}
-    if approvals[0].detail != bound:
+    if approvals[0].detail != _bound(plan):
         raise RemediationError(f"{name}: the approval is of another state or time than the plan")
 
 
 def _resting(entries: list[Entry], usecase: UseCase, now: datetime, kinds: tuple[str, ...]) -> bool:
-    return any(entry.kind in kinds and now - entry.moment < rest(usecase) for entry in entries)
+    return any(entry.kind in kinds and now - entry.time < rest(usecase) for entry in entries)

@@ -363,7 +363,7 @@ def test_the_decision_is_that_of_the_document(production: Production, prediction
 
 def test_the_whole_pipeline_by_the_subprocess_runner(production: Production, tmp_path: Path) -> None:
     """A breach that is made by the sources alone: the pipeline asks for an approval of a retraining."""
-    from orchestration.retraining.audit_log import Ledger
+    from orchestration.retraining.audit_log import AuditLog
     from pipeline import monitoring_pipeline
 
     # At this rate nearly any window breaches, which is what is wanted here.
@@ -382,7 +382,7 @@ def test_the_whole_pipeline_by_the_subprocess_runner(production: Production, tmp
     recurring.show(directory, Screen(screen))
     assert "monitoring/latest/plan.json" in screen.getvalue()
     assert plan["outcome"]["result"] == "asked"
-    entries = Ledger(production.registry, case.name).entries()
+    entries = AuditLog(production.registry, case.name).entries()
     assert [entry.plan for entry in entries] == [plan["digest"]]
 
 

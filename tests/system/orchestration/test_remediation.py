@@ -16,7 +16,7 @@ from almanac.usecase import UseCase, dump, load
 from components.remediation.component import remediation as component
 from governance.registry import Registry
 from orchestration.retraining import policy
-from orchestration.retraining.audit_log import Ledger
+from orchestration.retraining.audit_log import AuditLog
 from orchestration.retraining.plan import LIFETIME, Observed, Plan, make, observe
 from tests.support.bundles import document_files, version_files
 from tests.support.kubeflow_api import TOKEN, KubeflowApi
@@ -45,7 +45,7 @@ class World:
         self.registry = Registry(self.url)
         self.promote("a")
         self.clock = Clock()
-        self.ledger = Ledger(self.url, self.case.name, self.clock)
+        self.ledger = AuditLog(self.url, self.case.name, self.clock)
         self.plan = self.make()
         self.started: list[UseCase] = []
 
@@ -267,7 +267,7 @@ def test_of_approvals_at_once_one_is_taken(world: World) -> None:
     plan = world.propose()
 
     def approval(who: str) -> Callable[[], Any]:
-        ledger = Ledger(world.url, world.case.name, world.clock)
+        ledger = AuditLog(world.url, world.case.name, world.clock)
         return lambda: policy.approve(ledger, plan, who=who, why="yes")
 
     failures = _together([approval(f"person {n}") for n in range(6)])

@@ -1,0 +1,84 @@
+"""Commands that send a pipeline to a cluster."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from almanac.core.errors import PipelineError
+from almanac.usecase import load
+from almanac.usecase.override import load_with
+from orchestration import submission
+from orchestration.cluster import Auth, Cluster
+from orchestration.commands.handed import pipelines
+from orchestration.commands.options import Log, Push, RegistryAddress, Set, UseCaseFile, command_app, example
+from orchestration.console import Screen
+from orchestration.statements_check import check_facts
+
+submit, schedule = command_app(), command_app()
+
+_Host = Annotated[
+    str | None, typer.Option(envvar="KFP_HOST", help="Address of the API, such as https://example.com/pipeline.")
+]
+_Auth = Annotated[Auth, typer.Option(help="token: $KFP_TOKEN; service-account: the mounted token; in-cluster; none.")]
+_Namespace = Annotated[str | None, typer.Option(help="The profile's namespace in a multi-user Kubeflow.")]
+_Root = Annotated[
+    str | None,
+    typer.Option("--pipeline-root", envvar="KFP_PIPELINE_ROOT", help="Where outputs go, such as s3://bucket/runs."),
+]
+
+
+@submit.command("submit", epilog=example("almanac submit usecases/air_quality.yaml --host URL --fetch runs"))
+def _submit(
+    context: typer.Context,
+    usecase: UseCaseFile,
+    settings: Set = None,
+    host: _Host = None,
+    auth: _Auth = "token",
+    namespace: _Namespace = None,
+    registry: RegistryAddress = "registry",
+    push: Push = "",
+    root: _Root = None,
+    wait: Annotated[bool, typer.Option(help="Wait for the run to end.")] = True,
+    timeout: Annotated[float, typer.Option(help="Longest wait in seconds.")] = 6 * 3600,
+    interval: Annotated[float, typer.Option(help="Seconds between two requests for the run's state.")] = 5,
+    fetch: Annotated[Path | None, typer.Option(help="Directory that the run's outputs are copied to.")] = None,
+) -> None:
+    """Upload the training pipeline to a cluster, run it, and fetch its outputs."""
+    if fetch and not (wait and root):
+        raise PipelineError("--fetch needs --wait, and --pipeline-root, where the outputs are")
+    case, screen = load_with(usecase, settings or []), Screen()
+    check_facts(case)
+    pipeline = pipelines(context).build("training", case)
+    sent = submission.Submission(pipeline, case.name, submission.parameters(registry, push=push))
+    cluster = Cluster(host, auth, namespace)
+    run_id = submission.submit(cluster, sent, root, screen)
+    if wait:
+        submission.wait(cluster, run_id, timeout, interval, screen)
+    if fetch and root:
+        files = submission.fetch(root, sent.name, run_id, fetch / run_id)
+        screen.line(f"{len(files)} files in {fetch / run_id}")
+
+
+@schedule.command("schedule", epilog=example("almanac schedule usecases/air_quality.yaml --pipeline monitoring"))
+def _schedule(
+    context: typer.Context,
+    usecase: UseCaseFile,
+    kind: Annotated[
+        Literal["training", "monitoring"], typer.Option("--pipeline", help="Pipeline to schedule.")
+    ] = "training",
+    host: _Host = None,
+    auth: _Auth = "token",
+    namespace: _Namespace = None,
+    registry: RegistryAddress = "registry",
+    push: Push = "",
+    log: Log = "",
+) -> None:
+    """Run a pipeline on a cluster by the schedule of its use case, in place of its earlier schedule."""
+    if log and kind != "monitoring":
+        raise PipelineError("--log is an option of the monitoring pipeline; give --pipeline monitoring with it")
+    case = load(usecase)
+    cron = {"training": case.schedule.retrain, "monitoring": case.schedule.monitor}[kind]
+    parameters = submission.parameters(registry, push=push, log=log)
+    sent = submission.Submission(pipelines(context).build(kind, case), case.name, parameters)
+    submission.schedule(Cluster(host, auth, namespace), sent, cron, Screen())

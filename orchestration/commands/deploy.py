@@ -1,0 +1,97 @@
+"""Commands that deploy the version in production: render its objects, let kustomize overlay them, apply them."""
+
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+import yaml
+
+from almanac.core.errors import DeploymentError, MetricError
+from almanac.usecase import load
+from governance.registry import resolve
+from monitoring.operations.version import push_version
+from orchestration.commands.options import Push, UseCaseFile, command_app, example
+from serving.deploy.apply import apply_and_wait, connect
+from serving.deploy.kustomize.layout import BASE, objects, write
+from serving.deploy.production import write_manifest
+from serving.deploy.smoke import PATIENCE, forecasters, smoke
+
+app = command_app(
+    help="Deploy the version in production, in steps between which kustomize adds an overlay.",
+    epilog=example("almanac deploy render usecases/air_quality.yaml s3://models build/production.yaml"),
+)
+
+_Registry = Annotated[
+    str, typer.Argument(metavar="REGISTRY", help="Address of the model registry.", show_default=False)
+]
+
+
+@app.command(epilog=example("almanac deploy render usecases/air_quality.yaml s3://models build/production.yaml"))
+def render(
+    usecase: UseCaseFile,
+    registry: _Registry,
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="File to write.", show_default=False)],
+) -> None:
+    """Write the objects of the version in production."""
+    write_manifest(load(usecase), registry, out)
+
+
+@app.command(epilog=example("almanac deploy base --manifest build/production.yaml --out build/base"))
+def base(
+    manifest: Annotated[
+        Path | None, typer.Option(help="inferenceservice.yaml of a run; the committed base by default.")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Directory of the base.", show_default=False)] = BASE,
+) -> None:
+    """Write the kustomize base."""
+    for path in write(_read(manifest) if manifest else objects(), out):
+        typer.echo(str(path))
+
+
+@app.command(epilog=example("almanac deploy apply usecases/air_quality.yaml s3://models build/objects.yaml"))
+def apply(
+    usecase: UseCaseFile,
+    registry: _Registry,
+    manifest: Annotated[Path, typer.Argument(metavar="OBJECTS", help="Objects to apply.", show_default=False)],
+    timeout: Annotated[float, typer.Option(help="Seconds in which the service must be ready.")] = 600,
+    patience: Annotated[float, typer.Option(help="Seconds in which it must then answer.")] = PATIENCE,
+    url: Annotated[
+        str, typer.Option(envvar="ALMANAC_URL", help="Address to test the service at; its own when empty.")
+    ] = "",
+    push: Push = "",
+) -> None:
+    """Apply objects on the cluster of KUBECONFIG, wait, test the service, and roll back if that fails.
+
+    ALMANAC_API_KEY is the key for the test's requests.
+    """
+    case, items = load(usecase), _read(manifest)
+    service = next((item for item in items if item["kind"] == "InferenceService"), None)
+    if service is None:
+        raise DeploymentError(f"{manifest}: holds no InferenceService")
+    version = service["metadata"]["annotations"]["almanac.io/version"]
+    models = forecasters(resolve(f"registry:{case.name}/{version}", registry))
+
+    def check(applied: dict[str, Any]) -> None:
+        address = url or (applied.get("status") or {}).get("url")
+        if not address:
+            raise DeploymentError("the service reports no address to test it at; give one in ALMANAC_URL")
+        smoke(address, models, os.environ.get("ALMANAC_API_KEY"), patience)
+
+    apply_and_wait(items, connect(), timeout, check=check)
+    if push:
+        try:
+            push_version(case.name, version, registry, push, case.drift.window, case.now())
+        except MetricError as error:
+            typer.echo(f"warning: the metrics of version {version} were not pushed: {error}")
+    typer.echo(f"version {version} is ready in {service['metadata']['namespace']} and answers as its models do")
+
+
+def _read(path: Path) -> list[dict[str, Any]]:
+    try:
+        items = [item for item in yaml.safe_load_all(path.read_text(encoding="utf-8")) if item]
+    except (OSError, yaml.YAMLError) as error:
+        raise DeploymentError(f"{path}: cannot be read as YAML ({error})") from error
+    if not items or not all(isinstance(item, dict) and "kind" in item for item in items):
+        raise DeploymentError(f"{path}: holds no Kubernetes objects; expected inferenceservice.yaml of a run")
+    return items

@@ -1,0 +1,49 @@
+"""Commands on a use case file."""
+
+from datetime import date
+
+import typer
+
+from almanac.core.errors import AlmanacError, UseCaseError
+from almanac.core.files import pretty_json
+from almanac.usecase import UseCase, digest
+from almanac.usecase import schema as json_schema
+from almanac.usecase.override import load_with
+from orchestration.commands.options import AsJson, Set, UseCaseFile, command_app, example
+from orchestration.retraining.plan import Retrain
+from orchestration.statements_check import check_facts
+
+check, schema = command_app(), command_app()
+
+
+@check.command("check", epilog=example("almanac check usecases/air_quality.yaml"))
+def _check(usecase: UseCaseFile, settings: Set = None, as_json: AsJson = False) -> None:
+    """Check a use case file as far as that needs no data: its fields, statements, answers and retraining window."""
+    case = load_with(usecase, settings or [])
+    if faults := _faults(case):
+        raise UseCaseError("\n".join(faults))
+    summary = {
+        "use_case": case.name,
+        "digest": digest(case),
+        "targets": [target.name for target in case.targets],
+        "candidates": [candidate.name for candidate in case.training.candidates],
+    }
+    text = f"{usecase}: {', '.join(summary['targets'])} by {len(case.training.candidates)} candidates; no faults"
+    typer.echo(pretty_json(summary) if as_json else f"{text}\n", nl=False)
+
+
+@schema.command("schema", epilog=example("almanac schema > usecase.schema.json"))
+def _schema() -> None:
+    """Print the JSON schema of a use case file."""
+    typer.echo(pretty_json(json_schema()), nl=False)
+
+
+def _faults(case: UseCase) -> list[str]:
+    retrain = Retrain(test_from=date.today(), train_window=case.drift.policy.retrain_window or case.split.train_window)
+    faults = []
+    for rule in (check_facts, retrain.check_folds):
+        try:
+            rule(case)
+        except AlmanacError as error:
+            faults.append(str(error))
+    return faults

@@ -1,0 +1,31 @@
+"""The batch-prediction pipeline."""
+
+from typing import Any
+
+from almanac.usecase import UseCase, dump
+from components.ingestion.component import ingestion
+from components.prediction.component import prediction
+from components.validation.component import validation
+from orchestration.settings import configure
+from pipelines.definition import pipeline_of
+
+
+def batch_pipeline(case: UseCase) -> Any:
+    """Return the batch-prediction pipeline of a use case."""
+
+    @pipeline_of(case, "batch")
+    def pipeline(
+        usecase: str = dump(case),
+        base: str = "",
+        registry: str = "registry",
+        start: str = "",
+        stop: str = "",
+        log: str = "",
+    ) -> None:
+        """Predict a span of the newest data by the model in production."""
+        table = configure(ingestion(usecase=usecase, base=base))
+        valid = configure(validation(usecase=usecase, table=table.outputs["table"]))
+        span = {"start": start, "stop": stop, "log": log}
+        configure(prediction(usecase=usecase, table=valid.outputs["validated"], registry=registry, **span))
+
+    return pipeline

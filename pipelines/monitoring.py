@@ -1,0 +1,64 @@
+"""The monitoring pipeline."""
+
+from typing import Any
+
+from kfp import dsl
+
+from almanac.usecase import UseCase, dump
+from components.ingestion.component import ingestion
+from components.monitoring.component import monitoring
+from components.prediction.component import prediction
+from components.remediation.component import remediation
+from components.validation.component import validation
+from orchestration.settings import configure
+from pipelines.definition import pipeline_of
+
+#: The application's command that executes a plan, as arguments of Python.
+_EXECUTE = "-m pipeline plans execute"
+
+
+def monitoring_pipeline(case: UseCase) -> Any:
+    """Return the monitoring pipeline of a use case, which acts on a breach as the drift policy says."""
+    windows = {"start": f"windows:{case.drift.policy.of}", "stop": "", "log": ""}
+
+    @pipeline_of(case, "monitoring")
+    def pipeline(
+        usecase: str = dump(case),
+        base: str = "",
+        registry: str = "registry",
+        environment: str = "cluster",
+        log: str = "",
+        push: str = "",
+        as_of: str = "",
+        runs: str = "runs",
+        host: str = "",
+    ) -> None:
+        """Judge the last windows of the model in production; retrain or ask on a breach."""
+        table = configure(ingestion(usecase=usecase, base=base))
+        valid = configure(validation(usecase=usecase, table=table.outputs["table"]))
+        given = {"usecase": usecase, "registry": registry}
+        predicted = configure(prediction(table=valid.outputs["validated"], **given, **windows))
+        watched = configure(
+            monitoring(
+                table=valid.outputs["validated"],
+                predictions=predicted.outputs["predictions"],
+                log=log,
+                push=push,
+                as_of=as_of,
+                **given,
+            )
+        )
+        with dsl.If(watched.outputs["Output"] == True, name="breached"):  # noqa: E712
+            configure(
+                remediation(
+                    monitoring=watched.outputs["monitoring"],
+                    base=base,
+                    environment=environment,
+                    runs=runs,
+                    host=host,
+                    execute=_EXECUTE,
+                    **given,
+                )
+            )
+
+    return pipeline

@@ -1,0 +1,70 @@
+"""The training pipeline."""
+
+from typing import Any
+
+from kfp import dsl
+
+from almanac.usecase import UseCase, dump
+from components.deployment.component import deployment
+from components.documentation.component import documentation
+from components.drift.component import drift
+from components.evaluation.component import evaluation
+from components.gate.component import gate
+from components.ingestion.component import ingestion
+from components.preprocessing.component import preprocessing
+from components.registration.component import registration
+from components.rejection.component import rejection
+from components.training.component import training
+from components.validation.component import validation
+from orchestration.settings import configure
+from pipelines.definition import pipeline_of
+
+
+def training_pipeline(case: UseCase) -> Any:
+    """Return the training pipeline of a use case, which it carries as the default of its first parameter."""
+
+    @pipeline_of(case, "training")
+    def pipeline(
+        usecase: str = dump(case),
+        base: str = "",
+        registry: str = "registry",
+        environment: str = "cluster",
+        push: str = "",
+    ) -> None:
+        """Train, judge, register and deploy."""
+        table = configure(ingestion(usecase=usecase, base=base))
+        valid = configure(validation(usecase=usecase, table=table.outputs["table"]))
+        watched = configure(drift(usecase=usecase, table=valid.outputs["validated"], registry=registry))
+        features = configure(preprocessing(usecase=usecase, table=valid.outputs["validated"]))
+        model = configure(training(usecase=usecase, table=valid.outputs["validated"], **features.outputs))
+        judged = configure(
+            evaluation(
+                usecase=usecase,
+                features=features.outputs["features"],
+                model=model.outputs["model"],
+                tuning=model.outputs["tuning"],
+            )
+        )
+        decided = configure(gate(usecase=usecase, figures=judged.outputs["figures"], registry=registry))
+        # Drift is measured against the model in production before this run can put its own there.
+        decided.after(watched)
+        with dsl.If(decided.outputs["Output"] == True, name="open"):  # noqa: E712
+            evidence = {
+                "model": model.outputs["model"],
+                "tuning": model.outputs["tuning"],
+                "figures": judged.outputs["figures"],
+                "evaluation": judged.outputs["evaluation"],
+                "predictions": judged.outputs["predictions"],
+                "decision": decided.outputs["decision"],
+                "lineage": table.outputs["lineage"],
+            }
+            given = {"usecase": usecase, "registry": registry}
+            registered = configure(registration(environment=environment, **given, **evidence))
+            record = registered.outputs["registration"]
+            documented = configure(documentation(registration=record, **given, **evidence))
+            with dsl.If(documented.outputs["Output"] == True, name="promoted"):  # noqa: E712
+                configure(deployment(environment=environment, push=push, **given))
+        with dsl.Else(name="closed"):
+            configure(rejection(decision=decided.outputs["decision"]))
+
+    return pipeline
