@@ -75,7 +75,7 @@ images: $(VENV)/.components ## build the images, tagged by revision and version,
 	  name=$(IMAGES)/$${image/components/components-python}; \
 	  $(DOCKER) build -q --network host -f $$image/Dockerfile -t $$name:$(REVISION) -t $$name:$(VERSION) \
 	    --build-arg REVISION=$(REVISION) --build-arg VERSION=$(VERSION) . ; \
-	  $(PY) -m orchestration.sbom requirements/$$image.txt build/$$image.cdx.json; \
+	  $(PY) pipeline.py dev sbom requirements/$$image.txt build/$$image.cdx.json; \
 	done
 
 image-tags: ## print what a workflow pushes the image NAME as
@@ -109,26 +109,26 @@ deploy: $(VENV)/.components ## apply the production version by an overlay (ENVIR
 	@rm -rf build/deploy; mkdir -p build/deploy; cp -r serving/deploy/kustomize/overlays build/deploy; \
 	config=build/deploy/kubeconfig; trap 'rm -f $$config' EXIT; \
 	if test -n "$${KUBE_CONFIG:-}"; then (umask 077; printf '%s' "$$KUBE_CONFIG" >$$config); export KUBECONFIG=$$config; fi; \
-	$(PY) -m serving.deploy.production render $(USECASE) $(REGISTRY) build/deploy/production.yaml; \
-	$(PY) -m serving.deploy.kustomize --manifest build/deploy/production.yaml --out build/deploy/base >/dev/null; \
+	$(PY) pipeline.py deploy render $(USECASE) $(REGISTRY) build/deploy/production.yaml; \
+	$(PY) pipeline.py deploy base --manifest build/deploy/production.yaml --out build/deploy/base >/dev/null; \
 	$(KUSTOMIZE) build build/deploy/overlays/$(ENVIRONMENT) >build/deploy/objects.yaml; \
-	$(PY) -m serving.deploy.production apply $(USECASE) $(REGISTRY) build/deploy/objects.yaml $(DEPLOY)
+	$(PY) pipeline.py deploy apply $(USECASE) $(REGISTRY) build/deploy/objects.yaml $(DEPLOY)
 
 release-files: $(VENV)/.components ## compile into build/compiled, for the images of this version in IMAGES
 	@ALMANAC_IMAGE=$(IMAGES)/components-python:$(VERSION) ALMANAC_SERVING_IMAGE=$(IMAGES)/serving:$(VERSION) \
-	  $(PY) pipeline.py compile --out build/compiled
+	  $(PY) pipeline.py compile --kubernetes --out build/compiled
 
 changelog: $(VENV)/.components ## write the notes of the release TAG to build/changelog.md
-	@$(PY) -m orchestration.release notes $(TAG) build/changelog.md
+	@$(PY) pipeline.py dev notes $(TAG) build/changelog.md
 
 next-version: $(VENV)/.components ## print the version that the commits since the last release make (their trailer Change:)
-	@$(PY) -m orchestration.release next
+	@$(PY) pipeline.py dev next-version
 
 release: $(VENV)/.components $(VENV)/.serving ## set the next version everywhere, commit and tag it; pushing the tag releases it
 	@test -z "$$(git status --porcelain)" || { echo "error: there are changes that are not committed" >&2; exit 1; }; \
-	version=$$($(PY) -m orchestration.release next); \
-	$(PY) -m orchestration.release set; \
-	$(PY) pipeline.py compile >/dev/null; $(PY) -m serving.deploy.kustomize >/dev/null; \
+	version=$$($(PY) pipeline.py dev next-version); \
+	$(PY) pipeline.py dev set-version; \
+	$(PY) pipeline.py compile >/dev/null; $(PY) pipeline.py deploy base >/dev/null; \
 	git add --all; git diff --cached --quiet || git commit -qm "Release $$version"; \
 	git tag -a "v$$version" -m "Almanac $$version"; \
 	echo "v$$version is tagged; release it by: git push --follow-tags"

@@ -1,6 +1,6 @@
-"""What `compile` writes: every use case's pipelines, and each component by itself."""
+"""Compiled files: every use case's pipelines, and each component by itself."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,16 +12,24 @@ from kfp.compiler.pipeline_spec_builder import extract_comments_from_pipeline_sp
 from almanac.core.errors import PipelineError
 from almanac.core.files import write_bytes
 from almanac.core.image import VERSION
+from almanac.usecase import UseCase, load
+from orchestration.code_digest import ROOT
 
 _API = "pipelines.kubeflow.org/v2beta1"
 
 
 @dataclass(frozen=True)
 class Difference:
-    """A compiled file that is not what the code would write."""
+    """A compiled file that differs from the code."""
 
     path: Path
     state: str
+
+
+def build_all(builders: Mapping[str, Callable[[UseCase], Any]], usecases: Path = ROOT / "usecases") -> dict[str, Any]:
+    """Return every pipeline of every use case file in a directory, by the stem of its compiled file."""
+    cases = [load(path) for path in sorted(usecases.glob("*.yaml"))]
+    return {f"{case.name}_{kind}": build(case) for case in cases for kind, build in builders.items()}
 
 
 def compile_all(
@@ -47,16 +55,20 @@ def package(pipeline: Any) -> bytes:
 
 
 def differences(files: Mapping[str, bytes], directory: Path) -> list[Difference]:
-    """Return how `directory` differs from the files that it should hold."""
+    """Return the differences between a directory and the files that it should hold."""
     present = {str(path.relative_to(directory)) for path in directory.rglob("*.yaml")}
-    found = [Difference(directory / name, "is missing") for name in sorted(files.keys() - present)]
-    found += [Difference(directory / name, "is of no pipeline") for name in sorted(present - files.keys())]
+    missing = [Difference(directory / name, "is missing") for name in sorted(files.keys() - present)]
+    extra = [Difference(directory / name, "is of no pipeline") for name in sorted(present - files.keys())]
     same = sorted(files.keys() & present)
-    return found + [Difference(directory / n, "is stale") for n in same if (directory / n).read_bytes() != files[n]]
+    return (
+        missing
+        + extra
+        + [Difference(directory / n, "is stale") for n in same if (directory / n).read_bytes() != files[n]]
+    )
 
 
 def write(files: Mapping[str, bytes], directory: Path) -> list[Difference]:
-    """Make `directory` hold exactly `files`; return what was changed."""
+    """Make `directory` hold exactly `files`; return the differences that there were."""
     changed = differences(files, directory)
     for difference in changed:
         name = str(difference.path.relative_to(directory))
@@ -68,13 +80,13 @@ def write(files: Mapping[str, bytes], directory: Path) -> list[Difference]:
 
 
 def check(files: Mapping[str, bytes], directory: Path) -> None:
-    """Raise if `directory` differs from `files`.
+    """Refuse a directory that differs from `files`.
 
     Raises:
-        PipelineError: naming every file that is missing, stale or of no pipeline.
+        PipelineError: names every file that is missing, stale or of no pipeline.
     """
-    if found := differences(files, directory):
-        lines = [f"  {difference.path} {difference.state}" for difference in found]
+    if stale := differences(files, directory):
+        lines = [f"  {difference.path} {difference.state}" for difference in stale]
         raise PipelineError("\n".join(["the compiled files are not those of the code; run `make compile`:", *lines]))
 
 
@@ -85,7 +97,7 @@ def _specs(pipeline: Any) -> list[dict[str, Any]]:
 
 
 def _package(pipeline: Any, specs: Sequence[dict[str, Any]]) -> bytes:
-    """Return what kfp's own compiler writes, by libyaml's emitter, which takes a tenth of the time."""
+    """Return the bytes of kfp's own compiler, by libyaml's emitter, which takes a tenth of the time."""
     comments: str = extract_comments_from_pipeline_spec(specs[0], pipeline.description)
     return comments.encode() + _yaml(specs)
 

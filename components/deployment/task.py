@@ -1,4 +1,4 @@
-"""What the deployment component calls."""
+"""Entry point of the deployment component."""
 
 from pathlib import Path
 from typing import Any
@@ -24,14 +24,14 @@ def run(usecase: str, registry: str, environment: str, out: Path, push: str = ""
     if environment == "cluster":
         apply_and_wait(objects, connect())
     if push:
-        tell(case, version, registry, push)
+        _push_promise(case, version, registry, push)
     summary(f"version {version}, {len(objects)} objects{' applied' if environment == 'cluster' else ''}")
     return {"version": version, "storage_uri": service["spec"]["predictor"]["model"]["storageUri"]}
 
 
-def tell(usecase: UseCase, version: str, registry: str, to: str) -> None:
-    """Push what a version promises; where that fails, print a warning and go on."""
+def _push_promise(usecase: UseCase, version: str, registry: str, to: str) -> None:
+    """Push the metrics that a version promises; if that fails, print a warning and go on."""
     try:
         push_version(usecase.name, version, registry, to, usecase.drift.window, usecase.now())
     except MetricError as error:
-        print(f"warning: the figures of version {version} were not pushed: {error}", flush=True)
+        print(f"warning: the metrics of version {version} were not pushed: {error}", flush=True)

@@ -5,14 +5,11 @@ from typing import Annotated
 
 import typer
 
-from almanac.usecase import load
 from orchestration import compiled
-from orchestration.code_digest import ROOT
 from orchestration.commands.handed import pipelines
 from orchestration.commands.options import command_app, example
 
 app = command_app()
-_USECASES = ROOT / "usecases"
 
 
 @app.command("compile", epilog=example("almanac compile --check"))
@@ -26,9 +23,7 @@ def _compile(
 ) -> None:
     """Compile every use case's pipelines, and each component by itself."""
     handed = pipelines(context)
-    cases = [load(path) for path in sorted(_USECASES.glob("*.yaml"))]
-    made = {f"{case.name}_{kind}": build(case) for case in cases for kind, build in handed.builders().items()}
-    files = compiled.compile_all(made, handed.components(), kubernetes)
+    files = compiled.compile_all(compiled.build_all(handed.builders()), handed.components(), kubernetes)
     if check:
         compiled.check(files, out)
         typer.echo(f"{len(files)} compiled files are up to date")

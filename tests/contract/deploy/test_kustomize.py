@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,6 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from serving.deploy.kustomize.__main__ import main
 from serving.deploy.kustomize.layout import BASE, PLACEHOLDER, files, objects
 from serving.deploy.manifests import Deployment, render, to_yaml
 from serving.deploy.manifests.strict import check
@@ -31,9 +31,14 @@ def _build(directory: Path) -> dict[str, dict[str, Any]]:
     return {item["kind"]: item for item in yaml.safe_load_all(done.stdout)}
 
 
+def _base(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "pipeline.py", "deploy", "base", *arguments]
+    return subprocess.run(command, cwd=BASE.parents[3], capture_output=True, text=True, check=False)
+
+
 def test_the_committed_base_is_what_the_manifests_give() -> None:
     written = {path.name: path.read_text() for path in BASE.glob("*.yaml")}
-    assert written == files(objects()), "run `python -m serving.deploy.kustomize`"
+    assert written == files(objects()), "run `almanac deploy base`"
     listed = yaml.safe_load(written["kustomization.yaml"])["resources"]
     assert [yaml.safe_load(written[name]) for name in listed] == render(PLACEHOLDER)
 
@@ -107,13 +112,14 @@ def test_a_registered_version_takes_the_place_of_the_base(tmp_path: Path) -> Non
     (tmp_path / "inferenceservice.yaml").write_text(to_yaml(render(made)))
     shutil.copytree(ROOT / "overlays", tmp_path / "overlays")
     arguments = ["--manifest", str(tmp_path / "inferenceservice.yaml"), "--out", str(tmp_path / "base")]
-    assert main(arguments) == 0
+    assert _base(*arguments).returncode == 0
     service = _build(tmp_path / "overlays" / "prod")["InferenceService"]
     assert service["metadata"]["name"] == "demo"
     assert service["spec"]["predictor"]["model"]["storageUri"] == uri
 
 
-def test_a_file_without_objects_is_refused_by_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_file_without_objects_is_refused_by_name(tmp_path: Path) -> None:
     (tmp_path / "x.yaml").write_text("a: 1\n")
-    assert main(["--manifest", str(tmp_path / "x.yaml"), "--out", str(tmp_path / "base")]) == 1
-    assert "holds no Kubernetes objects" in capsys.readouterr().err
+    done = _base("--manifest", str(tmp_path / "x.yaml"), "--out", str(tmp_path / "base"))
+    assert done.returncode == 1
+    assert "holds no Kubernetes objects" in done.stderr

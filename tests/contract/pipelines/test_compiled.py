@@ -1,6 +1,5 @@
 """What `compile` writes, held against kfp's own compiler, and used as another team would use it."""
 
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ from kfp.compiler.compiler_utils import KubernetesManifestOptions
 from almanac.core.errors import PipelineError
 from almanac.core.image import VERSION
 from orchestration import compiled
+from pipelines import BUILDERS, load_components
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -25,28 +25,27 @@ def _comments(data: bytes) -> list[bytes]:
 
 
 @pytest.fixture(scope="module")
-def project() -> Any:
-    sys.path.insert(0, str(ROOT))
-    import pipeline
-
-    return pipeline
+def built() -> dict[str, Any]:
+    return compiled.build_all(BUILDERS)
 
 
 @pytest.fixture(scope="module")
-def files(project: Any) -> dict[str, bytes]:
-    return compiled.compile_all(project.pipelines(), project.COMPONENTS)
+def files(built: dict[str, Any]) -> dict[str, bytes]:
+    return compiled.compile_all(built, load_components())
 
 
 def test_the_committed_files_are_those_of_the_code(files: dict[str, bytes]) -> None:
     compiled.check(files, ROOT / "compiled")
 
 
-def test_the_same_bytes_come_out_twice(project: Any, files: dict[str, bytes]) -> None:
-    assert compiled.compile_all(project.pipelines(), project.COMPONENTS) == files
+def test_the_same_bytes_come_out_twice(built: dict[str, Any], files: dict[str, bytes]) -> None:
+    assert compiled.compile_all(built, load_components()) == files
 
 
-def test_each_package_is_what_kfp_itself_compiles(project: Any, files: dict[str, bytes], tmp_path: Path) -> None:
-    stem, pipeline = next(iter(project.pipelines().items()))
+def test_each_package_is_what_kfp_itself_compiles(
+    built: dict[str, Any], files: dict[str, bytes], tmp_path: Path
+) -> None:
+    stem, pipeline = next(iter(built.items()))
     compiler.Compiler().compile(pipeline, str(tmp_path / "theirs.yaml"))
     theirs = (tmp_path / "theirs.yaml").read_bytes()
     assert _documents(files[f"{stem}.yaml"]) == _documents(theirs)
@@ -54,9 +53,9 @@ def test_each_package_is_what_kfp_itself_compiles(project: Any, files: dict[str,
 
 
 def test_the_objects_for_kubectl_are_what_kfp_itself_writes(
-    project: Any, files: dict[str, bytes], tmp_path: Path
+    built: dict[str, Any], files: dict[str, bytes], tmp_path: Path
 ) -> None:
-    stem, pipeline = next(iter(project.pipelines().items()))
+    stem, pipeline = next(iter(built.items()))
     name = pipeline.pipeline_spec.pipeline_info.name
     options = KubernetesManifestOptions(
         pipeline_name=name,
@@ -68,7 +67,9 @@ def test_the_objects_for_kubectl_are_what_kfp_itself_writes(
     compiler.Compiler().compile(
         pipeline, str(path), kubernetes_manifest_options=options, kubernetes_manifest_format=True
     )
-    assert _documents(files[f"kubernetes/{stem}.yaml"]) == _documents(path.read_bytes())
+    assert not [path for path in files if path.startswith("kubernetes/")]
+    with_objects = compiled.compile_all({stem: pipeline}, {}, kubernetes=True)
+    assert _documents(with_objects[f"kubernetes/{stem}.yaml"]) == _documents(path.read_bytes())
 
 
 def test_nothing_is_installed_at_run_time_and_every_image_is_pinned(files: dict[str, bytes]) -> None:

@@ -105,7 +105,7 @@ def test_the_component_keeps_the_same_predictions_once_in_the_log(production: Pr
 
 
 def test_the_whole_pipeline_by_the_subprocess_runner(production: Production, tmp_path: Path) -> None:
-    from pipeline import batch_pipeline
+    from pipelines import batch_pipeline
 
     screen = io.StringIO()
     request = Request(production.case, ROOT / "usecases" / "air_quality.yaml", tmp_path, production.registry)

@@ -212,7 +212,7 @@ def test_examples_are_the_ends_of_the_ranges_by_name(model: Path) -> None:
 def test_nothing_is_applied_without_a_version_in_production(tmp_path: Path) -> None:
     out = tmp_path / "manifest.yaml"
     arguments = ["render", str(REFERENCE), str(tmp_path / "registry"), str(out)]
-    command = [sys.executable, "-m", "serving.deploy.production", *arguments]
+    command = [sys.executable, "pipeline.py", "deploy", *arguments]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert done.stderr.startswith("error: air_quality: no version stands in production")
@@ -222,7 +222,7 @@ def test_nothing_is_applied_without_a_version_in_production(tmp_path: Path) -> N
 def test_objects_without_a_service_are_refused(tmp_path: Path) -> None:
     (tmp_path / "objects.yaml").write_text("kind: ConfigMap\n")
     arguments = ["apply", str(REFERENCE), str(tmp_path / "registry"), str(tmp_path / "objects.yaml")]
-    command = [sys.executable, "-m", "serving.deploy.production", *arguments]
+    command = [sys.executable, "pipeline.py", "deploy", *arguments]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert "holds no InferenceService" in done.stderr

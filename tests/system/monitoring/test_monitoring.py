@@ -364,7 +364,7 @@ def test_the_decision_is_that_of_the_document(production: Production, prediction
 def test_the_whole_pipeline_by_the_subprocess_runner(production: Production, tmp_path: Path) -> None:
     """A breach that is made by the sources alone: the pipeline asks for an approval of a retraining."""
     from orchestration.retraining.audit_log import AuditLog
-    from pipeline import monitoring_pipeline
+    from pipelines import monitoring_pipeline
 
     # At this rate nearly any window breaches, which is what is wanted here.
     drift = production.case.drift.model_copy(update={"false_alarm_rate": 0.49})
@@ -387,7 +387,7 @@ def test_the_whole_pipeline_by_the_subprocess_runner(production: Production, tmp
 
 
 def test_a_breach_retrains_here_while_the_monitoring_still_runs(production: Production, tmp_path: Path) -> None:
-    from pipeline import monitoring_pipeline
+    from pipelines import monitoring_pipeline
 
     drift = production.case.drift.model_copy(update={"false_alarm_rate": 0.49})
     policy = drift.policy.model_copy(update={"of": 2, "breaches": 1, "action": "retrain"})

@@ -18,6 +18,7 @@ from governance.registry import Registry
 from orchestration.retraining import policy
 from orchestration.retraining.audit_log import AuditLog
 from orchestration.retraining.plan import LIFETIME, Observed, Plan, make, observe
+from pipelines import training_pipeline
 from tests.support.bundles import document_files, version_files
 from tests.support.kubeflow_api import TOKEN, KubeflowApi
 
@@ -370,18 +371,18 @@ def test_the_component_asks_and_the_command_line_approves(
 ) -> None:
     from typer.testing import CliRunner
 
-    from orchestration.retraining.__main__ import app
+    from orchestration.commands.plans import app
 
     document = tmp_path / "monitoring.json"
     document.write_text(json.dumps(world.document()))
     found = dsl.Artifact(uri=str(tmp_path / "plan.json"))
     monitoring = dsl.Artifact(uri=str(document))
-    component.python_func(dump(world.case), monitoring, "", world.url, "local", "runs", "", found)
+    component.python_func(dump(world.case), monitoring, "", world.url, "local", "runs", "", "", found)
     plan = json.loads(Path(found.path).read_text())
     assert plan["outcome"]["result"] == found.metadata["result"] == "asked"
     monkeypatch.setenv("ALMANAC_ACTOR", "eve")
     where, runner = ["--registry", world.url], CliRunner()
-    listed = runner.invoke(app, ["plans", world.case.name, *where])
+    listed = runner.invoke(app, ["list", world.case.name, *where])
     assert "split.train_window: None -> 1460d" in listed.output
     approve = ["approve", world.case.name, plan["digest"], "--why", "yes", *where]
     assert runner.invoke(app, approve).exit_code == 0
@@ -398,7 +399,7 @@ def test_a_retraining_really_trains_with_the_sliding_window(tmp_path: Path, beij
 
     path = ROOT / "usecases" / "air_quality.yaml"
     case = load_with(path, [*QUICK, "split.test_from=2014-12-02", "split.train_window=1460d"])
-    outcome = local(case, str(path.parent), str(tmp_path / "registry"), str(tmp_path / "runs"))
+    outcome = local(training_pipeline, case, str(path.parent), str(tmp_path / "registry"), str(tmp_path / "runs"))
     assert outcome["result"] == "promoted"
     record = tmp_path / "runs" / case.name / outcome["run"]
     lines = yaml.safe_load((record / "inferenceservice.yaml").read_text().split("---")[1])
@@ -414,8 +415,8 @@ def test_on_a_cluster_the_training_pipeline_is_submitted_with_the_window(monkeyp
     case = load_with(ROOT / "usecases" / "air_quality.yaml", ["split.train_window=1460d"])
     monkeypatch.setenv("KFP_TOKEN", TOKEN)
     with KubeflowApi() as server:
-        first = on_cluster(case, server.host, "s3://bucket/registry", "s3://bucket/sources")
-        second = on_cluster(case, server.host, "s3://bucket/registry", "s3://bucket/sources")
+        first = on_cluster(training_pipeline, case, server.host, "s3://bucket/registry", "s3://bucket/sources")
+        second = on_cluster(training_pipeline, case, server.host, "s3://bucket/registry", "s3://bucket/sources")
         runs = list(server.runs.values())
     assert [first["result"], second["result"]] == ["submitted", "submitted"]
     assert [first["run"], second["run"]] == [run["run_id"] for run in runs]
@@ -424,4 +425,4 @@ def test_on_a_cluster_the_training_pipeline_is_submitted_with_the_window(monkeyp
     assert load_text(given["usecase"], "usecase").split.train_window == "1460d"
     assert (given["registry"], given["environment"]) == ("s3://bucket/registry", "cluster")
     with pytest.raises(PipelineError, match="no Kubeflow Pipelines API answers there"):
-        on_cluster(case, server.host, "s3://bucket/registry", "")
+        on_cluster(training_pipeline, case, server.host, "s3://bucket/registry", "")

@@ -39,7 +39,7 @@ def tuning() -> dict[str, Any]:
 def command(*arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
     kept = {key: value for key, value in os.environ.items() if not key.startswith("COMET")}
     return subprocess.run(
-        [sys.executable, "-m", "almanac.training.tracking", *arguments],
+        [sys.executable, "pipeline.py", *arguments],
         cwd=ROOT,
         env=kept | environment,
         capture_output=True,
