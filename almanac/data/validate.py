@@ -1,30 +1,20 @@
-"""Validation: the rules of the use case, a complete time grid, and a report of what was found."""
+"""Validation: run the checks, bring the table on a complete time grid, and write a report."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
 from almanac.core.errors import TableError
-from almanac.data.checks.columns import check_structure, check_values, without_out_of_range
-from almanac.data.checks.findings import ROW, Finding
-from almanac.data.checks.order import (
-    Gap,
-    check_duplicates,
-    check_gaps,
-    check_grid,
-    check_order,
-    complete,
-    find_gaps,
-    in_order,
-)
-from almanac.data.checks.shares import check_completeness, check_missing, check_rows, check_staleness, completeness
+from almanac.data.checks import ROW, Check, Finding, Stage, Subject
+from almanac.data.checks.completeness import completeness
+from almanac.data.checks.gaps import find_gaps
 from almanac.data.disk import named_when_full
 from almanac.data.lineage import read_lineage, table_record, without_times, write_table
-from almanac.data.validation_result import Checked, to_record
+from almanac.data.validation_result import ValidationResult, to_record
 from almanac.usecase import UseCase
-
-__all__ = ["Finding", "validate"]
+from almanac.usecase.data_section import CHECKS
 
 
 def validate(usecase: UseCase, table_path: Path, out_table: Path, out_html: Path) -> dict[str, Any]:
@@ -48,61 +38,66 @@ def validate(usecase: UseCase, table_path: Path, out_table: Path, out_html: Path
     from almanac.data.validation_report import write_report
 
     raw, lineage = _read(table_path), read_lineage(table_path)
-    checked = check(raw, usecase, lineage)
-    record = to_record(checked, raw, usecase)
+    result = run_checks(raw, usecase, lineage)
+    record = to_record(result, raw, usecase)
     with named_when_full(out_table, out_html):
-        write_report(out_html, checked, record, usecase, lineage)
-        grid = refuse_errors(checked, usecase)
+        write_report(out_html, result, record, usecase, lineage)
+        grid = refuse_errors(result, usecase)
         record["table"] = table_record(grid)
         write_table(out_table, grid, {**without_times(lineage or {"sources": []}), "table": record["table"]})
     return record
 
 
-def refuse_errors(checked: Checked, usecase: UseCase) -> pl.DataFrame:
+def refuse_errors(result: ValidationResult, usecase: UseCase) -> pl.DataFrame:
     """Return the table on its grid.
 
     Raises:
-        TableError: a rule is broken whose breach is an error; all of them are listed.
+        TableError: a finding is an error; all errors are listed.
     """
-    errors = [finding for finding in checked.findings if finding.severity == "error"]
-    if errors or checked.grid is None:
+    errors = [finding for finding in result.findings if finding.severity == "error"]
+    if errors or result.grid is None:
         lines = [f"  {finding.message()}" for finding in errors]
         raise TableError("\n".join([f"the table of {usecase.name} breaks {len(errors)} of its rules:", *lines]))
-    return checked.grid
+    return result.grid
 
 
-def check(raw: pl.DataFrame, usecase: UseCase, lineage: dict[str, Any] | None) -> Checked:
-    """Return what the rules find in a table, and the table as far as it could be brought into shape."""
-    if structure := check_structure(raw, usecase):
-        return Checked(structure)
-    if raw.is_empty():
-        return Checked(check_rows(raw, usecase))
-    table = raw.select(pl.int_range(1, pl.len() + 1).alias(ROW), pl.all())
-    findings = [*check_values(table, usecase)]
-    if table.select(pl.any_horizontal(pl.col(usecase.time.column, *_entity(usecase)).is_null().any())).item():
-        return Checked(findings)
-    findings += check_order(table, usecase)
-    if usecase.validation.out_of_range == "null":
-        table = without_out_of_range(table, usecase)
-    duplicates, table = check_duplicates(in_order(table, usecase), usecase)
-    off_grid = check_grid(table, usecase)
-    findings += [*duplicates, *off_grid, *check_rows(table, usecase)]
-    findings += [*check_missing(table, usecase), *check_staleness(table, usecase)]
-    if off_grid:
-        return Checked(findings, table.drop(ROW))
-    return _on_grid(table.drop(ROW), findings, usecase, lineage)
+def run_checks(raw: pl.DataFrame, usecase: UseCase, lineage: dict[str, Any] | None) -> ValidationResult:
+    """Run the checks stage by stage until one stops the validation, and repair the table after each stage."""
+    table, tables, findings = raw, {}, []
+    for stage in Stage:
+        if stage == Stage.VALUES:
+            if raw.is_empty():
+                return ValidationResult([*CHECKS["min_rows"].find(Subject(raw, usecase))])
+            table = table.select(pl.int_range(1, pl.len() + 1).alias(ROW), pl.all())
+        tables[stage] = table
+        stopped, found = False, []
+        for check, options in _checks(stage, usecase):
+            new = [*check.find(Subject(table, usecase, lineage, options))]
+            stopped |= bool(new) and check.stops
+            found += new
+        findings += sorted(found, key=lambda finding: _position(finding, table))
+        if stopped:
+            break
+        for check, _ in _checks(stage, usecase):
+            table = check.repair(table, usecase) if check.repair else table
+    rows, grid = (tables[stage].drop(ROW) if stage in tables else None for stage in (Stage.ROWS, Stage.GRID))
+    if rows is None or grid is None:
+        return ValidationResult(findings, rows)
+    return ValidationResult(findings, rows, grid, find_gaps(rows, usecase), completeness(grid, usecase, lineage))
 
 
-def _on_grid(table: pl.DataFrame, findings: list[Finding], usecase: UseCase, lineage: dict[str, Any] | None) -> Checked:
-    gaps: list[Gap] = find_gaps(table, usecase)
-    grid = complete(table, usecase) if gaps else table
-    shares = completeness(grid, usecase, lineage)
-    findings = [*findings, *check_gaps(gaps, usecase), *check_completeness(shares, usecase)]
-    return Checked(findings, table, grid, gaps, shares)
+def _checks(stage: Stage, usecase: UseCase) -> Iterator[tuple[Check, Any]]:
+    """Yield the checks of a stage, each with its options."""
+    for check in CHECKS.values():
+        if check.stage == stage and check.declaration is None:
+            yield check, None
+    for options in usecase.validation.checks:
+        if CHECKS[options.rule].stage == stage:
+            yield CHECKS[options.rule], options
 
 
-def _entity(usecase: UseCase) -> list[str]:
-    return [usecase.entity] if usecase.entity else []
+def _position(finding: Finding, table: pl.DataFrame) -> int:
+    return table.columns.index(finding.column) if finding.column in table.columns else -1
 
 
 def _read(path: Path) -> pl.DataFrame:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from almanac.data.checks.order import Gap
+from almanac.data.checks.gaps import Gap
 from almanac.reports import COLOURS, new_figure
 from almanac.usecase import UseCase
 from almanac.usecase.types import to_microseconds

@@ -5,15 +5,15 @@ from pathlib import Path
 from typing import Any
 
 from almanac.data import validation_plots
-from almanac.data.checks.columns import range_text
-from almanac.data.checks.findings import count_of
-from almanac.data.validation_result import Checked
+from almanac.data.checks import count_of
+from almanac.data.checks.range import range_text
+from almanac.data.validation_result import ValidationResult
 from almanac.reports.page import Report
 from almanac.usecase import UseCase
 
 
 def write_report(
-    path: Path, checked: Checked, record: dict[str, Any], usecase: UseCase, lineage: dict[str, Any] | None
+    path: Path, checked: ValidationResult, record: dict[str, Any], usecase: UseCase, lineage: dict[str, Any] | None
 ) -> None:
     """Write the report of a validation as one self-contained HTML file."""
     report = Report(f"Validation: {usecase.title}", usecase.description)
@@ -36,7 +36,7 @@ def write_report(
     report.write(path)
 
 
-def _verdict(report: Report, checked: Checked, record: dict[str, Any]) -> None:
+def _verdict(report: Report, checked: ValidationResult, record: dict[str, Any]) -> None:
     errors = sum(finding.severity == "error" for finding in checked.findings)
     warnings = len(checked.findings) - errors
     items = [("rows read", f"{record['rows_in']:,}")]
@@ -79,7 +79,7 @@ def _sentence(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def _gaps(report: Report, checked: Checked, record: dict[str, Any], usecase: UseCase) -> None:
+def _gaps(report: Report, checked: ValidationResult, record: dict[str, Any], usecase: UseCase) -> None:
     report.heading("Time grid")
     if not checked.gaps or checked.grid is None:
         report.text(f"One row for every {usecase.time.frequency}, without a gap.", "good")

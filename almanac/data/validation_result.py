@@ -1,24 +1,24 @@
-"""The outcome of a validation, as tables and as JSON."""
+"""The result of a validation, as tables and as JSON."""
 
 from dataclasses import dataclass, field
 from typing import Any
 
 import polars as pl
 
-from almanac.data.checks.findings import Finding
-from almanac.data.checks.order import Gap
-from almanac.data.checks.shares import missing_shares
+from almanac.data.checks import Finding
+from almanac.data.checks.gaps import Gap
+from almanac.data.checks.missing_shares import missing_shares
 from almanac.usecase import UseCase
 
 
 @dataclass(frozen=True)
-class Checked:
-    """What the rules found.
+class ValidationResult:
+    """The findings of all checks, and the table as far as it could be repaired.
 
     Attributes:
         findings: Broken rules, errors and warnings.
-        table: The rows in order, without duplicates; None when the structure is wrong.
-        grid: The same on the complete grid; None when there is none.
+        table: The rows in order, without duplicates; None if the validation ended before.
+        grid: The table on the complete grid; None if the validation ended before.
         gaps: Gaps of the grid, longest first.
         completeness: Share of the grid's times that each source covers.
     """
@@ -30,22 +30,22 @@ class Checked:
     completeness: dict[str, float] = field(default_factory=dict)
 
 
-def to_record(checked: Checked, raw: pl.DataFrame, usecase: UseCase) -> dict[str, Any]:
-    """Return the outcome as JSON."""
-    table, grid = checked.table, checked.grid
+def to_record(result: ValidationResult, raw: pl.DataFrame, usecase: UseCase) -> dict[str, Any]:
+    """Return the result as JSON."""
+    table, grid = result.table, result.grid
     time = None if table is None else table[usecase.time.column]
     return {
-        "passed": grid is not None and not any(finding.severity == "error" for finding in checked.findings),
+        "passed": grid is not None and not any(finding.severity == "error" for finding in result.findings),
         "rows_in": raw.height,
         "rows": None if grid is None else grid.height,
         "inserted": None if grid is None or table is None else grid.height - table.height,
         "span": None if time is None else [str(edge.isoformat()) for edge in (time.min(), time.max())],  # type: ignore[union-attr]
         "frequency": usecase.time.frequency,
         "entities": None if table is None or usecase.entity is None else table[usecase.entity].n_unique(),
-        "findings": [finding.record() for finding in checked.findings],
+        "findings": [finding.record() for finding in result.findings],
         "columns": {} if table is None else _columns(table, usecase),
-        "gaps": _gaps(checked.gaps),
-        "completeness": checked.completeness,
+        "gaps": _gaps(result.gaps),
+        "completeness": result.completeness,
     }
 
 

@@ -190,6 +190,23 @@ class Staleness(Section):
     """What stale data are."""
 
 
+class CheckBase(Section):
+    """The fields of every check that a use case asks for; each module of such a check adds its own."""
+
+    rule: str
+    """Name of the check."""
+    severity: Literal["warning", "error"] = "warning"
+    """Severity of a finding."""
+
+
+CHECKS: Kinds[Any] = Kinds("check", "almanac.data.checks", "almanac.checks")
+
+if TYPE_CHECKING:
+    DeclaredCheck = CheckBase
+else:
+    DeclaredCheck = union_of(CHECKS, "rule")
+
+
 class Validation(Section):
     """Rules for the table as a whole."""
 
@@ -209,3 +226,6 @@ class Validation(Section):
     """Smallest share of the grid's times that each source must have."""
     staleness: Staleness | None = None
     """How old the newest row may be."""
+    # Left out of a dump when empty, so that the digests of use cases without such checks stay as they were.
+    checks: Annotated[list[DeclaredCheck], Field(exclude_if=lambda checks: not checks)] = []
+    """Further checks."""

@@ -6,7 +6,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from almanac.usecase.data_section import Column, Source, TimeGrid, Validation
+from almanac.usecase.data_section import CHECKS, Column, Source, TimeGrid, Validation
 from almanac.usecase.features_section import Features
 from almanac.usecase.operations_section import Drift, Governance, Schedule, Serving
 from almanac.usecase.rules import check
@@ -39,7 +39,7 @@ class UseCase(Section):
     """Sources; the first one sets the rows, the others join it."""
     columns: dict[Name, Column]
     """Every column of the joined table besides time and entity."""
-    validation: Validation = Validation()
+    validation: Validation = Field(default_factory=Validation)
     """Rules for the table as a whole."""
     features: Features
     """Features."""
@@ -114,6 +114,9 @@ class UseCase(Section):
         for index, gate in enumerate(self.gates):
             for problem in GATE_RULES[gate.rule].problems(gate, self):
                 raise ValueError(f"gates.{index}.{problem}")
+        for index, rule in enumerate(self.validation.checks):
+            for problem in CHECKS[rule.rule].problems(rule, self):
+                raise ValueError(f"validation.checks.{index}.{problem}")
         for group in self.evaluation.groups:
             if group.column is not None and group.column != self.entity:
                 self._column(f"evaluation.groups.{group.name}.column", group.column)

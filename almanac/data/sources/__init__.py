@@ -11,7 +11,7 @@ from typing import Any
 from almanac.data.cache import Cache, Content
 from almanac.usecase.data_section import SourceBase
 
-__all__ = ["FetchContext", "RetryPolicy", "SourceKind"]
+__all__ = ["FetchContext", "RetryPolicy", "SourceBase", "SourceKind"]
 
 
 @dataclass(frozen=True)

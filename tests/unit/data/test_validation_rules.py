@@ -6,8 +6,7 @@ import polars as pl
 import pytest
 
 from almanac.core.errors import TableError
-from almanac.data.validate import check as apply_rules
-from almanac.data.validate import refuse_errors, validate
+from almanac.data.validate import refuse_errors, run_checks, validate
 from almanac.data.validation_result import to_record
 from tests.support import small
 
@@ -28,8 +27,8 @@ SITES = pl.concat([GOOD.with_columns(site=pl.lit(site)) for site in "yx"]).selec
 def check(table: pl.DataFrame = GOOD, **changes: Any) -> tuple[pl.DataFrame, dict[str, Any]]:
     """Return the valid table and the result."""
     case = small.usecase(**changes)
-    checked = apply_rules(table, case, None)
-    return refuse_errors(checked, case), to_record(checked, table, case)
+    result = run_checks(table, case, None)
+    return refuse_errors(result, case), to_record(result, table, case)
 
 
 def rules(result: dict[str, Any]) -> list[tuple[str, str, str | None, int]]:
@@ -277,3 +276,18 @@ def test_grids_of_minutes_and_days() -> None:
         valid, _ = check(GOOD.with_columns(times), time=grid, targets=targets, evaluation=season)
         assert valid["timestamp"].to_list() == [START + n * step for n in range(7)]
         assert valid["load"].to_list() == [1.0, 2.0, None, None, 4.0, 5.0, 6.0]
+
+
+def test_a_column_that_keeps_one_value_for_too_long() -> None:
+    stuck = SITES.with_columns(load=pl.when(pl.col("site") == "y").then(3.0).otherwise("load"))
+    asked = [{"rule": "flatline", "column": "load", "longest": "5h"}]
+    _, result = check(stuck, entity="site", validation={"checks": asked})
+    assert rules(result) == [("warning", "flatline", "load", 1)]
+    [row] = result["findings"][0]["rows"]
+    assert row == {"entity": "y", "time": "2020-01-01T00:00:00 to 2020-01-01T05:00:00", "value": 3.0}
+    message = refused(stuck, entity="site", validation={"checks": [asked[0] | {"severity": "error"}]})
+    assert "column 'load': flatline: 1 span of one value for more than 5h" in message
+    for longest, entity in (("6h", "y"), ("5h", "x")):
+        asked = [{"rule": "flatline", "column": "load", "longest": longest}]
+        _, result = check(stuck.filter(site=entity), entity="site", validation={"checks": asked})
+        assert result["findings"] == []

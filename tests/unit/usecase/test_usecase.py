@@ -161,6 +161,12 @@ def test_the_tree_that_the_tests_change_is_right() -> None:
         ("entity", "kind", "columns.kind: is the column of entity; 'columns' lists the others alone"),
         ("time.column", "load", "columns.load: is the column of time.column"),
         ("validation.staleness.as_of", "today", "'today' is neither now nor an ISO date"),
+        ("validation.checks", [{"rule": "flat"}], "validation.checks.0.rule: there is no check 'flat'; known are"),
+        (
+            "validation.checks",
+            [{"rule": "flatline", "column": "lod", "longest": "1d"}],
+            "validation.checks.0.column: no column named lod; known: kind, load",
+        ),
         ("validation.max_gap", "0h", "validation.max_gap: must be longer than nothing"),
         # Targets and split.
         ("targets.0.column", "lod", "targets.load_1h.column: no column named lod; known: kind, load"),
@@ -379,3 +385,13 @@ def test_the_schema_describes_every_field() -> None:
             if "$ref" in field:
                 described = described or document["$defs"][field["$ref"].split("/")[-1]].get("description")
             assert described, f"{section['title']}.{name} has no description"
+
+
+def test_further_checks_enter_the_digest_only_where_there_are_some() -> None:
+    tree = copy.deepcopy(TREE)
+    plain = load_text(yaml.safe_dump(tree), "case.yaml")
+    assert "checks" not in json.loads(dump(plain))["validation"]
+    tree["validation"] = {"checks": [{"rule": "flatline", "column": "load", "longest": "1d"}]}
+    checked = load_text(yaml.safe_dump(tree), "case.yaml")
+    assert load_text(dump(checked), "case") == checked
+    assert digest(checked) != digest(plain)

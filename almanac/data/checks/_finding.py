@@ -1,6 +1,6 @@
-"""What a rule found: which column, how many rows, and the first of them."""
+"""Findings of the checks."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import polars as pl
@@ -17,14 +17,14 @@ _SHOWN = 5
 
 @dataclass(frozen=True)
 class Finding:
-    """One broken rule.
+    """A broken rule.
 
     Attributes:
-        severity: An error stops the run, a warning is reported.
+        severity: An error ends the run, a warning is reported.
         rule: Name of the rule.
         column: Column, or None for the table as a whole.
         count: How many rows (or, where the rule is about a share, columns or times) break it.
-        text: What is wrong, and what would be right.
+        text: The problem, and the expected state.
         rows: The first offending rows: row (from 1), time, entity where there is one, value.
     """
 
@@ -37,25 +37,18 @@ class Finding:
 
     def message(self) -> str:
         """Return one line for people."""
-        place = f"column {self.column!r}" if self.column else "table"
+        where = f"column {self.column!r}" if self.column else "table"
         shown = ", ".join(_row(row) for row in self.rows)
         more = ", …" if 0 < len(self.rows) < self.count else ""
-        return f"{place}: {self.rule}: {self.text}{f'; first: {shown}{more}' if shown else ''}"
+        return f"{where}: {self.rule}: {self.text}{f'; first: {shown}{more}' if shown else ''}"
 
     def record(self) -> dict[str, Any]:
         """Return the finding as JSON."""
-        return {
-            "severity": self.severity,
-            "rule": self.rule,
-            "column": self.column,
-            "count": self.count,
-            "text": self.text,
-            "rows": list(self.rows),
-        }
+        return {**asdict(self), "rows": list(self.rows)}
 
 
 def first_rows(table: pl.DataFrame, usecase: UseCase, column: str | None = None) -> tuple[dict[str, Any], ...]:
-    """Return the first rows of a table of offending rows, as findings keep them."""
+    """Return the first rows of a table of offending rows, as `Finding.rows` holds them."""
     head = table.head(_SHOWN)
     rows = []
     for values in head.iter_rows(named=True):

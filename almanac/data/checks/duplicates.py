@@ -1,0 +1,38 @@
+"""No two rows may share entity and time; one of them may be kept."""
+
+from collections.abc import Iterator
+
+import polars as pl
+
+from almanac.data.checks import Check, Finding, Stage, Subject, count_of, first_rows, keys
+from almanac.usecase import UseCase
+
+_CONSEQUENCES = {
+    "error": "set validation.duplicates to keep_first or keep_last to allow it",
+    "keep_first": "the first row of each time is kept",
+    "keep_last": "the last row of each time is kept",
+}
+
+
+def _find(subject: Subject) -> Iterator[Finding]:
+    usecase, names = subject.usecase, keys(subject.usecase)
+    rule = usecase.validation.duplicates
+    surplus = subject.table.filter(~subject.table.select(pl.struct(names).is_first_distinct()).to_series())
+    if surplus.height:
+        text = f"{count_of(surplus.height, 'row')} with the {' and '.join(names)} of an earlier one"
+        yield Finding(
+            "error" if rule == "error" else "warning",
+            "duplicates",
+            usecase.time.column,
+            surplus.height,
+            f"{text}; {_CONSEQUENCES[rule]}",
+            first_rows(surplus, usecase),
+        )
+
+
+def _keep_one(table: pl.DataFrame, usecase: UseCase) -> pl.DataFrame:
+    last = usecase.validation.duplicates == "keep_last"
+    return table.unique(keys(usecase), keep="last" if last else "first", maintain_order=True)
+
+
+KIND = Check("duplicates", Stage.DUPLICATES, _find, _keep_one)

@@ -1,0 +1,28 @@
+"""Time must not run backwards within an entity."""
+
+from collections.abc import Iterator
+
+import polars as pl
+
+from almanac.data.checks import Check, Finding, Stage, Subject, count_of, first_rows, keys
+from almanac.usecase import UseCase
+
+
+def _find(subject: Subject) -> Iterator[Finding]:
+    usecase, time = subject.usecase, subject.usecase.time.column
+    step = pl.col(time).diff()
+    step = step.over(usecase.entity) if usecase.entity else step
+    back = subject.table.filter(step.dt.total_microseconds() < 0)
+    if back.height:
+        sort = usecase.validation.unsorted == "sort"
+        text = f"{count_of(back.height, 'row')} earlier than the row before"
+        text += "; sorted" if sort else "; set validation.unsorted to sort to allow it"
+        yield Finding("warning" if sort else "error", "unsorted", time, back.height, text, first_rows(back, usecase))
+
+
+def _sort(table: pl.DataFrame, usecase: UseCase) -> pl.DataFrame:
+    # A stable sort, so that `keep_first` and `keep_last` mean the order of the source.
+    return table.sort(keys(usecase), maintain_order=True)
+
+
+KIND = Check("unsorted", Stage.ORDER, _find, _sort)
