@@ -1,90 +1,59 @@
 """One server process: socket, event loop, drain."""
 
 import asyncio
-import contextlib
 import gc
 import logging
 import signal
 import socket
 import sys
-from collections.abc import Coroutine, Generator
+from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
-import uvicorn
-
-from almanac.core.errors import AlmanacError, ServingError
-from serving.build import Server, build
+from almanac.core.errors import AlmanacError
+from serving.build import Server, build, grpc_servicer
 from serving.operations.hot_reload import follow_keys, follow_promotions, share_repository
-from serving.operations.scrape import shared_directory
+from serving.operations.metrics import shared_directory
 from serving.operations.warmup import history_file, reader, seed
-from serving.runtime.ready import say_ready
+from serving.runtime.readiness import report_ready
 from serving.settings import Settings
-from serving.transport.uvicorn_protocol import Protocol
+from serving.transport.sockets import listen
+from serving.transport.uvicorn_http import HTTPServer
 
-_LINGER_SECONDS = 1.0
 _FLUSH_SECONDS = 0.5
-_READY_LOOK_SECONDS = 0.1
+_READY_POLL_SECONDS = 0.1
 
 
 def run(settings: Settings) -> None:
     """Serve until a signal ends it.
 
     Raises:
-        AlmanacError: it cannot start; the message says why.
+        AlmanacError: the server cannot start.
     """
-    certificates_exist(settings)
     server = build(settings)
     import uvloop
 
     # What is loaded by now lives as long as the process: keep the collector from walking it again and again.
     gc.collect()
     gc.freeze()
-    # A thread that works on a large request lets the event loop go on sooner than after the usual 5 ms.
+    # A thread that works on a large request then yields to the event loop sooner than after the usual 5 ms.
     sys.setswitchinterval(0.0005)
-    sock = listen(settings)
+    sock = listen(settings.host, settings.http_port, settings.listen_fd)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(serve(server, sock))
-
-
-def listen(settings: Settings) -> socket.socket:
-    """Return the listening socket: a new one, or the one that the supervisor handed over.
-
-    Raises:
-        ServingError: the address is taken or not of this machine.
-    """
-    if settings.listen_fd is not None:
-        return socket.socket(fileno=settings.listen_fd)
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    sock = socket.socket(family, socket.SOCK_STREAM)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        sock.bind((settings.host, settings.http_port))
-    except OSError as error:
-        sock.close()
-        raise ServingError(f"--http-port {settings.http_port}: {settings.host} {error.strerror}") from error
-    sock.listen(2048)
-    sock.set_inheritable(True)
-    return sock
 
 
 async def serve(server: Server, sock: socket.socket) -> None:
     """Serve on a listening socket until SIGTERM or SIGINT, then drain."""
     settings = server.settings
-    config = uvicorn.Config(
-        server.app, http=Protocol, ws="none", loop="none", lifespan="off", access_log=False, log_config=None,
-        server_header=False, proxy_headers=False, timeout_keep_alive=75, h11_max_incomplete_event_size=65536,
-        timeout_graceful_shutdown=int(settings.grace_seconds), backlog=2048,
-        ssl_certfile=settings.tls_cert, ssl_keyfile=settings.tls_key,
-    )  # fmt: skip
-    http = _Server(config)
+    http = HTTPServer(server.app, settings.grace_seconds, settings.tls)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     server.port = int(sock.getsockname()[1])
     serving = asyncio.create_task(http.serve(sockets=[sock]))
-    grpc = await _grpc(server)
+    grpc = await _start_grpc(server)
     opening = asyncio.create_task(_open(server, sock, grpc[1] if grpc else None))
     opening.add_done_callback(lambda done: stop.set() if not done.cancelled() and done.exception() else None)
     background = [asyncio.create_task(work) for work in _background(server)]
@@ -100,12 +69,14 @@ async def serve(server: Server, sock: socket.socket) -> None:
         raise opened
 
 
-async def _grpc(server: Server) -> tuple[Any, int] | None:
-    if server.settings.grpc_port is None:
+async def _start_grpc(server: Server) -> tuple[Any, int] | None:
+    settings = server.settings
+    if settings.grpc_port is None:
         return None
-    from serving.transport.grpc_listener import start_grpc
+    from serving.transport.grpc_listener import GRPCOptions, start_grpc
 
-    return await start_grpc(server)
+    options = GRPCOptions(settings.host, settings.grpc_port, settings.max_body, settings.workers > 1, settings.tls)
+    return await start_grpc(grpc_servicer(server), options)
 
 
 def _background(server: Server) -> list[Coroutine[Any, Any, None]]:
@@ -119,28 +90,28 @@ def _background(server: Server) -> list[Coroutine[Any, Any, None]]:
         work.append(_flush(server))
         work.append(share_repository(repository, shared / "repository.json", server.metrics))
     if settings.drift_seconds:
-        work.append(_watch_drift(server))
+        work.append(_compute_drift(server))
     return work
 
 
-async def _watch_drift(server: Server) -> None:
-    """Watch for drift once the server is ready: to open the profiles takes the processor from what it waits for."""
+async def _compute_drift(server: Server) -> None:
+    """Compute drift metrics once the server is ready: loading the profiles would delay that."""
     while not server.state.ready:
-        await asyncio.sleep(_READY_LOOK_SECONDS)
+        await asyncio.sleep(_READY_POLL_SECONDS)
     await server.drift.run(server.settings.drift_seconds)
 
 
 async def _flush(server: Server) -> None:
-    """Let whichever worker is scraped see the counts of this one."""
+    """Flush the batched counters regularly, since another worker may answer the scrape."""
     while True:
         await asyncio.sleep(_FLUSH_SECONDS)
-        server.tally.flush()
+        server.counters.flush()
 
 
 async def _open(server: Server, sock: socket.socket, grpc_port: int | None) -> None:
-    """Say that the server is ready: with history for requests by entity, where there is some, and not before.
+    """Report ready once the history for entity requests, if there is any, is in the feature store.
 
-    Rows by name are answered meanwhile. Without history nothing is waited for, and what requests by entity need is
+    Rows by name are answered meanwhile. Without history nothing is waited for: the feature engine and the store are
     opened behind the first answers.
     """
     path = history_file(server.settings, server.repository.traffic.primary.use_case)
@@ -148,7 +119,7 @@ async def _open(server: Server, sock: socket.socket, grpc_port: int | None) -> N
     server.state.open()
     await asyncio.sleep(0)
     print(_announcement(server, sock, grpc_port), flush=True)
-    say_ready()
+    report_ready()
     if newest is not None and server.settings.listen_fd is None:
         print(_curl(server, *newest), flush=True)
     if path is None:
@@ -163,7 +134,7 @@ async def _warm(server: Server, history: Path | None) -> tuple[str, str] | None:
         if history is None:
             await opening
             return None
-        async with reader() as child:  # it gets ready meanwhile
+        async with reader() as child:  # the process starts while the engine opens
             await opening
             return await seed(child, history, bundle, features)
     except AlmanacError as error:
@@ -171,49 +142,32 @@ async def _warm(server: Server, history: Path | None) -> tuple[str, str] | None:
         return None
 
 
-def _curl(server: Server, entity: str, time: str) -> str:
-    scheme = "https" if server.settings.tls_cert else "http"
-    key = ' -H "X-API-Key: $ALMANAC_API_KEY"' if server.settings.auth == "required" else ""
-    body = f'{{"instances": [{{"entity": "{entity}", "time": "{time}"}}]}}'
-    url = f"{scheme}://{server.settings.host}:{server.port}/v1/models/{server.repository.traffic.primary.use_case}:predict"
-    return f"curl {url}{key} -H 'Content-Type: application/json' -d '{body}'"
+async def _drain(server: Server, http: HTTPServer) -> None:
+    """Report not ready, answer on while load balancers notice, then finish the open connections.
 
-
-class _Server(uvicorn.Server):
-    """uvicorn without its signal handlers: the drain decides when it ends."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Generator[None, None, None]:
-        yield
-
-
-async def _drain(server: Server, http: uvicorn.Server) -> None:
-    """Say not ready, answer on while balancers notice, take no more connections, and finish what has begun.
-
-    A worker takes no more connections at once, since the others accept from the same socket. A connection that was
-    taken a moment ago may not have sent its request yet; it is given the time to, and is closed after its answer.
+    A worker accepts no more connections at once, since the others accept from the same socket.
     """
     server.state.drain()
     if server.settings.listen_fd is None:
         await asyncio.sleep(server.settings.drain_seconds)
-    for listener in getattr(http, "servers", []):
-        listener.close()
-    end = asyncio.get_running_loop().time() + _LINGER_SECONDS
-    while http.server_state.connections and asyncio.get_running_loop().time() < end:
-        await asyncio.sleep(0.02)
-    http.should_exit = True
+    await http.finish()
 
 
 def _announcement(server: Server, sock: socket.socket, grpc_port: int | None) -> str:
     host, port = sock.getsockname()[:2]
-    scheme = "https" if server.settings.tls_cert else "http"
     bundle = server.repository.traffic.primary
-    line = f"{bundle.use_case} version {bundle.version} on {scheme}://{host}:{port}"
+    line = f"{bundle.use_case} version {bundle.version} on {_scheme(server)}://{host}:{port}"
     return line if grpc_port is None else f"{line}, gRPC on {host}:{grpc_port}"
 
 
-def certificates_exist(settings: Settings) -> None:
-    """Raise ServingError when a TLS file is missing."""
-    for path in (settings.tls_cert, settings.tls_key):
-        if isinstance(path, Path) and not path.is_file():
-            raise ServingError(f"{path}: no such file; --tls-cert and --tls-key take PEM files")
+def _curl(server: Server, entity: str, time: str) -> str:
+    settings = server.settings
+    key = ' -H "X-API-Key: $ALMANAC_API_KEY"' if settings.auth == "required" else ""
+    body = f'{{"instances": [{{"entity": "{entity}", "time": "{time}"}}]}}'
+    path = f"v1/models/{server.repository.traffic.primary.use_case}:predict"
+    url = f"{_scheme(server)}://{settings.host}:{server.port}/{path}"
+    return f"curl {url}{key} -H 'Content-Type: application/json' -d '{body}'"
+
+
+def _scheme(server: Server) -> str:
+    return "https" if server.settings.tls else "http"

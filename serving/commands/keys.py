@@ -1,88 +1,97 @@
-"""`python -m serving keys {create,list,rotate,revoke}`."""
+"""`keys`: create, list, rotate and revoke the server's API keys."""
 
-import argparse
 import os
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Annotated
+
+import typer
+from typer import Argument, Option
 
 from almanac.core.errors import ServingError
-from serving.security.keys import SCOPES, Key, KeyRing, changing, load_keys
+from serving.security.keys import SCOPES, Key, changing, load_keys
 from serving.security.limits import parse_rate
 
+keys = typer.Typer(no_args_is_help=True, help="API keys of the server.", rich_markup_mode=None)
 
-def main(arguments: list[str]) -> int:
-    """Run the command and return its exit code.
+_SCOPES_HELP = (
+    f"Some of {','.join(SCOPES)}: predict for predictions and :feedback, explain for :explain, ingest for :ingest, "
+    "admin for everything and the repository."
+)
 
-    Raises:
-        ServingError: an unknown key, scope or rate, a file that holds no keys or cannot be written, or a pipe that
-            nobody reads.
+
+@keys.callback()
+def _options(
+    context: typer.Context,
+    path: Annotated[Path, Option("--keys", envvar="ALMANAC_KEYS", help="File of API keys.")] = Path(
+        ".almanac/keys.json"
+    ),
+) -> None:
+    context.obj = path
+
+
+@keys.command()
+def create(
+    context: typer.Context,
+    name: Annotated[str, Option(help="Owner of the key.")],
+    scopes: Annotated[str, Option(help=_SCOPES_HELP)] = "predict,explain",
+    rate: Annotated[str | None, Option(help="Own rate limit, such as 100/s.")] = None,
+) -> None:
+    """Create a key and show it once.
+
+    Example: keys create --name dashboard --scopes predict,explain
     """
-    given = _parser().parse_args(arguments)
-    if given.action == "list":
-        _show("\n".join(_line(key) for key in load_keys(given.keys).keys.values()) or "no keys")
-        return 0
-    with changing(given.keys) as ring:
-        identity, text = _ACTIONS[given.action](ring, given)
+    if rate:
+        parse_rate(rate)
+    with changing(context.obj) as ring:
+        key, text = ring.create(name, tuple(scopes.split(",")), rate)
+    _show_saved("create", key.id, f"{text}\nThis is the only time that the key is shown. Its id is {key.id}.")
+
+
+@keys.command("list")
+def list_keys(context: typer.Context) -> None:
+    """List the keys without their secrets."""
+    _show("\n".join(_line(key) for key in load_keys(context.obj).keys.values()) or "no keys")
+
+
+@keys.command()
+def rotate(
+    context: typer.Context,
+    identity: Annotated[str, Argument(metavar="ID")],
+    grace: Annotated[float, Option(help="Seconds for which the old secret is still accepted.")] = 86400.0,
+) -> None:
+    """Give a key a new secret."""
+    with changing(context.obj) as ring:
+        text = ring.rotate(identity, grace)
+    _show_saved("rotate", identity, f"{text}\nThe old secret is accepted for {grace:g} s more.")
+
+
+@keys.command()
+def revoke(context: typer.Context, identity: Annotated[str, Argument(metavar="ID")]) -> None:
+    """Revoke a key."""
+    with changing(context.obj) as ring:
+        ring.revoke(identity)
+    _show_saved("revoke", identity, f"{identity} is revoked")
+
+
+def _show_saved(action: str, identity: str, text: str) -> None:
     try:
         _show(text)
     except ServingError as error:
-        raise ServingError(f"{given.action} of {identity} is saved, but {error}") from error
-    return 0
-
-
-def _create(ring: KeyRing, given: argparse.Namespace) -> tuple[str, str]:
-    if given.rate:
-        parse_rate(given.rate)
-    key, text = ring.create(given.name, tuple(given.scopes.split(",")), given.rate)
-    return key.id, f"{text}\nThis is the only time that the key is shown. Its id is {key.id}."
-
-
-def _rotate(ring: KeyRing, given: argparse.Namespace) -> tuple[str, str]:
-    text = ring.rotate(given.id, given.grace)
-    return given.id, f"{text}\nThe old secret is accepted for {given.grace:g} s more."
-
-
-def _revoke(ring: KeyRing, given: argparse.Namespace) -> tuple[str, str]:
-    ring.revoke(given.id)
-    return given.id, f"{given.id} is revoked"
+        raise ServingError(f"{action} of {identity} is saved, but {error}") from error
 
 
 def _show(text: str) -> None:
     try:
         print(text, flush=True)
     except BrokenPipeError as error:
-        # Python flushes once more at its end; what is left must not raise there again.
+        # Python flushes standard output once more at exit, which would raise again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise ServingError("nobody reads standard output, so that nothing was shown") from error
-
-
-_SCOPES_HELP = (
-    f"some of {','.join(SCOPES)}: predict for predictions and :feedback, explain for :explain, ingest for :ingest, "
-    "admin for everything and the repository; predict,explain by default"
-)
-_ACTIONS = {"create": _create, "rotate": _rotate, "revoke": _revoke}
 
 
 def _line(key: Key) -> str:
     created = datetime.fromtimestamp(key.created, UTC).isoformat(timespec="seconds")
     state = "revoked" if key.revoked is not None else "live"
     return f"{key.id}  {state:8}  {','.join(key.scopes):24}  {key.rate or '-':10}  {created}  {key.name}"
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser("python -m serving keys", description="API keys of the server")
-    default = Path(os.environ.get("ALMANAC_KEYS", ".almanac/keys.json"))
-    parser.add_argument("--keys", type=Path, default=default, help="file of API keys")
-    actions = parser.add_subparsers(dest="action", required=True)
-    create = actions.add_parser("create", help="make a key and show it once")
-    create.add_argument("--name", required=True, help="who gets it")
-    create.add_argument("--scopes", default="predict,explain", help=_SCOPES_HELP)
-    create.add_argument("--rate", help="own rate limit, such as 100/s")
-    actions.add_parser("list", help="show the keys without their secrets")
-    rotate = actions.add_parser("rotate", help="give a key a new secret")
-    rotate.add_argument("id")
-    rotate.add_argument("--grace", type=float, default=86400.0, help="seconds that the old secret is accepted for")
-    revoke = actions.add_parser("revoke", help="refuse a key from now on")
-    revoke.add_argument("id")
-    return parser

@@ -4,12 +4,12 @@ import time
 from collections.abc import Mapping
 
 from monitoring.metrics import DATA_AGE, DATA_NEWEST, Metrics
-from serving.errors import Refusal
 from serving.features.raw_schema import RawSchema, micros_of
 from serving.features.store.base import Store
+from serving.runtime.errors import HTTPError
 
 
-class DataAge:
+class DataFreshness:
     """Shows the time of the newest observation, and how far it lies behind the clock.
 
     The store is asked at each scrape, so that every worker and replica tells of what any of them took.
@@ -33,7 +33,7 @@ class DataAge:
         """
         try:
             step = await store.newest(None)
-        except Refusal:
+        except HTTPError:
             step = None  # the data age on while the store does not answer
         if step is not None:
             self._seconds = step * schema.step / 1e6

@@ -12,13 +12,13 @@ import numpy.typing as npt
 from almanac.core.errors import ModelError, ServingError
 from almanac.model.bundle import Bundle
 from almanac.model.target import Target
-from serving.errors import Refusal, invalid, stale, unavailable
-from serving.features.data_freshness import DataAge
+from serving.features.data_freshness import DataFreshness
 from serving.features.history import read_history
-from serving.features.history_coverage import check_known
-from serving.features.records import Moment
+from serving.features.history_coverage import check_coverage
+from serving.features.records import EntityRequest
 from serving.features.row_layout import Plan, Reading
 from serving.features.store.observations import DEFAULT_ENTITY, Ingestor
+from serving.runtime.errors import HTTPError, invalid, stale, unavailable
 
 Array = npt.NDArray[np.float64]
 
@@ -42,7 +42,7 @@ class Features:
         executor: where the features of large requests are computed.
     """
 
-    def __init__(self, open_ingestor: Callable[[], Ingestor], age: DataAge, executor: Executor) -> None:
+    def __init__(self, open_ingestor: Callable[[], Ingestor], age: DataFreshness, executor: Executor) -> None:
         self._open = open_ingestor
         self._opened: Ingestor | None = None
         self._lock = threading.Lock()
@@ -83,7 +83,7 @@ class Features:
         for target in bundle.targets.values():
             try:
                 self._read_store(self._plan(target))
-            except Refusal as refusal:
+            except HTTPError as refusal:
                 raise ServingError(str(refusal)) from refusal
 
     async def close(self) -> None:
@@ -97,11 +97,13 @@ class Features:
             present = {name: target.signature.get("as_of") for name, target in bundle.targets.items()}
             await self._age.show(self._opened.store, self._opened.schema, present)
 
-    async def matrices(self, targets: Sequence[Target], moments: list[Moment], notes: list[str]) -> dict[str, Array]:
+    async def matrices(
+        self, targets: Sequence[Target], moments: list[EntityRequest], notes: list[str]
+    ) -> dict[str, Array]:
         """Return the features (n, f) of each target; a history is fetched once for all of them.
 
         Raises:
-            Refusal: a time off the grid, a history that breaks a rule, or data that are not there.
+            HTTPError: a time off the grid, a history that breaks a rule, or data that are not there.
         """
         plans = [self._plan(target) for target in targets]
         made = {target.name: np.empty((len(moments), len(target.columns.names))) for target in targets}
@@ -115,7 +117,7 @@ class Features:
                 await asyncio.get_running_loop().run_in_executor(self._executor, work)
         return made
 
-    async def row(self, target: Target, moment: Moment, notes: list[str]) -> Array:
+    async def row(self, target: Target, moment: EntityRequest, notes: list[str]) -> Array:
         """Return the features (f,) of the target for one moment; raises as `matrices` does.
 
         What a reader of the answer should know, such as a history with many holes, is added to `notes`.
@@ -131,7 +133,7 @@ class Features:
                 raise await self._absent(plan, entity, step)
         return self._features(plan, moment, step, window, notes)
 
-    async def _windows(self, plans: list[Plan], moments: list[Moment]) -> list[Found]:
+    async def _windows(self, plans: list[Plan], moments: list[EntityRequest]) -> list[Found]:
         """Return where each moment lies, and the stored rows that it looks back on, for the plan that needs most."""
         longest = max(plan.history for plan in plans)
         for plan in plans:
@@ -155,7 +157,7 @@ class Features:
         return [(step, None if key is None else rows[key]) for step, key in zip(steps, keys, strict=True)]
 
     def _fill(
-        self, made: list[Array], plans: list[Plan], moments: list[Moment], found: list[Found], notes: list[str]
+        self, made: list[Array], plans: list[Plan], moments: list[EntityRequest], found: list[Found], notes: list[str]
     ) -> None:
         """Write the features (n, f) of each plan."""
         for X, plan in zip(made, plans, strict=True):
@@ -163,14 +165,14 @@ class Features:
                 rows = None if window is None else window[:, -plan.history :]
                 X[at] = self._features(plan, moment, step, rows, notes)
 
-    def _features(self, plan: Plan, moment: Moment, step: int, window: Array | None, notes: list[str]) -> Array:
+    def _features(self, plan: Plan, moment: EntityRequest, step: int, window: Array | None, notes: list[str]) -> Array:
         """Return the features (f,) from the stored rows (k, history), or from those that the request brings."""
         if window is None:
             reading, rows = plan.own, read_history(plan, moment)
         else:
             reading, rows = self._read_store(plan), window
         # What is newer than the cutoff must not be seen, and is not counted.
-        if note := check_known(rows[:, : plan.history - plan.cutoff], moment, reading.witness):
+        if note := check_coverage(rows[:, : plan.history - plan.cutoff], moment, reading.witness):
             notes.append(note)
         return plan.row(reading, rows, step, window is not None)
 
@@ -191,14 +193,14 @@ class Features:
             message = f"{plan.name}: the feature store of this process keeps {error}; restart it with this version"
             raise unavailable(message) from error
 
-    async def _absent(self, plan: Plan, entity: str, step: int) -> Refusal:
+    async def _absent(self, plan: Plan, entity: str, step: int) -> HTTPError:
         newest = await self.ingestor.store.newest(entity)
         schema, step = plan.schema, step - plan.cutoff
         last = "nothing is known of it" if newest is None else f"its newest one is of {schema.time_text(newest)}"
         return stale(f"entity {entity!r} has no observation of {schema.time_text(step)}; {last}; see :ingest")
 
 
-def _step(plan: Plan, moment: Moment) -> int:
+def _step(plan: Plan, moment: EntityRequest) -> int:
     return plan.schema.step_of(moment.time, f"{moment.place}.time")
 
 
@@ -207,7 +209,7 @@ def _is_absent(plan: Plan, window: Array) -> bool:
     return bool(np.isnan(window[:, -1 - plan.cutoff]).all())
 
 
-def _entity(plan: Plan, moment: Moment) -> str:
+def _entity(plan: Plan, moment: EntityRequest) -> str:
     if moment.entity is None and plan.entity is not None:
         raise invalid(f"{moment.place}: missing field entity")
     return moment.entity if moment.entity is not None else DEFAULT_ENTITY

@@ -5,19 +5,19 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from serving.errors import invalid
-from serving.features.records import Moment
+from serving.features.records import EntityRequest
 from serving.features.row_layout import Plan
 from serving.features.values import check_names, kind
+from serving.runtime.errors import invalid
 
 Array = npt.NDArray[np.float64]
 
 
-def read_history(plan: Plan, moment: Moment) -> Array:
+def read_history(plan: Plan, moment: EntityRequest) -> Array:
     """Return the raw rows (k, history) that a request brings: columns of equal length that end at its time.
 
     Raises:
-        Refusal: missing or unknown columns, other lengths, or values that do not fit.
+        HTTPError: missing or unknown columns, other lengths, or values that do not fit.
     """
     place, schema = f"{moment.place}.history", plan.schema
     if not isinstance(moment.history, dict):

@@ -3,8 +3,8 @@
 import numpy as np
 import numpy.typing as npt
 
-from serving.errors import stale
-from serving.features.records import Moment
+from serving.features.records import EntityRequest
+from serving.runtime.errors import stale
 
 TOLD = 0.5
 """Share of known rows below which an answer says how many there are."""
@@ -12,7 +12,7 @@ REFUSED = 0.1
 """Share of known rows below which stored history is not enough for an answer."""
 
 
-def check_known(rows: npt.NDArray[np.float64], moment: Moment, witness: int | None) -> str | None:
+def check_coverage(rows: npt.NDArray[np.float64], moment: EntityRequest, witness: int | None) -> str | None:
     """Return what to tell about the rows looked back on, shape (k, n); None where half of them or more are known.
 
     Args:
@@ -21,7 +21,7 @@ def check_known(rows: npt.NDArray[np.float64], moment: Moment, witness: int | No
         witness: place of a column that has a value in every row there is; None has all columns looked at.
 
     Raises:
-        Refusal: fewer than a tenth of the stored rows are known.
+        HTTPError: fewer than a tenth of the stored rows are known.
     """
     count = rows.shape[1]
     known = count - (_missing(rows) if witness is None else int(np.count_nonzero(np.isnan(rows[witness]))))

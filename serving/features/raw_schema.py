@@ -11,8 +11,8 @@ import numpy.typing as npt
 
 from almanac.core.errors import ModelError
 from almanac.core.files import canonical_json, sha256_bytes
-from serving.errors import invalid
 from serving.features.values import category, kind, number, shown
+from serving.runtime.errors import invalid
 
 Array = npt.NDArray[np.float64]
 
@@ -39,7 +39,7 @@ class RawColumn:
         """Return one value as float64, a category as its code, NaN for null.
 
         Raises:
-            Refusal: a value of another type, or beyond the declared range.
+            HTTPError: a value of another type, or beyond the declared range.
         """
         if given is None:
             if not self.nullable:
@@ -82,7 +82,7 @@ class RawSchema:
         """Return the grid step of a time: ISO 8601, UTC where it names no zone.
 
         Raises:
-            Refusal: another form, or a time between two grid times.
+            HTTPError: another form, or a time between two grid times.
         """
         micros = micros_of(value, place)
         if micros % self.step:

@@ -16,8 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from almanac.model.columns import Columns
-from serving.errors import invalid
 from serving.features.values import cell, check_names, kind, listed
+from serving.runtime.errors import invalid
 
 Array = npt.NDArray[np.float64]
 Values = tuple[float | None, ...]
@@ -25,7 +25,7 @@ Values = tuple[float | None, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Moment:
+class EntityRequest:
     """A row whose features are computed here.
 
     Attributes:
@@ -49,7 +49,7 @@ def parse(data: bytes) -> dict[str, Any]:
     """Return the JSON object that the body is.
 
     Raises:
-        Refusal: not JSON (a NaN literal is not), or not an object.
+        HTTPError: not JSON (a NaN literal is not), or not an object.
     """
     try:
         value = _ANY.decode(data)
@@ -60,11 +60,11 @@ def parse(data: bytes) -> dict[str, Any]:
     return value
 
 
-def read(body: dict[str, Any], columns: Columns) -> Array | list[Moment]:
+def read(body: dict[str, Any], columns: Columns) -> Array | list[EntityRequest]:
     """Return the rows as a matrix (n, f), or the moments whose features are to be computed.
 
     Raises:
-        Refusal: the body breaks a rule; the message names row and column.
+        HTTPError: the body breaks a rule; the message names row and column.
     """
     extra = sorted(set(body) - {"instances", "inputs", "parameters"})
     if extra:
@@ -81,7 +81,7 @@ def read(body: dict[str, Any], columns: Columns) -> Array | list[Moment]:
     return read_rows(rows, columns)
 
 
-def read_rows(rows: list[Any], columns: Columns, first: int = 0) -> Array | list[Moment]:
+def read_rows(rows: list[Any], columns: Columns, first: int = 0) -> Array | list[EntityRequest]:
     """Return rows of whatever form, as `read` does; `first` is the place of the first one in the request."""
     if all(_is_moment(row, columns) for row in rows):
         return [_moment(row, f"instances[{index}]") for index, row in enumerate(rows, first)]
@@ -92,7 +92,7 @@ def _is_moment(row: Any, columns: Columns) -> bool:
     return isinstance(row, dict) and not _MOMENT_KEYS.isdisjoint(row.keys() - columns.known)
 
 
-def _moment(row: dict[str, Any], place: str) -> Moment:
+def _moment(row: dict[str, Any], place: str) -> EntityRequest:
     extra = sorted(row.keys() - _MOMENT_KEYS)
     if extra:
         raise invalid(f"{place}: unknown field {extra[0]}; a row by time has entity, time and history")
@@ -103,7 +103,7 @@ def _moment(row: dict[str, Any], place: str) -> Moment:
         raise invalid(f"{place}.entity: {kind(entity)}; expected text")
     if entity is None and "history" not in row:
         raise invalid(f"{place}: give an entity whose history is in the feature store, or the history itself")
-    return Moment(place, entity, row["time"], row.get("history"))
+    return EntityRequest(place, entity, row["time"], row.get("history"))
 
 
 def _row(row: Any, columns: Columns, place: str) -> list[float]:
@@ -120,7 +120,7 @@ def _row(row: Any, columns: Columns, place: str) -> list[float]:
 
 
 def check_width(row: Sequence[Any], columns: Columns, place: str) -> None:
-    """Raise a Refusal unless an ordered row has one value for each feature."""
+    """Raise a HTTPError unless an ordered row has one value for each feature."""
     wanted = columns.names
     if len(row) < len(wanted):
         missing = listed(list(wanted[len(row) :]))
@@ -135,7 +135,7 @@ def read_table(table: Any, columns: Columns) -> Array:
     Numbers may be there as arrays, NaN for null. The columns are used up one by one, not all freed at the end.
 
     Raises:
-        Refusal: the table breaks a rule; the message names row and column.
+        HTTPError: the table breaks a rule; the message names row and column.
     """
     if not isinstance(table, dict):
         raise invalid(f"inputs: {kind(table)}; expected an object of columns")

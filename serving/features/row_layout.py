@@ -8,9 +8,9 @@ import numpy.typing as npt
 from almanac.core.errors import ModelError
 from almanac.model.bundle import Bundle
 from almanac.model.target import Target
-from serving.errors import stale
 from serving.features.raw_schema import RawSchema, read_schema
 from serving.features.values import listed
+from serving.runtime.errors import stale
 
 Array = npt.NDArray[np.float64]
 
@@ -91,7 +91,7 @@ class Reading:
         """Return the columns of the features, in the model's coding, from raw rows (k, n); a copy.
 
         Raises:
-            Refusal: a category that the model does not know.
+            HTTPError: a category that the model does not know.
         """
         block: Array = rows[self._rows]
         for at, name, foreign in self._foreign:
@@ -171,7 +171,7 @@ class Plan:
 
         Raises:
             FeatureError: rows newer than the cutoff allows.
-            Refusal: a category that the model does not know.
+            HTTPError: a category that the model does not know.
         """
         block = reading.block(window)
         if stored and self.cutoff:

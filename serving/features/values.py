@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from almanac.model.columns import Columns
-from serving.errors import invalid
+from serving.runtime.errors import invalid
 
 _KINDS: dict[type, str] = {
     type(None): "null", bool: "a truth value", str: "text", list: "a list", dict: "an object",
@@ -16,7 +16,7 @@ def number(value: Any, place: str) -> float:
     """Return a JSON number as float64, NaN for null.
 
     Raises:
-        Refusal: text, a truth value, a list or an object, an infinite number, or one that float64 cannot hold.
+        HTTPError: text, a truth value, a list or an object, an infinite number, or one that float64 cannot hold.
     """
     if value is None:
         return math.nan
@@ -33,7 +33,7 @@ def whole(value: int, place: str) -> float:
     """Return an integer as float64.
 
     Raises:
-        Refusal: float64 has no such number.
+        HTTPError: float64 has no such number.
     """
     try:
         result = float(value)
@@ -48,7 +48,7 @@ def cell(columns: Columns, name: str, value: Any, place: str) -> float:
     """Return the value of the feature `name`: a number, a category as its code, NaN for null where that may be.
 
     Raises:
-        Refusal: the value does not fit the feature.
+        HTTPError: the value does not fit the feature.
     """
     if value is None:
         if name in columns.required:
@@ -78,7 +78,7 @@ def told(codes: Mapping[str, float]) -> str:
 
 
 def check_names(given: Iterable[str], names: tuple[str, ...], place: str) -> None:
-    """Raise a Refusal unless `given` are exactly `names`, in any order; missing and extra ones are named."""
+    """Raise a HTTPError unless `given` are exactly `names`, in any order; missing and extra ones are named."""
     have = set(given)
     missing = [name for name in names if name not in have]
     if missing:

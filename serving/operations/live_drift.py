@@ -32,7 +32,7 @@ _LOG = logging.getLogger("almanac.serving")
 _FIGURES = {"psi": DRIFT_PSI, "ks": DRIFT_KS, "score": DRIFT_SCORE, "missing_rate": DRIFT_MISSING}
 
 
-class DriftWatch:
+class LiveDrift:
     """Counts the predicted rows of each target and shows the figures as metrics.
 
     The profiles are read in the background: the first answers do not wait for them. With several workers each leaves

@@ -1,4 +1,4 @@
-"""History for a feature store: the newest rows of a run's validated table."""
+"""Warm up a feature store with the newest rows of a run's validated table."""
 
 import asyncio
 import json
@@ -20,11 +20,11 @@ from serving.settings import Settings
 _LOG = logging.getLogger("almanac.serving")
 _ROOT = Path(__file__).resolve().parents[2]
 _SPARE = 720
-"""Steps kept beyond what one prediction needs, so that earlier times can be asked for too."""
+"""Steps beyond those of one prediction, so that earlier times can be requested too."""
 
 
 def history_file(settings: Settings, use_case: str) -> Path | None:
-    """Return the table to take history from: the one given, or that of the newest run on this machine."""
+    """Return the table with the history: that of the settings, or that of the newest run on this machine."""
     if settings.history is not None:
         return Path(settings.history)
     newest = Path("runs") / use_case / "latest" / "data.parquet"
@@ -34,7 +34,7 @@ def history_file(settings: Settings, use_case: str) -> Path | None:
 async def seed(child: Process, path: Path, bundle: Bundle, features: Features) -> tuple[str, str] | None:
     """Add the newest rows of a table to the store; return entity and time of the newest one, None without any.
 
-    What the store knows already stays as it is: it was observed later than the file was written.
+    Rows in the store are not overwritten: they were observed later than the file was written.
     """
     ingestor = features.ingestor
     try:
@@ -50,7 +50,7 @@ async def seed(child: Process, path: Path, bundle: Bundle, features: Features) -
 
 @asynccontextmanager
 async def reader() -> AsyncIterator[Process]:
-    """Start the process that reads a table; it ends with the block."""
+    """Start the process that reads a table, and end it with the block."""
     command = [sys.executable, "-m", "serving.features.history_reader"]
     child = await asyncio.create_subprocess_exec(*command, stdin=PIPE, stdout=PIPE, stderr=PIPE, env=_environment())
     try:
@@ -62,16 +62,18 @@ async def reader() -> AsyncIterator[Process]:
 
 
 async def read_newest(child: Process, path: Path, ingestor: Ingestor, count: int) -> list[dict[str, Any]]:
-    """Return the newest rows of a table, with the columns that the store keeps.
+    """Return the newest rows of a table, with the columns of the store.
 
     Raises:
         ServingError: not a Parquet file, or one without these columns.
     """
     schema = ingestor.schema
-    asked = {"path": str(path), "time": schema.time, "names": list(schema.names), "entity": ingestor.entity}
-    out, told = await child.communicate(json.dumps(asked | {"count": count}).encode())
+    request = {"path": str(path), "time": schema.time, "names": list(schema.names), "entity": ingestor.entity}
+    out, errors = await child.communicate(json.dumps(request | {"count": count}).encode())
     if child.returncode:
-        raise ServingError(told.decode(errors="replace").strip() or f"{path}: reading it ended with {child.returncode}")
+        raise ServingError(
+            errors.decode(errors="replace").strip() or f"{path}: reading it ended with {child.returncode}"
+        )
     rows: list[dict[str, Any]] = json.loads(out)
     return rows
 

@@ -1,4 +1,4 @@
-"""Several server processes on one socket: started, watched, replaced one by one, drained together."""
+"""Several server processes on one socket: start, supervise, replace one by one, drain together."""
 
 import os
 import select
@@ -9,18 +9,19 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from almanac.core.errors import ServingError
-from serving.operations.scrape import MULTIPROCESS
-from serving.run import listen
-from serving.runtime.ready import READY_FD
+from serving.operations.metrics import MULTIPROCESS
+from serving.runtime.readiness import READY_FD
 from serving.settings import Settings
+from serving.transport.sockets import listen
 
-_LOOK = 0.2
+_POLL_SECONDS = 0.2
 _READY_SECONDS = 60.0
-_AGAIN_SECONDS = 2.0
-"""Pause after a worker that could not be started; its start costs the others processor time."""
+_RETRY_SECONDS = 2.0
+"""Pause after a failed start, which costs the other workers processor time."""
 
 
 class Supervisor:
@@ -29,14 +30,14 @@ class Supervisor:
     SIGTERM and SIGINT drain them all; SIGHUP replaces them one by one, each only after its successor is ready.
     """
 
-    def __init__(self, settings: Settings, arguments: list[str], sock: socket.socket) -> None:
+    def __init__(self, settings: Settings, sock: socket.socket) -> None:
         self._settings = settings
-        self._command = [sys.executable, "-m", "serving", *arguments, "--listen-fd", str(sock.fileno())]
+        self._command = [sys.executable, "-m", "serving", *replace(settings, listen_fd=sock.fileno()).arguments()]
         self._sock = sock
         self._workers: list[subprocess.Popen[bytes]] = []
         self._stopping = False
         self._restarting = False
-        self._again = 0.0
+        self._next_start = 0.0
         self._metrics = Path(tempfile.mkdtemp(prefix="almanac-metrics-"))
 
     def run(self) -> int:
@@ -47,7 +48,7 @@ class Supervisor:
         try:
             self._workers = [self._start() for _ in range(self._settings.workers)]
             while not self._stopping:
-                time.sleep(_LOOK)
+                time.sleep(_POLL_SECONDS)
                 self._replace_dead()
                 if self._restarting:
                     self._restarting = False
@@ -60,7 +61,7 @@ class Supervisor:
             shutil.rmtree(self._metrics, ignore_errors=True)
 
     def _start(self) -> subprocess.Popen[bytes]:
-        """Start a worker and wait until it serves.
+        """Start a worker and wait until it is ready.
 
         Raises:
             ServingError: it ended, or was not ready in time.
@@ -78,12 +79,12 @@ class Supervisor:
             if not _readable(pipe.fileno(), _READY_SECONDS) or pipe.read(1) != b"1":
                 _end(worker)
                 self._forget(worker)
-                raise ServingError("a worker did not become ready; its own message stands above")
+                raise ServingError("a worker did not become ready; see its own message above")
         return worker
 
     def _replace_dead(self) -> None:
-        """Start a worker for each that ended; where that fails, again after a while, and the others serve on."""
-        if time.monotonic() < self._again:
+        """Replace each worker that ended; a failed start is tried again later, while the others serve on."""
+        if time.monotonic() < self._next_start:
             return
         for at, worker in enumerate(self._workers):
             if worker.poll() is None or self._stopping:
@@ -91,8 +92,8 @@ class Supervisor:
             try:
                 self._workers[at] = self._start()
             except ServingError as error:
-                self._again = time.monotonic() + _AGAIN_SECONDS
-                print(f"error: {error}; tried again in {_AGAIN_SECONDS:g} s", file=sys.stderr)
+                self._next_start = time.monotonic() + _RETRY_SECONDS
+                print(f"error: {error}; tried again in {_RETRY_SECONDS:g} s", file=sys.stderr)
                 return
             self._forget(worker)
 
@@ -125,18 +126,17 @@ class Supervisor:
         multiprocess.mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]
 
 
-def supervise(settings: Settings, arguments: list[str]) -> int:
+def supervise(settings: Settings) -> int:
     """Run several workers; return the exit code.
 
     Raises:
         ServingError: the port is taken, or a worker cannot start.
     """
-    sock = listen(settings)
-    return Supervisor(settings, arguments, sock).run()
+    return Supervisor(settings, listen(settings.host, settings.http_port)).run()
 
 
 def _end(worker: subprocess.Popen[bytes], seconds: float = 0.0) -> int:
-    """Return the exit code of a worker, which is killed when it has not ended by then."""
+    """Return the exit code of a worker; it is killed if it has not ended in time."""
     try:
         return worker.wait(seconds)
     except subprocess.TimeoutExpired:

@@ -15,9 +15,9 @@ from monitoring.metrics import (
     ROLLING_ROWS,
     Metrics,
 )
-from serving.errors import invalid
 from serving.features.values import kind, number
 from serving.prediction.repository import Traffic
+from serving.runtime.errors import invalid
 
 _VALUES = ("prediction", "actual", "lower", "upper")
 _FIELDS = {*_VALUES, "target", "model_version"}
@@ -72,7 +72,7 @@ class Feedback:
         """Take observed values and return the rolling figures of each target that they were for.
 
         Raises:
-            Refusal: a row that breaks a rule; nothing of the request is taken then.
+            HTTPError: a row that breaks a rule; nothing of the request is taken then.
         """
         rows = document.get("feedback")
         if set(document) != {"feedback"} or not isinstance(rows, list) or not rows:

@@ -17,13 +17,13 @@ from almanac.model.prediction import Row, outputs
 from almanac.model.target import Target
 from monitoring.metrics import LOG_DROPPED, Metrics
 from serving.features.raw_schema import micros_of
-from serving.features.records import Moment
+from serving.features.records import EntityRequest
 from serving.features.store.observations import DEFAULT_ENTITY
 from serving.runtime.line_writer import LineWriter
-from serving.runtime.object_log import Segments
+from serving.runtime.object_log import ObjectLog
 
 
-class Journal:
+class PredictionLog:
     """Keeps predictions below `<log>/<use case>/`: in a file of this process, in an object store by segments.
 
     Args:
@@ -46,11 +46,11 @@ class Journal:
         except OSError as error:
             raise ServingError(f"--prediction-log {log}: cannot be written ({error.strerror})") from error
 
-    def put(self, target: Target, moment: Moment, row: Row) -> None:
+    def put(self, target: Target, moment: EntityRequest, row: Row) -> None:
         """Queue the prediction of one moment."""
         self.writer.put((target, moment, row))
 
-    def _line(self, item: tuple[Target, Moment, Row]) -> dict[str, Any]:
+    def _line(self, item: tuple[Target, EntityRequest, Row]) -> dict[str, Any]:
         target, moment, row = item
         micros = micros_of(moment.time, moment.place)
         line: dict[str, Any] = {self._entity: moment.entity or DEFAULT_ENTITY} if self._entity else {}
@@ -62,7 +62,7 @@ class Journal:
         }
 
 
-def _target(log: str, use_case: str, dropped: Callable[[int], None]) -> Path | Segments:
+def _target(log: str, use_case: str, dropped: Callable[[int], None]) -> Path | ObjectLog:
     local = log.removeprefix("file://")
     if "://" not in local:
         start = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
@@ -73,4 +73,4 @@ def _target(log: str, use_case: str, dropped: Callable[[int], None]) -> Path | S
         filesystem, path = fsspec.core.url_to_fs(f"{log.rstrip('/')}/{use_case}")
     except (ImportError, ValueError) as error:
         raise ServingError(f"--prediction-log {log}: {error}; right would be a directory, s3:// or gs://") from error
-    return Segments(filesystem, path, dropped)
+    return ObjectLog(filesystem, path, dropped)

@@ -5,7 +5,7 @@ from typing import Literal
 from almanac.model.columns import Outside
 from almanac.model.target import Target
 from monitoring.metrics import OUT_OF_RANGE, Metrics
-from serving.errors import invalid
+from serving.runtime.errors import invalid
 
 NAMED = 5
 """Values that are named by row; the rest is counted."""
@@ -33,7 +33,7 @@ class Ranges:
         """Return the warnings.
 
         Raises:
-            Refusal: the policy refuses them.
+            HTTPError: the policy refuses them.
         """
         for name, count in outside.counts.items():
             self._counter.labels(target.name, name).inc(count)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from almanac.model.bundle import Bundle
-from serving.errors import not_ready, unknown_model
+from serving.runtime.errors import not_ready, unknown_model
 
 Role = Literal["split", "shadow"]
 
@@ -98,9 +98,9 @@ class Repository:
         """Tell whether the model of this name answers.
 
         Raises:
-            Refusal: no model has this name.
+            HTTPError: no model has this name.
         """
-        self.check_known(name)
+        self.check_name(name)
         return name not in self.unloaded
 
     def any_ready(self) -> bool:
@@ -115,9 +115,9 @@ class Repository:
             version: a certain version; the traffic decides when None.
 
         Raises:
-            Refusal: the name or version is unknown, or the model is unloaded.
+            HTTPError: the name or version is unknown, or the model is unloaded.
         """
-        self.check_known(name)
+        self.check_name(name)
         if name in self.unloaded:
             raise not_ready(name)
         traffic = self._traffic
@@ -138,10 +138,10 @@ class Repository:
         """Load the newest version from the source beside the running one, and let the model of this name answer.
 
         Raises:
-            Refusal: no model has this name.
+            HTTPError: no model has this name.
             AlmanacError: as `newest` does.
         """
-        self.check_known(name)
+        self.check_name(name)
         bundle = await asyncio.get_running_loop().run_in_executor(None, self.newest)
         if bundle.digest != self._traffic.primary.digest:
             self.swap(bundle)
@@ -149,11 +149,11 @@ class Repository:
 
     def unload(self, name: str) -> None:
         """Let the model of this name answer no more."""
-        self.check_known(name)
+        self.check_name(name)
         self.unloaded.add(name)
 
-    def check_known(self, name: str) -> None:
-        """Raise a Refusal (404) unless a model has this name."""
+    def check_name(self, name: str) -> None:
+        """Raise a HTTPError (404) unless a model has this name."""
         if not self._answers(self._traffic.primary, name):
             raise unknown_model(name, self.names)
 

@@ -18,14 +18,14 @@ from almanac.model.bundle import Bundle
 from almanac.model.prediction import Predictions, Row
 from almanac.model.target import Target
 from monitoring.metrics import ROWS, SIGNALS, Metrics
-from serving.errors import Refusal, invalid
-from serving.features.records import Moment, Values
+from serving.features.records import EntityRequest, Values
 from serving.prediction.cache import PredictionCache
-from serving.prediction.prediction_log import Journal
+from serving.prediction.prediction_log import PredictionLog
 from serving.prediction.ranges import NAMED, Policy, Ranges
 from serving.prediction.repository import Repository
 from serving.prediction.shadow import Shadow
-from serving.runtime.batched_counters import Tally
+from serving.runtime.batched_counters import BatchedCounters
+from serving.runtime.errors import HTTPError, invalid
 
 Array = npt.NDArray[np.float64]
 
@@ -45,11 +45,13 @@ def _parts(bundle: Bundle, given: Array) -> dict[str, Array]:
 class FeatureSource(Protocol):
     """Computes the features of moments; see `serving.features.feature_requests`."""
 
-    async def matrices(self, targets: Sequence[Target], moments: list[Moment], notes: list[str]) -> dict[str, Array]:
+    async def matrices(
+        self, targets: Sequence[Target], moments: list[EntityRequest], notes: list[str]
+    ) -> dict[str, Array]:
         """Return the features (n, f) of each target, and add to `notes` what the answer should tell."""
         ...
 
-    async def row(self, target: Target, moment: Moment, notes: list[str]) -> Array:
+    async def row(self, target: Target, moment: EntityRequest, notes: list[str]) -> Array:
         """Return the features (f,) of the target for one moment, and add to `notes` what the answer should tell."""
         ...
 
@@ -82,10 +84,10 @@ class Explanation:
 class _Counts:
     """The counters of one target, looked up once."""
 
-    def __init__(self, target: Target, metrics: Metrics, tally: Tally) -> None:
+    def __init__(self, target: Target, metrics: Metrics, tally: BatchedCounters) -> None:
         labels, signals = (target.name, target.version), metrics.counter(SIGNALS)
-        self.rows = tally.count(metrics.counter(ROWS).labels(*labels))
-        self.signals = {name: tally.count(signals.labels(*labels, name)) for name in target.signal_names}
+        self.rows = tally.counter(metrics.counter(ROWS).labels(*labels))
+        self.signals = {name: tally.counter(signals.labels(*labels, name)) for name in target.signal_names}
 
 
 @contextmanager
@@ -97,7 +99,7 @@ def _features_refused() -> Iterator[None]:
         raise invalid(str(error)) from error
     except ModelError as error:
         message = f"features are not computed for this model: {str(error).splitlines()[0]}"
-        raise Refusal(HTTPStatus.NOT_IMPLEMENTED, message) from error
+        raise HTTPError(HTTPStatus.NOT_IMPLEMENTED, message) from error
 
 
 class Service:
@@ -119,13 +121,13 @@ class Service:
         self,
         repository: Repository,
         metrics: Metrics,
-        tally: Tally,
+        tally: BatchedCounters,
         cache: PredictionCache[Row],
         executor: Executor,
         out_of_range: Policy | None,
         features: FeatureSource,
         observers: list[Observer],
-        journal: Journal | None = None,
+        journal: PredictionLog | None = None,
     ) -> None:
         self.repository = repository
         self.metrics = metrics
@@ -143,7 +145,7 @@ class Service:
         """Predict one row by the shortest way; for the event loop's thread alone.
 
         Raises:
-            Refusal: a value is out of range, and the policy refuses that.
+            HTTPError: a value is out of range, and the policy refuses that.
         """
         found = self._cache.get((target.digest, values)) if self._cache.size else None
         warnings: list[str] = []
@@ -162,11 +164,11 @@ class Service:
             observer.see(target, [values])
         return found, warnings
 
-    async def moment(self, target: Target, moment: Moment) -> tuple[Row, list[str]]:
+    async def moment(self, target: Target, moment: EntityRequest) -> tuple[Row, list[str]]:
         """Predict the row of one moment by the shortest way; for the event loop's thread alone.
 
         Raises:
-            Refusal: as `row` and `predict` do.
+            HTTPError: as `row` and `predict` do.
         """
         notes: list[str] = []
         with _features_refused():
@@ -179,11 +181,11 @@ class Service:
             self._journal.put(target, moment, row)
         return row, notes + warnings
 
-    async def predict(self, bundle: Bundle, name: str, given: Array | list[Moment]) -> Answer:
+    async def predict(self, bundle: Bundle, name: str, given: Array | list[EntityRequest]) -> Answer:
         """Predict the rows for the model `name` of the bundle.
 
         Raises:
-            Refusal: the features cannot be computed, or a value is out of range and the policy refuses that.
+            HTTPError: the features cannot be computed, or a value is out of range and the policy refuses that.
         """
         notes: list[str] = []
         matrices = await self._matrices(bundle, name, given, notes)
@@ -199,11 +201,11 @@ class Service:
             self._shadow.begin(shadow, name, given, bundle, answer.outcomes)
         return answer
 
-    async def explain(self, bundle: Bundle, name: str, given: Array | list[Moment]) -> Explanation:
+    async def explain(self, bundle: Bundle, name: str, given: Array | list[EntityRequest]) -> Explanation:
         """Explain the rows for the model `name` of the bundle.
 
         Raises:
-            Refusal: the features cannot be computed, or the model has no explanation.
+            HTTPError: the features cannot be computed, or the model has no explanation.
         """
         matrices = await self._matrices(bundle, name, given, [])
         parts = {}
@@ -212,11 +214,11 @@ class Service:
                 # An explanation costs many predictions; only a few rows of it may hold the event loop.
                 parts[target] = await self._run(len(X) * 20, partial(bundle.targets[target].explain, X))
             except ModelError as error:
-                raise Refusal(HTTPStatus.NOT_IMPLEMENTED, f"{target}: {error}") from error
+                raise HTTPError(HTTPStatus.NOT_IMPLEMENTED, f"{target}: {error}") from error
         return Explanation(bundle, parts)
 
     async def _matrices(
-        self, bundle: Bundle, name: str, given: Array | list[Moment], notes: list[str]
+        self, bundle: Bundle, name: str, given: Array | list[EntityRequest], notes: list[str]
     ) -> dict[str, Array]:
         targets = [name] if name in bundle.targets else list(bundle.targets)
         if not isinstance(given, list):
@@ -235,7 +237,7 @@ class Service:
             return work()
         return await asyncio.get_running_loop().run_in_executor(self.executor, work)
 
-    async def _show(self, target: Target, X: Array, given: Array | list[Moment], outcome: Predictions) -> None:
+    async def _show(self, target: Target, X: Array, given: Array | list[EntityRequest], outcome: Predictions) -> None:
         """Let the observers see the rows, and the journal the moments; others are answered in between."""
         moments = given if self._journal is not None and isinstance(given, list) else []
         rows = outcome.rows() if moments else []
@@ -263,7 +265,9 @@ class Service:
         counts = self._counts[target.digest] = _Counts(target, self.metrics, self._tally)
         return counts
 
-    async def _compute_beside(self, shadow: Bundle, name: str, given: Array | list[Moment]) -> dict[str, Predictions]:
+    async def _compute_beside(
+        self, shadow: Bundle, name: str, given: Array | list[EntityRequest]
+    ) -> dict[str, Predictions]:
         outcomes = await self._predict_all(shadow, await self._matrices(shadow, name, given, []))
         for target, outcome in outcomes.items():
             self._account(shadow.targets[target], outcome)

@@ -5,18 +5,20 @@ from http import HTTPStatus
 from typing import Any
 
 from almanac.core.errors import AlmanacError, ModelError
-from serving.errors import Refusal, invalid
 from serving.features.feature_requests import Features
 from serving.features.records import parse
 from serving.prediction.feedback import Feedback
 from serving.prediction.repository import Repository
-from serving.protocol.message import Reply, Request, json_reply
-from serving.runtime.state import State
+from serving.protocol.message import json_reply
+from serving.runtime.errors import HTTPError, invalid
+from serving.runtime.http import Reply, Request
+from serving.runtime.readiness import State
 
 _TEXT = b"text/plain; version=0.0.4; charset=utf-8"
+_PAGE = b"<!doctype html><html lang=en><title>Almanac</title><a href=/openapi.json>openapi.json</a></html>"
 
 
-class Manage:
+class Admin:
     """Everything that is not a prediction."""
 
     def __init__(
@@ -56,10 +58,8 @@ class Manage:
         return json_reply(self._openapi())
 
     async def docs(self, request: Request) -> Reply:
-        """Return the OpenAPI document as a page."""
-        from serving.protocol.page import page
-
-        return Reply(page(self._openapi()), 200, b"text/html; charset=utf-8")
+        """Return a page that links to the OpenAPI document."""
+        return Reply(_PAGE, 200, b"text/html; charset=utf-8")
 
     async def index(self, request: Request) -> Reply:
         """Return the models and their state."""
@@ -87,7 +87,7 @@ class Manage:
 
     async def ingest(self, request: Request) -> Reply:
         """Append observations to the feature store."""
-        self._repository.check_known(request.model)
+        self._repository.check_name(request.model)
         request.answered_by = self._repository.traffic.primary.version
         document = _json_object(request)
         if set(document) != {"observations"}:
@@ -96,7 +96,7 @@ class Manage:
             ingestor = self._features.ingestor
         except ModelError as error:
             message = f"no observations are kept for this model: {str(error).splitlines()[0]}"
-            raise Refusal(HTTPStatus.NOT_IMPLEMENTED, message) from error
+            raise HTTPError(HTTPStatus.NOT_IMPLEMENTED, message) from error
         taken = await ingestor.append(self._repository.traffic.primary, document["observations"])
         return json_reply({"ingested": taken.kept} | ({"dropped": taken.dropped} if taken.dropped else {}))
 
@@ -111,14 +111,14 @@ async def load(repository: Repository, name: str) -> None:
     """Load the newest version and let the model of this name answer.
 
     Raises:
-        Refusal: no model has this name, or its newest version cannot be loaded.
+        HTTPError: no model has this name, or its newest version cannot be loaded.
     """
     try:
         await repository.load(name)
-    except Refusal:
+    except HTTPError:
         raise
     except AlmanacError as error:
-        raise Refusal(HTTPStatus.SERVICE_UNAVAILABLE, f"{name}: {error}") from error
+        raise HTTPError(HTTPStatus.SERVICE_UNAVAILABLE, f"{name}: {error}") from error
 
 
 def _json_object(request: Request) -> dict[str, Any]:

@@ -17,8 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 from almanac.model.columns import Columns
-from serving.features.records import Moment, parse, read, read_rows, read_table
-from serving.protocol.typed_schema import RowDecoder
+from serving.features.records import EntityRequest, parse, read, read_rows, read_table
+from serving.protocol.row_decoder import RowDecoder
 
 Array = npt.NDArray[np.float64]
 
@@ -40,7 +40,7 @@ class _Unfit(Exception):  # noqa: N818  (it is a form, not a fault)
 
 async def read_in_pieces(
     body: bytes, decoder: RowDecoder, columns: Columns, executor: Executor
-) -> Array | list[Moment]:
+) -> Array | list[EntityRequest]:
     """Return what `records.read` does.
 
     Args:
@@ -50,7 +50,7 @@ async def read_in_pieces(
         executor: where a body is read as a whole that is not one of rows or columns.
 
     Raises:
-        Refusal: the body breaks a rule; the message names row and column.
+        HTTPError: the body breaks a rule; the message names row and column.
     """
     loop = asyncio.get_running_loop()
     try:
@@ -64,10 +64,10 @@ async def read_in_pieces(
     return await loop.run_in_executor(executor, lambda: read(parse(body), columns))
 
 
-async def _rows(body: bytes, start: int, decoder: RowDecoder, columns: Columns) -> Array | list[Moment]:
+async def _rows(body: bytes, start: int, decoder: RowDecoder, columns: Columns) -> Array | list[EntityRequest]:
     between = _BETWEEN_LISTS if body[start : start + _TAIL].lstrip()[:1] == b"[" else _BETWEEN_OBJECTS
     matrices: list[Array] = []
-    moments: list[Moment] = []
+    moments: list[EntityRequest] = []
     count = 0
     for piece in _split(body, start, b"]", between):
         found = _read_piece(b"[%b]" % piece, decoder, columns, count)
@@ -84,7 +84,7 @@ async def _rows(body: bytes, start: int, decoder: RowDecoder, columns: Columns) 
     return moments or np.concatenate(matrices)
 
 
-def _read_piece(piece: bytes, decoder: RowDecoder, columns: Columns, first: int) -> Array | list[Moment]:
+def _read_piece(piece: bytes, decoder: RowDecoder, columns: Columns, first: int) -> Array | list[EntityRequest]:
     try:
         return decoder.part(piece)
     except msgspec.ValidationError:

@@ -1,4 +1,4 @@
-"""The Open Inference Protocol's gRPC service over the same guard and predictions as REST."""
+"""The gRPC service of the Open Inference Protocol, with the same guard and predictions as REST."""
 
 import asyncio
 import logging
@@ -13,18 +13,19 @@ import grpc  # type: ignore[import-untyped]
 import numpy as np
 
 from almanac.core.errors import AlmanacError
-from monitoring.metrics import LATENCY, REQUESTS
+from monitoring.metrics import LATENCY, REQUESTS, Metrics
 from serving import VERSION
-from serving.build import Server
-from serving.errors import Refusal, invalid
+from serving.prediction.service import Service
 from serving.protocol.admin import load
 from serving.protocol.grpc_messages import load_messages
 from serving.protocol.infer_json import binary_tensor, encode_binary
-from serving.protocol.message import Reply, Request
 from serving.protocol.outputs import OutputTensor, input_tensors, output_tensors, outputs
 from serving.protocol.tensors import Tensor, read
 from serving.protocol.v2 import EXTENSIONS
-from serving.security.guard import PUBLIC
+from serving.runtime.errors import HTTPError, invalid
+from serving.runtime.http import Observe, Reply, Request
+from serving.runtime.readiness import State
+from serving.security.guard import PUBLIC, Guard
 
 SERVICE = "inference.GRPCInferenceService"
 _CODES: dict[int, Any] = {
@@ -33,6 +34,7 @@ _CODES: dict[int, Any] = {
     HTTPStatus.FORBIDDEN: grpc.StatusCode.PERMISSION_DENIED,
     HTTPStatus.NOT_FOUND: grpc.StatusCode.NOT_FOUND,
     HTTPStatus.CONFLICT: grpc.StatusCode.FAILED_PRECONDITION,
+    HTTPStatus.UNPROCESSABLE_ENTITY: grpc.StatusCode.FAILED_PRECONDITION,
     HTTPStatus.TOO_MANY_REQUESTS: grpc.StatusCode.RESOURCE_EXHAUSTED,
     HTTPStatus.NOT_IMPLEMENTED: grpc.StatusCode.UNIMPLEMENTED,
     HTTPStatus.SERVICE_UNAVAILABLE: grpc.StatusCode.UNAVAILABLE,
@@ -47,7 +49,7 @@ _CONTENTS: dict[str, tuple[str, type]] = {
 }  # fmt: skip
 
 _CANCELLED = 499
-"""What counts as the status of a request whose client gave up, as google.rpc.Code has it."""
+"""Status in metrics and logs of a request whose client gave up, as google.rpc.Code maps it."""
 _LOG = logging.getLogger("almanac.serving")
 
 Method = Callable[[Any, Request], Awaitable[Any]]
@@ -57,12 +59,22 @@ class Servicer:
     """Answers the service's methods.
 
     Args:
-        server: the parts that REST uses too.
+        service: the predictions.
+        guard: admits requests.
+        state: whether the server is ready.
+        metrics: the metrics.
+        observers: called with each request and its answer.
     """
 
-    def __init__(self, server: Server) -> None:
-        self._server = server
-        self._repository = server.repository
+    def __init__(
+        self, service: Service, guard: Guard, state: State, metrics: Metrics, observers: list[Observe]
+    ) -> None:
+        self._service = service
+        self._repository = service.repository
+        self._guard = guard
+        self._state = state
+        self._metrics = metrics
+        self._observers = observers
         self._messages = load_messages()
 
     def handler(self) -> Any:
@@ -87,7 +99,7 @@ class Servicer:
         return grpc.method_handlers_generic_handler(SERVICE, methods)
 
     def _wrap(self, name: str, method: Method, kind: Any, scope: str | None) -> Callable[[bytes, Any], Awaitable[Any]]:
-        # Read here rather than by grpc, which answers an unreadable message as if it were the server's fault.
+        # Parsed here, because grpc would answer an unreadable message as an error of the server.
         async def call(data: bytes, context: Any) -> Any:
             start = time.perf_counter()
             message = _read(kind, data)
@@ -104,9 +116,9 @@ class Servicer:
                 status = _CANCELLED
                 raise
             except Exception as error:
-                refusal = _refusal(error, request.id)
-                status, failure = refusal.status, str(refusal)
-                trailing.update(refusal.headers)
+                answer = _http_error(error, request.id)
+                status, failure = answer.status, str(answer)
+                trailing.update(answer.headers)
             finally:
                 self._account(request, data, reply, int(status), time.perf_counter() - start)
             context.set_trailing_metadata(tuple(trailing.items()))
@@ -118,27 +130,25 @@ class Servicer:
 
     async def _admit(self, request: Request, scope: str | None, trailing: dict[str, str]) -> None:
         if scope is not None:
-            admission = await self._server.guard.admit(request.key, scope, request.client)
+            admission = await self._guard.admit(request.key, scope, request.client)
             request.who = admission.who
             trailing.update((key.decode(), value.decode()) for key, value in admission.headers)
 
     def _account(self, request: Request, data: bytes, reply: Any, status: int, seconds: float) -> None:
-        known = request.model if request.answered_by else ""
-        metrics = self._server.metrics
-        metrics.counter(REQUESTS).labels(known, request.answered_by, "grpc", request.verb, str(status)).inc()
-        metrics.histogram(LATENCY).labels(known, "grpc", request.verb).observe(seconds)
-        observers = self._server.app.observers
-        if observers:
+        model = request.model if request.answered_by else ""
+        self._metrics.counter(REQUESTS).labels(model, request.answered_by, "grpc", request.verb, str(status)).inc()
+        self._metrics.histogram(LATENCY).labels(model, "grpc", request.verb).observe(seconds)
+        if self._observers:
             request.body = data
             answer = Reply(reply.SerializeToString() if reply is not None else b"", status)
-            for observe in observers:
+            for observe in self._observers:
                 observe(request, answer, "grpc", seconds)
 
     async def _live(self, message: Any, request: Request) -> Any:
         return self._messages.ServerLiveResponse(live=True)
 
     async def _ready(self, message: Any, request: Request) -> Any:
-        ready = self._server.state.ready and self._repository.any_ready()
+        ready = self._state.ready and self._repository.any_ready()
         return self._messages.ServerReadyResponse(ready=ready)
 
     async def _model_ready(self, message: Any, request: Request) -> Any:
@@ -175,10 +185,9 @@ class Servicer:
         name = message.model_name
         bundle = self._repository.bundle(name, message.model_version or None)
         request.answered_by = bundle.version
-        given = read(_tensors(message), bundle.columns_of(name))
-        answer = await self._server.service.predict(bundle, name, given)
-        wanted = [output.name for output in message.outputs] or None
-        results = outputs(answer, name, wanted)
+        rows = read(_tensors(message), bundle.columns_of(name))
+        answer = await self._service.predict(bundle, name, rows)
+        results = outputs(answer, name, [output.name for output in message.outputs] or None)
         response = self._messages.ModelInferResponse(model_name=name, model_version=bundle.version, id=message.id)
         digest = bundle.targets[name].digest if name in bundle.targets else bundle.digest
         response.parameters["model_digest"].string_param = digest
@@ -188,19 +197,19 @@ class Servicer:
         return response
 
 
-def _refusal(error: Exception, request_id: str) -> Refusal:
-    """Return what a request that ended with `error` is answered, as REST answers it."""
-    if isinstance(error, Refusal):
+def _http_error(error: Exception, request_id: str) -> HTTPError:
+    """Return the error that REST would answer with."""
+    if isinstance(error, HTTPError):
         return error
     _LOG.error("request %s failed", request_id, exc_info=error)
     if isinstance(error, AlmanacError):
-        return Refusal(HTTPStatus.INTERNAL_SERVER_ERROR, str(error))
+        return HTTPError(HTTPStatus.INTERNAL_SERVER_ERROR, str(error))
     message = f"internal error; the log has it under the request id {request_id}"
-    return Refusal(HTTPStatus.INTERNAL_SERVER_ERROR, message)
+    return HTTPError(HTTPStatus.INTERNAL_SERVER_ERROR, message)
 
 
 def _read(kind: Any, data: bytes) -> Any:
-    """Return the message that the bytes are, None where they are none."""
+    """Return the parsed message, None if it cannot be parsed."""
     from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
     try:
@@ -220,7 +229,7 @@ def _request(name: str, message: Any, context: Any) -> Request:
 
 
 def _address(peer: str) -> str:
-    """Return the address of a peer such as `ipv4:127.0.0.1:4711` or `ipv6:%5B::1%5D:4711`, as REST has it."""
+    """Return the address of a peer such as `ipv4:127.0.0.1:4711` or `ipv6:%5B::1%5D:4711`, as REST reports it."""
     return unquote(peer).rpartition(":")[0].partition(":")[2].strip("[]")
 
 
@@ -228,16 +237,16 @@ def _tensors(message: Any) -> list[Tensor]:
     raw = message.raw_input_contents
     if raw and len(raw) != len(message.inputs):
         raise invalid(f"{len(raw)} raw contents where there are {len(message.inputs)} inputs")
-    found = []
+    tensors = []
     for at, item in enumerate(message.inputs):
         shape = tuple(item.shape)
         if raw:
             if item.HasField("contents"):
                 raise invalid(f"{item.name}: both contents and raw contents are given")
-            found.append(binary_tensor(item.name, item.datatype, shape, memoryview(raw[at])))
+            tensors.append(binary_tensor(item.name, item.datatype, shape, memoryview(raw[at])))
         else:
-            found.append(Tensor(item.name, item.datatype, shape, _contents(item)))
-    return found
+            tensors.append(Tensor(item.name, item.datatype, shape, _contents(item)))
+    return tensors
 
 
 def _contents(item: Any) -> Any:
@@ -245,7 +254,7 @@ def _contents(item: Any) -> Any:
         raise invalid(f"{item.name}: datatype {item.datatype!r} needs raw contents, or is unknown")
     field, dtype = _CONTENTS[item.datatype]
     values = list(getattr(item.contents, field))
-    # The type must be said: of integers beyond int64 NumPy would make rounded numbers.
+    # Without the dtype NumPy would round integers beyond int64 to float64.
     return values if item.datatype == "BYTES" else np.array(values, dtype=dtype)
 
 

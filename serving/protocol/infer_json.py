@@ -8,8 +8,8 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from serving.errors import invalid
 from serving.protocol.tensors import DTYPES, Tensor
+from serving.runtime.errors import invalid
 
 
 class _Input(msgspec.Struct, forbid_unknown_fields=True):
@@ -61,7 +61,7 @@ def read_infer(data: bytes, json_length: int | None) -> InferRequest:
         json_length: value of `Inference-Header-Content-Length`; None for JSON alone.
 
     Raises:
-        Refusal: the body breaks the protocol.
+        HTTPError: the body breaks the protocol.
     """
     request, rest = _open(data, json_length)
     return _whole(request, list(_tensors(request, rest)))
@@ -126,7 +126,7 @@ def binary_tensor(name: str, datatype: str, shape: tuple[int, ...], data: memory
     """Read a tensor from the protocol's binary form: little-endian, row-major.
 
     Raises:
-        Refusal: the datatype is unknown, or the length does not fit it.
+        HTTPError: the datatype is unknown, or the length does not fit it.
     """
     if datatype == "BYTES":
         return Tensor(name, datatype, shape, _byte_strings(name, data))

@@ -1,22 +1,21 @@
-"""The OpenAPI document, made from the routes' table and the loaded models."""
+"""The OpenAPI document, generated from the table of operations and the loaded models."""
 
 from typing import Any
 
 from serving import VERSION
 from serving.prediction.repository import Repository
 from serving.protocol import schemas
-from serving.protocol.routes import DESCRIPTIONS
+from serving.protocol.routes import DESCRIPTIONS, Operation
 from serving.security.guard import PUBLIC
 
 Json = dict[str, Any]
 
 
 def document(repository: Repository) -> Json:
-    """Return the OpenAPI 3.1 document of what is served now."""
+    """Return the OpenAPI 3.1 document of the models in service."""
     paths: dict[str, Json] = {}
-    for operation in DESCRIPTIONS:
-        item = paths.setdefault(operation.pattern, {})
-        item[operation.method.lower()] = _operation(operation.pattern, operation.method, operation.verb, repository)
+    for description in DESCRIPTIONS:
+        paths.setdefault(description.pattern, {})[description.method.lower()] = _operation(description, repository)
     return {
         "openapi": "3.1.0",
         "info": {"title": f"Almanac: {repository.traffic.primary.use_case}", "version": VERSION},
@@ -31,10 +30,10 @@ def document(repository: Repository) -> Json:
     }
 
 
-def _operation(pattern: str, method: str, verb: str, repository: Repository) -> Json:
-    description = next(d for d in DESCRIPTIONS if (d.pattern, d.method) == (pattern, method))
+def _operation(description: Operation, repository: Repository) -> Json:
+    pattern = description.pattern
     operation: Json = {
-        "operationId": f"{description.protocol}_{verb}" + ("_version" if "{version}" in pattern else ""),
+        "operationId": f"{description.protocol}_{description.verb}" + ("_version" if "{version}" in pattern else ""),
         "summary": description.summary,
         "tags": [description.protocol],
         "parameters": _parameters(pattern, repository),
@@ -49,22 +48,19 @@ def _operation(pattern: str, method: str, verb: str, repository: Repository) -> 
 
 
 def _parameters(pattern: str, repository: Repository) -> list[Json]:
-    found = []
-    if "{model}" in pattern:
-        names = repository.names
-        found.append({"name": "model", "in": "path", "required": True, "schema": {"type": "string", "enum": names}})
-    if "{version}" in pattern:
-        versions = [repository.traffic.primary.version]
-        schema = {"type": "string", "enum": versions}
-        found.append({"name": "version", "in": "path", "required": True, "schema": schema})
-    return found
+    values = {"model": repository.names, "version": [repository.traffic.primary.version]}
+    return [
+        {"name": name, "in": "path", "required": True, "schema": {"type": "string", "enum": allowed}}
+        for name, allowed in values.items()
+        if f"{{{name}}}" in pattern
+    ]
 
 
 def _responses(answer: str, scope: str | None, pattern: str) -> Json:
     kind = {"Text": "text/plain", "Page": "text/html"}.get(answer, "application/json")
     schema = {"type": "string"} if kind != "application/json" else _reference(answer)
     error = {"description": "refused", "content": {"application/json": {"schema": _reference("Error")}}}
-    codes = ["400", "404", "405", "408", "409", "413", "415", "431", "501", "503"]
+    codes = ["400", "404", "405", "408", "409", "413", "415", "422", "431", "501", "503"]
     if scope is not None:
         codes += ["429"] if scope == PUBLIC else ["401", "403", "429"]
     responses: Json = {"200": {"description": "answered", "content": {kind: {"schema": schema}}}}

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from almanac.model.bundle import Bundle
-from serving.errors import invalid
 from serving.prediction.service import Answer
+from serving.runtime.errors import invalid
 
 Tensor = dict[str, Any]
 
@@ -23,7 +23,7 @@ def outputs(answer: Answer, name: str, requested: list[str] | None) -> list[Outp
     """Return the requested outputs, all when `requested` is None.
 
     Raises:
-        Refusal: an output that the model does not have.
+        HTTPError: an output that the model does not have.
     """
     tensors = {
         f"{_prefix(answer.bundle, name, target)}{output.name}": (output.datatype, values)

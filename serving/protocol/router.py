@@ -1,12 +1,12 @@
-"""Paths to routes. Exact paths of the models in use are looked up in a dict; anything else is taken apart."""
+"""Find the route of a path: exact paths of the served models by a dict, all others by pattern."""
 
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from http import HTTPStatus
 
-from serving.errors import Refusal
-from serving.protocol.message import Reply, Request
+from serving.runtime.errors import HTTPError
+from serving.runtime.http import Reply, Request
 
 Handler = Callable[[Request], Awaitable[Reply]]
 
@@ -18,9 +18,9 @@ class Route:
     Attributes:
         method: GET or POST.
         pattern: path with `{model}` and `{version}`, as the OpenAPI document writes it.
-        handler: answers it.
+        handler: the coroutine function that answers it.
         verb: name for metrics.
-        scope: scope that a key must have, or `PUBLIC`; None for a probe, which passes no gate.
+        scope: scope that a key must have, or `PUBLIC`; None for a probe, which the guard does not see.
         protocol: v1, v2 or http, for metrics.
     """
 
@@ -34,7 +34,7 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """A route with what its path held."""
+    """A route with the model and the version that the path names."""
 
     route: Route
     model: str
@@ -50,7 +50,7 @@ class Router:
         self._patterns = [(re.compile(_regex(route.pattern)), route) for route in routes]
 
     def remember(self, names: list[str]) -> None:
-        """Look the paths of these models up in a dict from now on."""
+        """Cache the paths of these models."""
         self._exact = {
             (route.method, route.pattern.replace("{model}", name)): Match(route, name, None)
             for route in self.routes
@@ -62,10 +62,10 @@ class Router:
         """Return the route.
 
         Raises:
-            Refusal: 404 for an unknown path, 405 for another method.
+            HTTPError: 404 for an unknown path, 405 for another method.
         """
-        found = self._exact.get((method, path))
-        return found if found is not None else self._search(method, path)
+        match = self._exact.get((method, path))
+        return match if match is not None else self._search(method, path)
 
     def _search(self, method: str, path: str) -> Match:
         allowed = set()
@@ -79,8 +79,10 @@ class Router:
             allowed.add(route.method)
         if allowed:
             methods = ", ".join(sorted(allowed))
-            raise Refusal(HTTPStatus.METHOD_NOT_ALLOWED, f"{path} answers {methods}, not {method}", {"allow": methods})
-        raise Refusal(HTTPStatus.NOT_FOUND, f"nothing is served at {path}; see /openapi.json")
+            raise HTTPError(
+                HTTPStatus.METHOD_NOT_ALLOWED, f"{path} answers {methods}, not {method}", {"allow": methods}
+            )
+        raise HTTPError(HTTPStatus.NOT_FOUND, f"nothing is served at {path}; see /openapi.json")
 
 
 def _regex(pattern: str) -> str:

@@ -1,4 +1,4 @@
-"""All operations in one table: what the router serves, the guard asks a scope for, and OpenAPI describes."""
+"""All operations in one table, for the router, the guard and the OpenAPI document."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,10 +16,10 @@ class Operation:
         pattern: path with `{model}` and `{version}`.
         protocol: v1, v2 or http.
         verb: name for metrics; with the protocol it names the handler.
-        scope: scope that a key must have; `PUBLIC` for what needs no key, None for what is not limited either: probes.
+        scope: scope that a key must have; `PUBLIC` if no key is needed, None for probes, which are not limited either.
         body: name of the request's schema, None without a body.
         answer: name of the answer's schema.
-        summary: one line for the page.
+        summary: one line for the OpenAPI document.
     """
 
     method: str
@@ -44,7 +44,7 @@ DESCRIPTIONS: tuple[Operation, ...] = (
     Operation("GET", "/healthz", "http", "health", None, None, "Health", "Readiness of the server"),
     Operation("GET", "/metrics", "http", "metrics", None, None, "Text", "Prometheus metrics"),
     Operation("GET", "/openapi.json", "http", "openapi", PUBLIC, None, "Document", "This document"),
-    Operation("GET", "/docs", "http", "docs", PUBLIC, None, "Page", "This document as a page"),
+    Operation("GET", "/docs", "http", "docs", PUBLIC, None, "Page", "Page that links to this document"),
     Operation("GET", "/v1/models", "v1", "list", "predict", None, "Models", "Names of the models"),
     Operation("GET", _M1, "v1", "ready", None, None, "ModelReady", "Readiness of a model"),
     Operation("GET", "/v2", "v2", "metadata", PUBLIC, None, "Server", "Metadata of the server"),
@@ -65,9 +65,9 @@ DESCRIPTIONS: tuple[Operation, ...] = (
 
 
 def routes(handlers: Mapping[tuple[str, str], Handler]) -> list[Route]:
-    """Return the routes of the operations.
+    """Return the routes of all operations.
 
     Args:
-        handlers: what answers, by protocol and verb.
+        handlers: handlers by protocol and verb.
     """
     return [Route(o.method, o.pattern, handlers[o.protocol, o.verb], o.verb, o.scope, o.protocol) for o in DESCRIPTIONS]

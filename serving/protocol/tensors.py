@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from almanac.model.columns import Columns
-from serving.errors import Refusal, invalid
-from serving.features.records import Moment
+from serving.features.records import EntityRequest
 from serving.features.values import category, check_names, kind, number, shown, told, whole
+from serving.runtime.errors import HTTPError, invalid
 
 Array = npt.NDArray[np.float64]
 
@@ -44,11 +44,11 @@ class Tensor:
     data: list[Any] | npt.NDArray[Any]
 
 
-def read(tensors: Sequence[Tensor], columns: Columns) -> Array | list[Moment]:
+def read(tensors: Sequence[Tensor], columns: Columns) -> Array | list[EntityRequest]:
     """Return the rows as a matrix (n, f), or the moments whose features are to be computed.
 
     Raises:
-        Refusal: the tensors do not fit the model or each other; the message names tensor and row.
+        HTTPError: the tensors do not fit the model or each other; the message names tensor and row.
     """
     if not tensors:
         raise invalid("inputs: empty; expected one tensor a column")
@@ -158,7 +158,7 @@ def _check_whole(datatype: str, data: npt.NDArray[Any], place: Any) -> None:
             whole(int(data[at]), place(int(at)))
 
 
-def _beyond(datatype: str, value: Any, place: str) -> Refusal:
+def _beyond(datatype: str, value: Any, place: str) -> HTTPError:
     bounds = _WHOLE[datatype]
     return invalid(f"{place}: {shown(value)} is not an {datatype}, which reaches from {bounds.min} to {bounds.max}")
 
@@ -182,12 +182,12 @@ def _finite(values: Array, place: Any) -> Array:
     return values
 
 
-def _moments(tensors: dict[str, Tensor]) -> list[Moment]:
+def _moments(tensors: dict[str, Tensor]) -> list[EntityRequest]:
     entities, times = (_texts(tensors[name]) for name in ("entity", "time"))
     if len(entities) != len(times) or not times:
         raise invalid(f"time: {len(times)} rows where entity has {len(entities)}; expected one of each for a row")
     pairs = zip(entities, times, strict=True)
-    return [Moment(f"inputs[{at}]", entity, time, None) for at, (entity, time) in enumerate(pairs)]
+    return [EntityRequest(f"inputs[{at}]", entity, time, None) for at, (entity, time) in enumerate(pairs)]
 
 
 def _texts(tensor: Tensor) -> list[str]:

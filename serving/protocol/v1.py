@@ -11,12 +11,13 @@ import numpy.typing as npt
 from almanac.model.bundle import Bundle
 from almanac.model.prediction import Output, Predictions, Row, as_list
 from almanac.model.target import Target
-from serving.errors import not_ready
-from serving.features.records import Moment, parse, read
+from serving.features.records import EntityRequest, parse, read
 from serving.prediction.service import LARGE, Answer, Explanation, Service
 from serving.protocol.chunked import PIECE_BYTES, read_in_pieces
-from serving.protocol.message import LARGE_BODY, Reply, Request, encode, encode_large, json_reply
-from serving.protocol.typed_schema import RowDecoder, matrix
+from serving.protocol.message import LARGE_BODY, encode, encode_large, json_reply
+from serving.protocol.row_decoder import RowDecoder, matrix
+from serving.runtime.errors import not_ready
+from serving.runtime.http import Reply, Request
 
 Array = npt.NDArray[np.float64]
 
@@ -87,7 +88,7 @@ class V1:
             decoder = self._decoders[digest] = RowDecoder(bundle.columns_of(name))
         return decoder
 
-    async def _read(self, request: Request, bundle: Bundle, decoder: RowDecoder) -> Array | list[Moment]:
+    async def _read(self, request: Request, bundle: Bundle, decoder: RowDecoder) -> Array | list[EntityRequest]:
         """Return the rows or moments of a body of any form; of a large one in pieces."""
         columns = bundle.columns_of(request.model)
         if len(request.body) <= PIECE_BYTES:

@@ -8,13 +8,14 @@ import numpy as np
 
 from almanac.model.bundle import Bundle
 from serving import VERSION
-from serving.errors import invalid, not_ready
 from serving.prediction.service import Answer, Service
 from serving.protocol.infer_json import InferRequest, encode_binary, read_infer, read_large
-from serving.protocol.message import LARGE_BODY, Reply, Request, encode, json_reply
+from serving.protocol.message import LARGE_BODY, encode, json_reply
 from serving.protocol.outputs import OutputTensor, input_tensors, output_tensors, outputs
 from serving.protocol.tensors import read
-from serving.runtime.state import State
+from serving.runtime.errors import invalid, not_ready
+from serving.runtime.http import Reply, Request
+from serving.runtime.readiness import State
 
 T = TypeVar("T")
 
@@ -50,7 +51,7 @@ class V2:
     async def model(self, request: Request) -> Reply:
         """Return a model's metadata."""
         name = request.model
-        self._repository.check_known(name)
+        self._repository.check_name(name)
         bundle = self._repository.bundle(name, request.version)
         request.answered_by = bundle.version
         document: dict[str, Any] = {

@@ -1,1 +1,1 @@
-"""The process's own services: logs, traces, counters, writers."""
+"""Services of the server process: errors, requests, logs, traces, counters, writers."""

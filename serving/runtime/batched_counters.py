@@ -8,8 +8,8 @@ from bisect import bisect_left
 from prometheus_client import Counter, Histogram
 
 
-class Count:
-    """What a counter is still to be told; add to `n`."""
+class BatchedCounter:
+    """Increments not yet flushed to a Prometheus counter; add to `n`."""
 
     __slots__ = ("_counter", "n")
 
@@ -18,14 +18,14 @@ class Count:
         self.n = 0
 
     def flush(self) -> None:
-        """Tell the counter."""
+        """Add the increments to the counter."""
         n, self.n = self.n, 0
         if n:
             self._counter.inc(n)
 
 
-class Times:
-    """What a histogram is still to be told."""
+class BatchedHistogram:
+    """Observations not yet flushed to a Prometheus histogram."""
 
     __slots__ = ("_bounds", "_counts", "_histogram", "_sum")
 
@@ -41,9 +41,10 @@ class Times:
         self._sum += seconds
 
     def flush(self) -> None:
-        """Tell the histogram; it has no public way to take several observations at once."""
+        """Add the observations to the histogram."""
         counts, self._counts = self._counts, [0] * (len(self._bounds) + 1)
         total, self._sum = self._sum, 0.0
+        # prometheus_client has no public method that takes several observations at once.
         for bucket, count in zip(self._histogram._buckets, counts, strict=True):
             if count:
                 bucket.inc(count)
@@ -51,21 +52,21 @@ class Times:
             self._histogram._sum.inc(total)
 
 
-class Tally:
-    """All counts and times of a process."""
+class BatchedCounters:
+    """All batched counters and histograms of a process."""
 
     def __init__(self) -> None:
-        self._parts: list[Count | Times] = []
+        self._parts: list[BatchedCounter | BatchedHistogram] = []
 
-    def count(self, counter: Counter) -> Count:
-        """Return what stands in for a counter."""
-        part = Count(counter)
+    def counter(self, counter: Counter) -> BatchedCounter:
+        """Return the batched form of a counter."""
+        part = BatchedCounter(counter)
         self._parts.append(part)
         return part
 
-    def times(self, histogram: Histogram, bounds: tuple[float, ...]) -> Times:
-        """Return what stands in for a histogram with these bucket bounds."""
-        part = Times(histogram, bounds)
+    def histogram(self, histogram: Histogram, bounds: tuple[float, ...]) -> BatchedHistogram:
+        """Return the batched form of a histogram with these bucket bounds."""
+        part = BatchedHistogram(histogram, bounds)
         self._parts.append(part)
         return part
 

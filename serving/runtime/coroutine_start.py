@@ -1,4 +1,7 @@
-"""Coroutines that are begun outside of a task: most end at once, and then none was made for them."""
+"""Run a coroutine synchronously and create a task only if it suspends.
+
+Most answers need no suspension, and a task costs more than the prediction does.
+"""
 
 import asyncio
 import types
@@ -7,8 +10,13 @@ from typing import Any
 
 
 @types.coroutine
-def go_on(coroutine: Coroutine[Any, Any, bytes], waiting: Any) -> Generator[Any, Any, bytes]:
-    """Run the rest of a coroutine that was begun by `send(None)`, and that waits for what this returned."""
+def resume(coroutine: Coroutine[Any, Any, bytes], waiting: Any) -> Generator[Any, Any, bytes]:
+    """Run the rest of a coroutine that was started by `send(None)`.
+
+    Args:
+        coroutine: the suspended coroutine.
+        waiting: what `send` returned: the future that the coroutine waits for.
+    """
     while True:
         try:
             try:
@@ -21,8 +29,8 @@ def go_on(coroutine: Coroutine[Any, Any, bytes], waiting: Any) -> Generator[Any,
             return bytes(end.value)
 
 
-async def into_task() -> None:
-    """Hand a coroutine that was begun outside of a task over to one: for what needs a task, as timeouts do."""
+async def ensure_task() -> None:
+    """Suspend a coroutine that runs outside of a task, so that it goes on inside one; time-outs need a task."""
     if asyncio.current_task() is None:
         await _pause()
 

@@ -1,4 +1,4 @@
-"""Lines written by a thread of their own, so that no request waits for a disk."""
+"""A writer of lines with a thread of its own, so that no request waits for a disk."""
 
 import sys
 import threading
@@ -14,18 +14,18 @@ _PAUSE = 0.1
 
 
 class Stream(Protocol):
-    """What lines are written to, and flushed again and again, also where nothing was written."""
+    """Destination of lines; it is flushed regularly, even if nothing was written."""
 
     def write(self, text: str, /) -> object:
-        """Take lines."""
+        """Write lines."""
         ...
 
     def flush(self) -> None:
-        """Let them go where they should."""
+        """Flush buffered lines."""
         ...
 
     def close(self) -> None:
-        """End with nothing left."""
+        """Flush and close."""
         ...
 
 
@@ -37,7 +37,7 @@ class LineWriter:
 
     Args:
         target: file to append to, or an open stream; it is closed with the writer, unless it is standard error.
-        render: makes the JSON value of a line from what was put; runs in the writer's thread.
+        render: returns the JSON value of a queued item; runs in the writer's thread.
         dropped: called with the number of lines lost.
     """
 
@@ -58,7 +58,7 @@ class LineWriter:
         self._waiting.append(item)
 
     def close(self) -> None:
-        """Write what waits, then stop."""
+        """Write the queued lines, then stop."""
         self._stop.set()
         self._thread.join()
         if self._stream is not sys.stderr:

@@ -1,24 +1,21 @@
-"""Structured logs: one JSON line an event on standard error, one a request where asked for; and the audit log."""
+"""Structured logs: JSON lines on standard error for events and requests, and the audit log."""
 
 import logging
 import sys
 import time
 import traceback
-from collections.abc import Callable
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal
 
 from monitoring.metrics import LOG_DROPPED, Metrics
-from serving.protocol.message import Reply, Request
+from serving.runtime.http import Observe, Reply, Request
 from serving.runtime.line_writer import LineWriter
-
-Observe = Callable[[Request, Reply, str, float], None]
 
 
 class _Handler(logging.Handler):
-    """Sends records to the writer's thread."""
+    """Handler that passes records to the writer's thread."""
 
     def __init__(self, writer: LineWriter) -> None:
         super().__init__()
@@ -36,7 +33,7 @@ def _dated(item: tuple[float, dict[str, Any]]) -> dict[str, Any]:
 
 
 def configure_logs(metrics: Metrics) -> LineWriter:
-    """Send the log records of this process through a writer to standard error."""
+    """Send the log records of this process to standard error, and return their writer."""
     writer = LineWriter(sys.stderr, _dated, metrics.counter(LOG_DROPPED).labels("log").inc)
     root = logging.getLogger()
     root.handlers = [_Handler(writer)]
@@ -48,7 +45,7 @@ def configure_logs(metrics: Metrics) -> LineWriter:
 
 
 def access_log(writer: LineWriter, which: Literal["all", "errors"]) -> Observe:
-    """Return what writes a line a request, or only for those that were refused or failed."""
+    """Return the observer that logs every request, or only those that were answered with an error."""
 
     def observe(request: Request, reply: Reply, protocol: str, seconds: float) -> None:
         if which == "all" or reply.status >= 400:
@@ -64,9 +61,9 @@ def access_log(writer: LineWriter, which: Literal["all", "errors"]) -> Observe:
 
 
 def audit_log(path: Path, metrics: Metrics) -> tuple[LineWriter, Observe]:
-    """Return the writer of the audit log and what puts a line a request to it: who asked what when.
+    """Return the writer of the audit log, and the observer that appends a line for each request.
 
-    Payloads do not enter the log, their sha256 does; it is computed in the writer's thread.
+    The log holds the sha256 of payloads, not the payloads; it is computed in the writer's thread.
     """
     writer = LineWriter(path, _audit_line, metrics.counter(LOG_DROPPED).labels("audit").inc)
 

@@ -1,8 +1,8 @@
-"""Lines put into a directory of any file system, an object store too, as closed files.
+"""A log of lines in a directory of any fsspec file system, object stores too, as closed files.
 
-An object cannot be appended to. Lines are gathered in memory, and a segment of them is put as a file of its own every
-quarter of an hour, when it has grown large, and at the end. A process that is killed without a chance to end loses the
-lines since its last segment, a quarter of an hour's at most.
+Objects cannot be appended to. Lines are collected in memory, and uploaded as a file of their own every quarter of an
+hour, when they have grown large, and at the end. A killed process loses the lines since its last upload, a quarter of
+an hour at most.
 """
 
 import logging
@@ -19,15 +19,15 @@ SECONDS = 900.0
 """Age at which a segment is closed."""
 _LARGEST = 8 << 20
 _MOST_WAITING = 6
-"""Closed segments that wait for a store that does not answer; beyond them the oldest is dropped, and counted."""
+"""Closed segments that may wait for an unavailable store; beyond them the oldest is dropped and counted."""
 _PAUSE = 10.0
 """Seconds until a failed upload is tried again."""
 _LAST = 15.0
-"""Seconds that uploads are given at the end, well within a pod's grace."""
+"""Seconds for the last uploads, well within a pod's grace period."""
 
 
-class Segments:
-    """A stream of lines for `LineWriter`, which writes and flushes it; uploads have a thread of their own.
+class ObjectLog:
+    """Stream for `LineWriter` that uploads segments of lines in a thread of its own.
 
     Args:
         filesystem: fsspec file system.
@@ -50,19 +50,19 @@ class Segments:
         self._thread.start()
 
     def write(self, text: str) -> None:
-        """Take lines."""
+        """Append lines to the open segment."""
         if not self._open:
             self._began = time.monotonic()
         self._open.append(text)
         self._size += len(text)
 
     def flush(self) -> None:
-        """Close the segment where it is large or old enough."""
+        """Close the segment if it is large or old enough."""
         if self._size >= _LARGEST or (self._open and time.monotonic() - self._began >= self._seconds):
             self._cut()
 
     def close(self) -> None:
-        """Put what there is; what a store has not taken in time is dropped, and counted."""
+        """Upload the last segments; lines that the store does not accept in time are dropped and counted."""
         if self._open:
             self._cut()
         self._ending.set()
@@ -72,7 +72,7 @@ class Segments:
             self._dropped(data.count(b"\n"))
 
     def _cut(self) -> None:
-        """Close the segment; its name says until when it holds lines, by which readers leave out what is too old."""
+        """Close the segment, named by the time of its last line so that readers can skip old files."""
         self._number += 1
         until = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
         name = f"until-{until}-{socket.gethostname()}-{os.getpid()}-{self._number}.jsonl"

@@ -1,21 +1,20 @@
-"""OpenTelemetry spans, when an OTLP endpoint is configured; otherwise nothing is imported."""
+"""OpenTelemetry spans; nothing is imported unless an OTLP endpoint is configured."""
 
 import os
 import time
 from collections.abc import Callable
 from typing import Any
 
-from serving.protocol.message import Reply, Request
-from serving.runtime.logs import Observe
+from serving.runtime.http import Observe, Reply, Request
 
 ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
 
 
 def tracing() -> tuple[Observe, Callable[[], None]] | None:
-    """Return what makes a span of each request and what flushes them, None where no endpoint is configured.
+    """Return the observer that records a span for each request and its shutdown, None without an endpoint.
 
-    A span continues the trace that the client's `traceparent` names. It is made after the answer has been sent, and
-    sent by the exporter's own thread. `OTEL_SERVICE_NAME`, `OTEL_TRACES_SAMPLER` and the other variables of the
+    A span continues the trace of the client's `traceparent`. It is recorded after the answer has been sent, and
+    exported by a thread of its own. `OTEL_SERVICE_NAME`, `OTEL_TRACES_SAMPLER` and the other variables of the
     OpenTelemetry specification hold.
     """
     if not os.environ.get(ENDPOINT) and not os.environ.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"):

@@ -5,7 +5,7 @@ from http import HTTPStatus
 from typing import Literal, NamedTuple
 
 from monitoring.metrics import RATE_LIMITED, UNAUTHENTICATED, Metrics
-from serving.errors import Refusal
+from serving.runtime.errors import HTTPError
 from serving.security.keys import Key, KeyRing
 from serving.security.limits import Limiter, MemoryLimiter, Rate, Verdict, parse_rate
 
@@ -30,7 +30,7 @@ class Admission(NamedTuple):
 
 
 class Guard:
-    """Admits requests or raises a Refusal."""
+    """Admits requests or raises a HTTPError."""
 
     def __init__(
         self, mode: Mode, ring: KeyRing, rate: Rate | None, limiter: Limiter, metrics: Metrics, workers: int = 1
@@ -54,7 +54,7 @@ class Guard:
             client: address of the client, which stands for it when it has no key.
 
         Raises:
-            Refusal: 401 for a missing or wrong key, 403 for a scope that it lacks, 429 above the rate, and for too many
+            HTTPError: 401 for a missing or wrong key, 403 for a missing scope, 429 above the rate and for too many
                 wrong keys.
         """
         key, refusal = (None, None) if scope == PUBLIC else self._identify(text, scope, client)
@@ -75,12 +75,12 @@ class Guard:
             raise refusal
         return Admission(who, headers)
 
-    def _too_many(self, who: str, limit: str, verdict: Verdict) -> Refusal:
+    def _too_many(self, who: str, limit: str, verdict: Verdict) -> HTTPError:
         self._metrics.counter(RATE_LIMITED).labels(who if who in self.ring.keys else "anonymous").inc()
         headers = {name.decode(): value.decode() for name, value in verdict.headers()}
-        return Refusal(HTTPStatus.TOO_MANY_REQUESTS, f"rate limit of {limit} reached", headers)
+        return HTTPError(HTTPStatus.TOO_MANY_REQUESTS, f"rate limit of {limit} reached", headers)
 
-    def _identify(self, text: str | None, scope: str, client: str) -> tuple[Key | None, Refusal | None]:
+    def _identify(self, text: str | None, scope: str, client: str) -> tuple[Key | None, HTTPError | None]:
         """Return the key, and how the request is refused; a refused one is counted by its rate as well."""
         if self.mode == "off":
             return None, None
@@ -97,12 +97,12 @@ class Guard:
             return None, self._unauthenticated("invalid", _WRONG)
         if not key.allows(scope):
             self._metrics.counter(UNAUTHENTICATED).labels("scope").inc()
-            return key, Refusal(HTTPStatus.FORBIDDEN, f"key {key.id} lacks the scope {scope}")
+            return key, HTTPError(HTTPStatus.FORBIDDEN, f"key {key.id} lacks the scope {scope}")
         return key, None
 
-    def _unauthenticated(self, reason: str, message: str) -> Refusal:
+    def _unauthenticated(self, reason: str, message: str) -> HTTPError:
         self._metrics.counter(UNAUTHENTICATED).labels(reason).inc()
-        return Refusal(HTTPStatus.UNAUTHORIZED, message, dict(_CHALLENGE))
+        return HTTPError(HTTPStatus.UNAUTHORIZED, message, dict(_CHALLENGE))
 
     def _slow_down(self, text: str, client: str, failed: bool) -> None:
         """Refuse a client that failed too often with this key, right or wrong, so that trying on tells it nothing.

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
 from almanac.core.errors import ServingError
-from serving.runtime.coroutine_start import into_task
+from serving.runtime.coroutine_start import ensure_task
 
 _RATE = re.compile(r"(\d+(?:\.\d+)?)/(s|m|h)")
 _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0}
@@ -149,7 +149,7 @@ class RedisLimiter:
         """Take a token."""
         from redis.exceptions import RedisError
 
-        await into_task()
+        await ensure_task()
         try:
             allowed, left = await self._take(keys=[self._prefix + who], args=[rate.limit, rate.per_second])
         except (RedisError, OSError):

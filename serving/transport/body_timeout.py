@@ -1,11 +1,11 @@
-"""A time limit for request bodies that costs next to nothing while nobody exceeds it."""
+"""A time limit for request bodies that costs almost nothing while nobody exceeds it."""
 
 import asyncio
 from dataclasses import dataclass
 from typing import Any
 
-_LOOKS = 8
-"""How often within the limit the clock looks; a limit is kept to an eighth of itself."""
+_CHECKS = 8
+"""Checks within the limit, which is therefore kept to an eighth of itself."""
 
 
 @dataclass(slots=True, eq=False)
@@ -17,10 +17,10 @@ class Reading:
     late: bool = False
 
 
-class BodyClock:
-    """Cancels what reads a body for longer than `seconds`.
+class BodyTimeout:
+    """Cancels tasks that read a body for longer than `seconds`.
 
-    One timer for all, where `asyncio.timeout` would set and clear one for each request.
+    One timer serves all of them, where `asyncio.timeout` would set and clear one for each request.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -29,28 +29,28 @@ class BodyClock:
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def start(self) -> Reading:
-        """Begin to watch the running task."""
+        """Begin to time the running task."""
         task = asyncio.current_task()
         if task is None:
             raise RuntimeError("a body is read outside of a task")
         if self._loop is None:
             self._loop = asyncio.get_running_loop()
-            self._loop.call_later(self.seconds / _LOOKS, self._look)
+            self._schedule(self._loop)
         reading = Reading(task, self._loop.time() + self.seconds)
         self._readings.add(reading)
         return reading
 
     def stop(self, reading: Reading) -> None:
-        """Watch no more."""
+        """Time the task no longer."""
         self._readings.discard(reading)
 
-    def _look(self) -> None:
-        loop = self._loop
-        if loop is None:
-            return
+    def _schedule(self, loop: asyncio.AbstractEventLoop) -> None:
+        loop.call_later(self.seconds / _CHECKS, self._check, loop)
+
+    def _check(self, loop: asyncio.AbstractEventLoop) -> None:
         now = loop.time()
         for reading in self._readings:
             if reading.deadline < now and not reading.late:
                 reading.late = True
                 reading.task.cancel()
-        loop.call_later(self.seconds / _LOOKS, self._look)
+        self._schedule(loop)

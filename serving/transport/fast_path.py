@@ -1,28 +1,28 @@
-"""The short way of a request that arrives whole: its head is known from the one before, and no task is made for it.
+"""The fast path of a request that arrives whole: its head is looked up, and no task is created for it.
 
-A client that keeps its connection sends the same head again and again. What a head says is therefore kept under its
-bytes; whatever is unusual about one (chunks, continuations, escapes, options of the connection) is left to uvicorn.
+A client that keeps its connection sends the same head again and again, so parsed heads are cached by their bytes.
+Whatever is unusual about a head (chunks, continuations, escapes, connection options) is left to uvicorn.
 """
 
 import re
 from typing import NamedTuple
 
-from serving.protocol.message import WANTED
+from serving.transport.asgi import READ_HEADERS
 
 _LINE = re.compile(rb"POST (/[A-Za-z0-9._~:/@!$&'()*+,;=-]*) HTTP/1\.1")
 _HEADER = re.compile(rb"([A-Za-z0-9!#$%&'*+.^_`|~-]+):[ \t]*([\t\x20-\x7e\x80-\xff]*)")
 _UNUSUAL = frozenset({b"transfer-encoding", b"expect", b"upgrade"})
 LONGEST_HEAD = 4096
-"""Bytes of a head that may take the short way."""
+"""Bytes of a head that may take the fast path."""
 _MOST_HEADS = 256
 
 
 class Head(NamedTuple):
-    """What the head of a request says.
+    """A parsed head of a request.
 
     Attributes:
         path: path, which has no query and no escapes.
-        headers: the headers that the application looks at.
+        headers: the headers that the server reads.
         length: bytes of the body.
     """
 
@@ -31,28 +31,28 @@ class Head(NamedTuple):
     length: int
 
 
-class Heads:
-    """Heads by their bytes; a bounded number of them."""
+class HeadCache:
+    """A bounded number of parsed heads by their bytes."""
 
     def __init__(self) -> None:
-        self._known: dict[bytes, Head | None] = {}
+        self._heads: dict[bytes, Head | None] = {}
 
     def read(self, head: bytes) -> Head | None:
-        """Return what `head`, which ends before its empty line, says; None where it takes the long way."""
-        known = self._known
+        """Return the parsed head, given without its empty line; None if uvicorn is to parse it."""
+        heads = self._heads
         try:
-            return known[head]
+            return heads[head]
         except KeyError:
             if len(head) > LONGEST_HEAD:
                 return None
-            if len(known) >= _MOST_HEADS:
-                known.clear()
-            found = known[head] = parse(head)
-            return found
+            if len(heads) >= _MOST_HEADS:
+                heads.clear()
+            parsed = heads[head] = parse(head)
+            return parsed
 
 
 def parse(head: bytes) -> Head | None:
-    """Return what a usual head says, None for any other."""
+    """Return the parsed head, None for an unusual one."""
     lines = head.split(b"\r\n")
     request = _LINE.fullmatch(lines[0])
     if request is None:
@@ -64,12 +64,12 @@ def parse(head: bytes) -> Head | None:
             return None
         name = match[1].lower()
         if name in headers:
-            return None  # which of two counts is not for here to say
+            return None  # uvicorn's parser decides between two headers of one name
         headers[name] = match[2].rstrip(b" \t")
     length = headers.get(b"content-length", b"")
     if not length.isdigit() or len(length) > 9 or b"host" not in headers or _UNUSUAL & headers.keys():
         return None
     if headers.get(b"connection", b"keep-alive").lower() != b"keep-alive":
         return None
-    wanted = {name: value for name, value in headers.items() if name in WANTED}
-    return Head(request[1].decode(), wanted, int(length))
+    read = {name: value for name, value in headers.items() if name in READ_HEADERS}
+    return Head(request[1].decode(), read, int(length))

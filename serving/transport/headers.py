@@ -1,9 +1,12 @@
-"""Headers that every answer carries: those of the OWASP Secure Headers Project, and CORS where it is configured."""
+"""Headers of every answer: those of the OWASP Secure Headers Project, and CORS if it is configured."""
 
 from http import HTTPStatus
 
-from serving.errors import Refusal
-from serving.protocol.message import Headers, Reply, Request
+from serving.runtime.errors import HTTPError
+from serving.runtime.http import Headers, Reply, Request
+
+STATUS_LINES = {int(status): f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
+"""First line of an answer, by status."""
 
 _SECURE: Headers = [
     (b"x-content-type-options", b"nosniff"),
@@ -18,7 +21,7 @@ _HSTS = (b"strict-transport-security", b"max-age=31536000; includeSubDomains")
 
 
 class HeaderPolicy:
-    """Says which headers an answer carries.
+    """The headers of each answer.
 
     Args:
         tls: whether the server speaks TLS itself, which adds Strict-Transport-Security.
@@ -26,29 +29,29 @@ class HeaderPolicy:
     """
 
     def __init__(self, tls: bool, origins: tuple[str, ...]) -> None:
-        self._always = [*_SECURE, _HSTS] if tls else list(_SECURE)
+        self._fixed = [*_SECURE, _HSTS] if tls else list(_SECURE)
         self._origins = {origin.encode() for origin in origins}
-        self._always_block = block(self._always)
+        self._fixed_lines = lines(self._fixed)
 
-    def block_of(self, request: Request) -> bytes:
-        """Return the same headers as lines."""
-        return block(self.of(request)) if self._origins else self._always_block
+    def lines_of(self, request: Request) -> bytes:
+        """Return the headers for the answer to `request`, as bytes."""
+        return lines(self.of(request)) if self._origins else self._fixed_lines
 
     def of(self, request: Request) -> Headers:
         """Return the headers for the answer to `request`."""
         origin = request.headers.get(b"origin") if self._origins else None
         if origin is None or origin not in self._origins:
-            return self._always
-        return [*self._always, (b"access-control-allow-origin", origin), (b"vary", b"origin")]
+            return self._fixed
+        return [*self._fixed, (b"access-control-allow-origin", origin), (b"vary", b"origin")]
 
     def preflight(self, request: Request) -> Reply:
         """Answer a browser's preflight request.
 
         Raises:
-            Refusal: 403, the origin may not call.
+            HTTPError: 403, the origin may not call.
         """
         if request.headers.get(b"origin") not in self._origins:
-            raise Refusal(HTTPStatus.FORBIDDEN, "this origin may not call; see --cors")
+            raise HTTPError(HTTPStatus.FORBIDDEN, "this origin may not call; see --cors")
         allowed = [
             (b"access-control-allow-methods", b"GET, POST"),
             (b"access-control-allow-headers", b"authorization, content-type, x-api-key, x-request-id"),
@@ -57,6 +60,6 @@ class HeaderPolicy:
         return Reply(b"", 204, b"text/plain", allowed)
 
 
-def block(headers: Headers) -> bytes:
-    """Return headers as lines of an answer."""
+def lines(headers: Headers) -> bytes:
+    """Return headers as the lines of an answer."""
     return b"".join([b"%b: %b\r\n" % header for header in headers])

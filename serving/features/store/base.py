@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from almanac.core.errors import ServingError
 from monitoring.metrics import STORE_ERRORS, STORE_LATENCY, Metrics
-from serving.errors import unavailable
+from serving.runtime.errors import unavailable
 
 Array = npt.NDArray[np.float64]
 T = TypeVar("T")
@@ -17,7 +17,7 @@ T = TypeVar("T")
 _OPERATIONS = ("append", "fill", "window", "windows", "newest")
 
 
-class StoreDown(ServingError):  # noqa: N818  (it is a state)
+class StoreUnavailableError(ServingError):
     """The store does not answer; nothing is known about its content."""
 
 
@@ -38,7 +38,7 @@ class Store(Protocol):
         Returns the number of rows that are older than what the store keeps, and were dropped.
 
         Raises:
-            StoreDown: the store does not answer.
+            StoreUnavailableError: the store does not answer.
         """
         ...
 
@@ -46,7 +46,7 @@ class Store(Protocol):
         """Keep rows as `append` does, but leave a row at a known step as it is.
 
         Raises:
-            StoreDown: the store does not answer.
+            StoreUnavailableError: the store does not answer.
         """
         ...
 
@@ -54,7 +54,7 @@ class Store(Protocol):
         """Return the rows of the `count` steps up to and including `end`, shape (k, count), NaN where there is none.
 
         Raises:
-            StoreDown: the store does not answer.
+            StoreUnavailableError: the store does not answer.
         """
         ...
 
@@ -62,7 +62,7 @@ class Store(Protocol):
         """Return a window for each entity, end and count, as `window` does, in as few calls as may be.
 
         Raises:
-            StoreDown: the store does not answer.
+            StoreUnavailableError: the store does not answer.
         """
         ...
 
@@ -70,7 +70,7 @@ class Store(Protocol):
         """Return the newest step of the entity, or of all when None; None when nothing is known.
 
         Raises:
-            StoreDown: the store does not answer.
+            StoreUnavailableError: the store does not answer.
         """
         ...
 
@@ -122,7 +122,7 @@ class MeteredStore:
         start = perf_counter()
         try:
             return await call
-        except StoreDown as error:
+        except StoreUnavailableError as error:
             self._errors.inc()
             raise unavailable(f"the feature store does not answer: {error}") from error
         finally:

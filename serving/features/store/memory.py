@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from serving.errors import unavailable
+from serving.runtime.errors import unavailable
 
 Array = npt.NDArray[np.float64]
 

@@ -10,10 +10,10 @@ import numpy.typing as npt
 
 from almanac.model.bundle import Bundle
 from monitoring.metrics import INGESTED, Metrics
-from serving.errors import invalid
 from serving.features.raw_schema import RawSchema
 from serving.features.store.base import Store
 from serving.features.values import check_names, kind, shown
+from serving.runtime.errors import invalid
 
 DEFAULT_ENTITY = "default"
 """Entity of a use case that has none."""
@@ -26,7 +26,7 @@ Rows = dict[str, tuple[list[int], list[list[float]]]]
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
+class Ingested:
     """What became of a request's rows: kept, and dropped since they are older than what the store keeps."""
 
     kept: int
@@ -49,25 +49,25 @@ class Ingestor:
         self.entity = entity
         self._metrics = metrics
 
-    async def append(self, bundle: Bundle, observations: Any) -> Taken:
+    async def append(self, bundle: Bundle, observations: Any) -> Ingested:
         """Append rows `{"timestamp": …, "entity"?: …, column: value, …}`; a row of a known time replaces it.
 
         A row without any value is a gap in the grid, as validated tables write it out, and is passed over.
 
         Raises:
-            Refusal: a row that breaks a rule or lies in the future, named with its column; nothing of the request is
+            HTTPError: a row that breaks a rule or lies in the future, named with its column; nothing of the request is
                 kept then.
         """
         return await self._keep(bundle, observations, self.store.append)
 
-    async def fill(self, bundle: Bundle, observations: Any) -> Taken:
+    async def fill(self, bundle: Bundle, observations: Any) -> Ingested:
         """Append rows as `append` does, but leave those that are there as they are."""
         return await self._keep(bundle, observations, self.store.fill)
 
-    async def _keep(self, bundle: Bundle, observations: Any, write: Write) -> Taken:
+    async def _keep(self, bundle: Bundle, observations: Any, write: Write) -> Ingested:
         rows = self._rows(observations)
         dropped = sum([await write(entity, steps, np.array(kept)) for entity, (steps, kept) in rows.items()])
-        taken = Taken(sum(len(steps) for steps, _ in rows.values()) - dropped, dropped)
+        taken = Ingested(sum(len(steps) for steps, _ in rows.values()) - dropped, dropped)
         self._metrics.counter(INGESTED).labels(bundle.use_case).inc(taken.kept)
         return taken
 

@@ -1,10 +1,26 @@
-"""From `--feature-store` to a store."""
+"""Open the feature store of `--feature-store`."""
 
 from pathlib import Path
 
 from almanac.core.errors import ServingError
-from serving.features.store.base import Store
+from almanac.model.bundle import Bundle
+from monitoring.metrics import Metrics
+from serving.features.row_layout import raw_schema
+from serving.features.store.base import MeteredStore, Store
 from serving.features.store.memory import MemoryStore
+from serving.features.store.observations import Ingestor
+
+
+def open_ingestor(url: str, bundle: Bundle, metrics: Metrics) -> Ingestor:
+    """Open the feature store at `url` for the raw columns of a bundle.
+
+    Raises:
+        AlmanacError: a store that cannot be opened, or a model without raw columns.
+    """
+    schema, entity, history = raw_schema(bundle)
+    namespace = f"{bundle.use_case}:{schema.digest}"
+    store = MeteredStore(open_store(url, namespace, len(schema.names), history), metrics)
+    return Ingestor(store, schema, entity, metrics)
 
 
 def open_store(url: str, namespace: str, width: int, history: int) -> Store:

@@ -13,9 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from almanac.core.errors import ServingError
-from serving.features.store.base import StoreDown
+from serving.features.store.base import StoreUnavailableError
 from serving.features.store.rows import LAYOUT, pack_rows, row_size, unpack_rows
-from serving.runtime.coroutine_start import into_task
+from serving.runtime.coroutine_start import ensure_task
 
 Array = npt.NDArray[np.float64]
 
@@ -123,7 +123,7 @@ class RedisStore:
             except NoScriptError:
                 continue  # a server that has just been started
             return found[0 if known else 1 :]
-        raise StoreDown("Redis: it forgets its scripts")
+        raise StoreUnavailableError("Redis: it forgets its scripts")
 
     def _spans(self, entity: str, end: int, count: int) -> tuple[list[str], list[int]]:
         """Return the keys of a window's blocks, and first byte and length of what is wanted of each."""
@@ -139,7 +139,7 @@ class RedisStore:
         try:
             return unpack_rows(data, count, self._width)
         except (ValueError, TypeError) as error:
-            raise StoreDown(f"rows of {entity} cannot be read: {error}") from error
+            raise StoreUnavailableError(f"rows of {entity} cannot be read: {error}") from error
 
     async def newest(self, entity: str | None) -> int | None:
         """Return the newest step; see Store."""
@@ -182,8 +182,8 @@ def connect(url: str) -> tuple[Any, int]:
 async def _guarded(call: Any) -> Any:
     from redis.exceptions import RedisError
 
-    await into_task()
+    await ensure_task()
     try:
         return await call
     except (RedisError, OSError, TimeoutError) as error:
-        raise StoreDown(f"Redis: {error or type(error).__name__}") from error
+        raise StoreUnavailableError(f"Redis: {error or type(error).__name__}") from error

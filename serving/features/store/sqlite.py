@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from serving.features.store.base import StoreDown
+from serving.features.store.base import StoreUnavailableError
 from serving.features.store.rows import LAYOUT, pack_rows, row_size, unpack_rows
 
 Array = npt.NDArray[np.float64]
@@ -61,7 +61,7 @@ class SqliteStore:
             self._writer.execute(_SCHEMA)
             self._writer.commit()
         except sqlite3.Error as error:
-            raise StoreDown(f"{path}: {error}") from error
+            raise StoreUnavailableError(f"{path}: {error}") from error
 
     async def append(self, entity: str, steps: list[int], rows: Array) -> int:
         """Keep rows; see Store."""
@@ -82,7 +82,7 @@ class SqliteStore:
             with self._writer:
                 self._writer.executemany(statement, items)
         except sqlite3.Error as error:
-            raise StoreDown(str(error)) from error
+            raise StoreUnavailableError(str(error)) from error
 
     async def window(self, entity: str, end: int, count: int) -> Array:
         """Return rows; see Store."""
@@ -90,7 +90,7 @@ class SqliteStore:
         try:
             found = dict(self._reader.execute(_WINDOW, (self._namespace, entity, first, end)).fetchall())
         except sqlite3.Error as error:
-            raise StoreDown(str(error)) from error
+            raise StoreUnavailableError(str(error)) from error
         absent = bytes(row_size(self._width))
         return unpack_rows(b"".join(found.get(step, absent) for step in range(first, end + 1)), count, self._width)
 
@@ -108,7 +108,7 @@ class SqliteStore:
         try:
             row = self._reader.execute(statement, (self._namespace, *given)).fetchone()
         except sqlite3.Error as error:
-            raise StoreDown(str(error)) from error
+            raise StoreUnavailableError(str(error)) from error
         return None if row[0] is None else int(row[0])
 
     async def close(self) -> None:

@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry
 from almanac.model.bundle import load_bundle
 from monitoring.metrics import CACHE, CACHE_SIZE, Metrics
 from serving.build import Server, build
-from serving.features.records import Moment
+from serving.features.records import EntityRequest
 from serving.operations.warmup import reader, seed
 from serving.prediction.cache import PredictionCache
 from serving.settings import Settings
@@ -95,7 +95,7 @@ def test_a_moment_with_a_gap_in_its_history_is_found_again(
         assert newest is not None
         target = bundle.targets["pm25_1h"]
         for at, hits in ((99, 1), (98, 2)):  # the lag of 24 hours is the gap in one of them
-            moment = Moment("instances[0]", newest[0], month["timestamp"][at].isoformat(), None)
+            moment = EntityRequest("instances[0]", newest[0], month["timestamp"][at].isoformat(), None)
             features = await server.features.row(target, moment, [])
             assert np.isnan(features).any() == (at == 99)
             first, again = await server.service.moment(target, moment), await server.service.moment(target, moment)

@@ -24,16 +24,17 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from monitoring.metrics import Metrics
-from serving.protocol.message import Reply, Request, json_reply
+from serving.protocol.message import json_reply
 from serving.protocol.router import Route, Router
-from serving.runtime.batched_counters import Tally
+from serving.runtime.batched_counters import BatchedCounters
+from serving.runtime.http import Reply, Request
 from serving.security.guard import Guard
 from serving.security.keys import KeyRing
 from serving.security.limits import MemoryLimiter
-from serving.transport.app import App
+from serving.transport.app import App, Limits
 from serving.transport.headers import HeaderPolicy
-from serving.transport.request_limits import FramedProtocol, Limits
-from serving.transport.uvicorn_protocol import Protocol
+from serving.transport.uvicorn_http import Protocol
+from serving.transport.uvicorn_http.request_limits import FramedProtocol
 from tests.support.server import ServerProcess, Start, as_row
 
 PREDICT = "/v1/models/pm25_1h:predict"
@@ -73,8 +74,8 @@ class Room:
             Route("GET", "/mark", echo, "mark", None, "http"),
         ]
         self.app = App(
-            Router(routes), Guard("off", KeyRing(), None, MemoryLimiter(), metrics), metrics, Tally(),
-            HeaderPolicy(False, ()), 1000, 5.0, Limits(4096, 5.0, 5.0), lambda: False, [self._see],
+            Router(routes), Guard("off", KeyRing(), None, MemoryLimiter(), metrics), metrics, BatchedCounters(),
+            HeaderPolicy(False, ()), Limits(4096, 5.0, 5.0, 1000, 5.0), lambda: False, [self._see],
         )  # fmt: skip
         self.config = uvicorn.Config(
             self.app, http=kind, ws="none", loop="none", lifespan="off", log_config=None, proxy_headers=False

@@ -15,7 +15,7 @@ import pytest
 from almanac.core.errors import TableError
 from almanac.usecase import load_text
 from monitoring.windows.join import EmptyLogError, read_log, with_truth
-from serving.runtime.object_log import Segments
+from serving.runtime.object_log import ObjectLog
 from tests.support.object_store import serving_s3, use_endpoint
 from tests.support.server import USE_CASE, Start, as_row
 from tests.system.serving.test_store import ingest, last_month
@@ -109,7 +109,7 @@ def kept(directory: str) -> list[str]:
 
 def test_a_segment_is_closed_by_age_and_by_size_and_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
     lost: list[int] = []
-    stream = Segments(fsspec.filesystem("memory"), "/aged", lost.append, seconds=0.3)
+    stream = ObjectLog(fsspec.filesystem("memory"), "/aged", lost.append, seconds=0.3)
     stream.write("a\n")
     stream.flush()
     assert kept("/aged") == []
@@ -131,7 +131,7 @@ def test_a_store_out_of_reach_is_tried_again_and_what_is_lost_is_counted(monkeyp
     monkeypatch.setattr("serving.runtime.object_log._LAST", 0.5)
     lost: list[int] = []
     store = Unsteady(reachable=False)
-    stream = Segments(store, "/unsteady", lost.append, seconds=0.0)
+    stream = ObjectLog(store, "/unsteady", lost.append, seconds=0.0)
     for number in range(8):
         stream.write(f"{number}\n")
         stream.flush()

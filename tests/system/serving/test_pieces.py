@@ -15,11 +15,11 @@ import numpy as np
 import pytest
 
 from almanac.model.bundle import Bundle, load_bundle
-from serving.errors import Refusal
-from serving.features.records import Moment, parse, read
+from serving.features.records import EntityRequest, parse, read
 from serving.protocol.chunked import PIECE_BYTES, read_in_pieces
 from serving.protocol.message import encode, encode_large
-from serving.protocol.typed_schema import RowDecoder
+from serving.protocol.row_decoder import RowDecoder
+from serving.runtime.errors import HTTPError
 from tests.support.server import FEATURES, ServerProcess, as_row
 from tests.system.serving.test_operation import total
 
@@ -100,7 +100,7 @@ def test_a_fault_anywhere_is_told_as_it_is_of_a_whole_body(name: str, bundle: Bu
         for way in (lambda: in_pieces(faulty, bundle), lambda: read(parse(faulty), bundle.columns)):  # noqa: B023
             try:
                 outcomes.append(way())
-            except Refusal as refusal:
+            except HTTPError as refusal:
                 outcomes.append(str(refusal))
         if isinstance(outcomes[1], np.ndarray):
             np.testing.assert_array_equal(outcomes[0], outcomes[1])
@@ -123,7 +123,7 @@ def test_a_fault_anywhere_is_told_as_it_is_of_a_whole_body(name: str, bundle: Bu
     ],
 )
 def test_odd_bodies_are_refused(body: bytes, bundle: Bundle) -> None:
-    with pytest.raises(Refusal):
+    with pytest.raises(HTTPError):
         in_pieces(body, bundle)
 
 
@@ -131,21 +131,21 @@ def test_a_fault_in_a_later_piece_names_its_row(bundle: Bundle, feature_rows: np
     rows = [as_row(values) for values in feature_rows[:1500]]
     for form in (rows, [list(row.values()) for row in rows]):
         wrong = [*form[:1400], {**rows[0], "temp": "x"}, *form[1401:]]
-        with pytest.raises(Refusal, match=r"instances\[1400\].temp: 'x' is text"):
+        with pytest.raises(HTTPError, match=r"instances\[1400\].temp: 'x' is text"):
             in_pieces(json.dumps({"instances": wrong}).encode(), bundle)
-    with pytest.raises(Refusal, match=r"inputs.temp\[1400\]"):
+    with pytest.raises(HTTPError, match=r"inputs.temp\[1400\]"):
         in_pieces(json.dumps({"inputs": {**table(rows), "temp": [1.0] * 1400 + ["x"] * 100}}).encode(), bundle)
     assert "hour" in bundle.columns.required
-    with pytest.raises(Refusal, match=r"inputs.hour\[1400\]: null, but hour must have a value"):
+    with pytest.raises(HTTPError, match=r"inputs.hour\[1400\]: null, but hour must have a value"):
         in_pieces(json.dumps({"inputs": {**table(rows), "hour": [1.0] * 1400 + [None] * 100}}).encode(), bundle)
-    with pytest.raises(Refusal, match=r"inputs.temp\[3\]: 9007199254740993 cannot be held exactly"):
+    with pytest.raises(HTTPError, match=r"inputs.temp\[3\]: 9007199254740993 cannot be held exactly"):
         in_pieces(json.dumps({"inputs": {**table(rows), "temp": [1.5] * 3 + [2**53 + 1] * 1497}}).encode(), bundle)
     moments: list[dict[str, Any]] = [{"entity": "a", "time": "2014-01-01T00:00:00"}] * 1000
-    with pytest.raises(Refusal, match=r"instances\[999\]: missing field time"):
+    with pytest.raises(HTTPError, match=r"instances\[999\]: missing field time"):
         in_pieces(json.dumps({"instances": [*moments[:-1], {"entity": "a"}]}).encode(), bundle)
     read_moments = in_pieces(json.dumps({"instances": moments}).encode(), bundle)
     assert [moment.place for moment in read_moments] == [f"instances[{at}]" for at in range(1000)]
-    assert all(isinstance(moment, Moment) for moment in read_moments)
+    assert all(isinstance(moment, EntityRequest) for moment in read_moments)
 
 
 def test_long_lists_are_written_in_pieces_alike() -> None:

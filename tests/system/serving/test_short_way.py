@@ -9,7 +9,7 @@ from io import BufferedReader
 import numpy as np
 import pytest
 
-from serving.transport.fast_path import Heads, parse
+from serving.transport.fast_path import HeadCache, parse
 from tests.support.server import ServerProcess, Start, as_row
 
 PREDICT, EXPLAIN = "/v1/models/pm25_1h:predict", "/v1/models/pm25_1h:explain"
@@ -117,7 +117,7 @@ USUAL = b"POST /v1/models/m:predict HTTP/1.1\r\nHost: a\r\nContent-Length: 12"
 
 
 def test_a_usual_head_is_read() -> None:
-    head = Heads().read(USUAL + b"\r\nX-API-Key:  k \r\nContent-Type: application/json\r\nConnection: Keep-Alive")
+    head = HeadCache().read(USUAL + b"\r\nX-API-Key:  k \r\nContent-Type: application/json\r\nConnection: Keep-Alive")
     assert head is not None
     assert (head.path, head.length) == ("/v1/models/m:predict", 12)
     assert head.headers == {b"content-length": b"12", b"x-api-key": b"k", b"content-type": b"application/json"}
@@ -153,10 +153,10 @@ def test_an_unusual_head_takes_the_long_way(head: bytes) -> None:
 
 
 def test_heads_are_forgotten_before_they_fill_the_memory() -> None:
-    heads = Heads()
+    heads = HeadCache()
     for number in range(2000):
         assert heads.read(USUAL + b"\r\nX-Number: %d" % number) is not None
-    assert len(heads._known) <= 256
+    assert len(heads._heads) <= 256
     assert heads.read(USUAL + b"\r\nX-Long: " + b"x" * 5000) is None
 
 

@@ -22,15 +22,15 @@ from prometheus_client import CollectorRegistry
 
 from almanac.core.errors import ServingError
 from monitoring.metrics import Metrics
-from serving.errors import Refusal
-from serving.features.history_coverage import check_known
+from serving.features.history_coverage import check_coverage
 from serving.features.raw_schema import read_schema
-from serving.features.records import Moment
-from serving.features.store.base import Store, StoreDown
+from serving.features.records import EntityRequest
+from serving.features.store.base import Store, StoreUnavailableError
 from serving.features.store.memory import MemoryStore
 from serving.features.store.observations import Ingestor
 from serving.features.store.open import open_store
 from serving.features.store.rows import pack_rows, row_size, unpack_rows
+from serving.runtime.errors import HTTPError
 from tests.support.server import (
     NUMBERS,
     ServerProcess,
@@ -210,10 +210,10 @@ def test_a_store_that_is_not_there_says_so(tmp_path: Path) -> None:
     async def window(store: Store) -> None:
         await store.window("a", 5, 2)
 
-    with pytest.raises(StoreDown, match="Redis"):
+    with pytest.raises(StoreUnavailableError, match="Redis"):
         with_store(f"redis://127.0.0.1:{free_port()}/0", window)
     (tmp_path / "file").write_text("this is not a database, but text that is long enough to tell")
-    with pytest.raises(StoreDown, match="file"):
+    with pytest.raises(StoreUnavailableError, match="file"):
         with_store(f"sqlite:///{tmp_path}/file", window)
 
 
@@ -333,14 +333,14 @@ def test_a_thin_history_is_told_and_a_thinner_one_refused(
 
 
 def test_rows_are_known_by_a_column_that_must_have_a_value_or_by_any() -> None:
-    moment = Moment("instances[0]", "default", "", None)
+    moment = EntityRequest("instances[0]", "default", "", None)
     rows = np.ones((3, 20))
     rows[0, :15] = np.nan
-    assert check_known(rows, moment, None) is None
-    assert check_known(rows, moment, 1) is None
-    assert check_known(rows, moment, 0) == "instances[0]: only 5 of the 20 rows looked back on are known"
+    assert check_coverage(rows, moment, None) is None
+    assert check_coverage(rows, moment, 1) is None
+    assert check_coverage(rows, moment, 0) == "instances[0]: only 5 of the 20 rows looked back on are known"
     rows[:, :12] = np.nan
-    assert check_known(rows, moment, None) == "instances[0]: only 8 of the 20 rows looked back on are known"
+    assert check_coverage(rows, moment, None) == "instances[0]: only 8 of the 20 rows looked back on are known"
 
 
 def test_the_age_of_the_data_is_that_of_the_newest_observation(
@@ -562,9 +562,9 @@ def test_a_row_without_any_value_is_a_gap_and_one_with_some_is_not() -> None:
     whole, gap = {"time": "2020-01-01T00:00", "a": 1, "b": 2}, {"time": "2020-01-01T01:00", "a": None, "b": None}
     assert append(whole, gap) == 1
     assert asyncio.run(store.newest("default")) == schema.step_of(whole["time"], "time")
-    with pytest.raises(Refusal, match=r"observations\[1\].a: null, but a must have a value"):
+    with pytest.raises(HTTPError, match=r"observations\[1\].a: null, but a must have a value"):
         append(whole, {**gap, "b": 3})
-    with pytest.raises(Refusal, match="b"):
+    with pytest.raises(HTTPError, match="b"):
         append({"time": "2020-01-01T01:00", "a": None})
 
 

@@ -13,9 +13,9 @@ from almanac.core.files import read_json, write_json
 from almanac.model.bundle import load_bundle
 from governance.registry import Registry
 from serving.build import Server, build
-from serving.errors import Refusal
-from serving.features.records import Moment
+from serving.features.records import EntityRequest
 from serving.operations.warmup import reader, seed
+from serving.runtime.errors import HTTPError
 from serving.settings import Settings
 from tests.support.server import Start, altered
 from tests.system.serving.test_operation import register, total, wait_for
@@ -73,7 +73,7 @@ def history(tmp_path_factory: pytest.TempPathFactory, beijing: pl.DataFrame) -> 
     return path
 
 
-def opened(model: Path, history: Path, work: Callable[[Server, Moment], Any], **options: Any) -> Any:
+def opened(model: Path, history: Path, work: Callable[[Server, EntityRequest], Any], **options: Any) -> Any:
     """Run `work` with a server whose store has history, and the newest moment of that."""
 
     async def run() -> Any:
@@ -83,14 +83,14 @@ def opened(model: Path, history: Path, work: Callable[[Server, Moment], Any], **
             async with reader() as child:
                 newest = await seed(child, history, server.repository.traffic.primary, server.features)
             assert newest is not None
-            return await work(server, Moment("instances[0]", *newest, None))
+            return await work(server, EntityRequest("instances[0]", *newest, None))
         finally:
             await server.close()
 
     return asyncio.run(run())
 
 
-async def by_every_way(server: Server, moment: Moment) -> list[float]:
+async def by_every_way(server: Server, moment: EntityRequest) -> list[float]:
     """Return the predictions of a moment: alone, and by the model of all targets."""
     bundle = server.repository.traffic.primary
     alone = [(await server.service.moment(target, moment))[0].prediction for target in bundle.targets.values()]
@@ -104,7 +104,7 @@ def test_columns_and_categories_of_the_store_are_found_by_name(
 ) -> None:
     other = altered(model_dir, tmp_path / "other", signed(change))
 
-    async def swapped(server: Server, moment: Moment) -> tuple[list[float], list[float]]:
+    async def swapped(server: Server, moment: EntityRequest) -> tuple[list[float], list[float]]:
         before = await by_every_way(server, moment)
         bundle = load_bundle(other)
         server.features.check(bundle)
@@ -130,13 +130,13 @@ def test_a_version_that_the_store_cannot_feed_is_refused(
 ) -> None:
     bundle = load_bundle(altered(model_dir, tmp_path / "other", change))
 
-    async def swapped(server: Server, moment: Moment) -> None:
+    async def swapped(server: Server, moment: EntityRequest) -> None:
         with pytest.raises(Exception, match=word) as refused:
             server.features.check(bundle)
-        assert not isinstance(refused.value, Refusal)
+        assert not isinstance(refused.value, HTTPError)
         server.repository.swap(bundle)  # as the second version of a split, which nobody checks
         for ask in (server.service.moment(bundle.targets["pm25_1h"], moment), by_every_way(server, moment)):
-            with pytest.raises(Refusal, match=word):
+            with pytest.raises(HTTPError, match=word):
                 await ask
 
     opened(model_dir, history, swapped)
@@ -148,15 +148,15 @@ def test_a_stored_category_that_a_version_does_not_know_is_refused_where_it_occu
     bundle = load_bundle(altered(model_dir, tmp_path / "other", forget_category))
     calm = beijing.tail(600)["cbwd"].to_list()
 
-    async def swapped(server: Server, moment: Moment) -> None:
+    async def swapped(server: Server, moment: EntityRequest) -> None:
         server.features.check(bundle)
         times, refused = beijing.tail(600)["timestamp"].to_list(), 0
         target, plain = bundle.targets["pm25_1h"], server.repository.traffic.primary.targets["pm25_1h"]
         for at in range(30, 600, 57):
-            asked = Moment("instances[0]", "default", times[at].isoformat(), None)
+            asked = EntityRequest("instances[0]", "default", times[at].isoformat(), None)
             if "cv" in calm[at - 24 : at + 1]:
                 refused += 1
-                with pytest.raises(Refusal, match="the history has cbwd 'cv', a category that this version"):
+                with pytest.raises(HTTPError, match="the history has cbwd 'cv', a category that this version"):
                     await server.service.moment(target, asked)
             else:
                 found = await server.service.moment(target, asked)
@@ -167,7 +167,7 @@ def test_a_stored_category_that_a_version_does_not_know_is_refused_where_it_occu
 
 
 def test_a_version_that_looks_back_beyond_the_store_is_refused(model_dir: Path, history: Path) -> None:
-    async def shorter(server: Server, moment: Moment) -> None:
+    async def shorter(server: Server, moment: EntityRequest) -> None:
         server.features.ingestor.store.most = 24
         for plan in server.features._plans.values():
             plan.stored = None

@@ -13,7 +13,7 @@ from almanac import drift
 from almanac.core.files import read_json, write_json
 from almanac.model.bundle import Bundle, load_bundle
 from monitoring.metrics import DRIFT_ROWS, Metrics
-from serving.operations.live_drift import WINDOW_SECONDS, DriftWatch
+from serving.operations.live_drift import WINDOW_SECONDS, LiveDrift
 from serving.prediction.repository import Traffic
 from tests.support.server import NUMBERS, altered
 
@@ -26,7 +26,7 @@ def bundle(model_dir: Path, tmp_path_factory: pytest.TempPathFactory, feature_ro
     return load_bundle(altered(model_dir, tmp_path_factory.mktemp("watched") / "model", change))
 
 
-def shown(watch: DriftWatch, metrics: Metrics) -> float:
+def shown(watch: LiveDrift, metrics: Metrics) -> float:
     """Return the rows of the live window as the metrics show them."""
     watch.publish()
     return float(metrics.gauge(DRIFT_ROWS).labels("pm25_1h")._value.get())
@@ -37,8 +37,8 @@ def test_a_worker_that_ended_counts_until_its_window_does(
 ) -> None:
     target, metrics = bundle.targets["pm25_1h"], Metrics(CollectorRegistry())
 
-    def worker() -> DriftWatch:
-        watch = DriftWatch(metrics, tmp_path)
+    def worker() -> LiveDrift:
+        watch = LiveDrift(metrics, tmp_path)
         watch.follow(Traffic(bundle))
         watch._open()
         return watch
@@ -62,7 +62,7 @@ def test_a_worker_that_ended_counts_until_its_window_does(
 
 def test_single_rows_and_many_are_counted_in_any_order(bundle: Bundle, feature_rows: np.ndarray) -> None:
     metrics = Metrics(CollectorRegistry())
-    watch = DriftWatch(metrics, None)
+    watch = LiveDrift(metrics, None)
     watch.follow(Traffic(bundle))
     watch._open()
     seen = 0
@@ -77,7 +77,7 @@ def test_what_fails_once_is_told_and_tried_again(
     bundle: Bundle, feature_rows: np.ndarray, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     metrics = Metrics(CollectorRegistry())
-    watch, left = DriftWatch(metrics, None), ["the disk is away"]
+    watch, left = LiveDrift(metrics, None), ["the disk is away"]
     publish = watch.publish
     monkeypatch.setattr(watch, "publish", lambda: _raise(left.pop()) if left else publish())
     watch.follow(Traffic(bundle))

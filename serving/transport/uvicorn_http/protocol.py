@@ -1,30 +1,31 @@
-"""uvicorn's HTTP protocol with a short way in and a cheap way out.
+"""uvicorn's HTTP protocol with a fast path in and out.
 
-A whole request is answered in the call that received it: without a parser's callbacks, a scope, events and a task,
-which together cost several times what the prediction does. Where the answer has to wait, the rest of it becomes a
-task. Everything else takes uvicorn's way, and is written by `_sender`: uvicorn looks at every header of every answer
-with two regular expressions, but here each is a constant, a number, or was checked when it came in.
+A request that arrives whole is answered in the call that received it, without a parser's callbacks, a scope, events and
+a task, which together cost several times as much as the prediction. If the answer has to wait, the rest of it becomes a
+task. Every other request goes through uvicorn's parser, and its answer is written by `_sender`: uvicorn would check
+each header of each answer by two regular expressions, but ours are constants, numbers, or checked on arrival.
 """
 
 from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
 from typing import TYPE_CHECKING, Any
 
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
-from serving.runtime.coroutine_start import go_on
-from serving.transport.fast_path import Head, Heads
-from serving.transport.request_limits import FramedProtocol
+from serving.runtime.coroutine_start import resume
+from serving.transport.fast_path import Head, HeadCache
+from serving.transport.headers import STATUS_LINES
+from serving.transport.uvicorn_http.request_limits import FramedProtocol
 
 if TYPE_CHECKING:
     import asyncio
 
-_HEADS = Heads()
+_HEADS = HeadCache()
 _LARGE = 64 << 10
-"""Bytes from which an answer is not copied once more to be sent together with its head."""
+"""Bytes from which an answer is sent after its head, since joining the two would copy it."""
 
 
 class Protocol(FramedProtocol):
-    """Answers whole requests by `App.quick`, and runs the application for others."""
+    """Answers whole requests by `App.answer_whole`, and runs the application for others."""
 
     _waiting: "asyncio.Task[None] | None" = None
     _held: bytes = b""
@@ -34,7 +35,7 @@ class Protocol(FramedProtocol):
         if self._waiting is not None:
             self._hold(data)
             return
-        # Only between two messages is what looks like a request one, and not a part of a head or a body.
+        # Within a message the same bytes could be part of a head or a body.
         if self.between and (self.cycle is None or self.cycle.response_complete) and not self.flow.write_paused:
             end = data.find(b"\r\n\r\n")
             head = _HEADS.read(data[:end]) if end > 0 else None
@@ -46,7 +47,7 @@ class Protocol(FramedProtocol):
     def _answer(self, head: Head, body: bytes) -> None:
         self._last = self.loop.time()
         client = self.client[0] if self.client else "local"
-        coroutine = self.app.quick(head, body, client, self.server_state.default_headers)
+        coroutine = self.app.answer_whole(head, body, client, self.server_state.default_headers)
         try:
             waiting = coroutine.send(None)
         except StopIteration as end:
@@ -59,7 +60,7 @@ class Protocol(FramedProtocol):
     async def _later(self, coroutine: Coroutine[Any, Any, bytes], waiting: Any) -> None:
         answer = b""
         try:
-            answer = await go_on(coroutine, waiting)
+            answer = await resume(coroutine, waiting)
         finally:
             self._waiting = None
             if not answer:
@@ -81,7 +82,7 @@ class Protocol(FramedProtocol):
             self._watch(self.timeout_keep_alive)
 
     def _hold(self, data: bytes) -> None:
-        """Keep what a client sends before it has its answer, and read no more of it."""
+        """Keep bytes that arrive before the answer is sent, and read no more."""
         if not self._held:
             self.transport.pause_reading()
         self._held += data
@@ -90,7 +91,7 @@ class Protocol(FramedProtocol):
         return self.timeout_keep_alive if self._waiting is not None else super()._left()
 
     def shutdown(self) -> None:
-        """Close after what was begun is answered; `App.draining` then closes the connection."""
+        """Close, unless an answer is pending: `App.draining` closes the connection after it."""
         if self._waiting is None:
             super().shutdown()
 
@@ -139,12 +140,12 @@ def _sender(
 
 
 def _head(cycle: RequestResponseCycle, message: MutableMapping[str, Any], head: list[bytes]) -> None:
-    head.append(STATUS_LINE[message["status"]])
+    head.append(STATUS_LINES[message["status"]])
     for name, value in cycle.default_headers:
         head += (name, b": ", value, b"\r\n")
     for name, value in message["headers"]:
         if name == b"connection":
-            cycle.keep_alive = False  # the one value that the application sends is close
+            cycle.keep_alive = False  # the application sends no value but close
         else:
             head += (name, b": ", value, b"\r\n")
     head.append(b"\r\n" if cycle.keep_alive else b"connection: close\r\n\r\n")

@@ -1,0 +1,71 @@
+"""The scrape of one process, or of all workers added up; and the metrics of the loaded models."""
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry, generate_latest
+
+from monitoring.metrics import MODEL_INFO, MODEL_LOADED, Metrics
+from monitoring.operations.resources import Resources, this_process, workers_of_this
+from serving.prediction.repository import Traffic, Watcher
+from serving.runtime.batched_counters import BatchedCounters
+
+MULTIPROCESS = "PROMETHEUS_MULTIPROC_DIR"
+
+
+def shared_directory() -> Path | None:
+    """Return the directory that the workers share, None with one process."""
+    text = os.environ.get(MULTIPROCESS)
+    return Path(text) if text else None
+
+
+def scraper(registry: CollectorRegistry, counters: BatchedCounters) -> Callable[[], bytes]:
+    """Return the function that answers GET /metrics.
+
+    Each of several workers keeps its metrics in a file of the shared directory, and the worker that is asked adds them
+    up.
+    """
+    if shared_directory() is None:
+        registry.register(Resources(this_process))
+
+        def one_process() -> bytes:
+            counters.flush()
+            return generate_latest(registry)
+
+        return one_process
+
+    def all_workers() -> bytes:
+        counters.flush()
+        from prometheus_client.multiprocess import MultiProcessCollector
+
+        total = CollectorRegistry()
+        MultiProcessCollector(total)  # type: ignore[no-untyped-call]
+        total.register(Resources(workers_of_this))
+        return generate_latest(total)
+
+    return all_workers
+
+
+def publish_model_info(metrics: Metrics) -> Watcher:
+    """Return the function that updates the model metrics when the traffic changes."""
+    shown: set[tuple[str, ...]] = set()
+
+    def publish(traffic: Traffic) -> None:
+        gauge = metrics.gauge(MODEL_INFO)
+        roles = [(traffic.primary, "primary"), *([(traffic.second, traffic.role)] if traffic.second else [])]
+        now = {
+            (target.name, target.version, target.digest, bundle.use_case, target.name, role)
+            for bundle, role in roles
+            for target in bundle.targets.values()
+        }
+        for labels in shown - now:
+            gauge.labels(*labels).set(0)
+        for labels in now:
+            gauge.labels(*labels).set(1)
+        for name in traffic.primary.targets:
+            metrics.gauge(MODEL_LOADED).labels(name).set(time.time())
+        shown.update(now)
+
+    return publish

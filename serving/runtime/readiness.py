@@ -1,0 +1,36 @@
+"""Readiness of this process, for probes and for the supervisor of several workers."""
+
+import os
+
+from monitoring.metrics import READY, Metrics
+
+READY_FD = "ALMANAC_READY_FD"
+"""Environment variable with the file descriptor of the pipe to the supervisor."""
+
+
+class State:
+    """Ready from the first answerable moment until the drain begins."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self.ready = False
+        self.draining = False
+        self._gauge = metrics.gauge(READY)
+        self._gauge.set(0)
+
+    def open(self) -> None:
+        """Accept traffic."""
+        self.ready = True
+        self._gauge.set(1)
+
+    def drain(self) -> None:
+        """Report not ready on every probe; requests are still answered."""
+        self.ready, self.draining = False, True
+        self._gauge.set(0)
+
+
+def report_ready() -> None:
+    """Report to the supervisor, where there is one, that this worker accepts requests."""
+    text = os.environ.pop(READY_FD, None)
+    if text is not None:
+        os.write(int(text), b"1")
+        os.close(int(text))

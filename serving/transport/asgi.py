@@ -1,0 +1,67 @@
+"""ASGI scopes and events to requests."""
+
+from collections.abc import Awaitable, Callable, MutableMapping
+from http import HTTPStatus
+from typing import Any
+
+from serving.runtime.errors import HTTPError, too_large
+from serving.runtime.http import Request
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+READ_HEADERS = frozenset({
+    b"authorization", b"x-api-key", b"content-type", b"x-request-id", b"content-length", b"traceparent",
+    b"inference-header-content-length", b"origin", b"accept", b"content-encoding",
+})  # fmt: skip
+"""The headers that the server reads."""
+
+
+def open_request(scope: Scope) -> Request:
+    """Return the request of an ASGI scope, without its body."""
+    names = READ_HEADERS
+    headers = {name: value for name, value in scope["headers"] if name in names}
+    client = scope.get("client")
+    return Request(scope["method"], scope["path"], headers, client[0] if client else "local")
+
+
+async def read_body(request: Request, receive: Receive, limit: int) -> bytes:
+    """Return the whole body.
+
+    Raises:
+        HTTPError: 413 above `limit` bytes; 400 when the client disconnects.
+    """
+    length = request.headers.get(b"content-length")
+    if length is not None and int(length) > limit:
+        raise _beyond(int(length), limit)
+    parts: list[bytes] = []
+    size, more = 0, True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise HTTPError(HTTPStatus.BAD_REQUEST, "the client went away before its request was whole")
+        part: bytes = message.get("body", b"")
+        more = message.get("more_body", False)
+        size += len(part)
+        if size > limit:
+            raise _beyond(size, limit)
+        parts.append(part)
+    return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+async def refuse_other(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer what is not HTTP: acknowledge the lifespan events, and close web sockets."""
+    if scope["type"] == "lifespan":
+        while True:
+            message = await receive()
+            await send({"type": f"{message['type']}.complete"})
+            if message["type"] == "lifespan.shutdown":
+                return
+    await send({"type": "websocket.close", "code": 1003})
+
+
+def _beyond(size: int, limit: int) -> HTTPError:
+    error = too_large(size, limit)
+    error.headers["connection"] = "close"  # the rest is discarded, and only up to a bound
+    return error

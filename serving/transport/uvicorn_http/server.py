@@ -1,0 +1,55 @@
+"""The uvicorn server, and how it ends."""
+
+import asyncio
+import contextlib
+from collections.abc import Generator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import uvicorn
+
+from serving.transport.uvicorn_http.protocol import Protocol
+
+if TYPE_CHECKING:
+    from serving.transport.app import App
+
+_LINGER_SECONDS = 1.0
+_POLL_SECONDS = 0.02
+
+
+class HTTPServer(uvicorn.Server):
+    """uvicorn without its signal handlers: the drain decides when it ends.
+
+    Args:
+        app: the application.
+        grace_seconds: how long requests may take to end after the drain.
+        tls: certificate chain and private key as PEM files; None for plain HTTP.
+    """
+
+    def __init__(self, app: "App", grace_seconds: float, tls: tuple[Path, Path] | None) -> None:
+        certificate, key = tls or (None, None)
+        config = uvicorn.Config(
+            app, http=Protocol, ws="none", loop="none", lifespan="off", access_log=False, log_config=None,
+            server_header=False, proxy_headers=False, timeout_keep_alive=75, h11_max_incomplete_event_size=65536,
+            timeout_graceful_shutdown=int(grace_seconds), backlog=2048, ssl_certfile=certificate, ssl_keyfile=key,
+        )  # fmt: skip
+        super().__init__(config)
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        """Leave signals to the caller."""
+        yield
+
+    async def finish(self) -> None:
+        """Accept no more connections, and end once the open ones are answered.
+
+        A connection that was accepted a moment ago may not have sent its request yet: it is given a second to, and is
+        closed after its answer.
+        """
+        for listener in getattr(self, "servers", []):
+            listener.close()
+        loop = asyncio.get_running_loop()
+        end = loop.time() + _LINGER_SECONDS
+        while self.server_state.connections and loop.time() < end:
+            await asyncio.sleep(_POLL_SECONDS)
+        self.should_exit = True
