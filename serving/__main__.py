@@ -7,15 +7,8 @@ python -m serving ingest observations.parquet --url http://127.0.0.1:8080 --mode
 
 import sys
 
-import typer
-
 from almanac.core.errors import AlmanacError
-from serving.commands import ingest, keys, serve
-
-app = typer.Typer(name="python -m serving", add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
-app.command("serve")(serve)
-app.command("ingest")(ingest)
-app.add_typer(keys, name="keys")
+from serving.commands import app
 
 
 def main(arguments: list[str]) -> int:

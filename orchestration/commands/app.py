@@ -43,29 +43,15 @@ SECTIONS: dict[str, dict[str, _Entry]] = {
     "Models": {
         "registry": _Entry("governance.__main__:app", "Versions, stages, approvals and their log."),
         "verify": _Entry("governance.__main__:app", "Verify every reference behind a run's documents."),
-        "serve": _Entry(
-            "serving.__main__:main",
-            "Serve a model over KServe's protocols.",
-            example="almanac serve --model registry:air_quality/production --http-port 8080",
-        ),
+        "serve": _Entry("serving.commands:app", "Serve a model over KServe's protocols."),
         "batch": _Entry(
             "serving.__main__:main",
             "Predict a Parquet file by the server's own code.",
             ("batch",),
             "almanac batch in.parquet out.parquet --model registry:air_quality/production",
         ),
-        "keys": _Entry(
-            "serving.__main__:main",
-            "Create, list, rotate and revoke the server's API keys.",
-            ("keys",),
-            "almanac keys create --name dashboard --scopes predict,explain",
-        ),
-        "ingest": _Entry(
-            "serving.__main__:main",
-            "Append observations to a feature store.",
-            ("ingest",),
-            "almanac ingest observations.parquet --url http://127.0.0.1:8080 --model-name air_quality",
-        ),
+        "keys": _Entry("serving.commands:app", "Create, list, rotate and revoke the server's API keys."),
+        "ingest": _Entry("serving.commands:app", "Append observations to a feature store."),
     },
     "Monitoring": {
         "monitor": _Entry(f"{_HERE}.local:monitor", "Evaluate the last windows and act on a breach."),

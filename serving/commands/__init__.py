@@ -1,7 +1,21 @@
-"""Commands of the server: `serve`, `keys …` and `ingest`, for any typer application."""
+"""Commands of the server: `serve`, `keys …` and `ingest`."""
+
+import typer
 
 from serving.commands.ingest import ingest
 from serving.commands.keys import keys
 from serving.commands.serve import serve
 
-__all__ = ["ingest", "keys", "serve"]
+__all__ = ["app"]
+
+
+def _example(command: str) -> str:
+    return f"\b\nExample:\n  almanac {command}"  # \b keeps the line whole
+
+
+app = typer.Typer(name="python -m serving", add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+app.command("serve", epilog=_example("serve --model registry:air_quality/production --http-port 8080"))(serve)
+app.command(
+    "ingest", epilog=_example("ingest observations.parquet --url http://127.0.0.1:8080 --model-name air_quality")
+)(ingest)
+app.add_typer(keys, name="keys", epilog=_example("keys create --name dashboard --scopes predict,explain"))

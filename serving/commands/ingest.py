@@ -28,10 +28,7 @@ def ingest(
         str, Option(envvar="ALMANAC_FEATURE_STORE", help="sqlite:///path or redis://host:port/db.")
     ] = "memory://",
 ) -> None:
-    """Append observations to a server's feature store.
-
-    Example: ingest observations.parquet --url http://127.0.0.1:8080 --model-name air
-    """
+    """Append observations to a server's feature store."""
     rows = read_rows(file, newest)
     chunks = [rows[at : at + _CHUNK] for at in range(0, len(rows), _CHUNK)]
     if model:

@@ -38,10 +38,7 @@ def create(
     scopes: Annotated[str, Option(help=_SCOPES_HELP)] = "predict,explain",
     rate: Annotated[str | None, Option(help="Own rate limit, such as 100/s.")] = None,
 ) -> None:
-    """Create a key and show it once.
-
-    Example: keys create --name dashboard --scopes predict,explain
-    """
+    """Create a key and show it once."""
     if rate:
         parse_rate(rate)
     with changing(context.obj) as ring:

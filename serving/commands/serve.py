@@ -10,10 +10,7 @@ from serving.settings import Settings
 
 
 def serve(**options: Any) -> None:
-    """Serve a model over V1, V2 and gRPC.
-
-    Example: serve --model registry:air/production --http-port 8080
-    """
+    """Serve a model over V1, V2 and gRPC."""
     settings = Settings(**options)
     settings.check()
     if settings.workers > 1 and settings.listen_fd is None:
