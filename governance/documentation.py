@@ -1,6 +1,7 @@
-"""The governance documents of a registered version."""
+"""Documents of a registered version: write, verify and attach them, and promote the version if its policy allows."""
 
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -8,63 +9,62 @@ from almanac.core.errors import RegistryError
 from almanac.core.files import read_json, sha256_file
 from almanac.core.progress import summary
 from almanac.usecase import UseCase, dump
-from governance.documents import write_documents
-from governance.documents.bundle import FOLDER
-from governance.registration import Artifacts, actor
+from governance.documents.bundle import write_documents
+from governance.documents.layout import FOLDER
+from governance.registration import actor
 from governance.registry import Registry, Version, collect
 from governance.registry.versions import read_blob
 from governance.verify import verify_documents
 
 
-def document(usecase: UseCase, artifacts: Artifacts, registration: Path, registry_url: str, out: Path) -> Version:
-    """Write the documents to `out`, verify them, attach them to the version, and promote it if its policy lets it.
+def document(usecase: UseCase, files: Mapping[str, Path], registration: Path, registry_url: str, out: Path) -> Version:
+    """Write the documents to `out`, verify them, attach them to the version, and promote it if no approval is needed.
 
-    A version that is or was in production keeps its documents, which are given out again; one that was taken out of
-    production is not put back by running the same thing again.
+    A version that is or was in production keeps its documents, which are written to `out` again, and its stage: the
+    same run again does not undo a demotion.
 
     Args:
-        usecase: the use case with the statements that people must make.
-        artifacts: the run's, as they were registered.
+        usecase: the use case with its statements.
+        files: the version's files, as they were registered.
         registration: registration.json.
         registry_url: a path, s3:// or gs://.
         out: the governance directory to write.
 
     Returns:
-        The version as it stands afterwards.
+        The version afterwards.
 
     Raises:
         DocumentError: a mandatory statement or an artifact is missing, by name, or a document does not verify.
         RegistryError: the registry refuses the documents or the promotion.
     """
-    told: dict[str, Any] = read_json(registration)
-    registry, number = Registry(registry_url), int(told["version"])
+    record: dict[str, Any] = read_json(registration)
+    registry, number = Registry(registry_url), int(record["version"])
     entry = registry.version(usecase.name, number)
-    _check_registered(registry, usecase.name, number, artifacts)
+    _check_registered(registry, usecase.name, number, files)
     settled = entry.stage in ("production", "archived") and entry.documents is not None
     if settled:
-        _give_out(registry, usecase.name, number, out)
+        _fetch_documents(registry, usecase.name, number, out)
     else:
-        write_documents(artifacts.all(), dump(usecase), told, out)
-    verify_documents(artifacts.all(), out)
-    why = f"{told['address']}: documents written and verified"
+        write_documents(files, dump(usecase), record, out)
+    verify_documents(files, out)
     if not settled:
+        why = f"{record['address']}: documents written and verified"
         registry.attach_documents(usecase.name, number, collect(out, FOLDER), who=actor(), why=why)
         if entry.policy == "none":
             registry.promote(usecase.name, number, who=actor(), why="the gate passed and no approval is asked for")
     entry = registry.version(usecase.name, number)
-    summary(f"{len(list(out.iterdir()))} documents; {told['address']} {_standing(entry)}")
+    summary(f"{len(list(out.iterdir()))} documents; {record['address']} {_status(entry)}")
     return entry
 
 
-def _check_registered(registry: Registry, use_case: str, number: int, artifacts: Artifacts) -> None:
-    """Refuse artifacts that are not those of the version."""
+def _check_registered(registry: Registry, use_case: str, number: int, files: Mapping[str, Path]) -> None:
     listed = registry.files(use_case, number)
-    for name, path in artifacts.all().items():
+    for name, path in files.items():
         if name not in listed or listed[name]["sha256"] != sha256_file(path):
             raise RegistryError(f"{name}: not the file that version {number} of {use_case} was registered with")
 
 
-def _give_out(registry: Registry, use_case: str, number: int, out: Path) -> None:
+def _fetch_documents(registry: Registry, use_case: str, number: int, out: Path) -> None:
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)
     for name, item in registry.files(use_case, number).items():
@@ -72,7 +72,7 @@ def _give_out(registry: Registry, use_case: str, number: int, out: Path) -> None
             (out / name.removeprefix(f"{FOLDER}/")).write_bytes(read_blob(registry.store, name, item["sha256"]))
 
 
-def _standing(entry: Version) -> str:
+def _status(entry: Version) -> str:
     if entry.stage == "archived":
         return "was taken out of production; promote it by hand if that is meant"
-    return f"stands in {entry.stage}" if entry.stage else "awaits approval"
+    return f"is in {entry.stage}" if entry.stage else "awaits approval"

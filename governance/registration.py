@@ -4,7 +4,6 @@ import getpass
 import os
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,64 +16,72 @@ from governance.registry import Registry, Version, collect
 from governance.registry.versions import read_blob
 
 _ENVIRONMENTS = ("local", "cluster")
+#: Inputs of the pipeline's tasks whose files have another name in a run directory.
+_FILES = {"figures": "metrics.json", "decision": "gate.json", "predictions": "predictions.parquet"}
 
 
-@dataclass(frozen=True)
-class Artifacts:
-    """What a version is made of: the model directory, and files by their name in the run directory."""
-
-    model: Path
-    files: Mapping[str, Path]
-
-    @classmethod
-    def of(cls, model: str, **files: str) -> "Artifacts":
-        """Return the artifacts of a task's inputs, named `figures`, `decision`, `lineage` … as in the pipeline."""
-        names = {"figures": "metrics.json", "decision": "gate.json", "predictions": "predictions.parquet"}
-        return cls(Path(model), {names.get(key, f"{key}.json"): Path(path) for key, path in files.items()})
-
-    def all(self) -> dict[str, Path]:
-        """Return path in the version -> file."""
-        return {**collect(self.model, "model"), **self.files}
-
-
-def register(usecase: UseCase, artifacts: Artifacts, registry_url: str, environment: str, out: Path) -> dict[str, Any]:
-    """Register a run's artifacts, sign the model, write registration.json to `out` and return its content.
-
-    The same artifacts registered again keep their version and, with the same key, their signature.
+def version_files(model: str, **inputs: str) -> dict[str, Path]:
+    """Return the files of a version, path in the version -> file, from a task's inputs.
 
     Args:
-        usecase: the use case, whose policy for the environment goes with the version.
-        artifacts: the run's.
+        model: the model directory.
+        inputs: path of each further artifact by the name that it has in the pipeline.
+    """
+    named = {_FILES.get(name, f"{name}.json"): Path(path) for name, path in inputs.items()}
+    return {**collect(Path(model), "model"), **named}
+
+
+def register(
+    usecase: UseCase, files: Mapping[str, Path], registry_url: str, environment: str, out: Path
+) -> dict[str, Any]:
+    """Register a run's files, sign the model, write registration.json to `out` and return its content.
+
+    The same files registered again keep their version and, with the same key, their signature.
+
+    Args:
+        usecase: the use case, whose policy for the environment is recorded with the version.
+        files: path in the version -> file.
         registry_url: a path, s3:// or gs://.
         environment: `local` or `cluster`.
-        out: where to write.
+        out: the file to write.
 
     Raises:
         RegistryError: the gate is closed, the environment is unknown, there is no key, or the store is refused.
     """
     if environment not in _ENVIRONMENTS:
-        raise RegistryError(f"environment is {environment!r}; right would be local or cluster")
-    if read_json(artifacts.files["gate.json"]).get("passed") is not True:
+        raise RegistryError(f"environment is {environment!r}; expected local or cluster")
+    if read_json(files["gate.json"]).get("passed") is not True:
         raise RegistryError("gate.json: the gate is closed; nothing is registered")
     key = None if signing.keyless() else signing.signing_key(environment)
     registry = Registry(registry_url)
     number = registry.register(
         usecase.name,
-        artifacts.all(),
+        files,
         who=actor(),
         why=f"{usecase.title}: the gate passed",
         approval=getattr(usecase.governance.approval, environment),
     )
     entry = registry.version(usecase.name, number)
-    registration = describe(registry, usecase.name, entry)
-    registration["signature"] = _signature(registry, usecase.name, entry, artifacts.model, key)
+    registration = _description(registry, usecase.name, entry)
+    registration["signature"] = _signature(registry, usecase.name, entry, files["model/manifest.json"].parent, key)
     write_json(out, registration)
     summary(f"{registration['address']}, model {entry.model[:12]}")
     return registration
 
 
-def describe(registry: Registry, use_case: str, entry: Version) -> dict[str, Any]:
-    """Return what registration.json says of a version, without its signature."""
+def actor() -> str:
+    """Return the name for events: ALMANAC_ACTOR, or the user of this process."""
+    configured = os.environ.get("ALMANAC_ACTOR", "").strip()
+    if configured:
+        return configured
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user often has no name
+        return f"uid {os.getuid()}"
+
+
+def _description(registry: Registry, use_case: str, entry: Version) -> dict[str, Any]:
+    """Return the content of registration.json, without the signature."""
     event = next(
         event for event in registry.log(use_case) if event.kind == "registered" and event.version == entry.number
     )
@@ -89,27 +96,17 @@ def describe(registry: Registry, use_case: str, entry: Version) -> dict[str, Any
     }
 
 
-def actor() -> str:
-    """Return who acts: ALMANAC_ACTOR, or the user of this process."""
-    named = os.environ.get("ALMANAC_ACTOR", "").strip()
-    if named:
-        return named
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container's user often has no name
-        return f"uid {os.getuid()}"
-
-
 def _signature(registry: Registry, use_case: str, entry: Version, model: Path, key: Path | None) -> dict[str, str]:
-    """Return the version's signature; the one that its documents hold if our key made it, else a new one."""
+    """Return the version's signature: that of its documents if our key made it, else a new one."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         if key is None:
             signing.sign_keyless(model, folder)
             return {"fingerprint": "keyless", "bundle": (folder / signing.SIGNATURE).read_text()}
         public = signing.public_key(key)
-        _fetch_kept(registry, use_case, entry, folder)
+        _fetch_signature(registry, use_case, entry, folder)
         kept = folder / signing.PUBLIC_KEY
+        # Every signature has other bytes: a new one would give the same run other documents.
         if kept.exists() and kept.read_bytes() == public:
             signing.verify(model, folder / signing.SIGNATURE, kept)
         else:
@@ -121,7 +118,7 @@ def _signature(registry: Registry, use_case: str, entry: Version, model: Path, k
         }
 
 
-def _fetch_kept(registry: Registry, use_case: str, entry: Version, folder: Path) -> None:
+def _fetch_signature(registry: Registry, use_case: str, entry: Version, folder: Path) -> None:
     files = registry.files(use_case, entry.number)
     for part in (signing.SIGNATURE, signing.PUBLIC_KEY):
         if item := files.get(f"governance/{part}"):

@@ -1,26 +1,26 @@
 """Signatures of model directories in OpenSSF model-signing's format: an in-toto statement in a Sigstore bundle.
 
-By default with an elliptic-curve key that the user keeps; ALMANAC_SIGNING_KEY names its PEM file. With
-ALMANAC_SIGNING=keyless the signer's identity comes from Sigstore instead, as in a workflow with an OpenID token.
+The default signer is an elliptic-curve key of the user, whose PEM file ALMANAC_SIGNING_KEY names. With
+ALMANAC_SIGNING=keyless the signer is a Sigstore identity, such as that of a workflow with an OpenID token.
 """
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from almanac.core.errors import RegistryError
 from almanac.core.files import sha256_bytes
-from governance.dsse import verify_signature
 
 SIGNATURE = "model.sig"
 PUBLIC_KEY = "model.pub"
-#: Where pods have the key, from the secret `almanac-signing`.
+#: Location of the key in pods, which mount the secret `almanac-signing`.
 MOUNTED_KEY = Path("/etc/almanac/signing/private_key")
 
 
 @dataclass(frozen=True)
 class Identity:
-    """Whom a keyless signature must come from.
+    """Expected signer of a keyless signature.
 
     Attributes:
         subject: e-mail address or workflow URL in the certificate.
@@ -32,20 +32,20 @@ class Identity:
 
 
 def signing_key(environment: str = "local") -> Path:
-    """Return the private key's file, made on first use for runs on this machine.
+    """Return the private key's file; local runs generate it on first use.
 
     Args:
-        environment: `local`, or `cluster`, where a key must be given.
+        environment: `local`, or `cluster`, where a key must be provided.
 
     Raises:
-        RegistryError: on a cluster without a key, or the named file is missing.
+        RegistryError: a cluster without a key, or the configured file is missing.
     """
-    named = os.environ.get("ALMANAC_SIGNING_KEY")
-    if named:
-        # The value is not told: it may be the key itself.
-        if "\n" in named or not Path(named).is_file():
-            raise RegistryError("ALMANAC_SIGNING_KEY does not name a file; right would be the path of a PEM key")
-        return Path(named)
+    configured = os.environ.get("ALMANAC_SIGNING_KEY")
+    if configured:
+        # The message leaves the value out, as it may be the key itself.
+        if "\n" in configured or not Path(configured).is_file():
+            raise RegistryError("ALMANAC_SIGNING_KEY does not name a file; expected the path of a PEM key")
+        return Path(configured)
     if environment != "local":
         if MOUNTED_KEY.is_file():
             return MOUNTED_KEY
@@ -61,7 +61,7 @@ def signing_key(environment: str = "local") -> Path:
 
 
 def generate_key(path: Path) -> None:
-    """Write a new P-256 private key to `path`, readable by its owner alone; an existing file is never replaced."""
+    """Write a new P-256 private key to `path`, readable only by its owner, unless the file exists."""
     from cryptography.hazmat.primitives import serialization
     from cryptography.hazmat.primitives.asymmetric import ec
 
@@ -70,17 +70,17 @@ def generate_key(path: Path) -> None:
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    handle = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         with os.fdopen(handle, "wb") as stream:
             stream.write(data)
         try:
-            os.link(aside, path)
+            os.link(temporary, path)
         except FileExistsError:
             return
     finally:
-        aside.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
 
 
 def public_key(private: Path) -> bytes:
@@ -99,7 +99,7 @@ def public_key(private: Path) -> bytes:
 
 
 def fingerprint(public: bytes) -> str:
-    """Return the sha256 of a PEM public key: how people compare keys."""
+    """Return the sha256 of a PEM public key, by which people compare keys."""
     return sha256_bytes(public)
 
 
@@ -122,15 +122,15 @@ def sign(directory: Path, target: Path, private: Path) -> None:
 
 
 def keyless() -> bool:
-    """Return whether ALMANAC_SIGNING asks for the surroundings' identity in place of a key."""
+    """Return whether ALMANAC_SIGNING asks for a signature by the environment's identity."""
     return os.environ.get("ALMANAC_SIGNING", "key") == "keyless"
 
 
 def sign_keyless(directory: Path, target: Path) -> None:
-    """Sign with the identity of the surroundings (a workflow's OpenID token), through the public Sigstore instance.
+    """Sign with the environment's identity, such as a workflow's OpenID token, through the public Sigstore instance.
 
     Raises:
-        RegistryError: there is no such identity, or Sigstore cannot be reached.
+        RegistryError: the environment has no identity, or Sigstore cannot be reached.
     """
     from model_signing import signing
 
@@ -143,7 +143,7 @@ def sign_keyless(directory: Path, target: Path) -> None:
 
 
 def verify(directory: Path, signature: Path, trust: Path | Identity) -> None:
-    """Check that `directory` is, file for file, what was signed, and by whom.
+    """Check that `directory` holds exactly the signed files, and who signed them.
 
     Args:
         directory: the model directory.
@@ -151,17 +151,20 @@ def verify(directory: Path, signature: Path, trust: Path | Identity) -> None:
         trust: the signer's public key, or the identity of a keyless signature.
 
     Raises:
-        RegistryError: another key, an altered, missing or additional file, or an unreadable signature.
+        RegistryError: another signer, an altered, missing or additional file, or an unreadable signature.
     """
-    if isinstance(trust, Path):
-        verify_signature(directory, signature, trust)
-        return
     from model_signing import verifying
 
     config = verifying.Config()  # type: ignore[no-untyped-call]
     try:
-        config.use_sigstore_verifier(identity=trust.subject, oidc_issuer=trust.issuer)
+        if isinstance(trust, Path):
+            config.use_elliptic_key_verifier(public_key=trust)
+        else:
+            config.use_sigstore_verifier(identity=trust.subject, oidc_issuer=trust.issuer)
         config.verify(directory, signature)
     except Exception as error:  # the library raises Sigstore's, protobuf's and its own errors
-        reason = str(error) or type(error).__name__
-        raise RegistryError(f"{signature}: the signature of {directory} does not verify: {reason}") from error
+        signer = trust if isinstance(trust, Path) else trust.subject
+        # The library names each file, with both digests as Python writes bytes.
+        reason = re.sub(r": Expected 'Digest.*?\)', Actual 'Digest.*?\)'", "", str(error).replace("\\'", "'"))
+        reason = reason or type(error).__name__
+        raise RegistryError(f"{signature}: no valid signature of {directory} by {signer}: {reason}") from error

@@ -2,7 +2,7 @@
 
 from almanac.core.errors import DocumentError
 from almanac.usecase import UseCase
-from governance.documents.risk import check_answers
+from governance.documents.kinds.risk_assessment.risk import check_answers
 from governance.documents.statements import check_statements
 
 

@@ -66,8 +66,11 @@ class Kinds(Mapping[str, K], Generic[K]):
                 yield name, cast(K, importlib.import_module(name).KIND)
 
     def _extensions(self) -> Iterator[tuple[str, K]]:
-        for point in sorted(entry_points(group=self.group), key=lambda point: point.name) if self.group else ():
+        for point in self._points():
             yield _origin(point), cast(K, _load(point, self.family))
+
+    def _points(self) -> list[EntryPoint]:
+        return sorted(entry_points(group=self.group), key=lambda point: point.name) if self.group else []
 
     def __getitem__(self, name: str) -> K:
         """Return the kind of that name.
@@ -82,6 +85,13 @@ class Kinds(Mapping[str, K], Generic[K]):
 
     def __len__(self) -> int:
         return len(self._kinds)
+
+    def package(self, name: str) -> str:
+        """Return the installed package that brings a kind, with its version; "" for the project's own kinds."""
+        for point in self._points():
+            if point.dist is not None and getattr(point.load(), "name", None) == name:
+                return f"{point.dist.name} {point.dist.version}"
+        return ""
 
     def unknown(self, name: str) -> str:
         """Return the message for a name that no kind has."""

@@ -18,36 +18,28 @@ def documentation(
     governance: dsl.Output[dsl.Artifact],
     page: dsl.Output[dsl.HTML],
 ) -> bool:
-    """Write, verify and attach the version's governance documents; promote it where no approval is asked for.
+    """Write, verify and attach the version's governance documents; promote it if no approval is needed.
 
     Args:
-        usecase: The use case as JSON, with what people must state.
+        usecase: The use case as JSON, with its statements.
         model: The run's model directory.
-        figures: Every figure with its interval, metrics.json.
+        figures: Every metric with its interval, metrics.json.
         decision: The gate's decision, gate.json.
         lineage: Where the data came from, lineage.json.
         tuning: Record of the tuning, tuning.json.
         evaluation: Error analysis and explanations, evaluation.json.
-        predictions: Truth, forecast and interval of every judged row.
+        predictions: Truth, forecast and interval of every evaluated row.
         registration: Version, address, event and signature, registration.json.
         registry: Address of the model registry: a path, s3:// or gs://.
         governance: Directory of all documents with their references and manifest.
         page: All documents on one page, for the user interface.
 
     Returns:
-        Whether the version stands in production.
+        Whether the version is in production.
     """
-    import shutil
-    from pathlib import Path
-
-    from almanac.usecase import load_text
-    from governance.documentation import document
-    from governance.registration import Artifacts
+    from components.documentation.task import run
 
     inputs = {"figures": figures, "decision": decision, "lineage": lineage, "tuning": tuning}
     inputs |= {"evaluation": evaluation, "predictions": predictions}
-    artifacts = Artifacts.of(model.path, **{name: each.path for name, each in inputs.items()})
-    told = Path(registration.path)
-    version = document(load_text(usecase, "usecase"), artifacts, told, registry, Path(governance.path))
-    shutil.copyfile(Path(governance.path) / "index.html", page.path)
-    return version.stage == "production"
+    paths = {name: artifact.path for name, artifact in inputs.items()}
+    return run(usecase, model.path, paths, registration.path, registry, governance.path, page.path)

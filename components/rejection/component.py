@@ -12,6 +12,6 @@ def rejection(decision: dsl.Input[dsl.Artifact]) -> None:
     """
     from pathlib import Path
 
-    from components.rejection.task import reject
+    from components.rejection.task import run
 
-    reject(Path(decision.path))
+    run(Path(decision.path))

@@ -1,4 +1,4 @@
-"""The end of a run whose gate closed: it fails, and says why."""
+"""Entry point of the rejection component."""
 
 from pathlib import Path
 
@@ -6,14 +6,11 @@ from almanac.core.errors import GateError
 from almanac.core.files import read_json
 
 
-def reject(decision: Path) -> None:
-    """Fail the run with the rules that its model did not pass.
-
-    Args:
-        decision: gate.json.
+def run(decision: Path) -> None:
+    """Fail the run with the message of each gate rule that its model did not pass.
 
     Raises:
-        GateError: always; the message names each rule that failed and by how much.
+        GateError: always.
     """
     failed = [rule["message"] for rule in read_json(decision)["rules"] if not rule["passed"]]
     raise GateError("\n".join(["The gate is closed:", *(f"  {message}" for message in failed)]))

@@ -1,4 +1,4 @@
-"""The governance directory of a run: every document, their references, and a manifest over all of it."""
+"""The governance directory of a run: documents, their references, and a manifest of all files."""
 
 import json
 from collections.abc import Mapping
@@ -8,20 +8,30 @@ from typing import Any
 from almanac.core.errors import DocumentError
 from almanac.core.files import canonical_json, pretty_json, sha256_bytes, whole_directory
 from governance.documents import cyclonedx
-from governance.documents.computed import REGISTRATION, USECASE, compute
-from governance.documents.evidence import REQUIRED, Evidence, escape, tokens
+from governance.documents.artifacts import REQUIRED, Artifacts, escape
+from governance.documents.computed import compute
 from governance.documents.html import page
+from governance.documents.kind import KINDS, documents, rules
+from governance.documents.layout import (
+    COMPUTED,
+    FOLDER,
+    MANIFEST,
+    MATERIALS,
+    MODEL_CARD,
+    PAGE,
+    PROVENANCE,
+    REFERENCES,
+    REGISTRATION,
+    USECASE,
+)
 from governance.documents.provenance import provenance
-from governance.documents.references import Book, Ref, unmark
-from governance.documents.render import DOCUMENTS, render_document
-from governance.documents.statements import MANDATORY, check_statements
+from governance.documents.references import References, unmark
+from governance.documents.render import render_document
+from governance.documents.statements import check_statements, mandatory_statements
 from governance.signing import PUBLIC_KEY, SIGNATURE
 
-FOLDER = "governance"
-#: Counts the changes of what is computed: verify computes again only what was made by the same rules.
-RULES = 2
-MODEL_CARD, MATERIALS = "modelcard.cdx.json", "mlbom.cdx.json"
-MANIFEST, REFERENCES, COMPUTED, PROVENANCE = "manifest.json", "references.json", "computed.json", "provenance.json"
+#: Number of a reference -> where it is printed, as references.json records it.
+_Locations = dict[int, dict[str, Any]]
 
 
 def write_documents(
@@ -30,134 +40,105 @@ def write_documents(
     """Write the governance directory, whole or not at all, and return its manifest.
 
     Args:
-        files: uri -> path of the run's artifacts, as `evidence.run_files` gives them.
-        usecase: the use case as canonical JSON text, whose sha256 the model carries.
+        files: URI -> path of the run's artifacts, as `run_files` returns them.
+        usecase: the use case as canonical JSON text, whose sha256 the model records.
         registration: content of registration.json: version, address, event, signature.
         target: the directory to write.
 
     Raises:
-        DocumentError: a mandatory statement, an answer or an artifact is missing, by name; a figure that is no
-            reference; a bill of materials that does not keep to its schema.
+        DocumentError: a mandatory statement, an answer or an artifact is missing, by name; a number that is not a
+            reference; a bill of materials that does not follow its schema.
     """
     missing = [name for name in REQUIRED if name not in files]
     if missing:
         raise DocumentError(f"{missing[0]}: missing from the artifacts; documents cannot do without it")
     check_statements(json.loads(usecase)["governance"])
-    with whole_directory(target) as aside:
-        evidence = Evidence.of(files)
-        _given(evidence, aside, usecase, registration)
-        _put(evidence, aside, COMPUTED, pretty_json(compute(evidence)))
-        book = Book(evidence)
-        placed = _documents(book, aside)
-        placed |= _bills(book, aside)
-        _put(evidence, aside, PROVENANCE, pretty_json(provenance(evidence)))
-        _put(evidence, aside, REFERENCES, pretty_json({"format": 1, "references": _listed(book, placed)}))
-        manifest = _manifest(evidence, registration)
-        (aside / MANIFEST).write_bytes(canonical_json(manifest) + b"\n")
+    with whole_directory(target) as folder:
+        bundle = _Bundle(folder, Artifacts(files))
+        bundle.put_inputs(usecase, registration)
+        bundle.put(COMPUTED, pretty_json(compute(bundle.artifacts)))
+        locations = bundle.put_documents() | bundle.put_bills()
+        bundle.put(PROVENANCE, pretty_json(provenance(bundle.artifacts)))
+        bundle.put(REFERENCES, pretty_json({"format": 1, "references": bundle.listed(locations)}))
+        manifest = _manifest(bundle.artifacts, registration)
+        (folder / MANIFEST).write_bytes(canonical_json(manifest) + b"\n")
     return manifest
 
 
 def manifest_digest(manifest: Mapping[str, Any]) -> str:
-    """Return the digest that a manifest carries of its other fields."""
+    """Return the digest of a manifest's fields, without the digest that it records itself."""
     return sha256_bytes(canonical_json({key: value for key, value in manifest.items() if key != "digest"}))
 
 
-def _given(evidence: Evidence, aside: Path, usecase: str, registration: Mapping[str, Any]) -> None:
-    """Put what was given, not made here: use case, registration, signature."""
-    signature = registration.get("signature") or {}
-    kept = {key: value for key, value in signature.items() if key != "bundle"}
-    _put(evidence, aside, USECASE.removeprefix(f"{FOLDER}/"), usecase)
-    _put(evidence, aside, REGISTRATION.removeprefix(f"{FOLDER}/"), pretty_json({**registration, "signature": kept}))
-    if "bundle" in signature:
-        _put(evidence, aside, SIGNATURE, signature["bundle"])
-    if "public_key" in signature:
-        _put(evidence, aside, PUBLIC_KEY, signature["public_key"])
+class _Bundle:
+    """A governance directory while it is written."""
+
+    def __init__(self, folder: Path, artifacts: Artifacts) -> None:
+        self.folder, self.artifacts = folder, artifacts
+        self.references = References(artifacts)
+
+    def put(self, name: str, text: str) -> None:
+        """Write a file; later documents can quote it."""
+        (self.folder / name).write_text(text, encoding="utf-8")
+        self.artifacts.add(f"{FOLDER}/{name}", self.folder / name)
+
+    def put_inputs(self, usecase: str, registration: Mapping[str, Any]) -> None:
+        """Write what the documents quote in addition to the run's artifacts: use case, registration, signature."""
+        signature = dict(registration.get("signature") or {})
+        texts = {SIGNATURE: signature.pop("bundle", None), PUBLIC_KEY: signature.get("public_key")}
+        self.put(USECASE.removeprefix(f"{FOLDER}/"), usecase)
+        self.put(REGISTRATION.removeprefix(f"{FOLDER}/"), pretty_json({**registration, "signature": signature}))
+        for name, text in texts.items():
+            if text is not None:
+                self.put(name, text)
+
+    def put_documents(self) -> _Locations:
+        """Write the Markdown documents and the index page."""
+        marked, locations = {}, {}
+        for document in documents():
+            marked[document] = render_document(self.references, document)
+            text, starts = unmark(marked[document])
+            self.put(document.file, text)
+            for number, start in starts:
+                line = text.count("\n", 0, start) + 1
+                locations[number] = {"document": document.file, "start": start, "line": line}
+        title = str(self.artifacts.value(USECASE, "/title"))
+        self.put(PAGE, page(self.references, [(each.name, each.title, text) for each, text in marked.items()], title))
+        return locations
+
+    def put_bills(self) -> _Locations:
+        """Write the CycloneDX documents."""
+        locations: _Locations = {}
+        card = _located(cyclonedx.model_card(self.references), "", locations)
+        for name, bill in ((MODEL_CARD, card), (MATERIALS, cyclonedx.bill_of_materials(self.artifacts))):
+            text = cyclonedx.dump(bill)
+            cyclonedx.validate(text, name)
+            self.put(name, text)
+        return locations
+
+    def listed(self, locations: _Locations) -> list[dict[str, Any]]:
+        """Return the entries of references.json."""
+        fields = ("uri", "sha256", "pointer", "format", "text")
+        return [locations[each.number] | {name: getattr(each, name) for name in fields} for each in self.references]
 
 
-def _put(evidence: Evidence, aside: Path, name: str, text: str) -> None:
-    (aside / name).write_text(text, encoding="utf-8")
-    evidence.add(f"{FOLDER}/{name}", aside / name)
-
-
-def context(book: Book) -> dict[str, Any]:
-    """Return what templates see: artifacts as places to follow, and how to reach a target's files."""
-    computed = book.ref(f"{FOLDER}/{COMPUTED}")
-
-    def name(ref: Ref) -> str:
-        return tokens(ref._pointer)[-1]
-
-    return {
-        "m": book.ref("metrics.json"),
-        "gate": book.ref("gate.json"),
-        "lineage": book.ref("lineage.json"),
-        "tuning": book.ref("tuning.json"),
-        "model": book.ref("model/manifest.json"),
-        "u": book.ref(USECASE),
-        "reg": book.ref(REGISTRATION),
-        "c": computed,
-        "computed": computed,
-        "name": name,
-        "target_manifest": lambda ref: book.ref(f"model/{name(ref)}/manifest.json"),
-        "features": lambda ref: book.ref(f"model/{name(ref)}/features.json"),
-    }
-
-
-def _documents(book: Book, aside: Path) -> dict[int, dict[str, Any]]:
-    """Write the Markdown documents and the page; return reference number -> place."""
-    marked, placed = {}, {}
-    for name in DOCUMENTS:
-        marked[name] = render_document(book, name, context(book))
-        text, places = unmark(marked[name])
-        _put(book.evidence, aside, name, text)
-        for number, start in places:
-            placed[number] = {"document": name, "start": start, "line": text.count("\n", 0, start) + 1}
-    title = str(book.evidence.value(USECASE, "/title"))
-    _put(book.evidence, aside, "index.html", page(book, marked, title))
-    return placed
-
-
-def _bills(book: Book, aside: Path) -> dict[int, dict[str, Any]]:
-    """Write the CycloneDX documents; return reference number -> place."""
-    placed: dict[int, dict[str, Any]] = {}
-    card = _placed(cyclonedx.model_card(book), "", placed)
-    for name, document in ((MODEL_CARD, card), (MATERIALS, cyclonedx.bill_of_materials(book.evidence))):
-        text = cyclonedx.dump(document)
-        cyclonedx.validate(text, name)
-        _put(book.evidence, aside, name, text)
-    return placed
-
-
-def _placed(value: Any, pointer: str, placed: dict[int, dict[str, Any]]) -> Any:
-    """Return a JSON document without marks, noting where each reference stands."""
+def _located(value: Any, pointer: str, locations: _Locations) -> Any:
+    """Return a JSON document without marks, and record where each reference is printed."""
     if isinstance(value, dict):
-        return {key: _placed(item, f"{pointer}/{escape(key)}", placed) for key, item in value.items()}
+        return {key: _located(item, f"{pointer}/{escape(key)}", locations) for key, item in value.items()}
     if isinstance(value, list):
-        return [_placed(item, f"{pointer}/{index}", placed) for index, item in enumerate(value)]
+        return [_located(item, f"{pointer}/{index}", locations) for index, item in enumerate(value)]
     if not isinstance(value, str):
         return value
-    text, places = unmark(value)
-    for number, _ in places:
-        placed[number] = {"document": MODEL_CARD, "at": pointer}
+    text, starts = unmark(value)
+    for number, _ in starts:
+        locations[number] = {"document": MODEL_CARD, "at": pointer}
     return text
 
 
-def _listed(book: Book, placed: dict[int, dict[str, Any]]) -> list[dict[str, Any]]:
-    return [
-        {
-            **placed[reference.number],
-            "uri": reference.uri,
-            "sha256": reference.sha256,
-            "pointer": reference.pointer,
-            "format": reference.format,
-            "text": reference.text,
-        }
-        for reference in book.references
-    ]
-
-
-def _manifest(evidence: Evidence, registration: Mapping[str, Any]) -> dict[str, Any]:
+def _manifest(artifacts: Artifacts, registration: Mapping[str, Any]) -> dict[str, Any]:
     own, others = {}, {}
-    for uri, artifact in evidence.artifacts.items():
+    for uri, artifact in artifacts.files.items():
         entry = {"sha256": artifact.sha256, "bytes": len(artifact.data)}
         if uri.startswith(f"{FOLDER}/"):
             own[uri.removeprefix(f"{FOLDER}/")] = entry
@@ -165,11 +146,15 @@ def _manifest(evidence: Evidence, registration: Mapping[str, Any]) -> dict[str, 
             others[uri] = entry
     manifest: dict[str, Any] = {
         "format": 1,
-        "rules": RULES,
+        "rules": rules(),
+        "documents": {
+            document.file: {"package": KINDS.package(document.name), "required": document.required}
+            for document in documents()
+        },
         "use_case": registration["use_case"],
         "version": registration["version"],
         "complete": True,
-        "statements": sorted(MANDATORY),
+        "statements": sorted(mandatory_statements()),
         "files": own,
         "artifacts": others,
     }

@@ -1,7 +1,7 @@
-"""CycloneDX 1.6 (ECMA-424): the model card as JSON, and the bill of materials of the model.
+"""CycloneDX 1.6 (ECMA-424) documents: the model card as JSON, and the model's bill of materials.
 
-The Python library has no class for `modelCard`, hence the documents are written as JSON and validated against the
-strict schema that it ships.
+The Python library has no class for `modelCard`. The documents are therefore written as JSON and validated against the
+strict schema that the library ships.
 """
 
 import json
@@ -12,39 +12,39 @@ from pathlib import Path
 from typing import Any
 
 from almanac.core.errors import DocumentError
-from governance.documents.computed import USECASE
-from governance.documents.evidence import Evidence
-from governance.documents.references import Book
+from governance.documents.artifacts import Artifacts
+from governance.documents.layout import USECASE
+from governance.documents.references import References
 
 _SCHEMAS = "http://cyclonedx.org/schema/"
 _NAMESPACE = uuid.UUID("5b0c6f0e-8a4e-5f6b-9a39-2d2f0a7d5c11")
-_FIGURES = ("rmse", "mae", "r2", "bias", "log_loss", "brier", "auc")
+_METRICS = ("rmse", "mae", "r2", "bias", "log_loss", "brier", "auc")
 
 
-def model_card(book: Book) -> dict[str, Any]:
-    """Return modelcard.cdx.json; its figures are marked references."""
-    evidence = book.evidence
-    component = _model(evidence)
+def model_card(references: References) -> dict[str, Any]:
+    """Return modelcard.cdx.json, in which metrics are marked references."""
+    artifacts = references.artifacts
+    component = _model(artifacts)
     component["modelCard"] = {
         "bom-ref": f"{component['bom-ref']}-card",
-        "modelParameters": _parameters(evidence),
-        "quantitativeAnalysis": {"performanceMetrics": _performance(book)},
-        "considerations": _considerations(book),
+        "modelParameters": _parameters(artifacts),
+        "quantitativeAnalysis": {"performanceMetrics": _performance(references)},
+        "considerations": _considerations(references),
     }
-    return _bom(evidence, "card", component, _datasets(evidence))
+    return _bom(artifacts, "card", component, _datasets(artifacts))
 
 
-def bill_of_materials(evidence: Evidence) -> dict[str, Any]:
-    """Return mlbom.cdx.json: the model, a model for each target, the data, the libraries, and what depends on what."""
-    model, manifest = _model(evidence), evidence.document("model/manifest.json")
-    targets = [_target(evidence, name) for name in manifest["targets"]]
-    data = _datasets(evidence)
+def bill_of_materials(artifacts: Artifacts) -> dict[str, Any]:
+    """Return mlbom.cdx.json: the model, a model for each target, data, libraries and their dependencies."""
+    model, manifest = _model(artifacts), artifacts.document("model/manifest.json")
+    targets = [_target(artifacts, name) for name in manifest["targets"]]
+    data = _datasets(artifacts)
     libraries = [
         {"type": "library", "bom-ref": f"pkg:pypi/{name}@{version}", "name": name, "version": version,
          "purl": f"pkg:pypi/{name}@{version}"}
         for name, version in manifest["libraries"].items() if name != "python"
     ]  # fmt: skip
-    bom = _bom(evidence, "materials", model, [*targets, *data, *libraries])
+    bom = _bom(artifacts, "materials", model, [*targets, *data, *libraries])
     parts = [part["bom-ref"] for part in targets]
     used = [part["bom-ref"] for part in (*data, *libraries)]
     bom["dependencies"] = [
@@ -58,28 +58,25 @@ def validate(text: str, name: str) -> None:
     """Check a document against the strict schema of CycloneDX 1.6.
 
     Raises:
-        DocumentError: the first fault, with its place.
+        DocumentError: the first fault, with its location.
     """
     document = json.loads(text)
     for error in _validator()(document):
-        place = "/".join(str(part) for part in error.instance_path)
-        raise DocumentError(f"{name}: /{place}: {error.message}"[:600])
+        location = "/".join(str(part) for part in error.instance_path)
+        raise DocumentError(f"{name}: /{location}: {error.message}"[:600])
 
 
 @cache
 def _validator() -> Callable[[Any], Iterable[Any]]:
-    """Return what finds the faults of a document, by the library's own schema files.
-
-    jsonschema, which the library itself validates with, takes a while to import; jsonschema-rs takes none.
-    """
+    """Return the validator of the library's schema files; jsonschema, which the library uses, is slow to import."""
     import cyclonedx.schema
     import jsonschema_rs
 
     folder = Path(cyclonedx.schema.__file__).parent / "_res"
     names = ("spdx", "cryptography-defs", "jsf-0.82")
-    known = {f"{name}.SNAPSHOT.schema.json": _read(folder / f"{name}.SNAPSHOT.schema.json") for name in names}
+    contents = {f"{name}.SNAPSHOT.schema.json": _read(folder / f"{name}.SNAPSHOT.schema.json") for name in names}
     schema = _read(folder / "bom-1.6.SNAPSHOT.schema.json")
-    resources = [(f"{_SCHEMAS}{name}", content) for name, content in known.items()]
+    resources = [(f"{_SCHEMAS}{name}", content) for name, content in contents.items()]
     registry = jsonschema_rs.Registry(resources, draft=jsonschema_rs.Draft7)
     return jsonschema_rs.Draft7Validator(schema, registry=registry, validate_formats=True).iter_errors
 
@@ -88,8 +85,8 @@ def _read(path: Path) -> Any:
     return json.loads(path.read_bytes())
 
 
-def _bom(evidence: Evidence, kind: str, component: dict[str, Any], others: list[dict[str, Any]]) -> dict[str, Any]:
-    digest = evidence.artifact("model/manifest.json").sha256
+def _bom(artifacts: Artifacts, kind: str, component: dict[str, Any], others: list[dict[str, Any]]) -> dict[str, Any]:
+    digest = artifacts["model/manifest.json"].sha256
     return {
         "$schema": "http://cyclonedx.org/schema/bom-1.6.schema.json",
         "bomFormat": "CycloneDX",
@@ -101,8 +98,8 @@ def _bom(evidence: Evidence, kind: str, component: dict[str, Any], others: list[
     }
 
 
-def _model(evidence: Evidence) -> dict[str, Any]:
-    usecase, manifest = evidence.document(USECASE), evidence.artifact("model/manifest.json")
+def _model(artifacts: Artifacts) -> dict[str, Any]:
+    usecase, manifest = artifacts.document(USECASE), artifacts["model/manifest.json"]
     return {
         "type": "machine-learning-model",
         "bom-ref": f"model-{manifest.sha256}",
@@ -118,15 +115,15 @@ def _model(evidence: Evidence) -> dict[str, Any]:
     }
 
 
-def _target(evidence: Evidence, name: str) -> dict[str, Any]:
+def _target(artifacts: Artifacts, name: str) -> dict[str, Any]:
     uri = f"model/{name}/manifest.json"
-    files = evidence.value(uri, "/files")
+    files = artifacts.value(uri, "/files")
     return {
         "type": "machine-learning-model",
-        "bom-ref": f"target-{name}-{evidence.artifact(uri).sha256}",
+        "bom-ref": f"target-{name}-{artifacts[uri].sha256}",
         "name": name,
-        "version": evidence.artifact(uri).sha256[:12],
-        "hashes": [{"alg": "SHA-256", "content": evidence.artifact(uri).sha256}],
+        "version": artifacts[uri].sha256[:12],
+        "hashes": [{"alg": "SHA-256", "content": artifacts[uri].sha256}],
         "components": [
             {"type": "file", "name": f"{name}/{file}", "hashes": [{"alg": "SHA-256", "content": entry["sha256"]}]}
             for file, entry in files.items()
@@ -134,7 +131,7 @@ def _target(evidence: Evidence, name: str) -> dict[str, Any]:
     }
 
 
-def _datasets(evidence: Evidence) -> list[dict[str, Any]]:
+def _datasets(artifacts: Artifacts) -> list[dict[str, Any]]:
     return [
         {
             "type": "data",
@@ -145,7 +142,7 @@ def _datasets(evidence: Evidence) -> list[dict[str, Any]]:
             "licenses": [{"license": {"name": source["licence"]}}],
             "data": [{"type": "dataset", "name": source["title"], "contents": _contents(source)}],
         }
-        for source in evidence.value("lineage.json", "/sources")
+        for source in artifacts.value("lineage.json", "/sources")
     ]
 
 
@@ -154,16 +151,16 @@ def _contents(source: dict[str, Any]) -> dict[str, Any]:
     return {"properties": properties} | ({"url": source["url"]} if source.get("url") else {})
 
 
-def _parameters(evidence: Evidence) -> dict[str, Any]:
-    usecase = evidence.document(USECASE)
+def _parameters(artifacts: Artifacts) -> dict[str, Any]:
+    usecase = artifacts.document(USECASE)
     classes = any(target.get("task") == "classification" for target in usecase["targets"])
-    models = sorted({str(target["model"]) for _, target in evidence.targets()})
+    models = sorted({str(target["model"]) for _, target in artifacts.targets()})
     return {
         "approach": {"type": "supervised"},
         "task": "classification and forecasting" if classes else "forecasting",
         "architectureFamily": "gradient-boosted trees",
         "modelArchitecture": ", ".join(models),
-        "datasets": [{"ref": part["bom-ref"]} for part in _datasets(evidence)],
+        "datasets": [{"ref": part["bom-ref"]} for part in _datasets(artifacts)],
         "inputs": [{"format": f"{name}: {column['type']}"} for name, column in usecase["columns"].items()],
         "outputs": [
             {"format": f"{target['name']}: number, {target['horizon']} ahead"} for target in usecase["targets"]
@@ -171,32 +168,34 @@ def _parameters(evidence: Evidence) -> dict[str, Any]:
     }
 
 
-def _performance(book: Book) -> list[dict[str, Any]]:
+def _performance(references: References) -> list[dict[str, Any]]:
     entries: list[dict[str, Any]] = []
-    for name, target in book.evidence.targets():
-        place = book.ref("metrics.json")["targets"][name]
-        entries += [_metric(book, place, f"{name} {key}", key) for key in _FIGURES if target.get(key) is not None]
+    for name, target in references.artifacts.targets():
+        metrics = references.ref("metrics.json")["targets"][name]
+        entries += [
+            _metric(references, metrics, f"{name} {key}", key) for key in _METRICS if target.get(key) is not None
+        ]
         for group, parts in target.get("slices", {}).items():
             for value, part in parts.items():
                 if part.get("rmse") is not None:
-                    entry = _metric(book, place["slices"][group][value], f"{name} rmse", "rmse")
+                    entry = _metric(references, metrics["slices"][group][value], f"{name} rmse", "rmse")
                     entries.append(entry | {"slice": f"{group}: {value}"})
     return entries
 
 
-def _metric(book: Book, place: Any, kind: str, key: str) -> dict[str, Any]:
-    entry = {"type": kind, "value": book.quote(place[key], "n4")}
-    if place["ci"][key]:
-        low, high = (book.quote(place["ci"][key][side], "n4") for side in (0, 1))
+def _metric(references: References, metrics: Any, kind: str, key: str) -> dict[str, Any]:
+    entry = {"type": kind, "value": references.quote(metrics[key], "n4")}
+    if metrics["ci"][key]:
+        low, high = (references.quote(metrics["ci"][key][side], "n4") for side in (0, 1))
         entry["confidenceInterval"] = {"lowerBound": low, "upperBound": high}  # type: ignore[assignment]
     return entry
 
 
-def _considerations(book: Book) -> dict[str, Any]:
-    statements = book.ref(USECASE)["governance"]["statements"]
+def _considerations(references: References) -> dict[str, Any]:
+    statements = references.ref(USECASE)["governance"]["statements"]
 
     def say(key: str) -> str:
-        return book.quote(statements[key]["text"], "plain")
+        return references.quote(statements[key]["text"], "plain")
 
     return {
         "users": [say("intended_users")],

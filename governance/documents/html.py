@@ -1,51 +1,51 @@
-"""The bundle as one self-contained page: all documents, the plots, and under each figure where it comes from."""
+"""The index page: all documents and plots in one self-contained file; each printed value shows its source."""
 
+from collections.abc import Sequence
 from html import escape
-from typing import Any
 
 from markdown_it import MarkdownIt
 
-from almanac.reports.page import Report
-from governance.documents.plots import figures
-from governance.documents.references import MARK, Book
-from governance.documents.render import DOCUMENTS
+from almanac.reports import Contents, Markup, Page, Plot, Section, render
+from governance.documents.plots import plots
+from governance.documents.references import MARK, References
 
-_STYLE = (
-    "<style>.ref{border-bottom:1px dotted #8d99ae;cursor:help}blockquote{border-left:3px solid #9ad1d4;"
-    "margin:.6rem 0;padding:.1rem 1rem;color:#3c4350}nav a{margin-right:1rem}code{font-size:.85em;"
-    "overflow-wrap:anywhere}section{margin-top:3rem}section table{display:block;overflow-x:auto}"
-    "section td,section th{text-align:left}blockquote .ref,p>.ref:only-child{border:0}</style>"
-)
+_STYLE = """
+.ref { border-bottom: 1px dotted #8d99ae; cursor: help }
+blockquote { border-left: 3px solid #9ad1d4; margin: .6rem 0; padding: .1rem 1rem; color: #3c4350 }
+code { font-size: .85em; overflow-wrap: anywhere }
+section { margin-top: 3rem }
+section table { display: block; overflow-x: auto }
+section td, section th { text-align: left }
+blockquote .ref, p > .ref:only-child { border: 0 }
+"""
 
 
-def page(book: Book, marked: dict[str, str], title: str) -> str:
+def page(references: References, documents: Sequence[tuple[str, str, str]], title: str) -> str:
     """Return index.html.
 
     Args:
-        book: the references.
-        marked: document name -> marked Markdown.
-        title: of the use case.
+        references: of all documents.
+        documents: name, title and marked Markdown of each.
+        title: the use case's title.
     """
-    report = Report(
-        f"{title}: governance", "Hover over a figure to see the artifact and the place that it is read from."
-    )
-    links = " ".join(f'<a href="#{_anchor(name)}">{escape(text)}</a>' for name, text in DOCUMENTS.items())
-    report.markup(f"{_STYLE}<nav>{links}</nav>")
-    report.heading("Plots")
-    for figure, caption in figures(book.evidence):
-        report.plot(figure, caption)
+
+    def source(number: str, text: str) -> str:
+        reference = references[int(number)]
+        uri = escape(f"{reference.uri}#{reference.pointer}")
+        return f'<span class="ref" data-ref="{number}" title="{uri}">{text}</span>'
+
     reader = MarkdownIt("commonmark", {"html": False}).enable("table")
-    for name, text in marked.items():
-        body = MARK.sub(lambda match: _span(book, match), reader.render(text))
-        report.markup(f'<section id="{_anchor(name)}">{body}</section>')
-    return report.html()
-
-
-def _span(book: Book, match: Any) -> str:
-    reference = book.references[int(match[1])]
-    place = escape(f"{reference.uri}#{reference.pointer}")
-    return f'<span class="ref" data-ref="{reference.number}" title="{place}">{match[2]}</span>'
-
-
-def _anchor(name: str) -> str:
-    return name.removesuffix(".md").replace("_", "-")
+    anchors = {name: name.replace("_", "-") for name, _, _ in documents}
+    sections = []
+    for name, _, marked in documents:
+        body = MARK.sub(lambda match: source(match[1], match[2]), reader.render(marked))
+        sections.append(Markup(f'<section id="{anchors[name]}">{body}</section>'))
+    drawn = [Plot(figure, caption) for figure, caption in plots(references.artifacts)]
+    return render(
+        Page(
+            f"{title}: governance",
+            "Hover over a figure to see the artifact and the place that it is read from.",
+            [Contents([(anchors[name], text) for name, text, _ in documents]), Section("Plots", drawn), *sections],
+            _STYLE,
+        )
+    )

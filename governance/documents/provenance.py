@@ -1,20 +1,20 @@
-"""Provenance in the form of SLSA 1.0: an in-toto statement that says from what, how and by what a model was made."""
+"""Provenance of a model by SLSA 1.0: an in-toto statement of its inputs, build and builder."""
 
 from typing import Any
 
-from governance.documents.computed import REGISTRATION, USECASE
-from governance.documents.evidence import Evidence
+from governance.documents.artifacts import Artifacts
+from governance.documents.layout import REGISTRATION, USECASE
 
 BUILD_TYPE = "urn:almanac:training-pipeline:1"
 
 
-def provenance(evidence: Evidence) -> dict[str, Any]:
-    """Return the content of provenance.json, every value of which is read from an artifact."""
-    model, usecase = evidence.document("model/manifest.json"), evidence.document(USECASE)
+def provenance(artifacts: Artifacts) -> dict[str, Any]:
+    """Return the content of provenance.json; every value is read from an artifact."""
+    model, usecase = artifacts.document("model/manifest.json"), artifacts.document(USECASE)
     return {
         "_type": "https://in-toto.io/Statement/v1",
         "subject": [
-            _described(uri, artifact.sha256) for uri, artifact in evidence.artifacts.items() if uri.startswith("model/")
+            _described(uri, artifact.sha256) for uri, artifact in artifacts.files.items() if uri.startswith("model/")
         ],
         "predicateType": "https://slsa.dev/provenance/v1",
         "predicate": {
@@ -25,21 +25,21 @@ def provenance(evidence: Evidence) -> dict[str, Any]:
                     "useCaseDigest": {"sha256": model["use_case_digest"]},
                 },
                 "internalParameters": {key: usecase[key] for key in ("split", "training", "gates") if key in usecase},
-                "resolvedDependencies": _dependencies(evidence, model),
+                "resolvedDependencies": _dependencies(artifacts, model),
             },
             "runDetails": {
                 "builder": {"id": "urn:almanac:kubeflow-pipelines", "version": {"revision": model["git_revision"]}},
-                "metadata": {"invocationId": _invocation(evidence)},
+                "metadata": {"invocationId": _invocation(artifacts)},
                 "byproducts": [
-                    _described(uri, artifact.sha256) for uri, artifact in evidence.artifacts.items() if "/" not in uri
+                    _described(uri, artifact.sha256) for uri, artifact in artifacts.files.items() if "/" not in uri
                 ],
             },
         },
     }
 
 
-def _dependencies(evidence: Evidence, model: dict[str, Any]) -> list[dict[str, Any]]:
-    lineage = evidence.document("lineage.json")
+def _dependencies(artifacts: Artifacts, model: dict[str, Any]) -> list[dict[str, Any]]:
+    lineage = artifacts.document("lineage.json")
     sources = [
         {
             "name": source["name"],
@@ -59,8 +59,8 @@ def _dependencies(evidence: Evidence, model: dict[str, Any]) -> list[dict[str, A
     return [*sources, table, code, *libraries]
 
 
-def _invocation(evidence: Evidence) -> str:
-    registration = evidence.document(REGISTRATION)
+def _invocation(artifacts: Artifacts) -> str:
+    registration = artifacts.document(REGISTRATION)
     return f"{registration['address']}:{registration['event']['digest']}"
 
 

@@ -1,16 +1,16 @@
-"""References: every figure of a document as a value of an artifact, with uri, sha256 and JSON pointer.
+"""References from documents to artifacts: each printed value has a URI, a sha256 and a JSON pointer.
 
-Templates hold `Ref` objects, never numbers: a reference is followed with `.key`, printed by a filter that names its
-format, and marked in the text by characters that no text has. When a document is done, the marks become spans.
+Templates get `Ref` objects instead of values. Following one by attribute extends its pointer; printing it through a
+filter records a reference and marks the text with private-use characters, which the finished document does not keep.
 """
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from almanac.core.errors import DocumentError
-from governance.documents.evidence import Evidence, escape, tokens
+from governance.documents.artifacts import Artifacts, escape, tokens
 
 _OPEN, _MIDDLE, _CLOSE = "\ue000", "\ue001", "\ue002"
 MARK = re.compile(f"{_OPEN}(\\d+){_MIDDLE}(.*?){_CLOSE}", re.S)
@@ -40,14 +40,14 @@ def _plain(value: Any) -> str:
     return f"{value:,.6g}" if number else str(value)
 
 
-def _figure(value: Any) -> str:
+def _significant(value: Any) -> str:
     """Return a number with four significant digits, and all digits before the point."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise DocumentError(f"{value!r} is not a number")
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
-#: How a value becomes text, by name; what verify repeats.
+#: Formats by name; verification applies them again.
 FORMATS: dict[str, Callable[[Any], str]] = {
     **{f"n{digits}": _number(digits) for digits in range(5)},
     **{f"pct{digits}": _number(digits, 100.0, " %") for digits in range(3)},
@@ -55,20 +55,20 @@ FORMATS: dict[str, Callable[[Any], str]] = {
     "text": _text,
     "list": lambda value: ", ".join(_plain(item) for item in value),
     "plain": _plain,
-    "g4": _figure,
+    "g4": _significant,
 }
 
 
 @dataclass(frozen=True)
 class Reference:
-    """One figure in one document.
+    """A printed value of a document.
 
     Attributes:
         number: position in references.json, from 0.
-        uri: artifact, relative to the run directory.
-        sha256: of the artifact.
-        pointer: JSON pointer into it.
-        format: key of FORMATS, or `key` for the last name of the pointer itself.
+        uri: the artifact's path relative to the run directory.
+        sha256: digest of the artifact.
+        pointer: JSON pointer into the artifact.
+        format: key of FORMATS, or `key` for the last key of the pointer.
         text: as printed.
     """
 
@@ -81,10 +81,10 @@ class Reference:
 
 
 class Ref:
-    """A place in an artifact, followed by attribute or item."""
+    """A value of an artifact, followed by attribute or item."""
 
-    def __init__(self, book: "Book", uri: str, pointer: str = "") -> None:
-        self._book, self._uri, self._pointer = book, uri, pointer
+    def __init__(self, references: "References", uri: str, pointer: str = "") -> None:
+        self._references, self._uri, self._pointer = references, uri, pointer
 
     def __getattr__(self, name: str) -> "Ref":
         if name.startswith("_"):
@@ -92,12 +92,11 @@ class Ref:
         return self[name]
 
     def __getitem__(self, name: str | int) -> "Ref":
-        return Ref(self._book, self._uri, f"{self._pointer}/{escape(str(name))}")
+        return Ref(self._references, self._uri, f"{self._pointer}/{escape(str(name))}")
 
     def __iter__(self) -> Iterator["Ref"]:
         value = self._value
-        names: Any = value if isinstance(value, dict) else range(len(value))
-        return iter([self[name] for name in names])
+        return iter([self[name] for name in (value if isinstance(value, dict) else range(len(value)))])
 
     def __bool__(self) -> bool:
         try:
@@ -107,40 +106,39 @@ class Ref:
 
     @property
     def _value(self) -> Any:
-        return self._book.evidence.value(self._uri, self._pointer)
+        return self._references.artifacts.value(self._uri, self._pointer)
 
 
-@dataclass
-class Book:
-    """The references made so far, over all documents of a bundle."""
+class References(list[Reference]):
+    """The references of all documents of a bundle, in the order in which they were printed."""
 
-    evidence: Evidence
-    references: list[Reference] = field(default_factory=list)
+    def __init__(self, artifacts: Artifacts) -> None:
+        super().__init__()
+        self.artifacts = artifacts
 
     def ref(self, uri: str, pointer: str = "") -> Ref:
-        """Return a place to follow."""
+        """Return a value to follow."""
         return Ref(self, uri, pointer)
 
     def quote(self, ref: Ref, form: str) -> str:
-        """Return the marked text of a value; a null is a dash.
+        """Return the marked text of a value; a null becomes a dash.
 
         Raises:
-            DocumentError: the value is missing or of the wrong kind, named by uri and pointer.
+            DocumentError: the value is missing or of the wrong kind; the message names URI and pointer.
         """
-        text = render(self.evidence, ref._uri, ref._pointer, form)
-        number = len(self.references)
-        digest = self.evidence.artifact(ref._uri).sha256
-        self.references.append(Reference(number, ref._uri, digest, ref._pointer, form, text))
-        return f"{_OPEN}{number}{_MIDDLE}{text}{_CLOSE}"
+        text = render(self.artifacts, ref._uri, ref._pointer, form)
+        digest = self.artifacts[ref._uri].sha256
+        self.append(Reference(len(self), ref._uri, digest, ref._pointer, form, text))
+        return f"{_OPEN}{len(self) - 1}{_MIDDLE}{text}{_CLOSE}"
 
 
-def render(evidence: Evidence, uri: str, pointer: str, form: str) -> str:
+def render(artifacts: Artifacts, uri: str, pointer: str, form: str) -> str:
     """Return a value as text.
 
     Raises:
         DocumentError: an unknown format, a missing value, or one of the wrong kind.
     """
-    value = evidence.value(uri, pointer)
+    value = artifacts.value(uri, pointer)
     if form == "key":
         return _text(tokens(pointer)[-1])
     if form not in FORMATS:
@@ -154,20 +152,19 @@ def render(evidence: Evidence, uri: str, pointer: str, form: str) -> str:
 
 
 def unmark(marked: str) -> tuple[str, list[tuple[int, int]]]:
-    """Return a document's text without marks, and (reference number, start) of each figure in it."""
-    parts: list[str] = []
-    places: list[tuple[int, int]] = []
-    length = position = 0
+    """Return a document's text without marks, and (reference number, start) of each reference in it."""
+    text = ""
+    starts: list[tuple[int, int]] = []
+    position = 0
     for match in MARK.finditer(marked):
-        before = marked[position : match.start()]
-        parts += [before, match[2]]
-        places.append((int(match[1]), length + len(before)))
-        length += len(before) + len(match[2])
+        text += marked[position : match.start()]
+        starts.append((int(match[1]), len(text)))
+        text += match[2]
         position = match.end()
-    return "".join([*parts, marked[position:]]), places
+    return text + marked[position:], starts
 
 
-# What may stand in a template without a reference: numbers of headings, laws and standards, not of this run.
+# Numbers of headings, laws and standards are not the run's, and need no reference.
 _LITERAL = re.compile(
     r"^#+ \d+\. |^\d+\. |Articles? \d+(\(\d+\))?( (and|to) \d+(\(\d+\))?)?|"
     r"[Pp]oints? \d+(\([a-z]\))?( and \d+(\([a-z]\))?)?|Regulation \(EU\) \d+/\d+|et al\., \d{4}|RMF \d\.\d|"
@@ -177,12 +174,12 @@ _LITERAL = re.compile(
 
 
 def unreferenced(text: str, spans: list[tuple[int, int]]) -> tuple[int, str] | None:
-    """Return line and text of the first figure outside `spans`, (start, end) each, or None if there is none."""
+    """Return line and text of the first number outside `spans`, (start, end) each, or None if there is none."""
     covered = list(text)
     for start, end in spans:
         for index in range(start, end):
             if covered[index] != "\n":
                 covered[index] = " "
     bare = _LITERAL.sub(lambda match: " " * len(match[0]), "".join(covered))
-    found = re.search(r"\S*\d\S*", bare)
-    return None if found is None else (bare.count("\n", 0, found.start()) + 1, found[0])
+    match = re.search(r"\S*\d\S*", bare)
+    return None if match is None else (bare.count("\n", 0, match.start()) + 1, match[0])

@@ -1,63 +1,79 @@
-"""Jinja2 templates in which a number cannot be written, only referred to."""
+"""Jinja templates that cannot print a number, only a reference to one."""
 
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError
 
 from almanac.core.errors import DocumentError
-from governance.documents.references import FORMATS, MARK, Book, Ref, unmark, unreferenced
-
-_TEMPLATES = Path(__file__).parent / "templates"
-
-#: The Markdown documents, in the order of the bundle's index.
-DOCUMENTS = {
-    "model_card.md": "Model card",
-    "data_card.md": "Data card",
-    "risk_assessment.md": "Risk assessment",
-    "audit_checklist.md": "Audit checklist",
-    "retraining_plan.md": "Retraining plan",
-    "annex_iv.md": "Technical documentation (EU AI Act, Annex IV)",
-}
+from governance.documents.artifacts import tokens
+from governance.documents.kind import Document, documents
+from governance.documents.layout import COMPUTED, FOLDER, REGISTRATION, USECASE
+from governance.documents.references import FORMATS, MARK, Ref, References, unmark, unreferenced
 
 
-def environment(book: Book) -> Environment:
-    """Return the template environment that records references in `book`."""
-    made = Environment(
-        loader=FileSystemLoader(_TEMPLATES),
+def context(references: References) -> dict[str, Any]:
+    """Return the names that templates see: artifacts to follow by attribute, and functions to find a target's files."""
+
+    def name(ref: Ref) -> str:
+        return tokens(ref._pointer)[-1]
+
+    return {
+        "metrics": references.ref("metrics.json"),
+        "gate": references.ref("gate.json"),
+        "lineage": references.ref("lineage.json"),
+        "tuning": references.ref("tuning.json"),
+        "model": references.ref("model/manifest.json"),
+        "usecase": references.ref(USECASE),
+        "registration": references.ref(REGISTRATION),
+        "facts": references.ref(f"{FOLDER}/{COMPUTED}"),
+        "name": name,
+        "target_manifest": lambda ref: references.ref(f"model/{name(ref)}/manifest.json"),
+        "features": lambda ref: references.ref(f"model/{name(ref)}/features.json"),
+    }
+
+
+def environment(references: References) -> Environment:
+    """Return a template environment that records what it prints in `references`."""
+    folders = [Path(__file__).parent, *(document.folder for document in documents())]
+    jinja = Environment(
+        loader=FileSystemLoader(folders),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
         autoescape=False,  # noqa: S701 - writes Markdown; the HTML is made from it with raw HTML switched off
-        finalize=lambda value: _print(book, value),
+        finalize=lambda value: _print(references, value),
     )
     for form in (*FORMATS, "key"):
-        made.filters[form] = lambda ref, form=form: book.quote(ref, form)
-    made.filters["raw"] = lambda ref: ref._value
-    return made
+        jinja.filters[form] = lambda ref, form=form: references.quote(ref, form)
+    jinja.filters["raw"] = lambda ref: ref._value
+    return jinja
 
 
-def render_document(book: Book, name: str, context: dict[str, Any]) -> str:
+def render_document(references: References, document: Document) -> str:
     """Return a document's marked text.
 
     Raises:
-        DocumentError: a figure that is no reference, or a reference that leads nowhere.
+        DocumentError: a template that cannot be rendered, a number that is not a reference, or a reference that leads
+            nowhere.
     """
-    marked = environment(book).get_template(f"{name}.j2").render(context)
-    text, places = unmark(marked)
-    spans = [(start, start + len(book.references[number].text)) for number, start in places]
-    found = unreferenced(text, spans)
-    if found:
-        raise DocumentError(f"{name}: line {found[0]}: {found[1]!r} is no reference to an artifact")
-    if len(places) != len(MARK.findall(marked)):
-        raise DocumentError(f"{name}: a reference was lost in rendering")
+    try:
+        marked = environment(references).get_template(document.template).render(context(references))
+    except TemplateError as error:
+        raise DocumentError(f"{document.template}: cannot be rendered: {error}") from error
+    text, starts = unmark(marked)
+    spans = [(start, start + len(references[number].text)) for number, start in starts]
+    if stray := unreferenced(text, spans):
+        raise DocumentError(f"{document.file}: line {stray[0]}: {stray[1]!r} is no reference to an artifact")
+    if len(starts) != len(MARK.findall(marked)):
+        raise DocumentError(f"{document.file}: a reference was lost in rendering")
     return marked
 
 
-def _print(book: Book, value: Any) -> Any:
+def _print(references: References, value: Any) -> Any:
     if isinstance(value, Ref):
-        return book.quote(value, "text")
+        return references.quote(value, "text")
     if isinstance(value, int | float) and not isinstance(value, bool):
-        raise DocumentError(f"a template prints the bare number {value}; right would be a reference")
+        raise DocumentError(f"a template prints the bare number {value}; expected a reference")
     return value

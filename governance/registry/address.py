@@ -1,4 +1,4 @@
-"""Stage addresses: `registry:<use case>/<stage or version>`, and the directory that one stands for."""
+"""Addresses `registry:<use case>/<stage or version>`, and the local copies of the versions that they name."""
 
 import os
 import shutil
@@ -16,52 +16,50 @@ SCHEME = "registry:"
 
 
 def default_url() -> str:
-    """Return the registry's URL: ALMANAC_REGISTRY, or `registry` beside the project."""
+    """Return the registry's URL: ALMANAC_REGISTRY, or the directory `registry`."""
     return os.environ.get("ALMANAC_REGISTRY", DEFAULT)
 
 
 def default_cache() -> Path:
-    """Return where fetched versions are kept: ALMANAC_CACHE, or almanac in the user's cache directory."""
+    """Return the directory of fetched versions: in ALMANAC_CACHE, or in the user's cache directory."""
     base = os.environ.get("XDG_CACHE_HOME")
     home = Path(base) if base else Path.home() / ".cache"
     return Path(os.environ.get("ALMANAC_CACHE") or home / "almanac") / "versions"
 
 
 def parse_address(address: str) -> tuple[str, str]:
-    """Return (use case, stage or version) of `registry:<use case>/<stage or version>`; the scheme may be left out.
+    """Return (use case, stage or version) of `registry:<use case>/<stage or version>`; the scheme is optional.
 
     Raises:
-        RegistryError: of another form.
+        RegistryError: another form.
     """
-    use_case, slash, what = address.removeprefix(SCHEME).partition("/")
-    if not use_case or not slash or not what or "/" in what:
-        raise RegistryError(
-            f"{address!r} is not a stage address; right would be registry:<use case>/<stage or version>"
-        )
-    return use_case, what
+    use_case, slash, selector = address.removeprefix(SCHEME).partition("/")
+    if not use_case or not slash or not selector or "/" in selector:
+        raise RegistryError(f"{address!r} is not a stage address; expected registry:<use case>/<stage or version>")
+    return use_case, selector
 
 
 def resolve(address: str, registry_url: str | Path | None = None, cache: Path | None = None) -> Path:
-    """Return the verified local model directory that a stage address means, fetched if it is not there yet.
+    """Return the verified local model directory of an address; fetch it if it is not in the cache.
 
-    The returned path ends in `model`; metrics.json, gate.json, lineage.json and governance/ lie beside it. Every file
-    is checked against its sha256 on every call.
+    The returned path ends in `model`; its parent also holds metrics.json, gate.json, lineage.json and governance/.
+    Every call compares every file with its sha256.
 
     Args:
         address: `registry:<use case>/<stage or version>`.
         registry_url: the registry; the default is `default_url()`.
-        cache: where to keep fetched versions, by digest; the default is `default_cache()`.
+        cache: directory of fetched versions; the default is `default_cache()`.
 
     Raises:
         RegistryError: unknown version or stage, or a file that does not verify, named.
     """
-    use_case, what = parse_address(address)
+    use_case, selector = parse_address(address)
     registry = Registry(registry_url or default_url())
-    return fetch(registry, use_case, registry.version(use_case, what), cache)
+    return fetch(registry, use_case, registry.version(use_case, selector), cache)
 
 
 def fetch(registry: Registry, use_case: str, version: Version, cache: Path | None = None) -> Path:
-    """Return the verified local model directory of a version, as `resolve` does, for those who hold a registry."""
+    """Return the verified local model directory of a version; fetch it if it is not in the cache."""
     files = registry.files(use_case, version.number)
     name = sha256_bytes(f"{version.manifest}\n{version.documents}".encode())
     directory = (cache or default_cache()) / use_case / name
@@ -70,25 +68,26 @@ def fetch(registry: Registry, use_case: str, version: Version, cache: Path | Non
             check_directory(directory, files)
             return directory / "model"
         except RegistryError:
-            # The cache is only a copy: a spoilt one is set aside, and the registry's bytes are checked below.
+            # The cache is only a copy: a damaged one is replaced, and the registry's bytes are checked below.
             _discard(directory)
     directory.parent.mkdir(parents=True, exist_ok=True)
-    aside = Path(tempfile.mkdtemp(dir=directory.parent, prefix=f".{name}.", suffix=".partial"))
+    partial = Path(tempfile.mkdtemp(dir=directory.parent, prefix=f".{name}.", suffix=".partial"))
     try:
         for path, item in files.items():
-            target = aside / path
+            target = partial / path
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(read_blob(registry.store, path, item["sha256"]))
         try:
-            aside.chmod(0o755)
-            aside.rename(directory)
+            partial.chmod(0o755)
+            partial.rename(directory)
         except OSError:  # another process fetched the same version first; its copy is checked like any other
             check_directory(directory, files)
     finally:
-        shutil.rmtree(aside, ignore_errors=True)
+        shutil.rmtree(partial, ignore_errors=True)
     return directory / "model"
 
 
 def _discard(directory: Path) -> None:
-    with tempfile.TemporaryDirectory(dir=directory.parent, prefix=".spoilt.") as grave:
-        directory.rename(Path(grave) / directory.name)
+    with tempfile.TemporaryDirectory(dir=directory.parent, prefix=".damaged.") as trash:
+        # Renaming is atomic: no other process sees a directory that is half deleted.
+        directory.rename(Path(trash) / directory.name)

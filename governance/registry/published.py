@@ -1,7 +1,7 @@
-"""Published copies: model directories laid out under their digest, which KServe's storage initializer downloads.
+"""Published copies of model directories, one for each model digest, which KServe's storage initializer downloads.
 
-A copy's manifest.json is written after the other files of the model, so that a copy with one is whole. Signatures lie
-below signature/, each under the first digits of the sha256 of its signer's key.
+A copy's manifest.json is written after the model's other files, so that a copy with a manifest is complete. Signatures
+are in signature/, each named by the first digits of the sha256 of its signer's key.
 """
 
 from collections.abc import Iterable, Mapping
@@ -19,13 +19,13 @@ _SIGNATURE = "governance/model."
 
 
 def publish(store: Store, use_case: str, model: str, files: Mapping[str, Any]) -> str:
-    """Lay a version's model directory and signature out, and return the copy's URL.
+    """Copy a version's model directory and signature to their published location, and return its URL.
 
     Args:
         store: the registry's store.
-        use_case: whose version.
+        use_case: name of the use case.
         model: the model's digest.
-        files: path -> {"sha256"} of everything that the version holds.
+        files: path -> {"sha256"} of the version's files.
 
     Raises:
         RegistryError: a blob or a file of the copy that does not match its sha256.
@@ -37,7 +37,7 @@ def publish(store: Store, use_case: str, model: str, files: Mapping[str, Any]) -
 
 
 def list_copies(store: Store, use_case: str) -> dict[str, list[str]]:
-    """Return model digest -> paths of its copy; list them before the events are read, for others publish meanwhile."""
+    """Return model digest -> paths of its copy; call it before reading the events, as others may publish meanwhile."""
     copies: dict[str, list[str]] = {}
     for path in store.tree(_folder(use_case)):
         model, _, name = path.partition("/")
@@ -46,35 +46,35 @@ def list_copies(store: Store, use_case: str) -> dict[str, list[str]]:
 
 
 def check_copies(store: Store, use_case: str, copies: Mapping[str, Iterable[str]], events: Iterable[Event]) -> None:
-    """Read every byte of the copies and check it against what the events registered.
+    """Read every byte of the copies and compare it with the registered versions.
 
     Args:
         store: the registry's store.
-        use_case: whose copies.
-        copies: those of `list_copies` that are to be checked.
+        use_case: name of the use case.
+        copies: the copies to check, from `list_copies`.
         events: the use case's events.
 
     Raises:
-        RegistryError: the first file that is missing, altered or of no version.
+        RegistryError: the first file that is missing, altered or in no version.
     """
-    wanted = _wanted(store, use_case, copies, events)
+    expected = _expected(store, use_case, copies, events)
     for model, paths in copies.items():
-        if model not in wanted:
+        if model not in expected:
             raise RegistryError(f"{store.url}/{_folder(use_case, model)}: published, but no version has this model")
         listed = set(paths)
-        if _MANIFEST in listed:  # without it, whoever laid it out has not ended
-            listed |= {path for path, allowed in wanted[model].items() if _of_model(allowed)}
+        if _MANIFEST in listed:  # otherwise a writer is still at work
+            listed |= {path for path, allowed in expected[model].items() if _of_model(allowed)}
         for path in sorted(listed):
-            _check_file(store, f"{_folder(use_case, model)}/{path}", wanted[model].get(path, {}))
+            _check_file(store, f"{_folder(use_case, model)}/{path}", expected[model].get(path, {}))
 
 
-#: Path in a copy -> sha256 that it may have -> file of the version; versions of one model may be signed differently.
-_Wanted = dict[str, dict[str, str]]
+#: Path in a copy -> allowed sha256 -> file of the version; versions of one model may have different signatures.
+_Expected = dict[str, dict[str, str]]
 
 
-def _wanted(store: Store, use_case: str, copies: Mapping[str, Any], events: Iterable[Event]) -> dict[str, _Wanted]:
+def _expected(store: Store, use_case: str, copies: Mapping[str, Any], events: Iterable[Event]) -> dict[str, _Expected]:
     models: dict[int, str] = {}
-    wanted: dict[str, _Wanted] = {}
+    expected: dict[str, _Expected] = {}
     for event in events:
         if event.kind == "registered":
             models[event.version] = event.detail["model"]
@@ -82,8 +82,8 @@ def _wanted(store: Store, use_case: str, copies: Mapping[str, Any], events: Iter
         if event.kind in ("registered", "documented") and model in copies:
             files = read_manifest(store, use_case, event.detail["manifest"])["files"]
             for path, (name, digest) in _layout(files).items():
-                wanted.setdefault(model, {}).setdefault(path, {})[digest] = name
-    return wanted
+                expected.setdefault(model, {}).setdefault(path, {})[digest] = name
+    return expected
 
 
 def _layout(files: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
@@ -108,11 +108,13 @@ def _check_file(store: Store, key: str, allowed: Mapping[str, str]) -> None:
         raise RegistryError(f"{store.url}/{key}: published, but not a file of that version")
     name = next(iter(allowed.values()))
     try:
-        found = sha256_bytes(store.read(key))
+        digest = sha256_bytes(store.read(key))
     except FileNotFoundError as error:
         raise RegistryError(f"{store.url}/{key}: missing; publish the version again") from error
-    if found not in allowed:
-        raise RegistryError(f"{store.url}/{key}: the published copy of {name} was altered; its sha256 is {found[:12]}…")
+    if digest not in allowed:
+        raise RegistryError(
+            f"{store.url}/{key}: the published copy of {name} was altered; its sha256 is {digest[:12]}…"
+        )
 
 
 def _folder(use_case: str, model: str = "") -> str:

@@ -1,11 +1,11 @@
-"""Reading a registry: versions, stages, the log, and the check of all of it."""
+"""Read access to a registry: versions, stages, events, and their verification."""
 
 import re
 from pathlib import Path
 from typing import Any
 
 from almanac.core.errors import RegistryError
-from governance.registry import evidence
+from governance.registry import release_checks
 from governance.registry.events import Event, check_head, read_events, read_head
 from governance.registry.published import check_copies, list_copies
 from governance.registry.state import State, Version, fold
@@ -16,7 +16,7 @@ _USE_CASE = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 
 
 class Reader:
-    """A registry as those see it who need no write access, such as a server.
+    """A registry for those who need no write access, such as a server.
 
     Args:
         url: a path, `file://…`, `s3://bucket/prefix` or `gs://bucket/prefix`.
@@ -31,22 +31,22 @@ class Reader:
         return [name for name in self.store.keys("use_cases") if self.state(name).last is not None]
 
     def state(self, use_case: str) -> State:
-        """Return the fold over all events so far; after the first call it reads the new ones alone.
+        """Return the state after all events; later calls read only the new ones.
 
         Raises:
             RegistryError: an edited, rewritten or truncated log, or an event that breaks a rule.
         """
         check_name(use_case)
-        known = self._states.get(use_case)
-        head = read_head(self.store, use_case) if known is None else None
-        state = fold(use_case, read_events(self.store, use_case, known.last if known else None), known)
-        if known is None:
+        cached = self._states.get(use_case)
+        head = read_head(self.store, use_case) if cached is None else None
+        state = fold(use_case, read_events(self.store, use_case, cached.last if cached else None), cached)
+        if cached is None:
             check_head(self.store, use_case, head, state.digests)
         self._states[use_case] = state
         return state
 
     def current(self, use_case: str, stage: str = "production") -> Version | None:
-        """Return the version in a stage, None if it is empty: one read of an absent key when nothing is new."""
+        """Return the version in a stage, or None; costs one read of an absent key if nothing is new."""
         state = self.state(use_case)
         number = state.stages().get(stage)
         return None if number is None else state.versions[number]
@@ -55,52 +55,51 @@ class Reader:
         """Return stage -> version number."""
         return self.state(use_case).stages()
 
-    def version(self, use_case: str, what: str | int) -> Version:
+    def version(self, use_case: str, selector: str | int) -> Version:
         """Return a version by stage or number.
 
         Raises:
-            RegistryError: unknown.
+            RegistryError: there is no such version, or the stage is empty.
         """
-        return self._known(use_case).find(str(what))
+        return self.registered(use_case).find(str(selector))
 
     def log(self, use_case: str) -> list[Event]:
-        """Return every event, oldest first, read again from the store and checked."""
-        self._known(use_case)
+        """Read and check every event again, and return them, oldest first."""
+        self.registered(use_case)
         return list(read_events(self.store, use_case))
 
-    def files(self, use_case: str, what: str | int) -> dict[str, dict[str, Any]]:
-        """Return path -> {"sha256", "bytes"} of everything that a version holds, documents included."""
-        entry = self.version(use_case, what)
+    def files(self, use_case: str, selector: str | int) -> dict[str, dict[str, Any]]:
+        """Return path -> {"sha256", "bytes"} of a version's files, documents included."""
+        entry = self.version(use_case, selector)
         files: dict[str, dict[str, Any]] = dict(read_manifest(self.store, use_case, entry.manifest)["files"])
         if entry.documents:
             files.update(read_manifest(self.store, use_case, entry.documents)["files"])
         return files
 
-    def metadata(self, use_case: str, what: str | int) -> dict[str, Any]:
-        """Return what was said at registration."""
-        entry = self.version(use_case, what)
-        metadata: dict[str, Any] = read_manifest(self.store, use_case, entry.manifest)["metadata"]
-        return metadata
-
     def verify(self, use_case: str) -> State:
-        """Read the whole chain, every byte of every version and every published copy again.
+        """Read and check the whole chain, and every byte of every version and published copy.
 
-        Others may write meanwhile: what they add after the start is not looked at.
+        Changes that others write after the start are not looked at.
 
         Raises:
             RegistryError: the first broken link, named.
         """
         check_name(use_case)
         self._states.pop(use_case, None)
-        names, copies = evidence.event_names(self.store, use_case), list_copies(self.store, use_case)
-        state = self._known(use_case)
-        evidence.check_event_names(self.store, use_case, names, state)
+        names, copies = release_checks.event_names(self.store, use_case), list_copies(self.store, use_case)
+        state = self.registered(use_case)
+        release_checks.check_event_names(self.store, use_case, names, state)
         for entry in state.versions.values():
-            evidence.check_version(self.store, use_case, entry)
+            release_checks.check_version(self.store, use_case, entry)
         check_copies(self.store, use_case, copies, self.log(use_case))
         return state
 
-    def _known(self, use_case: str) -> State:
+    def registered(self, use_case: str) -> State:
+        """Return the state of a use case that has versions.
+
+        Raises:
+            RegistryError: nothing is registered under that name.
+        """
         state = self.state(use_case)
         if state.last is None:
             raise RegistryError(f"registry {self.store.url}: nothing is registered for {use_case!r}")
@@ -111,7 +110,7 @@ def check_name(use_case: str) -> None:
     """Refuse a name that cannot be part of a key.
 
     Raises:
-        RegistryError: another form than a use case's name.
+        RegistryError: not the form of a use case's name.
     """
     if not _USE_CASE.fullmatch(use_case):
-        raise RegistryError(f"{use_case!r} is not a use case name; right would be lower-case letters, digits, _ and -")
+        raise RegistryError(f"{use_case!r} is not a use case name; expected lower-case letters, digits, _ and -")

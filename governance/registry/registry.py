@@ -1,4 +1,4 @@
-"""The registry: register, document, approve, promote, roll back, and what stands where."""
+"""Write access to a registry: register, document, approve, promote, roll back, publish."""
 
 import random
 import time
@@ -10,7 +10,7 @@ from typing import Any
 
 from almanac.core.errors import RegistryError
 from almanac.core.files import sha256_bytes
-from governance.registry import evidence
+from governance.registry import release_checks
 from governance.registry.events import FIRST, Event, append_event, write_head
 from governance.registry.published import publish
 from governance.registry.reader import Reader, check_name
@@ -29,19 +29,19 @@ from governance.registry.versions import put_files, read_manifest
 
 _PATIENCE_SECONDS = 120.0
 
-#: What a writer makes of a state: kind, version and detail of the event, or None when there is nothing left to do.
+#: Kind, version and detail of the event to write, or None if there is nothing to do.
 _Proposal = tuple[str, int, dict[str, Any]] | None
 
 
 class Registry(Reader):
     """A model registry on a directory, an S3 bucket or a Google bucket.
 
-    Every change is one create-only put of the next event; whoever loses the number reads what was written, checks the
-    rules again and tries the next. Reading needs no write access.
+    Every change is one create-only put of the next event. A writer whose number is taken reads the new event, checks
+    the rules again and tries the next number.
 
     Args:
         url: a path, `file://…`, `s3://bucket/prefix` or `gs://bucket/prefix`.
-        clock: returns the time for events; for tests.
+        clock: returns the time of events.
     """
 
     def __init__(self, url: str | Path, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
@@ -57,7 +57,6 @@ class Registry(Reader):
         who: str,
         why: str,
         approval: str = "required",
-        metadata: Mapping[str, Any] | None = None,
     ) -> int:
         """Store a version and return its number; the same content registered again keeps its number.
 
@@ -67,24 +66,27 @@ class Registry(Reader):
             who: the proposer.
             why: the reason, kept in the event.
             approval: `none` or `required`: whether production needs an approval by somebody else.
-            metadata: plain JSON kept in the manifest; it must not hold a timestamp if the number is to be kept.
 
         Raises:
             RegistryError: a file is missing, the policy is unknown, or the store has no create-only put.
         """
         self._prepare(use_case)
         if approval not in POLICIES:
-            raise RegistryError(f"approval is {approval!r}; right would be none or required")
+            raise RegistryError(f"approval is {approval!r}; expected none or required")
         if "model/manifest.json" not in files:
             raise RegistryError(f"{use_case}: model/manifest.json is missing from the files to register")
-        passed = evidence.gate_passed(files["gate.json"].read_bytes()) if "gate.json" in files else False
-        extra = {"metadata": dict(metadata or {}), "approval": approval}
-        digest = put_files(self.store, use_case, files, extra)
+        # Imported here because a server opens the registry, too, and needs no documents.
+        from governance.documents.kind import required_files
+
+        passed = release_checks.gate_passed(files["gate.json"].read_bytes()) if "gate.json" in files else False
+        # `metadata` is in the manifests of all versions; without it the same files would get another number.
+        digest = put_files(self.store, use_case, files, {"metadata": {}, "approval": approval})
         detail = {
             "manifest": digest,
             "model": sha256_bytes(files["model/manifest.json"].read_bytes()),
             "approval": approval,
             "gate_passed": passed,
+            "requires": required_files(),
         }
 
         def propose(state: State) -> _Proposal:
@@ -96,12 +98,12 @@ class Registry(Reader):
         return next(entry.number for entry in state.versions.values() if entry.manifest == digest)
 
     def attach_documents(self, use_case: str, version: int, files: Mapping[str, Path], *, who: str, why: str) -> None:
-        """Store a version's governance documents; approvals of earlier documents end.
+        """Store a version's governance documents; approvals of earlier documents become void.
 
         Args:
             use_case: the use case's name.
             version: the version that the documents describe.
-            files: `governance/<name>` -> file, all of REQUIRED_DOCUMENTS among them.
+            files: `governance/<name>` -> file, with all that promotion requires.
             who: who wrote or generated them.
             why: the reason, kept in the event.
 
@@ -109,9 +111,9 @@ class Registry(Reader):
             RegistryError: documents that are incomplete, or that describe another version.
         """
         self._prepare(use_case)
-        entry = self._known(use_case).version(version)
+        entry = self.version(use_case, version)
         listed = read_manifest(self.store, use_case, entry.manifest)["files"]
-        evidence.check_documents({name: path.read_bytes() for name, path in files.items()}, listed, version)
+        release_checks.check_documents({name: path.read_bytes() for name, path in files.items()}, listed, entry)
         digest = put_files(self.store, use_case, files, {"version": version})
 
         def propose(state: State) -> _Proposal:
@@ -124,10 +126,10 @@ class Registry(Reader):
         """Approve a version and its present documents for production; the proposer cannot.
 
         Returns:
-            Whether an event was written; False where this person's approval stands already.
+            Whether an event was written; False if this person has approved them already.
         """
         self._prepare(use_case)
-        bound = self._known(use_case).version(version)
+        bound = self.version(use_case, version)
 
         def propose(state: State) -> _Proposal:
             approved = any(same_person(who, one) for one in state.version(version).approvals)
@@ -139,7 +141,7 @@ class Registry(Reader):
         """Reject a version for good; it can no longer be approved or promoted.
 
         Returns:
-            Whether an event was written; False where the version was rejected already.
+            Whether an event was written; False if the version was rejected before.
         """
         self._prepare(use_case)
 
@@ -149,20 +151,20 @@ class Registry(Reader):
         return self._transact(use_case, who, why, propose)[1]
 
     def promote(self, use_case: str, version: int, stage: str = "production", *, who: str, why: str) -> bool:
-        """Put a version into a stage; the one that stood there is archived.
+        """Put a version into a stage; its previous version is archived.
 
         Returns:
-            Whether an event was written; False where the version stood in the stage already.
+            Whether an event was written; False if the version was in the stage already.
 
         Raises:
             RegistryError: unknown version or stage, no passed gate, incomplete documents, no approval where the
                 version's policy asks for one, or a byte of the version that does not match its sha256.
         """
         self._prepare(use_case)
-        bound = self._known(use_case).version(version)
+        bound = self.version(use_case, version)
         if stage in ("staging", "production"):
             may_promote(bound, stage)
-            evidence.check_version(self.store, use_case, bound, for_promotion=True)
+            release_checks.check_version(self.store, use_case, bound, for_promotion=True)
 
         def propose(state: State) -> _Proposal:
             done = state.version(version).stage == stage
@@ -171,13 +173,13 @@ class Registry(Reader):
         return self._transact(use_case, who, why, propose)[1]
 
     def demote(self, use_case: str, version: int, *, who: str, why: str) -> bool:
-        """Take a version out of its stage, which is then empty.
+        """Take a version out of its stage and leave the stage empty.
 
         Returns:
-            Whether an event was written; False where the version was taken out of its stage already.
+            Whether an event was written; False if the version was taken out before.
         """
         self._prepare(use_case)
-        before = self._known(use_case).version(version).stage
+        before = self.version(use_case, version).stage
 
         def propose(state: State) -> _Proposal:
             done = before is not None and state.version(version).stage == "archived"
@@ -186,20 +188,20 @@ class Registry(Reader):
         return self._transact(use_case, who, why, propose)[1]
 
     def rollback(self, use_case: str, *, who: str, why: str) -> int:
-        """Put the newest earlier production version back that was not rejected, and return its number.
+        """Put the newest earlier production version that was not rejected back, and return its number.
 
-        It is a new event, whose detail names the rejected versions that were passed over.
+        The event names the rejected versions that were passed over.
 
         Raises:
             RegistryError: there is no such version, its bytes do not verify, or production moved meanwhile.
         """
         self._prepare(use_case)
-        start = self._known(use_case)
+        start = self.registered(use_case)
         history = rollback_history(start)
         if not history:
             raise RegistryError(f"{use_case}: {no_way_back(start)}")
         target = start.version(history[-1])
-        evidence.check_version(self.store, use_case, target, for_promotion=True)
+        release_checks.check_version(self.store, use_case, target, for_promotion=True)
 
         def propose(state: State) -> _Proposal:
             if state.stages() != start.stages() or rollback_history(state) != history:
@@ -212,14 +214,13 @@ class Registry(Reader):
         self._transact(use_case, who, why, propose)
         return target.number
 
-    def publish(self, use_case: str, what: str | int) -> str:
-        """Lay a version's model directory out under its digest and return its URL, for KServe's `storageUri`.
+    def publish(self, use_case: str, selector: str | int) -> str:
+        """Publish a version's model directory and return its URL, for KServe's `storageUri`.
 
-        The same version always has the same URL, whose content never changes; signatures lie below signature/, each
-        under the digest of its signer's key.
+        The URL follows from the model's digest, and its content never changes.
         """
         self._prepare(use_case)
-        entry = self.version(use_case, what)
+        entry = self.version(use_case, selector)
         return publish(self.store, use_case, entry.model, self.files(use_case, entry.number))
 
     def _prepare(self, use_case: str) -> None:
@@ -229,10 +230,10 @@ class Registry(Reader):
             self._probed = True
 
     def _transact(self, use_case: str, who: str, why: str, propose: Callable[[State], _Proposal]) -> tuple[State, bool]:
-        """Write the proposed event as the next one; on losing its number, look at the new state and propose again.
+        """Write the proposed event; if its number is taken, propose again from the new state.
 
         Returns:
-            The state afterwards, and whether there was an event to write.
+            The new state, and whether an event was written.
         """
         deadline = time.monotonic() + _PATIENCE_SECONDS
         while time.monotonic() < deadline:
@@ -246,7 +247,7 @@ class Registry(Reader):
                 self._states[use_case] = after
                 write_head(self.store, event)
                 return after, True
-            time.sleep(random.uniform(0, 0.02))  # noqa: S311 - spreads the losers, nothing secret
+            time.sleep(random.uniform(0, 0.02))  # noqa: S311 - spreads the retries, nothing secret
         raise RegistryError(f"{use_case}: other writers took every event number for {_PATIENCE_SECONDS:.0f} s; retry")
 
     def _event(self, state: State, who: str, why: str, kind: str, version: int, detail: dict[str, Any]) -> Event:

@@ -1,9 +1,8 @@
-"""Where a registry keeps its objects: a directory, an S3 bucket or a Google bucket.
+"""Stores of a registry's objects: a directory, an S3 bucket or a Google bucket.
 
-The registry asks one thing of a store that most file layers do not give: a *create-only* put that is atomic, so that
-of many writers of one key exactly one succeeds and the others are told. Locally that is link(2) onto a name, on S3
-`If-None-Match: *`, on Google Cloud Storage `ifGenerationMatch=0`. `Store.probe` tries it on the store itself, because
-some S3 clones accept the condition and ignore it.
+The registry needs an atomic *create-only* put, with which exactly one of many writers of a key succeeds and the others
+get an error: link(2) in a directory, `If-None-Match: *` on S3, `ifGenerationMatch=0` on Google Cloud Storage.
+`Store.probe` tries it on the store itself, because some S3 clones accept the condition and ignore it.
 """
 
 import os
@@ -18,7 +17,7 @@ from urllib.parse import urlsplit
 from almanac.core.errors import RegistryError
 
 DEFAULT = "registry"
-"""Address of the registry where nobody says another: beside the project."""
+"""Directory of the registry if no other is given."""
 _TEMPORARY = ".temporary"
 _CONFLICT_RETRIES = 10
 _ABANDONED_SECONDS = 3600
@@ -31,22 +30,22 @@ class Store(ABC):
 
     @abstractmethod
     def create(self, key: str, data: bytes) -> None:
-        """Write `data` under `key` if nothing is there yet, atomically.
+        """Create `key` atomically.
 
         Raises:
-            FileExistsError: the key is taken; nothing was changed.
+            FileExistsError: the key exists and was not changed.
         """
 
     @abstractmethod
     def replace(self, key: str, data: bytes) -> None:
-        """Write `data` under `key`, whole, whatever was there."""
+        """Write `data` under `key` atomically, and replace what it held."""
 
     @abstractmethod
     def read(self, key: str) -> bytes:
         """Return the bytes under `key`.
 
         Raises:
-            FileNotFoundError: nothing is stored under the key.
+            FileNotFoundError: the key does not exist.
         """
 
     @abstractmethod
@@ -59,10 +58,10 @@ class Store(ABC):
 
     @abstractmethod
     def delete(self, key: str) -> None:
-        """Remove `key` if it is there. Used on the probe alone: nothing else is ever removed."""
+        """Remove `key` if it exists; used for the probe only, as a registry never removes anything else."""
 
     def probe(self) -> None:
-        """Put one key twice, and refuse the store unless the second put is refused.
+        """Create one key twice, and refuse the store unless it refuses the second put.
 
         Raises:
             RegistryError: the store cannot be written, or ignores the condition.
@@ -84,7 +83,7 @@ class Store(ABC):
         if not kept:
             raise RegistryError(
                 f"registry {self.url}: the store has no create-only put (it overwrote an object that it was told "
-                "to create); two promotions at once would lose one. Use a local directory, AWS S3, Google Cloud "
+                "to create); of two promotions at once one would be lost. Use a local directory, AWS S3, Google Cloud "
                 "Storage, or an S3 service that honours If-None-Match"
             )
 
@@ -97,24 +96,24 @@ class LocalStore(Store):
         self._root = root
 
     def create(self, key: str, data: bytes) -> None:
-        """Write aside, flush to disk, then link(2) onto the name: it fails if the name exists."""
+        """Write a temporary file, flush it to disk, then link(2) it to its name, which fails if the name exists."""
         path = self._root / key
-        if path.exists():  # spares the write; the link below is what decides
+        if path.exists():  # saves the write; the link below decides
             raise FileExistsError(path)
         path.parent.mkdir(parents=True, exist_ok=True)
-        aside = self._write_aside(data)
+        temporary = self._write_temporary(data)
         try:
-            os.link(aside, path)
+            os.link(temporary, path)
             _flush_directory(path.parent)
         finally:
-            aside.unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
 
     def replace(self, key: str, data: bytes) -> None:
-        """Write aside, flush to disk, then rename over the name."""
+        """Write a temporary file, flush it to disk, then rename it."""
         path = self._root / key
-        aside = self._write_aside(data)
+        temporary = self._write_temporary(data)
         path.parent.mkdir(parents=True, exist_ok=True)
-        aside.replace(path)
+        temporary.replace(path)
 
     def read(self, key: str) -> bytes:
         """Return the file's bytes."""
@@ -137,27 +136,27 @@ class LocalStore(Store):
         (self._root / key).unlink(missing_ok=True)
 
     def probe(self) -> None:
-        """Also sweep what writers killed long ago left aside."""
+        """Also delete temporary files that killed writers have left."""
         super().probe()
-        for aside in (self._root / _TEMPORARY).iterdir():
+        for path in (self._root / _TEMPORARY).iterdir():
             with suppress(FileNotFoundError):
-                if time.time() - aside.stat().st_mtime > _ABANDONED_SECONDS:
-                    aside.unlink()
+                if time.time() - path.stat().st_mtime > _ABANDONED_SECONDS:
+                    path.unlink()
 
-    def _write_aside(self, data: bytes) -> Path:
+    def _write_temporary(self, data: bytes) -> Path:
         folder = self._root / _TEMPORARY
         folder.mkdir(parents=True, exist_ok=True)
-        aside = folder / uuid.uuid4().hex
-        with open(aside, "xb") as stream:
+        temporary = folder / uuid.uuid4().hex
+        with open(temporary, "xb") as stream:
             stream.write(data)
             stream.flush()
             os.fsync(stream.fileno())
-        aside.chmod(0o444)
-        return aside
+        temporary.chmod(0o444)
+        return temporary
 
 
 class ObjectStore(Store):
-    """An S3 or Google Cloud Storage bucket, through fsspec's own conditional puts."""
+    """An S3 or Google Cloud Storage bucket, by fsspec's conditional puts."""
 
     def __init__(self, url: str, filesystem: Any, root: str) -> None:
         self.url = url
@@ -165,7 +164,7 @@ class ObjectStore(Store):
         self._root = root.rstrip("/")
 
     def create(self, key: str, data: bytes) -> None:
-        """Put with the store's create-only condition; a passing conflict (409) is tried again."""
+        """Put with the store's create-only condition; retry after a passing conflict (409)."""
         for attempt in range(_CONFLICT_RETRIES):
             try:
                 self._filesystem.pipe_file(f"{self._root}/{key}", data, mode="create")
@@ -186,7 +185,7 @@ class ObjectStore(Store):
         return bytes(self._call("cat_file", key))
 
     def keys(self, prefix: str) -> list[str]:
-        """List one level below the prefix, past any listing cache."""
+        """List one level below the prefix, without the listing cache."""
         self._filesystem.invalidate_cache()
         try:
             names = self._call("ls", prefix, False)
@@ -195,7 +194,7 @@ class ObjectStore(Store):
         return sorted(name.rstrip("/").rsplit("/", 1)[-1] for name in names)
 
     def tree(self, prefix: str) -> list[str]:
-        """List everything below the prefix, past any listing cache."""
+        """List everything below the prefix, without the listing cache."""
         self._filesystem.invalidate_cache()
         top = f"{self._root}/{prefix}/"
         try:
@@ -208,7 +207,7 @@ class ObjectStore(Store):
         self._call("rm_file", key)
 
     def _call(self, method: str, key: str, *arguments: Any) -> Any:
-        """Call a method of the file system; botocore's and gcsfs' own errors become OSError."""
+        """Call a method of the file system, and turn errors of botocore and gcsfs into OSError."""
         try:
             return getattr(self._filesystem, method)(f"{self._root}/{key}", *arguments)
         except Exception as error:
@@ -219,7 +218,7 @@ def open_store(url: str) -> Store:
     """Return the store behind `url`: a path, `file://`, `s3://bucket/prefix` or `gs://bucket/prefix`.
 
     Raises:
-        RegistryError: a scheme that has no atomic create-only put, named; in a pod, a path that is the pod's own.
+        RegistryError: the scheme has no atomic create-only put; in a pod, a path that other pods do not see.
     """
     url = _shared(url)
     scheme = urlsplit(url).scheme if "://" in url else "file"
@@ -236,15 +235,15 @@ def open_store(url: str) -> Store:
 
 
 def _shared(url: str) -> str:
-    """Return the address; in a pod that of the cluster (ALMANAC_REGISTRY) in place of the default."""
+    """Return the URL; in a pod, ALMANAC_REGISTRY instead of the default."""
     if "://" in url or Path(url).is_absolute() or "KUBERNETES_SERVICE_HOST" not in os.environ:
         return url
-    named = os.environ.get("ALMANAC_REGISTRY")
-    if named and url == DEFAULT and named != url:
-        return _shared(named)
+    configured = os.environ.get("ALMANAC_REGISTRY")
+    if configured and url == DEFAULT and configured != url:
+        return _shared(configured)
     raise RegistryError(
-        f"registry {url}: a path in this pod alone, which no other task sees; right would be s3://, gs:// or the "
-        "absolute path of a shared volume, as the parameter registry or the key registry of the config map almanac"
+        f"registry {url}: a path of this pod, which no other task sees; use s3://, gs:// or the absolute path of a "
+        "shared volume, in the parameter registry or the key registry of the config map almanac"
     )
 
 
@@ -257,7 +256,7 @@ def _flush_directory(folder: Path) -> None:
 
 
 def _status(error: BaseException) -> int | None:
-    """Return the HTTP status behind an error of botocore (wrapped by s3fs) or gcsfs, if there is one."""
+    """Return the HTTP status of an error of botocore (wrapped by s3fs) or gcsfs, if it has one."""
     for cause in (error, error.__cause__):
         response = getattr(cause, "response", None)
         if isinstance(response, dict):
@@ -268,5 +267,5 @@ def _status(error: BaseException) -> int | None:
     return None
 
 
-def _as_os_error(error: Exception, where: str) -> OSError:
-    return error if isinstance(error, OSError) else OSError(f"{where}: {type(error).__name__}: {error}")
+def _as_os_error(error: Exception, key: str) -> OSError:
+    return error if isinstance(error, OSError) else OSError(f"{key}: {type(error).__name__}: {error}")

@@ -1,7 +1,7 @@
-"""What a version is made of: blobs named by their sha256, and a manifest that lists them.
+"""Content of a version: blobs named by their sha256, and a manifest that lists them.
 
-A manifest is written after all of its blobs and is itself named by its sha256. The event that registers it comes after
-both, so that whatever an event names is whole.
+Blobs are written first, then the manifest, which is named by its sha256 too, and last the event that registers it.
+Whatever an event names is therefore complete.
 """
 
 import json
@@ -14,27 +14,11 @@ from almanac.core.errors import RegistryError
 from almanac.core.files import canonical_json, sha256_bytes, sha256_file
 from governance.registry.stores import Store
 
-#: What the governance directory of a version holds before it may be promoted.
-REQUIRED_DOCUMENTS = (
-    "model_card.md",
-    "data_card.md",
-    "risk_assessment.md",
-    "audit_checklist.md",
-    "retraining_plan.md",
-    "annex_iv.md",
-    "index.html",
-    "modelcard.cdx.json",
-    "mlbom.cdx.json",
-    "provenance.json",
-    "references.json",
-    "computed.json",
-    "manifest.json",
-)
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 def collect(directory: Path, prefix: str) -> dict[str, Path]:
-    """Return `prefix`/relative path -> file for every file below `directory`, hidden ones aside.
+    """Return `prefix`/relative path -> file for every file below `directory` that is not hidden.
 
     Raises:
         RegistryError: not a directory, or an empty one.
@@ -45,7 +29,7 @@ def collect(directory: Path, prefix: str) -> dict[str, Path]:
         if path.is_file() and not any(part.startswith(".") for part in path.relative_to(directory).parts)
     }
     if not files:
-        raise RegistryError(f"{directory}: no files to register; right would be a directory with a manifest.json")
+        raise RegistryError(f"{directory}: no files to register; expected a directory with a manifest.json")
     return files
 
 
@@ -60,10 +44,10 @@ def manifest_key(use_case: str, digest: str) -> str:
 
 
 def put_immutable(store: Store, key: str, data: bytes) -> None:
-    """Create `key`; if it is there already, it must hold the same bytes.
+    """Create `key`; a key that exists must hold the same bytes.
 
     Raises:
-        RegistryError: other bytes stand under the key.
+        RegistryError: the key holds other bytes.
     """
     try:
         store.create(key, data)
@@ -87,7 +71,7 @@ def put_files(store: Store, use_case: str, files: Mapping[str, Path], extra: Map
 
 
 def read_manifest(store: Store, use_case: str, digest: str) -> dict[str, Any]:
-    """Return the manifest with this sha256, checked.
+    """Return the manifest with this sha256, after checking it.
 
     Raises:
         RegistryError: missing or altered, named.
@@ -118,26 +102,26 @@ def read_blob(store: Store, name: str, digest: str) -> bytes:
         data = store.read(key)
     except FileNotFoundError as error:
         raise RegistryError(f"{store.url}/{key}: the blob of {name} is missing") from error
-    found = sha256_bytes(data)
-    if found != digest:
-        raise RegistryError(f"{store.url}/{key}: the blob of {name} was altered; its sha256 is {found[:12]}…")
+    actual = sha256_bytes(data)
+    if actual != digest:
+        raise RegistryError(f"{store.url}/{key}: the blob of {name} was altered; its sha256 is {actual[:12]}…")
     return data
 
 
 def check_directory(directory: Path, files: Mapping[str, Any]) -> None:
-    """Check that `directory` holds the listed files with the listed bytes, and nothing else.
+    """Check that `directory` holds exactly the listed files with the listed bytes.
 
     Raises:
         RegistryError: a missing, altered or additional file, named.
     """
-    found = {path.relative_to(directory).as_posix(): path for path in directory.rglob("*") if path.is_file()}
+    present = {path.relative_to(directory).as_posix(): path for path in directory.rglob("*") if path.is_file()}
     for name, entry in sorted(files.items()):
-        if name not in found:
+        if name not in present:
             raise RegistryError(f"{directory / name}: missing")
-        digest = sha256_file(found[name])
+        digest = sha256_file(present[name])
         if digest != entry["sha256"]:
             raise RegistryError(f"{directory / name}: altered; sha256 {digest[:12]}…, not {entry['sha256'][:12]}…")
-    for name in sorted(set(found) - set(files)):
+    for name in sorted(present.keys() - files.keys()):
         raise RegistryError(f"{directory / name}: not listed in the version's manifest")
 
 

@@ -1,4 +1,4 @@
-"""Verification of a bundle: every hash, pointer, figure and metric, the signature and the event chain, read again."""
+"""Verification of governance documents: hashes, references, metrics, signature and event chain."""
 
 import json
 import time
@@ -10,10 +10,13 @@ from typing import Any
 from almanac.core.errors import AlmanacError, DocumentError
 from almanac.core.files import canonical_json
 from governance import signing
-from governance.documents.bundle import FOLDER, MANIFEST, manifest_digest
-from governance.documents.evidence import Evidence, run_files
+from governance.documents.artifacts import Artifacts, run_files
+from governance.documents.bundle import manifest_digest
+from governance.documents.layout import FOLDER, MANIFEST
 from governance.registry import collect
 from governance.verify.bundle import CHECKS, Bundle
+
+__all__ = ["Step", "verify", "verify_documents"]
 
 
 @dataclass(frozen=True)
@@ -21,10 +24,10 @@ class Step:
     """One step of a verification.
 
     Attributes:
-        name: what was checked.
-        count: how many of it; 0 where it could not be checked, and the note says why.
-        seconds: how long it took.
-        note: what a reader has to know.
+        name: of the check.
+        count: number of checked items; 0 if they could not be checked, for the reason in the note.
+        seconds: duration.
+        note: limits of the check.
     """
 
     name: str
@@ -38,35 +41,35 @@ def verify(directory: Path, registry: str | None = None, trust: Path | signing.I
 
     Args:
         directory: the run, or the `governance` directory in it.
-        registry: the registry whose chain must hold the version; None takes the one that run.json names, and leaves
-            the chain unchecked where that cannot be read.
-        trust: the key or identity that must have signed; None takes the key in the bundle, and says so.
+        registry: the registry that must hold the version; None takes the one that run.json names, and leaves the chain
+            unchecked if that cannot be read.
+        trust: the key or identity that must have signed; None takes the key in the bundle.
 
     Returns:
-        The steps, all of which held.
+        The steps, all of which passed.
 
     Raises:
-        DocumentError: the first broken link, with the file that it is in.
+        DocumentError: the first broken link, with its file.
     """
     root = directory.parent if directory.name == FOLDER and (directory / MANIFEST).exists() else directory
     manifest = _manifest(root / FOLDER)
-    evidence = _evidence(run_files(root), root / FOLDER)
-    return _run(Bundle(root / "model", root / FOLDER, evidence, manifest, registry, trust, run=root))
+    artifacts = _artifacts(run_files(root), root / FOLDER)
+    return _run(Bundle(root / "model", root / FOLDER, artifacts, manifest, registry, trust, run=root))
 
 
 def verify_documents(files: Mapping[str, Path], documents: Path) -> list[Step]:
-    """Verify documents that lie apart from the artifacts they quote, as in a pipeline; the chain is left unchecked.
+    """Verify documents that are not in their run's directory, as in a pipeline, without the event chain.
 
     Args:
-        files: uri -> path of the artifacts.
+        files: URI -> path of the artifacts.
         documents: the governance directory.
 
     Raises:
-        DocumentError: the first broken link, with the file that it is in.
+        DocumentError: the first broken link, with its file.
     """
     manifest = _manifest(documents)
     model = files["model/manifest.json"].parent
-    return _run(Bundle(model, documents, _evidence(files, documents), manifest, None, None))
+    return _run(Bundle(model, documents, _artifacts(files, documents), manifest, None, None))
 
 
 def _run(bundle: Bundle) -> list[Step]:
@@ -84,23 +87,23 @@ def _run(bundle: Bundle) -> list[Step]:
 
 
 def _manifest(folder: Path) -> dict[str, Any]:
-    """Return the bundle's manifest, which everything else is held against."""
+    """Return the bundle's manifest, with which everything else is compared."""
     path = folder / MANIFEST
     name = f"{FOLDER}/{MANIFEST}"
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise DocumentError(f"{path}: missing; right would be the directory of a run that has documents") from error
+        raise DocumentError(f"{path}: missing; expected the directory of a run that has documents") from error
     try:
         manifest = json.loads(data)
-        whole = canonical_json(manifest) + b"\n" == data and manifest["digest"] == manifest_digest(manifest)
+        intact = canonical_json(manifest) + b"\n" == data and manifest["digest"] == manifest_digest(manifest)
     except (ValueError, KeyError, TypeError, AlmanacError) as error:
         raise DocumentError(f"{name}: altered; not a manifest any more ({error!r})") from error
-    if not whole:
+    if not intact:
         raise DocumentError(f"{name}: altered; its bytes do not match its digest")
     return dict(manifest)
 
 
-def _evidence(files: Mapping[str, Path], folder: Path) -> Evidence:
+def _artifacts(files: Mapping[str, Path], folder: Path) -> Artifacts:
     documents = {uri: path for uri, path in collect(folder, FOLDER).items() if uri != f"{FOLDER}/{MANIFEST}"}
-    return Evidence.of({**files, **documents})
+    return Artifacts({**files, **documents})

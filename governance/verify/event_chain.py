@@ -1,39 +1,37 @@
-"""The event chain behind a bundle: in the registry that is named, or else in the one that the run recorded."""
+"""Check of a bundle against the registry: its event chain, its version and its published copy."""
 
 from pathlib import Path
 from typing import Any
 
 from almanac.core.errors import RegistryError
 from almanac.core.files import read_json, sha256_file
-from governance.documents.bundle import FOLDER, MANIFEST
-from governance.documents.computed import REGISTRATION
-from governance.registry import Registry
-from governance.registry import evidence as registered
+from governance.documents.layout import FOLDER, MANIFEST, REGISTRATION
+from governance.registry import Registry, release_checks
 from governance.registry.published import check_copies, list_copies
 
-#: What the runner writes beside a run's artifacts: steps, libraries, registry, and the sha256 of every file.
+#: Record of the runner: steps, libraries, registry, and the sha256 of every file of the run.
 RECORD = "run.json"
 
 
 def recorded_registry(run: Path | None, use_case: str) -> tuple[str | None, str]:
-    """Return the registry that a run wrote to, or None and why its chain cannot be read here.
+    """Return the registry of a run, or None and the reason why its chain cannot be read here.
 
     Args:
-        run: the run directory, None where there is none.
-        use_case: whose chain.
+        run: the run directory, if there is one.
+        use_case: name of the use case.
     """
     url = read_json(run / RECORD).get("registry") if run is not None and (run / RECORD).is_file() else None
     if not url:
-        return None, "no registry is recorded beside these documents"
+        return None, "no run.json records a registry"
     try:
-        found = Registry(url).store.keys(f"use_cases/{use_case}")
+        names = Registry(url).store.keys(f"use_cases/{use_case}")
     except (RegistryError, OSError, ImportError) as error:
         return None, f"the run's registry {url} cannot be read ({error})"
-    return (url, "") if found else (None, f"the run's registry {url} holds nothing of {use_case} any more")
+    return (url, "") if names else (None, f"the run's registry {url} holds nothing of {use_case} any more")
 
 
 def check_chain(url: str, registration: dict[str, Any], folder: Path) -> int:
-    """Check that a registry's chain is whole and its version is this one, documents included.
+    """Check that a registry's chain is complete and that it registered this version with these documents.
 
     Args:
         url: the registry.
@@ -47,13 +45,13 @@ def check_chain(url: str, registration: dict[str, Any], folder: Path) -> int:
         RegistryError: the first broken link, named.
     """
     registry, use_case, number = Registry(url), registration["use_case"], registration["version"]
-    names, copies = registered.event_names(registry.store, use_case), list_copies(registry.store, use_case)
+    names, copies = release_checks.event_names(registry.store, use_case), list_copies(registry.store, use_case)
     state, entry = registry.state(use_case), registry.version(use_case, number)
-    registered.check_event_names(registry.store, use_case, names, state)
+    release_checks.check_event_names(registry.store, use_case, names, state)
     event = registration["event"]
     if state.digests.get(event["number"]) != event["digest"]:
         raise RegistryError(f"{REGISTRATION}: event {event['number']} is not the one in {url}")
-    registered.check_version(registry.store, use_case, entry)
+    release_checks.check_version(registry.store, use_case, entry)
     copy = {model: paths for model, paths in copies.items() if model == entry.model}
     check_copies(registry.store, use_case, copy, registry.log(use_case))
     documents = registry.files(use_case, number).get(f"{FOLDER}/{MANIFEST}")

@@ -1,9 +1,9 @@
-"""The figures of metrics.json, computed again from predictions.parquet by their definitions.
+"""Recomputation of metrics.json from predictions.parquet, independent of the code that wrote it.
 
-What is computed again: n, RMSE, MAE, R², sMAPE, bias, pinball, coverage and width overall, by band and by calendar
-group, how far groups lie apart, the baselines' errors and the skill; for classifications log loss, Brier score, AUC,
-bias and base rate. What is not: bootstrap intervals, MASE (its scale lies in the training span) and groups of columns
-that are not in the table.
+Recomputed are n, RMSE, MAE, R², sMAPE, bias, pinball, coverage and width, overall, by band and by calendar group; the
+disparity between groups, the baselines' errors and the skill; for classifications log loss, Brier score, AUC, bias and
+base rate. Not recomputed are bootstrap intervals, MASE, which is scaled by the training span, and groups by columns
+that predictions.parquet does not have.
 """
 
 import io
@@ -16,11 +16,11 @@ import numpy.typing as npt
 import polars as pl
 
 from almanac.core.errors import DocumentError
-from governance.documents.computed import USECASE
-from governance.documents.evidence import Evidence
+from governance.documents.artifacts import Artifacts
+from governance.documents.layout import USECASE
 
 Array = npt.NDArray[np.float64]
-Figures = dict[str, float]
+Metrics = dict[str, float]
 
 _URI = "predictions.parquet"
 _TOLERANCE = 1e-9
@@ -30,55 +30,55 @@ _DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Su
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
-def check_metrics(evidence: Evidence) -> int:
-    """Compute every figure again and compare; return how many were.
+def check_metrics(artifacts: Artifacts) -> int:
+    """Recompute every metric that can be, compare it, and return their number.
 
     Raises:
-        DocumentError: the first figure that differs, with its pointer, what is stated and what comes out.
+        DocumentError: the first metric that differs, with its pointer and both values.
     """
-    table = pl.read_parquet(io.BytesIO(evidence.artifact(_URI).data))
-    usecase, count = evidence.document(USECASE), 0
-    for name, target in evidence.targets():
+    table = pl.read_parquet(io.BytesIO(artifacts[_URI].data))
+    usecase, count = artifacts.document(USECASE), 0
+    for name, target in artifacts.targets():
         rows = table.filter(pl.col("target") == name)
-        for pointer, stated, found in _compared(usecase, target, rows):
-            place = f"metrics.json#/targets/{name}/{pointer}"
-            if not _same(stated, found):
-                raise DocumentError(f"{place}: states {stated}, but {_URI} gives {found}")
+        for pointer, stated, computed in _compared(usecase, target, rows):
+            if not _same(stated, computed):
+                location = f"metrics.json#/targets/{name}/{pointer}"
+                raise DocumentError(f"{location}: states {stated}, but {_URI} gives {computed}")
             count += 1
     if not count:
-        raise DocumentError(f"metrics.json: none of its figures can be computed from {_URI}")
+        raise DocumentError(f"metrics.json: none of its metrics can be computed from {_URI}")
     return count
 
 
-def _same(stated: Any, found: float | None) -> bool:
-    if stated is None or found is None:
-        return stated is found
-    return math.isclose(stated, found, rel_tol=_TOLERANCE, abs_tol=1e-12)
+def _same(stated: Any, computed: float | None) -> bool:
+    if stated is None or computed is None:
+        return stated is computed
+    return math.isclose(stated, computed, rel_tol=_TOLERANCE, abs_tol=1e-12)
 
 
 def _compared(
     usecase: dict[str, Any], target: dict[str, Any], rows: pl.DataFrame
 ) -> Iterator[tuple[str, Any, float | None]]:
-    """Yield (pointer, stated, found) of every figure of a target that can be computed."""
+    """Yield (pointer, stated, computed) of every metric of a target that can be recomputed."""
     columns = {name: _numbers(rows, name) for name in ("y", "prediction", "lower", "upper", "last")}
     coverage = target.get("coverage") or {}
-    found = _point(target, columns) | _interval(columns, coverage.get("nominal"))
+    computed = _point(target, columns) | _interval(columns, coverage.get("nominal"))
     yield "n", target["n"], float(rows.height)
-    for key, value in found.items():
-        if key in target and key != "coverage":  # which holds more than one figure, see below
+    for key, value in computed.items():
+        if key in target and key != "coverage":  # an object of several metrics, see below
             yield key, target[key], value
     if "auc" in target:  # null where one class is absent
         yield "auc", target["auc"], _auc(columns["y"], columns["prediction"])
     if coverage:
-        yield "coverage/overall", coverage["overall"], found["coverage"]
-        yield "coverage/width", coverage["width"], found["width"]
+        yield "coverage/overall", coverage["overall"], computed["coverage"]
+        yield "coverage/width", coverage["width"], computed["width"]
     yield from _baselines(target, rows, columns)
     for group, codes in _groups(usecase, target, rows, columns["last"]):
         yield from _sliced(target, columns, group, codes, coverage.get("nominal"))
         yield from _disparity(target, columns, group, codes)
 
 
-def _point(target: dict[str, Any], columns: dict[str, Array]) -> Figures:
+def _point(target: dict[str, Any], columns: dict[str, Array]) -> Metrics:
     y, prediction = columns["y"], columns["prediction"]
     error = prediction - y
     if target.get("task") == "classification":
@@ -100,9 +100,9 @@ def _point(target: dict[str, Any], columns: dict[str, Array]) -> Figures:
 
 
 def _auc(y: Array, score: Array) -> float | None:
-    """Return the share of pairs of a positive and a negative row that the score orders rightly, ties counting half.
+    """Return the share of pairs of a positive and a negative row that the score ranks correctly, ties counting half.
 
-    Mann and Whitney 1947; None where one class is absent.
+    Mann and Whitney 1947; None if one class is absent.
     """
     positive, negative = np.sort(score[y == 1]), np.sort(score[y == 0])
     if not positive.size or not negative.size:
@@ -112,7 +112,7 @@ def _auc(y: Array, score: Array) -> float | None:
     return float(below + upto) / (2 * positive.size * negative.size)
 
 
-def _interval(columns: dict[str, Array], nominal: float | None) -> Figures:
+def _interval(columns: dict[str, Array], nominal: float | None) -> Metrics:
     if nominal is None:
         return {}
     y, lower, upper = (columns[name] for name in ("y", "lower", "upper"))
@@ -132,12 +132,12 @@ def _baselines(
         if name not in rows.columns or name not in target["baselines"]:
             continue
         forecast = _numbers(rows, name)
-        known = np.isfinite(forecast)
+        available = np.isfinite(forecast)
         stated = target["baselines"][name]
-        ours = _point(target, {key: value[known] for key, value in columns.items()})
-        theirs = _point(target, {"y": columns["y"][known], "prediction": forecast[known]})
+        ours = _point(target, {key: value[available] for key, value in columns.items()})
+        theirs = _point(target, {"y": columns["y"][available], "prediction": forecast[available]})
         if "n" in stated:
-            yield f"baselines/{name}/n", stated["n"], float(known.sum())
+            yield f"baselines/{name}/n", stated["n"], float(available.sum())
         for key, value in stated.get("model", {}).items():
             yield f"baselines/{name}/model/{key}", value, ours[key]
         for key in ("rmse", "mae", "log_loss", "brier"):
@@ -156,9 +156,9 @@ def _sliced(
         where = codes[value].astype(np.bool_)
         part = {key: series[where] for key, series in columns.items()}
         yield f"slices/{group}/{value}/n", stated["n"], float(where.sum())
-        for key, found in (_point(target, part) | _interval(part, nominal)).items():
+        for key, computed in (_point(target, part) | _interval(part, nominal)).items():
             if stated.get(key) is not None:
-                yield f"slices/{group}/{value}/{key}", stated[key], found
+                yield f"slices/{group}/{value}/{key}", stated[key], computed
         covered = (target.get("coverage") or {}).get("bands", {}).get(value)
         if group == "band" and covered is not None:
             yield f"coverage/bands/{value}", covered, _interval(part, nominal)["coverage"]
@@ -167,26 +167,26 @@ def _sliced(
 def _disparity(
     target: dict[str, Any], columns: dict[str, Array], group: str, codes: dict[str, Array]
 ) -> Iterator[tuple[str, Any, float | None]]:
-    """Yield how far the errors of the groups of enough rows lie apart; of the worst and best group their error."""
+    """Yield the disparity between the groups that have enough rows, and the errors of the worst and best group."""
     masks = {
         value: where.astype(np.bool_) for value, where in codes.items() if where.sum() >= target.get("fewest_rows", 0)
     }
-    found = {
+    metrics = {
         value: _point(target, {key: each[where] for key, each in columns.items()}) for value, where in masks.items()
     }
     for name, stated in target.get("disparity", {}).get(group, {}).items():
-        errors = {value: figures[name] for value, figures in found.items()}
-        worst, best, place = max(errors.values()), min(errors.values()), f"disparity/{group}/{name}"
-        yield f"{place}/difference", stated["difference"], worst - best
-        yield f"{place}/ratio", stated["ratio"], worst / best if best > 0 else None
-        yield f"{place}/worst", errors.get(stated["worst"]), worst
-        yield f"{place}/best", errors.get(stated["best"]), best
+        errors = {value: each[name] for value, each in metrics.items()}
+        worst, best, pointer = max(errors.values()), min(errors.values()), f"disparity/{group}/{name}"
+        yield f"{pointer}/difference", stated["difference"], worst - best
+        yield f"{pointer}/ratio", stated["ratio"], worst / best if best > 0 else None
+        yield f"{pointer}/worst", errors.get(stated["worst"]), worst
+        yield f"{pointer}/best", errors.get(stated["best"]), best
 
 
 def _groups(
     usecase: dict[str, Any], target: dict[str, Any], rows: pl.DataFrame, last: Array
 ) -> Iterator[tuple[str, dict[str, Array]]]:
-    """Yield each group that the table tells, with value -> mask of its rows."""
+    """Yield each group that can be derived from the table, with value -> mask of its rows."""
     edges = usecase["evaluation"]["bands"]["edges"]
     codes = np.where(np.isfinite(last), np.searchsorted(edges, last, side="left"), -1)
     names = list(target["slices"].get("band", {}))
@@ -213,5 +213,5 @@ def _calendar(time: pl.Series, part: str) -> dict[str, Array]:
 
 def _numbers(rows: pl.DataFrame, name: str) -> Array:
     if name not in rows.columns:
-        raise DocumentError(f"{_URI}: no column {name}; right would be y, prediction, lower, upper and last")
+        raise DocumentError(f"{_URI}: no column {name}; expected y, prediction, lower, upper and last")
     return rows[name].cast(pl.Float64).fill_null(float("nan")).to_numpy()

@@ -4,7 +4,8 @@ import json
 from pathlib import Path
 
 from almanac.core.files import canonical_json, sha256_file
-from governance.registry import REQUIRED_DOCUMENTS, Registry, collect
+from governance.documents.kind import complete_files
+from governance.registry import Registry, collect
 
 
 def version_files(folder: Path, mark: str, passed: bool | None = True) -> dict[str, Path]:
@@ -26,10 +27,11 @@ def document_files(folder: Path, files: dict[str, Path], text: str = "written") 
     """Write documents about `files` and return path -> file."""
     target = folder / "governance"
     target.mkdir(parents=True, exist_ok=True)
-    for name in REQUIRED_DOCUMENTS[:-1]:
+    names = [name for name in complete_files() if name != "manifest.json"]
+    for name in names:
         (target / name).write_text(f"{name}: {text}\n")
     described = {name: {"sha256": sha256_file(path), "bytes": path.stat().st_size} for name, path in files.items()}
-    listed = {name: {"sha256": sha256_file(target / name)} for name in REQUIRED_DOCUMENTS[:-1]}
+    listed = {name: {"sha256": sha256_file(target / name)} for name in names}
     body = {"format": 1, "complete": True, "files": listed, "artifacts": described}
     (target / "manifest.json").write_bytes(canonical_json(body))
     return collect(target, "governance")

@@ -11,7 +11,8 @@ import time
 from pathlib import Path
 
 from almanac.core.files import read_json
-from governance.documents import run_files, write_documents
+from governance.documents.artifacts import run_files
+from governance.documents.bundle import write_documents
 from governance.registry import Registry
 from tests.support.bundles import documented_version
 

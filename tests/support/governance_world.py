@@ -11,7 +11,7 @@ import pytest
 from almanac.core.files import sha256_file, write_json
 from almanac.usecase import UseCase, load
 from governance.documentation import document
-from governance.registration import Artifacts, register
+from governance.registration import register, version_files
 from tests.support.real_run import make_run
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -26,7 +26,7 @@ class World:
     registry: Path
 
     @property
-    def artifacts(self) -> Artifacts:
+    def artifacts(self) -> dict[str, Path]:
         return artifacts_of(self.run)
 
     def copy(self, folder: Path) -> "World":
@@ -36,11 +36,11 @@ class World:
         return World(self.usecase, folder / "run", folder / "registry")
 
 
-def artifacts_of(run: Path) -> Artifacts:
+def artifacts_of(run: Path) -> dict[str, Path]:
     """Return a run directory's artifacts, as the pipeline hands them over."""
     names = {"figures": "metrics", "decision": "gate", "lineage": "lineage", "tuning": "tuning"}
     files = {key: str(run / f"{name}.json") for key, name in {**names, "evaluation": "evaluation"}.items()}
-    return Artifacts.of(str(run / "model"), **files, predictions=str(run / "predictions.parquet"))
+    return version_files(str(run / "model"), **files, predictions=str(run / "predictions.parquet"))
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -14,7 +14,7 @@ from almanac.usecase import dump, load_text
 from components.documentation.component import documentation
 from components.registration.component import registration
 from governance.documentation import document
-from governance.documents.evidence import Evidence, run_files
+from governance.documents.artifacts import Artifacts, run_files
 from governance.registration import actor, register
 from governance.registry import Registry, collect
 from governance.verify import verify
@@ -125,7 +125,7 @@ def test_documents_of_other_artifacts_than_were_registered(world: World, trained
 
 
 def test_an_unknown_environment(world: World, trained: Path, tmp_path: Path) -> None:
-    with pytest.raises(RegistryError, match="environment is 'prod'; right would be local or cluster"):
+    with pytest.raises(RegistryError, match="environment is 'prod'; expected local or cluster"):
         register(world.usecase, artifacts_of(trained), str(tmp_path), "prod", tmp_path / "registration.json")
 
 
@@ -150,7 +150,7 @@ def test_a_probability_is_documented_and_verified_like_a_number(world: World, be
     figures = read_json(run / "metrics.json")
     figures["targets"]["heavy_6h"]["auc"] += 1e-7
     write_json(tmp_path / "metrics.json", figures)
-    forged = Evidence.of({**run_files(run), **collect(run / "governance", "governance"),
+    forged = Artifacts({**run_files(run), **collect(run / "governance", "governance"),
                           "metrics.json": tmp_path / "metrics.json"})  # fmt: skip
     with pytest.raises(DocumentError, match=r"metrics\.json#/targets/heavy_6h/auc: states"):
         check_metrics(forged)

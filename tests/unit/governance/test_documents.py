@@ -12,16 +12,19 @@ import pytest
 from almanac.core.errors import DocumentError
 from almanac.core.files import read_json
 from almanac.usecase import dump
-from governance.documents import MANDATORY, run_files, write_documents
+from governance.documents.artifacts import Artifacts, run_files
+from governance.documents.bundle import write_documents
 from governance.documents.computed import compute
 from governance.documents.cyclonedx import validate
-from governance.documents.evidence import Evidence
-from governance.documents.references import Book, unmark, unreferenced
-from governance.documents.render import DOCUMENTS, environment
-from governance.documents.risk import QUESTIONS, SCALE, assess
-from governance.documents.statements import check_statements
-from governance.registry import REQUIRED_DOCUMENTS
+from governance.documents.kind import complete_files, documents
+from governance.documents.kinds.risk_assessment.risk import QUESTIONS, SCALE, assess
+from governance.documents.references import References, unmark, unreferenced
+from governance.documents.render import environment
+from governance.documents.statements import check_statements, mandatory_statements
 from tests.support.governance_world import World
+
+MANDATORY = mandatory_statements()
+DOCUMENTS = [document.file for document in documents()]
 
 
 @pytest.fixture
@@ -36,7 +39,7 @@ def references(folder: Path) -> list[dict[str, Any]]:
 
 class TestBundle:
     def test_all_documents_are_there(self, folder: Path) -> None:
-        assert set(REQUIRED_DOCUMENTS) <= {path.name for path in folder.iterdir()}
+        assert set(complete_files()) <= {path.name for path in folder.iterdir()}
 
     def test_headline_figures_stand_in_the_model_card_as_the_metrics_have_them(
         self, world: World, folder: Path
@@ -57,10 +60,10 @@ class TestBundle:
         assert unreferenced(text, spans) is None
 
     def test_references_give_uri_digest_and_pointer(self, world: World, folder: Path) -> None:
-        evidence = Evidence.of(run_files(world.run) | {f"governance/{path.name}": path for path in folder.iterdir()})
+        artifacts = Artifacts(run_files(world.run) | {f"governance/{path.name}": path for path in folder.iterdir()})
         for entry in references(folder):
-            assert evidence.artifact(entry["uri"]).sha256 == entry["sha256"]
-            evidence.value(entry["uri"], entry["pointer"])
+            assert artifacts[entry["uri"]].sha256 == entry["sha256"]
+            artifacts.value(entry["uri"], entry["pointer"])
 
     def test_every_statement_is_quoted_with_author_and_date(self, folder: Path) -> None:
         quoted = {entry["pointer"] for entry in references(folder) if entry["uri"] == "governance/usecase.json"}
@@ -263,7 +266,7 @@ class TestRefusals:
         with pytest.raises(DocumentError) as caught:
             self.write(world, tmp_path, change)
         assert "governance.risk.severity: is missing" in str(caught.value)
-        assert "governance.risk.autonomy: 'maybe' is no answer; right would be one of informs" in str(caught.value)
+        assert "governance.risk.autonomy: 'maybe' is no answer; expected one of informs" in str(caught.value)
 
     def test_a_missing_artifact(self, world: World, tmp_path: Path) -> None:
         files = run_files(world.run)
@@ -272,17 +275,17 @@ class TestRefusals:
             write_documents(files, dump(world.usecase), read_json(world.run / "registration.json"), tmp_path / "g")
 
     def test_a_directory_that_is_no_run(self, tmp_path: Path) -> None:
-        with pytest.raises(DocumentError, match=r"model/manifest\.json: missing; right would be"):
+        with pytest.raises(DocumentError, match=r"model/manifest\.json: missing; expected"):
             run_files(tmp_path)
 
 
 class TestTemplates:
-    def book(self, tmp_path: Path, value: Any) -> Book:
+    def references(self, tmp_path: Path, value: Any) -> References:
         (tmp_path / "a.json").write_text(json.dumps(value))
-        return Book(Evidence.of({"a.json": tmp_path / "a.json"}))
+        return References(Artifacts({"a.json": tmp_path / "a.json"}))
 
     def test_a_bare_number_cannot_be_printed(self, tmp_path: Path) -> None:
-        made = environment(self.book(tmp_path, {}))
+        made = environment(self.references(tmp_path, {}))
         with pytest.raises(DocumentError, match=r"bare number 3\.14"):
             made.from_string("{{ x }}").render(x=3.14)
 
@@ -291,21 +294,21 @@ class TestTemplates:
         assert unreferenced("Annex IV point 2(d), Article 15, sha256, Mitchell et al., 2019", []) is None
 
     def test_a_reference_that_leads_nowhere_is_named(self, tmp_path: Path) -> None:
-        book = self.book(tmp_path, {"a": {"b": 1}})
+        references = self.references(tmp_path, {"a": {"b": 1}})
         with pytest.raises(DocumentError, match=r"a\.json#/a/c: nothing is there"):
-            environment(book).from_string("{{ r.a.c | n2 }}").render(r=book.ref("a.json"))
+            environment(references).from_string("{{ r.a.c | n2 }}").render(r=references.ref("a.json"))
 
     def test_text_cannot_turn_into_markup(self, tmp_path: Path) -> None:
-        book = self.book(tmp_path, {"t": "a | b <script> [x](y) `c` *d*"})
-        text, _ = unmark(environment(book).from_string("{{ r.t }}").render(r=book.ref("a.json")))
+        references = self.references(tmp_path, {"t": "a | b <script> [x](y) `c` *d*"})
+        text, _ = unmark(environment(references).from_string("{{ r.t }}").render(r=references.ref("a.json")))
         assert text == r"a \| b \<script> \[x](y) \`c\` \*d\*"
 
     def test_keys_with_slashes_and_tildes(self, tmp_path: Path) -> None:
-        book = self.book(tmp_path, {"a/b": {"~c": 2.5}})
-        marked = environment(book).from_string("{% for x in r['a/b'] %}{{ x | key }} {{ x | n1 }}{% endfor %}")
-        text, places = unmark(marked.render(r=book.ref("a.json")))
+        references = self.references(tmp_path, {"a/b": {"~c": 2.5}})
+        marked = environment(references).from_string("{% for x in r['a/b'] %}{{ x | key }} {{ x | n1 }}{% endfor %}")
+        text, places = unmark(marked.render(r=references.ref("a.json")))
         assert text == "~c 2.5"
-        assert [book.references[number].pointer for number, _ in places] == ["/a~1b/~0c"] * 2
+        assert [references[number].pointer for number, _ in places] == ["/a~1b/~0c"] * 2
 
 
 class TestComputed:
@@ -382,7 +385,7 @@ class TestComputed:
         del files["governance/model.sig"]
         checks = {
             check["key"]: check["met"]
-            for check in compute(Evidence.of({**files, "gate.json": gate}))["checklist"]["checks"]
+            for check in compute(Artifacts({**files, "gate.json": gate}))["checklist"]["checks"]
         }
         assert (checks["gate"], checks["signed"], checks["gate_rules"]) == (False, False, False)
         assert checks["statements"]

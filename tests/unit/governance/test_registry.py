@@ -153,7 +153,7 @@ class TestRefusals:
         [
             ("7", "there is no version 7; versions: 1 to 1"),
             ("prod", "neither a version nor a stage"),
-            ("production", "no version stands in production"),
+            ("production", "no version is in production"),
         ],
     )
     def test_unknown_version_or_stage(self, registry: Registry, version: int, what: str, message: str) -> None:
@@ -168,7 +168,7 @@ class TestRefusals:
 
     def test_promotion_to_an_unknown_stage(self, registry: Registry, version: int, tmp_path: Path) -> None:
         before = contents(tmp_path / "registry")
-        with pytest.raises(RegistryError, match="unknown stage 'prod'; right would be staging or production"):
+        with pytest.raises(RegistryError, match="unknown stage 'prod'; expected staging or production"):
             registry.promote("demo", version, "prod", who="ann", why="go")
         assert contents(tmp_path / "registry") == before
 

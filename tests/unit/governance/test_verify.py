@@ -13,8 +13,8 @@ import pytest
 
 from almanac.core.errors import AlmanacError, DocumentError
 from almanac.core.files import canonical_json, read_json, sha256_file
+from governance.documents.artifacts import Artifacts, run_files
 from governance.documents.bundle import manifest_digest
-from governance.documents.evidence import Evidence, run_files
 from governance.registry import Registry, collect, resolve
 from governance.verify import verify
 from governance.verify.metrics import check_metrics
@@ -175,7 +175,7 @@ class TestForgeries:
         assert before[which] != "spring"
         self.edit(spoilt.run / "metrics.json", change)
         with pytest.raises(DocumentError, match=rf"metrics\.json#/targets/pm25_1h/disparity/season/rmse/{which}: "):
-            check_metrics(Evidence.of(run_files(spoilt.run) | collect(spoilt.run / "governance", "governance")))
+            check_metrics(Artifacts(run_files(spoilt.run) | collect(spoilt.run / "governance", "governance")))
 
     def test_a_risk_class_and_a_checklist_answer(self, spoilt: World) -> None:
         path = spoilt.run / "governance" / "computed.json"
@@ -196,16 +196,26 @@ class TestForgeries:
         path = spoilt.run / "governance" / "mlbom.cdx.json"
         path.write_text(path.read_text().replace('"version": "4.', '"version": "3.'))
         self.rehash(spoilt)
-        with pytest.raises(DocumentError, match=r"mlbom\.cdx\.json: made again"):
+        with pytest.raises(DocumentError, match=r"mlbom\.cdx\.json: the artifacts give something else"):
             verify(spoilt.run)
 
-    def test_documents_of_another_releases_rules_are_not_made_again(self, spoilt: World) -> None:
+    def test_documents_of_another_release_are_derived_again_where_its_rules_give_the_same(self, spoilt: World) -> None:
         path = spoilt.run / "governance" / "manifest.json"
-        manifest = {**read_json(path), "rules": 0}
-        path.write_bytes(canonical_json({**manifest, "digest": manifest_digest(manifest)}) + b"\n")
+        manifest = read_json(path)
+        # Manifests once counted their rules by hand, and listed no documents.
+        earlier = {key: value for key, value in manifest.items() if key != "documents"} | {"rules": 2}
+        path.write_bytes(canonical_json({**earlier, "digest": manifest_digest(earlier)}) + b"\n")
         record_run(spoilt.run)
-        note = next(step.note for step in verify(spoilt.run) if step.name == "derived")
-        assert note.startswith("made by rules 0, which are not those of this release")
+        steps = {step.name: step for step in verify(spoilt.run)}
+        assert (steps["derived"].count, steps["derived"].note) == (3, "")
+        assert steps["document kinds"].count == 6
+
+        materials = spoilt.run / "governance" / "mlbom.cdx.json"
+        materials.write_text(materials.read_text().replace('"version": "4.', '"version": "3.'))
+        self.rehash(spoilt)
+        step = {step.name: step for step in verify(spoilt.run)}["derived"]
+        assert step.count == 2
+        assert step.note == "mlbom.cdx.json: written by another release, this one derives something else"
 
     def test_a_model_whose_manifests_follow(self, spoilt: World) -> None:
         folder = spoilt.run / "model"
@@ -252,7 +262,7 @@ class TestPlaces:
             verify(spoilt.run)
 
     def test_a_directory_without_documents(self, tmp_path: Path) -> None:
-        with pytest.raises(DocumentError, match=r"manifest\.json: missing; right would be the directory of a run"):
+        with pytest.raises(DocumentError, match=r"manifest\.json: missing; expected the directory of a run"):
             verify(tmp_path)
 
     @pytest.mark.parametrize("name", ["data.parquet", "registration.json", "report.html", "inferenceservice.yaml"])
@@ -278,7 +288,7 @@ class TestPlaces:
 
     def test_another_registry(self, world: World, tmp_path: Path) -> None:
         Registry(tmp_path / "other").register(
-            "air_quality", world.artifacts.all(), who="eve", why="elsewhere", approval="none"
+            "air_quality", world.artifacts, who="eve", why="elsewhere", approval="none"
         )
         with pytest.raises(DocumentError, match=r"event chain: .*event 1 is not the one in"):
             verify(world.run, str(tmp_path / "other"))
@@ -294,7 +304,7 @@ class TestPlaces:
     @pytest.mark.parametrize(
         ("registry", "why"),
         [
-            (None, "no registry is recorded beside these documents"),
+            (None, "no run.json records a registry"),
             ("{tmp}/nowhere", "the run's registry {tmp}/nowhere holds nothing of air_quality any more"),
             ("{tmp}/file", "the run's registry {tmp}/file cannot be read"),
             ("ftp://nowhere", "the run's registry ftp://nowhere cannot be read"),
@@ -320,7 +330,7 @@ class TestPlaces:
 
         signing.generate_key(tmp_path / "key.pem")
         (tmp_path / "key.pub").write_bytes(signing.public_key(tmp_path / "key.pem"))
-        with pytest.raises(DocumentError, match=r"not signed with the key .*key\.pub"):
+        with pytest.raises(DocumentError, match=r"no valid signature of .*model by .*key\.pub: .*Key mismatch"):
             verify(world.run, trust=tmp_path / "key.pub")
         note = next(step.note for step in verify(world.run) if step.name == "signature")
         assert "give --public-key to pin it" in note

@@ -1,11 +1,12 @@
-"""The risk class, computed from answers of the use case and from what was measured.
+"""Risk classes, computed from the use case's answers and the run's metrics; a screening by rule, not legal advice.
 
-Two readings stand side by side. The *legal* class follows the order of the EU AI Act (Regulation 2024/1689): a
-prohibited practice (Article 5), high risk (Article 6 with Annexes I and III), transparency duties (Article 50), minimal
-risk. The *operational* class multiplies how bad a wrong forecast is (1 to 5: the stated severity, one more each for
-what cannot be undone, for vulnerable groups, for a whole population and for special categories of data) by how likely
-harm is (1 to 4: what a forecast does, one more if the run itself measured something worrying). It is a screening by
-rule, not legal advice.
+The *legal* class follows the order of the EU AI Act (Regulation 2024/1689): a prohibited practice (Article 5), high
+risk (Article 6 with Annexes I and III), transparency duties (Article 50), minimal risk.
+
+The *operational* class is severity times likelihood. Severity, 1 to 5, is the stated severity of a wrong forecast and
+one more each if its consequences are irreversible, or if vulnerable groups, a whole population or special categories of
+data are affected. Likelihood, 1 to 4, follows from the use of a forecast, and is one higher if the run's own metrics
+give reason for concern.
 """
 
 from collections.abc import Iterable, Mapping
@@ -27,7 +28,7 @@ AREAS = (
     "justice",
 )
 
-#: Every question: key -> (what is asked, allowed answers).
+#: Key -> (question, allowed answers).
 QUESTIONS: dict[str, tuple[str, tuple[bool | str, ...]]] = {
     "prohibited_practice": ("Is it a practice that Article 5 prohibits?", YES_NO),
     "safety_component": ("Is it a safety component of a product that Annex I covers, or such a product?", YES_NO),
@@ -45,7 +46,7 @@ QUESTIONS: dict[str, tuple[str, tuple[bool | str, ...]]] = {
 
 _AUTONOMY = {"informs": 1, "recommends": 2, "decides": 3}
 _SEVERITY = {"negligible": 1, "limited": 2, "serious": 3, "critical": 4}
-#: What makes a wrong forecast worse than its severity alone says: answer that counts -> how it is told.
+#: Answers that raise the severity, and the reason that documents print.
 _SURCHARGES: dict[tuple[str, bool | str], str] = {
     ("reversibility", "not"): "what it leads to cannot be undone",
     ("vulnerable_groups", True): "vulnerable groups are affected more than others",
@@ -53,10 +54,10 @@ _SURCHARGES: dict[tuple[str, bool | str], str] = {
     ("personal_data", "special_category"): "special categories of personal data are processed",
 }
 _MOST_SEVERE, _MOST_LIKELY = 5, 4
-#: Highest score of each class.
+#: Highest score of each operational class.
 _CLASSES = ((3, "low"), (7, "moderate"), (11, "elevated"), (_MOST_SEVERE * _MOST_LIKELY, "high"))
 
-#: How the operational class is computed, as documents print it.
+#: Computation of the operational class, as documents print it.
 SCALE: dict[str, Any] = {
     "severity": _SEVERITY,
     "autonomy": _AUTONOMY,
@@ -70,17 +71,17 @@ SCALE: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Risk:
-    """The computed classes and what they rest on.
+    """Computed risk classes and their reasons.
 
     Attributes:
         legal: prohibited, high, limited or minimal.
-        legal_reason: the rule that decided.
+        legal_reason: the rule that applied.
         severity: 1 to 5.
         likelihood: 1 to 4.
         score: severity times likelihood.
         operational: low, moderate, elevated or high.
-        findings: what the run measured that raised the likelihood, in words without figures.
-        surcharges: which circumstances raised the severity, in words.
+        findings: metrics that raised the likelihood, in words.
+        surcharges: circumstances that raised the severity, in words.
     """
 
     legal: str
@@ -93,24 +94,24 @@ class Risk:
     surcharges: list[str]
 
 
-def check_answers(answers: Mapping[str, Any], place: str = "governance.risk") -> None:
+def check_answers(answers: Mapping[str, Any], section: str = "governance.risk") -> None:
     """Refuse answers that are missing, unknown or not allowed.
 
     Raises:
-        DocumentError: every fault by key, with what would be right.
+        DocumentError: every fault by key, with the allowed answers.
     """
     faults = [
-        f"{place}.{key}: is missing; {text} Right would be one of {_listed(allowed)}"
+        f"{section}.{key}: is missing; {text} Expected one of {_listed(allowed)}"
         for key, (text, allowed) in QUESTIONS.items()
         if key not in answers
     ]
     for key, answer in answers.items():
         if key not in QUESTIONS:
-            faults.append(f"{place}.{key}: unknown; right would be one of {', '.join(QUESTIONS)}")
+            faults.append(f"{section}.{key}: unknown; expected one of {', '.join(QUESTIONS)}")
         elif not any(
             answer is allowed or (isinstance(answer, str) and answer == allowed) for allowed in QUESTIONS[key][1]
         ):
-            faults.append(f"{place}.{key}: {answer!r} is no answer; right would be one of {_listed(QUESTIONS[key][1])}")
+            faults.append(f"{section}.{key}: {answer!r} is no answer; expected one of {_listed(QUESTIONS[key][1])}")
     if faults:
         raise DocumentError("\n".join(faults))
 
@@ -120,14 +121,14 @@ def _listed(allowed: Iterable[Any]) -> str:
 
 
 def assess(answers: Mapping[str, Any], metrics: Mapping[str, Any], gate: Mapping[str, Any]) -> Risk:
-    """Return the risk of a run: `answers` of the use case, the run's metrics.json and gate.json.
+    """Return the risk of a run by the use case's answers, metrics.json and gate.json.
 
     Raises:
         DocumentError: an answer is missing or not allowed.
     """
     check_answers(answers)
     legal, reason = _legal(answers)
-    surcharges = [told for (key, answer), told in _SURCHARGES.items() if answers[key] == answer]
+    surcharges = [reason for (key, answer), reason in _SURCHARGES.items() if answers[key] == answer]
     severity = min(_MOST_SEVERE, _SEVERITY[answers["severity"]] + len(surcharges))
     findings = _findings(metrics, gate)
     likelihood = min(_MOST_LIKELY, _AUTONOMY[answers["autonomy"]] + bool(findings))
@@ -151,7 +152,7 @@ def _legal(answers: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def _findings(metrics: Mapping[str, Any], gate: Mapping[str, Any]) -> list[str]:
-    """Return what the run measured that makes harm likelier."""
+    """Return the metrics that make harm more likely, in words."""
     findings = [] if gate.get("passed") is True else ["the gate is closed"]
     for name, target in metrics["targets"].items():
         for baseline, skill in target.get("skill", {}).items():

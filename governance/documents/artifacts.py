@@ -1,8 +1,8 @@
-"""The artifacts that documents quote: files by uri, their digests, and values in them by JSON pointer."""
+"""Artifacts that documents quote: files by URI, their digests, and their values by JSON pointer."""
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -10,15 +10,20 @@ from typing import Any
 from almanac.core.errors import DocumentError
 from almanac.core.files import sha256_bytes
 
-#: What a run always has, and documents cannot do without.
+#: Artifacts that every run has and that documents need.
 REQUIRED = ("model/manifest.json", "metrics.json", "gate.json", "lineage.json", "predictions.parquet")
-#: What is quoted where it is there.
+#: Artifacts that documents quote if the run has them.
 OPTIONAL = ("tuning.json", "evaluation.json")
 
 
 @dataclass
 class Artifact:
-    """One file."""
+    """A file of a run.
+
+    Attributes:
+        uri: its path relative to the run directory.
+        path: where it is now.
+    """
 
     uri: str
     path: Path
@@ -45,40 +50,42 @@ class Artifact:
             raise DocumentError(f"{self.uri}: not JSON ({error})") from error
 
 
-@dataclass
-class Evidence:
-    """All artifacts of a run, by uri relative to the run directory."""
+class Artifacts:
+    """All artifacts of a run by URI.
 
-    artifacts: dict[str, Artifact] = field(default_factory=dict)
+    Args:
+        files: URI -> path.
+    """
 
-    @classmethod
-    def of(cls, files: Mapping[str, Path]) -> "Evidence":
-        """Return the evidence in `files`: uri -> path."""
-        return cls({uri: Artifact(uri, path) for uri, path in sorted(files.items())})
+    def __init__(self, files: Mapping[str, Path]) -> None:
+        self.files = {uri: Artifact(uri, path) for uri, path in sorted(files.items())}
 
     def add(self, uri: str, path: Path) -> None:
-        """Add a file that was made meanwhile."""
-        self.artifacts[uri] = Artifact(uri, path)
+        """Add a file that was written meanwhile."""
+        self.files[uri] = Artifact(uri, path)
 
-    def artifact(self, uri: str) -> Artifact:
+    def __contains__(self, uri: str) -> bool:
+        return uri in self.files
+
+    def __getitem__(self, uri: str) -> Artifact:
         """Return an artifact.
 
         Raises:
-            DocumentError: there is none of that uri.
+            DocumentError: no artifact has that URI.
         """
-        if uri not in self.artifacts:
+        if uri not in self.files:
             raise DocumentError(f"{uri}: missing; the documents quote it")
-        return self.artifacts[uri]
+        return self.files[uri]
 
     def document(self, uri: str) -> Any:
         """Return the JSON document of an artifact."""
-        return self.artifact(uri).document
+        return self[uri].document
 
     def value(self, uri: str, pointer: str) -> Any:
         """Return the value at a JSON pointer (RFC 6901).
 
         Raises:
-            DocumentError: nothing is there; the message names uri and pointer.
+            DocumentError: the pointer leads nowhere; the message names URI and pointer.
         """
         value = self.document(uri)
         for token in tokens(pointer):
@@ -89,35 +96,34 @@ class Evidence:
         return value
 
     def targets(self) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Yield name and figures of every target in metrics.json."""
+        """Yield name and metrics of each target in metrics.json."""
         yield from self.document("metrics.json")["targets"].items()
 
 
 def run_files(run: Path) -> dict[str, Path]:
-    """Return uri -> path of what documents and versions are made of, in a run directory.
+    """Return the artifacts of a run directory that versions and documents are made of: URI -> path.
 
     Raises:
         DocumentError: a required artifact is missing, by name.
     """
     for name in REQUIRED:
         if not (run / name).is_file():
-            raise DocumentError(f"{run / name}: missing; right would be the directory of a finished run")
-    model = {f"model/{path.relative_to(run / 'model').as_posix()}": path for path in sorted((run / "model").rglob("*"))}
-    files = {uri: path for uri, path in model.items() if path.is_file()}
-    return files | {name: run / name for name in (*REQUIRED, *OPTIONAL) if (run / name).is_file()}
+            raise DocumentError(f"{run / name}: missing; expected the directory of a finished run")
+    model = {path.relative_to(run).as_posix(): path for path in sorted((run / "model").rglob("*")) if path.is_file()}
+    return model | {name: run / name for name in (*REQUIRED, *OPTIONAL) if (run / name).is_file()}
 
 
 def escape(token: str) -> str:
-    """Return a key as a JSON pointer writes it."""
+    """Return a key as escaped in a JSON pointer."""
     return token.replace("~", "~0").replace("/", "~1")
 
 
 def tokens(pointer: str) -> list[str]:
-    """Return the keys that a JSON pointer names.
+    """Return the keys of a JSON pointer.
 
     Raises:
         DocumentError: not a JSON pointer.
     """
     if pointer and not pointer.startswith("/"):
-        raise DocumentError(f"{pointer!r} is not a JSON pointer; right would be empty, or to begin with /")
+        raise DocumentError(f"{pointer!r} is not a JSON pointer; expected an empty one, or one that begins with /")
     return [part.replace("~1", "/").replace("~0", "~") for part in pointer.split("/")[1:]]
