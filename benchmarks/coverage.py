@@ -15,7 +15,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from almanac.model.forecaster import OUT_OF_FOLD, load
+from almanac.model.directory import OUT_OF_FOLD
+from almanac.model.model import load_model
 from almanac.training.calibration import calibrate
 from almanac.usecase import load as load_use_case
 
@@ -29,7 +30,7 @@ def deviations(run: Path) -> dict[str, Array]:
     table = pl.read_parquet(run / "model" / OUT_OF_FOLD)
     found = {}
     for target in usecase.targets:
-        model = load(run / "model" / target.name)
+        model = load_model(run / "model" / target.name)
         if model.intervals is None:
             continue
         rows = table.filter(pl.col("target") == target.name)

@@ -34,11 +34,13 @@ from almanac.drift.profiles.seasons import calendar_of, parse_duration
 from almanac.features.batch import compute
 from almanac.features.spec import FeatureSpec
 from almanac.features.target import targets
-from almanac.model.forecaster import Forecaster
+from almanac.model.bodies.lightgbm import TreesPredictor
+from almanac.model.directory import Directory
+from almanac.model.engine import Engine
 from almanac.model.intervals import Intervals
+from almanac.model.model import Model
 from almanac.model.offset import Offset
 from almanac.training.calibration import calibrate
-from almanac.training.contributions import of_forecaster
 from almanac.training.dataset import microseconds
 from almanac.usecase import UseCase, dump, load
 from almanac.usecase.training_section import Target
@@ -167,15 +169,15 @@ class Series:
         column = self.names.index(self.usecase.target(name).column)
         means = np.array([float(np.nanmean(self.X[rows, column]))])
         offset = Offset(0.0, np.array([column]), np.ones(1), means, means)
-        manifest = {"target": name}
-        booster = self.model(moment)[name]
-        model = Forecaster(
-            self.names, self.spec, {}, booster, None, offset, None, {}, manifest, f"{moment}", Path(name)
-        )
+        text = self.model(moment)[name].model_to_string().encode()
+        engine = Engine.read(text, offset.to_json(self.names), self.names)
+        directory = Directory(Path(name), {"target": name}, f"{moment}", {})
+        features = {"spec": self.spec, "names": self.names}
+        model = Model(directory, f"{moment}", features, {}, TreesPredictor(engine, text), None)
         times = microseconds(self.times)[rows]
         calendar = calendar_of((int(times.min()), int(times.max())), drift.season, parse_duration(drift.window))
         picked = importance_profile.pick(times, calendar, EXPLAINED)
-        values = of_forecaster(model, self.X[rows[picked]])
+        values = model.explain(self.X[rows[picked]])[0]
         importances = importance_profile.freeze(times[picked], values, tuple(self.names), calendar, EXPLAINED)
         table = unseen.select(self.time, "prediction", target="y")
         reference = freeze(

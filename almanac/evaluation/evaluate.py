@@ -15,7 +15,8 @@ from almanac.evaluation.evidence import Evidence, gather
 from almanac.evaluation.report import build
 from almanac.evaluation.scored_rows import Judged, judge, read_parts
 from almanac.evaluation.target_metrics import target_figures
-from almanac.model.forecaster import MANIFEST, load
+from almanac.model.directory import MANIFEST
+from almanac.model.model import load_model
 from almanac.usecase import UseCase, digest
 
 
@@ -66,10 +67,10 @@ def evaluate(
     evidence: list[Evidence] = []
     for done, target in enumerate(usecase.targets):
         progress(done, len(usecase.targets) + 1, target.name)
-        forecaster = load(model / target.name)
+        forecaster = load_model(model / target.name)
         judged = judge(usecase, table, target, forecaster, late)
         record = records.get(target.name, {})
-        entries[target.name] = target_figures(usecase, judged, record.get("chosen", forecaster.manifest["kind"]))
+        entries[target.name] = target_figures(usecase, judged, record.get("chosen", forecaster.predictor.kind))
         evidence.append(gather(usecase, judged, forecaster, record))
     progress(len(usecase.targets), len(usecase.targets) + 1, "report")
     metrics = {"use_case": usecase.name, "targets": entries}

@@ -7,7 +7,7 @@ from almanac.evaluation import error_analysis, importance
 from almanac.evaluation.groups import categories_of
 from almanac.evaluation.importance import Explained
 from almanac.evaluation.scored_rows import Judged
-from almanac.model.forecaster import Forecaster
+from almanac.model.model import Model
 from almanac.usecase import UseCase
 
 _AGAINST = 3
@@ -57,10 +57,10 @@ class Evidence:
         }
 
 
-def gather(usecase: UseCase, judged: Judged, model: Forecaster, tuning: dict[str, Any]) -> Evidence:
+def gather(usecase: UseCase, judged: Judged, model: Model, tuning: dict[str, Any]) -> Evidence:
     """Return the evidence of one target."""
-    threads, seed = usecase.training.threads, usecase.training.seed
-    explained = importance.explain(model, judged, importance.sample(model, judged, seed), threads)
+    seed = usecase.training.seed
+    explained = importance.explain(model, judged, importance.sample(model, judged, seed))
     strongest = [name for name, _ in explained.ranking()[:_AGAINST]]
     forecast = {"forecast": error_analysis.against(judged.prediction, judged.prediction - judged.y)}
     return Evidence(
@@ -70,14 +70,14 @@ def gather(usecase: UseCase, judged: Judged, model: Forecaster, tuning: dict[str
         calibration=error_analysis.calibration(judged),
         residuals=forecast | error_analysis.against_features(judged, model.names, strongest),
         explained=explained,
-        local=importance.local(model, judged, threads),
+        local=importance.local(model, judged),
         categories=categories_of(model),
         groups=_shares(model, explained),
         tuning=tuning,
     )
 
 
-def _shares(model: Forecaster, explained: Explained) -> dict[str, float]:
+def _shares(model: Model, explained: Explained) -> dict[str, float]:
     group_of = {feature["name"]: feature["group"] for feature in model.spec.get("features", [])}
     sums: dict[str, float] = {}
     for name, size in explained.ranking():

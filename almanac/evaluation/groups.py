@@ -9,7 +9,7 @@ import numpy.typing as npt
 import polars as pl
 
 from almanac.core.errors import TableError
-from almanac.model.forecaster import Forecaster
+from almanac.model.model import Model
 from almanac.usecase import UseCase
 from almanac.usecase.training_section import Group
 
@@ -76,7 +76,7 @@ def bands_of(usecase: UseCase, last: Array) -> Slices:
     return Slices(band_names(usecase), np.where(np.isfinite(last), code, -1))
 
 
-def group_of(usecase: UseCase, table: pl.DataFrame, group: Group, model: Forecaster) -> Slices:
+def group_of(usecase: UseCase, table: pl.DataFrame, group: Group, model: Model) -> Slices:
     """Return a declared group's value of each row, as it was known at the prediction time.
 
     Raises:
@@ -103,9 +103,9 @@ def _slug(value: str, code: int) -> str:
     return re.sub(r"[^a-z0-9]+", "_", value.lower()).strip("_") or str(code)
 
 
-def categories_of(model: Forecaster) -> dict[str, list[str]]:
+def categories_of(model: Model) -> dict[str, list[str]]:
     """Return the fitted category tables, which give codes their meaning."""
-    tables = model.spec.get("categories") or model.fitted.get("categories") or {}
+    tables = model.spec.get("categories") or model.features.get("fitted", {}).get("categories") or {}
     return {str(name): [str(value) for value in values] for name, values in tables.items()}
 
 

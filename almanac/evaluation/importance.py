@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from almanac.core.errors import ModelError
 from almanac.evaluation.scored_rows import Judged
-from almanac.model.forecaster import Forecaster
-from almanac.training.contributions import leaves, of_body
+from almanac.model.model import Model
+from almanac.model.predictor import Rows
 
 Array = npt.NDArray[np.float64]
 
@@ -44,21 +45,24 @@ class Explained:
         return [(self.names[place], float(size[place])) for place in np.argsort(-size, kind="stable")]
 
 
-def explain(model: Forecaster, judged: Judged, rows: npt.NDArray[np.intp], threads: int) -> Explained:
+def explain(model: Model, judged: Judged, rows: npt.NDArray[np.intp]) -> Explained:
     """Return the SHAP values of the judged rows at the positions `rows`."""
     X = judged.X[rows]
-    values, base = of_body(model, X, threads)
-    offset = model.offset
+    explained = model.predictor.explain(Rows(X))
+    if explained is None:
+        raise ModelError(f"{model.directory.path}: a model of kind {model.predictor.kind} has no explanation")
+    values, base = explained
+    offset = model.predictor.offset
     terms = np.where(np.isfinite(judged.X[:, offset.columns]), judged.X[:, offset.columns], offset.fill)
     middle = terms.mean(axis=0)
     np.add.at(values.T, offset.columns, ((terms[rows] - middle) * offset.coefficients).T)
-    base = base + offset.intercept + float(middle @ offset.coefficients)
-    return Explained(rows, values, base, model.names)
+    base += offset.intercept + float(middle @ offset.coefficients)
+    return Explained(rows, values, np.full(len(values), base), model.names)
 
 
-def sample(model: Forecaster, judged: Judged, seed: int) -> npt.NDArray[np.intp]:
+def sample(model: Model, judged: Judged, seed: int) -> npt.NDArray[np.intp]:
     """Return a random sample of positions, as large as the model's size allows in a few seconds."""
-    visited = 0 if model.booster is None else leaves(model.booster)
+    visited = model.predictor.leaves
     most = _MOST if not visited else int(np.clip(_LEAVES // visited, _FEWEST, _MOST))
     size = judged.y.size
     return np.sort(np.random.default_rng(seed).choice(size, size=min(size, most), replace=False))
@@ -72,10 +76,10 @@ def instructive(judged: Judged) -> dict[str, int]:
     return {"highest forecast": highest, "worst miss": worst, "ordinary": int(np.argmin(distance))}
 
 
-def local(model: Forecaster, judged: Judged, threads: int, count: int = 8) -> list[dict[str, Any]]:
+def local(model: Model, judged: Judged, count: int = 8) -> list[dict[str, Any]]:
     """Return the explanations of the instructive rows, the strongest features of each."""
     chosen = instructive(judged)
-    explained = explain(model, judged, np.asarray(list(chosen.values()), dtype=np.intp), threads)
+    explained = explain(model, judged, np.asarray(list(chosen.values()), dtype=np.intp))
     result = []
     for place, (why, row) in enumerate(chosen.items()):
         values = explained.values[place]

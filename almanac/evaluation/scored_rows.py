@@ -12,7 +12,7 @@ import polars.selectors as cs
 
 from almanac.core.errors import TableError
 from almanac.evaluation.groups import Slices, bands_of, column, group_of, numbers
-from almanac.model.forecaster import Forecaster
+from almanac.model.model import Model
 from almanac.usecase import UseCase
 from almanac.usecase.training_section import Target
 from almanac.usecase.types import to_microseconds
@@ -102,7 +102,7 @@ def _read(path: Path, usecase: UseCase, chosen: Callable[[pl.LazyFrame], pl.Lazy
 
 
 def judge(
-    usecase: UseCase, table: pl.DataFrame, target: Target, model: Forecaster, late: pl.DataFrame | None = None
+    usecase: UseCase, table: pl.DataFrame, target: Target, model: Model, late: pl.DataFrame | None = None
 ) -> Judged:
     """Return the judged rows of one target.
 
@@ -130,17 +130,16 @@ def judge(
     late = table.filter(~before) if late is None else late
     places = (np.cumsum(~before) - 1)[rows]
     X = np.column_stack([numbers(late, name)[places] for name in model.names])
-    prediction = model.predict(X)
-    lower, upper = model.interval(X, prediction) if model.intervals else (None, None)
+    predicted = model.predict(X)
     return Judged(
         target=target,
         keys=table.select(_keys(usecase))[rows],
         time=time[rows],
         X=X,
         y=y[rows],
-        prediction=prediction,
-        lower=lower,
-        upper=upper,
+        prediction=predicted.prediction,
+        lower=predicted.lower,
+        upper=predicted.upper,
         last=last[rows],
         baselines={name: values[rows] for name, values in baselines.items()},
         bands=bands_of(usecase, last[rows]),

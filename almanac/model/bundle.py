@@ -1,19 +1,17 @@
 """All targets of one use case in one version: what a registry version, a run or a directory holds."""
 
-import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from almanac.core.errors import ModelError
-from almanac.core.files import sha256_file
+from almanac.core.files import sha256_bytes
 from almanac.model.columns import Columns, join_columns
-from almanac.model.directory import listed_digest
-from almanac.model.target import Target, load_target
+from almanac.model.directory import MANIFEST, parse_object, verify_files
+from almanac.model.model import Model, load_model
 
 
 @dataclass(frozen=True)
@@ -30,7 +28,7 @@ class Bundle:
     use_case: str
     version: str
     digest: str
-    targets: dict[str, Target]
+    targets: dict[str, Model]
 
     @cached_property
     def columns(self) -> Columns:
@@ -57,34 +55,20 @@ def load_bundle(path: Path, version: str | None = None) -> Bundle:
     Raises:
         ModelError: no manifest, or a directory that is incomplete or altered.
     """
-    manifest_path = path / "manifest.json"
-    if not manifest_path.exists() and (path / "model" / "manifest.json").exists():
+    manifest_path = path / MANIFEST
+    if not manifest_path.exists() and (path / "model" / MANIFEST).exists():
         return load_bundle(path / "model", version)
     try:
-        manifest = json.loads(manifest_path.read_bytes())
-    except (OSError, ValueError) as error:
+        data = manifest_path.read_bytes()
+    except OSError as error:
         raise ModelError(f"{manifest_path}: cannot be read ({error}); give a model directory") from error
-    if not isinstance(manifest, dict):
-        raise ModelError(f"{manifest_path}: must hold an object")
-    digest = sha256_file(manifest_path)
+    manifest, digest = parse_object(manifest_path, data), sha256_bytes(data)
     use_case = str(manifest.get("use_case", path.name))
     version = version or digest[:12]
     if "target" in manifest:
-        return Bundle(use_case, version, digest, {manifest["target"]: load_target(path, version)})
-    _verify_listed(path, manifest.get("files", {}))
-    targets = {str(name): load_target(path / str(name), version) for name in manifest.get("targets", [])}
+        return Bundle(use_case, version, digest, {manifest["target"]: load_model(path, version)})
+    verify_files(path, manifest)
+    targets = {str(name): load_model(path / str(name), version) for name in manifest.get("targets", [])}
     if not targets:
         raise ModelError(f"{manifest_path}: lists no targets")
     return Bundle(use_case, version, digest, targets)
-
-
-def _verify_listed(path: Path, files: Any) -> None:
-    if not isinstance(files, dict):
-        raise ModelError(f"{path / 'manifest.json'}: files must hold an object")
-    for name, entry in files.items():
-        if name.startswith("/") or ".." in Path(name).parts:
-            raise ModelError(f"{path / 'manifest.json'}: {name!r} lies outside of the model directory")
-        if not (path / name).is_file():
-            raise ModelError(f"{path / name}: missing; the manifest lists it")
-        if sha256_file(path / name) != listed_digest(path, name, entry):
-            raise ModelError(f"{path / name}: altered; its sha256 is not the manifest's")

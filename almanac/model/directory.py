@@ -1,4 +1,4 @@
-"""A model directory read for serving: every listed file's sha256 checked, nothing unpickled."""
+"""The files of a model directory, verified: what the manifest does not list is not read, and nothing is unpickled."""
 
 import json
 from dataclasses import dataclass
@@ -6,9 +6,15 @@ from pathlib import Path
 from typing import Any
 
 from almanac.core.errors import ModelError
-from almanac.core.files import sha256_bytes
+from almanac.core.files import sha256_bytes, sha256_file
 
-_FORMAT = 1
+FORMAT = 1
+MANIFEST = "manifest.json"
+FEATURES, SIGNATURE, INTERVALS = "features.json", "signature.json", "intervals.json"
+#: What later windows are compared with: the profile of inputs and outputs, and the model of the loss.
+REFERENCE, LOSS = "reference.json", "loss.json"
+#: Of all targets together: the prediction of each training row by a model that was fitted without it.
+OUT_OF_FOLD = "oof.parquet"
 
 
 @dataclass(frozen=True)
@@ -19,30 +25,23 @@ class Directory:
         path: where it was read from.
         manifest: the manifest as read.
         digest: sha256 of manifest.json, which lists every other file's: the model's identity.
-        documents: the JSON documents by file name.
         files: the content of every listed file by name.
     """
 
     path: Path
     manifest: dict[str, Any]
     digest: str
-    documents: dict[str, dict[str, Any]]
     files: dict[str, bytes]
 
-    @property
-    def target(self) -> str:
-        """Name of the target."""
-        return str(self.manifest["target"])
-
     def document(self, name: str) -> dict[str, Any]:
-        """Return a document that every model has.
+        """Return a JSON document that every model has.
 
         Raises:
-            ModelError: the manifest does not list it.
+            ModelError: the manifest does not list it, or it is no JSON object.
         """
-        if name not in self.documents:
-            raise ModelError(f"{self.path / 'manifest.json'}: files does not list {name}, which every model has")
-        return self.documents[name]
+        if name not in self.files:
+            raise ModelError(f"{self.path / MANIFEST}: files does not list {name}, which every model has")
+        return parse_object(self.path / name, self.files[name])
 
 
 def read_directory(path: Path) -> Directory:
@@ -51,54 +50,41 @@ def read_directory(path: Path) -> Directory:
     Raises:
         ModelError: a file is missing, altered, unlisted or of an unknown format; the message names it.
     """
-    data = _bytes(path / "manifest.json")
-    manifest = _object(path / "manifest.json", data)
+    data = _bytes(path / MANIFEST)
+    manifest = parse_object(path / MANIFEST, data)
     _check_manifest(path, manifest)
-    documents, files = {}, {}
+    files = {}
     for name, entry in manifest["files"].items():
         content = files[name] = _bytes(path / name)
-        if (found := sha256_bytes(content)) != (listed := listed_digest(path, name, entry)):
-            raise ModelError(f"{path / name}: altered; sha256 is {found}, the manifest says {listed}")
-        if name.endswith(".json"):
-            documents[name] = _object(path / name, content)
-    return Directory(path, manifest, sha256_bytes(data), documents, files)
+        if (digest := sha256_bytes(content)) != (listed := _listed_digest(path, name, entry)):
+            raise ModelError(f"{path / name}: altered; sha256 is {digest}, the manifest says {listed}")
+    return Directory(path, manifest, sha256_bytes(data), files)
 
 
-def listed_digest(path: Path, name: str, entry: Any) -> str:
-    """Return the sha256 that a manifest's entry gives.
+def verify_files(path: Path, manifest: dict[str, Any]) -> None:
+    """Compare every file that the manifest of several targets lists, in their directories as well, with its sha256.
 
     Raises:
-        ModelError: it gives none.
+        ModelError: a file that is missing, altered or outside of the directory.
     """
-    if not isinstance(entry, dict) or "sha256" not in entry:
-        raise ModelError(f"{path / 'manifest.json'}: files: {name} has no sha256")
-    return str(entry["sha256"])
+    files = manifest.get("files", {})
+    if not isinstance(files, dict):
+        raise ModelError(f"{path / MANIFEST}: files must hold an object")
+    for name, entry in files.items():
+        if name.startswith("/") or ".." in Path(name).parts:
+            raise ModelError(f"{path / MANIFEST}: {name!r} lies outside of the model directory")
+        if not (path / name).is_file():
+            raise ModelError(f"{path / name}: missing; the manifest lists it")
+        if sha256_file(path / name) != _listed_digest(path, name, entry):
+            raise ModelError(f"{path / name}: altered; its sha256 is not the manifest's")
 
 
-def _check_manifest(path: Path, manifest: dict[str, Any]) -> None:
-    place = path / "manifest.json"
-    if manifest.get("format") != _FORMAT:
-        raise ModelError(f"{place}: format {manifest.get('format')!r} is not known; this version reads {_FORMAT}")
-    if missing := [key for key in ("target", "kind", "files") if key not in manifest]:
-        raise ModelError(f"{place}: the field {missing[0]!r} is missing; is this one target's directory?")
-    if not isinstance(manifest["files"], dict):
-        raise ModelError(f"{place}: files must hold an object")
-    for name in manifest["files"]:
-        if Path(name).name != name or name in ("", ".", ".."):
-            raise ModelError(f"{place}: {name!r} is not a plain file name")
-    found = {body.name for pattern in ("*.bst", "*.skops") for body in path.glob(pattern)}
-    if unlisted := sorted(found - set(manifest["files"])):
-        raise ModelError(f"{path / unlisted[0]}: not listed in manifest.json; a directory holds one model alone")
+def parse_object(path: Path, data: bytes) -> dict[str, Any]:
+    """Return the JSON object in the content of a file.
 
-
-def _bytes(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise ModelError(f"{path}: cannot be read ({error.strerror}); the model is incomplete") from error
-
-
-def _object(path: Path, data: bytes) -> dict[str, Any]:
+    Raises:
+        ModelError: it is no JSON object.
+    """
     try:
         value = json.loads(data)
     except ValueError as error:
@@ -106,3 +92,32 @@ def _object(path: Path, data: bytes) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise ModelError(f"{path}: must hold an object")
     return value
+
+
+def _listed_digest(path: Path, name: str, entry: Any) -> str:
+    if not isinstance(entry, dict) or "sha256" not in entry:
+        raise ModelError(f"{path / MANIFEST}: files: {name} has no sha256")
+    return str(entry["sha256"])
+
+
+def _check_manifest(path: Path, manifest: dict[str, Any]) -> None:
+    place = path / MANIFEST
+    if manifest.get("format") != FORMAT:
+        raise ModelError(f"{place}: format {manifest.get('format')!r} is not known; this version reads {FORMAT}")
+    if missing := [key for key in ("target", "kind", "files") if key not in manifest]:
+        raise ModelError(f"{place}: the field {missing[0]!r} is missing; is this one target's directory?")
+    if not isinstance(manifest["files"], dict):
+        raise ModelError(f"{place}: files must hold an object")
+    for name in manifest["files"]:
+        if Path(name).name != name or name in ("", ".", ".."):
+            raise ModelError(f"{place}: {name!r} is not a plain file name")
+    bodies = {body.name for pattern in ("*.bst", "*.skops") for body in path.glob(pattern)}
+    if unlisted := sorted(bodies - set(manifest["files"])):
+        raise ModelError(f"{path / unlisted[0]}: not listed in {MANIFEST}; a directory holds one model only")
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be read ({error.strerror}); the model is incomplete") from error

@@ -1,6 +1,6 @@
 """The answer of a model: one dataclass, from whose fields every protocol, log and table is written.
 
-A further output is a further field of `Prediction`, and the line that computes it in `almanac.model.target`: V1, V2,
+A further output is a further field of `Prediction`, and the line that computes it in `almanac.model.model`: V1, V2,
 gRPC, the OpenAPI document, the prediction log and batch prediction follow from its metadata.
 """
 

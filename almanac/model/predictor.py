@@ -72,6 +72,11 @@ class Predictor(Protocol):
         """Linear part, link and bounds."""
         ...
 
+    @property
+    def leaves(self) -> int:
+        """Leaves of all trees, which is the cost of explaining a row; 0 for other bodies."""
+        ...
+
     def predict(self, rows: Rows) -> Array:
         """Return the predictions, shape (n,)."""
         ...
@@ -80,8 +85,11 @@ class Predictor(Protocol):
         """Return the fast call for one row at a time; for predictors without history, see `row_by_matrix`."""
         ...
 
-    def explain(self, rows: Rows) -> tuple[Array, Array] | None:
-        """Return exact contributions to the body's raw output, shape (n, f), and their base (n,); None without any."""
+    def explain(self, rows: Rows) -> tuple[Array, float] | None:
+        """Return exact contributions to the body's raw output, shape (n, f), and their base; None if there are none.
+
+        The linear part is not among them: `Model.explain` adds it.
+        """
         ...
 
     def to_files(self) -> dict[str, bytes]:

@@ -43,8 +43,8 @@ def margin(estimator: Any) -> Callable[[Array], Array]:
     return raw
 
 
-def tree_contributions(estimator: Any, X: Array) -> tuple[Array, Array]:
-    """Return the contributions of an estimator of trees, shape (n, f), and their base, shape (n,).
+def tree_contributions(estimator: Any, X: Array) -> tuple[Array, float]:
+    """Return the contributions of an estimator of trees, shape (n, f), and their base value.
 
     Raises:
         ModelError: shap cannot explain the estimator.
@@ -56,7 +56,7 @@ def tree_contributions(estimator: Any, X: Array) -> tuple[Array, Array]:
         both = shap.TreeExplainer(estimator)(X)
     except Exception as error:
         raise ModelError(f"{type(estimator).__name__} cannot be explained ({error})") from error
-    return np.array(both.values, dtype=np.float64), np.asarray(both.base_values, dtype=np.float64).reshape(len(X))
+    return np.array(both.values, dtype=np.float64), float(np.ravel(both.base_values)[0]) if len(X) else 0.0
 
 
 def write_estimator(estimator: Any) -> bytes:

@@ -16,7 +16,7 @@ from almanac.core.errors import TrainingError
 from almanac.core.files import read_json, sha256_file, write_json
 from almanac.core.progress import progress as print_progress
 from almanac.core.revision import git_revision
-from almanac.model.forecaster import OUT_OF_FOLD
+from almanac.model.directory import OUT_OF_FOLD
 from almanac.model.intervals import Intervals
 from almanac.model.offset import probability
 from almanac.training.backends import open_problems

@@ -10,7 +10,7 @@ import numpy as np
 from almanac.core.files import sha256_bytes, sha256_file, whole_directory, write_bytes, write_json
 from almanac.features import FeatureSpec
 from almanac.features.nodes import Pick
-from almanac.model.forecaster import FORMAT, LOSS, MANIFEST, REFERENCE
+from almanac.model.directory import FORMAT, LOSS, MANIFEST, REFERENCE
 from almanac.model.intervals import Intervals
 from almanac.training.fitted_model import FittedModel
 from almanac.training.problem import Array, Problem

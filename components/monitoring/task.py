@@ -13,8 +13,8 @@ from almanac.core.errors import DeploymentError, DriftError, MetricError, TableE
 from almanac.core.files import sha256_file, write_json
 from almanac.core.progress import progress, summary
 from almanac.drift import read as read_profile
-from almanac.model.forecaster import REFERENCE, Forecaster
-from almanac.model.forecaster import load as load_model
+from almanac.model.directory import REFERENCE
+from almanac.model.model import Model, load_model
 from almanac.reports import write_page
 from almanac.usecase import UseCase, digest, load_text
 from almanac.usecase.types import to_timedelta, to_utc
@@ -112,7 +112,7 @@ def _predictions(usecase: UseCase, table: pl.DataFrame, places: Places) -> tuple
         return {"predictions": "batch", "log": log}, read_predictions(usecase, places.predictions)
 
 
-def _model(directory: Path, target: str, outputs: Mapping[str, WatchedModel | str]) -> Forecaster:
+def _model(directory: Path, target: str, outputs: Mapping[str, WatchedModel | str]) -> Model:
     found = outputs[target]
     return load_model(directory / target) if isinstance(found, str) else found.model
 

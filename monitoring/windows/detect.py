@@ -9,7 +9,7 @@ import polars as pl
 from almanac.core.errors import DriftError
 from almanac.drift import Comparison, Profile, compare, profile, read, restrict
 from almanac.drift.outputs import OutputDrift
-from almanac.model.forecaster import REFERENCE
+from almanac.model.directory import REFERENCE
 from almanac.usecase import UseCase
 from almanac.usecase.types import to_timedelta
 from monitoring.windows import false_alarm_budget

@@ -9,8 +9,9 @@ import polars as pl
 from scipy.special import stdtr
 
 from almanac.drift.error_estimation import LossModel, Spread, read_loss
-from almanac.model.forecaster import LOSS, OUT_OF_FOLD, Forecaster
+from almanac.model.directory import LOSS, OUT_OF_FOLD
 from almanac.model.intervals import Intervals
+from almanac.model.model import Model
 from almanac.usecase import UseCase
 from almanac.usecase.training_section import Target
 from almanac.usecase.types import to_timedelta
@@ -58,7 +59,7 @@ class Evidence:
     why: str | None = None
 
 
-def gather(usecase: UseCase, directory: Path, model: Forecaster) -> Evidence:
+def gather(usecase: UseCase, directory: Path, model: Model) -> Evidence:
     """Return the evidence that lies in a model directory.
 
     Args:
@@ -69,12 +70,12 @@ def gather(usecase: UseCase, directory: Path, model: Forecaster) -> Evidence:
     Raises:
         DriftError: a model of the loss that cannot be read.
     """
-    loss = read_loss(directory / model.target / LOSS) if LOSS in model.manifest["files"] else None
-    why = None if loss else f"{model.target} has no {LOSS}: an earlier release, or too few rows to learn its errors"
+    loss = read_loss(directory / model.name / LOSS) if LOSS in model.directory.files else None
+    why = None if loss else f"{model.name} has no {LOSS}: an earlier release, or too few rows to learn its errors"
     path = directory / OUT_OF_FOLD
     if not path.exists():
         return Evidence(None, None, loss, why)
-    target = usecase.target(model.target)
+    target = usecase.target(model.name)
     known = pl.col("y").is_finite() & pl.col("prediction").is_finite()
     rows = pl.read_parquet(path).filter((pl.col("target") == target.name) & known)
     found = from_rows(usecase, target, model.intervals, rows)

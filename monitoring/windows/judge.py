@@ -12,7 +12,7 @@ import polars as pl
 from almanac.drift import Profile, compare, restrict
 from almanac.drift.comparison import LEAST_ROWS
 from almanac.drift.outputs import OutputDrift
-from almanac.model.forecaster import Forecaster
+from almanac.model.model import Model
 from almanac.usecase import UseCase
 from almanac.usecase.types import to_timedelta
 from monitoring.windows import false_alarm_budget, reasons
@@ -39,7 +39,7 @@ class Watched:
     table: pl.DataFrame
     joined: pl.DataFrame
     reference: Profile
-    models: Mapping[str, Forecaster]
+    models: Mapping[str, Model]
     evidence: Mapping[str, Evidence]
     now: datetime
     outputs: Mapping[str, WatchedModel | str] = field(default_factory=dict)

@@ -67,4 +67,4 @@ def _predict(usecase: UseCase, watched: WatchedModel, features: Features, span: 
     X = frame.select(watched.model.names).to_numpy()
     if not frame.height:
         return frame.select(keys).with_columns(prediction=pl.lit(None, dtype=pl.Float64))
-    return frame.select(keys).with_columns(prediction=pl.Series(watched.model.predict(X), dtype=pl.Float64))
+    return frame.select(keys).with_columns(prediction=pl.Series(watched.model.predict(X).prediction, dtype=pl.Float64))

@@ -12,9 +12,8 @@ from almanac.core.errors import FeatureError
 from almanac.drift.outputs import OutputDrift, OutputReference, Window, compare_outputs, read_outputs
 from almanac.features.batch import compute
 from almanac.features.spec import FeatureSpec
-from almanac.model.forecaster import REFERENCE, Forecaster
-from almanac.model.forecaster import load as load_model
-from almanac.training import contributions
+from almanac.model.directory import REFERENCE
+from almanac.model.model import Model, load_model
 from almanac.training.dataset import microseconds
 from almanac.usecase import UseCase
 from almanac.usecase.types import to_timedelta
@@ -41,7 +40,7 @@ class WatchedModel:
         reference: what was frozen with it.
     """
 
-    model: Forecaster
+    model: Model
     reference: OutputReference
 
 
@@ -74,9 +73,9 @@ class Features:
 
     def __init__(self, usecase: UseCase, table: pl.DataFrame) -> None:
         self._usecase, self._table = usecase, table
-        self._known: list[tuple[Forecaster, Span, pl.DataFrame]] = []
+        self._known: list[tuple[Model, Span, pl.DataFrame]] = []
 
-    def of(self, model: Forecaster, span: Span) -> pl.DataFrame:
+    def of(self, model: Model, span: Span) -> pl.DataFrame:
         """Return entity, where there is one, time and the model's features of the rows of a span.
 
         Raises:
@@ -132,5 +131,5 @@ def _explained(
     rows = frame[watched.reference.pick(frame.height)]
     if not rows.height:
         return "no prediction was made in the window"
-    values = contributions.of_forecaster(watched.model, rows.select(watched.model.names).to_numpy())
+    values = watched.model.explain(rows.select(watched.model.names).to_numpy())[0]
     return microseconds(rows[usecase.time.column]), values

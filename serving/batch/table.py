@@ -12,7 +12,7 @@ from almanac.core.errors import ServingError
 from almanac.core.files import whole_file
 from almanac.model.bundle import Bundle
 from almanac.model.columns import Columns
-from almanac.model.target import Target
+from almanac.model.model import Model as Target
 from serving.features.values import whole
 from serving.prediction.source import Source
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from almanac.core.errors import ModelError, ServingError
 from almanac.model.bundle import Bundle
-from almanac.model.target import Target
+from almanac.model.model import Model as Target
 from serving.features.data_freshness import DataFreshness
 from serving.features.history import read_history
 from serving.features.history_coverage import check_coverage

@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from almanac.core.errors import ModelError
 from almanac.model.bundle import Bundle
-from almanac.model.target import Target
+from almanac.model.model import Model as Target
 from serving.features.raw_schema import RawSchema, read_schema
 from serving.features.values import listed
 from serving.runtime.errors import stale

@@ -1,6 +1,7 @@
 """Live drift: what is predicted is counted against the profile that was frozen with the model."""
 
 import asyncio
+import json
 import logging
 import os
 import time
@@ -13,7 +14,8 @@ import numpy.typing as npt
 
 from almanac.core.errors import AlmanacError
 from almanac.core.files import read_json, write_json
-from almanac.model.target import Target
+from almanac.model.directory import REFERENCE
+from almanac.model.model import Model as Target
 from monitoring.metrics import DRIFT_DRIFTED, DRIFT_KS, DRIFT_MISSING, DRIFT_PSI, DRIFT_ROWS, DRIFT_SCORE, Metrics
 from serving.features.records import Values
 from serving.prediction.repository import Traffic
@@ -88,15 +90,15 @@ class LiveDrift:
         from almanac.drift.profiles.reference import from_json
 
         for digest, target in list(self._wanted.items()):
-            document = target.directory.documents.get("reference.json")
+            document = target.directory.files.get(REFERENCE)
             if digest in self._counters or not document:
                 continue
             try:
-                profile = from_json(document)
+                profile = from_json(json.loads(document))
                 self._counters[digest] = OnlineDrift(profile, target.columns.names), profile
             except AlmanacError as error:
                 _LOG.warning("%s is not watched for drift: %s", target.name, error)
-                target.directory.documents.pop("reference.json")
+                target.directory.files.pop(REFERENCE)
 
     def publish(self) -> None:
         """Show the figures of the live window."""

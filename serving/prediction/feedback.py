@@ -5,7 +5,7 @@ from collections import Counter, deque
 from typing import Any
 
 from almanac.model.bundle import Bundle
-from almanac.model.target import Target
+from almanac.model.model import Model as Target
 from monitoring.metrics import (
     FEEDBACK,
     ROLLING_BIAS,

@@ -13,8 +13,8 @@ from typing import Any
 
 from almanac.core.errors import ServingError
 from almanac.model.bundle import Bundle
+from almanac.model.model import Model as Target
 from almanac.model.prediction import Row, outputs
-from almanac.model.target import Target
 from monitoring.metrics import LOG_DROPPED, Metrics
 from serving.features.raw_schema import micros_of
 from serving.features.records import EntityRequest

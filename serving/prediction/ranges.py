@@ -3,7 +3,7 @@
 from typing import Literal
 
 from almanac.model.columns import Outside
-from almanac.model.target import Target
+from almanac.model.model import Model as Target
 from monitoring.metrics import OUT_OF_RANGE, Metrics
 from serving.runtime.errors import invalid
 

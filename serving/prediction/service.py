@@ -15,8 +15,8 @@ import numpy.typing as npt
 
 from almanac.core.errors import FeatureError, ModelError
 from almanac.model.bundle import Bundle
+from almanac.model.model import Model as Target
 from almanac.model.prediction import Predictions, Row
-from almanac.model.target import Target
 from monitoring.metrics import ROWS, SIGNALS, Metrics
 from serving.features.records import EntityRequest, Values
 from serving.prediction.cache import PredictionCache

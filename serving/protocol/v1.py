@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from almanac.model.bundle import Bundle
+from almanac.model.model import Model as Target
 from almanac.model.prediction import Output, Predictions, Row, as_list
-from almanac.model.target import Target
 from serving.features.records import EntityRequest, parse, read
 from serving.prediction.service import LARGE, Answer, Explanation, Service
 from serving.protocol.chunked import PIECE_BYTES, read_in_pieces

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from almanac.model.forecaster import load
+from almanac.model.model import load_model
 from tests.containers.engine import ServerContainer, docker, inspect
 from tests.support.server import as_row
 
@@ -31,7 +31,9 @@ def test_it_answers_as_the_model_does_under_limits_and_as_nobody(
     answer = container.post(PREDICT, {"instances": [as_row(values) for values in rows]})
     assert answer.status == 200, answer.body
     predicted = [one["prediction"] if isinstance(one, dict) else one for one in answer.json["predictions"]]
-    np.testing.assert_allclose(predicted, load(served_model / "pm25_1h").predict(rows), rtol=0, atol=1e-9)
+    np.testing.assert_allclose(
+        predicted, load_model(served_model / "pm25_1h").predict(rows).prediction, rtol=0, atol=1e-9
+    )
     assert container.get("/v2/models/pm25_1h").json["name"] == "pm25_1h"
 
     host = inspect(container.name)["HostConfig"]

@@ -64,7 +64,7 @@ def write_model(directory: Path, table: pl.DataFrame, target: str, case: UseCase
     files["features.json"] = json.dumps(spec).encode()
     linear: dict[str, Any] = {"intercept": 0.0, "terms": {"pm25": 1.0}, "fill": {"pm25": 90.0}, "clip": [0, None]}
     files["offset.json"] = json.dumps(linear if intervals else {"link": "logit"}).encode()
-    files["signature.json"] = json.dumps({"target": {"name": target}}).encode()
+    files["signature.json"] = json.dumps({"target": {"name": target}, "inputs": []}).encode()
     if intervals:
         rows = (year == 2013) & np.isfinite(y) & np.isfinite(last)
         prediction = booster.predict(X[rows]) + last[rows]

@@ -11,7 +11,7 @@ import pytest
 
 from almanac.core.files import read_json, sha256_file, write_json
 from almanac.evaluation.evaluate import evaluate
-from almanac.model.forecaster import LOSS, MANIFEST, REFERENCE
+from almanac.model.directory import LOSS, MANIFEST, REFERENCE
 from almanac.training.train import Inputs, train
 from almanac.usecase import UseCase
 from almanac.usecase.override import load_with

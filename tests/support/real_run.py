@@ -12,8 +12,8 @@ from almanac.core.files import sha256_file, write_bytes, write_json
 from almanac.evaluation.evaluate import predictions
 from almanac.evaluation.scored_rows import judge
 from almanac.evaluation.target_metrics import target_figures
-from almanac.model.forecaster import Forecaster, load
 from almanac.model.intervals import Intervals
+from almanac.model.model import Model, load_model
 from almanac.training.table_facts import table_facts
 from almanac.usecase import UseCase, digest
 from almanac.usecase.training_section import Target
@@ -54,7 +54,7 @@ def _features(series: pl.DataFrame, targets: list[Target]) -> pl.DataFrame:
     )
 
 
-def _train(usecase: UseCase, table: pl.DataFrame, target: Target, run: Path) -> Forecaster:
+def _train(usecase: UseCase, table: pl.DataFrame, target: Target, run: Path) -> Model:
     names = [*(f"pm25_lag_{lag}h" for lag in _LAGS), *_WEATHER, "hour", "day_of_year"]
     X = table.select(names).to_numpy().astype(np.float64)
     y = table[f"y_{target.name}"].fill_null(float("nan")).to_numpy()
@@ -80,7 +80,7 @@ def _train(usecase: UseCase, table: pl.DataFrame, target: Target, run: Path) -> 
     bins = np.where(np.isfinite(last), np.searchsorted(edges, last, side="right"), 0)
     offsets = [np.quantile(residual[bins == place], [0.05, 0.95]) for place in range(edges.size + 1)]
     _write_target(run / "model" / target.name, usecase, target, booster, names, edges, offsets)
-    return load(run / "model" / target.name)
+    return load_model(run / "model" / target.name)
 
 
 def _write_target(

@@ -1,13 +1,15 @@
 """Gradient-boosted trees in LightGBM's text format, `model.bst`, with the linear part in `offset.json`."""
 
-import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
-import numpy as np
-
+from almanac.core.errors import ModelError
+from almanac.model.directory import parse_object
 from almanac.model.engine import Engine
+from almanac.model.engine.model_text import header
 from almanac.model.offset import Offset
 from almanac.model.predictor import Array, BodyKind, Predictor, RowCall, Rows
 
@@ -41,10 +43,14 @@ class TreesPredictor:
         """Return the fast call for one row at a time."""
         return self.engine.row_call(low, high)
 
-    def explain(self, rows: Rows) -> tuple[Array, Array] | None:
-        """Return exact contributions to the trees' sum, shape (n, f), and their base (n,)."""
-        values, base = self.engine.contributions(rows.X)
-        return values, np.full(len(values), base)
+    @cached_property
+    def leaves(self) -> int:
+        """Leaves of all trees."""
+        return sum(map(int, re.findall(rb"^num_leaves=(\d+)$", self.text, flags=re.MULTILINE)))
+
+    def explain(self, rows: Rows) -> tuple[Array, float] | None:
+        """Return exact contributions to the trees' sum, shape (n, f), and their base value."""
+        return self.engine.contributions(rows.X)
 
     def to_files(self) -> dict[str, bytes]:
         """Return `model.bst` and `offset.json`."""
@@ -57,7 +63,10 @@ def read_trees(files: Mapping[str, bytes], names: Sequence[str], directory: Path
     Raises:
         ModelError: files that are damaged, or of other features than `names`.
     """
-    engine = Engine.read(files[MODEL], json.loads(files[OFFSET]), names, name=f"{directory / MODEL}")
+    place = directory / MODEL
+    if header(files[MODEL], f"{place}").names != list(names):
+        raise ModelError(f"{place}: the booster's features differ from those of features.json")
+    engine = Engine.read(files[MODEL], parse_object(directory / OFFSET, files[OFFSET]), names, name=f"{place}")
     return TreesPredictor(engine, files[MODEL], kind)
 
 

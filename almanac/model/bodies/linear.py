@@ -1,12 +1,12 @@
 """A linear or logistic regression: its only file is `offset.json`."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from almanac.model.directory import parse_object
 from almanac.model.offset import Offset
 from almanac.model.predictor import Array, BodyKind, Predictor, RowCall, Rows, row_by_matrix
 
@@ -26,6 +26,7 @@ class LinearPredictor:
     names: Sequence[str]
     kind: str = "linear"
     history: int = 0
+    leaves: int = 0
 
     def predict(self, rows: Rows) -> Array:
         """Return the predictions, shape (n,)."""
@@ -35,9 +36,9 @@ class LinearPredictor:
         """Return the call for one row at a time."""
         return row_by_matrix(self.predict, low, high)
 
-    def explain(self, rows: Rows) -> tuple[Array, Array] | None:
+    def explain(self, rows: Rows) -> tuple[Array, float] | None:
         """Return zeros: all contributions are those of the linear part."""
-        return np.zeros(rows.X.shape), np.zeros(len(rows.X))
+        return np.zeros(rows.X.shape), 0.0
 
     def to_files(self) -> dict[str, bytes]:
         """Return `offset.json`."""
@@ -45,7 +46,7 @@ class LinearPredictor:
 
 
 def _read(files: Mapping[str, bytes], names: Sequence[str], directory: Path) -> Predictor:
-    return LinearPredictor(Offset.from_json(json.loads(files[OFFSET]), names), list(names))
+    return LinearPredictor(Offset.from_json(parse_object(directory / OFFSET, files[OFFSET]), names), list(names))
 
 
 KIND = BodyKind("linear", _read, (OFFSET,))

@@ -4,7 +4,6 @@ Training writes trees in LightGBM's format beside the archive (`model.bst`), and
 are faster, and need neither scikit-learn nor skops.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ import numpy as np
 
 from almanac.core.errors import ModelError
 from almanac.model.bodies.lightgbm import MODEL, OFFSET, read_trees
+from almanac.model.directory import parse_object
 from almanac.model.offset import Offset
 from almanac.model.predictor import Array, BodyKind, Predictor, RowCall, Rows, row_by_matrix
 from almanac.model.skops_io import margin, read_estimator, tree_contributions
@@ -38,6 +38,7 @@ class SklearnPredictor:
     names: Sequence[str]
     kind: str = "sklearn"
     history: int = 0
+    leaves: int = 0
 
     def predict(self, rows: Rows) -> Array:
         """Return the predictions, shape (n,)."""
@@ -47,7 +48,7 @@ class SklearnPredictor:
         """Return the call for one row at a time."""
         return row_by_matrix(self.predict, low, high)
 
-    def explain(self, rows: Rows) -> tuple[Array, Array] | None:
+    def explain(self, rows: Rows) -> tuple[Array, float] | None:
         """Return exact contributions to the estimator's raw output and their base; None if it is no sum of trees."""
         try:
             return tree_contributions(self.estimator, rows.X)
@@ -64,7 +65,8 @@ def _read(files: Mapping[str, bytes], names: Sequence[str], directory: Path) -> 
         return read_trees(files, names, directory, "sklearn")
     archive = files[ARCHIVE]
     estimator = read_estimator(archive, directory / ARCHIVE)
-    return SklearnPredictor(estimator, archive, Offset.from_json(json.loads(files[OFFSET]), names), list(names))
+    offset = Offset.from_json(parse_object(directory / OFFSET, files[OFFSET]), names)
+    return SklearnPredictor(estimator, archive, offset, list(names))
 
 
 KIND = BodyKind("sklearn", _read, (ARCHIVE, OFFSET))

@@ -75,11 +75,15 @@ class Booster:
         self._free: Callable[[ctypes.c_void_p], int] = library().LGBM_BoosterFree
         self.handle = ctypes.c_void_p()
         if not text.startswith(b"tree\n"):
-            raise ModelError(f"{name} does not begin with the line 'tree'; expected a model in LightGBM's text format")
+            raise ModelError(
+                f"{name}: not a LightGBM model; expected its text format, which begins with the line 'tree'"
+            )
         iterations = ctypes.c_int()
         code = library().LGBM_BoosterLoadModelFromString(text, ctypes.byref(iterations), ctypes.byref(self.handle))
         if code != 0:
-            raise ModelError(f"{name}: {cast(bytes, library().LGBM_GetLastError()).decode(errors='replace')}")
+            raise ModelError(
+                f"{name}: not a LightGBM model: {cast(bytes, library().LGBM_GetLastError()).decode(errors='replace')}"
+            )
         self.num_iterations = iterations.value
         self.num_features = self._count("LGBM_BoosterGetNumFeature")
         self.num_classes = self._count("LGBM_BoosterGetNumClasses")

@@ -39,7 +39,7 @@ class Header:
     averaged: bool
 
 
-def header(text: bytes) -> Header:
+def header(text: bytes, name: str = "model.bst") -> Header:
     """Return the header of a model in LightGBM's text format.
 
     Raises:
@@ -49,7 +49,7 @@ def header(text: bytes) -> Header:
     lines = (text[:end] if end >= 0 else text).decode().splitlines()
     fields = dict(line.partition("=")[::2] for line in lines)
     if "feature_names" not in fields:
-        raise ModelError("the model text has no line 'feature_names'; expected a model in LightGBM's text format")
+        raise ModelError(f"{name}: not a LightGBM model; expected its text format with a line 'feature_names'")
     words = fields.get("objective", "").split()
     options = dict(word.partition(":")[::2] for word in words[1:])
     return Header(

@@ -11,7 +11,7 @@ from kfp import dsl
 
 from almanac.core.errors import DeploymentError, TableError
 from almanac.core.files import read_json, sha256_file
-from almanac.model.forecaster import load as load_model
+from almanac.model.model import load_model
 from almanac.usecase import dump
 from components.prediction.component import prediction as component
 from governance.registry import resolve
@@ -36,11 +36,11 @@ def test_predictions_are_those_of_the_model_format(production: Production) -> No
         pl.col("timestamp").is_between(datetime(2014, 12, 1), datetime(2014, 12, 8), closed="left")
     )
     X = np.column_stack([features[name].to_numpy() for name in model.names])
-    expected = model.predict(X)
+    predicted = model.predict(X)
+    expected = predicted.prediction
     np.testing.assert_array_equal(table["prediction"].to_numpy(), expected)
-    lower, upper = model.interval(X, expected)
-    np.testing.assert_array_equal(table["lower"].to_numpy(), lower)
-    np.testing.assert_array_equal(table["upper"].to_numpy(), upper)
+    np.testing.assert_array_equal(table["lower"].to_numpy(), predicted.lower)
+    np.testing.assert_array_equal(table["upper"].to_numpy(), predicted.upper)
     decision = production.case.serving.decision
     assert decision is not None
     places = np.searchsorted(decision.thresholds, expected, side="right")

@@ -1,5 +1,6 @@
 """The command behind `make deploy`: overlay, server-side apply, a real server's forecasts, and the way back."""
 
+import json
 import os
 import re
 import shutil
@@ -16,6 +17,7 @@ import pytest
 
 from almanac.core.errors import DeploymentError
 from almanac.core.files import write_json
+from almanac.model.bodies import read_body
 from almanac.training.train import Inputs, train
 from almanac.usecase import dump
 from almanac.usecase.override import load_with
@@ -190,7 +192,10 @@ def test_a_service_that_asks_for_a_key_gets_it(model: Path, tmp_path: Path) -> N
 def test_an_answer_that_is_off_is_told_beside_the_right_one(server: ServerProcess, model: Path) -> None:
     (known,) = forecasters(model)
     smoke(f"http://127.0.0.1:{server.port}", [known], None, patience=0)
-    off = replace(known, offset=replace(known.offset, intercept=known.offset.intercept + 1e-6))
+    files = known.directory.files
+    offset = json.loads(files["offset.json"])
+    altered = {**files, "offset.json": json.dumps({**offset, "intercept": offset["intercept"] + 1e-6}).encode()}
+    off = replace(known, predictor=read_body("lightgbm", altered, known.names, known.directory.path))
     with pytest.raises(DeploymentError, match=r"predicted \[.*\], where the model gives \["):
         smoke(f"http://127.0.0.1:{server.port}", [off], None, patience=0)
 
@@ -206,7 +211,7 @@ def test_examples_are_the_ends_of_the_ranges_by_name(model: Path) -> None:
         given = [codes[name].index(value) if name in codes else value for name, value in row.items()]
         assert [np.nan if value is None else value for value in given] == pytest.approx(values.tolist(), nan_ok=True)
     assert (X[1] >= X[0]).all()
-    assert len(set(known.predict(X))) == 2
+    assert len(set(known.predict(X).prediction)) == 2
 
 
 def test_nothing_is_applied_without_a_version_in_production(tmp_path: Path) -> None:

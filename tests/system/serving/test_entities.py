@@ -10,7 +10,7 @@ import pytest
 from almanac.core.files import pretty_json
 from almanac.features import FeatureSpec
 from almanac.features.batch import compute
-from almanac.model.forecaster import load as load_model
+from almanac.model.model import load_model
 from almanac.training.train import train
 from almanac.usecase import UseCase, load_text
 from tests.support.server import Reply, ServerProcess, Start
@@ -50,7 +50,7 @@ def expected(folder: Path, table: pl.DataFrame, place: str) -> float:
     model = load_model(folder / "model" / "pm25_6h")
     features = compute(FeatureSpec.model_validate(model.spec), table)
     row = features.filter((pl.col("place") == place) & (pl.col("timestamp") == END)).select(model.names)
-    return float(model.predict(row.to_numpy())[0])
+    return float(model.predict(row.to_numpy()).prediction[0])
 
 
 def test_a_server_takes_the_history_of_every_entity(world: tuple[UseCase, Path, pl.DataFrame], start: Start) -> None:

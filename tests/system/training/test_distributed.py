@@ -19,7 +19,7 @@ from almanac.core import dask_workers
 from almanac.core.errors import TrainingError, WorkerError
 from almanac.core.files import read_json
 from almanac.evaluation.scored_rows import judge, read_parts, read_table
-from almanac.model.forecaster import load
+from almanac.model.model import load_model
 from almanac.training.backends import open_problems
 from almanac.training.candidates.lightgbm import LightGBM
 from almanac.training.dask_backend import DaskGrower, take, without_network
@@ -81,7 +81,7 @@ def problem(files: Inputs) -> Problem:
 
 def errors(case: UseCase, files: Inputs, model: Path) -> float:
     """RMSE of the stored model on the half-year after training."""
-    forecaster = load(model / "pm25_6h")
+    forecaster = load_model(model / "pm25_6h")
     judged = judge(case, read_table(files.features, case), case.targets[0], forecaster)
     return float(np.sqrt(np.mean((judged.prediction - judged.y) ** 2)))
 
@@ -242,7 +242,7 @@ def test_a_long_reference_is_streamed_and_judges_alike(beijing: pl.DataFrame, fi
 def test_an_evaluation_that_reads_the_test_span_alone_judges_the_same_rows(
     files: Inputs, local: tuple[Path, dict[str, Any]]
 ) -> None:
-    case, model = world("local"), load(local[0] / "model" / "pm25_6h")
+    case, model = world("local"), load_model(local[0] / "model" / "pm25_6h")
     table, late = read_parts(files.features, case)
     assert table.columns == ["timestamp", "y_pm25_6h", "last_pm25_6h"]
     assert late.height < 0.25 * table.height

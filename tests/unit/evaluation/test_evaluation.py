@@ -18,7 +18,7 @@ from almanac.evaluation.evaluate import evaluate, flat
 from almanac.evaluation.importance import explain
 from almanac.evaluation.scored_rows import judge, read_table
 from almanac.evaluation.target_metrics import target_figures
-from almanac.model.forecaster import load
+from almanac.model.model import load_model
 from almanac.usecase import digest, dump
 from almanac.usecase.training_section import Target
 from components.evaluation.component import evaluation
@@ -158,10 +158,10 @@ def test_bootstrap_intervals_widen_with_the_dependence_of_neighbours() -> None:
 def test_shap_values_add_up_to_the_forecast(judged: World) -> None:
     table = read_table(judged.features, judged.usecase)
     for target in judged.usecase.targets:
-        model = load(judged.model / target.name)
+        model = load_model(judged.model / target.name)
         rows = judge(judged.usecase, table, target, model)
         chosen = np.arange(0, rows.y.size, 97)
-        explained = explain(model, rows, chosen, threads=2)
+        explained = explain(model, rows, chosen)
         forecast = np.clip(explained.base + explained.values.sum(axis=1), 0, None)
         assert forecast == pytest.approx(rows.prediction[chosen], abs=1e-9)
 
@@ -186,7 +186,7 @@ def test_the_future_of_the_target_does_not_reach_the_forecast(judged: World) -> 
     changed = judged.table.with_columns(
         pl.when(pl.col("timestamp").dt.year() == 2014).then(pl.col("y_pm25_1h") + 5).otherwise(pl.col("y_pm25_1h"))
     )
-    target, model = judged.usecase.targets[0], load(judged.model / "pm25_1h")
+    target, model = judged.usecase.targets[0], load_model(judged.model / "pm25_1h")
     before, after = (judge(judged.usecase, table, target, model) for table in (judged.table, changed))
     for name in ("time", "prediction", "lower", "upper", "last"):
         assert np.array_equal(getattr(before, name), getattr(after, name), equal_nan=True), name
@@ -197,7 +197,7 @@ def test_entities_are_resampled_together(judged: World) -> None:
     """Two series that are copies of each other hold no more evidence than one."""
     both = pl.concat([judged.table.with_columns(pl.lit(name).alias("station")) for name in ("a", "b")])
     case = judged.usecase.model_copy(update={"entity": "station"})
-    target, model = judged.usecase.targets[0], load(judged.model / "pm25_1h")
+    target, model = judged.usecase.targets[0], load_model(judged.model / "pm25_1h")
     rows = judge(case, both.sort("station", "timestamp"), target, model)
     assert rows.keys.columns == ["station", "timestamp"]
     twice, once = target_figures(case, rows, "trees"), judged.metrics["targets"]["pm25_1h"]

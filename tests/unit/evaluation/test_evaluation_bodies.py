@@ -12,27 +12,27 @@ from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostin
 from almanac.core.files import sha256_bytes, write_json
 from almanac.evaluation.importance import explain
 from almanac.evaluation.scored_rows import judge
-from almanac.model.forecaster import Forecaster, load
+from almanac.model.model import Model, load_model
 from almanac.model.skops_io import write_estimator
 from almanac.usecase import UseCase
 from almanac.usecase.training_section import Target
 from tests.support import evaluation_world as world
 
 
-def _model(directory: Path, table: pl.DataFrame, estimator: Any, offset: dict[str, Any]) -> Forecaster:
+def _model(directory: Path, table: pl.DataFrame, estimator: Any, offset: dict[str, Any]) -> Model:
     """Write a model directory with a scikit-learn body, and load it."""
     directory.mkdir()
     files = {
         "model.skops": write_estimator(estimator),
         "features.json": json.dumps({"spec": {}, "names": world.names(table), "fitted": {}}).encode(),
         "offset.json": json.dumps(offset).encode(),
-        "signature.json": b"{}",
+        "signature.json": b'{"inputs": []}',
     }
     for name, data in files.items():
         (directory / name).write_bytes(data)
     listed = {name: {"sha256": sha256_bytes(data), "bytes": len(data)} for name, data in files.items()}
     write_json(directory / "manifest.json", {"format": 1, "target": "pm25_6h", "kind": "sklearn", "files": listed})
-    return load(directory)
+    return load_model(directory)
 
 
 def _training(table: pl.DataFrame, column: str) -> tuple[Any, Any]:
@@ -65,10 +65,10 @@ def test_a_classification_of_scikit_learn_is_explained_in_log_odds(table: pl.Dat
     _adds_up(case, table, target, model)
 
 
-def _adds_up(case: UseCase, table: pl.DataFrame, target: Target, model: Forecaster) -> None:
+def _adds_up(case: UseCase, table: pl.DataFrame, target: Target, model: Model) -> None:
     judged = judge(case, table, target, model)
     chosen = np.arange(0, judged.y.size, 401)
-    explained = explain(model, judged, chosen, threads=1)
+    explained = explain(model, judged, chosen)
     total = explained.base + explained.values.sum(axis=1)
     if target.task == "classification":
         total = 1 / (1 + np.exp(-total))

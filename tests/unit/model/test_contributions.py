@@ -8,8 +8,7 @@ import polars as pl
 import pytest
 
 from almanac.core.files import read_json
-from almanac.model.forecaster import load
-from almanac.training import contributions
+from almanac.model.model import load_model
 from almanac.training.dataset import make_problem, read_features
 from almanac.training.fit import fit
 from almanac.training.problem import TrainingRows
@@ -25,7 +24,7 @@ ONE = {"trials": 1, "seconds": 600}
 def _trained(case: UseCase, beijing: pl.DataFrame, folder: Path) -> Any:
     files = inputs(case, beijing, folder / "in")
     train(case, files, folder / "model", folder / "tuning.json", progress=lambda *line: None)
-    model = load(folder / "model" / case.targets[0].name)
+    model = load_model(folder / "model" / case.targets[0].name)
     return model, make_problem(case, read_features(case, files.features), model.names, case.targets[0])
 
 
@@ -49,16 +48,12 @@ def test_contributions_add_up_to_the_raw_output(
     rows = np.flatnonzero(problem.train)[::400]
     X = problem.X[rows]
     assert np.isnan(X).any()
-    values = contributions.of_forecaster(model, X)
+    values, total, predicted = model.explain(X)
     assert values.shape == X.shape
-    link = model.offset.apply(model.raw(X), X) if not targets else None
-    raw = link if link is not None else _log_odds(model.predict(X))
-    base = contributions.of_body(model, X)[1] + model.offset.intercept
-    base = base + float(model.offset.coefficients @ model.offset.fill)
-    expected = base + values.sum(axis=1)
+    raw = _log_odds(predicted) if targets else predicted
+    expected = total + values.sum(axis=1)
     if not targets:
-        low, high = model.offset.clip
-        expected = np.clip(expected, low, high)
+        expected = np.clip(expected, *model.predictor.offset.clip)
     assert raw == pytest.approx(expected, rel=1e-6, abs=1e-6)
 
 
@@ -75,9 +70,9 @@ def test_a_fitted_model_and_the_one_that_is_read_say_the_same(beijing: pl.DataFr
     parameters = read_json(tmp_path / "tuning.json")["targets"]["pm25_6h"]["parameters"]["difference"]
     fitted = fit(candidate, parameters, TrainingRows(problem, known), case.training.seed)
     X = problem.X[known[::400]]
-    assert fitted.contributions(X) == pytest.approx(contributions.of_forecaster(model, X), abs=1e-9)
+    assert fitted.contributions(X) == pytest.approx(model.explain(X)[0], abs=1e-9)
 
 
 def test_the_cost_of_a_row_is_told_by_the_leaves(beijing: pl.DataFrame, tmp_path: Path) -> None:
     model, _ = _trained(usecase(LEVEL, budget=ONE), beijing, tmp_path)
-    assert 25 * 2 <= contributions.leaves(model.booster) <= 25 * 8
+    assert 25 * 2 <= model.predictor.leaves <= 25 * 8

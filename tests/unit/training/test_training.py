@@ -14,8 +14,7 @@ from almanac.core.errors import TrainingError
 from almanac.core.files import read_json
 from almanac.drift.error_estimation import read_loss
 from almanac.drift.outputs import read_outputs
-from almanac.model.forecaster import load
-from almanac.model.target import load_target
+from almanac.model.model import load_model
 from almanac.training.blending import weigh
 from almanac.training.dataset import make_problem, read_features
 from almanac.training.folds import make_folds
@@ -98,16 +97,18 @@ def test_the_stored_model_predicts_what_was_compared(world: tuple[UseCase, Input
     record = read_json(out / "tuning.json")
     table = read_features(case, files.features)
     for target in case.targets:
-        model = load(out / "model" / target.name)
+        model = load_model(out / "model" / target.name)
         problem = make_problem(case, table, model.names, target)
         assert record["targets"][target.name]["chosen"] == "blend"
-        assert model.booster is not None
+        assert model.predictor.kind == "lightgbm"
         rows = np.flatnonzero(~problem.train & np.isfinite(problem.y) & np.isfinite(problem.last))
-        prediction = model.predict(problem.X[rows])
+        predicted = model.predict(problem.X[rows])
+        prediction = predicted.prediction
         error = np.sqrt(np.mean((prediction - problem.y[rows]) ** 2))
         assert error < np.sqrt(np.mean((problem.last[rows] - problem.y[rows]) ** 2))
-        lower, upper = model.interval(problem.X[rows], prediction)
-        covered = (problem.y[rows] >= lower) & (problem.y[rows] <= upper)
+        assert predicted.lower is not None
+        assert predicted.upper is not None
+        covered = (problem.y[rows] >= predicted.lower) & (problem.y[rows] <= predicted.upper)
         assert 0.8 < covered.mean() < 0.98
 
 
@@ -166,7 +167,7 @@ def test_the_outputs_that_are_frozen_are_out_of_fold(world: tuple[UseCase, Input
         assert counted.layout is not None
         assert (counted.layout.low, counted.layout.high) == (residual.min(), residual.max())
         assert found.importances is not None
-        assert found.importances.names == tuple(load(out / "model" / target.name).names)
+        assert found.importances.names == tuple(load_model(out / "model" / target.name).names)
         leading = found.importances.sizes.sum(axis=0).argmax()
         assert found.importances.names[leading].startswith("pm25")
 
@@ -176,8 +177,8 @@ def test_a_model_of_the_errors_is_frozen_as_data(world: tuple[UseCase, Inputs, P
     unseen = pl.read_parquet(out / "model" / "oof.parquet")
     for target in case.targets:
         directory = out / "model" / target.name
-        model = load(directory)
-        assert "loss.json" in model.manifest["files"]
+        model = load_model(directory)
+        assert "loss.json" in model.directory.files
         assert [path.name for path in directory.iterdir() if path.suffix in (".bst", ".txt")] == ["model.bst"]
         loss = read_loss(directory / "loss.json")
         assert list(loss.names) == model.names
@@ -185,7 +186,7 @@ def test_a_model_of_the_errors_is_frozen_as_data(world: tuple[UseCase, Inputs, P
         assert loss.reference_mae == pytest.approx(residual.abs().mean(), rel=0.1)
         problem = make_problem(case, read_features(case, files.features), model.names, target)
         rows = np.flatnonzero(~problem.train & np.isfinite(problem.y))
-        realised = float(np.abs(model.predict(problem.X[rows]) - problem.y[rows]).mean())
+        realised = float(np.abs(model.predict(problem.X[rows]).prediction - problem.y[rows]).mean())
         assert loss.estimate(problem.X[rows]).mae == pytest.approx(realised, rel=0.35)
 
 
@@ -193,7 +194,7 @@ def test_too_few_errors_leave_no_model_of_them(beijing: pl.DataFrame, tmp_path: 
     case = usecase(RIDGE, folds={"count": 2, "length": "8d"}, budget={"trials": 1, "seconds": 600})
     run(case, inputs(case, beijing, tmp_path / "in"), tmp_path)
     directory = tmp_path / "model" / "pm25_6h"
-    assert "loss.json" not in load(directory).manifest["files"]
+    assert "loss.json" not in load_model(directory).directory.files
     assert not (directory / "loss.json").exists()
     assert read_outputs(directory / "reference.json") is not None
 
@@ -207,7 +208,7 @@ def test_progress_counts_every_trial(world: tuple[UseCase, Inputs, Path, Lines])
 
 def test_the_model_directory_says_what_goes_in_and_out(world: tuple[UseCase, Inputs, Path, Lines]) -> None:
     case, files, out, _ = world
-    model = load(out / "model" / "pm25_6h")
+    model = load_model(out / "model" / "pm25_6h")
     signature = model.signature
     assert [each["name"] for each in signature["inputs"]] == ["timestamp", *case.columns]
     assert [each["name"] for each in signature["features"]] == model.names
@@ -227,7 +228,9 @@ def test_folds_expand_and_learn_only_from_targets_known_before_they_begin(
 ) -> None:
     case, files, out, _ = world
     target = case.target("pm25_6h")
-    problem = make_problem(case, read_features(case, files.features), load(out / "model" / "pm25_6h").names, target)
+    problem = make_problem(
+        case, read_features(case, files.features), load_model(out / "model" / "pm25_6h").names, target
+    )
     folds = make_folds(case, problem)
     hour = 3_600_000_000
     for earlier, later in pairwise(folds):
@@ -245,20 +248,17 @@ def test_each_kind_is_stored_and_read_again(beijing: pl.DataFrame, tmp_path: Pat
     case = usecase(candidate)
     files = inputs(case, beijing, tmp_path / "in")
     run(case, files, tmp_path)
-    model = load(tmp_path / "model" / "pm25_6h")
+    model = load_model(tmp_path / "model" / "pm25_6h")
     problem = make_problem(case, read_features(case, files.features), model.names, case.targets[0])
     rows = np.flatnonzero(~problem.train & np.isfinite(problem.y) & np.isfinite(problem.last))
-    error = model.predict(problem.X[rows]) - problem.y[rows]
+    error = model.predict(problem.X[rows]).prediction - problem.y[rows]
     assert np.sqrt(np.mean(error**2)) < np.sqrt(np.mean((problem.last - problem.y)[rows] ** 2))
     bodies = {"lightgbm": "lightgbm", "hist_gradient_boosting": "sklearn", "linear": "linear"}
-    assert model.manifest["kind"] == bodies[candidate["kind"]]
-    served = load_target(model.directory)
-    assert np.allclose(served.predict(problem.X[rows]).prediction, model.predict(problem.X[rows]), rtol=0, atol=1e-9)
-    contributions, base, _ = served.explain(problem.X[rows[:50]])
-    inside = served.predict(problem.X[rows[:50]]).prediction > 0
-    assert np.allclose(
-        (contributions.sum(axis=1) + base)[inside], model.predict(problem.X[rows[:50]])[inside], atol=1e-9
-    )
+    assert model.predictor.kind == bodies[candidate["kind"]]
+    contributions, base, explained = model.explain(problem.X[rows[:50]])
+    assert np.array_equal(explained, model.predict(problem.X[rows[:50]]).prediction)
+    inside = explained > 0
+    assert np.allclose((contributions.sum(axis=1) + base)[inside], explained[inside], atol=1e-9)
     assert not list(tmp_path.rglob("*.pkl"))
 
 
@@ -274,10 +274,10 @@ def test_a_classification_gives_probabilities(beijing: pl.DataFrame, tmp_path: P
     record = run(case, files, tmp_path)
     assert record["targets"]["heavy"]["chosen"] == "blend"
     assert record["targets"]["heavy"]["metric"] == "log_loss"
-    model = load(tmp_path / "model" / "heavy")
+    model = load_model(tmp_path / "model" / "heavy")
     problem = make_problem(case, read_features(case, files.features), model.names, case.targets[0])
     rows = np.flatnonzero(~problem.train & np.isfinite(problem.y))
-    probability = model.predict(problem.X[rows])
+    probability = model.predict(problem.X[rows]).prediction
     assert ((probability > 0) & (probability < 1)).all()
     rate = problem.y[problem.known].mean()
     naive = -np.mean(problem.y[rows] * np.log(rate) + (1 - problem.y[rows]) * np.log(1 - rate))

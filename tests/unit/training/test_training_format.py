@@ -15,10 +15,10 @@ from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostin
 
 from almanac.core.errors import ModelError, TrainingError
 from almanac.core.files import sha256_bytes, write_json
-from almanac.model.forecaster import load
 from almanac.model.intervals import Intervals
 from almanac.model.lightgbm_export import booster_of
 from almanac.model.lightgbm_merge import merge
+from almanac.model.model import load_model
 from almanac.model.offset import Offset
 from almanac.model.row_interval import RowInterval
 from almanac.model.skops_io import margin, read_estimator, tree_contributions, write_estimator
@@ -52,7 +52,7 @@ def directory(tmp_path: Path) -> Path:
         "features.json": {"spec": {}, "names": NAMES, "fitted": {}},
         "offset.json": {"intercept": 1.0, "terms": {"load": 0.5}, "fill": {"load": 7.0}, "clip": [0, None]},
         "intervals.json": intervals().to_json(),
-        "signature.json": {"target": {"name": "load_1h"}},
+        "signature.json": {"target": {"name": "load_1h"}, "inputs": []},
     }
     for name, document in documents.items():
         write_json(tmp_path / name, document)
@@ -85,19 +85,19 @@ def seal(directory: Path, **changes: Any) -> None:
 
 
 def test_prediction_is_booster_and_linear_part_clipped(directory: Path) -> None:
-    model = load(directory)
+    model = load_model(directory)
     X, _ = rows(300)
     expected = np.asarray(booster().predict(X)) + 1.0 + 0.5 * np.where(np.isfinite(X[:, 0]), X[:, 0], 7.0)
-    assert model.predict(X) == pytest.approx(np.maximum(expected, 0.0), abs=1e-9)
-    alone = np.array([model.predict(row.reshape(1, -1))[0] for row in X])
-    assert np.array_equal(alone, model.predict(X))
+    assert model.predict(X).prediction == pytest.approx(np.maximum(expected, 0.0), abs=1e-9)
+    alone = np.array([model.predict(row.reshape(1, -1)).prediction[0] for row in X])
+    assert np.array_equal(alone, model.predict(X).prediction)
     assert model.digest == sha256_bytes((directory / "manifest.json").read_bytes())
     with pytest.raises(ModelError, match="takes 3 features; X has shape"):
         model.predict(X[:, :2])
 
 
 def test_an_interval_depends_on_the_last_known_value_and_the_prediction(directory: Path) -> None:
-    model = load(directory)
+    model = load_model(directory)
     X = np.array([[35.0, 0, 0], [35.5, 0, 0], [80.0, 0, 0], [np.nan, 0, 0]])
     lower, upper = model.interval(X, np.array([50.0, 50.0, 200.0, 4.0]))
     assert lower == pytest.approx([50 - 1.5, 50 - 2 * 1.5, 200 - 3 * 2, 0.0])
@@ -110,29 +110,29 @@ def test_an_altered_byte_is_refused_and_named(directory: Path, name: str) -> Non
     data[len(data) // 2] ^= 1
     (directory / name).write_bytes(bytes(data))
     with pytest.raises(ModelError, match=f"{name}: altered"):
-        load(directory)
+        load_model(directory)
     (directory / name).unlink()
     with pytest.raises(ModelError, match=f"{name}: cannot be read"):
-        load(directory)
+        load_model(directory)
 
 
 def test_what_the_format_does_not_know_is_refused(directory: Path) -> None:
     shutil.copy(directory / "model.bst", directory / "other.bst")
     with pytest.raises(ModelError, match=r"other\.bst: not listed"):
-        load(directory)
+        load_model(directory)
     (directory / "other.bst").unlink()
     for changes, message in (
         ({"format": 2}, "format 2 is not known; this version reads 1"),
-        ({"kind": "pickle"}, "kind 'pickle' is not known"),
+        ({"kind": "pickle"}, "there is no model body 'pickle'; known are lightgbm, linear, sklearn; .*almanac.bodies"),
         ({"files": {"../model.bst": {"sha256": "0"}}}, "not a plain file name"),
         ({"files": {}}, r"model.bst: not listed"),
     ):
         seal(directory, **changes)
         with pytest.raises(ModelError, match=message):
-            load(directory)
+            load_model(directory)
     (directory / "manifest.json").write_text("{")
     with pytest.raises(ModelError, match=r"manifest\.json: not JSON"):
-        load(directory)
+        load_model(directory)
 
 
 @pytest.mark.parametrize(
@@ -151,19 +151,19 @@ def test_documents_that_do_not_fit_are_refused(directory: Path, name: str, docum
     write_json(directory / name, document)
     seal(directory)
     with pytest.raises(ModelError, match=message):
-        load(directory)
+        load_model(directory)
 
 
 def test_a_booster_that_is_none_is_refused(directory: Path) -> None:
     (directory / "model.bst").write_text("tree\nnonsense")
     seal(directory)
     with pytest.raises(ModelError, match=r"model\.bst: not a LightGBM model"):
-        load(directory)
+        load_model(directory)
 
 
 def test_loading_needs_no_training_stack() -> None:
     code = (
-        "import sys; import almanac.model.forecaster; "
+        "import sys; import almanac.model.model; "
         "print([m for m in ('optuna', 'polars', 'skops', 'comet_ml', 'kfp') if m in sys.modules])"
     )
     found = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)

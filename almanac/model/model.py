@@ -1,0 +1,194 @@
+"""The model of one target as every reader loads it: prediction, interval, decision, explanation."""
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from almanac.core.errors import ModelError
+from almanac.model.bodies import read_body
+from almanac.model.columns import Columns, read_columns
+from almanac.model.directory import INTERVALS, Directory, parse_object, read_directory
+from almanac.model.documents import read_documents
+from almanac.model.intervals import Intervals
+from almanac.model.prediction import Output, Prediction, Predictions, Row, outputs
+from almanac.model.predictor import Predictor, RowCall, Rows
+from almanac.model.row_interval import RowInterval
+
+Array = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """The model of one target.
+
+    Attributes:
+        directory: the verified files that it was read from.
+        version: version in the registry, or the first digits of the digest.
+        features: features.json: specification, ordered names and fitted transforms.
+        signature: signature.json: input and output schema.
+        predictor: the body.
+        intervals: calibrated intervals; None without.
+    """
+
+    directory: Directory
+    version: str
+    features: dict[str, Any]
+    signature: dict[str, Any]
+    predictor: Predictor
+    intervals: Intervals | None
+
+    @cached_property
+    def name(self) -> str:
+        """Name of the target, and of the model that answers for it."""
+        return str(self.directory.manifest["target"])
+
+    @cached_property
+    def digest(self) -> str:
+        """The sha256 that identifies the model."""
+        return self.directory.digest
+
+    @cached_property
+    def names(self) -> list[str]:
+        """Ordered feature names, the columns of X."""
+        return [str(name) for name in self.features["names"]]
+
+    @cached_property
+    def columns(self) -> Columns:
+        """The features with their types and ranges."""
+        return read_columns(self.features, self.signature)
+
+    @property
+    def spec(self) -> dict[str, Any]:
+        """The feature specification as JSON, for `FeatureSpec.model_validate`."""
+        spec: dict[str, Any] = self.features.get("spec", {})
+        return spec
+
+    @cached_property
+    def out_of_range(self) -> str:
+        """What the use case asks for where an input is beyond its range: warn or refuse."""
+        return str(self.signature.get("out_of_range", "warn"))
+
+    @cached_property
+    def outputs(self) -> tuple[Output, ...]:
+        """The outputs that this model gives, in order."""
+        absent = set() if self.intervals is not None else {"lower", "upper"}
+        if not self.signal_names:
+            absent.add("decision")
+        return tuple(one for one in outputs() if one.attribute not in absent)
+
+    @cached_property
+    def signal_names(self) -> tuple[str, ...]:
+        """All decisions, lowest first; empty where the use case defines none."""
+        return tuple((self.signature.get("decision") or {}).get("names", []))
+
+    def predict(self, rows: Rows | Array) -> Predictions:
+        """Predict rows, or the rows of a feature matrix of shape (n, f); from any thread.
+
+        Raises:
+            ModelError: another number of features than the model has, or no history where the body needs one.
+        """
+        rows = self._checked(rows)
+        prediction = self.predictor.predict(rows)
+        lower, upper = self.interval(rows.X, prediction)
+        decisions = None
+        if self.signal_names:
+            places = np.searchsorted(self._thresholds, prediction, side="right").tolist()
+            decisions = [self.signal_names[place] for place in places]
+        return Prediction(prediction, lower, upper, decisions)
+
+    def row(self, values: Sequence[float | None]) -> Row:
+        """Predict one row given as ordered values, None for missing; for one thread only."""
+        self._call.values[:] = values
+        prediction = self._call.predict()
+        lower, upper = self._row_interval(values, prediction) if self._row_interval else (None, None)
+        return Prediction(prediction, lower, upper, self.signal(prediction))
+
+    def row_outside(self) -> list[str]:
+        """Return the features of the row just predicted by `row` that are beyond their range."""
+        call = self._call
+        if not call.outside.value:
+            return []
+        return [self.columns.names[at] for at in np.flatnonzero((call.values < call.low) | (call.values > call.high))]
+
+    def interval(self, X: Array, prediction: Array) -> tuple[Array | None, Array | None]:
+        """Return both ends of the interval of each row, or None twice for a model without intervals."""
+        if self.intervals is None:
+            return None, None
+        by = self.intervals.by
+        return self.intervals.apply(None if by is None else X[:, self.columns.position[by]], prediction)
+
+    def signal(self, prediction: float) -> str | None:
+        """Return the decision for a prediction."""
+        return self.signal_names[bisect_right(self._thresholds, prediction)] if self.signal_names else None
+
+    def explain(self, rows: Rows | Array) -> tuple[Array, float, Array]:
+        """Return exact contributions (n, f) to the score before link and bounds, their base, and the predictions (n,).
+
+        Raises:
+            ModelError: as `predict`, or a body without explanations.
+        """
+        rows = self._checked(rows)
+        explained = self.predictor.explain(rows)
+        if explained is None:
+            raise ModelError(f"{self.directory.path}: a model of kind {self.predictor.kind} has no explanation")
+        contributions, base = explained
+        base += self.predictor.offset.explain(contributions, rows.X)
+        return contributions, base, self.predictor.predict(rows)
+
+    def _checked(self, rows: Rows | Array) -> Rows:
+        rows = rows if isinstance(rows, Rows) else Rows(rows)
+        if rows.X.ndim != 2 or rows.X.shape[1] != len(self.names):
+            raise ModelError(f"the model of {self.name} takes {len(self.names)} features; X has shape {rows.X.shape}")
+        history = self.predictor.history
+        if history and (rows.past is None or rows.past.shape != (len(rows.X), history)):
+            raise ModelError(f"the model of {self.name} needs the last {history} values of its series for each row")
+        return rows
+
+    @cached_property
+    def _thresholds(self) -> list[float]:
+        return list((self.signature.get("decision") or {}).get("thresholds", []))
+
+    @cached_property
+    def _call(self) -> RowCall:
+        return self.predictor.row_call(self.columns.low, self.columns.high)
+
+    @cached_property
+    def _row_interval(self) -> RowInterval | None:
+        return None if self.intervals is None else RowInterval(self.intervals, self.columns.names)
+
+
+def load_model(path: Path, version: str | None = None) -> Model:
+    """Load and verify one target's model directory.
+
+    Args:
+        path: the directory.
+        version: its version; the first 12 digits of the digest when None.
+
+    Raises:
+        ModelError: the directory is incomplete, altered or of an unknown kind; the message names file and field.
+    """
+    directory = read_directory(path)
+    features, signature = read_documents(directory)
+    predictor = read_body(str(directory.manifest["kind"]), directory.files, features["names"], path)
+    model = Model(
+        directory, version or directory.digest[:12], features, signature, predictor, _intervals(directory, features)
+    )
+    # Read once here, so that a signature that does not fit the features is refused at load.
+    _ = model.columns
+    return model
+
+
+def _intervals(directory: Directory, features: dict[str, Any]) -> Intervals | None:
+    if INTERVALS not in directory.files:
+        return None
+    place = directory.path / INTERVALS
+    intervals = Intervals.from_json(parse_object(place, directory.files[INTERVALS]))
+    if intervals.by is not None and intervals.by not in features["names"]:
+        raise ModelError(f"{place}: by names the unknown feature {intervals.by}")
+    return intervals
