@@ -148,9 +148,14 @@ $(VENV)/.uv: requirements/bootstrap.txt
 	@$(PY) -m pip install -q --disable-pip-version-check --require-hashes -r requirements/bootstrap.txt
 	@touch $@
 
+# The command `almanac` runs the code of this checkout. It is not installed anew: another checkout with the same
+# environment would take it away.
+INSTALL = @test -x $(VENV)/bin/almanac || $(UV) pip install -q --python $(PY) --no-deps --no-build-isolation -e .
+
 $(VENV)/.components: requirements/components.txt | $(VENV)/.uv
 	@echo "Installing the locked libraries ..."
 	@$(UV) pip install -q --python $(PY) --require-hashes -r requirements/components.txt
+	$(INSTALL)
 	@touch $@
 
 $(VENV)/.serving: requirements/serving.txt | $(VENV)/.uv
@@ -161,4 +166,5 @@ $(VENV)/.serving: requirements/serving.txt | $(VENV)/.uv
 $(VENV)/.dev: requirements/dev.txt | $(VENV)/.uv
 	@echo "Installing the locked libraries, those of the tests too ..."
 	@$(UV) pip install -q --python $(PY) --require-hashes -r requirements/dev.txt
+	$(INSTALL)
 	@touch $@ $(VENV)/.components $(VENV)/.serving
