@@ -13,8 +13,18 @@ from almanac.core.errors import RegistryError
 from governance.registry import Event, Registry, Version, default_url, parse_address, resolve
 from governance.registry.address import SCHEME
 
+
+def _example(command: str) -> str:
+    r"""Return the end of a command's help; \\b keeps its line whole."""
+    return f"\b\nExample:\n  {command}"
+
+
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
-registry_app = typer.Typer(no_args_is_help=True, help="Versions, stages, approvals and their log.")
+registry_app = typer.Typer(
+    no_args_is_help=True,
+    help="Versions, stages, approvals and their log.",
+    epilog=_example("almanac registry list demand"),
+)
 
 app.add_typer(registry_app, name="registry")
 
@@ -25,11 +35,6 @@ By = Annotated[str, typer.Option("--by", help="Who; ALMANAC_ACTOR, or the user."
 Why = Annotated[str, typer.Option("--why", help="The reason, kept in the event.")]
 UseCase = Annotated[str, typer.Argument(help="Name of the use case.")]
 UseCases = Annotated[str | None, typer.Argument(help="Name of the use case; all by default.")]
-
-
-def _example(command: str) -> str:
-    r"""Return the end of a command's help; \\b keeps its line whole."""
-    return f"\b\nExample:\n  {command}"
 
 
 @registry_app.command("list", epilog=_example("almanac registry list demand"))

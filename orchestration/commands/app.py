@@ -41,8 +41,8 @@ SECTIONS: dict[str, dict[str, _Entry]] = {
         "upload": _Entry(f"{_HERE}.runs:upload", "Upload the Comet archive of a run."),
     },
     "Models": {
-        "registry": _Entry("governance.__main__:app", "Versions, stages, approvals and their log."),
-        "verify": _Entry("governance.__main__:app", "Verify every reference behind a run's documents."),
+        "registry": _Entry("governance.commands:app", "Versions, stages, approvals and their log."),
+        "verify": _Entry("governance.commands:app", "Verify every reference behind a run's documents."),
         "serve": _Entry("serving.commands:app", "Serve a model over KServe's protocols."),
         "batch": _Entry(
             "serving.__main__:main",
@@ -154,6 +154,6 @@ def main(pipelines: "Pipelines", arguments: list[str] | None = None) -> None:
     """Run the command line; an error of Almanac is one line on standard error, without a traceback."""
     try:
         app(args=arguments, prog_name="almanac", obj=pipelines)
-    except AlmanacError as error:
+    except (AlmanacError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
-        raise SystemExit(error.exit_code) from None
+        raise SystemExit(getattr(error, "exit_code", 1)) from None

@@ -21,6 +21,10 @@ _SCOPES_HELP = (
 )
 
 
+def _example(command: str) -> str:
+    return f"\b\nExample:\n  almanac {command}"  # \b keeps the line whole
+
+
 @keys.callback()
 def _options(
     context: typer.Context,
@@ -31,7 +35,7 @@ def _options(
     context.obj = path
 
 
-@keys.command()
+@keys.command(epilog=_example("keys create --name dashboard --scopes predict,explain"))
 def create(
     context: typer.Context,
     name: Annotated[str, Option(help="Owner of the key.")],
@@ -46,13 +50,13 @@ def create(
     _show_saved("create", key.id, f"{text}\nThis is the only time that the key is shown. Its id is {key.id}.")
 
 
-@keys.command("list")
+@keys.command("list", epilog=_example("keys list"))
 def list_keys(context: typer.Context) -> None:
     """List the keys without their secrets."""
     _show("\n".join(_line(key) for key in load_keys(context.obj).keys.values()) or "no keys")
 
 
-@keys.command()
+@keys.command(epilog=_example("keys rotate ID --grace 3600"))
 def rotate(
     context: typer.Context,
     identity: Annotated[str, Argument(metavar="ID")],
@@ -64,7 +68,7 @@ def rotate(
     _show_saved("rotate", identity, f"{text}\nThe old secret is accepted for {grace:g} s more.")
 
 
-@keys.command()
+@keys.command(epilog=_example("keys revoke ID"))
 def revoke(context: typer.Context, identity: Annotated[str, Argument(metavar="ID")]) -> None:
     """Revoke a key."""
     with changing(context.obj) as ring:
