@@ -23,9 +23,9 @@ from almanac import drift
 from almanac.core import dask_workers
 from almanac.core.files import pretty_json
 from almanac.data.ingest import ingest
-from almanac.features import FeatureSpec
 from almanac.features.fit import fit
 from almanac.features.partitions import computed
+from almanac.features.spec import FeatureSpec
 from almanac.features.split import train_test
 from almanac.usecase import UseCase
 from almanac.usecase.override import load_with

@@ -32,10 +32,10 @@ from rich.table import Table
 
 from almanac.core.files import pretty_json
 from almanac.data.ingest import ingest
-from almanac.features import FeatureSpec
 from almanac.features.batch import compute
 from almanac.features.fit import fit
 from almanac.features.online import OnlineEngine
+from almanac.features.spec import FeatureSpec
 from almanac.features.split import train_test
 from almanac.features.table import numbers, times
 from almanac.usecase import load

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 import polars as pl
 
 from almanac.core.errors import FeatureError
-from almanac.features import nodes as p
-from almanac.features.compiler.blocks import Job
+from almanac.features.blocks import Job
+from almanac.features.compiler.graph import Node
 from almanac.features.spec import FeatureSpec
 from almanac.features.table import check_columns, series
 
@@ -30,7 +30,7 @@ def compute(spec: FeatureSpec, table: pl.DataFrame, names: Sequence[str] | None 
     """
     wanted = _wanted(spec, names)
     nodes = [(k, spec.nodes[k]) for k in _closure(spec.nodes, wanted)]
-    read = {column for _, node in nodes for column in node.inputs}
+    read = {column for _, node in nodes for column in node.columns}
     columns = [name for name in spec.columns if name in read]
     check_columns(spec, table, columns)
     job = Job(spec, nodes, columns)
@@ -47,15 +47,12 @@ def _wanted(spec: FeatureSpec, names: Sequence[str] | None) -> list[int]:
     return [places[name] for name in (spec.names if names is None else names)]
 
 
-def _closure(nodes: list[p.Node], wanted: list[int]) -> list[int]:
+def _closure(nodes: list[Node], wanted: list[int]) -> list[int]:
     """Return the wanted features and those that they are made from, in order."""
     needed = set(wanted)
-    for k in sorted(range(len(nodes)), reverse=True):
-        node = nodes[k]
-        if k in needed and isinstance(node, p.Combine):
-            needed |= {node.left, node.right}
-        if k in needed and isinstance(node, p.Apply):
-            needed.add(node.of)
+    for k in range(len(nodes) - 1, -1, -1):
+        if k in needed:
+            needed.update(nodes[k].features)
     return sorted(needed)
 
 

@@ -1,14 +1,14 @@
-"""Transforms fitted on the training rows alone, and stored as data beside the specification."""
+"""Fit of transforms on the training rows, stored as data in the specification."""
 
 import math
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
 from almanac.core.errors import FeatureError
-from almanac.features.nodes import Season, Window
+from almanac.features.kind import Declaration
 from almanac.features.spec import FeatureSpec
 from almanac.features.split import Span
 from almanac.features.table import check_columns, numbers, times
@@ -18,7 +18,7 @@ Array = npt.NDArray[np.float64]
 
 
 def fit(usecase: UseCase, table: pl.DataFrame | pl.LazyFrame, span: Span) -> FeatureSpec:
-    """Return the specification with category tables and centres fitted on the rows of the training span.
+    """Return the specification with all that is learned, fitted on the rows of the training span.
 
     A category table holds the declared categories that occur there, in their declared order; any other is missing.
     Of a table that is still to be read one column at a time is in memory.
@@ -36,9 +36,12 @@ def fit(usecase: UseCase, table: pl.DataFrame | pl.LazyFrame, span: Span) -> Fea
         return lazy.select(name).collect().filter(pl.Series(rows))
 
     categories = {name: _seen(training(name)[name], declared) for name, declared in spec.categories.items()}
-    squared = {n.column for n in spec.nodes if isinstance(n, Window | Season) and n.statistic == "std"}
+    squared = frozenset[str]().union(*(node.squared for node in spec.nodes))
     centres = {name: _centre(numbers(spec, training(name), name)) for name in spec.columns if name in squared}
-    return FeatureSpec.of(usecase, categories, centres)
+    fitted = FeatureSpec.of(usecase, categories, centres)
+    items = cast(list[Declaration], usecase.features.items)
+    learned = [item.learn(lambda name: numbers(fitted, training(name), name)) for item in items]
+    return fitted if all(one is None for one in learned) else FeatureSpec.of(usecase, categories, centres, learned)
 
 
 def document(spec: FeatureSpec, features: pl.LazyFrame, rows: npt.NDArray[np.bool_]) -> dict[str, Any]:

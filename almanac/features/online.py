@@ -1,26 +1,19 @@
 """The online engine: the features of one prediction time from the raw rows before it, in microseconds.
 
-It gives bit for bit what the batch engine gives: both do the same floating-point operations in the same order. The
-compiled kernel computes what the batch engine's formulas say, number by number; where there is none, NumPy computes the
-windows of all columns together, by code of its own.
+Its bits are those of the batch engine: both do the same floating-point operations in the same order. The compiled
+kernel computes the formulas number by number; where there is none, NumPy does, a few times slower.
 """
 
 import threading
 from collections.abc import Mapping
-from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
 
 from almanac.core.errors import FeatureError
-from almanac.features.compiler.execution import library
-from almanac.features.compiler.row import Point
-from almanac.features.online_calendar import Moments
-from almanac.features.pointwise import Derived, Points
-from almanac.features.rolling import Rolling
-from almanac.features.seasonal import Seasons
+from almanac.features.compiler.execute import library
+from almanac.features.compiler.row import Row
 from almanac.features.spec import FeatureSpec
-from almanac.features.windows import impute
 
 Array = npt.NDArray[np.float64]
 
@@ -63,11 +56,13 @@ class OnlineEngine:
             FeatureError: a column is missing or too short, or holds values newer than the cutoff allows.
         """
         block = self._known(self._block(columns))
-        executor: Point | _ByNumPy | None = getattr(self._local, "executor", None)
-        if executor is None:
-            executor = _ByNumPy(self.spec) if self._library is None else Point(self.spec, self._library)
-            self._local.executor = executor
-        return executor.run(block, time_us)
+        row: Row | None = getattr(self._local, "row", None)
+        if row is None:
+            spec = self.spec
+            wanted, imputed = spec.wanted(list(enumerate(spec.nodes)), spec.columns), set(spec.imputed)
+            flags = [name in imputed for name in spec.columns]
+            row = self._local.row = Row(wanted, spec.reach, spec.limit_steps, flags, self._library)
+        return row.run(block, time_us)
 
     def _block(self, columns: Mapping[str, Array] | Array) -> Array:
         if not isinstance(columns, Mapping):
@@ -102,68 +97,3 @@ class OnlineEngine:
                 f"allows; the last {self._cutoff} values must be missing"
             )
         return block[:, : self.history - self._cutoff]
-
-
-class _ByNumPy:
-    """The stages with their workspaces, which belong to one thread."""
-
-    def __init__(self, spec: FeatureSpec) -> None:
-        places = {name: k for k, name in enumerate(spec.columns)}
-        self._stages = [stage(spec, places) for stage in (Points, Rolling, Seasons)]
-        self._moments, self._derived = Moments(spec), Derived(spec)
-        counts = [len(stage.features) for stage in (*self._stages, self._moments)]
-        ordered = [k for stage in (*self._stages, self._moments) for k in stage.features]
-        order = {k: place for place, k in enumerate(ordered)}
-        # A derived feature's entry is overwritten once those that it is made from are in place.
-        derived = self._derived.positions
-        for k, node in enumerate(spec.nodes):
-            if (k in order) == (k in derived):
-                raise FeatureError(f"feature {node.name}: no formula computes a {type(node).__name__}")
-        self._order = np.array([order.get(k, 0) for k in range(len(spec.nodes))], dtype=np.intp)
-        self._made = np.empty(max(1, len(ordered)))
-        ends = np.cumsum([0, *counts]).tolist()
-        self._outs = [self._made[start:stop] for start, stop in pairwise(ends)]
-        self._limit = spec.limit_steps
-        self._block = np.empty((len(spec.columns), spec.reach + spec.limit_steps))
-        self._imputed = [self._block[spec.columns.index(name)] for name in spec.imputed]
-        self._newest = self._block[:, spec.limit_steps :]
-        shape, size = (len(spec.columns), spec.reach), len(spec.columns) * spec.reach
-        centres = np.array([[spec.centres.get(name, 0.0)] for name in spec.columns]).reshape(-1, 1)
-        self._centres = np.repeat(centres, spec.reach, axis=1)
-        # Deviations, presence, a 0, values, a NaN.
-        self._source = np.empty(3 * size + 2)
-        self._source[2 * size], self._source[-1] = 0.0, np.nan
-        self._deviations = self._source[:size].reshape(shape)
-        self._presence = self._source[size : 2 * size].reshape(shape)
-        self._x = self._source[2 * size + 1 : -1].reshape(shape)
-        self._absent = np.empty(shape, dtype=bool)
-        self._complete = False
-
-    def run(self, block: Array, time_us: int) -> Array:
-        """Return the features (f,) from the known values (columns, reach, or more by the limit of imputation)."""
-        with np.errstate(all="ignore"):
-            return self._run(block, time_us)
-
-    def _run(self, block: Array, time_us: int) -> Array:
-        # -0 becomes 0, and infinity missing, as in the batch engine.
-        np.subtract(block, block, out=self._block)
-        np.add(block, self._block, out=self._block)
-        for values in self._imputed:
-            impute(values, self._limit)
-        x = self._x
-        np.copyto(x, self._newest)
-        np.isnan(x, out=self._absent)
-        np.subtract(x, self._centres, out=self._deviations)
-        # Complete rows are the rule, and their presence stays as it was after the last complete one.
-        complete = not self._absent.any()
-        if not complete:
-            np.copyto(self._deviations, 0.0, where=self._absent)
-        if not (complete and self._complete):
-            np.subtract(1.0, self._absent, out=self._presence)
-        self._complete = complete
-        for stage, out in zip(self._stages, self._outs[:-1], strict=True):
-            stage.write(x, self._source, complete, out)
-        self._moments.write(time_us, self._outs[-1])
-        result: Array = self._made.take(self._order)
-        self._derived.write(result)
-        return result

@@ -1,18 +1,18 @@
 """The feature specification: all that both engines need to know, as one JSON document."""
 
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 from functools import cached_property
-from typing import Literal, Self
+from typing import Any, Literal, Self, cast
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
 from almanac.core.errors import FeatureError
-from almanac.features.nodes import Grid, Node
-from almanac.features.plan import expand
+from almanac.features.compiler.graph import Node, Wanted, traced
+from almanac.features.kind import Context, Declaration
 from almanac.usecase import UseCase
 from almanac.usecase.features_section import Feature, Impute
 from almanac.usecase.types import steps, to_microseconds
-
-FORMAT = 1
 
 
 class Named(BaseModel):
@@ -28,7 +28,7 @@ class FeatureSpec(BaseModel):
     """The features of a use case with the transforms fitted for them.
 
     Attributes:
-        format: version of this document.
+        format: version of this document; 1 had nothing learned by declarations.
         time: time column.
         entity: column that tells series apart, None where there is one series.
         frequency: distance of two rows, as a duration.
@@ -38,13 +38,14 @@ class FeatureSpec(BaseModel):
         categories: category table of each category column among them; a value's place is its code.
         centres: for columns with a standard deviation the value that deviations are summed around, 0 for others.
         items: the declarations.
+        learned: what each declaration has learned from the training rows, as JSON data; empty where none has.
         features: ordered names with their categories, as the declarations give them.
         history: grid rows up to the prediction time that a row of features needs.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    format: Literal[1] = 1
+    format: Literal[1, 2] = 2
     time: str
     entity: str | None
     frequency: str
@@ -54,6 +55,7 @@ class FeatureSpec(BaseModel):
     categories: dict[str, list[str]]
     centres: dict[str, float]
     items: list[Feature]
+    learned: list[Any] = []
     features: list[Named]
     history: int
 
@@ -63,6 +65,7 @@ class FeatureSpec(BaseModel):
         usecase: UseCase,
         categories: dict[str, list[str]] | None = None,
         centres: dict[str, float] | None = None,
+        learned: list[Any] | None = None,
     ) -> Self:
         """Return the specification of a use case.
 
@@ -70,47 +73,60 @@ class FeatureSpec(BaseModel):
             usecase: the use case.
             categories: fitted category tables; the declared ones when absent.
             centres: fitted centres; 0 when absent.
+            learned: what each declaration has learned; nothing when absent.
 
         Raises:
             FeatureError: a feature that cannot be computed from the use case's columns on its grid.
         """
-        declared = usecase.features
+        declared, frequency = usecase.features, usecase.time.frequency
         if categories is None:
             categories = {name: c.categories for name, c in usecase.columns.items() if c.categories is not None}
-        cutoff = _steps("features.cutoff", declared.cutoff, usecase.time.frequency)
-        limit = _steps("features.impute.limit", declared.impute.limit, usecase.time.frequency)
-        nodes = expand(declared.items, Grid(usecase.time.frequency, cutoff, categories))
-        used = {column for node in nodes for column in node.inputs}
-        _check_columns(usecase, nodes, categories)
+        context = Context(frequency, _steps("features.cutoff", declared.cutoff, frequency), categories)
+        limit = _steps("features.impute.limit", declared.impute.limit, frequency)
+        nodes = _expanded(declared.items, context, list(usecase.columns), learned or [])
+        used = {column for node in nodes for column in node.columns}
+        for name in declared.impute.columns or []:
+            if name not in usecase.columns:
+                known = ", ".join(usecase.columns)
+                raise FeatureError(f"features.impute.columns: no column named {name}; known: {known}")
         return cls(
             time=usecase.time.column,
             entity=usecase.entity,
-            frequency=usecase.time.frequency,
+            frequency=frequency,
             cutoff=declared.cutoff,
             impute=declared.impute,
             columns=[name for name in usecase.columns if name in used],
             categories={name: table for name, table in categories.items() if name in used},
             centres={name: value for name, value in (centres or {}).items() if name in used},
             items=declared.items,
+            learned=learned or [],
             features=[Named(name=node.name, group=node.group) for node in nodes],
-            history=_history(nodes, cutoff, limit),
+            history=_reach(nodes) + limit + context.cutoff,
         )
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        derived = [(node.name, node.group) for node in self.nodes]
-        if derived != [(feature.name, feature.group) for feature in self.features]:
+        if [(node.name, node.group) for node in self.nodes] != [(one.name, one.group) for one in self.features]:
             raise ValueError("features: the names are not those that the items give")
-        if self.history != _history(self.nodes, self.cutoff_steps, self.limit_steps):
+        if self.history != self.reach + self.limit_steps + self.cutoff_steps:
             raise ValueError(f"history: {self.history} is not what the items need")
-        if unknown := sorted({c for node in self.nodes for c in node.inputs} - set(self.columns)):
-            raise ValueError(f"columns: {', '.join(unknown)} is missing, which a feature reads")
         return self
 
     @cached_property
     def nodes(self) -> list[Node]:
         """The features, in order, as both engines execute them."""
-        return expand(self.items, Grid(self.frequency, self.cutoff_steps, self.categories))
+        context = Context(self.frequency, self.cutoff_steps, self.categories)
+        return _expanded(self.items, context, self.columns, self.learned)
+
+    def wanted(self, nodes: Sequence[tuple[int, Node]], columns: Sequence[str]) -> Wanted:
+        """Return some features, with their positions, and the columns that they read, for the compiler."""
+        return Wanted(tuple(nodes), tuple(columns), tuple(self.centres.get(name, 0.0) for name in columns))
+
+    @property
+    def coded(self) -> dict[str, str]:
+        """Features that are the codes of a category, each with its column."""
+        sources = {node.name: node.columns[0] for node in self.nodes if node.view is not None and node.columns}
+        return {name: column for name, column in sources.items() if column in self.categories}
 
     @cached_property
     def names(self) -> list[str]:
@@ -140,7 +156,7 @@ class FeatureSpec(BaseModel):
     @cached_property
     def reach(self) -> int:
         """Known rows that a row of features looks back on, at least one."""
-        return max([1, *(node.reach for node in self.nodes)])
+        return _reach(self.nodes)
 
     @cached_property
     def imputed(self) -> list[str]:
@@ -150,30 +166,34 @@ class FeatureSpec(BaseModel):
         return [name for name in self.columns if self.impute.columns is None or name in self.impute.columns]
 
 
+def _expanded(
+    items: Sequence[Feature], context: Context, columns: Collection[str], learned: Sequence[Any]
+) -> list[Node]:
+    """Return the features of all declarations, in order.
+
+    Raises:
+        FeatureError: a duration off the grid, a name given twice, or a column or feature that there is not.
+    """
+    nodes: dict[str, tuple[int, Node]] = {}
+    for index, item in enumerate(cast(Sequence[Declaration], items)):
+        own = replace(context, learned=learned[index] if learned else None)
+        try:
+            for feature in item.features(own):
+                if feature.name in nodes:
+                    raise ValueError(f"the feature {feature.name} is declared twice")
+                node = traced(feature, item.group, nodes, columns, context.categories)
+                nodes[feature.name] = len(nodes), node
+        except ValueError as error:
+            raise FeatureError(f"features.items.{index} ({item.kind}): {error}") from error
+    return [node for _, node in nodes.values()]
+
+
+def _reach(nodes: list[Node]) -> int:
+    return max([1, *(node.reach for node in nodes)])
+
+
 def _steps(place: str, duration: str, frequency: str) -> int:
     try:
         return steps(duration, frequency)
     except ValueError as error:
         raise FeatureError(f"{place}: {error}") from error
-
-
-def _history(nodes: list[Node], cutoff: int, limit: int) -> int:
-    return max([1, *(node.reach for node in nodes)]) + limit + cutoff
-
-
-def _check_columns(usecase: UseCase, nodes: list[Node], categories: dict[str, list[str]]) -> None:
-    for node in nodes:
-        for column in node.inputs:
-            if column not in usecase.columns:
-                known = ", ".join(usecase.columns)
-                raise FeatureError(f"feature {node.name}: no column named {column}; known: {known}")
-    numbers = {name for name in usecase.columns if name not in categories}
-    for item in usecase.features.items:
-        wanted = [] if item.kind == "categorical" else getattr(item, "columns", [])
-        wanted = [*wanted, *([item.magnitude] if item.kind == "vector" else [])]
-        wanted = [*wanted, *([item.column] if item.kind == "elapsed" else [])]
-        if wrong := [name for name in wanted if name not in numbers]:
-            raise FeatureError(f"features.items ({item.kind}): {wrong[0]} is a category; this kind needs numbers")
-    for name in usecase.features.impute.columns or []:
-        if name not in usecase.columns:
-            raise FeatureError(f"features.impute.columns: no column named {name}; known: {', '.join(usecase.columns)}")

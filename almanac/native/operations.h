@@ -16,13 +16,7 @@
 #endif
 #endif
 
-/* In the order of KERNEL in operations.py. */
-enum {
-    ADD, SUBTRACT, MULTIPLY, DIVIDE, FMAX, FMIN, FLOORED, ENOUGH, POSITIVE, SQRT, SQUARE, ABSOLUTE, PRESENT, FILLED,
-    SINCE, LOOKED_UP
-};
-
-/* What each makes of x and y; SINCE and LOOKED_UP take more than two numbers. */
+/* What each makes of x and y, in the order of operations.py. */
 #define ARITHMETIC(DO)                                  \
     DO(ADD, x + y)                                      \
     DO(SUBTRACT, x - y)                                 \
@@ -38,6 +32,14 @@ enum {
     DO(ABSOLUTE, fabs(x))                               \
     DO(PRESENT, x == x ? 1.0 : 0.0)                     \
     DO(FILLED, x == x ? x : 0.0)
+
+/* SINCE and LOOKED_UP take more than two numbers. */
+#define NUMBERED(name, expression) name,
+enum { ARITHMETIC(NUMBERED) SINCE, LOOKED_UP };
+
+/* The names in the order of their numbers, which operations.py is checked against. */
+#define NAMED(name, expression) #name " "
+#define OPERATIONS ARITHMETIC(NAMED) "SINCE LOOKED_UP"
 
 /* The entry of a table for a code; the first one is that of a missing code. */
 static inline double entry(const double *table, double code) {

@@ -13,6 +13,8 @@ typedef struct {
 
 const char *almanac_source_digest(void) { return SOURCE_DIGEST; }
 
+const char *almanac_operations(void) { return OPERATIONS; }
+
 /* out[i] = expression of x and y, each of which is a row or the constant. */
 #define ROWS(X, Y, expression)                          \
     for (int64_t i = 0; i < n; i++) {                   \

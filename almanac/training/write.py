@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 
 from almanac.core.files import sha256_bytes, sha256_file, whole_directory, write_bytes, write_json
-from almanac.features import FeatureSpec
-from almanac.features.nodes import Pick
+from almanac.features.spec import FeatureSpec
 from almanac.model.directory import FORMAT, LOSS, MANIFEST, REFERENCE
 from almanac.model.intervals import Intervals
 from almanac.training.fitted_model import FittedModel
@@ -164,7 +163,7 @@ def _input(name: str, column: Column) -> dict[str, Any]:
 
 def _features(spec: FeatureSpec, problem: Problem) -> list[dict[str, Any]]:
     """Return name and type of each feature, with the range of a number or the names of a category's codes."""
-    coded = {node.name: node.column for node in spec.nodes if type(node) is Pick and node.column in spec.categories}
+    coded = spec.coded
     features: list[dict[str, Any]] = []
     for k, name in enumerate(problem.names):
         if name in coded:

@@ -88,7 +88,7 @@ def predict_file(bundle: Bundle, source: Path, output: Path, target: str | None 
 
 def _computed(targets: list[Target], source: Path, there: set[str]) -> dict[str, Array]:
     """Return the features of the targets that the file does not hold, from its raw columns, by target."""
-    from almanac.features import FeatureSpec
+    from almanac.features.spec import FeatureSpec
 
     made = {}
     for target in targets:

@@ -115,8 +115,8 @@ class Plan:
     """
 
     def __init__(self, target: Target) -> None:
-        from almanac.features import FeatureSpec
         from almanac.features.online import OnlineEngine
+        from almanac.features.spec import FeatureSpec
 
         try:
             spec = FeatureSpec.model_validate(target.features["spec"])

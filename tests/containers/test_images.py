@@ -79,7 +79,7 @@ def test_a_command_that_reads_tables_says_where_it_runs(serving_image: str) -> N
 
 def test_components_find_their_kernel_without_a_compiler(components_image: str) -> None:
     script = (
-        "import shutil; from almanac.features.compiler.execution import kernel; "
+        "import shutil; from almanac.features.compiler.execute import kernel; "
         "print(kernel() is not None, shutil.which('gcc'))"
     )
     run = ("run", "--rm", "--network", "host", "--entrypoint", "python", components_image, "-c", script)

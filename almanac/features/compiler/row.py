@@ -1,19 +1,18 @@
-"""The online engine with the compiled kernel: all features of one prediction time by a few calls."""
+"""One row of features: a few calls of the compiled kernel or, where there is none, of NumPy; same bits."""
 
 import ctypes
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import groupby
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from almanac.features.compiler.execution import NUMBERS
-from almanac.features.compiler.operations import KERNEL, OPERATIONS
-from almanac.features.compiler.recordings import Wanted
-from almanac.features.compiler.scalars import Group, Scalars, scalars
-from almanac.features.online_calendar import Moments
-from almanac.features.spec import FeatureSpec
+from almanac.features.compiler.execute import NUMBERS
+from almanac.features.compiler.graph import Wanted
+from almanac.features.compiler.operations import OPERATIONS
+from almanac.features.compiler.row_codegen import Group, RowCode, row_code
+from almanac.features.imputation import impute
 
 Array = npt.NDArray[np.float64]
 Part = Callable[[], object]
@@ -21,65 +20,92 @@ Part = Callable[[], object]
 _GROUP = np.dtype([(name, np.int64) for name in ("operation", "count", "out", "operands", "history")])
 
 
-class Point:
+class Row:
     """Computes rows of features in a workspace of its own: one thread's.
 
     Args:
-        spec: the specification.
-        library: the compiled kernels.
+        wanted: the features.
+        reach: known rows of each column that they look back on.
+        limit: further rows before those, which imputation looks back on.
+        imputed: of each column whether it is imputed.
+        library: the compiled kernels, None for NumPy.
     """
 
-    def __init__(self, spec: FeatureSpec, library: Any) -> None:
-        columns = spec.columns
-        wanted = Wanted.of(spec, list(enumerate(spec.nodes)), columns)
-        self._whole, self._gaps = (
-            _Workspace(scalars(wanted, spec.reach, complete), library) for complete in (True, False)
-        )
-        self._newest = library.almanac_newest
-        self._given = len(columns) * spec.reach
-        self._imputed = np.array([name in spec.imputed for name in columns], dtype=np.uint8)
+    def __init__(self, wanted: Wanted, reach: int, limit: int, imputed: Sequence[bool], library: Any) -> None:
+        self._whole, self._gaps = (_Workspace(row_code(wanted, reach, complete), library) for complete in (True, False))
+        self._clocks = _Clocks(self._whole.code)
+        self._newest: Array = self._whole.numbers[: len(imputed) * reach]
+        self._reach, self._limit = reach, limit
+        self._imputed = np.array(imputed, dtype=np.uint8)
+        self._kernel = None if library is None else library.almanac_newest
         self._after = (
-            *(ctypes.c_int64(size) for size in (len(columns), spec.reach, spec.limit_steps)),
+            *(ctypes.c_int64(size) for size in (len(imputed), reach, limit)),
             ctypes.c_void_p(self._imputed.ctypes.data),
             self._whole.address,
         )
-        moments = Moments(spec)
-        self._moments, self._moment = moments, np.empty(len(moments.features))
-        self._order = np.argsort(moments.features)
 
     def run(self, block: Array, time_us: int) -> Array:
-        """Return the features (f,) from the known values (columns, reach and the limit of imputation)."""
+        """Return the features (f,) from the known values (columns, reach and limit) and the prediction time in µs."""
+        space = self._whole
+        if not self._read(block):
+            space = self._gaps
+            space.numbers[: len(self._newest)] = self._newest
+        return space.run(self._clocks.at(time_us // 1_000_000))
+
+    def _read(self, block: Array) -> bool:
+        """Write the newest values, imputed, and return whether none of them is missing."""
+        if self._kernel is None:
+            with np.errstate(invalid="ignore"):
+                values = block + (block - block)  # -0 becomes 0, and infinity missing
+            for row in np.flatnonzero(self._imputed):
+                impute(values[row], self._limit)
+            self._newest[:] = values[:, self._limit :].ravel()
+            return not np.isnan(self._newest).any()
         if block.dtype != np.float64 or block.strides[1] != block.itemsize:
             block = np.ascontiguousarray(block, dtype=np.float64)
         at, stride = ctypes.c_void_p(block.ctypes.data), ctypes.c_int64(block.strides[0] // block.itemsize)
-        space = self._whole
-        if not self._newest(at, stride, *self._after):
-            space = self._gaps
-            space.numbers[: self._given] = self._whole.numbers[: self._given]
-        self._moments.write(time_us, self._moment)
-        return space.run(self._moment.take(self._order))
+        return bool(self._kernel(at, stride, *self._after))
+
+
+class _Clocks:
+    """The numbers that follow from the time alone, in the order of a row's code."""
+
+    def __init__(self, code: RowCode) -> None:
+        inputs = code.graph.clocks
+        clocks = list(dict.fromkeys(one.clock for one in inputs))
+        self._rows = [clock.row for clock in clocks]
+        widths = np.cumsum([0, *(len(clock.row(0)) for clock in clocks)]).tolist()
+        self._picked = [widths[clocks.index(one.clock)] + one.which for one in inputs]
+
+    def at(self, second: int) -> list[float]:
+        """Return the numbers at a time."""
+        numbers: list[float] = []
+        for row in self._rows:
+            numbers += row(second)
+        return [numbers[k] for k in self._picked]
 
 
 class _Workspace:
-    """The numbers of a row, and what computes them."""
+    """The numbers of a row, and the calls that compute them."""
 
-    def __init__(self, program: Scalars, library: Any) -> None:
-        self.numbers = program.start.copy()
+    def __init__(self, code: RowCode, library: Any) -> None:
+        self.code = code
+        self.numbers = code.start.copy()
         self.address = ctypes.c_void_p(self.numbers.ctypes.data)
-        self._timed, self._wanted = program.timed, program.wanted
+        self._clocks = self.numbers[code.clocks : code.clocks + len(code.graph.clocks)]
         self._parts: list[Part] = []
-        for compiled, some in groupby(program.groups, lambda one: one.operation in KERNEL):
+        for compiled, some in groupby(code.groups, lambda one: library is not None and one.operation in NUMBERS):
             if compiled:
                 self._parts.append(_Call(list(some), library.almanac_point, self.address))
             else:
                 self._parts += [_by_numpy(one, self.numbers) for one in some]
 
-    def run(self, timed: Array) -> Array:
+    def run(self, clocks: list[float]) -> Array:
         """Return the features, once the newest rows are written."""
-        self.numbers[self._timed : self._timed + len(timed)] = timed
+        self._clocks[:] = clocks
         for part in self._parts:
             part()
-        return self.numbers.take(self._wanted)
+        return self.numbers.take(self.code.outputs)
 
 
 class _Call:
@@ -106,12 +132,22 @@ class _Call:
         self._kernel(*self._arguments)
 
 
-def _by_numpy(one: Group, numbers: Array) -> Part:
-    """Return the call that computes a group of a function that the kernel does not know; those take one operand."""
-    function, out = OPERATIONS[one.operation], numbers[one.out : one.out + len(one.left)]
+def _by_numpy(group: Group, numbers: Array) -> Part:
+    """Return the call that computes a group by NumPy."""
+    function, operands, _ = OPERATIONS[group.operation]
+    out = numbers[group.out : group.out + len(group.left)]
+    pairs = [(int(left), int(right)) for left, right in zip(group.left, group.right, strict=True)]
 
     def call() -> None:
         with np.errstate(all="ignore"):
-            function(numbers.take(one.left), out=out)
+            if operands:
+                function(*(numbers.take(side) for side in (group.left, group.right)[:operands]), out=out)
+                return
+            for k, (left, right) in enumerate(pairs):
+                if group.operation == "since":
+                    rows = numbers[left - group.history : left + 1]
+                    function(rows, numbers[right], group.history + 1, out=out[k : k + 1])
+                else:
+                    function(numbers[left : left + 1], numbers[right:], out=out[k : k + 1])
 
     return call

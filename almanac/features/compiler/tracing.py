@@ -1,36 +1,86 @@
-"""Formulas recorded once: what they do to a column, as steps over whole blocks of rows.
+"""Tracing: a formula that is called with symbols instead of arrays leaves the steps that compute it.
 
-A formula written for arrays is called with expressions instead of them. Each operation is noted as a step, the same
-one only once, and its result is an expression again; `ago` looks back in time. Numbers stay numbers.
+Each operation is noted as a step, the same one only once, and its result is a symbol again; `ago` looks back in time.
+Numbers stay numbers.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
+import numpy.typing as npt
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
-from almanac.features.compiler import operations
+from almanac.core.errors import FeatureError
+from almanac.features.compiler.operations import OPERATIONS
 
-#: An array (online engine), an expression (batch engine) or a number.
+#: A symbol or a number.
 Value = Any
 
-
-#: The lag of a table, which is not of rows.
+#: The lag of a lookup table, which has no rows.
 WHOLE = -1
+
+
+class Clock(Protocol):
+    """Numbers that follow from the time alone; hashable, with equal clocks giving equal numbers."""
+
+    @property
+    def cycle(self) -> int | None:
+        """Seconds after which the numbers repeat; None where they do not."""
+
+    def rows(self, seconds: npt.NDArray[np.int64], which: Sequence[int]) -> Sequence[npt.NDArray[np.float64]]:
+        """Return some of the numbers at ascending times, in seconds since the epoch."""
+
+    def row(self, second: int) -> Sequence[float]:
+        """Return all numbers at one time; the same bits as `rows`."""
+
+
+@dataclass(frozen=True)
+class ColumnInput:
+    """An input column."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class ClockInput:
+    """One of the numbers of a clock."""
+
+    clock: Clock
+    which: int
+
+
+@dataclass(frozen=True)
+class FeatureInput:
+    """Another feature, by its position."""
+
+    position: int
+
+
+@dataclass(frozen=True)
+class TableInput:
+    """A lookup table by code; a missing code gives NaN."""
+
+    entries: tuple[float, ...]
+
+
+Input = ColumnInput | ClockInput | FeatureInput | TableInput
+#: An input, or the number of the step that computes the values.
+Source = Input | int
 
 
 @dataclass(frozen=True)
 class Operand:
-    """A register's values `lag` rows ago."""
+    """The values of a source `lag` rows ago."""
 
-    register: int
-    lag: int
+    source: Source
+    lag: int = 0
 
 
 @dataclass(frozen=True)
 class Step:
-    """An operation on registers and numbers, whose result is a register of its own."""
+    """An elementary operation on sources and numbers."""
 
     operation: str
     operands: tuple[Operand | float, ...]
@@ -38,90 +88,88 @@ class Step:
     @property
     def history(self) -> int:
         """Rows before the first one of the result that the operation reads."""
-        if self.operation != "since":
-            return 0
-        limit = self.operands[2]
-        assert isinstance(limit, float)
-        return int(limit) - 1
+        return int(self.operands[2]) - 1 if self.operation == "since" else 0  # type: ignore[arg-type]
+
+    @property
+    def reads(self) -> list[Operand]:
+        """The operands that are no numbers."""
+        return [operand for operand in self.operands if isinstance(operand, Operand)]
 
 
-class Recorder:
-    """Notes steps.
+class Trace:
+    """The steps that formulas leave.
 
-    Args:
-        inputs: number of registers that hold something before the first step; step k's result is register inputs + k.
+    Attributes:
+        steps: in order; a step needs only steps before it.
     """
 
-    def __init__(self, inputs: int) -> None:
-        self.inputs = inputs
+    def __init__(self) -> None:
         self.steps: list[Step] = []
-        self._register: dict[Step, int] = {}
-
-    def input(self, register: int) -> "Expression":
-        """Return what a register holds from the start."""
-        return Expression(self, register, 0)
+        self._numbers: dict[Step, int] = {}
 
     def note(self, operation: str, *operands: Value) -> "Expression":
         """Return the result of an operation."""
-        taken = (Operand(one.register, one.lag) if isinstance(one, Expression) else float(one) for one in operands)
+        taken = (one.operand if isinstance(one, Expression) else float(one) for one in operands)
         step = Step(operation, tuple(taken))
-        if step not in self._register:
-            self._register[step] = self.inputs + len(self.steps)
+        if step not in self._numbers:
+            self._numbers[step] = len(self.steps)
             self.steps.append(step)
-        return Expression(self, self._register[step], 0)
+        return Expression(self, Operand(self._numbers[step]))
 
 
 class Expression(NDArrayOperatorsMixin):
-    """What a register holds, `lag` rows ago; operators and NumPy's ufuncs note steps."""
+    """The symbol of an operand; operators and NumPy's ufuncs note steps."""
 
-    def __init__(self, recorder: Recorder, register: int, lag: int) -> None:
-        self.recorder = recorder
-        self.register = register
-        self.lag = lag
+    def __init__(self, trace: Trace, operand: Operand) -> None:
+        self.trace = trace
+        self.operand = operand
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *operands: Value, **options: Any) -> "Expression":
-        if method != "__call__" or options or ufunc.__name__ not in operations.OPERATIONS:
-            raise TypeError(f"{ufunc.__name__} cannot be recorded")
-        return self.recorder.note(ufunc.__name__, *operands)
+        if method != "__call__" or options or ufunc.__name__ not in OPERATIONS:
+            raise TypeError(f"{ufunc.__name__} is no elementary operation; use one of {', '.join(OPERATIONS)}")
+        return self.trace.note(ufunc.__name__, *operands)
 
 
 def ago(value: Value, rows: int) -> Value:
-    """Return an expression `rows` rows earlier; a number is the same at all times."""
+    """Return a value `rows` rows earlier; a number is the same at all times."""
+    if rows < 0:
+        raise FeatureError(f"a formula looks {-rows} rows ahead; expected rows at or before the newest known one")
     if not rows or not isinstance(value, Expression):
         return value
-    return Expression(value.recorder, value.register, value.lag + rows)
+    return Expression(value.trace, Operand(value.operand.source, value.operand.lag + rows))
 
 
 def present(values: Expression) -> Expression:
-    """Return 1 where a value is there, else 0."""
-    return values.recorder.note("present", values)
+    """Return 1 where there is a value, else 0."""
+    return values.trace.note("present", values)
 
 
 def filled(values: Expression) -> Expression:
     """Return the values, 0 where one is missing."""
-    return values.recorder.note("filled", values)
-
-
-def since(values: Expression, above: float, limit: int) -> Expression:
-    """Return how many rows ago a value was above, at most `limit`."""
-    return values.recorder.note("since", values, above, limit)
-
-
-def looked_up(codes: Expression, table: Expression) -> Expression:
-    """Return the table's entries for the codes; its first entry is that of a missing code."""
-    return codes.recorder.note("looked_up", codes, Expression(table.recorder, table.register, WHOLE))
+    return values.trace.note("filled", values)
 
 
 def enough(count: Value, least: float) -> Value:
     """Return the count, NaN where it is below `least`."""
     if isinstance(count, Expression):
-        return count.recorder.note("enough", count, least)
+        return count.trace.note("enough", count, least)
     return count if count >= least else np.nan
 
 
-def floored(values: Value, floor: Value) -> Value:
-    """Return the values, 0 where one is not above the floor; an array is changed in place."""
-    if isinstance(values, Expression):
-        return values.recorder.note("floored", values, floor)
-    np.copyto(values, 0.0, where=values <= floor)
-    return values
+def floored(values: Expression, floor: Value) -> Expression:
+    """Return the values, 0 where one is not above the floor."""
+    return values.trace.note("floored", values, floor)
+
+
+def since(values: Expression, above: float, limit: int) -> Expression:
+    """Return how many rows ago a column was above a value, at most `limit`."""
+    # For one row the kernel reads backwards from the newest value, and only columns lie row after row.
+    if not isinstance(values.operand.source, ColumnInput):
+        raise FeatureError("`since` reads a column; expected the values of one, got the result of an operation")
+    return values.trace.note("since", values, above, limit)
+
+
+def looked_up(codes: Expression, entries: Sequence[float]) -> Expression:
+    """Return the entry for each code; NaN for a missing code."""
+    table = Expression(codes.trace, Operand(TableInput(tuple(entries)), WHOLE))
+    return codes.trace.note("looked_up", codes, table)

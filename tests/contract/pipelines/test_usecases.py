@@ -8,7 +8,7 @@ import pytest
 
 from almanac.data.ingest import ingest
 from almanac.data.validate import validate
-from almanac.features import FeatureSpec
+from almanac.features.spec import FeatureSpec
 from almanac.usecase import UseCase, load
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -19,9 +19,9 @@ import pytest
 from almanac.core import dask_workers
 from almanac.core.errors import FeatureError, UnreachableError, WorkerError
 from almanac.core.files import sha256_file
-from almanac.features import FeatureSpec
 from almanac.features.fit import fit
 from almanac.features.partitions import computed, features_of, packed, plan, unpacked, work
+from almanac.features.spec import FeatureSpec
 from almanac.features.split import train_test
 from almanac.usecase import UseCase, dump
 from almanac.usecase.override import load_with
@@ -258,7 +258,7 @@ def test_a_library_that_is_absent_is_named(absent: str, settings: str, message: 
     script = (
         f"import sys; sys.modules[{absent!r}] = None\n"
         "from almanac.core import dask_workers as workers\nfrom almanac.usecase.training_section import Dask\n"
-        f"with dask_workers.start(Dask({settings})): pass"
+        f"with workers.start(Dask({settings})): pass"
     )
     done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False)
     assert re.search(f"WorkerError: .*{message}", done.stderr), done.stderr

@@ -8,8 +8,8 @@ import polars as pl
 import pytest
 
 from almanac.core.files import pretty_json
-from almanac.features import FeatureSpec
 from almanac.features.batch import compute
+from almanac.features.spec import FeatureSpec
 from almanac.model.model import load_model
 from almanac.training.train import train
 from almanac.usecase import UseCase, load_text

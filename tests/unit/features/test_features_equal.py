@@ -9,11 +9,11 @@ import polars as pl
 import pytest
 
 from almanac.core.errors import FeatureError
-from almanac.features import FeatureSpec
 from almanac.features.batch import compute
-from almanac.features.compiler.execution import library
+from almanac.features.compiler.execute import library
 from almanac.features.fit import fit
 from almanac.features.online import OnlineEngine
+from almanac.features.spec import FeatureSpec
 from almanac.features.split import train_test
 from almanac.features.table import numbers, times
 from almanac.usecase import UseCase, load

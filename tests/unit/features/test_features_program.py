@@ -12,14 +12,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from almanac.features import FeatureSpec
+from almanac.features import blocks
 from almanac.features.batch import compute
-from almanac.features.compiler import blocks
-from almanac.features.compiler.execution import Code, Slots, kernel, library
-from almanac.features.compiler.operations import KERNEL, OPERATIONS
-from almanac.features.compiler.program import Instruction, Program
-from almanac.features.compiler.tracing import WHOLE, Operand, Recorder, ago, since
+from almanac.features.compiler.allocate import Instruction, Program, Slot
+from almanac.features.compiler.execute import Code, Slots, kernel, library
+from almanac.features.compiler.operations import COMPILED, OPERATIONS
+from almanac.features.compiler.tracing import WHOLE, ColumnInput, Expression, Operand, Trace, Value, ago, since
 from almanac.features.fit import fit
+from almanac.features.spec import FeatureSpec
 from almanac.features.split import train_test
 from almanac.native.libraries import FEATURES
 from almanac.usecase import load
@@ -44,22 +44,21 @@ def matrix(spec: FeatureSpec, table: pl.DataFrame) -> Array:
 
 
 @needs_compiler
-@pytest.mark.parametrize("name", KERNEL)
+@pytest.mark.parametrize("name", COMPILED)
 @pytest.mark.parametrize("constant", ["none", "left", "right"])
 def test_an_operation_gives_the_same_bits_by_kernel_and_by_numpy(name: str, constant: str) -> None:
     odd = [np.nan, 0.1, -3.0, 0.0, 7.3, np.inf, -np.inf, 1e300, 2.0, 5e-324, 0.5, 3.0]
     left, right = np.tile(odd, len(odd)), np.repeat(odd, len(odd))
-    first: Operand | float = 0.7 if constant == "left" else Operand(0, 2)
-    second: Operand | float = 0.7 if constant == "right" else Operand(1, 0)
-    operands: tuple[Operand | float, ...]
+    first: Slot | float = 0.7 if constant == "left" else Slot(0, 2)
+    second: Slot | float = 0.7 if constant == "right" else Slot(1, 0)
+    operands: tuple[Slot | float, ...]
     if name == "since":
-        operands = (Operand(0, 2), 0.5, 4.0)
+        operands = (Slot(0, 2), 0.5, 4.0)
     elif name == "looked_up":
         left = np.tile([np.nan, 0.0, 3.0], 48)
-        operands = (Operand(0, 2), Operand(1, WHOLE))
+        operands = (Slot(0, 2), Slot(1, WHOLE))
     else:
-        binary = name in ("add", "subtract", "multiply", "divide", "fmax", "fmin", "floored", "enough")
-        operands = (first, second) if binary else (first,)
+        operands = (first, second) if OPERATIONS[name].operands == 2 else (first,)
     found = []
     for function in (kernel(), None):
         rows = np.stack([left, right, np.full_like(left, 9.0)])
@@ -128,13 +127,25 @@ def run(program: Program, slots: Array, first: int) -> None:
     Code(program.instructions, kernel()).run(Slots([slots, buffers]), places, n)
 
 
+def program_of(trace: Trace, outputs: dict[int, Value], slots: int) -> Program:
+    """A program whose one input is slot 0."""
+    return Program(trace, outputs, {X: 0}, slots)
+
+
+X = ColumnInput("x")
+
+
+def column(trace: Trace) -> Expression:
+    return Expression(trace, Operand(X))
+
+
 def test_a_formula_looks_back_over_several_steps() -> None:
     x = np.random.default_rng(1).normal(size=60)
-    recorder = Recorder(3)
-    value = recorder.input(0)
+    trace = Trace()
+    value = column(trace)
     four = value + ago(value, 1)
     four = four + ago(four, 2)
-    program = Program(recorder, {1: ago(four, 5) * 2.0, 2: ago(value, 3)})
+    program = program_of(trace, {1: ago(four, 5) * 2.0, 2: ago(value, 3)}, 3)
     assert program.before == 5 + 2
     assert program.buffers == 2
     slots = np.stack([x, np.full(60, 9.0), np.full(60, 9.0)])
@@ -146,29 +157,29 @@ def test_a_formula_looks_back_over_several_steps() -> None:
 
 
 def test_a_step_is_noted_once_and_only_what_is_needed_is_computed() -> None:
-    recorder = Recorder(2)
-    x = recorder.input(0)
+    trace = Trace()
+    x = column(trace)
     wanted = np.sqrt(x * 2.0) + np.sqrt(x * 2.0)
     np.log1p(x)
-    program = Program(recorder, {1: wanted})
+    program = program_of(trace, {1: wanted}, 2)
     assert [one.operation for one in program.instructions] == ["multiply", "sqrt", "add"]
 
 
 def test_buffers_are_used_again() -> None:
-    recorder = Recorder(2)
-    value = recorder.input(0)
+    trace = Trace()
+    value = column(trace)
     for k in range(20):
         value = value * 1.5 + float(k)
-    program = Program(recorder, {1: value})
+    program = program_of(trace, {1: value}, 2)
     assert len(program.instructions) == 40
     assert program.buffers == 2
 
 
 def test_one_value_may_be_several_features_and_a_number_may_be_one() -> None:
     x = np.arange(6.0)
-    recorder = Recorder(4)
-    double = recorder.input(0) * 2.0
-    program = Program(recorder, {1: double, 2: double, 3: 24.0})
+    trace = Trace()
+    double = column(trace) * 2.0
+    program = program_of(trace, {1: double, 2: double, 3: 24.0}, 4)
     slots = np.stack([x, x, x, x])
     run(program, slots, 0)
     np.testing.assert_array_equal(slots[1:], [2 * x, 2 * x, np.full(6, 24.0)])
@@ -176,17 +187,22 @@ def test_one_value_may_be_several_features_and_a_number_may_be_one() -> None:
 
 def test_elapsed_rows_count_from_before_the_block() -> None:
     x = np.array([0.0, 9.0, 0.0, 0.0, np.nan, 0.0, 0.0, 9.0, 0.0])
-    recorder = Recorder(2)
-    program = Program(recorder, {1: since(recorder.input(0), 5.0, 4)})
+    trace = Trace()
+    program = program_of(trace, {1: since(column(trace), 5.0, 4)}, 2)
     slots = np.stack([x, np.full(9, 77.0)])
     run(program, slots, 3)
     assert slots[1, 3:].tolist() == [2.0, 3.0, 4.0, 4.0, 0.0, 1.0]
 
 
-def test_what_has_no_operation_cannot_be_recorded() -> None:
-    x: Any = Recorder(1).input(0)
-    with pytest.raises(TypeError, match="tanh cannot be recorded"):
+def test_a_function_that_is_no_elementary_operation_is_refused() -> None:
+    x: Any = column(Trace())
+    with pytest.raises(TypeError, match="tanh is no elementary operation; use one of add"):
         np.tanh(x)
-    with pytest.raises(TypeError, match="cannot be recorded"):
+    with pytest.raises(TypeError, match="is no elementary operation"):
         _ = x == x
     assert "tanh" not in OPERATIONS
+
+
+@needs_compiler
+def test_the_enumeration_of_the_kernels_is_the_list_of_operations() -> None:
+    assert library().almanac_operations().decode().lower().split() == COMPILED

@@ -2,7 +2,6 @@
 
 import os
 import shutil
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -15,14 +14,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from almanac.core.errors import FeatureError
-from almanac.features import FeatureSpec
 from almanac.features.batch import compute
-from almanac.features.nodes import Node
+from almanac.features.compiler.batch_codegen import BatchCode
+from almanac.features.compiler.graph import Feature, Inputs, Node, traced
+from almanac.features.compiler.row_codegen import RowCode
+from almanac.features.compiler.tracing import Value, ago, since
 from almanac.features.online import OnlineEngine
-from almanac.features.spec import Named
+from almanac.features.spec import FeatureSpec
 from almanac.features.table import numbers, times
 from almanac.usecase import UseCase, load
-from almanac.usecase.features_section import Features
+from almanac.usecase.features_section import FEATURE_KINDS, Features
 
 ROOT = Path(__file__).resolve().parents[3]
 BASE = load(ROOT / "usecases" / "traffic.yaml")
@@ -134,6 +135,10 @@ def online(spec: FeatureSpec, table: pl.DataFrame, compiled: bool) -> Array:
     return np.stack(rows)
 
 
+def same_bits(left: Array, right: Array) -> npt.NDArray[np.bool_]:
+    return np.asarray((np.isnan(left) & np.isnan(right)) | (left.view(np.int64) == right.view(np.int64)))
+
+
 @settings(max_examples=40, deadline=None, derandomize=True)
 @given(table=tables(), cutoff=st.sampled_from(["0h", "1h", "5h"]), limit=st.sampled_from(["0h", "2h", "30h"]))
 def test_both_engines_are_equal_on_odd_tables(table: pl.DataFrame, cutoff: str, limit: str) -> None:
@@ -141,9 +146,28 @@ def test_both_engines_are_equal_on_odd_tables(table: pl.DataFrame, cutoff: str, 
     batch = np.ascontiguousarray(compute(spec, table).select(spec.names).to_numpy())
     for compiled in (True, False):
         found = online(spec, table, compiled)
-        equal = (np.isnan(batch) & np.isnan(found)) | (batch.view(np.int64) == found.view(np.int64))
+        equal = same_bits(batch, found)
         differ = [(spec.names[k], batch[i, k], found[i, k]) for i, k in np.argwhere(~equal)[:3]]
         assert not differ, compiled
+
+
+@pytest.mark.parametrize("kind", FEATURE_KINDS)
+@settings(max_examples=10, deadline=None, derandomize=True)
+@given(table=tables(), cutoff=st.sampled_from(["0h", "5h"]), limit=st.sampled_from(["0h", "2h"]), data=st.data())
+def test_the_example_of_each_kind_agrees_in_both_engines_and_never_looks_ahead(
+    kind: str, table: pl.DataFrame, cutoff: str, limit: str, data: st.DataObject
+) -> None:
+    spec = make_spec(cutoff, limit, [dict(item) for item in FEATURE_KINDS[kind].example])
+    batch = np.ascontiguousarray(compute(spec, table).select(spec.names).to_numpy())
+    assert batch.shape[1]
+    for compiled in (True, False):
+        assert same_bits(batch, online(spec, table, compiled)).all(), compiled
+    row = data.draw(st.integers(0, table.height - 1))
+    later = pl.int_range(table.height) > row
+    other = {"volume": pl.lit(99.5), "temp": pl.lit(99.5), "weather": pl.lit("Mist")}
+    changed = table.with_columns(pl.when(later).then(new).otherwise(name).alias(name) for name, new in other.items())
+    perturbed = np.ascontiguousarray(compute(spec, changed).select(spec.names).to_numpy())
+    assert same_bits(batch[: row + 1], perturbed[: row + 1]).all()
 
 
 @settings(max_examples=15, deadline=None, derandomize=True)
@@ -225,20 +249,37 @@ def test_an_empty_table_gives_an_empty_result() -> None:
     assert compute(spec, small().head(0)).shape == (0, 2 + len(spec.names))
 
 
-@dataclass(frozen=True)
-class Momentum(Node):
-    """A node that no engine knows."""
+def test_a_specification_whose_columns_are_not_all_computed_is_refused() -> None:
+    spec = make_spec()
+    wanted = spec.wanted(list(enumerate(spec.nodes)), ["temp", "weather"])
+    for compile_features in (lambda: BatchCode(wanted, True), lambda: RowCode(wanted, spec.reach, False)):
+        with pytest.raises(FeatureError, match="feature volume_diff_1h: is computed 0 times; expected exactly once"):
+            compile_features()
 
-    column: str
+
+def _nothing(inputs: Inputs) -> Value:
+    match inputs.column("volume"):
+        case str():
+            return 1.0
 
 
-@pytest.mark.parametrize("engine", ["batch", "compiled", "numpy"])
-def test_a_feature_that_no_engine_computes_is_refused_by_name(engine: str) -> None:
-    spec, table = make_spec(), small()
-    spec = spec.model_copy(update={"features": [*spec.features, Named(name="volume_momentum", group="any")]})
-    spec.nodes.append(Momentum("volume_momentum", "any", "volume"))
-    with pytest.raises(FeatureError, match=r"feature volume_momentum: .*Momentum"):
-        if engine == "batch":
-            compute(spec, table)
-        else:
-            online(spec, table, engine == "compiled")
+@pytest.mark.parametrize(
+    ("formula", "message"),
+    [
+        (_nothing, "feature new: its formula gives None; expected an expression or a number"),
+        (lambda inputs: ago(inputs.column("volume").values, -1), "looks 1 rows ahead"),
+        (lambda inputs: ago(inputs.feature("old") * 2.0, 1), "feature new: looks back on .*; expected a column"),
+        (lambda inputs: since(inputs.column("volume").values * 2.0, 1.0, 3), "`since` reads a column"),
+        (lambda inputs: inputs.column("nothing").values, "no column named nothing; known: volume, weather"),
+        (lambda inputs: inputs.column("weather").values, "weather is a category; this kind needs numbers"),
+        (lambda inputs: inputs.codes("volume"), "volume is not a category column; known: weather"),
+        (lambda inputs: inputs.feature("later"), "no feature named later is declared before"),
+    ],
+)
+def test_a_formula_that_the_engines_cannot_compute_is_refused(formula: Any, message: str) -> None:
+    def trace(name: str, formula: Any, before: dict[str, tuple[int, Node]]) -> Node:
+        return traced(Feature(name, formula), "any", before, ["volume", "weather"], ["weather"])
+
+    old = trace("old", lambda inputs: inputs.column("volume").values + 1.0, {})
+    with pytest.raises(FeatureError, match=message):
+        trace("new", formula, {"old": (0, old)})

@@ -11,9 +11,9 @@ from kfp import dsl
 
 from almanac.core.errors import FeatureError, TableError
 from almanac.core.files import sha256_file
-from almanac.features import FeatureSpec
 from almanac.features.batch import compute
 from almanac.features.fit import fit
+from almanac.features.spec import FeatureSpec
 from almanac.features.split import Span, folds, longest_horizon, train_test
 from almanac.features.target import targets
 from almanac.usecase import UseCase, dump, load

@@ -1,4 +1,4 @@
-"""The way of the batch engine through a table: entity by entity, in blocks of rows that threads share."""
+"""Traversal of a table by the batch engine: entity by entity, in blocks of rows that threads share."""
 
 import os
 import threading
@@ -10,14 +10,14 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from almanac.features import nodes as p
-from almanac.features.compiler.execution import Slots, kernel
-from almanac.features.compiler.lowering import lower
-from almanac.features.compiler.recordings import Wanted
+from almanac.features.compiler.batch_codegen import batch_code
+from almanac.features.compiler.execute import Slots, kernel
+from almanac.features.compiler.graph import Node
+from almanac.features.compiler.tracing import ClockInput, ColumnInput
+from almanac.features.imputation import impute
 from almanac.features.spec import FeatureSpec
 from almanac.features.table import Rows, Series, numbers
 from almanac.features.timeline import Timeline
-from almanac.features.windows import impute
 
 Array = npt.NDArray[np.float64]
 Places = npt.NDArray[np.intp]
@@ -54,12 +54,13 @@ class Job:
         columns: the input columns that they read.
     """
 
-    def __init__(self, spec: FeatureSpec, nodes: list[tuple[int, p.Node]], columns: list[str]) -> None:
+    def __init__(self, spec: FeatureSpec, nodes: list[tuple[int, Node]], columns: list[str]) -> None:
         self.spec = spec
         self.nodes = dict(nodes)
         self.columns = {name: place for place, name in enumerate(columns)}
-        self.lowered = lower(Wanted.of(spec, nodes, columns), kernel() is not None)
-        self.row = {k: row for row, k in enumerate(self.lowered.computed)}
+        self.code = batch_code(spec.wanted(nodes, columns), kernel() is not None)
+        self.graph = self.code.graph
+        self.row = {one.position: row for row, one in enumerate(self.graph.computed)}
         self.block = NUMPY_BLOCK if kernel() is None else BLOCK
         self._local = threading.local()
 
@@ -67,7 +68,7 @@ class Job:
         """Return the chunks of the result, in order: each gives the values of the feature at a position."""
         with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
             timelines = self._timelines(entities)
-            writes = [pool.submit(line.write, one) for line in dict.fromkeys(timelines) for one in line.sources]
+            writes = [pool.submit(line.write, one) for line in dict.fromkeys(timelines) for one in line.clocks]
             chunks: list[_Chunk] = []
             tasks: list[Future[None]] = []
             for some in _chunks(entities):
@@ -86,20 +87,19 @@ class Job:
 
     def _timelines(self, entities: list[Series]) -> list[Timeline]:
         """Return the timeline of each entity: one for all, unless their times differ in phase or lie far apart."""
-        nodes, step = [(k, self.nodes[k]) for k in self.lowered.timed], self.spec.step
+        clocks, step = self.graph.clocks, self.spec.step
         start = min((one.origin for one in entities), default=0)
         stop = max((one.origin + one.length * step for one in entities), default=0)
         even = all((one.origin - start) % step == 0 for one in entities)
         if even and (stop - start) // step <= sum(one.length for one in entities):
-            return [Timeline(nodes, start, step, (stop - start) // step)] * len(entities)
-        return [Timeline(nodes, one.origin, step, one.length) for one in entities]
+            return [Timeline(clocks, start, step, (stop - start) // step)] * len(entities)
+        return [Timeline(clocks, one.origin, step, one.length) for one in entities]
 
     def room(self) -> tuple[Array, Array]:
         """Return this thread's buffers, and a block of results."""
         if not hasattr(self._local, "room"):
-            lowered = self.lowered
-            buffers = np.empty((lowered.buffers, lowered.before + self.block))
-            self._local.room = buffers, np.empty((len(lowered.computed), self.block))
+            buffers = np.empty((self.code.buffers, self.code.before + self.block))
+            self._local.room = buffers, np.empty((len(self.row), self.block))
         room: tuple[Array, Array] = self._local.room
         return room
 
@@ -121,7 +121,7 @@ class _Chunk:
             place += self._before + one.length
         self._grid = Rows(np.empty((len(job.columns), place)))
         self._missing: list[Places] = [np.empty(0, dtype=np.intp)] * len(job.columns)
-        self._out = Rows(np.empty((len(job.lowered.computed), stop - self._start)))
+        self._out = Rows(np.empty((len(job.row), stop - self._start)))
 
     def read(self, name: str) -> None:
         """Set a column on its entities' grids."""
@@ -152,20 +152,20 @@ class _Chunk:
     def compute(self, blocks: list[_Block], reads: list[Future[None]]) -> None:
         """Compute blocks, once the columns are read."""
         _finish(reads)
-        reach, lowered = self._job.spec.reach, self._job.lowered
+        reach, code, graph = self._job.spec.reach, self._job.code, self._job.graph
         buffers, scratch = self._job.room()
-        counts = [len(self._grid.values), len(lowered.timed), len(lowered.computed), len(lowered.tables), len(buffers)]
+        counts = [len(one) for one in (graph.columns, graph.clocks, graph.computed, graph.tables, buffers)]
         slots: dict[tuple[Timeline, bool], Slots] = {}
         with np.errstate(all="ignore"):
             for (one, start, stop), complete in zip(blocks, self._complete(blocks), strict=True):
                 whole = one.series.places is None
                 if (one.timeline, whole) not in slots:
                     out = self._out.values if whole else scratch
-                    matrices = [self._grid.values, one.timeline.rows.values, out, lowered.tables, buffers]
+                    matrices = [self._grid.values, one.timeline.rows.values, out, graph.entries, buffers]
                     slots[one.timeline, whole] = Slots(matrices)
                 first = [one.place + reach - 1 + start, one.first + start, one.row + start if whole else 0]
-                places = np.repeat([*first, 0, lowered.before], counts)
-                lowered.code(complete).run(slots[one.timeline, whole], places, stop - start)
+                places = np.repeat([*first, 0, code.before], counts)
+                code.code(complete).run(slots[one.timeline, whole], places, stop - start)
                 if one.series.places is not None:
                     a, b = np.searchsorted(one.series.places, (start, stop)).tolist()
                     self._out.values[:, one.row + a : one.row + b] = scratch[:, one.series.places[a:b] - start]
@@ -186,12 +186,14 @@ class _Chunk:
 
     def _direct(self, one: _Entity, k: int) -> pl.Series:
         """Return a feature that needs no computation, on the rows of an entity."""
-        node, length = self._job.nodes[k], one.series.length
-        if isinstance(node, p.Pick):
-            first = one.place + self._job.spec.reach - 1 - node.lag
-            values = self._grid.row(self._job.columns[node.column], first, length)
+        view, length = self._job.nodes[k].view, one.series.length
+        assert view is not None
+        if isinstance(view.source, ClockInput):
+            values = one.timeline.column(view.source, one.first, length)
         else:
-            values = one.timeline.column(k, one.first, length)
+            assert isinstance(view.source, ColumnInput)
+            first = one.place + self._job.spec.reach - 1 - view.lag
+            values = self._grid.row(self._job.columns[view.source.name], first, length)
         return values if one.series.places is None else values.gather(one.series.places)
 
 

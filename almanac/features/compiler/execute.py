@@ -1,4 +1,4 @@
-"""Executes instructions on blocks of rows, by the compiled kernel or, where there is none, by NumPy; the bits agree."""
+"""Execution of instructions on blocks of rows: by the compiled kernel or, where there is none, by NumPy; same bits."""
 
 import ctypes
 import logging
@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from almanac.core.errors import NoCompilerError
-from almanac.features.compiler.operations import KERNEL, OPERATIONS
-from almanac.features.compiler.program import Instruction
-from almanac.features.compiler.tracing import WHOLE, Operand
+from almanac.features.compiler.allocate import Instruction, Slot
+from almanac.features.compiler.operations import COMPILED, OPERATIONS
+from almanac.features.compiler.tracing import WHOLE
 from almanac.native.libraries import FEATURES
 
 Array = npt.NDArray[np.float64]
@@ -21,25 +21,29 @@ Places = npt.NDArray[np.int64]
 
 _FIELDS = ("operation", "out", "left", "left_lag", "right", "right_lag", "before", "history")
 _INSTRUCTION = np.dtype([*((name, np.int64) for name in _FIELDS), ("constant", np.float64)])
-#: The kernel's numbers of the operations.
-NUMBERS = {name: number for number, name in enumerate(KERNEL)}
+#: The kernels' numbers of the operations.
+NUMBERS = {name: number for number, name in enumerate(COMPILED)}
 _log = logging.getLogger(__name__)
 
 
 @lru_cache
 def library() -> Any:
-    """Return the compiled kernels, or None where there are none and no compiler; the log tells why."""
+    """Return the compiled kernels, or None where there are none and no compiler; the log says why."""
     try:
-        return FEATURES.load()
+        kernels = FEATURES.load()
     except NoCompilerError as error:
         _log.warning("NumPy computes the features: %s", error)
         return None
+    kernels.almanac_operations.restype = ctypes.c_char_p
+    if (names := kernels.almanac_operations().decode().lower().split()) != COMPILED:
+        raise AssertionError(f"operations.h lists {names}; expected those of operations.py, {COMPILED}")
+    return kernels
 
 
 def kernel() -> Any:
     """Return the kernel for blocks of rows, or None as `library` does."""
-    found = library()
-    return None if found is None else found.almanac_execute
+    kernels = library()
+    return None if kernels is None else kernels.almanac_execute
 
 
 class Slots:
@@ -67,7 +71,7 @@ class Code:
     def __init__(self, instructions: Sequence[Instruction], kernel: Any) -> None:
         self._kernel = kernel
         self._parts: list[list[Instruction] | _Compiled] = []
-        for compiled, some in groupby(instructions, lambda one: kernel is not None and one.operation in KERNEL):
+        for compiled, some in groupby(instructions, lambda one: kernel is not None and one.operation in NUMBERS):
             part = list(some)
             self._parts.append(_Compiled(part) if compiled else part)
 
@@ -103,8 +107,8 @@ def _encode(instructions: list[Instruction]) -> npt.NDArray[np.void]:
         entry["out"], entry["before"], entry["history"] = one.out, one.before, one.history
         entry["left"] = entry["right"] = -1
         for side, operand in zip(("left", "right"), one.operands, strict=False):
-            if isinstance(operand, Operand):
-                entry[side], entry[f"{side}_lag"] = operand.register, operand.lag
+            if isinstance(operand, Slot):
+                entry[side], entry[f"{side}_lag"] = operand.number, operand.lag
             else:
                 entry["constant"] = operand
     return result
@@ -113,13 +117,13 @@ def _encode(instructions: list[Instruction]) -> npt.NDArray[np.void]:
 def _run(instructions: list[Instruction], rows: list[Array], first: list[int], n: int) -> None:
     """Compute by NumPy."""
 
-    def value(operand: Operand | float, back: int) -> Array | float:
-        if not isinstance(operand, Operand):
+    def value(operand: Slot | float, back: int) -> Array | float:
+        if not isinstance(operand, Slot):
             return operand
-        row, start = rows[operand.register], first[operand.register] - operand.lag
+        row, start = rows[operand.number], first[operand.number] - operand.lag
         return row if operand.lag == WHOLE else row[start - back : start + n]
 
     for one in instructions:
         back, start = one.before + one.history, first[one.out]
         out = rows[one.out][start - one.before : start + n]
-        OPERATIONS[one.operation](*(value(operand, back) for operand in one.operands), out=out)
+        OPERATIONS[one.operation].function(*(value(operand, back) for operand in one.operands), out=out)

@@ -1,0 +1,306 @@
+"""The features of a specification as traced formulas.
+
+Tracing a formula once says all that the engines need to know of a feature: the inputs that it reads, the rows that it
+looks back on, and whether it is computed at all or merely a view of an input. Features that read a single column are
+traced column by column, in a form for rows without a missing value and in one for all others; the rest is traced
+together.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Collection, Hashable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+
+from almanac.core.errors import FeatureError
+from almanac.features.compiler.tracing import (
+    Clock,
+    ClockInput,
+    ColumnInput,
+    Expression,
+    FeatureInput,
+    Input,
+    Operand,
+    TableInput,
+    Trace,
+    Value,
+    filled,
+    present,
+)
+
+
+@dataclass(frozen=True)
+class Feature:
+    """A named formula.
+
+    Attributes:
+        name: name of the feature.
+        formula: computes it from the inputs that it is called with, `formula(inputs, *arguments)`.
+        arguments: further arguments; features with equal ones share their compiled code.
+    """
+
+    name: str
+    formula: Callable[..., Value]
+    arguments: tuple[Hashable, ...] = ()
+
+
+@dataclass(frozen=True)
+class Node:
+    """A feature with what its trace says.
+
+    Attributes:
+        feature: name and formula.
+        group: category, for reports.
+        inputs: the inputs that the formula reads.
+        features: positions of the features that it is made from.
+        reach: rows that it looks back on, the newest known one included; 0 without a column.
+        view: the input that the feature is, where there is nothing to compute.
+        squared: columns whose squared deviations it sums, so that rounding depends on their centre.
+    """
+
+    feature: Feature
+    group: str
+    inputs: tuple[Input, ...]
+    features: tuple[int, ...]
+    reach: int
+    view: Operand | None
+    squared: frozenset[str]
+
+    @property
+    def name(self) -> str:
+        """Name of the feature."""
+        return self.feature.name
+
+    @cached_property
+    def columns(self) -> list[str]:
+        """Columns that the formula reads."""
+        return [one.name for one in self.inputs if isinstance(one, ColumnInput)]
+
+    @property
+    def column(self) -> str | None:
+        """The column that alone determines the feature, None where there is no such column."""
+        others = any(isinstance(one, FeatureInput | ClockInput) for one in self.inputs)
+        return None if others or len(self.columns) != 1 else self.columns[0]
+
+
+class Column:
+    """A numeric column in a formula.
+
+    Attributes:
+        values: NaN where one is missing.
+        present: 1 where there is a value, else 0; the number 1 where no value is missing.
+        centre: number near the mean, around which deviations are summed.
+        deviation: values less the centre, 0 where one is missing.
+    """
+
+    def __init__(self, values: Expression, complete: bool, centre: float) -> None:
+        self.values, self.centre = values, centre
+        self.present: Value = 1.0 if complete else present(values)
+        self.deviation = values - centre if complete else filled(values - centre)
+
+
+@dataclass
+class Inputs:
+    """The inputs of a formula.
+
+    Attributes:
+        trace: takes the steps.
+        before: features that the formula may use, with their positions, by name.
+        complete: whether no value of the columns is missing.
+        centres: by column; 0 for others.
+        categories: category columns; None where columns have been checked before.
+        columns: all columns, in the same case.
+        squared: columns whose squared deviations were asked for.
+        used: positions of the features that were asked for.
+        values: features that the same trace has computed, by name.
+    """
+
+    trace: Trace
+    before: Mapping[str, tuple[int, "Node"]]
+    complete: bool = False
+    centres: Mapping[str, float] = field(default_factory=dict)
+    categories: Collection[str] | None = None
+    columns: Collection[str] = ()
+    squared: set[str] = field(default_factory=set)
+    used: set[int] = field(default_factory=set)
+    values: dict[str, Value] = field(default_factory=dict)
+
+    def column(self, name: str) -> Column:
+        """Return a numeric column."""
+        values = self._input(name, category=False)
+        return Column(values, self.complete, self.centres.get(name, 0.0))
+
+    def squares(self, name: str) -> Value:
+        """Return the squared deviations of a numeric column."""
+        self.squared.add(name)
+        deviation = self.column(name).deviation
+        return deviation * deviation
+
+    def codes(self, name: str) -> Expression:
+        """Return the codes of a category column."""
+        return self._input(name, category=True)
+
+    def clock(self, clock: Clock, which: int = 0) -> Expression:
+        """Return a number that follows from the time alone."""
+        return Expression(self.trace, Operand(ClockInput(clock, which)))
+
+    def feature(self, name: str) -> Value:
+        """Return a feature that is declared before."""
+        if name in self.values:
+            return self.values[name]
+        if name not in self.before:
+            raise FeatureError(f"no feature named {name} is declared before")
+        position, node = self.before[name]
+        self.used.add(position)
+        return Expression(self.trace, node.view or Operand(FeatureInput(position)))
+
+    def _input(self, name: str, category: bool) -> Expression:
+        if self.categories is not None:
+            if name not in self.columns:
+                raise FeatureError(f"no column named {name}; known: {', '.join(self.columns)}")
+            if category and name not in self.categories:
+                raise FeatureError(f"{name} is not a category column; known: {', '.join(self.categories) or 'none'}")
+            if not category and name in self.categories:
+                raise FeatureError(f"{name} is a category; this kind needs numbers")
+        return Expression(self.trace, Operand(ColumnInput(name)))
+
+
+def traced(
+    feature: Feature,
+    group: str,
+    before: Mapping[str, tuple[int, Node]],
+    columns: Collection[str],
+    categories: Collection[str],
+) -> Node:
+    """Return a feature with what its trace says.
+
+    Args:
+        feature: name and formula.
+        group: its category.
+        before: the features declared before, with their positions, by name.
+        columns: names of all columns.
+        categories: names of the category columns among them.
+
+    Raises:
+        FeatureError: the formula reads what there is not, looks ahead, or gives no value.
+    """
+    inputs = Inputs(Trace(), before, categories=categories, columns=columns)
+    value = _value(feature, inputs)
+    operand = value.operand if isinstance(value, Expression) else None
+    lags = _lags(inputs.trace, operand)
+    for one, lag in lags.items():
+        # Neither engine keeps features or clocks of earlier rows; a lookup table has no rows.
+        if lag > 1 and isinstance(one, FeatureInput | ClockInput):
+            raise FeatureError(
+                f"feature {feature.name}: looks back on {one}; expected a column, which alone keeps rows"
+            )
+    reach = max((lag for one, lag in lags.items() if isinstance(one, ColumnInput)), default=0)
+    view = operand if operand is not None and isinstance(operand.source, ColumnInput | ClockInput) else None
+    return Node(feature, group, tuple(lags), tuple(inputs.used), reach, view, frozenset(inputs.squared))
+
+
+def _value(feature: Feature, inputs: Inputs) -> Value:
+    """Return the value of a formula, which is a symbol or a number."""
+    value = feature.formula(inputs, *feature.arguments)
+    if not isinstance(value, Expression | int | float):
+        raise FeatureError(f"feature {feature.name}: its formula gives {value!r}; expected an expression or a number")
+    return value
+
+
+def _lags(trace: Trace, operand: Operand | None) -> dict[Input, int]:
+    """Return the inputs that a result is made from, each with its rows back to the oldest one read."""
+    back: dict[int, int] = {}
+    lags: dict[Input, int] = {}
+
+    def read(one: Operand, rows: int) -> None:
+        rows = max(0, one.lag) + rows
+        if isinstance(one.source, int):
+            back[one.source] = max(back.get(one.source, 0), rows)
+        else:
+            lags[one.source] = max(lags.get(one.source, 0), rows + 1)
+
+    if operand is not None:
+        read(operand, 0)
+    for number in range(len(trace.steps) - 1, -1, -1):
+        if number in back:
+            for one in trace.steps[number].reads:
+                read(one, back[number] + trace.steps[number].history)
+    return lags
+
+
+class Wanted(NamedTuple):
+    """The features to compile, and the columns that they read.
+
+    Attributes:
+        nodes: the features and those that they are made from, with their positions.
+        columns: input columns.
+        centres: of each column.
+    """
+
+    nodes: tuple[tuple[int, Node], ...]
+    columns: tuple[str, ...]
+    centres: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Traced:
+    """Steps, and the value of each feature that is computed from them, by position."""
+
+    trace: Trace
+    features: dict[int, Value]
+
+
+class Graph:
+    """The traced formulas of some features, and the slots of their inputs.
+
+    Args:
+        wanted: the features.
+
+    Attributes:
+        slots: number of each input: columns, clocks, features that are computed, and tables, in this order.
+        columns, clocks, computed, tables: the inputs of each sort, in the order of their slots.
+        entries: the lookup tables, a row each: the entry of a missing code, and those of the codes.
+
+    Raises:
+        FeatureError: a feature is not computed by exactly one formula.
+    """
+
+    def __init__(self, wanted: Wanted) -> None:
+        self._nodes = dict(wanted.nodes)
+        self._centres = dict(zip(wanted.columns, wanted.centres, strict=True))
+        inputs = dict.fromkeys(one for _, node in wanted.nodes for one in node.inputs)
+        self.columns = [ColumnInput(name) for name in wanted.columns]
+        self.clocks = [one for one in inputs if isinstance(one, ClockInput)]
+        self.computed = [FeatureInput(k) for k, node in wanted.nodes if node.view is None]
+        self.tables = [one for one in inputs if isinstance(one, TableInput)]
+        order: list[Input] = [*self.columns, *self.clocks, *self.computed, *self.tables]
+        self.slots = {one: slot for slot, one in enumerate(order)}
+        width = 1 + max((len(one.entries) for one in self.tables), default=0)
+        self.entries = np.full((len(self.tables), width), np.nan)
+        for row, one in zip(self.entries, self.tables, strict=True):
+            row[1 : 1 + len(one.entries)] = one.entries
+
+    def parts(self, complete: bool) -> list[Traced]:
+        """Return the formulas of each column's own features, in order, and of all others.
+
+        Args:
+            complete: whether no value of the columns is missing; the others take them as they come.
+        """
+        parts = [self._part(one.name, complete) for one in self.columns]
+        parts.append(self._part(None, False))
+        times = Counter(k for part in parts for k in part.features)
+        if wrong := [one.position for one in self.computed if times[one.position] != 1]:
+            name = self._nodes[wrong[0]].name
+            raise FeatureError(f"feature {name}: is computed {times[wrong[0]]} times; expected exactly once")
+        return parts
+
+    def _part(self, column: str | None, complete: bool) -> Traced:
+        before = {node.name: (k, node) for k, node in self._nodes.items()}
+        inputs = Inputs(Trace(), before, complete, self._centres)
+        values: dict[int, Value] = {}
+        for k, node in self._nodes.items():
+            if node.view is None and node.column == column:
+                values[k] = inputs.values[node.name] = _value(node.feature, inputs)
+        return Traced(inputs.trace, values)

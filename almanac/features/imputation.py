@@ -1,0 +1,21 @@
+"""Causal imputation, the same in both engines."""
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[np.float64]
+
+
+def impute(values: Array, limit: int) -> None:
+    """Fill gaps by the last value before them, at most `limit` rows old, in place; shape (n,)."""
+    missing = np.flatnonzero(np.isnan(values))
+    if not missing.size:
+        return
+    after = missing[1:] - 1 == missing[:-1]
+    start = missing.copy()
+    start[1:][after] = 0
+    np.maximum.accumulate(start, out=start)
+    fill = missing - start < limit
+    if not start[0]:  # no value comes before the first gap
+        fill &= start > 0
+    values[missing[fill]] = values[start[fill] - 1]

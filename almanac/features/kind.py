@@ -1,0 +1,126 @@
+"""A feature kind: everything that an extension needs to add one as a single module.
+
+A module of `almanac.features.kinds`, or one that an entry point `almanac.features` names, declares what the use case
+file says, yields the features with their formulas, and gives the project's kinds as `KIND`:
+
+    class Lag(Declaration):
+        kind: Literal["lag"]
+        column: Name
+        lag: Duration
+
+        def features(self, context: Context) -> Iterator[Feature]:
+            yield Feature(f"{self.column}_lag_{self.lag}", _lagged, (self.column, context.steps(self.lag)))
+
+    def _lagged(inputs: Inputs, column: str, lag: int) -> Value:
+        return ago(inputs.column(column).values, lag)
+
+    KIND = FeatureKind(Lag, [{"kind": "lag", "column": "volume", "lag": "6h"}])
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, get_args
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field
+
+from almanac.features.compiler.graph import Feature, Inputs
+from almanac.features.compiler.tracing import Value, ago
+from almanac.usecase.features_section import FeatureDeclaration
+from almanac.usecase.types import Duration, Name, steps, to_microseconds
+
+__all__ = [
+    "Columns",
+    "Context",
+    "Declaration",
+    "Duration",
+    "Durations",
+    "Feature",
+    "FeatureKind",
+    "Inputs",
+    "Name",
+    "Value",
+    "ago",
+]
+
+Columns = Annotated[list[Name], Field(min_length=1)]
+Durations = Annotated[list[Duration], Field(min_length=1)]
+
+
+@dataclass(frozen=True)
+class Context:
+    """The use case around a declaration, in grid steps.
+
+    Attributes:
+        frequency: distance of two rows, as a duration.
+        cutoff: steps before the prediction time of the newest known row.
+        categories: category tables by column.
+        learned: what the declaration has learned from the training rows; None before.
+    """
+
+    frequency: str
+    cutoff: int
+    categories: Mapping[str, list[str]]
+    learned: Any = None
+
+    def steps(self, duration: str) -> int:
+        """Return how many steps a duration has."""
+        return steps(duration, self.frequency)
+
+    def window(self, duration: str) -> int:
+        """Return how many steps a duration has, at least one."""
+        if (count := self.steps(duration)) < 1:
+            raise ValueError(f"{duration} must be at least one step of {self.frequency}")
+        return count
+
+    def table(self, column: str) -> list[str]:
+        """Return the category table of a column."""
+        if column not in self.categories:
+            raise ValueError(f"{column} is not a category column; known: {', '.join(self.categories) or 'none'}")
+        return self.categories[column]
+
+
+class Declaration(FeatureDeclaration, ABC):
+    """The declaration of features in a use case file; a kind adds `kind: Literal[...]` and its own fields."""
+
+    @abstractmethod
+    def features(self, context: Context) -> Iterator[Feature]:
+        """Yield the features, in order.
+
+        Raises:
+            ValueError: the declaration does not fit the use case; the message says what would.
+        """
+
+    def learn(self, training: Callable[[str], npt.NDArray[np.float64]]) -> Any:
+        """Return what the formulas need to know of the training rows, as JSON data.
+
+        Args:
+            training: gives a column's values on the training rows: NaN where missing, codes for a category.
+        """
+        return None
+
+
+@dataclass(frozen=True)
+class FeatureKind:
+    """A kind of features.
+
+    Attributes:
+        declaration: what a use case file says of it.
+        example: declarations that the property tests run; columns are `volume` and `temp`, numbers, and `weather`, with
+            the categories Clear, Clouds, Fog and Mist, every hour.
+    """
+
+    declaration: type[Declaration]
+    example: Sequence[Mapping[str, Any]]
+
+    @property
+    def name(self) -> str:
+        """Name by which a use case file asks for it."""
+        return str(get_args(self.declaration.model_fields["kind"].annotation)[0])
+
+
+def seconds(duration: str) -> int:
+    """Return a duration in seconds."""
+    return to_microseconds(duration) // 1_000_000

@@ -1,0 +1,50 @@
+"""Functions of a feature."""
+
+from collections.abc import Callable, Iterator
+from typing import Literal
+
+import numpy as np
+
+from almanac.features.kind import Context, Declaration, Feature, FeatureKind, Inputs, Name, Value
+from almanac.features.windows import finite
+
+Function = Literal["log1p", "sqrt", "square", "abs", "exp"]
+_FUNCTIONS: dict[Function, Callable[[Value], Value]] = {
+    "log1p": np.log1p,
+    "sqrt": np.sqrt,
+    "square": np.square,
+    "abs": np.abs,
+    "exp": np.exp,
+}
+
+
+class Transform(Declaration):
+    """A function of a feature: `name = function(feature)`."""
+
+    kind: Literal["transform"]
+    name: Name
+    """Name of the feature."""
+    function: Function
+    """Function; outside its domain the value is missing."""
+    feature: Name
+    """Feature declared before."""
+
+    def features(self, context: Context) -> Iterator[Feature]:
+        """Yield the one feature."""
+        yield Feature(self.name, _transformed, (self.function, self.feature))
+
+
+def _transformed(inputs: Inputs, function: Function, feature: str) -> Value:
+    return finite(_FUNCTIONS[function](inputs.feature(feature)))
+
+
+KIND = FeatureKind(
+    Transform,
+    [
+        {"kind": "value", "columns": ["volume"]},
+        *(
+            {"kind": "transform", "name": f"volume_{function}", "function": function, "feature": "volume"}
+            for function in _FUNCTIONS
+        ),
+    ],
+)
