@@ -22,10 +22,11 @@ run: $(VENV)/.components ## set up, then train, judge and document the reference
 test: $(VENV)/.dev ## set up, then run the tests
 	@$(PY) -m pytest
 
-lint: $(VENV)/.dev ## formatting, lint and types
+lint: $(VENV)/.dev ## formatting, lint, types and import rules
 	@$(VENV)/bin/ruff format --check .
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/mypy
+	@rules="$$($(VENV)/bin/lint-imports)" || { echo "$$rules"; exit 1; }
 
 check: $(VENV)/.dev ## format, lint, types, import rules, unit and contract tests: about a minute
 	@$(MAKE) --no-print-directory -j2 lint unit
@@ -117,6 +118,7 @@ deploy: $(VENV)/.components ## apply the production version by an overlay (ENVIR
 release-files: $(VENV)/.components ## compile into build/compiled, for the images of this version in IMAGES
 	@ALMANAC_IMAGE=$(IMAGES)/components-python:$(VERSION) ALMANAC_SERVING_IMAGE=$(IMAGES)/serving:$(VERSION) \
 	  $(PY) pipeline.py compile --kubernetes --out build/compiled
+	@tar -czf build/compiled/kubernetes.tar.gz -C build/compiled kubernetes
 
 changelog: $(VENV)/.components ## write the notes of the release TAG to build/changelog.md
 	@$(PY) pipeline.py dev notes $(TAG) build/changelog.md

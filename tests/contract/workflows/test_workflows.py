@@ -15,7 +15,7 @@ WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 #: Commands of steps that are no make targets; programs of the runner or of an action before.
 OTHER = re.compile(
     r"^(sudo --preserve-env=PATH \.ci/run --without-containers$|"
-    r"gh (issue create|workflow enable|release create) |cosign sign )"
+    r"gh (issue create|workflow enable|release create) |cosign sign |brew install libomp$)"
 )
 
 
