@@ -13,13 +13,9 @@ from serving.commands import app
 
 def main(arguments: list[str]) -> int:
     """Run the command line and return its exit code."""
-    if not arguments or arguments[0] not in ("serve", "ingest", "keys", "batch"):
+    if not arguments or arguments[0] not in ("serve", "ingest", "keys"):
         arguments = ["serve", *arguments]
     try:
-        if arguments[0] == "batch":
-            from serving.batch.table import main as batch
-
-            return batch(arguments[1:])
         app(arguments, standalone_mode=True)
     except AlmanacError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -1,16 +1,37 @@
-"""What the component runs: prediction, the file, and the log of what was predicted."""
+"""The prediction component's task: predict a span, write the file, and keep a copy in the prediction log."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import fsspec
+import polars as pl
 
-from almanac.core.errors import TableError
+from almanac.core.errors import DeploymentError, TableError
 from almanac.core.files import sha256_file, whole_file
 from almanac.core.image import VERSION
 from almanac.core.progress import summary
+from almanac.model.batch import predict_span
+from almanac.model.bundle import load_bundle
+from almanac.model.prediction_span import prediction_span
 from almanac.usecase import UseCase, digest, load_text
-from serving.batch.predict import Predicted, predict
+from governance.registry import Registry, fetch
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """Predictions of a span.
+
+    Attributes:
+        table: entity, where there is one, time, target, prediction, lower, upper, signal, version and digest of each
+            row; lower, upper and signal are null where the model has none.
+        version: the version in the registry.
+        digest: sha256 of the manifest of all its targets.
+    """
+
+    table: pl.DataFrame
+    version: int
+    digest: str
 
 
 def run(usecase: str, table: Path, registry: str, span: tuple[str, str], log: str, out: Path) -> dict[str, Any]:
@@ -20,7 +41,7 @@ def run(usecase: str, table: Path, registry: str, span: tuple[str, str], log: st
         usecase: the use case as JSON.
         table: the validated table.
         registry: address of the model registry.
-        span: first prediction time and end, see `components.prediction.span.wanted`.
+        span: first prediction time and end, see `almanac.model.prediction_span`.
         log: directory of the log; none when empty.
         out: where to write.
     """
@@ -40,6 +61,43 @@ def run(usecase: str, table: Path, registry: str, span: tuple[str, str], log: st
         "rows": predicted.table.height,
         "library_version": VERSION,
     }
+
+
+def predict(usecase: UseCase, table: Path, registry: str, start: str = "", stop: str = "") -> Predicted:
+    """Predict a span of a validated table by the model in production.
+
+    Args:
+        usecase: the use case.
+        table: the validated table as Parquet; the rows before the span are the features' history.
+        registry: address of the model registry.
+        start: first prediction time, see `almanac.model.prediction_span`.
+        stop: end of the span, exclusive.
+
+    Raises:
+        DeploymentError: no version is in production.
+        TableError: the table cannot be read, or has no row in the span.
+        AlmanacError: a model that does not verify, or features that the table does not give.
+    """
+    versions = Registry(registry)
+    version = versions.current(usecase.name)
+    if version is None:
+        raise DeploymentError(f"{usecase.name}: no version stands in production in the registry {registry}")
+    bundle = load_bundle(fetch(versions, usecase.name, version), str(version.number))
+    frame = _read(usecase, table)
+    first, end = prediction_span(usecase, frame[usecase.time.column], start, stop)
+    predictions = predict_span(usecase, frame, bundle, first, end)
+    columns = predictions.with_columns(version=pl.lit(version.number), digest=pl.lit(bundle.digest))
+    return Predicted(columns, version.number, bundle.digest)
+
+
+def _read(usecase: UseCase, table: Path) -> pl.DataFrame:
+    try:
+        frame = pl.read_parquet(table)
+    except (OSError, pl.exceptions.PolarsError) as error:
+        raise TableError(f"{table}: not a Parquet table ({str(error).splitlines()[0]})") from error
+    if usecase.time.column not in frame.columns:
+        raise TableError(f"{table}: no time column {usecase.time.column!r}; it has {', '.join(frame.columns)}")
+    return frame.with_columns(pl.col(usecase.time.column).cast(pl.Datetime("us")))
 
 
 def keep(usecase: UseCase, predicted: Predicted, source: Path, log: str) -> str:

@@ -44,12 +44,7 @@ SECTIONS: dict[str, dict[str, _Entry]] = {
         "registry": _Entry("governance.commands:app", "Versions, stages, approvals and their log."),
         "verify": _Entry("governance.commands:app", "Verify every reference behind a run's documents."),
         "serve": _Entry("serving.commands:app", "Serve a model over KServe's protocols."),
-        "batch": _Entry(
-            "serving.__main__:main",
-            "Predict a Parquet file by the server's own code.",
-            ("batch",),
-            "almanac batch in.parquet out.parquet --model registry:air_quality/production",
-        ),
+        "batch": _Entry(f"{_HERE}.batch:app", "Predict the rows of a Parquet file."),
         "keys": _Entry("serving.commands:app", "Create, list, rotate and revoke the server's API keys."),
         "ingest": _Entry("serving.commands:app", "Append observations to a feature store."),
     },

@@ -12,14 +12,14 @@ from kfp import dsl
 from almanac.core.errors import DeploymentError, TableError
 from almanac.core.files import read_json, sha256_file
 from almanac.model.model import load_model
+from almanac.model.prediction_span import prediction_span
 from almanac.usecase import dump
 from components.prediction.component import prediction as component
+from components.prediction.task import predict
 from governance.registry import resolve
 from orchestration import recurring
 from orchestration.console import Screen
 from orchestration.run import Request
-from serving.batch.predict import predict
-from serving.batch.span import wanted
 from tests.support.production import ROOT, Production
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -59,7 +59,7 @@ def test_predictions_are_those_of_the_model_format(production: Production) -> No
 )
 def test_spans(production: Production, start: str, stop: str, first: datetime, end: datetime) -> None:
     times = pl.read_parquet(production.table)["timestamp"]
-    assert wanted(production.case, times, start, stop) == (first, end)
+    assert prediction_span(production.case, times, start, stop) == (first, end)
 
 
 @pytest.mark.parametrize(

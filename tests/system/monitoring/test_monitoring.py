@@ -21,14 +21,13 @@ from almanac.usecase import UseCase, dump
 from almanac.usecase.operations_section import SIGNALS as ALL_SIGNALS
 from components.monitoring.component import monitoring as component
 from components.monitoring.task import Places, monitor, run
-from components.prediction.task import keep
+from components.prediction.task import keep, predict
 from governance.registry import Registry, collect
 from monitoring.windows.join import read_log, with_truth
 from monitoring.windows.judge import breached
 from orchestration import recurring
 from orchestration.console import Screen
 from orchestration.run import Request
-from serving.batch.predict import predict
 from tests.support.bundles import document_files
 from tests.support.production import ROOT, Production
 

@@ -10,9 +10,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from almanac.core.errors import ServingError
+from almanac.core.errors import TableError
+from almanac.model.batch import predict_file
 from almanac.model.bundle import load_bundle
-from serving.batch.table import predict_file
 from serving.protocol.grpc_messages import load_messages
 from serving.protocol.grpc_servicer import SERVICE
 from tests.support.server import FEATURES, ServerProcess, as_row, free_port
@@ -162,7 +162,5 @@ def test_a_file_is_no_way_round(model_dir: Path, tmp_path: Path, feature_rows: n
         if fits:
             assert predict_file(bundle, source, tmp_path / "out.parquet") == 5
         else:
-            with pytest.raises(
-                ServingError, match=r"rows.parquet: row 3, temp: 9007199254740993 cannot be held exactly"
-            ):
+            with pytest.raises(TableError, match=r"rows.parquet: row 3, temp: 9007199254740993 cannot be held exactly"):
                 predict_file(bundle, source, tmp_path / "out.parquet")

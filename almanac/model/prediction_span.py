@@ -1,4 +1,4 @@
-"""The prediction times that are wanted of a table."""
+"""The span of prediction times in a batch prediction."""
 
 from datetime import datetime, timedelta
 
@@ -11,13 +11,13 @@ from almanac.usecase.types import to_timedelta
 _WINDOWS = "windows:"
 
 
-def wanted(usecase: UseCase, times: pl.Series, start: str, stop: str) -> tuple[datetime, datetime]:
-    """Return the first prediction time that is wanted and the end of the span, exclusive, as naive UTC.
+def prediction_span(usecase: UseCase, times: pl.Series, start: str, stop: str) -> tuple[datetime, datetime]:
+    """Return the first prediction time of a span and its end, exclusive, as naive UTC.
 
     Args:
-        usecase: the use case, whose section `drift` says how long a window is.
+        usecase: the use case, whose section `drift` has the length of a window.
         times: the table's times.
-        start: a time in ISO 8601, `windows:3` for the last three drift windows, or empty for the newest time alone.
+        start: a time in ISO 8601, `windows:3` for the last three drift windows, or empty for the newest time only.
         stop: a time in ISO 8601, exclusive; empty for the end of the table.
 
     Raises:
@@ -43,15 +43,14 @@ def _first(usecase: UseCase, start: str, end: datetime) -> datetime:
     count = start.removeprefix(_WINDOWS)
     if not count.isdigit() or int(count) < 1:
         raise TableError(f"start is {start!r}; write windows: and a whole number from 1 on, such as windows:3")
-    # The truth of the last horizon is not known yet: that much more is predicted, so that the oldest window is full.
+    # The truth of the last horizon is not known yet: as much more is predicted, so that the oldest window is full.
     longest = max(to_timedelta(target.horizon) for target in usecase.targets)
     return end - int(count) * to_timedelta(usecase.drift.window) - longest
 
 
 def _time(text: str, name: str) -> datetime:
     try:
-        moment = datetime.fromisoformat(text)
+        time = datetime.fromisoformat(text)
     except ValueError:
         raise TableError(f"{name} is {text!r}; write a time in ISO 8601, such as 2026-01-31T06:00:00") from None
-    offset = moment.utcoffset() or timedelta(0)
-    return moment.replace(tzinfo=None) - offset
+    return time.replace(tzinfo=None) - (time.utcoffset() or timedelta(0))

@@ -1,0 +1,154 @@
+"""Batch prediction: the rows of a Parquet file, or a span of a validated table."""
+
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from almanac.core.errors import TableError
+from almanac.core.files import whole_file
+from almanac.features.batch import compute
+from almanac.features.spec import FeatureSpec
+from almanac.model.bundle import Bundle
+from almanac.model.model import Model
+from almanac.model.prediction import outputs
+from almanac.usecase import UseCase
+
+Array = npt.NDArray[np.float64]
+
+#: Rows that are held in memory at a time.
+ROWS = 20_000
+
+
+def predict_file(bundle: Bundle, source: Path, output: Path, target: str | None = None) -> int:
+    """Predict every row of a Parquet file, and write its columns followed by the predictions.
+
+    The file holds either the model's features, or the raw columns with their time, from which the features are
+    computed. Other columns are copied.
+
+    Args:
+        bundle: the model.
+        source: Parquet file.
+        output: Parquet file to write, whole or not at all.
+        target: one target; all of them when None.
+
+    Returns:
+        The number of rows.
+
+    Raises:
+        TableError: an unreadable file, or a column that is missing or of another type.
+    """
+    import pyarrow
+    import pyarrow.parquet as parquet
+
+    names = [target] if target else list(bundle.targets)
+    if unknown := sorted(set(names) - set(bundle.targets)):
+        raise TableError(f"there is no target {unknown[0]}; use one of {', '.join(bundle.targets)}")
+    try:
+        reader = parquet.ParquetFile(source)
+    except (OSError, pyarrow.ArrowException) as error:
+        raise TableError(f"{source}: cannot be read as Parquet ({error})") from error
+    models = [bundle.targets[name] for name in names]
+    features = _computed(models, source, set(reader.schema_arrow.names))
+    count, writer = 0, None
+    with whole_file(output) as aside:
+        try:
+            for batch in reader.iter_batches(ROWS):
+                table: Any = pl.from_arrow(batch)
+                for model in models:
+                    computed = features.get(model.name)
+                    rows = slice(count, count + table.height)
+                    X = _matrix(table, model, source, count) if computed is None else computed[rows]
+                    table = table.with_columns(_predicted(model, X, f"{model.name}_"))
+                columns = table.to_arrow()
+                writer = writer or parquet.ParquetWriter(aside, columns.schema)
+                writer.write_table(columns)
+                count += table.height
+        finally:
+            if writer is not None:
+                writer.close()
+        if not count:
+            raise TableError(f"{source}: no rows")
+    return count
+
+
+def predict_span(usecase: UseCase, frame: pl.DataFrame, bundle: Bundle, first: datetime, end: datetime) -> pl.DataFrame:
+    """Return the predictions of all targets for the prediction times of a span, one below the other.
+
+    Args:
+        usecase: the use case.
+        frame: the validated table; the rows before the span are the features' history.
+        bundle: the model.
+        first: first prediction time.
+        end: end of the span, exclusive.
+
+    Returns:
+        Entity, where there is one, time, target, prediction, lower, upper and signal; null where the model has none.
+    """
+    time = usecase.time.column
+    keys = [*([usecase.entity] if usecase.entity else []), time]
+    empty = [
+        pl.lit(None, pl.Float64 if output.datatype == "FP64" else pl.String).alias(output.name) for output in outputs()
+    ]
+    parts = []
+    for name, model in bundle.targets.items():
+        features = compute(FeatureSpec.model_validate(model.spec), frame, model.names)
+        features = features.filter((pl.col(time) >= first) & (pl.col(time) < end))
+        X = np.ascontiguousarray(features.select(model.names).to_numpy())
+        part = features.select(*keys, pl.lit(name).alias("target"), *empty)
+        parts.append(part.with_columns(_predicted(model, X)))
+    return pl.concat(parts)
+
+
+def _predicted(model: Model, X: Array, prefix: str = "") -> list[pl.Series]:
+    return [pl.Series(f"{prefix}{output.name}", value) for output, value in model.predict(X).present()]
+
+
+def _computed(models: list[Model], source: Path, present: set[str]) -> dict[str, Array]:
+    """Return the features of the models that the file does not hold, from its raw columns, by target."""
+    features = {}
+    for model in models:
+        if present.issuperset(model.names) or not model.spec:
+            continue
+        spec = FeatureSpec.model_validate(model.spec)
+        if present.issuperset([spec.time, *spec.columns, *([spec.entity] if spec.entity else [])]):
+            table = compute(spec, pl.read_parquet(source), model.names)
+            features[model.name] = np.ascontiguousarray(table.select(model.names).to_numpy())
+    return features
+
+
+def _matrix(table: pl.DataFrame, model: Model, source: Path, first: int) -> Array:
+    if missing := [name for name in model.names if name not in table.columns]:
+        raise TableError(
+            f"{source}: missing column {missing[0]} ({len(missing)} of {len(model.names)} features are missing)"
+        )
+    X = np.empty((table.height, len(model.names)))
+    for position, name in enumerate(model.names):
+        X[:, position] = _numbers(table[name], model.columns.codes.get(name), source, first)
+    return X
+
+
+def _numbers(column: pl.Series, codes: dict[str, float] | None, source: Path, first: int) -> Array:
+    """Return a column as float64, NaN for null; `first` is its first row's number in the file, for messages."""
+    if codes and column.dtype == pl.String:
+        values = column.replace_strict(codes, default=None, return_dtype=pl.Float64)
+        _refuse(column, values.is_null() & column.is_not_null(), source, first, f"is none of {', '.join(codes)}")
+    elif column.dtype.is_numeric() or column.dtype == pl.Null:
+        values = column.cast(pl.Float64)
+        _refuse(column, values.is_infinite().fill_null(False), source, first, "is not a finite number")
+        if column.dtype.is_integer():
+            # Beyond 2^53 an integer may have no float64 of its own.
+            exact = (values.cast(column.dtype, strict=False) == column).fill_null(False)
+            _refuse(column, ~exact & column.is_not_null(), source, first, "cannot be held exactly in float64")
+    else:
+        raise TableError(f"{source}: column {column.name} is of type {column.dtype}; expected numbers")
+    return values.fill_null(np.nan).to_numpy()
+
+
+def _refuse(column: pl.Series, wrong: pl.Series, source: Path, first: int, reason: str) -> None:
+    row = wrong.arg_max() if wrong.any() else None
+    if row is not None:
+        raise TableError(f"{source}: row {first + row}, {column.name}: {column[row]!r} {reason}")

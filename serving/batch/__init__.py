@@ -1,1 +1,0 @@
-"""Batch prediction of a table by the server's own code."""
