@@ -1,1 +1,1 @@
-"""Running, compiling and submitting pipelines; the pipelines themselves stand in pipeline.py."""
+"""Running, compiling, submitting and scheduling pipelines, and the command line."""

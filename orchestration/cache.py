@@ -1,8 +1,8 @@
-"""Caching of local steps by content: the same inputs and the same code are never run twice.
+"""Cache of local steps by content: the same code never runs twice on the same inputs.
 
-kfp's own local cache knows an artifact by its address, so that a step that ran again gives new addresses and
-everything after it runs again too, and it trusts whatever it finds at an address. Here a key holds the digests
-of the inputs and of the code, and an entry is only used while its files still have the digests it was made with.
+kfp's own local cache identifies an artifact by its address. A step that runs again therefore invalidates every step
+after it, and a damaged file at a known address is used as it is. Here a key holds the digests of the inputs and of the
+code, and an entry is used only while its files have the digests that were recorded with it.
 """
 
 import json
@@ -21,17 +21,17 @@ from orchestration.code_digest import code_digest
 
 
 class ContentCache(kfp_cache.LocalCache):  # type: ignore[misc]
-    """A cache of task outputs, keyed by digests, verified on every hit.
+    """A cache of task outputs, keyed by digests and verified on every hit.
 
     Args:
         cache_root: Directory of the entries.
-        registry_state: Returns what the registry holds now; part of the key of every task that is given a registry.
-        settled: Components that write to the registry. Where it holds nothing, what they wrote is gone as well.
+        registry_state: Returns the digest of the registry's state, a part of the key of every task with a registry.
+        settled: Components that write to the registry; their entries are void if the registry is empty.
 
     Attributes:
         outputs: Outputs by component, of every cacheable task that ran or was found in this run.
         on_hit: Called with each component whose outputs were found.
-        summaries: What each task told of itself; filled in by the runner, kept with the entry.
+        summaries: Summary of each task, kept with its entry; the runner fills them in.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class ContentCache(kfp_cache.LocalCache):  # type: ignore[misc]
         env_vars: dict[str, str] | None = None,
         custom_cache_key: str | None = None,
     ) -> str:
-        """Return the key of a task: digests of its code and of the content of its inputs."""
+        """Return the key of a task from the digests of its code and of its inputs."""
         name = component_name.removeprefix("comp-")
         parts = {
             "component": name,
@@ -69,6 +69,7 @@ class ContentCache(kfp_cache.LocalCache):  # type: ignore[misc]
             "environment": env_vars or {},
             "registry": self._registry_state(arguments["registry"]) if "registry" in arguments else "",
         }
+        # In an empty registry nothing of an earlier run is left, so that the step has to write it again.
         if name in self._settled and "registry" in arguments and not parts["registry"]:
             parts["registry"] = f"nothing yet, {uuid.uuid4()}"
         key = sha256_bytes(canonical_json(parts))
@@ -77,7 +78,7 @@ class ContentCache(kfp_cache.LocalCache):  # type: ignore[misc]
         return key
 
     def get(self, key: str) -> dict[str, Any] | None:
-        """Return the outputs kept under `key` if every file of theirs is what it was, or None."""
+        """Return the outputs of a key, or None if there are none or a file of theirs has changed."""
         try:
             entry = json.loads(Path(self._entry_path(key)).read_bytes())
             outputs: dict[str, Any] = self._deserialize_outputs(entry["outputs"])
@@ -94,7 +95,7 @@ class ContentCache(kfp_cache.LocalCache):  # type: ignore[misc]
         return outputs
 
     def put(self, key: str, outputs: dict[str, Any]) -> None:
-        """Keep `outputs` under `key`, whole or not at all."""
+        """Save the outputs of a key, completely or not at all."""
         name = self._names[key]
         self.outputs[name] = outputs
         _complete(outputs)
@@ -110,28 +111,28 @@ class ContentCache(kfp_cache.LocalCache):  # type: ignore[misc]
         aside.replace(path)
 
     def settle(self, components: Iterable[str]) -> None:
-        """Keep the outputs of `components` for the registry as it is now, after they themselves changed it.
+        """Save the outputs of components again under the registry's present state, which they changed themselves.
 
-        What they did to this registry is done; with nothing else changed they need not do it again.
+        A further run on the same inputs then finds them, as long as nothing else changes the registry.
         """
         for name in components:
             if name in self._calls and name in self.outputs:
                 self.put(self.compute_key(*self._calls[name]), self.outputs[name])
 
-    def tell(self, name: str, rows: int | None, figure: str) -> None:
-        """Note what a task told of itself, to be kept with its entry."""
+    def summarize(self, name: str, rows: int | None, figure: str) -> None:
+        """Record the summary of a task, to be saved with its entry."""
         self.summaries[name] = Summary(rows, figure)
 
 
 def install(cache: ContentCache) -> ContentCache:
-    """Make kfp's local runs use `cache`; call it after `kfp.local.init`."""
+    """Make kfp's local runs use a cache; call it after `kfp.local.init`."""
     kfp_cache._cache_singleton = cache
     kfp_cache._cache_singleton_root = cache.cache_root
     return cache
 
 
 def digest_of(path: Path) -> str:
-    """Return the digest of a file, or of all the files below a directory with their names."""
+    """Return the digest of a file, or of the names and contents of all files below a directory."""
     if path.is_file():
         return sha256_file(path)
     files = sorted(file for file in path.rglob("*") if file.is_file())
@@ -150,13 +151,13 @@ def _by_content(value: Any) -> Any:
 
 
 def _digests(outputs: dict[str, Any]) -> dict[str, str]:
-    """Return the digests of the artifacts among `outputs`; a file that is gone has none."""
+    """Return the digests of the artifacts among outputs; that of a missing file is empty."""
     paths = {name: Path(value.uri) for name, value in outputs.items() if isinstance(value, dsl.Artifact)}
     return {name: digest_of(path) if path.exists() else "" for name, path in paths.items()}
 
 
 def _complete(outputs: dict[str, Any]) -> None:
-    """Give artifacts that are metadata alone, such as metrics, an empty file, so that none is missed later."""
+    """Create an empty file for each artifact that has only metadata, because a hit checks for files."""
     for value in outputs.values():
         if isinstance(value, dsl.Artifact) and not Path(value.uri).exists():
             Path(value.uri).parent.mkdir(parents=True, exist_ok=True)
@@ -164,7 +165,7 @@ def _complete(outputs: dict[str, Any]) -> None:
 
 
 def _touch(outputs: dict[str, Any]) -> None:
-    """Mark the working directories that outputs lie in as used, so that they are pruned last."""
+    """Mark the working directories of outputs as used, so that they are pruned last."""
     for value in outputs.values():
         if isinstance(value, dsl.Artifact) and (work := Path(value.uri).parents[2]).is_dir():
             os.utime(work)

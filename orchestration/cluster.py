@@ -1,4 +1,4 @@
-"""A Kubeflow Pipelines cluster: uploading versions, running them, and scheduling them."""
+"""A Kubeflow Pipelines cluster: upload, run and schedule versions of pipelines."""
 
 import io
 import os
@@ -21,14 +21,14 @@ from almanac.core.errors import ClashError, PipelineError, RefusedError, RunErro
 
 Auth = Literal["token", "service-account", "in-cluster", "none"]
 _ENDED = {"SUCCEEDED", "FAILED", "SKIPPED", "CANCELED"}
-#: Kubeflow's own service, by the name that every pod of the cluster finds it by, whatever the pod's namespace.
+#: Kubeflow's own service, by a name that resolves in every namespace of the cluster.
 _SERVICE = "http://ml-pipeline.kubeflow.svc.cluster.local:8888"
 _TOKEN_PATH = "/var/run/secrets/kubeflow/pipelines/token"  # noqa: S105 - a path, no secret
 
 
 @dataclass(frozen=True)
 class Version:
-    """A pipeline version on the cluster; `created` tells whether this call uploaded it."""
+    """A pipeline version on the cluster; `created` is true if this call uploaded it."""
 
     pipeline_id: str
     version_id: str
@@ -39,9 +39,9 @@ class Cluster:
     """A connection to a Kubeflow Pipelines API.
 
     Args:
-        host: Address such as https://kubeflow.example.com/pipeline; the service of the cluster around when absent.
-        auth: token reads KFP_TOKEN; service-account the projected token; in-cluster that token where the pod has one,
-            since a Kubeflow of a single user asks for none.
+        host: Address such as https://kubeflow.example.com/pipeline; the service of the surrounding cluster when absent.
+        auth: token reads KFP_TOKEN; service-account the projected token; in-cluster that token if the pod has one,
+            because a single-user Kubeflow requires none; none.
         namespace: The profile in a multi-user Kubeflow.
 
     Raises:
@@ -61,49 +61,49 @@ class Cluster:
         self._recurring = api.RecurringRunServiceApi(generated)
 
     def upload(self, package: Path, version: str, description: str = "") -> Version:
-        """Upload a compiled pipeline under a version name; the same file under the same name is no second upload.
+        """Upload a compiled pipeline under a version name, unless that version exists with the same content.
 
         Raises:
-            ClashError: the version's name is taken by another file, be it in its platform settings alone.
+            ClashError: the version exists with another content, or with other platform settings.
         """
         spec, *rest = yaml.safe_load_all(package.read_text(encoding="utf-8"))
         platform = rest[0] if rest else {}
         name = spec["pipelineInfo"]["name"]
         with _api_errors(f"upload {package}"):
             pipeline_id = self._client.get_pipeline_id(name) or self._create(name, spec).pipeline_id
-            found = self._find_version(pipeline_id, version)
-            if found is None:
-                made = self._uploads.upload_pipeline_version(
+            existing = self._find_version(pipeline_id, version)
+            if existing is None:
+                uploaded = self._uploads.upload_pipeline_version(
                     str(package), name=version, pipelineid=pipeline_id, description=description
                 )
-                return Version(pipeline_id, made.pipeline_version_id, created=True)
-        if _specs(found.pipeline_spec) != (spec, platform):
+                return Version(pipeline_id, uploaded.pipeline_version_id, created=True)
+        if _specs(existing.pipeline_spec) != (spec, platform):
             raise ClashError(
                 f"{name}: version {version} exists and is another file; commit the change, so that the name changes"
             )
-        return Version(pipeline_id, found.pipeline_version_id, created=False)
+        return Version(pipeline_id, existing.pipeline_version_id, created=False)
 
     def run(
         self, version: Version, name: str, parameters: dict[str, Any], experiment: str, root: str | None = None
     ) -> str:
-        """Start a run of a version, its outputs below `root` or the cluster's own place, and return its id."""
+        """Start a run of a version, with its outputs below `root` or the cluster's own root, and return its id."""
         with _api_errors(f"start {name}"), _silent():
-            where = self._client.create_experiment(name=experiment, namespace=self.namespace)
-            made = self._client.run_pipeline(
-                where.experiment_id,
+            group = self._client.create_experiment(name=experiment, namespace=self.namespace)
+            run = self._client.run_pipeline(
+                group.experiment_id,
                 name,
                 params=parameters,
                 pipeline_id=version.pipeline_id,
                 version_id=version.version_id,
                 pipeline_root=root,
             )
-        return str(made.run_id)
+        return str(run.run_id)
 
     def wait(self, run_id: str, on_task: Callable[[str, str], None], timeout: float, interval: float = 5.0) -> None:
-        """Wait for a run to end, telling each task's new state.
+        """Wait for a run to end, and report each task's new state.
 
         Raises:
-            RunError: the run failed, was cancelled, or did not end in time; the failed tasks are named.
+            RunError: the run failed, was cancelled, or did not end in time; names the failed tasks.
         """
         seen: dict[str, str] = {}
         deadline = time.monotonic() + timeout
@@ -115,24 +115,24 @@ class Cluster:
                     on_task(task, state)
                     seen[task] = state
             if run.state in _ENDED:
-                return _judge(run, seen)
+                return _check_ended(run, seen)
             if time.monotonic() > deadline:
-                raise RunError(f"run {run_id} has not ended after {timeout:g} s; it goes on at the cluster")
+                raise RunError(f"run {run_id} has not ended after {timeout:g} s; it continues on the cluster")
             time.sleep(interval)
 
     def schedule(self, version: Version, name: str, cron: str, parameters: dict[str, Any], experiment: str) -> str:
-        """Make `name` the one recurring run of that name, with this version; return its id.
+        """Replace the recurring run of a name by one of this version, and return its id.
 
-        There is no update in place, so the old one is deleted first. Runs do not overlap, and what was missed
-        while the cluster slept is not caught up with.
+        The API has no update in place, so the old one is deleted first. Runs do not overlap, and runs that were
+        missed while the cluster was down are not made up for.
         """
         with _api_errors(f"schedule {name}"), _silent():
-            where = self._client.create_experiment(name=experiment, namespace=self.namespace)
-            for old in self._recurring_runs(where.experiment_id):
+            group = self._client.create_experiment(name=experiment, namespace=self.namespace)
+            for old in self._recurring_runs(group.experiment_id):
                 if old.display_name == name:
                     self._recurring.recurring_run_service_delete_recurring_run(recurring_run_id=old.recurring_run_id)
-            made = self._client.create_recurring_run(
-                where.experiment_id,
+            created = self._client.create_recurring_run(
+                group.experiment_id,
                 name,
                 cron_expression=cron,
                 max_concurrency=1,
@@ -141,7 +141,7 @@ class Cluster:
                 pipeline_id=version.pipeline_id,
                 version_id=version.version_id,
             )
-        return str(made.recurring_run_id)
+        return str(created.recurring_run_id)
 
     def _create(self, name: str, spec: dict[str, Any]) -> Any:
         description = spec["pipelineInfo"].get("description", "")
@@ -192,7 +192,7 @@ def _credentials(auth: Auth) -> tuple[str | None, Any]:
 
 
 def _check_reachable(host: str, token: str | None) -> None:
-    """Ask for the API's health first: kfp's own client would retry for half a minute and log a traceback."""
+    """Request the API's health first, because kfp's own client retries for half a minute and logs a traceback."""
     address = f"{host.rstrip('/')}/apis/v2beta1/healthz"
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     try:
@@ -213,37 +213,37 @@ def _tasks(run: Any) -> list[tuple[str, str]]:
     return [(str(task.display_name), str(task.state)) for task in tasks if task.state]
 
 
-def _judge(run: Any, states: dict[str, str]) -> None:
+def _check_ended(run: Any, states: dict[str, str]) -> None:
     if run.state == "SUCCEEDED":
         return
     failed = sorted(task for task, state in states.items() if state == "FAILED")
-    named = f"; failed: {', '.join(failed)}" if failed else ""
+    tasks = f"; failed: {', '.join(failed)}" if failed else ""
     reason = f": {run.error.message}" if run.error is not None and run.error.message else ""
-    raise RunError(f"run {run.run_id} ended as {run.state}{reason}{named}")
+    raise RunError(f"run {run.run_id} ended as {run.state}{reason}{tasks}")
 
 
 def _specs(answered: Any) -> tuple[Any, Any]:
-    """Return a version's pipeline and platform specifications; the API wraps the two of a file that has both."""
+    """Return a version's pipeline and platform specifications, which the API wraps if there are both."""
     if isinstance(answered, dict) and "pipeline_spec" in answered:
         return answered["pipeline_spec"], answered.get("platform_spec") or {}
     return answered, {}
 
 
 @contextmanager
-def _api_errors(what: str) -> Iterator[None]:
-    """Turn what the API client raises into one line; never with the request, which carries the token."""
+def _api_errors(action: str) -> Iterator[None]:
+    """Turn errors of the API client into one line, without the request, which carries the token."""
     try:
         yield
     except api.ApiException as error:
         if error.status in (401, 403):
-            raise RefusedError(f"cannot {what}: the token was refused ({error.status})") from None
-        raise PipelineError(f"cannot {what}: the API answered {error.status} {error.reason}: {error.body}") from None
+            raise RefusedError(f"cannot {action}: the token was refused ({error.status})") from None
+        raise PipelineError(f"cannot {action}: the API answered {error.status} {error.reason}: {error.body}") from None
     except (urllib3.exceptions.HTTPError, OSError) as error:
-        raise UnreachableError(f"cannot {what}: {error}") from None
+        raise UnreachableError(f"cannot {action}: {error}") from None
 
 
 @contextmanager
 def _silent() -> Iterator[None]:
-    """Keep kfp's client from printing links in the middle of our lines."""
+    """Suppress the links that kfp's client prints."""
     with redirect_stdout(io.StringIO()):
         yield

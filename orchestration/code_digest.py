@@ -122,7 +122,7 @@ def _data(folder: Path) -> Iterator[Path]:
 
 
 def _extension(point: EntryPoint) -> str:
-    """Return an entry point with its package's version and content, which changes alone while it is developed."""
+    """Return an entry point with its package's version, and its content, which may change without a new one."""
     spec = find_spec(point.module.partition(".")[0])
     files = sorted(path for folder in (spec and spec.submodule_search_locations) or () for path in _tree(Path(folder)))
     if spec is not None and not files and spec.origin is not None and Path(spec.origin).is_file():

@@ -1,4 +1,4 @@
-"""What a person sees of a local run: a line a step, a bar where a step tells its progress."""
+"""Console output of a local run: a line a step, and a bar for a step that reports its progress."""
 
 import re
 import sys
@@ -36,7 +36,7 @@ class Step:
 
 
 class RunLog(TextIOBase):
-    """Takes all that kfp and the tasks print: keeps it in a file, and tells of steps as they pass.
+    """Writes the output of kfp and the tasks to a file, and reports the steps that it mentions.
 
     Args:
         path: The log file.
@@ -56,7 +56,7 @@ class RunLog(TextIOBase):
         self._started = 0.0
 
     def write(self, text: str) -> int:
-        """Take a piece of text."""
+        """Write a piece of text."""
         self._file.write(text)
         *lines, self._rest = (self._rest + text).split("\n")
         for line in lines:
@@ -64,7 +64,7 @@ class RunLog(TextIOBase):
         return len(text)
 
     def flush(self) -> None:
-        """Write what is pending to the file."""
+        """Flush the file."""
         self._file.flush()
 
     def close(self) -> None:
@@ -73,7 +73,7 @@ class RunLog(TextIOBase):
         self._file.close()
 
     def finish(self, step: Step) -> None:
-        """Note a step that has ended."""
+        """Record a finished step and report it."""
         self.steps.append(step)
         self._on_step(step)
 
@@ -88,13 +88,13 @@ class RunLog(TextIOBase):
             self._current = None
             self.finish(step)
         elif self._current is not None:
-            self._listen(line)
+            self._read_task(line)
 
-    def _listen(self, line: str) -> None:
-        """Take a line that a task printed: its progress or summary, or the error that ends it."""
-        told = parse(line)
-        if told is not None:
-            self._tell(told)
+    def _read_task(self, line: str) -> None:
+        """Read a line of a task: its progress or summary, or the error that ended it."""
+        report = parse(line)
+        if report is not None:
+            self._report(report)
         elif self._failed:
             return
         elif match := _ERROR.match(line):
@@ -106,20 +106,20 @@ class RunLog(TextIOBase):
 
     @property
     def _failed(self) -> bool:
-        """Tell whether a step has failed; others that do not depend on it still run, and its message is kept."""
+        """Whether a step has failed. Steps that do not depend on it still run, and its message is kept."""
         return any(step.failed for step in self.steps)
 
-    def _tell(self, told: Progress | Summary) -> None:
+    def _report(self, report: Progress | Summary) -> None:
         if self._current is None:
             return
-        if isinstance(told, Summary):
-            self._current.rows, self._current.figure = told.rows, told.figure
+        if isinstance(report, Summary):
+            self._current.rows, self._current.figure = report.rows, report.figure
         else:
-            self._on_progress(self._current.name, told)
+            self._on_progress(self._current.name, report)
 
 
 class Screen:
-    """Draws steps and progress on a terminal, or writes plain lines where there is none."""
+    """Draws steps and progress on a terminal, or writes plain lines elsewhere."""
 
     def __init__(self, stream: TextIO = sys.stdout, quiet: bool = False) -> None:
         self._console = Console(file=stream, highlight=False, soft_wrap=True, quiet=quiet)
@@ -127,7 +127,7 @@ class Screen:
 
     @contextmanager
     def live(self) -> Iterator[None]:
-        """Keep a bar below the lines while the block runs, where there is a terminal."""
+        """Show a bar below the lines while the block runs, on a terminal."""
         if not self._console.is_terminal:
             yield
             return
@@ -144,13 +144,13 @@ class Screen:
         self._console.print(text, markup=False)
 
     def step(self, step: Step) -> None:
-        """Write a finished step: name, seconds, rows, key figure."""
+        """Write the line of a finished step: name, seconds, rows, key figure."""
         if self._bar is not None:
             for task in list(self._bar.task_ids):
                 self._bar.remove_task(task)
-        took = "cached" if step.cached else f"{step.seconds:.1f} s"
+        duration = "cached" if step.cached else f"{step.seconds:.1f} s"
         rows = "" if step.rows is None else f"{step.rows:,} rows"
-        self.line(f"  {step.name:<15}{took:>9}{rows:>14}  {'failed' if step.failed else step.figure}".rstrip())
+        self.line(f"  {step.name:<15}{duration:>9}{rows:>14}  {'failed' if step.failed else step.figure}".rstrip())
 
     def progress(self, step: str, progress: Progress) -> None:
         """Move the bar of a step."""

@@ -1,8 +1,7 @@
-"""Running a pipeline on this machine: kfp's SubprocessRunner or DockerRunner, with caching by content."""
+"""Run a pipeline on this machine by kfp's SubprocessRunner or DockerRunner, with a cache by content."""
 
 import contextlib
 import os
-import sys
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -21,7 +20,7 @@ Runner = Literal["subprocess", "docker"]
 
 @dataclass(frozen=True)
 class LocalRun:
-    """What a local run did.
+    """Steps, outputs and error of a local run.
 
     Attributes:
         steps: The steps in the order in which they ended.
@@ -35,17 +34,17 @@ class LocalRun:
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where and how a local run works.
+class RunOptions:
+    """Directories and options of a local run.
 
     Attributes:
         work: Directory for the outputs and the log.
         cache: Directory of the cache.
         runner: Subprocesses of this Python, or containers.
-        shared: Directories that tasks read and write beside their inputs and outputs; containers see them too.
-        never_cached: Components that are run every time.
-        settled: Components whose work on the registry need not be done again while nothing else changed it.
-        registry_state: Returns what the registry at an address holds now.
+        shared: Further directories that tasks read and write; containers mount them.
+        never_cached: Components that run every time.
+        settled: Components that write to the registry, and need not write again while nothing else changes it.
+        registry_state: Returns the digest of the present state of the registry at an address.
     """
 
     work: Path
@@ -57,53 +56,53 @@ class Place:
     registry_state: Callable[[str], str] = lambda url: ""
 
 
-def run_local(pipeline: Callable[..., Any], arguments: dict[str, Any], place: Place, screen: Screen) -> LocalRun:
+def run_local(pipeline: Callable[..., Any], arguments: dict[str, Any], options: RunOptions, screen: Screen) -> LocalRun:
     """Run `pipeline`, a function decorated with dsl.pipeline, on this machine.
 
     Returns:
-        What was done; a failed step does not raise, but stands in `error`.
+        Steps, outputs, and the error of a failed step, which is not raised.
 
     Raises:
         PipelineError: the runner cannot be started.
     """
-    workspace = place.work / "workspace"
+    workspace = options.work / "workspace"
     workspace.mkdir(parents=True, exist_ok=True)
     local.init(
-        runner=_runner(place),
-        pipeline_root=str(place.work),
+        runner=_runner(options),
+        pipeline_root=str(options.work),
         workspace_root=str(workspace),
         raise_on_error=False,
         enable_caching=True,
-        cache_root=str(place.cache),
+        cache_root=str(options.cache),
     )
-    cache = install(ContentCache(place.cache, place.registry_state, place.settled))
-    log = _log(place, cache, screen)
+    cache = install(ContentCache(options.cache, options.registry_state, options.settled))
+    log = _log(options, cache, screen)
     with contextlib.closing(log), screen.live(), _quiet(log), _environment():
-        _for_this_machine(pipeline, place.never_cached)(**arguments)
+        _for_this_machine(pipeline, options.never_cached)(**arguments)
     error = log.error if _failed(log) else None
     if error is None:
-        cache.settle(place.settled)
-    return LocalRun(log.steps, _outputs(place.work, cache), error)
+        cache.settle(options.settled)
+    return LocalRun(log.steps, _outputs(options.work, cache), error)
 
 
-def _log(place: Place, cache: ContentCache, screen: Screen) -> RunLog:
+def _log(options: RunOptions, cache: ContentCache, screen: Screen) -> RunLog:
     def on_step(step: Step) -> None:
-        if step.cached and (told := cache.summaries.get(step.name)):
-            step.rows, step.figure = told.rows, told.figure
+        if step.cached and (summary := cache.summaries.get(step.name)):
+            step.rows, step.figure = summary.rows, summary.figure
         elif not step.failed:
-            cache.tell(step.name, step.rows, step.figure)
+            cache.summarize(step.name, step.rows, step.figure)
         screen.step(step)
 
-    log = RunLog(place.work / "log.txt", on_step, screen.progress)
+    log = RunLog(options.work / "log.txt", on_step, screen.progress)
     cache.on_hit = lambda name: log.finish(Step(name, cached=True))
     return log
 
 
 def _for_this_machine(pipeline: Any, never_cached: frozenset[str]) -> Any:
-    """Set the pipeline for a local run.
+    """Return the pipeline without retries, and with caching of all but some components.
 
-    No task is tried twice: what failed on this machine fails again, after a wait. And tasks that a cluster must
-    not cache, since its cache knows addresses alone, can be cached here by content.
+    A task that failed on this machine would fail again, after a wait. Tasks that a cluster must not cache, because its
+    cache identifies artifacts by address, are cached here by content.
     """
     specification = pipeline.pipeline_spec
     for graph in (specification.root, *specification.components.values()):
@@ -120,8 +119,8 @@ def _failed(log: RunLog) -> bool:
     return failed is not None
 
 
-def _runner(place: Place) -> Any:
-    if place.runner == "subprocess":
+def _runner(options: RunOptions) -> Any:
+    if options.runner == "subprocess":
         return local.SubprocessRunner(use_venv=False)
     try:
         from docker.types import Mount  # type: ignore[import-untyped]
@@ -130,7 +129,7 @@ def _runner(place: Place) -> Any:
             network_mode="host",
             user=f"{os.getuid()}:{os.getgid()}",
             environment=_forwarded(),
-            mounts=[Mount(str(path), str(path), type="bind") for path in place.shared],
+            mounts=[Mount(str(path), str(path), type="bind") for path in options.shared],
             read_only=True,
             tmpfs={"/tmp": "exec"},  # noqa: S108 - in the container
         )
@@ -139,14 +138,14 @@ def _runner(place: Place) -> Any:
 
 
 def _forwarded() -> dict[str, str]:
-    """Return the environment that containers share with this process: where things are kept, and nothing secret."""
+    """Return the environment variables that containers share with this process: locations, and no secrets."""
     names = ("ALMANAC_CACHE", "ALMANAC_REGISTRY", "DASK_SCHEDULER_ADDRESS")
     return {name: os.environ[name] for name in names if name in os.environ} | {"HOME": "/tmp"}  # noqa: S108
 
 
 @contextlib.contextmanager
 def _quiet(log: RunLog) -> Iterator[None]:
-    """Send what kfp and the tasks print to the log; kfp's notes on settings without local effect are no news."""
+    """Send the output of kfp and the tasks to the log, without kfp's warnings of settings that have no local effect."""
     with contextlib.redirect_stdout(log), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
@@ -154,7 +153,7 @@ def _quiet(log: RunLog) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _environment() -> Iterator[None]:
-    """Let tasks import the project, and nothing else differ from this process."""
+    """Let tasks import the project, and leave the rest of their environment as it is."""
     before = os.environ.get("PYTHONPATH")
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), before]))
     try:
@@ -167,7 +166,7 @@ def _environment() -> Iterator[None]:
 
 
 def _outputs(work: Path, cache: ContentCache) -> dict[str, dict[str, Any]]:
-    """Return the outputs of every task: those that the cache has seen, and those of tasks that are never cached."""
+    """Return the outputs of every task: those that the cache holds, and those of tasks that are never cached."""
     outputs: dict[str, dict[str, Any]] = {}
     for directory in sorted(path for path in work.glob("*/*") if path.is_dir() and path.parent.name != "workspace"):
         outputs[directory.name] = {
@@ -178,8 +177,3 @@ def _outputs(work: Path, cache: ContentCache) -> dict[str, dict[str, Any]]:
             name: Path(value.uri) if isinstance(value, dsl.Artifact) else value for name, value in values.items()
         }
     return outputs
-
-
-def python_version() -> str:
-    """Return the version of this Python, as run records quote it."""
-    return ".".join(str(part) for part in sys.version_info[:3])

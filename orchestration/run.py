@@ -14,7 +14,7 @@ from almanac.core.revision import git_revision
 from almanac.usecase import UseCase, digest
 from governance.registry import Registry
 from orchestration.console import Screen
-from orchestration.local import LocalRun, Place, Runner, run_local
+from orchestration.local import LocalRun, Runner, RunOptions, run_local
 from orchestration.rundir import (
     LAYOUT,
     Layout,
@@ -26,16 +26,16 @@ from orchestration.rundir import (
     steps_record,
     timestamp,
 )
-from orchestration.statements_check import check_facts
+from orchestration.statements_check import check_governance
 
 _KEPT = 8
-#: What depends on the model in production and on the day.
+#: Components whose results depend on the model in production and on the day.
 _ALWAYS = frozenset({"prediction", "monitoring", "remediation"})
 
 
 @dataclass(frozen=True)
 class Request:
-    """What to run, and where to leave it."""
+    """A use case to run, and the directories and addresses of the run."""
 
     usecase: UseCase
     path: Path
@@ -51,33 +51,35 @@ class Request:
 
 
 def run_training(request: Request, pipeline: Callable[..., Any], screen: Screen) -> dict[str, Any]:
-    """Run the training pipeline and return the run's record, as it stands in run.json.
+    """Run the training pipeline and return the run's record, the content of run.json.
 
     Raises:
-        PipelineError: a step failed; its message is the step's own. What had ended is kept, and is not run again.
-        GateError: the model did not pass its gate; the run directory is there, nothing was registered.
-        DocumentError: a fact that people must supply for the documents is missing.
+        PipelineError: a step failed, with the step's own message; finished steps are cached.
+        GateError: the model did not pass its gate; the run directory is written, nothing is registered.
+        DocumentError: the use case lacks a statement or answer that the documents need.
     """
-    check_facts(request.usecase)
+    check_governance(request.usecase)
     arguments = {
         "base": str(request.path.absolute().parent),
         "registry": _address(request, request.registry),
         "environment": "local",
         "push": _address(request, request.push) if request.push else "",
     }
-    run, record = execute(request, request.home, "training", pipeline, arguments, screen, let_pass=_gate_closed)
+    run, record = execute(request, request.home, "training", pipeline, arguments, screen, tolerate=_gate_closed)
     directory = request.home / record["run_id"]
     record = keep(directory, run, record, LAYOUT)
     if _gate_closed(run):
-        raise GateError(f"{_refusal(run)}\nNothing was registered. The report: {shown(directory / 'report.html')}")
+        raise GateError(
+            f"{_gate_message(run)}\nNothing was registered. The report: {short_path(directory / 'report.html')}"
+        )
     return record
 
 
 def keep(directory: Path, run: LocalRun, record: dict[str, Any], layout: Layout) -> dict[str, Any]:
-    """Leave the outputs of a run and its record in a directory, which `latest` then names; return the record."""
+    """Write the outputs and the record of a run to a directory, point `latest` to it, and return the record."""
     record = assemble(directory, run.outputs, record, layout)
     point_latest(directory)
-    # Only now: outputs that were found may lie in the working directories of many runs.
+    # Only now, because cached outputs are in the working directories of earlier runs.
     prune(directory.parent / ".work", _KEPT)
     return record
 
@@ -89,23 +91,23 @@ def execute(
     pipeline: Callable[..., Any],
     arguments: dict[str, Any],
     screen: Screen,
-    let_pass: Callable[[LocalRun], bool] = lambda run: False,
+    tolerate: Callable[[LocalRun], bool] = lambda run: False,
 ) -> tuple[LocalRun, dict[str, Any]]:
-    """Run a pipeline and return what it did, and the record of it.
+    """Run a pipeline, and return its steps and outputs and the record of the run.
 
     Args:
-        request: what to run.
-        home: directory of runs of this kind, of which one runs at a time. Kinds do not wait for each other, as a
+        request: the use case and the directories of the run.
+        home: directory of runs of this kind, of which one runs at a time. Kinds do not wait for each other, because a
             monitoring may start a training.
-        kind: what the pipeline does, for the screen.
+        kind: name of the pipeline's kind, for the screen.
         pipeline: the pipeline.
         arguments: its parameters.
-        screen: where progress is shown.
-        let_pass: tells of a run with an error whether that is no failure.
+        screen: output of the progress.
+        tolerate: returns whether a run with an error is no failure, as when the gate closed.
 
     Raises:
         PipelineError: a step failed.
-        InterruptedRunError: a person ended it.
+        InterruptedRunError: the user interrupted it.
     """
     usecase = request.usecase
     started, use_case_digest = timestamp(), digest(usecase)
@@ -113,12 +115,12 @@ def execute(
     work = (home / ".work" / run_id).absolute()
     try:
         screen.line(f"{usecase.title}: {kind}, run {run_id}")
-        with _alone(home, request.out, screen):
-            run = run_local(pipeline, arguments, _place(request, work), screen)
+        with _locked(home, request.out, screen):
+            run = run_local(pipeline, arguments, _options(request, work), screen)
     except KeyboardInterrupt:
         raise InterruptedRunError("interrupted; the same command goes on from the last finished step") from None
-    if run.error is not None and not let_pass(run):
-        raise PipelineError(f"{run.error}\nThe whole log: {shown(work / 'log.txt')}")
+    if run.error is not None and not tolerate(run):
+        raise PipelineError(f"{run.error}\nThe whole log: {short_path(work / 'log.txt')}")
     return run, {
         "run_id": run_id,
         "use_case": usecase.name,
@@ -134,12 +136,12 @@ def execute(
 
 
 def show(request: Request, record: dict[str, Any], screen: Screen) -> None:
-    """Tell the leading figures of a run, and where to look."""
+    """Print the leading metrics of a run and the paths of its outputs."""
     directory = request.home / record["run_id"]
     screen.line()
     for name, target in read_json(directory / "metrics.json")["targets"].items():
-        screen.line(f"  {_figures(name, target)}")
-    latest = shown(directory.parent / "latest")
+        screen.line(f"  {_metrics_line(name, target)}")
+    latest = short_path(directory.parent / "latest")
     screen.line()
     screen.line(f"  report    {latest}/report.html")
     for label, name in (("cards", "governance/index.html"), ("manifest", "inferenceservice.yaml"), ("model", "model")):
@@ -147,18 +149,18 @@ def show(request: Request, record: dict[str, Any], screen: Screen) -> None:
             screen.line(f"  {label:<10}{latest}/{name}")
 
 
-def _figures(name: str, target: dict[str, Any]) -> str:
-    """Return a target's line: its error beside persistence's, and how often the interval held the truth."""
+def _metrics_line(name: str, target: dict[str, Any]) -> str:
+    """Return a target's line: error, error of persistence, skill, and coverage of the interval."""
     metric = "rmse" if "rmse" in target else "log_loss"
     error, persistence = target[metric], target["baselines"]["persistence"][metric]
-    skill = target["skill"]["persistence"][metric]  # over the rows that persistence can forecast as well
+    skill = target["skill"]["persistence"][metric]  # on the rows that persistence can forecast too
     line = f"{name:<15}{metric} {error:8.2f}   persistence {persistence:8.2f}   skill {skill:6.1%}"
-    covered = (target.get("coverage") or {}).get("overall")
-    return line if covered is None else f"{line}   coverage {covered:.1%}"
+    coverage = (target.get("coverage") or {}).get("overall")
+    return line if coverage is None else f"{line}   coverage {coverage:.1%}"
 
 
 def _address(request: Request, address: str) -> str:
-    """Return an address that tasks write to, for containers as an absolute path."""
+    """Return an address that tasks write to; for containers as an absolute path."""
     if request.runner == "subprocess" or "://" in address:
         return address
     return _absolute(address)
@@ -169,18 +171,18 @@ def _absolute(address: str) -> str:
 
 
 def _shared(request: Request) -> tuple[Path, ...]:
-    """Return the directories that containers need beside the working directory: sources, downloads, what is written."""
-    made = [Path(os.environ["ALMANAC_CACHE"]).absolute()]
+    """Return the directories that containers mount: sources, downloads, and where tasks write."""
+    directories = [Path(os.environ["ALMANAC_CACHE"]).absolute()]
     written = [_address(request, address) for address in (request.registry, request.push) if address]
-    made += [Path(address) for address in written if "://" not in address]
-    for path in made:
+    directories += [Path(address) for address in written if "://" not in address]
+    for path in directories:
         path.mkdir(parents=True, exist_ok=True)
-    return (request.path.absolute().parent, *made)
+    return (request.path.absolute().parent, *directories)
 
 
-def _place(request: Request, work: Path) -> Place:
+def _options(request: Request, work: Path) -> RunOptions:
     pinned = all(source.sha256 is not None for source in request.usecase.sources)
-    return Place(
+    return RunOptions(
         work=work,
         cache=(request.home / ".cache").absolute(),
         runner=request.runner,
@@ -192,7 +194,7 @@ def _place(request: Request, work: Path) -> Place:
 
 
 def _registry_state(url: str, use_case: str) -> str:
-    """Return the digest of the newest event of a use case, which stands for all before it."""
+    """Return the digest of the newest event of a use case, which is chained to all earlier ones."""
     last = Registry(url).state(use_case).last
     return "" if last is None else last.digest
 
@@ -203,14 +205,14 @@ def _gate_closed(run: LocalRun) -> bool:
     )
 
 
-def _refusal(run: LocalRun) -> str:
+def _gate_message(run: LocalRun) -> str:
     failed = [rule for rule in read_json(run.outputs["gate"]["decision"])["rules"] if not rule["passed"]]
     return "\n".join(["The gate is closed:", *(f"  {rule['message']}" for rule in failed)])
 
 
 @contextmanager
-def _alone(home: Path, out: Path, screen: Screen) -> Iterator[None]:
-    """Keep downloads beside the project, and a second run of a kind waiting for the first."""
+def _locked(home: Path, out: Path, screen: Screen) -> Iterator[None]:
+    """Hold the lock of a kind of runs, so that a second one waits, and set the directory of downloads."""
     try:
         home.mkdir(parents=True, exist_ok=True)
         lock_file = (home / ".lock").open("w")
@@ -226,8 +228,8 @@ def _alone(home: Path, out: Path, screen: Screen) -> Iterator[None]:
         yield
 
 
-def shown(path: Path) -> str:
-    """Return a path as short as a person would type it."""
+def short_path(path: Path) -> str:
+    """Return a path relative to the working directory, if it is below it."""
     try:
         return str(path.absolute().relative_to(Path.cwd()))
     except ValueError:

@@ -1,4 +1,4 @@
-"""The directory that a run leaves for people: reports, figures, model, record."""
+"""The run directory: reports, metrics, model and record."""
 
 import os
 import platform
@@ -9,12 +9,12 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from almanac.core.files import read_json, sha256_file, whole_directory, write_json
+from almanac.core.files import sha256_file, whole_directory, write_json
 from orchestration.console import Step
 
 Layout = Mapping[tuple[str, str], str]
 
-#: Where each output of a task stands in the run directory of a training.
+#: Names of the outputs of each task in the run directory of a training.
 LAYOUT = {
     ("ingestion", "lineage"): "lineage.json",
     ("validation", "validated"): "data.parquet",
@@ -34,7 +34,7 @@ LAYOUT = {
     ("documentation", "governance"): "governance",
     ("deployment", "manifest"): "inferenceservice.yaml",
 }
-#: The same of a batch prediction, and of a monitoring.
+#: Names of the outputs in the run directories of a batch prediction and of a monitoring.
 RECURRING = {
     ("ingestion", "lineage"): "lineage.json",
     ("validation", "report"): "validation.html",
@@ -48,19 +48,19 @@ _LIBRARIES = ("kfp", "polars", "numpy", "scipy", "scikit-learn", "lightgbm", "op
 
 
 def new_run_id(now: datetime, digest: str) -> str:
-    """Return a run id that sorts by time and tells the use case's version: 20261121-043500-123456-80e3a0e8."""
+    """Return a run id of time and use case digest, such as 20261121-043500-123456-80e3a0e8."""
     return f"{now:%Y%m%d-%H%M%S-%f}-{digest[:8]}"
 
 
 def libraries() -> dict[str, str]:
-    """Return the versions of what a result depends on."""
+    """Return the versions of the libraries that a result depends on."""
     return {"python": platform.python_version(), **{name: version(name) for name in _LIBRARIES}}
 
 
 def assemble(
     directory: Path, outputs: Mapping[str, Mapping[str, Any]], record: dict[str, Any], layout: Layout
 ) -> dict[str, Any]:
-    """Fill the run directory with the outputs and the record, whole or not at all; return the record."""
+    """Write the run directory with outputs and record, completely or not at all; return the record."""
     with whole_directory(directory) as aside:
         for (component, output), name in layout.items():
             path = outputs.get(component, {}).get(output)
@@ -72,7 +72,7 @@ def assemble(
 
 
 def point_latest(directory: Path) -> None:
-    """Make `latest` beside the run directory a link to it."""
+    """Make the link `latest` in the parent directory point to a run directory."""
     aside = directory.parent / f".latest.{os.getpid()}"
     aside.unlink(missing_ok=True)
     aside.symlink_to(directory.name)
@@ -99,14 +99,8 @@ def prune(work: Path, keep: int) -> None:
         shutil.rmtree(directory, ignore_errors=True)
 
 
-def read_metrics(directory: Path) -> dict[str, Any]:
-    """Return the metrics of a run."""
-    metrics: dict[str, Any] = read_json(directory / "metrics.json")
-    return metrics
-
-
 def _link(source: Path, target: Path) -> None:
-    """Put a file or directory in the run directory without copying its bytes where the disk allows."""
+    """Link a file or directory into the run directory; copy it if the disk cannot link."""
     if source.is_dir():
         shutil.copytree(source, target, copy_function=_link_file)
     else:

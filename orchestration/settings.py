@@ -1,4 +1,4 @@
-"""What each task gets on a cluster: resources, retries, timeouts, secrets, caching; one table for all pipelines."""
+"""Settings of each task on a cluster: resources, retries, timeouts, secrets, caching; one table for all pipelines."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -15,13 +15,13 @@ _SECRETS = {
     },
     "almanac-comet": {"api_key": "COMET_API_KEY"},
 }
-#: A secret that is a file rather than an environment variable, which other processes could read.
+#: A secret that is mounted as a file, because other processes could read an environment variable.
 _SIGNING = "almanac-signing"
-#: Where the registry is, for runs whose parameter does not say it.
+#: Address of the registry, for runs whose parameter does not give it.
 _REGISTRY = "almanac", {"registry": "ALMANAC_REGISTRY"}
-#: Where predictions are kept: the key that servers read as well.
+#: Address of the prediction log, which servers read from the same key.
 _PREDICTIONS = "almanac", {"predictions": "ALMANAC_PREDICTION_LOG"}
-#: Where the Dask engine's scheduler is, for use cases that do not say it themselves.
+#: Address of the Dask scheduler, for use cases that do not give it.
 _DASK = "almanac-dask", {"address": "DASK_SCHEDULER_ADDRESS"}
 
 
@@ -32,13 +32,13 @@ class Settings:
     Attributes:
         cpu: CPU request; the limit is twice that.
         memory: Memory request and limit.
-        minutes: Most minutes that the task may run.
-        retries: How often it is tried again; for tasks that cross the network.
-        cached: Whether the same inputs give the same result: not for what reads the clock, a source or the registry.
-        secrets: Kubernetes secrets whose keys it gets as environment variables, where they exist.
-        signs: Whether it gets the key that versions are signed with.
-        log: Whether it gets the address of the log of predictions from a config map, where that exists.
-        dask: Whether it gets the address of a Dask scheduler from a config map, where that exists.
+        minutes: Time limit in minutes.
+        retries: Number of retries, for tasks that use the network.
+        cached: Whether the same inputs give the same result, which a clock, a source or the registry would change.
+        secrets: Kubernetes secrets whose keys become environment variables, if they exist.
+        signs: Whether the key that signs versions is mounted.
+        log: Whether the address of the prediction log comes from a config map, if that exists.
+        dask: Whether the address of a Dask scheduler comes from a config map, if that exists.
     """
 
     cpu: int = 1
@@ -70,12 +70,12 @@ SETTINGS = {
     "deployment": Settings(minutes=45, retries=1, cached=False, secrets=_STORE),
 }
 
-#: A finished workflow object is kept a week, a failed one a month; artifacts and records stay.
+#: A finished workflow object is deleted after a week, a failed one after a month; artifacts and records stay.
 PIPELINE = dsl.PipelineConfig(ttl_seconds_after_success=7 * 86400, ttl_seconds_after_failure=30 * 86400)
 
 
 def configure(task: dsl.PipelineTask, **changes: Any) -> dsl.PipelineTask:
-    """Give a task the settings of its component, and return it."""
+    """Apply the settings of its component to a task, and return it."""
     name = task.name.rstrip("-0123456789")
     settings = Settings(**{**SETTINGS[name].__dict__, **changes})
     task.set_cpu_request(str(settings.cpu)).set_cpu_limit(str(2 * settings.cpu))

@@ -1,4 +1,4 @@
-"""What people must supply for the documents, looked at before hours of computing rather than after."""
+"""Check of the statements and answers that the documents need, before hours of computing rather than after."""
 
 from almanac.core.errors import DocumentError
 from almanac.usecase import UseCase
@@ -6,17 +6,17 @@ from governance.documents.kinds.risk_assessment.risk import check_answers
 from governance.documents.statements import check_statements
 
 
-def check_facts(usecase: UseCase) -> None:
-    """Refuse a use case whose documents could not be written.
+def check_governance(usecase: UseCase) -> None:
+    """Refuse a use case whose documents cannot be written.
 
     Raises:
         DocumentError: every statement and every answer that is missing or wrong, by name.
     """
     governance = usecase.governance.model_dump(mode="json")
     faults = []
-    for check, given in ((check_statements, governance), (check_answers, governance["risk"])):
+    for check, section in ((check_statements, governance), (check_answers, governance["risk"])):
         try:
-            check(given)
+            check(section)
         except DocumentError as error:
             faults.append(str(error))
     if faults:

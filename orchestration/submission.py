@@ -1,4 +1,4 @@
-"""What `submit` and `schedule` do with a use case's pipeline on a cluster."""
+"""Submission of a use case's pipeline to a cluster: upload, run, schedule, fetch."""
 
 import posixpath
 import tempfile
@@ -20,12 +20,12 @@ from orchestration.rundir import LAYOUT
 
 @dataclass(frozen=True)
 class Submission:
-    """What is sent to a cluster.
+    """A pipeline and its parameters, to be sent to a cluster.
 
     Attributes:
         pipeline: The pipeline, as dsl.pipeline returns it.
-        experiment: Group of runs that it belongs to.
-        parameters: Values of its parameters; those not named have the defaults of the compiled file.
+        experiment: Group of its runs.
+        parameters: Values of its parameters; others have the defaults of the compiled file.
     """
 
     pipeline: Any
@@ -38,13 +38,13 @@ class Submission:
         return str(self.pipeline.pipeline_spec.pipeline_info.name)
 
 
-def parameters(registry: str, **given: str) -> dict[str, Any]:
-    """Return the parameters of a submission; empty ones are left to the compiled file's defaults, and not named."""
-    return {"registry": registry, **{name: value for name, value in given.items() if value}}
+def parameters(registry: str, **optional: str) -> dict[str, Any]:
+    """Return the parameters of a submission without empty ones, which have the compiled file's defaults."""
+    return {"registry": registry, **{name: value for name, value in optional.items() if value}}
 
 
 def version_name() -> str:
-    """Return the name of a pipeline version: the release, and the revision of the code."""
+    """Return the name of a pipeline version, made of the release and the revision."""
     revision, dirty, _ = git_revision().partition("-dirty")
     return f"{VERSION}-{revision[:12]}{dirty}"
 
@@ -70,7 +70,7 @@ def submit(cluster: Cluster, submission: Submission, root: str | None, screen: S
 
 
 def wait(cluster: Cluster, run_id: str, timeout: float, interval: float, screen: Screen) -> None:
-    """Wait for a run to end, and show each task's states.
+    """Wait for a run to end, and print each task's states.
 
     Raises:
         RunError: it failed, was cancelled or did not end in time.
@@ -80,11 +80,11 @@ def wait(cluster: Cluster, run_id: str, timeout: float, interval: float, screen:
 
 
 def schedule(cluster: Cluster, submission: Submission, cron: str, screen: Screen) -> str:
-    """Make the pipeline's one recurring run follow `cron`, with this checkout's version; return its id."""
+    """Schedule this checkout's version of the pipeline, in place of its earlier schedule; return the id."""
     version = upload(cluster, submission, screen)
-    made = cluster.schedule(version, submission.name, cron, submission.parameters, submission.experiment)
-    screen.line(f"{submission.name}: scheduled at {cron!r} (UTC, seconds first) as {made}")
-    return made
+    recurring = cluster.schedule(version, submission.name, cron, submission.parameters, submission.experiment)
+    screen.line(f"{submission.name}: scheduled at {cron!r} (UTC, seconds first) as {recurring}")
+    return recurring
 
 
 def fetch(root: str, pipeline: str, run_id: str, directory: Path) -> list[str]:
@@ -101,8 +101,8 @@ def fetch(root: str, pipeline: str, run_id: str, directory: Path) -> list[str]:
     address = posixpath.join(root.replace("minio://", "s3://", 1), pipeline, run_id)
     try:
         filesystem, base = fsspec.core.url_to_fs(address)
-        found = {path: _place(posixpath.relpath(path, base)) for path in filesystem.find(base)}
-        names = {path: name for path, name in found.items() if name is not None}
+        outputs = {path: _output(posixpath.relpath(path, base)) for path in filesystem.find(base)}
+        names = {path: name for path, name in outputs.items() if name is not None}
         if not names:
             raise PipelineError(f"{address}: no outputs of run {run_id}; is --pipeline-root that of the cluster?")
         with whole_directory(directory) as aside:
@@ -114,8 +114,8 @@ def fetch(root: str, pipeline: str, run_id: str, directory: Path) -> list[str]:
     return sorted(names.values())
 
 
-def _place(path: str) -> str | None:
-    """Return the name in a run directory of <task>/[<execution>/]<output>[/...], or None for what is no output."""
+def _output(path: str) -> str | None:
+    """Return the name in a run directory of <task>/[<execution>/]<output>[/...], or None for any other file."""
     task, *rest = path.split("/")
     for depth in (0, 1):
         if len(rest) > depth and (name := LAYOUT.get((task, rest[depth]))):

@@ -18,7 +18,7 @@ _EXECUTE = "-m pipeline plans execute"
 
 
 def monitoring_pipeline(case: UseCase) -> Any:
-    """Return the monitoring pipeline of a use case, which acts on a breach as the drift policy says."""
+    """Return the monitoring pipeline of a use case, which acts on a breach by the drift policy."""
     windows = {"start": f"windows:{case.drift.policy.of}", "stop": "", "log": ""}
 
     @pipeline_of(case, "monitoring")
@@ -33,11 +33,11 @@ def monitoring_pipeline(case: UseCase) -> Any:
         runs: str = "runs",
         host: str = "",
     ) -> None:
-        """Judge the last windows of the model in production; retrain or ask on a breach."""
+        """Evaluate the last windows of the model in production; retrain or ask for approval on a breach."""
         table = configure(ingestion(usecase=usecase, base=base))
         valid = configure(validation(usecase=usecase, table=table.outputs["table"]))
-        given = {"usecase": usecase, "registry": registry}
-        predicted = configure(prediction(table=valid.outputs["validated"], **given, **windows))
+        common = {"usecase": usecase, "registry": registry}
+        predicted = configure(prediction(table=valid.outputs["validated"], **common, **windows))
         watched = configure(
             monitoring(
                 table=valid.outputs["validated"],
@@ -45,7 +45,7 @@ def monitoring_pipeline(case: UseCase) -> Any:
                 log=log,
                 push=push,
                 as_of=as_of,
-                **given,
+                **common,
             )
         )
         with dsl.If(watched.outputs["Output"] == True, name="breached"):  # noqa: E712
@@ -57,7 +57,7 @@ def monitoring_pipeline(case: UseCase) -> Any:
                     runs=runs,
                     host=host,
                     execute=_EXECUTE,
-                    **given,
+                    **common,
                 )
             )
 

@@ -31,13 +31,13 @@ def training_pipeline(case: UseCase) -> Any:
         environment: str = "cluster",
         push: str = "",
     ) -> None:
-        """Train, judge, register and deploy."""
+        """Train, evaluate, register and deploy."""
         table = configure(ingestion(usecase=usecase, base=base))
         valid = configure(validation(usecase=usecase, table=table.outputs["table"]))
-        watched = configure(drift(usecase=usecase, table=valid.outputs["validated"], registry=registry))
+        drifted = configure(drift(usecase=usecase, table=valid.outputs["validated"], registry=registry))
         features = configure(preprocessing(usecase=usecase, table=valid.outputs["validated"]))
         model = configure(training(usecase=usecase, table=valid.outputs["validated"], **features.outputs))
-        judged = configure(
+        evaluated = configure(
             evaluation(
                 usecase=usecase,
                 features=features.outputs["features"],
@@ -45,25 +45,25 @@ def training_pipeline(case: UseCase) -> Any:
                 tuning=model.outputs["tuning"],
             )
         )
-        decided = configure(gate(usecase=usecase, figures=judged.outputs["figures"], registry=registry))
+        decided = configure(gate(usecase=usecase, figures=evaluated.outputs["figures"], registry=registry))
         # Drift is measured against the model in production before this run can put its own there.
-        decided.after(watched)
+        decided.after(drifted)
         with dsl.If(decided.outputs["Output"] == True, name="open"):  # noqa: E712
             evidence = {
                 "model": model.outputs["model"],
                 "tuning": model.outputs["tuning"],
-                "figures": judged.outputs["figures"],
-                "evaluation": judged.outputs["evaluation"],
-                "predictions": judged.outputs["predictions"],
+                "figures": evaluated.outputs["figures"],
+                "evaluation": evaluated.outputs["evaluation"],
+                "predictions": evaluated.outputs["predictions"],
                 "decision": decided.outputs["decision"],
                 "lineage": table.outputs["lineage"],
             }
-            given = {"usecase": usecase, "registry": registry}
-            registered = configure(registration(environment=environment, **given, **evidence))
+            common = {"usecase": usecase, "registry": registry}
+            registered = configure(registration(environment=environment, **common, **evidence))
             record = registered.outputs["registration"]
-            documented = configure(documentation(registration=record, **given, **evidence))
+            documented = configure(documentation(registration=record, **common, **evidence))
             with dsl.If(documented.outputs["Output"] == True, name="promoted"):  # noqa: E712
-                configure(deployment(environment=environment, push=push, **given))
+                configure(deployment(environment=environment, push=push, **common))
         with dsl.Else(name="closed"):
             configure(rejection(decision=decided.outputs["decision"]))
 

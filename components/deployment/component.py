@@ -10,8 +10,8 @@ def deployment(usecase: str, registry: str, environment: str, push: str, manifes
     Args:
         usecase: The use case as JSON.
         registry: Address of the model registry.
-        environment: local renders alone; cluster applies, and rolls back where the new version does not get ready.
-        push: Directory of an exporter or address of a Pushgateway for what the version promises; none when empty.
+        environment: local only renders; cluster applies, and rolls back if the new version does not get ready.
+        push: Directory of an exporter or address of a Pushgateway for the metrics that the version promises; none when empty.
         manifest: The objects as YAML, for kubectl apply.
     """
     from pathlib import Path

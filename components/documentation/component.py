@@ -25,7 +25,7 @@ def documentation(
         model: The run's model directory.
         figures: Every metric with its interval, metrics.json.
         decision: The gate's decision, gate.json.
-        lineage: Where the data came from, lineage.json.
+        lineage: The sources of the data, lineage.json.
         tuning: Record of the tuning, tuning.json.
         evaluation: Error analysis and explanations, evaluation.json.
         predictions: Truth, forecast and interval of every evaluated row.

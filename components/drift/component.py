@@ -13,17 +13,17 @@ def drift(
 ) -> bool:
     """Compare the newest window with the reference of the model in production, or with the training span before that.
 
-    Of a model in production the predictions, the residuals and the importances are compared as well.
+    For a model in production, predictions, residuals and importances are compared as well.
 
     Args:
         usecase: The use case as JSON.
         table: The validated table, or a feature table.
-        registry: Address of the model registry; no model is looked for when empty.
-        drift: The judged columns and outputs of each target's model, and findings, as JSON.
+        registry: Address of the model registry; only the training span is a reference when empty.
+        drift: The statistics of columns and of each target's outputs, and findings, as JSON.
         report: The same for people, with histograms over time.
 
     Returns:
-        Whether anything has drifted that counts.
+        Whether a column or an output has drifted.
     """
     from pathlib import Path
 

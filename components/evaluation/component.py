@@ -15,18 +15,18 @@ def evaluation(
     report: dsl.Output[dsl.HTML],
     metrics: dsl.Output[dsl.Metrics],
 ) -> None:
-    """Judge every target's model on the held-out span: figures with intervals, skill, slices, explanations, report.
+    """Evaluate every target's model on the held-out span: metrics with intervals, skill, slices, explanations, report.
 
     Args:
         usecase: The use case as JSON.
         features: The feature table with the truth and the last known value of every target.
         model: The run's model directory.
         tuning: Record of the tuning.
-        figures: Every figure with its interval, metrics.json.
+        figures: Every metric with its interval, metrics.json.
         evaluation: Error analysis and explanations, evaluation.json.
-        predictions: Truth, forecast, interval and baselines of every judged row.
+        predictions: Truth, forecast, interval and baselines of every scored row.
         report: The report for people.
-        metrics: The leading figures, for the user interface.
+        metrics: The leading metrics, for the user interface.
     """
     from pathlib import Path
 

@@ -11,7 +11,7 @@ def ingestion(usecase: str, base: str, table: dsl.Output[dsl.Dataset], lineage: 
         usecase: The use case as JSON.
         base: Directory that the paths of file sources are relative to.
         table: The joined table as Parquet, with its lineage in the file's metadata.
-        lineage: Where the table came from: sources with digests, licences, time spans, as JSON.
+        lineage: The sources of the table with digests, licences and time spans, as JSON.
     """
     from pathlib import Path
 

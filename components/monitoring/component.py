@@ -15,16 +15,16 @@ def monitoring(
     monitoring: dsl.Output[dsl.Artifact],
     report: dsl.Output[dsl.HTML],
 ) -> bool:
-    """Join predictions with the truth, judge the last windows, and decide whether the drift policy asks for action.
+    """Join predictions with the truth, evaluate the last windows, and decide by the drift policy whether they breach.
 
     Args:
         usecase: The use case as JSON.
         table: The validated table, with the truth.
-        predictions: Predictions of the last windows by the model in production; judged where there is no log of them.
+        predictions: Predictions of the last windows by the model in production; used where there is no log.
         registry: Address of the model registry.
-        log: Directory or URL of logged predictions, as servers and the task prediction keep them; when empty that of
-            the config map almanac, if it names one and there are any.
-        push: Directory of an exporter or address of a Pushgateway for the figures; nothing is pushed when empty.
+        log: Directory or URL of the prediction log of servers and of the task prediction; when empty that of the
+            config map almanac, if there is one.
+        push: Directory of an exporter or address of a Pushgateway for the metrics; nothing is pushed when empty.
         as_of: The present in ISO 8601; the use case's date for an archive, or the clock, when empty.
         monitoring: Drift, errors, coverage and reasons of every window, and the decision, as JSON.
         report: The same for people, with plots over time.

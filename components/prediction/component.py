@@ -21,7 +21,7 @@ def prediction(
         registry: Address of the model registry.
         start: First prediction time in ISO 8601, or windows:3 for so many drift windows; the newest time when empty.
         stop: End of the span in ISO 8601, exclusive; the end of the table when empty.
-        log: Directory that keeps what was predicted, a path, s3:// or gs://; nothing is kept there when empty.
+        log: Directory of the prediction log, a path, s3:// or gs://; nothing is logged when empty.
         predictions: Time, target, prediction, interval, signal, model version and digest of every row, as Parquet.
     """
     from pathlib import Path

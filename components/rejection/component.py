@@ -5,7 +5,7 @@ from almanac.core.image import IMAGE
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
 def rejection(decision: dsl.Input[dsl.Artifact]) -> None:
-    """Fail the run because its gate closed, and say which rules did not hold.
+    """Fail the run because its gate closed, and name the rules that did not hold.
 
     Args:
         decision: The gate's decision.

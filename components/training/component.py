@@ -23,7 +23,7 @@ def training(
         specification: The feature specification with its fitted transforms, as JSON.
         model: The model directory, one complete model a target, and the out-of-fold predictions.
         tuning: Every trial, the comparison on the same rows, and the choice, as JSON.
-        tracking: The offline Comet archive and the record that it holds.
+        tracking: The offline Comet archive and its record.
         metrics: The chosen candidates' losses on the folds, for the user interface.
     """
     from pathlib import Path

@@ -13,7 +13,7 @@ from orchestration.cluster import Auth, Cluster
 from orchestration.commands.handed import pipelines
 from orchestration.commands.options import Log, Push, RegistryAddress, Set, UseCaseFile, command_app, example
 from orchestration.console import Screen
-from orchestration.statements_check import check_facts
+from orchestration.statements_check import check_governance
 
 submit, schedule = command_app(), command_app()
 
@@ -48,7 +48,7 @@ def _submit(
     if fetch and not (wait and root):
         raise PipelineError("--fetch needs --wait, and --pipeline-root, where the outputs are")
     case, screen = load_with(usecase, settings or []), Screen()
-    check_facts(case)
+    check_governance(case)
     pipeline = pipelines(context).build("training", case)
     sent = submission.Submission(pipeline, case.name, submission.parameters(registry, push=push))
     cluster = Cluster(host, auth, namespace)

@@ -11,7 +11,7 @@ from almanac.usecase import schema as json_schema
 from almanac.usecase.override import load_with
 from orchestration.commands.options import AsJson, Set, UseCaseFile, command_app, example
 from orchestration.retraining.plan import Retrain
-from orchestration.statements_check import check_facts
+from orchestration.statements_check import check_governance
 
 check, schema = command_app(), command_app()
 
@@ -41,7 +41,7 @@ def _schema() -> None:
 def _faults(case: UseCase) -> list[str]:
     retrain = Retrain(test_from=date.today(), train_window=case.drift.policy.retrain_window or case.split.train_window)
     faults = []
-    for rule in (check_facts, retrain.check_folds):
+    for rule in (check_governance, retrain.check_folds):
         try:
             rule(case)
         except AlmanacError as error:

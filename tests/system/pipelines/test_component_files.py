@@ -11,7 +11,7 @@ from kfp import components, dsl
 
 from almanac.usecase import dump, load
 from orchestration.console import Screen
-from orchestration.local import Place, run_local
+from orchestration.local import RunOptions, run_local
 
 ROOT = Path(__file__).resolve().parents[3]
 FILES = ROOT / "compiled" / "components"
@@ -31,7 +31,7 @@ def test_a_pipeline_of_the_component_files_alone_runs(tmp_path: Path, beijing_cs
         preprocessing(usecase=usecase, table=valid.outputs["validated"])
 
     case = load(ROOT / "usecases" / "air_quality.yaml")
-    place = Place(tmp_path / "work", tmp_path / "cache")
+    place = RunOptions(tmp_path / "work", tmp_path / "cache")
     run = run_local(small, {"usecase": dump(case), "base": str(ROOT / "usecases")}, place, Screen(io.StringIO()))
     assert run.error is None
     assert [step.name for step in run.steps] == ["ingestion", "validation", "preprocessing"]

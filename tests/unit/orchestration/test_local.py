@@ -12,7 +12,7 @@ from almanac.core.image import IMAGE
 from almanac.usecase import load
 from orchestration.cache import ContentCache
 from orchestration.console import RunLog, Screen
-from orchestration.local import LocalRun, Place, run_local
+from orchestration.local import LocalRun, RunOptions, run_local
 from orchestration.run import Request, run_training
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -53,7 +53,7 @@ def _run(tmp_path: Path, text: str, number: int) -> tuple[LocalRun, str]:
     source.write_text(text)
     screen = io.StringIO()
     arguments: dict[str, Any] = {"path": str(source)}
-    place = Place(tmp_path / f"work{number}", tmp_path / "cache", never_cached=frozenset({"writing"}))
+    place = RunOptions(tmp_path / f"work{number}", tmp_path / "cache", never_cached=frozenset({"writing"}))
     run = run_local(toy, arguments, place, Screen(screen))
     return run, screen.getvalue()
 
