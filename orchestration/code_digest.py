@@ -1,10 +1,11 @@
 """Digests of the code that a component's result depends on."""
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
+from os.path import isfile
 from pathlib import Path
 
 from almanac.core.files import sha256_bytes, sha256_file
@@ -19,32 +20,48 @@ def code_digest(component: str, root: Path = ROOT) -> str:
     """Return a digest of the code, data and libraries that a component's result depends on.
 
     Imports are followed through the project's own modules, so that a change in one component leaves the cached results
-    of the others valid. Registries of kinds import by name: their folders are followed too, and the extensions
-    installed for them count. Of a package with a module that is reached, the files that are no Python count as well:
-    C sources, templates, schemas.
+    of the others valid. Registries of kinds import by name, so their folders are followed too: with everything that the
+    kinds import by a component that reaches the room of the folder, and otherwise as the declarations of a use case
+    file. Of a package with a module that is reached, files that are no Python count as well: C sources, templates.
     """
-    modules = _reachable(root / "components" / component / "component.py", root)
+    start = root / "components" / component / "component.py"
+    modules, declarations = _reachable(start, root)
     packages = {path.parent for path in modules if _runs_code(path)} - {root}
     data = {file for package in packages for file in _data(package)}
     locked = (root / "requirements").glob("components.txt")
-    lines = [f"{path.relative_to(root)} {sha256_file(path)}" for path in sorted({*modules, *data, *locked})]
-    registries = {each for path in modules for each in _references(path, path.read_bytes(), root)[1]}
-    groups = sorted({group for _, group in registries if group})
-    lines += [_extension(point) for group in groups for point in sorted(entry_points(group=group))]
+    files = sorted({*modules, *declarations, *data, *locked})
+    lines = [f"{path.relative_to(root)} {sha256_file(path)}" for path in files]
+    groups = sorted({group for _, group in _registries(modules, root) if group})
+    installed = entry_points()
+    lines += [_extension(point) for group in groups for point in sorted(installed.select(group=group))]
     return sha256_bytes("\n".join(lines).encode())
 
 
-def _reachable(start: Path, root: Path) -> set[Path]:
-    seen: set[Path] = set()
-    queue = [start]
+def _reachable(start: Path, root: Path) -> tuple[set[Path], set[Path]]:
+    """Return the modules that a module imports, and the kinds that it only needs to read a use case file."""
+    modules: set[Path] = set()
+    queue = {start} if start.exists() else set()
+    pending: set[str] = set()
     while queue:
-        path = queue.pop()
-        if path not in seen and path.exists():
-            seen.add(path)
-            names, registries = _references(path, path.read_bytes(), root)
-            names = names.union(*(_members(folder, root) for folder, _ in registries))
-            queue.extend(file for name in names for file in _files_of(name, root))
-    return seen
+        while queue:
+            path = queue.pop()
+            modules.add(path)
+            names, _ = _references(path, path.read_bytes(), root)
+            queue |= {file for name in names for file in _files_of(name, root)} - modules
+        pending = {folder for folder, _ in _registries(modules, root)}
+        # Kinds are used by the code of their own room; every other room only parses their declarations.
+        used = {folder for folder in pending if any(_room(folder, root) in path.parents for path in modules)}
+        queue = {file for folder in used for file in _members(folder, root)} - modules
+        pending -= used
+    return modules, {file for folder in pending for file in _members(folder, root)}
+
+
+def _registries(modules: Iterable[Path], root: Path) -> set[tuple[str, str]]:
+    return {registry for path in modules for registry in _references(path, path.read_bytes(), root)[1]}
+
+
+def _room(folder: str, root: Path) -> Path:
+    return root.joinpath(*folder.split(".")[:-1])
 
 
 @cache
@@ -64,6 +81,8 @@ def _references(path: Path, source: bytes, root: Path) -> tuple[frozenset[str], 
                 names.add(text)
             case ast.Call(func=ast.Name(id="Kinds") | ast.Attribute(attr="Kinds")):
                 registries.add(_registry(node, path))
+    # The names of a registry are no modules that this one imports.
+    names -= {name for registry in registries for name in registry}
     ours = {entry.stem for entry in root.iterdir()}
     return frozenset(name for name in names if name.partition(".")[0] in ours), frozenset(registries)
 
@@ -88,18 +107,19 @@ def _registry(call: ast.Call, path: Path) -> tuple[str, str]:
     )
 
 
-def _members(folder: str, root: Path) -> Iterator[str]:
+def _members(folder: str, root: Path) -> Iterator[Path]:
     for path in root.joinpath(*folder.split(".")).iterdir():
         if path.suffix == ".py" or (path / "__init__.py").is_file():
-            yield f"{folder}.{path.stem}"
+            yield from _files_of(f"{folder}.{path.stem}", root)
 
 
-def _files_of(module: str, root: Path) -> list[Path]:
+def _files_of(module: str, root: Path) -> Iterator[Path]:
     """Return the files of a module of the project: itself and every package on the way to it."""
-    parts = module.split(".")
-    paths = [root.joinpath(*parts[: length + 1]) for length in range(len(parts))]
-    files = [file for path in paths for file in (path / "__init__.py", path.with_suffix(".py"))]
-    return [file for file in files if file.is_file()]
+    stem = str(root)
+    for part in module.split("."):
+        stem = f"{stem}/{part}"
+        # Strings, because a digest asks for tens of thousands of files that are not there.
+        yield from (Path(name) for name in (f"{stem}/__init__.py", f"{stem}.py") if isfile(name))  # noqa: PTH113
 
 
 def _runs_code(path: Path) -> bool:

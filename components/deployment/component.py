@@ -11,7 +11,7 @@ def deployment(usecase: str, registry: str, environment: str, push: str, manifes
         usecase: The use case as JSON.
         registry: Address of the model registry.
         environment: local only renders; cluster applies, and rolls back if the new version does not get ready.
-        push: Directory of an exporter or address of a Pushgateway for the metrics that the version promises; none when empty.
+        push: Directory of an exporter or a Pushgateway for the metrics that the version promises; none when empty.
         manifest: The objects as YAML, for kubectl apply.
     """
     from pathlib import Path

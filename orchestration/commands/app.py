@@ -61,7 +61,7 @@ SECTIONS: dict[str, dict[str, _Entry]] = {
             "monitoring.__main__:main",
             "Export the metrics of a run or a registered model.",
             ("push",),
-            "almanac push registry:air_quality/production --to .almanac/figures",
+            "almanac push registry:demand/production --to .almanac/figures",
         ),
         "exporter": _Entry(
             "monitoring.__main__:main",
@@ -140,7 +140,7 @@ app = typer.Typer(
 )
 
 
-@app.callback(epilog=example("almanac run usecases/air_quality.yaml --set training.budget.trials=2"))
+@app.callback(epilog=example("almanac run usecases/demand.yaml --set training.budget.trials=2"))
 def _almanac() -> None:
     """Forecasts from tables: train, serve, monitor and document a model by one use case file."""
 

@@ -10,7 +10,7 @@ from orchestration.commands.options import command_app, example
 app = command_app()
 
 
-@app.command("batch", epilog=example("almanac batch in.parquet out.parquet --model registry:air_quality/production"))
+@app.command("batch", epilog=example("almanac batch in.parquet out.parquet --model registry:demand/production"))
 def _batch(
     source: Annotated[Path, typer.Argument(metavar="IN", help="Parquet file with the features or the raw columns.")],
     output: Annotated[Path, typer.Argument(metavar="OUT", help="Parquet file to write.")],

@@ -28,7 +28,7 @@ _Root = Annotated[
 ]
 
 
-@submit.command("submit", epilog=example("almanac submit usecases/air_quality.yaml --host URL --fetch runs"))
+@submit.command("submit", epilog=example("almanac submit usecases/demand.yaml --host URL --fetch runs"))
 def _submit(
     context: typer.Context,
     usecase: UseCaseFile,
@@ -60,7 +60,7 @@ def _submit(
         screen.line(f"{len(files)} files in {fetch / run_id}")
 
 
-@schedule.command("schedule", epilog=example("almanac schedule usecases/air_quality.yaml --pipeline monitoring"))
+@schedule.command("schedule", epilog=example("almanac schedule usecases/demand.yaml --pipeline monitoring"))
 def _schedule(
     context: typer.Context,
     usecase: UseCaseFile,

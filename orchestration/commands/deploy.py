@@ -19,7 +19,7 @@ from serving.deploy.smoke import PATIENCE, forecasters, smoke
 
 app = command_app(
     help="Deploy the version in production, in steps between which kustomize adds an overlay.",
-    epilog=example("almanac deploy render usecases/air_quality.yaml s3://models build/production.yaml"),
+    epilog=example("almanac deploy render usecases/demand.yaml s3://models build/production.yaml"),
 )
 
 _Registry = Annotated[
@@ -27,7 +27,7 @@ _Registry = Annotated[
 ]
 
 
-@app.command(epilog=example("almanac deploy render usecases/air_quality.yaml s3://models build/production.yaml"))
+@app.command(epilog=example("almanac deploy render usecases/demand.yaml s3://models build/production.yaml"))
 def render(
     usecase: UseCaseFile,
     registry: _Registry,
@@ -49,7 +49,7 @@ def base(
         typer.echo(str(path))
 
 
-@app.command(epilog=example("almanac deploy apply usecases/air_quality.yaml s3://models build/objects.yaml"))
+@app.command(epilog=example("almanac deploy apply usecases/demand.yaml s3://models build/objects.yaml"))
 def apply(
     usecase: UseCaseFile,
     registry: _Registry,

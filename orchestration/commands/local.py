@@ -29,7 +29,7 @@ from orchestration.run import Request, run_training, show
 run, predict, monitor = command_app(), command_app(), command_app()
 
 
-@run.command("run", epilog=example("almanac run usecases/air_quality.yaml --set training.budget.trials=2"))
+@run.command("run", epilog=example("almanac run usecases/demand.yaml --set training.budget.trials=2"))
 def _run(
     context: typer.Context,
     usecase: UseCaseFile,
@@ -51,7 +51,7 @@ def _run(
         show(request, record, screen)
 
 
-@predict.command("predict", epilog=example("almanac predict usecases/traffic.yaml --start 2018-09-20"))
+@predict.command("predict", epilog=example("almanac predict usecases/demand.yaml --start 2026-11-01"))
 def _predict(
     context: typer.Context,
     usecase: UseCaseFile,
@@ -69,7 +69,7 @@ def _predict(
     recurring.show(recurring.predict(request, pipeline, span, screen), screen)
 
 
-@monitor.command("monitor", epilog=example("almanac monitor usecases/air_quality.yaml --log .almanac/predictions"))
+@monitor.command("monitor", epilog=example("almanac monitor usecases/demand.yaml --log .almanac/predictions"))
 def _monitor(
     context: typer.Context,
     usecase: UseCaseFile,

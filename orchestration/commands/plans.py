@@ -19,7 +19,7 @@ from orchestration.retraining.plan import observe
 
 app = command_app(
     help="Approve, reject and execute plans of retrainings; each step is an entry of their audit log.",
-    epilog=example("almanac plans list air_quality"),
+    epilog=example("almanac plans list demand"),
 )
 
 _UseCaseName = Annotated[str, typer.Argument(metavar="NAME", help="Name of the use case.", show_default=False)]
@@ -28,7 +28,7 @@ _Address = Annotated[str, typer.Option("--registry", help="Address of the model 
 _Why = Annotated[str, typer.Option("--why", help="Reason, kept in the log.", show_default=False)]
 
 
-@app.command("list", epilog=example("almanac plans list air_quality --json"))
+@app.command("list", epilog=example("almanac plans list demand --json"))
 def _list(use_case: _UseCaseName, registry: _Address = "registry", as_json: AsJson = False) -> None:
     """List the open plans with the changes that they would make."""
     log = AuditLog(registry, use_case)
@@ -42,21 +42,21 @@ def _list(use_case: _UseCaseName, registry: _Address = "registry", as_json: AsJs
             typer.echo(f"  {line}")
 
 
-@app.command(epilog=example('almanac plans approve air_quality PLAN --why "errors doubled since Monday"'))
+@app.command(epilog=example('almanac plans approve demand PLAN --why "errors doubled since Monday"'))
 def approve(use_case: _UseCaseName, plan: _Digest, why: _Why, registry: _Address = "registry") -> None:
     """Approve a plan that somebody else proposed."""
     entry = policy.approve(AuditLog(registry, use_case), plan, who=actor(), why=why)
     typer.echo(f"approved in entry {entry.number}; execute it by `almanac plans execute`")
 
 
-@app.command(epilog=example('almanac plans reject air_quality PLAN --why "a holiday"'))
+@app.command(epilog=example('almanac plans reject demand PLAN --why "a holiday"'))
 def reject(use_case: _UseCaseName, plan: _Digest, why: _Why, registry: _Address = "registry") -> None:
     """Reject a plan for good."""
     policy.reject(AuditLog(registry, use_case), plan, who=actor(), why=why)
     typer.echo("rejected")
 
 
-@app.command(epilog=example("almanac plans execute usecases/air_quality.yaml PLAN --registry s3://models"))
+@app.command(epilog=example("almanac plans execute usecases/demand.yaml PLAN --registry s3://models"))
 def execute(
     context: typer.Context,
     usecase: Annotated[
@@ -88,19 +88,19 @@ def execute(
     typer.echo(json.dumps(outcome))
 
 
-@app.command(epilog=example('almanac plans stop air_quality --why "an incident"'))
+@app.command(epilog=example('almanac plans stop demand --why "an incident"'))
 def stop(use_case: _UseCaseName, why: _Why, registry: _Address = "registry") -> None:
     """Stop all retrainings of a use case."""
     policy.switch(AuditLog(registry, use_case), stop=True, who=actor(), why=why)
 
 
-@app.command(epilog=example('almanac plans release air_quality --why "the incident is over"'))
+@app.command(epilog=example('almanac plans release demand --why "the incident is over"'))
 def release(use_case: _UseCaseName, why: _Why, registry: _Address = "registry") -> None:
     """Allow retrainings again."""
     policy.switch(AuditLog(registry, use_case), stop=False, who=actor(), why=why)
 
 
-@app.command(epilog=example("almanac plans verify air_quality"))
+@app.command(epilog=example("almanac plans verify demand"))
 def verify(use_case: _UseCaseName, registry: _Address = "registry") -> None:
     """Read the whole log again and check its chain and its plans."""
     entries = AuditLog(registry, use_case).entries()

@@ -16,7 +16,7 @@ from orchestration.statements_check import check_governance
 check, schema = command_app(), command_app()
 
 
-@check.command("check", epilog=example("almanac check usecases/air_quality.yaml"))
+@check.command("check", epilog=example("almanac check usecases/demand.yaml"))
 def _check(usecase: UseCaseFile, settings: Set = None, as_json: AsJson = False) -> None:
     """Check a use case file as far as that needs no data: its fields, statements, answers and retraining window."""
     case = load_with(usecase, settings or [])

@@ -14,8 +14,8 @@ def _example(command: str) -> str:
 
 
 app = typer.Typer(name="python -m serving", add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
-app.command("serve", epilog=_example("serve --model registry:air_quality/production --http-port 8080"))(serve)
-app.command(
-    "ingest", epilog=_example("ingest observations.parquet --url http://127.0.0.1:8080 --model-name air_quality")
-)(ingest)
+app.command("serve", epilog=_example("serve --model registry:demand/production --http-port 8080"))(serve)
+app.command("ingest", epilog=_example("ingest observations.parquet --url http://127.0.0.1:8080 --model-name demand"))(
+    ingest
+)
 app.add_typer(keys, name="keys", epilog=_example("keys create --name dashboard --scopes predict,explain"))

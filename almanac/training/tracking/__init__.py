@@ -1,6 +1,6 @@
 """Tracking: a local JSON record and an offline Comet archive of every training, uploaded by a command of its own.
 
-    almanac upload runs/air_quality/latest
+    almanac upload runs/demand/latest
 
 Training never waits for a tracking server. It writes `record.json` and an archive; the upload may fail without harm,
 and be tried again.

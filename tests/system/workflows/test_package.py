@@ -42,4 +42,4 @@ def test_the_command_is_installed_and_lists_its_commands(wheel: Path, tmp_path: 
         env={"PYTHONPATH": str(tmp_path)}, cwd=tmp_path, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert "almanac run usecases/air_quality.yaml" in done.stdout
+    assert "almanac run usecases/demand.yaml" in done.stdout

@@ -34,7 +34,11 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     [
         ("almanac/native/rows.c", {"preprocessing"}, {*TABLES, "gate"}),
         ("almanac/native/operations.h", {"preprocessing", "prediction"}, TABLES),
-        ("governance/documents/templates/model_card.md.j2", {"documentation"}, {*TABLES, "preprocessing", "training"}),
+        (
+            "governance/documents/kinds/model_card/model_card.md.j2",
+            {"documentation"},
+            {*TABLES, "preprocessing", "training"},
+        ),
         ("requirements/components.txt", {"ingestion", "training"}, set()),
     ],
 )
@@ -82,6 +86,23 @@ def test_the_modules_of_a_registry_of_kinds_are_followed(tmp_path: Path) -> None
     (rules / "card" / "card.md.j2").write_text("A card.")
     digests.append(code_digest("gate", tmp_path))
     assert len(set(digests)) == len(digests)
+
+
+def test_kinds_of_a_room_that_a_step_does_not_reach_count_as_declarations_alone(tmp_path: Path) -> None:
+    (tmp_path / "house" / "rules").mkdir(parents=True)
+    (tmp_path / "usecase.py").write_text('RULES = Kinds("rule", "house.rules")\n')
+    (tmp_path / "house" / "judge.py").write_text("def judge(rule): return rule.holds()\n")
+    (tmp_path / "house" / "rules" / "bound.py").write_text("from figures import least\nKIND = 1\n")
+    (tmp_path / "figures.py").write_text("least = 1\n")
+    for name, text in (("parsing", "import usecase\n"), ("judging", "import usecase\nfrom house.judge import judge\n")):
+        (tmp_path / "components" / name).mkdir(parents=True)
+        (tmp_path / "components" / name / "component.py").write_text(text)
+    before = {name: code_digest(name, tmp_path) for name in ("parsing", "judging")}
+    (tmp_path / "figures.py").write_text("least = 2\n")
+    assert code_digest("parsing", tmp_path) == before["parsing"]
+    assert code_digest("judging", tmp_path) != before["judging"]
+    (tmp_path / "house" / "rules" / "bound.py").write_text("from figures import least\nKIND = 2\n")
+    assert code_digest("parsing", tmp_path) != before["parsing"]
 
 
 def test_a_registry_whose_folder_cannot_be_read_is_refused(tmp_path: Path) -> None:

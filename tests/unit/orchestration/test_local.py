@@ -142,7 +142,7 @@ def test_missing_facts_are_told_before_anything_is_run(tmp_path: Path) -> None:
         run_training(request, lambda **_: None, Screen(io.StringIO()))
     assert "governance.statements.caveats: is missing; it has to say" in str(caught.value)
     assert "governance.risk.annex_iii_area: is missing" in str(caught.value)
-    assert "Right would be one of none, biometrics" in str(caught.value)
+    assert "Expected one of none, biometrics" in str(caught.value)
     assert not list(tmp_path.iterdir())
 
 
