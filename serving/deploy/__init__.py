@@ -1,1 +1,1 @@
-"""Deployment: manifests, Kustomize, applying them, and the smoke test."""
+"""Deployment on a cluster: manifests, kustomize base, server-side apply, smoke test."""

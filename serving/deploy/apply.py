@@ -1,4 +1,4 @@
-"""Applying the objects on a cluster, server-side, and going back where the new version does not get ready."""
+"""Apply objects on a cluster, server-side, and roll back if the new version does not become ready."""
 
 import time
 from collections.abc import Callable
@@ -20,12 +20,12 @@ _PLURALS = {
     "NetworkPolicy": "networkpolicies",
     "ServiceMonitor": "servicemonitors",
 }
-#: What the cluster adds to an object, and what must not be sent back to it.
+#: Fields that the cluster adds to an object, and that must not be sent back.
 _SERVER_FIELDS = ("managedFields", "resourceVersion", "uid", "creationTimestamp", "generation", "selfLink")
 
 
 class _RefusedError(DeploymentError):
-    """The cluster refused an object, which therefore stands as it stood."""
+    """An object that the cluster refused, so that it is unchanged."""
 
 
 def connect() -> client.ApiClient:
@@ -57,41 +57,40 @@ def apply_and_wait(
         objects: the objects, one InferenceService among them.
         api: the cluster.
         timeout: seconds in which the service must be ready.
-        interval: seconds between two questions.
-        check: tests the ready service, which it gets as the cluster has it; raises DeploymentError where it fails.
+        interval: seconds between two polls.
+        check: tests the ready service, given as the cluster returns it; raises DeploymentError if it fails.
 
     Raises:
-        DeploymentError: the cluster refused an object or did not answer, or the new version did not get ready in time
-            or failed its test; what stood in the place of every object sent was applied again, and the message says
-            what came of it.
+        DeploymentError: the cluster refused an object or did not answer, or the new version did not become ready in
+            time or failed its test; every object that was sent is then rolled back, and the message reports the result.
     """
     service = next(item for item in objects if item["kind"] == "InferenceService")
     before = [_get(api, item) for item in objects]
     sent, failure = _apply_all(api, objects)
     if failure is None and (
-        lacking := _wait_until_ready(api, service, timeout, interval) or _tested(api, service, check)
+        missing := _wait_until_ready(api, service, timeout, interval) or _tested(api, service, check)
     ):
-        failure = f"{_label(service)} {lacking}"
+        failure = f"{_label(service)} {missing}"
     if failure is not None:
-        outcome = _go_back(api, before, sent, timeout, interval) if sent else "nothing was changed"
+        outcome = _roll_back(api, before, sent, timeout, interval) if sent else "nothing was changed"
         raise DeploymentError(f"{failure}; {outcome}")
 
 
 def _apply_all(api: client.ApiClient, objects: list[dict[str, Any]]) -> tuple[int, str | None]:
-    """Apply the objects up to the first that fails; return how many the cluster may have taken, and the failure."""
+    """Apply the objects up to the first failure; return how many may have been applied, and the failure."""
     for done, item in enumerate(objects):
         progress(done + 1, len(objects) + 1, f"{item['kind']} {item['metadata']['name']}")
         try:
             _apply(api, item)
         except _RefusedError as error:
             return done, str(error)
-        except DeploymentError as error:  # without an answer nobody knows whether it was taken
+        except DeploymentError as error:  # without an answer it may have been applied
             return done + 1, str(error)
     return len(objects), None
 
 
 def _tested(api: client.ApiClient, service: dict[str, Any], check: Check | None) -> str | None:
-    """Return None where the service passes its test, or what is wrong."""
+    """Return None if the service passes its test, else the error message."""
     try:
         if check is not None:
             check(_get(api, service) or service)
@@ -100,12 +99,12 @@ def _tested(api: client.ApiClient, service: dict[str, Any], check: Check | None)
     return None
 
 
-def _go_back(
+def _roll_back(
     api: client.ApiClient, before: list[dict[str, Any] | None], sent: int, timeout: float, interval: float
 ) -> str:
-    """Apply what stood in the place of the objects sent, one by one, and return what came of it."""
-    kept = [item for item in before[:sent] if item is not None]
-    failed = [refusal for item in kept if (refusal := _restored(api, item)) is not None]
+    """Apply the earlier objects again, one by one, and return a description of the result."""
+    earlier = [item for item in before[:sent] if item is not None]
+    failed = [error for item in earlier if (error := _restored(api, item)) is not None]
     notes = [f"not everything could be applied again: {'; '.join(failed)}"] if failed else []
     service = next((item for item in before if item is not None and item["kind"] == "InferenceService"), None)
     if service is None:
@@ -118,7 +117,7 @@ def _go_back(
 
 
 def _restored(api: client.ApiClient, item: dict[str, Any]) -> str | None:
-    """Apply what stood there before; return None, or why the cluster has not taken it."""
+    """Apply an earlier object again; return None, or the error message."""
     try:
         _apply(api, _sendable(item))
     except DeploymentError as error:
@@ -127,8 +126,8 @@ def _restored(api: client.ApiClient, item: dict[str, Any]) -> str | None:
 
 
 def _path(item: dict[str, Any]) -> str:
-    place = f"namespaces/{item['metadata']['namespace']}/{_PLURALS[item['kind']]}/{item['metadata']['name']}"
-    return f"/apis/{item['apiVersion']}/{place}"
+    path = f"namespaces/{item['metadata']['namespace']}/{_PLURALS[item['kind']]}/{item['metadata']['name']}"
+    return f"/apis/{item['apiVersion']}/{path}"
 
 
 def _get(api: client.ApiClient, item: dict[str, Any]) -> dict[str, Any] | None:
@@ -160,7 +159,7 @@ def _call(
     query: list[tuple[str, str]] | None = None,
     body: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Call the API below the typed client, which knows no server-side apply."""
+    """Call the API below the typed client, which has no server-side apply."""
     try:
         answer: tuple[dict[str, Any], Any, Any] = api.call_api(
             _path(item),
@@ -177,27 +176,27 @@ def _call(
 
 
 def _wait_until_ready(api: client.ApiClient, item: dict[str, Any], timeout: float, interval: float) -> str | None:
-    """Return None once the service is ready with the wanted model, or what it still lacks when time is up."""
-    deadline, lacking = time.monotonic() + timeout, "was not seen"
-    wanted = item["spec"]["predictor"]["model"]["storageUri"]
+    """Return None once the service is ready with this model, or the missing condition when time is up."""
+    deadline, missing = time.monotonic() + timeout, "was not seen"
+    storage_uri = item["spec"]["predictor"]["model"]["storageUri"]
     while time.monotonic() < deadline:
         try:
-            found = _get(api, item)
-        except DeploymentError as error:  # an API server that is away for a while says nothing of the version
-            found, lacking = None, str(error)
-        if found is not None:
-            lacking = _lacking(found, wanted)
-            if not lacking:
+            service = _get(api, item)
+        except DeploymentError as error:  # an API server that is down says nothing about the version
+            service, missing = None, str(error)
+        if service is not None:
+            missing = _missing(service, storage_uri)
+            if not missing:
                 return None
         time.sleep(interval)
-    return f"did not get ready within {timeout:g} s: {lacking}"
+    return f"did not get ready within {timeout:g} s: {missing}"
 
 
-def _lacking(found: dict[str, Any], wanted: str) -> str:
-    status = found.get("status") or {}
-    if found["spec"]["predictor"]["model"].get("storageUri") != wanted:
+def _missing(service: dict[str, Any], storage_uri: str) -> str:
+    status = service.get("status") or {}
+    if service["spec"]["predictor"]["model"].get("storageUri") != storage_uri:
         return "another version was applied meanwhile"
-    if status.get("observedGeneration", 0) < found["metadata"].get("generation", 0):
+    if status.get("observedGeneration", 0) < service["metadata"].get("generation", 0):
         return "the controller has not looked at it yet"
     ready = next((one for one in status.get("conditions", []) if one["type"] == "Ready"), None)
     if ready is None:

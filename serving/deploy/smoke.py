@@ -1,4 +1,4 @@
-"""The smoke test of a deployed version: real requests, whose answers its own model foretells."""
+"""The smoke test of a deployed version: real requests, compared with its model's own predictions."""
 
 import math
 import time
@@ -14,37 +14,39 @@ from almanac.core.files import read_json
 from almanac.model.directory import MANIFEST
 from almanac.model.model import Model, load_model
 
-#: Seconds in which the new version must answer once the service is ready; until then the old one may still do so.
+#: Seconds for the new version's first answer once the service is ready; the old one may still answer until then.
 PATIENCE = 60.0
 
 
 def forecasters(model: Path) -> list[Model]:
-    """Return the models of a version's directory, one a target."""
+    """Load the models of a version's directory, one for each target."""
     return [load_model(model / name) for name in read_json(model / MANIFEST)["targets"]]
 
 
 def smoke(
     url: str, models: Sequence[Model], key: str | None, patience: float = PATIENCE, interval: float = 1.0
 ) -> None:
-    """Ask every model of a service for two forecasts, and hold them against those of the models given.
+    """Request two forecasts from every model of a service, and compare them with local predictions.
+
+    A model that predicts from the history of a series is only asked whether it is ready.
 
     Args:
         url: address of the service.
-        models: the models that should answer.
-        key: API key with the scope predict; None where the service asks for none.
-        patience: seconds in which the right answers must come.
+        models: the models that the service should have.
+        key: API key with the scope predict; None if the service needs none.
+        patience: seconds until the right answers must arrive.
         interval: seconds between two attempts.
 
     Raises:
-        DeploymentError: none came in time; the message tells the last attempt.
+        DeploymentError: wrong or missing answers; the message describes the last attempt.
     """
     headers = {"x-api-key": key} if key else {}
     deadline = time.monotonic() + patience
     with _client(url, headers) as client:
         for model in models:
-            while wrong := _wrong(client, model):
+            while error := _error(client, model):
                 if time.monotonic() > deadline:
-                    raise DeploymentError(f"{url} failed the smoke test: {model.name}: {wrong}")
+                    raise DeploymentError(f"{url} failed the smoke test: {model.name}: {error}")
                 time.sleep(interval)
 
 
@@ -55,10 +57,13 @@ def _client(url: str, headers: dict[str, str]) -> httpx.Client:
         raise DeploymentError(f"{url}: no address of a service ({error})") from error
 
 
-def _wrong(client: httpx.Client, model: Model) -> str:
-    """Return what is wrong with a model's answers, nothing where they are right."""
-    rows, X = examples(model)
+def _error(client: httpx.Client, model: Model) -> str:
+    """Return an error message for a model's answers, empty if they are right."""
     try:
+        if model.predictor.history:
+            reply = client.get(f"/v1/models/{model.name}")
+            return "" if reply.status_code == httpx.codes.OK else f"answered {reply.status_code}: {reply.text[:200]}"
+        rows, X = examples(model)
         reply = client.post(f"/v1/models/{model.name}:predict", json={"instances": rows})
         answer = reply.json() if reply.status_code == httpx.codes.OK else None
     except (httpx.HTTPError, ValueError) as error:
@@ -67,18 +72,19 @@ def _wrong(client: httpx.Client, model: Model) -> str:
         return f"answered {reply.status_code}: {reply.text[:200]}"
     if answer.get("model_digest") != model.digest:
         return f"answered by the model {answer.get('model_digest')}, not by {model.digest}"
-    expected, found = model.predict(X).prediction.tolist(), answer.get("predictions")
-    if not isinstance(found, list) or len(found) != len(expected) or not all(map(_same, found, expected)):
-        return f"predicted {found}, where the model gives {expected}"
+    expected, predictions = model.predict(X).prediction.tolist(), answer.get("predictions")
+    values = predictions if isinstance(predictions, list) else []
+    if len(values) != len(expected) or not all(map(_same, values, expected)):
+        return f"predicted {predictions}, where the model gives {expected}"
     return ""
 
 
-def _same(found: Any, expected: float) -> bool:
-    return isinstance(found, float | int) and math.isclose(found, expected, rel_tol=1e-9, abs_tol=1e-9)
+def _same(value: Any, expected: float) -> bool:
+    return isinstance(value, float | int) and math.isclose(value, expected, rel_tol=1e-9, abs_tol=1e-9)
 
 
 def examples(model: Model) -> tuple[list[dict[str, Any]], np.ndarray[Any, np.dtype[np.float64]]]:
-    """Return two rows by name and as features of shape (2, f): the ends of the ranges that the model was trained on."""
+    """Return two rows by name and as features of shape (2, f): the ends of the ranges in the training data."""
     rows: list[dict[str, Any]] = [{}, {}]
     X = np.full((2, len(model.names)), np.nan)
     declared = {item["name"]: item for item in model.signature["features"]}

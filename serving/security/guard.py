@@ -1,4 +1,4 @@
-"""The one gate that REST, gRPC and repository requests pass: key, scope, rate."""
+"""The guard of REST, gRPC and repository requests: key, scope, rate."""
 
 import time
 from http import HTTPStatus
@@ -10,12 +10,12 @@ from serving.security.keys import Key, KeyRing
 from serving.security.limits import Limiter, MemoryLimiter, Rate, Verdict, parse_rate
 
 Mode = Literal["required", "optional", "off"]
-"""required: no key, no answer; optional: a wrong key is refused, none is not; off: keys are not looked at."""
+"""required: every request needs a key; optional: wrong keys are refused; off: keys are ignored."""
 
 PUBLIC = "public"
-"""The scope of what needs no key, and is limited by the client's address all the same."""
+"""Scope of operations that need no key; they are limited by the client's address."""
 FAILURES = Rate(60, 60.0)
-"""Failed authentications that an address may have: for each key that it tries, and for all unknown ones together."""
+"""Failed authentications allowed per address: for each key that it tries, and for all unknown keys together."""
 
 _CHALLENGE = {"www-authenticate": 'Bearer realm="almanac"'}
 _MISSING = "no API key; send it as `Authorization: Bearer <key>` or `X-API-Key: <key>`"
@@ -23,14 +23,14 @@ _WRONG = "the API key is unknown, expired or revoked"
 
 
 class Admission(NamedTuple):
-    """Who was let in, and the rate limit headers to answer with."""
+    """An admitted client, and the rate limit headers of its answer."""
 
     who: str
     headers: list[tuple[bytes, bytes]]
 
 
 class Guard:
-    """Admits requests or raises a HTTPError."""
+    """Admits requests or raises an HTTPError."""
 
     def __init__(
         self, mode: Mode, ring: KeyRing, rate: Rate | None, limiter: Limiter, metrics: Metrics, workers: int = 1
@@ -46,18 +46,18 @@ class Guard:
         self._failure_rate = FAILURES.shared_by(workers)
 
     async def admit(self, text: str | None, scope: str, client: str) -> Admission:
-        """Let a request in.
+        """Admit a request.
 
         Args:
             text: the key as sent, without `Bearer`; None when none was sent.
-            scope: what is asked for; `PUBLIC` for what needs no key.
-            client: address of the client, which stands for it when it has no key.
+            scope: scope of the operation; `PUBLIC` if it needs no key.
+            client: address of the client, which identifies it without a key.
 
         Raises:
             HTTPError: 401 for a missing or wrong key, 403 for a missing scope, 429 above the rate and for too many
                 wrong keys.
         """
-        key, refusal = (None, None) if scope == PUBLIC else self._identify(text, scope, client)
+        key, error = (None, None) if scope == PUBLIC else self._identify(text, scope, client)
         who = key.id if key else client
         rate = self._rate_of(key)
         headers: list[tuple[bytes, bytes]] = []
@@ -70,9 +70,9 @@ class Guard:
             headers = verdict.headers()
             if not verdict.allowed:
                 raise self._too_many(who, f"{verdict.limit} requests in {rate.seconds:g} s", verdict)
-        if refusal is not None:
-            refusal.headers.update((name.decode(), value.decode()) for name, value in headers)
-            raise refusal
+        if error is not None:
+            error.headers.update((name.decode(), value.decode()) for name, value in headers)
+            raise error
         return Admission(who, headers)
 
     def _too_many(self, who: str, limit: str, verdict: Verdict) -> HTTPError:
@@ -81,7 +81,7 @@ class Guard:
         return HTTPError(HTTPStatus.TOO_MANY_REQUESTS, f"rate limit of {limit} reached", headers)
 
     def _identify(self, text: str | None, scope: str, client: str) -> tuple[Key | None, HTTPError | None]:
-        """Return the key, and how the request is refused; a refused one is counted by its rate as well."""
+        """Return the key, and the error for a refused request, which takes a token of the rate limit as well."""
         if self.mode == "off":
             return None, None
         if text is None:
@@ -105,12 +105,12 @@ class Guard:
         return HTTPError(HTTPStatus.UNAUTHORIZED, message, dict(_CHALLENGE))
 
     def _slow_down(self, text: str, client: str, failed: bool) -> None:
-        """Refuse a client that failed too often with this key, right or wrong, so that trying on tells it nothing.
+        """Refuse a client that failed too often with this key, even if it is now right, so that guessing is useless.
 
-        Other keys are answered: behind a proxy all clients have one address, and one must not lock the others out.
+        Other keys are answered: behind a proxy all clients share one address, and none may lock the others out.
         """
-        place, rate = f"{client} {self.ring.known(text)}", self._failure_rate
-        verdict = self._failures.take_now(place, rate) if failed else self._failures.look(place, rate)
+        bucket, rate = f"{client} {self.ring.known_id(text)}", self._failure_rate
+        verdict = self._failures.take_now(bucket, rate) if failed else self._failures.peek(bucket, rate)
         if not verdict.allowed:
             self._metrics.counter(UNAUTHENTICATED).labels("invalid").inc()
             raise self._too_many(client, f"{verdict.limit} failed authentications in {rate.seconds:g} s", verdict)

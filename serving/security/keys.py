@@ -1,7 +1,7 @@
-"""API keys: made once, shown once, kept as hashes.
+"""API keys: shown once, stored as hashes.
 
 A key reads `almanac_<id>_<secret>`. The secret has 256 random bits, so one sha256 protects it at rest as well as a
-slow password hash would, and costs half a microsecond at each request.
+slow password hash, and takes half a microsecond at each request.
 """
 
 import fcntl
@@ -20,25 +20,25 @@ from almanac.core.errors import ServingError
 from almanac.core.files import pretty_json, read_json
 
 SCOPES = ("predict", "explain", "ingest", "admin")
-"""What a key may allow; admin allows everything."""
+"""Scopes of a key; admin includes all of them."""
 
 _LENGTH = len("almanac_") + 12 + len("_") + 43
 
 
 @dataclass(frozen=True)
 class Key:
-    """One key as it is kept.
+    """One key as it is stored.
 
     Attributes:
         id: public part of the key; logs and metrics name it.
-        name: who has it.
+        name: its owner.
         hash: sha256 of the secret, hexadecimal.
         scopes: some of `SCOPES`.
         created: seconds since the epoch.
-        rate: own rate limit such as `100/s`; the server's when None.
+        rate: own rate limit such as `100/s`; None for the server's.
         previous: hash of the secret before the last rotation.
-        previous_until: until when that one is still accepted, in seconds since the epoch.
-        revoked: when the key was revoked, in seconds since the epoch.
+        previous_until: end of that secret's grace period, in seconds since the epoch.
+        revoked: time of the revocation, in seconds since the epoch.
     """
 
     id: str
@@ -52,13 +52,13 @@ class Key:
     revoked: float | None = None
 
     def accepts(self, digest: str, now: float) -> bool:
-        """Tell, in constant time for a live key, whether `digest` is that of its secret."""
+        """Return whether `digest` is that of the secret, in constant time for a live key."""
         current = hmac.compare_digest(self.hash, digest)
         previous = self.previous is not None and hmac.compare_digest(self.previous, digest)
         return self.revoked is None and (current or (previous and now < self.previous_until))
 
     def allows(self, scope: str) -> bool:
-        """Tell whether the key covers `scope`."""
+        """Return whether the key covers `scope`."""
         return scope in self.scopes or "admin" in self.scopes
 
 
@@ -69,23 +69,23 @@ class KeyRing:
     keys: dict[str, Key] = field(default_factory=dict)
 
     def find(self, text: str, now: float) -> Key | None:
-        """Return the live key that `text` is, or None."""
+        """Return the live key of `text`, or None."""
         if len(text) != _LENGTH or text[:8] != "almanac_" or text[20] != "_":
             return None
         key = self.keys.get(text[8:20])
         digest = _digest(text[21:])
         if key is None:
-            hmac.compare_digest(digest, digest)
+            hmac.compare_digest(digest, digest)  # an unknown id takes as long as a wrong secret
             return None
         return key if key.accepts(digest, now) else None
 
-    def known(self, text: str) -> str:
-        """Return the id that `text` names, "" where no key has it."""
+    def known_id(self, text: str) -> str:
+        """Return the key id in `text`, or "" if no key has it."""
         identity = text[8:20]
         return identity if identity in self.keys else ""
 
     def create(self, name: str, scopes: tuple[str, ...], rate: str | None = None) -> tuple[Key, str]:
-        """Add a key; return it with its text, which is kept nowhere.
+        """Add a key; return it with its text, which is not stored.
 
         Raises:
             ServingError: an unknown scope.
@@ -121,7 +121,7 @@ def _digest(secret: str) -> str:
 
 
 def load_keys(path: Path) -> KeyRing:
-    """Read the key file; an absent one has no keys.
+    """Load the key file; a missing one has no keys.
 
     Raises:
         ServingError: a file that is not a key file, or cannot be read.
@@ -140,10 +140,9 @@ def load_keys(path: Path) -> KeyRing:
 
 @contextmanager
 def changing(path: Path) -> Iterator[KeyRing]:
-    """Yield the keys of the file to change them; they are saved when the block ends well.
+    """Yield the keys of the file to change them; they are saved if the block does not raise.
 
-    Whoever else changes the file meanwhile waits: a lock is held on a file beside, since the key file itself is
-    replaced.
+    Concurrent changes wait for each other. The lock is on a second file, since the key file itself is replaced.
 
     Raises:
         ServingError: a file that is not a key file, or cannot be written.
@@ -169,15 +168,15 @@ def _unwritable(path: Path, error: OSError) -> ServingError:
 
 
 def save_keys(ring: KeyRing, path: Path) -> None:
-    """Write the key file whole, readable by its owner alone."""
+    """Write the key file atomically, readable only by its owner."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    handle = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    handle = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     try:
         with os.fdopen(handle, "w") as stream:
             stream.write(pretty_json({"format": 1, "keys": [asdict(key) for key in ring.keys.values()]}))
             stream.flush()
             os.fsync(stream.fileno())
-        aside.replace(path)
+        partial.replace(path)
     finally:
-        aside.unlink(missing_ok=True)
+        partial.unlink(missing_ok=True)

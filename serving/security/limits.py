@@ -17,18 +17,18 @@ _MOST_BUCKETS = 65536
 
 @dataclass(frozen=True)
 class Rate:
-    """So many requests in so many seconds; the bucket holds `limit` tokens."""
+    """A number of requests in a number of seconds; the bucket holds `limit` tokens."""
 
     limit: float
     seconds: float
 
     @property
     def per_second(self) -> float:
-        """Tokens that flow in each second."""
+        """Tokens that the bucket gains in a second."""
         return self.limit / self.seconds
 
     def shared_by(self, workers: int) -> "Rate":
-        """Return the share of one of so many processes, each of which keeps buckets of its own."""
+        """Return the rate for one of several processes with separate buckets."""
         return Rate(max(1.0, self.limit / workers), self.seconds)
 
 
@@ -45,7 +45,7 @@ def parse_rate(text: str) -> Rate:
 
 
 class Verdict(NamedTuple):
-    """What a limiter says: whether to go on, how many tokens are left, and how long until the next one."""
+    """The decision of a limiter: whether a token was taken, the tokens left, and the seconds until the next one."""
 
     allowed: bool
     limit: int
@@ -53,7 +53,7 @@ class Verdict(NamedTuple):
     wait: float
 
     def headers(self) -> list[tuple[bytes, bytes]]:
-        """Return the `X-RateLimit-*` headers, and `Retry-After` on a refusal; reset is in seconds."""
+        """Return the `X-RateLimit-*` headers, and `Retry-After` if no token was left; reset is in seconds."""
         reset = b"%d" % math.ceil(self.wait)
         lines = [
             (b"x-ratelimit-limit", b"%d" % self.limit),
@@ -64,7 +64,7 @@ class Verdict(NamedTuple):
 
 
 class Limiter(Protocol):
-    """Takes one token from the bucket of `who`."""
+    """Rate limits by token buckets, one for each client."""
 
     async def take(self, who: str, rate: Rate) -> Verdict:
         """Take a token."""
@@ -72,7 +72,7 @@ class Limiter(Protocol):
 
 
 class MemoryLimiter:
-    """Buckets of this process, the least recently used forgotten first."""
+    """Buckets of this process; the least recently used is evicted first."""
 
     def __init__(self) -> None:
         self._buckets: OrderedDict[str, list[float]] = OrderedDict()
@@ -83,7 +83,7 @@ class MemoryLimiter:
         return bool(self._buckets)
 
     def take_now(self, who: str, rate: Rate) -> Verdict:
-        """Take a token without a pause, for the hot path."""
+        """Take a token synchronously, for the hot path."""
         now = time.monotonic()
         bucket = self._buckets.get(who)
         if bucket is None:
@@ -101,8 +101,8 @@ class MemoryLimiter:
         bucket[0] = tokens - 1.0
         return Verdict(True, int(rate.limit), int(tokens - 1.0), (rate.limit - tokens + 1.0) / flow)
 
-    def look(self, who: str, rate: Rate) -> Verdict:
-        """Tell whether there is a token, and take none."""
+    def peek(self, who: str, rate: Rate) -> Verdict:
+        """Return whether there is a token, without taking it."""
         bucket, limit = self._buckets.get(who), int(rate.limit)
         if bucket is None:
             return Verdict(True, limit, limit, 0.0)
@@ -135,9 +135,9 @@ return {ok, tostring(n)}
 
 
 class RedisLimiter:
-    """Buckets that all replicas share; the clock is Redis's own.
+    """Buckets that all replicas share, by the clock of Redis.
 
-    When Redis does not answer, the buckets of this process stand in, so that a limit still holds.
+    While Redis does not answer, the buckets of this process limit the requests.
     """
 
     def __init__(self, client: Any, prefix: str = "almanac:1:limit:") -> None:

@@ -14,7 +14,7 @@ from urllib.parse import parse_qs, urlsplit
 import kubernetes_validate
 
 from almanac.core.errors import DeploymentError
-from serving.deploy.manifests.strict import check
+from tests.support.kserve_objects import check
 
 #: Which status a request by its method and path is answered with in place of what was asked for; None: none.
 Fault = Callable[[str, str], int | None]

@@ -1,1 +1,1 @@
-"""Kustomize base and overlays; the base is what `serving.deploy.manifests` renders, one file an object."""
+"""Kustomize base and overlays; the base holds the objects of `serving.deploy.manifests`, one file each."""

@@ -1,4 +1,4 @@
-"""The base: one file for each object that `serving.deploy.manifests` renders, and the kustomization that lists them."""
+"""Write the kustomize base: one file for each rendered object, and the kustomization that lists them."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,7 +11,7 @@ from almanac.core.image import SERVING_IMAGE
 from serving.deploy.manifests import Deployment, render
 
 BASE = Path(__file__).resolve().parent / "base"
-#: Stands for the model until the deployment, or `--manifest`, puts a registered version in its place.
+#: The committed base's model, which a deployment replaces by a registered version.
 PLACEHOLDER = Deployment(
     use_case="forecast",
     version=0,
@@ -31,17 +31,17 @@ def objects() -> list[dict[str, Any]]:
 
 
 def files(items: Sequence[dict[str, Any]]) -> dict[str, str]:
-    """Return the files of a base by name, the same bytes for the same objects."""
+    """Return the files of a base by name, deterministic by their objects."""
     named = {f"{item['kind'].lower()}.yaml": _yaml(item) for item in items}
     return named | {"kustomization.yaml": _yaml({**_KUSTOMIZATION, "resources": list(named)})}
 
 
 def write(items: Sequence[dict[str, Any]], out: Path) -> list[Path]:
     """Write a base to a directory and return its files."""
-    found = files(items)
-    for name, text in found.items():
+    texts = files(items)
+    for name, text in texts.items():
         write_text(out / name, text)
-    return [out / name for name in found]
+    return [out / name for name in texts]
 
 
 def _yaml(item: dict[str, Any]) -> str:

@@ -13,7 +13,7 @@ import yaml
 
 from serving.deploy.kustomize.layout import BASE, PLACEHOLDER, files, objects
 from serving.deploy.manifests import Deployment, render, to_yaml
-from serving.deploy.manifests.strict import check
+from tests.support.kserve_objects import check
 
 ROOT = BASE.parent
 OVERLAYS = ("dev", "staging", "prod")

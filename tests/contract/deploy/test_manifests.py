@@ -11,7 +11,7 @@ import yaml
 
 from almanac.core.errors import DeploymentError
 from serving.deploy.manifests import Deployment, render, to_yaml
-from serving.deploy.manifests.strict import check
+from tests.support.kserve_objects import check
 from tests.support.server import Start
 
 ROOT = Path(__file__).resolve().parents[3]

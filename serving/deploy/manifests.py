@@ -1,8 +1,8 @@
-"""A ServingRuntime and an InferenceService, and the objects beside them that KServe does not make.
+"""The Kubernetes objects of a served version: ServingRuntime, InferenceService, and what KServe does not create.
 
-KServe's Standard mode turns an InferenceService into Deployment, Service and HorizontalPodAutoscaler. It makes no
-PodDisruptionBudget, no NetworkPolicy and no ServiceMonitor, its default readiness is a bare TCP probe, and
-`maxReplicas` falls back to `minReplicas`: all of that is stated here.
+KServe's Standard mode turns an InferenceService into Deployment, Service and HorizontalPodAutoscaler. It creates no
+PodDisruptionBudget, NetworkPolicy or ServiceMonitor, its default readiness probe is a bare TCP connection, and
+`maxReplicas` falls back to `minReplicas`; all of that is set here.
 """
 
 from dataclasses import dataclass, field
@@ -17,7 +17,7 @@ PRE_STOP_SECONDS, GRACE_SECONDS = 10, 60
 
 @dataclass(frozen=True)
 class Deployment:
-    """What a manifest says of one version.
+    """The values of one version's manifest.
 
     Attributes:
         use_case: Name of the use case.
@@ -43,12 +43,12 @@ class Deployment:
 
     @property
     def name(self) -> str:
-        """Name of the objects, as Kubernetes allows it."""
+        """Name of the objects, in characters that Kubernetes allows."""
         return self.use_case.replace("_", "-")
 
     @property
     def runtime(self) -> str:
-        """Name of the ServingRuntime, which no other use case of the namespace shares."""
+        """Name of the ServingRuntime, one for each use case of a namespace."""
         return f"almanac-{self.name}"
 
 
@@ -79,7 +79,7 @@ def _metadata(deployment: Deployment, name: str, **more: Any) -> dict[str, Any]:
 
 
 def _selector(deployment: Deployment) -> dict[str, Any]:
-    """Select the pods that KServe makes of the InferenceService."""
+    """Return the selector of the pods that KServe creates for the InferenceService."""
     return {"matchLabels": {"serving.kserve.io/inferenceservice": deployment.name}}
 
 
@@ -116,7 +116,7 @@ def _container(deployment: Deployment) -> dict[str, Any]:
             "--auth=required",
             "--keys=/etc/almanac/keys.json",
         ],
-        # The pipelines' own: where predictions are kept for monitoring, and who may write there.
+        # Shared with the pipelines: the address of the prediction log, and its credentials.
         "env": [
             _optional("ALMANAC_PREDICTION_LOG", "configMapKeyRef", "almanac", "predictions"),
             _optional("AWS_ACCESS_KEY_ID", "secretKeyRef", "almanac-store", "access_key"),
@@ -124,7 +124,7 @@ def _container(deployment: Deployment) -> dict[str, Any]:
             _optional("AWS_ENDPOINT_URL", "secretKeyRef", "almanac-store", "endpoint"),
         ],
         "envFrom": [{"secretRef": {"name": "almanac-serving", "optional": True}}],
-        # KServe's Service has the container's ports, the first of them as 80.
+        # KServe maps port 80 of its Service to the container's first port.
         "ports": [
             {"name": "http1", "containerPort": HTTP_PORT, "protocol": "TCP"},
             {"name": "grpc", "containerPort": GRPC_PORT, "protocol": "TCP"},
@@ -162,7 +162,7 @@ def _container(deployment: Deployment) -> dict[str, Any]:
 
 
 def _optional(name: str, source: str, holder: str, key: str) -> dict[str, Any]:
-    """Return an environment variable that is a key of a config map or a secret, and absent without it."""
+    """Return an environment variable from a key of a config map or secret, unset without it."""
     return {"name": name, "valueFrom": {source: {"name": holder, "key": key, "optional": True}}}
 
 
@@ -208,7 +208,7 @@ def _inference_service(deployment: Deployment) -> dict[str, Any]:
                     "runtime": deployment.runtime,
                     "protocolVersion": "v2",
                     "storageUri": deployment.storage_uri,
-                    # The directory does not know its number in the registry, by which metrics are joined.
+                    # Metrics are joined by the registry's number, which the model directory does not contain.
                     "env": [{"name": "ALMANAC_MODEL_VERSION", "value": str(deployment.version)}],
                 },
             }
@@ -226,7 +226,7 @@ def _disruption_budget(deployment: Deployment) -> dict[str, Any]:
 
 
 def _network_policy(deployment: Deployment) -> dict[str, Any]:
-    """Let requests in on the server's ports, and out to name servers, object stores, Redis and a trace collector."""
+    """Allow requests to the server's ports, and from it to DNS, object stores, Redis and a trace collector."""
     ports = [{"protocol": "TCP", "port": port} for port in (HTTP_PORT, GRPC_PORT)]
     open_ports = (53, 443, 4318, 6379, 9000)
     out = [{"protocol": "UDP", "port": 53}, *({"protocol": "TCP", "port": port} for port in open_ports)]
@@ -244,7 +244,7 @@ def _network_policy(deployment: Deployment) -> dict[str, Any]:
 
 
 def _service_monitor(deployment: Deployment) -> dict[str, Any]:
-    """Scrape the Service that KServe makes; the server's metrics stand on its only port."""
+    """Scrape the Service that KServe creates; metrics are on the HTTP port."""
     return {
         "apiVersion": "monitoring.coreos.com/v1",
         "kind": "ServiceMonitor",
@@ -256,7 +256,7 @@ def _service_monitor(deployment: Deployment) -> dict[str, Any]:
                     "path": "/metrics",
                     "interval": "15s",
                     "targetPort": HTTP_PORT,
-                    # The alert rules know every server by this name; a Service's own would differ by deployment.
+                    # The alert rules select servers by this job name; a Service's own differs by deployment.
                     "relabelings": [{"targetLabel": "job", "replacement": "almanac-server"}],
                 }
             ],

@@ -20,11 +20,11 @@ _PLAIN: dict[str, tuple[type, ...]] = {
     "ResourceQuantity": (str, int, float),
     "IntOrString": (str, int),
 }
-#: Names under which KServe's models mean one of the Kubernetes client's.
+#: Names by which KServe's models refer to the Kubernetes client's.
 _RENAMED = {"K8sIoApiAppsV1DeploymentStrategy": "V1DeploymentStrategy"}
 _KINDS = {"InferenceService": "V1beta1InferenceService", "ServingRuntime": "V1alpha1ServingRuntime"}
 _OBJECT = ("apiVersion", "kind", "metadata", "spec")
-#: What the models let be absent and KServe or the API server do not.
+#: Fields that the models leave optional, but KServe or the API server require.
 _STATED: dict[str, tuple[str, ...]] = {
     "V1beta1InferenceService": _OBJECT,
     "V1alpha1ServingRuntime": _OBJECT,
@@ -45,7 +45,7 @@ _GIVEN = {("V1beta1ModelSpec", "name")}
 
 
 def check(manifest: dict[str, Any]) -> None:
-    """Raise if a ServingRuntime or InferenceService has a field or type that KServe's models lack, or lacks a field.
+    """Raise if a ServingRuntime or InferenceService has an unknown field, a wrong type, or lacks a field.
 
     Raises:
         DeploymentError: naming the field by its path and what would be right.
