@@ -1,4 +1,4 @@
-"""Features at request time: from the feature store, or from the history that the request brings, to a row."""
+"""Features at request time, from the feature store or from the history in the request."""
 
 import asyncio
 import threading
@@ -11,48 +11,49 @@ import numpy.typing as npt
 
 from almanac.core.errors import ModelError, ServingError
 from almanac.model.bundle import Bundle
-from almanac.model.model import Model as Target
+from almanac.model.model import Model
+from almanac.model.predictor import Rows
 from serving.features.data_freshness import DataFreshness
 from serving.features.history import read_history
 from serving.features.history_coverage import check_coverage
 from serving.features.records import EntityRequest
-from serving.features.row_layout import Plan, Reading
+from serving.features.row_layout import FeaturePlan, RowReader
 from serving.features.store.observations import DEFAULT_ENTITY, Ingestor
 from serving.runtime.errors import HTTPError, invalid, stale, unavailable
 
 Array = npt.NDArray[np.float64]
 
 PIECE = 16
-"""Moments whose history is fetched together; between two pieces of a large request others are answered."""
+"""Requests whose history is fetched together; between two pieces of a large body others are answered."""
 
-Found = tuple[int, Array | None]
-"""Step of a moment, and the stored rows (k, n) up to it; None where the request brings its history."""
+Window = tuple[int, Array | None]
+"""Step of a request, and the stored rows (k, n) up to it; None if the request brings its history."""
 
 
 class Features:
     """Computes the features of requests by entity and time, or with their history.
 
-    The feature engine and the store are opened when they are first needed, or by `warm`: a server that is asked for
-    rows by name alone starts sooner and stays smaller. The store keeps the layout that it was opened with; a version
-    with another one reads its rows by the names of columns and categories.
+    The feature engine and the store are opened on first use or by `warm`: a server that only gets rows by name starts
+    faster and stays smaller. The store keeps the layout of the version that opened it; later versions find their
+    columns and categories by name.
 
     Args:
         open_ingestor: opens the store; called once.
-        age: shows how old the data are.
-        executor: where the features of large requests are computed.
+        freshness: the metrics of the data's age.
+        executor: computes the features of large requests.
     """
 
-    def __init__(self, open_ingestor: Callable[[], Ingestor], age: DataFreshness, executor: Executor) -> None:
+    def __init__(self, open_ingestor: Callable[[], Ingestor], freshness: DataFreshness, executor: Executor) -> None:
         self._open = open_ingestor
         self._opened: Ingestor | None = None
         self._lock = threading.Lock()
-        self._age = age
+        self._freshness = freshness
         self._executor = executor
-        self._plans: dict[str, Plan] = {}
+        self._plans: dict[str, FeaturePlan] = {}
 
     @property
     def ingestor(self) -> Ingestor:
-        """What knows the store and the raw columns."""
+        """The feature store with its raw columns."""
         if self._opened is None:
             with self._lock:
                 self._opened = self._opened or self._open()
@@ -60,130 +61,153 @@ class Features:
 
     @property
     def history(self) -> int:
-        """Steps that the longest look-back of a plan needs; 1 before the first one."""
+        """Steps that the longest look-back of a plan needs; 1 before the first plan."""
         return max([1, *(plan.history for plan in self._plans.values())])
 
     def warm(self, bundle: Bundle) -> None:
-        """Open everything that a first request by entity would wait for; a model without raw columns has nothing."""
-        if not any(item.get("type") == "timestamp" for t in bundle.targets.values() for item in t.signature["inputs"]):
+        """Open everything that the first entity request would wait for; a model without raw columns has nothing."""
+        if not any(item.get("type") == "timestamp" for m in bundle.targets.values() for item in m.signature["inputs"]):
             return
-        for target in bundle.targets.values():
-            self._plan(target)
+        for model in bundle.targets.values():
+            self._plan(model)
         _ = self.ingestor
 
     def check(self, bundle: Bundle) -> None:
-        """Make sure that a version which is to take over can read the store; from any thread.
+        """Check that a version which is to take over can read the store; from any thread.
 
         Raises:
             ModelError: its features cannot be computed.
-            ServingError: the open store does not have what they are made of.
+            ServingError: the open store lacks something that they are computed from.
         """
         if self._opened is None:
-            return  # it will be opened for the version that answers then
-        for target in bundle.targets.values():
+            return  # it will be opened for the version in service then
+        for model in bundle.targets.values():
             try:
-                self._read_store(self._plan(target))
-            except HTTPError as refusal:
-                raise ServingError(str(refusal)) from refusal
+                self._store_reader(self._plan(model))
+            except HTTPError as error:
+                raise ServingError(str(error)) from error
 
     async def close(self) -> None:
         """Close the store, if it was opened."""
         if self._opened is not None:
             await self._opened.store.close()
 
-    async def show_age(self, bundle: Bundle) -> None:
-        """Show how old the newest observation is now; nothing where no store was opened."""
+    async def update_freshness(self, bundle: Bundle) -> None:
+        """Update the metrics of the data's age, if a store was opened."""
         if self._opened is not None:
-            present = {name: target.signature.get("as_of") for name, target in bundle.targets.items()}
-            await self._age.show(self._opened.store, self._opened.schema, present)
+            present = {name: model.signature.get("as_of") for name, model in bundle.targets.items()}
+            await self._freshness.update(self._opened.store, self._opened.schema, present)
 
-    async def matrices(
-        self, targets: Sequence[Target], moments: list[EntityRequest], notes: list[str]
-    ) -> dict[str, Array]:
-        """Return the features (n, f) of each target; a history is fetched once for all of them.
+    async def rows(
+        self, models: Sequence[Model], requests: list[EntityRequest], warnings: list[str]
+    ) -> dict[str, Rows]:
+        """Return the rows of each model by name; each history is fetched once for all of them.
+
+        Warnings about the history, such as many gaps, are added to `warnings`.
 
         Raises:
-            HTTPError: a time off the grid, a history that breaks a rule, or data that are not there.
+            HTTPError: a time off the grid, a history that breaks a rule, or data that are not available.
         """
-        plans = [self._plan(target) for target in targets]
-        made = {target.name: np.empty((len(moments), len(target.columns.names))) for target in targets}
-        for at in range(0, len(moments), PIECE):
-            piece = moments[at : at + PIECE]
-            found = await self._windows(plans, piece)
-            work = partial(self._fill, [X[at : at + PIECE] for X in made.values()], plans, piece, found, notes)
-            if len(moments) <= PIECE:
+        plans = [self._plan(model) for model in models]
+        count = len(requests)
+        X = [np.empty((count, len(model.columns.names))) for model in models]
+        past = [np.empty((count, plan.past)) if plan.past else None for plan in plans]
+        for at in range(0, count, PIECE):
+            piece = requests[at : at + PIECE]
+            windows = await self._windows(plans, piece)
+            work = partial(self._fill, at, X, past, plans, piece, windows, warnings)
+            if count <= PIECE:
                 work()
             else:
                 await asyncio.get_running_loop().run_in_executor(self._executor, work)
-        return made
+        return {
+            plan.name: Rows(X[at], past[at], [_entity(plan, one) for one in requests] if plan.entity else None)
+            for at, plan in enumerate(plans)
+        }
 
-    async def row(self, target: Target, moment: EntityRequest, notes: list[str]) -> Array:
-        """Return the features (f,) of the target for one moment; raises as `matrices` does.
+    async def row(self, model: Model, request: EntityRequest, warnings: list[str]) -> Array:
+        """Return the features (f,) of one request, for a model that predicts from features only.
 
-        What a reader of the answer should know, such as a history with many holes, is added to `notes`.
+        Raises:
+            HTTPError: as `rows`.
         """
-        plan = self._plan(target)
-        step = _step(plan, moment)
+        plan = self._plan(model)
+        step = _step(plan, request)
         window = None
-        if moment.history is None:
-            self._read_store(plan)
-            entity = _entity(plan, moment)
+        if request.history is None:
+            self._store_reader(plan)
+            entity = _entity(plan, request)
             window = await self.ingestor.store.window(entity, step, plan.history)
             if _is_absent(plan, window):
                 raise await self._absent(plan, entity, step)
-        return self._features(plan, moment, step, window, notes)
+        reader, rows = self._raw_rows(plan, request, window, warnings)
+        return plan.row(reader, rows, step, window is not None)
 
-    async def _windows(self, plans: list[Plan], moments: list[EntityRequest]) -> list[Found]:
-        """Return where each moment lies, and the stored rows that it looks back on, for the plan that needs most."""
+    async def _windows(self, plans: list[FeaturePlan], requests: list[EntityRequest]) -> list[Window]:
+        """Return the step of each request, and its stored rows for the plan that looks back furthest."""
         longest = max(plan.history for plan in plans)
         for plan in plans:
             if plan.schema.step != plans[0].schema.step or plan.entity != plans[0].entity:
                 raise ModelError(f"{plan.name}: its times or entities differ from those of {plans[0].name}")
-        steps = [_step(plans[0], moment) for moment in moments]
+        steps = [_step(plans[0], request) for request in requests]
         keys = [
-            (_entity(plans[0], m), step) if m.history is None else None for m, step in zip(moments, steps, strict=True)
+            (_entity(plans[0], request), step) if request.history is None else None
+            for request, step in zip(requests, steps, strict=True)
         ]
-        wanted = list(dict.fromkeys(key for key in keys if key is not None))
-        if not wanted:
+        distinct = list(dict.fromkeys(key for key in keys if key is not None))
+        if not distinct:
             return [(step, None) for step in steps]
         for plan in plans:
-            self._read_store(plan)
-        found = await self.ingestor.store.windows([(entity, step, longest) for entity, step in wanted])
+            self._store_reader(plan)
+        windows = await self.ingestor.store.windows([(entity, step, longest) for entity, step in distinct])
         for plan in plans:
-            for key, window in zip(wanted, found, strict=True):
+            for key, window in zip(distinct, windows, strict=True):
                 if _is_absent(plan, window):
                     raise await self._absent(plan, *key)
-        rows = dict(zip(wanted, found, strict=True))
+        rows = dict(zip(distinct, windows, strict=True))
         return [(step, None if key is None else rows[key]) for step, key in zip(steps, keys, strict=True)]
 
     def _fill(
-        self, made: list[Array], plans: list[Plan], moments: list[EntityRequest], found: list[Found], notes: list[str]
+        self,
+        first: int,
+        X: list[Array],
+        past: list[Array | None],
+        plans: list[FeaturePlan],
+        requests: list[EntityRequest],
+        windows: list[Window],
+        warnings: list[str],
     ) -> None:
-        """Write the features (n, f) of each plan."""
-        for X, plan in zip(made, plans, strict=True):
-            for at, (moment, (step, window)) in enumerate(zip(moments, found, strict=True)):
-                rows = None if window is None else window[:, -plan.history :]
-                X[at] = self._features(plan, moment, step, rows, notes)
+        """Write the rows of each plan, from row `first` on."""
+        for features, values, plan in zip(X, past, plans, strict=True):
+            for at, (request, (step, window)) in enumerate(zip(requests, windows, strict=True), first):
+                stored = None if window is None else window[:, -plan.history :]
+                reader, rows = self._raw_rows(plan, request, stored, warnings)
+                features[at] = plan.row(reader, rows, step, stored is not None)
+                if values is not None:
+                    values[at] = plan.past_values(reader, rows)
 
-    def _features(self, plan: Plan, moment: EntityRequest, step: int, window: Array | None, notes: list[str]) -> Array:
-        """Return the features (f,) from the stored rows (k, history), or from those that the request brings."""
+    def _raw_rows(
+        self, plan: FeaturePlan, request: EntityRequest, window: Array | None, warnings: list[str]
+    ) -> tuple[RowReader, Array]:
+        """Return the raw rows (k, history), stored or from the request, with their reader."""
         if window is None:
-            reading, rows = plan.own, read_history(plan, moment)
+            reader, rows = plan.own, read_history(plan, request)
         else:
-            reading, rows = self._read_store(plan), window
-        # What is newer than the cutoff must not be seen, and is not counted.
-        if note := check_coverage(rows[:, : plan.history - plan.cutoff], moment, reading.witness):
-            notes.append(note)
-        return plan.row(reading, rows, step, window is not None)
+            reader, rows = self._store_reader(plan), window
+        # Rows newer than the cutoff are not used, so they do not count.
+        usable = rows[:, : plan.history - plan.cutoff]
+        if warning := check_coverage(usable, request, reader.complete_column):
+            warnings.append(warning)
+        return reader, rows
 
-    def _plan(self, target: Target) -> Plan:
-        plan = self._plans.get(target.digest)
+    def _plan(self, model: Model) -> FeaturePlan:
+        plan = self._plans.get(model.digest)
         if plan is None:
-            plan = self._plans[target.digest] = Plan(target)
+            plan = self._plans[model.digest] = FeaturePlan(model)
         return plan
 
-    def _read_store(self, plan: Plan) -> Reading:
-        """Return what reads the store's rows for a plan, which may be of a later version than the store's layout."""
+    def _store_reader(self, plan: FeaturePlan) -> RowReader:
+        """Return the reader of the store's rows for a plan, which may be of a later version than the store's layout."""
         if plan.stored is not None:
             return plan.stored
         ingestor = self.ingestor
@@ -193,23 +217,23 @@ class Features:
             message = f"{plan.name}: the feature store of this process keeps {error}; restart it with this version"
             raise unavailable(message) from error
 
-    async def _absent(self, plan: Plan, entity: str, step: int) -> HTTPError:
+    async def _absent(self, plan: FeaturePlan, entity: str, step: int) -> HTTPError:
         newest = await self.ingestor.store.newest(entity)
         schema, step = plan.schema, step - plan.cutoff
         last = "nothing is known of it" if newest is None else f"its newest one is of {schema.time_text(newest)}"
         return stale(f"entity {entity!r} has no observation of {schema.time_text(step)}; {last}; see :ingest")
 
 
-def _step(plan: Plan, moment: EntityRequest) -> int:
-    return plan.schema.step_of(moment.time, f"{moment.place}.time")
+def _step(plan: FeaturePlan, request: EntityRequest) -> int:
+    return plan.schema.step_of(request.time, f"{request.location}.time")
 
 
-def _is_absent(plan: Plan, window: Array) -> bool:
-    """Tell whether the newest row that may be seen is not there."""
+def _is_absent(plan: FeaturePlan, window: Array) -> bool:
+    """Return whether the newest usable row is missing."""
     return bool(np.isnan(window[:, -1 - plan.cutoff]).all())
 
 
-def _entity(plan: Plan, moment: EntityRequest) -> str:
-    if moment.entity is None and plan.entity is not None:
-        raise invalid(f"{moment.place}: missing field entity")
-    return moment.entity if moment.entity is not None else DEFAULT_ENTITY
+def _entity(plan: FeaturePlan, request: EntityRequest) -> str:
+    if request.entity is None and plan.entity is not None:
+        raise invalid(f"{request.location}: missing field entity")
+    return request.entity if request.entity is not None else DEFAULT_ENTITY

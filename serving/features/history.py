@@ -1,4 +1,4 @@
-"""The history that a request brings with it."""
+"""The history in a request."""
 
 from typing import Any
 
@@ -6,42 +6,42 @@ import numpy as np
 import numpy.typing as npt
 
 from serving.features.records import EntityRequest
-from serving.features.row_layout import Plan
-from serving.features.values import check_names, kind
+from serving.features.row_layout import FeaturePlan
+from serving.features.values import check_names, json_type
 from serving.runtime.errors import invalid
 
 Array = npt.NDArray[np.float64]
 
 
-def read_history(plan: Plan, moment: EntityRequest) -> Array:
-    """Return the raw rows (k, history) that a request brings: columns of equal length that end at its time.
+def read_history(plan: FeaturePlan, request: EntityRequest) -> Array:
+    """Return the raw rows (k, history) of a request: columns of equal length that end at its time.
 
     Raises:
         HTTPError: missing or unknown columns, other lengths, or values that do not fit.
     """
-    place, schema = f"{moment.place}.history", plan.schema
-    if not isinstance(moment.history, dict):
-        raise invalid(f"{place}: {kind(moment.history)}; expected an object of columns")
-    check_names(moment.history, schema.names, place)
+    location, schema, history = f"{request.location}.history", plan.schema, request.history
+    if not isinstance(history, dict):
+        raise invalid(f"{location}: {json_type(history)}; expected an object of columns")
+    check_names(history, schema.names, location)
     rows = np.full((len(schema.names), plan.history), np.nan)
-    lengths = {name: _length(values, f"{place}.{name}") for name, values in moment.history.items()}
-    wanted = lengths[schema.names[0]]
+    lengths = {name: _length(values, f"{location}.{name}") for name, values in history.items()}
+    first = schema.names[0]
     for at, column in enumerate(schema.columns):
-        values = moment.history[column.name]
-        if lengths[column.name] != wanted:
-            first = schema.names[0]
-            raise invalid(f"{place}.{column.name}: {lengths[column.name]} values where {first} has {wanted}")
-        kept = values[-plan.history :]
-        skipped = len(values) - len(kept)
-        rows[at, plan.history - len(kept) :] = [
-            column.value(value, f"{place}.{column.name}[{skipped + index}]") for index, value in enumerate(kept)
+        values, length = history[column.name], lengths[column.name]
+        if length != lengths[first]:
+            raise invalid(f"{location}.{column.name}: {length} values where {first} has {lengths[first]}")
+        newest = values[-plan.history :]
+        skipped = length - len(newest)
+        rows[at, plan.history - len(newest) :] = [
+            column.value(value, f"{location}.{column.name}[{skipped + index}]") for index, value in enumerate(newest)
         ]
-    if wanted < plan.history:
-        raise invalid(f"{place}: {wanted} rows where the model looks back {plan.history}; null stands for a gap")
+    if lengths[first] < plan.history:
+        message = f"{lengths[first]} rows where the model looks back {plan.history}; null stands for a gap"
+        raise invalid(f"{location}: {message}")
     return rows
 
 
-def _length(values: Any, place: str) -> int:
+def _length(values: Any, location: str) -> int:
     if not isinstance(values, list):
-        raise invalid(f"{place}: {kind(values)}; expected a list of values, oldest first")
+        raise invalid(f"{location}: {json_type(values)}; expected a list of values, oldest first")
     return len(values)

@@ -1,4 +1,4 @@
-"""How much of the history that a prediction looks back on is there."""
+"""Coverage of the history that a prediction looks back on."""
 
 import numpy as np
 import numpy.typing as npt
@@ -6,34 +6,36 @@ import numpy.typing as npt
 from serving.features.records import EntityRequest
 from serving.runtime.errors import stale
 
-TOLD = 0.5
-"""Share of known rows below which an answer says how many there are."""
+WARNED = 0.5
+"""Share of known rows below which the answer has a warning."""
 REFUSED = 0.1
-"""Share of known rows below which stored history is not enough for an answer."""
+"""Share of known rows below which stored history is refused."""
 
 
-def check_coverage(rows: npt.NDArray[np.float64], moment: EntityRequest, witness: int | None) -> str | None:
-    """Return what to tell about the rows looked back on, shape (k, n); None where half of them or more are known.
+def check_coverage(rows: npt.NDArray[np.float64], request: EntityRequest, complete_column: int | None) -> str | None:
+    """Return a warning if fewer than half of the raw rows, shape (k, n), are known; None otherwise.
 
     Args:
         rows: the raw rows, all NaN where there is none.
-        moment: what is asked; a history that the request brings is told about, and never refused.
-        witness: place of a column that has a value in every row there is; None has all columns looked at.
+        request: the request; a history that it brings is never refused.
+        complete_column: position of a column that has a value in every existing row; None to check all columns.
 
     Raises:
         HTTPError: fewer than a tenth of the stored rows are known.
     """
     count = rows.shape[1]
-    known = count - (_missing(rows) if witness is None else int(np.count_nonzero(np.isnan(rows[witness]))))
-    if known >= TOLD * count:
+    known = count - (
+        _missing(rows) if complete_column is None else int(np.count_nonzero(np.isnan(rows[complete_column])))
+    )
+    if known >= WARNED * count:
         return None
-    told = f"only {known} of the {count} rows looked back on are known"
-    if moment.history is None and known < REFUSED * count:
-        raise stale(f"{moment.place}: {told}, fewer than {REFUSED:.0%}; see :ingest")
-    return f"{moment.place}: {told}"
+    message = f"only {known} of the {count} rows looked back on are known"
+    if request.history is None and known < REFUSED * count:
+        raise stale(f"{request.location}: {message}, fewer than {REFUSED:.0%}; see :ingest")
+    return f"{request.location}: {message}"
 
 
 def _missing(rows: npt.NDArray[np.float64]) -> int:
-    # A row with any value is there; one column alone usually proves that of all.
+    # A row with any value exists; the first column usually proves that of all rows, so the others are rarely read.
     absent = np.isnan(rows[0])
     return int(np.count_nonzero(np.isnan(rows[:, absent]).all(axis=0))) if absent.any() else 0

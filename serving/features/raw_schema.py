@@ -1,4 +1,4 @@
-"""Raw columns: what the feature store keeps and the feature engine reads."""
+"""The raw columns that the feature store keeps and the feature engine reads."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from almanac.core.errors import ModelError
 from almanac.core.files import canonical_json, sha256_bytes
-from serving.features.values import category, kind, number, shown
+from serving.features.values import category, json_type, number, shortened
 from serving.runtime.errors import invalid
 
 Array = npt.NDArray[np.float64]
@@ -35,21 +35,21 @@ class RawColumn:
         """Code of each category: its position among the declared ones."""
         return {name: float(code) for code, name in enumerate(self.categories or ())}
 
-    def value(self, given: Any, place: str) -> float:
+    def value(self, value: Any, location: str) -> float:
         """Return one value as float64, a category as its code, NaN for null.
 
         Raises:
             HTTPError: a value of another type, or beyond the declared range.
         """
-        if given is None:
+        if value is None:
             if not self.nullable:
-                raise invalid(f"{place}: null, but {self.name} must have a value")
+                raise invalid(f"{location}: null, but {self.name} must have a value")
             return float("nan")
         if self.categories is not None:
-            return category(self.codes, given, place)
-        result = number(given, place)
+            return category(self.codes, value, location)
+        result = number(value, location)
         if not self.low <= result <= self.high:
-            raise invalid(f"{place}: {result:g} is beyond the declared range {self.low:g} to {self.high:g}")
+            raise invalid(f"{location}: {result:g} is beyond the declared range {self.low:g} to {self.high:g}")
         return result
 
 
@@ -74,19 +74,19 @@ class RawSchema:
 
     @cached_property
     def digest(self) -> str:
-        """Identity of the row layout: rows kept under one cannot be read under another."""
+        """Digest of the row layout; rows of another layout cannot be read."""
         parts = [[column.name, list(column.categories or ())] for column in self.columns]
         return sha256_bytes(canonical_json([parts, self.step]))[:12]
 
-    def step_of(self, value: Any, place: str) -> int:
-        """Return the grid step of a time: ISO 8601, UTC where it names no zone.
+    def step_of(self, value: Any, location: str) -> int:
+        """Return the grid step of a time in ISO 8601, UTC if it names no zone.
 
         Raises:
             HTTPError: another form, or a time between two grid times.
         """
-        micros = micros_of(value, place)
+        micros = micros_of(value, location)
         if micros % self.step:
-            raise invalid(f"{place}: {shown(value)} does not lie on the grid of {self.step / 1e6:g} s")
+            raise invalid(f"{location}: {shortened(value)} does not lie on the grid of {self.step / 1e6:g} s")
         return micros // self.step
 
     def time_text(self, step: int) -> str:
@@ -94,23 +94,23 @@ class RawSchema:
         return datetime.fromtimestamp(step * self.step / 1e6, UTC).replace(tzinfo=None).isoformat()
 
 
-def micros_of(value: Any, place: str) -> int:
+def micros_of(value: Any, location: str) -> int:
     """Return a time in microseconds since the epoch."""
     if not isinstance(value, str):
-        raise invalid(f"{place}: {kind(value)}; expected a time such as 2014-01-01T00:00:00")
+        raise invalid(f"{location}: {json_type(value)}; expected a time such as 2014-01-01T00:00:00")
     try:
-        moment = datetime.fromisoformat(value)
+        time = datetime.fromisoformat(value)
     except ValueError as error:
-        raise invalid(f"{place}: {shown(value)} is not a time such as 2014-01-01T00:00:00") from error
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
+        raise invalid(f"{location}: {shortened(value)} is not a time such as 2014-01-01T00:00:00") from error
+    if time.tzinfo is None:
+        time = time.replace(tzinfo=UTC)
     try:
-        since = moment.astimezone(UTC) - datetime(1970, 1, 1, tzinfo=UTC)
+        since = time.astimezone(UTC) - datetime(1970, 1, 1, tzinfo=UTC)
     except OverflowError as error:
-        raise invalid(f"{place}: {shown(value)} is out of reach") from error
+        raise invalid(f"{location}: {shortened(value)} is out of reach") from error
     micros = (since.days * 86400 + since.seconds) * 1_000_000 + since.microseconds
     if not 0 <= micros < _FAR:
-        raise invalid(f"{place}: {shown(value)} is before 1970")
+        raise invalid(f"{location}: {shortened(value)} is before 1970")
     return micros
 
 
@@ -120,7 +120,7 @@ def read_schema(inputs: Sequence[Mapping[str, Any]], step: int, entity: str | No
     Args:
         inputs: the inputs, keys among them.
         step: distance of two grid times in microseconds.
-        entity: the column that tells series apart, which is a key and no value.
+        entity: the entity column, which is a key and no value.
 
     Raises:
         ModelError: no column of type timestamp.

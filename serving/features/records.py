@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from almanac.model.columns import Columns
-from serving.features.values import cell, check_names, kind, listed
+from serving.features.values import check_names, feature_value, json_type, name_list
 from serving.runtime.errors import invalid
 
 Array = npt.NDArray[np.float64]
@@ -26,27 +26,30 @@ Values = tuple[float | None, ...]
 
 @dataclass(frozen=True, slots=True)
 class EntityRequest:
-    """A row whose features are computed here.
+    """A row whose features the server computes.
 
     Attributes:
-        place: where it stands in the request, for messages.
+        location: its path in the request, for messages.
         entity: name of the entity, or None.
         time: the prediction time as sent.
-        history: raw columns as sent; None when the feature store has them.
+        history: raw columns as sent; None if the feature store has them.
     """
 
-    place: str
+    location: str
     entity: str | None
     time: Any
     history: Any
 
 
+Instances = Array | list[EntityRequest]
+"""The instances of a request: features (n, f), or requests whose features the server computes."""
+
 _ANY = msgspec.json.Decoder()
-_MOMENT_KEYS = {"entity", "time", "history"}
+_ENTITY_FIELDS = {"entity", "time", "history"}
 
 
 def parse(data: bytes) -> dict[str, Any]:
-    """Return the JSON object that the body is.
+    """Parse a body as a JSON object.
 
     Raises:
         HTTPError: not JSON (a NaN literal is not), or not an object.
@@ -54,91 +57,91 @@ def parse(data: bytes) -> dict[str, Any]:
     try:
         value = _ANY.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise invalid(f"the body is not JSON: {_reason(error)}") from error
+        raise invalid(f"the body is not JSON: {str(error)[:200]}") from error
     if not isinstance(value, dict):
-        raise invalid(f"the body is {kind(value)}; expected an object with instances or inputs")
+        raise invalid(f"the body is {json_type(value)}; expected an object with instances or inputs")
     return value
 
 
-def read(body: dict[str, Any], columns: Columns) -> Array | list[EntityRequest]:
-    """Return the rows as a matrix (n, f), or the moments whose features are to be computed.
+def read(body: dict[str, Any], columns: Columns) -> Instances:
+    """Return the instances of a parsed body.
 
     Raises:
         HTTPError: the body breaks a rule; the message names row and column.
     """
-    extra = sorted(set(body) - {"instances", "inputs", "parameters"})
-    if extra:
-        raise invalid(f"unknown field {extra[0]}; expected instances or inputs")
+    unknown = sorted(set(body) - {"instances", "inputs", "parameters"})
+    if unknown:
+        raise invalid(f"unknown field {unknown[0]}; expected instances or inputs")
     if ("instances" in body) == ("inputs" in body):
         raise invalid("expected exactly one of instances (rows) and inputs (columns)")
     if "inputs" in body:
         return read_table(body["inputs"], columns)
     rows = body["instances"]
     if not isinstance(rows, list):
-        raise invalid(f"instances: {kind(rows)}; expected a list of rows")
+        raise invalid(f"instances: {json_type(rows)}; expected a list of rows")
     if not rows:
         raise invalid("instances: empty; expected at least one row")
     return read_rows(rows, columns)
 
 
-def read_rows(rows: list[Any], columns: Columns, first: int = 0) -> Array | list[EntityRequest]:
-    """Return rows of whatever form, as `read` does; `first` is the place of the first one in the request."""
-    if all(_is_moment(row, columns) for row in rows):
-        return [_moment(row, f"instances[{index}]") for index, row in enumerate(rows, first)]
+def read_rows(rows: list[Any], columns: Columns, first: int = 0) -> Instances:
+    """Return the instances of parsed rows in any form; `first` is the position of the first one in the request."""
+    if all(_is_entity_request(row, columns) for row in rows):
+        return [_entity_request(row, f"instances[{index}]") for index, row in enumerate(rows, first)]
     return np.array([_row(row, columns, f"instances[{index}]") for index, row in enumerate(rows, first)])
 
 
-def _is_moment(row: Any, columns: Columns) -> bool:
-    return isinstance(row, dict) and not _MOMENT_KEYS.isdisjoint(row.keys() - columns.known)
+def _is_entity_request(row: Any, columns: Columns) -> bool:
+    # A feature may be named like one of the fields.
+    return isinstance(row, dict) and not _ENTITY_FIELDS.isdisjoint(row.keys() - columns.known)
 
 
-def _moment(row: dict[str, Any], place: str) -> EntityRequest:
-    extra = sorted(row.keys() - _MOMENT_KEYS)
-    if extra:
-        raise invalid(f"{place}: unknown field {extra[0]}; a row by time has entity, time and history")
+def _entity_request(row: dict[str, Any], location: str) -> EntityRequest:
+    unknown = sorted(row.keys() - _ENTITY_FIELDS)
+    if unknown:
+        raise invalid(f"{location}: unknown field {unknown[0]}; a row by time has entity, time and history")
     if "time" not in row:
-        raise invalid(f"{place}: missing field time")
+        raise invalid(f"{location}: missing field time")
     entity = row.get("entity")
     if entity is not None and not isinstance(entity, str):
-        raise invalid(f"{place}.entity: {kind(entity)}; expected text")
+        raise invalid(f"{location}.entity: {json_type(entity)}; expected text")
     if entity is None and "history" not in row:
-        raise invalid(f"{place}: give an entity whose history is in the feature store, or the history itself")
-    return EntityRequest(place, entity, row["time"], row.get("history"))
+        raise invalid(f"{location}: give an entity whose history is in the feature store, or the history itself")
+    return EntityRequest(location, entity, row["time"], row.get("history"))
 
 
-def _row(row: Any, columns: Columns, place: str) -> list[float]:
+def _row(row: Any, columns: Columns, location: str) -> list[float]:
     if isinstance(row, dict):
-        check_names(row, columns.names, place)
-        return [cell(columns, name, row[name], f"{place}.{name}") for name in columns.names]
+        check_names(row, columns.names, location)
+        return [feature_value(columns, name, row[name], f"{location}.{name}") for name in columns.names]
     if isinstance(row, list):
-        check_width(row, columns, place)
+        _check_width(row, columns, location)
         return [
-            cell(columns, name, value, f"{place}[{at}] ({name})")
+            feature_value(columns, name, value, f"{location}[{at}] ({name})")
             for at, (name, value) in enumerate(zip(columns.names, row, strict=True))
         ]
-    raise invalid(f"{place}: {kind(row)}; expected an object of columns, or a list of {len(columns.names)} values")
+    message = f"expected an object of columns, or a list of {len(columns.names)} values"
+    raise invalid(f"{location}: {json_type(row)}; {message}")
 
 
-def check_width(row: Sequence[Any], columns: Columns, place: str) -> None:
-    """Raise a HTTPError unless an ordered row has one value for each feature."""
-    wanted = columns.names
-    if len(row) < len(wanted):
-        missing = listed(list(wanted[len(row) :]))
-        raise invalid(f"{place}: {len(row)} values where the model takes {len(wanted)}; missing column {missing}")
-    if len(row) > len(wanted):
-        raise invalid(f"{place}: {len(row)} values where the model takes {len(wanted)}")
+def _check_width(row: Sequence[Any], columns: Columns, location: str) -> None:
+    width, expected = len(row), len(columns.names)
+    if width != expected:
+        message = f"{location}: {width} values where the model takes {expected}"
+        absent = f"; missing column {name_list(list(columns.names[width:]))}" if width < expected else ""
+        raise invalid(message + absent)
 
 
 def read_table(table: Any, columns: Columns) -> Array:
     """Return a table by columns as a matrix (n, f).
 
-    Numbers may be there as arrays, NaN for null. The columns are used up one by one, not all freed at the end.
+    Columns may be NumPy arrays, NaN for null. Each is removed from `table` when it is read, to free its memory early.
 
     Raises:
         HTTPError: the table breaks a rule; the message names row and column.
     """
     if not isinstance(table, dict):
-        raise invalid(f"inputs: {kind(table)}; expected an object of columns")
+        raise invalid(f"inputs: {json_type(table)}; expected an object of columns")
     check_names(table, columns.names, "inputs")
     lengths = {name: _length(table[name], name) for name in columns.names}
     count = lengths[columns.names[0]]
@@ -148,8 +151,8 @@ def read_table(table: Any, columns: Columns) -> Array:
     if not count:
         raise invalid("inputs: empty; expected at least one row")
     X = np.empty((count, len(columns.names)))
-    for place, name in enumerate(columns.names):
-        X[:, place] = _column(table.pop(name), name, columns)
+    for at, name in enumerate(columns.names):
+        X[:, at] = _column(table.pop(name), name, columns)
     return X
 
 
@@ -158,15 +161,10 @@ def _column(values: Any, name: str, columns: Columns) -> Array | list[float]:
         if np.isfinite(values).all() or (name not in columns.required and not np.isinf(values).any()):
             return values
         values = [None if value != value else value for value in values.tolist()]
-    return [cell(columns, name, value, f"inputs.{name}[{at}]") for at, value in enumerate(values)]
+    return [feature_value(columns, name, value, f"inputs.{name}[{at}]") for at, value in enumerate(values)]
 
 
 def _length(values: Any, name: str) -> int:
     if not isinstance(values, list | np.ndarray):
-        raise invalid(f"inputs.{name}: {kind(values)}; expected a list of values")
+        raise invalid(f"inputs.{name}: {json_type(values)}; expected a list of values")
     return len(values)
-
-
-def _reason(error: Exception) -> str:
-    text = str(error)
-    return text if len(text) < 200 else text[:200]

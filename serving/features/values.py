@@ -1,4 +1,4 @@
-"""One value of a request as float64, or a refusal that names its place."""
+"""One value of a request as float64, or an error that names its location."""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -7,12 +7,12 @@ from typing import Any
 from almanac.model.columns import Columns
 from serving.runtime.errors import invalid
 
-_KINDS: dict[type, str] = {
+_TYPES: dict[type, str] = {
     type(None): "null", bool: "a truth value", str: "text", list: "a list", dict: "an object",
 }  # fmt: skip
 
 
-def number(value: Any, place: str) -> float:
+def number(value: Any, location: str) -> float:
     """Return a JSON number as float64, NaN for null.
 
     Raises:
@@ -21,85 +21,86 @@ def number(value: Any, place: str) -> float:
     if value is None:
         return math.nan
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise invalid(f"{place}: {shown(value)} is {kind(value)}; expected a number or null")
+        raise invalid(f"{location}: {shortened(value)} is {json_type(value)}; expected a number or null")
     if isinstance(value, int):
-        return whole(value, place)
+        return exact_float(value, location)
     if not math.isfinite(value):
-        raise invalid(f"{place}: {value} is not a finite number")
+        raise invalid(f"{location}: {value} is not a finite number")
     return float(value)
 
 
-def whole(value: int, place: str) -> float:
+def exact_float(value: int, location: str) -> float:
     """Return an integer as float64.
 
     Raises:
-        HTTPError: float64 has no such number.
+        HTTPError: float64 would round it.
     """
     try:
         result = float(value)
     except OverflowError:
         result = math.inf
     if result != value:
-        raise invalid(f"{place}: {shown(value)} cannot be held exactly in float64")
+        raise invalid(f"{location}: {shortened(value)} cannot be held exactly in float64")
     return result
 
 
-def cell(columns: Columns, name: str, value: Any, place: str) -> float:
-    """Return the value of the feature `name`: a number, a category as its code, NaN for null where that may be.
+def feature_value(columns: Columns, name: str, value: Any, location: str) -> float:
+    """Return the value of the feature `name`: a number, the code of a category, or NaN for an allowed null.
 
     Raises:
         HTTPError: the value does not fit the feature.
     """
     if value is None:
         if name in columns.required:
-            raise invalid(f"{place}: null, but {name} must have a value")
+            raise invalid(f"{location}: null, but {name} must have a value")
         return math.nan
     codes = columns.codes.get(name)
-    if codes is None:
-        return number(value, place)
-    return category(codes, value, place)
+    return number(value, location) if codes is None else category(codes, value, location)
 
 
-def category(codes: Mapping[str, float], value: Any, place: str) -> float:
+def category(codes: Mapping[str, float], value: Any, location: str) -> float:
     """Return the code of a category given by name or by code."""
     if isinstance(value, str):
         if value not in codes:
-            raise invalid(f"{place}: {value!r} is not a known category; one of {', '.join(codes)}")
+            raise invalid(f"{location}: {value!r} is not a known category; one of {', '.join(codes)}")
         return codes[value]
-    code = number(value, place)
+    code = number(value, location)
     if code not in codes.values():
-        raise invalid(f"{place}: {shown(value)} is not a category code; one of {told(codes)}")
+        raise invalid(f"{location}: {shortened(value)} is not a category code; one of {code_list(codes)}")
     return code
 
 
-def told(codes: Mapping[str, float]) -> str:
+def check_names(names: Iterable[str], expected: tuple[str, ...], location: str) -> None:
+    """Check that `names` are exactly the expected ones, in any order.
+
+    Raises:
+        HTTPError: naming the missing or unknown ones.
+    """
+    present = set(names)
+    if missing := [name for name in expected if name not in present]:
+        raise invalid(f"{location}: missing column {name_list(missing)}")
+    if unknown := sorted(present.difference(expected)):
+        message = f"unknown column {name_list(unknown)}; the model takes {name_list(list(expected), most=12)}"
+        raise invalid(f"{location}: {message}")
+
+
+def code_list(codes: Mapping[str, float]) -> str:
     """Return the categories with their codes, for a message."""
     return ", ".join(f"{name} ({code:g})" for name, code in codes.items())
 
 
-def check_names(given: Iterable[str], names: tuple[str, ...], place: str) -> None:
-    """Raise a HTTPError unless `given` are exactly `names`, in any order; missing and extra ones are named."""
-    have = set(given)
-    missing = [name for name in names if name not in have]
-    if missing:
-        raise invalid(f"{place}: missing column {listed(missing)}")
-    extra = sorted(have.difference(names))
-    if extra:
-        raise invalid(f"{place}: unknown column {listed(extra)}; the model takes {listed(list(names), most=12)}")
-
-
-def listed(names: list[str], most: int = 5) -> str:
-    """Return the names as a list that stays short."""
+def name_list(names: list[str], most: int = 5) -> str:
+    """Return names for a message, at most so many."""
     rest = len(names) - most
     return ", ".join(names[:most]) + (f" and {rest} more" if rest > 0 else "")
 
 
-def shown(value: Any) -> str:
-    """Return the value for a message, cut short."""
+def shortened(value: Any) -> str:
+    """Return a value for a message, cut to 40 characters."""
     text = repr(value)
     return text if len(text) <= 40 else text[:37] + "..."
 
 
-def kind(value: Any) -> str:
-    """Return what JSON calls the type of the value."""
-    return _KINDS.get(type(value), "a number")
+def json_type(value: Any) -> str:
+    """Return the name of a value's JSON type."""
+    return _TYPES.get(type(value), "a number")

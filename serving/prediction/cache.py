@@ -10,13 +10,13 @@ V = TypeVar("V")
 
 
 class PredictionCache(Generic[V]):
-    """Answers of rows that were asked before; used by the event loop's thread alone.
+    """Cached answers; only for the event loop's thread.
 
-    The digest in the key makes a swapped model start afresh.
+    Keys contain the model's digest, so that a new version starts with no entries.
 
     Args:
-        size: most entries; 0 keeps nothing.
-        metrics: where hits and misses are counted.
+        size: most entries; 0 disables the cache.
+        metrics: the metrics of hits and misses.
     """
 
     def __init__(self, size: int, metrics: Metrics) -> None:
@@ -24,21 +24,21 @@ class PredictionCache(Generic[V]):
         self._entries: OrderedDict[Hashable, V] = OrderedDict()
         self._hit = metrics.counter(CACHE).labels("hit")
         self._miss = metrics.counter(CACHE).labels("miss")
-        self._held = metrics.gauge(CACHE_SIZE)
+        self._count = metrics.gauge(CACHE_SIZE)
 
     def get(self, key: Hashable) -> V | None:
-        """Return the answer kept under `key`, or None."""
-        found = self._entries.get(key)
-        if found is None:
+        """Return the cached answer, or None."""
+        value = self._entries.get(key)
+        if value is None:
             self._miss.inc()
             return None
         self._entries.move_to_end(key)
         self._hit.inc()
-        return found
+        return value
 
     def put(self, key: Hashable, value: V) -> None:
-        """Keep an answer."""
+        """Cache an answer."""
         self._entries[key] = value
         if len(self._entries) > self.size:
             self._entries.popitem(last=False)
-        self._held.set(len(self._entries))
+        self._count.set(len(self._entries))

@@ -1,11 +1,11 @@
-"""Observed values of what was predicted, and the rolling error that they give."""
+"""Feedback: observed values of earlier predictions, and the rolling error."""
 
 import math
 from collections import Counter, deque
 from typing import Any
 
 from almanac.model.bundle import Bundle
-from almanac.model.model import Model as Target
+from almanac.model.model import Model
 from monitoring.metrics import (
     FEEDBACK,
     ROLLING_BIAS,
@@ -15,14 +15,14 @@ from monitoring.metrics import (
     ROLLING_ROWS,
     Metrics,
 )
-from serving.features.values import kind, number
+from serving.features.values import json_type, number
 from serving.prediction.repository import Traffic
 from serving.runtime.errors import invalid
 
 _VALUES = ("prediction", "actual", "lower", "upper")
 _FIELDS = {*_VALUES, "target", "model_version"}
 _LARGEST = 1e150
-"""Beyond it the squares of a window's errors do not add up to a float64."""
+"""The squares of larger errors overflow the sum of a window."""
 _Key = tuple[str, str]
 """Name and version of a target."""
 
@@ -34,21 +34,21 @@ class _Rolling:
         self.errors: deque[float] = deque(maxlen=ROLLING_ROWS)
         self.inside: deque[bool] = deque(maxlen=ROLLING_ROWS)
 
-    def figures(self) -> dict[str, float]:
+    def metrics(self) -> dict[str, float]:
         n = len(self.errors)
-        found = {
+        metrics = {
             "mae": sum(abs(e) for e in self.errors) / n,
             "rmse": math.sqrt(sum(e * e for e in self.errors) / n),
             "bias": sum(self.errors) / n,
         }
-        return found | {"coverage": sum(self.inside) / len(self.inside)} if self.inside else found
+        return metrics | {"coverage": sum(self.inside) / len(self.inside)} if self.inside else metrics
 
 
 class Feedback:
     """Takes `{"feedback": [{"prediction": 52.1, "actual": 55.0, "lower": …, "upper": …, "model_version": …}]}`.
 
-    The client sends back what it was told: no server has to remember every answer, and any replica can take it. Rows
-    without a version are counted under the one that answers now.
+    The client sends the prediction back, so that no server has to store its answers and any replica can take feedback.
+    Rows without a version count for the one in service.
     """
 
     def __init__(self, metrics: Metrics) -> None:
@@ -63,13 +63,13 @@ class Feedback:
         }
 
     def follow(self, traffic: Traffic) -> None:
-        """Know the versions that answer now, beside those that did before."""
+        """Add the versions in service to those that feedback may name."""
         for bundle in (traffic.primary, traffic.second):
             if bundle is not None:
                 self._versions.update(dict.fromkeys((target, bundle.version) for target in bundle.targets))
 
     def take(self, bundle: Bundle, name: str, document: dict[str, Any]) -> dict[str, Any]:
-        """Take observed values and return the rolling figures of each target that they were for.
+        """Take observed values and return the rolling metrics of each target in them.
 
         Raises:
             HTTPError: a row that breaks a rule; nothing of the request is taken then.
@@ -87,34 +87,34 @@ class Feedback:
         return {"taken": len(rows), "rolling": {text: self._publish(key) for text, key in named.items()}}
 
     def _read(
-        self, bundle: Bundle, name: str, row: Any, place: str, ranges: dict[str, tuple[float, float]]
+        self, bundle: Bundle, name: str, row: Any, location: str, ranges: dict[str, tuple[float, float]]
     ) -> tuple[_Key, dict[str, float]]:
         if not isinstance(row, dict):
-            raise invalid(f"{place}: {kind(row)}; expected an object with prediction and actual")
+            raise invalid(f"{location}: {json_type(row)}; expected an object with prediction and actual")
         if extra := sorted(set(row) - _FIELDS):
-            raise invalid(f"{place}: unknown field {extra[0]}; expected {', '.join(sorted(_FIELDS))}")
+            raise invalid(f"{location}: unknown field {extra[0]}; expected {', '.join(sorted(_FIELDS))}")
         target = row.get("target", name)
         if not isinstance(target, str) or target not in bundle.targets:
-            raise invalid(f"{place}.target: {target!r} is not a target; one of {', '.join(bundle.targets)}")
-        key = (target, self._version(row, target, bundle, place))
-        values = {field: _value(row[field], f"{place}.{field}") for field in _VALUES if row.get(field) is not None}
+            raise invalid(f"{location}.target: {target!r} is not a target; one of {', '.join(bundle.targets)}")
+        key = (target, self._version(row, target, bundle, location))
+        values = {field: _value(row[field], f"{location}.{field}") for field in _VALUES if row.get(field) is not None}
         for field in ("prediction", "actual"):
             if field not in values:
-                raise invalid(f"{place}: missing field {field}")
+                raise invalid(f"{location}: missing field {field}")
         low, high = ranges[target]
         if not low <= values["actual"] <= high:
-            raise invalid(f"{place}.actual: {values['actual']:g} is beyond the declared range {low:g} to {high:g}")
+            raise invalid(f"{location}.actual: {values['actual']:g} is beyond the declared range {low:g} to {high:g}")
         if "lower" in values and "upper" in values and values["lower"] > values["upper"]:
-            raise invalid(f"{place}.lower: {values['lower']:g} is above upper, which is {values['upper']:g}")
+            raise invalid(f"{location}.lower: {values['lower']:g} is above upper, which is {values['upper']:g}")
         return key, values
 
-    def _version(self, row: dict[str, Any], target: str, bundle: Bundle, place: str) -> str:
+    def _version(self, row: dict[str, Any], target: str, bundle: Bundle, location: str) -> str:
         version = row.get("model_version")
         if version is None:
             return bundle.version
         if not isinstance(version, str) or (target, version) not in self._versions:
-            known = ", ".join(version for name, version in self._versions if name == target)
-            raise invalid(f"{place}.model_version: {version!r} has not been served here; one of {known}")
+            served = ", ".join(version for name, version in self._versions if name == target)
+            raise invalid(f"{location}.model_version: {version!r} has not been served here; one of {served}")
         return version
 
     def _add(self, key: _Key, values: dict[str, float]) -> None:
@@ -125,26 +125,26 @@ class Feedback:
         self._metrics.counter(FEEDBACK).labels(*key).inc()
 
     def _publish(self, key: _Key) -> dict[str, float]:
-        figures = self._rolling[key].figures()
-        for name, value in figures.items():
+        metrics = self._rolling[key].metrics()
+        for name, value in metrics.items():
             self._gauges[name].labels(*key).set(value)
-        return figures
+        return metrics
 
 
-def _value(given: Any, place: str) -> float:
-    value = number(given, place)
+def _value(item: Any, location: str) -> float:
+    value = number(item, location)
     if abs(value) > _LARGEST:
-        raise invalid(f"{place}: {value:g} is beyond {_LARGEST:g} in size")
+        raise invalid(f"{location}: {value:g} is beyond {_LARGEST:g} in size")
     return value
 
 
-def _range(target: Target) -> tuple[float, float]:
-    """Return between which values the target is observed: its column's range, 0 to 1 for the class of an event."""
-    wanted = target.signature.get("target", {})
-    if wanted.get("task") == "classification":
+def _range(model: Model) -> tuple[float, float]:
+    """Return the range of observed values: that of the target's column, or 0 to 1 for a classification."""
+    declared = model.signature.get("target", {})
+    if declared.get("task") == "classification":
         return 0.0, 1.0
-    for item in target.signature.get("inputs", []):
-        if item["name"] == wanted.get("column"):
+    for item in model.signature.get("inputs", []):
+        if item["name"] == declared.get("column"):
             low, high = item.get("min"), item.get("max")
             return -math.inf if low is None else float(low), math.inf if high is None else float(high)
     return -math.inf, math.inf

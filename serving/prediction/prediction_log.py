@@ -1,8 +1,7 @@
-"""The log of predictions that the monitoring pipeline joins with the truth once it is known.
+"""The prediction log, which the monitoring pipeline joins with the observed values once they are known.
 
-A line holds what the batch pipeline keeps of a prediction: entity, time, target, prediction, both ends of its interval
-and the version. Only predictions of a known moment enter it, those by entity or with their history: rows by name carry
-no time, and without one there is no truth to compare with.
+A line holds the fields of the batch pipeline: entity, time, target, the outputs and the version. Only requests by
+entity or with history are logged: rows by name have no time, and so no observed value to compare with.
 """
 
 import os
@@ -13,7 +12,7 @@ from typing import Any
 
 from almanac.core.errors import ServingError
 from almanac.model.bundle import Bundle
-from almanac.model.model import Model as Target
+from almanac.model.model import Model
 from almanac.model.prediction import Row, outputs
 from monitoring.metrics import LOG_DROPPED, Metrics
 from serving.features.raw_schema import micros_of
@@ -24,15 +23,15 @@ from serving.runtime.object_log import ObjectLog
 
 
 class PredictionLog:
-    """Keeps predictions below `<log>/<use case>/`: in a file of this process, in an object store by segments.
+    """Writes predictions below `<log>/<use case>/`: to a file of this process, or as segments to an object store.
 
     Args:
         log: the log's directory or URL, as the monitoring pipeline's parameter `log` names it.
         bundle: the model that is served, for the names of its columns.
-        metrics: where lines are counted that could not be written.
+        metrics: the metrics of lost lines.
 
     Raises:
-        ServingError: the log cannot be written, or the model takes rows alone.
+        ServingError: the log cannot be written, or the model only takes rows.
     """
 
     def __init__(self, log: str, bundle: Bundle, metrics: Metrics) -> None:
@@ -42,27 +41,27 @@ class PredictionLog:
         self._time, self._entity = str(spec["time"]), spec.get("entity")
         dropped = metrics.counter(LOG_DROPPED).labels("predictions").inc
         try:
-            self.writer = LineWriter(_target(log, bundle.use_case, dropped), self._line, dropped)
+            self.writer = LineWriter(_destination(log, bundle.use_case, dropped), self._line, dropped)
         except OSError as error:
             raise ServingError(f"--prediction-log {log}: cannot be written ({error.strerror})") from error
 
-    def put(self, target: Target, moment: EntityRequest, row: Row) -> None:
-        """Queue the prediction of one moment."""
-        self.writer.put((target, moment, row))
+    def put(self, model: Model, request: EntityRequest, row: Row) -> None:
+        """Queue the prediction of one request."""
+        self.writer.put((model, request, row))
 
-    def _line(self, item: tuple[Target, EntityRequest, Row]) -> dict[str, Any]:
-        target, moment, row = item
-        micros = micros_of(moment.time, moment.place)
-        line: dict[str, Any] = {self._entity: moment.entity or DEFAULT_ENTITY} if self._entity else {}
+    def _line(self, item: tuple[Model, EntityRequest, Row]) -> dict[str, Any]:
+        model, request, row = item
+        micros = micros_of(request.time, request.location)
+        line: dict[str, Any] = {self._entity: request.entity or DEFAULT_ENTITY} if self._entity else {}
         return line | {
             self._time: datetime.fromtimestamp(micros / 1e6, UTC).replace(tzinfo=None).isoformat(),
-            "target": target.name,
+            "target": model.name,
             **{output.name: getattr(row, output.attribute) for output in outputs(type(row)) if output.logged},
-            "version": int(target.version) if target.version.isdigit() else None,
+            "version": int(model.version) if model.version.isdigit() else None,
         }
 
 
-def _target(log: str, use_case: str, dropped: Callable[[int], None]) -> Path | ObjectLog:
+def _destination(log: str, use_case: str, dropped: Callable[[int], None]) -> Path | ObjectLog:
     local = log.removeprefix("file://")
     if "://" not in local:
         start = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
@@ -72,5 +71,5 @@ def _target(log: str, use_case: str, dropped: Callable[[int], None]) -> Path | O
     try:
         filesystem, path = fsspec.core.url_to_fs(f"{log.rstrip('/')}/{use_case}")
     except (ImportError, ValueError) as error:
-        raise ServingError(f"--prediction-log {log}: {error}; right would be a directory, s3:// or gs://") from error
+        raise ServingError(f"--prediction-log {log}: {error}; expected a directory, s3:// or gs://") from error
     return ObjectLog(filesystem, path, dropped)

@@ -1,7 +1,7 @@
-"""What every protocol calls: predict and explain by model name, with cache, metrics, shadow and drift beside."""
+"""Predictions and explanations by model name, for every protocol."""
 
 import asyncio
-from collections import Counter as Counts
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import contextmanager
@@ -15,10 +15,11 @@ import numpy.typing as npt
 
 from almanac.core.errors import FeatureError, ModelError
 from almanac.model.bundle import Bundle
-from almanac.model.model import Model as Target
+from almanac.model.model import Model
 from almanac.model.prediction import Predictions, Row
+from almanac.model.predictor import Rows
 from monitoring.metrics import ROWS, SIGNALS, Metrics
-from serving.features.records import EntityRequest, Values
+from serving.features.records import EntityRequest, Instances, Values
 from serving.prediction.cache import PredictionCache
 from serving.prediction.prediction_log import PredictionLog
 from serving.prediction.ranges import NAMED, Policy, Ranges
@@ -31,42 +32,35 @@ Array = npt.NDArray[np.float64]
 
 LARGE = 128
 """Rows from which a request is computed in a thread, so that single rows do not wait for it."""
-
-
-def _shortened(notes: list[str]) -> list[str]:
-    rest = len(notes) - NAMED
-    return notes if rest <= 0 else [*notes[:NAMED], f"{rest} more rows look back on as little"]
-
-
-def _parts(bundle: Bundle, given: Array) -> dict[str, Array]:
-    return {target: np.ascontiguousarray(given[:, places]) for target, places in bundle.places.items()}
+_EXPLANATION_COST = 20
+"""Predictions that take as long as one explanation."""
 
 
 class FeatureSource(Protocol):
-    """Computes the features of moments; see `serving.features.feature_requests`."""
+    """Computes the features of entity requests; see `serving.features.feature_requests`."""
 
-    async def matrices(
-        self, targets: Sequence[Target], moments: list[EntityRequest], notes: list[str]
-    ) -> dict[str, Array]:
-        """Return the features (n, f) of each target, and add to `notes` what the answer should tell."""
+    async def rows(
+        self, models: Sequence[Model], requests: list[EntityRequest], warnings: list[str]
+    ) -> dict[str, Rows]:
+        """Return the rows of each model by name, and add warnings about their history."""
         ...
 
-    async def row(self, target: Target, moment: EntityRequest, notes: list[str]) -> Array:
-        """Return the features (f,) of the target for one moment, and add to `notes` what the answer should tell."""
+    async def row(self, model: Model, request: EntityRequest, warnings: list[str]) -> Array:
+        """Return the features (f,) of one request, and add warnings about its history."""
         ...
 
 
 class Observer(Protocol):
-    """Sees the rows that were predicted; see `serving.operations.live_drift`."""
+    """Takes the predicted rows; see `serving.operations.live_drift`."""
 
-    def see(self, target: Target, rows: Array | list[Values]) -> None:
-        """Take the rows."""
+    def see(self, model: Model, rows: Array | list[Values]) -> None:
+        """Take rows in the order of the model's features."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Rowss by target, in the order of the bundle, and what was noticed."""
+    """Predictions by target, in the order of the bundle, with warnings."""
 
     bundle: Bundle
     outcomes: dict[str, Predictions]
@@ -81,18 +75,195 @@ class Explanation:
     parts: dict[str, tuple[Array, float, Array]]
 
 
-class _Counts:
-    """The counters of one target, looked up once."""
+class _Counters:
+    """The counters of one model, looked up once."""
 
-    def __init__(self, target: Target, metrics: Metrics, tally: BatchedCounters) -> None:
-        labels, signals = (target.name, target.version), metrics.counter(SIGNALS)
-        self.rows = tally.counter(metrics.counter(ROWS).labels(*labels))
-        self.signals = {name: tally.counter(signals.labels(*labels, name)) for name in target.signal_names}
+    def __init__(self, model: Model, metrics: Metrics, counters: BatchedCounters) -> None:
+        labels, decisions = (model.name, model.version), metrics.counter(SIGNALS)
+        self.rows = counters.counter(metrics.counter(ROWS).labels(*labels))
+        self.decisions = {name: counters.counter(decisions.labels(*labels, name)) for name in model.signal_names}
+
+
+class Service:
+    """Predictions by model name.
+
+    Args:
+        repository: the models.
+        metrics: the metrics.
+        counters: batches the metrics of the hot path.
+        cache: the prediction cache.
+        executor: computes large requests.
+        out_of_range: warn about or refuse inputs beyond the range that the model declares; None as the model says.
+        features: computes the features of entity requests.
+        observers: take the predicted rows.
+        log: the prediction log, or None.
+    """
+
+    def __init__(
+        self,
+        repository: Repository,
+        metrics: Metrics,
+        counters: BatchedCounters,
+        cache: PredictionCache[Row],
+        executor: Executor,
+        out_of_range: Policy | None,
+        features: FeatureSource,
+        observers: Sequence[Observer],
+        log: PredictionLog | None = None,
+    ) -> None:
+        self.repository = repository
+        self.executor = executor
+        self._metrics = metrics
+        self._batched = counters
+        self._cache = cache
+        self._ranges = Ranges(metrics, out_of_range)
+        self._features = features
+        self._observers = observers
+        self._log = log
+        self._counters: dict[str, _Counters] = {}
+        self._shadow = Shadow(metrics, self._compute_shadow)
+
+    def predict_row(self, model: Model, values: Values) -> tuple[Row, list[str]]:
+        """Predict one row of features with its warnings, by the fast path; only in the event loop's thread.
+
+        Raises:
+            HTTPError: a value is out of range, and the policy refuses that.
+        """
+        row = self._cache.get((model.digest, values)) if self._cache.size else None
+        warnings: list[str] = []
+        if row is None:
+            row = model.row(values)
+            outside = model.row_outside()
+            if outside:
+                warnings = self._ranges.check_row(model, outside)
+            elif self._cache.size:
+                self._cache.put((model.digest, values), row)
+        counters = self._counters.get(model.digest) or self._add_counters(model)
+        counters.rows.n += 1
+        if row.decision is not None:
+            counters.decisions[row.decision].n += 1
+        for observer in self._observers:
+            observer.see(model, [values])
+        return row, warnings
+
+    async def predict_request(self, model: Model, request: EntityRequest) -> tuple[Row, list[str]]:
+        """Predict one entity request with its warnings, by the fast path; only in the event loop's thread.
+
+        Raises:
+            HTTPError: as `predict_row` and `predict`.
+        """
+        history_warnings: list[str] = []
+        with _feature_errors():
+            features = await self._features.row(model, request, history_warnings)
+        values = features.tolist()
+        if np.isnan(features).any():
+            # None for missing, as in rows by name: NaN differs from itself, so the cache would never find it.
+            values = [None if value != value else value for value in values]
+        row, warnings = self.predict_row(model, tuple(values))
+        if self._log is not None:
+            self._log.put(model, request, row)
+        return row, history_warnings + warnings
+
+    async def predict(self, bundle: Bundle, name: str, instances: Instances) -> Answer:
+        """Predict instances by the model `name` of the bundle.
+
+        Raises:
+            HTTPError: the features cannot be computed, or a value is out of range and the policy refuses that.
+        """
+        history_warnings: list[str] = []
+        rows = await self._rows(bundle, name, instances, history_warnings)
+        warnings = _shortened(list(dict.fromkeys(history_warnings)))
+        for target, part in rows.items():
+            warnings += await self._check_ranges(bundle.targets[target], part.X)
+        answer = Answer(bundle, await self._predict_rows(bundle, rows), list(dict.fromkeys(warnings)))
+        for target, predictions in answer.outcomes.items():
+            self._count(bundle.targets[target], predictions)
+            await self._observe(bundle.targets[target], rows[target].X, instances, predictions)
+        shadow = self.repository.shadow(name)
+        if shadow is not None:
+            self._shadow.begin(shadow, name, instances, bundle, answer.outcomes)
+        return answer
+
+    async def explain(self, bundle: Bundle, name: str, instances: Instances) -> Explanation:
+        """Explain the predictions of instances by the model `name` of the bundle.
+
+        Raises:
+            HTTPError: the features cannot be computed, or the model has no explanation (422).
+        """
+        parts = {}
+        for target, rows in (await self._rows(bundle, name, instances, [])).items():
+            explain = partial(bundle.targets[target].explain, rows)
+            try:
+                parts[target] = await self._run(len(rows.X) * _EXPLANATION_COST, explain)
+            except ModelError as error:
+                message = f"{target}: {str(error).splitlines()[0]}"
+                raise HTTPError(HTTPStatus.UNPROCESSABLE_ENTITY, message) from error
+        return Explanation(bundle, parts)
+
+    async def _rows(self, bundle: Bundle, name: str, instances: Instances, warnings: list[str]) -> dict[str, Rows]:
+        """Return the rows of each target."""
+        models = [bundle.targets[name]] if name in bundle.targets else list(bundle.targets.values())
+        if isinstance(instances, list):
+            with _feature_errors():
+                return await self._features.rows(models, instances, warnings)
+        for model in models:
+            if model.predictor.history:
+                message = f"{model.name} predicts from the history of a series; ask by entity and time, or with history"
+                raise invalid(message)
+        if name in bundle.targets:
+            return {name: Rows(instances)}
+        parts: dict[str, Rows] = await self._run(len(instances), partial(_split, bundle, instances))
+        return parts
+
+    async def _predict_rows(self, bundle: Bundle, rows: dict[str, Rows]) -> dict[str, Predictions]:
+        return {
+            name: await self._run(len(part.X), partial(bundle.targets[name].predict, part))
+            for name, part in rows.items()
+        }
+
+    async def _run(self, rows: int, work: Callable[[], Any]) -> Any:
+        if rows < LARGE:
+            return work()
+        return await asyncio.get_running_loop().run_in_executor(self.executor, work)
+
+    async def _observe(self, model: Model, X: Array, instances: Instances, predictions: Predictions) -> None:
+        """Pass the rows to the observers, and the entity requests to the log; others are answered in between."""
+        requests = instances if self._log is not None and isinstance(instances, list) else []
+        rows = predictions.rows() if requests else []
+        for at in range(0, len(X), LARGE):
+            if at:
+                await asyncio.sleep(0)
+            for observer in self._observers:
+                observer.see(model, X[at : at + LARGE])
+            for request, row in zip(requests[at : at + LARGE], rows[at : at + LARGE], strict=True):
+                if self._log is not None:
+                    self._log.put(model, request, row)
+
+    async def _check_ranges(self, model: Model, X: Array) -> list[str]:
+        if not model.columns.has_ranges:
+            return []
+        return self._ranges.check(model, await self._run(len(X), partial(model.columns.outside, X, NAMED)))
+
+    def _count(self, model: Model, predictions: Predictions) -> None:
+        counters = self._counters.get(model.digest) or self._add_counters(model)
+        counters.rows.n += len(predictions.prediction)
+        for decision, count in Counter(predictions.decision or []).items():
+            counters.decisions[decision].n += count
+
+    def _add_counters(self, model: Model) -> _Counters:
+        counters = self._counters[model.digest] = _Counters(model, self._metrics, self._batched)
+        return counters
+
+    async def _compute_shadow(self, shadow: Bundle, name: str, instances: Instances) -> dict[str, Predictions]:
+        outcomes = await self._predict_rows(shadow, await self._rows(shadow, name, instances, []))
+        for target, predictions in outcomes.items():
+            self._count(shadow.targets[target], predictions)
+        return outcomes
 
 
 @contextmanager
-def _features_refused() -> Iterator[None]:
-    """Answer features that cannot be computed as the protocols do."""
+def _feature_errors() -> Iterator[None]:
+    """Turn errors of the feature engine into answers."""
     try:
         yield
     except FeatureError as error:
@@ -102,173 +273,10 @@ def _features_refused() -> Iterator[None]:
         raise HTTPError(HTTPStatus.NOT_IMPLEMENTED, message) from error
 
 
-class Service:
-    """Predictions by model name.
+def _split(bundle: Bundle, X: Array) -> dict[str, Rows]:
+    return {target: Rows(np.ascontiguousarray(X[:, places])) for target, places in bundle.places.items()}
 
-    Args:
-        repository: the models.
-        metrics: where to count.
-        tally: takes the counts of the hot path.
-        cache: the prediction cache.
-        executor: where large requests are computed.
-        out_of_range: warn about or refuse inputs beyond the range that the model declares; None as the model says.
-        features: computes features of requests by entity or history.
-        observers: see what was predicted.
-        journal: keeps the predictions of moments; None for nobody.
-    """
 
-    def __init__(
-        self,
-        repository: Repository,
-        metrics: Metrics,
-        tally: BatchedCounters,
-        cache: PredictionCache[Row],
-        executor: Executor,
-        out_of_range: Policy | None,
-        features: FeatureSource,
-        observers: list[Observer],
-        journal: PredictionLog | None = None,
-    ) -> None:
-        self.repository = repository
-        self.metrics = metrics
-        self.executor = executor
-        self._tally = tally
-        self._cache = cache
-        self._outside = Ranges(metrics, out_of_range)
-        self._features = features
-        self._observers = observers
-        self._journal = journal
-        self._counts: dict[str, _Counts] = {}
-        self._shadow = Shadow(metrics, self._compute_beside)
-
-    def row(self, target: Target, values: Values) -> tuple[Row, list[str]]:
-        """Predict one row by the shortest way; for the event loop's thread alone.
-
-        Raises:
-            HTTPError: a value is out of range, and the policy refuses that.
-        """
-        found = self._cache.get((target.digest, values)) if self._cache.size else None
-        warnings: list[str] = []
-        if found is None:
-            found = target.row(values)
-            outside = target.row_outside()
-            if outside:
-                warnings = self._outside.one(target, outside)
-            elif self._cache.size:
-                self._cache.put((target.digest, values), found)
-        counts = self._counts.get(target.digest) or self._count(target)
-        counts.rows.n += 1
-        if found.decision is not None:
-            counts.signals[found.decision].n += 1
-        for observer in self._observers:
-            observer.see(target, [values])
-        return found, warnings
-
-    async def moment(self, target: Target, moment: EntityRequest) -> tuple[Row, list[str]]:
-        """Predict the row of one moment by the shortest way; for the event loop's thread alone.
-
-        Raises:
-            HTTPError: as `row` and `predict` do.
-        """
-        notes: list[str] = []
-        with _features_refused():
-            features = await self._features.row(target, moment, notes)
-        values = features.tolist()
-        if np.isnan(features).any():  # None for missing, as rows by name have it: NaN is no key to find a row by
-            values = [None if value != value else value for value in values]
-        row, warnings = self.row(target, tuple(values))
-        if self._journal is not None:
-            self._journal.put(target, moment, row)
-        return row, notes + warnings
-
-    async def predict(self, bundle: Bundle, name: str, given: Array | list[EntityRequest]) -> Answer:
-        """Predict the rows for the model `name` of the bundle.
-
-        Raises:
-            HTTPError: the features cannot be computed, or a value is out of range and the policy refuses that.
-        """
-        notes: list[str] = []
-        matrices = await self._matrices(bundle, name, given, notes)
-        warnings = _shortened(list(dict.fromkeys(notes)))
-        for target, X in matrices.items():
-            warnings += await self._ranges(bundle.targets[target], X)
-        answer = Answer(bundle, await self._predict_all(bundle, matrices), list(dict.fromkeys(warnings)))
-        for target, outcome in answer.outcomes.items():
-            self._account(bundle.targets[target], outcome)
-            await self._show(bundle.targets[target], matrices[target], given, outcome)
-        shadow = self.repository.shadow(name)
-        if shadow is not None:
-            self._shadow.begin(shadow, name, given, bundle, answer.outcomes)
-        return answer
-
-    async def explain(self, bundle: Bundle, name: str, given: Array | list[EntityRequest]) -> Explanation:
-        """Explain the rows for the model `name` of the bundle.
-
-        Raises:
-            HTTPError: the features cannot be computed, or the model has no explanation.
-        """
-        matrices = await self._matrices(bundle, name, given, [])
-        parts = {}
-        for target, X in matrices.items():
-            try:
-                # An explanation costs many predictions; only a few rows of it may hold the event loop.
-                parts[target] = await self._run(len(X) * 20, partial(bundle.targets[target].explain, X))
-            except ModelError as error:
-                raise HTTPError(HTTPStatus.NOT_IMPLEMENTED, f"{target}: {error}") from error
-        return Explanation(bundle, parts)
-
-    async def _matrices(
-        self, bundle: Bundle, name: str, given: Array | list[EntityRequest], notes: list[str]
-    ) -> dict[str, Array]:
-        targets = [name] if name in bundle.targets else list(bundle.targets)
-        if not isinstance(given, list):
-            if name in bundle.targets:
-                return {name: given}
-            parts: dict[str, Array] = await self._run(len(given), partial(_parts, bundle, given))
-            return parts
-        with _features_refused():
-            return await self._features.matrices([bundle.targets[target] for target in targets], given, notes)
-
-    async def _predict_all(self, bundle: Bundle, matrices: dict[str, Array]) -> dict[str, Predictions]:
-        return {name: await self._run(len(X), partial(bundle.targets[name].predict, X)) for name, X in matrices.items()}
-
-    async def _run(self, rows: int, work: Callable[[], Any]) -> Any:
-        if rows < LARGE:
-            return work()
-        return await asyncio.get_running_loop().run_in_executor(self.executor, work)
-
-    async def _show(self, target: Target, X: Array, given: Array | list[EntityRequest], outcome: Predictions) -> None:
-        """Let the observers see the rows, and the journal the moments; others are answered in between."""
-        moments = given if self._journal is not None and isinstance(given, list) else []
-        rows = outcome.rows() if moments else []
-        for at in range(0, len(X), LARGE):
-            if at:
-                await asyncio.sleep(0)
-            for observer in self._observers:
-                observer.see(target, X[at : at + LARGE])
-            for moment, row in zip(moments[at : at + LARGE], rows[at : at + LARGE], strict=True):
-                if self._journal is not None:
-                    self._journal.put(target, moment, row)
-
-    async def _ranges(self, target: Target, X: Array) -> list[str]:
-        if not target.columns.has_ranges:
-            return []
-        return self._outside.many(target, await self._run(len(X), partial(target.columns.outside, X, NAMED)))
-
-    def _account(self, target: Target, outcome: Predictions) -> None:
-        counts = self._counts.get(target.digest) or self._count(target)
-        counts.rows.n += len(outcome.prediction)
-        for signal, count in Counts(outcome.decision or []).items():
-            counts.signals[signal].n += count
-
-    def _count(self, target: Target) -> _Counts:
-        counts = self._counts[target.digest] = _Counts(target, self.metrics, self._tally)
-        return counts
-
-    async def _compute_beside(
-        self, shadow: Bundle, name: str, given: Array | list[EntityRequest]
-    ) -> dict[str, Predictions]:
-        outcomes = await self._predict_all(shadow, await self._matrices(shadow, name, given, []))
-        for target, outcome in outcomes.items():
-            self._account(shadow.targets[target], outcome)
-        return outcomes
+def _shortened(warnings: list[str]) -> list[str]:
+    rest = len(warnings) - NAMED
+    return warnings if rest <= 0 else [*warnings[:NAMED], f"{rest} more rows look back on as little"]

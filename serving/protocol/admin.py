@@ -1,4 +1,4 @@
-"""Probes, metrics, the model repository, observations and feedback."""
+"""Probes, metrics, model repository, observations, feedback."""
 
 from collections.abc import Callable
 from http import HTTPStatus
@@ -19,7 +19,7 @@ _PAGE = b"<!doctype html><html lang=en><title>Almanac</title><a href=/openapi.js
 
 
 class Admin:
-    """Everything that is not a prediction."""
+    """The routes that are not predictions."""
 
     def __init__(
         self,
@@ -38,11 +38,11 @@ class Admin:
         self._openapi = openapi
 
     async def live(self, request: Request) -> Reply:
-        """Tell that the process lives."""
+        """Return that the process is alive."""
         return json_reply({"status": "alive"})
 
     async def health(self, request: Request) -> Reply:
-        """Tell whether the server accepts traffic; 503 while it starts or drains."""
+        """Return whether the server is ready; 503 while it starts or drains."""
         ready = self._state.ready and self._repository.any_ready()
         status = "ok" if ready else "draining" if self._state.draining else "not ready"
         bundle = self._repository.traffic.primary
@@ -50,7 +50,7 @@ class Admin:
 
     async def metrics(self, request: Request) -> Reply:
         """Return the metrics of all workers in Prometheus' text format."""
-        await self._features.show_age(self._repository.traffic.primary)
+        await self._features.update_freshness(self._repository.traffic.primary)
         return Reply(self._scrape(), 200, _TEXT)
 
     async def openapi(self, request: Request) -> Reply:
@@ -63,25 +63,24 @@ class Admin:
 
     async def index(self, request: Request) -> Reply:
         """Return the models and their state."""
-        wanted = _json_object(request) if request.body else {}
-        extra = sorted(set(wanted) - {"ready"})
-        if extra or not isinstance(wanted.get("ready", False), bool):
+        options = parse(request.body) if request.body else {}
+        if set(options) - {"ready"} or not isinstance(options.get("ready", False), bool):
             raise invalid('expected an empty body or {"ready": true}')
         version = self._repository.traffic.primary.version
-        rows = [
+        models = [
             {"name": name, "version": version, "state": "READY" if ready else "UNAVAILABLE", "reason": ""}
             for name in self._repository.names
-            if (ready := self._repository.is_ready(name)) or not wanted.get("ready")
+            if (ready := self._repository.is_ready(name)) or not options.get("ready")
         ]
-        return json_reply(rows)
+        return json_reply(models)
 
     async def load(self, request: Request) -> Reply:
-        """Load the newest version and let the model answer."""
+        """Load the newest version and enable the model."""
         await load(self._repository, request.model)
         return json_reply({"name": request.model, "load": True})
 
     async def unload(self, request: Request) -> Reply:
-        """Let the model answer no more."""
+        """Disable the model."""
         self._repository.unload(request.model)
         return json_reply({"name": request.model, "unload": True})
 
@@ -89,7 +88,7 @@ class Admin:
         """Append observations to the feature store."""
         self._repository.check_name(request.model)
         request.answered_by = self._repository.traffic.primary.version
-        document = _json_object(request)
+        document = parse(request.body)
         if set(document) != {"observations"}:
             raise invalid("expected one field, observations: a list of rows")
         try:
@@ -97,18 +96,18 @@ class Admin:
         except ModelError as error:
             message = f"no observations are kept for this model: {str(error).splitlines()[0]}"
             raise HTTPError(HTTPStatus.NOT_IMPLEMENTED, message) from error
-        taken = await ingestor.append(self._repository.traffic.primary, document["observations"])
-        return json_reply({"ingested": taken.kept} | ({"dropped": taken.dropped} if taken.dropped else {}))
+        result = await ingestor.append(self._repository.traffic.primary, document["observations"])
+        return json_reply({"ingested": result.kept} | ({"dropped": result.dropped} if result.dropped else {}))
 
     async def feedback(self, request: Request) -> Reply:
-        """Take observed values of what was predicted."""
+        """Take observed values of earlier predictions."""
         bundle = self._repository.bundle(request.model)
         request.answered_by = bundle.version
-        return json_reply(self._feedback.take(bundle, request.model, _json_object(request)))
+        return json_reply(self._feedback.take(bundle, request.model, parse(request.body)))
 
 
 async def load(repository: Repository, name: str) -> None:
-    """Load the newest version and let the model of this name answer.
+    """Load the newest version and enable the model of this name.
 
     Raises:
         HTTPError: no model has this name, or its newest version cannot be loaded.
@@ -119,7 +118,3 @@ async def load(repository: Repository, name: str) -> None:
         raise
     except AlmanacError as error:
         raise HTTPError(HTTPStatus.SERVICE_UNAVAILABLE, f"{name}: {error}") from error
-
-
-def _json_object(request: Request) -> dict[str, Any]:
-    return parse(request.body)

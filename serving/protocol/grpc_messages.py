@@ -1,7 +1,7 @@
-"""The protocol's messages from kserve's wheel.
+"""The gRPC messages of kserve's wheel.
 
-`import kserve` brings pandas, FastAPI and the Kubernetes client along, some 200 MB and seconds at a cold start. The
-generated messages stand alone, so they are loaded from their file.
+`import kserve` also imports pandas, FastAPI and the Kubernetes client: some 200 MB, and seconds at a cold start. The
+generated messages need none of them, so they are loaded from their file.
 """
 
 import importlib.util
@@ -15,7 +15,7 @@ _NAME = "kserve.protocol.grpc.grpc_predict_v2_pb2"
 
 
 def load_messages() -> Any:
-    """Return kserve's module of generated messages.
+    """Load kserve's module of generated messages.
 
     Raises:
         ServingError: kserve is not installed.
@@ -29,7 +29,7 @@ def load_messages() -> Any:
     path = Path(folders[0]) / "protocol" / "grpc" / "grpc_predict_v2_pb2.py"
     spec = importlib.util.spec_from_file_location("almanac_grpc_predict_v2_pb2", path)
     if spec is None or spec.loader is None:
-        raise ServingError(f"{path}: kserve's messages are not where they were expected")
+        raise ServingError(f"{path}: kserve's messages are not at the expected path")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module

@@ -19,7 +19,7 @@ from serving.prediction.service import Service
 from serving.protocol.admin import load
 from serving.protocol.grpc_messages import load_messages
 from serving.protocol.infer_json import binary_tensor, encode_binary
-from serving.protocol.outputs import OutputTensor, input_tensors, output_tensors, outputs
+from serving.protocol.outputs import OutputTensor, input_tensors, output_tensors, outputs, platform
 from serving.protocol.tensors import Tensor, read
 from serving.protocol.v2 import EXTENSIONS
 from serving.runtime.errors import HTTPError, invalid
@@ -168,7 +168,7 @@ class Servicer:
         return pb.ModelMetadataResponse(
             name=message.name,
             versions=[bundle.version],
-            platform="lightgbm",
+            platform=platform(bundle, message.name),
             inputs=[tensor(**item) for item in input_tensors(bundle, message.name)],
             outputs=[tensor(**item) for item in output_tensors(bundle, message.name)],
         )

@@ -1,4 +1,4 @@
-"""V2 infer requests over HTTP: JSON, and JSON followed by binary tensors."""
+"""V2 infer requests over HTTP, in JSON and in JSON followed by binary tensors."""
 
 import asyncio
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ class _Input(msgspec.Struct, forbid_unknown_fields=True):
     shape: list[int]
     datatype: str
     parameters: dict[str, Any] = {}
-    data: msgspec.Raw = msgspec.Raw()  # read tensor by tensor: others are answered between two of a large request
+    data: msgspec.Raw = msgspec.Raw()  # decoded later, tensor by tensor, so that others are answered in between
 
 
 class _Output(msgspec.Struct, forbid_unknown_fields=True):
@@ -68,7 +68,7 @@ def read_infer(data: bytes, json_length: int | None) -> InferRequest:
 
 
 async def read_large(data: bytes, json_length: int | None) -> InferRequest:
-    """Read an infer request as `read_infer` does, and let others have their turn between its tensors."""
+    """Read an infer request as `read_infer` does; others are answered between its tensors."""
     request, rest = _open(data, json_length)
     tensors = []
     for tensor in _tensors(request, rest):
@@ -102,20 +102,20 @@ def _tensors(request: _Request, rest: memoryview) -> Iterator[Tensor]:
 
 def _tensor(item: _Input, rest: memoryview) -> tuple[Tensor, memoryview]:
     size = item.parameters.get("binary_data_size")
-    given = bytes(item.data) != b""
+    has_data = bytes(item.data) != b""
     if size is None:
-        if not given:
+        if not has_data:
             raise invalid(f"{item.name}: neither data nor binary_data_size is given")
-        flat = _flatten(_listed(item), item)
+        flat = _flatten(_values(item), item)
         return Tensor(item.name, item.datatype, tuple(item.shape), flat), rest
-    if given:
+    if has_data:
         raise invalid(f"{item.name}: both data and binary_data_size are given")
     if isinstance(size, bool) or not isinstance(size, int) or not 0 <= size <= len(rest):
         raise invalid(f"{item.name}: binary_data_size is {size!r} where {len(rest)} bytes are left")
     return binary_tensor(item.name, item.datatype, tuple(item.shape), rest[:size]), rest[size:]
 
 
-def _listed(item: _Input) -> list[Any]:
+def _values(item: _Input) -> list[Any]:
     try:
         return _LIST.decode(item.data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -139,19 +139,19 @@ def binary_tensor(name: str, datatype: str, shape: tuple[int, ...], data: memory
 
 
 def _byte_strings(name: str, data: memoryview) -> list[Any]:
-    found: list[Any] = []
+    texts: list[Any] = []
     at = 0
     while at < len(data):
         size = int.from_bytes(data[at : at + 4], "little")
         if at + 4 + size > len(data) or at + 4 > len(data):
-            raise invalid(f"{name}[{len(found)}]: a text of {size} bytes goes beyond the binary data")
-        found.append(bytes(data[at + 4 : at + 4 + size]))
+            raise invalid(f"{name}[{len(texts)}]: a text of {size} bytes goes beyond the binary data")
+        texts.append(bytes(data[at + 4 : at + 4 + size]))
         at += 4 + size
-    return found
+    return texts
 
 
 def _flatten(data: list[Any], item: _Input) -> list[Any]:
-    """Undo the nesting that the protocol allows; ragged nesting leaves lists behind, which the reader refuses."""
+    """Return nested data as a flat list; ragged nesting leaves lists inside, which the reader refuses."""
     depth = 1
     while data and depth < len(item.shape) and all(isinstance(part, list) for part in data):
         if any(len(part) != len(data[0]) for part in data):

@@ -36,6 +36,12 @@ def outputs(answer: Answer, name: str, requested: list[str] | None) -> list[Outp
     return [OutputTensor(one, *tensors[one]) for one in (tensors if requested is None else requested)]
 
 
+def platform(bundle: Bundle, name: str) -> str:
+    """Return the kinds of the model's bodies, such as lightgbm."""
+    models = [bundle.targets[name]] if name in bundle.targets else bundle.targets.values()
+    return ",".join(dict.fromkeys(model.predictor.kind for model in models))
+
+
 def input_tensors(bundle: Bundle, name: str) -> list[Tensor]:
     """Return the metadata of the inputs: one column a feature."""
     columns = bundle.columns_of(name)

@@ -1,4 +1,4 @@
-"""JSON Schemas of requests and answers, with the features of the loaded models."""
+"""JSON Schemas of requests and answers, with the features of the models in service."""
 
 from typing import Any
 
@@ -105,7 +105,7 @@ def _rows(columns: Columns) -> Json:
         "required": list(columns.names),
         "additionalProperties": False,
     }
-    moment = {
+    entity_request = {
         "type": "object",
         "properties": {"entity": _TEXT, "time": {"type": "string", "format": "date-time"}, "history": _OBJECT},
         "required": ["time"],
@@ -118,7 +118,7 @@ def _rows(columns: Columns) -> Json:
         "required": list(columns.names),
         "additionalProperties": False,
     }
-    several = [{"type": "array", "minItems": 1, "items": item} for item in (row, ordered, moment)]
+    several = [{"type": "array", "minItems": 1, "items": item} for item in (row, ordered, entity_request)]
     return {
         "oneOf": [
             {**_object({"instances": {"oneOf": several}}), "additionalProperties": False},

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from almanac.model.columns import Columns
-from serving.features.records import EntityRequest
-from serving.features.values import category, check_names, kind, number, shown, told, whole
+from serving.features.records import EntityRequest, Instances
+from serving.features.values import category, check_names, code_list, exact_float, json_type, number, shortened
 from serving.runtime.errors import HTTPError, invalid
 
 Array = npt.NDArray[np.float64]
@@ -19,12 +19,12 @@ DTYPES: dict[str, str] = {
     "BOOL": "?", "UINT8": "u1", "UINT16": "<u2", "UINT32": "<u4", "UINT64": "<u8",
     "INT8": "i1", "INT16": "<i2", "INT32": "<i4", "INT64": "<i8", "FP16": "<f2", "FP32": "<f4", "FP64": "<f8",
 }  # fmt: skip
-"""Little-endian NumPy types of the protocol's datatypes; BYTES is of its own."""
+"""Little-endian NumPy types of the protocol's datatypes, but for BYTES."""
 
 _WHOLE = {name: np.iinfo(dtype) for name, dtype in DTYPES.items() if np.dtype(dtype).kind in "iu"}
 _EXACT = 2**53
 """Up to here float64 holds every integer."""
-_MOMENT_INPUTS = {"entity", "time"}
+_ENTITY_INPUTS = {"entity", "time"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +44,8 @@ class Tensor:
     data: list[Any] | npt.NDArray[Any]
 
 
-def read(tensors: Sequence[Tensor], columns: Columns) -> Array | list[EntityRequest]:
-    """Return the rows as a matrix (n, f), or the moments whose features are to be computed.
+def read(tensors: Sequence[Tensor], columns: Columns) -> Instances:
+    """Return the instances of tensors.
 
     Raises:
         HTTPError: the tensors do not fit the model or each other; the message names tensor and row.
@@ -58,8 +58,8 @@ def read(tensors: Sequence[Tensor], columns: Columns) -> Array | list[EntityRequ
         raise invalid(f"inputs: the tensor {double} is given twice")
     for tensor in tensors:
         _check_size(tensor)
-    if set(names) == _MOMENT_INPUTS and not _MOMENT_INPUTS & set(columns.names):
-        return _moments({tensor.name: tensor for tensor in tensors})
+    if set(names) == _ENTITY_INPUTS and not _ENTITY_INPUTS & set(columns.names):
+        return _entity_requests({tensor.name: tensor for tensor in tensors})
     if len(tensors) == 1 and names[0] not in columns.position:
         return _matrix(tensors[0], columns)
     return _columns({tensor.name: tensor for tensor in tensors}, columns)
@@ -115,10 +115,10 @@ def _values(tensor: Tensor, columns: Columns) -> Array:
     return result
 
 
-def _code(codes: dict[str, float], value: Any, place: str) -> float:
+def _code(codes: dict[str, float], value: Any, location: str) -> float:
     if value is None:
         return math.nan
-    return category(codes, value.decode(errors="replace") if isinstance(value, bytes) else value, place)
+    return category(codes, value.decode(errors="replace") if isinstance(value, bytes) else value, location)
 
 
 def _check_column(values: Array, name: str, columns: Columns) -> None:
@@ -129,60 +129,64 @@ def _check_column(values: Array, name: str, columns: Columns) -> None:
         odd = ~missing & ~np.isin(values, list(columns.codes[name].values()))
         if odd.any():
             at = int(odd.argmax())
-            raise invalid(f"{name}[{at}]: {values[at]:g} is not a category code; one of {told(columns.codes[name])}")
+            raise invalid(
+                f"{name}[{at}]: {values[at]:g} is not a category code; one of {code_list(columns.codes[name])}"
+            )
 
 
-def _numbers(tensor: Tensor, place: Any) -> Array:
+def _numbers(tensor: Tensor, location: Any) -> Array:
     if tensor.datatype == "BYTES":
         raise invalid(f"{tensor.name}: BYTES where numbers are expected; send FP64")
     data = tensor.data
     if isinstance(data, list):
         if set(map(type, data)) <= {float} and tensor.datatype not in _WHOLE:
-            return _finite(np.array(data, dtype=np.float64), place)
-        return np.array([_json_number(tensor, value, place(at)) for at, value in enumerate(data)], dtype=np.float64)
+            return _finite(np.array(data, dtype=np.float64), location)
+        return np.array([_json_number(tensor, value, location(at)) for at, value in enumerate(data)], dtype=np.float64)
     if data.dtype.kind in "iu":
-        _check_whole(tensor.datatype, data, place)
-    return _finite(data.astype(np.float64), place)
+        _check_whole(tensor.datatype, data, location)
+    return _finite(data.astype(np.float64), location)
 
 
-def _check_whole(datatype: str, data: npt.NDArray[Any], place: Any) -> None:
-    """Refuse integers that their datatype does not have, such as 300 as INT8, or that float64 would round."""
+def _check_whole(datatype: str, data: npt.NDArray[Any], location: Any) -> None:
+    """Refuse integers outside of their datatype, such as 300 as INT8, or that float64 would round."""
     if datatype in _WHOLE and data.dtype != DTYPES[datatype]:
         bounds = _WHOLE[datatype]
         odd = (data < bounds.min) | (data > bounds.max)
         if odd.any():
             first = int(odd.argmax())
-            raise _beyond(datatype, int(data[first]), place(first))
+            raise _beyond(datatype, int(data[first]), location(first))
     if data.dtype.itemsize == 8:
         for at in np.flatnonzero((data > _EXACT) | (data < -_EXACT if data.dtype.kind == "i" else False)):
-            whole(int(data[at]), place(int(at)))
+            exact_float(int(data[at]), location(int(at)))
 
 
-def _beyond(datatype: str, value: Any, place: str) -> HTTPError:
+def _beyond(datatype: str, value: Any, location: str) -> HTTPError:
     bounds = _WHOLE[datatype]
-    return invalid(f"{place}: {shown(value)} is not an {datatype}, which reaches from {bounds.min} to {bounds.max}")
+    return invalid(
+        f"{location}: {shortened(value)} is not an {datatype}, which reaches from {bounds.min} to {bounds.max}"
+    )
 
 
-def _json_number(tensor: Tensor, value: Any, place: str) -> float:
+def _json_number(tensor: Tensor, value: Any, location: str) -> float:
     if isinstance(value, bool) and tensor.datatype == "BOOL":
         return float(value)
     if isinstance(value, list):
-        raise invalid(f"{place}: {kind(value)}; data is a flat list or nested as the shape says")
+        raise invalid(f"{location}: {json_type(value)}; data is a flat list or nested as the shape says")
     bounds = _WHOLE.get(tensor.datatype)
     if bounds is not None and type(value) in (int, float) and not bounds.min <= value <= bounds.max:
-        raise _beyond(tensor.datatype, value, place)
-    return number(value, place)
+        raise _beyond(tensor.datatype, value, location)
+    return number(value, location)
 
 
-def _finite(values: Array, place: Any) -> Array:
+def _finite(values: Array, location: Any) -> Array:
     infinite = np.isinf(values)
     if infinite.any():
         at = int(infinite.argmax())
-        raise invalid(f"{place(at)}: {values[at]} is not a finite number")
+        raise invalid(f"{location(at)}: {values[at]} is not a finite number")
     return values
 
 
-def _moments(tensors: dict[str, Tensor]) -> list[EntityRequest]:
+def _entity_requests(tensors: dict[str, Tensor]) -> list[EntityRequest]:
     entities, times = (_texts(tensors[name]) for name in ("entity", "time"))
     if len(entities) != len(times) or not times:
         raise invalid(f"time: {len(times)} rows where entity has {len(entities)}; expected one of each for a row")
@@ -196,5 +200,5 @@ def _texts(tensor: Tensor) -> list[str]:
     texts = [value.decode(errors="replace") if isinstance(value, bytes) else value for value in tensor.data]
     for at, text in enumerate(texts):
         if not isinstance(text, str):
-            raise invalid(f"{tensor.name}[{at}]: {kind(text)}; expected text")
+            raise invalid(f"{tensor.name}[{at}]: {json_type(text)}; expected text")
     return texts

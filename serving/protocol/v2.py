@@ -11,7 +11,7 @@ from serving import VERSION
 from serving.prediction.service import Answer, Service
 from serving.protocol.infer_json import InferRequest, encode_binary, read_infer, read_large
 from serving.protocol.message import LARGE_BODY, encode, json_reply
-from serving.protocol.outputs import OutputTensor, input_tensors, output_tensors, outputs
+from serving.protocol.outputs import OutputTensor, input_tensors, output_tensors, outputs, platform
 from serving.protocol.tensors import read
 from serving.runtime.errors import invalid, not_ready
 from serving.runtime.http import Reply, Request
@@ -36,11 +36,11 @@ class V2:
         return json_reply({"name": "almanac", "version": VERSION, "extensions": EXTENSIONS})
 
     async def live(self, request: Request) -> Reply:
-        """Tell that the server lives."""
+        """Return that the server is alive."""
         return json_reply({"live": True})
 
     async def ready(self, request: Request) -> Reply:
-        """Tell whether the server accepts traffic: a model is loaded, and it is not draining."""
+        """Return whether the server is ready: a model is loaded, and it is not draining."""
         ready = self._state.ready and self._repository.any_ready()
         return json_reply({"ready": ready}, 200 if ready else 503)
 
@@ -57,35 +57,34 @@ class V2:
         document: dict[str, Any] = {
             "name": name,
             "versions": [bundle.version],
-            "platform": "lightgbm",
+            "platform": platform(bundle, name),
             "inputs": input_tensors(bundle, name),
             "outputs": output_tensors(bundle, name),
         }
         return json_reply(document)
 
     async def model_ready(self, request: Request) -> Reply:
-        """Tell whether a model answers; 503 when not."""
+        """Return whether a model is ready; 503 if not."""
         if not self._repository.is_ready(request.model):
             raise not_ready(request.model)
         request.answered_by = self._repository.bundle(request.model, request.version).version
         return json_reply({"name": request.model, "ready": True})
 
     async def infer(self, request: Request) -> Reply:
-        """Predict the rows that the tensors hold."""
+        """Predict the rows of the tensors."""
         name = request.model
         bundle = self._repository.bundle(name, request.version)
         request.answered_by = bundle.version
         if len(request.body) > LARGE_BODY:
             infer = await read_large(request.body, _json_length(request))
-            given = await self._beside(lambda: read(infer.tensors, bundle.columns_of(name)))
-            answer = await self._service.predict(bundle, name, given)
-            return await self._beside(lambda: _answer(bundle, name, answer, infer))
+            instances = await self._in_thread(lambda: read(infer.tensors, bundle.columns_of(name)))
+            answer = await self._service.predict(bundle, name, instances)
+            return await self._in_thread(lambda: _answer(bundle, name, answer, infer))
         infer = read_infer(request.body, _json_length(request))
-        given = read(infer.tensors, bundle.columns_of(name))
-        return _answer(bundle, name, await self._service.predict(bundle, name, given), infer)
+        instances = read(infer.tensors, bundle.columns_of(name))
+        return _answer(bundle, name, await self._service.predict(bundle, name, instances), infer)
 
-    async def _beside(self, work: Callable[[], T]) -> T:
-        """Do the work in a thread, so that single rows do not wait for it."""
+    async def _in_thread(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._service.executor, work)
 
 

@@ -1,4 +1,4 @@
-"""Observations from a request or a file to the store."""
+"""Ingestion of observations into the feature store."""
 
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -12,22 +12,22 @@ from almanac.model.bundle import Bundle
 from monitoring.metrics import INGESTED, Metrics
 from serving.features.raw_schema import RawSchema
 from serving.features.store.base import Store
-from serving.features.values import check_names, kind, shown
+from serving.features.values import check_names, json_type, shortened
 from serving.runtime.errors import invalid
 
 DEFAULT_ENTITY = "default"
-"""Entity of a use case that has none."""
+"""Entity of a use case without entities."""
 
 _DAY = 86_400_000_000
-"""Microseconds that a client's clock and zone may be ahead."""
+"""Microseconds by which a client's clock and zone may be ahead."""
 
 Write = Callable[[str, list[int], npt.NDArray[np.float64]], Awaitable[int]]
 Rows = dict[str, tuple[list[int], list[list[float]]]]
 
 
 @dataclass(frozen=True, slots=True)
-class Ingested:
-    """What became of a request's rows: kept, and dropped since they are older than what the store keeps."""
+class IngestResult:
+    """Numbers of rows that were kept, and dropped because they are older than what the store keeps."""
 
     kept: int
     dropped: int
@@ -37,10 +37,10 @@ class Ingestor:
     """Appends observations.
 
     Args:
-        store: where to.
+        store: the store.
         schema: the raw columns.
-        entity: name of the entity column; None where the use case has none.
-        metrics: where to count.
+        entity: name of the entity column; None if the use case has none.
+        metrics: the metrics.
     """
 
     def __init__(self, store: Store, schema: RawSchema, entity: str | None, metrics: Metrics) -> None:
@@ -49,27 +49,27 @@ class Ingestor:
         self.entity = entity
         self._metrics = metrics
 
-    async def append(self, bundle: Bundle, observations: Any) -> Ingested:
+    async def append(self, bundle: Bundle, observations: Any) -> IngestResult:
         """Append rows `{"timestamp": …, "entity"?: …, column: value, …}`; a row of a known time replaces it.
 
-        A row without any value is a gap in the grid, as validated tables write it out, and is passed over.
+        A row without any value is a gap in the grid, as in validated tables, and is skipped.
 
         Raises:
-            HTTPError: a row that breaks a rule or lies in the future, named with its column; nothing of the request is
-                kept then.
+            HTTPError: a row that breaks a rule or lies in the future, named with its column; no row of the
+                request is kept then.
         """
         return await self._keep(bundle, observations, self.store.append)
 
-    async def fill(self, bundle: Bundle, observations: Any) -> Ingested:
-        """Append rows as `append` does, but leave those that are there as they are."""
+    async def fill(self, bundle: Bundle, observations: Any) -> IngestResult:
+        """Append rows as `append` does, but do not replace rows of a known time."""
         return await self._keep(bundle, observations, self.store.fill)
 
-    async def _keep(self, bundle: Bundle, observations: Any, write: Write) -> Ingested:
+    async def _keep(self, bundle: Bundle, observations: Any, write: Write) -> IngestResult:
         rows = self._rows(observations)
         dropped = sum([await write(entity, steps, np.array(kept)) for entity, (steps, kept) in rows.items()])
-        taken = Ingested(sum(len(steps) for steps, _ in rows.values()) - dropped, dropped)
-        self._metrics.counter(INGESTED).labels(bundle.use_case).inc(taken.kept)
-        return taken
+        result = IngestResult(sum(len(steps) for steps, _ in rows.values()) - dropped, dropped)
+        self._metrics.counter(INGESTED).labels(bundle.use_case).inc(result.kept)
+        return result
 
     def _rows(self, observations: Any) -> Rows:
         if not isinstance(observations, list) or not observations:
@@ -82,7 +82,7 @@ class Ingestor:
             entity, step, values = self._read(row, f"observations[{at}]")
             if step > last:
                 raise invalid(
-                    f"observations[{at}].{self.schema.time}: {shown(row[self.schema.time])} lies in the future; "
+                    f"observations[{at}].{self.schema.time}: {shortened(row[self.schema.time])} lies in the future; "
                     f"nothing later than {self.schema.time_text(last)} can have been observed by now"
                 )
             steps, kept = rows.setdefault(entity, ([], []))
@@ -91,22 +91,22 @@ class Ingestor:
         return rows
 
     def is_gap(self, row: Any) -> bool:
-        """Tell whether a row names every column and has no value of any."""
+        """Return whether a row has every column and no value."""
         return isinstance(row, dict) and all(row.get(name, 0) is None for name in self.schema.names)
 
-    def _read(self, row: Any, place: str) -> tuple[str, int, list[float]]:
+    def _read(self, row: Any, location: str) -> tuple[str, int, list[float]]:
         if not isinstance(row, dict):
-            raise invalid(f"{place}: {kind(row)}; expected an object of columns")
+            raise invalid(f"{location}: {json_type(row)}; expected an object of columns")
         schema = self.schema
-        entity = self._entity_of(row, place)
+        entity = self._entity_of(row, location)
         names = (schema.time, *schema.names, *([self.entity] if self.entity else []))
-        check_names([name for name in row if self.entity or name != "entity"], names, place)
-        step = schema.step_of(row[schema.time], f"{place}.{schema.time}")
-        return entity, step, [column.value(row[column.name], f"{place}.{column.name}") for column in schema.columns]
+        check_names([name for name in row if self.entity or name != "entity"], names, location)
+        step = schema.step_of(row[schema.time], f"{location}.{schema.time}")
+        return entity, step, [column.value(row[column.name], f"{location}.{column.name}") for column in schema.columns]
 
-    def _entity_of(self, row: Mapping[str, Any], place: str) -> str:
+    def _entity_of(self, row: Mapping[str, Any], location: str) -> str:
         name = self.entity or "entity"
         entity = row.get(name, DEFAULT_ENTITY if self.entity is None else None)
         if not isinstance(entity, str) or not 0 < len(entity) <= 200:
-            raise invalid(f"{place}.{name}: expected text of 1 to 200 characters")
+            raise invalid(f"{location}.{name}: expected text of 1 to 200 characters")
         return entity

@@ -98,7 +98,10 @@ def test_a_moment_with_a_gap_in_its_history_is_found_again(
             moment = EntityRequest("instances[0]", newest[0], month["timestamp"][at].isoformat(), None)
             features = await server.features.row(target, moment, [])
             assert np.isnan(features).any() == (at == 99)
-            first, again = await server.service.moment(target, moment), await server.service.moment(target, moment)
+            first, again = (
+                await server.service.predict_request(target, moment),
+                await server.service.predict_request(target, moment),
+            )
             assert first == again
             assert first[0].prediction == target.predict(features[None]).prediction[0]
             assert counts(server.metrics) == (hits, hits, hits)
@@ -112,7 +115,7 @@ def test_a_swapped_model_starts_afresh(model_dir: Path, tmp_path: Path, feature_
 
     async def swapped(server: Server) -> None:
         def ask() -> float:
-            return server.service.row(server.repository.traffic.primary.targets["pm25_1h"], row)[0].prediction
+            return server.service.predict_row(server.repository.traffic.primary.targets["pm25_1h"], row)[0].prediction
 
         before, running = ask(), server.repository.traffic.primary
         server.repository.swap(other)
@@ -131,7 +134,7 @@ def test_without_a_size_nothing_is_kept(model_dir: Path, feature_rows: np.ndarra
 
     async def asked(server: Server) -> None:
         target = server.repository.traffic.primary.targets["pm25_1h"]
-        assert server.service.row(target, row) == server.service.row(target, row)
+        assert server.service.predict_row(target, row) == server.service.predict_row(target, row)
         assert counts(server.metrics) == (0, 0, 0)
 
     with_server(model_dir, asked, cache_size=0)

@@ -144,7 +144,7 @@ def test_a_fault_in_a_later_piece_names_its_row(bundle: Bundle, feature_rows: np
     with pytest.raises(HTTPError, match=r"instances\[999\]: missing field time"):
         in_pieces(json.dumps({"instances": [*moments[:-1], {"entity": "a"}]}).encode(), bundle)
     read_moments = in_pieces(json.dumps({"instances": moments}).encode(), bundle)
-    assert [moment.place for moment in read_moments] == [f"instances[{at}]" for at in range(1000)]
+    assert [moment.location for moment in read_moments] == [f"instances[{at}]" for at in range(1000)]
     assert all(isinstance(moment, EntityRequest) for moment in read_moments)
 
 

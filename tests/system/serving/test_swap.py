@@ -93,7 +93,7 @@ def opened(model: Path, history: Path, work: Callable[[Server, EntityRequest], A
 async def by_every_way(server: Server, moment: EntityRequest) -> list[float]:
     """Return the predictions of a moment: alone, and by the model of all targets."""
     bundle = server.repository.traffic.primary
-    alone = [(await server.service.moment(target, moment))[0].prediction for target in bundle.targets.values()]
+    alone = [(await server.service.predict_request(target, moment))[0].prediction for target in bundle.targets.values()]
     together = (await server.service.predict(bundle, "air", [moment] * 3)).outcomes
     return [*alone, *(value for outcome in together.values() for value in outcome.prediction.tolist())]
 
@@ -135,7 +135,7 @@ def test_a_version_that_the_store_cannot_feed_is_refused(
             server.features.check(bundle)
         assert not isinstance(refused.value, HTTPError)
         server.repository.swap(bundle)  # as the second version of a split, which nobody checks
-        for ask in (server.service.moment(bundle.targets["pm25_1h"], moment), by_every_way(server, moment)):
+        for ask in (server.service.predict_request(bundle.targets["pm25_1h"], moment), by_every_way(server, moment)):
             with pytest.raises(HTTPError, match=word):
                 await ask
 
@@ -157,10 +157,10 @@ def test_a_stored_category_that_a_version_does_not_know_is_refused_where_it_occu
             if "cv" in calm[at - 24 : at + 1]:
                 refused += 1
                 with pytest.raises(HTTPError, match="the history has cbwd 'cv', a category that this version"):
-                    await server.service.moment(target, asked)
+                    await server.service.predict_request(target, asked)
             else:
-                found = await server.service.moment(target, asked)
-                assert found[0].prediction == (await server.service.moment(plain, asked))[0].prediction
+                found = await server.service.predict_request(target, asked)
+                assert found[0].prediction == (await server.service.predict_request(plain, asked))[0].prediction
         assert 0 < refused < 10
 
     opened(model_dir, history, swapped)
