@@ -47,9 +47,9 @@ from almanac.usecase.training_section import Target
 from almanac.usecase.types import to_timedelta
 from components.ingestion.task import run as ingest
 from components.validation.task import run as validate
-from monitoring.windows.expected_ranges import Evidence, from_rows
+from monitoring.windows.expected_ranges import ExpectedRanges, expected_ranges
 from monitoring.windows.join import with_truth
-from monitoring.windows.judge import Watched, breached, judge
+from monitoring.windows.judge import Monitored, breached, judge
 from monitoring.windows.outputs import WatchedModel
 
 Array = npt.NDArray[np.float64]
@@ -73,13 +73,13 @@ class Watch:
 
     Attributes:
         intervals: by target.
-        evidence: by target, from the out-of-fold rows of its span.
+        ranges: by target, from the out-of-fold rows of its span.
         reference: profile of the raw columns of its span.
         outputs: by target, the model and the reference of what it gives out.
     """
 
     intervals: dict[str, Intervals]
-    evidence: dict[str, Evidence]
+    ranges: dict[str, ExpectedRanges]
     reference: Profile
     outputs: dict[str, WatchedModel]
 
@@ -142,9 +142,9 @@ class Series:
             false_alarm_rate=drift.false_alarm_rate,
         )
         intervals = {name: calibrated for name, (calibrated, _, _) in found.items()}
-        evidence = {name: known for name, (_, known, _) in found.items()}
+        ranges = {name: expected for name, (_, expected, _) in found.items()}
         outputs = {name: self._watched(name, moment, unseen) for name, (_, _, unseen) in found.items()}
-        return Watch(intervals, evidence, reference, outputs)
+        return Watch(intervals, ranges, reference, outputs)
 
     def rows(self, start: datetime | None, stop: datetime) -> Mask:
         """Return the rows of prediction times in a span (n,)."""
@@ -190,7 +190,7 @@ class Series:
         )
         return WatchedModel(model, reference)
 
-    def _out_of_fold(self, target: Target, moment: datetime) -> tuple[Intervals, Evidence, pl.DataFrame]:
+    def _out_of_fold(self, target: Target, moment: datetime) -> tuple[Intervals, ExpectedRanges, pl.DataFrame]:
         y, last = self.column(f"y_{target.name}"), self.column(f"last_{target.name}")
         parts = np.array_split(self._known(target.name, moment), FOLDS + 1)
         steps, unseen = self.gap // to_timedelta(self.usecase.time.frequency), []
@@ -205,7 +205,7 @@ class Series:
         )
         columns = {self.time: self.times[rows], "y": y[rows], "prediction": prediction, "last": last[rows]}
         unseen_rows = pl.DataFrame(columns)
-        return intervals, from_rows(self.usecase, target, intervals, unseen_rows), unseen_rows
+        return intervals, expected_ranges(self.usecase, target, intervals, unseen_rows), unseen_rows
 
     def _fit(self, rows: npt.NDArray[np.intp], y: Array, last: Array) -> lightgbm.Booster:
         data = lightgbm.Dataset(self.X[rows], (y - last)[rows], params=PARAMETERS, feature_name=self.names)
@@ -259,8 +259,8 @@ def _judged(series: Series, watch: Watch, done: Walk, stop: datetime) -> list[di
     table = series.table.filter(time_column < stop)
     joined = with_truth(usecase, table, pl.concat(done.forecasts).filter(time_column >= stop - length))
     joined = joined.filter(pl.col("prediction").is_finite())
-    watched = Watched(usecase, table, joined, watch.reference, {}, watch.evidence, stop, watch.outputs)
-    return [window.document for window in judge(watched)]
+    monitored = Monitored(usecase, table, joined, watch.reference, {}, watch.ranges, stop, watch.outputs)
+    return [window.document for window in judge(monitored)]
 
 
 def figures(series: Series, done: Walk) -> dict[str, Any]:

@@ -3,10 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-from almanac.core.errors import MetricError
 from almanac.core.progress import summary
-from almanac.usecase import UseCase, load_text
-from monitoring.operations.version import push_version
+from almanac.usecase import load_text
+from monitoring.operations.model_samples import try_push_version
 from serving.deploy.apply import apply_and_wait, connect
 from serving.deploy.production import write_manifest
 
@@ -14,8 +13,8 @@ from serving.deploy.production import write_manifest
 def run(usecase: str, registry: str, environment: str, out: Path, push: str = "") -> dict[str, Any]:
     """Render the production version's manifest, apply it on a cluster, and return the artifact's metadata.
 
-    What the version reached on its test span and when it was trained is pushed where `push` says; where that fails it
-    is told, and the deployment stands: the monitoring pipeline pushes the same figures with every window.
+    The metrics of the version are pushed to `push`; where that fails the deployment is not undone, since the
+    monitoring pipeline pushes the same metrics with every window.
     """
     case = load_text(usecase, "usecase")
     objects = write_manifest(case, registry, out)
@@ -24,14 +23,6 @@ def run(usecase: str, registry: str, environment: str, out: Path, push: str = ""
     if environment == "cluster":
         apply_and_wait(objects, connect())
     if push:
-        _push_promise(case, version, registry, push)
+        try_push_version(case, version, registry, push, case.now())
     summary(f"version {version}, {len(objects)} objects{' applied' if environment == 'cluster' else ''}")
     return {"version": version, "storage_uri": service["spec"]["predictor"]["model"]["storageUri"]}
-
-
-def _push_promise(usecase: UseCase, version: str, registry: str, to: str) -> None:
-    """Push the metrics that a version promises; if that fails, print a warning and go on."""
-    try:
-        push_version(usecase.name, version, registry, to, usecase.drift.window, usecase.now())
-    except MetricError as error:
-        print(f"warning: the metrics of version {version} were not pushed: {error}", flush=True)

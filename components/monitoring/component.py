@@ -34,8 +34,9 @@ def monitoring(
     """
     from pathlib import Path
 
-    from components.monitoring.task import Places, run
+    from components.monitoring.task import run
+    from monitoring.windows.monitor import Sources
 
-    places = Places(Path(table.path), Path(predictions.path), registry, log, push, as_of)
-    breached, monitoring.metadata = run(usecase, places, Path(monitoring.path), Path(report.path))
+    sources = Sources(Path(table.path), Path(predictions.path), registry, log, as_of)
+    breached, monitoring.metadata = run(usecase, sources, push, Path(monitoring.path), Path(report.path))
     return breached

@@ -1,7 +1,7 @@
-"""How far a model's error and coverage may stray with the seasons before something is broken.
+"""Limits of a model's error and coverage by season, beyond which something is broken.
 
-The yardstick is what the model's own out-of-fold predictions did: their rows are cut into blocks as long as the window
-that is watched, and the figure of a window of the same season is expected to lie where theirs did.
+They are learnt from the model's own out-of-fold predictions: their rows are cut into blocks as long as the window that
+is watched, and the error of a window is expected in the range of the blocks of its season.
 """
 
 from dataclasses import dataclass
@@ -27,25 +27,25 @@ _BANDWIDTH = 22.5
 
 @dataclass(frozen=True)
 class Season:
-    """How a figure of blocks moves with the season, and how it strays around that.
+    """A metric of blocks by season, and its deviation around the season's mean.
 
     Attributes:
         days: middle of each block as day of the year.
-        figures: figure of each block.
+        values: metric of each block.
         deviation: standard deviation around the season's mean.
         freedom: degrees of freedom of that deviation.
     """
 
     days: Floats
-    figures: Floats
+    values: Floats
     deviation: float
     freedom: float
 
     def quantile(self, day: float, chance: float) -> float:
-        """Return what a new block's figure on a day of the year is below with this chance."""
+        """Return the value that a new block on a day of the year stays below with this chance."""
         weights = _weights(np.array([day]), self.days)
         reach = float(stdtrit(self.freedom, chance)) * self.deviation * float(np.sqrt(1 + (weights**2).sum()))
-        return float((weights @ self.figures)[0]) + reach
+        return float((weights @ self.values)[0]) + reach
 
 
 @dataclass(frozen=True)
@@ -69,29 +69,32 @@ class OutOfFold:
 
 
 def read(model: Path, target: str) -> OutOfFold | None:
-    """Return the out-of-fold predictions of a target that lie in a model directory, None where there are none.
+    """Return the out-of-fold predictions of a target in a model directory, None where there are none.
 
     Raises:
         ModelError: intervals that cannot be read.
     """
-    import polars as pl
+    # Not polars, which the deployment of a version does without.
+    import pyarrow as pa
+    import pyarrow.parquet as pq
 
     from almanac.model.intervals import Intervals
 
     path = model / "oof.parquet"
     if not path.is_file():
         return None
-    known = (pl.col("target") == target) & pl.col("y").is_finite() & pl.col("prediction").is_finite()
-    rows = pl.read_parquet(path).filter(known)
-    (time,) = (name for name, dtype in rows.schema.items() if dtype.is_temporal())
-    rows = rows.sort(time, maintain_order=True)
-    y, prediction, last = (rows[name].to_numpy() for name in ("y", "prediction", "last"))
+    table = pq.read_table(path, filters=[("target", "=", target)])
+    (time,) = (field.name for field in table.schema if pa.types.is_temporal(field.type))
+    times, y, prediction, last = (table[name].to_numpy() for name in (time, "y", "prediction", "last"))
+    known = np.flatnonzero(np.isfinite(y) & np.isfinite(prediction))
+    order = known[np.argsort(times[known], kind="stable")]
+    times, y, prediction, last = times[order], y[order], prediction[order], last[order]
     inside = None
     if (path := model / target / "intervals.json").is_file():
         intervals = Intervals.from_json(read_json(path))
         lower, upper = intervals.apply(last if intervals.by is not None else None, prediction)
         inside = ((y >= lower) & (y <= upper)).astype(np.float64)
-    return OutOfFold(rows[time].to_numpy(), (prediction - y) ** 2, inside)
+    return OutOfFold(times, (prediction - y) ** 2, inside)
 
 
 def error_limit(times: Times, squared: Floats, rows: int, at: datetime, rate: float = RATE) -> float | None:
@@ -105,7 +108,7 @@ def error_limit(times: Times, squared: Floats, rows: int, at: datetime, rate: fl
         rate: chance of a false alarm.
 
     Returns:
-        None where the rows make too few blocks to tell.
+        None where the rows make too few blocks.
     """
     days, means, length = _blocks(times, squared, rows)
     season = _season(days, 0.5 * np.log(np.maximum(means, 1e-300)))
@@ -123,7 +126,7 @@ def coverage_limit(times: Times, inside: Floats, rows: int, at: datetime, rate: 
         rate: chance of a false alarm.
 
     Returns:
-        None where the rows make too few blocks to tell.
+        None where the rows make too few blocks.
     """
     days, shares, length = _blocks(times, inside, rows)
     # The share outside strays further up than down; its square root does so less (Anscombe, 1948).
@@ -143,25 +146,25 @@ def _blocks(times: Times, values: Floats, rows: int) -> tuple[Floats, Floats, fl
     return days.mean(axis=1) % _YEAR, means, length
 
 
-def _season(days: Floats, figures: Floats) -> Season | None:
+def _season(days: Floats, values: Floats) -> Season | None:
     """Fit a season's mean by a kernel around the year (Nadaraya and Watson, 1964), and the spread around it."""
-    if len(figures) < _LEAST_BLOCKS:
+    if len(values) < _LEAST_BLOCKS:
         return None
     weights = _weights(days, days)
-    freedom = max(len(figures) - float(np.trace(weights)), 1.0)
-    residual = figures - weights @ figures
+    freedom = max(len(values) - float(np.trace(weights)), 1.0)
+    residual = values - weights @ values
     deviation = float(np.sqrt((residual**2).sum() / freedom))
-    return Season(days, figures, deviation, freedom)
+    return Season(days, values, deviation, freedom)
 
 
 def _weights(at: Floats, days: Floats) -> Floats:
-    """Return what each block (n,) counts for each day (k,), shape (k, n).
+    """Return the weight of each block (n,) for each day (k,), shape (k, n).
 
     One block's weight is spread over all of them: a season of which there is little is held to the whole year.
     """
-    apart = np.abs(at[:, None] - days[None, :])
-    apart = np.minimum(apart, _YEAR - apart)
-    weights = np.exp(-0.5 * (apart / _BANDWIDTH) ** 2) + 1 / len(days)
+    distance = np.abs(at[:, None] - days[None, :])
+    distance = np.minimum(distance, _YEAR - distance)
+    weights = np.exp(-0.5 * (distance / _BANDWIDTH) ** 2) + 1 / len(days)
     return np.asarray(weights / weights.sum(axis=1, keepdims=True), dtype=np.float64)
 
 

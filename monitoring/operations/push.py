@@ -1,11 +1,11 @@
-"""Figures of pipelines, where Prometheus can scrape them: text files, an exporter of them, or a Pushgateway.
+"""Export of pipeline metrics to Prometheus: text files, an exporter of them, or a Pushgateway.
 
-    python -m monitoring push runs/<use case>/latest --to figures/
-    python -m monitoring push registry:<use case>/production --to http://pushgateway:9091
-    python -m monitoring exporter figures/ --port 9108
+    almanac push runs/<use case>/latest --to figures/
+    almanac push registry:<use case>/production --to http://pushgateway:9091
+    almanac exporter figures/ --port 9108
 
-A file is the whole truth of one group (a use case, and what of it): writing it again replaces the group. Several
-pipelines therefore never undo each other's figures, and a restart of the exporter loses nothing.
+A file holds one group, such as the drift of a use case, and writing it again replaces the group. Several pipelines
+therefore never undo each other's metrics, and a restart of the exporter loses nothing.
 """
 
 import urllib.error
@@ -22,7 +22,7 @@ from prometheus_client.registry import Collector
 
 from almanac.core.errors import MetricError
 from almanac.core.files import write_bytes
-from monitoring.operations.figures import Sample
+from monitoring.operations.samples import Sample
 
 JOB = "almanac-pipelines"
 _TEXT = "text/plain; version=0.0.4; charset=utf-8"
@@ -50,9 +50,9 @@ class _Files(Collector):
     def collect(self) -> Iterator[Metric]:
         families: dict[str, Metric] = {}
         for path in sorted(self._directory.glob("*.prom")):
-            for found in text_string_to_metric_families(path.read_text()):
-                families.setdefault(found.name, Metric(found.name, found.documentation, found.type))
-                families[found.name].samples.extend(found.samples)
+            for part in text_string_to_metric_families(path.read_text()):
+                families.setdefault(part.name, Metric(part.name, part.documentation, part.type))
+                families[part.name].samples.extend(part.samples)
         yield from families.values()
 
 
@@ -64,15 +64,15 @@ def text(samples: Iterable[Sample]) -> bytes:
 
 
 def push(samples: Iterable[Sample], to: str, group: str) -> None:
-    """Replace the figures of a group.
+    """Replace the samples of a group.
 
     Args:
-        samples: its figures.
+        samples: of the group.
         to: a directory that an exporter reads, or the URL of a Pushgateway.
-        group: what the figures are of, such as `demand-drift`.
+        group: name of the group, such as `demand-drift`.
 
     Raises:
-        MetricError: no figures, a group that cannot be a file name, or a gateway that does not take them.
+        MetricError: no samples, a group that cannot be a file name, or a gateway that does not take them.
     """
     samples = list(samples)
     if not samples:
@@ -99,13 +99,13 @@ def _put(url: str, body: bytes) -> None:
 
 
 def exporter(directory: Path, host: str, port: int) -> ThreadingHTTPServer:
-    """Return an HTTP server that answers GET /metrics with the figures in the files of a directory.
+    """Return an HTTP server that answers GET /metrics with the samples in the files of a directory.
 
     Raises:
         MetricError: no such directory, or an address that cannot be listened on.
     """
     if not directory.is_dir():
-        raise MetricError(f"{directory}: no such directory; `python -m monitoring push` writes there")
+        raise MetricError(f"{directory}: no such directory; `almanac push` writes there")
     registry = CollectorRegistry()
     registry.register(_Files(directory))
 

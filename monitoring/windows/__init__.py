@@ -1,1 +1,1 @@
-"""Judging the last windows of the model in production: drift, realised and estimated error, coverage."""
+"""Evaluation of the last windows of the model in production: drift, realised and estimated error, coverage."""

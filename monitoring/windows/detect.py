@@ -1,8 +1,9 @@
-"""The newest window of a table against the reference that was frozen with the model in production."""
+"""Drift of the newest window of a table, compared with the reference frozen with the model in production."""
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
@@ -12,23 +13,23 @@ from almanac.drift.outputs import OutputDrift
 from almanac.model.directory import REFERENCE
 from almanac.usecase import UseCase
 from almanac.usecase.types import to_timedelta
-from monitoring.windows import false_alarm_budget
-from monitoring.windows.output_drift import judge_produced
-from monitoring.windows.outputs import Span, WatchedModel, read_watched
+from monitoring.windows.false_alarm_budget import drift_level
+from monitoring.windows.output_drift import judge_models
+from monitoring.windows.outputs import Span, WatchedModel, outputs_to_json, read_watched_models
 
 NOTHING_REGISTERED = "no registered model"
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What came of it.
+class DriftOutcome:
+    """The drift of the newest window.
 
     Attributes:
         comparison: the columns, compared.
-        reference: what the window was compared with: a registry address, or `training span`.
+        reference: the reference: a registry address, or `training span`.
         version: version of the model that the reference belongs to, None where there is none.
-        outputs: by target, the model's outputs, compared, or why they were not.
-        signals: what counts towards the alarm.
+        outputs: by target, the comparison of the model's outputs, or the reason why there is none.
+        signals: the signals that count towards the alarm.
     """
 
     comparison: Comparison
@@ -39,26 +40,49 @@ class Outcome:
 
     @property
     def drifted(self) -> bool:
-        """Whether anything has drifted that counts."""
+        """Whether a signal that counts has drifted."""
         columns = "columns" in self.signals and self.comparison.drifted
         return columns or any(signal in self.signals for _, signal in self.drifted_outputs)
 
     @property
     def drifted_outputs(self) -> list[tuple[str, str]]:
         """The outputs that have drifted, as target and signal, whether they count or not."""
-        judged = [(name, found) for name, found in self.outputs.items() if not isinstance(found, str)]
-        return [(name, signal) for name, found in judged for signal in found.drifted]
+        judged = [(name, output) for name, output in self.outputs.items() if not isinstance(output, str)]
+        return [(name, signal) for name, output in judged for signal in output.drifted]
+
+    def to_json(self, usecase: UseCase) -> dict[str, Any]:
+        """Return drift.json: the comparison of the columns, and under `outputs` that of each target's model."""
+        return {
+            **self.comparison.to_json(),
+            "drifted": self.drifted,
+            "use_case": usecase.name,
+            "against": self.reference,
+            "version": self.version,
+            "signals": list(self.signals),
+            "drifted_outputs": [f"{name} {signal}" for name, signal in self.drifted_outputs],
+            "outputs": outputs_to_json(self.outputs),
+        }
+
+    def summary(self) -> str:
+        """Return the outcome in one line."""
+        if not self.drifted:
+            return f"quiet, against {self.reference}"
+        columns = [feature.name for feature in self.comparison.features if feature.drifted]
+        drifted = [f"{len(columns)} of {len(self.comparison.features)} columns drifted"]
+        if outputs := [f"{name} {signal}" for name, signal in self.drifted_outputs]:
+            drifted.append(f"and {', '.join(outputs)}")
+        return f"{', '.join(drifted)}, against {self.reference}"
 
 
-def detect(usecase: UseCase, table: Path, registry: str = "", now: datetime | None = None) -> Outcome:
+def detect(usecase: UseCase, table: Path, registry: str = "", now: datetime | None = None) -> DriftOutcome:
     """Compare the newest window of a table with the reference of the model in production.
 
     Before a model is in production, the training span is the reference, and there are no outputs to compare.
 
     Args:
-        usecase: the use case; its section `drift` names the columns, the window, the rate, and what counts.
+        usecase: the use case; its section `drift` names the columns, the window, the rate, and the signals that count.
         table: the validated table, or a feature table, as Parquet.
-        registry: address of the model registry; none is asked when empty.
+        registry: address of the model registry; no model is looked for when empty.
         now: what to write as the time of the comparison; the present when None.
 
     Raises:
@@ -74,16 +98,16 @@ def detect(usecase: UseCase, table: Path, registry: str = "", now: datetime | No
     watched = registered.watched if registered else {t.name: NOTHING_REGISTERED for t in usecase.targets}
     expected = _expected(usecase, reference, frame)
     models = {name: model for name, model in watched.items() if isinstance(model, WatchedModel)}
-    level = false_alarm_budget.of_drift(usecase, len(expected), len(models))
+    level = drift_level(usecase, len(expected), len(models))
     current = frame.filter(span.holds(usecase.time.column))
     comparison = compare(restrict(reference, expected), current, now=now, rate=_rate(level, len(expected)))
-    produced = judge_produced(usecase, frame, models, span, level, now)
-    outputs = {name: produced.get(name, model) for name, model in watched.items()}
-    return Outcome(
+    judged = judge_models(usecase, frame, models, span, level, now)
+    outputs = {name: judged.get(name, model) for name, model in watched.items()}
+    return DriftOutcome(
         comparison=comparison,
         reference=registered.address if registered else "training span",
         version=registered.version if registered else None,
-        outputs={name: found for name, found in outputs.items() if not isinstance(found, WatchedModel)},
+        outputs={name: output for name, output in outputs.items() if not isinstance(output, WatchedModel)},
         signals=tuple(usecase.drift.signals),
     )
 
@@ -98,7 +122,7 @@ def _read(usecase: UseCase, table: Path) -> pl.DataFrame:
 
 
 def _rate(level: float, columns: int) -> float:
-    """Return the chance for some columns together; what does not count is given as much as what does."""
+    """Return the chance for some columns together, whether they count or not."""
     return min(0.5, level * columns)
 
 
@@ -111,7 +135,7 @@ class _Registered:
 
 
 def _registered(usecase: UseCase, registry: str) -> _Registered | None:
-    """Return what was frozen with the model in production, or None where there is none."""
+    """Return the references frozen with the model in production, or None without one."""
     if not registry:
         return None
     from governance.registry import Registry, resolve
@@ -124,7 +148,7 @@ def _registered(usecase: UseCase, registry: str) -> _Registered | None:
     # Every target has the same profile of the inputs; one that is new in the use case has none yet.
     files = [directory / target.name / REFERENCE for target in usecase.targets]
     inputs = read(next((file for file in files if file.exists()), files[0]))
-    return _Registered(inputs, read_watched(usecase, directory, version.number), address, version.number)
+    return _Registered(inputs, read_watched_models(usecase, directory, version.number), address, version.number)
 
 
 def _training_span(usecase: UseCase, frame: pl.DataFrame) -> Profile:

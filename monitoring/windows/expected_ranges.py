@@ -1,4 +1,4 @@
-"""What a model's own out-of-fold predictions tell of windows to come: how far their figures stray on their own."""
+"""Expected range of each metric of a window, estimated from the model's out-of-fold predictions."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,13 +18,13 @@ from almanac.usecase.types import to_timedelta
 
 Array = npt.NDArray[np.float64]
 
-#: Fewer blocks tell nothing of how a figure strays from block to block.
+#: Fewer blocks have no spread worth the name.
 LEAST_BLOCKS = 6
 
 
 @dataclass(frozen=True)
-class Level:
-    """How a share, such as a coverage, was distributed over blocks.
+class ShareSpread:
+    """The distribution of a share, such as a coverage, over blocks.
 
     Attributes:
         mean: mean over the blocks.
@@ -43,24 +43,24 @@ class Level:
 
 
 @dataclass(frozen=True)
-class Evidence:
-    """What is expected of one target's windows.
+class ExpectedRanges:
+    """The expected metrics of one target's windows.
 
     Attributes:
         relative: error over the error of persistence, in windows of out-of-fold predictions; None where too few.
         coverage: coverage of the intervals in such windows; None where too few, or without intervals.
         loss: model of the loss; None where there is none.
-        why: why there is no model of the loss.
+        missing_loss: the reason why there is no model of the loss.
     """
 
     relative: Spread | None
-    coverage: Level | None
+    coverage: ShareSpread | None
     loss: LossModel | None
-    why: str | None = None
+    missing_loss: str | None = None
 
 
-def gather(usecase: UseCase, directory: Path, model: Model) -> Evidence:
-    """Return the evidence that lies in a model directory.
+def read_expected_ranges(usecase: UseCase, directory: Path, model: Model) -> ExpectedRanges:
+    """Return the expected ranges of a model directory.
 
     Args:
         usecase: the use case.
@@ -71,21 +71,25 @@ def gather(usecase: UseCase, directory: Path, model: Model) -> Evidence:
         DriftError: a model of the loss that cannot be read.
     """
     loss = read_loss(directory / model.name / LOSS) if LOSS in model.directory.files else None
-    why = None if loss else f"{model.name} has no {LOSS}: an earlier release, or too few rows to learn its errors"
+    missing_loss = (
+        None if loss else f"{model.name} has no {LOSS}: an earlier release, or too few rows to learn its errors"
+    )
     path = directory / OUT_OF_FOLD
     if not path.exists():
-        return Evidence(None, None, loss, why)
+        return ExpectedRanges(None, None, loss, missing_loss)
     target = usecase.target(model.name)
     known = pl.col("y").is_finite() & pl.col("prediction").is_finite()
     rows = pl.read_parquet(path).filter((pl.col("target") == target.name) & known)
-    found = from_rows(usecase, target, model.intervals, rows)
-    return replace(found, loss=loss, why=why)
+    ranges = expected_ranges(usecase, target, model.intervals, rows)
+    return replace(ranges, loss=loss, missing_loss=missing_loss)
 
 
-def from_rows(usecase: UseCase, target: Target, intervals: Intervals | None, rows: pl.DataFrame) -> Evidence:
-    """Return the evidence in out-of-fold rows: time, y, prediction and last, whose truth and forecast are known."""
+def expected_ranges(
+    usecase: UseCase, target: Target, intervals: Intervals | None, rows: pl.DataFrame
+) -> ExpectedRanges:
+    """Return the expected ranges from out-of-fold rows: time, y, prediction and last, y and prediction being finite."""
     blocks = _blocks(usecase, rows)
-    return Evidence(_relative(target, rows, blocks), _coverage(intervals, rows, blocks), None)
+    return ExpectedRanges(_relative(target, rows, blocks), _coverage(intervals, rows, blocks), None)
 
 
 def _blocks(usecase: UseCase, rows: pl.DataFrame) -> npt.NDArray[np.int64]:
@@ -116,7 +120,7 @@ def _relative(target: Target, rows: pl.DataFrame, blocks: npt.NDArray[np.int64])
     return Spread(float(logs.mean()), float(logs.std(ddof=1)), len(logs))
 
 
-def _coverage(intervals: Intervals | None, rows: pl.DataFrame, blocks: npt.NDArray[np.int64]) -> Level | None:
+def _coverage(intervals: Intervals | None, rows: pl.DataFrame, blocks: npt.NDArray[np.int64]) -> ShareSpread | None:
     if intervals is None:
         return None
     last = rows["last"].to_numpy() if intervals.by is not None else None
@@ -125,4 +129,4 @@ def _coverage(intervals: Intervals | None, rows: pl.DataFrame, blocks: npt.NDArr
     shares = np.array([inside[blocks == block].mean() for block in np.unique(blocks[blocks >= 0])])
     if len(shares) < LEAST_BLOCKS:
         return None
-    return Level(float(shares.mean()), float(shares.std(ddof=1)), len(shares))
+    return ShareSpread(float(shares.mean()), float(shares.std(ddof=1)), len(shares))

@@ -1,4 +1,4 @@
-"""How the chance of a false alarm is divided among all that is judged of a window."""
+"""Division of the chance of a false alarm among the columns, outputs and metrics that are judged (Bonferroni)."""
 
 from almanac.drift.outputs import SIGNALS
 from almanac.usecase import UseCase
@@ -6,11 +6,11 @@ from almanac.usecase import UseCase
 _OF_FORECASTS = ("error", "coverage")
 
 
-def of_drift(usecase: UseCase, columns: int, targets: int) -> float:
-    """Return the chance that each column and each output of a model is given; all that count have equal parts.
+def drift_level(usecase: UseCase, columns: int, targets: int) -> float:
+    """Return the chance of a false alarm of each column and each output of a model; all that count have equal parts.
 
     Args:
-        usecase: the use case, whose section `drift` says what counts, and how often a false alarm may come.
+        usecase: the use case, whose section `drift` names the signals that count and the rate of false alarms.
         columns: columns that are judged.
         targets: targets whose outputs are judged.
     """
@@ -19,7 +19,7 @@ def of_drift(usecase: UseCase, columns: int, targets: int) -> float:
     return usecase.drift.false_alarm_rate / max(1, counted)
 
 
-def of_forecasts(usecase: UseCase, targets: int) -> float:
-    """Return the chance that each target's error, and its coverage, is given: they share one, as the columns do."""
+def forecast_level(usecase: UseCase, targets: int) -> float:
+    """Return the chance of a false alarm of each target's error, and of its coverage; they share one, as columns do."""
     counted = targets * sum(signal in usecase.drift.signals for signal in _OF_FORECASTS)
     return usecase.drift.false_alarm_rate / max(1, counted)

@@ -1,4 +1,4 @@
-"""Predictions joined with the truth that has arrived since."""
+"""Predictions from files or a prediction log, joined with the truth that has arrived since."""
 
 import io
 import re
@@ -14,7 +14,7 @@ from almanac.usecase.training_section import Target
 from almanac.usecase.types import to_timedelta
 
 _NEEDED = ("target", "prediction", "lower", "upper", "version")
-#: Names of files that are closed: until-<when it was>-… of a server, <first moment>-<last moment>-v… of a batch.
+#: Names of files that are closed: until-<time>-… of a server, <first time>-<last time>-v… of a batch.
 _UNTIL = re.compile(r"/(?:until-(\d{8}T\d{6})-[^/]*|\d{8}T\d{6}-(\d{8}T\d{6})-v\d+\.parquet)$")
 
 
@@ -23,7 +23,7 @@ class EmptyLogError(TableError):
 
 
 def read_predictions(usecase: UseCase, path: Path) -> pl.DataFrame:
-    """Return a file of predictions as the component `prediction` writes it.
+    """Return the predictions in a file that the component `prediction` wrote.
 
     Raises:
         TableError: it cannot be read, or a column is missing.
@@ -32,45 +32,45 @@ def read_predictions(usecase: UseCase, path: Path) -> pl.DataFrame:
 
 
 def read_log(usecase: UseCase, log: str, since: datetime | None = None) -> pl.DataFrame:
-    """Return the logged predictions of a use case; of several for one moment the newest version's is taken.
+    """Return the logged predictions of a use case; of several for one time that of the newest version.
 
     The batch pipeline keeps Parquet files there, and servers files of JSON lines.
 
     Args:
         usecase: the use case.
         log: the log's directory or URL.
-        since: files whose name says that all they hold is older are not read.
+        since: files whose name gives an older time are not read.
 
     Raises:
         EmptyLogError: there is no log yet, or nothing in it.
         TableError: a file of it cannot be read; it is named.
     """
-    place = f"{log.rstrip('/')}/{usecase.name}"
+    address = f"{log.rstrip('/')}/{usecase.name}"
     try:
-        filesystem, path = fsspec.core.url_to_fs(place)
+        filesystem, path = fsspec.core.url_to_fs(address)
         names = sorted([*filesystem.glob(f"{path}/*.parquet"), *filesystem.glob(f"{path}/*.jsonl")])
         names = [name for name in names if not _older(name, since)]
         files: dict[str, bytes] = filesystem.cat(names) if names else {}
     except Exception as error:  # clients of object stores raise errors of their own
-        raise TableError(f"{place}: the log of predictions cannot be read ({error})") from error
+        raise TableError(f"{address}: the log of predictions cannot be read ({error})") from error
     if not files:
-        raise EmptyLogError(f"{place}: no logged predictions; run the batch pipeline with this log, or give none")
+        raise EmptyLogError(f"{address}: no logged predictions; run the batch pipeline with this log, or give none")
     frames = {name: _logged(usecase, files[name], name) for name in names}
     parts = [_checked(usecase, frame, name) for name, frame in frames.items() if frame is not None]
     if not parts:
-        raise EmptyLogError(f"{place}: no logged predictions yet; its files are empty")
+        raise EmptyLogError(f"{address}: no logged predictions yet; its files are empty")
     keys = [*_keys(usecase), "target"]
     return pl.concat(parts).sort([*keys, "version"]).unique(keys, keep="last", maintain_order=True)
 
 
 def _older(name: str, since: datetime | None) -> bool:
-    """Tell whether a file's name says that it holds nothing newer: until when lines came in, or its last moment."""
-    found = _UNTIL.search(name)
-    return since is not None and found is not None and datetime.strptime(found[1] or found[2], "%Y%m%dT%H%M%S") < since
+    """Return whether the time in a file's name, of its last line or prediction, is before `since`."""
+    match = _UNTIL.search(name)
+    return since is not None and match is not None and datetime.strptime(match[1] or match[2], "%Y%m%dT%H%M%S") < since
 
 
 def with_truth(usecase: UseCase, table: pl.DataFrame, predictions: pl.DataFrame) -> pl.DataFrame:
-    """Return the predictions with the time they are of, the truth, and the last value known when they were made.
+    """Return the predictions with the time that they forecast, the truth, and the last value known when they were made.
 
     Args:
         usecase: the use case.
@@ -80,14 +80,14 @@ def with_truth(usecase: UseCase, table: pl.DataFrame, predictions: pl.DataFrame)
     Returns:
         the same with `due`, `y` and `last`, null where unknown; y and last are 0 or 1 for a classification.
     """
-    known = [target for target in usecase.targets if (predictions["target"] == target.name).any()]
-    if not known:
+    predicted = [target for target in usecase.targets if (predictions["target"] == target.name).any()]
+    if not predicted:
         named = ", ".join(target.name for target in usecase.targets)
         raise TableError(f"predictions: none is of a target of {usecase.name}; its targets are {named}")
-    return pl.concat([_of_target(usecase, table, predictions, target) for target in known])
+    return pl.concat([_join_target(usecase, table, predictions, target) for target in predicted])
 
 
-def _of_target(usecase: UseCase, table: pl.DataFrame, predictions: pl.DataFrame, target: Target) -> pl.DataFrame:
+def _join_target(usecase: UseCase, table: pl.DataFrame, predictions: pl.DataFrame, target: Target) -> pl.DataFrame:
     keys, time = _keys(usecase), usecase.time.column
     rows = predictions.filter(pl.col("target") == target.name)
     rows = rows.with_columns(
@@ -113,7 +113,7 @@ def _logged(usecase: UseCase, data: bytes, shown: str) -> pl.DataFrame | None:
 
 
 def _json_lines(usecase: UseCase, data: bytes, shown: str) -> pl.DataFrame | None:
-    """Return the lines of a server's log, None without any; a line that is not whole yet is left for the next time."""
+    """Return the lines of a server's log, None without any; an incomplete last line is left for the next time."""
     if not (whole := data[: data.rfind(b"\n") + 1]):
         return None
     try:
@@ -130,13 +130,13 @@ def _parquet(source: Path | io.BytesIO, shown: str) -> pl.DataFrame:
         raise TableError(f"{shown}: not a Parquet table ({str(error).splitlines()[0]})") from error
 
 
-def _checked(usecase: UseCase, frame: pl.DataFrame, place: str) -> pl.DataFrame:
+def _checked(usecase: UseCase, frame: pl.DataFrame, source: str) -> pl.DataFrame:
     needed = [*_keys(usecase), *_NEEDED]
     if missing := [name for name in needed if name not in frame.columns]:
-        raise TableError(f"{place}: no column {missing[0]!r}; predictions have {', '.join(needed)}")
+        raise TableError(f"{source}: no column {missing[0]!r}; predictions have {', '.join(needed)}")
     time = usecase.time.column
-    figures = (pl.col(name).cast(pl.Float64) for name in ("prediction", "lower", "upper"))
+    numbers = (pl.col(name).cast(pl.Float64) for name in ("prediction", "lower", "upper"))
     keys = (pl.col(name) for name in _keys(usecase)[:-1])
     return frame.select(
-        *keys, pl.col(time).cast(pl.Datetime("us")), "target", *figures, pl.col("version").cast(pl.Int64)
+        *keys, pl.col(time).cast(pl.Datetime("us")), "target", *numbers, pl.col("version").cast(pl.Int64)
     )

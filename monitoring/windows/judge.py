@@ -1,4 +1,4 @@
-"""The last windows of a use case, each judged: drift of columns and outputs, realised and estimated error, coverage."""
+"""Judgement of the last windows: drift of columns and outputs, realised and estimated error, coverage."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,14 +15,15 @@ from almanac.drift.outputs import OutputDrift
 from almanac.model.model import Model
 from almanac.usecase import UseCase
 from almanac.usecase.types import to_timedelta
-from monitoring.windows import false_alarm_budget, reasons
-from monitoring.windows.expected_ranges import Evidence
-from monitoring.windows.outputs import Features, Span, WatchedModel, judge_outputs
+from monitoring.windows.expected_ranges import ExpectedRanges
+from monitoring.windows.false_alarm_budget import drift_level
+from monitoring.windows.outputs import Features, Span, WatchedModel, judge_outputs, outputs_to_json
+from monitoring.windows.reasons import drift_reasons, forecast_reasons
 
 
 @dataclass(frozen=True)
-class Watched:
-    """All that windows are judged by.
+class Monitored:
+    """A use case with its data and models in production, as windows are judged by them.
 
     Attributes:
         usecase: the use case.
@@ -30,9 +31,9 @@ class Watched:
         joined: predictions with `due`, `y` and `last`.
         reference: reference profile of the columns.
         models: models by target, for those whose error is estimated.
-        evidence: what is expected of each target.
+        ranges: the expected metrics of each target.
         now: the present, naive UTC.
-        outputs: by target, the model whose outputs are watched, or why they are not.
+        outputs: by target, the model whose outputs are watched, or the reason why they are not.
     """
 
     usecase: UseCase
@@ -40,15 +41,14 @@ class Watched:
     joined: pl.DataFrame
     reference: Profile
     models: Mapping[str, Model]
-    evidence: Mapping[str, Evidence]
+    ranges: Mapping[str, ExpectedRanges]
     now: datetime
     outputs: Mapping[str, WatchedModel | str] = field(default_factory=dict)
 
     @property
     def newest(self) -> datetime:
         """The newest time of the table."""
-        found: Any = self.table[self.usecase.time.column].max()
-        return datetime.fromisoformat(str(found))
+        return datetime.fromisoformat(str(self.table[self.usecase.time.column].max()))
 
     @cached_property
     def features(self) -> Features:
@@ -57,19 +57,19 @@ class Watched:
 
     @property
     def columns(self) -> list[str]:
-        """The raw columns that are watched."""
+        """The raw columns that are monitored."""
         raw = self.usecase.drift.columns or list(self.usecase.columns)
         return [name for name in self.reference.features if name in raw]
 
     @property
     def level(self) -> float:
-        """The chance of a false alarm that each column and output is given."""
-        models = sum(not isinstance(found, str) for found in self.outputs.values())
-        return false_alarm_budget.of_drift(self.usecase, len(self.columns), models)
+        """The chance of a false alarm of each column and output."""
+        models = sum(not isinstance(output, str) for output in self.outputs.values())
+        return drift_level(self.usecase, len(self.columns), models)
 
 
 @dataclass(frozen=True)
-class Judged:
+class JudgedWindow:
     """A judged window.
 
     Attributes:
@@ -81,13 +81,13 @@ class Judged:
     outputs: dict[str, OutputDrift]
 
 
-def judge(watched: Watched) -> list[Judged]:
-    """Return the last windows that the policy looks at, oldest first."""
-    usecase = watched.usecase
+def judge(monitored: Monitored) -> list[JudgedWindow]:
+    """Return the last windows, as many as the policy asks for, oldest first."""
+    usecase = monitored.usecase
     length = to_timedelta(usecase.drift.window)
-    end = watched.newest + to_timedelta(usecase.time.frequency)
+    end = monitored.newest + to_timedelta(usecase.time.frequency)
     starts = [end - (back + 1) * length for back in reversed(range(usecase.drift.policy.of))]
-    return [_window(watched, Span(start, start + length)) for start in starts]
+    return [_window(monitored, Span(start, start + length)) for start in starts]
 
 
 def breached(usecase: UseCase, windows: list[dict[str, Any]]) -> bool:
@@ -96,15 +96,15 @@ def breached(usecase: UseCase, windows: list[dict[str, Any]]) -> bool:
     return bool(windows) and windows[-1]["breach"] and count >= usecase.drift.policy.breaches
 
 
-def _window(watched: Watched, span: Span) -> Judged:
-    rows = watched.table.filter(span.holds(watched.usecase.time.column))
-    targets = {name: _target(watched, name, span) for name in watched.evidence}
+def _window(monitored: Monitored, span: Span) -> JudgedWindow:
+    rows = monitored.table.filter(span.holds(monitored.usecase.time.column))
+    targets = {name: _target(monitored, name, span) for name in monitored.ranges}
     enough = rows.height >= LEAST_ROWS
-    drift = _drift(watched, rows) if enough else None
-    outputs = _outputs(watched, span) if enough else {}
-    why = {name: found for name, found in watched.outputs.items() if isinstance(found, str)}
-    drifted = reasons.of_drift(watched.usecase, drift, outputs)
-    breaching = [*drifted, *reasons.of_forecasts(watched.usecase, targets)]
+    drift = _drift(monitored, rows) if enough else None
+    outputs = _outputs(monitored, span) if enough else {}
+    unwatched = {name: reason for name, reason in monitored.outputs.items() if isinstance(reason, str)}
+    drifted = drift_reasons(monitored.usecase, drift, outputs)
+    breaching = [*drifted, *forecast_reasons(monitored.usecase, targets)]
     document = {
         "start": span.start.isoformat(),
         "stop": span.stop.isoformat(),
@@ -115,78 +115,75 @@ def _window(watched: Watched, span: Span) -> Judged:
         "reasons": breaching,
         "targets": targets,
         "drift": drift,
-        "outputs": {
-            **{name: {"judged": True, **found.to_json()} for name, found in outputs.items()},
-            **{name: {"judged": False, "why": reason} for name, reason in why.items()},
-        },
+        "outputs": outputs_to_json({**outputs, **unwatched}),
     }
-    return Judged(document, outputs)
+    return JudgedWindow(document, outputs)
 
 
-def _drift(watched: Watched, rows: pl.DataFrame) -> dict[str, Any]:
+def _drift(monitored: Monitored, rows: pl.DataFrame) -> dict[str, Any]:
     """Compare the raw columns with the reference."""
-    names = watched.columns
-    rate = min(0.5, watched.level * len(names))
-    return compare(restrict(watched.reference, names), rows, now=watched.now, rate=rate).to_json()
+    names = monitored.columns
+    rate = min(0.5, monitored.level * len(names))
+    return compare(restrict(monitored.reference, names), rows, now=monitored.now, rate=rate).to_json()
 
 
-def _outputs(watched: Watched, span: Span) -> dict[str, OutputDrift]:
-    """Compare what each model gave out with its reference."""
-    found = {}
-    for name, model in watched.outputs.items():
+def _outputs(monitored: Monitored, span: Span) -> dict[str, OutputDrift]:
+    """Compare the outputs of each model with their reference."""
+    outputs = {}
+    for name, model in monitored.outputs.items():
         if not isinstance(model, str):
-            mine = watched.joined.filter(pl.col("target") == name)
-            found[name] = judge_outputs(
-                watched.usecase, model, mine, watched.features, span, watched.level, watched.now
+            mine = monitored.joined.filter(pl.col("target") == name)
+            outputs[name] = judge_outputs(
+                monitored.usecase, model, mine, monitored.features, span, monitored.level, monitored.now
             )
-    return found
+    return outputs
 
 
-def _target(watched: Watched, name: str, span: Span) -> dict[str, Any]:
-    """Return a target's figures: the error of what was forecast for the window, the estimate of what was made in it."""
-    evidence = watched.evidence[name]
-    mine = watched.joined.filter(pl.col("target") == name)
+def _target(monitored: Monitored, name: str, span: Span) -> dict[str, Any]:
+    """Return a target's metrics: the error of the forecasts for the window, and the estimate for those made in it."""
+    ranges = monitored.ranges[name]
+    mine = monitored.joined.filter(pl.col("target") == name)
     due = mine.filter(span.holds("due"))
     known = due.filter(pl.col("y").is_not_null() & pl.col("prediction").is_finite())
-    figures: dict[str, Any] = {"rows": known.height, "predicted": due.height}
+    metrics: dict[str, Any] = {"rows": known.height, "predicted": due.height}
     if known.height < LEAST_ROWS:
-        return {**figures, "judged": False, "estimated": _estimated(watched, name, span)}
+        return {**metrics, "judged": False, "estimated": _estimated(monitored, name, span)}
     error = (known["prediction"] - known["y"]).to_numpy()
-    figures |= {
+    metrics |= {
         "judged": True,
         "mae": float(np.abs(error).mean()),
         "rmse": float(np.sqrt((error**2).mean())),
         "bias": float(error.mean()),
-        **_relative(known, evidence),
-        **_coverage(known, evidence),
+        **_relative(known, ranges),
+        **_coverage(known, ranges),
     }
-    return {**figures, "estimated": _estimated(watched, name, span)}
+    return {**metrics, "estimated": _estimated(monitored, name, span)}
 
 
-def _relative(known: pl.DataFrame, evidence: Evidence) -> dict[str, Any]:
+def _relative(known: pl.DataFrame, ranges: ExpectedRanges) -> dict[str, Any]:
     rows = known.filter(pl.col("last").is_not_null())
     persistence = float((rows["last"] - rows["y"]).abs().to_numpy().mean()) if rows.height else 0.0
     if persistence == 0.0:
         return {"persistence_mae": None, "relative": None, "relative_p_value": None}
     relative = float((rows["prediction"] - rows["y"]).abs().to_numpy().mean()) / persistence
-    p_value = evidence.relative.p_value(relative) if evidence.relative else None
+    p_value = ranges.relative.p_value(relative) if ranges.relative else None
     return {"persistence_mae": persistence, "relative": relative, "relative_p_value": p_value}
 
 
-def _coverage(known: pl.DataFrame, evidence: Evidence) -> dict[str, Any]:
+def _coverage(known: pl.DataFrame, ranges: ExpectedRanges) -> dict[str, Any]:
     rows = known.filter(pl.col("lower").is_finite() & pl.col("upper").is_finite())
     if not rows.height:
         return {"coverage": None, "coverage_p_value": None}
     inside = (rows["y"] >= rows["lower"]) & (rows["y"] <= rows["upper"])
     share = float(inside.to_numpy().mean())
-    return {"coverage": share, "coverage_p_value": evidence.coverage.p_value(share) if evidence.coverage else None}
+    return {"coverage": share, "coverage_p_value": ranges.coverage.p_value(share) if ranges.coverage else None}
 
 
-def _estimated(watched: Watched, name: str, span: Span) -> dict[str, Any] | None:
-    """Return the error to be expected of the forecasts made in the window, before their truth is known."""
-    loss = watched.evidence[name].loss
+def _estimated(monitored: Monitored, name: str, span: Span) -> dict[str, Any] | None:
+    """Return the expected error of the forecasts made in the window, before their truth is known."""
+    loss = monitored.ranges[name].loss
     if loss is None:
         return None
-    model = watched.models[name]
-    features = watched.features.of(model, span)
+    model = monitored.models[name]
+    features = monitored.features.of(model, span)
     return loss.estimate(features.select(model.names).to_numpy()).to_json() if features.height else None

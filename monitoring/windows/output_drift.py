@@ -1,4 +1,4 @@
-"""What the registered model makes of the newest window: its predictions, joined with the truth where it is known."""
+"""Output drift of the registered models in the newest window: predictions, joined with the truth where it is known."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -14,7 +14,7 @@ from monitoring.windows.join import with_truth
 from monitoring.windows.outputs import Features, Span, WatchedModel, judge_outputs
 
 
-def judge_produced(
+def judge_models(
     usecase: UseCase,
     table: pl.DataFrame,
     models: Mapping[str, WatchedModel],
@@ -22,14 +22,14 @@ def judge_produced(
     level: float,
     now: datetime,
 ) -> dict[str, OutputDrift | str]:
-    """Compare each model's outputs in a window with their reference; where it cannot predict, say why.
+    """Compare each model's outputs in a window with their reference, or return the reason why it cannot predict.
 
     Args:
         usecase: the use case.
         table: validated table, sorted by entity and time.
         models: models by target.
         span: the window.
-        level: chance of a false alarm that is given to each signal.
+        level: chance of a false alarm of each signal.
         now: time of the comparison.
     """
     features = Features(usecase, table)
@@ -50,7 +50,7 @@ def _judge(
     now: datetime,
 ) -> OutputDrift | str:
     if target.column not in table.columns:
-        return f"the table has no column {target.column!r}, which the forecasts are of"
+        return f"the table has no column {target.column!r}, which is forecast"
     try:
         predictions = _predict(usecase, watched, features, span)
     except FeatureError as error:
@@ -60,7 +60,7 @@ def _judge(
 
 
 def _predict(usecase: UseCase, watched: WatchedModel, features: Features, span: Span) -> pl.DataFrame:
-    """Return the predictions that were made in a window, or whose truth falls due in it."""
+    """Return the predictions that are made in a window, or whose truth falls due in it."""
     longest = max(to_timedelta(target.horizon) for target in usecase.targets)
     frame = features.of(watched.model, Span(span.start - longest, span.stop))
     keys = [*([usecase.entity] if usecase.entity else []), usecase.time.column]

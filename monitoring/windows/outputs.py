@@ -1,8 +1,10 @@
-"""What a registered model gives out in a window of a table, against the reference that was frozen with it."""
+"""The outputs of a registered model in a window of a table, compared with the reference frozen with it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -44,8 +46,8 @@ class WatchedModel:
     reference: OutputReference
 
 
-def read_watched(usecase: UseCase, directory: Path, version: int) -> dict[str, WatchedModel | str]:
-    """Return by target the model and its reference, or why its outputs cannot be watched.
+def read_watched_models(usecase: UseCase, directory: Path, version: int) -> dict[str, WatchedModel | str]:
+    """Return by target the model and its reference, or the reason why its outputs cannot be watched.
 
     Args:
         usecase: the use case.
@@ -68,27 +70,35 @@ def _read_one(directory: Path, version: int) -> WatchedModel | str:
     return WatchedModel(load_model(directory), reference)
 
 
+def outputs_to_json(outputs: Mapping[str, OutputDrift | str]) -> dict[str, dict[str, Any]]:
+    """Return by target the judged outputs as JSON, or the reason why they were not judged."""
+    return {
+        name: {"judged": False, "why": output} if isinstance(output, str) else {"judged": True, **output.to_json()}
+        for name, output in outputs.items()
+    }
+
+
 class Features:
-    """The features of a table's stretches, each computed once for all models that share a specification."""
+    """The features of a table's spans, each computed once for all models that share a specification."""
 
     def __init__(self, usecase: UseCase, table: pl.DataFrame) -> None:
         self._usecase, self._table = usecase, table
-        self._known: list[tuple[Model, Span, pl.DataFrame]] = []
+        self._computed: list[tuple[Model, Span, pl.DataFrame]] = []
 
     def of(self, model: Model, span: Span) -> pl.DataFrame:
         """Return entity, where there is one, time and the model's features of the rows of a span.
 
         Raises:
-            FeatureError: the table does not have what they are made of.
+            FeatureError: the table lacks a column that they need.
         """
-        for other, known, frame in self._known:
-            if known == span and other.spec == model.spec and other.names == model.names:
+        for other, computed, frame in self._computed:
+            if computed == span and other.spec == model.spec and other.names == model.names:
                 return frame
         time = self._usecase.time.column
         before = to_timedelta(self._usecase.time.frequency) * int(model.spec["history"])
         rows = self._table.filter(Span(span.start - before, span.stop).holds(time))
         frame = compute(FeatureSpec.model_validate(model.spec), rows, model.names).filter(span.holds(time))
-        self._known.append((model, span, frame))
+        self._computed.append((model, span, frame))
         return frame
 
 
@@ -106,10 +116,10 @@ def judge_outputs(
     Args:
         usecase: the use case.
         watched: model and reference.
-        joined: the target's predictions with `due` and `y`, see `components.monitoring.join.with_truth`.
+        joined: the target's predictions with `due` and `y`, see `monitoring.windows.join.with_truth`.
         features: features of the table.
         span: the window: predictions made in it, and truths that fell due in it.
-        level: chance of a false alarm that is given to each signal.
+        level: chance of a false alarm of each signal.
         now: time of the comparison.
     """
     keys = [*([usecase.entity] if usecase.entity else []), usecase.time.column]
@@ -122,7 +132,7 @@ def judge_outputs(
 def _explained(
     usecase: UseCase, watched: WatchedModel, made: pl.DataFrame, features: Features, span: Span
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]] | str:
-    """Return times and contributions of some of the rows that were predicted, or why there are none."""
+    """Return times and contributions of some predicted rows, or the reason why there are none."""
     keys = made.columns[:-1]
     try:
         frame = features.of(watched.model, span).join(made, on=keys, how="semi", maintain_order="left")

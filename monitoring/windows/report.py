@@ -10,7 +10,7 @@ from almanac.drift.outputs import SIGNALS
 from almanac.drift.report import output_plots
 from almanac.reports import COLOURS, Block, Callout, Contents, Note, Page, Plot, Section, Table, Tiles, new_figure
 from almanac.usecase import UseCase
-from monitoring.windows.judge import Judged
+from monitoring.windows.judge import JudgedWindow
 
 _TARGET_HEADER = (
     "window", "rows", "mean absolute error", "estimated", "expected", "over persistence's", "p", "coverage", "p",
@@ -18,7 +18,7 @@ _TARGET_HEADER = (
 
 
 def monitoring_page(
-    document: dict[str, Any], joined: pl.DataFrame, usecase: UseCase, windows: Sequence[Judged]
+    document: dict[str, Any], joined: pl.DataFrame, usecase: UseCase, windows: Sequence[JudgedWindow]
 ) -> Page:
     """Return the report.
 
@@ -33,7 +33,7 @@ def monitoring_page(
     return Page(f"Monitoring: {decision}", lead, _blocks(document, joined, windows))
 
 
-def _blocks(document: dict[str, Any], joined: pl.DataFrame, windows: Sequence[Judged]) -> Iterator[Block]:
+def _blocks(document: dict[str, Any], joined: pl.DataFrame, windows: Sequence[JudgedWindow]) -> Iterator[Block]:
     yield _tiles(document)
     staleness = document["staleness"]
     if staleness["stale"]:
@@ -137,7 +137,7 @@ def _columns(document: dict[str, Any]) -> Iterator[Block]:
     yield from _scores("column", newest, scores, windows)
 
 
-def _outputs(judged: Sequence[Judged]) -> Iterator[Block]:
+def _outputs(judged: Sequence[JudgedWindow]) -> Iterator[Block]:
     if not judged:
         return
     newest = judged[-1].document["outputs"]

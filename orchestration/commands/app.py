@@ -50,31 +50,11 @@ SECTIONS: dict[str, dict[str, _Entry]] = {
     },
     "Monitoring": {
         "monitor": _Entry(f"{_HERE}.local:monitor", "Evaluate the last windows and act on a breach."),
-        "drift": _Entry(
-            "monitoring.__main__:main",
-            "Compare a table with a reference.",
-            ("drift",),
-            "almanac drift before.parquet newest.parquet --out drift/",
-        ),
+        "drift": _Entry("monitoring.commands:app", "Compare a table with a reference."),
         "plans": _Entry(f"{_HERE}.plans:app", "Approve, reject and execute plans of retrainings."),
-        "push": _Entry(
-            "monitoring.__main__:main",
-            "Export the metrics of a run or a registered model.",
-            ("push",),
-            "almanac push registry:demand/production --to .almanac/figures",
-        ),
-        "exporter": _Entry(
-            "monitoring.__main__:main",
-            "Serve exported metrics for Prometheus to scrape.",
-            ("exporter",),
-            "almanac exporter .almanac/figures --port 9108",
-        ),
-        "dashboards": _Entry(
-            "monitoring.__main__:main",
-            "Write the Grafana dashboards.",
-            ("dashboards",),
-            "almanac dashboards --check",
-        ),
+        "push": _Entry("monitoring.commands:app", "Export the metrics of a run or a registered model."),
+        "exporter": _Entry("monitoring.commands:app", "Serve exported metrics for Prometheus to scrape."),
+        "dashboards": _Entry("monitoring.commands:app", "Write the Grafana dashboards."),
     },
     "Clusters": {
         "compile": _Entry(f"{_HERE}.compile:app", "Compile every pipeline and component."),

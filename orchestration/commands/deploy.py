@@ -7,10 +7,10 @@ from typing import Annotated, Any
 import typer
 import yaml
 
-from almanac.core.errors import DeploymentError, MetricError
+from almanac.core.errors import DeploymentError
 from almanac.usecase import load
 from governance.registry import resolve
-from monitoring.operations.version import push_version
+from monitoring.operations.model_samples import try_push_version
 from orchestration.commands.options import Push, UseCaseFile, command_app, example
 from serving.deploy.apply import apply_and_wait, connect
 from serving.deploy.kustomize.layout import BASE, objects, write
@@ -80,10 +80,7 @@ def apply(
 
     apply_and_wait(items, connect(), timeout, check=check)
     if push:
-        try:
-            push_version(case.name, version, registry, push, case.drift.window, case.now())
-        except MetricError as error:
-            typer.echo(f"warning: the metrics of version {version} were not pushed: {error}")
+        try_push_version(case, version, registry, push, case.now())
     typer.echo(f"version {version} is ready in {service['metadata']['namespace']} and answers as its models do")
 
 

@@ -143,7 +143,7 @@ def test_the_figures_need_no_training_stack() -> None:
     code = (
         "import sys\n"
         "for name in ('polars', 'pandas', 'kfp', 'sklearn', 'grafana_foundation_sdk'): sys.modules[name] = None\n"
-        "from monitoring.operations.__main__ import main\nraise SystemExit(main(['exporter', 'nowhere']))"
+        "from monitoring.__main__ import main\nraise SystemExit(main(['exporter', 'nowhere']))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
     assert (done.returncode, "nowhere: no such directory" in done.stderr) == (1, True), done.stderr
@@ -181,7 +181,7 @@ def test_the_same_system_natively(compose: dict[str, Any], tmp_path: Path, beiji
         f"--storage.path={tmp_path / 'am'}", f"--web.listen-address=127.0.0.1:{ports['alertmanager']}",
         "--cluster.listen-address=",
     ]  # fmt: skip
-    exporter = [sys.executable, "-m", "monitoring.operations", "exporter", str(figures), f"--port={ports['figures']}"]
+    exporter = [sys.executable, "-m", "monitoring", "exporter", str(figures), f"--port={ports['figures']}"]
     with running(redis, tmp_path / "redis.log"), running(exporter, tmp_path / "exporter.log", ROOT):
         store = f"redis://127.0.0.1:{ports['redis']}/0"
         server = ServerProcess(["--model", str(model), "--feature-store", store, "--history", str(history)])

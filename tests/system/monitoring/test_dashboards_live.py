@@ -21,8 +21,8 @@ from almanac.drift.profiles.seasons import calendar_of, parse_duration
 from monitoring.__main__ import main
 from monitoring.metrics import ALL
 from monitoring.operations.dashboards import boards
-from monitoring.operations.figures import of_predictions
 from monitoring.operations.push import push
+from monitoring.operations.window_samples import prediction_samples
 from tests.support.live import ROOT, RULES, get_json, needs, prometheus_command, query, read_yaml, running, wait_for
 from tests.support.server import (
     FEATURES,
@@ -142,7 +142,7 @@ def prometheus(
     figures, exported, port = folder / "figures", free_port(), free_port()
     assert main(["push", str(run_directory), "--to", str(figures)]) == 0
     table = pl.read_parquet(run_directory / "predictions.parquet")
-    push(of_predictions("air", table, estimate=lambda target: 12.0), str(figures), "air-window")
+    push(prediction_samples("air", table, estimate=lambda target: 12.0), str(figures), "air-window")
     config = read_yaml(ROOT / "monitoring" / "prometheus.yaml")
     config["global"] = {"scrape_interval": "500ms", "evaluation_interval": "1s"}
     config["rule_files"] = [str(RULES / "*.yaml")]

@@ -20,11 +20,12 @@ from almanac.drift.outputs import SIGNALS
 from almanac.usecase import UseCase, dump
 from almanac.usecase.operations_section import SIGNALS as ALL_SIGNALS
 from components.monitoring.component import monitoring as component
-from components.monitoring.task import Places, monitor, run
+from components.monitoring.task import run
 from components.prediction.task import keep, predict
 from governance.registry import Registry, collect
 from monitoring.windows.join import read_log, with_truth
 from monitoring.windows.judge import breached
+from monitoring.windows.monitor import Sources, monitor
 from orchestration import recurring
 from orchestration.console import Screen
 from orchestration.run import Request
@@ -43,7 +44,7 @@ def predictions(production: Production, tmp_path_factory: pytest.TempPathFactory
 
 @pytest.fixture(scope="module")
 def clean(production: Production, predictions: Path) -> dict[str, Any]:
-    return monitor(production.case, Places(production.table, predictions, production.registry))[1]
+    return monitor(production.case, Sources(production.table, predictions, production.registry)).document
 
 
 def _broken(production: Production, folder: Path, **columns: pl.Expr) -> Path:
@@ -93,7 +94,7 @@ def test_a_drifted_column_breaches(production: Production, tmp_path: Path) -> No
     table = _broken(production, tmp_path, temp=pl.col("temp") + 20)
     found = tmp_path / "predictions.parquet"
     predict(production.case, table, production.registry, "windows:3").table.write_parquet(found)
-    _, document, _ = monitor(production.case, Places(table, found, production.registry))
+    document = monitor(production.case, Sources(table, found, production.registry)).document
     assert [window["breach"] for window in document["windows"]] == [False, True, True]
     assert document["breached"] is True
     assert "temp" in document["windows"][-1]["reasons"][0]
@@ -107,7 +108,9 @@ def test_forecasts_that_went_wrong_breach_by_error_and_coverage(
     late = pl.col("timestamp") >= datetime(2014, 11, 2)
     shifted = (pl.when(late).then(pl.col(c).shift(72)).otherwise(pl.col(c)) for c in ("prediction", "lower", "upper"))
     made.with_columns(*shifted).write_parquet(tmp_path / "wrong.parquet")
-    _, document, _ = monitor(production.case, Places(production.table, tmp_path / "wrong.parquet", production.registry))
+    document = monitor(
+        production.case, Sources(production.table, tmp_path / "wrong.parquet", production.registry)
+    ).document
     assert document["breached"] is True
     kinds = {reason.split(":")[0] for reason in document["windows"][-1]["reasons"]}
     assert {"error", "coverage"} <= kinds
@@ -149,11 +152,11 @@ def test_monitoring_reads_the_log_that_the_cluster_names_once_there_is_one(
     production: Production, predictions: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ALMANAC_PREDICTION_LOG", str(tmp_path / "log"))
-    places = Places(production.table, predictions, production.registry)
-    _, document, _ = monitor(production.case, places)
+    sources = Sources(production.table, predictions, production.registry)
+    document = monitor(production.case, sources).document
     assert (document["predictions"], document["log"]) == ("batch", str(tmp_path / "log"))
     with pytest.raises(TableError, match="no logged predictions"):
-        monitor(production.case, replace(places, log=str(tmp_path / "another")))
+        monitor(production.case, replace(sources, log=str(tmp_path / "another")))
 
     # Served predictions are off by a hundred: what is judged then is them, and not what the model says of the past.
     served = pl.read_parquet(predictions).with_columns(pl.col("prediction") + 100.0)
@@ -163,7 +166,7 @@ def test_monitoring_reads_the_log_that_the_cluster_names_once_there_is_one(
     lines.write_ndjson(folder / "until-20150101T000000-pod-1-1.jsonl")
     # Closed long before the windows: not even read.
     (folder / "until-20140101T000000-pod-1-1.jsonl").write_text("no lines of predictions\n")
-    _, logged, _ = monitor(production.case, places)
+    logged = monitor(production.case, sources).document
     assert logged["predictions"] == "log"
     for before, after in zip(document["windows"], logged["windows"], strict=True):
         (one,), (other,) = before["targets"].values(), after["targets"].values()
@@ -180,12 +183,12 @@ def test_predictions_of_other_targets_are_refused_by_name(production: Production
 def test_a_missing_column_is_named(production: Production, predictions: Path, tmp_path: Path) -> None:
     pl.read_parquet(predictions).drop("upper").write_parquet(tmp_path / "p.parquet")
     with pytest.raises(TableError, match="no column 'upper'"):
-        monitor(production.case, Places(production.table, tmp_path / "p.parquet", production.registry))
+        monitor(production.case, Sources(production.table, tmp_path / "p.parquet", production.registry))
 
 
 def test_old_data_are_stale(production: Production, predictions: Path) -> None:
-    places = Places(production.table, predictions, production.registry, as_of="2015-02-01T00:00:00+00:00")
-    staleness = monitor(production.case, places)[1]["staleness"]
+    sources = Sources(production.table, predictions, production.registry, as_of="2015-02-01T00:00:00+00:00")
+    staleness = monitor(production.case, sources).document["staleness"]
     assert staleness["stale"] is True
     assert staleness["age_seconds"] == 31 * 86400 + 3600
 
@@ -229,8 +232,8 @@ def test_the_component_writes_the_same_bytes_and_pushes(
 def test_the_baseline_of_the_version_is_pushed_with_the_window(
     production: Production, predictions: Path, tmp_path: Path
 ) -> None:
-    places = Places(production.table, predictions, production.registry, push=str(tmp_path))
-    run(dump(production.case), places, tmp_path / "m.json", tmp_path / "m.html")
+    sources = Sources(production.table, predictions, production.registry)
+    run(dump(production.case), sources, str(tmp_path), tmp_path / "m.json", tmp_path / "m.html")
     found = {
         (sample.name, sample.labels.get("version")): sample.value
         for family in text_string_to_metric_families((tmp_path / "air_quality-model.prom").read_text())
@@ -255,9 +258,9 @@ def test_a_version_without_figures_is_told_of_and_the_window_is_pushed(
     papers = document_files(bare / "papers", files)
     registry.attach_documents(production.case.name, 1, papers, who="ann", why="documented")
     registry.promote(production.case.name, 1, who="ann", why="better")
-    places = Places(production.table, predictions, str(bare / "registry"), push=str(tmp_path / "figures"))
-    run(dump(production.case), places, tmp_path / "m.json", tmp_path / "m.html")
-    assert "warning: the figures of version 1 were not pushed" in capsys.readouterr().out
+    sources = Sources(production.table, predictions, str(bare / "registry"))
+    run(dump(production.case), sources, str(tmp_path / "figures"), tmp_path / "m.json", tmp_path / "m.html")
+    assert "warning: the metrics of version 1 were not pushed" in capsys.readouterr().out
     written = {path.name for path in (tmp_path / "figures").iterdir()}
     assert written == {"air_quality-drift.prom", "air_quality-window.prom"}
 
@@ -291,8 +294,8 @@ def _counting(case: UseCase, *signals: str) -> UseCase:
 def test_residuals_that_drifted_breach_where_they_count(
     production: Production, predictions: Path, tmp_path: Path, signals: tuple[str, ...], breached_by: bool
 ) -> None:
-    places = Places(production.table, _wrong(predictions, tmp_path), production.registry)
-    _, document, _ = monitor(_counting(production.case, *signals), places)
+    sources = Sources(production.table, _wrong(predictions, tmp_path), production.registry)
+    document = monitor(_counting(production.case, *signals), sources).document
     newest = document["windows"][-1]
     assert "residual" in newest["outputs"]["pm25_6h"]["drifted"]
     assert newest["drift"]["drifted"] is False
@@ -307,7 +310,7 @@ def test_an_input_that_says_nothing_any_more_shows_in_the_importances(production
     found = tmp_path / "predictions.parquet"
     predict(production.case, table, production.registry, "windows:3").table.write_parquet(found)
     case = _counting(production.case, "importance")
-    _, document, _ = monitor(case, Places(table, found, production.registry))
+    document = monitor(case, Sources(table, found, production.registry)).document
     assert [window["breach"] for window in document["windows"]] == [False, True, True]
     assert document["windows"][-1]["reasons"][0].startswith("importance: pm25_6h nDCG 0.")
 
@@ -317,7 +320,7 @@ def test_before_the_truth_arrives_the_rest_is_judged(production: Production, pre
     table = pl.read_parquet(production.table).with_columns(pm25=pl.when(late).then(None).otherwise("pm25"))
     table.write_parquet(tmp_path / "table.parquet")
     case = _counting(production.case, "target", "prediction", "residual")
-    _, document, _ = monitor(case, Places(tmp_path / "table.parquet", predictions, production.registry))
+    document = monitor(case, Sources(tmp_path / "table.parquet", predictions, production.registry)).document
     newest = document["windows"][-1]
     found = newest["outputs"]["pm25_6h"]
     assert (
@@ -332,8 +335,8 @@ def test_before_the_truth_arrives_the_rest_is_judged(production: Production, pre
 def test_a_version_of_an_earlier_release_is_monitored_by_what_it_has(
     earlier: Production, predictions: Path, tmp_path: Path
 ) -> None:
-    places = Places(earlier.table, predictions, earlier.registry, push=str(tmp_path / "figures"))
-    run(dump(earlier.case), places, tmp_path / "m.json", tmp_path / "m.html")
+    sources = Sources(earlier.table, predictions, earlier.registry)
+    run(dump(earlier.case), sources, str(tmp_path / "figures"), tmp_path / "m.json", tmp_path / "m.html")
     document = json.loads((tmp_path / "m.json").read_text())
     newest = document["windows"][-1]
     assert document["notes"] == ["pm25_6h has no loss.json: an earlier release, or too few rows to learn its errors"]
@@ -354,8 +357,8 @@ def test_the_decision_is_that_of_the_document(production: Production, prediction
     policy = production.case.drift.policy.model_copy(update={"of": 1, "breaches": 1})
     drift = production.case.drift.model_copy(update={"policy": policy})
     case: UseCase = production.case.model_copy(update={"drift": drift})
-    places = Places(production.table, predictions, production.registry)
-    decision, metadata = run(dump(case), places, tmp_path / "m.json", tmp_path / "m.html")
+    sources = Sources(production.table, predictions, production.registry)
+    decision, metadata = run(dump(case), sources, "", tmp_path / "m.json", tmp_path / "m.html")
     assert len(json.loads((tmp_path / "m.json").read_text())["windows"]) == 1
     assert metadata["breached"] is decision is False
 

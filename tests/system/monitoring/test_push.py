@@ -24,9 +24,11 @@ from almanac.drift.outputs import Window, compare_outputs, freeze
 from governance.registry import Registry, collect
 from monitoring import metrics as m
 from monitoring.__main__ import main
-from monitoring.operations.figures import Sample, of_drift, of_predictions, of_run
+from monitoring.operations.model_samples import model_samples
 from monitoring.operations.push import exporter, push, text
 from monitoring.operations.resources import Resources, this_process
+from monitoring.operations.samples import Sample
+from monitoring.operations.window_samples import drift_samples, prediction_samples
 from tests.support.live import get_json, needs, prometheus_command, query, running, wait_for
 from tests.support.server import free_port
 
@@ -52,7 +54,7 @@ def run_directory(tmp_path: Path) -> Path:
 
 
 def test_figures_of_a_run(run_directory: Path) -> None:
-    found = values(of_run(run_directory))
+    found = values(model_samples(run_directory))
     version = sha256_file(run_directory / "model" / "manifest.json")[:12]
     labels = ("u", "t_1h", version)
     assert found[("almanac_model_test_rmse", labels)] == 20.0
@@ -64,7 +66,7 @@ def test_figures_of_a_run(run_directory: Path) -> None:
     assert found[("almanac_model_rolling_rmse_limit", labels)] == 40.0
     assert found[("almanac_model_window_rmse_limit", labels)] == 40.0
     assert found[("almanac_model_rolling_coverage_limit_ratio", labels)] == pytest.approx(0.8)
-    registered = values(of_run(run_directory, "7", "2026-02-01T00:00:00+00:00"))
+    registered = values(model_samples(run_directory, "7", "2026-02-01T00:00:00+00:00"))
     assert registered[("almanac_model_trained_timestamp_seconds", ("u", "t_1h", "7"))] == 1769904000.0
 
 
@@ -78,7 +80,7 @@ def test_figures_of_drift_on_the_real_series(beijing: pl.DataFrame) -> None:
     profile = drift.profile(table.head(26_280), time="timestamp", season="month", window="30d")
     moved = table.tail(720).with_columns(pl.col("temp") * 1.8 + 32)
     document = {**drift.compare(profile, moved).to_json(), "use_case": "u"}
-    found = values(of_drift(document))
+    found = values(drift_samples(document))
     assert found[("almanac_window_drifted", ("u",))] == 1.0
     assert found[("almanac_window_drift_score", ("u", "temp"))] > 1
     assert found[("almanac_window_drifted_features", ("u",))] == len(document["drifted_features"])
@@ -92,11 +94,11 @@ def test_a_fall_counts_as_much_as_a_rise(beijing: pl.DataFrame) -> None:
     assert cold.features[0].drifted
     judged = cold.features[0].judgements["low"]
     assert judged.value < 0 < judged.threshold
-    found = values(of_drift({**cold.to_json(), "use_case": "u"}))
+    found = values(drift_samples({**cold.to_json(), "use_case": "u"}))
     assert found[("almanac_window_drift_score", ("u", "temp"))] >= -judged.value / judged.threshold > 1
     document = {**cold.to_json(), "use_case": "u"}
     del document["features"][0]["score"]
-    earlier = values(of_drift(document))[("almanac_window_drift_score", ("u", "temp"))]
+    earlier = values(drift_samples(document))[("almanac_window_drift_score", ("u", "temp"))]
     assert earlier == max(j.value / j.threshold for j in cold.features[0].judgements.values())
 
 
@@ -109,7 +111,7 @@ def test_figures_of_a_models_outputs(beijing: pl.DataFrame) -> None:
     outputs["new"] = {"judged": False, "why": "no registered model"}
     profile = drift.profile(table.head(26_280), time="timestamp")
     document = {**drift.compare(profile, late).to_json(), "use_case": "u", "outputs": outputs}
-    found = values(of_drift(document))
+    found = values(drift_samples(document))
     assert found[("almanac_window_output_drifted", ("u", "t_6h", "prediction"))] == 1.0
     assert found[("almanac_window_output_drift_score", ("u", "t_6h", "prediction"))] > 1
     assert found[("almanac_window_output_drifted", ("u", "t_6h", "target"))] == 0.0
@@ -137,7 +139,7 @@ def test_realised_error_of_the_newest_window(beijing: pl.DataFrame) -> None:
     told = beijing.select("timestamp", y=pl.col("pm25"), prediction=pl.col("pm25").shift(1)).with_columns(
         lower=pl.col("prediction") - 30, upper=pl.col("prediction") + 30, target=pl.lit("t_1h")
     )
-    found = values(of_predictions("u", told, "30d"))
+    found = values(prediction_samples("u", told, "30d"))
     newest = told.tail(720).drop_nulls(["y", "prediction"])
     error = (newest["prediction"] - newest["y"]).to_numpy()
     labels = ("u", "t_1h")
@@ -147,7 +149,7 @@ def test_realised_error_of_the_newest_window(beijing: pl.DataFrame) -> None:
     assert found[("almanac_window_bias", labels)] == pytest.approx(error.mean())
     assert found[("almanac_window_coverage_ratio", labels)] == pytest.approx((abs(error) <= 30).mean())
     with pytest.raises(MetricError, match="no column 'lower'"):
-        of_predictions("u", told.drop("lower"))
+        prediction_samples("u", told.drop("lower"))
 
 
 def test_a_sample_must_fit_its_metric() -> None:
@@ -224,7 +226,9 @@ def test_a_pushgateway_gets_a_put_of_the_whole_group() -> None:
 
 @needs("promtool")
 def test_promtool_accepts_the_text(run_directory: Path) -> None:
-    done = subprocess.run(["promtool", "check", "metrics"], input=text(of_run(run_directory)), capture_output=True)
+    done = subprocess.run(
+        ["promtool", "check", "metrics"], input=text(model_samples(run_directory)), capture_output=True
+    )
     assert done.returncode == 0, done.stdout + done.stderr
 
 

@@ -108,8 +108,6 @@ def test_a_panel_sorted_by_entity_is_taken(files: Path, beijing: pl.DataFrame, t
         (["{}/reference.json", "nowhere.csv"], "nowhere.csv does not exist"),
         (["{}/quiet.csv", "{}/reference.json"], "neither Parquet nor CSV"),
         (["registry:weather/production", "{}/quiet.csv"], "weather"),
-        (["{}/reference.json"], "the following arguments are required"),
-        (["{}/reference.json", "{}/quiet.csv", "--colour"], "unrecognized arguments"),
     ],
 )
 def test_errors_are_one_line_and_exit_code_1(
@@ -122,4 +120,21 @@ def test_errors_are_one_line_and_exit_code_1(
 ) -> None:
     monkeypatch.setenv("ALMANAC_REGISTRY", str(tmp_path / "registry"))
     assert main(["drift", *(argument.format(files) for argument in arguments)]) == 1
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["drift", "{}/reference.json"], "Missing argument 'CURRENT'"),
+        (["drift", "{}/reference.json", "{}/quiet.csv", "--colour"], "No such option: --colour"),
+        (["drift", "{}/reference.json", "{}/quiet.csv", "--season", "week"], "'week' is not one of"),
+        (["push", "runs/x", "--to", "figures", "--window", "often"], "often"),
+        (["paint"], "No such command 'paint'"),
+    ],
+)
+def test_wrong_usage_is_exit_code_2(
+    files: Path, arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([argument.format(files) for argument in arguments]) == 2
     assert message in capsys.readouterr().err

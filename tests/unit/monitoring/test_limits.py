@@ -12,7 +12,7 @@ import pytest
 
 from monitoring import metrics as m
 from monitoring.operations import limits
-from monitoring.operations.figures import of_run
+from monitoring.operations.model_samples import model_samples
 from tests.support.production import Production
 
 Floats = npt.NDArray[np.float64]
@@ -123,7 +123,7 @@ def test_what_is_pushed_is_the_limit_of_the_season(production: Production, repla
     base = Path(production.registry).parent
     pushed = {}
     for at in (datetime(2014, 1, 20), datetime(2014, 7, 20)):
-        samples = of_run(base, "1", "2014-01-01", "30d", at)
+        samples = model_samples(base, "1", "2014-01-01", "30d", at)
         pushed[at.month] = {sample.metric.name: sample.value for sample in samples}
         rows = windows(replay)
         names = ("almanac_model_rolling_rmse_limit", "almanac_model_window_rmse_limit")
