@@ -88,7 +88,7 @@ def drift(
         raise typer.Exit(DRIFTED)
 
 
-@app.command(epilog=_example("push registry:air_quality/production --to .almanac/figures"))
+@app.command(epilog=_example("push registry:demand/production --to .almanac/figures"))
 def push(
     source: Annotated[
         str, typer.Argument(metavar="SOURCE", help="A run directory, or registry:USE_CASE/STAGE or VERSION.")
