@@ -122,6 +122,10 @@ DRIFT_SCORE = Metric(
     ("model", "feature"),
 )  # fmt: skip
 DRIFT_ROWS = Metric("almanac_drift_window_rows", "gauge", "Rows in the live drift window.", ("model",))
+NATIVE_LIBRARY = Metric(
+    "almanac_native_library", "gauge", "1 where the compiled library runs, 0 where slower code replaces it.",
+    ("library",), "livemin",
+)  # fmt: skip
 LOG_DROPPED = Metric("almanac_log_dropped_total", "counter", "Log or audit lines dropped, by log.", ("log",))
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from almanac.core.errors import AlmanacError
 from serving.build import Server, build, grpc_servicer
 from serving.operations.hot_reload import follow_keys, follow_promotions, share_repository
-from serving.operations.metrics import shared_directory
+from serving.operations.metrics import publish_libraries, shared_directory
 from serving.operations.warmup import history_file, reader, seed
 from serving.runtime.readiness import report_ready
 from serving.settings import Settings
@@ -140,6 +140,8 @@ async def _warm(server: Server, history: Path | None) -> tuple[str, str] | None:
     except AlmanacError as error:
         logging.getLogger("almanac.serving").warning("features are not computed here: %s", error)
         return None
+    finally:
+        publish_libraries(server.metrics)  # here those of the trees and of the features have been asked for
 
 
 async def _drain(server: Server, http: HTTPServer) -> None:

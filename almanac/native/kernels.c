@@ -195,26 +195,20 @@ static double walk_all(const model *m, const uint8_t *bytes) {
     return walk_some(m, bytes, t, m->trees - t, sum);
 }
 
-static double predict_one(const model *m, const double *x, uint8_t *bytes) {
+/* Returns the prediction of the row x. The caller owns the scratch of columns + 1 bytes, so that nothing is allocated
+   here and nothing can fail. */
+double almanac_predict_row(const model *m, const double *x, uint8_t *bytes) {
     fill_bytes(m, x, 1, bytes, 1);
     return finish(m, walk_all(m, bytes), x);
 }
 
-/* Returns the prediction of the row x; NaN where memory is short. */
-double almanac_predict_row(const model *m, const double *x) {
-    uint8_t few[4096], *bytes = m->columns < 4096 ? few : malloc((size_t)m->columns + 1);
-    if (!bytes) return NAN;
-    double value = predict_one(m, x, bytes);
-    if (bytes != few) free(bytes);
-    return value;
-}
-
-/* The same, and in *outside how many values of the row lie beyond low and high; NaN lies beyond nothing. */
-double almanac_row(const model *m, const double *x, const double *low, const double *high, int32_t *outside) {
+/* The same, and in *outside the number of values beyond low and high; NaN is within. */
+double almanac_row(const model *m, const double *x, uint8_t *bytes, const double *low, const double *high,
+                   int32_t *outside) {
     int32_t beyond = 0;
     for (int32_t i = 0; i < m->features; i++) beyond += (x[i] < low[i]) | (x[i] > high[i]);
     *outside = beyond;
-    return almanac_predict_row(m, x);
+    return almanac_predict_row(m, x, bytes);
 }
 
 /* ---- blocks of rows ---- */
@@ -279,7 +273,7 @@ int almanac_predict(const model *m, const double *X, int64_t rows, double *out) 
         predict_block(m, X + done * m->features, block, out + done, s);
         done += block;
     }
-    for (; done < rows; done++) out[done] = predict_one(m, X + done * m->features, s->bytes);
+    for (; done < rows; done++) out[done] = almanac_predict_row(m, X + done * m->features, s->bytes);
     free(s);
     return 0;
 }

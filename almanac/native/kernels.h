@@ -56,8 +56,9 @@ typedef struct {
 
 int almanac_prepare(model *m);
 void almanac_release(model *m);
-double almanac_predict_row(const model *m, const double *x);
-double almanac_row(const model *m, const double *x, const double *low, const double *high, int32_t *outside);
+double almanac_predict_row(const model *m, const double *x, uint8_t *bytes);
+double almanac_row(const model *m, const double *x, uint8_t *bytes, const double *low, const double *high,
+                   int32_t *outside);
 int almanac_predict(const model *m, const double *X, int64_t rows, double *out);
 int almanac_prepare_paths(model *m);
 void almanac_release_paths(model *m);

@@ -14,6 +14,7 @@ TREES = Kernels(
     sources=("kernels.c", "paths.c", "shap.c"),
     headers=("kernels.h", "paths.h"),
     flags=("-O3", "-std=gnu11", "-fPIC", "-shared", "-Wno-psabi"),
+    slower="trees predict",
 )
 
 # Without errno and traps a square root and a choice are single machine instructions; neither changes a result.
@@ -26,4 +27,5 @@ FEATURES = Kernels(
         *("-O3", "-std=gnu11", "-fPIC", "-shared"),
         *("-fno-fast-math", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math"),
     ),
+    slower="features are computed",
 )

@@ -1,12 +1,15 @@
-"""Compiles C kernels once for a machine, and finds what was compiled before.
+"""Compile the C libraries once for a machine, and find those that were compiled before.
 
-The directory of compiled kernels is `ALMANAC_KERNELS` where set, else a folder of the user's cache. An image's build
+The directory of compiled libraries is `ALMANAC_KERNELS` where set, else a folder of the user's cache. An image's build
 compiles ahead of time, so that the image needs no compiler.
 """
 
+import contextlib
 import ctypes
 import hashlib
+import logging
 import os
+import platform
 import shutil
 import subprocess
 import sys
@@ -17,22 +20,26 @@ from pathlib import Path
 from typing import Any, cast
 
 from almanac.core.errors import AlmanacError, NoCompilerError
-from almanac.core.files import whole_file
+from almanac.core.files import sha256_bytes, write_bytes
 
 _COMPILE_SECONDS = 120
 _compiling = threading.Lock()
+_log = logging.getLogger("almanac.native")
+#: Why a library is not used, by its name; empty where it is.
+_failures: dict[str, str] = {}
 
 
 @dataclass(frozen=True)
 class Kernels:
-    """C sources that are compiled to one library, which tells their digest: `almanac_source_digest()`.
+    """C sources that are compiled to one library, which returns their digest by `almanac_source_digest()`.
 
     Attributes:
-        name: what the library's file is called after.
-        directory: where the sources lie.
+        name: first part of the library's file name.
+        directory: directory of the sources.
         sources: files to compile.
         headers: files that they include.
-        flags: of the compiler.
+        flags: flags of the compiler.
+        slower: the work that is done more slowly without the library, for messages.
     """
 
     name: str
@@ -40,26 +47,24 @@ class Kernels:
     sources: tuple[str, ...]
     headers: tuple[str, ...]
     flags: tuple[str, ...]
+    slower: str
 
     def load(self) -> Any:
-        """Return the compiled kernels, compiling them at first use.
+        """Return the library, compiled anew where no file for this platform can be loaded.
 
         Raises:
-            NoCompilerError: nothing was compiled before and there is no working C compiler, or no directory to write
-                to.
+            NoCompilerError: no file can be loaded, and there is no working C compiler.
         """
         with _compiling:
-            compiler = shutil.which(os.environ.get("CC", "cc"))
-            digest = self.digest()
-            directory = kernel_directory()
-            path = directory / self._file(digest, compiler)
-            if not path.is_file():
-                # An image has no compiler: what was built there with another one serves as well, the sources being
-                # the same.
-                path = next(iter(sorted(directory.glob(f"{self.name}-{digest[:16]}-*.so"))), path)
-            if not path.is_file():
-                self._compile(path, compiler, digest)
-            return _open(path, digest)
+            try:
+                library = self._load()
+            except NoCompilerError as error:
+                if not _failures.get(self.name):
+                    _log.warning("%s several times slower without compiled code: %s", self.slower, error)
+                _failures[self.name] = str(error)
+                raise
+            _failures[self.name] = ""
+            return library
 
     def digest(self) -> str:
         """Return the sha256 of sources, headers and flags."""
@@ -68,32 +73,84 @@ class Kernels:
             digest.update((self.directory / name).read_bytes())
         return digest.hexdigest()
 
-    def _compile(self, path: Path, compiler: str | None, digest: str) -> None:
-        """Compile the sources to `path`, which then is whole or absent."""
+    def file_name(self, content: bytes, compiler: str | None) -> str:
+        """Return the name of a compiled library: digests of source, compiler and content, and the platform."""
+        return f"{self._stem()}-{_identity(compiler)}-{sha256_bytes(content)[:16]}.so"
+
+    def _load(self) -> Any:
+        compiler = shutil.which(os.environ.get("CC", "cc"))
+        directory = kernel_directory()
+        refused: list[str] = []
+        for path in self.files(directory, compiler):
+            try:
+                return self._open(path)
+            except NoCompilerError as error:
+                refused.append(str(error))
         if compiler is None:
-            raise NoCompilerError("there is no C compiler (cc) on PATH and no kernels compiled before")
+            raise NoCompilerError("; ".join([*refused, "there is no C compiler (cc) on PATH and no library to load"]))
+        with tempfile.TemporaryDirectory() as scratch:
+            content = self._compile(compiler, Path(scratch) / "library.so")
+            for place in (directory, Path(scratch)):
+                path = place / self.file_name(content, compiler)
+                # A directory that cannot be written costs this process a compilation, and nothing else.
+                with contextlib.suppress(OSError):
+                    write_bytes(path, content)
+                    return self._open(path)
+        raise NoCompilerError(f"the kernels could not be written to {directory}")
+
+    def files(self, directory: Path, compiler: str | None = None) -> list[Path]:
+        """Return the libraries of this source and platform in a directory, those of the compiler first.
+
+        An image has no compiler, and its library serves as well, whichever compiler made it.
+        """
+        own = f"-{_identity(compiler)}-"
+        found = directory.glob(f"{self._stem()}-*.so")
+        return sorted(found, key=lambda path: (own not in path.name, path.name))
+
+    def _stem(self) -> str:
+        return f"{self.name}-{self.digest()[:16]}-{platform_tag()}"
+
+    def _compile(self, compiler: str, output: Path) -> bytes:
+        sources = [str(self.directory / name) for name in self.sources]
+        digest = f'-DSOURCE_DIGEST="{self.digest()}"'
+        command = [compiler, *self.flags, digest, *sources, "-o", str(output), "-lm"]
         try:
-            with whole_file(path) as aside:
-                sources = [str(self.directory / name) for name in self.sources]
-                command = [compiler, *self.flags, f'-DSOURCE_DIGEST="{digest}"', *sources, "-o", str(aside), "-lm"]
-                subprocess.run(command, check=True, capture_output=True, text=True, timeout=_COMPILE_SECONDS)
+            subprocess.run(command, check=True, capture_output=True, text=True, timeout=_COMPILE_SECONDS)
+            return output.read_bytes()
         except subprocess.CalledProcessError as error:
             raise NoCompilerError(f"{compiler} could not compile the kernels: {error.stderr.strip()[:500]}") from error
         except (OSError, subprocess.TimeoutExpired) as error:
-            raise NoCompilerError(f"the kernels could not be compiled to {path}: {error}") from error
+            raise NoCompilerError(f"the kernels could not be compiled: {error}") from error
 
-    def _file(self, digest: str, compiler: str | None) -> str:
-        """File name by digest of source and of compiler, whose own file tells its version without running it."""
-        identity = "none"
-        if compiler is not None:
-            real = Path(compiler).resolve()
-            status = real.stat()
-            identity = f"{real}:{status.st_size}:{status.st_mtime_ns}"
-        return f"{self.name}-{digest[:16]}-{hashlib.sha256(identity.encode()).hexdigest()[:8]}.so"
+    def _open(self, path: Path) -> Any:
+        try:
+            content = path.read_bytes()
+            # The loader maps a file without looking at all of it, and a cut one would end the process by a signal.
+            if not path.stem.endswith(sha256_bytes(content)[:16]):
+                raise NoCompilerError(f"{path} is damaged")
+            library = ctypes.CDLL(str(path))
+        except OSError as error:
+            raise NoCompilerError(f"{path} cannot be loaded: {error}") from error
+        library.almanac_source_digest.restype = ctypes.c_char_p
+        if cast(bytes, library.almanac_source_digest()).decode() != self.digest():
+            raise NoCompilerError(f"{path} was compiled from other sources")
+        return library
+
+
+def failures() -> dict[str, str]:
+    """Return by name of each library that was asked for why it is not used; empty where compiled code runs."""
+    return dict(_failures)
+
+
+def platform_tag() -> str:
+    """Return the machine and the system whose libraries this process can load, such as x86_64-linux-gnu."""
+    system = getattr(sys.implementation, "_multiarch", sys.platform)
+    machine = platform.machine()
+    return system if system.startswith(machine) else f"{machine}-{system}"
 
 
 def kernel_directory() -> Path:
-    """Return the directory in which compiled kernels are looked for and kept.
+    """Return the directory in which compiled libraries are looked for and kept.
 
     Raises:
         NoCompilerError: none is configured, and neither the user's cache nor the temporary directory can be written.
@@ -108,7 +165,7 @@ def kernel_directory() -> Path:
         cache = fallback
     if _writable(cache) and cache != fallback:
         return cache
-    # A read-only root file system: a directory of this user alone, since what lies in it will be executed.
+    # A read-only root file system: a directory of this user alone, since its content will be executed.
     if not _writable(fallback) or fallback.stat().st_uid != os.getuid() or fallback.stat().st_mode & 0o022:
         raise NoCompilerError(f"neither {cache} nor {fallback} can be written; set ALMANAC_KERNELS to a directory")
     return fallback
@@ -123,9 +180,12 @@ def compile_ahead(*libraries: Kernels) -> int:
     if len(sys.argv) > 1:
         os.environ["ALMANAC_KERNELS"] = str(Path(sys.argv[1]).absolute())
     try:
+        directory = kernel_directory()
         for kernels in libraries:
             kernels.load()
-        sys.stdout.write(f"{kernel_directory()}\n")
+            if not kernels.files(directory):
+                raise NoCompilerError(f"{directory} cannot be written")
+        sys.stdout.write(f"{directory}\n")
     except AlmanacError as error:
         sys.stderr.write(f"error: {error}\n")
         return error.exit_code
@@ -140,12 +200,10 @@ def _writable(directory: Path) -> bool:
     return os.access(directory, os.W_OK)
 
 
-def _open(path: Path, digest: str) -> Any:
-    try:
-        library = ctypes.CDLL(str(path))
-    except OSError as error:
-        raise NoCompilerError(f"{path} cannot be loaded: {error}") from error
-    library.almanac_source_digest.restype = ctypes.c_char_p
-    if cast(bytes, library.almanac_source_digest()).decode() != digest:
-        raise NoCompilerError(f"{path} was compiled from other sources; delete it")
-    return library
+def _identity(compiler: str | None) -> str:
+    """Return a digest of the compiler's file, which changes with its version; nothing is run for it."""
+    if compiler is None:
+        return "none"
+    real = Path(compiler).resolve()
+    status = real.stat()
+    return sha256_bytes(f"{real}:{status.st_size}:{status.st_mtime_ns}".encode())[:8]

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from prometheus_client import CollectorRegistry, generate_latest
 
-from monitoring.metrics import MODEL_INFO, MODEL_LOADED, Metrics
+from almanac.model.engine import library_failures
+from monitoring.metrics import MODEL_INFO, MODEL_LOADED, NATIVE_LIBRARY, Metrics
 from monitoring.operations.resources import Resources, this_process, workers_of_this
 from serving.prediction.repository import Traffic, Watcher
 from serving.runtime.batched_counters import BatchedCounters
@@ -46,6 +47,12 @@ def scraper(registry: CollectorRegistry, counters: BatchedCounters) -> Callable[
         return generate_latest(total)
 
     return all_workers
+
+
+def publish_libraries(metrics: Metrics) -> None:
+    """Update the metric of compiled libraries: those that were asked for, and whether they run."""
+    for library, failure in library_failures().items():
+        metrics.gauge(NATIVE_LIBRARY).labels(library).set(0 if failure else 1)
 
 
 def publish_model_info(metrics: Metrics) -> Watcher:

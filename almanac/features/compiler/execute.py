@@ -1,7 +1,6 @@
 """Execution of instructions on blocks of rows: by the compiled kernel or, where there is none, by NumPy; same bits."""
 
 import ctypes
-import logging
 from collections.abc import Sequence
 from functools import lru_cache
 from itertools import groupby
@@ -23,16 +22,14 @@ _FIELDS = ("operation", "out", "left", "left_lag", "right", "right_lag", "before
 _INSTRUCTION = np.dtype([*((name, np.int64) for name in _FIELDS), ("constant", np.float64)])
 #: The kernels' numbers of the operations.
 NUMBERS = {name: number for number, name in enumerate(COMPILED)}
-_log = logging.getLogger(__name__)
 
 
 @lru_cache
 def library() -> Any:
-    """Return the compiled kernels, or None where there are none and no compiler; the log says why."""
+    """Return the compiled kernels, or None where there are none and no compiler; `almanac.native` logs why."""
     try:
         kernels = FEATURES.load()
-    except NoCompilerError as error:
-        _log.warning("NumPy computes the features: %s", error)
+    except NoCompilerError:
         return None
     kernels.almanac_operations.restype = ctypes.c_char_p
     if (names := kernels.almanac_operations().decode().lower().split()) != COMPILED:

@@ -20,13 +20,14 @@ from almanac.model.engine.model_text import header
 from almanac.model.engine.reference import Reference
 from almanac.model.offset import Offset
 from almanac.model.predictor import RowCall, row_by_matrix
+from almanac.native.library import failures as library_failures
 
-__all__ = ["Engine"]
+__all__ = ["Engine", "library_failures"]
 
 Array = NDArray[np.float64]
 
 
-_NOT_COMPILED = Compiled(None, None)
+_NOT_COMPILED = Compiled()
 
 
 class Engine:

@@ -174,6 +174,7 @@ class CompiledTrees:
         if reference.link not in _LINKS or head.averaged:
             raise UnsupportedModelError("the trees' outputs are averaged, or transformed in a way of their own")
         self.library = library
+        library.almanac_predict_row.restype = library.almanac_row.restype = ctypes.c_double
         self.features = reference.booster.num_features
         if len(f.feature) and not 0 <= f.feature.min() <= f.feature.max() < self.features:
             raise UnsupportedModelError(f"a split asks for a feature beyond the {self.features} of the model")
@@ -220,10 +221,7 @@ class CompiledTrees:
         try:
             row, arguments = self._threads.row
         except AttributeError:
-            # A buffer whose address is known: asking NumPy for an array's address costs as much as 200 trees.
-            row = np.zeros(self.features)
-            arguments = (self._pointer, ctypes.c_void_p(row.ctypes.data))
-            self._threads.row = row, arguments
+            row, arguments = self._threads.row = self._row_buffers()
         if x.shape != row.shape:
             raise ValueError(f"a row has shape {x.shape}; the model takes ({self.features},)")
         row[:] = x
@@ -231,13 +229,24 @@ class CompiledTrees:
         return value
 
     def row_call(self, low: NDArray[np.float64], high: NDArray[np.float64]) -> RowCall:
-        """Return the call for one row at a time by one thread, with bounds (f,) that values are held against."""
-        values, outside = np.zeros(self.features), ctypes.c_int32()
+        """Return the call for one row at a time by one thread, with bounds (f,) that values are compared with."""
+        values, arguments = self._row_buffers()
+        outside = ctypes.c_int32()
         low, high = (np.ascontiguousarray(bound, dtype=np.float64) for bound in (low, high))
-        addresses = [ctypes.c_void_p(array.ctypes.data) for array in (values, low, high)]
-        self.library.almanac_row.restype = ctypes.c_double
-        predict = partial(self.library.almanac_row, self._pointer, *addresses, ctypes.byref(outside))
+        bounds = [ctypes.c_void_p(array.ctypes.data) for array in (low, high)]
+        predict = partial(self.library.almanac_row, *arguments, *bounds, ctypes.byref(outside))
         return RowCall(values, predict, outside, low, high)
+
+    def _row_buffers(self) -> tuple[NDArray[np.float64], tuple[Any, ...]]:
+        """Return a row buffer, and the arguments of the row kernels: model, row and scratch.
+
+        Their addresses are looked up once: asking NumPy for an array's address costs as much as 200 trees.
+        """
+        length = 8 * self.features
+        memory = np.zeros(length + self.model.columns + 1, dtype=np.uint8)
+        address = memory.ctypes.data
+        row = memory[:length].view(np.float64)  # which keeps the scratch behind it alive
+        return row, (self._pointer, ctypes.c_void_p(address), ctypes.c_void_p(address + length))
 
     def predict(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the predictions (n,) of `X` (n, f), float64 and contiguous."""

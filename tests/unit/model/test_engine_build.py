@@ -2,6 +2,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +11,8 @@ import pytest
 
 from almanac.core.errors import NoCompilerError
 from almanac.model.engine import Engine
-from almanac.model.engine.build import load_library, source_digest
-from almanac.native.libraries import TREES
+from almanac.native import library
+from almanac.native.libraries import FEATURES, TREES
 from tests.support.engine_models import matrix, text
 
 needs_compiler = pytest.mark.skipif(
@@ -29,6 +30,7 @@ def model(beijing: pl.DataFrame, tmp_path: Path) -> Path:
 @pytest.fixture
 def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("ALMANAC_KERNELS", str(tmp_path / "kernels"))
+    monkeypatch.setattr(library, "_failures", {})
     return tmp_path / "kernels"
 
 
@@ -46,7 +48,7 @@ def test_kernels_are_compiled_once_and_whole(image: Path, monkeypatch: pytest.Mo
     files = list(image.iterdir())
     assert [path.suffix for path in files] == [".so", ".so"]
     written = [path.stat().st_mtime_ns for path in files]
-    load_library()
+    TREES.load()
     assert list(image.iterdir()) == files
     assert [path.stat().st_mtime_ns for path in files] == written
 
@@ -71,7 +73,10 @@ def test_without_a_compiler_lightgbm_answers_with_one_warning(
     engine = Engine.load(model)
     assert (engine.kind, engine.explainer_kind) == ("lightgbm", "lightgbm")
     assert len(caplog.records) == 1
-    assert "compiler" in caplog.text
+    assert "trees predict several times slower without compiled code: there is no C compiler" in caplog.text
+    assert Engine.load(model).kind == "lightgbm"
+    assert len(caplog.records) == 1
+    assert list(library.failures()) == ["kernels"]
     assert not list(directory.glob("*"))
     X = matrix(beijing)[0][:20]
     np.testing.assert_array_equal(engine.predict(X), [engine.predict_row(x) for x in X])
@@ -101,7 +106,7 @@ def test_wrong_kernels_are_found_out_at_load(
     text = (sources / name).read_text()
     assert right in text
     (sources / name).write_text(text.replace(right, wrong))
-    target = directory / f"kernels-{source_digest()[:16]}-00000000.so"
+    target = directory / "wrong.so"
     flags = [
         "-O1",
         "-std=gnu11",
@@ -109,11 +114,12 @@ def test_wrong_kernels_are_found_out_at_load(
         "-shared",
         "-Wno-psabi",
         "-DDISPATCH=",
-        f'-DSOURCE_DIGEST="{source_digest()}"',
+        f'-DSOURCE_DIGEST="{TREES.digest()}"',
     ]
     subprocess.run(
         ["cc", *flags, *(str(sources / source) for source in TREES.sources), "-o", str(target), "-lm"], check=True
     )
+    target.rename(directory / TREES.file_name(target.read_bytes(), None))
     monkeypatch.setenv("CC", "no-such-compiler")
     engine = Engine.load(model)
     assert (engine.kind, engine.explainer_kind) == kinds
@@ -127,20 +133,85 @@ def test_a_compiler_that_fails_is_told_of(directory: Path, tmp_path: Path, monke
     broken.chmod(0o755)
     monkeypatch.setenv("CC", str(broken))
     with pytest.raises(NoCompilerError, match="cannot do that"):
-        load_library()
+        TREES.load()
     assert not list(directory.glob("*"))
 
 
+def _of_other_sources(content: bytes) -> bytes:
+    return content.replace(TREES.digest().encode(), b"0" * 64)
+
+
+def _of_another_machine(content: bytes) -> bytes:
+    aarch64, x86_64 = 183, 62
+    other = x86_64 if int.from_bytes(content[18:20], "little") == aarch64 else aarch64
+    return content[:18] + other.to_bytes(2, "little") + content[20:]  # e_machine of the ELF header
+
+
+#: Contents of a library file that cannot be used, and whether the digest in the file's name is that of the content.
+SPOILED: dict[str, tuple[Callable[[bytes], bytes], bool, str]] = {
+    "empty": (lambda content: b"", False, "is damaged"),
+    "cut": (lambda content: content[: len(content) // 2], False, "is damaged"),
+    "cut when it was written": (lambda content: content[:100], True, "cannot be loaded"),
+    "a changed byte": (lambda content: content[:5000] + b"?" + content[5001:], False, "is damaged"),
+    "no library": (lambda content: b"not a library", True, "cannot be loaded"),
+    "another machine": (_of_another_machine, True, "cannot be loaded"),
+    "other sources": (_of_other_sources, True, "was compiled from other sources"),
+}
+
+
+def _spoil(image: Path, directory: Path, case: str) -> str:
+    """Put a spoiled library where the compiler's own would be; return why it is refused."""
+    spoil, named, reason = SPOILED[case]
+    (path,) = TREES.files(image)
+    content = spoil(path.read_bytes())
+    directory.mkdir(exist_ok=True)
+    (directory / (TREES.file_name(content, shutil.which("cc")) if named else path.name)).write_bytes(content)
+    return reason
+
+
 @needs_compiler
-def test_a_library_of_other_sources_is_not_loaded(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    directory.mkdir()
-    source = directory / "other.c"
-    source.write_text('const char *almanac_source_digest(void) { return "other"; }\n')
-    target = directory / f"kernels-{source_digest()[:16]}-00000000.so"
-    subprocess.run(["cc", "-shared", "-fPIC", str(source), "-o", str(target)], check=True)
+@pytest.mark.parametrize("case", SPOILED)
+def test_a_library_that_cannot_be_used_is_compiled_anew(case: str, image: Path, directory: Path, model: Path) -> None:
+    _spoil(image, directory, case)
+    assert Engine.load(model).kind == "compiled"
+    assert library.failures() == {"kernels": ""}
+    whole = [path for path in TREES.files(directory) if path.read_bytes() == TREES.files(image)[0].read_bytes()]
+    assert len(whole) == 1
+
+
+@needs_compiler
+@pytest.mark.parametrize("case", SPOILED)
+def test_without_a_compiler_the_reason_names_the_file(
+    case: str, image: Path, directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reason = _spoil(image, directory, case)
     monkeypatch.setenv("CC", "no-such-compiler")
-    with pytest.raises(NoCompilerError, match="other sources"):
-        load_library()
+    with pytest.raises(NoCompilerError, match=rf"\.so {reason}.*; there is no C compiler"):
+        TREES.load()
+    assert reason in library.failures()["kernels"]
+
+
+@needs_compiler
+def test_a_directory_that_cannot_be_written_costs_a_compilation_only(
+    tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("ALMANAC_KERNELS", str(tmp_path / "file" / "kernels"))  # for root as well no directory
+    assert Engine.load(model).kind == "compiled"
+    command = [sys.executable, "-m", "almanac.native"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "kernels cannot be written" in done.stderr
+
+
+@needs_compiler
+def test_a_file_name_carries_the_platform(image: Path, directory: Path) -> None:
+    shutil.copytree(image, directory)
+    for kernels in (TREES, FEATURES):
+        (path,) = kernels.files(directory)
+        assert library.platform_tag() in path.name
+        (directory / path.name.replace(library.platform_tag(), "riscv64-linux-gnu")).write_bytes(b"of another machine")
+        assert kernels.files(directory) == [path]
 
 
 def test_serving_does_not_import_the_training_stack(model: Path) -> None:

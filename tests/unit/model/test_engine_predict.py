@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 from almanac.core.errors import ModelError
 from almanac.model.engine import Engine
 from almanac.model.engine import booster as native
-from almanac.model.engine.build import load_library
 from almanac.model.engine.model_text import Forest, forest, header
 from almanac.model.engine.parity import predicts_exactly, threshold_rows
 from almanac.model.engine.reference import Reference
 from almanac.model.engine.single import SingleRow
 from almanac.model.engine.trees import CompiledTrees
 from almanac.model.offset import Offset
+from almanac.native.libraries import TREES
 from tests.support.engine_models import SHAPES, matrix, text
 
 needs_compiler = pytest.mark.skipif(
@@ -66,7 +66,7 @@ def test_any_number_of_rows(model: Path, rows: int) -> None:
 def compiled_trees(path: Path, f: Forest) -> tuple[CompiledTrees, Reference]:
     text, names = path.read_bytes(), [f"Column_{i}" for i in range(11)]
     reference = Reference(native.Booster(text), header(text), Offset.from_json({"terms": {"Column_0": 1.0}}, names))
-    return CompiledTrees(load_library(), f, header(text), reference), reference
+    return CompiledTrees(TREES.load(), f, header(text), reference), reference
 
 
 @needs_compiler
