@@ -90,7 +90,7 @@ class ContentCache(kfp_cache.LocalCache):  # type: ignore[misc]
         self.outputs[name] = outputs
         _touch(outputs)
         if entry["summary"] is not None:
-            self.summaries[name] = Summary(**entry["summary"])
+            self.summaries[name] = Summary(entry["summary"]["rows"], entry["summary"]["figure"])
         self.on_hit(name)
         return outputs
 
@@ -103,7 +103,7 @@ class ContentCache(kfp_cache.LocalCache):  # type: ignore[misc]
         entry = {
             "outputs": self._serialize_outputs(outputs),
             "digests": _digests(outputs),
-            "summary": None if summary is None else {"rows": summary.rows, "figure": summary.figure},
+            "summary": None if summary is None else {"rows": summary.rows, "figure": summary.text},
         }
         path = Path(self._entry_path(key))
         aside = path.with_suffix(f".{os.getpid()}.partial")

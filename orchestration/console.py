@@ -113,7 +113,7 @@ class RunLog(TextIOBase):
         if self._current is None:
             return
         if isinstance(report, Summary):
-            self._current.rows, self._current.figure = report.rows, report.figure
+            self._current.rows, self._current.figure = report.rows, report.text
         else:
             self._on_progress(self._current.name, report)
 

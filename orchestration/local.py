@@ -88,7 +88,7 @@ def run_local(pipeline: Callable[..., Any], arguments: dict[str, Any], options: 
 def _log(options: RunOptions, cache: ContentCache, screen: Screen) -> RunLog:
     def on_step(step: Step) -> None:
         if step.cached and (summary := cache.summaries.get(step.name)):
-            step.rows, step.figure = summary.rows, summary.figure
+            step.rows, step.figure = summary.rows, summary.text
         elif not step.failed:
             cache.summarize(step.name, step.rows, step.figure)
         screen.step(step)

@@ -1,4 +1,4 @@
-"""How a task tells its progress: plain lines in a log, which a local run also draws as a bar.
+"""Progress of a task as plain lines in its log, which a local run also draws as a bar.
 
 [progress] 3/18 demand_1h: trial 3, rmse 20.91
 [summary] 43824 rows; 3 warnings
@@ -13,7 +13,7 @@ _SUMMARY = re.compile(r"^\[summary\] (?:(\d+) rows; )?(.*)$")
 
 @dataclass(frozen=True)
 class Progress:
-    """So many of so many units are done."""
+    """Number of finished units of work, and their total."""
 
     done: int
     total: int
@@ -22,29 +22,29 @@ class Progress:
 
 @dataclass(frozen=True)
 class Summary:
-    """What a task has to show for itself: its rows, where it has any, and its key figure."""
+    """The result of a task in a line: its rows, if it has any, and a text."""
 
     rows: int | None
-    figure: str
+    text: str
 
 
 def progress(done: int, total: int, text: str) -> None:
-    """Tell that `done` of `total` units are done."""
+    """Print the progress of a task."""
     print(f"[progress] {done}/{total} {text}", flush=True)
 
 
-def summary(figure: str, rows: int | None = None) -> None:
-    """Tell the task's key figure, and its rows where it has any."""
-    print(f"[summary] {f'{rows} rows; ' if rows is not None else ''}{figure}", flush=True)
+def summary(text: str, rows: int | None = None) -> None:
+    """Print the result of a task."""
+    print(f"[summary] {f'{rows} rows; ' if rows is not None else ''}{text}", flush=True)
 
 
-def figure(value: float) -> str:
-    """Return a key figure as it is told: two decimals, or three digits where it is small."""
+def format_metric(value: float) -> str:
+    """Return a metric with two decimals, or with three digits if it is below 1."""
     return f"{value:.2f}" if abs(value) >= 1 else f"{value:.3g}"
 
 
 def parse(line: str) -> Progress | Summary | None:
-    """Return what a line of a task's log tells, or None where it tells nothing."""
+    """Return the progress or the summary in a line of a log, None if it has neither."""
     if match := _PROGRESS.match(line):
         return Progress(int(match[1]), int(match[2]), match[3])
     if match := _SUMMARY.match(line):

@@ -1,9 +1,9 @@
-"""Moving-block bootstrap of anything that is computed from sums.
+"""Moving-block bootstrap of metrics that are functions of sums.
 
-A figure such as RMSE, R² or coverage is a function of sums over rows. Hence no row is resampled: the sums over every
-block of consecutive time steps are taken once from cumulative sums, and a repeat adds up the blocks that it drew
-(Künsch, 1989, doi:10.1214/aos/1176347265). Blocks keep the dependence of neighbouring hours, which single rows would
-not. All series of a table share the drawn blocks, so that the dependence between entities is kept, too.
+RMSE, R² or coverage is a function of sums over rows. Hence no row is resampled: the sums of every block of
+consecutive time steps are computed once from cumulative sums, and a repeat adds up the blocks that it draws
+(Künsch, 1989, doi:10.1214/aos/1176347265). Blocks preserve the dependence of neighbouring hours, which single rows
+would not. All series of a table share the drawn blocks, which preserves the dependence between entities.
 """
 
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ _FEWEST_SHARE = 0.9
 
 @dataclass(frozen=True)
 class Bootstrap:
-    """Blocks drawn once, for all figures of one table of rows.
+    """Blocks drawn once for all metrics of a table.
 
     Attributes:
         step: time step of each row, counted from the first, shape (n,).
@@ -41,9 +41,9 @@ class Bootstrap:
         Args:
             time: time of each row in µs, shape (n,), n at least 1.
             frequency: µs between two steps.
-            block: length of a block in µs; cut to a quarter of the span where that is shorter.
-            repeats: how often to draw.
-            seed: seed of the draws.
+            block: length of a block in µs; at most a quarter of the span is used.
+            repeats: number of repeats.
+            seed: random seed.
         """
         step = (time - time.min()) // frequency
         count = int(step.max()) + 1
@@ -71,7 +71,7 @@ class Bootstrap:
 
 
 def interval(values: Array) -> list[float] | None:
-    """Return the percentile interval of a figure's repeats, shape (repeats,); None where too few are numbers."""
+    """Return the percentile interval of a metric's repeats, shape (repeats,); None if too few are finite."""
     finite = values[np.isfinite(values)]
     if finite.size < _FEWEST_SHARE * values.size:
         return None

@@ -1,11 +1,11 @@
-"""Error analysis: where, when and with which features the errors go."""
+"""Error analysis: errors by day, week, feature and forecast."""
 
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from almanac.evaluation.scored_rows import Judged
+from almanac.evaluation.scored_rows import ScoredRows
 
 Array = npt.NDArray[np.float64]
 
@@ -19,12 +19,12 @@ def week_of(time: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     return np.asarray((time - _MONDAY) // _WEEK)
 
 
-def worst_days(judged: Judged, count: int = 10) -> list[dict[str, Any]]:
-    """Return the days with the largest sum of squared errors, and their share of the whole."""
-    days, place = np.unique(judged.due.astype("datetime64[D]"), return_inverse=True)
-    error = judged.prediction - judged.y
-    n, squares = np.bincount(place), np.bincount(place, weights=error**2)
-    sums = {name: np.bincount(place, weights=v) for name, v in (("y", judged.y), ("p", judged.prediction))}
+def worst_days(scored: ScoredRows, count: int = 10) -> list[dict[str, Any]]:
+    """Return the days with the largest sums of squared errors, and their shares of the total."""
+    days, index = np.unique(scored.due.astype("datetime64[D]"), return_inverse=True)
+    error = scored.prediction - scored.y
+    n, squares = np.bincount(index), np.bincount(index, weights=error**2)
+    sums = {name: np.bincount(index, weights=v) for name, v in (("y", scored.y), ("p", scored.prediction))}
     total = max(float(squares.sum()), np.finfo(np.float64).tiny)
     return [
         {
@@ -39,11 +39,11 @@ def worst_days(judged: Judged, count: int = 10) -> list[dict[str, Any]]:
     ]
 
 
-def by_week(judged: Judged) -> list[dict[str, Any]]:
-    """Return the residuals' mean, root mean square and 5% and 95% quantiles week by week."""
-    weeks, place = np.unique(week_of(judged.time), return_inverse=True)
-    error = judged.prediction - judged.y
-    parts = [error[place == index] for index in range(weeks.size)]
+def by_week(scored: ScoredRows) -> list[dict[str, Any]]:
+    """Return mean, root mean square, 5% and 95% quantile of the residuals of each week."""
+    weeks, index = np.unique(week_of(scored.time), return_inverse=True)
+    error = scored.prediction - scored.y
+    parts = [error[index == week] for week in range(weeks.size)]
     return [
         {
             "week": str((week * _WEEK + _MONDAY).astype("datetime64[us]").astype("datetime64[D]")),
@@ -58,17 +58,17 @@ def by_week(judged: Judged) -> list[dict[str, Any]]:
 
 
 def against(values: Array, error: Array, bins: int = 12) -> list[dict[str, Any]]:
-    """Return the residuals' mean and spread in bins of equal size of `values`; missing values are left out."""
-    known = np.isfinite(values)
-    edges = np.unique(np.quantile(values[known], np.linspace(0, 1, bins + 1)[1:-1])) if known.any() else np.zeros(0)
-    place = np.searchsorted(edges, values[known], side="right")
+    """Return mean and mean size of the residuals in bins of `values` with equal numbers of rows."""
+    present = np.isfinite(values)
+    edges = np.unique(np.quantile(values[present], np.linspace(0, 1, bins + 1)[1:-1])) if present.any() else np.zeros(0)
+    index = np.searchsorted(edges, values[present], side="right")
     result = []
-    for index in np.unique(place):
-        inside = place == index
-        part = error[known][inside]
+    for number in np.unique(index):
+        inside = index == number
+        part = error[present][inside]
         result.append(
             {
-                "at": float(values[known][inside].mean()),
+                "at": float(values[present][inside].mean()),
                 "n": int(part.size),
                 "bias": float(part.mean()),
                 "mae": float(np.abs(part).mean()),
@@ -77,18 +77,18 @@ def against(values: Array, error: Array, bins: int = 12) -> list[dict[str, Any]]
     return result
 
 
-def against_features(judged: Judged, names: list[str], chosen: list[str]) -> dict[str, list[dict[str, Any]]]:
-    """Return the residuals against the chosen features."""
-    error = judged.prediction - judged.y
-    return {name: against(judged.X[:, names.index(name)], error) for name in chosen}
+def against_features(scored: ScoredRows, names: list[str], chosen: list[str]) -> dict[str, list[dict[str, Any]]]:
+    """Return the residuals by the values of the chosen features."""
+    error = scored.prediction - scored.y
+    return {name: against(scored.X[:, names.index(name)], error) for name in chosen}
 
 
-def calibration(judged: Judged, bins: int = 15) -> list[dict[str, Any]]:
-    """Return mean forecast and mean truth in bins of equal size of the forecast: the reliability curve."""
-    edges = np.unique(np.quantile(judged.prediction, np.linspace(0, 1, bins + 1)[1:-1]))
-    place = np.searchsorted(edges, judged.prediction, side="right")
-    n = np.bincount(place)
-    forecast, truth = (np.bincount(place, weights=v) for v in (judged.prediction, judged.y))
+def calibration(scored: ScoredRows, bins: int = 15) -> list[dict[str, Any]]:
+    """Return the reliability curve: mean forecast and mean truth in bins of the forecast with equal numbers of rows."""
+    edges = np.unique(np.quantile(scored.prediction, np.linspace(0, 1, bins + 1)[1:-1]))
+    index = np.searchsorted(edges, scored.prediction, side="right")
+    n = np.bincount(index)
+    forecast, truth = (np.bincount(index, weights=v) for v in (scored.prediction, scored.y))
     return [
         {"n": int(n[i]), "forecast": float(forecast[i] / n[i]), "truth": float(truth[i] / n[i])}
         for i in np.flatnonzero(n)

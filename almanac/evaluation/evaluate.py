@@ -10,51 +10,49 @@ import polars as pl
 
 from almanac.core.errors import MetricError
 from almanac.core.files import read_json, sha256_file, whole_file, write_json
-from almanac.core.progress import figure, progress, summary
-from almanac.evaluation.evidence import Evidence, gather
-from almanac.evaluation.report import build
-from almanac.evaluation.scored_rows import Judged, judge, read_parts
-from almanac.evaluation.target_metrics import target_figures
+from almanac.core.progress import format_metric, progress, summary
+from almanac.evaluation.metrics import ERRORS
+from almanac.evaluation.report import report
+from almanac.evaluation.scored_rows import ScoredRows, read_parts, score_rows
+from almanac.evaluation.target_analysis import TargetAnalysis, analyse
+from almanac.evaluation.target_metrics import target_metrics
 from almanac.model.directory import MANIFEST
 from almanac.model.model import load_model
+from almanac.reports import write_page
 from almanac.usecase import UseCase, digest
 
 
 @dataclass(frozen=True)
 class Outputs:
-    """Where an evaluation writes to."""
+    """Paths of the files that an evaluation writes."""
 
-    figures: Path
+    metrics: Path
     evaluation: Path
     predictions: Path
     report: Path
 
     @classmethod
     def below(cls, directory: Path) -> "Outputs":
-        """Return the outputs under their names in a run directory."""
-        return cls(
-            directory / "metrics.json",
-            directory / "evaluation.json",
-            directory / "predictions.parquet",
-            directory / "report.html",
-        )
+        """Return the paths under their names in a run directory."""
+        names = ("metrics.json", "evaluation.json", "predictions.parquet", "report.html")
+        return cls(*(directory / name for name in names))
 
 
 def evaluate(
     usecase: UseCase, features: Path, model: Path, out: Outputs | Path, tuning: Path | None = None
 ) -> dict[str, Any]:
-    """Judge every target's model on the test span, write figures, evidence, predictions and report.
+    """Evaluate every target's model on the test span; write metrics, analysis, predictions and report.
 
     Args:
         usecase: the use case.
-        features: Parquet table with the time, the entity where there is one, the features, and for every target
+        features: Parquet table with the time, the entity if the use case has one, the features, and for every target
             `y_<target>`, its value, missing where it was not measured, and `last_<target>`, the last known value.
         model: the run's model directory; each target's is below it.
-        out: where to write, or the directory to write to under the usual names.
+        out: the output paths, or a directory for files of the usual names.
         tuning: record of the tuning, for the names of the chosen candidates and the report.
 
     Returns:
-        The figures, as in metrics.json.
+        The metrics, as in metrics.json.
 
     Raises:
         TableError: the table lacks a column, or a target was nowhere measured in the test span.
@@ -62,34 +60,35 @@ def evaluate(
     """
     outputs = Outputs.below(out) if isinstance(out, Path) else out
     table, late = read_parts(features, usecase)
-    records = _tuning(tuning)
+    records = {} if tuning is None else read_json(tuning)["targets"]
     entries: dict[str, Any] = {}
-    evidence: list[Evidence] = []
+    analyses: list[TargetAnalysis] = []
     for done, target in enumerate(usecase.targets):
         progress(done, len(usecase.targets) + 1, target.name)
         forecaster = load_model(model / target.name)
-        judged = judge(usecase, table, target, forecaster, late)
+        scored = score_rows(usecase, table, target, forecaster, late)
         record = records.get(target.name, {})
-        entries[target.name] = target_figures(usecase, judged, record.get("chosen", forecaster.predictor.kind))
-        evidence.append(gather(usecase, judged, forecaster, record))
+        entries[target.name] = target_metrics(usecase, scored, record.get("chosen", forecaster.predictor.kind))
+        analyses.append(analyse(usecase, scored, forecaster, record))
     progress(len(usecase.targets), len(usecase.targets) + 1, "report")
     metrics = {"use_case": usecase.name, "targets": entries}
-    write_json(outputs.figures, metrics)
-    write_json(outputs.evaluation, _document(usecase, evidence))
+    write_json(outputs.metrics, metrics)
+    targets = {each.scored.target.name: each.to_json() for each in analyses}
+    write_json(outputs.evaluation, {"use_case": usecase.name, "targets": targets})
     with whole_file(outputs.predictions) as aside:
-        predictions(usecase, [each.judged for each in evidence]).write_parquet(aside)
-    build(usecase, metrics, evidence).write(outputs.report)
-    summary(key_figure(metrics), rows=sum(entry["n"] for entry in entries.values()))
+        predictions([each.scored for each in analyses]).write_parquet(aside)
+    write_page(report(usecase, metrics, analyses), outputs.report)
+    summary(leading_errors(metrics), rows=sum(entry["n"] for entry in entries.values()))
     return metrics
 
 
-def predictions(usecase: UseCase, judged: list[Judged]) -> pl.DataFrame:
-    """Return the judged rows of all targets, one below the other, missing values as nulls."""
-    return pl.concat([_predictions(each) for each in judged])
+def predictions(scored: list[ScoredRows]) -> pl.DataFrame:
+    """Return the scored rows of all targets as one table, missing values as nulls."""
+    return pl.concat([_predictions(each) for each in scored])
 
 
 def provenance(usecase: UseCase, features: Path, model: Path) -> dict[str, str]:
-    """Return what an evaluation was made of, as its artifacts' metadata holds it."""
+    """Return the digests of an evaluation's inputs, for the metadata of its artifacts."""
     return {
         "use_case": usecase.name,
         "use_case_digest": digest(usecase),
@@ -98,65 +97,46 @@ def provenance(usecase: UseCase, features: Path, model: Path) -> dict[str, str]:
     }
 
 
-def flat(metrics: Mapping[str, Any]) -> dict[str, float]:
-    """Return the leading figures by name, such as `pm_1h_rmse`, for a tracker or a user interface.
+def leading_metrics(metrics: Mapping[str, Any]) -> dict[str, float]:
+    """Return the leading metrics by name, such as `pm_1h_rmse`, for a tracker or a user interface.
 
     Raises:
-        MetricError: a figure is missing or not a finite number; it is named.
+        MetricError: a metric is missing or not a finite number; it is named.
     """
-    result: dict[str, float] = {}
+    result: dict[str, Any] = {}
     for target, entry in metrics["targets"].items():
-        names = ("log_loss", "brier") if entry["task"] == "classification" else ("rmse", "mae", "r2")
-        result |= {f"{target}_{name}": _finite(f"{target}_{name}", entry[name]) for name in names}
-        result |= {
-            f"{target}_skill_{name}": _finite(f"{target}_skill_{name}", skill[names[0]])
-            for name, skill in entry["skill"].items()
-        }
+        names = (*ERRORS[entry["task"]], *(("r2",) if entry["task"] == "regression" else ()))
+        result |= {f"{target}_{name}": entry[name] for name in names}
+        result |= {f"{target}_skill_{name}": skill[names[0]] for name, skill in entry["skill"].items()}
         if "coverage" in entry:
-            result[f"{target}_coverage"] = _finite(f"{target}_coverage", entry["coverage"]["overall"])
-    return result
+            result[f"{target}_coverage"] = entry["coverage"]["overall"]
+    for name, value in result.items():
+        if value is None or not np.isfinite(value):
+            raise MetricError(f"{name} is {value}; expected a finite number")
+    return {name: float(value) for name, value in result.items()}
 
 
-def key_figure(metrics: Mapping[str, Any]) -> str:
+def leading_errors(metrics: Mapping[str, Any]) -> str:
     """Return the leading error of each target in a line."""
     parts = []
     for entry in metrics["targets"].values():
-        name, said = ("log_loss", "log loss") if entry["task"] == "classification" else ("rmse", "RMSE")
-        parts.append(f"{entry['horizon']} {said} {figure(entry[name])}")
+        name = ERRORS[entry["task"]][0]
+        label = "log loss" if name == "log_loss" else "RMSE"
+        parts.append(f"{entry['horizon']} {label} {format_metric(entry[name])}")
     return ", ".join(parts)
 
 
-def _predictions(judged: Judged) -> pl.DataFrame:
-    nothing = np.full(judged.y.shape, np.nan)
+def _predictions(scored: ScoredRows) -> pl.DataFrame:
+    missing = np.full(scored.y.shape, np.nan)
     columns = {
-        "y": judged.y,
-        "prediction": judged.prediction,
-        "lower": nothing if judged.lower is None else judged.lower,
-        "upper": nothing if judged.upper is None else judged.upper,
-        "last": judged.last,
-        **judged.baselines,
+        "y": scored.y,
+        "prediction": scored.prediction,
+        "lower": missing if scored.lower is None else scored.lower,
+        "upper": missing if scored.upper is None else scored.upper,
+        "last": scored.last,
+        **scored.baselines,
     }
-    return judged.keys.with_columns(
-        pl.lit(judged.target.name).alias("target"),
+    return scored.keys.with_columns(
+        pl.lit(scored.target.name).alias("target"),
         *(pl.Series(name, values).fill_nan(None) for name, values in columns.items()),
     )
-
-
-def _document(usecase: UseCase, evidence: list[Evidence]) -> dict[str, Any]:
-    return {
-        "use_case": usecase.name,
-        "targets": {each.judged.target.name: each.to_json() for each in evidence},
-    }
-
-
-def _tuning(path: Path | None) -> dict[str, Any]:
-    if path is None:
-        return {}
-    targets: dict[str, Any] = read_json(path)["targets"]
-    return targets
-
-
-def _finite(name: str, value: Any) -> float:
-    if value is None or not np.isfinite(value):
-        raise MetricError(f"{name} is {value}; a figure must be a finite number")
-    return float(value)

@@ -1,6 +1,7 @@
-"""Groups of rows: bands of the last known value, parts of the calendar, categories."""
+"""Groups of rows: bands of the last known value, calendar parts, categories."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -24,28 +25,28 @@ _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct",
 
 @dataclass(frozen=True)
 class Slices:
-    """A group: the value that each row has of it.
+    """A grouping of rows.
 
     Attributes:
-        names: the values, in order.
-        code: position of each row's value in `names`, -1 where unknown, shape (n,).
+        names: the names of the groups, in order.
+        code: position of each row's group in `names`, -1 if unknown, shape (n,).
     """
 
     names: list[str]
     code: npt.NDArray[np.int64]
 
     def items(self) -> list[tuple[str, Mask]]:
-        """Return each value that occurs with its rows."""
-        return [(name, self.code == place) for place, name in enumerate(self.names) if (self.code == place).any()]
+        """Return each group that has rows, with a mask of them."""
+        return [(name, self.code == code) for code, name in enumerate(self.names) if (self.code == code).any()]
 
     @property
     def labels(self) -> npt.NDArray[np.str_]:
-        """The value of each row by name, shape (n,)."""
+        """The group of each row by name, shape (n,)."""
         return np.asarray([*self.names, UNKNOWN])[self.code]
 
 
 def band_names(usecase: UseCase) -> list[str]:
-    """Return the names of the bands: those of the use case, or their ranges."""
+    """Return the names of the bands, by default their ranges."""
     bands = usecase.evaluation.bands
     if bands.names is not None:
         return list(bands.names)
@@ -54,14 +55,14 @@ def band_names(usecase: UseCase) -> list[str]:
     return [first, *(f"{low}-{high}" for low, high in pairwise(edges)), f"over {edges[-1]}"]
 
 
-def column(table: pl.DataFrame, name: str, place: str = "the feature table") -> pl.Series:
+def column(table: pl.DataFrame, name: str, location: str = "the feature table") -> pl.Series:
     """Return a column.
 
     Raises:
         TableError: there is none.
     """
     if name not in table.columns:
-        raise TableError(f"{place}: no column {name}; it must have the time, the features, and y_ and last_ a target")
+        raise TableError(f"{location}: no column {name}; expected the time, the features, y_ and last_ of each target")
     return table[name]
 
 
@@ -77,7 +78,7 @@ def bands_of(usecase: UseCase, last: Array) -> Slices:
 
 
 def group_of(usecase: UseCase, table: pl.DataFrame, group: Group, model: Model) -> Slices:
-    """Return a declared group's value of each row, as it was known at the prediction time.
+    """Return a declared group of each row, as known at the prediction time.
 
     Raises:
         TableError: the group's column is no feature.
@@ -99,35 +100,31 @@ def group_of(usecase: UseCase, table: pl.DataFrame, group: Group, model: Model) 
 
 
 def _slug(value: str, code: int) -> str:
-    """Return how the name of an indicator feature spells a category."""
+    """Return a category as the name of its indicator feature spells it."""
     return re.sub(r"[^a-z0-9]+", "_", value.lower()).strip("_") or str(code)
 
 
 def categories_of(model: Model) -> dict[str, list[str]]:
-    """Return the fitted category tables, which give codes their meaning."""
+    """Return the values of each fitted category in the order of their codes."""
     tables = model.spec.get("categories") or model.features.get("fitted", {}).get("categories") or {}
     return {str(name): [str(value) for value in values] for name, values in tables.items()}
 
 
 def _labels(values: pl.Series) -> Slices:
     names = sorted(values.drop_nulls().unique().to_list())
-    places = {name: place for place, name in enumerate(names)}
-    return Slices(names, np.asarray([places.get(value, -1) for value in values], dtype=np.int64))
+    codes = {name: code for code, name in enumerate(names)}
+    return Slices(names, np.asarray([codes.get(value, -1) for value in values], dtype=np.int64))
 
 
 def _calendar(time: pl.Series, part: str) -> Slices:
-    month = time.dt.month().to_numpy().astype(np.int64)
-    weekday = time.dt.weekday().to_numpy().astype(np.int64) - 1
-    match part:
-        case "hour":
-            return Slices([f"{hour:02d}" for hour in range(24)], time.dt.hour().to_numpy().astype(np.int64))
-        case "weekday":
-            return Slices(list(_DAYS), weekday)
-        case "weekend":
-            return Slices(["weekday", "weekend"], (weekday >= 5).astype(np.int64))
-        case "month":
-            return Slices(list(_MONTHS), month - 1)
-        case "quarter":
-            return Slices(["Q1", "Q2", "Q3", "Q4"], (month - 1) // 3)
-        case _:
-            return Slices(list(_SEASONS), month % 12 // 3)
+    month, weekday = time.dt.month() - 1, time.dt.weekday() - 1
+    parts: dict[str, tuple[Sequence[str], pl.Series]] = {
+        "hour": ([f"{hour:02d}" for hour in range(24)], time.dt.hour()),
+        "weekday": (_DAYS, weekday),
+        "weekend": (("weekday", "weekend"), weekday >= 5),
+        "month": (_MONTHS, month),
+        "quarter": (("Q1", "Q2", "Q3", "Q4"), month // 3),
+        "season": (_SEASONS, (month + 1) % 12 // 3),
+    }
+    names, code = parts[part]
+    return Slices(list(names), code.to_numpy().astype(np.int64))

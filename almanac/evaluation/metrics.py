@@ -1,7 +1,7 @@
-"""Figures of regression and classification, each a function of sums over rows.
+"""Metrics of regression and classification, each a function of sums over rows.
 
-The same functions give the figure itself, from the sums over all rows, and its bootstrap repeats, from the sums of
-each repeat.
+The same function returns the metric, from the sums over all rows, and its bootstrap repeats, from the sums of each
+repeat.
 """
 
 from collections.abc import Callable, Mapping
@@ -14,29 +14,45 @@ from almanac.evaluation.bootstrap import Bootstrap, interval
 
 Array = npt.NDArray[np.float64]
 Sums = Mapping[str, Array]
-Figure = Callable[[Sums], Array]
+Metric = Callable[[Sums], Array]
+
+#: The error metrics of each task, the leading one first.
+ERRORS = {"regression": ("rmse", "mae"), "classification": ("log_loss", "brier")}
 
 #: Probabilities are kept this far from 0 and 1 in the log loss, as scikit-learn keeps them.
 _EPSILON = float(np.finfo(np.float64).eps)
 
 
-def ratio(numerator: str, denominator: str = "n") -> Figure:
-    """Return the figure that divides two sums."""
+def _ratio(numerator: str, denominator: str = "n") -> Metric:
     return lambda sums: _divide(sums[numerator], sums[denominator])
 
 
-def root(numerator: str, denominator: str = "n") -> Figure:
-    """Return the figure that is the root of a mean."""
-    return lambda sums: np.sqrt(_divide(sums[numerator], sums[denominator]))
+def _root_mean(numerator: str) -> Metric:
+    return lambda sums: np.sqrt(_divide(sums[numerator], sums["n"]))
 
 
-def r2(sums: Sums) -> Array:
-    """Return the coefficient of determination."""
+def _r2(sums: Sums) -> Array:
     return 1.0 - _divide(sums["square"], sums["yy"] - _divide(sums["y"] ** 2, sums["n"]))
 
 
+REGRESSION: dict[str, Metric] = {
+    "rmse": _root_mean("square"),
+    "mae": _ratio("absolute"),
+    "r2": _r2,
+    "smape": _ratio("symmetric"),
+    "bias": _ratio("error"),
+}
+CLASSIFICATION: dict[str, Metric] = {
+    "log_loss": _ratio("log"),
+    "brier": _ratio("square"),
+    "bias": _ratio("error"),
+    "base_rate": _ratio("y"),
+}
+INTERVAL: dict[str, Metric] = {"coverage": _ratio("covered"), "width": _ratio("width"), "pinball": _ratio("pinball")}
+
+
 def regression_terms(y: Array, prediction: Array) -> dict[str, Array]:
-    """Return each row's terms of the point forecast's figures."""
+    """Return each row's terms of the metrics of a point forecast."""
     error = prediction - y
     size = np.abs(y) + np.abs(prediction)
     symmetric = np.divide(2 * np.abs(error), size, out=np.zeros_like(error), where=size > 0)
@@ -52,7 +68,7 @@ def regression_terms(y: Array, prediction: Array) -> dict[str, Array]:
 
 
 def interval_terms(y: Array, lower: Array, upper: Array, nominal: float) -> dict[str, Array]:
-    """Return each row's terms of the interval's figures; the pinball loss is the mean of both ends'."""
+    """Return each row's terms of the metrics of an interval; the pinball loss is the mean of both ends'."""
     tail = (1.0 - nominal) / 2
     losses = [np.maximum(q * (y - end), (q - 1) * (y - end)) for q, end in ((tail, lower), (1.0 - tail, upper))]
     return {
@@ -63,7 +79,7 @@ def interval_terms(y: Array, lower: Array, upper: Array, nominal: float) -> dict
 
 
 def classification_terms(y: Array, probability: Array) -> dict[str, Array]:
-    """Return each row's terms of a probability's figures; y is 0 or 1."""
+    """Return each row's terms of the metrics of a probability; y is 0 or 1."""
     return {
         "n": np.ones_like(y),
         "error": probability - y,
@@ -81,7 +97,7 @@ def log_loss(y: Array, probability: Array) -> Array:
 
 
 def auc(y: Array, score: Array) -> float | None:
-    """Return the area under the ROC curve, ties counting half; None where one class is absent."""
+    """Return the area under the ROC curve, ties counting half; None if one class is absent."""
     from scipy.stats import rankdata
 
     positive = float(y.sum())
@@ -92,63 +108,66 @@ def auc(y: Array, score: Array) -> float | None:
     return (ranks - positive * (positive + 1) / 2) / (positive * negative)
 
 
-def auc_terms(y: Array, score: Array, bins: int = 200) -> Array:
-    """Return each row's terms of a binned AUC, shape (n, 2 * bins): a count for its class and its bin of the score."""
+def auc_repeats(y: Array, score: Array, bootstrap: Bootstrap, bins: int = 200) -> Array:
+    """Return the AUC of each repeat, shape (repeats,).
+
+    Ranks are no sums, so that the repeats use a binned score: the counts of both classes in each bin are sums.
+    """
     edges = np.unique(np.quantile(score, np.linspace(0, 1, bins + 1)[1:-1]))
-    place = np.searchsorted(edges, score, side="right")
     terms = np.zeros((y.size, 2 * bins))
-    terms[np.arange(y.size), place + bins * (y == 1)] = 1.0
-    return terms
-
-
-def auc_from_sums(sums: Array) -> Array:
-    """Return the binned AUC of each repeat from its counts, shape (repeats, 2 * bins)."""
-    negative, positive = np.split(sums, 2, axis=1)
+    terms[np.arange(y.size), np.searchsorted(edges, score, side="right") + bins * (y == 1)] = 1.0
+    negative, positive = np.split(bootstrap.sums(terms), 2, axis=1)
     below = np.cumsum(negative, axis=1) - negative / 2
     return _divide((positive * below).sum(axis=1), positive.sum(axis=1) * negative.sum(axis=1))
 
 
 @dataclass
-class Tally:
-    """Terms of many figures, bootstrapped together.
+class Terms:
+    """Terms of many metrics, bootstrapped together.
 
     Attributes:
-        terms: columns of terms, each of shape (n,), by name.
+        columns: terms by name, each of shape (n,).
     """
 
-    terms: dict[str, Array] = field(default_factory=dict)
+    columns: dict[str, Array] = field(default_factory=dict)
 
     def add(self, terms: Mapping[str, Array], prefix: str = "", where: npt.NDArray[np.bool_] | None = None) -> None:
-        """Add terms under `prefix`; rows outside `where` add nothing."""
+        """Add terms under `prefix`; rows outside `where` count nothing."""
         for name, values in terms.items():
-            self.terms[prefix + name] = values if where is None else np.where(where, values, 0.0)
+            self.columns[prefix + name] = values if where is None else np.where(where, values, 0.0)
 
-    def draw(self, bootstrap: Bootstrap) -> "Drawn":
+    def sums(self, bootstrap: Bootstrap) -> "BootstrapSums":
         """Return the sums over all rows and over each repeat."""
-        matrix = np.column_stack(list(self.terms.values()))
-        once, often = matrix.sum(axis=0), bootstrap.sums(matrix)
-        names = list(self.terms)
-        return Drawn(dict(zip(names, once, strict=True)), dict(zip(names, often.T, strict=True)))
+        matrix = np.column_stack(list(self.columns.values()))
+        total, repeats = matrix.sum(axis=0), bootstrap.sums(matrix)
+        return BootstrapSums(
+            dict(zip(self.columns, total, strict=True)), dict(zip(self.columns, repeats.T, strict=True))
+        )
 
 
 @dataclass(frozen=True)
-class Drawn:
-    """Sums over all rows, and of each repeat, by name of the term."""
+class BootstrapSums:
+    """Sums by name of the term.
 
-    once: dict[str, Array]
-    often: dict[str, Array]
+    Attributes:
+        total: over all rows.
+        repeats: over each repeat, each of shape (repeats,).
+    """
 
-    def figure(self, figure: Figure) -> tuple[float | None, list[float] | None]:
-        """Return a figure and its interval; None for what cannot be computed."""
-        value = float(figure(self.once))
-        return (value, interval(figure(self.often))) if np.isfinite(value) else (None, None)
+    total: dict[str, Array]
+    repeats: dict[str, Array]
 
-    def below(self, prefix: str) -> "Drawn":
-        """Return the terms whose name begins with `prefix`, without it."""
-        return Drawn(_below(self.once, prefix), _below(self.often, prefix))
+    def metric(self, metric: Metric) -> tuple[float | None, list[float] | None]:
+        """Return a metric and its interval; None for each that is not finite."""
+        value = float(metric(self.total))
+        return (value, interval(metric(self.repeats))) if np.isfinite(value) else (None, None)
+
+    def under(self, prefix: str) -> "BootstrapSums":
+        """Return the sums of the terms under `prefix`, without it in their names."""
+        return BootstrapSums(_under(self.total, prefix), _under(self.repeats, prefix))
 
 
-def _below(sums: dict[str, Array], prefix: str) -> dict[str, Array]:
+def _under(sums: dict[str, Array], prefix: str) -> dict[str, Array]:
     return {name.removeprefix(prefix): value for name, value in sums.items() if name.startswith(prefix)}
 
 

@@ -1,4 +1,4 @@
-"""The rows that a target's model is judged by: the truth, the forecast, the baselines, the groups."""
+"""The scored rows of a target: truth, forecast, baselines and groups."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,20 +22,20 @@ Mask = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
-class Judged:
-    """The rows of the test span where one target was really measured.
+class ScoredRows:
+    """The rows of the test span in which a target was measured.
 
     Attributes:
         target: the target.
-        keys: the entity, where the use case has one, and the time of each row.
+        keys: the entity, if the use case has one, and the time of each row.
         time: prediction time, µs since the epoch, shape (n,).
         X: features, shape (n, f).
         y: the truth, 0 or 1 for a classification, shape (n,).
         prediction: the forecast, shape (n,).
         lower: lower end of the interval; None for a classification.
         upper: upper end.
-        last: the last known value of the target's column, NaN where it is missing, shape (n,).
-        baselines: forecast of each baseline, NaN where it has none.
+        last: the last known value of the target's column, NaN if missing, shape (n,).
+        baselines: forecast of each baseline, NaN if missing.
         bands: bands of the last known value.
         groups: declared groups.
         scale: mean absolute error of the seasonal baseline before the test span, the unit of MASE.
@@ -62,7 +62,7 @@ class Judged:
 
     @property
     def due(self) -> npt.NDArray[np.datetime64]:
-        """The time that each forecast is of, shape (n,)."""
+        """The forecast time of each row, shape (n,)."""
         return (self.time + to_microseconds(self.target.horizon)).astype("datetime64[us]")
 
 
@@ -76,17 +76,17 @@ def read_table(path: Path, usecase: UseCase) -> pl.DataFrame:
 
 
 def read_parts(path: Path, usecase: UseCase) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Return keys, truth and last known values of the feature table, and all of its rows from the test span on.
+    """Return keys, truths and last known values of the feature table, and its whole rows from the test span on.
 
-    The features before it, which may be many times the rest, are never in memory.
+    The features of the training span, by far the largest part of the table, are never loaded.
 
     Raises:
         TableError: it cannot be read, or has no time column.
     """
-    ahead = [f"{kind}_{target.name}" for target in usecase.targets for kind in ("y", "last")]
+    names = [f"{kind}_{target.name}" for target in usecase.targets for kind in ("y", "last")]
     start = pl.lit(_day(usecase.split.test_from)).cast(pl.Datetime("us"))
     narrow = _read(
-        path, usecase, lambda table: table.select(pl.col(*_keys(usecase)), cs.by_name(ahead, require_all=False))
+        path, usecase, lambda table: table.select(pl.col(*_keys(usecase)), cs.by_name(names, require_all=False))
     )
     return narrow, _read(path, usecase, lambda table: table.filter(pl.col(usecase.time.column) >= start))
 
@@ -101,20 +101,20 @@ def _read(path: Path, usecase: UseCase, chosen: Callable[[pl.LazyFrame], pl.Lazy
         raise TableError(f"{path}: not a Parquet table ({error})") from error
 
 
-def judge(
+def score_rows(
     usecase: UseCase, table: pl.DataFrame, target: Target, model: Model, late: pl.DataFrame | None = None
-) -> Judged:
-    """Return the judged rows of one target.
+) -> ScoredRows:
+    """Score a model on the test span.
 
     Args:
         usecase: the use case.
         table: the feature table, or its keys, truths and last known values.
         target: the target.
         model: its model.
-        late: the rows of the feature table from the test span on, with the features; of `table` when None.
+        late: the whole rows of the feature table from the test span on; taken from `table` if None.
 
     Raises:
-        TableError: a column is missing, or the test span has no row where the target was measured; both are named.
+        TableError: a column is missing, or the target was nowhere measured in the test span.
     """
     time = table[usecase.time.column].to_physical().to_numpy()
     y = numbers(table, f"y_{target.name}")
@@ -128,10 +128,10 @@ def judge(
     if target.above is not None:
         y, baselines = _as_classes(target.above, y), _as_rates(target.above, y, baselines, before)
     late = table.filter(~before) if late is None else late
-    places = (np.cumsum(~before) - 1)[rows]
-    X = np.column_stack([numbers(late, name)[places] for name in model.names])
+    late_rows = (np.cumsum(~before) - 1)[rows]
+    X = np.column_stack([numbers(late, name)[late_rows] for name in model.names])
     predicted = model.predict(X)
-    return Judged(
+    return ScoredRows(
         target=target,
         keys=table.select(_keys(usecase))[rows],
         time=time[rows],
@@ -143,7 +143,7 @@ def judge(
         last=last[rows],
         baselines={name: values[rows] for name, values in baselines.items()},
         bands=bands_of(usecase, last[rows]),
-        groups={group.name: group_of(usecase, late[places], group, model) for group in usecase.evaluation.groups},
+        groups={group.name: group_of(usecase, late[late_rows], group, model) for group in usecase.evaluation.groups},
         scale=scale,
     )
 
@@ -157,21 +157,21 @@ def _day(value: Any) -> int:
 
 
 def _within(usecase: UseCase, target: Target, time: npt.NDArray[np.int64]) -> Mask:
-    """Return the rows whose target lies before the end of the test span."""
+    """Return which rows have their forecast time before the end of the test span."""
     if usecase.split.test_to is None:
         return np.ones(time.shape, dtype=np.bool_)
     return np.asarray(time + to_microseconds(target.horizon) < _day(usecase.split.test_to))
 
 
 def _seasonal(usecase: UseCase, table: pl.DataFrame, target: Target) -> Array:
-    """Return the newest known value of the phase that is forecast: the target's, whole seasons ago."""
+    """Return the seasonal-naive forecast: the target's value a whole number of seasons earlier."""
     season = to_microseconds(usecase.evaluation.season)
     ahead = to_microseconds(target.horizon) + to_microseconds(usecase.features.cutoff)
     back = -(-ahead // season) * season
     keys, time = _keys(usecase), usecase.time.column
     values = table.select([*keys, column(table, f"y_{target.name}")])
-    wanted = table.select(keys).with_columns(pl.col(time) - pl.duration(microseconds=back))
-    return numbers(wanted.join(values, on=keys, how="left", maintain_order="left"), f"y_{target.name}")
+    earlier = table.select(keys).with_columns(pl.col(time) - pl.duration(microseconds=back))
+    return numbers(earlier.join(values, on=keys, how="left", maintain_order="left"), f"y_{target.name}")
 
 
 def _as_classes(above: float, values: Array) -> Array:
@@ -179,12 +179,12 @@ def _as_classes(above: float, values: Array) -> Array:
 
 
 def _as_rates(above: float, y: Array, baselines: dict[str, Array], before: Mask) -> dict[str, Array]:
-    """Return each baseline as a probability: how often, before the test span, its class was followed by the event."""
+    """Return each baseline as a probability: the event's frequency after its class, before the test span."""
     truth, result = _as_classes(above, y), {}
     for name, values in baselines.items():
-        said = _as_classes(above, values)
-        rates = [np.mean(truth[before & np.isfinite(truth) & (said == side)]) for side in (0.0, 1.0)]
-        result[name] = np.where(np.isfinite(said), np.where(said == 1, rates[1], rates[0]), np.nan)
+        classes = _as_classes(above, values)
+        rates = [np.mean(truth[before & np.isfinite(truth) & (classes == side)]) for side in (0.0, 1.0)]
+        result[name] = np.where(np.isfinite(classes), np.where(classes == 1, rates[1], rates[0]), np.nan)
     return result
 
 

@@ -1,5 +1,6 @@
-"""One target's entry in metrics.json: figures, intervals, skill, coverage, slices, disparities."""
+"""The entry of a target in metrics.json: metrics, intervals, skill, coverage, slices, disparities."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -8,97 +9,71 @@ import numpy.typing as npt
 from almanac.evaluation.bootstrap import Bootstrap, interval
 from almanac.evaluation.groups import Slices, band_names
 from almanac.evaluation.metrics import (
-    Drawn,
-    Figure,
-    Tally,
+    CLASSIFICATION,
+    ERRORS,
+    INTERVAL,
+    REGRESSION,
+    BootstrapSums,
+    Metric,
+    Terms,
     auc,
-    auc_from_sums,
-    auc_terms,
+    auc_repeats,
     classification_terms,
     interval_terms,
-    r2,
-    ratio,
     regression_terms,
-    root,
 )
-from almanac.evaluation.scored_rows import Judged
+from almanac.evaluation.scored_rows import ScoredRows
 from almanac.usecase import UseCase
 from almanac.usecase.types import to_microseconds
 
 Array = npt.NDArray[np.float64]
 
-#: The group of bands stands among the slices under this name.
+#: Name of the bands among the slices.
 BAND = "band"
-#: Rows below which a group says little: it is left out of the disparities, and marked where it is shown.
+#: Smaller groups say little: they are left out of the disparities, and marked where they are shown.
 FEWEST_ROWS = 30
 
-_REGRESSION: dict[str, Figure] = {
-    "rmse": root("square"),
-    "mae": ratio("absolute"),
-    "r2": r2,
-    "smape": ratio("symmetric"),
-    "bias": ratio("error"),
-}
-_CLASSIFICATION: dict[str, Figure] = {
-    "log_loss": ratio("log"),
-    "brier": ratio("square"),
-    "bias": ratio("error"),
-    "base_rate": ratio("y"),
-}
-_INTERVAL: dict[str, Figure] = {"coverage": ratio("covered"), "width": ratio("width"), "pinball": ratio("pinball")}
 _SLICED_TERMS = ("n", "error", "square", "absolute", "log", "covered", "width")
+_SLICED_METRICS = ("rmse", "mae", "log_loss", "brier", "bias", "coverage", "width")
 _NO_ROWS: dict[str, Any] = {"n": 0, "coverage": None, "width": None, "ci": {"coverage": None}}
-_SLICED = ("rmse", "mae", "log_loss", "brier", "bias", "coverage", "width")
 
 
-def errors_of(judged: Judged) -> tuple[str, str]:
-    """Return the two figures of a task that measure error, the leading one first."""
-    return ("log_loss", "brier") if judged.classification else ("rmse", "mae")
-
-
-def catalogue(judged: Judged) -> dict[str, Figure]:
-    """Return the figures of a target's task that are functions of sums."""
-    if judged.classification:
-        return _CLASSIFICATION
-    figures = dict(_REGRESSION) | {"mase": lambda sums: _REGRESSION["mae"](sums) / judged.scale}
-    return figures if judged.lower is None else figures | _INTERVAL
-
-
-def target_figures(usecase: UseCase, judged: Judged, model: str) -> dict[str, Any]:
+def target_metrics(usecase: UseCase, scored: ScoredRows, model: str) -> dict[str, Any]:
     """Return the entry of one target.
 
     Args:
         usecase: the use case.
-        judged: the judged rows.
+        scored: the scored rows.
         model: name of the chosen candidate.
     """
     bootstrap = Bootstrap.draw(
-        judged.time,
+        scored.time,
         to_microseconds(usecase.time.frequency),
         to_microseconds(usecase.evaluation.block),
         usecase.evaluation.repeats,
         usecase.training.seed,
     )
-    groups = {BAND: judged.bands, **judged.groups}
-    drawn = _tally(judged, usecase.training.intervals.level, groups).draw(bootstrap)
-    entry = _head(usecase, judged, model) | _overall(judged, drawn)
-    if judged.classification:
-        entry |= _auc(judged, bootstrap, entry["ci"])
-    entry["baselines"], entry["skill"] = _against_baselines(judged, drawn)
-    entry["slices"] = {name: _sliced(judged, drawn, name, slices) for name, slices in groups.items()}
-    if judged.lower is not None:
+    groups = {BAND: scored.bands, **scored.groups}
+    sums = _terms(scored, usecase.training.intervals.level, groups).sums(bootstrap)
+    entry = _head(usecase, scored, model) | _with_intervals(sums, _metrics(scored))
+    if scored.classification:
+        entry["auc"] = auc(scored.y, scored.prediction)
+        entry["ci"]["auc"] = interval(auc_repeats(scored.y, scored.prediction, bootstrap))
+    entry["baselines"], entry["skill"] = _against_baselines(scored, sums)
+    entry["slices"] = {name: _slices(scored, sums, name, slices) for name, slices in groups.items()}
+    if scored.lower is not None:
         entry["coverage"] = _coverage(usecase, entry)
     entry["fewest_rows"] = FEWEST_ROWS
-    entry["disparity"] = {name: disparity(judged, slices) for name, slices in groups.items()}
+    entry["disparity"] = {name: disparity(scored, slices) for name, slices in groups.items()}
     return entry
 
 
-def disparity(judged: Judged, slices: Slices, fewest: int = FEWEST_ROWS) -> dict[str, Any]:
-    """Return how far the groups lie apart, by fairlearn's MetricFrame; groups of fewer rows are left out.
+def disparity(scored: ScoredRows, slices: Slices, fewest: int = FEWEST_ROWS) -> dict[str, Any]:
+    """Return the disparities between groups by fairlearn's MetricFrame; groups of fewer rows are left out.
 
     Returns:
-        For each error figure the worst group's figure less (`difference`) and over (`ratio`) the best group's, and
-        which these groups are; empty where there are no two groups to compare.
+        For each error metric the worst group's minus (`difference`) and over (`ratio`) the best group's, and the
+        names of both; empty if fewer than two groups can be compared.
     """
     from fairlearn.metrics import MetricFrame
 
@@ -106,11 +81,11 @@ def disparity(judged: Judged, slices: Slices, fewest: int = FEWEST_ROWS) -> dict
     rows = (slices.code >= 0) & (sizes[slices.code] >= fewest)
     if np.unique(slices.code[rows]).size < 2:
         return {}
-    names = errors_of(judged)
+    names = ERRORS[scored.target.task]
     frame = MetricFrame(
-        metrics={name: _error_metric(judged, name) for name in names},
-        y_true=judged.y[rows],
-        y_pred=judged.prediction[rows],
+        metrics={name: _error_metric(scored, name) for name in names},
+        y_true=scored.y[rows],
+        y_pred=scored.prediction[rows],
         sensitive_features=slices.labels[rows],
     )
     difference, shares, by_group = frame.difference(), frame.ratio(), frame.by_group
@@ -125,108 +100,103 @@ def disparity(judged: Judged, slices: Slices, fewest: int = FEWEST_ROWS) -> dict
     }
 
 
-def _error_metric(judged: Judged, name: str) -> Any:
-    figure, terms = catalogue(judged)[name], _point_terms(judged)
+def _metrics(scored: ScoredRows) -> dict[str, Metric]:
+    """Return the metrics of a target's task that are functions of sums."""
+    if scored.classification:
+        return CLASSIFICATION
+    metrics = REGRESSION | {"mase": lambda sums: REGRESSION["mae"](sums) / scored.scale}
+    return metrics if scored.lower is None else metrics | INTERVAL
 
-    def metric(y_true: Any, y_pred: Any) -> float:
+
+def _error_metric(scored: ScoredRows, name: str) -> Any:
+    metric, terms = _metrics(scored)[name], _point_terms(scored)
+
+    def error(y_true: Any, y_pred: Any) -> float:
         columns = terms(np.asarray(y_true, dtype=np.float64), np.asarray(y_pred, dtype=np.float64))
-        return float(figure({key: values.sum() for key, values in columns.items()}))
+        return float(metric({key: values.sum() for key, values in columns.items()}))
 
-    return metric
-
-
-def _point_terms(judged: Judged) -> Any:
-    return classification_terms if judged.classification else regression_terms
+    return error
 
 
-def _tally(judged: Judged, nominal: float, groups: dict[str, Slices]) -> Tally:
-    """Return the terms of all figures: overall, beside each baseline, and of each slice."""
-    terms: dict[str, Array] = _point_terms(judged)(judged.y, judged.prediction)
-    if judged.lower is not None and judged.upper is not None:
-        terms |= interval_terms(judged.y, judged.lower, judged.upper, nominal)
-    tally = Tally()
-    tally.add(terms)
-    for name, forecast in judged.baselines.items():
-        known = np.isfinite(forecast)
-        theirs = _point_terms(judged)(judged.y, np.where(known, forecast, 0.0))
-        tally.add(theirs, f"baseline/{name}/", known)
-        tally.add(terms, f"beside/{name}/", known)
-    sliced = {name: values for name, values in terms.items() if name in _SLICED_TERMS}
+def _point_terms(scored: ScoredRows) -> Any:
+    return classification_terms if scored.classification else regression_terms
+
+
+def _terms(scored: ScoredRows, nominal: float, groups: dict[str, Slices]) -> Terms:
+    """Return the terms of all metrics: overall, on the rows of each baseline, and of each slice."""
+    ours: dict[str, Array] = _point_terms(scored)(scored.y, scored.prediction)
+    if scored.lower is not None and scored.upper is not None:
+        ours |= interval_terms(scored.y, scored.lower, scored.upper, nominal)
+    terms = Terms()
+    terms.add(ours)
+    for name, forecast in scored.baselines.items():
+        present = np.isfinite(forecast)
+        theirs = _point_terms(scored)(scored.y, np.where(present, forecast, 0.0))
+        terms.add(theirs, f"baseline/{name}/", present)
+        terms.add(ours, f"beside/{name}/", present)
+    sliced = {name: values for name, values in ours.items() if name in _SLICED_TERMS}
     for group, slices in groups.items():
         for value, rows in slices.items():
-            tally.add(sliced, f"slice/{group}/{value}/", rows)
-    return tally
+            terms.add(sliced, f"slice/{group}/{value}/", rows)
+    return terms
 
 
-def _head(usecase: UseCase, judged: Judged, model: str) -> dict[str, Any]:
-    target = judged.target
+def _head(usecase: UseCase, scored: ScoredRows, model: str) -> dict[str, Any]:
+    target = scored.target
     head: dict[str, Any] = {
         "horizon": target.horizon,
         "task": target.task,
         "column": target.column,
         "unit": usecase.columns[target.column].unit,
         "model": model,
-        "n": int(judged.y.size),
+        "n": int(scored.y.size),
     }
     return head if target.above is None else head | {"above": target.above}
 
 
-def _overall(judged: Judged, drawn: Drawn) -> dict[str, Any]:
-    figures = {name: drawn.figure(figure) for name, figure in catalogue(judged).items()}
-    return {name: value for name, (value, _) in figures.items()} | {
-        "ci": {name: ci for name, (_, ci) in figures.items()}
-    }
+def _with_intervals(sums: BootstrapSums, metrics: Mapping[str, Metric]) -> dict[str, Any]:
+    """Return the metrics by name, and their intervals under `ci`."""
+    pairs = {name: sums.metric(metric) for name, metric in metrics.items()}
+    return {name: value for name, (value, _) in pairs.items()} | {"ci": {name: ci for name, (_, ci) in pairs.items()}}
 
 
-def _auc(judged: Judged, bootstrap: Bootstrap, intervals: dict[str, Any]) -> dict[str, Any]:
-    repeats = auc_from_sums(bootstrap.sums(auc_terms(judged.y, judged.prediction)))
-    intervals["auc"] = interval(repeats)
-    return {"auc": auc(judged.y, judged.prediction)}
-
-
-def _against_baselines(judged: Judged, drawn: Drawn) -> tuple[dict[str, Any], dict[str, Any]]:
+def _against_baselines(scored: ScoredRows, sums: BootstrapSums) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return each baseline's errors, and the model's skill, both on the rows where the baseline has a forecast."""
-    figures, baselines, skills = catalogue(judged), {}, {}
-    for name in judged.baselines:
-        theirs, ours = drawn.below(f"baseline/{name}/"), drawn.below(f"beside/{name}/")
-        errors = errors_of(judged)
+    errors = {error: _metrics(scored)[error] for error in ERRORS[scored.target.task]}
+    baselines, skills = {}, {}
+    for name in scored.baselines:
+        theirs, ours = sums.under(f"baseline/{name}/"), sums.under(f"beside/{name}/")
         baselines[name] = {
-            **{error: theirs.figure(figures[error])[0] for error in errors},
-            "n": int(theirs.once["n"]),
-            "model": {error: ours.figure(figures[error])[0] for error in errors},
+            **{error: theirs.metric(metric)[0] for error, metric in errors.items()},
+            "n": int(theirs.total["n"]),
+            "model": {error: ours.metric(metric)[0] for error, metric in errors.items()},
         }
-        pairs = {error: _skill(ours, theirs, figures[error]) for error in errors}
+        pairs = {error: _skill(ours, theirs, metric) for error, metric in errors.items()}
         skills[name] = {error: value for error, (value, _) in pairs.items()} | {
-            "ci": pairs[errors[0]][1],
+            "ci": next(iter(pairs.values()))[1],
             "cis": {error: ci for error, (_, ci) in pairs.items()},
         }
     return baselines, skills
 
 
-def _skill(ours: Drawn, theirs: Drawn, figure: Figure) -> tuple[float | None, list[float] | None]:
+def _skill(ours: BootstrapSums, theirs: BootstrapSums, metric: Metric) -> tuple[float | None, list[float] | None]:
     """Return the share of the baseline's error that the model saves, and its interval: 1 is perfect, 0 no better."""
     with np.errstate(divide="ignore", invalid="ignore"):
-        value = 1.0 - np.divide(figure(ours.once), figure(theirs.once))
-        repeats = 1.0 - np.divide(figure(ours.often), figure(theirs.often))
+        value = 1.0 - np.divide(metric(ours.total), metric(theirs.total))
+        repeats = 1.0 - np.divide(metric(ours.repeats), metric(theirs.repeats))
     return (float(value), interval(repeats)) if np.isfinite(value) else (None, None)
 
 
-def _sliced(judged: Judged, drawn: Drawn, group: str, slices: Slices) -> dict[str, Any]:
-    figures = {name: figure for name, figure in catalogue(judged).items() if name in _SLICED}
-    result = {}
-    for value, rows in slices.items():
-        part = drawn.below(f"slice/{group}/{value}/")
-        pairs = {name: part.figure(figure) for name, figure in figures.items()}
-        result[value] = {
-            "n": int(rows.sum()),
-            **{name: figure for name, (figure, _) in pairs.items()},
-            "ci": {name: ci for name, (_, ci) in pairs.items()},
-        }
-    return result
+def _slices(scored: ScoredRows, sums: BootstrapSums, group: str, slices: Slices) -> dict[str, Any]:
+    metrics = {name: metric for name, metric in _metrics(scored).items() if name in _SLICED_METRICS}
+    return {
+        value: {"n": int(rows.sum())} | _with_intervals(sums.under(f"slice/{group}/{value}/"), metrics)
+        for value, rows in slices.items()
+    }
 
 
 def _coverage(usecase: UseCase, entry: dict[str, Any]) -> dict[str, Any]:
-    """Return the interval's figures; a declared band without rows stands there with nothing."""
+    """Return the interval's metrics; a declared band without rows has none."""
     sliced = entry["slices"][BAND]
     bands = {name: sliced.get(name, _NO_ROWS) for name in band_names(usecase)}
     return {
@@ -235,9 +205,9 @@ def _coverage(usecase: UseCase, entry: dict[str, Any]) -> dict[str, Any]:
         "ci": entry["ci"].pop("coverage"),
         "width": entry.pop("width"),
         "width_ci": entry["ci"].pop("width"),
-        "bands": {name: figures["coverage"] for name, figures in bands.items()},
+        "bands": {name: band["coverage"] for name, band in bands.items()},
         "band_details": {
-            name: {"n": f["n"], "coverage": f["coverage"], "ci": f["ci"]["coverage"], "width": f["width"]}
-            for name, f in bands.items()
+            name: {"n": b["n"], "coverage": b["coverage"], "ci": b["ci"]["coverage"], "width": b["width"]}
+            for name, b in bands.items()
         },
     }

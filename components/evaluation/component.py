@@ -30,12 +30,11 @@ def evaluation(
     """
     from pathlib import Path
 
-    from almanac.evaluation.evaluate import Outputs, evaluate, flat, provenance
-    from almanac.usecase import load_text
+    from components.evaluation.task import run
 
-    case, paths = load_text(usecase, "usecase"), (Path(features.path), Path(model.path))
-    written = (figures, evaluation, predictions, report)
-    found = evaluate(case, *paths, Outputs(*(Path(each.path) for each in written)), Path(tuning.path))
-    for each in written:
-        each.metadata.update(provenance(case, *paths))
-    metrics.metadata.update(flat(found))
+    outputs = (figures, evaluation, predictions, report)
+    paths = (Path(features.path), Path(model.path), Path(tuning.path))
+    provenance, leading = run(usecase, *paths, [output.path for output in outputs])
+    for output in outputs:
+        output.metadata.update(provenance)
+    metrics.metadata.update(leading)

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from almanac.core.files import refuse_non_finite
-from almanac.core.progress import figure, summary
+from almanac.core.progress import format_metric, summary
 from almanac.training.train import Inputs, train
 from almanac.usecase import load_text
 
@@ -29,7 +29,9 @@ def run(
     targets = record["targets"]
     figures = {f"{name}_fold_{found['metric']}": float(found["loss"]) for name, found in targets.items()}
     refuse_non_finite(figures)
-    chosen = [f"{name} {found['chosen']} {found['metric']} {figure(found['loss'])}" for name, found in targets.items()]
+    chosen = [
+        f"{name} {found['chosen']} {found['metric']} {format_metric(found['loss'])}" for name, found in targets.items()
+    ]
     summary(", ".join(chosen), rows=max(found["rows_trained"] for found in targets.values()))
     metadata = {
         "use_case": case.name,

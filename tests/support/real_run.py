@@ -10,8 +10,8 @@ import polars as pl
 
 from almanac.core.files import sha256_file, write_bytes, write_json
 from almanac.evaluation.evaluate import predictions
-from almanac.evaluation.scored_rows import judge
-from almanac.evaluation.target_metrics import target_figures
+from almanac.evaluation.scored_rows import score_rows
+from almanac.evaluation.target_metrics import target_metrics
 from almanac.model.intervals import Intervals
 from almanac.model.model import Model, load_model
 from almanac.training.table_facts import table_facts
@@ -30,11 +30,11 @@ def make_run(
     table = _features(series, targets)
     run.mkdir(parents=True)
     table.write_parquet(run / "data.parquet")
-    judged = [judge(usecase, table, target, _train(usecase, table, target, run)) for target in targets]
-    figures = {each.target.name: target_figures(usecase, each, "lightgbm_level") for each in judged}
+    judged = [score_rows(usecase, table, target, _train(usecase, table, target, run)) for target in targets]
+    figures = {each.target.name: target_metrics(usecase, each, "lightgbm_level") for each in judged}
     metrics: dict[str, Any] = {"use_case": usecase.name, "targets": figures}
     _model_manifest(usecase, run, [target.name for target in targets])
-    predictions(usecase, judged).write_parquet(run / "predictions.parquet")
+    predictions(judged).write_parquet(run / "predictions.parquet")
     write_json(run / "metrics.json", metrics)
     write_json(run / "gate.json", _gate(metrics))
     write_json(run / "lineage.json", _lineage(usecase, series, run))

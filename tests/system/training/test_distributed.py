@@ -18,7 +18,7 @@ from almanac import drift
 from almanac.core import dask_workers
 from almanac.core.errors import TrainingError, WorkerError
 from almanac.core.files import read_json
-from almanac.evaluation.scored_rows import judge, read_parts, read_table
+from almanac.evaluation.scored_rows import read_parts, read_table, score_rows
 from almanac.model.model import load_model
 from almanac.training.backends import open_problems
 from almanac.training.candidates.lightgbm import LightGBM
@@ -82,7 +82,7 @@ def problem(files: Inputs) -> Problem:
 def errors(case: UseCase, files: Inputs, model: Path) -> float:
     """RMSE of the stored model on the half-year after training."""
     forecaster = load_model(model / "pm25_6h")
-    judged = judge(case, read_table(files.features, case), case.targets[0], forecaster)
+    judged = score_rows(case, read_table(files.features, case), case.targets[0], forecaster)
     return float(np.sqrt(np.mean((judged.prediction - judged.y) ** 2)))
 
 
@@ -246,8 +246,8 @@ def test_an_evaluation_that_reads_the_test_span_alone_judges_the_same_rows(
     table, late = read_parts(files.features, case)
     assert table.columns == ["timestamp", "y_pm25_6h", "last_pm25_6h"]
     assert late.height < 0.25 * table.height
-    parts = judge(case, table, case.targets[0], model, late)
-    whole = judge(case, read_table(files.features, case), case.targets[0], model)
+    parts = score_rows(case, table, case.targets[0], model, late)
+    whole = score_rows(case, read_table(files.features, case), case.targets[0], model)
     for name in ("time", "X", "y", "prediction", "last"):
         np.testing.assert_array_equal(getattr(parts, name), getattr(whole, name), err_msg=name)
     assert parts.scale == whole.scale

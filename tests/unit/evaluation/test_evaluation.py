@@ -14,10 +14,10 @@ from sklearn.metrics import log_loss, mean_pinball_loss, r2_score, roc_auc_score
 from almanac.core.errors import MetricError, ModelError, TableError
 from almanac.core.files import read_json, sha256_file, write_json
 from almanac.evaluation.bootstrap import Bootstrap
-from almanac.evaluation.evaluate import evaluate, flat
+from almanac.evaluation.evaluate import evaluate, leading_metrics
 from almanac.evaluation.importance import explain
-from almanac.evaluation.scored_rows import judge, read_table
-from almanac.evaluation.target_metrics import target_figures
+from almanac.evaluation.scored_rows import read_table, score_rows
+from almanac.evaluation.target_metrics import target_metrics
 from almanac.model.model import load_model
 from almanac.usecase import digest, dump
 from almanac.usecase.training_section import Target
@@ -159,7 +159,7 @@ def test_shap_values_add_up_to_the_forecast(judged: World) -> None:
     table = read_table(judged.features, judged.usecase)
     for target in judged.usecase.targets:
         model = load_model(judged.model / target.name)
-        rows = judge(judged.usecase, table, target, model)
+        rows = score_rows(judged.usecase, table, target, model)
         chosen = np.arange(0, rows.y.size, 97)
         explained = explain(model, rows, chosen)
         forecast = np.clip(explained.base + explained.values.sum(axis=1), 0, None)
@@ -187,7 +187,7 @@ def test_the_future_of_the_target_does_not_reach_the_forecast(judged: World) -> 
         pl.when(pl.col("timestamp").dt.year() == 2014).then(pl.col("y_pm25_1h") + 5).otherwise(pl.col("y_pm25_1h"))
     )
     target, model = judged.usecase.targets[0], load_model(judged.model / "pm25_1h")
-    before, after = (judge(judged.usecase, table, target, model) for table in (judged.table, changed))
+    before, after = (score_rows(judged.usecase, table, target, model) for table in (judged.table, changed))
     for name in ("time", "prediction", "lower", "upper", "last"):
         assert np.array_equal(getattr(before, name), getattr(after, name), equal_nan=True), name
     assert np.array_equal(after.y, before.y + 5)
@@ -198,9 +198,9 @@ def test_entities_are_resampled_together(judged: World) -> None:
     both = pl.concat([judged.table.with_columns(pl.lit(name).alias("station")) for name in ("a", "b")])
     case = judged.usecase.model_copy(update={"entity": "station"})
     target, model = judged.usecase.targets[0], load_model(judged.model / "pm25_1h")
-    rows = judge(case, both.sort("station", "timestamp"), target, model)
+    rows = score_rows(case, both.sort("station", "timestamp"), target, model)
     assert rows.keys.columns == ["station", "timestamp"]
-    twice, once = target_figures(case, rows, "trees"), judged.metrics["targets"]["pm25_1h"]
+    twice, once = target_metrics(case, rows, "trees"), judged.metrics["targets"]["pm25_1h"]
     assert twice["n"] == 2 * once["n"]
     for name in ("rmse", "mae", "bias"):
         assert twice[name] == pytest.approx(once[name])
@@ -254,11 +254,11 @@ def test_an_altered_model_is_refused(judged: World, tmp_path: Path) -> None:
 
 
 def test_leading_figures_refuse_a_number_that_is_none(judged: World) -> None:
-    assert flat(judged.metrics)["pm25_1h_rmse"] == judged.metrics["targets"]["pm25_1h"]["rmse"]
+    assert leading_metrics(judged.metrics)["pm25_1h_rmse"] == judged.metrics["targets"]["pm25_1h"]["rmse"]
     broken: dict[str, Any] = copy.deepcopy(judged.metrics)
     broken["targets"]["pm25_24h"]["r2"] = float("nan")
     with pytest.raises(MetricError, match="pm25_24h_r2 is nan"):
-        flat(broken)
+        leading_metrics(broken)
 
 
 def test_the_component_leaves_what_the_user_interface_shows(judged: World, tmp_path: Path) -> None:

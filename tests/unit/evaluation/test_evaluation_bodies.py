@@ -11,7 +11,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostin
 
 from almanac.core.files import sha256_bytes, write_json
 from almanac.evaluation.importance import explain
-from almanac.evaluation.scored_rows import judge
+from almanac.evaluation.scored_rows import score_rows
 from almanac.model.model import Model, load_model
 from almanac.model.skops_io import write_estimator
 from almanac.usecase import UseCase
@@ -66,7 +66,7 @@ def test_a_classification_of_scikit_learn_is_explained_in_log_odds(table: pl.Dat
 
 
 def _adds_up(case: UseCase, table: pl.DataFrame, target: Target, model: Model) -> None:
-    judged = judge(case, table, target, model)
+    judged = score_rows(case, table, target, model)
     chosen = np.arange(0, judged.y.size, 401)
     explained = explain(model, judged, chosen)
     total = explained.base + explained.values.sum(axis=1)

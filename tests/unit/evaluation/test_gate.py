@@ -16,8 +16,8 @@ from almanac.evaluation.gate.rules.coverage import CoverageWithin
 from almanac.evaluation.gate.rules.max_disparity import MaxDisparity
 from almanac.evaluation.gate.rules.max_error import MaxError
 from almanac.evaluation.gate.rules.not_worse_than_registered import NotWorse
-from almanac.evaluation.scored_rows import judge
-from almanac.evaluation.target_metrics import target_figures
+from almanac.evaluation.scored_rows import score_rows
+from almanac.evaluation.target_metrics import target_metrics
 from almanac.model.model import load_model
 from almanac.usecase import UseCase, dump
 from components.gate.component import gate
@@ -39,7 +39,7 @@ def usecase() -> UseCase:
 def judged(usecase: UseCase, beijing: pl.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> Metrics:
     directory, table = tmp_path_factory.mktemp("gate") / "pm25_6h", world.features(beijing)
     world.write_model(directory, table, "pm25_6h", usecase)
-    entry = target_figures(usecase, judge(usecase, table, usecase.targets[0], load_model(directory)), "trees")
+    entry = target_metrics(usecase, score_rows(usecase, table, usecase.targets[0], load_model(directory)), "trees")
     return {"use_case": usecase.name, "targets": {"pm25_6h": entry}}
 
 

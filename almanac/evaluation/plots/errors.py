@@ -1,4 +1,4 @@
-"""The report's plots of forecasts and errors; each takes figures and returns a matplotlib figure."""
+"""Plots of forecasts and errors."""
 
 from importlib import import_module
 from typing import Any
@@ -7,19 +7,21 @@ import numpy as np
 import numpy.typing as npt
 
 from almanac.evaluation.error_analysis import week_of
-from almanac.evaluation.scored_rows import Judged
+from almanac.evaluation.labels import ahead, in_unit, label
+from almanac.evaluation.metrics import ERRORS
+from almanac.evaluation.scored_rows import ScoredRows
 from almanac.reports import COLOURS, new_figure
 
 
 def overview(targets: dict[str, Any]) -> Any:
-    """Return the errors of the model beside the baselines': a line of plots a scale, a group of bars a target."""
+    """Return the errors of models and baselines: a row of plots for each scale, a group of bars for each target."""
     scales: dict[tuple[str, str], list[str]] = {}
     for name, entry in targets.items():
-        scales.setdefault((errors_in(entry)[0], _unit_of(entry)), []).append(name)
+        scales.setdefault((entry["task"], in_unit(entry)), []).append(name)
     spacing = {"wspace": 0.22, "hspace": 0.42}
     figure, axes = new_figure(10.6, 2.7 * len(scales), len(scales), 2, gridspec_kw=spacing)
-    for line, ((_, unit), names) in zip(axes, scales.items(), strict=True):
-        for axis, metric in zip(line, errors_in(targets[names[0]]), strict=True):
+    for row, ((task, unit), names) in zip(axes, scales.items(), strict=True):
+        for axis, metric in zip(row, ERRORS[task], strict=True):
             _bars(axis, {name: targets[name] for name in names}, metric)
             axis.set_title(f"{label(metric)}{unit}: lower is better")
     axes[0, 0].legend(loc="upper left", ncols=3)
@@ -41,18 +43,18 @@ def _bars(axis: Any, targets: dict[str, Any], metric: str) -> None:
     axis.set_ylim(top=1.22 * axis.get_ylim()[1])
 
 
-def weeks(judged: Judged, unit: str) -> Any:
+def weeks(scored: ScoredRows, unit: str) -> Any:
     """Return forecast, interval and truth over three weeks: the highest, an ordinary one, the hardest."""
-    chosen, entity = chosen_weeks(judged), _main_entity(judged)
+    chosen, entity = chosen_weeks(scored), _main_entity(scored)
     of = f", {entity}" if entity is not None else ""
     figure, axes = new_figure(10.6, 2.1 * len(chosen), len(chosen), 1, gridspec_kw={"hspace": 0.42})
-    for axis, (why, rows) in zip(axes[:, 0], chosen.items(), strict=True):
-        time = judged.due[rows].astype("datetime64[s]").astype(object)
-        if judged.lower is not None and judged.upper is not None:
-            axis.fill_between(time, judged.lower[rows], judged.upper[rows], color=COLOURS["band"], alpha=0.45, lw=0)
-        axis.plot(time, judged.prediction[rows], color=COLOURS["forecast"], label="forecast")
-        axis.plot(time, judged.y[rows], color=COLOURS["truth"], lw=1.1, label="measured")
-        axis.set_title(f"{why}{of}: {time[0]:%-d %B} to {time[-1]:%-d %B %Y}")
+    for axis, (title, rows) in zip(axes[:, 0], chosen.items(), strict=True):
+        time = scored.due[rows].astype("datetime64[s]").astype(object)
+        if scored.lower is not None and scored.upper is not None:
+            axis.fill_between(time, scored.lower[rows], scored.upper[rows], color=COLOURS["band"], alpha=0.45, lw=0)
+        axis.plot(time, scored.prediction[rows], color=COLOURS["forecast"], label="forecast")
+        axis.plot(time, scored.y[rows], color=COLOURS["truth"], lw=1.1, label="measured")
+        axis.set_title(f"{title}{of}: {time[0]:%-d %B} to {time[-1]:%-d %B %Y}")
         axis.set_ylabel(unit)
         axis.margins(x=0)
         _dates(axis, "DayLocator", "%a %-d")
@@ -60,20 +62,21 @@ def weeks(judged: Judged, unit: str) -> Any:
     return figure
 
 
-def chosen_weeks(judged: Judged) -> dict[str, npt.NDArray[np.intp]]:
-    """Return the rows of three telling weeks of the series that has the most rows."""
-    series = np.flatnonzero(_main_series(judged))
-    place = week_of(judged.time[series])
-    found, at = np.unique(place, return_inverse=True)
-    n = np.bincount(at)
-    error = np.sqrt(np.bincount(at, weights=(judged.prediction - judged.y)[series] ** 2) / n)
-    mean = np.bincount(at, weights=judged.y[series]) / n
+def chosen_weeks(scored: ScoredRows) -> dict[str, npt.NDArray[np.intp]]:
+    """Return the rows of three instructive weeks of the series with the most rows."""
+    series = np.flatnonzero(_main_series(scored))
+    week = week_of(scored.time[series])
+    weeks, index = np.unique(week, return_inverse=True)
+    n = np.bincount(index)
+    error = np.sqrt(np.bincount(index, weights=(scored.prediction - scored.y)[series] ** 2) / n)
+    mean = np.bincount(index, weights=scored.y[series]) / n
     full = np.flatnonzero(n >= 0.8 * n.max())
     ordinary = full[np.argsort(error[full], kind="stable")[full.size // 2]]
     picks = {"The highest week": full[np.argmax(mean[full])], "An ordinary week": ordinary}
     picks["The hardest week"] = full[np.argmax(error[full])]
-    once = {int(week): why for why, week in reversed(picks.items())}
-    return {why: series[place == found[week]] for week, why in reversed(once.items())}
+    # A week that is picked twice keeps its first title.
+    titles = {int(pick): title for title, pick in reversed(picks.items())}
+    return {title: series[week == weeks[pick]] for pick, title in reversed(titles.items())}
 
 
 def calibration(entry: dict[str, Any], curve: list[dict[str, Any]]) -> Any:
@@ -90,33 +93,33 @@ def calibration(entry: dict[str, Any], curve: list[dict[str, Any]]) -> Any:
         axes[0, 0].yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
         axes[0, 1].bar(names, [d["width"] for d in details.values()], 0.6, color=COLOURS["band"])
         axes[0, 1].grid(axis="x", visible=False)
-        axes[0, 1].set_title(f"Mean interval width{_unit(entry['unit'])}")
+        axes[0, 1].set_title(f"Mean interval width{in_unit(entry)}")
     return figure
 
 
 def slices(entry: dict[str, Any], band: str) -> Any:
-    """Return an error figure by group with its intervals: lines for many values, dots for few."""
+    """Return an error metric by group with its intervals: lines for many groups, dots for few; None without groups."""
     groups = {name: values for name, values in entry["slices"].items() if name != band and len(values) > 1}
     if not groups:
         return None
-    metric = errors_in(entry)[1]
+    metric = ERRORS[entry["task"]][1]
     ratios = [min(14.0, max(4.0, sum(len(name) + 2.5 for name in values) / 2.5)) for values in groups.values()]
     figure, axes = new_figure(10.6, 2.5, 1, len(groups), sharey=True, width_ratios=ratios, gridspec_kw={"wspace": 0.08})
     for axis, (group, values) in zip(axes[0], groups.items(), strict=True):
-        figures, spans = [v[metric] for v in values.values()], [v["ci"][metric] for v in values.values()]
+        errors, spans = [v[metric] for v in values.values()], [v["ci"][metric] for v in values.values()]
         if len(values) > 8:
-            _ribbon(axis, list(values), figures, spans)
+            _ribbon(axis, list(values), errors, spans)
         else:
-            _dots(axis, list(values), figures, spans)
+            _dots(axis, list(values), errors, spans)
         axis.set_title(group.replace("_", " "))
-    axes[0, 0].set_ylabel(f"{label(metric)}{_unit_of(entry)}")
+    axes[0, 0].set_ylabel(f"{label(metric)}{in_unit(entry)}")
     tops = [v["ci"][metric][1] if v["ci"][metric] else v[metric] for values in groups.values() for v in values.values()]
     axes[0, 0].set_ylim(0, 1.06 * max(top for top in tops if top is not None))
     return figure
 
 
 def residuals(
-    judged: Judged,
+    scored: ScoredRows,
     by_week: list[dict[str, Any]],
     binned: dict[str, list[dict[str, Any]]],
     unit: str,
@@ -133,11 +136,11 @@ def residuals(
     wide.fill_between(time, low, high, color=COLOURS["band"], alpha=0.45, lw=0, label="5% to 95%")
     wide.plot(time, bias, color=COLOURS["forecast"], label="mean")
     wide.axhline(0, color=COLOURS["truth"], lw=0.7)
-    wide.set_title(f"Forecast less truth, week by week{_unit(unit)}")
+    wide.set_title(f"Forecast less truth, week by week{f', {unit}' if unit else ''}")
     wide.legend(loc="upper right", ncols=2)
     wide.margins(x=0)
     _dates(wide, "MonthLocator", "%b")
-    error = judged.prediction - judged.y
+    error = scored.prediction - scored.y
     reach = float(np.quantile(np.abs(error), 0.99)) or 1.0
     narrow.hist(np.clip(error, -reach, reach), bins=41, color=COLOURS["neutral"], histtype="stepfilled")
     narrow.set_title("Distribution")
@@ -156,49 +159,24 @@ def residuals(
     return figure
 
 
-def errors_in(entry: dict[str, Any]) -> tuple[str, str]:
-    """Return the two error figures of a target's entry, the leading one first."""
-    return ("log_loss", "brier") if entry["task"] == "classification" else ("rmse", "mae")
-
-
-def ahead(horizon: str) -> str:
-    """Return a horizon as people write it: 6 h ahead."""
-    return f"{horizon.rstrip('minhd')} {horizon.lstrip('0123456789')} ahead"
-
-
-def label(metric: str) -> str:
-    """Return a figure's name as people write it."""
-    names = {"rmse": "RMSE", "mae": "MAE", "log_loss": "Log loss", "brier": "Brier score", "r2": "R²", "smape": "sMAPE"}
-    return names.get(metric, {"mase": "MASE", "auc": "AUC"}.get(metric, metric.replace("_", " ").capitalize()))
-
-
 def _error(entry: dict[str, Any], kind: str, metric: str) -> float:
     value = entry[metric] if kind == "model" else entry["baselines"][kind][metric]
     return float("nan") if value is None else float(value)
 
 
-def _unit(unit: str | None) -> str:
-    return f", {unit}" if unit else ""
-
-
-def _unit_of(entry: dict[str, Any]) -> str:
-    """Return the unit of a target's errors; those of probabilities have none."""
-    return "" if entry["task"] == "classification" else _unit(entry["unit"])
-
-
-def _main_entity(judged: Judged) -> str | None:
-    """Return the entity with the most rows, None where there is one series."""
-    if judged.keys.width == 1:
+def _main_entity(scored: ScoredRows) -> str | None:
+    """Return the entity with the most rows, None if there is one series."""
+    if scored.keys.width == 1:
         return None
-    names, n = np.unique(judged.keys.to_series(0).cast(str).to_numpy(), return_counts=True)
+    names, n = np.unique(scored.keys.to_series(0).cast(str).to_numpy(), return_counts=True)
     return str(names[np.argmax(n)])
 
 
-def _main_series(judged: Judged) -> npt.NDArray[np.bool_]:
-    entity = _main_entity(judged)
+def _main_series(scored: ScoredRows) -> npt.NDArray[np.bool_]:
+    entity = _main_entity(scored)
     if entity is None:
-        return np.ones(judged.time.shape, dtype=np.bool_)
-    return np.asarray(judged.keys.to_series(0).cast(str).to_numpy() == entity)
+        return np.ones(scored.time.shape, dtype=np.bool_)
+    return np.asarray(scored.keys.to_series(0).cast(str).to_numpy() == entity)
 
 
 def _reliability(axis: Any, curve: list[dict[str, Any]], entry: dict[str, Any]) -> None:
@@ -206,25 +184,25 @@ def _reliability(axis: Any, curve: list[dict[str, Any]], entry: dict[str, Any]) 
     ends = [min(forecast + truth), max(forecast + truth)]
     axis.plot(ends, ends, color=COLOURS["neutral"], lw=0.8, ls="--")
     axis.plot(forecast, truth, "o-", ms=3.5, color=COLOURS["forecast"])
-    axis.set_title("Mean truth by mean forecast" + _unit_of(entry))
+    axis.set_title("Mean truth by mean forecast" + in_unit(entry))
 
 
-def _dots(axis: Any, names: list[str], figures: list[Any], spans: list[Any]) -> None:
+def _dots(axis: Any, names: list[str], errors: list[Any], spans: list[Any]) -> None:
     spots = np.arange(len(names))
     for spot, span in zip(spots, spans, strict=True):
         if span is not None:
             axis.plot([spot, spot], span, color=COLOURS["band"], lw=5, solid_capstyle="butt")
-    axis.plot(spots, [np.nan if f is None else f for f in figures], "o", ms=5, color=COLOURS["forecast"])
+    axis.plot(spots, [np.nan if error is None else error for error in errors], "o", ms=5, color=COLOURS["forecast"])
     axis.set_xticks(spots, names)
     axis.set_xlim(-0.6, len(names) - 0.4)
     axis.grid(axis="x", visible=False)
 
 
-def _ribbon(axis: Any, names: list[str], figures: list[Any], spans: list[Any]) -> None:
+def _ribbon(axis: Any, names: list[str], errors: list[Any], spans: list[Any]) -> None:
     spots = np.arange(len(names))
     low, high = (np.asarray([np.nan if s is None else s[end] for s in spans], dtype=np.float64) for end in (0, 1))
     axis.fill_between(spots, low, high, color=COLOURS["band"], alpha=0.45, lw=0)
-    axis.plot(spots, [np.nan if f is None else f for f in figures], color=COLOURS["forecast"])
+    axis.plot(spots, [np.nan if error is None else error for error in errors], color=COLOURS["forecast"])
     step = -(-len(names) // 8)
     axis.set_xticks(spots[::step], names[::step])
     axis.margins(x=0.01)

@@ -1,18 +1,18 @@
-"""The report's plots of SHAP values."""
+"""Plots of SHAP values."""
 
 from typing import Any
 
 import numpy as np
 
 from almanac.evaluation.importance import Explained
-from almanac.evaluation.scored_rows import Judged
+from almanac.evaluation.scored_rows import ScoredRows
 from almanac.reports import COLOURS, new_figure
 
 _SHOWN = 14
 _POINTS = 250
 
 
-def importance(explained: Explained, judged: Judged, unit: str, categories: dict[str, list[str]]) -> Any:
+def importance(explained: Explained, scored: ScoredRows, unit: str, categories: dict[str, list[str]]) -> Any:
     """Return the mean absolute contribution of the strongest features, and the dependence on six of them."""
     figure, axes = new_figure(
         10.6, 4.2, 2, 4, gridspec_kw={"width_ratios": [1.5, 1, 1, 1], "hspace": 0.38, "wspace": 0.3}
@@ -25,7 +25,7 @@ def importance(explained: Explained, judged: Judged, unit: str, categories: dict
     bars.set_title(f"Mean size of the contribution{f', {unit}' if unit else ''}")
     spots = [axes[row, column] for row in (0, 1) for column in (1, 2, 3)]
     for axis, (name, _) in zip(spots, ranking, strict=False):
-        _dependence(axis, explained, judged, name)
+        _dependence(axis, explained, scored, name)
         if name in categories:
             axis.set_xticks(range(len(categories[name])), categories[name])
     for axis in spots[len(ranking) :]:
@@ -37,7 +37,7 @@ def local(explanations: list[dict[str, Any]], unit: str, categories: dict[str, l
     """Return the contributions to each instructive row's forecast as bars."""
     figure, axes = new_figure(10.6, 2.7, 1, len(explanations), gridspec_kw={"wspace": 0.75})
     for axis, row in zip(axes[0], explanations, strict=True):
-        parts = [(_said(f, categories), f["contribution"]) for f in row["features"]]
+        parts = [(_feature_text(f, categories), f["contribution"]) for f in row["features"]]
         parts.append(("all others", row["others"]))
         names, sizes = [name for name, _ in parts][::-1], [size for _, size in parts][::-1]
         colours = [COLOURS["warning"] if size > 0 else COLOURS["forecast"] for size in sizes]
@@ -51,16 +51,16 @@ def local(explanations: list[dict[str, Any]], unit: str, categories: dict[str, l
     return figure
 
 
-def _dependence(axis: Any, explained: Explained, judged: Judged, name: str) -> None:
-    place = explained.names.index(name)
-    x, y = judged.X[explained.rows, place][:_POINTS], explained.values[:, place][:_POINTS]
+def _dependence(axis: Any, explained: Explained, scored: ScoredRows, name: str) -> None:
+    column = explained.names.index(name)
+    x, y = scored.X[explained.rows, column][:_POINTS], explained.values[:, column][:_POINTS]
     axis.plot(x, y, ".", ms=2.5, color=COLOURS["forecast"], alpha=0.5)
     axis.axhline(0, color=COLOURS["truth"], lw=0.7)
     axis.set_title(name, fontsize=8.5)
 
 
 def _merged(axes: Any) -> Any:
-    """Return one axes over the first column; the upper one is stretched, so that it keeps its look."""
+    """Return one axes over both rows of the first column."""
     grid = axes[0, 0].get_gridspec()
     axes[1, 0].remove()
     axes[0, 0].set_subplotspec(grid[:, 0])
@@ -68,17 +68,17 @@ def _merged(axes: Any) -> Any:
 
 
 def _shorten(axis: Any, sizes: list[float]) -> None:
-    """Cut a bar that dwarfs all others off the axis, and write its length beside it, so that the others can be seen."""
+    """Truncate a bar that dwarfs all others, and label it with its length."""
     order = np.argsort(-np.abs(sizes), kind="stable")
     if len(sizes) < 3 or abs(sizes[order[0]]) < 4 * abs(sizes[order[1]]):
         return
-    place, size, reach = int(order[0]), sizes[order[0]], 1.6 * abs(sizes[order[1]])
+    index, size, reach = int(order[0]), sizes[order[0]], 1.6 * abs(sizes[order[1]])
     low, high = min(0.0, *sizes), max(0.0, *sizes)
     axis.set_xlim(max(low, -reach) * 1.02, min(high, reach) * 1.02)
     inside = -4 if size > 0 else 4
     axis.annotate(
         f"{size:.3g}" + (" →" if size > 0 else " ←"),
-        (np.sign(size) * reach, place),
+        (np.sign(size) * reach, index),
         xytext=(inside, 0),
         textcoords="offset points",
         ha="right" if size > 0 else "left",
@@ -88,7 +88,7 @@ def _shorten(axis: Any, sizes: list[float]) -> None:
     )
 
 
-def _said(feature: dict[str, Any], categories: dict[str, list[str]]) -> str:
+def _feature_text(feature: dict[str, Any], categories: dict[str, list[str]]) -> str:
     name, value = feature["name"], feature["value"]
     if value is None:
         return f"{name} missing"

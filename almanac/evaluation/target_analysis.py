@@ -1,4 +1,4 @@
-"""What a target was judged by, beyond its figures: error analysis, calibration, explanations, the tuning's record."""
+"""The analysis of one target: errors, calibration, explanations and the record of the tuning."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -6,31 +6,32 @@ from typing import Any
 from almanac.evaluation import error_analysis, importance
 from almanac.evaluation.groups import categories_of
 from almanac.evaluation.importance import Explained
-from almanac.evaluation.scored_rows import Judged
+from almanac.evaluation.scored_rows import ScoredRows
 from almanac.model.model import Model
 from almanac.usecase import UseCase
 
-_AGAINST = 3
+#: Features whose residuals are analysed.
+_STRONGEST = 3
 
 
 @dataclass(frozen=True)
-class Evidence:
-    """One target's error analysis and explanations.
+class TargetAnalysis:
+    """Error analysis and explanations of one target.
 
     Attributes:
-        judged: the judged rows.
-        worst_days: days with the most squared error.
-        weeks: residuals week by week.
+        scored: the scored rows.
+        worst_days: days with the largest squared errors.
+        weeks: residuals of each week.
         calibration: mean truth by mean forecast.
         residuals: residuals by the forecast and by the strongest features.
         explained: SHAP values of a sample of rows.
         local: explanations of instructive rows.
-        categories: meaning of the codes of each category feature.
-        groups: share of each feature group in the mean size of all contributions; empty where features have none.
-        tuning: the target's record of the tuning; empty where there is none.
+        categories: values of each category feature in the order of their codes.
+        groups: share of each feature group in the mean size of all contributions; empty if features have no group.
+        tuning: the target's record of the tuning; empty if there is none.
     """
 
-    judged: Judged
+    scored: ScoredRows
     worst_days: list[dict[str, Any]]
     weeks: list[dict[str, Any]]
     calibration: list[dict[str, Any]]
@@ -57,20 +58,20 @@ class Evidence:
         }
 
 
-def gather(usecase: UseCase, judged: Judged, model: Model, tuning: dict[str, Any]) -> Evidence:
-    """Return the evidence of one target."""
+def analyse(usecase: UseCase, scored: ScoredRows, model: Model, tuning: dict[str, Any]) -> TargetAnalysis:
+    """Return the analysis of one target."""
     seed = usecase.training.seed
-    explained = importance.explain(model, judged, importance.sample(model, judged, seed))
-    strongest = [name for name, _ in explained.ranking()[:_AGAINST]]
-    forecast = {"forecast": error_analysis.against(judged.prediction, judged.prediction - judged.y)}
-    return Evidence(
-        judged=judged,
-        worst_days=error_analysis.worst_days(judged),
-        weeks=error_analysis.by_week(judged),
-        calibration=error_analysis.calibration(judged),
-        residuals=forecast | error_analysis.against_features(judged, model.names, strongest),
+    explained = importance.explain(model, scored, importance.sample(model, scored, seed))
+    strongest = [name for name, _ in explained.ranking()[:_STRONGEST]]
+    forecast = {"forecast": error_analysis.against(scored.prediction, scored.prediction - scored.y)}
+    return TargetAnalysis(
+        scored=scored,
+        worst_days=error_analysis.worst_days(scored),
+        weeks=error_analysis.by_week(scored),
+        calibration=error_analysis.calibration(scored),
+        residuals=forecast | error_analysis.against_features(scored, model.names, strongest),
         explained=explained,
-        local=importance.local(model, judged),
+        local=importance.local(model, scored),
         categories=categories_of(model),
         groups=_shares(model, explained),
         tuning=tuning,

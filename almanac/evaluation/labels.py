@@ -1,0 +1,34 @@
+"""Labels of metrics, units and horizons in reports and plots."""
+
+from typing import Any
+
+_NAMES = {
+    "rmse": "RMSE",
+    "mae": "MAE",
+    "log_loss": "Log loss",
+    "brier": "Brier score",
+    "r2": "R²",
+    "smape": "sMAPE",
+    "mase": "MASE",
+    "auc": "AUC",
+}
+
+
+def ahead(horizon: str) -> str:
+    """Return a horizon as people write it: 6 h ahead."""
+    return f"{horizon.rstrip('minhd')} {horizon.lstrip('0123456789')} ahead"
+
+
+def label(metric: str) -> str:
+    """Return the name of a metric as people write it."""
+    return _NAMES.get(metric, metric.replace("_", " ").capitalize())
+
+
+def unit_of(entry: dict[str, Any]) -> str:
+    """Return the unit of a target's errors; those of probabilities have none."""
+    return "" if entry["task"] == "classification" else str(entry["unit"] or "")
+
+
+def in_unit(entry: dict[str, Any]) -> str:
+    """Return the unit of a target's errors as the end of a title."""
+    return f", {unit_of(entry)}" if unit_of(entry) else ""

@@ -1,0 +1,1 @@
+"""Plots of the evaluation report; each returns a matplotlib figure."""
