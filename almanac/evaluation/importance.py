@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from almanac.core.errors import ModelError
 from almanac.evaluation.scored_rows import ScoredRows
 from almanac.model.model import Model
 from almanac.model.predictor import Rows
@@ -45,12 +44,12 @@ class Explained:
         return [(self.names[index], float(size[index])) for index in np.argsort(-size, kind="stable")]
 
 
-def explain(model: Model, scored: ScoredRows, rows: npt.NDArray[np.intp]) -> Explained:
-    """Return the SHAP values of the scored rows at the positions `rows`."""
+def explain(model: Model, scored: ScoredRows, rows: npt.NDArray[np.intp]) -> Explained | None:
+    """Return the SHAP values of the scored rows at the positions `rows`; None if the body has none."""
     X = scored.X[rows]
     explained = model.predictor.explain(Rows(X))
     if explained is None:
-        raise ModelError(f"{model.directory.path}: a model of kind {model.predictor.kind} has no explanation")
+        return None
     values, base = explained
     offset = model.predictor.offset
     terms = np.where(np.isfinite(scored.X[:, offset.columns]), scored.X[:, offset.columns], offset.fill)
@@ -77,9 +76,11 @@ def instructive(scored: ScoredRows) -> dict[str, int]:
 
 
 def local(model: Model, scored: ScoredRows, count: int = 8) -> list[dict[str, Any]]:
-    """Return the explanations of the instructive rows, the strongest features of each."""
+    """Return the explanations of the instructive rows, the strongest features of each; none if the body has none."""
     chosen = instructive(scored)
     explained = explain(model, scored, np.asarray(list(chosen.values()), dtype=np.intp))
+    if explained is None:
+        return []
     result = []
     for index, (why, row) in enumerate(chosen.items()):
         values = explained.values[index]

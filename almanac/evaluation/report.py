@@ -188,6 +188,9 @@ def _groups(entry: dict[str, Any]) -> Iterator[Block]:
 
 
 def _explanations(analysis: TargetAnalysis, unit: str) -> Iterator[Block]:
+    if analysis.explained is None:
+        yield Note("The model is not one that can be explained feature by feature.")
+        return
     shares = ", ".join(f"{share:.0%} {group}" for group, share in analysis.groups.items()).capitalize()
     yield Plot(
         shap.importance(analysis.explained, analysis.scored, unit, analysis.categories),

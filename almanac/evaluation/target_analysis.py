@@ -24,7 +24,7 @@ class TargetAnalysis:
         weeks: residuals of each week.
         calibration: mean truth by mean forecast.
         residuals: residuals by the forecast and by the strongest features.
-        explained: SHAP values of a sample of rows.
+        explained: SHAP values of a sample of rows; None if the body has none.
         local: explanations of instructive rows.
         categories: values of each category feature in the order of their codes.
         groups: share of each feature group in the mean size of all contributions; empty if features have no group.
@@ -36,7 +36,7 @@ class TargetAnalysis:
     weeks: list[dict[str, Any]]
     calibration: list[dict[str, Any]]
     residuals: dict[str, list[dict[str, Any]]]
-    explained: Explained
+    explained: Explained | None
     local: list[dict[str, Any]]
     categories: dict[str, list[str]]
     groups: dict[str, float]
@@ -50,8 +50,8 @@ class TargetAnalysis:
             "calibration": self.calibration,
             "residuals": self.residuals,
             "importance": {
-                "rows": int(self.explained.rows.size),
-                "features": [{"name": name, "size": size} for name, size in self.explained.ranking()],
+                "rows": 0 if self.explained is None else int(self.explained.rows.size),
+                "features": [{"name": name, "size": size} for name, size in _ranking(self.explained)],
                 "groups": self.groups,
             },
             "local": self.local,
@@ -62,7 +62,7 @@ def analyse(usecase: UseCase, scored: ScoredRows, model: Model, tuning: dict[str
     """Return the analysis of one target."""
     seed = usecase.training.seed
     explained = importance.explain(model, scored, importance.sample(model, scored, seed))
-    strongest = [name for name, _ in explained.ranking()[:_STRONGEST]]
+    strongest = [name for name, _ in _ranking(explained)[:_STRONGEST]]
     forecast = {"forecast": error_analysis.against(scored.prediction, scored.prediction - scored.y)}
     return TargetAnalysis(
         scored=scored,
@@ -78,10 +78,14 @@ def analyse(usecase: UseCase, scored: ScoredRows, model: Model, tuning: dict[str
     )
 
 
-def _shares(model: Model, explained: Explained) -> dict[str, float]:
+def _ranking(explained: Explained | None) -> list[tuple[str, float]]:
+    return [] if explained is None else explained.ranking()
+
+
+def _shares(model: Model, explained: Explained | None) -> dict[str, float]:
     group_of = {feature["name"]: feature["group"] for feature in model.spec.get("features", [])}
     sums: dict[str, float] = {}
-    for name, size in explained.ranking():
+    for name, size in _ranking(explained):
         if name in group_of:
             sums[group_of[name]] = sums.get(group_of[name], 0.0) + size
     total = sum(sums.values())

@@ -162,6 +162,7 @@ def test_shap_values_add_up_to_the_forecast(judged: World) -> None:
         rows = score_rows(judged.usecase, table, target, model)
         chosen = np.arange(0, rows.y.size, 97)
         explained = explain(model, rows, chosen)
+        assert explained is not None
         forecast = np.clip(explained.base + explained.values.sum(axis=1), 0, None)
         assert forecast == pytest.approx(rows.prediction[chosen], abs=1e-9)
 

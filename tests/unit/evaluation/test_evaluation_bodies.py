@@ -69,6 +69,7 @@ def _adds_up(case: UseCase, table: pl.DataFrame, target: Target, model: Model) -
     judged = score_rows(case, table, target, model)
     chosen = np.arange(0, judged.y.size, 401)
     explained = explain(model, judged, chosen)
+    assert explained is not None
     total = explained.base + explained.values.sum(axis=1)
     if target.task == "classification":
         total = 1 / (1 + np.exp(-total))
