@@ -13,6 +13,7 @@ from almanac.data.checks.gaps import find_gaps
 from almanac.data.disk import named_when_full
 from almanac.data.lineage import read_lineage, table_record, without_times, write_table
 from almanac.data.validation_result import ValidationResult, to_record
+from almanac.reports import write_page
 from almanac.usecase import UseCase
 from almanac.usecase.data_section import CHECKS
 
@@ -35,13 +36,13 @@ def validate(usecase: UseCase, table_path: Path, out_table: Path, out_html: Path
     Raises:
         TableError: a rule is broken whose breach is an error; all of them are listed, with the first rows of each.
     """
-    from almanac.data.validation_report import write_report
+    from almanac.data.validation_report import report
 
     raw, lineage = _read(table_path), read_lineage(table_path)
     result = run_checks(raw, usecase, lineage)
     record = to_record(result, raw, usecase)
     with named_when_full(out_table, out_html):
-        write_report(out_html, result, record, usecase, lineage)
+        write_page(report(result, record, usecase, lineage), out_html)
         grid = refuse_errors(result, usecase)
         record["table"] = table_record(grid)
         write_table(out_table, grid, {**without_times(lineage or {"sources": []}), "table": record["table"]})

@@ -1,63 +1,68 @@
-"""The validation report: what was found, what the data look like, where they came from."""
+"""The validation report: findings, the data in plots, columns and sources."""
 
 import re
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 
 from almanac.data import validation_plots
 from almanac.data.checks import count_of
 from almanac.data.checks.range import range_text
 from almanac.data.validation_result import ValidationResult
-from almanac.reports.page import Report
+from almanac.reports import Block, Callout, Page, Plot, Section, Table, Text, Tiles
 from almanac.usecase import UseCase
 
 
-def write_report(
-    path: Path, checked: ValidationResult, record: dict[str, Any], usecase: UseCase, lineage: dict[str, Any] | None
-) -> None:
-    """Write the report of a validation as one self-contained HTML file."""
-    report = Report(f"Validation: {usecase.title}", usecase.description)
-    _verdict(report, checked, record)
-    if checked.table is not None:
-        grid = checked.grid if checked.grid is not None else checked.table
-        if (figure := validation_plots.series(grid, usecase)) is not None:
-            report.heading("The series")
-            report.plot(figure, "Means over equal spans of time (line) and the range around them (band).")
-        report.heading("Missing values")
-        report.plot(
-            validation_plots.missing(grid, usecase), "Share of the grid's times without a value, by column over time."
-        )
-        _gaps(report, checked, record, usecase)
-        report.heading("Distributions")
-        for figure, caption in validation_plots.distributions(checked.table, usecase):
-            report.plot(figure, caption)
-        _columns(report, record, usecase)
-    _sources(report, record, lineage)
-    report.write(path)
+def report(result: ValidationResult, record: dict[str, Any], usecase: UseCase, lineage: dict[str, Any] | None) -> Page:
+    """Return the report of a validation.
+
+    Args:
+        result: the result.
+        record: the result as JSON.
+        usecase: the use case.
+        lineage: lineage of the table, if it carries one.
+    """
+    blocks = [*_verdict(result, record), Section("Findings", _findings(result))]
+    blocks += _data(result, record, usecase)
+    blocks.append(Section("Sources", _sources(record, lineage)))
+    return Page(f"Validation: {usecase.title}", usecase.description, blocks)
 
 
-def _verdict(report: Report, checked: ValidationResult, record: dict[str, Any]) -> None:
-    errors = sum(finding.severity == "error" for finding in checked.findings)
-    warnings = len(checked.findings) - errors
+def _verdict(result: ValidationResult, record: dict[str, Any]) -> Iterator[Block]:
+    errors = sum(finding.severity == "error" for finding in result.findings)
     items = [("rows read", f"{record['rows_in']:,}")]
     if record["rows"] is not None:
         items += [("rows inserted", f"{record['inserted']:,}")]
     if record["span"]:
         items += [("first to last day", " – ".join(edge[:10] for edge in record["span"]))]
-    items += [("errors", str(errors)), ("warnings", str(warnings))]
-    report.figures(items)
+    yield Tiles([*items, ("errors", str(errors)), ("warnings", str(len(result.findings) - errors))])
     if errors:
-        report.text(f"The table breaks {errors} of its rules and is not used.", "bad")
+        yield Callout(f"The table breaks {errors} of its rules and is not used.", "bad")
     else:
-        report.text("The table keeps every rule whose breach is an error.", "good")
-    if not checked.findings:
-        return
-    report.heading("Findings")
+        yield Callout("The table keeps every rule whose breach is an error.", "good")
+
+
+def _findings(result: ValidationResult) -> Iterator[Block]:
     rows = [
-        [f.severity, f.rule, f.column or "table", f.count, _sentence(f.text), _examples(f.rows, f.count)]
-        for f in sorted(checked.findings, key=lambda finding: finding.severity)
+        [f.severity, f.rule, f.column or "table", f.count, f.text[:1].upper() + f.text[1:], _examples(f.rows, f.count)]
+        for f in sorted(result.findings, key=lambda finding: finding.severity)
     ]
-    report.table(["Severity", "Rule", "Column", "Count", "What", "First"], rows)
+    if rows:
+        yield Table(["Severity", "Rule", "Column", "Count", "What", "First"], rows)
+
+
+def _data(result: ValidationResult, record: dict[str, Any], usecase: UseCase) -> Iterator[Block]:
+    if result.table is None:
+        return
+    grid = result.grid if result.grid is not None else result.table
+    if (figure := validation_plots.series(grid, usecase)) is not None:
+        caption = "Means over equal spans of time (line) and the range around them (band)."
+        yield Section("The series", [Plot(figure, caption)])
+    caption = "Share of the grid's times without a value, by column over time."
+    yield Section("Missing values", [Plot(validation_plots.missing(grid, usecase), caption)])
+    yield Section("Time grid", _gaps(result, record, usecase))
+    distributions = validation_plots.distributions(result.table, usecase)
+    yield Section("Distributions", [Plot(figure, caption) for figure, caption in distributions])
+    yield Section("Columns", [_columns(record, usecase)])
 
 
 def _examples(rows: tuple[dict[str, Any], ...], count: int) -> str:
@@ -75,51 +80,39 @@ def _short(time: str) -> str:
     return re.sub(r"(\d\d:\d\d):00(?!\S)", r"\1", time.replace("T", " "))
 
 
-def _sentence(text: str) -> str:
-    return text[:1].upper() + text[1:]
-
-
-def _gaps(report: Report, checked: ValidationResult, record: dict[str, Any], usecase: UseCase) -> None:
-    report.heading("Time grid")
-    if not checked.gaps or checked.grid is None:
-        report.text(f"One row for every {usecase.time.frequency}, without a gap.", "good")
+def _gaps(result: ValidationResult, record: dict[str, Any], usecase: UseCase) -> Iterator[Block]:
+    if not result.gaps or result.grid is None:
+        yield Callout(f"One row for every {usecase.time.frequency}, without a gap.", "good")
         return
-    found = record["gaps"]
-    report.text(
-        f"{count_of(found['count'], 'gap')} in which {found['missing']:,} of {record['rows']:,} times are missing; "
+    gaps = record["gaps"]
+    yield Text(
+        f"{count_of(gaps['count'], 'gap')} in which {gaps['missing']:,} of {record['rows']:,} times are missing; "
         "they stand in the table as rows without values."
     )
-    report.plot(
-        validation_plots.gaps(checked.gaps, checked.grid, usecase),
-        "Where times are missing, and how long the gaps are.",
-    )
+    figure = validation_plots.gaps(result.gaps, result.grid, usecase)
+    yield Plot(figure, "Where times are missing, and how long the gaps are.")
     header = ["Longest gaps, from", "to", "steps"]
-    rows = [[_short(g["from"]), _short(g["to"]), g["steps"]] for g in found["longest"][:8]]
+    rows = [[_short(gap["from"]), _short(gap["to"]), gap["steps"]] for gap in gaps["longest"][:8]]
     if usecase.entity:
         header = [usecase.entity, *header]
-        rows = [[gap["entity"], *row] for gap, row in zip(found["longest"], rows, strict=False)]
-    report.table(header, rows)
+        rows = [[gap["entity"], *row] for gap, row in zip(gaps["longest"], rows, strict=False)]
+    yield Table(header, rows)
 
 
-def _columns(report: Report, record: dict[str, Any], usecase: UseCase) -> None:
-    report.heading("Columns")
+def _columns(record: dict[str, Any], usecase: UseCase) -> Table:
     rows: list[list[Any]] = []
     for name, column in usecase.columns.items():
         facts = record["columns"][name]
-        share = f"{facts['missing']:.2%}"
         if "counts" in facts:
-            seen = f"{len(facts['counts'])} of {len(column.categories or [])} categories"
-            rows.append([name, column.description, share, seen, None, None, None, None])
+            cells = [f"{len(facts['counts'])} of {len(column.categories or [])} categories", None, None, None, None]
         else:
-            figures = [facts[key] for key in ("min", "median", "mean", "max")]
-            rows.append([name, column.description, share, range_text(column), *figures])
-    report.table(["Column", "Description", "Missing", "Declared", "Min", "Median", "Mean", "Max"], rows)
+            cells = [range_text(column), *(facts[key] for key in ("min", "median", "mean", "max"))]
+        rows.append([name, column.description, f"{facts['missing']:.2%}", *cells])
+    return Table(["Column", "Description", "Missing", "Declared", "Min", "Median", "Mean", "Max"], rows)
 
 
-def _sources(report: Report, record: dict[str, Any], lineage: dict[str, Any] | None) -> None:
-    if not lineage or not lineage["sources"]:
-        return
-    report.heading("Sources")
+def _sources(record: dict[str, Any], lineage: dict[str, Any] | None) -> Iterator[Block]:
+    shares = {name: f"{share:.2%}" for name, share in record["completeness"].items()}
     rows = [
         [
             source["name"],
@@ -127,9 +120,10 @@ def _sources(report: Report, record: dict[str, Any], lineage: dict[str, Any] | N
             source["licence"],
             source["rows"],
             " to ".join(edge[:10] for edge in source["time_span"]),
-            f"{record['completeness'][source['name']]:.2%}" if source["name"] in record["completeness"] else "–",
+            shares.get(source["name"], "–"),
             source["sha256"][:12],
         ]
-        for source in lineage["sources"]
+        for source in (lineage or {}).get("sources", [])
     ]
-    report.table(["Source", "Title", "Licence", "Rows", "Span", "Complete", "sha256"], rows)
+    if rows:
+        yield Table(["Source", "Title", "Licence", "Rows", "Span", "Complete", "sha256"], rows)
