@@ -1,4 +1,4 @@
-"""How much of a fold's deviation in coverage returns in the next fold: what `calibration._levels` gives one span for.
+"""Share of a fold's deviation in coverage that returns in the next fold, which `calibration._levels` accounts for.
 
     python -m benchmarks.coverage runs/air_quality/latest runs/traffic/latest [--json]
 
@@ -24,11 +24,11 @@ Array = npt.NDArray[np.float64]
 
 
 def deviations(run: Path) -> dict[str, Array]:
-    """Return of each target with intervals the deviations of its folds after the first, shape (folds - 1, bands)."""
+    """Return the deviations of each target with intervals in the folds after the first, shape (folds - 1, bands)."""
     metrics = json.loads((run / "metrics.json").read_text())
     usecase = load_use_case(Path("usecases") / f"{metrics['use_case']}.yaml")
     table = pl.read_parquet(run / "model" / OUT_OF_FOLD)
-    found = {}
+    deviations_of = {}
     for target in usecase.targets:
         model = load_model(run / "model" / target.name)
         if model.intervals is None:
@@ -47,19 +47,19 @@ def deviations(run: Path) -> dict[str, Array]:
             lower, upper = made.apply(last[ahead], prediction[ahead])
             covered = (y[ahead] >= lower) & (y[ahead] <= upper)
             spans.append([covered[place[ahead] == band].mean() - level for band in range(len(edges) + 1)])
-        found[target.name] = np.array(spans)
-    return found
+        deviations_of[target.name] = np.array(spans)
+    return deviations_of
 
 
-def returned(found: dict[str, Array]) -> float:
+def returned(deviations: dict[str, Array]) -> float:
     """Return the share of a deviation that returns in the next fold, by least squares through the origin."""
-    before = np.concatenate([spans[:-1].ravel() for spans in found.values()])
-    after = np.concatenate([spans[1:].ravel() for spans in found.values()])
+    before = np.concatenate([spans[:-1].ravel() for spans in deviations.values()])
+    after = np.concatenate([spans[1:].ravel() for spans in deviations.values()])
     return float(before @ after / (before @ before))
 
 
 def main() -> None:
-    """Print the deviations of every band, and what returns of them."""
+    """Print the deviations of every band, and the share that returns."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("runs", type=Path, nargs="+", help="run directories")
     parser.add_argument("--json", action="store_true", help="print JSON")

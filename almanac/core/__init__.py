@@ -1,1 +1,1 @@
-"""The ground floor: errors, files and digests, revision, progress, Dask workers."""
+"""Foundations of the library: errors, files and digests, registries of kinds, revision, progress, Dask workers."""

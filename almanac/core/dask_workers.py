@@ -1,8 +1,8 @@
-"""The worker processes of the Dask engine: those of a scheduler, pods of their own, or processes of this machine.
+"""Workers of the Dask engine: of an existing scheduler, in new pods, or as processes of this machine.
 
-Dask's processes pickle what they send each other, and LightGBM's sockets between the workers know no password, so a
-scheduler and its workers must stand in a trusted network (tls:// is configured by Dask's own files). For workers of
-this machine Dask listens on loopback alone. Nothing pickled is kept.
+Dask's processes exchange pickled messages, and LightGBM's sockets between the workers know no password, so that a
+scheduler and its workers belong in a trusted network (tls:// is configured by Dask's own files). For workers on this
+machine Dask listens on loopback only. Nothing pickled is stored.
 """
 
 import logging
@@ -22,21 +22,21 @@ T = TypeVar("T")
 
 #: Dask's own name for the scheduler's address.
 ADDRESS = "DASK_SCHEDULER_ADDRESS"
-#: How long a scheduler, and then its workers, are waited for, in seconds.
+#: Time to wait for a scheduler, and then for its workers, in seconds.
 PATIENCE = 120.0
 _CONFIG = {
-    # What lies where decides LightGBM's sums, so no task may wander.
+    # The placement of the partitions decides the order of LightGBM's sums, so that no task may move.
     "distributed.scheduler.work-stealing": False,
-    # Partitions travel with their tasks, so that another worker can take over those of a lost one.
+    # Partitions are sent with their tasks, so that another worker can take over those of a lost one.
     "distributed.admin.large-graph-warning-threshold": "1GB",
-    # What fails is raised here; the workers' own account of it would only hide that.
+    # Failures are raised here; the workers' own messages would only hide them.
     "logging.distributed": "critical",
 }
 _LIBRARIES = ("distributed", "lightgbm", "numpy", "polars")
 
 
-class Wanted(Protocol):
-    """Which workers are wanted; section `training.dask` of a use case says what each field means."""
+class WorkerSettings(Protocol):
+    """Settings of the workers; section `training.dask` of a use case documents each field."""
 
     @property
     def address(self) -> str | None: ...  # noqa: D102
@@ -50,22 +50,22 @@ class Wanted(Protocol):
 
 @dataclass(frozen=True)
 class Workers:
-    """Workers that answer, and are of this version.
+    """Connected workers of this version.
 
     Attributes:
         client: Dask's client.
-        addresses: the workers that take part, in an order that they keep.
+        addresses: the workers that take part, in a fixed order.
     """
 
     client: Any
     addresses: list[str] = field(default_factory=list)
 
     def submit(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        """Return the future of a call on any worker that takes part, or on one that took the place of a lost one."""
+        """Return the future of a call on a worker that takes part, or on the replacement of a lost one."""
         return self.client.submit(function, *arguments, pure=False, workers=self.addresses, allow_other_workers=True)
 
     def result(self, future: Any) -> Any:
-        """Return what a submitted call returned.
+        """Return the result of a submitted call.
 
         Raises:
             WorkerError: every worker that tried was lost.
@@ -78,10 +78,10 @@ class Workers:
             raise WorkerError(f"worker after worker was lost; was their memory enough? {error}") from error
 
     def watch(self, call: Callable[[], T], interval: float = 1.0) -> T:
-        """Return what `call` returns; Dask itself would wait for ever for work that is tied to a lost worker.
+        """Return the result of `call`; Dask itself would wait forever for work bound to a lost worker.
 
         Raises:
-            WorkerError: a worker that takes part was lost meanwhile.
+            WorkerError: a worker that takes part was lost.
         """
         future: Future[T] = Future()
 
@@ -109,8 +109,8 @@ class Workers:
 
 
 @contextmanager
-def start(wanted: Wanted) -> Iterator[Workers]:
-    """Yield the wanted workers; what was started for them ends with the block.
+def start(settings: WorkerSettings) -> Iterator[Workers]:
+    """Yield workers as configured; processes and pods started for them end with the block.
 
     Raises:
         WorkerError: Dask or dask-kubernetes is not installed, too few workers, or workers of another version.
@@ -123,21 +123,23 @@ def start(wanted: Wanted) -> Iterator[Workers]:
         raise WorkerError(
             f"the Dask engine needs dask[distributed] (pyproject.toml, group dask), which is not installed: {error}"
         ) from error
-    # Set here too: what is configured holds for loggers that are made later, in the workers.
+    # Set here too, because the configuration applies only to loggers created later, in the workers.
     logging.getLogger("distributed").setLevel(logging.CRITICAL)
-    address = wanted.address or os.environ.get(ADDRESS)
+    address = settings.address or os.environ.get(ADDRESS)
     with ExitStack() as stack:
         stack.enter_context(dask.config.set(_CONFIG))
-        cluster = address or stack.enter_context(_pods(wanted) if wanted.kubernetes else _processes(wanted.workers))
+        cluster = address or stack.enter_context(
+            _pods(settings) if settings.kubernetes else _processes(settings.workers)
+        )
         try:
-            # To workers of its own data goes straight, and not by way of the scheduler.
+            # Workers of its own are reachable directly, without a detour through the scheduler.
             client = distributed.Client(cluster, timeout=PATIENCE, direct_to_workers=address is None)
             stack.enter_context(client)
         except (OSError, ValueError) as error:
             raise UnreachableError(
                 f"no Dask scheduler answers at {address} (training.dask.address or {ADDRESS}): {error}"
             ) from error
-        yield Workers(client, _taking_part(client, wanted.workers))
+        yield Workers(client, _addresses(client, settings.workers))
 
 
 @contextmanager
@@ -153,7 +155,7 @@ def _processes(count: int) -> Iterator[Any]:
             processes=True,
             host="127.0.0.1",
             dashboard_address="127.0.0.1:0",
-            # A limit would make Dask write data to the disk; the machine's or the container's own holds.
+            # A limit would make Dask spill to the disk; the machine's or the container's own limit applies.
             memory_limit=0,
             local_directory=scratch,
             silence_logs=logging.CRITICAL,
@@ -163,8 +165,8 @@ def _processes(count: int) -> Iterator[Any]:
 
 
 @contextmanager
-def _pods(wanted: Wanted) -> Iterator[Any]:
-    """Yield a cluster of pods in this pod's namespace, of the image that it runs in itself."""
+def _pods(settings: WorkerSettings) -> Iterator[Any]:
+    """Yield a cluster of pods in this pod's namespace, with the same image."""
     try:
         from dask_kubernetes.operator import KubeCluster
     except ImportError as error:
@@ -174,12 +176,12 @@ def _pods(wanted: Wanted) -> Iterator[Any]:
         ) from error
     from almanac.core.image import IMAGE
 
-    sizes = {"memory": wanted.memory, "cpu": "1"}
+    sizes = {"memory": settings.memory, "cpu": "1"}
     try:
         cluster = KubeCluster(
             name=f"almanac-{os.urandom(4).hex()}",
             image=IMAGE,
-            n_workers=wanted.workers,
+            n_workers=settings.workers,
             resources={"requests": sizes, "limits": sizes},
             worker_command=["dask", "worker", "--nthreads", "1", "--memory-limit", "0"],
             quiet=True,
@@ -190,8 +192,8 @@ def _pods(wanted: Wanted) -> Iterator[Any]:
         yield cluster
 
 
-def _taking_part(client: Any, count: int) -> list[str]:
-    """Return the addresses of the workers that take part, once there are enough of them and all are of this version."""
+def _addresses(client: Any, count: int) -> list[str]:
+    """Return the addresses of the workers that take part, after enough have joined, all of this version."""
     try:
         client.wait_for_workers(count, timeout=PATIENCE)
     except TimeoutError:
@@ -201,19 +203,19 @@ def _taking_part(client: Any, count: int) -> list[str]:
         ) from None
     addresses = sorted(client.nthreads())[:count]
     try:
-        found = client.run(identity, workers=addresses)
+        identities = client.run(identity, workers=addresses)
     except ImportError as error:
         raise WorkerError(f"a Dask worker cannot import this project; run workers in its image: {error}") from error
     ours = identity()
     for address in addresses:
-        for name, theirs in found[address].items():
+        for name, theirs in identities[address].items():
             if theirs != ours[name]:
                 raise WorkerError(f"the Dask worker {address} has {name} {theirs}, this task {ours[name]}")
     return addresses
 
 
 def identity() -> dict[str, str]:
-    """Return what a worker must have in common with the task that it works for."""
+    """Return the versions that a worker must share with the task that it works for."""
     from almanac.core.image import VERSION
 
     return {"almanac": VERSION, **{name: version(name) for name in _LIBRARIES}}

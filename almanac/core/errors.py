@@ -1,15 +1,15 @@
 """The errors that Almanac raises on purpose.
 
 AlmanacError
-├── UseCaseError        a use case file that does not say what it must
+├── UseCaseError        a use case file that breaks a rule
 ├── SourceError         a source that is unreachable, altered or unreadable
 ├── TableError          a table that breaks a rule: column, type, range, time order
 ├── FeatureError        a feature specification or a feature input that cannot be computed
 ├── TrainingError       a target, fold or candidate that cannot be trained
-├── WorkerError         worker processes that cannot be had, are of another version or were lost
+├── WorkerError         worker processes that do not start, are of another version or were lost
 ├── TrackingError       an archive of a training that cannot be uploaded
 ├── ModelError          a model directory that is incomplete, altered or of another version
-├── MetricError         a figure that is not a finite number
+├── MetricError         a metric that is not a finite number
 ├── GateError           a gate that closed, or a gate rule that cannot be evaluated
 ├── DriftError          a profile or a window that cannot be compared
 ├── RegistryError       a registry operation that is refused
@@ -18,15 +18,15 @@ AlmanacError
 ├── DeploymentError     a manifest that cannot be rendered or applied
 ├── ServingError        a server that cannot start as configured
 ├── ExtensionError      an installed extension that cannot be loaded, or a kind registered twice
-├── NoCompilerError     compiled code that is not there and cannot be made
+├── NoCompilerError     compiled code that is missing and cannot be built
 └── PipelineError       a pipeline that cannot be run, compiled or submitted
     ├── InterruptedRunError a run that its user ended
     ├── UnreachableError    a cluster that does not answer
     ├── RefusedError        a cluster that refuses the token
-    ├── ClashError          a version's name that another file has
+    ├── ClashError          a version's name that is taken by another file
     └── RunError            a run on a cluster that failed, was cancelled or did not end in time
 
-Every message says what is wrong, where (file, field, column or row), and what would be right:
+Every message names the problem, its location (file, field, column or row), and the expected state:
 
     try:
         run("usecases/demand.yaml")
@@ -37,13 +37,13 @@ Every message says what is wrong, where (file, field, column or row), and what w
 
 
 class AlmanacError(Exception):
-    """Base of every error that Almanac raises on purpose; `exit_code` is what a command line returns."""
+    """Base of every error that Almanac raises on purpose; `exit_code` is the exit status of a command."""
 
     exit_code = 1
 
 
 class UseCaseError(AlmanacError, ValueError):
-    """A use case file that does not say what it must."""
+    """A use case file that breaks a rule."""
 
 
 class SourceError(AlmanacError, OSError):
@@ -63,11 +63,11 @@ class TrainingError(AlmanacError, ValueError):
 
 
 class WorkerError(AlmanacError):
-    """Worker processes that cannot be had, are of another version or were lost."""
+    """Worker processes that do not start, are of another version or were lost."""
 
 
 class TrackingError(AlmanacError, OSError):
-    """An archive of a training that cannot be uploaded; the training itself is whole."""
+    """An archive of a training that cannot be uploaded; the training itself is complete."""
 
 
 class ModelError(AlmanacError, ValueError):
@@ -75,7 +75,7 @@ class ModelError(AlmanacError, ValueError):
 
 
 class MetricError(AlmanacError, ValueError):
-    """A figure that is not a finite number."""
+    """A metric that is not a finite number."""
 
 
 class GateError(AlmanacError):
@@ -113,7 +113,7 @@ class ExtensionError(AlmanacError, ImportError):
 
 
 class NoCompilerError(AlmanacError):
-    """No compiled kernels were found, and none can be made here."""
+    """Compiled code that is missing and cannot be built on this machine."""
 
 
 class PipelineError(AlmanacError):
@@ -139,7 +139,7 @@ class RefusedError(PipelineError):
 
 
 class ClashError(PipelineError):
-    """A version's name that another file has."""
+    """A version's name that is taken by another file."""
 
     exit_code = 6
 

@@ -1,4 +1,4 @@
-"""Files that are either whole or absent, and the digests that prove it."""
+"""Atomic writes of files and directories, JSON, and digests."""
 
 import hashlib
 import json
@@ -31,10 +31,10 @@ def sha256_file(path: Path) -> str:
 
 
 def canonical_json(value: Any) -> bytes:
-    """Return `value` as sorted, minimal UTF-8 JSON: the form that digests are taken of.
+    """Return `value` as sorted, minimal UTF-8 JSON, the form that is hashed.
 
     Raises:
-        MetricError: a NaN or an infinity, which JSON cannot hold, named by its place.
+        MetricError: a NaN or an infinity, which JSON cannot represent; its path is named.
     """
     refuse_non_finite(value)
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
@@ -44,29 +44,29 @@ def pretty_json(value: Any) -> str:
     """Return `value` as indented JSON for people, keys in the order given.
 
     Raises:
-        MetricError: a NaN or an infinity, named by its place.
+        MetricError: a NaN or an infinity; its path is named.
     """
     refuse_non_finite(value)
     return json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def refuse_non_finite(value: Any, place: str = "") -> None:
-    """Raise MetricError, naming the place, if `value` holds a NaN or an infinity anywhere."""
+def refuse_non_finite(value: Any, path: str = "") -> None:
+    """Raise MetricError with its path if `value` contains a NaN or an infinity."""
     if isinstance(value, float) and not math.isfinite(value):
-        raise MetricError(f"{place or '/'} is {value}; a figure must be a finite number")
+        raise MetricError(f"{path or '/'} is {value}; expected a finite number")
     if isinstance(value, dict):
         for key, item in value.items():
-            refuse_non_finite(item, f"{place}/{key}")
+            refuse_non_finite(item, f"{path}/{key}")
     elif isinstance(value, list | tuple):
         for index, item in enumerate(value):
-            refuse_non_finite(item, f"{place}/{index}")
+            refuse_non_finite(item, f"{path}/{index}")
 
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
-    """Yield a path beside `path` to write to; rename it into place when the block ends well.
+    """Yield a temporary path in the same directory; rename it to `path` if the block succeeds.
 
-    A reader therefore sees the old file, or the new one whole, and never a part.
+    A reader therefore sees the old file or the new one, and never a part.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".partial")
@@ -84,7 +84,7 @@ def whole_file(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def whole_directory(path: Path) -> Iterator[Path]:
-    """Yield a directory beside `path` to fill; swap it into place when the block ends well."""
+    """Yield a temporary directory beside `path`; replace `path` by it if the block succeeds."""
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=".partial"))
     try:
@@ -98,18 +98,18 @@ def whole_directory(path: Path) -> Iterator[Path]:
 
 
 def write_bytes(path: Path, data: bytes) -> None:
-    """Write `data` to `path`, whole or not at all."""
+    """Write `data` to `path`, atomically."""
     with whole_file(path) as aside:
         aside.write_bytes(data)
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write `text` to `path` as UTF-8, whole or not at all."""
+    """Write `text` to `path` as UTF-8, atomically."""
     write_bytes(path, text.encode())
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write `value` to `path` as indented JSON, whole or not at all."""
+    """Write `value` to `path` as indented JSON, atomically."""
     write_text(path, pretty_json(value))
 
 

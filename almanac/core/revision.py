@@ -1,4 +1,4 @@
-"""The revision of the code that made a result."""
+"""Revision of the code that produced a result."""
 
 import os
 import subprocess
@@ -8,9 +8,9 @@ _ROOT = Path(__file__).resolve().parents[2]
 
 
 def git_revision(root: Path = _ROOT) -> str:
-    """Return the revision of the code, `-dirty` where it was changed since, `unknown` outside a checkout.
+    """Return the revision of the code, with `-dirty` after uncommitted changes, `unknown` outside a checkout.
 
-    An image carries no checkout; it carries its revision in the environment variable ALMANAC_REVISION.
+    In an image, which has no checkout, it comes from the environment variable ALMANAC_REVISION.
     """
     if "ALMANAC_REVISION" in os.environ:
         return os.environ["ALMANAC_REVISION"]

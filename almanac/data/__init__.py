@@ -1,1 +1,1 @@
-"""Tables: sources, joins, lineage and validation."""
+"""Tables: sources, formats, joins, lineage, checks and validation."""

@@ -1,4 +1,4 @@
-"""The local cache: contents by digest, and what is known of where they came from."""
+"""The local cache: contents by digest, with their origins."""
 
 import shutil
 import time
@@ -19,8 +19,8 @@ class Content:
     Attributes:
         data: The bytes.
         sha256: Their digest.
-        location: Where they were found, without credentials.
-        fetched_at: When these bytes were first seen, in UTC (ISO 8601).
+        location: Their origin, without credentials.
+        fetched_at: Time at which they were first seen, in UTC (ISO 8601).
     """
 
     data: bytes
@@ -30,10 +30,10 @@ class Content:
 
 
 class Cache:
-    """Contents by their sha256; each is whole or absent, and verified whenever it is read.
+    """Contents by their sha256; each is written atomically, and verified when it is read.
 
-    Layout: blobs/<sha256> holds bytes, origins/<sha256>.json where and when they were first seen,
-    keys/<key>.json what an address without a declared digest last gave, partial/ unfinished downloads.
+    Layout: blobs/<sha256> holds bytes, origins/<sha256>.json their location and first time, keys/<key>.json the
+    last content of an address without a declared digest, partial/ unfinished downloads.
     """
 
     def __init__(self, root: Path) -> None:
@@ -41,7 +41,7 @@ class Cache:
         _remove_leftovers(root)
 
     def get(self, sha256: str) -> Content | None:
-        """Return the content with this digest, or None; damaged bytes are removed."""
+        """Return the content with this digest, None if it is absent or damaged; damaged bytes are removed."""
         path = self.root / "blobs" / sha256
         try:
             data = path.read_bytes()
@@ -55,7 +55,7 @@ class Cache:
         return Content(data, sha256, location, fetched_at)
 
     def keep(self, data: bytes, location: str) -> Content:
-        """Store bytes that were fetched from afar."""
+        """Store fetched bytes."""
         content = self.see(data, location)
         path = self.root / "blobs" / content.sha256
         if not path.exists():
@@ -63,7 +63,7 @@ class Cache:
         return content
 
     def see(self, data: bytes, location: str) -> Content:
-        """Note bytes that need no copy, such as a local file's, and when they were first seen."""
+        """Record the origin of bytes that need no copy, such as those of a local file."""
         sha256 = sha256_bytes(data)
         path = self._origin(sha256)
         try:
@@ -74,7 +74,7 @@ class Cache:
         return Content(data, sha256, location, fetched_at)
 
     def recall(self, key: str) -> tuple[Content, dict[str, Any]] | None:
-        """Return what was last remembered under `key`, with its notes, or None."""
+        """Return the content last remembered under `key` and its notes, or None."""
         try:
             note = read_json(self._key(key))
             content = self.get(str(note["sha256"]))
@@ -83,11 +83,11 @@ class Cache:
         return None if content is None else (content, note)
 
     def remember(self, key: str, content: Content, notes: dict[str, Any]) -> None:
-        """Remember that `key` stands for `content`, with notes that tell whether it still does."""
+        """Remember `content` under `key`, with notes for a later check that it is current."""
         write_json(self._key(key), {**notes, "sha256": content.sha256})
 
     def partial(self, address: str) -> Path:
-        """Return the place for an unfinished download from `address`."""
+        """Return the path of an unfinished download from `address`."""
         directory = self.root / "partial"
         directory.mkdir(parents=True, exist_ok=True)
         return directory / sha256_bytes(address.encode())
@@ -100,7 +100,7 @@ class Cache:
 
 
 def _remove_leftovers(root: Path) -> None:
-    """Remove what a killed process left half-written, a day after: a younger file may still be in the making."""
+    """Remove temporary files of killed processes after a day; younger ones may still be in use."""
     for path in (*root.glob("*/.*.partial"), *root.glob("wheels/wheel-*")):
         try:
             if time.time() - path.stat().st_mtime > _STALE_SECONDS:

@@ -1,4 +1,4 @@
-"""A disk that is full."""
+"""Errors of a full disk."""
 
 import errno
 from collections.abc import Iterator
@@ -14,10 +14,10 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 @contextmanager
 def named_when_full(*paths: Path) -> Iterator[None]:
-    """Turn a full disk, as the system or Polars report it, into an error that says what to do.
+    """Translate the error of a full disk, from the system or from Polars, to a SourceError with a remedy.
 
     Raises:
-        SourceError: there was no space to write what belongs at `paths`.
+        SourceError: there was no space left to write to `paths`.
     """
     try:
         yield
@@ -26,7 +26,7 @@ def named_when_full(*paths: Path) -> Iterator[None]:
     except (OSError, pl.exceptions.PolarsError) as error:
         if getattr(error, "errno", None) not in _FULL and not any(f"(os error {code})" in str(error) for code in _FULL):
             raise
-        place = getattr(error, "filename", None) or " or ".join(map(str, paths))
+        path = getattr(error, "filename", None) or " or ".join(map(str, paths))
         raise SourceError(
-            f"no space is left to write {place}; free some and run again: nothing half-written is kept"
+            f"no space is left to write {path}; free some and run again: nothing half-written is kept"
         ) from None

@@ -1,4 +1,4 @@
-"""Joining the sources: each brings its newest row at or before every time, and never a later one."""
+"""Join of the sources: each adds its newest row at or before every time, and never a later one."""
 
 import polars as pl
 
@@ -14,7 +14,7 @@ def join(tables: list[tuple[Source, pl.DataFrame]], usecase: UseCase) -> pl.Data
     """Return the joined table: time, entity, and the declared columns in their declared order.
 
     Args:
-        tables: The sources with their tables; the first sets the rows and their order.
+        tables: The sources with their tables; the first determines the rows and their order.
         usecase: The use case.
 
     Raises:
@@ -65,7 +65,7 @@ def _join_one(left: pl.DataFrame, right: pl.DataFrame, source: Source, usecase: 
 
 
 def _in_order(table: pl.DataFrame, by: list[str], source: Source, usecase: UseCase) -> pl.DataFrame:
-    """Return a source's rows in order of time, by the same rules that the joined table must keep."""
+    """Return a source's rows in order of time, by the rules for duplicates and order of the joined table."""
     time, rules = usecase.time.column, usecase.validation
     step = pl.col(time).diff().over(by) if by else pl.col(time).diff()
     if rules.unsorted == "error" and (

@@ -1,4 +1,4 @@
-"""The lineage record: where a table came from, and a digest of what it holds."""
+"""The lineage record of a table: its sources and a digest of its content."""
 
 import hashlib
 import json
@@ -41,7 +41,7 @@ def table_record(table: pl.DataFrame) -> dict[str, Any]:
 
 
 def table_digest(table: pl.DataFrame) -> str:
-    """Return a sha256 of a table's names, types and values, which no file format or library version enters."""
+    """Return a sha256 of a table's names, types and values, independent of file format and library versions."""
     digest = hashlib.sha256()
     for column in table:
         digest.update(f"{column.name} {column.dtype} {column.len()}\n".encode())
@@ -57,26 +57,26 @@ def table_digest(table: pl.DataFrame) -> str:
 
 
 def write_table(path: Path, table: pl.DataFrame, lineage: dict[str, Any]) -> None:
-    """Write a table as Parquet that carries its lineage, whole or not at all."""
+    """Write a table as Parquet with its lineage, atomically."""
     with whole_file(path) as aside:
         table.write_parquet(aside, compression="zstd", metadata={_KEY: canonical_json(lineage).decode()})
 
 
 def read_lineage(path: Path) -> dict[str, Any] | None:
-    """Return the lineage that a Parquet table carries, or None.
+    """Return the lineage of a Parquet table, None if it has none.
 
     Raises:
-        TableError: the file is no Parquet table.
+        TableError: the file is not a Parquet table.
     """
     try:
         text = pl.read_parquet_metadata(path).get(_KEY)
     except (pl.exceptions.PolarsError, OSError) as error:
-        raise TableError(f"{path}: is no Parquet table: {str(error).splitlines()[0]}") from None
+        raise TableError(f"{path}: is not a Parquet table: {str(error).splitlines()[0]}") from None
     return None if text is None else json.loads(text)
 
 
 def without_times(lineage: dict[str, Any]) -> dict[str, Any]:
-    """Return the lineage without the times of fetching, so that what carries it depends on content alone."""
+    """Return the lineage without the times of fetching, which would change the bytes of equal tables."""
     sources = [{key: value for key, value in source.items() if key != "fetched_at"} for source in lineage["sources"]]
     return {**lineage, "sources": sources}
 

@@ -1,4 +1,4 @@
-"""Reading the times of a source."""
+"""Parsing of the times of a source."""
 
 from collections.abc import Mapping
 from typing import get_args
@@ -9,43 +9,44 @@ from almanac.core.errors import TableError
 from almanac.usecase.data_section import Part, TimeFormat
 
 _EPOCHS = {"epoch_s": 1_000_000, "epoch_ms": 1_000, "epoch_us": 1}
-#: Codes that hold the minute; the parser needs one, also for files that tell the hour alone.
+#: Codes that include the minute; the parser needs one, even for files that give only the hour.
 _MINUTES = ("%M", "%T", "%R", "%X", "%c", "%s")
 _TYPE = pl.Datetime("us")
 _SHOWN = 5
 
 
-def parse_time(raw: pl.DataFrame, time: TimeFormat, name: str, place: str) -> pl.Series:
+def parse_time(raw: pl.DataFrame, time: TimeFormat, name: str, location: str) -> pl.Series:
     """Return the times of a raw table as Datetime[us] in naive UTC.
 
     Args:
         raw: Table as read.
         time: How the source writes its time.
         name: Name of the result.
-        place: The source, for errors.
+        location: The source, for errors.
 
     Raises:
         TableError: a column is missing, or a time cannot be read; the rows are named.
     """
-    wanted = [time.column] if time.column else list((time.parts or {}).values())
-    if missing := [column for column in wanted if column not in raw.columns]:
+    columns = [time.column] if time.column else list((time.parts or {}).values())
+    if missing := [column for column in columns if column not in raw.columns]:
         raise TableError(
-            f"{place}.read.time: column {', '.join(map(repr, missing))} is missing; there is {', '.join(raw.columns)}"
+            f"{location}.read.time: column {', '.join(map(repr, missing))} is missing; "
+            f"there is {', '.join(raw.columns)}"
         )
     source = raw[time.column] if time.column else _joined(raw, time.parts or {})
-    parsed = _parse(source, "%Y-%m-%d %H:%M" if time.parts else time.format, place)
+    parsed = _parse(source, "%Y-%m-%d %H:%M" if time.parts else time.format, location)
     parsed = _naive(parsed, time.zone).cast(_TYPE).alias(name)
     if wrong := int(parsed.null_count()):
         rows = [f"row {i + 1} {source[i]!r}" for i in parsed.is_null().arg_true()[:_SHOWN].to_list()]
         raise TableError(
-            f"{place}.read.time: {wrong} value{'s' * (wrong != 1)} no time"
+            f"{location}.read.time: {wrong} value{'s' * (wrong != 1)} no time"
             f"{f' of the form {time.format}' if time.format else ''}: {', '.join(rows)}{', …' * (wrong > len(rows))}"
         )
     return parsed
 
 
 def _joined(raw: pl.DataFrame, parts: Mapping[Part, str]) -> pl.Series:
-    """Return the parts of the time as texts such as 2010-1-31 5:0."""
+    """Return the joined parts of the time as texts such as 2010-01-31 05:00."""
     numbers = [
         pl.col(parts[part]).cast(pl.String).str.strip_chars().str.zfill(2) if part in parts else pl.lit("00")
         for part in get_args(Part)
@@ -53,7 +54,7 @@ def _joined(raw: pl.DataFrame, parts: Mapping[Part, str]) -> pl.Series:
     return raw.select(time=pl.format("{}-{}-{} {}:{}", *numbers))["time"]
 
 
-def _parse(source: pl.Series, form: str | None, place: str) -> pl.Series:
+def _parse(source: pl.Series, form: str | None, location: str) -> pl.Series:
     if source.dtype in (pl.Datetime, pl.Date):
         return source.cast(_TYPE) if source.dtype == pl.Date else source
     if form in _EPOCHS:
@@ -61,7 +62,7 @@ def _parse(source: pl.Series, form: str | None, place: str) -> pl.Series:
         return (number * _EPOCHS[form]).round().cast(pl.Int64, strict=False).cast(_TYPE)
     if source.dtype != pl.String:
         raise TableError(
-            f"{place}.read.time: the column has type {source.dtype}; it should hold times or texts, "
+            f"{location}.read.time: the column has type {source.dtype}; it should hold times or texts, "
             f"or 'format' should be one of {', '.join(_EPOCHS)}"
         )
     texts = source.str.strip_chars()
@@ -72,12 +73,12 @@ def _parse(source: pl.Series, form: str | None, place: str) -> pl.Series:
     except pl.exceptions.PolarsError as error:
         first = source.drop_nulls().head(1).to_list()
         if form is None:
-            raise TableError(f"{place}.read.time: {first} is no ISO 8601 time; give its 'format'") from None
-        raise TableError(f"{place}.read.time: {first} cannot be read by the format {form!r}: {error}") from None
+            raise TableError(f"{location}.read.time: {first} is no ISO 8601 time; give its 'format'") from None
+        raise TableError(f"{location}.read.time: {first} cannot be read by the format {form!r}: {error}") from None
 
 
 def _naive(times: pl.Series, zone: str | None) -> pl.Series:
-    """Return times in UTC, without a zone; in the hour that a clock repeats, the earlier reading is taken."""
+    """Return times in naive UTC; in the hour that a clock repeats, the earlier reading is used."""
     if isinstance(times.dtype, pl.Datetime) and times.dtype.time_zone is not None:
         return times.dt.convert_time_zone("UTC").dt.replace_time_zone(None)
     if zone is None:

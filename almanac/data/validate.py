@@ -19,22 +19,22 @@ from almanac.usecase.data_section import CHECKS
 
 
 def validate(usecase: UseCase, table_path: Path, out_table: Path, out_html: Path) -> dict[str, Any]:
-    """Check a table against every rule of its use case, and write it sorted and on a complete grid.
+    """Validate a table by the rules of its use case, and write it sorted and on a complete grid.
 
     Args:
         usecase: The use case.
         table_path: The ingested table.
         out_table: Where to write the valid table: rows by entity and time, one for every time between an
             entity's first and last, so that a lag is a shift; times that were missing have missing values.
-            The file carries the lineage without the times of fetching, so that its bytes depend on content alone.
-        out_html: Where to write the report; it is written even when a rule is broken.
+            The file has the lineage without the times of fetching, so that its bytes depend on the content only.
+        out_html: Where to write the report, which is written even if a rule is broken.
 
     Returns:
         {"passed", "rows", "rows_in", "inserted", "span", "frequency", "entities", "findings", "columns", "gaps",
         "completeness", "table"}.
 
     Raises:
-        TableError: a rule is broken whose breach is an error; all of them are listed, with the first rows of each.
+        TableError: a finding is an error; all errors are listed, with the first rows of each.
     """
     from almanac.data.validation_report import report
 
@@ -105,4 +105,4 @@ def _read(path: Path) -> pl.DataFrame:
     try:
         return pl.read_parquet(path)
     except (pl.exceptions.PolarsError, OSError) as error:
-        raise TableError(f"{path}: is no Parquet table: {str(error).splitlines()[0]}") from None
+        raise TableError(f"{path}: is not a Parquet table: {str(error).splitlines()[0]}") from None

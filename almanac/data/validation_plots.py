@@ -1,4 +1,4 @@
-"""The plots of the validation report."""
+"""Plots of the validation report."""
 
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -23,7 +23,7 @@ _MOST = 16
 
 
 def series(grid: pl.DataFrame, usecase: UseCase) -> "Figure | None":
-    """Return the numeric columns over time, targets first: means, and the range around them."""
+    """Return the means and ranges of the numeric columns over time, targets first; None without such columns."""
     names = numeric_columns(usecase)[:_MOST]
     if not names:
         return None
@@ -49,7 +49,7 @@ def series(grid: pl.DataFrame, usecase: UseCase) -> "Figure | None":
 
 
 def missing(grid: pl.DataFrame, usecase: UseCase) -> "Figure":
-    """Return the share of missing values of each column over time, white for none."""
+    """Return the share of missing values of each column over time."""
     from matplotlib.colors import LinearSegmentedColormap
 
     names, time = list(usecase.columns), usecase.time.column
@@ -71,14 +71,14 @@ def missing(grid: pl.DataFrame, usecase: UseCase) -> "Figure":
     return _laid_out(figure)
 
 
-def gaps(found: list[Gap], grid: pl.DataFrame, usecase: UseCase) -> "Figure":
-    """Return how many times are missing over the span, and how long the gaps are."""
+def gaps(gaps: list[Gap], grid: pl.DataFrame, usecase: UseCase) -> "Figure":
+    """Return the number of missing times over the span, and the distribution of the gaps' lengths."""
     figure, (left, right) = _grid_of(2, 2, 2.1, widths=[2.2, 1])
     frequency = to_microseconds(usecase.time.frequency)
     time = grid[usecase.time.column]
     edges = np.linspace(_microseconds(time.min()), _microseconds(time.max()), 73)
     missed = np.zeros(72)
-    for gap in found:
+    for gap in gaps:
         steps = _microseconds(gap.start) + frequency * np.arange(gap.steps)
         missed += np.histogram(steps, edges)[0]
     left.bar(
@@ -90,7 +90,7 @@ def gaps(found: list[Gap], grid: pl.DataFrame, usecase: UseCase) -> "Figure":
     )
     left.set_title("Missing times", **_TITLE)
     left.margins(x=0.005)
-    lengths = np.array([gap.steps for gap in found])
+    lengths = np.array([gap.steps for gap in gaps])
     right.hist(lengths, bins=np.geomspace(1, max(lengths.max(), 2) + 1, 24).tolist(), color=COLOURS["neutral"])
     right.set_xscale("log")
     right.set_yscale("log")
@@ -148,7 +148,7 @@ def _histogram(axis: "Axes", column: pl.Series, name: str, unit: str | None) -> 
 
 
 def _edges(values: "NDArray[np.float64]") -> "NDArray[np.float64]":
-    """Return about 36 bins; for whole numbers, bins of whole width, so that none looks emptier than it is."""
+    """Return about 36 bins; those of whole numbers have whole widths, so that each covers equally many values."""
     low, high = values.min(), values.max()
     if np.all(values % 1 == 0):
         width = max(1.0, np.ceil((high - low + 1) / 36))
@@ -166,7 +166,7 @@ def _categories(axis: "Axes", values: pl.Series, name: str) -> None:
 
 
 def _binned(grid: pl.DataFrame, usecase: UseCase, most: int) -> Any:
-    """Group the rows into at most so many equal spans of time, of whole steps of the grid."""
+    """Group the rows by at most `most` equal spans of time, of whole steps of the grid."""
     time, step = usecase.time.column, to_microseconds(usecase.time.frequency)
     start = grid[time].min()
     steps = (_microseconds(grid[time].max()) - _microseconds(start)) // step + 1
@@ -186,7 +186,7 @@ def _label(axis: "Axes", name: str, unit: str | None) -> None:
 
 
 def _rows(count: int, height: float) -> tuple["Figure", list["Axes"]]:
-    """Return a figure of axes below each other that share the time."""
+    """Return a figure of `count` rows that share the time axis."""
     figure, axes = new_figure(_WIDTH, height * count + 0.3, count, 1, sharex=True)
     figure.set_layout_engine("constrained")
     return figure, _plain(axes)
@@ -212,7 +212,7 @@ def _plain(axes: Any) -> list["Axes"]:
 
 
 def _laid_out(figure: "Figure") -> "Figure":
-    """Return the figure with its axes moved so that no text overlaps another."""
+    """Return the figure with a final layout in which no texts overlap."""
     figure.draw_without_rendering()
     figure.set_layout_engine("none")
     return figure

@@ -1,4 +1,4 @@
-"""The use case file: everything that is particular to one forecasting problem, in one strict YAML."""
+"""The use case file: everything particular to one forecasting problem, in one strict YAML."""
 
 from almanac.usecase.load import digest, dump, load, load_text, schema
 from almanac.usecase.model import UseCase

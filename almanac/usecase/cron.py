@@ -17,19 +17,19 @@ _PART = re.compile(r"(?:[*?]|(?P<low>\w+)(?:-(?P<high>\w+))?)(?:/(?P<step>[1-9]\
 
 
 def wrong_cron(text: str) -> str:
-    """Tell what is wrong with a cron expression; nothing where it is right."""
+    """Return the error of a cron expression, an empty string if it is valid."""
     fields = text.split()
     if len(fields) != len(_FIELDS):
         return f"has {len(fields)} fields; it should have six, seconds first"
     for field, (name, low, high, names) in zip(fields, _FIELDS, strict=True):
         for part in field.split(","):
-            if not _right(part, low, high, names):
-                right = f"*, or values from {low} to {high}, such as {low},{high} or */5"
-                return f"has {field!r} as its {name}; it should be {right}"
+            if not _is_valid(part, low, high, names):
+                values = f"*, or values from {low} to {high}, such as {low},{high} or */5"
+                return f"has {field!r} as its {name}; it should be {values}"
     return ""
 
 
-def _right(part: str, low: int, high: int, names: tuple[str, ...]) -> bool:
+def _is_valid(part: str, low: int, high: int, names: tuple[str, ...]) -> bool:
     match = _PART.fullmatch(part)
     if match is None:
         return False

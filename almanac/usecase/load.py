@@ -1,4 +1,4 @@
-"""Reading a use case file, with errors that name the field and say what would be right."""
+"""Reading of use case files, with errors that name the field and the expected value."""
 
 import difflib
 import json
@@ -34,7 +34,7 @@ def load(path: Path) -> UseCase:
     """Return the use case in the YAML file at `path`.
 
     Raises:
-        UseCaseError: the file is absent, is not YAML, or breaks a rule; every broken rule is listed.
+        UseCaseError: the file is missing, is not YAML, or breaks a rule; every broken rule is listed.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -44,7 +44,7 @@ def load(path: Path) -> UseCase:
 
 
 def load_text(text: str, name: str) -> UseCase:
-    """Return the use case in a YAML (or JSON) text; `name` stands for it in errors."""
+    """Return the use case in a YAML (or JSON) text, which is called `name` in errors."""
     if (parsed := _json(text)) is not None:
         return _validate(lambda: UseCase.model_validate_json(text), name, parsed)
     try:
@@ -57,7 +57,7 @@ def load_text(text: str, name: str) -> UseCase:
 
 
 def _json(text: str) -> dict[str, Any] | None:
-    """Return the mapping in a JSON text, or None; what looks like JSON may be YAML in flow style."""
+    """Return the mapping in a JSON text, or None; a text that looks like JSON may be YAML in flow style."""
     if not text.lstrip().startswith("{"):
         return None
     try:
@@ -76,12 +76,12 @@ def _validate(make: Callable[[], UseCase], name: str, data: dict[str, Any]) -> U
 
 
 def dump(usecase: UseCase) -> str:
-    """Return the use case as canonical JSON text: what passes from component to component."""
+    """Return the use case as canonical JSON, the form in which components receive it."""
     return canonical_json(usecase.model_dump(mode="json")).decode()
 
 
 def digest(usecase: UseCase) -> str:
-    """Return the sha256 of the use case's content; layout and comments of the file do not count."""
+    """Return the sha256 of the use case's content, regardless of the layout and comments of the file."""
     return sha256_bytes(dump(usecase).encode())
 
 
@@ -121,7 +121,7 @@ def _kind(item: Any) -> str:
 
 
 def _is_tag(index: int, location: tuple[Any, ...], data: dict[str, Any]) -> bool:
-    """Tell pydantic's union tags, which stand in the location, from fields of the file."""
+    """Return whether a part of an error's location is a tag that pydantic adds for a union, and not a field."""
     part = location[index]
     value = _value_at(location[:index], data)
     if not isinstance(part, str) or not isinstance(value, dict) or part in value:
@@ -130,7 +130,7 @@ def _is_tag(index: int, location: tuple[Any, ...], data: dict[str, Any]) -> bool
 
 
 def _value_at(location: tuple[Any, ...], data: Any) -> Any:
-    """Follow a location as far as it goes; steps that are union tags lead nowhere and are passed over."""
+    """Return the value at a location, skipping the tags of unions."""
     for step in location:
         try:
             data = data[step]

@@ -1,4 +1,4 @@
-"""The use case as a whole, and the rules that tie its sections together."""
+"""The use case as a whole, with the references between its sections."""
 
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -73,7 +73,7 @@ class UseCase(Section):
         return self
 
     def now(self) -> datetime:
-        """Return the present in naive UTC: the clock's, or what stands for it where the data are an archive."""
+        """Return the current time in naive UTC, or the declared one of an archive (`validation.staleness.as_of`)."""
         staleness = self.validation.staleness
         if staleness is None or staleness.as_of == "now":
             return datetime.now(UTC).replace(tzinfo=None, microsecond=0)
@@ -146,13 +146,13 @@ class UseCase(Section):
         """
         return {target.name: target for target in self.targets}[name]
 
-    def _column(self, place: str, name: str) -> Column:
+    def _column(self, field: str, name: str) -> Column:
         if name not in self.columns:
-            raise ValueError(f"{place}: no column named {name}; known: {', '.join(sorted(self.columns))}")
+            raise ValueError(f"{field}: no column named {name}; known: {', '.join(sorted(self.columns))}")
         return self.columns[name]
 
 
-def _unique(place: str, names: list[str]) -> None:
+def _unique(field: str, names: list[str]) -> None:
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise ValueError(f"{place}: declared twice: {', '.join(twice)}")
+        raise ValueError(f"{field}: declared twice: {', '.join(twice)}")

@@ -1,4 +1,4 @@
-"""What happens after training: drift, serving, governance, schedules."""
+"""Sections on operations: drift, serving, governance, schedules."""
 
 from datetime import date
 from typing import Annotated, Literal, get_args
@@ -28,7 +28,7 @@ class DriftPolicy(Section):
 
 
 class Drift(Section):
-    """What is watched for drift."""
+    """Drift monitoring."""
 
     columns: list[Name] | None = None
     """Raw columns; all when absent."""
@@ -67,7 +67,7 @@ class Serving(Section):
 
 
 class Statement(Section):
-    """What a person states for the documents."""
+    """A person's statement for the documents."""
 
     text: Annotated[str, Field(min_length=1)]
     """The statement."""

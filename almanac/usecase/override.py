@@ -1,4 +1,4 @@
-"""Changing single fields of a use case from the command line."""
+"""Changes of single fields of a use case from the command line."""
 
 from pathlib import Path
 from typing import Any
@@ -11,12 +11,12 @@ from almanac.usecase.model import UseCase
 
 
 def load_with(path: Path, settings: list[str]) -> UseCase:
-    """Return the use case in the file at `path`, with each KEY=VALUE of `settings` put in its place.
+    """Return the use case in the file at `path`, changed by each KEY=VALUE of `settings`.
 
     A key is the path of a field, such as training.budget.trials or sources.0.path; a value is YAML.
 
     Raises:
-        UseCaseError: a setting that is not KEY=VALUE, a path that leads nowhere, or a use case that breaks a rule.
+        UseCaseError: a setting is not KEY=VALUE, its path does not exist, or the use case breaks a rule.
     """
     usecase = load(path)
     if not settings:

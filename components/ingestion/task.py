@@ -1,4 +1,4 @@
-"""What the Kubeflow task does beside ingesting: where the cache is, what the artifacts tell of themselves."""
+"""Entry point of the ingestion component."""
 
 import os
 from pathlib import Path
@@ -11,9 +11,9 @@ from almanac.usecase import digest, load_text
 
 
 def run(usecase: str, base: Path, table: Path, lineage: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Ingest, write the lineage beside the table, and return the metadata of both artifacts.
+    """Ingest, write the lineage, and return the metadata of both artifacts.
 
-    The cache is the directory that ALMANAC_CACHE names, else .cache below the working directory.
+    The cache is the directory in the environment variable ALMANAC_CACHE, by default .cache.
     """
     case = load_text(usecase, "usecase")
     record = ingest(case, base, Path(os.environ.get("ALMANAC_CACHE", ".cache")), table)
@@ -21,11 +21,11 @@ def run(usecase: str, base: Path, table: Path, lineage: Path) -> tuple[dict[str,
     sources = {f"source_{source['name']}_sha256": source["sha256"] for source in record["sources"]}
     made_of = {"use_case": case.name, "use_case_digest": digest(case), **sources}
     rows = int(record["table"]["rows"])
-    summary(_figure(record), rows)
+    summary(_sources(record), rows)
     return {**made_of, "rows": rows, "data_digest": record["table"]["sha256"]}, made_of
 
 
-def _figure(record: dict[str, Any]) -> str:
+def _sources(record: dict[str, Any]) -> str:
     start, end = record["sources"][0]["time_span"]
     count = len(record["sources"])
     return f"{count} source{'s' * (count != 1)}, {start[:10]} to {end[:10]}"

@@ -13,7 +13,7 @@ def validation(
         usecase: The use case as JSON.
         table: The ingested table.
         validated: The valid table as Parquet, sorted, one row for every time.
-        report: The findings, and plots of the data.
+        report: Findings, and plots of the data.
     """
     from pathlib import Path
 

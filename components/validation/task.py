@@ -1,4 +1,4 @@
-"""What the Kubeflow task does beside validating: its key figure, and what the artifact tells of itself."""
+"""Entry point of the validation component."""
 
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,7 @@ from almanac.usecase import digest, load_text
 
 
 def run(usecase: str, table: Path, validated: Path, report: Path) -> dict[str, Any]:
-    """Validate, tell the warnings, and return the metadata of the valid table."""
+    """Validate, print the warnings, and return the metadata of the valid table."""
     case = load_text(usecase, "usecase")
     record = validate(case, table, validated, report)
     for finding in record["findings"]:

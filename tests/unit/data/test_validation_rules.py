@@ -85,7 +85,7 @@ def test_a_refused_table_leaves_a_report_alone(tmp_path: Path, table: pl.DataFra
 
 def test_a_file_that_is_no_table(tmp_path: Path) -> None:
     (tmp_path / "in.parquet").write_bytes(b"PAR1 and then nothing")
-    with pytest.raises(TableError, match=r"in.parquet: is no Parquet table"):
+    with pytest.raises(TableError, match=r"in.parquet: is not a Parquet table"):
         validate(small.usecase(), tmp_path / "in.parquet", tmp_path / "out.parquet", tmp_path / "report.html")
 
 
