@@ -1,28 +1,20 @@
 """The application: Almanac's command line with the pipelines of this project. `python pipeline.py --help` lists it."""
 
-from collections.abc import Mapping
-from typing import Any
+from types import ModuleType
 
-from orchestration.commands import Builder, Pipelines
 from orchestration.commands import main as run_command
 
 
-def _builders() -> Mapping[str, Builder]:
-    # Kubeflow takes a second to import, which most commands do not need.
-    from pipelines import BUILDERS
+def _pipelines() -> ModuleType:
+    # Imports Kubeflow, which takes a second that most commands do not need.
+    import pipelines
 
-    return BUILDERS
-
-
-def _components() -> Mapping[str, Any]:
-    from pipelines import load_components
-
-    return load_components()
+    return pipelines
 
 
 def main() -> None:
     """Run the command line `almanac`."""
-    run_command(Pipelines(_builders, _components))
+    run_command(_pipelines)
 
 
 if __name__ == "__main__":

@@ -16,6 +16,5 @@ Exit codes, the same for every command:
 """
 
 from orchestration.commands.app import main
-from orchestration.commands.handed import Builder, Pipelines
 
-__all__ = ["Builder", "Pipelines", "main"]
+__all__ = ["main"]

@@ -3,7 +3,8 @@
 import sys
 from collections.abc import Callable
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, NamedTuple
+from types import ModuleType
+from typing import Any, NamedTuple
 
 import typer
 from typer.core import TyperGroup
@@ -11,9 +12,6 @@ from typer.main import get_command
 
 from almanac.core.errors import AlmanacError
 from orchestration.commands.options import example
-
-if TYPE_CHECKING:
-    from orchestration.commands.handed import Pipelines
 
 _HERE = "orchestration.commands"
 
@@ -125,10 +123,14 @@ def _almanac() -> None:
     """Forecasts from tables: train, serve, monitor and document a model by one use case file."""
 
 
-def main(pipelines: "Pipelines", arguments: list[str] | None = None) -> None:
-    """Run the command line; an error of Almanac is one line on standard error, without a traceback."""
+def main(pipelines: Callable[[], ModuleType]) -> None:
+    """Run the command line; an error of Almanac is one line on standard error, without a traceback.
+
+    Args:
+        pipelines: imports the package of pipelines, see `handed`.
+    """
     try:
-        app(args=arguments, prog_name="almanac", obj=pipelines)
+        app(prog_name="almanac", obj=pipelines)
     except (AlmanacError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(getattr(error, "exit_code", 1)) from None

@@ -10,7 +10,7 @@ from almanac.usecase import load
 from almanac.usecase.override import load_with
 from orchestration import submission
 from orchestration.cluster import Auth, Cluster
-from orchestration.commands.handed import pipelines
+from orchestration.commands.handed import build
 from orchestration.commands.options import Log, Push, RegistryAddress, Set, UseCaseFile, command_app, example
 from orchestration.console import Screen
 from orchestration.statements_check import check_governance
@@ -49,7 +49,7 @@ def _submit(
         raise PipelineError("--fetch needs --wait, and --pipeline-root, where the outputs are")
     case, screen = load_with(usecase, settings or []), Screen()
     check_governance(case)
-    pipeline = pipelines(context).build("training", case)
+    pipeline = build(context, "training", case)
     sent = submission.Submission(pipeline, case.name, submission.parameters(registry, push=push))
     cluster = Cluster(host, auth, namespace)
     run_id = submission.submit(cluster, sent, root, screen)
@@ -80,5 +80,5 @@ def _schedule(
     case = load(usecase)
     cron = {"training": case.schedule.retrain, "monitoring": case.schedule.monitor}[kind]
     parameters = submission.parameters(registry, push=push, log=log)
-    sent = submission.Submission(pipelines(context).build(kind, case), case.name, parameters)
+    sent = submission.Submission(build(context, kind, case), case.name, parameters)
     submission.schedule(Cluster(host, auth, namespace), sent, cron, Screen())

@@ -22,8 +22,8 @@ def _compile(
     ] = False,
 ) -> None:
     """Compile every use case's pipelines, and each component by itself."""
-    handed = pipelines(context)
-    files = compiled.compile_all(compiled.build_all(handed.builders()), handed.components(), kubernetes)
+    package = pipelines(context)
+    files = compiled.compile_all(compiled.build_all(package.BUILDERS), package.load_components(), kubernetes)
     if check:
         compiled.check(files, out)
         typer.echo(f"{len(files)} compiled files are up to date")

@@ -9,7 +9,7 @@ import typer
 from almanac.core.files import pretty_json
 from almanac.usecase.override import load_with
 from orchestration import recurring
-from orchestration.commands.handed import pipelines
+from orchestration.commands.handed import build
 from orchestration.commands.options import (
     AsJson,
     Log,
@@ -44,7 +44,7 @@ def _run(
     case = load_with(usecase, settings or [])
     screen = Screen(sys.stderr if as_json else sys.stdout)
     request = Request(case, usecase, out, registry, runner, push)
-    record = run_training(request, pipelines(context).build("training", case), screen)
+    record = run_training(request, build(context, "training", case), screen)
     if as_json:
         typer.echo(pretty_json(record), nl=False)
     else:
@@ -65,7 +65,7 @@ def _predict(
     """Predict a span of the newest data on this machine by the model in production."""
     case, screen = load_with(usecase, settings or []), Screen()
     span = {"start": start, "stop": stop, "log": log}
-    request, pipeline = Request(case, usecase, out, registry), pipelines(context).build("batch", case)
+    request, pipeline = Request(case, usecase, out, registry), build(context, "batch", case)
     recurring.show(recurring.predict(request, pipeline, span, screen), screen)
 
 
@@ -82,7 +82,7 @@ def _monitor(
 ) -> None:
     """Evaluate the last windows on this machine, and act on a breach; exit code 3 if there is one."""
     case, screen = load_with(usecase, settings or []), Screen()
-    request, pipeline = Request(case, usecase, out, registry, push=push), pipelines(context).build("monitoring", case)
+    request, pipeline = Request(case, usecase, out, registry, push=push), build(context, "monitoring", case)
     directory = recurring.monitor(request, pipeline, {"log": log, "as_of": as_of}, screen)
     recurring.show(directory, screen)
     if recurring.breached(directory):

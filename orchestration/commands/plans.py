@@ -10,7 +10,7 @@ import typer
 from almanac.core.files import pretty_json
 from almanac.usecase.override import load_with
 from governance.registration import actor
-from orchestration.commands.handed import pipelines
+from orchestration.commands.handed import build
 from orchestration.commands.options import AsJson, Set, command_app, example
 from orchestration.parameters import PARAMETERS
 from orchestration.retraining import policy
@@ -77,12 +77,12 @@ def execute(
     from orchestration.retraining import start
 
     case = load_with(usecase, settings or [])
-    build = partial(pipelines(context).build, "training")
+    builder = partial(build, context, "training")
     folder = base or str(usecase.absolute().parent)
     if environment == "cluster":
-        begin = partial(start.on_cluster, build, host=host, registry=registry, base=base)
+        begin = partial(start.on_cluster, builder, host=host, registry=registry, base=base)
     else:
-        begin = partial(start.local, build, base=folder, registry=registry, runs=runs)
+        begin = partial(start.local, builder, base=folder, registry=registry, runs=runs)
     log, state = AuditLog(registry, case.name), partial(observe, case, registry)
     outcome = policy.execute(log, plan, case, who=actor(), observe=state, start=begin, resume=resume)
     typer.echo(json.dumps(outcome))
