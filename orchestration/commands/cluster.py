@@ -15,7 +15,7 @@ from orchestration.commands.options import Log, Push, RegistryAddress, Set, UseC
 from orchestration.console import Screen
 from orchestration.statements_check import check_governance
 
-submit, schedule = command_app(), command_app()
+app = command_app()
 
 _Host = Annotated[
     str | None, typer.Option(envvar="KFP_HOST", help="Address of the API, such as https://example.com/pipeline.")
@@ -28,8 +28,8 @@ _Root = Annotated[
 ]
 
 
-@submit.command("submit", epilog=example("almanac submit usecases/demand.yaml --host URL --fetch runs"))
-def _submit(
+@app.command(epilog=example("almanac submit usecases/demand.yaml --host URL --fetch runs"))
+def submit(
     context: typer.Context,
     usecase: UseCaseFile,
     settings: Set = None,
@@ -60,8 +60,8 @@ def _submit(
         screen.line(f"{len(files)} files in {fetch / run_id}")
 
 
-@schedule.command("schedule", epilog=example("almanac schedule usecases/demand.yaml --pipeline monitoring"))
-def _schedule(
+@app.command(epilog=example("almanac schedule usecases/demand.yaml --pipeline monitoring"))
+def schedule(
     context: typer.Context,
     usecase: UseCaseFile,
     kind: Annotated[

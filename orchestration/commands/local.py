@@ -26,11 +26,11 @@ from orchestration.local import Runner
 from orchestration.parameters import PARAMETERS
 from orchestration.run import Request, run_training, show
 
-run, predict, monitor = command_app(), command_app(), command_app()
+app = command_app()
 
 
-@run.command("run", epilog=example("almanac run usecases/demand.yaml --set training.budget.trials=2"))
-def _run(
+@app.command(epilog=example("almanac run usecases/demand.yaml --set training.budget.trials=2"))
+def run(
     context: typer.Context,
     usecase: UseCaseFile,
     settings: Set = None,
@@ -51,8 +51,8 @@ def _run(
         show(request, record, screen)
 
 
-@predict.command("predict", epilog=example("almanac predict usecases/demand.yaml --start 2026-11-01"))
-def _predict(
+@app.command(epilog=example("almanac predict usecases/demand.yaml --start 2026-11-01"))
+def predict(
     context: typer.Context,
     usecase: UseCaseFile,
     settings: Set = None,
@@ -69,8 +69,8 @@ def _predict(
     recurring.show(recurring.predict(request, pipeline, span, screen), screen)
 
 
-@monitor.command("monitor", epilog=example("almanac monitor usecases/demand.yaml --log .almanac/predictions"))
-def _monitor(
+@app.command(epilog=example("almanac monitor usecases/demand.yaml --log .almanac/predictions"))
+def monitor(
     context: typer.Context,
     usecase: UseCaseFile,
     settings: Set = None,

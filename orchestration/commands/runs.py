@@ -11,13 +11,13 @@ from almanac.core.errors import PipelineError
 from almanac.core.files import pretty_json, read_json
 from orchestration.commands.options import AsJson, command_app, example
 
-compare, upload = command_app(), command_app()
+app = command_app()
 
 _Run = Annotated[Path, typer.Argument(metavar="RUN", help="Run directory.", show_default=False)]
 
 
-@compare.command("compare", epilog="Example: almanac compare runs/demand/20261101-030000-1 runs/demand/latest")
-def _compare(first: _Run, second: _Run, as_json: AsJson = False) -> None:
+@app.command(epilog="Example: almanac compare runs/demand/20261101-030000-1 runs/demand/latest")
+def compare(first: _Run, second: _Run, as_json: AsJson = False) -> None:
     """Compare the metrics of two runs of a use case, and say whether they were measured on the same rows."""
     documents = [_metrics(run) for run in (first, second)]
     names = [document["use_case"] for document in documents]
@@ -35,8 +35,8 @@ def _compare(first: _Run, second: _Run, as_json: AsJson = False) -> None:
         typer.echo("\n".join(line for name, target in targets.items() for line in _lines(name, target)))
 
 
-@upload.command("upload", epilog=example("almanac upload runs/demand/latest"))
-def _upload(run: _Run) -> None:
+@app.command(epilog=example("almanac upload runs/demand/latest"))
+def upload(run: _Run) -> None:
     """Upload the Comet archive of a run; if that fails, run and archive stay as they are."""
     from almanac.training.tracking.upload import upload as send
 

@@ -13,11 +13,11 @@ from orchestration.commands.options import AsJson, Set, UseCaseFile, command_app
 from orchestration.retraining.plan import Retrain
 from orchestration.statements_check import check_governance
 
-check, schema = command_app(), command_app()
+app = command_app()
 
 
-@check.command("check", epilog=example("almanac check usecases/demand.yaml"))
-def _check(usecase: UseCaseFile, settings: Set = None, as_json: AsJson = False) -> None:
+@app.command(epilog=example("almanac check usecases/demand.yaml"))
+def check(usecase: UseCaseFile, settings: Set = None, as_json: AsJson = False) -> None:
     """Check a use case file as far as that needs no data: its fields, statements, answers and retraining window."""
     case = load_with(usecase, settings or [])
     if faults := _faults(case):
@@ -32,8 +32,8 @@ def _check(usecase: UseCaseFile, settings: Set = None, as_json: AsJson = False) 
     typer.echo(pretty_json(summary) if as_json else f"{text}\n", nl=False)
 
 
-@schema.command("schema", epilog=example("almanac schema > usecase.schema.json"))
-def _schema() -> None:
+@app.command(epilog=example("almanac schema > usecase.schema.json"))
+def schema() -> None:
     """Print the JSON schema of a use case file."""
     typer.echo(pretty_json(json_schema()), nl=False)
 
