@@ -1,8 +1,10 @@
 """An installed package that extends Almanac by entry points."""
 
 import os
+import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 _ROOT = Path(__file__).resolve().parents[2]
@@ -29,3 +31,25 @@ def run(directory: Path, script: str, *arguments: str) -> subprocess.CompletedPr
         text=True,
         check=False,
     )
+
+
+def install_project(directory: Path, project: Path) -> Path:
+    """Install a project without dependencies: its packages, and the metadata that its pyproject.toml declares."""
+    declared = tomllib.loads((project / "pyproject.toml").read_text())
+    name, version = declared["project"]["name"], declared["project"]["version"]
+    for package in (path for path in project.iterdir() if (path / "__init__.py").is_file()):
+        shutil.copytree(package, directory / package.name, ignore=shutil.ignore_patterns("__pycache__"))
+    information = directory / f"{name.replace('-', '_')}-{version}.dist-info"
+    information.mkdir()
+    (information / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+    points = declared["project"]["entry-points"]
+    lines = [
+        line for group, kinds in points.items() for line in (f"[{group}]", *(f"{k} = {v}" for k, v in kinds.items()))
+    ]
+    (information / "entry_points.txt").write_text("\n".join(lines) + "\n")
+    return directory
+
+
+def environment(directory: Path) -> dict[str, str]:
+    """Return the environment of a process that sees the packages in `directory`."""
+    return {**os.environ, "COLUMNS": "120", "PYTHONPATH": os.pathsep.join([str(directory), str(_ROOT)])}
