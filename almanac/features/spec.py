@@ -5,13 +5,14 @@ from dataclasses import replace
 from functools import cached_property
 from typing import Any, Literal, Self, cast
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
-from almanac.core.errors import FeatureError
+from almanac.core.errors import FeatureError, ModelError
 from almanac.features.compiler.graph import Node, Wanted, traced
 from almanac.features.kind import Context, Declaration
 from almanac.usecase import UseCase
 from almanac.usecase.features_section import Feature, Impute
+from almanac.usecase.load import explain
 from almanac.usecase.types import steps, to_microseconds
 
 
@@ -103,6 +104,19 @@ class FeatureSpec(BaseModel):
             features=[Named(name=node.name, group=node.group) for node in nodes],
             history=_reach(nodes) + limit + context.cutoff,
         )
+
+    @classmethod
+    def read(cls, document: Any, location: str) -> Self:
+        """Return the specification in a model's features.json.
+
+        Raises:
+            ModelError: another format, or a kind of features that is not installed; the message names both.
+        """
+        try:
+            return cls.model_validate(document)
+        except ValidationError as error:
+            lines = "; ".join(explain(error, document))
+            raise ModelError(f"{location}: no feature specification that can be computed here: {lines}") from None
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

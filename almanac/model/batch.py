@@ -95,7 +95,7 @@ def predict_span(usecase: UseCase, frame: pl.DataFrame, bundle: Bundle, first: d
     ]
     parts = []
     for name, model in bundle.targets.items():
-        features = compute(FeatureSpec.model_validate(model.spec), frame, model.names)
+        features = compute(FeatureSpec.read(model.spec, f"{model.directory.path}/features.json"), frame, model.names)
         features = features.filter((pl.col(time) >= first) & (pl.col(time) < end))
         X = np.ascontiguousarray(features.select(model.names).to_numpy())
         part = features.select(*keys, pl.lit(name).alias("target"), *empty)
@@ -113,7 +113,7 @@ def _computed(models: list[Model], source: Path, present: set[str]) -> dict[str,
     for model in models:
         if present.issuperset(model.names) or not model.spec:
             continue
-        spec = FeatureSpec.model_validate(model.spec)
+        spec = FeatureSpec.read(model.spec, f"{model.directory.path}/features.json")
         if present.issuperset([spec.time, *spec.columns, *([spec.entity] if spec.entity else [])]):
             table = compute(spec, pl.read_parquet(source), model.names)
             features[model.name] = np.ascontiguousarray(table.select(model.names).to_numpy())

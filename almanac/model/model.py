@@ -65,7 +65,7 @@ class Model:
 
     @property
     def spec(self) -> dict[str, Any]:
-        """The feature specification as JSON, for `FeatureSpec.model_validate`."""
+        """The feature specification as JSON, for `FeatureSpec.read`."""
         spec: dict[str, Any] = self.features.get("spec", {})
         return spec
 

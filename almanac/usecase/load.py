@@ -71,8 +71,12 @@ def _validate(make: Callable[[], UseCase], name: str, data: dict[str, Any]) -> U
     try:
         return make()
     except ValidationError as error:
-        lines = [_explain(item, data) for item in error.errors(include_url=False)]
-        raise UseCaseError("\n".join(f"{name}: {line}" for line in lines)) from None
+        raise UseCaseError("\n".join(f"{name}: {line}" for line in explain(error, data))) from None
+
+
+def explain(error: ValidationError, data: Any) -> list[str]:
+    """Return a line for each error: the field, and the expected value or the extension that may be missing."""
+    return [_explain(item, data) for item in error.errors(include_url=False)]
 
 
 def dump(usecase: UseCase) -> str:

@@ -97,7 +97,9 @@ class Features:
         time = self._usecase.time.column
         before = to_timedelta(self._usecase.time.frequency) * int(model.spec["history"])
         rows = self._table.filter(Span(span.start - before, span.stop).holds(time))
-        frame = compute(FeatureSpec.model_validate(model.spec), rows, model.names).filter(span.holds(time))
+        frame = compute(
+            FeatureSpec.read(model.spec, f"{model.directory.path}/features.json"), rows, model.names
+        ).filter(span.holds(time))
         self._computed.append((model, span, frame))
         return frame
 

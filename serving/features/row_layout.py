@@ -130,11 +130,7 @@ class FeaturePlan:
         from almanac.features.spec import FeatureSpec
 
         path = model.directory.path
-        try:
-            spec = FeatureSpec.model_validate(model.features["spec"])
-        except (KeyError, ValueError) as error:
-            message = f"no feature specification that this version reads ({error})"
-            raise ModelError(f"{path / 'features.json'}: {message}") from error
+        spec = FeatureSpec.read(model.features.get("spec"), str(path / "features.json"))
         self.name = model.name
         self.engine = OnlineEngine(spec)
         self.schema = read_schema(model.signature["inputs"], spec.step, spec.entity)

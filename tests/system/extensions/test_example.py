@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -25,6 +26,9 @@ HEATING = "\n".join(
         *(f"{year}-{day}T00:00,{on}" for year in range(2010, 2015) for day, on in (("03-15", 0), ("11-15", 1))),
     ]
 )
+
+
+REQUEST = {"instances": [{"entity": "default", "time": "2014-12-31T12:00:00"}]}
 
 
 @dataclass(frozen=True)
@@ -90,12 +94,10 @@ def trained(world: World) -> World:
     return world
 
 
-@pytest.fixture(scope="module", params=["installed", "not installed"])
-def server(trained: World, request: pytest.FixtureRequest) -> Iterator[ServerProcess]:
-    """Serve the version: a model holds its formulas as data, so that a server needs no extension."""
-    packages = trained.base / ("packages" if request.param == "installed" else "nothing")
+@contextmanager
+def served(trained: World, packages: str) -> Iterator[ServerProcess]:
     environment = {"ALMANAC_REGISTRY": str(trained.base / "registry")}
-    environment["PYTHONPATH"] = extension.environment(packages)["PYTHONPATH"]
+    environment["PYTHONPATH"] = extension.environment(trained.base / packages)["PYTHONPATH"]
     history = str(trained.latest / "data.parquet")
     process = ServerProcess(["--model", "registry:air_quality/production", "--history", history], environment)
     try:
@@ -140,10 +142,18 @@ def test_without_the_package_a_run_names_each_kind_that_it_lacks(world: World) -
         assert group in done.stderr
 
 
-def test_the_server_computes_the_feature_and_answers_by_entity(server: ServerProcess, trained: World) -> None:
-    instance = {"entity": "default", "time": "2014-12-31T12:00:00"}
-    answer = server.post("/v1/models/pm25_6h:predict", {"instances": [instance]})
+def test_the_server_computes_the_feature_and_answers_by_entity(trained: World) -> None:
+    with served(trained, "packages") as server:
+        answer = server.post("/v1/models/pm25_6h:predict", REQUEST)
     assert answer.status == 200, answer.body
     stored = pl.read_parquet(trained.latest / "predictions.parquet")
     row = stored.filter(pl.col("timestamp") == datetime(2014, 12, 31, 12))
     assert answer.json["predictions"] == pytest.approx(row["prediction"].to_list(), rel=1e-12)
+
+
+def test_without_the_package_the_server_names_the_kind_that_it_cannot_compute(trained: World) -> None:
+    with served(trained, "nothing") as server:
+        answer = server.post("/v1/models/pm25_6h:predict", REQUEST)
+    assert answer.status == 501
+    assert "there is no feature kind 'momentum'" in answer.json["error"]
+    assert "almanac.features" in answer.json["error"]
