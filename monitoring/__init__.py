@@ -1,1 +1,1 @@
-"""Drift, metrics, alerts, dashboards and what follows from an alarm."""
+"""Monitoring: judged windows, metrics, alert rules, dashboards and runbooks."""

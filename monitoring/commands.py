@@ -109,7 +109,7 @@ def push(
         from monitoring.operations.run import push_run
 
         use_case, pushed = push_run(Path(source), to, window)
-    typer.echo(f"{pushed} figures of {use_case} to {to}")
+    typer.echo(f"{pushed} samples of {use_case} to {to}")
 
 
 @app.command(epilog=_example("exporter .almanac/figures --port 9108"))

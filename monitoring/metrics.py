@@ -13,7 +13,7 @@ Kind = Literal["counter", "gauge", "histogram"]
 # server: registered by every server process. process: read from the operating system at each scrape of the server.
 # pipeline: written after a run; see monitoring.operations.push.
 Origin = Literal["server", "process", "pipeline"]
-# How a gauge of several worker processes is put together; see prometheus_client's multiprocess mode.
+# How the gauges of several worker processes are joined; see prometheus_client's multiprocess mode.
 Join = Literal["livesum", "livemax", "livemin", "mostrecent"]
 
 LATENCY_BUCKETS = (
@@ -22,7 +22,7 @@ LATENCY_BUCKETS = (
 )  # fmt: skip
 """Seconds; a single row is answered in the first few."""
 ROLLING_ROWS = 500
-"""Newest observed values that the rolling figures are taken over."""
+"""Newest observed values that the rolling metrics are computed from."""
 
 
 @dataclass(frozen=True)
@@ -32,10 +32,10 @@ class Metric:
     Attributes:
         name: full name, as alert rules write it (counters with `_total`).
         kind: counter, gauge or histogram.
-        help: one line of what it counts, with unit.
+        help: one line with its unit.
         labels: label names, in order.
-        join: how a gauge of several processes is put together.
-        origin: what exports it.
+        join: how the gauges of several processes are joined.
+        origin: its exporter.
     """
 
     name: str

@@ -72,7 +72,7 @@ def _whole(path: Path, codes: dict[str, list[str]]) -> pl.DataFrame | Path:
             .cast(pl.Float64)
             .replace_strict(
                 {float(code): label for code, label in enumerate(codes[name])},
-                default=pl.format("code {}", pl.col(name)),  # unseen, and so found, rather than missing
+                default=pl.format("code {}", pl.col(name)),  # an unseen category, rather than a missing value
             )
         )
         for name in coded

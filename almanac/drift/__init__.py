@@ -8,7 +8,7 @@
     comparison.drifted, comparison.to_json()
 
 Each column is judged by effect sizes (distances of distributions, missing rate, stuck values, …), against the same
-season of the reference. How large an effect must be was learnt from the reference alone: from how far its own months
+season of the reference. How large an effect must be was learnt from the reference: from how far its own months
 lie from the same months of its other years. The false-alarm rate holds for all columns together. The outputs of a model
 (predictions, residuals, importances) are frozen and compared in the same way by `almanac.drift.outputs`.
 """
@@ -45,7 +45,7 @@ __all__ = [
     "restrict",
 ]
 
-# Imported on first use: a server counts rows without what reads and compares tables, and stays small.
+# Imported on first use: a server counts rows without the modules that read and compare tables, and stays small.
 _MODULES = {
     "comparison": ("Comparison", "FeatureDrift", "compare"),
     "findings": ("Finding",),

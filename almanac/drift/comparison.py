@@ -132,7 +132,7 @@ def compare(
         table: the window: polars or pandas frame, a Parquet or CSV file, or several Parquet files, which are streamed.
         exact: add the exact Kolmogorov–Smirnov distance of each number to the whole reference, as `ks_exact`; needs a
             profile that was made with `keep=True`.
-        now: what to write as the time of the comparison; the present when None.
+        now: time of the comparison; the present when None.
         rate: chance of a false alarm for these columns together, where more than they are judged; the profile's when
             None.
 

@@ -14,8 +14,9 @@ import numpy as np
 from scipy.special import stdtr, stdtrit
 
 from almanac.core.errors import DriftError
-from almanac.core.files import canonical_json, read_json, write_bytes
+from almanac.core.files import canonical_json, write_bytes
 from almanac.drift.counting.histogram import Floats
+from almanac.drift.documents import read_document
 
 if TYPE_CHECKING:
     import lightgbm as lgb
@@ -46,7 +47,7 @@ _PARAMETERS = {
 
 @dataclass(frozen=True)
 class Spread:
-    """How the logarithm of a figure was distributed over blocks of the reference.
+    """The distribution of the logarithm of a metric over blocks of the reference.
 
     Attributes:
         mean: mean of the logarithm.
@@ -59,13 +60,13 @@ class Spread:
     blocks: int
 
     def interval(self, level: float) -> tuple[float, float]:
-        """Return the factors between which a new block's figure lies with probability `level`."""
+        """Return the factors between which the metric of a new block lies with probability `level`."""
         reach = float(stdtrit(self.blocks - 1, (1 + level) / 2)) * self._new_deviation()
         return float(np.exp(self.mean - reach)), float(np.exp(self.mean + reach))
 
-    def p_value(self, figure: float) -> float:
-        """Return the chance of a new block's figure at least as large, while nothing changes."""
-        distance = (np.log(max(figure, 1e-300)) - self.mean) / self._new_deviation()
+    def p_value(self, value: float) -> float:
+        """Return the chance of a new block with at least this value, while nothing changes."""
+        distance = (np.log(max(value, 1e-300)) - self.mean) / self._new_deviation()
         return float(stdtr(self.blocks - 1, -distance))
 
     def _new_deviation(self) -> float:
@@ -73,15 +74,16 @@ class Spread:
 
 
 @dataclass(frozen=True)
-class ErrorFigure:
+class WindowError:
     """The mean absolute and root mean squared error of a window.
 
     Attributes:
         kind: `estimated` or `realised`.
-        rows: rows that it rests on.
+        rows: rows that it is computed from.
         mae: mean absolute error, in units of the target.
         rmse: root mean squared error, in units of the target.
-        mae_interval: where the realised figure is expected, at the level of the model; the figure itself if realised.
+        mae_interval: interval in which the realised mae is expected, at the level of the model; the mae itself twice
+            if realised.
         ratio: mae over the mean absolute error of the reference.
         p_value: chance of so large a ratio in an undrifted window.
     """
@@ -95,7 +97,7 @@ class ErrorFigure:
     p_value: float
 
     def to_json(self) -> dict[str, Any]:
-        """Return the figure as JSON."""
+        """Return the error as JSON."""
         return {**self.__dict__, "mae_interval": list(self.mae_interval)}
 
 
@@ -123,8 +125,8 @@ class LossModel:
     errors: Spread
     level: float = 0.9
 
-    def estimate(self, X: Floats) -> ErrorFigure:
-        """Return the error to be expected of a window's rows (n, f), before the truth is known.
+    def estimate(self, X: Floats) -> WindowError:
+        """Return the expected error of a window's rows (n, f), before the truth is known.
 
         Raises:
             DriftError: no rows, or other columns.
@@ -137,12 +139,12 @@ class LossModel:
         ratio = raw / self.reference_mae
         interval = (raw * low, raw * high)
         rmse = max(float(np.sqrt(squared)), mae)
-        return ErrorFigure(
+        return WindowError(
             "estimated", len(X), mae, rmse, interval, mae / self.reference_mae, self.estimates.p_value(ratio)
         )
 
-    def realised(self, truth: Floats, prediction: Floats) -> ErrorFigure:
-        """Return the error of a window (n,) whose truth has arrived; rows without truth are left out.
+    def realised(self, truth: Floats, prediction: Floats) -> WindowError:
+        """Return the realised error of a window (n,); rows without truth are left out.
 
         Raises:
             DriftError: other lengths, or no row with both.
@@ -152,11 +154,11 @@ class LossModel:
         residual = truth - prediction
         residual = residual[np.isfinite(residual)]
         if not len(residual):
-            raise DriftError("no row has both a truth and a prediction; there is no error to speak of")
+            raise DriftError("no row has both a truth and a prediction; there is no error to compute")
         mae = float(np.abs(residual).mean())
         rmse = float(np.sqrt((residual**2).mean()))
         ratio = mae / self.reference_mae
-        return ErrorFigure("realised", len(residual), mae, rmse, (mae, mae), ratio, self.errors.p_value(ratio))
+        return WindowError("realised", len(residual), mae, rmse, (mae, mae), ratio, self.errors.p_value(ratio))
 
     def to_json(self) -> dict[str, Any]:
         """Return the model as a JSON document; the boosters are LightGBM text in it."""
@@ -174,10 +176,7 @@ def read_loss(path: Path) -> LossModel:
     Raises:
         DriftError: no such file, of another kind or version, or damaged.
     """
-    try:
-        document = read_json(path)
-    except (OSError, ValueError) as error:
-        raise DriftError(f"{path} cannot be read as JSON ({error})") from error
+    document = read_document(path)
     if not isinstance(document, dict) or (document.get("kind"), document.get("format")) != ("loss model", FORMAT):
         raise DriftError(
             f"{path} is no loss model of format {FORMAT}; fit it again with almanac.drift.error_estimation.fit_loss"
@@ -209,8 +208,8 @@ def fit_loss(
     _check(X, names)
     if residual.shape != (len(X),):
         raise DriftError(f"residual has shape {residual.shape}; X has {len(X)} rows")
-    known = np.isfinite(residual)
-    X, loss = X[known], np.abs(residual[known])
+    finite = np.isfinite(residual)
+    X, loss = X[finite], np.abs(residual[finite])
     blocks = np.arange(len(X)) // block_rows
     blocks = np.minimum(blocks, max(len(X) // block_rows - 1, 0))
     count = int(blocks[-1]) + 1 if len(X) else 0

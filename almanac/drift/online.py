@@ -53,10 +53,12 @@ class OnlineDrift:
         order = list(names) if names is not None else [n for n, f in profile.features.items() if f.layout is not None]
         self._profile = profile
         self.columns = len(order)
-        self._places = [i for i, name in enumerate(order) if name in profile.features and profile.features[name].layout]
-        if not self._places:
+        self._positions = [
+            i for i, name in enumerate(order) if name in profile.features and profile.features[name].layout
+        ]
+        if not self._positions:
             raise DriftError("no column of the rows is a number that the profile has; nothing can be watched")
-        self.names = tuple(order[place] for place in self._places)
+        self.names = tuple(order[position] for position in self._positions)
         self._features = [profile.features[name] for name in self.names]
         self._lock = threading.Lock()
         self._rows = np.empty((buffer, self.columns))
@@ -74,10 +76,10 @@ class OnlineDrift:
     def add(self, row: Floats, time_us: int = 0) -> None:
         """Count one row (f,) of the given time in microseconds since 1970; a time of 0 is unknown."""
         with self._lock:
-            place = self._filled
-            self._rows[place] = row
-            self._times[place] = time_us
-            self._filled = place + 1
+            row_number = self._filled
+            self._rows[row_number] = row
+            self._times[row_number] = time_us
+            self._filled = row_number + 1
             if self._filled == len(self._rows):
                 self._flush()
 
@@ -99,7 +101,7 @@ class OnlineDrift:
         if not self._filled:
             return
         rows = self._rows[: self._filled]
-        self._kernel.count(rows[:, self._places] if len(self._places) < self.columns else rows)
+        self._kernel.count(rows[:, self._positions] if len(self._positions) < self.columns else rows)
         times = self._times[: self._filled]
         timed = times[times != 0]
         if len(self._seasons) > 1 and len(timed):
@@ -165,18 +167,18 @@ class OnlineDrift:
             self._flush()
             if not self._kernel.rows:
                 return {}
-            judged = [self._judge(place, feature) for place, feature in enumerate(self._features)]
+            judged = [self._judge(column, feature) for column, feature in enumerate(self._features)]
         flags = step_up([p_value for p_value, _ in judged], self._profile.false_alarm_rate)
         return {
             name: {**metrics, "drifted": float(flag)}
             for name, (_, metrics), flag in zip(self.names, judged, flags, strict=True)
         }
 
-    def _judge(self, place: int, feature: Feature) -> tuple[float, dict[str, float]]:
+    def _judge(self, column: int, feature: Feature) -> tuple[float, dict[str, float]]:
         layout = feature.layout
         assert layout is not None
-        fine, tally = self._kernel.tally(place, feature)
-        run = int(self._kernel.longest[place])
+        fine, tally = self._kernel.tally(column, feature)
+        run = int(self._kernel.longest[column])
         like, relative = mixture(feature.seasons, self._seasons), run / max(1.0, tally[ROWS] / self._profile.block_rows)
         values = measure_numbers(Pair(like, tally, relative, layout, feature.spread), sequential=False)
         shortage = max(1.0, self._profile.block_rows / tally[ROWS])
@@ -255,8 +257,8 @@ class _Kernel:
         work += _MAGIC + 2
         numbers: NDArray[np.int64] = work.view(np.int64)
         numbers -= _MAGIC_BITS
-        for place in self._floats:
-            numbers[:, place] = self._grids[place].buckets.numbers(rows[:, place], np.empty(len(rows)))
+        for column in self._floats:
+            numbers[:, column] = self._grids[column].buckets.numbers(rows[:, column], np.empty(len(rows)))
         numbers[np.isnan(rows)] = 0
         return numbers
 
@@ -266,7 +268,7 @@ class _Kernel:
         same = np.empty(rows.shape, bool)
         np.equal(rows[0], self._last, out=same[0])
         np.equal(rows[1:], rows[:-1], out=same[1:])
-        # Row numbers from 1; a run that began before the block keeps a start of 0 less what it had.
+        # Row numbers from 1; a run that began before the block starts at 1 less its length so far.
         starts = np.where(same, 0, np.arange(1, n + 1)[:, None])
         starts[0] = np.where(same[0], 1 - self._run, 1)
         np.maximum.accumulate(np.where(starts == 0, np.iinfo(np.int64).min, starts), axis=0, out=starts)
@@ -275,15 +277,15 @@ class _Kernel:
         self.longest = np.maximum(self.longest, lengths.max(axis=0))
         self._last, self._run = rows[-1].copy(), lengths[-1]
 
-    def tally(self, place: int, feature: Feature) -> tuple[Counts, Floats]:
-        """Return the fine counts (k,) and the tally (w,) of the column at `place`."""
+    def tally(self, column: int, feature: Feature) -> tuple[Counts, Floats]:
+        """Return the fine counts (k,) and the tally (w,) of a column."""
         layout = feature.layout
         assert layout is not None
-        cells = self.counts[self._cell_offsets[place] : self._ends[place]]
+        cells = self.counts[self._cell_offsets[column] : self._ends[column]]
         fine = cells[:-1]
         tally = np.zeros(layout.width)
         tally[len(HEAD) :] = np.add.reduceat(fine, layout.groups)
         tally[ROWS], tally[MISSING] = self.rows, cells[-1]
-        tally[BELOW], tally[ABOVE] = self.beyond[:, place]
-        tally[OFF] = self.off[place]
+        tally[BELOW], tally[ABOVE] = self.beyond[:, column]
+        tally[OFF] = self.off[column]
         return fine, tally

@@ -1,4 +1,4 @@
-"""Thresholds from the reference alone: how far its own blocks lie from the same season of its other years."""
+"""Thresholds learnt from the reference: how far its own blocks lie from the same season of its other years."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from almanac.drift.measures import MEASURES, Measure, ordered_measures
 LEAST_BLOCKS = 5
 #: Degrees of freedom of a default: heavy tails, because nothing was measured.
 _DEFAULT_FREEDOM = 4.0
-#: Blocks that count as independent: each one is also part of what its season's other years are compared with.
+#: Share of blocks that count as independent: each is also part of the seasons that the other years are compared with.
 _INDEPENDENT = 0.5
 _LEAST_FREEDOM = 3.0
 
@@ -44,12 +44,12 @@ def calibrate(observed: Sequence[dict[str, float]]) -> dict[str, Null]:
 
 def pooled(nulls: Sequence[Null]) -> Null:
     """Return the null distribution of several references together, from the moments of each."""
-    known = [null for null in nulls if null.blocks]
-    if not known:
+    learnt = [null for null in nulls if null.blocks]
+    if not learnt:
         return nulls[0]
-    total = sum(null.blocks for null in known)
-    mean = sum(null.mean * null.blocks for null in known) / total
-    squares = sum((null.blocks - 1) * null.deviation**2 + null.blocks * (null.mean - mean) ** 2 for null in known)
+    total = sum(null.blocks for null in learnt)
+    mean = sum(null.mean * null.blocks for null in learnt) / total
+    squares = sum((null.blocks - 1) * null.deviation**2 + null.blocks * (null.mean - mean) ** 2 for null in learnt)
     return Null(mean, float(np.sqrt(squares / max(total - 1, 1))), total)
 
 
@@ -76,9 +76,9 @@ def judge(name: str, value: float, null: Null | None, shortage: float, level: fl
     Args:
         name: of the measure.
         value: its value.
-        null: its distribution over the reference's blocks, None where it is not known.
-        shortage: rows of a block over rows of the window, at least 1; smaller windows are given more room.
-        level: chance of a false alarm that is given to this measure.
+        null: its distribution over the reference's blocks, None where it was not learnt.
+        shortage: rows of a block over rows of the window, at least 1; smaller windows have wider thresholds.
+        level: chance of a false alarm of this measure.
     """
     measure = MEASURES[name]
     mean, deviation, freedom, calibrated = _moments(measure, null)
@@ -117,7 +117,7 @@ def judge_all(
         values: measures by name.
         nulls: their distributions over the reference's blocks, as far as they were learnt.
         shortage: rows of a block over rows of the window.
-        level: chance of a false alarm that is given to the column.
+        level: chance of a false alarm of the column.
 
     Returns:
         The judgement of each measure, and its p-value over its part of the column's chance.
@@ -128,7 +128,7 @@ def judge_all(
 
 
 def weights(names: Sequence[str]) -> dict[str, float]:
-    """Return the parts of the false-alarm chance that these measures of a column are given; they add up to one."""
+    """Return the parts of these measures in the false-alarm chance of a column; they add up to one."""
     total = sum(MEASURES[name].weight for name in names)
     return {name: MEASURES[name].weight / total for name in names}
 

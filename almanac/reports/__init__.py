@@ -6,7 +6,7 @@
     ])
     write_page(page, path)
 
-Every text is escaped by the templates; `Markup` alone passes finished HTML.
+The templates escape every text; only `Markup` passes finished HTML.
 """
 
 from almanac.reports.blocks import (

@@ -48,7 +48,7 @@ def new_figure(
     import matplotlib
     from matplotlib.figure import Figure
 
-    # For the whole process, since titles and legends take their look when they are made.
+    # For the whole process, since titles and legends take their style when they are created.
     matplotlib.rcParams.update(_STYLE)
     figure = Figure(figsize=(width, height))
     axes = figure.subplots(rows, columns, squeeze=False, **grid)

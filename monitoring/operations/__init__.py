@@ -1,1 +1,1 @@
-"""What runs beside the model: figures that pipelines export, dashboards as code, the processes' resources."""
+"""Export of metrics by pipelines and processes, limits of a model's errors, and dashboards as code."""

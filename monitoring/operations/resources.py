@@ -18,7 +18,7 @@ _STAT_PARENT, _STAT_USER, _STAT_SYSTEM, _STAT_PAGES = 1, 11, 12, 21
 
 
 class Resources(Collector):
-    """Collects what a set of processes uses; nothing where there is no /proc.
+    """Collects memory, processor time and open files of a set of processes; nothing without /proc.
 
     Args:
         processes: returns the ids of the processes, at each scrape.
@@ -31,9 +31,9 @@ class Resources(Collector):
         """Yield the four metrics, summed over the processes."""
         if not _PROC.is_dir():
             return
-        found = [use for pid in self._processes() if (use := _use(pid)) is not None]
-        sums = [sum(column) for column in zip(*found, strict=True)] or [0.0, 0.0, 0.0]
-        yield GaugeMetricFamily(PROCESSES.name, PROCESSES.help, len(found))
+        uses = [use for pid in self._processes() if (use := _use(pid)) is not None]
+        sums = [sum(column) for column in zip(*uses, strict=True)] or [0.0, 0.0, 0.0]
+        yield GaugeMetricFamily(PROCESSES.name, PROCESSES.help, len(uses))
         yield GaugeMetricFamily(RESIDENT_MEMORY.name, RESIDENT_MEMORY.help, sums[0])
         yield CounterMetricFamily(CPU_SECONDS.name, CPU_SECONDS.help, sums[1])
         yield GaugeMetricFamily(OPEN_FILES.name, OPEN_FILES.help, sums[2])

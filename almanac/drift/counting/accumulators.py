@@ -159,7 +159,7 @@ def group_starts(counts: Floats | Counts, groups: int) -> Counts:
 
     Args:
         counts: values of the reference in each cell (k,).
-        groups: how many are wanted.
+        groups: about how many.
     """
     total = max(float(counts.sum()), 1.0)
     before = np.cumsum(counts) - counts

@@ -100,7 +100,7 @@ class Buckets:
 
 @dataclass(frozen=True)
 class Grid:
-    """Buckets and the cells made of them.
+    """Buckets, and cells as runs of buckets.
 
     Attributes:
         buckets: the map from values to buckets.
@@ -127,11 +127,11 @@ class Grid:
         """Return the counts of `values` (n,) in each cell (k,), and how many are missing."""
         if len(values) * 16 > self.buckets.size:
             return self.gather(self.buckets.count(values))
-        # A few values are found one by one sooner than all buckets are walked through.
+        # For a few values a search is faster than a pass over all buckets.
         with np.errstate(all="ignore"):
             numbers = self.buckets.numbers(values, np.empty(len(values)))
-        places = np.searchsorted(self.starts, numbers, side="right")
-        counts = np.bincount(places, minlength=self.cells + 1)
+        cells = np.searchsorted(self.starts, numbers, side="right")
+        counts = np.bincount(cells, minlength=self.cells + 1)
         return counts[1:], int(counts[0])
 
     def gather(self, histogram: Counts) -> tuple[Counts, int]:
@@ -139,14 +139,14 @@ class Grid:
         return np.add.reduceat(histogram, self.starts), int(histogram[0])
 
     def table(self) -> NDArray[np.uint16]:
-        """Return the cell of each bucket (`buckets.size`,); bucket 0 is given the number k."""
+        """Return the cell of each bucket (`buckets.size`,); bucket 0 has the number k."""
         cells = np.searchsorted(self.starts, np.arange(self.buckets.size), side="right") - 1
         cells[0] = self.cells
         return cells.astype(np.uint16)
 
 
 def fit_grid(sample: Floats) -> Grid:
-    """Return the grid whose cells hold equal shares of `sample` (n,), missing values apart.
+    """Return the grid whose cells hold equal shares of `sample` (n,), missing values left out.
 
     Args:
         sample: values of the reference; all of them, or some tens of thousands drawn evenly.

@@ -38,12 +38,12 @@ class Runs:
         if not equal.any():
             longest = int(not (np.isnan(values).all() if values.dtype.kind == "f" else False))
             return cls(n, first, int(first == first), last, int(last == last), longest)
-        places = np.flatnonzero(equal)
-        breaks = np.flatnonzero(np.diff(places) != 1)
-        bounds = np.concatenate(([-1], breaks, [len(places) - 1]))
+        repeats = np.flatnonzero(equal)
+        breaks = np.flatnonzero(np.diff(repeats) != 1)
+        bounds = np.concatenate(([-1], breaks, [len(repeats) - 1]))
         longest = int(np.diff(bounds).max()) + 1
-        prefix = n if len(places) == n - 1 else int(np.argmin(equal)) + 1
-        suffix = n if len(places) == n - 1 else int(np.argmin(equal[::-1])) + 1
+        prefix = n if len(repeats) == n - 1 else int(np.argmin(equal)) + 1
+        suffix = n if len(repeats) == n - 1 else int(np.argmin(equal[::-1])) + 1
         return cls(n, first, prefix if first == first else 0, last, suffix if last == last else 0, longest)
 
     def join(self, after: "Runs") -> "Runs":

@@ -1,4 +1,4 @@
-"""What a measure of drift is, and what it is computed from."""
+"""The definition of a measure of drift, and the tallies that it is computed from."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -104,13 +104,13 @@ class Measure:
     Attributes:
         name: key in drift.json and in profiles.
         meaning: wording for people.
-        order: place among the measures of a column.
-        weight: its part of the chance of a false alarm; the parts of a column's measures are made to add up to one.
+        order: position among the measures of a column.
+        weight: its part of the chance of a false alarm; the parts of a column's measures are scaled to add up to one.
         floor: least standard deviation, on its scale, that is believed.
         minimum: effects below this never raise an alarm, however rare they are.
         both: whether a fall counts as much as a rise.
         shrinks: for distances, which are judged on the scale of their root: the power of the number of rows with which
-            chance moves them, so that a small window is given room accordingly. None for measures judged as they are.
+            chance moves them, so that the threshold of a small window is wider. None for measures judged as they are.
         default: mean and standard deviation, on its scale, for a reference too short to be cut into blocks.
         numbers: formula for numbers; None where there is none.
         categories: formula for categories; None where there is none.

@@ -8,4 +8,4 @@ def _rise(pair: Pair) -> float | None:
     return pair.rise(BELOW, ABOVE) if pair.has_values else None
 
 
-KIND = Measure("range", "rise of the share of values beyond the known range", 7, 0.015, 0.01, 0.02, numbers=_rise)
+KIND = Measure("range", "rise of the share of values beyond the usual range", 7, 0.015, 0.01, 0.02, numbers=_rise)

@@ -125,8 +125,8 @@ def compare_outputs(
     Args:
         reference: frozen with the model.
         window: the window's outputs.
-        level: chance of a false alarm that is given to each signal.
-        now: what to write as the time of the comparison; the present when None.
+        level: chance of a false alarm of each signal.
+        now: time of the comparison; the present when None.
 
     Raises:
         DriftError: a column that is absent.

@@ -61,23 +61,23 @@ class ImportanceProfile:
             "sizes": base64.b64encode(packed).decode(),
         }
 
-    def label(self, place: int) -> str:
+    def label(self, block: int) -> str:
         """Return the name of a block as people write it."""
-        return self.calendar.label(self.blocks[place])
+        return self.calendar.label(self.blocks[block])
 
     def agreement(self) -> Floats:
         """Return each block's agreement with the same season of the other years (b,), NaN where there is none."""
         agreement = np.full(len(self.blocks), np.nan)
-        for place in range(len(self.blocks)):
-            others = self._others(place)
+        for block in range(len(self.blocks)):
+            others = self._others(block)
             if others.any():
                 like = np.average(self.sizes[others], axis=0, weights=self.rows[others])
-                agreement[place] = ndcg(like, self.sizes[place]) if like.sum() > 0 else np.nan
+                agreement[block] = ndcg(like, self.sizes[block]) if like.sum() > 0 else np.nan
         return agreement
 
-    def _others(self, place: int) -> NDArray[np.bool_]:
+    def _others(self, block: int) -> NDArray[np.bool_]:
         """Return which blocks (b,) are of the same season and another year."""
-        calendar, own = self.calendar, self.blocks[place]
+        calendar, own = self.calendar, self.blocks[block]
         season, year = calendar.season_of(own), calendar.year_of(own)
         return np.array([calendar.season_of(b) == season and calendar.year_of(b) != year for b in self.blocks])
 
@@ -96,7 +96,7 @@ class ImportanceProfile:
         Args:
             times: time of each explained row in microseconds (n,).
             contributions: its SHAP values (n, f).
-            level: chance of a false alarm that is given to this comparison.
+            level: chance of a false alarm of this comparison.
 
         Raises:
             DriftError: no rows, other features, values that are not finite, or none that differs from zero.

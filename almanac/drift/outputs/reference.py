@@ -4,7 +4,6 @@ The reference rests on out-of-fold predictions: those of a model on its own trai
 that residuals of any later window would seem to have drifted.
 """
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from almanac.core.errors import DriftError
+from almanac.drift.documents import read_document
 from almanac.drift.outputs import importance_profile
 from almanac.drift.outputs.importance_profile import ImportanceProfile
 from almanac.drift.profiles.profiling import profile
@@ -77,7 +77,7 @@ def freeze(
             out.
         time: time column.
         entity: column with the name of each row's series, in a panel.
-        season: what a window is compared with.
+        season: season of the reference that a window is compared with.
         window: length of the windows to come.
         false_alarm_rate: share of undrifted windows that may raise the alarm.
         importances: importances by block; see `importance_profile.freeze`.
@@ -127,12 +127,7 @@ def read_outputs(path: Path) -> OutputReference | None:
     Raises:
         DriftError: no such file, no JSON, or a damaged reference.
     """
-    try:
-        return outputs_from_json(json.loads(path.read_bytes()), str(path))
-    except FileNotFoundError as error:
-        raise DriftError(f"{path} does not exist") from error
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise DriftError(f"{path} is no JSON: {error}") from error
+    return outputs_from_json(read_document(path), str(path))
 
 
 def check(table: pl.DataFrame, columns: list[str]) -> None:

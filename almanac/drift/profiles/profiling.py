@@ -49,7 +49,8 @@ def profile(
         entity: column with the name of each row's series, in a panel.
         target: column of the truth, watched as such.
         prediction: column of the prediction; with a target the residual is watched too.
-        season: what a window is compared with; `none` is also what a reference of less than about two years gets.
+        season: season of the reference that a window is compared with; a reference of less than about two years has
+            none.
         window: length of the windows to come, for which thresholds are calibrated.
         false_alarm_rate: share of undrifted windows that may raise the alarm, over all columns together.
         like: a profile whose cells to count in, so that the two can be merged; its settings are taken too.
@@ -103,8 +104,8 @@ def watched(source: Source, columns: Sequence[str] | None, roles: Roles) -> dict
             raise DriftError(
                 f"{source.name}: column {name!r} is {source.schema[name]}; numbers or strings can be watched"
             )
-    wanted = dict.fromkeys([*columns, *filter(None, (roles.target, roles.prediction))]) if columns else kinds
-    chosen = {name: kinds[name] for name in wanted}
+    names = dict.fromkeys([*columns, *filter(None, (roles.target, roles.prediction))]) if columns else kinds
+    chosen = {name: kinds[name] for name in names}
     if not chosen:
         raise DriftError(f"{source.name} has no column of numbers or strings to watch")
     if roles.has_residual():
@@ -232,11 +233,12 @@ def _observe(
     rows = tallies[:, ROWS]
     usual = np.median(rows)
     observed = []
-    for place in evenly(list(range(len(keys))), MOST_BLOCKS):
-        others = tallies[(seasons == seasons[place]) & (years != years[place])].sum(axis=0)
-        if others[ROWS] < usual / 2 or rows[place] < usual / 2:
+    for k in evenly(list(range(len(keys))), MOST_BLOCKS):
+        others = tallies[(seasons == seasons[k]) & (years != years[k])].sum(axis=0)
+        # Thin blocks would widen the spread of all measures, and with it every threshold.
+        if others[ROWS] < usual / 2 or rows[k] < usual / 2:
             continue
-        pair = Pair(others, tallies[place], runs[place], layout, spread)
+        pair = Pair(others, tallies[k], runs[k], layout, spread)
         observed.append(measure_categories(pair) if layout is None else measure_numbers(pair))
     return observed
 

@@ -1,7 +1,6 @@
 """The reference profile: the distributions of a table when the model was trained, frozen."""
 
 import base64
-import json
 import math
 import zlib
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from almanac.core.errors import DriftError
 from almanac.core.files import canonical_json, write_bytes
 from almanac.drift.counting.accumulators import NumericLayout
 from almanac.drift.counting.histogram import Buckets, Counts, Floats, Grid
+from almanac.drift.documents import read_document
 from almanac.drift.profiles.roles import Kind, Roles
 from almanac.drift.profiles.seasons import Calendar
 from almanac.drift.thresholds import Null
@@ -173,12 +173,7 @@ def read(path: Path) -> Profile:
     Raises:
         DriftError: no such file, no JSON, or no profile of this version.
     """
-    try:
-        return from_json(json.loads(path.read_bytes()), str(path))
-    except FileNotFoundError as error:
-        raise DriftError(f"{path} does not exist") from error
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise DriftError(f"{path} is no JSON: {error}") from error
+    return from_json(read_document(path), str(path))
 
 
 def _feature_to_json(feature: Feature) -> dict[str, Any]:

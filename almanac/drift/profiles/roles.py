@@ -1,4 +1,4 @@
-"""The roles of columns: features, target, prediction, and the residual made of both."""
+"""The roles of columns: features, target, prediction, and the residual of both."""
 
 from dataclasses import dataclass
 from typing import Literal, Protocol
@@ -8,7 +8,7 @@ import numpy as np
 from almanac.drift.counting.histogram import Numeric
 
 Kind = Literal["number", "category"]
-#: The column that is made of target and prediction.
+#: The column computed from target and prediction.
 RESIDUAL = "residual"
 
 
@@ -24,7 +24,7 @@ class Roles:
     prediction: str | None = None
 
     def has_residual(self) -> bool:
-        """Return whether a residual can be made."""
+        """Return whether a residual can be computed."""
         return self.target is not None and self.prediction is not None
 
     def role(self, name: str) -> str:
@@ -34,7 +34,7 @@ class Roles:
         return {self.target: "target", self.prediction: "prediction"}.get(name, "feature")
 
     def sources(self, name: str) -> list[str]:
-        """Return the columns of the table that a watched column is made of."""
+        """Return the columns of the table that a watched column is computed from."""
         if self.role(name) == "residual":
             assert self.target is not None and self.prediction is not None
             return [self.target, self.prediction]

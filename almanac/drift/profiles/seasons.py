@@ -40,7 +40,7 @@ class Calendar:
     """How time is cut into blocks, each of one season of one year.
 
     Attributes:
-        season: what is compared with what: the same month or quarter of any year, or anything with anything.
+        season: windows are compared with the same month or quarter of any year, or with all blocks.
         window: length of a block in microseconds; where it is as long as the season, a block is one season.
         rows: the table has no time; blocks are stretches of so many rows, and `window` counts rows.
     """
@@ -87,7 +87,7 @@ def calendar_of(span: tuple[int, int], season: Season, window: int) -> Calendar:
 
     Args:
         span: its first and last time in microseconds.
-        season: what a window is compared with; a reference of less than about two years has no seasons.
+        season: season that a window is compared with; a reference of less than about two years has no seasons.
         window: length of the windows to come in microseconds.
     """
     length = span[1] - span[0] or 1
@@ -128,10 +128,10 @@ def mixture(by_season: Floats, weights: Floats) -> Floats:
     Seasons that the reference does not have are left out; where it has none of them, all of it is taken.
     """
     rows = by_season[:, 0]
-    known = np.where(rows > 0, weights, 0.0)
-    if not known.sum() > 0:
+    present = np.where(rows > 0, weights, 0.0)
+    if not present.sum() > 0:
         return np.asarray(by_season.sum(axis=0), np.float64)
-    scale = np.divide(known / known.sum(), rows, out=np.zeros_like(known), where=rows > 0)
-    # As many rows as the rarest season gives in these proportions: what the mixture is worth as a sample.
-    worth = float(np.min(np.divide(rows, known / known.sum(), out=np.full_like(rows, np.inf), where=known > 0)))
-    return np.asarray(scale @ by_season * worth, np.float64)
+    scale = np.divide(present / present.sum(), rows, out=np.zeros_like(present), where=rows > 0)
+    # As many rows as the rarest season gives in these proportions: the size of the mixture as a sample.
+    size = float(np.min(np.divide(rows, present / present.sum(), out=np.full_like(rows, np.inf), where=present > 0)))
+    return np.asarray(scale @ by_season * size, np.float64)

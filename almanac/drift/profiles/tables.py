@@ -82,7 +82,7 @@ class Source:
     """A table that can be sampled, and read from its first row to its last.
 
     Args:
-        table: what to read.
+        table: a frame, or one or several files.
         time: name of the time column; rows are then taken in its order.
         entity: column with the name of each row's series, in a panel.
 

@@ -72,7 +72,7 @@ def importances(
     now = np.array([[window.current[name] for name in names] for _, window in windows])
     # Each feature over its own largest share: the leading one would leave no colour for the others.
     top = np.maximum(before.max(axis=0), 1e-300)
-    labels = [*(reference.label(place) for place in range(len(before))), *(name for name, _ in windows)]
+    labels = [*(reference.label(block) for block in range(len(before))), *(name for name, _ in windows)]
     _heat(over_time, np.concatenate((before, now)) / top, 1.0, len(before), labels)
     over_time.set_yticks(np.arange(len(names)) + 0.5, names, fontsize=7)
     over_time.set_title(f"{title} — {'drifted' if drift.drifted else 'quiet'}", fontsize=9)

@@ -18,7 +18,7 @@ def ks(reference: Weights, current: Weights) -> float:
 def psi(reference: Weights, current: Weights) -> float:
     """Return the population stability index of two count vectors (k,), 0 and up.
 
-    One half is added to every count, so that an empty bin on either side gives a finite, honest figure.
+    One half is added to every count, so that an empty bin on either side gives a finite value.
     """
     a, b = _shares(reference, 0.5), _shares(current, 0.5)
     return float(((b - a) * np.log(b / a)).sum())

@@ -12,7 +12,7 @@ def ks_exact(a: Numeric, b: Numeric) -> float:
     """Return the Kolmogorov–Smirnov distance of two samples, bit for bit the `ks_2samp(a, b).statistic` of scipy.
 
     Neither sample is sorted whole. Both are counted into buckets; where the distance at a bucket's edges and the
-    bucket's own share leave room for the maximum, the values of that bucket alone are sorted and compared.
+    bucket's own share leave room for the maximum, only the values of that bucket are sorted and compared.
 
     Args:
         a: values (n,); missing ones are left out.
@@ -58,7 +58,7 @@ def _refine(buckets: Buckets, a: Numeric, b: Numeric) -> float:
 
 
 def _farthest(a: Numeric, b: Numeric, shut_a: Counts, shut_b: Counts, n: int, m: int, buckets: Buckets) -> float:
-    """Return the largest distance at the ascending values `a` of open buckets, given the counts in shut ones."""
+    """Return the largest distance at the ascending values `a` of open buckets, and the counts in shut ones."""
     if not len(a):
         return 0.0
     ends = np.flatnonzero(np.r_[a[1:] != a[:-1], True])
@@ -79,8 +79,8 @@ def _numbers(buckets: Buckets, values: Numeric) -> Counts:
     return numbers
 
 
-def _pick(values: Numeric, numbers: Counts, wanted: NDArray[np.bool_]) -> Numeric:
-    """Return the values whose bucket is wanted, ascending."""
-    picked = values[wanted[numbers]]
+def _pick(values: Numeric, numbers: Counts, open_buckets: NDArray[np.bool_]) -> Numeric:
+    """Return the values in open buckets, ascending."""
+    picked = values[open_buckets[numbers]]
     picked.sort()
     return picked

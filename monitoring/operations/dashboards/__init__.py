@@ -1,4 +1,4 @@
-"""Grafana dashboards as code; `python -m monitoring dashboards` writes them to monitoring/dashboards."""
+"""Grafana dashboards as code; `almanac dashboards` writes them to monitoring/dashboards."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Dashboards of the models: quality, drift, decisions and business figures."""
+"""Dashboards of the models: quality, drift, decisions and business metrics."""
 
 from monitoring.operations.dashboards.panels import Board, Panel
 

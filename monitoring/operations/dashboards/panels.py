@@ -1,4 +1,4 @@
-"""The few kinds of panel that the dashboards are made of."""
+"""Panels and boards of the dashboards."""
 
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -29,7 +29,7 @@ class Panel:
     """One panel.
 
     Attributes:
-        title: what it shows.
+        title: of the panel.
         queries: legend -> PromQL; a legend may name labels as {{label}}.
         unit: Grafana's unit id, such as s, percentunit, reqps, bytes or short.
         help: how to read it.
@@ -48,12 +48,12 @@ class Panel:
 
     def build(self) -> Any:
         """Return the builder of Grafana's panel."""
-        made = _graph() if self.kind == "graph" else _stat()
-        made = made.title(self.title).description(self.help).datasource(DATASOURCE).unit(self.unit)
-        made = made.span(_WIDTH[self.kind]).height(_HEIGHT[self.kind]).thresholds(self._thresholds())
+        panel = _graph() if self.kind == "graph" else _stat()
+        panel = panel.title(self.title).description(self.help).datasource(DATASOURCE).unit(self.unit)
+        panel = panel.span(_WIDTH[self.kind]).height(_HEIGHT[self.kind]).thresholds(self._thresholds())
         for at, (legend, query) in enumerate(self.queries.items()):
-            made = made.with_target(self._target(query, legend, "ABCDEFGH"[at]))
-        return made
+            panel = panel.with_target(self._target(query, legend, "ABCDEFGH"[at]))
+        return panel
 
     def _target(self, query: str, legend: str, ref: str) -> Any:
         target = prometheus.Dataquery().expr(query).legend_format(legend).ref_id(ref).datasource(DATASOURCE)
@@ -75,7 +75,7 @@ class Board:
     Attributes:
         name: of its file, and its uid.
         title: as Grafana lists it.
-        help: whom it is for.
+        help: purpose of the board.
         rows: title of a row -> its panels.
         span: time span that it opens with.
     """
@@ -93,7 +93,7 @@ class Board:
 
     def build(self) -> Any:
         """Return Grafana's dashboard."""
-        made = (
+        board = (
             dashboard.Dashboard(f"Almanac / {self.title}")
             .uid(f"almanac-{self.name}")
             .description(self.help)
@@ -107,18 +107,18 @@ class Board:
             .with_variable(dashboard.DatasourceVariable("datasource").label("Data source").type("prometheus"))
         )
         for title, panels in self.rows.items():
-            made = made.with_row(dashboard.Row(title))
+            board = board.with_row(dashboard.Row(title))
             for panel in panels:
-                made = made.with_panel(panel.build())
-        return made.build()
+                board = board.with_panel(panel.build())
+        return board.build()
 
 
 def _graph() -> Any:
     legend = common.VizLegendOptions().display_mode(LegendDisplayMode.LIST).placement(LegendPlacement.BOTTOM)
-    made = timeseries.Panel().legend(legend.show_legend(True)).line_width(1).fill_opacity(8)
-    return made.show_points(VisibilityMode.NEVER)
+    panel = timeseries.Panel().legend(legend.show_legend(True)).line_width(1).fill_opacity(8)
+    return panel.show_points(VisibilityMode.NEVER)
 
 
 def _stat() -> Any:
-    made = stat.Panel().graph_mode(BigValueGraphMode.NONE).color_mode(BigValueColorMode.VALUE)
-    return made.reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]))
+    panel = stat.Panel().graph_mode(BigValueGraphMode.NONE).color_mode(BigValueColorMode.VALUE)
+    return panel.reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]))

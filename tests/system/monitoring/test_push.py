@@ -128,7 +128,7 @@ def test_a_registered_version_is_pushed_with_its_number(
     files = {**collect(run_directory / "model", "model"), "metrics.json": run_directory / "metrics.json"}
     Registry(tmp_path / "registry").register("u", files, who="ann", why="first", approval="none")
     assert main(["push", "registry:u/1", "--to", str(tmp_path / "figures")]) == 0
-    assert "11 figures of u" in capsys.readouterr().out
+    assert "11 samples of u" in capsys.readouterr().out
     text = (tmp_path / "figures" / "u-model.prom").read_text()
     assert 'almanac_model_test_rmse{model="t_1h",use_case="u",version="1"} 20.0' in text
     assert 'almanac_model_trained_timestamp_seconds{model="class",use_case="u",version="1"}' in text
