@@ -13,6 +13,7 @@ import polars.selectors as cs
 from almanac.core.errors import TableError
 from almanac.evaluation.groups import Slices, bands_of, column, group_of, numbers
 from almanac.model.model import Model
+from almanac.model.target_history import TargetHistory
 from almanac.usecase import UseCase
 from almanac.usecase.training_section import Target
 from almanac.usecase.types import to_microseconds
@@ -130,7 +131,9 @@ def score_rows(
     late = table.filter(~before) if late is None else late
     late_rows = (np.cumsum(~before) - 1)[rows]
     X = np.column_stack([numbers(late, name)[late_rows] for name in model.names])
-    predicted = model.predict(X)
+    entity = table[usecase.entity] if usecase.entity else None
+    history = TargetHistory(time, last, to_microseconds(usecase.time.frequency), entity)
+    predicted = model.predict(history.rows(X, rows, model.predictor.history))
     return ScoredRows(
         target=target,
         keys=table.select(_keys(usecase))[rows],

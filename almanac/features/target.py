@@ -4,6 +4,7 @@ import polars as pl
 
 from almanac.features.spec import FeatureSpec
 from almanac.features.table import check_columns
+from almanac.model.target_history import TargetHistory
 from almanac.usecase import UseCase
 from almanac.usecase.types import to_microseconds
 
@@ -29,6 +30,20 @@ def targets(usecase: UseCase, spec: FeatureSpec, table: pl.DataFrame) -> pl.Data
         found[f"y_{target.name}"] = _at(values, keys, target.column, to_microseconds(target.horizon))
         found[f"last_{target.name}"] = _at(values, keys, target.column, -to_microseconds(spec.cutoff))
     return pl.DataFrame(found)
+
+
+def history_of(spec: FeatureSpec, table: pl.DataFrame, column: str) -> TargetHistory:
+    """Return the newest known value of a target's column at each row, for models of time series.
+
+    Raises:
+        FeatureError: the column is missing or is no number.
+    """
+    check_columns(spec, table, [column])
+    keys = [*([spec.entity] if spec.entity else []), spec.time]
+    values = table.select(*keys[:-1], pl.col(spec.time).cast(pl.Datetime("us")), _finite(column))
+    newest = _at(values, keys, column, -spec.cutoff_steps * spec.step)
+    entity = table[spec.entity] if spec.entity else None
+    return TargetHistory(values[spec.time].to_physical().to_numpy(), newest.to_numpy(), spec.step, entity)
 
 
 def _at(values: pl.DataFrame, keys: list[str], column: str, ahead: int) -> pl.Series:

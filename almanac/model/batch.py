@@ -1,5 +1,6 @@
 """Batch prediction: the rows of a Parquet file, or a span of a validated table."""
 
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,12 @@ from almanac.core.errors import TableError
 from almanac.core.files import whole_file
 from almanac.features.batch import compute
 from almanac.features.spec import FeatureSpec
+from almanac.features.target import history_of
 from almanac.model.bundle import Bundle
 from almanac.model.model import Model
 from almanac.model.prediction import outputs
+from almanac.model.predictor import Rows
+from almanac.model.target_history import TargetHistory
 from almanac.usecase import UseCase
 
 Array = npt.NDArray[np.float64]
@@ -52,17 +56,21 @@ def predict_file(bundle: Bundle, source: Path, output: Path, target: str | None 
     except (OSError, pyarrow.ArrowException) as error:
         raise TableError(f"{source}: cannot be read as Parquet ({error})") from error
     models = [bundle.targets[name] for name in names]
-    features = _computed(models, source, set(reader.schema_arrow.names))
+    computable = _computed(models, source, set(reader.schema_arrow.names))
     count, writer = 0, None
     with whole_file(output) as aside:
         try:
             for batch in reader.iter_batches(ROWS):
                 table: Any = pl.from_arrow(batch)
                 for model in models:
-                    computed = features.get(model.name)
-                    rows = slice(count, count + table.height)
-                    X = _matrix(table, model, source, count) if computed is None else computed[rows]
-                    table = table.with_columns(_predicted(model, X, f"{model.name}_"))
+                    positions = np.arange(count, count + table.height)
+                    if (computed := computable.get(model.name)) is not None:
+                        rows = computed.take(positions)
+                    elif not model.predictor.history:
+                        rows = Rows(_matrix(table, model, source, count))
+                    else:
+                        raise TableError(f"{source}: the model of {model.name} needs the raw columns with their time")
+                    table = table.with_columns(_predicted(model, rows, f"{model.name}_"))
                 columns = table.to_arrow()
                 writer = writer or parquet.ParquetWriter(aside, columns.schema)
                 writer.write_table(columns)
@@ -95,29 +103,46 @@ def predict_span(usecase: UseCase, frame: pl.DataFrame, bundle: Bundle, first: d
     ]
     parts = []
     for name, model in bundle.targets.items():
-        features = compute(FeatureSpec.read(model.spec, f"{model.directory.path}/features.json"), frame, model.names)
-        features = features.filter((pl.col(time) >= first) & (pl.col(time) < end))
-        X = np.ascontiguousarray(features.select(model.names).to_numpy())
-        part = features.select(*keys, pl.lit(name).alias("target"), *empty)
-        parts.append(part.with_columns(_predicted(model, X)))
+        within = np.flatnonzero(frame.select((pl.col(time) >= first) & (pl.col(time) < end)).to_series().to_numpy())
+        part = frame.select(*keys)[within].with_columns(pl.lit(name).alias("target"), *empty)
+        parts.append(part.with_columns(_predicted(model, _compute(model, frame).take(within))))
     return pl.concat(parts)
 
 
-def _predicted(model: Model, X: Array, prefix: str = "") -> list[pl.Series]:
-    return [pl.Series(f"{prefix}{output.name}", value) for output, value in model.predict(X).present()]
+@dataclass(frozen=True)
+class _Computed:
+    """The features of a raw table's rows, shape (n, f), and the target's history where the model needs it."""
+
+    X: Array
+    length: int
+    history: TargetHistory | None
+
+    def take(self, positions: npt.NDArray[np.intp]) -> Rows:
+        X = self.X[positions]
+        return Rows(X) if self.history is None else self.history.rows(X, positions, self.length)
 
 
-def _computed(models: list[Model], source: Path, present: set[str]) -> dict[str, Array]:
-    """Return the features of the models that the file does not hold, from its raw columns, by target."""
-    features = {}
+def _compute(model: Model, raw: pl.DataFrame) -> _Computed:
+    spec, length = FeatureSpec.read(model.spec, f"{model.directory.path}/features.json"), model.predictor.history
+    X = np.ascontiguousarray(compute(spec, raw, model.names).select(model.names).to_numpy())
+    column = str(model.signature["target"]["column"])
+    return _Computed(X, length, history_of(spec, raw, column) if length else None)
+
+
+def _predicted(model: Model, rows: Rows, prefix: str = "") -> list[pl.Series]:
+    return [pl.Series(f"{prefix}{output.name}", value) for output, value in model.predict(rows).present()]
+
+
+def _computed(models: list[Model], source: Path, present: set[str]) -> dict[str, _Computed]:
+    """Return what the file does not hold of the models' rows, computed from its raw columns, by target."""
+    computed = {}
     for model in models:
-        if present.issuperset(model.names) or not model.spec:
+        if not model.spec or (present.issuperset(model.names) and not model.predictor.history):
             continue
         spec = FeatureSpec.read(model.spec, f"{model.directory.path}/features.json")
         if present.issuperset([spec.time, *spec.columns, *([spec.entity] if spec.entity else [])]):
-            table = compute(spec, pl.read_parquet(source), model.names)
-            features[model.name] = np.ascontiguousarray(table.select(model.names).to_numpy())
-    return features
+            computed[model.name] = _compute(model, pl.read_parquet(source))
+    return computed
 
 
 def _matrix(table: pl.DataFrame, model: Model, source: Path, first: int) -> Array:

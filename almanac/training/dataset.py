@@ -1,5 +1,6 @@
 """Reading the feature table into the learning problem of each target."""
 
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import polars as pl
 
 from almanac.core.errors import TrainingError
 from almanac.features.split import train_test
+from almanac.model.target_history import TargetHistory
 from almanac.training.problem import BLOCK, Array, Problem
 from almanac.usecase import UseCase
 from almanac.usecase.training_section import Target
@@ -67,21 +69,30 @@ def make_problem(
     Raises:
         TrainingError: a column is missing, or no row of the training span has a known target.
     """
-    y = _numbers(table, f"y_{target.name}")
+    y, last = (_numbers(table, f"{column}_{target.name}") for column in ("y", "last"))
     time = microseconds(table[usecase.time.column])
     season = _seasonal(usecase, table, target)
     if target.above is not None:
         y = np.where(np.isfinite(y), (y > target.above).astype(np.float64), np.nan)
+    step = to_microseconds(usecase.time.frequency)
+
+    @cache
+    def history() -> TargetHistory:
+        return TargetHistory(time, last, step, table[usecase.entity] if usecase.entity else None)
+
     problem = Problem(
         target=target,
         names=names,
         X=matrix(table, names) if X is None else X,
         y=y,
-        last=_numbers(table, f"last_{target.name}"),
+        last=last,
         last_name=target.column if target.column in names else None,
         season=season,
         time=time,
         train=train_test(usecase)[0].rows(time),
+        history=history,
+        steps_ahead=(to_microseconds(target.horizon) + to_microseconds(usecase.features.cutoff)) // step,
+        season_length=to_microseconds(usecase.evaluation.season),
     )
     if not problem.known.any():
         raise TrainingError(
@@ -108,7 +119,7 @@ def _numbers(table: pl.DataFrame, name: str) -> Array:
 
 
 def _seasonal(usecase: UseCase, table: pl.DataFrame, target: Target) -> Array:
-    """Return the newest known value of the phase that is forecast: the target's, whole seasons ago."""
+    """Return the seasonal-naive forecast: the target's value a whole number of seasons earlier."""
     season = to_microseconds(usecase.evaluation.season)
     ahead = to_microseconds(target.horizon) + to_microseconds(usecase.features.cutoff)
     time = usecase.time.column

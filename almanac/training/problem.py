@@ -1,11 +1,13 @@
 """The learning problem of one target, and the backend interface for growing LightGBM boosters on its rows."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from almanac.model.target_history import TargetHistory
 from almanac.usecase.training_section import Target
 
 Array = npt.NDArray[np.float64]
@@ -47,6 +49,9 @@ class Problem:
         season: the seasonal baseline, the newest known value of the target's phase; shape (n,).
         time: prediction time, µs since the epoch, shape (n,).
         train: mask of the rows of the training span, shape (n,).
+        history: returns the newest known value of the target's column at each row, for candidates of time series.
+        steps_ahead: grid steps from the newest known value to the target.
+        season_length: length of the seasonal baseline's season in µs.
         grower: grows LightGBM's boosters on a backend; in this process when None.
     """
 
@@ -59,6 +64,9 @@ class Problem:
     season: Array
     time: npt.NDArray[np.int64]
     train: Mask
+    history: Callable[[], TargetHistory]
+    steps_ahead: int
+    season_length: int
     grower: TreeGrower | None = None
 
     @property

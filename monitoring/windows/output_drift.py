@@ -62,9 +62,9 @@ def _judge(
 def _predict(usecase: UseCase, watched: WatchedModel, features: Features, span: Span) -> pl.DataFrame:
     """Return the predictions that are made in a window, or whose truth falls due in it."""
     longest = max(to_timedelta(target.horizon) for target in usecase.targets)
-    frame = features.of(watched.model, Span(span.start - longest, span.stop))
+    span_made = Span(span.start - longest, span.stop)
+    frame = features.of(watched.model, span_made)
     keys = [*([usecase.entity] if usecase.entity else []), usecase.time.column]
-    X = frame.select(watched.model.names).to_numpy()
     if not frame.height:
         return frame.select(keys).with_columns(prediction=pl.lit(None, dtype=pl.Float64))
-    return frame.select(keys).with_columns(prediction=pl.Series(watched.model.predict(X).prediction, dtype=pl.Float64))
+    return frame.select(keys).with_columns(prediction=features.predict(watched.model, span_made))

@@ -14,8 +14,10 @@ from almanac.core.errors import FeatureError
 from almanac.drift.outputs import OutputDrift, OutputReference, Window, compare_outputs, read_outputs
 from almanac.features.batch import compute
 from almanac.features.spec import FeatureSpec
+from almanac.features.target import history_of
 from almanac.model.directory import REFERENCE
 from almanac.model.model import Model, load_model
+from almanac.model.predictor import Rows
 from almanac.training.dataset import microseconds
 from almanac.usecase import UseCase
 from almanac.usecase.types import to_timedelta
@@ -95,13 +97,35 @@ class Features:
             if computed == span and other.spec == model.spec and other.names == model.names:
                 return frame
         time = self._usecase.time.column
-        before = to_timedelta(self._usecase.time.frequency) * int(model.spec["history"])
-        rows = self._table.filter(Span(span.start - before, span.stop).holds(time))
-        frame = compute(
-            FeatureSpec.read(model.spec, f"{model.directory.path}/features.json"), rows, model.names
-        ).filter(span.holds(time))
+        rows = self._rows(model, span, int(model.spec["history"]))
+        frame = compute(_spec(model), rows, model.names).filter(span.holds(time))
         self._computed.append((model, span, frame))
         return frame
+
+    def predict(self, model: Model, span: Span) -> pl.Series:
+        """Return the model's predictions of the rows of a span, in the order of `of`.
+
+        Raises:
+            FeatureError: the table does not have what the features or the target's past are made of.
+        """
+        X = self.of(model, span).select(model.names).to_numpy()
+        past, spec = model.predictor.history, _spec(model)
+        rows = Rows(X)
+        if past:
+            table = self._rows(model, span, past + spec.cutoff_steps)
+            positions = np.flatnonzero(table.select(span.holds(self._usecase.time.column)).to_series().to_numpy())
+            history = history_of(spec, table, self._usecase.target(model.name).column)
+            rows = history.rows(X, positions, past)
+        return pl.Series(model.predict(rows).prediction, dtype=pl.Float64)
+
+    def _rows(self, model: Model, span: Span, steps: int) -> pl.DataFrame:
+        """Return the table's rows of a span and of the steps before it."""
+        before = to_timedelta(self._usecase.time.frequency) * steps
+        return self._table.filter(Span(span.start - before, span.stop).holds(self._usecase.time.column))
+
+
+def _spec(model: Model) -> FeatureSpec:
+    return FeatureSpec.read(model.spec, f"{model.directory.path}/features.json")
 
 
 def judge_outputs(
@@ -135,6 +159,8 @@ def _explained(
     usecase: UseCase, watched: WatchedModel, made: pl.DataFrame, features: Features, span: Span
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]] | str:
     """Return times and contributions of some predicted rows, or the reason why there are none."""
+    if watched.reference.importances is None:
+        return "the model has no explanation by its features"
     keys = made.columns[:-1]
     try:
         frame = features.of(watched.model, span).join(made, on=keys, how="semi", maintain_order="left")

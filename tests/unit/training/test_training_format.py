@@ -123,7 +123,10 @@ def test_what_the_format_does_not_know_is_refused(directory: Path) -> None:
     (directory / "other.bst").unlink()
     for changes, message in (
         ({"format": 2}, "format 2 is not known; this version reads 1"),
-        ({"kind": "pickle"}, "there is no model body 'pickle'; known are lightgbm, linear, sklearn; .*almanac.bodies"),
+        (
+            {"kind": "pickle"},
+            "there is no model body 'pickle'; known are ets, lightgbm, linear, sklearn; .*almanac.bodies",
+        ),
         ({"files": {"../model.bst": {"sha256": "0"}}}, "not a plain file name"),
         ({"files": {}}, r"model.bst: not listed"),
     ):
