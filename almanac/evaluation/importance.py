@@ -2,7 +2,7 @@
 
 A forecast before link and clip is `booster(x) + intercept + Σ coef·x`. The booster's values are exact (TreeSHAP;
 Lundberg et al., 2020, doi:10.1038/s42256-019-0138-9); the linear part's are `coef·(x − mean)`, the mean over the
-scored rows. Their sum over the features and the base value is the forecast.
+training rows, as the server explains. Their sum over the features and the base value is the forecast.
 """
 
 from dataclasses import dataclass
@@ -51,11 +51,7 @@ def explain(model: Model, scored: ScoredRows, rows: npt.NDArray[np.intp]) -> Exp
     if explained is None:
         return None
     values, base = explained
-    offset = model.predictor.offset
-    terms = np.where(np.isfinite(scored.X[:, offset.columns]), scored.X[:, offset.columns], offset.fill)
-    mean = terms.mean(axis=0)
-    np.add.at(values.T, offset.columns, ((terms[rows] - mean) * offset.coefficients).T)
-    base += offset.intercept + float(mean @ offset.coefficients)
+    base += model.predictor.offset.explain(values, X)
     return Explained(rows, values, np.full(len(values), base), model.names)
 
 

@@ -115,7 +115,7 @@ class FeatureSpec(BaseModel):
         try:
             return cls.model_validate(document)
         except ValidationError as error:
-            lines = "; ".join(explain(error, document))
+            lines = "; ".join(explain(error, cls))
             raise ModelError(f"{location}: no feature specification that can be computed here: {lines}") from None
 
     @model_validator(mode="after")

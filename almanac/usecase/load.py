@@ -1,8 +1,6 @@
 """Reading of use case files, with errors that name the field and the expected value."""
 
 import difflib
-import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, get_args
 
@@ -45,38 +43,37 @@ def load(path: Path) -> UseCase:
 
 def load_text(text: str, name: str) -> UseCase:
     """Return the use case in a YAML (or JSON) text, which is called `name` in errors."""
-    if (parsed := _json(text)) is not None:
-        return _validate(lambda: UseCase.model_validate_json(text), name, parsed)
+    if text.lstrip().startswith("{") and (usecase := _from_json(text, name)) is not None:
+        return usecase
     try:
         data = yaml.load(text, Loader=_Loader)  # noqa: S506 - derives from SafeLoader
     except yaml.YAMLError as error:
         raise UseCaseError(f"{name}: is not YAML: {error}") from error
     if not isinstance(data, dict):
         raise UseCaseError(f"{name}: must be a mapping with the fields {', '.join(UseCase.model_fields)}")
-    return _validate(lambda: UseCase.model_validate(data), name, data)
-
-
-def _json(text: str) -> dict[str, Any] | None:
-    """Return the mapping in a JSON text, or None; a text that looks like JSON may be YAML in flow style."""
-    if not text.lstrip().startswith("{"):
-        return None
     try:
-        parsed = json.loads(text)
-    except ValueError:
-        return None
-    return parsed if isinstance(parsed, dict) else None
-
-
-def _validate(make: Callable[[], UseCase], name: str, data: dict[str, Any]) -> UseCase:
-    try:
-        return make()
+        return UseCase.model_validate(data)
     except ValidationError as error:
-        raise UseCaseError("\n".join(f"{name}: {line}" for line in explain(error, data))) from None
+        raise _error(error, name) from None
 
 
-def explain(error: ValidationError, data: Any) -> list[str]:
-    """Return a line for each error: the field, and the expected value or the extension that may be missing."""
-    return [_explain(item, data) for item in error.errors(include_url=False)]
+def _from_json(text: str, name: str) -> UseCase | None:
+    """Return the use case in a JSON text; None if it is not JSON, but perhaps YAML in flow style."""
+    try:
+        return UseCase.model_validate_json(text)
+    except ValidationError as error:
+        if error.errors()[0]["type"] == "json_invalid":
+            return None
+        raise _error(error, name) from None
+
+
+def explain(error: ValidationError, model: type[BaseModel] = UseCase) -> list[str]:
+    """Return a line for each error of a model: the field, and the expected value or the extension to install."""
+    return [_explain(item, model) for item in error.errors(include_url=False)]
+
+
+def _error(error: ValidationError, name: str) -> UseCaseError:
+    return UseCaseError("\n".join(f"{name}: {line}" for line in explain(error)))
 
 
 def dump(usecase: UseCase) -> str:
@@ -94,82 +91,60 @@ def schema() -> dict[str, Any]:
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **UseCase.model_json_schema()}
 
 
-def _explain(item: Any, data: dict[str, Any]) -> str:
-    location = item["loc"]
-    place = ".".join(str(part) for index, part in enumerate(location) if not _is_tag(index, location, data))
-    message = item["msg"].removeprefix("Value error, ")
+def _explain(item: Any, model: type[BaseModel]) -> str:
+    path, fields = _walk(item["loc"], model)
+    field, message = ".".join(path), item["msg"].removeprefix("Value error, ")
     if item["type"] == "extra_forbidden":
-        return f"{place}: unknown field{_suggest(location)}"
+        return f"{field}: unknown field{_suggest(path[-1], fields)}"
     if item["type"] == "missing":
-        return f"{place}: is missing; it is required"
+        return f"{field}: is missing; it is required"
     if item["type"] == "unknown_kind":
-        return _unknown_kind(place, item)
-    if item["type"] == "value_error" and not place:
+        return _unknown_kind(field, item)
+    if item["type"] == "value_error" and not field:
         return str(message)
-    message = f"{message[0].lower()}{message[1:]}"
-    if isinstance(item["input"], dict | list):
-        return f"{place}: {message}" if item["type"] == "value_error" else f"{place}: {message}; got {_kind(item)}"
-    return f"{place}: {message}; got {item['input']!r}"
+    message = f"{field}: {message[0].lower()}{message[1:]}"
+    if not isinstance(item["input"], dict | list):
+        return f"{message}; got {item['input']!r}"
+    if item["type"] == "value_error":
+        return message
+    return f"{message}; got {'a mapping' if isinstance(item['input'], dict) else 'a list'}"
 
 
-def _unknown_kind(place: str, item: Any) -> str:
-    kinds, field = item["ctx"]["kinds"], item["ctx"]["field"]
-    place = f"{place}.{field}"
-    if field not in item["input"]:
-        return f"{place}: is missing; it is required, one of {', '.join(sorted(kinds))}"
-    return f"{place}: {kinds.unknown(item['input'][field])}"
+def _unknown_kind(field: str, item: Any) -> str:
+    kinds, tag = item["ctx"]["kinds"], item["ctx"]["field"]
+    if tag not in item["input"]:
+        return f"{field}.{tag}: is missing; it is required, one of {', '.join(sorted(kinds))}"
+    return f"{field}.{tag}: {kinds.unknown(item['input'][tag])}"
 
 
-def _kind(item: Any) -> str:
-    return "a mapping" if isinstance(item["input"], dict) else "a list"
-
-
-def _is_tag(index: int, location: tuple[Any, ...], data: dict[str, Any]) -> bool:
-    """Return whether a part of an error's location is a tag that pydantic adds for a union, and not a field."""
-    part = location[index]
-    value = _value_at(location[:index], data)
-    if not isinstance(part, str) or not isinstance(value, dict) or part in value:
-        return False
-    return part in (value.get("type"), value.get("kind"), value.get("rule"))
-
-
-def _value_at(location: tuple[Any, ...], data: Any) -> Any:
-    """Return the value at a location, skipping the tags of unions."""
-    for step in location:
-        try:
-            data = data[step]
-        except (KeyError, IndexError, TypeError):
-            continue
-    return data
-
-
-def _suggest(location: tuple[Any, ...]) -> str:
-    fields = _fields_at(location[:-1])
-    if not fields:
-        return ""
-    close = difflib.get_close_matches(str(location[-1]), fields, n=1)
-    hint = f"; did you mean {close[0]!r}?" if close else ";"
-    return f"{hint} known: {', '.join(sorted(fields))}"
-
-
-def _fields_at(location: tuple[Any, ...]) -> list[str]:
-    models: list[type[BaseModel]] = [UseCase]
+def _walk(location: tuple[str | int, ...], root: type[BaseModel]) -> tuple[list[str], list[str]]:
+    """Return the path of an error without the tags that pydantic adds for unions, and the fields known at its end."""
+    models = [root]
+    path, fields = [], []
     for part in location:
-        if isinstance(part, int):
+        tagged = [model for model in models if part == _tag(model)]
+        if tagged:
+            models = tagged
             continue
-        tagged = [model for model in models if part in _tags(model)]
-        stepped = [
-            m for model in models if part in model.model_fields for m in _models(model.model_fields[part].annotation)
-        ]
-        models = stepped or tagged or models
-    return [field for model in models for field in model.model_fields]
+        path.append(str(part))
+        fields = [field for model in models for field in model.model_fields]
+        found = [model.model_fields[part] for model in models if isinstance(part, str) and part in model.model_fields]
+        models = [model for field in found for model in _models(field.annotation)] or models
+    return path, fields
 
 
-def _tags(model: type[BaseModel]) -> tuple[Any, ...]:
+def _suggest(name: str, fields: list[str]) -> str:
+    close = difflib.get_close_matches(name, fields, n=1)
+    hint = f"; did you mean {close[0]!r}?" if close else ";"
+    return f"{hint} known: {', '.join(sorted(fields))}" if fields else ""
+
+
+def _tag(model: type[BaseModel]) -> Any:
+    """Return the tag of a member of a union: the one value that its discriminating field allows."""
     for key in ("type", "kind", "rule"):
-        if key in model.model_fields:
-            return get_args(model.model_fields[key].annotation)
-    return ()
+        if key in model.model_fields and len(values := get_args(model.model_fields[key].annotation)) == 1:
+            return values[0]
+    return None
 
 
 def _models(annotation: Any) -> list[type[BaseModel]]:

@@ -1,25 +1,22 @@
 """The use case as a whole, with the references between its sections."""
 
 from datetime import UTC, datetime
-from itertools import pairwise
 from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from almanac.usecase.data_section import CHECKS, Column, Source, TimeGrid, Validation
+from almanac.usecase.data_section import Column, Source, TimeGrid, Validation
 from almanac.usecase.features_section import Features
 from almanac.usecase.operations_section import Drift, Governance, Schedule, Serving
 from almanac.usecase.rules import check
 from almanac.usecase.training_section import (
-    GATE_RULES,
-    Blend,
     Evaluation,
     GateRule,
     Split,
     Target,
     Training,
 )
-from almanac.usecase.types import Name, Section, steps, to_timedelta, to_utc
+from almanac.usecase.types import Name, Section, to_utc
 
 
 class UseCase(Section):
@@ -63,13 +60,8 @@ class UseCase(Section):
     """Schedules."""
 
     @model_validator(mode="after")
-    def _joins(self) -> Self:
-        if self.sources[0].join is not None:
-            raise ValueError("sources.0.join: the first source sets the rows and has no join")
-        for index, source in enumerate(self.sources[1:], start=1):
-            if source.join is None:
-                raise ValueError(f"sources.{index}.join: a further source needs a join with a tolerance")
-        _unique("sources", [source.name for source in self.sources])
+    def _sections_agree(self) -> Self:
+        check(self)
         return self
 
     def now(self) -> datetime:
@@ -79,65 +71,6 @@ class UseCase(Section):
             return datetime.now(UTC).replace(tzinfo=None, microsecond=0)
         return to_utc(staleness.as_of)
 
-    @model_validator(mode="after")
-    def _targets_exist(self) -> Self:
-        _unique("targets", [target.name for target in self.targets])
-        for target in self.targets:
-            if self._column(f"targets.{target.name}.column", target.column).type == "category":
-                raise ValueError(f"targets.{target.name}.column: {target.column} is a category; a target is a number")
-            try:
-                ahead = steps(target.horizon, self.time.frequency)
-            except ValueError as error:
-                raise ValueError(f"targets.{target.name}.horizon: {error}") from error
-            if ahead < 1:
-                raise ValueError(f"targets.{target.name}.horizon: must be at least one step of {self.time.frequency}")
-        return self
-
-    @model_validator(mode="after")
-    def _gap_covers_horizons(self) -> Self:
-        longest = max((target.horizon for target in self.targets), key=to_timedelta)
-        if self.split.gap is not None and to_timedelta(self.split.gap) < to_timedelta(longest):
-            raise ValueError(f"split.gap: {self.split.gap} is shorter than the longest horizon, {longest}")
-        return self
-
-    @model_validator(mode="after")
-    def _candidates_exist(self) -> Self:
-        names = [candidate.name for candidate in self.training.candidates]
-        _unique("training.candidates", names)
-        for candidate in self.training.candidates:
-            if isinstance(candidate, Blend) and (unknown := sorted(set(candidate.of) - set(names))):
-                raise ValueError(f"training.candidates.{candidate.name}.of: no candidate named {', '.join(unknown)}")
-        return self
-
-    @model_validator(mode="after")
-    def _references_exist(self) -> Self:
-        for index, gate in enumerate(self.gates):
-            for problem in GATE_RULES[gate.rule].problems(gate, self):
-                raise ValueError(f"gates.{index}.{problem}")
-        for index, rule in enumerate(self.validation.checks):
-            for problem in CHECKS[rule.rule].problems(rule, self):
-                raise ValueError(f"validation.checks.{index}.{problem}")
-        for group in self.evaluation.groups:
-            if group.column is not None and group.column != self.entity:
-                self._column(f"evaluation.groups.{group.name}.column", group.column)
-        for column in self.drift.columns or []:
-            self._column("drift.columns", column)
-        return self
-
-    @model_validator(mode="after")
-    def _bands_ascend(self) -> Self:
-        bands = self.evaluation.bands
-        if any(low >= high for low, high in pairwise(bands.edges)):
-            raise ValueError("evaluation.bands.edges: must ascend")
-        if bands.names is not None and len(bands.names) != len(bands.edges) + 1:
-            raise ValueError(f"evaluation.bands.names: {len(bands.edges)} edges need {len(bands.edges) + 1} names")
-        return self
-
-    @model_validator(mode="after")
-    def _sections_agree(self) -> Self:
-        check(self)
-        return self
-
     def target(self, name: str) -> Target:
         """Return the target called `name`.
 
@@ -145,14 +78,3 @@ class UseCase(Section):
             KeyError: there is none.
         """
         return {target.name: target for target in self.targets}[name]
-
-    def _column(self, field: str, name: str) -> Column:
-        if name not in self.columns:
-            raise ValueError(f"{field}: no column named {name}; known: {', '.join(sorted(self.columns))}")
-        return self.columns[name]
-
-
-def _unique(field: str, names: list[str]) -> None:
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise ValueError(f"{field}: declared twice: {', '.join(twice)}")

@@ -1,11 +1,13 @@
-"""Rules that tie sections of a use case together; the model calls them when a file is read."""
+"""Rules across the sections of a use case."""
 
 import difflib
 from collections.abc import Iterator, Mapping
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from almanac.usecase.cron import wrong_cron
-from almanac.usecase.training_section import CANDIDATES, Blend, CandidateKind, Choice, Learner
+from almanac.usecase.data_section import CHECKS
+from almanac.usecase.training_section import CANDIDATES, GATE_RULES, Blend, CandidateKind, Choice, Learner
 from almanac.usecase.types import steps, to_timedelta
 
 if TYPE_CHECKING:
@@ -13,37 +15,102 @@ if TYPE_CHECKING:
 
 
 def check(usecase: "UseCase") -> None:
-    """Raise for the first rule that the sections of a use case break together.
+    """Check the rules, in an order in which each may rely on the ones before.
 
     Raises:
-        ValueError: naming the field and what would be right.
+        ValueError: a rule is broken; the field and the expected value are named.
     """
-    for rule in (_keys, _sources, _split, _durations, _candidates, _choice, _decisions, _schedules):
-        for wrong in rule(usecase):
-            raise ValueError(wrong)
+    for rule in _RULES:
+        for problem in rule(usecase):
+            raise ValueError(problem)
+
+
+def _joins(usecase: "UseCase") -> Iterator[str]:
+    if usecase.sources[0].join is not None:
+        yield "sources.0.join: the first source sets the rows and has no join"
+    for index, source in enumerate(usecase.sources[1:], start=1):
+        if source.join is None:
+            yield f"sources.{index}.join: a further source needs a join with a tolerance"
+    yield from _repeated("sources", [source.name for source in usecase.sources])
+
+
+def _targets(usecase: "UseCase") -> Iterator[str]:
+    yield from _repeated("targets", [target.name for target in usecase.targets])
+    for target in usecase.targets:
+        field = f"targets.{target.name}"
+        yield from _unknown_column(usecase, f"{field}.column", target.column)
+        if usecase.columns[target.column].type == "category":
+            yield f"{field}.column: {target.column} is a category; a target is a number"
+        try:
+            ahead = steps(target.horizon, usecase.time.frequency)
+        except ValueError as error:
+            yield f"{field}.horizon: {error}"
+        else:
+            if ahead < 1:
+                yield f"{field}.horizon: must be at least one step of {usecase.time.frequency}"
+
+
+def _gap(usecase: "UseCase") -> Iterator[str]:
+    longest, gap = max((target.horizon for target in usecase.targets), key=to_timedelta), usecase.split.gap
+    if gap is not None and to_timedelta(gap) < to_timedelta(longest):
+        yield f"split.gap: {gap} is shorter than the longest horizon, {longest}"
+
+
+def _blends(usecase: "UseCase") -> Iterator[str]:
+    names = [candidate.name for candidate in usecase.training.candidates]
+    yield from _repeated("training.candidates", names)
+    for candidate in usecase.training.candidates:
+        if isinstance(candidate, Blend) and (unknown := sorted(set(candidate.of) - set(names))):
+            yield f"training.candidates.{candidate.name}.of: no candidate named {', '.join(unknown)}"
+
+
+def _references(usecase: "UseCase") -> Iterator[str]:
+    declared = [
+        *(("gates", GATE_RULES[rule.rule], index, rule) for index, rule in enumerate(usecase.gates)),
+        *(
+            ("validation.checks", CHECKS[rule.rule], index, rule)
+            for index, rule in enumerate(usecase.validation.checks)
+        ),
+    ]
+    for field, kind, index, rule in declared:
+        for problem in kind.problems(rule, usecase) if kind.problems else ():
+            yield f"{field}.{index}.{problem}"
+    for group in usecase.evaluation.groups:
+        if group.column is not None and group.column != usecase.entity:
+            yield from _unknown_column(usecase, f"evaluation.groups.{group.name}.column", group.column)
+    for column in usecase.drift.columns or []:
+        yield from _unknown_column(usecase, "drift.columns", column)
+
+
+def _bands(usecase: "UseCase") -> Iterator[str]:
+    bands = usecase.evaluation.bands
+    if any(low >= high for low, high in pairwise(bands.edges)):
+        yield "evaluation.bands.edges: must ascend"
+    if bands.names is not None and len(bands.names) != len(bands.edges) + 1:
+        yield f"evaluation.bands.names: {len(bands.edges)} edges need {len(bands.edges) + 1} names"
 
 
 def _keys(usecase: "UseCase") -> Iterator[str]:
     time, entity = usecase.time.column, usecase.entity
     if entity == time:
         yield f"entity: {entity} is the time column"
-    for place, name in (("time.column", time), ("entity", entity)):
+    for field, name in (("time.column", time), ("entity", entity)):
         if name in usecase.columns:
-            yield f"columns.{name}: is the column of {place}; 'columns' lists the others alone"
+            yield f"columns.{name}: is the column of {field}; 'columns' lists the others alone"
 
 
 def _sources(usecase: "UseCase") -> Iterator[str]:
     known = {*usecase.columns, usecase.entity}
     for source in usecase.sources:
-        place = f"sources.{source.name}.read"
+        field = f"sources.{source.name}.read"
         for old, new in source.read.rename.items():
             if new not in known:
-                yield f"{place}.rename.{old}: no column named {new}; known: {', '.join(sorted(usecase.columns))}"
+                yield f"{field}.rename.{old}: no column named {new}; known: {', '.join(sorted(usecase.columns))}"
         for name in source.read.values:
             if name not in usecase.columns:
-                yield f"{place}.values: no column named {name}; known: {', '.join(sorted(usecase.columns))}"
+                yield f"{field}.values: no column named {name}; known: {', '.join(sorted(usecase.columns))}"
             elif usecase.columns[name].type == "category":
-                yield f"{place}.values.{name}: is a category, which keeps its texts; a number is needed"
+                yield f"{field}.values.{name}: is a category, which keeps its texts; a number is needed"
 
 
 def _split(usecase: "UseCase") -> Iterator[str]:
@@ -69,9 +136,9 @@ def _durations(usecase: "UseCase") -> Iterator[str]:
         "training.folds.length": usecase.training.folds.length,
         "drift.window": usecase.drift.window,
     }
-    for place, duration in places.items():
+    for field, duration in places.items():
         if to_timedelta(duration) < to_timedelta(frequency):
-            yield f"{place}: must be at least one step of {frequency}"
+            yield f"{field}: must be at least one step of {frequency}"
     if usecase.validation.max_gap is not None and not to_timedelta(usecase.validation.max_gap):
         yield "validation.max_gap: must be longer than nothing; set validation.gaps to error to allow no gap"
 
@@ -144,3 +211,31 @@ def _schedules(usecase: "UseCase") -> Iterator[str]:
     for name, cron in (("retrain", usecase.schedule.retrain), ("monitor", usecase.schedule.monitor)):
         if why := wrong_cron(cron):
             yield f"schedule.{name}: {cron!r} {why}"
+
+
+def _unknown_column(usecase: "UseCase", field: str, name: str) -> Iterator[str]:
+    if name not in usecase.columns:
+        yield f"{field}: no column named {name}; known: {', '.join(sorted(usecase.columns))}"
+
+
+def _repeated(field: str, names: list[str]) -> Iterator[str]:
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        yield f"{field}: declared twice: {', '.join(twice)}"
+
+
+_RULES = (
+    _joins,
+    _targets,
+    _gap,
+    _blends,
+    _references,
+    _bands,
+    _keys,
+    _sources,
+    _split,
+    _durations,
+    _candidates,
+    _choice,
+    _decisions,
+    _schedules,
+)

@@ -55,10 +55,6 @@ class Subject:
     options: Any = None
 
 
-def _no_problems(_options: Any, _usecase: UseCase) -> Iterator[str]:
-    return iter(())
-
-
 @dataclass(frozen=True)
 class Check:
     """A rule that a table must keep.
@@ -80,7 +76,7 @@ class Check:
     repair: Callable[[pl.DataFrame, UseCase], pl.DataFrame] | None = None
     stops: bool = False
     declaration: type[CheckBase] | None = None
-    problems: Callable[[Any, UseCase], Iterator[str]] = _no_problems
+    problems: Callable[[Any, UseCase], Iterator[str]] | None = None
 
 
 def keys(usecase: UseCase) -> list[str]:

@@ -27,6 +27,7 @@ def check_values(
         problem: Returns the message on the values that break it, such as "not whole".
         severity: Severity of the findings.
     """
+    # Pandera takes half a second to import, which the processes that only read a use case should not pay.
     import pandera.polars as pa
 
     columns = {

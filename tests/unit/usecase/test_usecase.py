@@ -101,6 +101,7 @@ def test_the_tree_that_the_tests_change_is_right() -> None:
         ("name", "Air Quality", "name: string should match pattern"),
         ("columns.load.max_missing", 2, "columns.load.max_missing: input should be less than or equal to 1; got 2"),
         ("columns.load.min", "0", "columns.load.min: input should be a valid number; got '0'"),
+        ("columns.category", {"type": "float"}, "columns.category.description: is missing; it is required"),
         ("columns.load.type", "number", "columns.load.type: input should be 'float', 'integer' or 'category'"),
         (
             "sources.0.type",

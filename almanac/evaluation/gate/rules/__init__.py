@@ -13,10 +13,6 @@ __all__ = ["Candidate", "GateRule", "Metrics"]
 Metrics = Mapping[str, Any]
 
 
-def _no_problems(_rule: Any, _usecase: UseCase) -> Iterator[str]:
-    return iter(())
-
-
 @dataclass(frozen=True)
 class Candidate:
     """The new model of one target.
@@ -72,4 +68,4 @@ class GateRule:
     name: str
     declaration: type[GateRuleBase]
     checks: Callable[[Any, Candidate], Iterator[Check]]
-    problems: Callable[[Any, UseCase], Iterator[str]] = _no_problems
+    problems: Callable[[Any, UseCase], Iterator[str]] | None = None
