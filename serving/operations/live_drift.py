@@ -15,7 +15,7 @@ import numpy.typing as npt
 from almanac.core.errors import AlmanacError
 from almanac.core.files import read_json, write_json
 from almanac.model.directory import REFERENCE
-from almanac.model.model import Model as Target
+from almanac.model.model import Model
 from monitoring.metrics import DRIFT_DRIFTED, DRIFT_KS, DRIFT_MISSING, DRIFT_PSI, DRIFT_ROWS, DRIFT_SCORE, Metrics
 from serving.features.records import Values
 from serving.prediction.repository import Traffic
@@ -49,7 +49,7 @@ class LiveDrift:
         self._metrics = metrics
         self._shared = shared
         self._counters: dict[str, tuple[OnlineDrift, Profile]] = {}
-        self._wanted: dict[str, Target] = {}
+        self._wanted: dict[str, Model] = {}
         self._began = time.time()
 
     def follow(self, traffic: Traffic) -> None:
@@ -57,7 +57,7 @@ class LiveDrift:
         self._wanted = {target.digest: target for target in traffic.primary.targets.values()}
         self._counters = {digest: found for digest, found in self._counters.items() if digest in self._wanted}
 
-    def see(self, target: Target, rows: Array | Sequence[Values]) -> None:
+    def see(self, target: Model, rows: Array | Sequence[Values]) -> None:
         """Count rows in the order of the target's features."""
         found = self._counters.get(target.digest)
         if found is None:
