@@ -136,7 +136,7 @@ def first_profile(case: UseCase, spec: FeatureSpec, path: Path) -> drift.Profile
 
 
 class Clock:
-    """Adds what a block takes to what its name has taken, by each of some measures."""
+    """Adds the cost of a block to the cost of its name, by each of some measures."""
 
     def __init__(self, name: str, *measures: tuple[dict[str, float], Callable[[], float]]) -> None:
         self._name, self._measures = name, measures

@@ -114,7 +114,7 @@ def _make_tables(directory: Path, rows: int, columns: int) -> None:
 
 
 def _make_windows(directory: Path, series: detection.Series) -> list[dict[str, Any]]:
-    """Write the windows that the peers judge; a fault stands in all its sensors, judged one by one."""
+    """Write the windows that the peers judge; a fault is in all its sensors, which are judged one by one."""
     series.reference.select(series.sensors).write_csv(directory / "reference.csv")
     cases: list[dict[str, Any]] = []
     frames = []

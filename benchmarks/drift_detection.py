@@ -1,4 +1,4 @@
-"""What a drift detector notices on a real series, and how often it cries wolf.
+"""Detection rate and false alarms of a drift detector on a real series.
 
 The reference is 2010–2012 and the windows are the months of 2013 and 2014 (of the default use case). In every month and
 every sensor one fault at a time is put in; a detection is an alarm for that very sensor. Thresholds come from the
@@ -103,7 +103,7 @@ Detector = Callable[[pl.DataFrame], set[str]]
 
 @dataclass(frozen=True)
 class Detection:
-    """What a detector did.
+    """The result of a detector.
 
     Attributes:
         false_alarms: share of clean sensor-months with an alarm.
@@ -129,7 +129,7 @@ class Detection:
 
 
 def measure(series: Series, detector: Detector) -> Detection:
-    """Return what a detector does on the clean and the faulty months of a series."""
+    """Return the result of a detector on the clean and the faulty months of a series."""
     clean = [detector(window) & set(series.sensors) for window in series.months]
     detected = {fault: _share(series, detector, fault, False) for fault in FAULTS}
     rounded = {f: _share(series, detector, f, True) if f in _ARITHMETIC else detected[f] for f in FAULTS}

@@ -120,7 +120,7 @@ def ours(reference: Any) -> Callable[[Any], Scores]:
 
 
 def ours_exact(reference: Any) -> Callable[[Any], Scores]:
-    """Ours with the exact KS distance beside."""
+    """Almanac, with the exact KS distance in addition."""
     return _ours(reference, exact=True)
 
 
@@ -199,7 +199,7 @@ def detect(peer: Peer, directory: Path) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Do what the command line says and print the result as one line of JSON."""
+    """Run a peer as the command line asks and print the result as one line of JSON."""
     name, what, directory = sys.argv[1], sys.argv[2], Path(sys.argv[3])
     peer = PEERS[name]
     result = speed(peer, directory, name.startswith("ours")) if what == "speed" else detect(peer, directory)

@@ -21,8 +21,8 @@ LATENCY_BUCKETS = (
     10.0,
 )  # fmt: skip
 """Seconds; a single row is answered in the first few."""
+#: Newest observed values that the rolling metrics are computed from.
 ROLLING_ROWS = 500
-"""Newest observed values that the rolling metrics are computed from."""
 
 
 @dataclass(frozen=True)
@@ -190,8 +190,8 @@ WINDOW_IMPORTANCE_AGREEMENT = _of_pipeline(
 WINDOW_NEWEST = _of_pipeline("almanac_window_newest_timestamp_seconds", "Newest observation of the newest window.")
 MONITORED = _of_pipeline("almanac_monitor_timestamp_seconds", "When the newest window was compared.")
 
+#: Every metric.
 ALL: tuple[Metric, ...] = tuple(value for value in list(globals().values()) if isinstance(value, Metric))
-"""Every metric."""
 
 _DIFFERENCE_BUCKETS = (0.0, 0.01, 0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0)
 

@@ -63,6 +63,7 @@ def _whole(path: Path, codes: dict[str, list[str]]) -> pl.DataFrame | Path:
     if path.suffix.lower() in (".csv", ".gz", ".json") or not path.is_file():
         return path
     rows, schema = parquet_schema([path])
+    # A streamed table must be sorted by time; one that fits is sorted in memory.
     if rows * len(schema) > _LARGE:
         return path
     coded = [name for name in codes if name in schema and schema[name].is_numeric()]
@@ -85,6 +86,7 @@ def _reference_file(directory: Path, target: str) -> Path:
     files = sorted(directory.glob("reference.json")) or sorted(directory.glob(f"{target or '*'}/reference.json"))
     if not files:
         raise DriftError(f"{directory} holds no reference.json{f' of target {target!r}' if target else ''}")
+    # Any choice among references that differ would be arbitrary.
     if len({file.read_bytes() for file in files}) > 1:
         names = ", ".join(file.parent.name for file in files)
         raise DriftError(f"{directory} holds the references of several targets; add # and one of {names}")

@@ -146,6 +146,7 @@ def compare(
         raise DriftError("an exact distance needs the reference itself; make the profile with keep=True")
     findings: list[Finding] = []
     present = [name for name in profile.features if _usable(profile, source, name, findings)]
+    # Without time there are no seasons, and the window is one block.
     calendar = profile.calendar if profile.time else Calendar("none", max(1, source.rows), rows=True)
     counted = count_table(source, calendar, {n: profile.features[n].layout for n in present}, profile.roles)
     season_rows = _season_rows(counted, calendar, profile)
@@ -173,6 +174,7 @@ def _usable(profile: Profile, source: Source, name: str, findings: list[Finding]
         if part not in source.schema:
             findings.append(Finding("broken", name, f"column {part!r} is absent; the reference has it"))
             return False
+        # A column without values is missing data, and no change of its type.
         if source.all_missing(part):
             source.retype(part, expected)
         elif kinds.get(part) != expected:
@@ -201,6 +203,7 @@ def _judge(
     pair = Pair(like, tally, run, feature.layout, feature.spread)
     values = measure_categories(pair) if feature.layout is None else measure_numbers(pair)
     judged, p_values = judge_all(values, feature.nulls, max(1.0, profile.block_rows / tally[ROWS]), level)
+    # The first of equal ones: measures have a fixed order.
     cause = min(p_values, key=p_values.__getitem__)
     findings += column_findings(feature, like, tally, total)
     blocks = [counted.blocks[key][name] for key in sorted(counted.blocks)]

@@ -138,6 +138,7 @@ class LossModel:
         low, high = self.skill.interval(self.level)
         ratio = raw / self.reference_mae
         interval = (raw * low, raw * high)
+        # Two models that were fitted apart may contradict each other; a root mean square is never below the mean.
         rmse = max(float(np.sqrt(squared)), mae)
         return WindowError(
             "estimated", len(X), mae, rmse, interval, mae / self.reference_mae, self.estimates.p_value(ratio)
@@ -217,10 +218,12 @@ def fit_loss(
         raise DriftError(
             f"{len(X)} residuals make {count} blocks of {block_rows} rows; at least {2 * _FOLDS} blocks are needed"
         )
+    # Whole blocks: rows next to each other are too alike to be on both sides.
     folds = blocks * _FOLDS // count
     unseen = np.empty(len(X))
     for fold in range(_FOLDS):
         unseen[folds == fold] = _predict(_train(X[folds != fold], loss[folds != fold], names), X[folds == fold])
+    # A tree may predict an error of zero, and the ratio of errors would have no end.
     unseen = np.maximum(unseen, 1e-3 * loss.mean())
     realised, estimated = (np.bincount(blocks, weights=w) / np.bincount(blocks) for w in (loss, unseen))
     realised = np.maximum(realised, 1e-12)

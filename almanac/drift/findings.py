@@ -53,6 +53,7 @@ def column_findings(feature: Feature, like: Floats, tally: Floats, total: Stretc
     """Return the findings about a column, given the tallies of its season in the reference and of the window."""
     findings, name = [], feature.name
     rows, was = int(tally[ROWS]), feature.total
+    # A column that was empty before cannot break.
     if tally[MISSING] == rows and was[MISSING] < was[ROWS]:
         findings.append(Finding("broken", name, f"all {rows} values are missing"))
     if tally[INFINITE] and not was[INFINITE]:

@@ -61,6 +61,7 @@ class OnlineDrift:
         self.names = tuple(order[position] for position in self._positions)
         self._features = [profile.features[name] for name in self.names]
         self._lock = threading.Lock()
+        # Allocated once: a request costs the copy of its row and no more.
         self._rows = np.empty((buffer, self.columns))
         self._times = np.zeros(buffer, np.int64)
         self._kernel = _Kernel(self._features)
@@ -80,6 +81,7 @@ class OnlineDrift:
             self._rows[row_number] = row
             self._times[row_number] = time_us
             self._filled = row_number + 1
+            # One request in `buffer` pays for the counting of all of them.
             if self._filled == len(self._rows):
                 self._flush()
 
@@ -104,6 +106,7 @@ class OnlineDrift:
         self._kernel.count(rows[:, self._positions] if len(self._positions) < self.columns else rows)
         times = self._times[: self._filled]
         timed = times[times != 0]
+        # A row without a time says nothing of the season, and is left out of the mixture.
         if len(self._seasons) > 1 and len(timed):
             months = timed.astype("M8[us]").astype("M8[M]").astype(np.int64) % 12
             self._seasons += np.bincount(months * len(self._seasons) // 12, minlength=len(self._seasons))
@@ -223,6 +226,7 @@ class _Kernel:
         # One more cell a column, for the missing.
         self._ends = np.cumsum([grid.cells + 1 for grid in grids])
         self._cell_offsets = np.concatenate(([0], self._ends[:-1]))
+        # Bytes, because the key of the cache must be hashable.
         self._table = _table(tuple((grid.buckets.kind, grid.starts.astype(np.int64).tobytes()) for grid in grids))
         self.reset()
 
@@ -241,6 +245,7 @@ class _Kernel:
         with np.errstate(all="ignore"):
             numbers = self._buckets(rows)
             numbers += self._bucket_offsets
+            # All columns share one vector of counters, each at its own offset, so that one bincount counts them all.
             cells = self._table[numbers] + self._cell_offsets
             self.counts += np.bincount(cells.ravel(), minlength=len(self.counts))
             self.beyond[0] += np.count_nonzero(rows < self._low, axis=0)
@@ -259,6 +264,7 @@ class _Kernel:
         numbers -= _MAGIC_BITS
         for column in self._floats:
             numbers[:, column] = self._grids[column].buckets.numbers(rows[:, column], np.empty(len(rows)))
+        # Bucket 0 is that of missing values.
         numbers[np.isnan(rows)] = 0
         return numbers
 

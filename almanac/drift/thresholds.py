@@ -85,11 +85,14 @@ def judge(name: str, value: float, null: Null | None, shortage: float, level: fl
     if measure.shrinks is not None:
         mean, deviation = mean * shortage ** (measure.shrinks / 2), deviation * shortage ** (measure.shrinks / 2)
     else:
+        # The mean of few rows strays by the root of their number.
         deviation *= float(np.sqrt(shortage))
     sides = 2 if measure.both else 1
     distance = (measure.scaled(value) - mean) / deviation
     tail = sides * float(stdtr(freedom, -abs(distance) if measure.both else -distance))
+    # Student's t rather than the normal distribution: the spread itself was learnt from few blocks.
     reach = mean + float(-stdtrit(freedom, level / sides)) * deviation
+    # Distances are judged on the scale of their root, and reported on their own.
     if measure.shrinks is not None:
         return Judgement(value, _p(tail, value, measure.minimum), max(reach**2, measure.minimum), calibrated)
     effect = abs(value - mean) if measure.both else value - mean
@@ -104,6 +107,7 @@ def _moments(measure: Measure, null: Null | None) -> tuple[float, float, float, 
     """Return mean, standard deviation of a new value, degrees of freedom, and whether they were measured."""
     if null is None or not null.blocks:
         return *measure.default, _DEFAULT_FREEDOM, False
+    # A reference that hardly varies must not make every window an alarm.
     deviation = max(null.deviation, measure.floor) * float(np.sqrt(1 + 1 / null.blocks))
     return null.mean, deviation, max(_LEAST_FREEDOM, null.blocks * _INDEPENDENT - 1), True
 

@@ -71,7 +71,9 @@ def figure_svg(figure: "Figure", prefix: str = "") -> str:
         box = figure.get_tightbbox().padded(0.16)
         figure.savefig(buffer, format="svg", bbox_inches=box, metadata={"Date": None, "Creator": None})
     text = buffer.getvalue()
+    # matplotlib writes its version there, which would change the bytes.
     text = re.sub(r"<metadata>.*?</metadata>", "", text[text.index("<svg") :], flags=re.S)
+    # Most of a report's size is digits of coordinates.
     text = re.sub(r' (?:d|x|y|points|transform)="[^"]*"', _rounded, text)
     return _with_prefix(re.sub(r">\s+<", "><", text), prefix)
 

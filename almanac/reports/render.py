@@ -34,6 +34,7 @@ def _environment() -> "Environment":
     environment = Environment(
         loader=PackageLoader("almanac.reports"),
         autoescape=True,
+        # A misspelt attribute is an error rather than an empty cell.
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

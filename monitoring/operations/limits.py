@@ -17,12 +17,12 @@ from almanac.core.files import read_json
 Floats = npt.NDArray[np.float64]
 Times = npt.NDArray[np.datetime64]
 
+#: Chance that a window in which nothing is broken lies beyond its limit.
 RATE = 0.01
-"""Chance that a window in which nothing is broken lies beyond its limit."""
 _LEAST_BLOCKS = 6
 _YEAR = 365.2425
+#: Days after which a block counts less for a season: a month and a half to either side is of it.
 _BANDWIDTH = 22.5
-"""Days after which a block counts less for a season: a month and a half to either side is of it."""
 
 
 @dataclass(frozen=True)
@@ -111,6 +111,7 @@ def error_limit(times: Times, squared: Floats, rows: int, at: datetime, rate: fl
         None where the rows make too few blocks.
     """
     days, means, length = _blocks(times, squared, rows)
+    # The root of a mean square: half the logarithm.
     season = _season(days, 0.5 * np.log(np.maximum(means, 1e-300)))
     return None if season is None else float(np.exp(season.quantile(_day(at, length), 1 - rate)))
 
@@ -151,6 +152,7 @@ def _season(days: Floats, values: Floats) -> Season | None:
     if len(values) < _LEAST_BLOCKS:
         return None
     weights = _weights(days, days)
+    # The trace of the smoother counts the parameters that the season's mean takes up.
     freedom = max(len(values) - float(np.trace(weights)), 1.0)
     residual = values - weights @ values
     deviation = float(np.sqrt((residual**2).sum() / freedom))

@@ -80,6 +80,7 @@ def _limits(
     tested: dict[str, Any], rows: limits.OutOfFold | None, window: timedelta, at: datetime
 ) -> Iterator[tuple[Metric, float]]:
     """Yield the limits of a target's error and coverage; from its test span where out-of-fold rows are too few."""
+    # Feedback is judged over so many rows, the pipeline's window over so many days.
     for metric, length in ((ROLLING_RMSE_LIMIT, ROLLING_ROWS), (WINDOW_RMSE_LIMIT, rows and rows.rows_in(window))):
         limit = limits.error_limit(rows.times, rows.squared, length, at) if rows and length else None
         if limit is None and tested.get("rmse") is not None:

@@ -77,6 +77,7 @@ def push(samples: Iterable[Sample], to: str, group: str) -> None:
     samples = list(samples)
     if not samples:
         raise MetricError(f"{group}: no figures to push")
+    # A group becomes a file name in the exporter's directory.
     if not group or set(group) & set("/\\\0") or group.startswith("."):
         raise MetricError(f"group {group!r}: expected a plain name, such as demand-drift")
     if to.startswith(("http://", "https://")):
@@ -91,6 +92,7 @@ def _put(url: str, body: bytes) -> None:
         with urllib.request.urlopen(request, timeout=10):  # noqa: S310
             return
     except urllib.error.HTTPError as error:
+        # The gateway's body says which sample it refused.
         with error:
             detail = error.read(500).decode(errors="replace").strip()
         raise MetricError(f"{url} refused the figures: {error.code} {detail}") from error

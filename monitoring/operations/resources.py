@@ -13,8 +13,8 @@ from prometheus_client.registry import Collector
 from monitoring.metrics import CPU_SECONDS, OPEN_FILES, PROCESSES, RESIDENT_MEMORY
 
 _PROC = Path("/proc")
+#: Places in /proc/<pid>/stat after the command in brackets; see proc(5).
 _STAT_PARENT, _STAT_USER, _STAT_SYSTEM, _STAT_PAGES = 1, 11, 12, 21
-"""Places in /proc/<pid>/stat after the command in brackets; see proc(5)."""
 
 
 class Resources(Collector):
@@ -56,6 +56,7 @@ def _stat(pid: int) -> list[str] | None:
         text = (_PROC / str(pid) / "stat").read_text()
     except OSError:
         return None  # it has just ended
+    # The command may hold spaces and brackets of its own; after the last bracket all fields are plain.
     return text.rpartition(")")[2].split()
 
 

@@ -98,6 +98,7 @@ def detect(usecase: UseCase, table: Path, registry: str = "", now: datetime | No
     watched = registered.watched if registered else {t.name: NOTHING_REGISTERED for t in usecase.targets}
     expected = _expected(usecase, reference, frame)
     models = {name: model for name, model in watched.items() if isinstance(model, WatchedModel)}
+    # Columns and outputs share one rate of false alarms, so that more outputs do not mean more alarms.
     level = drift_level(usecase, len(expected), len(models))
     current = frame.filter(span.holds(usecase.time.column))
     comparison = compare(restrict(reference, expected), current, now=now, rate=_rate(level, len(expected)))
@@ -154,6 +155,7 @@ def _registered(usecase: UseCase, registry: str) -> _Registered | None:
 def _training_span(usecase: UseCase, frame: pl.DataFrame) -> Profile:
     time, split = pl.col(usecase.time.column), usecase.split
     inside = time < pl.lit(split.test_from).cast(pl.Datetime("us"))
+    # The span that a training would use now: the first model is to be compared with what it will learn from.
     if split.train_from is not None:
         inside &= time >= pl.lit(split.train_from).cast(pl.Datetime("us"))
     elif split.train_window is not None:

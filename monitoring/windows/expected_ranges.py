@@ -38,6 +38,7 @@ class ShareSpread:
 
     def p_value(self, share: float) -> float:
         """Return the chance of a new block's share at most as large, while nothing changes."""
+        # Coverage that never strayed in a few blocks will do so in more of them.
         deviation = max(self.deviation, 0.005) * float(np.sqrt(1 + 1 / self.blocks))
         return float(stdtr(self.blocks - 1, (share - self.mean) / deviation))
 
@@ -100,6 +101,7 @@ def _blocks(usecase: UseCase, rows: pl.DataFrame) -> npt.NDArray[np.int64]:
     length = int(to_timedelta(usecase.drift.window).total_seconds() * 1e6)
     number = (time - time.min()) // length
     counts = np.bincount(number)
+    # The first and the last block are usually cut off, and would stray more than full ones.
     full = counts >= 0.5 * counts.max()
     return np.where(full[number], number, -1)
 
@@ -116,6 +118,7 @@ def _relative(target: Target, rows: pl.DataFrame, blocks: npt.NDArray[np.int64])
             ratios.append(float(np.abs(prediction - y)[inside].mean()) / persistence)
     if len(ratios) < LEAST_BLOCKS:
         return None
+    # Ratios of errors are skewed; their logarithms are close to normal.
     logs = np.log(np.maximum(ratios, 1e-12))
     return Spread(float(logs.mean()), float(logs.std(ddof=1)), len(logs))
 

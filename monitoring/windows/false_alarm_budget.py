@@ -15,6 +15,7 @@ def drift_level(usecase: UseCase, columns: int, targets: int) -> float:
         targets: targets whose outputs are judged.
     """
     signals = usecase.drift.signals
+    # At least one, because a use case may let nothing count.
     counted = targets * sum(signal in signals for signal in SIGNALS) + (columns if "columns" in signals else 0)
     return usecase.drift.false_alarm_rate / max(1, counted)
 

@@ -49,6 +49,7 @@ def read_log(usecase: UseCase, log: str, since: datetime | None = None) -> pl.Da
     try:
         filesystem, path = fsspec.core.url_to_fs(address)
         names = sorted([*filesystem.glob(f"{path}/*.parquet"), *filesystem.glob(f"{path}/*.jsonl")])
+        # A log of years is long: most of its files are skipped by their name.
         names = [name for name in names if not _older(name, since)]
         files: dict[str, bytes] = filesystem.cat(names) if names else {}
     except Exception as error:  # clients of object stores raise errors of their own
@@ -60,6 +61,7 @@ def read_log(usecase: UseCase, log: str, since: datetime | None = None) -> pl.Da
     if not parts:
         raise EmptyLogError(f"{address}: no logged predictions yet; its files are empty")
     keys = [*_keys(usecase), "target"]
+    # A newer version may have predicted a time again; its forecast is the one that counted.
     return pl.concat(parts).sort([*keys, "version"]).unique(keys, keep="last", maintain_order=True)
 
 

@@ -123,6 +123,7 @@ def _window(monitored: Monitored, span: Span) -> JudgedWindow:
 def _drift(monitored: Monitored, rows: pl.DataFrame) -> dict[str, Any]:
     """Compare the raw columns with the reference."""
     names = monitored.columns
+    # `compare` spreads the rate over the columns by itself.
     rate = min(0.5, monitored.level * len(names))
     return compare(restrict(monitored.reference, names), rows, now=monitored.now, rate=rate).to_json()
 
@@ -144,6 +145,7 @@ def _target(monitored: Monitored, name: str, span: Span) -> dict[str, Any]:
     ranges = monitored.ranges[name]
     mine = monitored.joined.filter(pl.col("target") == name)
     due = mine.filter(span.holds("due"))
+    # A forecast counts in the window that it was made for, not in the one that it was made in.
     known = due.filter(pl.col("y").is_not_null() & pl.col("prediction").is_finite())
     metrics: dict[str, Any] = {"rows": known.height, "predicted": due.height}
     if known.height < LEAST_ROWS:
@@ -163,6 +165,7 @@ def _target(monitored: Monitored, name: str, span: Span) -> dict[str, Any]:
 def _relative(known: pl.DataFrame, ranges: ExpectedRanges) -> dict[str, Any]:
     rows = known.filter(pl.col("last").is_not_null())
     persistence = float((rows["last"] - rows["y"]).abs().to_numpy().mean()) if rows.height else 0.0
+    # A series that stood still for the whole window has no persistence error to divide by.
     if persistence == 0.0:
         return {"persistence_mae": None, "relative": None, "relative_p_value": None}
     relative = float((rows["prediction"] - rows["y"]).abs().to_numpy().mean()) / persistence

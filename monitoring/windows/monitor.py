@@ -84,6 +84,7 @@ def monitor(usecase: UseCase, sources: Sources) -> Monitoring:
         usecase=usecase,
         table=table,
         joined=with_truth(usecase, table, predictions),
+        # Every target has the same profile of the columns.
         reference=read_profile(directory / usecase.targets[0].name / REFERENCE),
         models=models,
         ranges=ranges,
@@ -167,6 +168,7 @@ def push_monitoring(monitoring: Monitoring, registry: str, to: str) -> None:
     def estimate(target: str) -> float:
         return float(newest["targets"][target]["estimated"]["mae"])
 
+    # Asked for every target, and so passed on only where each of them has an estimate.
     estimated = all(metrics["estimated"] is not None for metrics in newest["targets"].values())
     samples = prediction_samples(usecase.name, rows, usecase.drift.window, estimate if estimated else None)
     if samples:

@@ -61,6 +61,7 @@ def _judge(
 
 def _predict(usecase: UseCase, watched: WatchedModel, features: Features, span: Span) -> pl.DataFrame:
     """Return the predictions that are made in a window, or whose truth falls due in it."""
+    # A truth that falls due in the window belongs to a prediction of up to one horizon before it.
     longest = max(to_timedelta(target.horizon) for target in usecase.targets)
     span_made = Span(span.start - longest, span.stop)
     frame = features.of(watched.model, span_made)

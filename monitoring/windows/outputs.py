@@ -97,6 +97,7 @@ class Features:
             if computed == span and other.spec == model.spec and other.names == model.names:
                 return frame
         time = self._usecase.time.column
+        # The first row of the span needs the history that its lags and windows reach back to.
         rows = self._rows(model, span, int(model.spec["history"]))
         frame = compute(_spec(model), rows, model.names).filter(span.holds(time))
         self._computed.append((model, span, frame))

@@ -9,6 +9,8 @@ from almanac.drift.counting.histogram import Counts, Floats, Grid, Numeric, fit_
 from almanac.drift.counting.runs import Runs
 
 #: The sums at the head of a tally; the cells follow.
+# GAPS: runs of missing values; PAIRS and MOVES: steps from row to row, and those that moved; TRAVEL: their length;
+# OFF: values off the resolution, or unseen categories; BELOW and ABOVE: values beyond the reference's range.
 HEAD = ("rows", "missing", "gaps", "pairs", "moves", "travel", "off", "below", "above", "infinite")
 ROWS, MISSING, GAPS, PAIRS, MOVES, TRAVEL, OFF, BELOW, ABOVE, INFINITE = range(len(HEAD))
 _CHUNK = 1 << 16
@@ -43,6 +45,7 @@ class NumericLayout:
     def lower(self) -> Floats:
         """Smallest value of each group (g,)."""
         edges = self.grid.lower[self.groups]
+        # The first group reaches down to minus infinity, where a plot or a quantile has no use for it.
         if len(edges) > 1:
             edges[0] = edges[1]
         return edges
@@ -76,6 +79,7 @@ class Stretch:
             self.labels[label] = self.labels.get(label, 0) + count
         self.minimum, self.maximum = min(self.minimum, after.minimum), max(self.maximum, after.maximum)
         joined = self.runs.join(after.runs)
+        # Between stretches that are no neighbours, a run would be made of rows that are far apart.
         if not contiguous:
             joined.longest = max(self.runs.longest, after.runs.longest)
         self.runs = joined
@@ -83,15 +87,18 @@ class Stretch:
 
 def count_numeric(values: Numeric, layout: NumericLayout, ordered: bool) -> Stretch:
     """Return the counts of `values` (n,), whose rows follow each other in time where `ordered`."""
+    # One count of fine cells serves all measures: the groups and the bins are sums of it.
     fine, missing = layout.grid.count(values)
     tally = np.zeros(layout.width)
     tally[len(HEAD) :] = np.add.reduceat(fine, layout.groups)
     tally[ROWS], tally[MISSING] = len(values), missing
     smallest, largest = _range(values, missing)
+    # Infinite values are rare; only then is the column copied without them.
     if np.isinf(smallest) or np.isinf(largest):
         finite = values[np.isfinite(values)]
         tally[INFINITE] = len(values) - missing - len(finite)
         smallest, largest = _range(finite, 0)
+    # The range of the stretch says at no cost whether any value can be beyond that of the reference.
     tally[BELOW] = np.count_nonzero(values < layout.low) if smallest < layout.low or tally[INFINITE] else 0
     tally[ABOVE] = np.count_nonzero(values > layout.high) if largest > layout.high or tally[INFINITE] else 0
     if layout.decimals is not None:
@@ -124,6 +131,7 @@ def _off(values: Numeric, decimals: int) -> int:
         return 0
     off = 0
     with np.errstate(all="ignore"):
+        # In pieces that stay in the second-level cache.
         for start in range(0, len(values), _CHUNK):
             scaled = values[start : start + _CHUNK] * 10.0**decimals
             off += int(np.count_nonzero(np.abs(scaled - np.rint(scaled)) > 1e-3))
@@ -132,6 +140,7 @@ def _off(values: Numeric, decimals: int) -> int:
 
 def _movement(values: Numeric, missing: int, tally: Floats) -> None:
     """Count the steps from row to row: how many, how many that moved, and how far they moved together."""
+    # Infinities and missing values make steps that are sorted out below.
     with np.errstate(all="ignore"):
         steps = np.abs(np.diff(values.astype(np.float64, copy=False)))
     moved = (steps > 0) & (steps < np.inf)
@@ -146,6 +155,7 @@ def _movement(values: Numeric, missing: int, tally: Floats) -> None:
 def decimals_of(sample: Floats) -> int | None:
     """Return the decimals, up to four, that nearly all of `sample` (n,) keeps to, or None."""
     finite = sample[np.isfinite(sample)]
+    # Beyond a billion a double has no four decimals to speak of.
     if len(finite) < 30 or np.abs(finite).max() > 1e9:
         return None
     for decimals in range(5):
@@ -165,6 +175,7 @@ def group_starts(counts: Floats | Counts, groups: int) -> Counts:
     before = np.cumsum(counts) - counts
     number = np.floor(before * groups / total).astype(np.int64)
     first = np.r_[True, number[1:] != number[:-1]]
+    # Values below the sample's range must not be counted among its smallest values.
     if len(counts) > 1 and counts[0] == 0:
         first[1] = True
     if len(counts) > 1 and counts[-1] == 0:

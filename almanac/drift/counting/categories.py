@@ -13,6 +13,7 @@ def count_categories(values: pl.Series, ordered: bool) -> Stretch:
     tally[ROWS], tally[MISSING] = len(values), values.null_count()
     counted = values.drop_nulls().value_counts(name="count")
     labels = dict(zip(counted[values.name].to_list(), counted["count"].to_list(), strict=True))
+    # A gap counts where it begins, so that two stretches add up to those of the whole.
     if ordered and tally[MISSING]:
         absent = values.is_null().to_numpy()
         tally[GAPS] = np.count_nonzero(absent[1:] & ~absent[:-1]) + int(absent[0])

@@ -63,8 +63,10 @@ class Buckets:
 
     def _linear(self, work: Floats) -> Counts:
         np.multiply(work, self.scale, out=work)
+        # Values beyond the range go to the outermost buckets rather than being dropped: drift shows there first.
         np.maximum(work, -1.0, out=work)
         np.minimum(work, _LINEAR - 3.0, out=work)
+        # Not astype(int): casting NaN or infinity is undefined and slow.
         np.add(work, _MAGIC + 2, out=work)
         numbers = work.view(np.int64)
         np.subtract(numbers, _MAGIC_BITS, out=numbers)
@@ -74,6 +76,7 @@ class Buckets:
         # Minus zero equals zero, but has other bits; adding zero makes it zero.
         bits = (work.astype(np.float32) + np.float32(0)).view(np.int32)
         np.bitwise_xor(bits, np.bitwise_and(np.right_shift(bits, 31), 0x7FFFFFFF), out=bits)
+        # Sign, exponent and seven bits of the mantissa, which order like the numbers themselves.
         numbers = np.right_shift(bits, 16).astype(np.int64)
         numbers += 1 << 15
         return numbers
@@ -165,6 +168,7 @@ def _choose(ordered: Floats) -> Buckets:
     low, high, inner_low, inner_high = (float(ordered[int(q * (n - 1))]) for q in (0.0, 1.0, 0.001, 0.999))
     centre = float(ordered[n // 2])
     best, best_share = None, np.inf
+    # Even cuts are the cheapest to address; the others are for outliers and for heavy tails.
     for candidate in (_even(low, high), _even(inner_low, inner_high), Buckets("float", centre), Buckets("float", 0.0)):
         share = _coarsest(candidate, ordered)
         if share < best_share:
@@ -177,6 +181,7 @@ def _choose(ordered: Floats) -> Buckets:
 
 def _even(low: float, high: float) -> Buckets:
     width = high - low
+    # A constant, or a range whose width is no number.
     if not 1e-290 < width < 1e290:
         return Buckets("linear", low, 1e6 / max(1.0, abs(low)))
     return Buckets("linear", low, (_LINEAR - 4) / width)
@@ -199,6 +204,7 @@ def _cut(histogram: Counts) -> Counts:
     total = int(present.sum())
     cumulated = np.cumsum(present)
     crossing = np.unique(np.searchsorted(cumulated, total * np.arange(1, CELLS) / CELLS))
+    # A value that outweighs a cell, such as zero rain, gets a cell of its own, or it would hide its neighbours.
     heavy = crossing[present[crossing] * CELLS >= total]
     occupied = np.flatnonzero(present)
     starts = np.concatenate(([1, occupied[0], occupied[-1] + 1], crossing + 1, heavy))

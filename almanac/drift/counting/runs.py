@@ -35,6 +35,7 @@ class Runs:
             return cls()
         equal = values[1:] == values[:-1]
         first, last = float(values[0]), float(values[-1])
+        # The usual case of a measured series; the rest is for runs of two or more.
         if not equal.any():
             longest = int(not (np.isnan(values).all() if values.dtype.kind == "f" else False))
             return cls(n, first, int(first == first), last, int(last == last), longest)
@@ -44,6 +45,7 @@ class Runs:
         longest = int(np.diff(bounds).max()) + 1
         prefix = n if len(repeats) == n - 1 else int(np.argmin(equal)) + 1
         suffix = n if len(repeats) == n - 1 else int(np.argmin(equal[::-1])) + 1
+        # NaN differs from itself, and so forms no run.
         return cls(n, first, prefix if first == first else 0, last, suffix if last == last else 0, longest)
 
     def join(self, after: "Runs") -> "Runs":

@@ -7,8 +7,8 @@ from almanac.drift.measures._measure import Measure, Pair
 
 __all__ = ["MEASURES", "Measure", "Pair", "measure_categories", "measure_numbers", "ordered_measures"]
 
+#: Every measure by name.
 MEASURES: Kinds[Measure] = Kinds("drift measure", "almanac.drift.measures")
-"""Every measure by name."""
 
 
 @cache

@@ -137,6 +137,7 @@ def compare_outputs(
     unjudged: dict[str, str] = {}
     made, known = finite(window.made, PREDICTION), finite(window.known, TARGET, PREDICTION)
     due = finite(window.known, PREDICTION).height
+    # Target and residual need the truth, and so are judged on other rows than the predictions.
     for signals, rows, counted in (
         ([PREDICTION], made, f"{made.height} predictions were made in the window"),
         ([TARGET, RESIDUAL], known, f"the truth of {known.height} of {due} predictions that fell due is known"),

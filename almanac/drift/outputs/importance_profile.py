@@ -106,6 +106,7 @@ class ImportanceProfile:
         if not sizes.sum() > 0 or not like.sum() > 0:
             side = "window" if like.sum() > 0 else "reference's season"
             raise DriftError(f"no importance of the {side} is above zero")
+        # Few explained rows rank the features less reliably.
         shortage = max(1.0, float(np.median(self.rows)) / len(times))
         judged = judge(MEASURE, 1.0 - ndcg(like, sizes), self.null, shortage, level)
         before, now = ((side / side.sum()).tolist() for side in (like, sizes))
@@ -178,6 +179,7 @@ def freeze(
     )
     if not draft.sizes.sum() > 0:
         return None
+    # Thin blocks, such as the first and the last, would widen the spread.
     full = draft.rows >= np.median(draft.rows) / 2
     losses = 1.0 - draft.agreement()
     null = calibrate([{MEASURE: float(loss)} for loss in losses[full & np.isfinite(losses)]]).get(MEASURE)

@@ -59,6 +59,7 @@ def _merge_feature(parts: list[Feature]) -> Feature:
     if layout is not None:
         lows, highs = zip(*((part.layout.low, part.layout.high) for part in parts if part.layout), strict=True)
         layout = replace(layout, low=min(lows), high=max(highs))
+    # By rows, so that a short last partition does not count as much as a long one.
     weights = np.array([part.total[0] for part in parts])
     seasons = np.sum([part.seasons for part in parts], axis=0)
     names = [name for name in first.nulls if all(name in part.nulls for part in parts)]

@@ -71,6 +71,7 @@ def _count_column(
         # A run never goes on from one series of a panel into the next.
         contiguous = batch.entity is None
         _add(counted.totals, name, part, contiguous)
+        # A thousand cells for each of hundreds of blocks would fill the memory; no measure of a block needs them.
         part.fine = np.zeros(0, np.int64)
         _add(counted.blocks.setdefault(block, {}), name, part, contiguous)
 

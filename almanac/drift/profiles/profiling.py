@@ -68,8 +68,10 @@ def profile(
         raise DriftError(f"{source.name} has {source.rows} rows; a reference needs at least {LEAST_ROWS}")
     roles = Roles(target, prediction)
     kinds = watched(source, columns, roles)
+    # The cells are cut by a sample, so that the table itself is read only once.
     sample = source.sample([*kinds_of_table(kinds, roles), *([time] if time else [])])
     calendar = _calendar(source, sample, season, window)
+    # The groups of all seasons are stored: with many columns the profile would grow too large.
     groups = 256 if len(kinds) <= 100 else 128
     layouts = {name: _layout(sample, source, name, kind, roles, groups) for name, kind in kinds.items()}
     return _build(source, calendar, layouts, kinds, roles, false_alarm_rate, keep, {})
@@ -82,6 +84,7 @@ def _profile_like(table: Table, like: Profile, keep: bool) -> Profile:
     for name, kind in kinds.items():
         if own.get(name) != kind:
             raise DriftError(f"{source.name} has no {kind} column {name!r}, which the profile to be like has")
+    # The range of the other reference says nothing of this one's values.
     layouts = {
         name: replace(feature.layout, low=-np.inf, high=np.inf) if feature.layout else None
         for name, feature in like.features.items()
@@ -184,6 +187,7 @@ def _feature(
     calendar: Calendar,
 ) -> Feature:
     total = counted.totals[name]
+    # Only now is the range known, since it takes all rows and not a sample.
     if layout is not None and total.maximum >= total.minimum:
         layout = replace(layout, low=total.minimum, high=total.maximum)
     stretches = [counted.blocks[key][name] for key in keys]

@@ -38,6 +38,7 @@ def sample_parquet(files: Sequence[Path], columns: list[str]) -> pl.DataFrame:
     share = SAMPLE // len(chosen)
     frames = []
     for file, group in chosen:
+        # Without pre-buffering, which would hold the whole row group in memory.
         with pq.ParquetFile(file, pre_buffer=False) as parquet:
             pieces = parquet.iter_batches(batch_size=BATCH, row_groups=[group], columns=columns)
             for frame in (pl.DataFrame(pl.from_arrow(piece)) for piece in pieces):

@@ -61,6 +61,7 @@ class Calendar:
         months = _months(times)
         seasons = months % 12 if self.season == "month" else months % 12 // 3
         whole = self.window >= _SHORTEST[self.season] * _DAY
+        # A window shorter than the season cuts it into parts, each a block of its own.
         part = 0 if whole else times // self.window % 100_000
         return np.asarray(((months // 12 + 1970 + 10_000) * 12 + seasons) * 100_000 + part, np.int64)
 
@@ -91,6 +92,7 @@ def calendar_of(span: tuple[int, int], season: Season, window: int) -> Calendar:
         window: length of the windows to come in microseconds.
     """
     length = span[1] - span[0] or 1
+    # With one year only, each block would be compared with itself.
     if season != "none" and length >= _TWO_YEARS:
         return Calendar(season, window)
     return Calendar("none", max(1, min(window, length // _LEAST_BLOCKS)))
@@ -119,6 +121,7 @@ def evenly(keys: list[int], most: int) -> list[int]:
     """Return up to `most` of the keys, evenly spread, the first and the last among them."""
     if len(keys) <= most:
         return keys
+    # Evenly rather than the newest: all seasons and years must be among them.
     return [keys[i] for i in np.unique(np.linspace(0, len(keys) - 1, most).astype(int))]
 
 

@@ -129,6 +129,7 @@ class Source:
         assert self.time is not None
         frame = frame.with_columns(as_time(frame.get_column(self.time), self.name))
         if self.entity is not None:
+            # Each series by itself: steps, runs and gaps are those from row to row.
             return frame.sort(self.entity, self.time, maintain_order=True)
         return frame if frame.get_column(self.time).is_sorted() else frame.sort(self.time, maintain_order=True)
 
@@ -146,6 +147,7 @@ class Source:
 
     def all_missing(self, name: str) -> bool:
         """Return whether every value of a column is known to be missing, whatever its type."""
+        # A column without values has whatever type its reader guessed.
         if self.schema[name] == pl.Null:
             return True
         return self._frame is not None and self._frame.get_column(name).null_count() == self.rows
@@ -173,6 +175,7 @@ class Source:
             with pq.ParquetFile(file, pre_buffer=False) as parquet:
                 for record in parquet.iter_batches(batch_size=BATCH, columns=names, use_threads=True):
                     frame = pl.DataFrame(pl.from_arrow(record))
+                    # Rows of several entities may be in any order of time in one file.
                     if self.time is not None and self.entity is None:
                         frame = frame.with_columns(as_time(frame.get_column(self.time), str(file)))
                         latest = after(frame.get_column(self.time), latest, file)

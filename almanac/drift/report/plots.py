@@ -109,6 +109,7 @@ def _heat(axes: "Axes", shares: Floats, top: float, reference: int, labels: Sequ
     )
     axes.grid(visible=False)
     axes.axvline(reference, color=COLOURS["warning"], linewidth=1.5)
+    # Rounded up, so that there are never more than _TICKS.
     every = max(1, -(-len(labels) // _TICKS))
     axes.set_xticks(np.arange(0, len(labels), every) + 0.5, labels[::every], rotation=40, ha="right", fontsize=7)
 

@@ -1,6 +1,6 @@
 """Dashboards of the models: quality, drift, decisions and business metrics."""
 
-from monitoring.operations.dashboards.panels import Board, Panel
+from monitoring.operations.dashboards.panels import Board, Panel, age, highest, newest, rate
 
 QUALITY = Board(
     "quality",
@@ -21,25 +21,17 @@ QUALITY = Board(
             ),
             Panel(
                 "Root mean squared error",
-                {
-                    "{{model}} {{version}}": "max by (model, version) (almanac_rolling_rmse)",
-                    "test {{model}} {{version}}": "max by (model, version) (almanac_model_test_rmse)",
-                },
+                newest("almanac_rolling_rmse", "model", "version")
+                | newest("almanac_model_test_rmse", "model", "version", prefix="test"),
                 help="In the unit of the target.",
             ),
             Panel(
                 "Mean absolute error",
-                {
-                    "{{model}} {{version}}": "max by (model, version) (almanac_rolling_mae)",
-                    "test {{model}} {{version}}": "max by (model, version) (almanac_model_test_mae)",
-                },
+                newest("almanac_rolling_mae", "model", "version")
+                | newest("almanac_model_test_mae", "model", "version", prefix="test"),
                 help="In the unit of the target.",
             ),
-            Panel(
-                "Bias",
-                {"{{model}} {{version}}": "max by (model, version) (almanac_rolling_bias)"},
-                help="Prediction minus truth.",
-            ),
+            Panel("Bias", newest("almanac_rolling_bias", "model", "version"), help="Prediction minus truth."),
             Panel(
                 "Coverage",
                 {
@@ -56,23 +48,17 @@ QUALITY = Board(
         "By the monitoring pipeline": [
             Panel(
                 "Error of the newest window",
-                {
-                    "rmse {{model}}": "max by (model) (almanac_window_rmse)",
-                    "rmse limit {{model}} {{version}}": "max by (model, version) (almanac_model_window_rmse_limit)",
-                    "expected mae {{model}}": "max by (model) (almanac_window_estimated_mae)",
-                    "mae {{model}}": "max by (model) (almanac_window_mae)",
-                    "bias {{model}}": "max by (model) (almanac_window_bias)",
-                },
+                newest("almanac_window_rmse", "model", prefix="rmse")
+                | newest("almanac_model_window_rmse_limit", "model", "version", prefix="rmse limit")
+                | newest("almanac_window_estimated_mae", "model", prefix="expected mae")
+                | newest("almanac_window_mae", "model", prefix="mae")
+                | newest("almanac_window_bias", "model", prefix="bias"),
             ),
-            Panel(
-                "Coverage of the newest window",
-                {"{{model}}": "max by (model) (almanac_window_coverage_ratio)"},
-                "percentunit",
-            ),
-            Panel("Predictions with known truth", {"{{model}}": "max by (model) (almanac_window_rows)"}, kind="stat"),
+            Panel("Coverage of the newest window", newest("almanac_window_coverage_ratio", "model"), "percentunit"),
+            Panel("Predictions with known truth", newest("almanac_window_rows", "model"), kind="stat"),
             Panel(
                 "Age of the model",
-                {"{{use_case}}": "time() - max by (use_case) (almanac_model_trained_timestamp_seconds)"},
+                age("almanac_model_trained_timestamp_seconds", "use_case"),
                 "s",
                 "A retraining is due each month.",
                 "stat",
@@ -91,10 +77,7 @@ QUALITY = Board(
             ),
             Panel(
                 "Requests that the shadow could not compute",
-                {
-                    "{{model}} {{shadow_version}}": "sum by (model, shadow_version) "
-                    "(rate(almanac_shadow_errors_total[5m]))"
-                },
+                rate("almanac_shadow_errors_total", "model", "shadow_version"),
                 "ops",
                 "The server's log says why.",
             ),
@@ -110,29 +93,16 @@ DRIFT = Board(
     {
         "Live window": [
             Panel("Drifted features", {"{{model}}": "almanac:drifted_features:count"}, kind="stat", bad_above=1),
-            Panel("Rows in the window", {"{{model}}": "max by (model) (almanac_drift_window_rows)"}, kind="stat"),
+            Panel("Rows in the window", newest("almanac_drift_window_rows", "model"), kind="stat"),
             Panel(
                 "Highest statistic over its threshold",
                 {"{{model}}": "almanac:drift_score:max"},
                 help="1 is the threshold of one statistic by itself.",
             ),
-            Panel(
-                "The ten highest features",
-                {"{{model}} {{feature}}": "topk(10, max by (model, feature) (almanac_drift_score))"},
-            ),
-            Panel(
-                "Population stability index",
-                {"{{model}} {{feature}}": "topk(10, max by (model, feature) (almanac_drift_psi))"},
-            ),
-            Panel(
-                "Kolmogorov-Smirnov distance",
-                {"{{model}} {{feature}}": "topk(10, max by (model, feature) (almanac_drift_ks))"},
-            ),
-            Panel(
-                "Missing values",
-                {"{{model}} {{feature}}": "topk(10, max by (model, feature) (almanac_drift_missing_ratio))"},
-                "percentunit",
-            ),
+            Panel("The ten highest features", highest("almanac_drift_score", "model", "feature")),
+            Panel("Population stability index", highest("almanac_drift_psi", "model", "feature")),
+            Panel("Kolmogorov-Smirnov distance", highest("almanac_drift_ks", "model", "feature")),
+            Panel("Missing values", highest("almanac_drift_missing_ratio", "model", "feature"), "percentunit"),
             Panel(
                 "Values beyond the training range",
                 {"{{model}} {{feature}}": "topk(10, sum by (model, feature) (rate(almanac_out_of_range_total[5m])))"},
@@ -140,16 +110,11 @@ DRIFT = Board(
             ),
         ],
         "Pipeline's window": [
-            Panel("Drifted", {"{{use_case}}": "max by (use_case) (almanac_window_drifted)"}, kind="stat", bad_above=1),
-            Panel(
-                "Drifted columns",
-                {"{{use_case}}": "max by (use_case) (almanac_window_drifted_features)"},
-                kind="stat",
-                bad_above=1,
-            ),
+            Panel("Drifted", newest("almanac_window_drifted", "use_case"), kind="stat", bad_above=1),
+            Panel("Drifted columns", newest("almanac_window_drifted_features", "use_case"), kind="stat", bad_above=1),
             Panel(
                 "Last comparison",
-                {"{{use_case}}": "time() - max by (use_case) (almanac_monitor_timestamp_seconds)"},
+                age("almanac_monitor_timestamp_seconds", "use_case"),
                 "s",
                 "How long ago.",
                 "stat",
@@ -157,19 +122,19 @@ DRIFT = Board(
             ),
             Panel(
                 "Newest observation",
-                {"{{use_case}}": "time() - max by (use_case) (almanac_window_newest_timestamp_seconds)"},
+                age("almanac_window_newest_timestamp_seconds", "use_case"),
                 "s",
                 "How long ago.",
                 "stat",
             ),
             Panel(
                 "Columns, highest statistic over its threshold",
-                {"{{feature}}": "max by (use_case, feature) (almanac_window_drift_score)"},
+                newest("almanac_window_drift_score", "feature", also=("use_case",)),
                 bad_above=1,
             ),
             Panel(
                 "Model outputs, highest statistic over its threshold",
-                {"{{model}} {{output}}": "max by (use_case, model, output) (almanac_window_output_drift_score)"},
+                newest("almanac_window_output_drift_score", "model", "output", also=("use_case",)),
                 help="Truth, prediction, residual, and the ranking of what the model leans on.",
                 bad_above=1,
             ),
@@ -181,7 +146,7 @@ DRIFT = Board(
             ),
             Panel(
                 "Agreement of the importances with those of training",
-                {"{{model}}": "max by (use_case, model) (almanac_window_importance_ndcg_ratio)"},
+                newest("almanac_window_importance_ndcg_ratio", "model", also=("use_case",)),
                 help="nDCG of the ranking by mean absolute SHAP values; 1 is the same ranking.",
             ),
         ],
@@ -223,7 +188,7 @@ DECISIONS = Board(
         "Decisions": [
             Panel(
                 "Signals",
-                {"{{model}} {{signal}}": "sum by (model, signal) (rate(almanac_predictions_total[5m]))"},
+                rate("almanac_predictions_total", "model", "signal"),
                 "ops",
                 "The decision signal that went with each prediction.",
             ),

@@ -24,6 +24,37 @@ _WIDTH = {"graph": 12, "stat": 6}
 _HEIGHT = {"graph": 8, "stat": 4}
 
 
+def newest(metric: str, *by: str, prefix: str = "", also: tuple[str, ...] = ()) -> dict[str, str]:
+    """Return the query of a gauge by some labels, under a legend of their values.
+
+    Args:
+        metric: the gauge.
+        by: labels that the legend shows.
+        prefix: of the legend.
+        also: labels that are kept apart without being shown, before the others.
+    """
+    return {_legend(prefix, by): f"max by ({', '.join((*also, *by))}) ({metric})"}
+
+
+def age(metric: str, *by: str) -> dict[str, str]:
+    """Return the query of the seconds since a timestamp, by some labels."""
+    return {_legend("", by): f"time() - max by ({', '.join(by)}) ({metric})"}
+
+
+def rate(counter: str, *by: str, prefix: str = "") -> dict[str, str]:
+    """Return the query of a counter's rate by some labels, under a legend of their values."""
+    return {_legend(prefix, by): f"sum by ({', '.join(by)}) (rate({counter}[5m]))"}
+
+
+def highest(metric: str, *by: str) -> dict[str, str]:
+    """Return the query of the ten highest series of a gauge."""
+    return {_legend("", by): f"topk(10, max by ({', '.join(by)}) ({metric}))"}
+
+
+def _legend(prefix: str, labels: tuple[str, ...]) -> str:
+    return " ".join([*([prefix] if prefix else []), *(f"{{{{{label}}}}}" for label in labels)])
+
+
 @dataclass(frozen=True)
 class Panel:
     """One panel.

@@ -1,6 +1,6 @@
 """Dashboards of the service: API, cache and feature store, resources."""
 
-from monitoring.operations.dashboards.panels import Board, Panel
+from monitoring.operations.dashboards.panels import Board, Panel, age, newest, rate
 
 _ASKED = 'verb=~"predict|infer|explain|ingest|feedback"'
 _LATENCY = "almanac_request_duration_seconds"
@@ -43,11 +43,7 @@ API = Board(
                 {"{{code}}": f"sum by (code) (rate(almanac_requests_total{{{_ASKED}}}[5m]))"},
                 "reqps",
             ),
-            Panel(
-                "Rows predicted",
-                {"{{model}} {{version}}": "sum by (model, version) (rate(almanac_predicted_rows_total[5m]))"},
-                "rowsps",
-            ),
+            Panel("Rows predicted", rate("almanac_predicted_rows_total", "model", "version"), "rowsps"),
             Panel("Requests in flight", {"{{instance}}": "almanac_requests_in_flight"}),
         ],
         "Errors": [
@@ -63,10 +59,8 @@ API = Board(
             ),
             Panel(
                 "Refused",
-                {
-                    "rate limit {{key}}": "sum by (key) (rate(almanac_rate_limited_total[5m]))",
-                    "key {{reason}}": "sum by (reason) (rate(almanac_unauthenticated_total[5m]))",
-                },
+                rate("almanac_rate_limited_total", "key", prefix="rate limit")
+                | rate("almanac_unauthenticated_total", "reason", prefix="key"),
                 "reqps",
                 "Requests above a rate limit, or without a valid key.",
             ),
@@ -99,7 +93,7 @@ STORE = Board(
         "Prediction cache": [
             Panel("Hits", {"{{job}}": "almanac:cache_hits:ratio30m"}, "percentunit", "Share of the look-ups.", "stat"),
             Panel("Entries", {"{{instance}}": "almanac_cache_entries"}, kind="stat"),
-            Panel("Look-ups", {"{{result}}": "sum by (result) (rate(almanac_cache_requests_total[5m]))"}, "ops"),
+            Panel("Look-ups", rate("almanac_cache_requests_total", "result"), "ops"),
         ],
         "Feature store": [
             Panel(
@@ -108,14 +102,7 @@ STORE = Board(
                 "s",
                 bad_above=0.025,
             ),
-            Panel(
-                "Operations",
-                {
-                    "{{store}} {{operation}}": "sum by (store, operation) "
-                    "(rate(almanac_feature_store_duration_seconds_count[5m]))"
-                },
-                "ops",
-            ),
+            Panel("Operations", rate("almanac_feature_store_duration_seconds_count", "store", "operation"), "ops"),
             Panel(
                 "Mean of an operation",
                 {
@@ -125,22 +112,13 @@ STORE = Board(
                 },
                 "s",
             ),
-            Panel(
-                "Failed operations",
-                {"{{store}}": "sum by (store) (rate(almanac_feature_store_errors_total[5m]))"},
-                "ops",
-                bad_above=0.01,
-            ),
+            Panel("Failed operations", rate("almanac_feature_store_errors_total", "store"), "ops", bad_above=0.01),
         ],
         "Data": [
-            Panel(
-                "Observations taken in",
-                {"{{model}}": "sum by (model) (rate(almanac_ingested_rows_total[5m]))"},
-                "rowsps",
-            ),
+            Panel("Observations taken in", rate("almanac_ingested_rows_total", "model"), "rowsps"),
             Panel(
                 "Lag of the data",
-                {"{{model}}": "max by (model) (almanac_data_age_seconds)"},
+                newest("almanac_data_age_seconds", "model"),
                 "s",
                 "How far the newest observation lies behind the clock.",
             ),
@@ -162,13 +140,7 @@ RESOURCES = Board(
         "Processes": [
             Panel("Processes", {"{{instance}}": "almanac_processes"}, kind="stat"),
             Panel("Up", {"{{instance}}": 'up{job="almanac-server"}'}, kind="stat", bad_below=1),
-            Panel(
-                "Model loaded",
-                {"{{model}}": "time() - max by (model) (almanac_model_loaded_timestamp_seconds)"},
-                "s",
-                "How long ago.",
-                "stat",
-            ),
+            Panel("Model loaded", age("almanac_model_loaded_timestamp_seconds", "model"), "s", "How long ago.", "stat"),
             Panel(
                 "Failed swaps in a day",
                 {"failed": 'sum(increase(almanac_model_swaps_total{result="failed"}[1d])) or vector(0)'},
