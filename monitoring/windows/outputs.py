@@ -107,7 +107,7 @@ class Features:
         """Return the model's predictions of the rows of a span, in the order of `of`.
 
         Raises:
-            FeatureError: the table does not have what the features or the target's past are made of.
+            FeatureError: the table lacks a column that the features or the history of the target need.
         """
         X = self.of(model, span).select(model.names).to_numpy()
         past, spec = model.predictor.history, _spec(model)
