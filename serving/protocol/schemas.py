@@ -3,7 +3,7 @@
 from typing import Any
 
 from almanac.model.columns import Columns
-from almanac.model.prediction import outputs
+from almanac.model.prediction import Output
 from serving.prediction.repository import Repository
 
 Json = dict[str, Any]
@@ -42,11 +42,11 @@ def components(repository: Repository) -> dict[str, Json]:
         "Feedback": _object({"feedback": {"type": "array", "items": _feedback(repository), "minItems": 1}}),
         "Index": {"type": "object", "properties": {"ready": {"type": "boolean"}}, "additionalProperties": False},
         "Nothing": {},
-        **_answers(),
+        **_answers(repository),
     }
 
 
-def _answers() -> dict[str, Json]:
+def _answers(repository: Repository) -> dict[str, Json]:
     model = {"model_name": _TEXT, "model_version": _TEXT, "model_digest": _TEXT}
     ready = {"type": "boolean"}
     return {
@@ -54,7 +54,7 @@ def _answers() -> dict[str, Json]:
             "type": "object",
             "required": ["predictions", *model],
             "properties": {
-                **_columns(),
+                **_columns([one for model in repository.traffic.primary.targets.values() for one in model.outputs]),
                 "predictions": {"type": "array"},  # numbers, or one object a row of the model of a use case
                 "warnings": _TEXTS,
                 **model,
@@ -82,10 +82,10 @@ def _answers() -> dict[str, Json]:
     }
 
 
-def _columns() -> Json:
-    """Return the columns of a V1 answer."""
+def _columns(outputs: list[Output]) -> Json:
+    """Return the columns of a V1 answer with these outputs."""
     columns: Json = {}
-    for output in outputs():
+    for output in outputs:
         value = _NUMBER if output.datatype == "FP64" else _TEXT
         if output.shared:
             shared = columns.get(output.column, {"items": {"properties": {}}})["items"]["properties"]

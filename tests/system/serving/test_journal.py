@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from almanac.usecase import load_text
 from monitoring.windows.join import EmptyLogError, read_log, with_truth
 from serving.runtime.object_log import ObjectLog
 from tests.support.object_store import serving_s3, use_endpoint
-from tests.support.server import USE_CASE, Start, as_row
+from tests.support.server import USE_CASE, Start, as_row, wait_for
 from tests.system.serving.test_store import ingest, last_month
 
 __all__ = ["last_month"]
@@ -143,13 +143,6 @@ def test_a_store_out_of_reach_is_tried_again_and_what_is_lost_is_counted(monkeyp
     stream.write("8\n9\n")
     stream.close()
     assert lost == [1, 1, 2]
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.02)
 
 
 def test_a_torn_line_waits_and_a_wrong_one_is_named(tmp_path: Path) -> None:

@@ -8,8 +8,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,16 +18,9 @@ import pytest
 from almanac.core.files import read_json, sha256_file, write_json
 from governance.registry import Registry
 from tests.support.bundles import document_files
-from tests.support.server import ROOT, ServerProcess, Start, as_row, write_model
+from tests.support.server import ROOT, ServerProcess, Start, as_row, wait_for, write_model
 
 PREDICT = "/v1/models/pm25_1h:predict"
-
-
-def wait_for(condition: Callable[[], bool], seconds: float = 20.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "not in time"
-        time.sleep(0.05)
 
 
 class Asking:
@@ -70,7 +61,7 @@ def test_a_drain_is_told_before_the_end(start: Start, feature_rows: np.ndarray) 
     body = {"instances": [as_row(feature_rows[0])]}
     assert server.post(PREDICT, body).status == 200
     server.process.send_signal(signal.SIGTERM)
-    wait_for(lambda: server.get("/v2/health/ready").status == 503, 2.0)
+    wait_for(lambda: server.get("/v2/health/ready").status == 503)
     assert server.get("/healthz").json["status"] == "draining"
     answer = server.post(PREDICT, body)
     assert (answer.status, answer.headers["connection"]) == (200, "close")
@@ -83,9 +74,9 @@ def test_a_request_under_way_is_finished(start: Start, feature_rows: np.ndarray)
     with socket.create_connection(("127.0.0.1", server.port), 10) as connection:
         head = f"POST {PREDICT} HTTP/1.1\r\nHost: a\r\nContent-Length: {len(body)}\r\n\r\n".encode()
         connection.sendall(head + body[:100])
-        wait_for(lambda: total(server, "almanac_requests_in_flight") == 2, 5)  # the question itself is one
+        wait_for(lambda: total(server, "almanac_requests_in_flight") == 2)  # the question itself is one
         server.process.send_signal(signal.SIGTERM)
-        wait_for(lambda: not _accepts(server), 10)
+        wait_for(lambda: not _accepts(server))
         connection.sendall(body[100:])
         answer = b""
         while part := connection.recv(1 << 16):
@@ -112,7 +103,7 @@ def test_a_computation_under_way_is_finished(start: Start, feature_rows: np.ndar
     path = PREDICT.replace("predict", "explain")
     asking = threading.Thread(target=lambda: found.append(server.post(path, {"instances": rows}).status))
     asking.start()
-    wait_for(lambda: total(server, "almanac_requests_in_flight") == 2, 10)
+    wait_for(lambda: total(server, "almanac_requests_in_flight") == 2)
     server.process.send_signal(signal.SIGTERM)
     assert found == []
     asking.join()
@@ -134,22 +125,22 @@ def test_workers_add_up_and_are_replaced(start: Start, tmp_path: Path, feature_r
     for _ in range(40):
         assert server.post(PREDICT, body).status == 200
     for _ in range(4):  # whichever worker is asked
-        wait_for(lambda: total(server, "almanac_requests_total", verb="predict", code="200") == 40, 5)
+        wait_for(lambda: total(server, "almanac_requests_total", verb="predict", code="200") == 40)
     before = workers(server)
     assert len(before) == 2
     with Asking(server, body) as asking:
         server.process.send_signal(signal.SIGHUP)
-        wait_for(lambda: not before & workers(server) and len(workers(server)) == 2, 60)
+        wait_for(lambda: not before & workers(server) and len(workers(server)) == 2)
     assert asking.failures == []
     assert asking.answers
     victim = next(iter(workers(server)))
     subprocess.run(["kill", "-9", str(victim)], check=True)
-    wait_for(lambda: len(workers(server) - {victim}) == 2, 30)
+    wait_for(lambda: len(workers(server) - {victim}) == 2)
     assert server.post(PREDICT, body).status == 200
     assert server.post("/v2/repository/models/pm25_1h/unload", b"").status == 200
-    wait_for(lambda: all(server.post(PREDICT, body).status == 503 for _ in range(6)), 10)
+    wait_for(lambda: all(server.post(PREDICT, body).status == 503 for _ in range(6)))
     assert server.post("/v2/repository/models/pm25_1h/load", b"").status == 200
-    wait_for(lambda: all(server.post(PREDICT, body).status == 200 for _ in range(6)), 10)
+    wait_for(lambda: all(server.post(PREDICT, body).status == 200 for _ in range(6)))
     server.process.terminate()
     assert server.process.wait(30) == 0
 
@@ -199,7 +190,7 @@ def test_a_promotion_takes_over_without_a_failed_request(
     assert first["model_version"] == "1"
     with Asking(server, body) as asking:
         assert register(registry, second_model, tmp_path / "two") == 2
-        wait_for(lambda: server.post(PREDICT, body).json["model_version"] == "2", 30)
+        wait_for(lambda: server.post(PREDICT, body).json["model_version"] == "2")
     assert asking.failures == []
     predictions = {(answer["model_version"], answer["predictions"][0]) for answer in asking.answers}
     assert {version for version, _ in predictions} >= {"1"}
@@ -228,7 +219,7 @@ def test_split_and_shadow_have_metrics_of_their_own(start: Start, second_model: 
     shadow = start("--second", str(second_model), "--second-role", "shadow", "--second-share", "1")
     answers = [shadow.post(PREDICT, body).json["model_version"] for _ in range(10)]
     assert len(set(answers)) == 1
-    wait_for(lambda: total(shadow, "almanac_shadow_absolute_difference_count", model="pm25_1h") == 10, 5)
+    wait_for(lambda: total(shadow, "almanac_shadow_absolute_difference_count", model="pm25_1h") == 10)
 
 
 def test_a_tampered_model_is_refused(tmp_path: Path, model_dir: Path) -> None:

@@ -23,7 +23,7 @@ from serving.features.store.redis import connect
 from serving.security.keys import KeyRing, load_keys, save_keys
 from serving.security.limits import MemoryLimiter, Rate, RedisLimiter, parse_rate
 from serving.settings import Settings
-from tests.support.server import ROOT, Reply, ServerProcess, Start, as_row, free_port
+from tests.support.server import ROOT, Reply, ServerProcess, Start, as_row, free_port, wait_for
 from tests.system.serving.test_store import Redis, needs_redis
 
 PREDICT = "/v1/models/pm25_1h:predict"
@@ -61,13 +61,6 @@ def test_a_key_has_scopes_and_a_life(start: Start, tmp_path: Path, feature_rows:
     assert key.split("_")[2] not in text
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert key.split("_")[2] not in keys(path, "list")
-
-
-def wait_for(condition, seconds: float = 5.0) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 def test_the_optional_mode(start: Start, tmp_path: Path, feature_rows: np.ndarray) -> None:
@@ -134,7 +127,7 @@ def test_a_key_cannot_be_guessed(start: Start, tmp_path: Path) -> None:
     assert blocked.json["error"] == "rate limit of 60 failed authentications in 60 s reached"
     assert int(blocked.headers["retry-after"]) >= 1
     assert status(other) == 200
-    wait_for(lambda: status(key) == 200, 20)
+    wait_for(lambda: status(key) == 200)
 
 
 @needs_redis

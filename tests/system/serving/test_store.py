@@ -38,6 +38,7 @@ from tests.support.server import (
     as_row,
     free_port,
     simple_features,
+    wait_for,
     write_model,
 )
 
@@ -62,13 +63,15 @@ class Redis:
         self.process = subprocess.Popen([*command, "--save", ""], stdout=subprocess.DEVNULL)
         import socket
 
-        for _ in range(200):
+        def listens() -> bool:
+            assert self.process.poll() is None, "redis-server did not start"
             try:
                 socket.create_connection(("127.0.0.1", self.port), timeout=0.2).close()
-                return
             except OSError:
-                time.sleep(0.02)
-        raise AssertionError("redis-server did not start")
+                return False
+            return True
+
+        wait_for(listens)
 
     def stop(self) -> None:
         self.process.send_signal(signal.SIGKILL)
@@ -370,10 +373,7 @@ def test_the_age_of_the_data_is_that_of_the_newest_observation(
     assert server.post("/v1/models/air:ingest", {"observations": [fresh]}).status == 200
     assert ages(time.time() - hour.timestamp())
     other = start("--feature-store", store)  # it knows without having been told, once the store is open
-    deadline = time.monotonic() + 10
-    while not shown("almanac_data_age_seconds", other):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    wait_for(lambda: shown("almanac_data_age_seconds", other))
     assert ages(time.time() - hour.timestamp(), other)
 
 

@@ -17,8 +17,8 @@ from serving.features.records import EntityRequest
 from serving.operations.warmup import reader, seed
 from serving.runtime.errors import HTTPError
 from serving.settings import Settings
-from tests.support.server import Start, altered
-from tests.system.serving.test_operation import register, total, wait_for
+from tests.support.server import Start, altered, wait_for
+from tests.system.serving.test_operation import register, total
 from tests.system.serving.test_store import ingest
 
 Change = Callable[[dict[str, Any]], None]
@@ -229,7 +229,7 @@ def test_what_a_shadow_cannot_compute_is_counted_and_logged(
     ingest(server, month)
     for _ in range(5):
         assert server.post("/v1/models/pm25_1h:predict", body).status == 200
-    wait_for(lambda: total(server, "almanac_shadow_errors_total", model="pm25_1h") == 5, 5)
+    wait_for(lambda: total(server, "almanac_shadow_errors_total", model="pm25_1h") == 5)
     log = server.stop()
     assert log.count("shadow version") == 1
     assert "keeps no column dewx" in log

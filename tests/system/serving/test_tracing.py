@@ -1,14 +1,13 @@
 """Spans arrive at an OTLP endpoint and continue the client's trace."""
 
 import threading
-import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import numpy as np
 import pytest
 
-from tests.support.server import Start, as_row
+from tests.support.server import Start, as_row, wait_for
 
 
 class _Collector(HTTPServer):
@@ -51,9 +50,7 @@ def test_a_request_becomes_a_span(start: Start, collector: _Collector, feature_r
     body = {"instances": [as_row(feature_rows[0])]}
     assert server.post("/v1/models/pm25_1h:predict", body, headers).status == 200
     server.stop()
-    deadline = time.monotonic() + 5
-    while not collector.bodies and time.monotonic() < deadline:
-        time.sleep(0.05)
+    wait_for(lambda: collector.bodies)
     paths = {path for path, _ in collector.bodies}
     sent = b"".join(data for _, data in collector.bodies)
     assert paths == {"/v1/traces"}

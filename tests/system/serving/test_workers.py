@@ -10,8 +10,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from tests.support.server import ServerProcess, Start, as_row, write_model
-from tests.system.serving.test_operation import PREDICT, wait_for, workers
+from tests.support.server import ServerProcess, Start, as_row, wait_for, write_model
+from tests.system.serving.test_operation import PREDICT, workers
 
 
 def versions(server: ServerProcess, times: int = 12) -> set[str]:
@@ -51,7 +51,7 @@ def test_a_worker_that_cannot_be_replaced_leaves_the_others_serving(
     assert server.process.poll() is None
     assert survivor in workers(server)
     (tmp_path / "away").rename(place)
-    wait_for(lambda: len(workers(server) - {survivor}) == 1, 30)
+    wait_for(lambda: len(workers(server) - {survivor}) == 1)
     wait_until_all_serve(server, 1)
     server.process.terminate()
     assert server.process.wait(30) == 0
@@ -72,7 +72,7 @@ def test_a_worker_that_hangs_is_ended_when_it_is_replaced(start: Start, tmp_path
     before = wait_until_all_serve(server, 2)
     os.kill(min(before), signal.SIGSTOP)  # it takes no SIGTERM now
     server.process.send_signal(signal.SIGHUP)
-    wait_for(lambda: not before & workers(server) and len(workers(server)) == 2, 60)
+    wait_for(lambda: not before & workers(server) and len(workers(server)) == 2)
     assert server.process.poll() is None
     assert server.get("/healthz").status == 200
 
@@ -91,9 +91,9 @@ def test_all_workers_take_the_version_that_one_was_told_to_load(
     assert server.post("/v2/repository/models/pm25_1h/load", b"").status == 200
     wait_for(lambda: len(found := versions(server)) == 1 and found != {old})
     os.kill(min(workers(server)), signal.SIGKILL)
-    wait_for(lambda: len(workers(server)) == 3, 30)
-    wait_for(lambda: all(server.get("/v2/models/pm25_6h/ready").status == 503 for _ in range(12)), 5)
+    wait_for(lambda: len(workers(server)) == 3)
+    wait_for(lambda: all(server.get("/v2/models/pm25_6h/ready").status == 503 for _ in range(12)))
     shutil.rmtree(place)
     (tmp_path / "old").rename(place)
     os.kill(min(workers(server)), signal.SIGKILL)  # the one in its place loads what stands there
-    wait_for(lambda: len(workers(server)) == 3 and versions(server) == {old}, 30)
+    wait_for(lambda: len(workers(server)) == 3 and versions(server) == {old})
