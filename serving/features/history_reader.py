@@ -1,6 +1,6 @@
-"""The newest rows of a table, read in a process of its own.
+"""Read the newest rows of a table, in a process of its own.
 
-What Arrow takes to read a file, about a hundred megabytes, would stay with a server that never needs it again.
+Arrow takes about a hundred megabytes to read a file, which a server would keep and never need again.
 """
 
 import json
@@ -19,7 +19,7 @@ from serving.features.store.tables import plain_rows, read_table
 def newest_rows(path: Path, time: str, names: list[str], entity: str | None, count: int) -> list[dict[str, Any]]:
     """Return the newest `count` rows of each entity in a table, with its time and the columns `names`.
 
-    Gaps are passed over. The rows are found before they are made objects: a table has many more than are needed.
+    Gaps are skipped. Rows are selected before they become objects: a table has many more than are needed.
 
     Raises:
         ServingError: not a Parquet file, or one without these columns.
@@ -37,24 +37,24 @@ def newest_rows(path: Path, time: str, names: list[str], entity: str | None, cou
     return plain_rows(table.take(_indices(sorted(chain.from_iterable(newest.values())))))
 
 
-def _indices(places: list[int]) -> Any:
-    """Return the places as Arrow has them; its own way from a list imports pandas, which takes longer than all else."""
+def _indices(positions: list[int]) -> Any:
+    """Return positions as an Arrow array; Arrow's own conversion of a list imports pandas, which takes far longer."""
     import pyarrow
 
-    return pyarrow.Array.from_buffers(pyarrow.int64(), len(places), [None, pyarrow.py_buffer(array("q", places))])
+    return pyarrow.Array.from_buffers(pyarrow.int64(), len(positions), [None, pyarrow.py_buffer(array("q", positions))])
 
 
 def main() -> int:
-    """Read what standard input asks for, and print the rows as JSON; return the exit code."""
+    """Read the request from standard input, print the rows as JSON, and return the exit code."""
     try:
         import pyarrow.compute
-        import pyarrow.parquet  # noqa: F401 - while the question is awaited
+        import pyarrow.parquet  # noqa: F401 - before the request arrives
     except ModuleNotFoundError as error:
-        print(f"to read it takes {error.name}, which is not installed here", file=sys.stderr)
+        print(f"reading a table needs {error.name}, which is not installed here", file=sys.stderr)
         return 1
-    asked = json.load(sys.stdin)
+    request = json.load(sys.stdin)
     try:
-        rows = newest_rows(Path(asked.pop("path")), **asked)
+        rows = newest_rows(Path(request.pop("path")), **request)
     except ServingError as error:
         print(error, file=sys.stderr)
         return error.exit_code

@@ -1,4 +1,4 @@
-"""What a running server follows: promotions in the registry, changes of the key file, the other workers' repository."""
+"""Follow promotions in the registry, changes of the key file, and the other workers' models."""
 
 import asyncio
 import logging
@@ -20,7 +20,7 @@ _RETRY_SECONDS = 5.0
 
 
 async def follow_promotions(repository: Repository, source: Source, seconds: float, metrics: Metrics) -> None:
-    """Load each newly promoted version beside the running one, then swap; a version that fails changes nothing."""
+    """Load each promoted version, then swap; after a failure the running version stays."""
     loop = asyncio.get_running_loop()
     while source.follows_promotions:
         await asyncio.sleep(seconds)
@@ -28,7 +28,7 @@ async def follow_promotions(repository: Repository, source: Source, seconds: flo
             current = await loop.run_in_executor(None, source.current)
             if current != repository.traffic.primary.version:
                 await _take_newest(repository, metrics)
-        except Exception as error:  # whatever it is, the next promotion must not go unseen
+        except Exception as error:  # of any kind: the next promotion must still be seen
             _count_failed(metrics, error, "the promoted version was not taken")
 
 
@@ -41,15 +41,15 @@ async def _take_newest(repository: Repository, metrics: Metrics) -> None:
     metrics.counter(MODEL_SWAPS).labels("done").inc()
 
 
-def _count_failed(metrics: Metrics, error: Exception, what: str) -> None:
+def _count_failed(metrics: Metrics, error: Exception, event: str) -> None:
     metrics.counter(MODEL_SWAPS).labels("failed").inc()
-    foreseen = isinstance(error, AlmanacError | OSError)
-    text = str(error) if foreseen else f"{type(error).__name__}: {error}"
-    _LOG.error("%s: %s", what, text, exc_info=None if foreseen else error)
+    expected = isinstance(error, AlmanacError | OSError)
+    text = str(error) if expected else f"{type(error).__name__}: {error}"
+    _LOG.error("%s: %s", event, text, exc_info=None if expected else error)
 
 
 async def follow_keys(guard: Guard, path: Path) -> None:
-    """Take changes of the key file: new, rotated and revoked keys count within a second."""
+    """Reload the key file when it changes, within a second."""
     seen = _stamp(path)
     while True:
         await asyncio.sleep(_KEYS_SECONDS)
@@ -59,13 +59,13 @@ async def follow_keys(guard: Guard, path: Path) -> None:
         seen = stamp
         try:
             guard.ring = load_keys(path)
-        except Exception as error:  # whatever it is, the next change must not go unseen
+        except Exception as error:  # of any kind: the next change must still be seen
             _LOG.error("the keys in use are kept: %s", error)
 
 
 @dataclass(frozen=True)
 class _Shared:
-    """What the workers of a machine have in common: the models that are unloaded, and the version that answers."""
+    """The state that the workers of a machine share: the unloaded models, and the digest in service."""
 
     unloaded: frozenset[str]
     digest: str
@@ -81,59 +81,59 @@ class _Shared:
         document = read_json(path)
         return cls(frozenset(document["unloaded"]), str(document["digest"]))
 
-    def since(self, before: Self | None, there: Self | None) -> Self:
-        """Return what is there with what has changed here since `before`: others may have changed something too."""
-        if before is None or there is None:
+    def merged(self, before: Self | None, stored: Self | None) -> Self:
+        """Return the stored state with this worker's changes since `before`; other workers may have changed it too."""
+        if before is None or stored is None:
             return self
-        unloaded = (there.unloaded | (self.unloaded - before.unloaded)) - (before.unloaded - self.unloaded)
-        return replace(self, unloaded=unloaded, digest=there.digest if self.digest == before.digest else self.digest)
+        unloaded = (stored.unloaded | (self.unloaded - before.unloaded)) - (before.unloaded - self.unloaded)
+        return replace(self, unloaded=unloaded, digest=stored.digest if self.digest == before.digest else self.digest)
 
     def write(self, path: Path) -> None:
         write_json(path, {"unloaded": sorted(self.unloaded), "digest": self.digest})
 
 
 async def share_repository(repository: Repository, path: Path, metrics: Metrics) -> None:
-    """Let all workers of a machine have the same models loaded and unloaded, and in the same version.
+    """Keep the loaded models and their version the same in all workers of a machine.
 
-    A worker that has taken another version tells its digest, and the others load what stands at the source now. One
-    that finds something newer there tells that in turn, so that all end with the same.
+    A worker that has loaded a new version publishes its digest; the other workers then reload from the source. One that
+    finds a newer version publishes that in turn, so that all end with the same.
 
     Args:
         repository: this worker's models.
         path: file that the workers share.
-        metrics: where swaps are counted.
+        metrics: the metrics of swaps.
     """
-    told = _Shared.read(path)
-    if told is not None:  # in place of a worker that ended, and as that one was told
-        repository.unloaded = set(told.unloaded)
+    known = _Shared.read(path)
+    if known is not None:  # this worker replaces one that ended
+        repository.unloaded = set(known.unloaded)
     seen: tuple[int, int] | None = None
     while True:
         await asyncio.sleep(_KEYS_SECONDS / 2)
         try:
-            if (now := _Shared.of(repository)) != told:
-                now.since(told, _Shared.read(path)).write(path)
-                told = now
+            if (now := _Shared.of(repository)) != known:
+                now.merged(known, _Shared.read(path)).write(path)
+                known = now
             elif (stamp := _stamp(path)) != seen:
-                seen, told = stamp, await _follow(repository, path, metrics) or told
-        except Exception as error:  # the others must still be followed
+                seen, known = stamp, await _follow(repository, path, metrics) or known
+        except Exception as error:  # of any kind: the others must still be followed
             _count_failed(metrics, error, "the version of the other workers was not taken")
-            seen, told = None, _Shared.of(repository)
+            seen, known = None, _Shared.of(repository)
             await asyncio.sleep(_RETRY_SECONDS)
 
 
 async def _follow(repository: Repository, path: Path, metrics: Metrics) -> _Shared | None:
-    """Do as the shared file says, and return what it says."""
-    told = _Shared.read(path)
-    if told is not None:
-        repository.unloaded = set(told.unloaded)
-        if told.digest != repository.traffic.primary.digest:
+    """Apply the shared state, and return it."""
+    shared = _Shared.read(path)
+    if shared is not None:
+        repository.unloaded = set(shared.unloaded)
+        if shared.digest != repository.traffic.primary.digest:
             await _take_newest(repository, metrics)
-    return told
+    return shared
 
 
 def _stamp(path: Path) -> tuple[int, int]:
     try:
-        found = path.stat()
+        status = path.stat()
     except OSError:
         return 0, 0
-    return found.st_mtime_ns, found.st_ino
+    return status.st_mtime_ns, status.st_ino

@@ -1,1 +1,1 @@
-"""What every protocol calls: loaded models, traffic, cache, prediction log."""
+"""Predictions for every protocol: loaded models, traffic, cache, prediction log."""

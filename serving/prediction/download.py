@@ -1,4 +1,4 @@
-"""Copying a model directory from an object store or a web server; what arrives is checked on loading."""
+"""Download a model directory from an object store or a web server; it is verified on loading."""
 
 import json
 import urllib.error
@@ -9,21 +9,21 @@ from almanac.core.errors import ServingError
 from governance.dsse import signer
 from serving.prediction.signed import INSIDE
 
-#: What web servers answer for a file that is not there; object stores that may not be listed say 403.
+#: Statuses of web servers for a missing file; object stores that may not be listed answer 403.
 _ABSENT = (403, 404, 410)
 
 
 def download(url: str, target: Path, trusted: Path | None = None) -> None:
-    """Copy a model directory.
+    """Download a model directory.
 
     Args:
         url: of the directory, on a web server or in an object store.
-        target: where to copy it to.
-        trusted: the key whose signature is fetched from a web server, which does not tell what other there are.
+        target: the local directory.
+        trusted: the key whose signature is fetched from a web server, which cannot list the signatures.
 
     Raises:
         ServingError: it cannot be fetched, or is no model directory.
-        RegistryError: the trusted key is none.
+        RegistryError: the trusted key is not a public key.
     """
     import fsspec
 
@@ -38,12 +38,12 @@ def download(url: str, target: Path, trusted: Path | None = None) -> None:
 
 
 def _download_listed(url: str, target: Path, trusted: Path | None) -> None:
-    """Fetch manifest.json, the files that it lists and the trusted key's signature: a web server has no directories."""
+    """Fetch manifest.json, the files that it lists, and the trusted key's signature."""
     data = _fetch(f"{url}/manifest.json")
     (target / "manifest.json").write_bytes(data)
     manifest = json.loads(data)
     if not isinstance(manifest, dict) or not isinstance(manifest.get("files"), dict):
-        raise ServingError(f"{url}/manifest.json: lists no files; right would be that of a model directory")
+        raise ServingError(f"{url}/manifest.json: lists no files; expected that of a model directory")
     for name in manifest["files"]:
         if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
             raise ServingError(f"{url}/manifest.json: {name!r} lies outside of the model directory")
@@ -53,7 +53,7 @@ def _download_listed(url: str, target: Path, trusted: Path | None) -> None:
 
 
 def _download_signature(url: str, folder: Path) -> None:
-    """Fetch a signature where there is one; whoever checks the directory misses one that is not there."""
+    """Fetch a signature if it exists; the check of the directory reports a missing one."""
     try:
         _write(folder / PurePosixPath(url).name, _fetch(url))
     except urllib.error.HTTPError as error:

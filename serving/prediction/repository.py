@@ -1,4 +1,4 @@
-"""The served models by name, their versions, and how traffic is divided between two of them."""
+"""The served models by name, their versions, and the traffic between two of them."""
 
 import asyncio
 import random
@@ -14,13 +14,13 @@ Role = Literal["split", "shadow"]
 
 @dataclass(frozen=True)
 class Traffic:
-    """Which versions answer.
+    """The versions in service.
 
     Attributes:
         primary: the version that answers.
-        second: a further version, or None.
-        role: split: it answers its share; shadow: it computes beside the primary and its answer is only measured.
-        share: share of the requests that the second version sees, 0 to 1.
+        second: a second version, or None.
+        role: split: it answers its share of the requests; shadow: it predicts too, but its answer is only measured.
+        share: share of the requests that the second version gets, 0 to 1.
     """
 
     primary: Bundle
@@ -34,35 +34,35 @@ Check = Callable[[Bundle], None]
 
 
 class Repository:
-    """Names to models.
+    """Models by name.
 
-    A use case with several targets has one model a target, named by the target, and one named by the use case that
-    answers for all targets. A request keeps the bundle that it began with, so that a swap touches no request.
+    A use case has one model for each target, named by the target, and one named by the use case that answers for all
+    targets. A request keeps the bundle that it began with, so that a swap does not affect running requests.
 
     Args:
-        traffic: the versions that answer.
+        traffic: the versions in service.
         load: loads the newest version.
-        further: a further name for the model of the use case, such as that of its InferenceService.
+        alias: a second name for the use case's model, such as that of its InferenceService.
     """
 
-    def __init__(self, traffic: Traffic, load: Callable[[], Bundle], further: str | None = None) -> None:
+    def __init__(self, traffic: Traffic, load: Callable[[], Bundle], alias: str | None = None) -> None:
         self._traffic = traffic
         self._load = load
-        self._further = further or None
+        self._alias = alias or None
         self.unloaded: set[str] = set()
         self._watchers: list[Watcher] = []
         self._checks: list[Check] = []
 
     @property
     def traffic(self) -> Traffic:
-        """The versions that answer now."""
+        """The versions in service."""
         return self._traffic
 
     @property
     def names(self) -> list[str]:
         """Names of all models, loaded or not."""
         bundle = self._traffic.primary
-        return list(dict.fromkeys([*bundle.targets, bundle.use_case, *filter(None, [self._further])]))
+        return list(dict.fromkeys([*bundle.targets, bundle.use_case, *filter(None, [self._alias])]))
 
     def watch(self, watcher: Watcher) -> None:
         """Call `watcher` now, and whenever the traffic changes."""
@@ -70,7 +70,7 @@ class Repository:
         watcher(self._traffic)
 
     def admit(self, check: Check) -> None:
-        """Call `check` with each version that is to take over; what it raises keeps that one out."""
+        """Call `check` for each version before it takes over; an exception rejects the version."""
         self._checks.append(check)
 
     def newest(self) -> Bundle:
@@ -85,7 +85,7 @@ class Repository:
         return bundle
 
     def set_traffic(self, traffic: Traffic) -> None:
-        """Put other versions to work; requests that have begun end with theirs."""
+        """Change the versions in service; running requests end with theirs."""
         self._traffic = traffic
         for watcher in self._watchers:
             watcher(traffic)
@@ -95,7 +95,7 @@ class Repository:
         self.set_traffic(replace(self._traffic, primary=bundle))
 
     def is_ready(self, name: str) -> bool:
-        """Tell whether the model of this name answers.
+        """Return whether the model of this name is loaded.
 
         Raises:
             HTTPError: no model has this name.
@@ -104,7 +104,7 @@ class Repository:
         return name not in self.unloaded
 
     def any_ready(self) -> bool:
-        """Tell whether at least one model answers."""
+        """Return whether at least one model is loaded."""
         return any(name not in self.unloaded for name in self.names)
 
     def bundle(self, name: str, version: str | None = None) -> Bundle:
@@ -112,34 +112,34 @@ class Repository:
 
         Args:
             name: name of a target, or of the use case.
-            version: a certain version; the traffic decides when None.
+            version: a certain version; None to follow the traffic.
 
         Raises:
             HTTPError: the name or version is unknown, or the model is unloaded.
         """
-        self.check_name(name)
-        if name in self.unloaded:
+        if not self.is_ready(name):
             raise not_ready(name)
         traffic = self._traffic
         if version is not None:
             return self._version(name, version)
-        if traffic.second is not None and traffic.role == "split" and random.random() < traffic.share:  # noqa: S311
-            return traffic.second if self._answers(traffic.second, name) else traffic.primary
+        if traffic.second is not None and traffic.role == "split" and self._drawn(traffic.second, name):
+            return traffic.second
         return traffic.primary
 
     def shadow(self, name: str) -> Bundle | None:
-        """Return the bundle that computes the next request beside the primary one, if any."""
-        traffic = self._traffic
-        if traffic.second is None or traffic.role != "shadow" or random.random() >= traffic.share:  # noqa: S311
-            return None
-        return traffic.second if self._answers(traffic.second, name) else None
+        """Return the shadow version if it gets the next request."""
+        second = self._traffic.second
+        return second if second is not None and self._traffic.role == "shadow" and self._drawn(second, name) else None
+
+    def _drawn(self, second: Bundle, name: str) -> bool:
+        return random.random() < self._traffic.share and self._answers(second, name)  # noqa: S311
 
     async def load(self, name: str) -> None:
-        """Load the newest version from the source beside the running one, and let the model of this name answer.
+        """Load the newest version from the source, swap to it, and enable the model of this name.
 
         Raises:
             HTTPError: no model has this name.
-            AlmanacError: as `newest` does.
+            AlmanacError: as `newest`.
         """
         self.check_name(name)
         bundle = await asyncio.get_running_loop().run_in_executor(None, self.newest)
@@ -148,12 +148,12 @@ class Repository:
         self.unloaded.discard(name)
 
     def unload(self, name: str) -> None:
-        """Let the model of this name answer no more."""
+        """Disable the model of this name."""
         self.check_name(name)
         self.unloaded.add(name)
 
     def check_name(self, name: str) -> None:
-        """Raise a HTTPError (404) unless a model has this name."""
+        """Raise an HTTPError (404) unless a model has this name."""
         if not self._answers(self._traffic.primary, name):
             raise unknown_model(name, self.names)
 
@@ -165,4 +165,4 @@ class Repository:
         raise unknown_model(f"{name} version {version}", self.names)
 
     def _answers(self, bundle: Bundle, name: str) -> bool:
-        return name in bundle.targets or name == bundle.use_case or name == self._further
+        return name in bundle.targets or name == bundle.use_case or name == self._alias

@@ -1,8 +1,8 @@
-"""The signature of a model, checked before it is loaded.
+"""Check the signature of a model before it is loaded.
 
-A version from the registry and a run have it in governance/ beside model/; a model directory that the registry
-published for KServe has it below signature/. Without a trusted key the signer's own, which lies beside the signature,
-is used: that finds bytes that changed after signing, but not a forger, who brings a key as well.
+Registry versions and runs have their signature in governance/ next to model/; a model directory that the registry
+published for KServe has it in signature/. Without a trusted key the signer's own public key, stored with the signature,
+is used: that detects changed bytes, but not a forger, who would replace the key as well.
 """
 
 import logging
@@ -12,7 +12,7 @@ from almanac.core.errors import AlmanacError, ModelError
 from governance.dsse import verify_signature
 
 INSIDE = "signature"
-"""Folder of a published model directory that holds signatures, and that is not signed itself."""
+"""Folder of a published model directory with the signatures, which is not signed itself."""
 _LOG = logging.getLogger("almanac.serving")
 
 
@@ -21,29 +21,29 @@ def check_signature(model: Path, trusted: Path | None) -> None:
 
     Args:
         model: the directory: one target's, or a run's model/ with all targets.
-        trusted: PEM file of the public key that must have signed it; None to take what is signed at its word.
+        trusted: PEM file of the public key that must have signed it; None to accept the signature's own key.
 
     Raises:
         ModelError: a signature that does not verify, or none although a key is trusted.
     """
-    found = _signatures(model)
-    if not found:
+    signatures = _signatures(model)
+    if not signatures:
         if trusted is not None:
             raise ModelError(f"{model}: no signature was found, and only models signed with {trusted} are served")
         _LOG.info("%s is not signed", model)
         return
-    refusals = [refusal for signature in found if (refusal := _refusal(model, signature, trusted))]
-    if len(refusals) == len(found):
-        raise ModelError(refusals[0])
+    errors = [error for signature in signatures if (error := _error(model, signature, trusted))]
+    if len(errors) == len(signatures):
+        raise ModelError(errors[0])
 
 
 def _signatures(model: Path) -> list[Path]:
     inside = sorted((model / INSIDE).glob("*.sig"))
-    beside = model.parent / "governance" / "model.sig"
-    return inside + ([beside] if beside.is_file() and model.name == "model" else [])
+    of_run = model.parent / "governance" / "model.sig"
+    return inside + ([of_run] if of_run.is_file() and model.name == "model" else [])
 
 
-def _refusal(model: Path, signature: Path, trusted: Path | None) -> str | None:
+def _error(model: Path, signature: Path, trusted: Path | None) -> str | None:
     public = trusted or signature.with_suffix(".pub")
     if not public.is_file():
         return f"{public}: no such file; {signature} cannot be checked without the signer's public key"

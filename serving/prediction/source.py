@@ -1,4 +1,4 @@
-"""Where a model comes from: a registry address, a directory or a URL."""
+"""The address that a model is loaded from: a registry, a directory or a URL."""
 
 import tempfile
 from dataclasses import dataclass
@@ -18,12 +18,12 @@ _REGISTRY = "registry:"
 
 @dataclass(frozen=True)
 class Source:
-    """A place that a model is loaded from, possibly more than once.
+    """An address that a model is loaded from, possibly more than once.
 
     Attributes:
         address: as `--model` names it.
-        trusted: PEM file of the public key that must have signed the model; None where any may.
-        number: the version that a directory or URL holds; a registry tells it of its own.
+        trusted: PEM file of the public key that must have signed the model; None to accept any.
+        number: the version in a directory or URL; a registry knows its own versions.
     """
 
     address: str
@@ -32,15 +32,15 @@ class Source:
 
     @property
     def follows_promotions(self) -> bool:
-        """Whether another version can come to stand at the address."""
+        """Whether the version at the address can change."""
         return self.address.startswith(_REGISTRY)
 
     def load(self) -> Bundle:
-        """Load what stands at the address now, verified.
+        """Load the current version, verified.
 
         Raises:
             ServingError: an address of another form.
-            AlmanacError: what the registry, the signature or the model directory says.
+            AlmanacError: an error of the registry, the signature or the model directory.
         """
         if self.follows_promotions:
             from governance.registry import fetch, parse_address
@@ -56,7 +56,7 @@ class Source:
         return self._checked(path, self.number)
 
     def current(self) -> str | None:
-        """Return the version that stands at the address now, None where versions do not change."""
+        """Return the current version, None if versions do not change."""
         if not self.follows_promotions:
             return None
         from governance.registry import parse_address
@@ -71,16 +71,16 @@ class Source:
         return Registry(default_url())
 
     def _downloaded(self) -> Bundle:
-        """Load what a URL names; a loaded model needs its files no more."""
+        """Load a model from a URL; its files are not needed after loading."""
         from serving.prediction.download import download
 
         with tempfile.TemporaryDirectory(prefix="almanac-model-") as folder:
             try:
                 download(self.address, Path(folder), self.trusted)
                 return self._checked(Path(folder), self.number)
-            except AlmanacError as error:  # it names files that lie here for a moment; people know the URL
-                told = str(error).replace(folder, self.address.rstrip("/"))
-                raise ServingError(f"--model {self.address}: {told}") from error
+            except AlmanacError as error:  # it names temporary files; the URL is what people know
+                message = str(error).replace(folder, self.address.rstrip("/"))
+                raise ServingError(f"--model {self.address}: {message}") from error
 
     def _checked(self, path: Path, version: str | None = None) -> Bundle:
         # A run directory holds the model directory; what was signed is the latter.
