@@ -82,6 +82,7 @@ class Server:
 
     async def close(self) -> None:
         """Close everything, logs last."""
+        # The store first: its last writes may still log; the logs last.
         await self.features.close()
         self.executor.shutdown(wait=True)
         for close in self.closers:
@@ -97,6 +98,7 @@ def build(settings: Settings) -> Server:
     Raises:
         AlmanacError: a model, key file or store that cannot be used.
     """
+    # Not the global registry: several servers in one process, as in tests, would share its metrics.
     registry = CollectorRegistry()
     metrics, counters = Metrics(registry), BatchedCounters()
     writers = [configure_logs(metrics)]
@@ -128,6 +130,7 @@ def build(settings: Settings) -> Server:
     headers = HeaderPolicy(settings.tls is not None, tuple(settings.cors or ()))
     observers = _observers(settings, metrics, writers, closers)
     app = App(router, guard, metrics, counters, headers, limits, lambda: state.draining, observers)
+    # A version whose features the open store cannot compute must not take over.
     repository.admit(features.check)
     for watcher in (
         lambda _: router.remember(repository.names), publish_model_info(metrics), drift.follow, feedback.follow,
@@ -168,6 +171,7 @@ def _handlers(v1: V1, v2: V2, admin: Admin) -> dict[tuple[str, str], Handler]:
 
 def _traffic(settings: Settings, source: Source) -> Traffic:
     primary = source.load()
+    # The registry's address of the second version is not followed: an experiment keeps its versions.
     second = Source(settings.second, settings.trusted_key).load() if settings.second else None
     return Traffic(primary, second, settings.second_role, settings.second_share)
 
@@ -175,6 +179,7 @@ def _traffic(settings: Settings, source: Source) -> Traffic:
 def _guard(settings: Settings, metrics: Metrics) -> Guard:
     limiter: Limiter = MemoryLimiter()
     if settings.rate_limit_store != "memory://":
+        # Imported here: most servers do without Redis.
         from serving.features.store.redis import connect
 
         limiter = RedisLimiter(connect(settings.rate_limit_store)[0])

@@ -31,6 +31,7 @@ def run(settings: Settings) -> None:
         AlmanacError: the server cannot start.
     """
     server = build(settings)
+    # Imported here: the supervisor of several workers runs no event loop.
     import uvloop
 
     # What is loaded by now lives as long as the process: keep the collector from walking it again and again.
@@ -51,10 +52,12 @@ async def serve(server: Server, sock: socket.socket) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+    # Port 0 was a request for a free one.
     server.port = int(sock.getsockname()[1])
     serving = asyncio.create_task(http.serve(sockets=[sock]))
     grpc = await _start_grpc(server)
     opening = asyncio.create_task(_open(server, sock, grpc[1] if grpc else None))
+    # An error while opening ends the server; it is raised after the drain.
     opening.add_done_callback(lambda done: stop.set() if not done.cancelled() and done.exception() else None)
     background = [asyncio.create_task(work) for work in _background(server)]
     stopping = asyncio.create_task(stop.wait())
@@ -117,9 +120,11 @@ async def _open(server: Server, sock: socket.socket, grpc_port: int | None) -> N
     path = history_file(server.settings, server.repository.traffic.primary.use_case)
     newest = await _warm(server, path) if path is not None else None
     server.state.open()
+    # The first pending answers go out before the announcement.
     await asyncio.sleep(0)
     print(_announcement(server, sock, grpc_port), flush=True)
     report_ready()
+    # One worker's example would be repeated by all others.
     if newest is not None and server.settings.listen_fd is None:
         print(_curl(server, *newest), flush=True)
     if path is None:

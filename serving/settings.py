@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from typer import Option
@@ -14,91 +14,66 @@ from serving.transport.fast_path import LONGEST_HEAD
 _MODEL = "registry:<use case>/<stage>, a directory or a URL"
 
 
+def _option(help: str, *names: str, env: str | None = None, **more: Any) -> Any:
+    """Return an option; its name is the field's by default."""
+    return Option(*names, envvar=f"ALMANAC_{env}" if env else None, help=help, **more)
+
+
 @dataclass(frozen=True)
 class Settings:
-    """Settings of a server process; each field is an option of `serve`.
+    """Settings of a server process; each field is an option of `serve`."""
 
-    KServe's runtimes write some options with underscores, and the model as `--model_dir`.
-    """
-
-    model: Annotated[
-        str, Option("--model", "--model-dir", "--model_dir", envvar="ALMANAC_MODEL", help=_MODEL, show_default=False)
-    ] = ""
-    model_name: Annotated[
-        str | None,
-        Option("--model-name", "--model_name", help="Further name for the use case's model, as KServe passes it."),
-    ] = None
+    model: Annotated[str, _option(_MODEL, "--model", "--model-dir", env="MODEL", show_default=False)] = ""
+    model_name: Annotated[str | None, _option("Further name for the use case's model, as KServe passes it.")] = None
     model_version: Annotated[
-        str | None,
-        Option(
-            "--model-version", "--model_version", envvar="ALMANAC_MODEL_VERSION",
-            help="Version in a model directory or URL; the first digits of its digest by default.",
-        ),
-    ] = None  # fmt: skip
+        str | None, _option("Version in a directory or URL; its digest's first digits by default.", env="MODEL_VERSION")
+    ] = None
     trusted_key: Annotated[
-        Path | None,
-        Option(envvar="ALMANAC_TRUSTED_KEY", metavar="PEM", help="Public key that must have signed the model."),
+        Path | None, _option("Public key that must have signed the model.", env="TRUSTED_KEY", metavar="PEM")
     ] = None
-    host: Annotated[str, Option(envvar="ALMANAC_HOST", help="Address to listen on.")] = "127.0.0.1"
-    http_port: Annotated[int, Option("--http-port", "--http_port", help="0 picks a free one.")] = 8080
-    grpc_port: Annotated[
-        int | None, Option("--grpc-port", "--grpc_port", help="Serve gRPC too; 0 picks a free port.")
-    ] = None
-    workers: Annotated[int, Option(help="Server processes.")] = 1
+    host: Annotated[str, _option("Address to listen on.", env="HOST")] = "127.0.0.1"
+    http_port: Annotated[int, _option("0 picks a free one.")] = 8080
+    grpc_port: Annotated[int | None, _option("Serve gRPC too; 0 picks a free port.")] = None
+    workers: Annotated[int, _option("Server processes.")] = 1
     feature_store: Annotated[
-        str, Option(envvar="ALMANAC_FEATURE_STORE", help="memory://, sqlite:///path or redis://host:port/db.")
+        str, _option("memory://, sqlite:///path or redis://host:port/db.", env="FEATURE_STORE")
     ] = "memory://"
-    history: Annotated[
-        str | None, Option(help="Parquet file whose newest rows are loaded into the feature store at the start.")
-    ] = None
-    auth: Annotated[Literal["required", "optional", "off"], Option(envvar="ALMANAC_AUTH", help="API keys.")] = "off"
-    keys: Annotated[Path, Option(envvar="ALMANAC_KEYS", help="File of API keys.")] = Path(".almanac/keys.json")
+    history: Annotated[str | None, _option("Parquet file to fill the feature store from.")] = None
+    auth: Annotated[Literal["required", "optional", "off"], _option("API keys.", env="AUTH")] = "off"
+    keys: Annotated[Path, _option("File of API keys.", env="KEYS")] = Path(".almanac/keys.json")
     rate_limit: Annotated[
-        str | None,
-        Option(envvar="ALMANAC_RATE_LIMIT", help="For each key or client, such as 100/s, 600/m or 10000/h."),
+        str | None, _option("For each key or client, such as 100/s, 600/m or 10000/h.", env="RATE_LIMIT")
     ] = None
-    rate_limit_store: Annotated[
-        str, Option(envvar="ALMANAC_RATE_LIMIT_STORE", help="memory:// or redis://host:port/db.")
-    ] = "memory://"
-    cors: Annotated[
-        list[str] | None, Option(metavar="ORIGIN", help="Origin that browsers may call from; repeatable.")
-    ] = None
-    max_head: Annotated[int, Option(help="Largest head of a request in bytes.")] = 64 << 10
-    head_seconds: Annotated[float, Option(help="How long a client may take to send a head.")] = 10.0
-    max_body: Annotated[int, Option(help="Largest request body in bytes.")] = 16 << 20
-    body_seconds: Annotated[float, Option(help="How long a client may take to send a body.")] = 10.0
-    tls_cert: Annotated[Path | None, Option(help="PEM file of the certificate chain.")] = None
-    tls_key: Annotated[Path | None, Option(help="PEM file of its private key.")] = None
-    audit_log: Annotated[
-        Path | None, Option(envvar="ALMANAC_AUDIT_LOG", help="File that a JSON line is appended to for each request.")
-    ] = None
+    rate_limit_store: Annotated[str, _option("memory:// or redis://host:port/db.", env="RATE_LIMIT_STORE")] = (
+        "memory://"
+    )
+    cors: Annotated[list[str] | None, _option("Origin that browsers may call from; repeatable.", metavar="ORIGIN")] = (
+        None
+    )
+    max_head: Annotated[int, _option("Largest head of a request in bytes.")] = 64 << 10
+    head_seconds: Annotated[float, _option("How long a client may take to send a head.")] = 10.0
+    max_body: Annotated[int, _option("Largest request body in bytes.")] = 16 << 20
+    body_seconds: Annotated[float, _option("How long a client may take to send a body.")] = 10.0
+    tls_cert: Annotated[Path | None, _option("PEM file of the certificate chain.")] = None
+    tls_key: Annotated[Path | None, _option("PEM file of its private key.")] = None
+    audit_log: Annotated[Path | None, _option("File for one JSON line a request.", env="AUDIT_LOG")] = None
     prediction_log: Annotated[
-        str | None,
-        Option(
-            envvar="ALMANAC_PREDICTION_LOG", metavar="DIRECTORY",
-            help="Directory, s3:// or gs:// for the prediction log that monitoring reads.",
-        ),
-    ] = None  # fmt: skip
-    access_log: Annotated[Literal["all", "errors", "off"], Option(help="Requests to log.")] = "errors"
-    cache_size: Annotated[int, Option(help="Cached predictions; 0 for none.")] = 4096
+        str | None, _option("Directory, s3:// or gs:// for the log that monitoring reads.", env="PREDICTION_LOG")
+    ] = None
+    access_log: Annotated[Literal["all", "errors", "off"], _option("Requests to log.")] = "errors"
+    cache_size: Annotated[int, _option("Cached predictions; 0 for none.")] = 4096
     out_of_range: Annotated[
-        Literal["warn", "refuse"] | None,
-        Option(help="For inputs beyond their declared range; as the model says by default."),
+        Literal["warn", "refuse"] | None, _option("For inputs beyond their range; as the model says by default.")
     ] = None
-    threads: Annotated[int, Option(help="Threads for large requests.")] = 2
-    second: Annotated[
-        str | None, Option(help="A second version, as --model names it, for split or shadow traffic.")
-    ] = None
-    second_role: Annotated[Literal["split", "shadow"], Option(help="Use of the second version.")] = "split"
-    second_share: Annotated[float, Option(help="Share of the requests that the second version gets.")] = 0.1
-    poll_seconds: Annotated[float, Option(help="How often the registry is asked for a promoted version.")] = 5.0
-    drain_seconds: Annotated[
-        float,
-        Option(envvar="ALMANAC_DRAIN_SECONDS", help="How long requests are still accepted after SIGTERM."),
-    ] = 0.0
-    grace_seconds: Annotated[float, Option(help="How long requests may take to end after that.")] = 30.0
-    drift_seconds: Annotated[float, Option(help="How often drift metrics are computed; 0 for never.")] = 15.0
-    listen_fd: Annotated[int | None, Option(hidden=True)] = None
+    threads: Annotated[int, _option("Threads for large requests.")] = 2
+    second: Annotated[str | None, _option("A second version, as --model names it.")] = None
+    second_role: Annotated[Literal["split", "shadow"], _option("Use of the second version.")] = "split"
+    second_share: Annotated[float, _option("Share of the requests that the second version gets.")] = 0.1
+    poll_seconds: Annotated[float, _option("How often the registry is asked for a promoted version.")] = 5.0
+    drain_seconds: Annotated[float, _option("How long requests are accepted after SIGTERM.", env="DRAIN_SECONDS")] = 0.0
+    grace_seconds: Annotated[float, _option("How long requests may take to end after that.")] = 30.0
+    drift_seconds: Annotated[float, _option("How often drift metrics are computed; 0 for never.")] = 15.0
+    listen_fd: Annotated[int | None, _option("", hidden=True)] = None
 
     @property
     def tls(self) -> tuple[Path, Path] | None:
@@ -107,6 +82,7 @@ class Settings:
 
     def arguments(self) -> list[str]:
         """Return the command line arguments of these settings."""
+        # All of them, also the defaults: a variable of the environment must not replace a given value.
         values = ((f"--{one.name.replace('_', '-')}", getattr(self, one.name)) for one in fields(self))
         return [
             text
@@ -137,6 +113,7 @@ class Settings:
             raise ServingError(f"--second-share {self.second_share}: between 0 and 1")
         if self.trusted_key is not None and not self.trusted_key.is_file():
             raise ServingError(f"--trusted-key {self.trusted_key}: no such file; it takes a PEM public key")
+        # Observations would reach one worker, and requests another.
         if self.feature_store == "memory://" and self.workers > 1:
             raise ServingError("--workers above 1 needs a feature store that they share: sqlite:///… or redis://…")
         for name, port in (("--http-port", self.http_port), ("--grpc-port", self.grpc_port or 0)):

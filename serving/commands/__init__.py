@@ -14,7 +14,12 @@ def _example(command: str) -> str:
 
 
 app = typer.Typer(name="python -m serving", add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
-app.command("serve", epilog=_example("serve --model registry:demand/production --http-port 8080"))(serve)
+app.command(
+    "serve",
+    epilog=_example("serve --model registry:demand/production --http-port 8080"),
+    # KServe's runtimes write --http_port and --model_dir.
+    context_settings={"token_normalize_func": lambda name: name.replace("_", "-")},
+)(serve)
 app.command("ingest", epilog=_example("ingest observations.parquet --url http://127.0.0.1:8080 --model-name demand"))(
     ingest
 )

@@ -58,6 +58,7 @@ def _to_server(chunks: list[Rows], url: str | None, model_name: str | None) -> I
     if key := os.environ.get("ALMANAC_API_KEY"):
         headers["x-api-key"] = key
     address = f"{url.rstrip('/')}/v1/models/{model_name}:ingest"
+    # In chunks, to stay below the server's limit on bodies.
     for chunk in chunks:
         data = json.dumps({"observations": chunk}).encode()
         request = urllib.request.Request(address, data=data, headers=headers)  # noqa: S310  (checked above)

@@ -65,6 +65,7 @@ def apply_and_wait(
             time or failed its test; every object that was sent is then rolled back, and the message reports the result.
     """
     service = next(item for item in objects if item["kind"] == "InferenceService")
+    # Read before anything changes, for the rollback.
     before = [_get(api, item) for item in objects]
     sent, failure = _apply_all(api, objects)
     if failure is None and (
@@ -140,6 +141,7 @@ def _get(api: client.ApiClient, item: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def _apply(api: client.ApiClient, item: dict[str, Any]) -> None:
+    # Forced: fields that somebody edited by hand belong to the manifest again.
     query = [("fieldManager", FIELD_MANAGER), ("force", "true")]
     try:
         _call(api, "PATCH", item, query, item)
@@ -196,6 +198,7 @@ def _missing(service: dict[str, Any], storage_uri: str) -> str:
     status = service.get("status") or {}
     if service["spec"]["predictor"]["model"].get("storageUri") != storage_uri:
         return "another version was applied meanwhile"
+    # Until the controller has seen the change, the conditions are those of the old version.
     if status.get("observedGeneration", 0) < service["metadata"].get("generation", 0):
         return "the controller has not looked at it yet"
     ready = next((one for one in status.get("conditions", []) if one["type"] == "Ready"), None)

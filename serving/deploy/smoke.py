@@ -70,6 +70,7 @@ def _error(client: httpx.Client, model: Model) -> str:
         return f"no answer ({type(error).__name__}: {error})"
     if not isinstance(answer, dict):
         return f"answered {reply.status_code}: {reply.text[:200]}"
+    # The old version's pods may still answer.
     if answer.get("model_digest") != model.digest:
         return f"answered by the model {answer.get('model_digest')}, not by {model.digest}"
     expected, predictions = model.predict(X).prediction.tolist(), answer.get("predictions")

@@ -23,11 +23,11 @@ from serving.runtime.errors import HTTPError, invalid, stale, unavailable
 
 Array = npt.NDArray[np.float64]
 
+#: Requests whose history is fetched together; between two pieces of a large body others are answered.
 PIECE = 16
-"""Requests whose history is fetched together; between two pieces of a large body others are answered."""
 
+#: Step of a request, and the stored rows (k, n) up to it; None if the request brings its history.
 Window = tuple[int, Array | None]
-"""Step of a request, and the stored rows (k, n) up to it; None if the request brings its history."""
 
 
 class Features:
@@ -55,6 +55,7 @@ class Features:
     def ingestor(self) -> Ingestor:
         """The feature store with its raw columns."""
         if self._opened is None:
+            # The background warm-up and the first request may both open the store.
             with self._lock:
                 self._opened = self._opened or self._open()
         return self._opened
@@ -154,6 +155,7 @@ class Features:
             (_entity(plans[0], request), step) if request.history is None else None
             for request, step in zip(requests, steps, strict=True)
         ]
+        # Several requests for one entity and time, as for all targets, fetch one window.
         distinct = list(dict.fromkeys(key for key in keys if key is not None))
         if not distinct:
             return [(step, None) for step in steps]

@@ -6,10 +6,10 @@ import numpy.typing as npt
 from serving.features.records import EntityRequest
 from serving.runtime.errors import stale
 
+#: Share of known rows below which the answer has a warning.
 WARNED = 0.5
-"""Share of known rows below which the answer has a warning."""
+#: Share of known rows below which stored history is refused.
 REFUSED = 0.1
-"""Share of known rows below which stored history is refused."""
 
 
 def check_coverage(rows: npt.NDArray[np.float64], request: EntityRequest, complete_column: int | None) -> str | None:

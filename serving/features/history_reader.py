@@ -47,6 +47,7 @@ def _indices(positions: list[int]) -> Any:
 def main() -> int:
     """Read the request from standard input, print the rows as JSON, and return the exit code."""
     try:
+        # The import takes longer than the reading, and runs while the server opens the store.
         import pyarrow.compute
         import pyarrow.parquet  # noqa: F401 - before the request arrives
     except ModuleNotFoundError as error:

@@ -16,8 +16,8 @@ from serving.runtime.errors import invalid
 
 Array = npt.NDArray[np.float64]
 
+#: Microseconds to the year 10000.
 _FAR = 253_402_300_800_000_000
-"""Microseconds to the year 10000."""
 
 
 @dataclass(frozen=True)
@@ -102,6 +102,7 @@ def micros_of(value: Any, location: str) -> int:
         time = datetime.fromisoformat(value)
     except ValueError as error:
         raise invalid(f"{location}: {shortened(value)} is not a time such as 2014-01-01T00:00:00") from error
+    # Tables have naive UTC times, so clients may send them too.
     if time.tzinfo is None:
         time = time.replace(tzinfo=UTC)
     try:

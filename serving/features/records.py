@@ -20,8 +20,8 @@ from serving.features.values import check_names, feature_value, json_type, name_
 from serving.runtime.errors import invalid
 
 Array = npt.NDArray[np.float64]
+#: One row in the order of the features, None for missing.
 Values = tuple[float | None, ...]
-"""One row in the order of the features, None for missing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +41,8 @@ class EntityRequest:
     history: Any
 
 
+#: The instances of a request: features (n, f), or requests whose features the server computes.
 Instances = Array | list[EntityRequest]
-"""The instances of a request: features (n, f), or requests whose features the server computes."""
 
 _ANY = msgspec.json.Decoder()
 _ENTITY_FIELDS = {"entity", "time", "history"}

@@ -126,6 +126,7 @@ class FeaturePlan:
     """
 
     def __init__(self, model: Model) -> None:
+        # Imported here: a server that only gets rows by name needs no feature engine.
         from almanac.features.online import OnlineEngine
         from almanac.features.spec import FeatureSpec
 

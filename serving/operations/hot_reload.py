@@ -34,6 +34,7 @@ async def follow_promotions(repository: Repository, source: Source, seconds: flo
 
 async def _take_newest(repository: Repository, metrics: Metrics) -> None:
     bundle = await asyncio.get_running_loop().run_in_executor(None, repository.newest)
+    # A promotion of the same files is no swap, but a new version number is.
     if bundle.digest == repository.traffic.primary.digest and bundle.version == repository.traffic.primary.version:
         return
     _LOG.info("version %s takes over from %s", bundle.version, repository.traffic.primary.version)
@@ -113,6 +114,7 @@ async def share_repository(repository: Repository, path: Path, metrics: Metrics)
             if (now := _Shared.of(repository)) != known:
                 now.merged(known, _Shared.read(path)).write(path)
                 known = now
+            # Own changes are written first: reading would overwrite them.
             elif (stamp := _stamp(path)) != seen:
                 seen, known = stamp, await _follow(repository, path, metrics) or known
         except Exception as error:  # of any kind: the others must still be followed
@@ -136,4 +138,5 @@ def _stamp(path: Path) -> tuple[int, int]:
         status = path.stat()
     except OSError:
         return 0, 0
+    # The inode too: the file is replaced, perhaps within the resolution of its time.
     return status.st_mtime_ns, status.st_ino

@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 
 Array = npt.NDArray[np.float64]
 
+#: Length of a live window; the counters are then reset.
 WINDOW_SECONDS = 86_400.0
-"""Length of a live window; the counters are then reset."""
+#: Seconds after the end of a window in which a running worker may not have begun the next one.
 _LATE_SECONDS = 600.0
-"""Seconds after the end of a window in which a running worker may not have begun the next one."""
 _LOG = logging.getLogger("almanac.serving")
 _METRICS = {"psi": DRIFT_PSI, "ks": DRIFT_KS, "score": DRIFT_SCORE, "missing_rate": DRIFT_MISSING}
 
@@ -86,6 +86,7 @@ class LiveDrift:
             _LOG.error("drift metrics were not updated: %s: %s", type(error).__name__, error, exc_info=error)
 
     def _open(self) -> None:
+        # Imported here: the first answers do not wait for the drift statistics.
         from almanac.drift.online import OnlineDrift
         from almanac.drift.profiles.reference import from_json
 
@@ -98,6 +99,7 @@ class LiveDrift:
                 self._counters[digest] = OnlineDrift(profile, model.columns.names), profile
             except AlmanacError as error:
                 _LOG.warning("%s is not watched for drift: %s", model.name, error)
+                # So that the warning is not repeated every round.
                 model.directory.files.pop(REFERENCE)
 
     def publish(self) -> None:
@@ -120,6 +122,7 @@ class LiveDrift:
     def _all_workers(self, digest: str, counter: "OnlineDrift", profile: "Profile") -> "OnlineDrift":
         if self._shared is None:
             return counter
+        # The digest in the name: workers may serve two versions during a swap.
         own = self._shared / f"drift-{digest[:16]}-{os.getpid()}.json"
         write_json(own, {"began": self._began, "state": counter.state()})
         states: list[dict[str, Any]] = []

@@ -39,6 +39,7 @@ def scraper(registry: CollectorRegistry, counters: BatchedCounters) -> Callable[
 
     def all_workers() -> bytes:
         counters.flush()
+        # Imported here: on import it fixes how every metric stores its value.
         from prometheus_client.multiprocess import MultiProcessCollector
 
         total = CollectorRegistry()
@@ -67,6 +68,7 @@ def publish_model_info(metrics: Metrics) -> Watcher:
             for bundle, role in roles
             for target in bundle.targets.values()
         }
+        # Prometheus keeps the last value of a series that disappears; 0 ends the earlier version.
         for labels in shown - now:
             gauge.labels(*labels).set(0)
         for labels in now:

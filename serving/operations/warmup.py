@@ -19,8 +19,8 @@ from serving.settings import Settings
 
 _LOG = logging.getLogger("almanac.serving")
 _ROOT = Path(__file__).resolve().parents[2]
+#: Steps beyond those of one prediction, so that earlier times can be requested too.
 _SPARE = 720
-"""Steps beyond those of one prediction, so that earlier times can be requested too."""
 
 
 def history_file(settings: Settings, use_case: str) -> Path | None:
@@ -41,6 +41,7 @@ async def seed(child: Process, path: Path, bundle: Bundle, features: Features) -
         rows = await read_newest(child, path, ingestor, features.history + _SPARE)
         if not rows:
             raise ServingError("it has no observation")
+        # `fill`, not `append`: rows in the store are newer observations than the file's.
         await ingestor.fill(bundle, rows)
     except (AlmanacError, OSError) as error:
         _LOG.warning("no history was taken from %s: %s", path, error)
@@ -51,6 +52,7 @@ async def seed(child: Process, path: Path, bundle: Bundle, features: Features) -
 @asynccontextmanager
 async def reader() -> AsyncIterator[Process]:
     """Start the process that reads a table, and end it with the block."""
+    # A process of its own, because Arrow's memory would stay with the server.
     command = [sys.executable, "-m", "serving.features.history_reader"]
     child = await asyncio.create_subprocess_exec(*command, stdin=PIPE, stdout=PIPE, stderr=PIPE, env=_environment())
     try:

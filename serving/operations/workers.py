@@ -20,8 +20,8 @@ from serving.transport.sockets import listen
 
 _POLL_SECONDS = 0.2
 _READY_SECONDS = 60.0
+#: Pause after a failed start, which costs the other workers processor time.
 _RETRY_SECONDS = 2.0
-"""Pause after a failed start, which costs the other workers processor time."""
 
 
 class Supervisor:
@@ -42,6 +42,7 @@ class Supervisor:
 
     def run(self) -> int:
         """Serve until a signal ends it; return the exit code."""
+        # Handlers only set flags: a worker may be half started when a signal arrives.
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: setattr(self, "_stopping", True))
         signal.signal(signal.SIGHUP, lambda *_: setattr(self, "_restarting", True))
@@ -75,6 +76,7 @@ class Supervisor:
             except OSError as error:
                 raise ServingError(f"a worker could not be started: {error.strerror}") from error
             finally:
+                # The worker has its own copy; with ours open, its end would never be noticed here.
                 os.close(writer)
             if not _readable(pipe.fileno(), _READY_SECONDS) or pipe.read(1) != b"1":
                 _end(worker)
@@ -104,6 +106,7 @@ class Supervisor:
             except ServingError as error:
                 print(f"error: {error}; the running workers are kept", file=sys.stderr)
                 return
+            # Only now: the successor already accepts from the same socket.
             old.terminate()
             _end(old, self._patience())
             self._forget(old)
@@ -120,6 +123,7 @@ class Supervisor:
         return self._settings.drain_seconds + self._settings.grace_seconds + 10.0
 
     def _forget(self, worker: subprocess.Popen[bytes]) -> None:
+        # prometheus_client reads the directory from the environment when it is imported.
         os.environ[MULTIPROCESS] = str(self._metrics)
         from prometheus_client import multiprocess
 

@@ -25,6 +25,7 @@ def download(url: str, target: Path, trusted: Path | None = None) -> None:
         ServingError: it cannot be fetched, or is no model directory.
         RegistryError: the trusted key is not a public key.
     """
+    # Imported here: a local model needs no object store.
     import fsspec
 
     try:
@@ -45,6 +46,7 @@ def _download_listed(url: str, target: Path, trusted: Path | None) -> None:
     if not isinstance(manifest, dict) or not isinstance(manifest.get("files"), dict):
         raise ServingError(f"{url}/manifest.json: lists no files; expected that of a model directory")
     for name in manifest["files"]:
+        # The manifest is not verified yet, and its names must not write elsewhere.
         if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
             raise ServingError(f"{url}/manifest.json: {name!r} lies outside of the model directory")
         _write(target / name, _fetch(f"{url}/{name}"))

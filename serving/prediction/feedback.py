@@ -21,10 +21,10 @@ from serving.runtime.errors import invalid
 
 _VALUES = ("prediction", "actual", "lower", "upper")
 _FIELDS = {*_VALUES, "target", "model_version"}
+#: The squares of larger errors overflow the sum of a window.
 _LARGEST = 1e150
-"""The squares of larger errors overflow the sum of a window."""
+#: Name and version of a target.
 _Key = tuple[str, str]
-"""Name and version of a target."""
 
 
 class _Rolling:
@@ -78,10 +78,12 @@ class Feedback:
         if set(document) != {"feedback"} or not isinstance(rows, list) or not rows:
             raise invalid("expected one field, feedback: a list of rows with prediction and actual")
         ranges = {target.name: _range(target) for target in bundle.targets.values()}
+        # All rows are checked before the first counts: a request is taken whole or not at all.
         read = [self._read(bundle, name, row, f"feedback[{at}]", ranges) for at, row in enumerate(rows)]
         for key, values in read:
             self._add(key, values)
         touched = dict.fromkeys(key for key, _ in read)
+        # Targets with rows of one version keep their plain name.
         versions = Counter(target for target, _ in touched)
         named = {(f"{key[0]} version {key[1]}" if versions[key[0]] > 1 else key[0]): key for key in touched}
         return {"taken": len(rows), "rolling": {text: self._publish(key) for text, key in named.items()}}

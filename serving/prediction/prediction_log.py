@@ -62,6 +62,7 @@ class PredictionLog:
 
 
 def _destination(log: str, use_case: str, dropped: Callable[[int], None]) -> Path | ObjectLog:
+    # One file for each process: two processes that append to one file could tear lines.
     local = log.removeprefix("file://")
     if "://" not in local:
         start = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")

@@ -7,8 +7,8 @@ from almanac.model.model import Model
 from monitoring.metrics import OUT_OF_RANGE, Metrics
 from serving.runtime.errors import invalid
 
+#: Values that are named by row; the rest is counted.
 NAMED = 5
-"""Values that are named by row; the rest is counted."""
 
 Policy = Literal["warn", "refuse"]
 

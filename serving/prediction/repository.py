@@ -122,6 +122,7 @@ class Repository:
         traffic = self._traffic
         if version is not None:
             return self._version(name, version)
+        # Read once: a swap in another task may change the traffic between two reads.
         if traffic.second is not None and traffic.role == "split" and self._drawn(traffic.second, name):
             return traffic.second
         return traffic.primary
@@ -142,6 +143,7 @@ class Repository:
             AlmanacError: as `newest`.
         """
         self.check_name(name)
+        # In a thread: loading takes up to seconds, and the running version answers meanwhile.
         bundle = await asyncio.get_running_loop().run_in_executor(None, self.newest)
         if bundle.digest != self._traffic.primary.digest:
             self.swap(bundle)

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
-from typing import Any, Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,7 @@ from almanac.model.model import Model
 from almanac.model.prediction import Predictions, Row
 from almanac.model.predictor import Rows
 from monitoring.metrics import ROWS, SIGNALS, Metrics
+from serving.features.feature_requests import Features
 from serving.features.records import EntityRequest, Instances, Values
 from serving.prediction.cache import PredictionCache
 from serving.prediction.prediction_log import PredictionLog
@@ -29,25 +30,12 @@ from serving.runtime.batched_counters import BatchedCounters
 from serving.runtime.errors import HTTPError, invalid
 
 Array = npt.NDArray[np.float64]
+T = TypeVar("T")
 
+#: Rows from which a request is computed in a thread, so that single rows do not wait for it.
 LARGE = 128
-"""Rows from which a request is computed in a thread, so that single rows do not wait for it."""
+#: Predictions that take as long as one explanation.
 _EXPLANATION_COST = 20
-"""Predictions that take as long as one explanation."""
-
-
-class FeatureSource(Protocol):
-    """Computes the features of entity requests; see `serving.features.feature_requests`."""
-
-    async def rows(
-        self, models: Sequence[Model], requests: list[EntityRequest], warnings: list[str]
-    ) -> dict[str, Rows]:
-        """Return the rows of each model by name, and add warnings about their history."""
-        ...
-
-    async def row(self, model: Model, request: EntityRequest, warnings: list[str]) -> Array:
-        """Return the features (f,) of one request, and add warnings about its history."""
-        ...
 
 
 class Observer(Protocol):
@@ -107,7 +95,7 @@ class Service:
         cache: PredictionCache[Row],
         executor: Executor,
         out_of_range: Policy | None,
-        features: FeatureSource,
+        features: Features,
         observers: Sequence[Observer],
         log: PredictionLog | None = None,
     ) -> None:
@@ -136,6 +124,7 @@ class Service:
             outside = model.row_outside()
             if outside:
                 warnings = self._ranges.check_row(model, outside)
+            # Rows out of range are not cached: their warnings must be repeated and counted.
             elif self._cache.size:
                 self._cache.put((model.digest, values), row)
         counters = self._counters.get(model.digest) or self._add_counters(model)
@@ -179,6 +168,7 @@ class Service:
         for target, predictions in answer.outcomes.items():
             self._count(bundle.targets[target], predictions)
             await self._observe(bundle.targets[target], rows[target].X, instances, predictions)
+        # After the answer is complete, so that the shadow cannot delay or change it.
         shadow = self.repository.shadow(name)
         if shadow is not None:
             self._shadow.begin(shadow, name, instances, bundle, answer.outcomes)
@@ -212,8 +202,7 @@ class Service:
                 raise invalid(message)
         if name in bundle.targets:
             return {name: Rows(instances)}
-        parts: dict[str, Rows] = await self._run(len(instances), partial(_split, bundle, instances))
-        return parts
+        return await self._run(len(instances), partial(_split, bundle, instances))
 
     async def _predict_rows(self, bundle: Bundle, rows: dict[str, Rows]) -> dict[str, Predictions]:
         return {
@@ -221,10 +210,12 @@ class Service:
             for name, part in rows.items()
         }
 
-    async def _run(self, rows: int, work: Callable[[], Any]) -> Any:
-        if rows < LARGE:
-            return work()
+    async def in_thread(self, work: Callable[[], T]) -> T:
+        """Do the work in a thread, so that single rows do not wait for it."""
         return await asyncio.get_running_loop().run_in_executor(self.executor, work)
+
+    async def _run(self, rows: int, work: Callable[[], T]) -> T:
+        return work() if rows < LARGE else await self.in_thread(work)
 
     async def _observe(self, model: Model, X: Array, instances: Instances, predictions: Predictions) -> None:
         """Pass the rows to the observers, and the entity requests to the log; others are answered in between."""
@@ -274,6 +265,7 @@ def _feature_errors() -> Iterator[None]:
 
 
 def _split(bundle: Bundle, X: Array) -> dict[str, Rows]:
+    # The compiled trees read rows from consecutive memory.
     return {target: Rows(np.ascontiguousarray(X[:, places])) for target, places in bundle.places.items()}
 
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from almanac.core.errors import AlmanacError, ModelError
 from governance.dsse import verify_signature
 
+#: Folder of a published model directory with the signatures, which is not signed itself.
 INSIDE = "signature"
-"""Folder of a published model directory with the signatures, which is not signed itself."""
 _LOG = logging.getLogger("almanac.serving")
 
 

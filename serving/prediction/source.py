@@ -43,6 +43,7 @@ class Source:
             AlmanacError: an error of the registry, the signature or the model directory.
         """
         if self.follows_promotions:
+            # Imported here: a server on a cluster gets a directory and needs no registry.
             from governance.registry import fetch, parse_address
 
             use_case, what = parse_address(self.address)
@@ -74,6 +75,7 @@ class Source:
         """Load a model from a URL; its files are not needed after loading."""
         from serving.prediction.download import download
 
+        # Models are held in memory, so the files may go.
         with tempfile.TemporaryDirectory(prefix="almanac-model-") as folder:
             try:
                 download(self.address, Path(folder), self.trusted)

@@ -43,6 +43,7 @@ class Admin:
 
     async def health(self, request: Request) -> Reply:
         """Return whether the server is ready; 503 while it starts or drains."""
+        # Unlike `live`: Kubernetes restarts a pod that is not alive, but only withdraws one that is not ready.
         ready = self._state.ready and self._repository.any_ready()
         status = "ok" if ready else "draining" if self._state.draining else "not ready"
         bundle = self._repository.traffic.primary

@@ -20,6 +20,7 @@ def load_messages() -> Any:
     Raises:
         ServingError: kserve is not installed.
     """
+    # In a process that imported kserve, a second copy of the messages could not be registered.
     if _NAME in sys.modules:
         return sys.modules[_NAME]
     package = importlib.util.find_spec("kserve")

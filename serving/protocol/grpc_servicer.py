@@ -48,8 +48,8 @@ _CONTENTS: dict[str, tuple[str, type]] = {
     "FP64": ("fp64_contents", np.float64),
 }  # fmt: skip
 
+#: Status in metrics and logs of a request whose client gave up, as google.rpc.Code maps it.
 _CANCELLED = 499
-"""Status in metrics and logs of a request whose client gave up, as google.rpc.Code maps it."""
 _LOG = logging.getLogger("almanac.serving")
 
 Method = Callable[[Any, Request], Awaitable[Any]]

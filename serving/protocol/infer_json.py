@@ -152,6 +152,7 @@ def _byte_strings(name: str, data: memoryview) -> list[Any]:
 
 def _flatten(data: list[Any], item: _Input) -> list[Any]:
     """Return nested data as a flat list; ragged nesting leaves lists inside, which the reader refuses."""
+    # Only as deep as the shape says: an element may itself be a list, which is an error of its own.
     depth = 1
     while data and depth < len(item.shape) and all(isinstance(part, list) for part in data):
         if any(len(part) != len(data[0]) for part in data):

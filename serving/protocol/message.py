@@ -8,10 +8,10 @@ import msgspec
 from serving.runtime.errors import HTTPError
 from serving.runtime.http import JSON, Reply
 
+#: Bytes from which a body is read in pieces, so that others are answered between them.
 LARGE_BODY = 256 << 10
-"""Bytes from which a body is read in pieces, so that others are answered between them."""
+#: Items of a list that are encoded at a time.
 _ITEMS = 256
-"""Items of a list that are encoded at a time."""
 
 _ENCODER = msgspec.json.Encoder()
 encode: Callable[[Any], bytes] = _ENCODER.encode

@@ -60,6 +60,7 @@ def _responses(answer: str, scope: str | None, pattern: str) -> Json:
     kind = {"Text": "text/plain", "Page": "text/html"}.get(answer, "application/json")
     schema = {"type": "string"} if kind != "application/json" else _reference(answer)
     error = {"description": "refused", "content": {"application/json": {"schema": _reference("Error")}}}
+    # Every operation may answer these; the guard adds its own.
     codes = ["400", "404", "405", "408", "409", "413", "415", "422", "431", "501", "503"]
     if scope is not None:
         codes += ["429"] if scope == PUBLIC else ["401", "403", "429"]

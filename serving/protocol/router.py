@@ -68,6 +68,7 @@ class Router:
         return match if match is not None else self._search(method, path)
 
     def _search(self, method: str, path: str) -> Match:
+        # Collected, because a 405 names the methods of its path.
         allowed = set()
         for pattern, route in self._patterns:
             match = pattern.fullmatch(path)

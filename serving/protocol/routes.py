@@ -35,6 +35,7 @@ class Operation:
 _M1, _M2, _V = "/v1/models/{model}", "/v2/models/{model}", "/v2/models/{model}/versions/{version}"
 _REPOSITORY = "/v2/repository"
 
+#: Every operation.
 DESCRIPTIONS: tuple[Operation, ...] = (
     Operation("POST", f"{_M1}:predict", "v1", "predict", "predict", "Rows", "Predictions", "Predict rows"),
     Operation("POST", f"{_M1}:explain", "v1", "explain", "explain", "Rows", "Explanations", "Explain predictions"),
@@ -61,7 +62,6 @@ DESCRIPTIONS: tuple[Operation, ...] = (
     Operation("POST", f"{_REPOSITORY}/models/{{model}}/load", "v2", "load", "admin", "Nothing", "Loaded", "Load"),
     Operation("POST", f"{_REPOSITORY}/models/{{model}}/unload", "v2", "unload", "admin", "Nothing", "Loaded", "Unload"),
 )
-"""Every operation."""
 
 
 def routes(handlers: Mapping[tuple[str, str], Handler]) -> list[Route]:

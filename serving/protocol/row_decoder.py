@@ -11,8 +11,8 @@ from serving.features.records import Values
 
 Array = npt.NDArray[np.float64]
 
+#: A number that float64 holds exactly, even if it was sent as an integer; larger ones go to the general reader.
 _Number = Annotated[float, msgspec.Meta(gt=-(2.0**53), lt=2.0**53)]
-"""A number that float64 holds exactly, even if it was sent as an integer; larger ones go to the general reader."""
 
 
 class RowDecoder:

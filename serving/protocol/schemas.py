@@ -12,7 +12,7 @@ _NUMBER: Json = {"type": "number"}
 _TEXT: Json = {"type": "string"}
 _TEXTS: Json = {"type": "array", "items": _TEXT}
 _OBJECT: Json = {"type": "object"}
-_KEPT: Json = {"type": "integer", "description": "Rows that the store keeps; rows without any value are not counted."}
+_KEPT: Json = {"type": "integer", "description": "Rows that were stored; rows without any value are not counted."}
 _DROPPED: Json = {
     "type": "integer",
     "minimum": 1,

@@ -15,15 +15,15 @@ from serving.runtime.errors import HTTPError, invalid
 
 Array = npt.NDArray[np.float64]
 
+#: Little-endian NumPy types of the protocol's datatypes, but for BYTES.
 DTYPES: dict[str, str] = {
     "BOOL": "?", "UINT8": "u1", "UINT16": "<u2", "UINT32": "<u4", "UINT64": "<u8",
     "INT8": "i1", "INT16": "<i2", "INT32": "<i4", "INT64": "<i8", "FP16": "<f2", "FP32": "<f4", "FP64": "<f8",
 }  # fmt: skip
-"""Little-endian NumPy types of the protocol's datatypes, but for BYTES."""
 
 _WHOLE = {name: np.iinfo(dtype) for name, dtype in DTYPES.items() if np.dtype(dtype).kind in "iu"}
+#: Up to here float64 holds every integer.
 _EXACT = 2**53
-"""Up to here float64 holds every integer."""
 _ENTITY_INPUTS = {"entity", "time"}
 
 
@@ -60,6 +60,7 @@ def read(tensors: Sequence[Tensor], columns: Columns) -> Instances:
         _check_size(tensor)
     if set(names) == _ENTITY_INPUTS and not _ENTITY_INPUTS & set(columns.names):
         return _entity_requests({tensor.name: tensor for tensor in tensors})
+    # One tensor of a feature's name is a column, even if the model has one feature only.
     if len(tensors) == 1 and names[0] not in columns.position:
         return _matrix(tensors[0], columns)
     return _columns({tensor.name: tensor for tensor in tensors}, columns)
@@ -139,6 +140,7 @@ def _numbers(tensor: Tensor, location: Any) -> Array:
         raise invalid(f"{tensor.name}: BYTES where numbers are expected; send FP64")
     data = tensor.data
     if isinstance(data, list):
+        # The usual case in C; anything else value by value, for the message that names it.
         if set(map(type, data)) <= {float} and tensor.datatype not in _WHOLE:
             return _finite(np.array(data, dtype=np.float64), location)
         return np.array([_json_number(tensor, value, location(at)) for at, value in enumerate(data)], dtype=np.float64)

@@ -1,7 +1,6 @@
 """The V1 protocol: `:predict`, `:explain`, readiness."""
 
-import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -20,8 +19,8 @@ from serving.runtime.http import Reply, Request
 
 Json = dict[str, Any]
 
+#: Rows whose explanations are encoded at a time: each has a number for every feature.
 EXPLAINED = 8
-"""Rows whose explanations are encoded at a time: each has a number for every feature."""
 
 
 class V1:
@@ -59,7 +58,7 @@ class V1:
         answer = await service.predict(bundle, name, instances)
         if len(instances) < LARGE:
             return Reply(encode(predictions(answer, name)))
-        return Reply(await self._in_thread(lambda: encode_large(predictions(answer, name))))
+        return Reply(await self._service.in_thread(lambda: encode_large(predictions(answer, name))))
 
     async def explain(self, request: Request) -> Reply:
         """Explain the predictions of the instances."""
@@ -70,7 +69,7 @@ class V1:
         explanation = await self._service.explain(bundle, name, instances)
         if len(instances) <= EXPLAINED:
             return Reply(encode(explanations(explanation, name)))
-        return Reply(await self._in_thread(lambda: _explanations_in_pieces(explanation, name)))
+        return Reply(await self._service.in_thread(lambda: _explanations_in_pieces(explanation, name)))
 
     def _fast_model(self, bundle: Bundle, name: str) -> Model | None:
         """Return the model if its single rows may take the fast path: one target, one version, features only."""
@@ -92,9 +91,6 @@ class V1:
         if len(request.body) <= PIECE_BYTES:
             return read(parse(request.body), columns)
         return await read_in_pieces(request.body, decoder, columns, self._service.executor)
-
-    async def _in_thread(self, work: Callable[[], bytes]) -> bytes:
-        return await asyncio.get_running_loop().run_in_executor(self._service.executor, work)
 
 
 def _decoded(decoder: RowDecoder, body: bytes) -> list[Any]:

@@ -1,8 +1,6 @@
 """The Open Inference Protocol (V2): infer in JSON and binary, metadata, health."""
 
-import asyncio
-from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
@@ -16,8 +14,6 @@ from serving.protocol.tensors import read
 from serving.runtime.errors import invalid, not_ready
 from serving.runtime.http import Reply, Request
 from serving.runtime.readiness import State
-
-T = TypeVar("T")
 
 _LENGTH = b"inference-header-content-length"
 EXTENSIONS = ["model_repository", "binary_tensor_data"]
@@ -75,17 +71,15 @@ class V2:
         name = request.model
         bundle = self._repository.bundle(name, request.version)
         request.answered_by = bundle.version
+        # Reading, computing and writing a large body each leave the event loop free.
         if len(request.body) > LARGE_BODY:
             infer = await read_large(request.body, _json_length(request))
-            instances = await self._in_thread(lambda: read(infer.tensors, bundle.columns_of(name)))
+            instances = await self._service.in_thread(lambda: read(infer.tensors, bundle.columns_of(name)))
             answer = await self._service.predict(bundle, name, instances)
-            return await self._in_thread(lambda: _answer(bundle, name, answer, infer))
+            return await self._service.in_thread(lambda: _answer(bundle, name, answer, infer))
         infer = read_infer(request.body, _json_length(request))
         instances = read(infer.tensors, bundle.columns_of(name))
         return _answer(bundle, name, await self._service.predict(bundle, name, instances), infer)
-
-    async def _in_thread(self, work: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._service.executor, work)
 
 
 def _answer(bundle: Bundle, name: str, answer: Answer, infer: InferRequest) -> Reply:

@@ -59,5 +59,5 @@ class Reply:
     headers: Headers = field(default_factory=list)
 
 
+#: Takes a request, its reply, the protocol and the seconds it took; must not block.
 Observe = Callable[[Request, Reply, str, float], None]
-"""Takes a request, its reply, the protocol and the seconds it took; must not block."""

@@ -52,6 +52,7 @@ class LineWriter:
 
     def put(self, item: Any) -> None:
         """Queue one line."""
+        # The oldest go first: the newest lines explain the present.
         if len(self._waiting) >= _MOST_WAITING:
             self._waiting.popleft()
             self._dropped(1)
@@ -75,6 +76,7 @@ class LineWriter:
         if not count:
             self._stream.flush()
             return
+        # Rendered here and not in `put`: the hot path only appends.
         lines = [encoder.encode(self._render(self._waiting.popleft())).decode() for _ in range(count)]
         try:
             self._stream.write("\n".join(lines) + "\n")

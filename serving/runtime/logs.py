@@ -36,6 +36,7 @@ def configure_logs(metrics: Metrics) -> LineWriter:
     """Send the log records of this process to standard error, and return their writer."""
     writer = LineWriter(sys.stderr, _dated, metrics.counter(LOG_DROPPED).labels("log").inc)
     root = logging.getLogger()
+    # In place of all others, so that every line on standard error is JSON.
     root.handlers = [_Handler(writer)]
     root.setLevel(logging.INFO)
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):

@@ -15,15 +15,15 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
+#: Age at which a segment is closed.
 SECONDS = 900.0
-"""Age at which a segment is closed."""
 _LARGEST = 8 << 20
+#: Closed segments that may wait for an unavailable store; beyond them the oldest is dropped and counted.
 _MOST_WAITING = 6
-"""Closed segments that may wait for an unavailable store; beyond them the oldest is dropped and counted."""
+#: Seconds until a failed upload is tried again.
 _PAUSE = 10.0
-"""Seconds until a failed upload is tried again."""
+#: Seconds for the last uploads, well within a pod's grace period.
 _LAST = 15.0
-"""Seconds for the last uploads, well within a pod's grace period."""
 
 
 class ObjectLog:
@@ -78,6 +78,7 @@ class ObjectLog:
         name = f"until-{until}-{socket.gethostname()}-{os.getpid()}-{self._number}.jsonl"
         self._waiting.append((name, "".join(self._open).encode()))
         self._open, self._size = [], 0
+        # Memory must not grow while the store is down.
         if len(self._waiting) > _MOST_WAITING:
             self._dropped(self._waiting.popleft()[1].count(b"\n"))
         self._some.set()

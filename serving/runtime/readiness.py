@@ -4,8 +4,8 @@ import os
 
 from monitoring.metrics import READY, Metrics
 
+#: Environment variable with the file descriptor of the pipe to the supervisor.
 READY_FD = "ALMANAC_READY_FD"
-"""Environment variable with the file descriptor of the pipe to the supervisor."""
 
 
 class State:

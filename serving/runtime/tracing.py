@@ -17,6 +17,7 @@ def tracing() -> tuple[Observe, Callable[[], None]] | None:
     exported by a thread of its own. `OTEL_SERVICE_NAME`, `OTEL_TRACES_SAMPLER` and the other variables of the
     OpenTelemetry specification hold.
     """
+    # The SDK costs memory and start time, hence the variables are read before it is imported.
     if not os.environ.get(ENDPOINT) and not os.environ.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"):
         return None
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter

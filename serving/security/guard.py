@@ -9,13 +9,13 @@ from serving.runtime.errors import HTTPError
 from serving.security.keys import Key, KeyRing
 from serving.security.limits import Limiter, MemoryLimiter, Rate, Verdict, parse_rate
 
+#: required: every request needs a key; optional: wrong keys are refused; off: keys are ignored.
 Mode = Literal["required", "optional", "off"]
-"""required: every request needs a key; optional: wrong keys are refused; off: keys are ignored."""
 
+#: Scope of operations that need no key; they are limited by the client's address.
 PUBLIC = "public"
-"""Scope of operations that need no key; they are limited by the client's address."""
+#: Failed authentications allowed per address: for each key that it tries, and for all unknown keys together.
 FAILURES = Rate(60, 60.0)
-"""Failed authentications allowed per address: for each key that it tries, and for all unknown keys together."""
 
 _CHALLENGE = {"www-authenticate": 'Bearer realm="almanac"'}
 _MISSING = "no API key; send it as `Authorization: Bearer <key>` or `X-API-Key: <key>`"
@@ -61,8 +61,10 @@ class Guard:
         who = key.id if key else client
         rate = self._rate_of(key)
         headers: list[tuple[bytes, bytes]] = []
+        # The token is taken before the key is refused, so that wrong keys are limited too.
         if rate is not None:
             limiter = self._limiter
+            # Without an await on the hot path: a coroutine costs as much as the bucket.
             if isinstance(limiter, MemoryLimiter):
                 verdict = limiter.take_now(who, rate)
             else:
@@ -87,6 +89,7 @@ class Guard:
         if text is None:
             if self.mode == "required":
                 return None, self._unauthenticated("missing", _MISSING)
+            # `optional` is for readers; the repository always needs a key.
             if scope == "admin":
                 return None, self._unauthenticated("scope", "this needs a key with the scope admin")
             return None, None

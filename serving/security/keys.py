@@ -19,8 +19,8 @@ from typing import Any
 from almanac.core.errors import ServingError
 from almanac.core.files import pretty_json, read_json
 
+#: Scopes of a key; admin includes all of them.
 SCOPES = ("predict", "explain", "ingest", "admin")
-"""Scopes of a key; admin includes all of them."""
 
 _LENGTH = len("almanac_") + 12 + len("_") + 43
 
@@ -170,6 +170,7 @@ def _unwritable(path: Path, error: OSError) -> ServingError:
 def save_keys(ring: KeyRing, path: Path) -> None:
     """Write the key file atomically, readable only by its owner."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    # Written aside and renamed: a server reads the file at any time.
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     handle = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     try:

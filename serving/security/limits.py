@@ -94,6 +94,7 @@ class MemoryLimiter:
         tokens = bucket[0] + (now - bucket[1]) * flow
         if tokens > rate.limit:
             tokens = rate.limit
+        # Inlined rather than shared with `peek`: two calls would double the cost of a token.
         bucket[1] = now
         if tokens < 1.0:
             bucket[0] = tokens
@@ -114,6 +115,7 @@ class MemoryLimiter:
         return self.take_now(who, rate)
 
     def _open(self, who: str, rate: Rate, now: float) -> list[float]:
+        # Clients choose their addresses, so the number of buckets must be bounded.
         if len(self._buckets) >= _MOST_BUCKETS:
             self._buckets.popitem(last=False)
         bucket = self._buckets[who] = [rate.limit, now]

@@ -80,6 +80,7 @@ class App:
         self._body_timeout = BodyTimeout(limits.body_seconds)
         self.draining = draining
         self.observers = observers
+        # Ids are unique across workers by a random prefix, and cost no randomness per request.
         self._prefix = secrets.token_hex(4)
         self._numbers = itertools.count()
         self._counters: dict[tuple[str, str, str, str, int], BatchedCounter] = {}
@@ -93,6 +94,7 @@ class App:
         if scope["type"] != "http":
             await refuse_other(scope, receive, send)
             return
+        # A plain number that the gauge reads at each scrape: setting a gauge takes a lock.
         self._in_flight += 1
         request = open_request(scope)
         reply, protocol, start = await self._reply(request, receive)

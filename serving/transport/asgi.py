@@ -11,11 +11,11 @@ Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
+#: The headers that the server reads.
 READ_HEADERS = frozenset({
     b"authorization", b"x-api-key", b"content-type", b"x-request-id", b"content-length", b"traceparent",
     b"inference-header-content-length", b"origin", b"accept", b"content-encoding",
 })  # fmt: skip
-"""The headers that the server reads."""
 
 
 def open_request(scope: Scope) -> Request:

@@ -4,8 +4,8 @@ import asyncio
 from dataclasses import dataclass
 from typing import Any
 
+#: Checks within the limit, which is therefore kept to an eighth of itself.
 _CHECKS = 8
-"""Checks within the limit, which is therefore kept to an eighth of itself."""
 
 
 @dataclass(slots=True, eq=False)

@@ -12,8 +12,8 @@ from serving.transport.asgi import READ_HEADERS
 _LINE = re.compile(rb"POST (/[A-Za-z0-9._~:/@!$&'()*+,;=-]*) HTTP/1\.1")
 _HEADER = re.compile(rb"([A-Za-z0-9!#$%&'*+.^_`|~-]+):[ \t]*([\t\x20-\x7e\x80-\xff]*)")
 _UNUSUAL = frozenset({b"transfer-encoding", b"expect", b"upgrade"})
+#: Bytes of a head that may take the fast path.
 LONGEST_HEAD = 4096
-"""Bytes of a head that may take the fast path."""
 _MOST_HEADS = 256
 
 

@@ -48,6 +48,7 @@ async def start_grpc(servicer: Servicer, options: GRPCOptions) -> tuple[Any, int
         else:
             certificate, key = (path.read_bytes() for path in options.tls)
             port = listener.add_secure_port(address, grpc.ssl_server_credentials([(key, certificate)]))
+    # grpc reports a taken port as a RuntimeError.
     except RuntimeError as error:
         raise ServingError(f"--grpc-port {options.port}: {error}") from error
     await listener.start()

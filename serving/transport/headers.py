@@ -5,8 +5,8 @@ from http import HTTPStatus
 from serving.runtime.errors import HTTPError
 from serving.runtime.http import Headers, Reply, Request
 
+#: First line of an answer, by status.
 STATUS_LINES = {int(status): f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
-"""First line of an answer, by status."""
 
 _SECURE: Headers = [
     (b"x-content-type-options", b"nosniff"),
@@ -31,6 +31,7 @@ class HeaderPolicy:
     def __init__(self, tls: bool, origins: tuple[str, ...]) -> None:
         self._fixed = [*_SECURE, _HSTS] if tls else list(_SECURE)
         self._origins = {origin.encode() for origin in origins}
+        # Rendered once: without CORS every answer has the same lines.
         self._fixed_lines = lines(self._fixed)
 
     def lines_of(self, request: Request) -> bytes:

@@ -22,5 +22,6 @@ def listen(host: str, port: int, fd: int | None = None) -> socket.socket:
         sock.close()
         raise ServingError(f"--http-port {port}: {host} {error.strerror}") from error
     sock.listen(2048)
+    # For the workers that the supervisor starts.
     sock.set_inheritable(True)
     return sock

@@ -1,4 +1,4 @@
-"""What a feature store is: rows of numbers by entity and grid step."""
+"""The protocol of a feature store: rows of numbers by entity and grid step."""
 
 from collections.abc import Awaitable, Sequence
 from time import perf_counter
@@ -26,16 +26,16 @@ class Store(Protocol):
 
     Attributes:
         kind: name for metrics.
-        most: newest steps that are kept of each entity; None for all.
+        most: newest steps that it keeps of each entity; None for all.
     """
 
     kind: str
     most: int | None
 
     async def append(self, entity: str, steps: list[int], rows: Array) -> int:
-        """Keep rows, shape (n, k), at these steps; a row at a known step replaces it.
+        """Store rows, shape (n, k), at these steps, replacing those at a known step.
 
-        Returns the number of rows that are older than what the store keeps, and were dropped.
+        Returns the number of rows that were dropped because they are older than what the store keeps.
 
         Raises:
             StoreUnavailableError: the store does not answer.
@@ -43,7 +43,7 @@ class Store(Protocol):
         ...
 
     async def fill(self, entity: str, steps: list[int], rows: Array) -> int:
-        """Keep rows as `append` does, but leave a row at a known step as it is.
+        """Store rows as `append` does, but do not replace those at a known step.
 
         Raises:
             StoreUnavailableError: the store does not answer.
@@ -51,15 +51,15 @@ class Store(Protocol):
         ...
 
     async def window(self, entity: str, end: int, count: int) -> Array:
-        """Return the rows of the `count` steps up to and including `end`, shape (k, count), NaN where there is none.
+        """Return the rows of the `count` steps up to and including `end`, shape (k, count), NaN for a missing one.
 
         Raises:
             StoreUnavailableError: the store does not answer.
         """
         ...
 
-    async def windows(self, asked: Sequence[tuple[str, int, int]]) -> list[Array]:
-        """Return a window for each entity, end and count, as `window` does, in as few calls as may be.
+    async def windows(self, keys: Sequence[tuple[str, int, int]]) -> list[Array]:
+        """Return a window for each entity, end and count, as `window` does, in as few calls as possible.
 
         Raises:
             StoreUnavailableError: the store does not answer.
@@ -67,7 +67,7 @@ class Store(Protocol):
         ...
 
     async def newest(self, entity: str | None) -> int | None:
-        """Return the newest step of the entity, or of all when None; None when nothing is known.
+        """Return the newest step of the entity, or of all entities for None; None without any row.
 
         Raises:
             StoreUnavailableError: the store does not answer.
@@ -75,16 +75,16 @@ class Store(Protocol):
         ...
 
     async def close(self) -> None:
-        """Let go of files and connections."""
+        """Close files and connections."""
         ...
 
 
 class MeteredStore:
-    """A store whose operations are timed, and whose failure is a 503 that asks to come again.
+    """A store with metrics of its operations, whose failure is a 503 with `Retry-After`.
 
     Args:
-        store: the store itself.
-        metrics: where to count.
+        store: the store.
+        metrics: the metrics.
     """
 
     def __init__(self, store: Store, metrics: Metrics) -> None:
@@ -95,27 +95,27 @@ class MeteredStore:
         self._errors = metrics.counter(STORE_ERRORS).labels(store.kind)
 
     async def append(self, entity: str, steps: list[int], rows: Array) -> int:
-        """Keep rows; see Store."""
+        """Store rows; see Store."""
         return await self._metered("append", self._store.append(entity, steps, rows))
 
     async def fill(self, entity: str, steps: list[int], rows: Array) -> int:
-        """Keep rows that are not there; see Store."""
+        """Store missing rows; see Store."""
         return await self._metered("fill", self._store.fill(entity, steps, rows))
 
     async def window(self, entity: str, end: int, count: int) -> Array:
         """Return rows; see Store."""
         return await self._metered("window", self._store.window(entity, end, count))
 
-    async def windows(self, asked: Sequence[tuple[str, int, int]]) -> list[Array]:
+    async def windows(self, keys: Sequence[tuple[str, int, int]]) -> list[Array]:
         """Return rows of several windows, timed as one operation; see Store."""
-        return await self._metered("windows", self._store.windows(asked))
+        return await self._metered("windows", self._store.windows(keys))
 
     async def newest(self, entity: str | None) -> int | None:
         """Return the newest step; see Store."""
         return await self._metered("newest", self._store.newest(entity))
 
     async def close(self) -> None:
-        """Let go of files and connections."""
+        """Close files and connections."""
         await self._store.close()
 
     async def _metered(self, operation: str, call: Awaitable[T]) -> T:

@@ -13,7 +13,7 @@ Array = npt.NDArray[np.float64]
 class _Ring:
     """The newest rows of one entity.
 
-    Every row is written twice, a capacity apart, so that each window is one slice and never wraps around.
+    Every row is stored twice, at a distance of the capacity, so that each window is one slice and never wraps around.
     """
 
     def __init__(self, width: int, capacity: int) -> None:
@@ -23,7 +23,7 @@ class _Ring:
         self.newest = -1
 
     def put(self, steps: list[int], rows: Array, over: bool) -> int:
-        """Keep rows, over those that are there or beside them; return how many the ring does not reach back to."""
+        """Store rows, over existing ones or not; return the number of rows that are too old for the ring."""
         self.newest = max(self.newest, *steps)
         oldest, dropped = self.newest - self._capacity, 0
         for step, row in zip(steps, rows, strict=True):
@@ -42,8 +42,8 @@ class _Ring:
         last = end % self._capacity + self._capacity
         first = last - count + 1
         rows = self._rows[:, first : last + 1]
-        there = self._steps[first : last + 1] == np.arange(end - count + 1, end + 1)
-        return rows.copy() if there.all() else np.where(there, rows, np.nan)
+        exists = self._steps[first : last + 1] == np.arange(end - count + 1, end + 1)
+        return rows.copy() if exists.all() else np.where(exists, rows, np.nan)
 
 
 class MemoryStore:
@@ -52,7 +52,7 @@ class MemoryStore:
     Args:
         width: numbers in a row.
         capacity: newest steps kept for each entity.
-        most_entities: entities beyond this number are refused, so that a client cannot fill the memory.
+        most_entities: most entities, so that a client cannot exhaust the memory.
     """
 
     kind = "memory"
@@ -65,11 +65,11 @@ class MemoryStore:
         self._rings: dict[str, _Ring] = {}
 
     async def append(self, entity: str, steps: list[int], rows: Array) -> int:
-        """Keep rows; see Store."""
+        """Store rows; see Store."""
         return self._ring(entity).put(steps, rows, over=True)
 
     async def fill(self, entity: str, steps: list[int], rows: Array) -> int:
-        """Keep rows that are not there; see Store."""
+        """Store missing rows; see Store."""
         return self._ring(entity).put(steps, rows, over=False)
 
     def _ring(self, entity: str) -> _Ring:
@@ -85,13 +85,14 @@ class MemoryStore:
     async def window(self, entity: str, end: int, count: int) -> Array:
         """Return rows; see Store."""
         ring = self._rings.get(entity)
+        # A longer window than the ring holds cannot be answered in part.
         if ring is None or count > self._capacity:
             return np.full((self._width, count), np.nan)
         return ring.window(end, count)
 
-    async def windows(self, asked: Sequence[tuple[str, int, int]]) -> list[Array]:
+    async def windows(self, keys: Sequence[tuple[str, int, int]]) -> list[Array]:
         """Return rows of several windows; see Store."""
-        return [await self.window(*one) for one in asked]
+        return [await self.window(*key) for key in keys]
 
     async def newest(self, entity: str | None) -> int | None:
         """Return the newest step; see Store."""
@@ -101,5 +102,5 @@ class MemoryStore:
         return None if ring is None else ring.newest
 
     async def close(self) -> None:
-        """Forget everything."""
+        """Remove all rows."""
         self._rings.clear()

@@ -15,11 +15,11 @@ from serving.features.store.base import Store
 from serving.features.values import check_names, json_type, shortened
 from serving.runtime.errors import invalid
 
+#: Entity of a use case without entities.
 DEFAULT_ENTITY = "default"
-"""Entity of a use case without entities."""
 
+#: Microseconds by which a client's clock and zone may be ahead.
 _DAY = 86_400_000_000
-"""Microseconds by which a client's clock and zone may be ahead."""
 
 Write = Callable[[str, list[int], npt.NDArray[np.float64]], Awaitable[int]]
 Rows = dict[str, tuple[list[int], list[list[float]]]]
@@ -75,6 +75,7 @@ class Ingestor:
         if not isinstance(observations, list) or not observations:
             raise invalid("observations: expected a list of at least one row")
         rows: Rows = {}
+        # A far future row would count as the newest one, and a store in memory would drop all others.
         last = (time.time_ns() // 1000 + max(_DAY, self.schema.step)) // self.schema.step
         for at, row in enumerate(observations):
             if self.is_gap(row):

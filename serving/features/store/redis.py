@@ -1,8 +1,8 @@
 """The feature store in Redis, which many replicas share.
 
-Rows are MessagePack of a fixed size, 256 steps of an entity one behind the other in a string, under keys that carry
-the layout's version, the rows' schema and the entity. A window is one call: a script on the server puts its parts one
-behind the other, since one long reply is cheaper for the client than several.
+Rows are MessagePack of a fixed size, 256 steps of an entity in one string, under keys with the layout's version, the
+rows' schema and the entity. A window is one call: a script on the server concatenates its parts, since one long reply
+is cheaper for the client than several.
 """
 
 from collections.abc import Sequence
@@ -22,8 +22,8 @@ Array = npt.NDArray[np.float64]
 _BLOCK = 256
 _TIMEOUT = 0.25
 _CONNECTIONS = 64
+#: Seconds that a command waits for a connection before the store counts as unavailable.
 _WAIT = 1.0
-"""Seconds that a command waits for one of the connections; a store that is as slow as that is down."""
 _TTL = 90 * 86400
 _WINDOW = """
 local parts = {}
@@ -48,9 +48,9 @@ class RedisStore:
     """Rows in Redis.
 
     Args:
-        url: `redis://host:port/db`, `rediss://…`; `?ttl=<seconds>` says how long rows are kept after their block was
-            last written, 90 days by default.
-        namespace: schema of the rows; rows of another schema are not seen.
+        url: `redis://host:port/db`, `rediss://…`; `?ttl=<seconds>` is the time after its last write that a block is
+            kept, 90 days by default.
+        namespace: schema of the rows; rows of other schemas are not read.
         width: numbers in a row.
 
     Raises:
@@ -67,7 +67,7 @@ class RedisStore:
         self._width = width
 
     async def append(self, entity: str, steps: list[int], rows: Array) -> int:
-        """Keep rows in one pipeline; see Store."""
+        """Store rows in one pipeline; see Store."""
         pipeline = self._client.pipeline(transaction=False)
         for block, parts in self._parts(entity, steps, rows).items():
             for first, row in parts:
@@ -76,7 +76,7 @@ class RedisStore:
         return await self._write(pipeline, entity, steps)
 
     async def fill(self, entity: str, steps: list[int], rows: Array) -> int:
-        """Keep rows that are not there, by a script so that nobody writes in between; see Store."""
+        """Store missing rows, by a script so that no other client writes in between; see Store."""
         pipeline = self._client.pipeline(transaction=False)
         for block, parts in self._parts(entity, steps, rows).items():
             pipeline.eval(_FILL, 1, block, self._ttl, *(item for part in parts for item in part))
@@ -88,7 +88,7 @@ class RedisStore:
         return 0
 
     def _parts(self, entity: str, steps: list[int], rows: Array) -> dict[str, list[tuple[int, bytes]]]:
-        """Return for each block its rows, with the place of their first byte."""
+        """Return the rows of each block, with the position of their first byte."""
         size, packed = row_size(self._width), pack_rows(rows)
         blocks: dict[str, list[tuple[int, bytes]]] = {}
         for at, step in enumerate(steps):
@@ -101,13 +101,13 @@ class RedisStore:
         keys, spans = self._spans(entity, end, count)
         return self._rows(entity, await _guarded(self._window(keys=keys, args=spans)), count)
 
-    async def windows(self, asked: Sequence[tuple[str, int, int]]) -> list[Array]:
+    async def windows(self, keys: Sequence[tuple[str, int, int]]) -> list[Array]:
         """Return rows of several windows in one pipeline; see Store."""
-        if len(asked) == 1:
-            return [await self.window(*asked[0])]
-        calls = [self._spans(*one) for one in asked]
+        if len(keys) == 1:
+            return [await self.window(*keys[0])]
+        calls = [self._spans(*key) for key in keys]
         parts = await _guarded(self._scripts(calls))
-        return [self._rows(entity, data, count) for (entity, _, count), data in zip(asked, parts, strict=True)]
+        return [self._rows(entity, data, count) for (entity, _, count), data in zip(keys, parts, strict=True)]
 
     async def _scripts(self, calls: list[tuple[list[str], list[int]]]) -> list[Any]:
         from redis.exceptions import NoScriptError
@@ -119,14 +119,14 @@ class RedisStore:
             for keys, spans in calls:
                 pipeline.evalsha(self._window.sha, len(keys), *keys, *spans)
             try:
-                found: list[Any] = await pipeline.execute()
+                replies: list[Any] = await pipeline.execute()
             except NoScriptError:
-                continue  # a server that has just been started
-            return found[0 if known else 1 :]
-        raise StoreUnavailableError("Redis: it forgets its scripts")
+                continue  # the server was restarted
+            return replies[0 if known else 1 :]
+        raise StoreUnavailableError("Redis: it does not keep its scripts")
 
     def _spans(self, entity: str, end: int, count: int) -> tuple[list[str], list[int]]:
-        """Return the keys of a window's blocks, and first byte and length of what is wanted of each."""
+        """Return the keys of a window's blocks, and the first byte and length of its part of each."""
         first, size = end - count + 1, row_size(self._width)
         keys, spans = [], []
         for block in range(first // _BLOCK, end // _BLOCK + 1):
@@ -154,12 +154,12 @@ class RedisStore:
         await self._client.aclose()
 
     def _block(self, entity: str, block: int) -> str:
-        # The braces keep all blocks of an entity on one node of a cluster, as a script needs them.
+        # The braces keep all blocks of an entity on one node of a cluster, which a script requires.
         return f"{self._prefix}{{{entity}}}:{block}"
 
 
 def connect(url: str) -> tuple[Any, int]:
-    """Return a client that gives up quickly, and the time to live that the URL asks for."""
+    """Return a client with short time-outs, and the time to live from the URL."""
     from redis.asyncio import BlockingConnectionPool, Redis
     from redis.asyncio.retry import Retry
     from redis.backoff import NoBackoff
@@ -182,6 +182,7 @@ def connect(url: str) -> tuple[Any, int]:
 async def _guarded(call: Any) -> Any:
     from redis.exceptions import RedisError
 
+    # The client's time-outs need a task, and the fast path has none.
     await ensure_task()
     try:
         return await call

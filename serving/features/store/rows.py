@@ -1,7 +1,7 @@
-"""Rows of numbers as MessagePack of a fixed size: an array of k float64, so that a row is found by its place.
+"""Rows of numbers as MessagePack arrays of k float64: of a fixed size, so that a row is found by its position.
 
-Rows one behind the other are read by NumPy as they lie, a hundred times as fast as value by value. NaN stands for a
-missing value, and zero bytes, which no MessagePack array begins with, for a row that is not there.
+NumPy reads consecutive rows without a copy, a hundred times as fast as value by value. NaN is a missing value. Zero
+bytes, with which no MessagePack array begins, are a missing row.
 """
 
 import numpy as np
@@ -9,8 +9,8 @@ import numpy.typing as npt
 
 Array = npt.NDArray[np.float64]
 
+#: Version of the layout; rows of another one are not read.
 LAYOUT = 2
-"""Version of the layout; rows of another one are not read."""
 _FLOAT64 = 0xCB
 
 
@@ -20,7 +20,7 @@ def row_size(width: int) -> int:
 
 
 def pack_rows(rows: Array) -> bytes:
-    """Return rows (n, k) one behind the other."""
+    """Return rows (n, k) as consecutive bytes."""
     count, width = rows.shape
     packed = np.zeros(count, dtype=_form(width))
     packed["head"] = np.frombuffer(_head(width), dtype=np.uint8)
@@ -30,7 +30,7 @@ def pack_rows(rows: Array) -> bytes:
 
 
 def unpack_rows(data: bytes, count: int, width: int) -> Array:
-    """Return `count` rows that stand one behind the other as an array of shape (k, n), all NaN where one is not there.
+    """Return `count` consecutive rows as an array of shape (k, n), all NaN for a missing one.
 
     Raises:
         ValueError: other data, or rows of another width.
@@ -38,13 +38,13 @@ def unpack_rows(data: bytes, count: int, width: int) -> Array:
     if len(data) != count * row_size(width):
         raise ValueError(f"{len(data)} bytes are not {count} rows of {width} numbers")
     packed = np.frombuffer(data, dtype=_form(width))
-    there = packed["head"][:, 0] != 0
+    exists = packed["head"][:, 0] != 0
     rows = packed["values"]["number"].astype(np.float64, order="F").T
-    if there.all():
+    if exists.all():
         heads, marks = packed["head"], packed["values"]["mark"]
     else:
-        heads, marks = packed["head"][there], packed["values"]["mark"][there]
-        rows[:, ~there] = np.nan
+        heads, marks = packed["head"][exists], packed["values"]["mark"][exists]
+        rows[:, ~exists] = np.nan
     if not ((heads == np.frombuffer(_head(width), dtype=np.uint8)).all() and (marks == _FLOAT64).all()):
         raise ValueError(f"a row is not an array of {width} numbers")
     return rows

@@ -24,7 +24,7 @@ _UPSERT = "INSERT OR REPLACE INTO observation VALUES (?, ?, ?, ?)"
 _FILL = "INSERT OR IGNORE INTO observation VALUES (?, ?, ?, ?)"
 _WINDOW = "SELECT step, row FROM observation WHERE namespace = ? AND entity = ? AND step BETWEEN ? AND ?"
 _NEWEST = "SELECT max(step) FROM observation WHERE namespace = ? AND entity = ?"
-# From entity to entity by the index, rather than over all rows.
+# One index look-up for each entity, instead of a scan of all rows.
 _NEWEST_OF_ALL = """
 WITH RECURSIVE one(entity) AS (
     SELECT min(entity) FROM observation WHERE namespace = ?1
@@ -37,13 +37,13 @@ SELECT max((SELECT max(step) FROM observation WHERE namespace = ?1 AND entity = 
 
 
 class SqliteStore:
-    """Rows in an SQLite file in write-ahead mode: readers never wait for a writer.
+    """Rows in an SQLite file in write-ahead mode, so that readers never wait for a writer.
 
-    Reads take a hundred microseconds and run where they are asked; writes wait for the disk, hence in a thread.
+    Reads take a hundred microseconds and run in the event loop; writes wait for the disk, so they run in a thread.
 
     Args:
-        path: the file; made when absent.
-        namespace: schema of the rows; rows of another schema are not seen.
+        path: the file; created if missing.
+        namespace: schema of the rows; rows of other schemas are not read.
         width: numbers in a row.
     """
 
@@ -64,11 +64,11 @@ class SqliteStore:
             raise StoreUnavailableError(f"{path}: {error}") from error
 
     async def append(self, entity: str, steps: list[int], rows: Array) -> int:
-        """Keep rows; see Store."""
+        """Store rows; see Store."""
         return await self._write(_UPSERT, entity, steps, rows)
 
     async def fill(self, entity: str, steps: list[int], rows: Array) -> int:
-        """Keep rows that are not there; see Store."""
+        """Store missing rows; see Store."""
         return await self._write(_FILL, entity, steps, rows)
 
     async def _write(self, statement: str, entity: str, steps: list[int], rows: Array) -> int:
@@ -88,25 +88,25 @@ class SqliteStore:
         """Return rows; see Store."""
         first = end - count + 1
         try:
-            found = dict(self._reader.execute(_WINDOW, (self._namespace, entity, first, end)).fetchall())
+            stored = dict(self._reader.execute(_WINDOW, (self._namespace, entity, first, end)).fetchall())
         except sqlite3.Error as error:
             raise StoreUnavailableError(str(error)) from error
         absent = bytes(row_size(self._width))
-        return unpack_rows(b"".join(found.get(step, absent) for step in range(first, end + 1)), count, self._width)
+        return unpack_rows(b"".join(stored.get(step, absent) for step in range(first, end + 1)), count, self._width)
 
-    async def windows(self, asked: Sequence[tuple[str, int, int]]) -> list[Array]:
-        """Return rows of several windows; others are answered between two of them. See Store."""
-        found = []
-        for one in asked:
-            found.append(await self.window(*one))
+    async def windows(self, keys: Sequence[tuple[str, int, int]]) -> list[Array]:
+        """Return rows of several windows; other requests are answered in between. See Store."""
+        windows = []
+        for key in keys:
+            windows.append(await self.window(*key))
             await asyncio.sleep(0)
-        return found
+        return windows
 
     async def newest(self, entity: str | None) -> int | None:
         """Return the newest step; see Store."""
-        statement, given = (_NEWEST_OF_ALL, ()) if entity is None else (_NEWEST, (entity,))
+        statement, parameters = (_NEWEST_OF_ALL, ()) if entity is None else (_NEWEST, (entity,))
         try:
-            row = self._reader.execute(statement, (self._namespace, *given)).fetchone()
+            row = self._reader.execute(statement, (self._namespace, *parameters)).fetchone()
         except sqlite3.Error as error:
             raise StoreUnavailableError(str(error)) from error
         return None if row[0] is None else int(row[0])
@@ -121,5 +121,6 @@ class SqliteStore:
 def _connect(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, timeout=5.0, check_same_thread=False)
     connection.execute("PRAGMA journal_mode=WAL")
+    # A crash of the machine may lose the last rows, but cannot damage the file.
     connection.execute("PRAGMA synchronous=NORMAL")
     return connection

@@ -1,4 +1,4 @@
-"""Observations in Parquet files; Arrow is imported where one is read."""
+"""Read observations from Parquet files; Arrow is imported only when one is read."""
 
 from datetime import datetime
 from pathlib import Path

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     import asyncio
 
 _HEADS = HeadCache()
+#: Bytes from which an answer is sent after its head, since joining the two would copy it.
 _LARGE = 64 << 10
-"""Bytes from which an answer is sent after its head, since joining the two would copy it."""
 
 
 class Protocol(FramedProtocol):
@@ -75,6 +75,7 @@ class Protocol(FramedProtocol):
 
     def _write(self, answer: bytes) -> None:
         self.transport.write(answer)
+        # As uvicorn does for its own requests.
         self.server_state.total_requests += 1
         if self.app.draining():
             self.transport.close()

@@ -65,6 +65,7 @@ class FramedProtocol(HttpToolsProtocol):
         except httptools.HttpParserError:
             self._fail(self._error or invalid("this is not a request of HTTP/1.1"))
             return
+        # Trailers and chunk extensions are not in `_head`, and would otherwise be unlimited.
         if self._loose > self.app.limits.head:
             self._fail(self._too_long())
         else:
