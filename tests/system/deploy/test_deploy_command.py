@@ -195,7 +195,9 @@ def test_an_answer_that_is_off_is_told_beside_the_right_one(server: ServerProces
     files = known.directory.files
     offset = json.loads(files["offset.json"])
     altered = {**files, "offset.json": json.dumps({**offset, "intercept": offset["intercept"] + 1e-6}).encode()}
-    off = replace(known, predictor=read_body("lightgbm", altered, known.names, known.directory.path))
+    off = replace(
+        known, predictor=read_body(known.directory.manifest["kind"], altered, known.names, known.directory.path)
+    )
     with pytest.raises(DeploymentError, match=r"predicted \[.*\], where the model gives \["):
         smoke(f"http://127.0.0.1:{server.port}", [off], None, patience=0)
 

@@ -229,4 +229,4 @@ def test_a_gateway_that_is_away_does_not_undo_the_deployment(
     made = run(dump(production.case), production.registry, "local", out, f"http://127.0.0.1:{free_port()}")
     assert made["version"] == "1"
     assert out.exists()
-    assert "warning: the figures of version 1 were not pushed: http://127.0.0.1" in capsys.readouterr().out
+    assert "warning: the metrics of version 1 were not pushed: http://127.0.0.1" in capsys.readouterr().out

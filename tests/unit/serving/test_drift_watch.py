@@ -92,7 +92,7 @@ def test_what_fails_once_is_told_and_tried_again(
         task.cancel()
 
     asyncio.run(rounds())
-    assert "drift figures were not renewed: RuntimeError: the disk is away" in caplog.text
+    assert "drift metrics were not updated: RuntimeError: the disk is away" in caplog.text
 
 
 def _raise(text: str) -> None:
