@@ -6,7 +6,7 @@ from typing import Any
 
 from almanac.core.errors import RegistryError
 from governance.registry import release_checks
-from governance.registry.events import Event, check_head, read_events, read_head
+from governance.registry.events import Event, event_chain
 from governance.registry.published import check_copies, list_copies
 from governance.registry.state import State, Version, fold
 from governance.registry.stores import open_store
@@ -38,10 +38,11 @@ class Reader:
         """
         check_name(use_case)
         cached = self._states.get(use_case)
-        head = read_head(self.store, use_case) if cached is None else None
-        state = fold(use_case, read_events(self.store, use_case, cached.last if cached else None), cached)
+        chain = event_chain(self.store, use_case)
+        head = chain.head() if cached is None else None
+        state = fold(use_case, chain.read(cached.last if cached else None), cached)
         if cached is None:
-            check_head(self.store, use_case, head, state.digests)
+            chain.check_head(head, state.digests)
         self._states[use_case] = state
         return state
 
@@ -66,7 +67,7 @@ class Reader:
     def log(self, use_case: str) -> list[Event]:
         """Read and check every event again, and return them, oldest first."""
         self.registered(use_case)
-        return list(read_events(self.store, use_case))
+        return list(event_chain(self.store, use_case).read())
 
     def files(self, use_case: str, selector: str | int) -> dict[str, dict[str, Any]]:
         """Return path -> {"sha256", "bytes"} of a version's files, documents included."""

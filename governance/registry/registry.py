@@ -11,7 +11,7 @@ from typing import Any
 from almanac.core.errors import RegistryError
 from almanac.core.files import sha256_bytes
 from governance.registry import release_checks
-from governance.registry.events import FIRST, Event, append_event, write_head
+from governance.registry.events import Event, event_chain
 from governance.registry.published import publish
 from governance.registry.reader import Reader, check_name
 from governance.registry.state import (
@@ -243,15 +243,14 @@ class Registry(Reader):
                 return state, False
             event = self._event(state, who, why, *proposal)
             after = advance(state, event)
-            if append_event(self.store, event):
+            if event_chain(self.store, use_case).append(event):
                 self._states[use_case] = after
-                write_head(self.store, event)
                 return after, True
             time.sleep(random.uniform(0, 0.02))  # noqa: S311 - spreads the retries, nothing secret
         raise RegistryError(f"{use_case}: other writers took every event number for {_PATIENCE_SECONDS:.0f} s; retry")
 
     def _event(self, state: State, who: str, why: str, kind: str, version: int, detail: dict[str, Any]) -> Event:
-        number, previous = (state.last.number + 1, state.last.digest) if state.last else (1, FIRST)
+        number, previous = event_chain(self.store, state.use_case).next(state.last)
         when = self._clock().astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         identity = uuid.uuid4().hex
         return Event(number, state.use_case, kind, version, who.strip(), when, why.strip(), previous, identity, detail)

@@ -213,7 +213,7 @@ def test_an_altered_and_sealed_approval_is_found_by_the_head(world: World) -> No
     plan = world.propose()
     policy.approve(world.ledger, plan, who="eve", why="yes")
     _alter(_entry(world, 2), _extend, seal=True)
-    with pytest.raises(RemediationError, match=r"another entry than .*head\.json notes; it was rewritten"):
+    with pytest.raises(RemediationError, match=r"another entry than head\.json records; one of them was rewritten"):
         world.execute(plan)
 
 
@@ -238,10 +238,10 @@ def test_a_truncated_log_is_found(world: World) -> None:
     policy.approve(world.ledger, plan, who="eve", why="yes")
     world.execute(plan)
     _entry(world, 4).unlink()
-    with pytest.raises(RemediationError, match=r"00000004\.json: missing; the log was truncated after 3 entries"):
+    with pytest.raises(RemediationError, match=r"00000004\.json: missing; the log was truncated .*the chain ends at 3"):
         world.ledger.entries()
     _entry(world, 3).unlink()
-    with pytest.raises(RemediationError, match="the log was truncated after 2 entries"):
+    with pytest.raises(RemediationError, match=r"the log was truncated .*the chain ends at 2"):
         world.execute(plan)
     assert len(world.started) == 1
 

@@ -13,7 +13,7 @@ import pytest
 
 from almanac.core.errors import RegistryError
 from governance.registry import Registry, fetch, parse_address, resolve
-from governance.registry.events import Event, append_event, event_key
+from governance.registry.events import Event, event_chain
 from governance.registry.stores import LocalStore
 from tests.support.bundles import document_files, documented_version, version_files
 
@@ -296,8 +296,8 @@ class TestTakenNumbers:
     def test_an_event_whose_answer_was_lost_is_recognised(self, registry: Registry, tmp_path: Path) -> None:
         registry.register("demo", version_files(tmp_path, "a"), who="ann", why="first")
         (event,) = registry.log("demo")
-        assert append_event(registry.store, event)
-        assert not append_event(registry.store, Event(**{**vars(event), "id": "another"}))
+        assert event_chain(registry.store, "demo").append(event)
+        assert not event_chain(registry.store, "demo").append(Event(**{**vars(event), "id": "another"}))
 
 
 class Busy(LocalStore):
@@ -370,7 +370,7 @@ class TestTampering:
 
     def test_an_edited_event(self, registry: Registry, version: int, tmp_path: Path) -> None:
         for number in (1, 3):
-            path = tmp_path / "registry" / event_key("demo", number)
+            path = tmp_path / "registry" / event_chain(registry.store, "demo").key(number)
             self.alter(path, b'"who":"ann"', b'"who":"bob"')
             with pytest.raises(RegistryError, match=f"{number:08d}.json: the event was edited"):
                 Registry(tmp_path / "registry").current("demo")
@@ -380,7 +380,7 @@ class TestTampering:
         self, registry: Registry, version: int, tmp_path: Path
     ) -> None:
         first = registry.log("demo")[0]
-        path = tmp_path / "registry" / event_key("demo", 1)
+        path = tmp_path / "registry" / event_chain(registry.store, "demo").key(1)
         path.unlink()
         path.write_bytes(Event(**{**vars(first), "who": "bob"}).to_bytes())
         with pytest.raises(RegistryError, match=r"00000002\.json: does not continue the chain"):
@@ -400,7 +400,7 @@ class TestTampering:
                     change = {"detail": detail | {name.removeprefix("detail."): value}}
                 else:
                     change = {name: value}
-                path = tmp_path / "registry" / event_key("demo", event.number)
+                path = tmp_path / "registry" / event_chain(registry.store, "demo").key(event.number)
                 path.write_bytes(Event(**{**vars(event), **change}).to_bytes())
                 reader = Registry(tmp_path / "registry")
                 wanted = {"number": int, "version": int, "detail": dict}.get(name, str)
@@ -416,19 +416,19 @@ class TestTampering:
         entry, last = registry.version("demo", number), registry.log("demo")[-1]
         detail = {"manifest": entry.manifest, "documents": entry.documents, "stage": "production"}
         forged = Event(last.number + 1, "demo", "promoted", number, "eve", last.when, "go", last.digest, "x", detail)
-        assert append_event(registry.store, forged)
+        assert event_chain(registry.store, "demo").append(forged)
         with pytest.raises(RegistryError, match="event 3 breaks a rule: version 1 needs an approval"):
             Registry(tmp_path / "registry").current("demo")
 
     def test_a_truncated_log(self, registry: Registry, version: int, tmp_path: Path) -> None:
-        (tmp_path / "registry" / event_key("demo", 3)).unlink()
+        (tmp_path / "registry" / event_chain(registry.store, "demo").key(3)).unlink()
         with pytest.raises(RegistryError, match=r"00000003\.json: missing; the log was truncated"):
             Registry(tmp_path / "registry").current("demo")
         with pytest.raises(RegistryError, match="truncated"):
             Registry(tmp_path / "registry").promote("demo", version, "staging", who="ann", why="go")
 
     def test_a_gap_in_the_log(self, registry: Registry, version: int, tmp_path: Path) -> None:
-        (tmp_path / "registry" / event_key("demo", 2)).unlink()
+        (tmp_path / "registry" / event_chain(registry.store, "demo").key(2)).unlink()
         with pytest.raises(RegistryError, match=r"00000003\.json: missing; the log was truncated|number 2 is missing"):
             Registry(tmp_path / "registry").verify("demo")
 
