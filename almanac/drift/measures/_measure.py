@@ -1,8 +1,7 @@
 """The definition of a measure of drift, and the tallies that it is computed from."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -15,7 +14,7 @@ _NORMAL_TENTHS = 2.563
 _TENTH = 0.1
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Pair:
     """The tallies of a column in a window and in the reference that it is compared with.
 
@@ -28,6 +27,9 @@ class Pair:
         run: longest constant run of the window, over its length in blocks where it is longer than one.
         layout: how numbers were counted; None for categories.
         spread: standard deviation of the whole reference, for where the season has none.
+        before: counts of the reference's groups or categories.
+        now: counts of the window's groups or categories.
+        has_values: whether both sides have a value that is not missing.
     """
 
     reference: Floats
@@ -35,30 +37,22 @@ class Pair:
     run: float
     layout: NumericLayout | None = None
     spread: float = 0.0
+    before: Floats = field(init=False)
+    now: Floats = field(init=False)
+    has_values: bool = field(init=False)
+    _ends: "_Ends | None" = field(init=False, default=None)
 
-    @property
-    def before(self) -> Floats:
-        """Counts of the reference's groups or categories."""
-        return self.reference[len(HEAD) :]
+    def __post_init__(self) -> None:
+        # Not cached properties, whose lock costs more than these lines: a pair is made for every column and block.
+        self.before, self.now = self.reference[len(HEAD) :], self.current[len(HEAD) :]
+        self.has_values = bool(self.before.sum() > 0 and self.now.sum() > 0)
 
-    @property
-    def now(self) -> Floats:
-        """Counts of the window's groups or categories."""
-        return self.current[len(HEAD) :]
-
-    @cached_property
-    def has_values(self) -> bool:
-        """Whether both sides have a value that is not missing."""
-        return bool(self.before.sum() > 0 and self.now.sum() > 0)
-
-    @cached_property
     def bins(self) -> tuple[Floats, Floats]:
-        """Counts of the bins of both sides and, as the last, of the missing values."""
-        return self._binned(self.reference), self._binned(self.current)
-
-    def _binned(self, tally: Floats) -> Floats:
-        cells = tally[len(HEAD) :]
-        return np.append(cells if self.layout is None else np.add.reduceat(cells, self.layout.bins), tally[MISSING])
+        """Return the counts of the bins of both sides and, as the last, of the missing values."""
+        sides = (self.before, self.now)
+        if self.layout is not None:
+            sides = (np.add.reduceat(self.before, self.layout.bins), np.add.reduceat(self.now, self.layout.bins))
+        return np.append(sides[0], self.reference[MISSING]), np.append(sides[1], self.current[MISSING])
 
     def rise(self, *heads: int) -> float:
         """Return how far the share of rows that are counted under some heads has risen."""
@@ -66,26 +60,32 @@ class Pair:
 
     def shift(self, share: float) -> float | None:
         """Return how far a quantile of a number has moved, in spreads of the reference; None where it has none."""
-        if not self.has_values or not self._width > 0 or not np.isfinite(self._width):
+        if not self.has_values or self.layout is None:
             return None
-        return (self._quantile(self.now, share) - self._quantile(self.before, share)) / self._width
+        if self._ends is None:
+            self._ends = _Ends(self, self.layout)
+        return self._ends.shift(share)
 
-    @cached_property
-    def _width(self) -> float:
-        """A robust standard deviation of the reference's season."""
-        tenths = self._quantile(self.before, 1 - _TENTH) - self._quantile(self.before, _TENTH)
+
+class _Ends:
+    """The quantiles of both sides of a pair, cumulated once for both ends."""
+
+    def __init__(self, pair: Pair, layout: NumericLayout) -> None:
+        self._lower = layout.lower
+        self._top = layout.high if np.isfinite(layout.high) else float(self._lower[-1])
+        self._before, self._now = (pair.before, np.cumsum(pair.before)), (pair.now, np.cumsum(pair.now))
+        tenths = self._quantile(self._before, 1 - _TENTH) - self._quantile(self._before, _TENTH)
         width = tenths / _NORMAL_TENTHS
         # Where nearly all values are one and the same, the season has no spread of its own.
-        return width if width > self.spread / 10 else self.spread
+        self._width = width if width > pair.spread / 10 else pair.spread
 
-    @cached_property
-    def _edges(self) -> tuple[Floats, float]:
-        assert self.layout is not None
-        lower = self.layout.lower
-        return lower, self.layout.high if np.isfinite(self.layout.high) else float(lower[-1])
+    def shift(self, share: float) -> float | None:
+        if not self._width > 0 or not np.isfinite(self._width):
+            return None
+        return (self._quantile(self._now, share) - self._quantile(self._before, share)) / self._width
 
-    def _quantile(self, counts: Floats, share: float) -> float:
-        return statistics.quantile(counts, *self._edges, share)
+    def _quantile(self, side: tuple[Floats, Floats], share: float) -> float:
+        return statistics.quantile(side[0], self._lower, self._top, share, side[1])
 
 
 def rate(tally: Floats, *heads: int) -> float:

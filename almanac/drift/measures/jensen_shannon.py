@@ -5,7 +5,7 @@ from almanac.drift.measures._measure import Measure, Pair
 
 
 def _divergence(pair: Pair) -> float:
-    return statistics.jensen_shannon(*pair.bins)
+    return statistics.jensen_shannon(*pair.bins())
 
 
 KIND = Measure(

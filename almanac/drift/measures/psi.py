@@ -5,7 +5,7 @@ from almanac.drift.measures._measure import Measure, Pair
 
 
 def _index(pair: Pair) -> float:
-    return statistics.psi(*pair.bins)
+    return statistics.psi(*pair.bins())
 
 
 KIND = Measure(

@@ -43,7 +43,7 @@ def _shares(counts: Weights, extra: float) -> Floats:
     return np.asarray((counts + extra) / total, np.float64)
 
 
-def quantile(counts: Weights, lower: Floats, maximum: float, share: float) -> float:
+def quantile(counts: Weights, lower: Floats, maximum: float, share: float, cumulated: Weights | None = None) -> float:
     """Return the value below which `share` of the counted values lie, interpolated within its cell.
 
     Args:
@@ -51,8 +51,10 @@ def quantile(counts: Weights, lower: Floats, maximum: float, share: float) -> fl
         lower: smallest value of each cell (k,).
         maximum: largest value of the last cell.
         share: between 0 and 1.
+        cumulated: cumulated counts (k,), for a caller that asks for several quantiles.
     """
-    cumulated = np.cumsum(counts)
+    if cumulated is None:
+        cumulated = np.cumsum(counts)
     target = share * cumulated[-1]
     cell = int(np.searchsorted(cumulated, target))
     cell = min(cell, len(counts) - 1)
