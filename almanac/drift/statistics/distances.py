@@ -53,12 +53,11 @@ def quantile(counts: Weights, lower: Floats, maximum: float, share: float, cumul
         share: between 0 and 1.
         cumulated: cumulated counts (k,), for a caller that asks for several quantiles.
     """
-    if cumulated is None:
-        cumulated = np.cumsum(counts)
-    target = share * cumulated[-1]
-    cell = int(np.searchsorted(cumulated, target))
+    sums = np.cumsum(counts) if cumulated is None else cumulated
+    target = share * sums[-1]
+    cell = int(np.searchsorted(sums, target))
     cell = min(cell, len(counts) - 1)
     left, right = lower[cell], lower[cell + 1] if cell + 1 < len(lower) else max(maximum, lower[-1])
-    before = cumulated[cell - 1] if cell else 0
+    before = sums[cell - 1] if cell else 0
     within = (target - before) / counts[cell] if counts[cell] else 0.0
     return float(left + within * (right - left))
