@@ -62,6 +62,7 @@ class ContentCache(kfp_cache.LocalCache):  # type: ignore[misc]
         name = component_name.removeprefix("comp-")
         parts = {
             "component": name,
+            # Releases differ by image, and kfp passes the source of the component in the command.
             "image": image,
             "command": full_command,
             "code": code_digest(name.replace("-", "_")),
@@ -84,6 +85,7 @@ class ContentCache(kfp_cache.LocalCache):  # type: ignore[misc]
             outputs: dict[str, Any] = self._deserialize_outputs(entry["outputs"])
         except (OSError, ValueError, KeyError, kfp_cache._MissingArtifactError):
             return None
+        # A killed run or a full disk leaves a file that is not the one that was recorded.
         if _digests(outputs) != entry["digests"]:
             return None
         name = self._names[key]
@@ -106,6 +108,7 @@ class ContentCache(kfp_cache.LocalCache):  # type: ignore[misc]
             "summary": None if summary is None else {"rows": summary.rows, "figure": summary.text},
         }
         path = Path(self._entry_path(key))
+        # Another run may read the entry at any time.
         aside = path.with_suffix(f".{os.getpid()}.partial")
         aside.write_bytes(json.dumps(entry).encode())
         aside.replace(path)
@@ -126,6 +129,7 @@ class ContentCache(kfp_cache.LocalCache):  # type: ignore[misc]
 
 def install(cache: ContentCache) -> ContentCache:
     """Make kfp's local runs use a cache; call it after `kfp.local.init`."""
+    # kfp has no way to hand in a cache.
     kfp_cache._cache_singleton = cache
     kfp_cache._cache_singleton_root = cache.cache_root
     return cache

@@ -56,6 +56,7 @@ class Cluster:
         with warnings.catch_warnings(), _api_errors(f"connect to {self.host}"):
             warnings.simplefilter("ignore")
             self._client = kfp.Client(host=self.host, existing_token=token, credentials=credentials)
+        # The generated API, for calls that kfp.Client does not offer.
         generated = self._client._run_api.api_client
         self._pipelines, self._uploads = api.PipelineServiceApi(generated), api.PipelineUploadServiceApi(generated)
         self._recurring = api.RecurringRunServiceApi(generated)
@@ -70,6 +71,7 @@ class Cluster:
         platform = rest[0] if rest else {}
         name = spec["pipelineInfo"]["name"]
         with _api_errors(f"upload {package}"):
+            # Another upload may have created the pipeline without this version.
             pipeline_id = self._client.get_pipeline_id(name) or self._create(name, spec).pipeline_id
             existing = self._find_version(pipeline_id, version)
             if existing is None:
@@ -77,6 +79,7 @@ class Cluster:
                     str(package), name=version, pipelineid=pipeline_id, description=description
                 )
                 return Version(pipeline_id, uploaded.pipeline_version_id, created=True)
+        # A run must not use another code than its version names.
         if _specs(existing.pipeline_spec) != (spec, platform):
             raise ClashError(
                 f"{name}: version {version} exists and is another file; commit the change, so that the name changes"
@@ -116,6 +119,7 @@ class Cluster:
                     seen[task] = state
             if run.state in _ENDED:
                 return _check_ended(run, seen)
+            # The run is left alone: a slow cluster is no reason to cancel hours of training.
             if time.monotonic() > deadline:
                 raise RunError(f"run {run_id} has not ended after {timeout:g} s; it continues on the cluster")
             time.sleep(interval)
@@ -135,6 +139,7 @@ class Cluster:
                 group.experiment_id,
                 name,
                 cron_expression=cron,
+                # Two trainings would compete for production.
                 max_concurrency=1,
                 no_catchup=True,
                 params=parameters,
@@ -209,6 +214,7 @@ def _check_reachable(host: str, token: str | None) -> None:
 
 def _tasks(run: Any) -> list[tuple[str, str]]:
     details = run.run_details.task_details if run.run_details is not None else None
+    # Kubeflow lists drivers and the root graph among the tasks.
     tasks = [task for task in details or [] if not str(task.display_name).startswith(("root", "system-"))]
     return [(str(task.display_name), str(task.state)) for task in tasks if task.state]
 

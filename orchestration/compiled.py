@@ -107,6 +107,7 @@ def _objects(pipeline: Any, specs: Sequence[dict[str, Any]]) -> bytes:
     name = specs[0]["pipelineInfo"]["name"]
     about = {"description": pipeline.description} if pipeline.description else {}
     platform = {"platformSpec": specs[1]} if len(specs) > 1 else {}
+    # Named by the release, because a PipelineVersion cannot be changed.
     version = {"displayName": f"{name} {VERSION}", "pipelineName": name, "pipelineSpec": specs[0], **platform, **about}
     return _yaml(
         [
@@ -121,5 +122,6 @@ def _object(kind: str, name: str, spec: dict[str, Any]) -> dict[str, Any]:
 
 
 def _yaml(documents: Sequence[dict[str, Any]]) -> bytes:
+    # Sorted, so that the same pipeline gives the same bytes.
     text: str = yaml.dump_all(documents, Dumper=yaml.CDumper, sort_keys=True)
     return text.encode()

@@ -17,6 +17,7 @@ from rich.progress import Progress as Bar
 from almanac.core.errors import AlmanacError
 from almanac.core.progress import Progress, Summary, parse
 
+# kfp reports steps only in its log, with colour codes around the names.
 _STARTED = re.compile(r"Executing task .*?'([\w-]+)'")
 _FINISHED = re.compile(r"Task .*?'([\w-]+)'.* finished with status .*?(SUCCESS|FAILURE)")
 _ERROR = re.compile(rf"^{re.escape(AlmanacError.__module__)}\.\w+: (.*)$")
@@ -81,6 +82,7 @@ class RunLog(TextIOBase):
         line = raw.strip()
         if match := _STARTED.search(line):
             self._current, self._started = Step(match[1]), time.monotonic()
+            # The message of the first failed step explains the run; those of later steps follow from it.
             self.error = self.error if self._failed else None
         elif match := _FINISHED.search(line):
             step = self._current or Step(match[1])
@@ -101,6 +103,7 @@ class RunLog(TextIOBase):
             self.error = match[1]
         elif match := _UNEXPECTED.match(line):
             self.error = f"unexpected {match[1]}"
+        # Messages may have several lines, such as one a broken rule.
         elif self.error is not None and line:
             self.error += f"\n{line}"
 
@@ -128,6 +131,7 @@ class Screen:
     @contextmanager
     def live(self) -> Iterator[None]:
         """Show a bar below the lines while the block runs, on a terminal."""
+        # In a log file a bar would be a line each time it moves.
         if not self._console.is_terminal:
             yield
             return

@@ -18,6 +18,7 @@ def tags(root: Path) -> list[str]:
     """
     revision = git_revision(root)
     released = _git(root, "rev-parse", "--quiet", "--verify", f"refs/tags/v{VERSION}^{{commit}}")
+    # A tag never moves to another revision.
     return [revision] if released not in ("", revision) else [revision, VERSION]
 
 

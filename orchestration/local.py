@@ -71,15 +71,18 @@ def run_local(pipeline: Callable[..., Any], arguments: dict[str, Any], options: 
         runner=_runner(options),
         pipeline_root=str(options.work),
         workspace_root=str(workspace),
+        # An error is reported with the message of the step; kfp would raise one of its own.
         raise_on_error=False,
         enable_caching=True,
         cache_root=str(options.cache),
     )
+    # After `init`, which sets a cache of its own.
     cache = install(ContentCache(options.cache, options.registry_state, options.settled))
     log = _log(options, cache, screen)
     with contextlib.closing(log), screen.live(), _quiet(log), _environment():
         _for_this_machine(pipeline, options.never_cached)(**arguments)
     error = log.error if _failed(log) else None
+    # A failed run leaves the registry in a state that the next run has to look at again.
     if error is None:
         cache.settle(options.settled)
     return LocalRun(log.steps, _outputs(options.work, cache), error)
@@ -107,6 +110,7 @@ def _for_this_machine(pipeline: Any, never_cached: frozenset[str]) -> Any:
     specification = pipeline.pipeline_spec
     for graph in (specification.root, *specification.components.values()):
         for name, task in graph.dag.tasks.items():
+            # The runners would wait for the backoff of a cluster.
             task.ClearField("retry_policy")
             task.caching_options.enable_cache = name not in never_cached
     return pipeline
@@ -121,15 +125,19 @@ def _failed(log: RunLog) -> bool:
 
 def _runner(options: RunOptions) -> Any:
     if options.runner == "subprocess":
+        # The libraries are those of this process, which are locked; a venv a task would install them anew.
         return local.SubprocessRunner(use_venv=False)
     try:
         from docker.types import Mount  # type: ignore[import-untyped]
 
         return local.DockerRunner(
+            # A registry or Dask scheduler on this machine has to be reachable.
             network_mode="host",
+            # Files of the run belong to the user who started it.
             user=f"{os.getuid()}:{os.getgid()}",
             environment=_forwarded(),
             mounts=[Mount(str(path), str(path), type="bind") for path in options.shared],
+            # Tasks may write only to mounted directories, as on a cluster.
             read_only=True,
             tmpfs={"/tmp": "exec"},  # noqa: S108 - in the container
         )
@@ -172,6 +180,7 @@ def _outputs(work: Path, cache: ContentCache) -> dict[str, dict[str, Any]]:
         outputs[directory.name] = {
             path.name: path for path in directory.iterdir() if path.name != "executor_output.json"
         }
+    # A cached task has no directory in this run, but in the run that computed it.
     for component, values in cache.outputs.items():
         outputs[component] = {
             name: Path(value.uri) if isinstance(value, dsl.Artifact) else value for name, value in values.items()

@@ -37,6 +37,7 @@ def monitor(request: Request, pipeline: Callable[..., Any], parameters: dict[str
     Raises:
         PipelineError: a step failed, for example because no model is in production.
     """
+    # A breach on this machine trains on this machine.
     local = {"environment": "local", "push": request.push, "runs": str(request.out)}
     return _run(request, "monitoring", pipeline, parameters | local, screen)
 

@@ -31,6 +31,7 @@ def next_version(root: Path) -> str:
     Raises:
         PipelineError: nothing was committed since the last release, or a trailer is none of breaking, feature, fix.
     """
+    # Sorted by version: a patch of an old release may be the newest tag.
     tags = _git(root, "tag", "--list", "v*", "--sort=-version:refname", "--merged").split()
     if not tags:
         return VERSION

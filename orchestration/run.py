@@ -28,6 +28,7 @@ from orchestration.rundir import (
 )
 from orchestration.statements_check import check_governance
 
+# Working directories hold the files of cached outputs; older ones are computed again when needed.
 _KEPT = 8
 #: Components whose results depend on the model in production and on the day.
 _ALWAYS = frozenset({"prediction", "monitoring", "remediation"})
@@ -58,6 +59,7 @@ def run_training(request: Request, pipeline: Callable[..., Any], screen: Screen)
         GateError: the model did not pass its gate; the run directory is written, nothing is registered.
         DocumentError: the use case lacks a statement or answer that the documents need.
     """
+    # Before hours of training rather than after it.
     check_governance(request.usecase)
     arguments = {
         "base": str(request.path.absolute().parent),
@@ -115,10 +117,12 @@ def execute(
     work = (home / ".work" / run_id).absolute()
     try:
         screen.line(f"{usecase.title}: {kind}, run {run_id}")
+        # Two runs of a kind would prune each other's working directories.
         with _locked(home, request.out, screen):
             run = run_local(pipeline, arguments, _options(request, work), screen)
     except KeyboardInterrupt:
         raise InterruptedRunError("interrupted; the same command goes on from the last finished step") from None
+    # A closed gate fails the task `rejection`, but the run directory explains why, so that it is written.
     if run.error is not None and not tolerate(run):
         raise PipelineError(f"{run.error}\nThe whole log: {short_path(work / 'log.txt')}")
     return run, {
@@ -151,6 +155,7 @@ def show(request: Request, record: dict[str, Any], screen: Screen) -> None:
 
 def _metrics_line(name: str, target: dict[str, Any]) -> str:
     """Return a target's line: error, error of persistence, skill, and coverage of the interval."""
+    # Classification has no RMSE.
     metric = "rmse" if "rmse" in target else "log_loss"
     error, persistence = target[metric], target["baselines"]["persistence"][metric]
     skill = target["skill"]["persistence"][metric]  # on the rows that persistence can forecast too
@@ -187,6 +192,7 @@ def _options(request: Request, work: Path) -> RunOptions:
         cache=(request.home / ".cache").absolute(),
         runner=request.runner,
         shared=_shared(request) if request.runner == "docker" else (),
+        # A source without a digest may have changed at its address.
         never_cached=_ALWAYS if pinned else _ALWAYS | {"ingestion"},
         settled=("gate", "registration", "documentation", "deployment"),
         registry_state=lambda url: _registry_state(url, request.usecase.name),

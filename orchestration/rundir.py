@@ -61,6 +61,7 @@ def assemble(
     directory: Path, outputs: Mapping[str, Mapping[str, Any]], record: dict[str, Any], layout: Layout
 ) -> dict[str, Any]:
     """Write the run directory with outputs and record, completely or not at all; return the record."""
+    # A reader of `latest` must never see half a run.
     with whole_directory(directory) as aside:
         for (component, output), name in layout.items():
             path = outputs.get(component, {}).get(output)
@@ -75,6 +76,7 @@ def point_latest(directory: Path) -> None:
     """Make the link `latest` in the parent directory point to a run directory."""
     aside = directory.parent / f".latest.{os.getpid()}"
     aside.unlink(missing_ok=True)
+    # Replaced rather than removed and made, so that `latest` exists at every moment.
     aside.symlink_to(directory.name)
     aside.replace(directory.parent / "latest")
 
@@ -94,6 +96,7 @@ def timestamp() -> datetime:
 
 def prune(work: Path, keep: int) -> None:
     """Remove all but the `keep` most recently used working directories."""
+    # By use and not by age: the cache touches directories whose outputs it returns.
     directories = sorted((path for path in work.iterdir() if path.is_dir()), key=lambda path: path.stat().st_mtime)
     for directory in directories[:-keep]:
         shutil.rmtree(directory, ignore_errors=True)

@@ -12,6 +12,7 @@ from almanac.core.image import VERSION
 
 #: Packages that requirements/slim.sh removes from the images.
 REMOVED = frozenset({"llvmlite", "numba"})
+# Markers are evaluated for the image and not for the machine that builds it.
 _IMAGE = {"python_version": "3.11", "python_full_version": "3.11.0", "sys_platform": "linux", "os_name": "posix"}
 _IMAGE |= {"platform_system": "Linux", "implementation_name": "cpython", "platform_python_implementation": "CPython"}
 _PINNED = re.compile(r"^([\w.-]+)(?:\[[\w,-]+\])?==([^\s;]+)\s*(?:;\s*([^\\]+?))?\s*\\?$")
@@ -20,6 +21,7 @@ _PINNED = re.compile(r"^([\w.-]+)(?:\[[\w,-]+\])?==([^\s;]+)\s*(?:;\s*([^\\]+?))
 def bill(name: str, requirements: str) -> dict[str, Any]:
     """Return the bill of materials of an image, from the text of its locked requirements."""
     parts = [_component(*pin) for pin in _pins(requirements)]
+    # The same requirements give the same serial number.
     identity = uuid.UUID(hex=sha256_bytes(canonical_json(parts))[:32], version=4)
     return {
         "bomFormat": "CycloneDX",

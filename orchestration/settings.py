@@ -76,15 +76,19 @@ PIPELINE = dsl.PipelineConfig(ttl_seconds_after_success=7 * 86400, ttl_seconds_a
 
 def configure(task: dsl.PipelineTask, **changes: Any) -> dsl.PipelineTask:
     """Apply the settings of its component to a task, and return it."""
+    # kfp numbers the tasks of one component: ingestion, ingestion-2.
     name = task.name.rstrip("-0123456789")
     settings = Settings(**{**SETTINGS[name].__dict__, **changes})
+    # A task may use idle cores beyond its request, but not memory, which a node cannot take back.
     task.set_cpu_request(str(settings.cpu)).set_cpu_limit(str(2 * settings.cpu))
     task.set_memory_request(settings.memory).set_memory_limit(settings.memory)
     task.set_caching_options(settings.cached)
     if settings.retries:
         task.set_retry(settings.retries, backoff_duration="30s", backoff_factor=2.0, backoff_max_duration="10m")
     kubernetes.set_timeout(task, settings.minutes * 60)
+    # Clusters with the restricted profile admit no pod without it.
     kubernetes.set_security_context(task, run_as_non_root=True)
+    # The image is read-only, and libraries write to /tmp.
     kubernetes.empty_dir_mount(task, volume_name="tmp", mount_path="/tmp", size_limit="4Gi")  # noqa: S108
     for secret in settings.secrets:
         kubernetes.use_secret_as_env(task, secret, _SECRETS[secret], optional=True)

@@ -98,6 +98,7 @@ def fetch(root: str, pipeline: str, run_id: str, directory: Path) -> list[str]:
     Raises:
         PipelineError: the root cannot be read, or holds nothing of that run.
     """
+    # Kubeflow names its own MinIO by a scheme that fsspec does not know.
     address = posixpath.join(root.replace("minio://", "s3://", 1), pipeline, run_id)
     try:
         filesystem, base = fsspec.core.url_to_fs(address)
@@ -117,6 +118,7 @@ def fetch(root: str, pipeline: str, run_id: str, directory: Path) -> list[str]:
 def _output(path: str) -> str | None:
     """Return the name in a run directory of <task>/[<execution>/]<output>[/...], or None for any other file."""
     task, *rest = path.split("/")
+    # The execution's id is an optional part of the address.
     for depth in (0, 1):
         if len(rest) > depth and (name := LAYOUT.get((task, rest[depth]))):
             return "/".join([name, *rest[depth + 1 :]])

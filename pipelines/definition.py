@@ -17,6 +17,7 @@ def pipeline_of(usecase: UseCase, kind: str) -> Callable[[Callable[..., None]], 
     def decorate(function: Callable[..., None]) -> Any:
         purpose = str(function.__doc__).rstrip(".")
         lines = [f"    {name}: {PARAMETERS[name]}" for name in inspect.signature(function).parameters]
+        # kfp reads the descriptions of parameters from the docstring.
         function.__doc__ = "\n".join([f"{purpose}.", "", "Args:", *lines])
         name = f"{usecase.name.replace('_', '-')}-{kind}"
         text = f"{usecase.title}: {purpose[0].lower()}{purpose[1:]}."

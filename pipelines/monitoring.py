@@ -37,6 +37,7 @@ def monitoring_pipeline(case: UseCase) -> Any:
         table = configure(ingestion(usecase=usecase, base=base))
         valid = configure(validation(usecase=usecase, table=table.outputs["table"]))
         common = {"usecase": usecase, "registry": registry}
+        # Predictions for windows that no server or batch has logged.
         predicted = configure(prediction(table=valid.outputs["validated"], **common, **windows))
         watched = configure(
             monitoring(

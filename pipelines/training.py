@@ -59,11 +59,13 @@ def training_pipeline(case: UseCase) -> Any:
                 "lineage": table.outputs["lineage"],
             }
             common = {"usecase": usecase, "registry": registry}
+            # Registered before its documents, which quote the version and its signature.
             registered = configure(registration(environment=environment, **common, **evidence))
             record = registered.outputs["registration"]
             documented = configure(documentation(registration=record, **common, **evidence))
             with dsl.If(documented.outputs["Output"] == True, name="promoted"):  # noqa: E712
                 configure(deployment(environment=environment, push=push, **common))
+        # Otherwise the run would succeed without a model.
         with dsl.Else(name="closed"):
             configure(rejection(decision=decided.outputs["decision"]))
 

@@ -47,6 +47,7 @@ def run(usecase: str, monitoring: Path, settings: Settings, out: Path) -> dict[s
     plan = propose(log, make(case, document, settings.registry, _proposer(), log.clock()), case)
     if plan is None:
         outcome: dict[str, Any] = {"result": "resting"}
+    # Proposed all the same: the plan shows what would have been done.
     elif stopped(log.entries()):
         outcome = {"result": "stopped"}
     elif case.drift.policy.action == "ask":
@@ -67,9 +68,11 @@ def _execute(usecase: UseCase, plan: str, settings: Settings) -> dict[str, Any]:
         RemediationError: the process failed, with its message.
     """
     environment = {key: value for key, value in os.environ.items() if key != _KFP_RUNTIME}
+    # The audit log names the pipeline and not the user of the pod.
     environment["ALMANAC_ACTOR"] = _proposer()
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / f"{usecase.name}.json"
+        # A command line has no room for a whole use case.
         write_text(file, dump(usecase))
         command = [sys.executable, *shlex.split(settings.execute), str(file), plan]
         for name in ("base", "registry", "environment", "runs", "host"):
@@ -77,6 +80,7 @@ def _execute(usecase: UseCase, plan: str, settings: Settings) -> dict[str, Any]:
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
         raise RemediationError(done.stderr.strip().removeprefix("error: ") or "the training pipeline was not started")
+    # Libraries may print before it.
     outcome: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return outcome
 

@@ -48,6 +48,7 @@ def submit(
     if fetch and not (wait and root):
         raise PipelineError("--fetch needs --wait, and --pipeline-root, where the outputs are")
     case, screen = load_with(usecase, settings or []), Screen()
+    # The cluster would find out after the training.
     check_governance(case)
     pipeline = build(context, "training", case)
     sent = submission.Submission(pipeline, case.name, submission.parameters(registry, push=push))

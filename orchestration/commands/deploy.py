@@ -70,6 +70,7 @@ def apply(
     if service is None:
         raise DeploymentError(f"{manifest}: holds no InferenceService")
     version = service["metadata"]["annotations"]["almanac.io/version"]
+    # Read before anything is applied: without the registered model there is no test.
     models = forecasters(resolve(f"registry:{case.name}/{version}", registry))
 
     def check(applied: dict[str, Any]) -> None:

@@ -85,6 +85,7 @@ def execute(
         begin = partial(start.local, builder, base=folder, registry=registry, runs=runs)
     log, state = AuditLog(registry, case.name), partial(observe, case, registry)
     outcome = policy.execute(log, plan, case, who=actor(), observe=state, start=begin, resume=resume)
+    # One line, which the remediation component reads.
     typer.echo(json.dumps(outcome))
 
 

@@ -86,6 +86,7 @@ def _same_rows(first: Path, second: Path, target: str) -> bool | None:
         return None
     tables = [pl.read_parquet(path).filter(pl.col("target") == target) for path in paths]
     keys = [table.columns[: table.columns.index("y") + 1] for table in tables]
+    # Rows are compared with their truth, which a later version of the data may have corrected.
     return keys[0] == keys[1] and tables[0].select(keys[0]).sort(keys[0]).equals(
         tables[1].select(keys[1]).sort(keys[1])
     )
@@ -95,5 +96,6 @@ def _lines(name: str, target: dict[str, Any]) -> Iterator[str]:
     rows = {True: "the same rows", False: "different rows, so that the differences mean little", None: "unknown rows"}
     yield f"{name} ({rows[target['same_rows']]})"
     for metric, values in target["metrics"].items():
+        # Bands and slices are for programs; `--json` has them all.
         if "." not in metric or metric == "coverage.overall":
             yield f"  {metric:<18}{values['first']:>14.5g}{values['second']:>14.5g}{values['difference']:>+14.5g}"

@@ -39,6 +39,7 @@ def schema() -> None:
 
 
 def _faults(case: UseCase) -> list[str]:
+    # Found here rather than at the first breach.
     retrain = Retrain(test_from=date.today(), train_window=case.drift.policy.retrain_window or case.split.train_window)
     faults = []
     for rule in (check_governance, retrain.check_folds):

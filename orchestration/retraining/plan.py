@@ -100,6 +100,7 @@ def make(usecase: UseCase, monitoring: dict[str, Any], registry: str, proposer: 
         )
     windows = monitoring["windows"]
     stop = datetime.fromisoformat(windows[-1]["stop"])
+    # The newest window was not trained on, so that the new model is tested where the old one broke.
     first = (stop - to_timedelta(usecase.drift.window)).date()
     action = Retrain(test_from=first, train_window=usecase.drift.policy.retrain_window or usecase.split.train_window)
     return Plan(

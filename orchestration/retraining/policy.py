@@ -19,6 +19,7 @@ def propose(log: AuditLog, plan: Plan, usecase: UseCase) -> Plan | None:
     A plan that is open for the same state and use case file is kept, so that an hourly pipeline asks once. None is
     returned if a plan was executed or rejected within the last rest: the data have to change first.
     """
+    # Filled by `draft`, which `append` may call several times.
     accepted: list[Plan] = []
     purpose = (plan.use_case_digest, plan.observed)
 
@@ -45,6 +46,7 @@ def approve(log: AuditLog, plan: str, *, who: str, why: str) -> Entry:
     def draft(entries: list[Entry]) -> Draft:
         proposal = find(entries, plan)
         _check_open(entries, proposal, log.clock())
+        # Four eyes: the pipeline's own name cannot approve its plans.
         if proposal.proposer == who:
             raise RemediationError(f"plan {plan[:12]}: {who} proposed it; somebody else has to approve it")
         if earlier := _about(entries, plan, "approved"):
@@ -103,6 +105,7 @@ def execute(
     Raises:
         RemediationError: stopped, not approved, expired, executed already, another state, or too soon after another.
     """
+    # Filled by `draft`, which `append` may call several times.
     plans: list[Plan] = []
 
     def draft(entries: list[Entry]) -> Draft | None:
@@ -111,6 +114,7 @@ def execute(
         if started and not _about(entries, plan, *_ENDS) and resume:
             _check_not_stopped(entries, usecase)
             return None
+        # Checked with the entries that the new one follows: a change in between takes its number.
         _check_start(entries, plans[0], usecase, log.clock(), observe())
         approval = _about(entries, plan, "approved")
         return Draft("started", plan, who, "by policy" if not approval else approval[0].why, _consumed(approval))
@@ -118,6 +122,7 @@ def execute(
     log.append(draft)
     try:
         outcome = start(plans[0].action.apply(usecase))
+    # Other errors are crashes; their plan stays started, and is resumed only on request.
     except AlmanacError as error:
         failed = Draft("failed", plan, who, str(error))
         log.append(lambda _: failed)
@@ -135,6 +140,7 @@ def find(entries: list[Entry], plan: str) -> Plan:
     for entry in entries:
         if entry.kind == "proposed" and entry.plan == plan:
             stored = Plan.model_validate(entry.detail["plan"])
+            # The chain shows edited entries; this shows a plan that was altered with its entry.
             if stored.digest != plan:
                 raise RemediationError(f"plan {plan[:12]}: altered; its digest is {stored.digest[:12]}…")
             return stored

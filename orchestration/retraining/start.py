@@ -28,14 +28,17 @@ def local(build: Builder, usecase: UseCase, base: str, registry: str, runs: str)
     """
     before = Registry(registry).current(usecase.name)
     request = Request(usecase, Path(base) / f"{usecase.name}.yaml", Path(runs), registry, "subprocess")
+    # The caller parses standard output.
     with open(os.devnull, "w", encoding="utf-8") as devnull:
         try:
             record = run_training(request, build(usecase), Screen(devnull))
+        # A closed gate is an answer: the model in production stays.
         except GateError as error:
             return {"result": "closed", "message": str(error)}
     after = Registry(registry).current(usecase.name)
     if after is None or (before is not None and after.number == before.number):
         return {"result": "unchanged", "run": record["run_id"]}
+    # The registry has checked the files, and not that a server can load them.
     _check_promoted(usecase, registry)
     return {"result": "promoted", "run": record["run_id"], "version": after.number}
 
@@ -43,6 +46,7 @@ def local(build: Builder, usecase: UseCase, base: str, registry: str, runs: str)
 def on_cluster(build: Builder, usecase: UseCase, host: str, registry: str, base: str) -> dict[str, Any]:
     """Submit the training pipeline with this use case and return the run's id, without waiting for its end."""
     cluster = Cluster(host or None, "token" if os.environ.get("KFP_TOKEN") else "in-cluster")
+    # The version is one of a use case rather than of a revision.
     name = f"remediation-{digest(usecase)[:12]}"
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "training.yaml"
