@@ -134,7 +134,7 @@ def _predicted(model: Model, rows: Rows, prefix: str = "") -> list[pl.Series]:
 
 
 def _computed(models: list[Model], source: Path, present: set[str]) -> dict[str, _Computed]:
-    """Return what the file does not hold of the models' rows, computed from its raw columns, by target."""
+    """Return the features and histories that the file lacks, computed from its raw columns, by target."""
     computed = {}
     for model in models:
         if not model.spec or (present.issuperset(model.names) and not model.predictor.history):

@@ -1,4 +1,4 @@
-"""All targets of one use case in one version: what a registry version, a run or a directory holds."""
+"""The models of all targets of a use case, in one version."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,7 +19,7 @@ class Bundle:
     """The targets that are served together.
 
     Attributes:
-        use_case: name of the use case, and of the model that answers for all targets.
+        use_case: name of the use case, which is also the name of the model that answers for all targets.
         version: version in the registry, or the first digits of the digest.
         digest: sha256 of the manifest that lists them all.
         targets: the targets by name.

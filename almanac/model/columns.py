@@ -1,4 +1,4 @@
-"""What a model's features are, as far as a request must keep to it."""
+"""The features of a model with their types and ranges, which requests must respect."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,11 +15,11 @@ Array = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Outside:
-    """Values beyond their range.
+    """Values out of range.
 
     Attributes:
-        counts: how many of each feature that has any.
-        first: row and feature of the first of them.
+        counts: number of such values of each feature that has any.
+        first: row and feature of the first ones.
     """
 
     counts: Mapping[str, int]
@@ -54,7 +54,7 @@ class Columns:
 
     @cached_property
     def known(self) -> frozenset[str]:
-        """The names as a set."""
+        """Names of the features."""
         return frozenset(self.names)
 
     @cached_property
@@ -68,7 +68,10 @@ class Columns:
         return {name: {c: float(code) for code, c in enumerate(cs)} for name, cs in self.categories.items()}
 
     def outside(self, X: Array, most: int) -> "Outside":
-        """Return the values of X, shape (n, f), beyond their range, at most so many by place; missing is within."""
+        """Return the values of X, shape (n, f), out of range: all counts, and the positions of at most `most`.
+
+        A missing value is in range.
+        """
         beyond = (self.low > X) | (self.high < X)
         if not beyond.any():
             return _NONE_OUTSIDE

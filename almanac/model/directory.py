@@ -1,4 +1,4 @@
-"""The files of a model directory, verified: what the manifest does not list is not read, and nothing is unpickled."""
+"""Verified reading of a model directory: only files that the manifest lists are read, and nothing is unpickled."""
 
 import json
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from almanac.core.files import sha256_bytes, sha256_file
 FORMAT = 1
 MANIFEST = "manifest.json"
 FEATURES, SIGNATURE, INTERVALS = "features.json", "signature.json", "intervals.json"
-#: What later windows are compared with: the profile of inputs and outputs, and the model of the loss.
+#: For comparison with later windows: the profile of inputs and outputs, and the model of the loss.
 REFERENCE, LOSS = "reference.json", "loss.json"
 #: Of all targets together: the prediction of each training row by a model that was fitted without it.
 OUT_OF_FOLD = "oof.parquet"
@@ -22,7 +22,7 @@ class Directory:
     """One target's directory, verified.
 
     Attributes:
-        path: where it was read from.
+        path: path of the directory.
         manifest: the manifest as read.
         digest: sha256 of manifest.json, which lists every other file's: the model's identity.
         files: the content of every listed file by name.

@@ -4,7 +4,7 @@ The interval of a row is `prediction + scale(prediction) * offset`, where the lo
 bin of the row's last known value. The offsets are order statistics of out-of-fold residuals (split conformal
 prediction; Lei et al., 2018, doi:10.1080/01621459.2017.1307116), taken within each bin, hence coverage holds bin by
 bin (Mondrian conformal prediction; Vovk et al., 2005). The scale is the usual size of the error for a forecast of
-that height; it makes the intervals narrow where the model is sure. This module needs NumPy alone.
+that height; it makes the intervals narrow where the model is sure.
 """
 
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ class Intervals:
     """Calibrated offsets.
 
     Attributes:
-        nominal: coverage asked for, such as 0.9.
+        nominal: nominal coverage, such as 0.9.
         by: name of the feature that holds the last known value; None for the same offsets everywhere.
         edges: ascending inner edges of the bins of that feature, shape (k,).
         lower: offsets of the lower end in units of the scale, shape (k + 1,).
@@ -64,11 +64,11 @@ class Intervals:
             if self.by is not None:
                 raise ModelError(f"intervals.json: the offsets depend on {self.by}; give its values")
             return np.full(shape, self.lower[0]), np.full(shape, self.upper[0])
-        place = np.searchsorted(self.edges, last, side="left")  # an edge ends its bin, as it ends its band
-        known = np.isfinite(last)
-        place = np.where(known, place, 0)
-        low = np.where(known, self.lower[place], self.missing[0])
-        return low, np.where(known, self.upper[place], self.missing[1])
+        present = np.isfinite(last)
+        # An edge belongs to the bin below, as it does in the bands of the evaluation.
+        bins = np.where(present, np.searchsorted(self.edges, last, side="left"), 0)
+        low = np.where(present, self.lower[bins], self.missing[0])
+        return low, np.where(present, self.upper[bins], self.missing[1])
 
     def to_json(self) -> dict[str, Any]:
         """Return the document `intervals.json`."""
@@ -97,7 +97,7 @@ class Intervals:
             raise ModelError(f"intervals.json: format {document.get('format')!r} is not known; this version reads 1")
         try:
             scale = document.get("scale") or {"knots": [], "values": []}
-            made = cls(
+            intervals = cls(
                 nominal=float(document["nominal"]),
                 by=document["by"],
                 edges=_floats(document["edges"]),
@@ -110,8 +110,8 @@ class Intervals:
             )
         except KeyError as error:
             raise ModelError(f"intervals.json: the field {error} is missing") from error
-        made._check()
-        return made
+        intervals._check()
+        return intervals
 
     def _check(self) -> None:
         if not self.lower.size == self.upper.size == self.edges.size + 1:

@@ -1,4 +1,4 @@
-"""Trees of scikit-learn's HistGradientBoosting in LightGBM's text format, so that one engine serves and explains all.
+"""Export of scikit-learn's HistGradientBoosting to LightGBM's text format, so that one engine serves all trees.
 
 Both learners split the same way: `x <= threshold` goes left, and a missing value goes where the split says. The sum is
 the same, term by term: the baseline is a first tree of a single leaf.
@@ -25,7 +25,7 @@ Nodes = npt.NDArray[np.void]
 
 
 def booster_of(estimator: Any, template: str, X: Array) -> str:
-    """Return the text of a booster that predicts what a fitted HistGradientBoosting does.
+    """Return the text of a booster with the trees of a fitted HistGradientBoosting.
 
     Args:
         estimator: the fitted regressor, or classifier of two classes.
@@ -33,7 +33,7 @@ def booster_of(estimator: Any, template: str, X: Array) -> str:
         X: rows, shape (n, f), on which both are compared.
 
     Raises:
-        TrainingError: the estimator holds something else than such trees, or the booster predicts otherwise.
+        TrainingError: the estimator has other trees, or the booster predicts other values.
     """
     name = type(estimator).__name__
     try:
@@ -47,7 +47,7 @@ def booster_of(estimator: Any, template: str, X: Array) -> str:
     )
     if (worst := float(difference.max(initial=0.0))) > _TOLERANCE:
         raise TrainingError(
-            f"{name}: its trees in LightGBM's format differ by {worst:g}; at most {_TOLERANCE:g} is right"
+            f"{name}: its trees in LightGBM's format differ by {worst:g}; expected at most {_TOLERANCE:g}"
         )
     return text
 
@@ -57,7 +57,7 @@ def _leaf(value: float) -> str:
 
 
 def _tree(nodes: Nodes) -> str:
-    """Return the lines of a tree; its nodes stand with parents before children, the root first."""
+    """Return the lines of a tree whose nodes are ordered with parents before children, the root first."""
     if nodes["is_categorical"].any():
         raise TrainingError("a split by categories has no translation; give the column's code as a number")
     leaf = nodes["is_leaf"].astype(bool)

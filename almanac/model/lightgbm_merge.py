@@ -1,7 +1,7 @@
-"""Several LightGBM boosters as one: their weighted sum, tree by tree, in LightGBM's own text format.
+"""Merging of LightGBM boosters to one: their weighted sum, tree by tree, in LightGBM's text format.
 
-LightGBM has no call for it. A model's text holds its trees one after the other; a sum of models is the trees of all
-of them, and a weight multiplies each leaf's value.
+LightGBM has no call for it. A model's text lists its trees; a sum of models has the trees of all of them, and a weight
+multiplies each leaf's value.
 """
 
 import re
@@ -15,7 +15,7 @@ _VALUES = re.compile(r"^(leaf_value|internal_value)=(.*)$", re.MULTILINE)
 
 
 def merge(boosters: list[tuple[float, lightgbm.Booster]]) -> str:
-    """Return the text of one booster whose raw output is the weighted sum of the given ones'.
+    """Return the text of one booster whose raw output is the weighted sum of the boosters'.
 
     Raises:
         TrainingError: the boosters differ in features, or one of them is no plain sum of trees.
@@ -34,12 +34,12 @@ def merge(boosters: list[tuple[float, lightgbm.Booster]]) -> str:
 
 
 def assemble(template: str, trees: list[str]) -> str:
-    """Return the text of a booster of these trees, given without the lines that number them, in another one's frame."""
+    """Return the text of a booster of these trees, which come without their numbers, with the header of `template`."""
     blocks = [f"Tree={index}\n{tree}" for index, tree in enumerate(trees)]
     sizes = " ".join(str(len(block.encode())) for block in blocks)
     text = re.sub(r"^tree_sizes=.*$", f"tree_sizes={sizes}", _header(template), flags=re.MULTILINE)
     text += "".join(blocks) + "end of trees\n\n" + _tail(template)
-    # Read once and written again, so that what LightGBM derives (importances) is that of these trees.
+    # LightGBM reads and writes it once, so that the importances that it derives are those of these trees.
     return str(lightgbm.Booster(model_str=text).model_to_string(num_iteration=-1))
 
 

@@ -71,7 +71,7 @@ class Model:
 
     @cached_property
     def out_of_range(self) -> str:
-        """What the use case asks for where an input is beyond its range: warn or refuse."""
+        """Policy of the use case for inputs out of range: warn or refuse."""
         return str(self.signature.get("out_of_range", "warn"))
 
     @cached_property
@@ -84,7 +84,7 @@ class Model:
 
     @cached_property
     def signal_names(self) -> tuple[str, ...]:
-        """All decisions, lowest first; empty where the use case defines none."""
+        """Names of the decisions, lowest first; empty where the use case defines none."""
         return tuple((self.signature.get("decision") or {}).get("names", []))
 
     def predict(self, rows: Rows | Array) -> Predictions:

@@ -44,7 +44,7 @@ def output(
 
 @dataclass(slots=True)
 class Prediction(Generic[Number, Text]):
-    """The outputs of one row, or of n rows as columns of shape (n,); None for what the model does not give.
+    """The outputs of one row, or of n rows as columns of shape (n,); None for an output that the model does not have.
 
     Attributes:
         prediction: the forecast.

@@ -1,7 +1,7 @@
-"""Importing shap where numba is not installed, as in the image of the components.
+"""Import of shap where numba is not installed, as in the image of the components.
 
-shap compiles functions of several explainers with numba when it is imported. Its explainer of trees, the one that is
-used here, is in C++: it gives the same bytes without numba, whose compiler is a fifth of an image.
+shap compiles functions of several explainers with numba when it is imported. Its explainer of trees, the only one used
+here, is in C++ and gives the same bytes without numba, whose compiler is a fifth of an image.
 """
 
 import sys
@@ -27,7 +27,7 @@ def shap_package() -> Any:
 
 @contextmanager
 def without_numba() -> Iterator[None]:
-    """Let modules be imported that decorate functions with numba's njit; where numba is missing they stay Python."""
+    """Import modules that decorate functions with numba's njit as plain Python where numba is missing."""
     if find_spec("numba") is not None:
         yield
         return

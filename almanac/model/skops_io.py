@@ -1,4 +1,4 @@
-"""scikit-learn bodies by skops: types on a closed list alone are ever built, nothing is unpickled."""
+"""scikit-learn estimators as skops archives: only types on a closed list are built, and nothing is unpickled."""
 
 import io
 import json
@@ -25,7 +25,7 @@ def read_estimator(data: bytes, place: Path) -> Any:
     """Return the estimator in the skops archive `data`.
 
     Raises:
-        ModelError: not a skops archive, or one that asks for a type outside `TRUSTED`, which is named.
+        ModelError: not a skops archive, or one with a type outside `TRUSTED`, which is named.
     """
     try:
         import skops.io
@@ -74,7 +74,7 @@ def write_estimator(estimator: Any) -> bytes:
 
 
 def _canonical(data: bytes) -> bytes:
-    """Return a skops archive with its objects numbered in order; skops names them by their address in memory."""
+    """Return a skops archive with its objects numbered in order, because skops names them by their memory address."""
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         files = {name: archive.read(name) for name in archive.namelist()}
     schema = json.loads(files.pop(_SCHEMA))

@@ -1,1 +1,1 @@
-"""C sources and their build; reached by the feature compiler and the model alone."""
+"""C sources and their build, for the feature compiler and the model only."""

@@ -34,14 +34,14 @@ class Engine:
     """A LightGBM model with its linear offset; every method may be called from any thread.
 
     Attributes:
-        kind: "compiled" where the kernels of this package predict, "lightgbm" where LightGBM itself does.
+        kind: "compiled" where the compiled kernels predict, "lightgbm" where LightGBM itself does.
         explainer_kind: the same of explanations.
         names: the model's features in order.
-        link: what lies between the score (trees and offset) and the prediction: "identity", "logit" (two classes),
-            "log", or "other" for a transformation of LightGBM's own. Contributions are on the scale of the score:
-            log-odds for two classes.
-        bounds: smallest and largest prediction, infinite where open; a clipped prediction is not its contributions'
-            sum.
+        link: link between the score (trees and offset) and the prediction: "identity", "logit" (two classes), "log",
+            or "other" for a transformation that only LightGBM applies. Contributions are in the unit of the score,
+            which is log-odds for two classes.
+        bounds: smallest and largest prediction, infinite where open; a clipped prediction is not the sum of its
+            contributions.
     """
 
     kind: Literal["compiled", "lightgbm"]
@@ -87,9 +87,9 @@ class Engine:
         Args:
             text: the model.
             offset: the content of offset.json; None adds nothing.
-            names: the features in order, where they are not the ones written in the model.
+            names: the ordered feature names; those of the model text when None.
             name: file name for messages.
-            compiled: False keeps to LightGBM, for comparisons.
+            compiled: False for LightGBM itself, for comparisons.
 
         Raises:
             ModelError: the model is unreadable, has several classes, or its offset does not fit it.
@@ -113,7 +113,7 @@ class Engine:
         return self._row(x)
 
     def row_call(self, low: Array, high: Array) -> RowCall:
-        """Return the call for one row at a time by one thread, with bounds (f,) that values are held against."""
+        """Return the one-row call for one thread; `low` and `high`, shape (f,), are the ranges of the features."""
         if self._trees is not None:
             return self._trees.row_call(low, high)
         return row_by_matrix(lambda rows: np.array([self._row(rows.X[0])]), low, high)

@@ -1,7 +1,7 @@
 """LightGBM's C library without its Python package.
 
 `import lightgbm` brings pandas, scikit-learn and SciPy along: seconds at a cold start and more than 100 MB for a
-worker. The wheel's shared library alone holds everything that serving needs, so it is called here directly. The
+worker. The wheel's shared library has everything that serving needs, so it is called directly. The
 functions and constants are those of LightGBM's `c_api.h`, version 4.
 """
 
@@ -31,17 +31,16 @@ _swallow_log = _LOG_CALLBACK(lambda message: None)
 
 
 def library() -> Any:
-    """Return LightGBM's C library, loaded once in a process.
+    """Return LightGBM's C library, loaded once per process.
 
     Raises:
         ServingError: the lightgbm wheel is not installed, or holds no shared library.
     """
     with _library_lock:
         if "library" not in _loaded:
-            found = ctypes.CDLL(str(_library_path()))
-            found.LGBM_GetLastError.restype = ctypes.c_char_p
-            found.LGBM_RegisterLogCallback(_swallow_log)
-            _loaded["library"] = found
+            loaded = _loaded["library"] = ctypes.CDLL(str(_library_path()))
+            loaded.LGBM_GetLastError.restype = ctypes.c_char_p
+            loaded.LGBM_RegisterLogCallback(_swallow_log)
         return _loaded["library"]
 
 
@@ -61,11 +60,11 @@ def check(code: int) -> None:
 
 
 class Booster:
-    """A LightGBM model in its own library: the reference that every faster path here is held against.
+    """A LightGBM model in LightGBM's own library, the reference for every faster path.
 
     Args:
         text: the model as LightGBM writes it (`Booster.save_model`).
-        name: what error messages call the model, such as its path.
+        name: name of the model in error messages, such as its path.
 
     Raises:
         ModelError: LightGBM cannot read `text`.
@@ -98,7 +97,7 @@ class Booster:
         return value.value
 
     def predict(self, X: NDArray[np.float64], kind: int = predict_normal) -> NDArray[np.float64]:
-        """Return what `Booster.predict` returns, on one thread.
+        """Return the output of `Booster.predict`, computed on one thread.
 
         Args:
             X: feature matrix (n, f), float64.
@@ -134,4 +133,4 @@ class Booster:
             )
         )
         if length.value != out.size:
-            raise ModelError(f"LightGBM returned {length.value} figures where {out.size} were expected")
+            raise ModelError(f"LightGBM returned {length.value} values; expected {out.size}")

@@ -1,4 +1,4 @@
-"""Decides at load whether the compiled kernels answer for a model, or LightGBM itself."""
+"""The choice at load between the compiled kernels and LightGBM itself."""
 
 import logging
 from dataclasses import dataclass

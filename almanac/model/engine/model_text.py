@@ -24,7 +24,7 @@ _LINKS = {
 
 @dataclass(frozen=True)
 class Header:
-    """What stands before the trees.
+    """The header of a model, the lines before its trees.
 
     Attributes:
         names: features in order.
@@ -107,12 +107,12 @@ class Forest:
 
     @property
     def missing_rule(self) -> NDArray[np.int32]:
-        """What counts as missing: 0 nothing (NaN reads as 0), 1 zero and NaN, 2 NaN."""
+        """Missing-value rule of each split: 0 none (NaN reads as 0), 1 zero and NaN, 2 NaN."""
         return (self.decision >> 2) & 3
 
 
 class UnsupportedModelError(ModelError):
-    """A model that LightGBM predicts and these kernels do not."""
+    """A model that only LightGBM itself can predict."""
 
 
 def forest(text: bytes) -> Forest:
@@ -169,7 +169,10 @@ def _integers(blocks: list[dict[str, str]], name: str) -> NDArray[np.int32]:
 
 
 def _check_shape(f: Forest) -> None:
-    """Refuse what would send a kernel out of bounds: every child must be a later split or a leaf of its own tree."""
+    """Refuse trees that would send a kernel out of bounds.
+
+    Every child must be a later split or a leaf of its own tree.
+    """
     splits, leaves = int(f.split_start[-1]), int(f.leaf_start[-1])
     per_split = (f.feature, f.threshold, f.decision, f.left, f.right, f.split_count)
     if any(len(a) != splits for a in per_split) or any(len(a) != leaves for a in (f.leaf_value, f.leaf_count)):

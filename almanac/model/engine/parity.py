@@ -1,4 +1,4 @@
-"""The proof that compiled kernels may answer for LightGBM: equality on rows made from the model's own thresholds."""
+"""Comparison of compiled kernels with LightGBM, on rows made from the model's own thresholds."""
 
 from typing import Protocol
 
@@ -21,7 +21,7 @@ _SPECIAL = np.array(
 
 
 class Predictor(Protocol):
-    """What predicts as LightGBM should."""
+    """Predictions that must equal those of LightGBM."""
 
     def predict_row(self, x: NDArray[np.float64]) -> float: ...  # noqa: D102
 
@@ -31,7 +31,7 @@ class Predictor(Protocol):
 
 
 class Explainer(Protocol):
-    """What explains as LightGBM should."""
+    """Contributions that must equal those of LightGBM."""
 
     base: float
 
@@ -39,7 +39,7 @@ class Explainer(Protocol):
 
 
 def threshold_rows(f: Forest, features: int, count: int = _ROWS, seed: int = 0) -> NDArray[np.float64]:
-    """Return rows (count, features) whose values sit where splits decide.
+    """Return rows (count, features) with values at and next to the thresholds of splits.
 
     Two thirds are thresholds of the feature, or the doubles just below and above one; the others are categories,
     missing values, zeros, infinities and the values around LightGBM's own notion of zero.
@@ -59,7 +59,7 @@ def threshold_rows(f: Forest, features: int, count: int = _ROWS, seed: int = 0) 
 
 
 def predicts_exactly(predictor: Predictor, reference: Reference, f: Forest) -> bool:
-    """Whether `predictor` returns the reference's predictions in every bit, by rows and by matrix.
+    """Return whether `predictor` gives the reference's predictions in every bit, by rows and by matrix.
 
     Where a link follows an offset, NumPy's exponential may differ from the C library's in the last bits; there, and
     there only, these are allowed.
@@ -79,7 +79,7 @@ def predicts_exactly(predictor: Predictor, reference: Reference, f: Forest) -> b
 
 
 def explains_equally(explainer: Explainer, booster: lightgbm.Booster, f: Forest) -> bool:
-    """Whether `explainer` returns LightGBM's contributions within 1e-9 of the largest of them, or of 1."""
+    """Return whether `explainer` gives LightGBM's contributions within 1e-9 of the largest of them, or of 1."""
     X = threshold_rows(f, booster.num_features, _EXPLAINED_ROWS, seed=1)
     expected = booster.predict(X, lightgbm.predict_contributions)
     if not np.isfinite(expected).all():

@@ -1,4 +1,4 @@
-"""The model as LightGBM itself answers it: the fallback, and what the compiled kernels are held against."""
+"""Prediction by LightGBM itself: the fallback, and the reference for the compiled kernels."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,14 +18,14 @@ class Reference:
     Args:
         booster: the model.
         head: its header.
-        offset: what is added to the trees' sum.
+        offset: the linear part, link and bounds.
 
     Raises:
-        ModelError: an offset to a booster whose link is LightGBM's alone to apply.
+        ModelError: an offset to a booster with a link that only LightGBM applies.
 
     Attributes:
-        link: "identity", "logit" or "log", or "other" where LightGBM transforms the sum in a way of its own.
-        plain: whether LightGBM's own output is the prediction, but for the bounds.
+        link: "identity", "logit" or "log"; "other" for a transformation that only LightGBM applies.
+        plain: whether the prediction is LightGBM's own output, apart from the bounds.
     """
 
     def __init__(self, booster: lightgbm.Booster, head: Header, offset: Offset) -> None:

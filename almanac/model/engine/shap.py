@@ -1,4 +1,4 @@
-"""Exact TreeSHAP by the compiled kernels; shap.c tells the method."""
+"""Exact TreeSHAP by the compiled kernels; shap.c describes the method."""
 
 import ctypes
 
@@ -13,7 +13,7 @@ class CompiledExplainer:
     """Path-dependent SHAP values of the trees' sum, before link and offset; safe to call from any thread.
 
     Args:
-        trees: the model's compiled form, which this holds on to.
+        trees: the model's compiled form, kept alive by this object.
         f: the same trees.
 
     Raises:

@@ -19,7 +19,7 @@ class _Configuration:
 
     def __init__(self, booster: lightgbm.Booster, kind: int) -> None:
         self._library: Any = lightgbm.library()
-        self._booster = booster  # the configuration points into it: it must live as long
+        self._booster = booster  # the configuration points into it, so it must live as long
         self._handle = ctypes.c_void_p()
         lightgbm.check(
             self._library.LGBM_BoosterPredictForMatSingleRowFastInit(

@@ -1,6 +1,6 @@
 """The trees of a model laid out for the compiled kernels, and predictions by them.
 
-See kernels.h for what each table holds. Everything is computed once at load.
+kernels.h describes each table. Everything is computed once at load.
 """
 
 import ctypes
@@ -82,7 +82,7 @@ def lay_out(f: Forest) -> Layout:
 
 
 def _lay_out_slots(f: Forest, layout: Layout) -> NDArray[np.int32]:
-    """Give numbers to the pairs of feature and missing-value rule, and to each split its pair's (-1: categorical)."""
+    """Return the number of each split's pair of feature and missing-value rule, -1 for a categorical split."""
     numerical = ~f.categorical
     pairs, number = np.unique(f.feature[numerical] * 4 + f.missing_rule[numerical], return_inverse=True)
     layout.put(slot_feature=pairs // 4, slot_missing=pairs % 4)
@@ -92,7 +92,7 @@ def _lay_out_slots(f: Forest, layout: Layout) -> NDArray[np.int32]:
 
 
 def _lay_out_cuts(f: Forest, slot: NDArray[np.int32], layout: Layout) -> NDArray[np.int32]:
-    """List every slot's thresholds; returns each numerical split's place among them."""
+    """List every slot's thresholds; return the position of each numerical split's threshold."""
     rank = np.zeros(len(slot), dtype=np.int32)
     cuts: list[NDArray[np.float64]] = []
     for number in range(len(layout.tables["slot_feature"])):
@@ -107,7 +107,7 @@ def _lay_out_cuts(f: Forest, slot: NDArray[np.int32], layout: Layout) -> NDArray
 
 
 def _lay_out_columns(f: Forest, slot: NDArray[np.int32], rank: NDArray[np.int32], layout: Layout) -> int:
-    """Give every numerical split its byte column and the cut within it; returns the number of such columns."""
+    """Give every numerical split its byte column and the cut within it; return the number of such columns."""
     numerical = slot >= 0
     # Without a missing-value rule the default direction is never asked for.
     left = f.default_left & (f.missing_rule != 0)
@@ -164,7 +164,7 @@ class CompiledTrees:
         library: the compiled kernels.
         f: the trees.
         head: the model's header.
-        reference: the same model by LightGBM, whose width, offset and link are taken.
+        reference: the same model by LightGBM, with its width, offset and link.
 
     Raises:
         UnsupportedModelError: the kernels do not cover this model.
@@ -229,7 +229,7 @@ class CompiledTrees:
         return value
 
     def row_call(self, low: NDArray[np.float64], high: NDArray[np.float64]) -> RowCall:
-        """Return the call for one row at a time by one thread, with bounds (f,) that values are compared with."""
+        """Return the one-row call for one thread; `low` and `high`, shape (f,), are the ranges of the features."""
         values, arguments = self._row_buffers()
         outside = ctypes.c_int32()
         low, high = (np.ascontiguousarray(bound, dtype=np.float64) for bound in (low, high))
@@ -253,7 +253,7 @@ class CompiledTrees:
         return self._predict(self.model, X)
 
     def score(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the sums of the trees alone (n,) of `X` (n, f): no offset, no link, no bounds."""
+        """Return the sum of the trees (n,) for `X` (n, f), without offset, link and bounds."""
         bare = Model.from_buffer_copy(self.model)
         bare.offset, bare.link, bare.low, bare.high = 0, _LINKS["identity"], -np.inf, np.inf
         return self._predict(bare, X)
