@@ -74,8 +74,10 @@ def whole_file(path: Path) -> Iterator[Path]:
     aside = Path(name)
     try:
         yield aside
+        # Temporary files are private; others, such as a server, have to read this one.
         aside.chmod(0o644)
         with open(aside, "rb") as stream:
+            # The rename may reach the disk before the content does, and a crash leave an empty file.
             os.fsync(stream.fileno())
         aside.replace(path)
     finally:

@@ -6,7 +6,7 @@ registry by an entry point that names such a constant:
     [project.entry-points."almanac.features"]
     momentum = "our_package.momentum:KIND"
 
-Registries look modules up by name, so that the use case file, which stands below all of them, can list their kinds.
+Registries look modules up by name, so that the use case, a lower layer, can list their kinds.
 """
 
 import importlib

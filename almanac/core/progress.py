@@ -30,6 +30,7 @@ class Summary:
 
 def progress(done: int, total: int, text: str) -> None:
     """Print the progress of a task."""
+    # Flushed, because the parent process draws while the task runs.
     print(f"[progress] {done}/{total} {text}", flush=True)
 
 

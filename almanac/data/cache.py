@@ -9,6 +9,7 @@ from typing import Any
 
 from almanac.core.files import read_json, sha256_bytes, write_bytes, write_json
 
+# Longer than any download that may still be running in another process.
 _STALE_SECONDS = 86_400
 
 
@@ -49,6 +50,7 @@ class Cache:
             location, fetched_at = str(origin["location"]), str(origin["fetched_at"])
         except (FileNotFoundError, ValueError, KeyError, TypeError):
             return None
+        # A digest that does not match is a damaged disk or an edited file; the source is fetched again.
         if sha256_bytes(data) != sha256:
             path.unlink(missing_ok=True)
             return None
@@ -67,6 +69,7 @@ class Cache:
         sha256 = sha256_bytes(data)
         path = self._origin(sha256)
         try:
+            # The first time stays, so that the lineage of unchanged bytes does not change.
             fetched_at = str(read_json(path)["fetched_at"])
         except (FileNotFoundError, ValueError, KeyError, TypeError):
             fetched_at = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -30,6 +30,7 @@ def decompress(read: Read, data: bytes, location: str) -> bytes:
                 return data
             case _:
                 assert_never(read.compression)
+    # It is an OSError too, and already says which member is missing.
     except SourceError:
         raise
     except (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile) as error:

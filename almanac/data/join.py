@@ -49,14 +49,17 @@ def _join_one(left: pl.DataFrame, right: pl.DataFrame, source: Source, usecase: 
         right.select(pl.exclude(usecase.entity) if usecase.entity and not by else pl.all()), by, source, usecase
     )
     return (
+        # An asof join needs rows in order of time; the order of the first source is restored for the checks.
         left.with_row_index(_ROW)
         .sort(time, maintain_order=True)
         .join_asof(
             right,
             on=time,
             by=by or None,
+            # A later row would be a look into the future.
             strategy="backward",
             tolerance=to_timedelta(terms.tolerance),
+            # Polars cannot check the order within groups, and warns instead.
             check_sortedness=False,
         )
         .sort(_ROW)

@@ -45,9 +45,11 @@ def table_digest(table: pl.DataFrame) -> str:
     digest = hashlib.sha256()
     for column in table:
         digest.update(f"{column.name} {column.dtype} {column.len()}\n".encode())
+        # Missing values count apart, because they are replaced by values for the bytes below.
         digest.update(column.is_null().to_numpy().tobytes())
         if column.dtype == pl.String:
             filled = column.fill_null("")
+            # The lengths distinguish the texts ab, c from a, bc.
             digest.update(filled.str.len_bytes().cast(pl.Int64).to_numpy().tobytes())
             digest.update("".join(filled.to_list()).encode())
         else:

@@ -91,6 +91,7 @@ def _texts(column: pl.Series, location: str) -> pl.Series:
 
 def _numbers(column: pl.Series, declared: str, read: Read, location: str, time: pl.Series) -> pl.Series:
     if column.dtype.is_numeric() or column.dtype in (pl.Boolean, pl.Null):
+        # A NaN in a file means a missing value, as an empty field does.
         return column.cast(pl.Float64).fill_nan(None)
     if column.dtype != pl.String or not FORMATS[read.format].textual:
         raise TableError(f"{location}: has type {column.dtype}, and should hold numbers ({declared})")

@@ -59,6 +59,7 @@ def _parse(source: pl.Series, form: str | None, location: str) -> pl.Series:
         return source.cast(_TYPE) if source.dtype == pl.Date else source
     if form in _EPOCHS:
         number = source.cast(pl.Float64, strict=False) if source.dtype == pl.String else source.cast(pl.Float64)
+        # Rounded, because decimal seconds are not exact in binary.
         return (number * _EPOCHS[form]).round().cast(pl.Int64, strict=False).cast(_TYPE)
     if source.dtype != pl.String:
         raise TableError(

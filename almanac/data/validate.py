@@ -36,12 +36,14 @@ def validate(usecase: UseCase, table_path: Path, out_table: Path, out_html: Path
     Raises:
         TableError: a finding is an error; all errors are listed, with the first rows of each.
     """
+    # Matplotlib is slow to import, and only a validation draws.
     from almanac.data.validation_report import report
 
     raw, lineage = _read(table_path), read_lineage(table_path)
     result = run_checks(raw, usecase, lineage)
     record = to_record(result, raw, usecase)
     with named_when_full(out_table, out_html):
+        # Before the errors are raised, because a refused table is the one to look at.
         write_page(report(result, record, usecase, lineage), out_html)
         grid = refuse_errors(result, usecase)
         record["table"] = table_record(grid)
@@ -67,8 +69,10 @@ def run_checks(raw: pl.DataFrame, usecase: UseCase, lineage: dict[str, Any] | No
     table, tables, findings = raw, {}, []
     for stage in Stage:
         if stage == Stage.VALUES:
+            # Shares and grids of no rows are undefined.
             if raw.is_empty():
                 return ValidationResult([*CHECKS["min_rows"].find(Subject(raw, usecase))])
+            # Numbered before any repair, so that findings name the rows as they were ingested.
             table = table.select(pl.int_range(1, pl.len() + 1).alias(ROW), pl.all())
         tables[stage] = table
         stopped, found = False, []

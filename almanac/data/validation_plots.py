@@ -134,11 +134,13 @@ def _histogram(axis: "Axes", column: pl.Series, name: str, unit: str | None) -> 
     if values.is_empty():
         return
     notes = []
+    # A value such as no rain, which most rows share, would flatten all other bars.
     common = values.mode().sort()[0]
     if (share := float((values == common).mean() or 0.0)) > 0.5 and values.n_unique() > 1:
         values = values.filter(values != common)
         notes.append(f"{share:.1%} are {common:g}")
     finite = values.to_numpy()
+    # Outliers would stretch the axis; they are counted in the note.
     low, high = np.quantile(finite, [0.002, 0.998], method="nearest")
     inside = finite[(finite >= low) & (finite <= high)]
     if beyond := len(finite) - len(inside):
@@ -213,6 +215,7 @@ def _plain(axes: Any) -> list["Axes"]:
 
 def _laid_out(figure: "Figure") -> "Figure":
     """Return the figure with a final layout in which no texts overlap."""
+    # Constrained layout is computed once here, and not again at each drawing.
     figure.draw_without_rendering()
     figure.set_layout_engine("none")
     return figure

@@ -16,7 +16,9 @@ Array = npt.NDArray[np.float64]
 #: Share of the repeats between the two ends of an interval.
 CONFIDENCE = 0.95
 
+# With fewer blocks the repeats would hardly differ.
 _FEWEST_BLOCKS = 4
+# An interval of the few repeats that are defined would be too narrow.
 _FEWEST_SHARE = 0.9
 
 
@@ -55,6 +57,7 @@ class Bootstrap:
     def sums(self, rows: Array) -> Array:
         """Return the sums of each repeat, shape (repeats, k), of the rows' terms, shape (n, k)."""
         total = np.cumsum(self._by_step(rows), axis=0)
+        # Differences of cumulative sums: the sums of every block of this length at once.
         blocks = total[self.length :] - total[: -self.length]
         result = np.zeros((self.starts.shape[0], rows.shape[1]))
         for drawn in self.starts.T:

@@ -11,6 +11,7 @@ Array = npt.NDArray[np.float64]
 
 _DAY = 86_400_000_000
 _WEEK = 7 * _DAY
+# The epoch began on a Thursday; its first Monday was the fifth day.
 _MONDAY = 4 * _DAY
 
 
@@ -25,6 +26,7 @@ def worst_days(scored: ScoredRows, count: int = 10) -> list[dict[str, Any]]:
     error = scored.prediction - scored.y
     n, squares = np.bincount(index), np.bincount(index, weights=error**2)
     sums = {name: np.bincount(index, weights=v) for name, v in (("y", scored.y), ("p", scored.prediction))}
+    # A perfect forecast has no error to share.
     total = max(float(squares.sum()), np.finfo(np.float64).tiny)
     return [
         {

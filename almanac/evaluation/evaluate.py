@@ -110,6 +110,7 @@ def leading_metrics(metrics: Mapping[str, Any]) -> dict[str, float]:
         result |= {f"{target}_skill_{name}": skill[names[0]] for name, skill in entry["skill"].items()}
         if "coverage" in entry:
             result[f"{target}_coverage"] = entry["coverage"]["overall"]
+    # A user interface would show a NaN as an empty field, which nobody misses.
     for name, value in result.items():
         if value is None or not np.isfinite(value):
             raise MetricError(f"{name} is {value}; expected a finite number")

@@ -74,6 +74,7 @@ def numbers(table: pl.DataFrame, name: str) -> Array:
 def bands_of(usecase: UseCase, last: Array) -> Slices:
     """Return the band of each row's last known value; an edge belongs to the band below."""
     code = np.searchsorted(usecase.evaluation.bands.edges, last, side="left").astype(np.int64)
+    # A row without a last value counts overall, but in no band.
     return Slices(band_names(usecase), np.where(np.isfinite(last), code, -1))
 
 
@@ -95,6 +96,7 @@ def group_of(usecase: UseCase, table: pl.DataFrame, group: Group, model: Model) 
     indicator = {value: f"{name}_is_{_slug(value, code)}" for code, value in enumerate(categories)}
     if missing := [each for each in indicator.values() if each not in table.columns]:
         raise TableError(f"evaluation.groups.{group.name}: neither {name} nor {missing[0]} is a feature; declare one")
+    # The category itself is no feature, but its indicators together say the same.
     indicators = np.column_stack([numbers(table, each) for each in indicator.values()])
     return Slices(categories, np.where((indicators == 1).any(axis=1), (indicators == 1).argmax(axis=1), -1))
 

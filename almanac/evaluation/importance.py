@@ -67,6 +67,7 @@ def instructive(scored: ScoredRows) -> dict[str, int]:
     """Return the positions of three instructive rows: highest forecast, worst miss, ordinary."""
     miss = np.abs(scored.prediction - scored.y)
     highest, worst = int(np.argmax(scored.prediction)), int(np.argmax(miss))
+    # Ranks, because sizes of forecasts and errors cannot be added.
     distance = np.abs(_rank(scored.prediction) - 0.5) + np.abs(_rank(miss) - 0.5)
     return {"highest forecast": highest, "worst miss": worst, "ordinary": int(np.argmin(distance))}
 

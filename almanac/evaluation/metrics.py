@@ -55,6 +55,7 @@ def regression_terms(y: Array, prediction: Array) -> dict[str, Array]:
     """Return each row's terms of the metrics of a point forecast."""
     error = prediction - y
     size = np.abs(y) + np.abs(prediction)
+    # A forecast of zero for a value of zero is exact, and not 0/0.
     symmetric = np.divide(2 * np.abs(error), size, out=np.zeros_like(error), where=size > 0)
     return {
         "n": np.ones_like(y),
@@ -93,6 +94,7 @@ def classification_terms(y: Array, probability: Array) -> dict[str, Array]:
 def log_loss(y: Array, probability: Array) -> Array:
     """Return each row's negative log likelihood."""
     p = np.clip(probability, _EPSILON, 1.0 - _EPSILON)
+    # log1p, because 1 - p loses the digits of a small p.
     return -np.asarray(y * np.log(p) + (1 - y) * np.log1p(-p))
 
 
@@ -138,6 +140,7 @@ class Terms:
 
     def sums(self, bootstrap: Bootstrap) -> "BootstrapSums":
         """Return the sums over all rows and over each repeat."""
+        # One matrix, so that every metric uses the same drawn blocks.
         matrix = np.column_stack(list(self.columns.values()))
         total, repeats = matrix.sum(axis=0), bootstrap.sums(matrix)
         return BootstrapSums(

@@ -85,6 +85,7 @@ def read_parts(path: Path, usecase: UseCase) -> tuple[pl.DataFrame, pl.DataFrame
         TableError: it cannot be read, or has no time column.
     """
     names = [f"{kind}_{target.name}" for target in usecase.targets for kind in ("y", "last")]
+    # A literal of the column's own type, so that Parquet row groups can be skipped.
     start = pl.lit(_day(usecase.split.test_from)).cast(pl.Datetime("us"))
     narrow = _read(
         path, usecase, lambda table: table.select(pl.col(*_keys(usecase)), cs.by_name(names, require_all=False))
@@ -125,6 +126,7 @@ def score_rows(
     rows = np.flatnonzero(~before & _within(usecase, target, time) & np.isfinite(y))
     if not rows.size:
         raise TableError(f"targets.{target.name}: {target.column} was nowhere measured in the test span; see split")
+    # On the training span, as MASE is defined: the test span must not set its own unit.
     scale = _mean_size((y - baselines["seasonal"])[before])
     if target.above is not None:
         y, baselines = _as_classes(target.above, y), _as_rates(target.above, y, baselines, before)
@@ -163,6 +165,7 @@ def _within(usecase: UseCase, target: Target, time: npt.NDArray[np.int64]) -> Ma
     """Return which rows have their forecast time before the end of the test span."""
     if usecase.split.test_to is None:
         return np.ones(time.shape, dtype=np.bool_)
+    # By the time that is forecast: at the end of the span its truth may lie beyond it.
     return np.asarray(time + to_microseconds(target.horizon) < _day(usecase.split.test_to))
 
 
@@ -170,6 +173,7 @@ def _seasonal(usecase: UseCase, table: pl.DataFrame, target: Target) -> Array:
     """Return the seasonal-naive forecast: the target's value a whole number of seasons earlier."""
     season = to_microseconds(usecase.evaluation.season)
     ahead = to_microseconds(target.horizon) + to_microseconds(usecase.features.cutoff)
+    # Whole seasons, as many as it takes for the value to be known at the prediction time.
     back = -(-ahead // season) * season
     keys, time = _keys(usecase), usecase.time.column
     values = table.select([*keys, column(table, f"y_{target.name}")])

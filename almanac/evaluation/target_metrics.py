@@ -75,6 +75,7 @@ def disparity(scored: ScoredRows, slices: Slices, fewest: int = FEWEST_ROWS) -> 
         For each error metric the worst group's minus (`difference`) and over (`ratio`) the best group's, and the
         names of both; empty if fewer than two groups can be compared.
     """
+    # Slow to import.
     from fairlearn.metrics import MetricFrame
 
     sizes = np.bincount(slices.code[slices.code >= 0], minlength=len(slices.names))
@@ -92,6 +93,7 @@ def disparity(scored: ScoredRows, slices: Slices, fewest: int = FEWEST_ROWS) -> 
     return {
         name: {
             "difference": float(difference[name]),
+            # Fairlearn's ratio is that of the best group over the worst.
             "ratio": float(1.0 / shares[name]) if shares[name] > 0 else None,
             "worst": str(by_group[name].idxmax()),
             "best": str(by_group[name].idxmin()),
@@ -131,8 +133,10 @@ def _terms(scored: ScoredRows, nominal: float, groups: dict[str, Slices]) -> Ter
     terms.add(ours)
     for name, forecast in scored.baselines.items():
         present = np.isfinite(forecast)
+        # Any number will do in rows that do not count, but NaN would spread to every sum.
         theirs = _point_terms(scored)(scored.y, np.where(present, forecast, 0.0))
         terms.add(theirs, f"baseline/{name}/", present)
+        # Errors are compared on the same rows only.
         terms.add(ours, f"beside/{name}/", present)
     sliced = {name: values for name, values in ours.items() if name in _SLICED_TERMS}
     for group, slices in groups.items():

@@ -31,7 +31,7 @@ Part = Literal["year", "month", "day", "hour", "minute"]
 
 
 class TimeFormat(Section):
-    """How a source writes its time."""
+    """Notation of the time in a source."""
 
     column: str | None = None
     """The column that holds the time."""
@@ -62,10 +62,10 @@ else:
 
 
 class Read(Section):
-    """How to read the bytes of a source."""
+    """Reading of the bytes of a source."""
 
     format: Format = "csv"
-    """Kind of file."""
+    """Format of the file."""
     compression: Literal["none", "gzip", "xz", "zip"] = "none"
     """Compression of the file."""
     member: str | None = None
@@ -75,13 +75,13 @@ class Read(Section):
     null_values: list[str] = []
     """Texts that mean a missing value, besides the empty one."""
     time: TimeFormat
-    """How the time is written."""
+    """Notation of the time."""
     rename: dict[str, str] = {}
     """Source column to the name used here."""
     values: dict[str, dict[str, float]] = {}
     """For a column (by the name used here) the number that each of its texts stands for."""
     drop: list[str] = []
-    """Source columns that are known and not wanted; any other undeclared column is an error."""
+    """Source columns to leave out; any other undeclared column is an error."""
 
     @model_validator(mode="after")
     def _consistent(self) -> "Read":
@@ -96,10 +96,10 @@ class Read(Section):
 
 
 class Join(Section):
-    """How a further source joins the first: the newest row at or before each time, never a later one."""
+    """Join of a further source to the first: its newest row at or before each time, never a later one."""
 
     tolerance: Duration
-    """How old the joined row may be."""
+    """Largest age of the joined row."""
     by_entity: bool = True
     """Whether to join within the entity, where the use case has one."""
 
@@ -120,9 +120,9 @@ class SourceBase(Section):
     sha256: Sha256 | None = None
     """Digest that the bytes must have."""
     read: Read
-    """How to read it."""
+    """Reading of its bytes."""
     join: Join | None = None
-    """How it joins the first source; absent on the first."""
+    """Join to the first source; absent on the first."""
 
 
 SOURCES: Kinds[Any] = Kinds("source", "almanac.data.sources", "almanac.sources")
@@ -154,7 +154,7 @@ class Column(Section):
     type: Literal["float", "integer", "category"]
     """Type of its values."""
     description: str
-    """What it measures."""
+    """Measured quantity."""
     unit: str | None = None
     """Unit of its values."""
     min: float | None = None
@@ -169,7 +169,7 @@ class Column(Section):
     @model_validator(mode="after")
     def _consistent(self) -> "Column":
         if (self.type == "category") != (self.categories is not None):
-            raise ValueError("'categories' belongs to type category, and there alone")
+            raise ValueError("'categories' belongs to type category only")
         if self.categories is not None and len(set(self.categories)) < len(self.categories):
             raise ValueError("'categories' lists a value twice")
         if self.categories is not None and (self.min is not None or self.max is not None):
@@ -180,14 +180,14 @@ class Column(Section):
 
 
 class Staleness(Section):
-    """How old the newest row may be."""
+    """Limit on the age of the newest row."""
 
     max_age: Duration
     """Age above which the data are stale."""
     as_of: Annotated[str, AfterValidator(_check_as_of)] = "now"
-    """Compared with: now, or a date for an archive that no longer grows."""
+    """Time of comparison: now, or a date for an archive that no longer grows."""
     severity: Literal["warning", "error"] = "warning"
-    """What stale data are."""
+    """Severity of stale data."""
 
 
 class CheckBase(Section):
@@ -211,21 +211,21 @@ class Validation(Section):
     """Rules for the table as a whole."""
 
     duplicates: Literal["error", "keep_first", "keep_last"] = "error"
-    """What to do about rows with the same entity and time; keeping one is reported as a warning."""
+    """Treatment of rows with the same entity and time; keeping one is reported as a warning."""
     unsorted: Literal["error", "sort"] = "error"
-    """What to do when time runs backwards."""
+    """Treatment of rows that are not in order of time."""
     gaps: Literal["error", "warning"] = "warning"
-    """What a missing time on the grid is."""
+    """Severity of a missing time on the grid."""
     max_gap: Duration | None = None
     """A gap longer than this is an error."""
     out_of_range: Literal["error", "null"] = "error"
-    """What to do about values beyond min and max; setting them missing is reported as a warning."""
+    """Treatment of values beyond min and max; setting them missing is reported as a warning."""
     min_rows: Annotated[int, Field(ge=1)] = 1
     """Fewest rows."""
     completeness: Annotated[float, Field(ge=0, le=1)] = 0.0
     """Smallest share of the grid's times that each source must have."""
     staleness: Staleness | None = None
-    """How old the newest row may be."""
+    """Limit on the age of the newest row."""
     # Left out of a dump when empty, so that the digests of use cases without such checks stay as they were.
     checks: Annotated[list[DeclaredCheck], Field(exclude_if=lambda checks: not checks)] = []
     """Further checks."""

@@ -13,6 +13,7 @@ from almanac.usecase.model import UseCase
 from almanac.usecase.types import KindUnion
 
 
+# YAML lets the last of two equal keys win, and a repeated section would go unnoticed.
 class _Loader(yaml.SafeLoader):
     """YAML in which a key given twice is an error."""
 
@@ -60,6 +61,7 @@ def load_text(text: str, name: str) -> UseCase:
 def _from_json(text: str, name: str) -> UseCase | None:
     """Return the use case in a JSON text; None if it is not JSON, but perhaps YAML in flow style."""
     try:
+        # JSON has no dates: in this mode pydantic reads them from texts, which it otherwise refuses.
         return UseCase.model_validate_json(text)
     except ValidationError as error:
         if error.errors()[0]["type"] == "json_invalid":

@@ -27,15 +27,15 @@ class UseCase(Section):
     title: str
     """Title of reports and documents."""
     description: str
-    """What is forecast, and for whom."""
+    """Purpose of the forecast."""
     time: TimeGrid
     """The time column."""
     entity: Name | None = None
-    """Column that tells several series apart."""
+    """Column that identifies the series, if there are several."""
     sources: Annotated[list[Source], Field(min_length=1)]
-    """Sources; the first one sets the rows, the others join it."""
+    """Sources; the first one determines the rows, the others join it."""
     columns: dict[Name, Column]
-    """Every column of the joined table besides time and entity."""
+    """Every column of the joined table except time and entity."""
     validation: Validation = Field(default_factory=Validation)
     """Rules for the table as a whole."""
     features: Features
@@ -47,7 +47,7 @@ class UseCase(Section):
     training: Training
     """Candidates and tuning."""
     evaluation: Evaluation
-    """Judgement."""
+    """Evaluation on the held-out span."""
     gates: Annotated[list[GateRule], Field(min_length=1)]
     """Rules that a model must pass to be registered."""
     drift: Drift = Drift()
@@ -55,7 +55,7 @@ class UseCase(Section):
     serving: Serving = Serving()
     """Serving."""
     governance: Governance
-    """Facts that people supply."""
+    """Facts supplied by people."""
     schedule: Schedule = Schedule()
     """Schedules."""
 

@@ -9,13 +9,13 @@ from almanac.usecase.training_section import Decision
 from almanac.usecase.types import Duration, Name, Section
 
 Signal = Literal["columns", "target", "prediction", "residual", "importance", "error", "coverage"]
-"""What can raise an alarm: raw columns, and of each target the truth, the forecast, their difference, the ranking of
-what the model leans on, the error over persistence's, and the coverage of the intervals."""
+"""Signals of drift: raw columns, and of each target the truth, the forecast, their difference, the ranking of the
+features by importance, the error relative to persistence's, and the coverage of the intervals."""
 SIGNALS: tuple[Signal, ...] = get_args(Signal)
 
 
 class DriftPolicy(Section):
-    """When drift leads to action: so many of the last windows breach, and the newest does."""
+    """Condition for action: enough of the last windows breach, the newest among them."""
 
     breaches: Annotated[int, Field(ge=1)] = 2
     """Breaching windows."""
@@ -40,9 +40,9 @@ class Drift(Section):
     """Share of undrifted windows that may raise the alarm: over columns, targets, predictions, residuals and
     importances together, and once more over errors and coverages together."""
     signals: Annotated[list[Signal], Field(min_length=1)] = list(SIGNALS)
-    """What counts towards the alarm and the policy; the others are computed and reported alone."""
+    """Signals that count towards the alarm and the policy; the others are only computed and reported."""
     policy: DriftPolicy = DriftPolicy()
-    """When to act."""
+    """Condition for action."""
 
     @model_validator(mode="after")
     def _signals_once(self) -> "Drift":
@@ -52,10 +52,10 @@ class Drift(Section):
 
 
 class Serving(Section):
-    """How the model is served."""
+    """Serving of the model."""
 
     out_of_range: Literal["warn", "refuse"] = "warn"
-    """What to do about an input beyond its declared range."""
+    """Treatment of an input beyond its declared range."""
     decision: Decision | None = None
     """Decision signal of every regression target that has none of its own."""
     min_replicas: Annotated[int, Field(ge=1)] = 2
@@ -72,13 +72,13 @@ class Statement(Section):
     text: Annotated[str, Field(min_length=1)]
     """The statement."""
     author: Annotated[str, Field(min_length=1)]
-    """Who states it."""
+    """Author of the statement."""
     date: date
-    """When."""
+    """Date of the statement."""
 
 
 class Approval(Section):
-    """Whether a promotion to production needs somebody else's approval, by environment."""
+    """Approval of a promotion to production by a second person, by environment."""
 
     local: Literal["none", "required"] = "none"
     """A run on this machine."""
@@ -87,22 +87,22 @@ class Approval(Section):
 
 
 class Governance(Section):
-    """Facts that people supply; everything else in the documents is computed."""
+    """Facts supplied by people; everything else in the documents is computed."""
 
     owner: str
-    """Who answers for the model."""
+    """Person or team responsible for the model."""
     contact: str
-    """How to reach the owner."""
+    """Contact of the owner."""
     approval: Approval = Approval()
     """Approval policy."""
     risk: dict[str, bool | int | str] = {}
-    """Answers that the computed risk class rests on."""
+    """Answers from which the risk class is computed."""
     statements: dict[str, Statement] = {}
     """Statements by key."""
 
 
 class Schedule(Section):
-    """When the pipelines run, as six-field cron expressions in UTC."""
+    """Schedules of the pipelines, as six-field cron expressions in UTC."""
 
     retrain: str = "0 0 3 1 * *"
     """Training pipeline."""

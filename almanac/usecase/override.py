@@ -55,7 +55,7 @@ def _step(data: Any, part: str, setting: str) -> Any:
         return data[_index(data, part, setting)]
     if isinstance(data, dict):
         return data.setdefault(part, {})
-    raise UseCaseError(f"--set {setting}: nothing stands below {part!r}")
+    raise UseCaseError(f"--set {setting}: there is nothing below {part!r}")
 
 
 def _index(data: list[Any], part: str, setting: str) -> int:

@@ -96,7 +96,7 @@ def _keys(usecase: "UseCase") -> Iterator[str]:
         yield f"entity: {entity} is the time column"
     for field, name in (("time.column", time), ("entity", entity)):
         if name in usecase.columns:
-            yield f"columns.{name}: is the column of {field}; 'columns' lists the others alone"
+            yield f"columns.{name}: is the column of {field}; 'columns' lists the others only"
 
 
 def _sources(usecase: "UseCase") -> Iterator[str]:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pydantic import GetCoreSchemaHandler
 
 _DURATION = re.compile(r"^(\d+)(min|h|d)$")
+# Months and years are left out: they have no fixed length.
 _UNITS = {"min": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}
 
 

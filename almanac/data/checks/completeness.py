@@ -13,6 +13,7 @@ def completeness(grid: pl.DataFrame, usecase: UseCase, lineage: dict[str, Any] |
     """Return for each source the share of the grid's times at which it has a value."""
     sources = (lineage or {}).get("sources") or [{"name": "table", "columns": list(usecase.columns)}]
     return {
+        # One of its columns suffices: others may be missing for reasons of their own.
         source["name"]: float(grid.select(pl.any_horizontal(pl.col(source["columns"]).is_not_null()).mean()).item())
         for source in sources
         if source["columns"]

@@ -32,6 +32,7 @@ def _find(subject: Subject) -> Iterator[Finding]:
     usecase, options, time = subject.usecase, subject.options, subject.usecase.time.column
     value, entity = pl.col(options.column), [usecase.entity] if usecase.entity else []
     limit = to_microseconds(options.longest) // to_microseconds(usecase.time.frequency)
+    # Within each entity: equal values at the border of two series are no run.
     run = value.rle_id().over(*entity) if entity else value.rle_id()
     runs = (
         subject.table.group_by(*entity, run.alias("run"), maintain_order=True)

@@ -10,6 +10,7 @@ from almanac.usecase.types import to_microseconds
 
 def _find(subject: Subject) -> Iterator[Finding]:
     table, time = subject.table, subject.usecase.time
+    # Grids need not start on the hour: a station may measure at 20 past.
     phase = pl.col(time.column).cast(pl.Int64) % to_microseconds(time.frequency)
     usual = table.group_by(phase.alias("phase")).len().sort("len", "phase", descending=[True, False])["phase"][0]
     off = table.filter(phase != usual)

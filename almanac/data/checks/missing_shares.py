@@ -18,6 +18,7 @@ def _find(subject: Subject) -> Iterator[Finding]:
     targets = {target.column for target in usecase.targets}
     for name, share in missing_shares(table, usecase).items():
         most, count = usecase.columns[name].max_missing, table[name].null_count()
+        # Whatever `max_missing` allows: there would be nothing to learn.
         if share == 1.0 and name in targets:
             yield Finding("error", "target_missing", name, count, "is a target, and has no value at all")
         elif share > most:

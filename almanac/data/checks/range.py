@@ -38,6 +38,7 @@ def _constraint(column: Column) -> Any:
 def _set_missing(table: pl.DataFrame, usecase: UseCase) -> pl.DataFrame:
     if usecase.validation.out_of_range == "error":
         return table
+    # Only the value is dropped, and not the row with its other values.
     return table.with_columns(
         pl.when(pl.col(name).is_between(*_ends(column))).then(pl.col(name)).alias(name)
         for name, column in usecase.columns.items()

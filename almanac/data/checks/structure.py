@@ -18,6 +18,7 @@ def _find(subject: Subject) -> Iterator[Finding]:
     for name, dtype in table.schema.items():
         if name not in types:
             text = "is not declared; declare it under 'columns' or drop it in its source"
+            # An undeclared column is an error, because it may be a renamed one.
             yield Finding("error", "extra_column", name, 1, text)
         elif dtype != types[name]:
             yield Finding("error", "type", name, 1, f"has type {dtype}, and should have {types[name]}")

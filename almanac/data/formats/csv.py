@@ -11,6 +11,7 @@ from almanac.usecase.data_section import Read
 
 def _parse(data: bytes, read: Read) -> pl.DataFrame:
     try:
+        # Inferred types would turn a malformed value into a missing one, or a code such as 007 into 7.
         return pl.read_csv(data, separator=read.delimiter, infer_schema=False, null_values=read.null_values)
     except pl.exceptions.PolarsError as error:
         raise ValueError(_too_long(data, read.delimiter) or str(error).splitlines()[0]) from None

@@ -41,6 +41,7 @@ def _read_store(address: str, cache: Cache) -> Content:
     shown = without_credentials(address)
     try:
         store, path = url_to_fs(address)
+        # Fsspec keeps listings for the life of a process.
         store.invalidate_cache()
         version = store.ukey(path)
         if (recalled := cache.recall(address)) is not None and recalled[1].get("mark") == version:

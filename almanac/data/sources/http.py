@@ -99,6 +99,7 @@ def _download(url: str, cache: Cache, retries: RetryPolicy) -> Content:
         reraise=True,
     )
     path = cache.partial(url)
+    # Two runs of one use case would otherwise write to one unfinished file.
     with _locked(path), httpx.Client(follow_redirects=True, timeout=retries.timeout) as client:
         try:
             return retrying(_attempt, client, url, cache, _Unfinished(path))
@@ -112,6 +113,7 @@ def _attempt(client: "httpx.Client", url: str, cache: Cache, unfinished: "_Unfin
     import httpx
 
     recalled = cache.recall(url)
+    # Byte ranges of a compressed response could not be joined.
     headers = {"Accept-Encoding": "identity", **unfinished.headers()}
     if recalled is not None and "Range" not in headers:
         headers |= {name: recalled[1][name] for name in ("If-None-Match", "If-Modified-Since") if name in recalled[1]}
@@ -137,6 +139,7 @@ def _check_status(response: "httpx.Response", unfinished: "_Unfinished") -> None
     if status in (200, 206):
         return
     reason = f"answered {status} {response.reason_phrase}".rstrip()
+    # The unfinished file is longer than the server's: it is a part of another version.
     if status == 416:
         unfinished.clear()
     if status in (408, 416, 425, 429) or status >= 500:
@@ -191,6 +194,7 @@ class _Unfinished:
             return self._continue(response.headers.get("content-range", ""))
         self.clear()
         etag = response.headers.get("etag", "")
+        # A weak ETag does not promise equal bytes (RFC 9110, 8.8.1).
         validator = response.headers.get("last-modified") if etag.startswith("W/") or not etag else etag
         self._path.touch()
         write_json(self._note, {"validator": validator})

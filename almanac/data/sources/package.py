@@ -58,7 +58,9 @@ def _from_index(source: PackageSource, cache: Cache) -> Content:
 
 def _download(requirement: str, directory: Path) -> Path:
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-input", "--disable-pip-version-check"]
+    # A source distribution would run code while it is built.
     command += ["--no-deps", "--only-binary=:all:", "--dest", str(directory), requirement]
+    # This project's modules must not shadow pip's.
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     wheels = sorted(directory.glob("*.whl"))

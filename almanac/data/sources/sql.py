@@ -70,6 +70,7 @@ def _result(source: SqlSource, base: Path) -> tuple[bytes, str]:
     table = pl.DataFrame(
         [tuple(row) for row in rows], schema=names, orient="row", infer_schema_length=None, strict=False
     )
+    # As true and false they could not be read as numbers.
     return table.with_columns(cs.boolean().cast(pl.Int8)).write_csv().encode(), shown
 
 

@@ -80,6 +80,7 @@ def number(document: Any, *path: str) -> float | None:
     """Return the finite number at a path of keys; None for anything else."""
     for key in path:
         document = document.get(key) if isinstance(document, Mapping) else None
+    # A bool is an int to Python.
     if isinstance(document, bool) or not isinstance(document, int | float) or not math.isfinite(document):
         return None
     return float(document)

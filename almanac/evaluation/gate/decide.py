@@ -25,8 +25,10 @@ def decide(usecase: UseCase, metrics: Mapping[str, Any], registered: Mapping[str
         for check in GATE_RULES[rule.rule].checks(rule, Candidate(usecase, target, metrics, registered))
     ]
     checks += _foreign(usecase, metrics)
+    # All of no checks would hold.
     passed = bool(checks) and all(check["passed"] is True for check in checks)
     checked = {check["target"] for check in checks}
+    # A target that every rule passes over must not get through unseen.
     unchecked = [target.name for target in usecase.targets if target.name not in checked]
     checks += [_closed(target, "no rule judges this target") for target in unchecked]
     return {"passed": passed and not unchecked, "use_case": usecase.name, "rules": checks}

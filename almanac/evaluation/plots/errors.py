@@ -70,6 +70,7 @@ def chosen_weeks(scored: ScoredRows) -> dict[str, npt.NDArray[np.intp]]:
     n = np.bincount(index)
     error = np.sqrt(np.bincount(index, weights=(scored.prediction - scored.y)[series] ** 2) / n)
     mean = np.bincount(index, weights=scored.y[series]) / n
+    # A week with few rows is no example.
     full = np.flatnonzero(n >= 0.8 * n.max())
     ordinary = full[np.argsort(error[full], kind="stable")[full.size // 2]]
     picks = {"The highest week": full[np.argmax(mean[full])], "An ordinary week": ordinary}
@@ -141,6 +142,7 @@ def residuals(
     wide.margins(x=0)
     _dates(wide, "MonthLocator", "%b")
     error = scored.prediction - scored.y
+    # Outliers are drawn in the outermost bins, or the rest would be one bar.
     reach = float(np.quantile(np.abs(error), 0.99)) or 1.0
     narrow.hist(np.clip(error, -reach, reach), bins=41, color=COLOURS["neutral"], histtype="stepfilled")
     narrow.set_title("Distribution")

@@ -27,6 +27,7 @@ def _checks(rule: NotWorse, model: Candidate) -> Iterator[Check]:
         yield Check(rule.rule, target, what, None, None, vacuous="no model is registered yet")
         return
     targets = model.registered.get("targets")
+    # A new target must not fail for want of a predecessor; a damaged file must.
     if isinstance(targets, Mapping) and targets and target not in targets:
         yield Check(rule.rule, target, what, None, None, vacuous="the registered model has no such target")
         return
