@@ -25,11 +25,11 @@ from almanac.core.files import pretty_json
 from almanac.data.ingest import ingest
 from almanac.features.fit import fit
 from almanac.features.partitions import computed
+from almanac.features.preprocess import PARQUET
 from almanac.features.spec import FeatureSpec
 from almanac.features.split import train_test
 from almanac.usecase import UseCase
 from almanac.usecase.override import load_with
-from components.preprocessing.task import PARQUET
 
 ROOT = Path(__file__).resolve().parent.parent
 ENTITY = "station"

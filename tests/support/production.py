@@ -11,11 +11,11 @@ import pytest
 
 from almanac.core.files import read_json, sha256_file, write_json
 from almanac.evaluation.evaluate import evaluate
+from almanac.features.preprocess import preprocess
 from almanac.model.directory import LOSS, MANIFEST, REFERENCE
 from almanac.training.train import Inputs, train
 from almanac.usecase import UseCase
 from almanac.usecase.override import load_with
-from components.preprocessing.task import preprocess
 from governance.registry import Registry, collect
 from tests.support.bundles import document_files
 

@@ -8,9 +8,9 @@ import polars as pl
 import yaml
 
 from almanac.core.files import pretty_json
+from almanac.features.preprocess import preprocess
 from almanac.training.train import Inputs
 from almanac.usecase import UseCase, load_text
-from components.preprocessing.task import preprocess
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -21,12 +21,12 @@ from almanac.core.errors import FeatureError, UnreachableError, WorkerError
 from almanac.core.files import sha256_file
 from almanac.features.fit import fit
 from almanac.features.partitions import computed, features_of, packed, plan, unpacked, work
+from almanac.features.preprocess import preprocess
 from almanac.features.spec import FeatureSpec
 from almanac.features.split import train_test
 from almanac.usecase import UseCase, dump
 from almanac.usecase.override import load_with
 from almanac.usecase.training_section import Dask
-from components.preprocessing.task import preprocess
 from tests.support import small
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -13,12 +13,12 @@ from almanac.core.errors import FeatureError, TableError
 from almanac.core.files import sha256_file
 from almanac.features.batch import compute
 from almanac.features.fit import fit
+from almanac.features.preprocess import preprocess
 from almanac.features.spec import FeatureSpec
 from almanac.features.split import Span, folds, longest_horizon, train_test
 from almanac.features.target import targets
 from almanac.usecase import UseCase, dump, load
 from components.preprocessing.component import preprocessing
-from components.preprocessing.task import preprocess
 
 ROOT = Path(__file__).resolve().parents[3]
 HOUR = 3_600_000_000
