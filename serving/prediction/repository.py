@@ -117,7 +117,8 @@ class Repository:
         Raises:
             HTTPError: the name or version is unknown, or the model is unloaded.
         """
-        if not self.is_ready(name):
+        self.check_name(name)
+        if name in self.unloaded:
             raise not_ready(name)
         traffic = self._traffic
         if version is not None:

@@ -1,7 +1,7 @@
 """The V1 protocol: `:predict`, `:explain`, readiness."""
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -23,13 +23,20 @@ Json = dict[str, Any]
 EXPLAINED = 8
 
 
+class _Entry(NamedTuple):
+    """What a model's requests need at once: its decoder, and itself if single rows may take the fast path."""
+
+    decoder: RowDecoder
+    fast: Model | None
+
+
 class V1:
     """The V1 routes over a service."""
 
     def __init__(self, service: Service) -> None:
         self._service = service
         self._repository = service.repository
-        self._decoders: dict[str, RowDecoder] = {}
+        self._entries: dict[tuple[str, str], _Entry] = {}
 
     async def models(self, request: Request) -> Reply:
         """Return the names of the models."""
@@ -47,8 +54,9 @@ class V1:
         name, service = request.model, self._service
         bundle = self._repository.bundle(name)
         request.answered_by = bundle.version
-        decoder = self._decoder(bundle, name)
-        model = self._fast_model(bundle, name)
+        decoder, model = self._entries.get((bundle.digest, name)) or self._entry(bundle, name)
+        if self._repository.traffic.second is not None:
+            model = None  # split traffic is drawn for each request, and a shadow sees whole answers
         rows = _decoded(decoder, request.body)
         if model is not None and len(rows) == 1:
             return _row_reply(bundle, model, *service.predict_row(model, rows[0]))
@@ -65,25 +73,19 @@ class V1:
         name = request.model
         bundle = self._repository.bundle(name)
         request.answered_by = bundle.version
-        instances = await self._read(request, bundle, self._decoder(bundle, name))
+        entry = self._entries.get((bundle.digest, name)) or self._entry(bundle, name)
+        instances = await self._read(request, bundle, entry.decoder)
         explanation = await self._service.explain(bundle, name, instances)
         if len(instances) <= EXPLAINED:
             return Reply(encode(explanations(explanation, name)))
         return Reply(await self._service.in_thread(lambda: _explanations_in_pieces(explanation, name)))
 
-    def _fast_model(self, bundle: Bundle, name: str) -> Model | None:
-        """Return the model if its single rows may take the fast path: one target, one version, features only."""
+    def _entry(self, bundle: Bundle, name: str) -> "_Entry":
+        """Build the decoder of a model; it takes milliseconds, so each is kept."""
         model = bundle.targets.get(name)
-        fast = model is not None and self._repository.traffic.second is None and not model.predictor.history
-        return model if fast else None
-
-    def _decoder(self, bundle: Bundle, name: str) -> RowDecoder:
-        """Return the decoder of rows by name; building one takes milliseconds, so each is built once."""
-        digest = (bundle.targets.get(name) or bundle).digest
-        decoder = self._decoders.get(digest)
-        if decoder is None:
-            decoder = self._decoders[digest] = RowDecoder(bundle.columns_of(name))
-        return decoder
+        fast = model if model is not None and not model.predictor.history else None
+        entry = self._entries[bundle.digest, name] = _Entry(RowDecoder(bundle.columns_of(name)), fast)
+        return entry
 
     async def _read(self, request: Request, bundle: Bundle, decoder: RowDecoder) -> Instances:
         """Return the instances of a body in any form; a large one is read in pieces."""
@@ -114,25 +116,33 @@ def predictions(answer: Answer, name: str) -> Json:
     else:
         parts = {target: _objects(predicted) for target, predicted in answer.outcomes.items()}
         document = {"predictions": _zipped(parts)}
-    return _complete(document, answer.bundle, name, answer.warnings)
+    return _complete(document, answer.bundle, name, _digest(answer.bundle, name), answer.warnings)
 
 
 def _row_reply(bundle: Bundle, model: Model, row: Row, warnings: list[str]) -> Reply:
-    """Return the answer for one row of one target, the same as `predictions`."""
-    document = _lists((output, [value]) for output, value in row.present())
-    return Reply(encode(_complete(document, bundle, model.name, warnings)))
+    """Return the answer for one row of one target, the same as `predictions` but without lists of columns."""
+    document: Json = {}
+    for output, value in row.present():
+        if not output.shared:
+            document[output.column] = [value]
+        elif output.column in document:
+            document[output.column][0][output.name] = value
+        else:
+            document[output.column] = [{output.name: value}]
+    return Reply(encode(_complete(document, bundle, model.name, model.digest, warnings)))
 
 
-def _complete(document: Json, bundle: Bundle, name: str, warnings: list[str]) -> Json:
-    document |= _model(bundle, name)
+def _complete(document: Json, bundle: Bundle, name: str, digest: str, warnings: list[str]) -> Json:
+    document["model_name"] = name
+    document["model_version"] = bundle.version
+    document["model_digest"] = digest
     if warnings:
         document["warnings"] = warnings
     return document
 
 
-def _model(bundle: Bundle, name: str) -> Json:
-    digest = bundle.targets[name].digest if name in bundle.targets else bundle.digest
-    return {"model_name": name, "model_version": bundle.version, "model_digest": digest}
+def _digest(bundle: Bundle, name: str) -> str:
+    return (bundle.targets.get(name) or bundle).digest
 
 
 def _lists(present: Iterable[tuple[Output, list[Any]]]) -> Json:
@@ -165,7 +175,8 @@ def _zipped(parts: dict[str, list[Any]]) -> list[Json]:
 
 def explanations(explanation: Explanation, name: str) -> Json:
     """Return the V1 answer of `:explain`: for each row the base value and each feature's contribution to the sum."""
-    return {"explanations": _explained(explanation, name, slice(None)), **_model(explanation.bundle, name)}
+    document: Json = {"explanations": _explained(explanation, name, slice(None))}
+    return _complete(document, explanation.bundle, name, _digest(explanation.bundle, name), [])
 
 
 def _explanations_in_pieces(explanation: Explanation, name: str) -> bytes:
@@ -175,7 +186,8 @@ def _explanations_in_pieces(explanation: Explanation, name: str) -> bytes:
     for at in range(0, count, EXPLAINED):
         rows = encode(_explained(explanation, name, slice(at, at + EXPLAINED)))
         parts += (b"," if at else b"[", rows[1:-1])
-    return b"".join([*parts, b"],", encode(_model(explanation.bundle, name))[1:]])
+    model = _complete({}, explanation.bundle, name, _digest(explanation.bundle, name), [])
+    return b"".join([*parts, b"],", encode(model)[1:]])
 
 
 def _explained(explanation: Explanation, name: str, rows: slice) -> list[Any]:
