@@ -196,11 +196,6 @@ ALL: tuple[Metric, ...] = tuple(value for value in list(globals().values()) if i
 _DIFFERENCE_BUCKETS = (0.0, 0.01, 0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0)
 
 
-def series_names() -> set[str]:
-    """Return the names of all exported series, for tests that hold rules and dashboards against them."""
-    return {name for metric in ALL for name in metric.series}
-
-
 class Metrics:
     """The metrics, registered: `metrics.counter(REQUESTS)` and so on."""
 

@@ -16,6 +16,8 @@ from typing import Any, TypeVar
 import pytest
 import yaml
 
+from monitoring.metrics import ALL
+
 ROOT = Path(__file__).resolve().parents[2]
 RULES = ROOT / "monitoring" / "rules"
 T = TypeVar("T")
@@ -30,6 +32,11 @@ def needs(program: str) -> pytest.MarkDecorator:
 def read_yaml(path: Path) -> Any:
     """The document in a YAML file."""
     return yaml.safe_load(path.read_text())
+
+
+def series_names() -> set[str]:
+    """The names of all exported series."""
+    return {name for metric in ALL for name in metric.series}
 
 
 def alerts() -> dict[str, dict[str, Any]]:

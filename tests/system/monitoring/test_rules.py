@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 from monitoring import metrics
 from monitoring.operations.dashboards import boards
-from tests.support.live import ROOT, RULES, alerts, needs, read_yaml, recordings
+from tests.support.live import ROOT, RULES, alerts, needs, read_yaml, recordings, series_names
 
 CASES = sorted((RULES / "tests").glob("*.yaml"))
 RUNBOOKS = ROOT / "monitoring" / "runbooks.md"
@@ -38,7 +38,7 @@ def expressions() -> dict[str, str]:
 
 
 def test_every_series_asked_for_is_exported_or_recorded() -> None:
-    known = metrics.series_names() | set(recordings()) | OWN
+    known = series_names() | set(recordings()) | OWN
     missing = {place: names for place, text in expressions().items() if (names := asked(text) - known)}
     assert missing == {}
     assert len(expressions()) > 100

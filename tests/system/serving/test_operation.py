@@ -266,7 +266,8 @@ def test_feedback_that_cannot_be_is_refused(server: ServerProcess, change: dict[
 
 
 def test_every_exported_metric_is_a_defined_one(server: ServerProcess) -> None:
-    from monitoring.metrics import ALL, series_names
+    from monitoring.metrics import ALL
+    from tests.support.live import series_names
 
     text = server.get("/metrics").body.decode()
     found = {line.split("{")[0].split(" ")[0] for line in text.splitlines() if line and not line.startswith("#")}
