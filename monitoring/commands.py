@@ -63,6 +63,7 @@ def drift(
     false_alarm_rate: Annotated[float, typer.Option(help="Share of undrifted windows that may raise an alarm.")] = 0.05,
 ) -> None:
     """Compare the table CURRENT with REFERENCE; exit code 3 if it has drifted."""
+    # Imported here, since the exporter runs in an image without polars.
     from almanac.drift import compare
     from monitoring.references import model_reference, read_reference, read_window, summary
 

@@ -24,6 +24,7 @@ def model_reference(address: str) -> Path | None:
         address, _, target = address.partition("#")
         return _reference_file(resolve(address), target)
     path = Path(address)
+    # A directory of Parquet files is a table in partitions, any other one a model.
     return _reference_file(path, "") if path.is_dir() and not any(path.glob("**/*.parquet")) else None
 
 

@@ -6,6 +6,7 @@ from almanac.drift.measures._measure import Measure, Pair
 
 
 def _log_rows(pair: Pair) -> float:
+    # The logarithm, because runs of hours and of weeks are both usual, in different columns.
     return float(np.log(max(pair.run, 1)))
 
 

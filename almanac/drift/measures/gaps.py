@@ -10,6 +10,7 @@ _OFFSET = 1e-3
 
 
 def _log_ratio(pair: Pair) -> float | None:
+    # Most columns never have a gap, and then the measure would only take its part of the false-alarm chance.
     if not pair.reference[GAPS] and not pair.current[GAPS]:
         return None
     return float(np.log((rate(pair.current, GAPS) + _OFFSET) / (rate(pair.reference, GAPS) + _OFFSET)))
@@ -24,5 +25,6 @@ KIND = Measure(
     minimum=0.4,
     numbers=_log_ratio,
     categories=_log_ratio,
+    # The requests of a server do not follow each other in time.
     sequential=True,
 )

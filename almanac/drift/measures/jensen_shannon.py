@@ -15,6 +15,7 @@ KIND = Measure(
     weight=0.22,
     floor=0.03,
     minimum=0.01,
+    # Near zero it is quadratic in the shares, so that chance moves it by the rows and not by their root.
     shrinks=1.0,
     default=(0.1, 0.06),
     categories=_divergence,

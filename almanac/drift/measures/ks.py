@@ -15,6 +15,7 @@ KIND = Measure(
     weight=0.22,
     floor=0.03,
     minimum=0.05,
+    # Chance moves the distance of two samples by the root of their rows.
     shrinks=0.5,
     default=(0.2, 0.08),
     numbers=_distance,

@@ -5,6 +5,7 @@ from almanac.drift.measures._measure import Measure, Pair
 
 
 def _rise(pair: Pair) -> float | None:
+    # A reference without a resolution has no value off it.
     rounded = pair.layout is not None and pair.layout.decimals is not None
     return pair.rise(OFF) if rounded and pair.has_values else None
 

@@ -25,5 +25,6 @@ KIND = Measure(
     minimum=0.05,
     both=True,
     numbers=_log_ratio,
+    # The requests of a server do not follow each other in time.
     sequential=True,
 )
