@@ -81,7 +81,7 @@ def test_the_digest_of_a_table_depends_on_every_value_name_and_type() -> None:
 
 def _in_limited_process(base: Path, limit: int) -> subprocess.CompletedProcess[str]:
     code = (
-        "import sys; from pathlib import Path; from tests.components import small\n"
+        "import sys; from pathlib import Path; from tests.support import small\n"
         "small.take(small.usecase(), Path(sys.argv[1]))"
     )
 
