@@ -47,16 +47,16 @@ class Kinds(Mapping[str, K], Generic[K]):
 
     @cached_property
     def _kinds(self) -> dict[str, K]:
-        found: dict[str, K] = {}
+        kinds: dict[str, K] = {}
         origins: dict[str, str] = {}
         for origin, kind in [*self._own(), *self._extensions()]:
-            if kind.name in found:
+            if kind.name in kinds:
                 raise ExtensionError(
                     f"{self.family} {kind.name!r} is registered twice: by {origins[kind.name]} and by {origin}; "
                     "rename one of them or uninstall its package"
                 )
-            found[kind.name], origins[kind.name] = kind, origin
-        return found
+            kinds[kind.name], origins[kind.name] = kind, origin
+        return kinds
 
     def _own(self) -> Iterator[tuple[str, K]]:
         package = importlib.import_module(self.folder)
@@ -76,7 +76,7 @@ class Kinds(Mapping[str, K], Generic[K]):
         """Return the kind of that name.
 
         Raises:
-            KeyError: there is none; `unknown` says so in words.
+            KeyError: there is none; `unknown` returns the message.
         """
         return self._kinds[name]
 
@@ -95,9 +95,9 @@ class Kinds(Mapping[str, K], Generic[K]):
 
     def unknown(self, name: str) -> str:
         """Return the message for a name that no kind has."""
-        known = ", ".join(sorted(self._kinds))
+        names = ", ".join(sorted(self._kinds))
         extension = f"; if an extension brings it, install that package here ({self.group})" if self.group else ""
-        return f"there is no {self.family} {name!r}; known are {known}{extension}"
+        return f"there is no {self.family} {name!r}; known are {names}{extension}"
 
 
 def _origin(point: EntryPoint) -> str:
@@ -107,10 +107,16 @@ def _origin(point: EntryPoint) -> str:
 
 def _load(point: EntryPoint, family: str) -> Any:
     try:
-        return point.load()
+        kind = point.load()
     # An extension may fail in any way while it is imported; the user needs its name whatever the reason.
     except Exception as error:
         raise ExtensionError(
             f"{family} {point.name!r} of {_origin(point)} cannot be loaded: {type(error).__name__}: {error}; "
             "mend, reinstall or uninstall that package"
         ) from error
+    if not isinstance(getattr(kind, "name", None), str):
+        raise ExtensionError(
+            f"{family} {point.name!r} of {_origin(point)} is no kind: expected a constant with a name, "
+            f"such as {point.module}:KIND, got {type(kind).__name__}"
+        )
+    return kind

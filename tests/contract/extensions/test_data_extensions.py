@@ -130,6 +130,11 @@ def test_a_kind_that_only_an_extension_has_is_named_with_its_group(tmp_path: Pat
             "source 'file' is registered twice: by almanac.data.sources.file and by the package plant (plant:RAMP)",
         ),
         (
+            PACKAGE,
+            "[almanac.sources]\nramp = plant:attempts\n",
+            "source 'ramp' of the package plant (plant:attempts) is no kind: expected a constant with a name",
+        ),
+        (
             PACKAGE.replace('Literal["ramp"]', 'Literal["slope"]'),
             ENTRY_POINTS,
             "source 'ramp': expected the field 'type' of Ramp to be Literal['ramp']",
