@@ -12,8 +12,11 @@ find "$site" -type d \( -name tests -o -name test -o -name include -o -name __py
 find "$site" -type f \( -name '*.pyi' -o -name '*.pyx' -o -name '*.pxd' -o -name '*.pxi' -o -name '*.[ch]' \
   -o -name '*.cc' -o -name '*.cpp' -o -name '*.hpp' \) -delete
 
-# shap compiles explainers with numba that this project does not use; that of trees is in C++.
+# shap and statsforecast compile functions with numba that this project does not use; the others are in C++.
 rm -rf "$site"/llvmlite* "$site"/numba*
+
+# The example data of statsmodels, which statsforecast imports.
+find "$site"/statsmodels/datasets -name '*.csv' -delete 2>/dev/null || true
 
 # Arrow's network services and its own clients of object stores; fsspec's are used instead.
 rm -f "$site"/pyarrow/*flight* "$site"/pyarrow/*s3* "$site"/pyarrow/*gcsfs*  \

@@ -1,7 +1,7 @@
-"""Import of shap where numba is not installed, as in the image of the components.
+"""Imports of shap and statsforecast where numba is not installed, as in the image of the components.
 
-shap compiles functions of several explainers with numba when it is imported. Its explainer of trees, the only one used
-here, is in C++ and gives the same bytes without numba, whose compiler is a fifth of an image.
+Both compile functions with numba when they are imported. Those that are used here, shap's explainer of trees and
+AutoETS of statsforecast, are in C++: they give the same bytes without numba, whose compiler is a fifth of an image.
 """
 
 import sys
@@ -13,13 +13,13 @@ from importlib.util import find_spec
 from types import ModuleType
 from typing import Any
 
-# Importing shap touches the table of modules and the warning filters, which all threads share.
+# Importing them touches the table of modules and the warning filters, which all threads share.
 _IMPORT = threading.Lock()
 
 
 def shap_package() -> Any:
     """Return the package shap, imported without numba where that is missing and without warnings of its own."""
-    with _IMPORT, warnings.catch_warnings(), without_numba():
+    with without_numba(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         import shap
     return shap
@@ -28,16 +28,17 @@ def shap_package() -> Any:
 @contextmanager
 def without_numba() -> Iterator[None]:
     """Import modules that decorate functions with numba's njit as plain Python where numba is missing."""
-    if find_spec("numba") is not None:
-        yield
-        return
-    numba: Any = ModuleType("numba")
-    numba.njit, numba.typed = _njit, ModuleType("numba.typed")
-    sys.modules.update({"numba": numba, "numba.typed": numba.typed})
-    try:
-        yield
-    finally:
-        del sys.modules["numba"], sys.modules["numba.typed"]
+    with _IMPORT:
+        if find_spec("numba") is not None:
+            yield
+            return
+        numba: Any = ModuleType("numba")
+        numba.njit, numba.typed = _njit, ModuleType("numba.typed")
+        sys.modules.update({"numba": numba, "numba.typed": numba.typed})
+        try:
+            yield
+        finally:
+            del sys.modules["numba"], sys.modules["numba.typed"]
 
 
 def _njit(function: Callable[..., Any] | None = None, **_: Any) -> Callable[..., Any]:

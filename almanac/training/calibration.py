@@ -1,7 +1,7 @@
 """Calibration of the prediction intervals on out-of-fold residuals.
 
-Within each bin of the last known value the offsets are order statistics of the residuals; the level that they are
-taken at is calibrated forward in time, band by band. Both look at the folds alone, never at the test span.
+Within each bin of the last known value the offsets are order statistics of the residuals; their level is calibrated
+forward in time, separately for each band. Both use the folds only and never the test span.
 """
 
 from collections.abc import Sequence
@@ -13,9 +13,9 @@ import numpy.typing as npt
 from almanac.core.errors import TrainingError
 from almanac.model.intervals import Array, Intervals
 
-#: Bins of the prediction along which the usual size of the error is measured.
+#: Bins of the prediction in which the mean absolute error is measured.
 _KNOTS = 16
-#: Rows of a bin below which it is joined with its neighbour; a 5% tail then still holds ten residuals.
+#: Rows of a bin below which it is merged with its neighbour; a 5% tail then still holds ten residuals.
 _FEWEST = 200
 #: Halvings in the search for a level; the last step is a hundredth of a percent of coverage or less.
 _HALVINGS = 12
@@ -42,13 +42,13 @@ def calibrate(
         level: nominal coverage.
         bins: bins of equal counts of the last known value.
         by: name of the feature that holds it.
-        edges: further edges that no bin may cross, such as those of the bands that coverage is promised for.
-        fold: number of each row's fold, oldest first, shape (n,). With it the level that each band's offsets are taken
-            at is itself calibrated, see `_levels`; without it every band's is `level`.
+        edges: further edges that no bin may cross, such as those of the bands for which coverage is reported.
+        fold: number of each row's fold, oldest first, shape (n,). With it the level of each band's offsets is itself
+            calibrated, see `_levels`; without it the level of every band is `level`.
         clip: smallest and largest value an end may take.
 
     Raises:
-        TrainingError: too few rows for the tails asked for.
+        TrainingError: too few rows for the tails.
     """
     if y.size < _FEWEST:
         raise TrainingError(f"intervals need at least {_FEWEST} out-of-fold rows; there are {y.size}")
@@ -96,17 +96,17 @@ def _fit(
 
 
 def _levels(rows: _Rows, level: float, cuts: list[float], fold: npt.NDArray[np.int64]) -> Array:
-    """Return the level of each band that would have kept the promise when looking forward, shape (len(cuts) + 1,).
+    """Return the level of each band that gives the nominal coverage in later folds, shape (len(cuts) + 1,).
 
-    Order statistics cover the rows that they were taken from, but a served model meets the next span: other weather,
-    and a model that has seen more. So each of the m folds after the first is covered by intervals calibrated on the
-    folds before it, as the next span will be (Dawid, 1984, "The prequential approach", JRSS A 147), and the nominal
-    level is set by the coverage found (Loh, 1987, "Calibrating confidence coefficients", JASA 82; Gibbs and Candès,
-    2021, arXiv:2106.00170, do it online). A deviation of so few spans is partly chance, so one span counts beside them
-    that is covered exactly as asked: the level is the smallest at which these m + 1 coverages have the mean `level`.
-    That one span is the weight which the folds of this repository's use cases give: half of a fold's deviation
+    Order statistics cover the rows that they were taken from, but a served model predicts the next span, with other
+    weather and by a model that has seen more. So each of the m folds after the first is covered by intervals calibrated
+    on the folds before it, as the next span will be (Dawid, 1984, "The prequential approach", JRSS A 147), and the
+    nominal level is corrected by that coverage (Loh, 1987, "Calibrating confidence coefficients", JASA 82; Gibbs and
+    Candès, 2021, arXiv:2106.00170, do it online). A deviation over so few spans is partly chance, so one more span is
+    counted whose coverage is nominal: the level is the smallest at which these m + 1 coverages have the mean `level`.
+    The weight of that one span follows from the folds of this repository's use cases: half of a fold's deviation
     returned in the next fold (0.50 of it by least squares, in 16 bands of four targets: `benchmarks/coverage.py`).
-    No level lets pass more than twice the misses asked for.
+    No level allows more than twice the nominal share of misses.
     """
     low, high = np.full(len(cuts) + 1, max(2.0 * level - 1.0, 0.0)), np.ones(len(cuts) + 1)
     for _ in range(_HALVINGS):
@@ -119,24 +119,24 @@ def _levels(rows: _Rows, level: float, cuts: list[float], fold: npt.NDArray[np.i
 
 
 def _forward(rows: _Rows, levels: Array, cuts: list[float], fold: npt.NDArray[np.int64]) -> Array:
-    """Return each later fold's coverage in each band by intervals of the folds before it, NaN for too few rows."""
+    """Return the coverage of each later fold in each band by intervals of the earlier folds, NaN for too few rows."""
     numbers = np.unique(fold)[1:]
-    found = np.full((numbers.size, len(cuts) + 1), np.nan)
-    asked = levels[_band_of_bin(rows.edges, cuts)]
+    coverage = np.full((numbers.size, len(cuts) + 1), np.nan)
+    bin_levels = levels[_band_of_bin(rows.edges, cuts)]
     for span, number in enumerate(numbers):
         past, ahead = rows.take(fold < number), rows.take(fold == number)
-        intervals = _fit(past, 0.5, asked, None if rows.last is None else "", (None, None))
+        intervals = _fit(past, 0.5, bin_levels, None if rows.last is None else "", (None, None))
         lower, upper = intervals.apply(ahead.last, ahead.prediction)
         covered = (ahead.y >= lower) & (ahead.y <= upper)
         for band in range(len(cuts) + 1):
             keep = _in_band(ahead, cuts, band)
             if keep.sum() >= _FEWEST:
-                found[span, band] = covered[keep].mean()
-    return found
+                coverage[span, band] = covered[keep].mean()
+    return coverage
 
 
 def _band_of_bin(edges: Array, cuts: list[float]) -> npt.NDArray[np.intp]:
-    """Return the band of each bin, which lies in one whole: the first has no lower edge, others start above theirs."""
+    """Return the band that contains each bin: no bin crosses the edge of a band."""
     return np.asarray(np.searchsorted(cuts, np.r_[-np.inf, edges], side="right"), dtype=np.intp)
 
 
@@ -147,7 +147,7 @@ def _in_band(rows: _Rows, cuts: list[float], band: int) -> npt.NDArray[np.bool_]
 
 
 def _error_scale(residual: Array, prediction: Array) -> tuple[Array, Array]:
-    """Return the mean absolute error at ascending predictions, never falling: high forecasts err more."""
+    """Return the mean absolute error at ascending predictions, made monotonic since high forecasts err more."""
     order = np.argsort(prediction, kind="stable")
     parts = [part for part in np.array_split(order, _KNOTS) if part.size]
     knots = np.array([prediction[part].mean() for part in parts])
@@ -177,7 +177,7 @@ def _between(ordered: Array, low: float, high: float) -> int:
 
 
 def _offsets(score: Array, level: float) -> tuple[float, float]:
-    """Return the conformal order statistics at both tails, each with half of what may be missed."""
+    """Return the conformal order statistics at both tails, each with half of the misses."""
     ordered = np.sort(score)
     tail = (1.0 - level) / 2.0
     below = max(int(np.floor((ordered.size + 1) * tail)), 1)

@@ -1,9 +1,9 @@
-"""LightGBM's own Dask learner, on feature rows that lie on the workers of a cluster.
+"""The Dask backend: LightGBM's own Dask learner on feature rows that are kept on the workers of a cluster.
 
-Rows are dealt out to the workers by a seeded draw, once for all fits: each worker holds a sample of the whole, from
+A seeded draw distributes the rows to the workers, once for all fits: each worker holds a sample of the whole, from
 which LightGBM finds the bins of its share of the features. Histograms are summed in the order of the workers. So the
-same table, use case, number of workers, threads a worker and libraries give the same trees, whatever the workers'
-addresses are and however they are timed.
+same table, use case, number of workers, threads per worker and libraries give the same trees, independent of the
+workers' addresses and timing.
 """
 
 import re
@@ -20,16 +20,16 @@ from almanac.core.dask_workers import Workers
 from almanac.core.errors import TrainingError
 from almanac.training.problem import BLOCK, Array, Rows
 
-#: What the learner writes of its network into a model; a model's bytes must not depend on free ports.
+#: Network settings that the learner writes into a model, whose bytes must not depend on free ports.
 _NETWORK = {"num_machines": "1", "local_listen_port": "12400", "time_out": "120", "machines": ""}
 #: Minutes after which a worker gives up on one that does not answer.
 _TIME_OUT = 30
-#: A worker with fewer rows than this finds no bins worth the name.
+#: A worker needs this many rows to find usable bins.
 _FEWEST = 20
 
 
 class _InOrder:
-    """Dask's client, but it tells who holds what in the order asked: LightGBM numbers the workers by that."""
+    """Dask's client with `who_has` in the order of its argument, by which LightGBM numbers the workers."""
 
     def __init__(self, client: Any) -> None:
         self._client = client
@@ -38,8 +38,8 @@ class _InOrder:
         return getattr(self._client, name)
 
     def who_has(self, futures: list[Any]) -> dict[str, Any]:
-        found = self._client.who_has(futures)
-        return {future.key: found[future.key] for future in futures}
+        holders = self._client.who_has(futures)
+        return {future.key: holders[future.key] for future in futures}
 
 
 @dataclass
@@ -47,10 +47,10 @@ class DaskGrower:
     """Grows boosters on rows of the feature matrix that the workers hold.
 
     Args:
-        workers: who holds the rows.
+        workers: the workers that hold the rows.
         names: ordered feature names.
         X: features, shape (n, f); read a block at a time, and sent once.
-        seed: of the draw that deals out the rows.
+        seed: seed of the draw that distributes the rows.
     """
 
     workers: Workers
@@ -115,13 +115,13 @@ class DaskGrower:
         return da.concatenate(X), da.concatenate(y)
 
     def _grow(self, X: Any, y: Any, parameters: dict[str, Any]) -> lightgbm.Booster:
-        # One class for all objectives, since predictions are not asked of it; threads are the worker's own.
+        # One class serves all objectives, since it makes no predictions here; the worker sets the threads.
         settings = {name: value for name, value in parameters.items() if name != "num_threads"}
         client: Any = _InOrder(self.workers.client)
         model = lightgbm.DaskLGBMRegressor(client=client, time_out=_TIME_OUT, **settings)
 
         with warnings.catch_warnings():
-            # The learner warns of a parameter that its own constructor sets.
+            # The learner warns of a parameter that its own constructor has set.
             warnings.filterwarnings("ignore", "Parameter n_jobs will be ignored", UserWarning)
             model.fit(X, y, feature_name=self.names)
         return lightgbm.Booster(model_str=without_network(model.booster_.model_to_string(num_iteration=-1)))
@@ -136,7 +136,7 @@ def take(pieces: list[Array], places: Rows) -> Array:
 
 
 def without_network(text: str) -> str:
-    """Return a model's text as if one machine had trained it: without addresses and ports."""
+    """Return a model's text without addresses and ports, as one machine would have written it."""
     for name, value in _NETWORK.items():
         text = re.sub(rf"^\[{name}: .*\]$", f"[{name}: {value}]", text, flags=re.MULTILINE)
     return text

@@ -1,5 +1,6 @@
-"""Fitted models, as far as selection, calibration, the drift reference and the model directory need them."""
+"""The protocol of fitted models, and the one of boosters and linear parts, which blends are made of too."""
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
@@ -80,21 +81,18 @@ class AdditiveModel:
         return SavedForm("lightgbm", {"model.bst": merge(self.boosters).encode(), **files})
 
     def contributions(self, X: Array) -> Array:
-        """Return the contribution of each feature to each row's raw output, shape (n, f)."""
-        from almanac.training.contributions import of_booster
-
+        """Return the exact SHAP values of each row's raw output, shape (n, f), by LightGBM's TreeSHAP."""
         values = np.zeros(X.shape)
         for weight, booster in self.boosters:
-            values += weight * of_booster(booster, X)[0]
+            values += weight * np.asarray(booster.predict(X, pred_contrib=True, num_threads=1))[:, :-1]
         self.linear.explain(values, X)
         return values
 
     @property
     def leaves(self) -> int:
         """Number of leaves of all trees."""
-        from almanac.training.contributions import leaves
-
-        return sum(leaves(booster) for _, booster in self.boosters)
+        texts = (booster.model_to_string() for _, booster in self.boosters)
+        return sum(map(int, (n for text in texts for n in re.findall(r"^num_leaves=(\d+)$", text, re.MULTILINE))))
 
 
 def combine(models: list[tuple[float, AdditiveModel]]) -> AdditiveModel:

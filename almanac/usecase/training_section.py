@@ -30,7 +30,7 @@ class Decision(Section):
 
 
 class Target(Section):
-    """What is forecast: a column, this far ahead."""
+    """A forecast of one column at one horizon."""
 
     name: Name
     """Name of the target, and of its model."""
@@ -43,7 +43,7 @@ class Target(Section):
     above: float | None = None
     """Threshold of a classification target."""
     decision: Decision | None = None
-    """Decision signal of this target; of a classification its thresholds are probabilities."""
+    """Decision of this target; for a classification its thresholds are probabilities."""
 
     @model_validator(mode="after")
     def _threshold(self) -> "Target":
@@ -87,10 +87,10 @@ class Budget(Section):
     """Budget of the tuning."""
 
     trials: Annotated[int, Field(ge=1)] = 10
-    """Most trials of each candidate."""
+    """Maximum number of trials of each candidate."""
     seconds: Annotated[float, Field(gt=0)] = 3600
-    """Wall-clock guard: this many for each target, all of which draw on their sum side by side. Reaching it is
-    reported, since it makes a run depend on the machine."""
+    """Time limit for each target; all targets share the sum. Reaching it is reported, since the result then depends on
+    the machine."""
 
 
 class IntegerRange(Section):
@@ -148,7 +148,7 @@ class Learner(CandidateSection):
     start: dict[str, Scalar] | list[dict[str, Scalar]] = {}
     """Values of the first trial, or of each of the first trials."""
     trials: Annotated[int, Field(ge=1)] | None = None
-    """Most trials of this candidate; the budget's when absent."""
+    """Maximum number of trials of this candidate; the budget's when absent."""
 
 
 class Blend(CandidateSection):
@@ -156,7 +156,7 @@ class Blend(CandidateSection):
 
     kind: Literal["blend"]
     of: Annotated[list[Name], Field(min_length=2)]
-    """Names of the candidates: LightGBM and linear ones."""
+    """Names of the candidates; their kinds must be blendable, such as lightgbm and linear."""
 
 
 class CandidateKind(Named, Protocol):
@@ -186,14 +186,14 @@ class Choose(Section):
     """The rule by which a candidate is chosen on the folds."""
 
     metric: Literal["rmse", "mae", "log_loss"] = "rmse"
-    """Mean over the folds, smaller is better; a classification is judged by its log loss, whatever stands here."""
+    """Metric whose mean over the folds is minimised; a classification always uses its log loss."""
     prefer: list[Name] = []
     """Candidates in order of preference among those within `tolerance` of the best."""
     tolerance: Annotated[float, Field(ge=0)] = 0.0
     """Relative difference that counts as equal."""
 
     def metric_of(self, target: Target) -> str:
-        """Return the metric that a target's candidates are judged by."""
+        """Return the metric that compares a target's candidates."""
         return "log_loss" if target.task == "classification" else self.metric
 
 
@@ -203,18 +203,18 @@ class Intervals(Section):
     level: Share = 0.9
     """Nominal coverage."""
     bins: Annotated[int, Field(ge=1)] = 12
-    """Bins of the last known value; few rows are merged into the neighbour."""
+    """Bins of the last known value; a bin with few rows is merged with its neighbour."""
 
 
 class Dask(Section):
-    """Where the Dask engine runs: on a scheduler's workers, on pods of its own, or on processes of the machine."""
+    """The workers of the Dask engine: those of a scheduler, pods that it starts, or local processes."""
 
     address: str | None = None
     """Scheduler's address, such as tcp://dask-scheduler:8786; that of DASK_SCHEDULER_ADDRESS, if set, when absent."""
     kubernetes: bool = False
     """Without an address, start worker pods by dask-kubernetes, which must be installed, instead of processes."""
     workers: Annotated[int, Field(ge=1)] = 2
-    """Workers that take part; LightGBM's sums, and so a model's bytes, depend on this number."""
+    """Number of workers; LightGBM's sums, and so a model's bytes, depend on it."""
     memory: str = "4Gi"
     """Memory of each worker pod, as Kubernetes writes it."""
     partition: Annotated[int, Field(ge=1)] = 65_536
@@ -228,24 +228,24 @@ class Dask(Section):
 
 
 class Training(Section):
-    """How a model is found."""
+    """Candidates, tuning, selection and intervals."""
 
     engine: Literal["local", "dask"] = "local"
-    """One machine, or Dask: features partition by partition, and LightGBM candidates by its Dask learner."""
+    """One machine, or Dask: features by partitions, and LightGBM candidates by its Dask learner."""
     dask: Dask = Dask()
-    """Where the Dask engine runs."""
+    """Workers of the Dask engine."""
     seed: int = 7
-    """Seed of everything random."""
+    """Random seed."""
     threads: Annotated[int, Field(ge=1)] = 2
-    """Fits that run side by side. Each runs in one thread, so that a model's bytes do not depend on this number."""
+    """Number of fits at a time. Each runs in one thread, so that a model's bytes do not depend on this number."""
     folds: Folds = Folds()
     """Folds."""
     budget: Budget = Budget()
     """Tuning budget."""
     candidates: Annotated[list[Candidate], Field(min_length=1)]
-    """Candidates; the persistence and seasonal baselines are always there."""
+    """Candidates; the persistence and seasonal baselines are always compared with them."""
     choose: Choose = Choose()
-    """How the best is chosen."""
+    """Rule of selection."""
     intervals: Intervals = Intervals()
     """Prediction intervals."""
 
@@ -277,7 +277,7 @@ class Group(Section):
 
 
 class Evaluation(Section):
-    """How the held-out span is judged."""
+    """Evaluation on the held-out span."""
 
     season: Duration
     """Period of the seasonal baseline."""

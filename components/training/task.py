@@ -1,4 +1,4 @@
-"""What the component runs: training, and the tracking of it."""
+"""The training component's task."""
 
 from pathlib import Path
 from typing import Any
@@ -12,30 +12,27 @@ from almanac.usecase import load_text
 def run(
     usecase: str, inputs: list[Path], model: Path, tuning: Path, tracking: Path
 ) -> tuple[dict[str, Any], dict[str, float]]:
-    """Train as `almanac.training.train` does, and track it.
+    """Train and track; return the model artifact's metadata and the metrics for the user interface.
 
     Args:
         usecase: the use case as JSON.
         inputs: feature table, feature specification, validated table.
-        model: where the model directory goes.
-        tuning: where the record of the tuning goes.
-        tracking: where the tracking record and archive go.
-
-    Returns:
-        what the model artifact carries as metadata, and the figures for the user interface.
+        model: path of the model directory to write.
+        tuning: path of the tuning record to write.
+        tracking: directory of the tracking record and archive to write.
     """
     case = load_text(usecase, "usecase")
     record = train(case, Inputs(*inputs), model, tuning, tracking)
     targets = record["targets"]
-    figures = {f"{name}_fold_{found['metric']}": float(found["loss"]) for name, found in targets.items()}
-    refuse_non_finite(figures)
+    metrics = {f"{name}_fold_{tuned['metric']}": float(tuned["loss"]) for name, tuned in targets.items()}
+    refuse_non_finite(metrics)
     chosen = [
-        f"{name} {found['chosen']} {found['metric']} {format_metric(found['loss'])}" for name, found in targets.items()
+        f"{name} {tuned['chosen']} {tuned['metric']} {format_metric(tuned['loss'])}" for name, tuned in targets.items()
     ]
-    summary(", ".join(chosen), rows=max(found["rows_trained"] for found in targets.values()))
+    summary(", ".join(chosen), rows=max(tuned["rows_trained"] for tuned in targets.values()))
     metadata = {
         "use_case": case.name,
         "model_digest": record["model_digest"],
         **{key: record[key] for key in ("use_case_digest", "data_digest", "features_digest", "git_revision")},
     }
-    return metadata, figures
+    return metadata, metrics

@@ -12,6 +12,7 @@ from pydantic import Field
 from almanac.core.errors import TrainingError
 from almanac.model.bodies.ets import Smoothing, StateSpacePredictor
 from almanac.model.offset import Offset
+from almanac.model.shap_import import without_numba
 from almanac.training.fitted_model import SavedForm
 from almanac.training.problem import BLOCK, Array, Problem, Rows, TrainingRows
 from almanac.usecase.training_section import Learner
@@ -138,8 +139,9 @@ def _require_statsforecast(name: str) -> None:
 
 def _estimate(values: Array, period: int, parameters: dict[str, Any]) -> Smoothing:
     """Return the form and parameters that AutoETS finds for one entity."""
-    # Imported here, since it takes seconds and brings a compiler of its own.
-    from statsforecast.models import AutoETS
+    # Imported here, since it takes seconds.
+    with without_numba():
+        from statsforecast.models import AutoETS
 
     known = np.flatnonzero(np.isfinite(values))
     # AutoETS takes no missing values; only the parameters are learned from the ones that are interpolated.

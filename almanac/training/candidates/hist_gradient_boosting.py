@@ -99,7 +99,7 @@ class _HistGradientBoosting:
 
 @cache
 def _constructor_arguments() -> frozenset[str]:
-    """Return what `get_params` of both classes lists, from their source: importing them takes more than a second."""
+    """Return the parameters of both classes' `get_params`, from the source: the import takes more than a second."""
     spec = find_spec("sklearn")
     if spec is None:
         return frozenset()

@@ -1,7 +1,7 @@
-"""The offline Comet archive of a record, written by a process of its own.
+"""The offline Comet archive of a record, written by a separate process.
 
-Importing comet_ml patches the libraries that it finds and logs to the terminal; in a process of its own neither
-reaches the training, and its seconds pass beside those of the training.
+Importing comet_ml patches installed libraries and logs to the terminal; in a separate process neither affects the
+training, which goes on meanwhile.
 """
 
 import os
@@ -17,7 +17,7 @@ _SECONDS = 120
 
 
 def archive_in_background(record: dict[str, Any], directory: Path) -> "subprocess.Popen[str]":
-    """Write `record.json` to the directory now, and start writing the archive beside it."""
+    """Write `record.json` to the directory, and start a process that writes the archive."""
     directory.mkdir(parents=True, exist_ok=True)
     write_json(directory / RECORD, record)
     return subprocess.Popen(
@@ -31,7 +31,7 @@ def archive_in_background(record: dict[str, Any], directory: Path) -> "subproces
 
 
 def finish(process: "subprocess.Popen[str]") -> str | None:
-    """Wait for the archive; return why there is none, or None. A training never fails for its tracking."""
+    """Wait for the archive and return an error message, or None. A training never fails because of its tracking."""
     try:
         output, _ = process.communicate(timeout=_SECONDS)
     except subprocess.TimeoutExpired:

@@ -1,4 +1,4 @@
-"""The record of a training: what was tried, what it reached, what was kept."""
+"""The tracking record of a training: parameters, metrics and trials."""
 
 from typing import Any
 
@@ -25,25 +25,25 @@ def make_record(tuning: dict[str, Any], use_case_digest: str) -> dict[str, Any]:
         "metrics": {},
         "trials": {},
     }
-    for target, found in tuning["targets"].items():
-        record["parameters"].update({f"{target}/chosen": found["chosen"], **_flat(target, found["parameters"])})
-        record["parameters"].update(_flat(f"{target}/weights", found["weights"]))
-        record["metrics"].update(_figures(target, found))
-        record["trials"][target] = found["trials"]
+    for target, tuned in tuning["targets"].items():
+        record["parameters"].update({f"{target}/chosen": tuned["chosen"], **_flat(target, tuned["parameters"])})
+        record["parameters"].update(_flat(f"{target}/weights", tuned["weights"]))
+        record["metrics"].update(_metrics(target, tuned))
+        record["trials"][target] = tuned["trials"]
     return {**record, "key": sha256_bytes(canonical_json(record))[:32]}
 
 
-def _figures(target: str, found: dict[str, Any]) -> dict[str, float]:
-    metric = found["metric"]
-    figures = {f"{target}/folds/{metric}": found["loss"]}
+def _metrics(target: str, tuned: dict[str, Any]) -> dict[str, float]:
+    metric = tuned["metric"]
+    metrics = {f"{target}/folds/{metric}": tuned["loss"]}
     for kind in ("candidates", "baselines"):
-        figures.update({f"{target}/{kind}/{name}/{metric}": each["loss"] for name, each in found[kind].items()})
-    return figures
+        metrics.update({f"{target}/{kind}/{name}/{metric}": each["loss"] for name, each in tuned[kind].items()})
+    return metrics
 
 
 def _flat(prefix: str, values: dict[str, Any]) -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for name, value in values.items():
-        place = f"{prefix}/{name}"
-        flat.update(_flat(place, value) if isinstance(value, dict) else {place: value})
+        key = f"{prefix}/{name}"
+        flat.update(_flat(key, value) if isinstance(value, dict) else {key: value})
     return flat

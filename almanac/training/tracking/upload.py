@@ -1,4 +1,4 @@
-"""Uploading of an archive: the one step that needs the tracking server."""
+"""Upload of an archive, the only step that needs the tracking server."""
 
 import os
 import socket
@@ -16,17 +16,17 @@ def find_archive(run: Path) -> Path:
     Raises:
         TrackingError: there is none, or the directory does not exist.
     """
-    found = sorted([*run.glob("comet/*.zip"), *run.glob("*.zip")])
-    if not found:
+    archives = sorted([*run.glob("comet/*.zip"), *run.glob("*.zip")])
+    if not archives:
         raise TrackingError(f"{run}: no Comet archive in it or in its folder comet; give a run directory")
-    return found[-1]
+    return archives[-1]
 
 
 def upload(run: Path) -> Path:
     """Upload a run's archive to Comet and return its path.
 
     Raises:
-        TrackingError: no archive, no key, no way to the server, or the server's refusal; the archive stays as it is.
+        TrackingError: no archive, no key, an unreachable server, or its refusal; the archive stays as it is.
     """
     archive = find_archive(run)
     key = os.environ.get("COMET_API_KEY")
@@ -46,7 +46,7 @@ def upload(run: Path) -> Path:
 
 
 def _reach(address: str, archive: Path) -> None:
-    """Try the server's port first: Comet's own client would wait for half a minute."""
+    """Connect to the server's port first, since Comet's own client would wait for half a minute."""
     parts = urlsplit(address)
     port = parts.port or (80 if parts.scheme == "http" else 443)
     try:
