@@ -27,8 +27,14 @@ class Difference:
 
 
 def build_all(builders: Mapping[str, Callable[[UseCase], Any]], usecases: Path = ROOT / "usecases") -> dict[str, Any]:
-    """Return every pipeline of every use case file in a directory, by the stem of its compiled file."""
+    """Return every pipeline of every use case file in a directory, by the stem of its compiled file.
+
+    Raises:
+        PipelineError: the directory holds no use case files.
+    """
     cases = [load(path) for path in sorted(usecases.glob("*.yaml"))]
+    if not cases:
+        raise PipelineError(f"{usecases}: holds no use case files; run in the directory above them, or give --usecases")
     return {f"{case.name}_{kind}": build(case) for case in cases for kind, build in builders.items()}
 
 

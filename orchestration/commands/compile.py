@@ -17,13 +17,14 @@ def _compile(
     context: typer.Context,
     check: Annotated[bool, typer.Option("--check", help="Write nothing; fail if a file is stale.")] = False,
     out: Annotated[Path, typer.Option(help="Directory of the compiled files.")] = Path("compiled"),
+    usecases: Annotated[Path, typer.Option(help="Directory of the use case files.")] = Path("usecases"),
     kubernetes: Annotated[
         bool, typer.Option("--kubernetes", help="Write the pipelines as objects for kubectl as well.")
     ] = False,
 ) -> None:
     """Compile every use case's pipelines, and each component by itself."""
     package = pipelines(context)
-    files = compiled.compile_all(compiled.build_all(package.BUILDERS), package.load_components(), kubernetes)
+    files = compiled.compile_all(compiled.build_all(package.BUILDERS, usecases), package.load_components(), kubernetes)
     if check:
         compiled.check(files, out)
         typer.echo(f"{len(files)} compiled files are up to date")

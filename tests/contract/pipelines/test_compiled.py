@@ -72,6 +72,12 @@ def test_the_objects_for_kubectl_are_what_kfp_itself_writes(
     assert _documents(with_objects[f"kubernetes/{stem}.yaml"]) == _documents(path.read_bytes())
 
 
+def test_a_directory_without_use_cases_is_refused(tmp_path: Path) -> None:
+    """Rather than taken for a project whose compiled files are all stale."""
+    with pytest.raises(PipelineError, match="holds no use case files"):
+        compiled.build_all(BUILDERS, tmp_path)
+
+
 def test_nothing_is_installed_at_run_time_and_every_image_is_pinned(files: dict[str, bytes]) -> None:
     for name, data in files.items():
         assert b"pip install" not in data, name
