@@ -2,7 +2,7 @@
 
     from almanac.model import load_bundle
 
-    bundle = load_bundle(Path("runs/air_quality/latest"))
+    bundle = load_bundle(Path("runs/demand/latest"))
     predictions = bundle.targets["pm25_1h"].predict(X)
 
 `directory` verifies the files, `bodies` has one module for each kind of model body, `model` adds intervals, decisions
