@@ -3,7 +3,7 @@
     from almanac.model import load_bundle
 
     bundle = load_bundle(Path("runs/demand/latest"))
-    predictions = bundle.targets["pm25_1h"].predict(X)
+    predictions = bundle.targets["demand_1h"].predict(X)
 
 `directory` verifies the files, `bodies` has one module for each kind of model body, `model` adds intervals, decisions
 and explanations, and `bundle` joins the targets of a use case.
