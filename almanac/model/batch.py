@@ -71,6 +71,7 @@ def predict_file(bundle: Bundle, source: Path, output: Path, target: str | None 
                     else:
                         raise TableError(f"{source}: the model of {model.name} needs the raw columns with their time")
                     table = table.with_columns(_predicted(model, rows, f"{model.name}_"))
+                # Written batch by batch, so that a file larger than the memory can be predicted.
                 columns = table.to_arrow()
                 writer = writer or parquet.ParquetWriter(aside, columns.schema)
                 writer.write_table(columns)

@@ -67,6 +67,7 @@ def load_bundle(path: Path, version: str | None = None) -> Bundle:
     version = version or digest[:12]
     if "target" in manifest:
         return Bundle(use_case, version, digest, {manifest["target"]: load_model(path, version)})
+    # Each target verifies its own files on loading; the manifest of all lists further ones, such as out-of-fold rows.
     verify_files(path, manifest)
     targets = {str(name): load_model(path / str(name), version) for name in manifest.get("targets", [])}
     if not targets:

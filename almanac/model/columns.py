@@ -65,6 +65,7 @@ class Columns:
     @cached_property
     def codes(self) -> dict[str, dict[str, float]]:
         """Code of each category name, by feature."""
+        # As floats, like all values of X.
         return {name: {c: float(code) for code, c in enumerate(cs)} for name, cs in self.categories.items()}
 
     def outside(self, X: Array, most: int) -> "Outside":

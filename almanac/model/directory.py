@@ -55,6 +55,7 @@ def read_directory(path: Path) -> Directory:
     _check_manifest(path, manifest)
     files = {}
     for name, entry in manifest["files"].items():
+        # The digest is that of the bytes which are parsed later: a file read twice could change in between.
         content = files[name] = _bytes(path / name)
         if (digest := sha256_bytes(content)) != (listed := _listed_digest(path, name, entry)):
             raise ModelError(f"{path / name}: altered; sha256 is {digest}, the manifest says {listed}")
@@ -111,6 +112,7 @@ def _check_manifest(path: Path, manifest: dict[str, Any]) -> None:
     for name in manifest["files"]:
         if Path(name).name != name or name in ("", ".", ".."):
             raise ModelError(f"{place}: {name!r} is not a plain file name")
+    # A second body would look like the model to people, and be loaded by nobody.
     bodies = {body.name for pattern in ("*.bst", "*.skops") for body in path.glob(pattern)}
     if unlisted := sorted(bodies - set(manifest["files"])):
         raise ModelError(f"{path / unlisted[0]}: not listed in {MANIFEST}; a directory holds one model only")

@@ -58,6 +58,7 @@ def _leaf(value: float) -> str:
 
 def _tree(nodes: Nodes) -> str:
     """Return the lines of a tree whose nodes are ordered with parents before children, the root first."""
+    # scikit-learn stores sets of categories as bitsets of another layout than LightGBM.
     if nodes["is_categorical"].any():
         raise TrainingError("a split by categories has no translation; give the column's code as a number")
     leaf = nodes["is_leaf"].astype(bool)

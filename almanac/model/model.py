@@ -104,6 +104,7 @@ class Model:
 
     def row(self, values: Sequence[float | None]) -> Row:
         """Predict one row given as ordered values, None for missing; for one thread only."""
+        # The buffer belongs to the model and is written before each call, hence one thread only.
         self._call.values[:] = values
         prediction = self._call.predict()
         lower, upper = self._row_interval(values, prediction) if self._row_interval else (None, None)
@@ -175,6 +176,7 @@ def load_model(path: Path, version: str | None = None) -> Model:
     """
     directory = read_directory(path)
     features, signature = read_documents(directory)
+    # Only a body kind that is registered here is read: nothing in the directory says how to read it.
     predictor = read_body(str(directory.manifest["kind"]), directory.files, features["names"], path)
     model = Model(
         directory, version or directory.digest[:12], features, signature, predictor, _intervals(directory, features)

@@ -74,7 +74,7 @@ class Offset:
         The Shapley value of a linear term is coefficient · (value - mean). Without a stored mean the reference point
         is 0: the contribution is the whole term, and the base value gains the intercept only.
         """
-        if not self.columns.size:
+        if not self.columns.size:  # the usual model of trees, explained row by row by the server
             return self.intercept
         values = X[:, self.columns]
         terms = self.coefficients * (np.where(np.isfinite(values), values, self.fill) - self.means)

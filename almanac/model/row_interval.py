@@ -37,6 +37,7 @@ class RowInterval:
         if self._at is None:
             return self._lower[0], self._upper[0]
         last = row[self._at]
+        # NaN and infinity: the only floats whose difference from themselves is not 0.
         if last is None or last - last != 0.0:
             return self._missing
         place = bisect_left(self._edges, last)

@@ -18,6 +18,7 @@ Array = npt.NDArray[np.float64]
 TRUSTED = ("sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",)
 
 _SCHEMA = "schema.json"
+#: One time for all files of an archive, so that its digest depends on the estimator only.
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 

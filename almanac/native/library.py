@@ -55,10 +55,12 @@ class Kernels:
         Raises:
             NoCompilerError: no file can be loaded, and there is no working C compiler.
         """
+        # One compilation at a time: several models are loaded by threads, and each would start its own.
         with _compiling:
             try:
                 library = self._load()
             except NoCompilerError as error:
+                # Once, and not for each model and each reload.
                 if not _failures.get(self.name):
                     _log.warning("%s several times slower without compiled code: %s", self.slower, error)
                 _failures[self.name] = str(error)
@@ -104,8 +106,8 @@ class Kernels:
         An image has no compiler, and its library serves as well, whichever compiler made it.
         """
         own = f"-{_identity(compiler)}-"
-        found = directory.glob(f"{self._stem()}-*.so")
-        return sorted(found, key=lambda path: (own not in path.name, path.name))
+        paths = directory.glob(f"{self._stem()}-*.so")
+        return sorted(paths, key=lambda path: (own not in path.name, path.name))
 
     def _stem(self) -> str:
         return f"{self.name}-{self.digest()[:16]}-{platform_tag()}"

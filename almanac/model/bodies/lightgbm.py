@@ -64,6 +64,7 @@ def read_trees(files: Mapping[str, bytes], names: Sequence[str], directory: Path
         ModelError: files that are damaged, or of other features than `names`.
     """
     place = directory / MODEL
+    # LightGBM checks the number of features only; columns in another order would give plausible, wrong predictions.
     if header(files[MODEL], f"{place}").names != list(names):
         raise ModelError(f"{place}: the booster's features differ from those of features.json")
     engine = Engine.read(files[MODEL], parse_object(directory / OFFSET, files[OFFSET]), names, name=f"{place}")

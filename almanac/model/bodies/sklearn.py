@@ -1,7 +1,7 @@
 """A scikit-learn estimator as a skops archive, `model.skops`, with the linear part in `offset.json`.
 
-Training writes trees in LightGBM's format beside the archive (`model.bst`), and these predict where they are: they
-are faster, and need neither scikit-learn nor skops.
+Training writes the same trees in LightGBM's format (`model.bst`) next to the archive. Where they are present they
+predict, because they are faster and need neither scikit-learn nor skops.
 """
 
 from collections.abc import Mapping, Sequence
@@ -61,6 +61,7 @@ class SklearnPredictor:
 
 
 def _read(files: Mapping[str, bytes], names: Sequence[str], directory: Path) -> Predictor:
+    # Checked for equality with the estimator when they were exported, see `almanac.model.lightgbm_export`.
     if MODEL in files:
         return read_trees(files, names, directory, "sklearn")
     archive = files[ARCHIVE]

@@ -148,6 +148,7 @@ class Engine:
         return np.ascontiguousarray(values[: len(X), :-1]), float(values[0, -1])
 
     def _matrix(self, X: Array) -> Array:
+        # The kernels read float64 rows one after the other; most callers have such a matrix already.
         X = np.ascontiguousarray(X, dtype=np.float64)
         if X.ndim != 2 or X.shape[1] != self._booster.num_features:
             raise ValueError(f"rows have shape {X.shape}; the model takes (n, {self._booster.num_features})")

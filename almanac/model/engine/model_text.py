@@ -45,6 +45,7 @@ def header(text: bytes, name: str = "model.bst") -> Header:
     Raises:
         ModelError: the text has no header.
     """
+    # Only the first kilobytes are decoded: a model has megabytes of trees.
     end = text.find(b"\nTree=")
     lines = (text[:end] if end >= 0 else text).decode().splitlines()
     fields = dict(line.partition("=")[::2] for line in lines)
@@ -132,8 +133,9 @@ def _forest(text: bytes) -> Forest:
     splits = [int(block["num_leaves"]) - 1 for block in blocks]
     if any(block.get("is_linear", "0") != "0" for block in blocks):
         raise UnsupportedModelError("the model has linear leaves")
+    # A tree has one leaf more than splits, hence the starts of its leaves from those of its splits.
     starts = np.concatenate([[0], np.cumsum(splits, dtype=np.int64)])
-    found = Forest(
+    trees = Forest(
         split_start=starts.astype(np.int32),
         leaf_start=(starts + np.arange(len(starts))).astype(np.int32),
         feature=_integers(blocks, "split_feature"),
@@ -146,9 +148,9 @@ def _forest(text: bytes) -> Forest:
         leaf_count=_floats(blocks, "leaf_count"),
         sets={},
     )
-    _check_shape(found)
-    _read_sets(blocks, found)
-    return found
+    _check_shape(trees)
+    _read_sets(blocks, trees)
+    return trees
 
 
 def _tree_blocks(text: bytes) -> list[bytes]:

@@ -9,8 +9,10 @@ from almanac.model.engine import booster as lightgbm
 from almanac.model.engine.model_text import Forest
 from almanac.model.engine.reference import Reference
 
+# Enough rows for several blocks of the batch kernel and for its rest; a load must not wait for more.
 _ROWS = 192
 _SINGLE_ROWS = 24
+# An explanation costs as much as hundreds of predictions.
 _EXPLAINED_ROWS = 3
 _TOLERANCE = 1e-9
 _LAST_BITS = 1e-14

@@ -183,6 +183,7 @@ class CompiledTrees:
         self.model = self._fill(reference, len(f.split_start) - 1)
         self._pointer = ctypes.byref(self.model)
         self._threads = threading.local()
+        # The library keeps pointers into the tables of `_layout`, which must live as long as this object.
         if library.almanac_prepare(self._pointer) != 0:
             raise MemoryError("no memory for the model's compiled form")
 
@@ -254,6 +255,7 @@ class CompiledTrees:
 
     def score(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the sum of the trees (n,) for `X` (n, f), without offset, link and bounds."""
+        # A copy, because other threads predict with the original meanwhile.
         bare = Model.from_buffer_copy(self.model)
         bare.offset, bare.link, bare.low, bare.high = 0, _LINKS["identity"], -np.inf, np.inf
         return self._predict(bare, X)
