@@ -2,10 +2,10 @@
 
     python -m benchmarks.policy_backtest --out policy.json
 
-From `--start` on the series is walked window by window. In each the model in use forecasts every target; at its end the
-monitoring's own code judges the last windows, with the forecasts as they were made, and the policy decides. All three
-policies train the same fixed LightGBM on the same span, all that is known by then or a sliding window, and forecast the
-same rows; they differ in when they train alone.
+From `--start` on the series is processed window by window. In each window the model in use forecasts every target; at
+its end the monitoring's own code evaluates the last windows and the policy decides. All three policies train the same
+fixed LightGBM on the same span, all data known by then or a sliding window, and forecast the same rows; they differ
+only in when they train.
 """
 
 import argparse
@@ -69,13 +69,13 @@ EXPLAINED = 30
 
 @dataclass(frozen=True)
 class Watch:
-    """What the windows of a model are judged by.
+    """The references against which the windows of a model are evaluated.
 
     Attributes:
         intervals: by target.
         ranges: by target, from the out-of-fold rows of its span.
         reference: profile of the raw columns of its span.
-        outputs: by target, the model and the reference of what it gives out.
+        outputs: by target, the model and the reference of its outputs.
     """
 
     intervals: dict[str, Intervals]
@@ -86,13 +86,13 @@ class Watch:
 
 @dataclass
 class Walk:
-    """One policy's way through the series.
+    """The trainings and forecasts of one policy.
 
     Attributes:
-        trained: when its models were trained, the first included.
-        reasons: for each retraining what the newest window said.
-        breaching: windows that breached on their own.
-        forecasts: what it forecast, window by window.
+        trained: times of its trainings, the first included.
+        reasons: for each retraining the reason of the newest window.
+        breaching: number of windows that breached on their own.
+        forecasts: its forecasts in each window.
     """
 
     trained: list[datetime]
@@ -118,11 +118,11 @@ class Series:
 
     @cached_property
     def gap(self) -> timedelta:
-        """The longest horizon: what is not known yet at the moment of training."""
+        """The longest horizon, whose truths are not known yet at a training."""
         return max(to_timedelta(target.horizon) for target in self.usecase.targets)
 
     def model(self, moment: datetime) -> dict[str, lightgbm.Booster]:
-        """Return the boosters, by target, that can be trained at a moment; each learns the difference from the last."""
+        """Return the boosters by target trained at a time; each learns the difference from the last known value."""
         if moment not in self._models:
             y = {target.name: self.column(f"y_{target.name}") for target in self.usecase.targets}
             last = {target.name: self.column(f"last_{target.name}") for target in self.usecase.targets}
@@ -130,7 +130,7 @@ class Series:
         return self._models[moment]
 
     def watch(self, moment: datetime) -> Watch:
-        """Return what the windows of the model of a moment are judged by: its out-of-fold rows, its reference."""
+        """Return the references of the model trained at a time: its out-of-fold rows and its profiles."""
         drift = self.usecase.drift
         found = {target.name: self._out_of_fold(target, moment) for target in self.usecase.targets}
         reference = profile(
@@ -164,7 +164,7 @@ class Series:
         return np.flatnonzero(self._span(moment) & finite)
 
     def _watched(self, name: str, moment: datetime, unseen: pl.DataFrame) -> WatchedModel:
-        """Return the model of a moment with the reference of what it gives out, as training freezes it."""
+        """Return the model trained at a time with the reference of its outputs, as training freezes it."""
         drift, rows = self.usecase.drift, self._known(name, moment)
         column = self.names.index(self.usecase.target(name).column)
         means = np.array([float(np.nanmean(self.X[rows, column]))])
@@ -212,7 +212,7 @@ class Series:
         return lightgbm.train(PARAMETERS, data, ROUNDS)
 
     def forecast(self, moment: datetime, watch: Watch | None, start: datetime, stop: datetime) -> pl.DataFrame:
-        """Return what the model of a moment forecasts in a span, as the component `prediction` writes it."""
+        """Return the forecasts of the model trained at a time, as the component `prediction` writes them."""
         rows, parts = np.flatnonzero(self.rows(start, stop)), []
         for name, booster in self.model(moment).items():
             last = self.column(f"last_{name}")[rows]
@@ -230,7 +230,7 @@ Decide = Callable[[list[dict[str, Any]]], bool]
 
 
 def walk(series: Series, moments: list[datetime], watch: bool, decide: Decide) -> Walk:
-    """Walk the series from moment to moment and return what a policy did.
+    """Apply a policy to the series and return its trainings and forecasts.
 
     Args:
         series: the series.
@@ -286,7 +286,7 @@ def figures(series: Series, done: Walk) -> dict[str, Any]:
 
 
 def measure(usecase: UseCase, table: pl.DataFrame, start: datetime, span: str | None) -> dict[str, Any]:
-    """Return the figures of the three policies."""
+    """Return the results of the three policies."""
     began = time.perf_counter()
     series, length = Series(usecase, table, span), to_timedelta(usecase.drift.window)
     moments = [start]
@@ -314,7 +314,7 @@ def measure(usecase: UseCase, table: pl.DataFrame, start: datetime, span: str | 
 
 
 def table_of(result: dict[str, Any]) -> str:
-    """Return the figures as a table for people."""
+    """Return the results as a text table."""
     lines = [f"{result['use_case']}: {result['from'][:10]} to {result['to'][:10]}, windows of {result['window']}"]
     names = list(result["policies"]["never"]["targets"])
     head = "".join(f"{name + ' MAE':>16}{'RMSE':>10}" for name in names)

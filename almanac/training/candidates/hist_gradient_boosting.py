@@ -12,8 +12,8 @@ import numpy as np
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from almanac.model.offset import Offset
-from almanac.training.candidates._level import LevelLearner, base
 from almanac.training.fitted_model import SavedForm, by_blocks, score, stump
+from almanac.training.level_learner import LevelLearner, base
 from almanac.training.problem import Array, Problem, Rows, TrainingRows
 
 #: Constructor arguments that follow from the target and the seed, or have no saved form.

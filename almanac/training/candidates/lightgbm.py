@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field
 
 from almanac.core.errors import ServingError
-from almanac.training.candidates._level import LevelLearner, base
 from almanac.training.fitted_model import AdditiveModel, score
+from almanac.training.level_learner import LevelLearner, base
 from almanac.training.problem import Array, Problem, Rows, TrainingRows
 
 if TYPE_CHECKING:

@@ -5,8 +5,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from almanac.training.candidates._level import LevelLearner, base
 from almanac.training.fitted_model import AdditiveModel, full_offset, score
+from almanac.training.level_learner import LevelLearner, base
 from almanac.training.problem import TrainingRows
 
 
