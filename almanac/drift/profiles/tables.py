@@ -103,7 +103,7 @@ class Source:
         elif isinstance(table, str | Path):
             self._files = parquet_files(Path(table))
             self.name = str(table)
-        elif isinstance(table, list | tuple):
+        elif isinstance(table, list | tuple) and all(isinstance(part, str | Path) for part in table):
             self._files = [file for item in table for file in parquet_files(Path(item))]
             self.name = f"{len(self._files)} files"
         else:

@@ -77,7 +77,7 @@ def test_partitions_merge_to_the_whole(reference: pl.DataFrame) -> None:
         other = merged.features[name]
         np.testing.assert_array_equal(other.fine, feature.fine)
         np.testing.assert_allclose(other.seasons, feature.seasons)
-        assert other.layout == feature.layout or other.layout is not None
+        assert repr(other.layout) == repr(feature.layout)
         assert other.longest <= feature.longest
 
 
@@ -172,11 +172,11 @@ def test_a_damaged_profile_is_refused(profile: drift.Profile, tmp_path: Path) ->
         (pl.DataFrame(), {}, "has no columns"),
         (pl.DataFrame({"x": []}), {}, "has no rows"),
         ("nowhere.parquet", {}, "nowhere.parquet does not exist"),
-        ([1, 2], {}, "polars or pandas frame or a file|expected str"),
+        ([1, 2], {}, "polars or pandas frame or a file"),
     ],
 )
 def test_what_cannot_be_a_reference(table: object, options: dict[str, object], message: str) -> None:
-    with pytest.raises((DriftError, TypeError), match=message):
+    with pytest.raises(DriftError, match=message):
         drift.profile(table, **options)  # type: ignore[arg-type]
 
 

@@ -18,6 +18,13 @@ SAMPLES = st.one_of(*(npst.arrays(np.float64, st.integers(1, 120), elements=e) f
 COUNTS = npst.arrays(np.int64, 12, elements=st.integers(0, 1000)).filter(lambda counts: counts.sum() > 0)
 
 
+def _distance(a: np.ndarray, b: np.ndarray) -> float:
+    """The definition: the largest difference of the two empirical distribution functions."""
+    values = np.concatenate([a, b])
+    shares = (np.searchsorted(np.sort(sample), values, side="right") / sample.size for sample in (a, b))
+    return float(np.abs(np.subtract(*shares)).max())
+
+
 def _scipy(a: np.ndarray, b: np.ndarray) -> float:
     with warnings.catch_warnings():
         # The p-value of a sample of one divides by zero.
@@ -29,8 +36,8 @@ def _scipy(a: np.ndarray, b: np.ndarray) -> float:
 @example(np.zeros(1), np.zeros(1))
 @example(np.array([0.0, 5e-324]), np.array([-5e-324]))
 @settings(max_examples=120, deadline=None)
-def test_exact_distance_is_bit_for_bit_that_of_scipy(a: np.ndarray, b: np.ndarray) -> None:
-    assert ks_exact(a, b) == _scipy(a, b)
+def test_exact_distance_is_bit_for_bit_its_definition(a: np.ndarray, b: np.ndarray) -> None:
+    assert ks_exact(a, b) == _distance(a, b)
 
 
 @pytest.mark.parametrize(
@@ -51,7 +58,9 @@ def test_exact_distance_of_large_samples(kind: str) -> None:
     }
     a, b = draws[kind](n), draws[kind](m)
     held_a, held_b = (x[~np.isnan(x)] if x.dtype.kind == "f" else x for x in (a, b))
-    assert ks_exact(a, b) == _scipy(held_a, held_b)
+    assert ks_exact(a, b) == _distance(held_a, held_b)
+    # Releases of SciPy differ in the last bits, and by the precision of float32 where the samples have that.
+    assert ks_exact(a, b) == pytest.approx(_scipy(held_a, held_b), abs=1e-7)
 
 
 @pytest.mark.parametrize("scale", [1.0, 1e-12, 1e12])
