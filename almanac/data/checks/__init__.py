@@ -12,11 +12,11 @@ from typing import Any
 
 import polars as pl
 
-from almanac.data.checks._finding import ROW, Finding, count_of, first_rows
+from almanac.data.checks._finding import ROW, Finding, Severity, count_of, first_rows
 from almanac.usecase import UseCase
 from almanac.usecase.data_section import CheckBase
 
-__all__ = ["ROW", "Check", "CheckBase", "Finding", "Stage", "Subject", "count_of", "first_rows", "keys"]
+__all__ = ["ROW", "Check", "CheckBase", "Finding", "Severity", "Stage", "Subject", "count_of", "first_rows", "keys"]
 
 
 class Stage(IntEnum):
@@ -53,6 +53,16 @@ class Subject:
     usecase: UseCase
     lineage: dict[str, Any] | None = None
     options: Any = None
+
+    def finding(self, severity: Severity, rule: str, column: str, rows: pl.DataFrame, text: str) -> Finding:
+        """Return the finding of rows that break a rule; `text` follows their number: "3 rows off the grid"."""
+        shown = first_rows(rows, self.usecase)
+        return Finding(severity, rule, column, rows.height, f"{count_of(rows.height, 'row')} {text}", shown)
+
+    def value_finding(self, severity: Severity, rule: str, column: str, rows: pl.DataFrame, text: str) -> Finding:
+        """Return the finding of rows whose value of a column breaks a rule, with these values."""
+        shown = first_rows(rows, self.usecase, column)
+        return Finding(severity, rule, column, rows.height, f"{count_of(rows.height, 'value')} {text}", shown)
 
 
 @dataclass(frozen=True)

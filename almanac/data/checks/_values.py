@@ -3,18 +3,24 @@
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from almanac.data.checks import Finding, Subject, count_of, first_rows
-from almanac.data.checks._finding import Severity
+from almanac.data.checks import Check, Finding, Severity, Stage, Subject
 from almanac.usecase.data_section import Column
 
 if TYPE_CHECKING:
     import pandera.polars as pa
 
+    Constraint = Callable[[Column], pa.Check | None]
+
+
+def value_check(name: str, constraint: "Constraint", problem: Callable[[Column], str]) -> Check:
+    """Return a check of single values whose findings are errors; see `check_values`."""
+    return Check(name, Stage.VALUES, lambda subject: check_values(subject, name, constraint, problem))
+
 
 def check_values(
     subject: Subject,
     rule: str,
-    constraint: "Callable[[Column], pa.Check | None]",
+    constraint: "Constraint",
     problem: Callable[[Column], str],
     severity: Severity = "error",
 ) -> Iterator[Finding]:
@@ -27,7 +33,7 @@ def check_values(
         problem: Returns the message on the values that break it, such as "not whole".
         severity: Severity of the findings.
     """
-    # Pandera takes half a second to import, which the processes that only read a use case should not pay.
+    # Slow to import, and most processes only read the use case.
     import pandera.polars as pa
 
     columns = {
@@ -41,5 +47,4 @@ def check_values(
         for error in errors.schema_errors:
             name = str(error.schema.name)
             wrong = subject.table.filter(~error.check_output.to_series().fill_null(True))
-            text = f"{count_of(wrong.height, 'value')} {problem(subject.usecase.columns[name])}"
-            yield Finding(severity, rule, name, wrong.height, text, first_rows(wrong, subject.usecase, name))
+            yield subject.value_finding(severity, rule, name, wrong, problem(subject.usecase.columns[name]))

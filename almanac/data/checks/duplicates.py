@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import polars as pl
 
-from almanac.data.checks import Check, Finding, Stage, Subject, count_of, first_rows, keys
+from almanac.data.checks import Check, Finding, Severity, Stage, Subject, keys
 from almanac.usecase import UseCase
 
 _CONSEQUENCES = {
@@ -19,15 +19,9 @@ def _find(subject: Subject) -> Iterator[Finding]:
     rule = usecase.validation.duplicates
     surplus = subject.table.filter(~subject.table.select(pl.struct(names).is_first_distinct()).to_series())
     if surplus.height:
-        text = f"{count_of(surplus.height, 'row')} with the {' and '.join(names)} of an earlier one"
-        yield Finding(
-            "error" if rule == "error" else "warning",
-            "duplicates",
-            usecase.time.column,
-            surplus.height,
-            f"{text}; {_CONSEQUENCES[rule]}",
-            first_rows(surplus, usecase),
-        )
+        text = f"with the {' and '.join(names)} of an earlier one; {_CONSEQUENCES[rule]}"
+        severity: Severity = "error" if rule == "error" else "warning"
+        yield subject.finding(severity, "duplicates", usecase.time.column, surplus, text)
 
 
 def _keep_one(table: pl.DataFrame, usecase: UseCase) -> pl.DataFrame:

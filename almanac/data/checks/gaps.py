@@ -6,8 +6,7 @@ from datetime import datetime
 
 import polars as pl
 
-from almanac.data.checks import Check, Finding, Stage, Subject, count_of, keys
-from almanac.data.checks._finding import Severity
+from almanac.data.checks import Check, Finding, Severity, Stage, Subject, count_of, keys
 from almanac.usecase import UseCase
 from almanac.usecase.types import to_microseconds
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import polars as pl
 
-from almanac.data.checks import Check, Finding, Stage, Subject, count_of, first_rows
+from almanac.data.checks import Check, Finding, Stage, Subject
 from almanac.usecase.types import to_microseconds
 
 
@@ -15,8 +15,7 @@ def _find(subject: Subject) -> Iterator[Finding]:
     usual = table.group_by(phase.alias("phase")).len().sort("len", "phase", descending=[True, False])["phase"][0]
     off = table.filter(phase != usual)
     if off.height:
-        text = f"{count_of(off.height, 'row')} off the grid of {time.frequency}"
-        yield Finding("error", "grid", time.column, off.height, text, first_rows(off, subject.usecase))
+        yield subject.finding("error", "grid", time.column, off, f"off the grid of {time.frequency}")
 
 
 KIND = Check("grid", Stage.ROWS, _find, stops=True)

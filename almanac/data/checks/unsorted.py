@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import polars as pl
 
-from almanac.data.checks import Check, Finding, Stage, Subject, count_of, first_rows, keys
+from almanac.data.checks import Check, Finding, Severity, Stage, Subject, keys
 from almanac.usecase import UseCase
 
 
@@ -15,9 +15,9 @@ def _find(subject: Subject) -> Iterator[Finding]:
     back = subject.table.filter(step.dt.total_microseconds() < 0)
     if back.height:
         sort = usecase.validation.unsorted == "sort"
-        text = f"{count_of(back.height, 'row')} earlier than the row before"
-        text += "; sorted" if sort else "; set validation.unsorted to sort to allow it"
-        yield Finding("warning" if sort else "error", "unsorted", time, back.height, text, first_rows(back, usecase))
+        text = "sorted" if sort else "set validation.unsorted to sort to allow it"
+        severity: Severity = "warning" if sort else "error"
+        yield subject.finding(severity, "unsorted", time, back, f"earlier than the row before; {text}")
 
 
 def _sort(table: pl.DataFrame, usecase: UseCase) -> pl.DataFrame:
