@@ -1,3 +1,1 @@
 """The model server: KServe's protocols over exact names, with security, features at request time and operation."""
-
-VERSION = "0.1.0"

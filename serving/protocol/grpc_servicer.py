@@ -13,8 +13,8 @@ import grpc  # type: ignore[import-untyped]
 import numpy as np
 
 from almanac.core.errors import AlmanacError
+from almanac.core.image import VERSION
 from monitoring.metrics import LATENCY, REQUESTS, Metrics
-from serving import VERSION
 from serving.prediction.service import Service
 from serving.protocol.admin import load
 from serving.protocol.grpc_messages import load_messages

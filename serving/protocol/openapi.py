@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from serving import VERSION
+from almanac.core.image import VERSION
 from serving.prediction.repository import Repository
 from serving.protocol import schemas
 from serving.protocol.routes import DESCRIPTIONS, Operation

@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 
+from almanac.core.image import VERSION
 from almanac.model.bundle import Bundle
-from serving import VERSION
 from serving.prediction.service import Answer, Service
 from serving.protocol.infer_json import InferRequest, encode_binary, read_infer, read_large
 from serving.protocol.message import LARGE_BODY, encode, json_reply

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from monitoring.operations.dashboards.panels import Board
 
+__all__ = ["DIRECTORY", "boards", "render", "write"]
+
 DIRECTORY = Path(__file__).resolve().parents[2] / "dashboards"
 
 
