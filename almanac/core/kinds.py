@@ -86,12 +86,15 @@ class Kinds(Mapping[str, K], Generic[K]):
     def __len__(self) -> int:
         return len(self._kinds)
 
+    @cached_property
+    def _packages(self) -> dict[str, str]:
+        # Cached, because each look at the entry points reads the metadata of every installed package.
+        brought = ((point, point.dist) for point in self._points())
+        return {point.load().name: f"{dist.name} {dist.version}" for point, dist in brought if dist is not None}
+
     def package(self, name: str) -> str:
         """Return the installed package that brings a kind, with its version; "" for the project's own kinds."""
-        for point in self._points():
-            if point.dist is not None and getattr(point.load(), "name", None) == name:
-                return f"{point.dist.name} {point.dist.version}"
-        return ""
+        return self._packages.get(name, "")
 
     def unknown(self, name: str) -> str:
         """Return the message for a name that no kind has."""

@@ -56,7 +56,7 @@ def write_documents(
     with whole_directory(target) as folder:
         bundle = _Bundle(folder, Artifacts(files))
         bundle.put_inputs(usecase, registration)
-        bundle.put(COMPUTED, pretty_json(compute(bundle.artifacts)))
+        bundle.put(COMPUTED, pretty_json(compute(bundle.artifacts, documents())))
         locations = bundle.put_documents() | bundle.put_bills()
         bundle.put(PROVENANCE, pretty_json(provenance(bundle.artifacts)))
         bundle.put(REFERENCES, pretty_json({"format": 1, "references": bundle.listed(locations)}))
@@ -154,7 +154,7 @@ def _manifest(artifacts: Artifacts, registration: Mapping[str, Any]) -> dict[str
         "use_case": registration["use_case"],
         "version": registration["version"],
         "complete": True,
-        "statements": sorted(mandatory_statements()),
+        "statements": sorted(mandatory_statements(documents())),
         "files": own,
         "artifacts": others,
     }

@@ -1,21 +1,22 @@
 """Values that documents derive from artifacts, as computed.json keeps them; a verification computes them again."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from almanac.core.errors import DocumentError
 from governance.documents.artifacts import Artifacts
-from governance.documents.kind import documents
+from governance.documents.kind import Document
 from governance.documents.layout import USECASE
 
 
-def compute(artifacts: Artifacts) -> dict[str, Any]:
-    """Return the content of computed.json: the facts of every document, then counts.
+def compute(artifacts: Artifacts, kinds: Iterable[Document]) -> dict[str, Any]:
+    """Return the content of computed.json: the facts of the documents, then counts.
 
     Raises:
         DocumentError: a document's facts cannot be computed, or two documents have facts of one name.
     """
     computed: dict[str, Any] = {}
-    for document in documents():
+    for document in kinds:
         facts = document.facts(artifacts)
         if twice := ({"counts", *computed} & facts.keys()):
             raise DocumentError(f"{document.file}: another document computes {min(twice)!r} too; rename one of them")

@@ -65,8 +65,13 @@ def documents() -> list[Document]:
     return sorted(KINDS.values(), key=lambda document: (document.order, document.name))
 
 
+def own_documents() -> list[Document]:
+    """Return Almanac's own kinds, without those of extensions."""
+    return [document for document in documents() if not KINDS.package(document.name)]
+
+
 def required_files() -> dict[str, str]:
-    """Return the documents that promotion requires: file -> package that writes it, "" for this one."""
+    """Return the documents that promotion requires: file -> package that writes it, "" for Almanac."""
     return {document.file: KINDS.package(document.name) for document in documents() if document.required}
 
 
@@ -77,10 +82,9 @@ def complete_files() -> list[str]:
 
 @cache
 def rules() -> str:
-    """Return the digest of the code and templates that documents are made with.
+    """Return the digest of the code and templates of Almanac's own documents.
 
     A manifest records it, so that a verification can tell an altered document from one made by another release.
     """
-    folders = [Path(__file__).parent, *(document.folder for document in documents() if KINDS.package(document.name))]
-    sources = [path for folder in folders for path in sorted(folder.rglob("*")) if path.suffix in (".py", ".j2")]
+    sources = [path for path in sorted(Path(__file__).parent.rglob("*")) if path.suffix in (".py", ".j2")]
     return sha256_bytes("".join(sha256_file(path) for path in sources).encode())

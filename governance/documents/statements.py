@@ -7,27 +7,33 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from almanac.core.errors import DocumentError
-from governance.documents.kind import KINDS, documents
+from governance.documents.kind import KINDS, Document, documents, own_documents
 
 
-def mandatory_statements() -> dict[str, str]:
-    """Return every mandatory statement: key -> what it has to say."""
-    return {key: text for document in documents() for key, text in document.statements.items()}
+def mandatory_statements(kinds: Iterable[Document]) -> dict[str, str]:
+    """Return the statements that documents need: key -> required content."""
+    return {key: text for document in kinds for key, text in document.statements.items()}
 
 
-def check_statements(governance: Mapping[str, Any], section: str = "governance", recorded: Iterable[str] = ()) -> None:
+def check_statements(
+    governance: Mapping[str, Any], section: str = "governance", recorded: Iterable[str] | None = None
+) -> None:
     """Refuse a governance section that lacks a mandatory statement, or that leaves one unsigned or undated.
 
     Args:
         governance: the use case's section, with `statements`.
         section: name of the section in errors.
-        recorded: further mandatory statements, which documents asked for that are not installed here.
+        recorded: the mandatory statements of a bundle, which may be written by other documents than those that are
+            installed here; None for those of all installed documents.
 
     Raises:
         DocumentError: every missing or incomplete statement, by key, with what it has to say.
     """
     statements = governance.get("statements") or {}
-    mandatory = dict.fromkeys(recorded, "what its document asks for") | mandatory_statements()
+    if recorded is None:
+        mandatory = mandatory_statements(documents())
+    else:
+        mandatory = dict.fromkeys(recorded, "what its document needs") | mandatory_statements(own_documents())
     faults = [
         f"{section}.statements.{key}: is missing; it has to say {text}"
         for key, text in mandatory.items()

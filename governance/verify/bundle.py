@@ -13,7 +13,7 @@ from governance import signing
 from governance.documents import cyclonedx
 from governance.documents.artifacts import Artifacts
 from governance.documents.computed import compute
-from governance.documents.kind import documents, required_files, rules
+from governance.documents.kind import KINDS, Document, documents, own_documents, rules
 from governance.documents.layout import (
     COMMON_FILES,
     COMPUTED,
@@ -60,9 +60,14 @@ class Bundle:
     @property
     def documents(self) -> dict[str, dict[str, Any]]:
         """The documents by file: the package that wrote each, and whether promotion requires it."""
-        own = {file: {"package": "", "required": True} for file, package in required_files().items() if not package}
-        # Almanac's own documents are required whatever a manifest says, and older manifests list none.
+        # Almanac's own documents are required whatever a manifest says, and manifests of earlier releases list none.
+        own = {document.file: {"package": "", "required": document.required} for document in own_documents()}
         return {**self.manifest.get("documents", {}), **own}
+
+    @property
+    def kinds(self) -> list[Document]:
+        """The installed kinds of the documents."""
+        return [document for document in documents() if document.file in self.documents]
 
 
 def _hashes(bundle: Bundle) -> tuple[int, str]:
@@ -123,11 +128,11 @@ def _table(artifacts: Artifacts) -> int:
 
 def _kinds(bundle: Bundle) -> tuple[int, str]:
     """Count the documents whose kind is installed, and name the packages that the others need."""
-    installed = {document.file for document in documents()}
+    installed = [document.file for document in bundle.kinds]
     absent = [f"{name} needs {each['package']}" for name, each in bundle.documents.items() if name not in installed]
     if absent:
         return 0, f"not installed here, so their facts are not derived again: {', '.join(absent)}"
-    return len(bundle.documents), ""
+    return len(installed), ""
 
 
 def _references(bundle: Bundle) -> tuple[int, str]:
@@ -181,12 +186,14 @@ def _derived(bundle: Bundle) -> tuple[int, str]:
 
     Another release or set of extensions may derive something else, which is then a note and no error.
     """
-    artifacts = bundle.artifacts
-    same_rules = bundle.manifest["rules"] == rules()
-    # Facts of an extension that is not installed here are left as they are.
-    recorded = {} if same_rules else artifacts.document(f"{FOLDER}/{COMPUTED}")
+    artifacts, packages = bundle.artifacts, {each.file: KINDS.package(each.name) for each in bundle.kinds}
+    same_rules = bundle.manifest["rules"] == rules() and all(
+        bundle.documents[name]["package"] == package for name, package in packages.items()
+    )
+    # The facts of a document that is not installed here are left as they are.
+    recorded = artifacts.document(f"{FOLDER}/{COMPUTED}") if bundle.documents.keys() - packages.keys() else {}
     derivations: dict[str, Callable[[], str]] = {
-        COMPUTED: lambda: pretty_json(recorded | compute(artifacts)),
+        COMPUTED: lambda: pretty_json(recorded | compute(artifacts, bundle.kinds)),
         PROVENANCE: lambda: pretty_json(provenance(artifacts)),
         MATERIALS: lambda: cyclonedx.dump(cyclonedx.bill_of_materials(artifacts)),
     }

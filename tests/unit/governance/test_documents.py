@@ -23,7 +23,7 @@ from governance.documents.render import environment
 from governance.documents.statements import check_statements, mandatory_statements
 from tests.support.governance_world import World
 
-MANDATORY = mandatory_statements()
+MANDATORY = mandatory_statements(documents())
 DOCUMENTS = [document.file for document in documents()]
 
 
@@ -385,7 +385,7 @@ class TestComputed:
         del files["governance/model.sig"]
         checks = {
             check["key"]: check["met"]
-            for check in compute(Artifacts({**files, "gate.json": gate}))["checklist"]["checks"]
+            for check in compute(Artifacts({**files, "gate.json": gate}), documents())["checklist"]["checks"]
         }
         assert (checks["gate"], checks["signed"], checks["gate_rules"]) == (False, False, False)
         assert checks["statements"]

@@ -6,6 +6,7 @@ from typing import Any
 
 from almanac.core.errors import DocumentError
 from governance.documents.artifacts import Artifacts
+from governance.documents.kind import own_documents
 from governance.documents.layout import REGISTRATION, USECASE
 from governance.documents.statements import mandatory_statements
 
@@ -79,7 +80,7 @@ def _covers(bands: bool) -> Callable[[Artifacts], bool]:
 def _statements_complete(artifacts: Artifacts) -> bool:
     statements = artifacts.value(USECASE, "/governance/statements")
     complete = {key for key, each in statements.items() if each.get("text") and each.get("author")}
-    return complete == set(statements) | set(mandatory_statements())
+    return complete == set(statements) | set(mandatory_statements(own_documents()))
 
 
 def _model_files_match(artifacts: Artifacts) -> bool:
