@@ -61,11 +61,13 @@ async def serve(server: Server, sock: socket.socket) -> None:
     opening.add_done_callback(lambda done: stop.set() if not done.cancelled() and done.exception() else None)
     background = [asyncio.create_task(work) for work in _background(server)]
     stopping = asyncio.create_task(stop.wait())
+    # `serving` ends by itself only if uvicorn could not start.
     await asyncio.wait([serving, stopping], return_when=asyncio.FIRST_COMPLETED)
     for task in (opening, *background, stopping):
         task.cancel()
     await _drain(server, http)
     await asyncio.gather(serving, *([grpc[0].stop(settings.grace_seconds)] if grpc else []))
+    # The others end by cancellation; an error of `_open` is the reason why the server could not start.
     opened, *_ = await asyncio.gather(opening, *background, return_exceptions=True)
     await server.close()
     if isinstance(opened, Exception):

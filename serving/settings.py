@@ -98,6 +98,7 @@ class Settings:
         Raises:
             ServingError: naming the option and what is expected.
         """
+        # Checked here and not by typer, whose message would not name the forms.
         if not self.model:
             raise ServingError(f"--model is missing: {_MODEL}")
         if self.workers < 1:

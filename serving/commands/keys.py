@@ -43,6 +43,7 @@ def create(
     rate: Annotated[str | None, Option(help="Own rate limit, such as 100/s.")] = None,
 ) -> None:
     """Create a key and show it once."""
+    # Checked before the file is locked and changed.
     if rate:
         parse_rate(rate)
     with changing(context.obj) as ring:

@@ -14,6 +14,7 @@ def serve(**options: Any) -> None:
     settings = Settings(**options)
     settings.check()
     if settings.workers > 1 and settings.listen_fd is None:
+        # Imported here: a single process needs no supervisor.
         from serving.operations.workers import supervise
 
         raise typer.Exit(supervise(settings))

@@ -35,6 +35,7 @@ def connect() -> client.ApiClient:
         DeploymentError: there is neither.
     """
     try:
+        # In a pod first: a task of a pipeline deploys with its service account.
         config.load_incluster_config()
     except config.ConfigException:
         try:
@@ -68,6 +69,7 @@ def apply_and_wait(
     # Read before anything changes, for the rollback.
     before = [_get(api, item) for item in objects]
     sent, failure = _apply_all(api, objects)
+    # An object that was refused changes nothing; there is no point in waiting then.
     if failure is None and (
         missing := _wait_until_ready(api, service, timeout, interval) or _tested(api, service, check)
     ):

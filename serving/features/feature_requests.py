@@ -117,6 +117,7 @@ class Features:
             piece = requests[at : at + PIECE]
             windows = await self._windows(plans, piece)
             work = partial(self._fill, at, X, past, plans, piece, windows, warnings)
+            # A few requests take less time than a thread's start.
             if count <= PIECE:
                 work()
             else:

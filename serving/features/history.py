@@ -30,6 +30,7 @@ def read_history(plan: FeaturePlan, request: EntityRequest) -> Array:
         values, length = history[column.name], lengths[column.name]
         if length != lengths[first]:
             raise invalid(f"{location}.{column.name}: {length} values where {first} has {lengths[first]}")
+        # More than the look-back is allowed: clients need not know it to the row.
         newest = values[-plan.history :]
         skipped = length - len(newest)
         rows[at, plan.history - len(newest) :] = [

@@ -86,6 +86,7 @@ def read(body: dict[str, Any], columns: Columns) -> Instances:
 
 def read_rows(rows: list[Any], columns: Columns, first: int = 0) -> Instances:
     """Return the instances of parsed rows in any form; `first` is the position of the first one in the request."""
+    # In a mixture, the rows by entity are read as rows by name, whose message names the first of them.
     if all(_is_entity_request(row, columns) for row in rows):
         return [_entity_request(row, f"instances[{index}]") for index, row in enumerate(rows, first)]
     return np.array([_row(row, columns, f"instances[{index}]") for index, row in enumerate(rows, first)])

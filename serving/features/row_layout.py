@@ -58,6 +58,7 @@ class RowReader:
     ) -> None:
         if absent := [name for name in [*used, *([target] if target else [])] if name not in schema.names]:
             raise ModelError(f"no column {name_list(absent)}")
+        # Steps are counted from 1970, so rows of another step cannot be addressed.
         if schema.step != own.step:
             raise ModelError(f"a row for every {schema.step / 1e6:g} s where the model takes {own.step / 1e6:g} s")
         self.complete_column = next((at for at, column in enumerate(schema.columns) if not column.nullable), None)

@@ -39,6 +39,7 @@ def exact_float(value: int, location: str) -> float:
         result = float(value)
     except OverflowError:
         result = math.inf
+    # Python compares an integer with a float exactly, without rounding.
     if result != value:
         raise invalid(f"{location}: {shortened(value)} cannot be held exactly in float64")
     return result

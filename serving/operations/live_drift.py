@@ -74,6 +74,7 @@ class LiveDrift:
             await self._in_thread(self._open)
             await asyncio.sleep(seconds)
             await self._in_thread(self.publish)
+            # Reset as a whole: sliding windows would need a profile for each of their parts.
             if time.time() - self._began > WINDOW_SECONDS:
                 self._began = time.time()
                 for counter, _ in self._counters.values():

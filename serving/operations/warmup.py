@@ -81,6 +81,7 @@ async def read_newest(child: Process, path: Path, ingestor: Ingestor, count: int
 
 
 def _environment() -> dict[str, str]:
+    # The child must find these packages wherever the server was started.
     paths = [str(_ROOT), os.environ.get("PYTHONPATH", "")]
     return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
 

@@ -96,6 +96,7 @@ class Supervisor:
             except ServingError as error:
                 self._next_start = time.monotonic() + _RETRY_SECONDS
                 print(f"error: {error}; tried again in {_RETRY_SECONDS:g} s", file=sys.stderr)
+                # The next round tries again; other dead workers would most likely fail alike.
                 return
             self._forget(worker)
 
@@ -113,6 +114,7 @@ class Supervisor:
 
     def _stop(self) -> int:
         running = [worker for worker in self._workers if worker.poll() is None]
+        # All at once: they drain at the same time.
         for worker in running:
             worker.terminate()
         deadline = time.monotonic() + self._patience()

@@ -28,6 +28,7 @@ class PredictionCache(Generic[V]):
 
     def get(self, key: Hashable) -> V | None:
         """Return the cached answer, or None."""
+        # None is no answer, so that one look-up is enough.
         value = self._entries.get(key)
         if value is None:
             self._miss.inc()

@@ -95,6 +95,7 @@ class Feedback:
             raise invalid(f"{location}: {json_type(row)}; expected an object with prediction and actual")
         if extra := sorted(set(row) - _FIELDS):
             raise invalid(f"{location}: unknown field {extra[0]}; expected {', '.join(sorted(_FIELDS))}")
+        # The model of one target needs no field for it; that of the use case does.
         target = row.get("target", name)
         if not isinstance(target, str) or target not in bundle.targets:
             raise invalid(f"{location}.target: {target!r} is not a target; one of {', '.join(bundle.targets)}")

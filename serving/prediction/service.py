@@ -193,6 +193,7 @@ class Service:
     async def _rows(self, bundle: Bundle, name: str, instances: Instances, warnings: list[str]) -> dict[str, Rows]:
         """Return the rows of each target."""
         models = [bundle.targets[name]] if name in bundle.targets else list(bundle.targets.values())
+        # A list holds entity requests, a matrix the features themselves.
         if isinstance(instances, list):
             with _feature_errors():
                 return await self._features.rows(models, instances, warnings)

@@ -47,6 +47,7 @@ class Shadow:
         """
         if not isinstance(instances, list) and shadow.columns_of(name).names != bundle.columns_of(name).names:
             return  # a matrix of other features cannot be predicted by the shadow
+        # Not a task at once: the answer is written before the loop's next round.
         asyncio.get_running_loop().call_soon(self._start, shadow, name, instances, served)
 
     def _start(self, shadow: Bundle, name: str, instances: Instances, served: Outcomes) -> None:

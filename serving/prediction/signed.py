@@ -32,6 +32,7 @@ def check_signature(model: Path, trusted: Path | None) -> None:
             raise ModelError(f"{model}: no signature was found, and only models signed with {trusted} are served")
         _LOG.info("%s is not signed", model)
         return
+    # One valid signature is enough: others may be of keys that this server does not have.
     errors = [error for signature in signatures if (error := _error(model, signature, trusted))]
     if len(errors) == len(signatures):
         raise ModelError(errors[0])

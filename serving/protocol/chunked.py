@@ -74,6 +74,7 @@ async def _rows(body: bytes, start: int, decoder: RowDecoder, columns: Columns) 
             requests += instances
         else:
             matrices.append(instances)
+        # Rows of two forms in one body: the general reader names the odd one.
         if matrices and requests:
             raise _UnfitError
         await asyncio.sleep(0)

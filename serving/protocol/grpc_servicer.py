@@ -121,6 +121,7 @@ class Servicer:
                 trailing.update(answer.headers)
             finally:
                 self._account(request, data, reply, int(status), time.perf_counter() - start)
+            # Before `abort`, which raises.
             context.set_trailing_metadata(tuple(trailing.items()))
             if failure is not None:
                 await context.abort(_CODES.get(status, grpc.StatusCode.INTERNAL), failure)
@@ -136,6 +137,7 @@ class Servicer:
 
     def _account(self, request: Request, data: bytes, reply: Any, status: int, seconds: float) -> None:
         model = request.model if request.answered_by else ""
+        # Not batched: gRPC itself costs far more than these counters.
         self._metrics.counter(REQUESTS).labels(model, request.answered_by, "grpc", request.verb, str(status)).inc()
         self._metrics.histogram(LATENCY).labels(model, "grpc", request.verb).observe(seconds)
         if self._observers:
@@ -261,6 +263,7 @@ def _contents(item: Any) -> Any:
 def _write(response: Any, results: list[OutputTensor], raw: bool) -> None:
     for output in results:
         tensor = response.outputs.add(name=output.name, datatype=output.datatype, shape=[len(output.values)])
+        # The protocol answers raw inputs with raw outputs.
         if raw:
             response.raw_output_contents.append(encode_binary(output.datatype, output.values))
         elif output.datatype == "BYTES":

@@ -96,6 +96,7 @@ def _tensors(request: _Request, rest: memoryview) -> Iterator[Tensor]:
     for item in request.inputs:
         tensor, rest = _tensor(item, rest)
         yield tensor
+    # A wrong size of one tensor would shift all that follow, so a rest is an error.
     if len(rest):
         raise invalid(f"{len(rest)} bytes of binary data belong to no input")
 
@@ -168,6 +169,7 @@ def _names(outputs: list[_Output] | None) -> list[str] | None:
 
 
 def _binary(request: _Request) -> set[str] | None:
+    # The request has a default, which each output may override.
     if request.parameters.get("binary_data_output") is True and not request.outputs:
         return None
     default = request.parameters.get("binary_data_output") is True

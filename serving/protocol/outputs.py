@@ -30,6 +30,7 @@ def outputs(answer: Answer, name: str, requested: list[str] | None) -> list[Outp
         for target, prediction in answer.outcomes.items()
         for output, values in prediction.present()
     }
+    # Checked before any is returned, so that the message lists them all.
     for output_name in requested or ():
         if output_name not in tensors:
             raise invalid(f"outputs: {output_name} is not an output of {name}; it has {', '.join(tensors)}")

@@ -99,6 +99,7 @@ def _object(properties: Json, required: list[str] | None = None) -> Json:
 
 
 def _rows(columns: Columns) -> Json:
+    # Every feature is required: a missing one is an error, null is a value.
     row = {
         "type": "object",
         "properties": {name: _cell(columns, name) for name in columns.names},

@@ -98,6 +98,7 @@ def _matrix(tensor: Tensor, columns: Columns) -> Array:
         )
     if not tensor.shape[0]:
         raise invalid(f"{tensor.name}: no rows; expected at least one")
+    # All numbers at once; then only the columns that have rules of their own.
     flat = _numbers(tensor, lambda at: f"{tensor.name}[{at // width}, {at % width}] ({columns.names[at % width]})")
     X = flat.reshape(tensor.shape[0], width)
     for name in [*columns.required, *columns.categories]:

@@ -21,6 +21,7 @@ def resume(coroutine: Coroutine[Any, Any, bytes], waiting: Any) -> Generator[Any
         try:
             try:
                 value = yield waiting
+            # A cancellation too: it must reach the coroutine, which may have to clean up.
             except BaseException as error:
                 waiting = coroutine.throw(error)
             else:

@@ -62,6 +62,7 @@ class LineWriter:
         """Write the queued lines, then stop."""
         self._stop.set()
         self._thread.join()
+        # Standard error belongs to the process and not to this writer.
         if self._stream is not sys.stderr:
             self._stream.close()
 

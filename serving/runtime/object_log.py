@@ -65,6 +65,7 @@ class ObjectLog:
         """Upload the last segments; lines that the store does not accept in time are dropped and counted."""
         if self._open:
             self._cut()
+        # In this order: the thread looks at `_ending` once `_some` wakes it.
         self._ending.set()
         self._some.set()
         self._thread.join(_LAST)

@@ -121,6 +121,7 @@ class Guard:
     def _rate_of(self, key: Key | None) -> Rate | None:
         if key is None or key.rate is None:
             return self._rate
+        # Parsed once for each text: keys share a few rates.
         rate = self._rates.get(key.rate)
         if rate is None:
             rate = self._rates[key.rate] = parse_rate(key.rate).shared_by(self._workers)

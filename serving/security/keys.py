@@ -70,6 +70,7 @@ class KeyRing:
 
     def find(self, text: str, now: float) -> Key | None:
         """Return the live key of `text`, or None."""
+        # By far most wrong texts have another form, and need no hash.
         if len(text) != _LENGTH or text[:8] != "almanac_" or text[20] != "_":
             return None
         key = self.keys.get(text[8:20])

@@ -151,6 +151,7 @@ class RedisLimiter:
         """Take a token."""
         from redis.exceptions import RedisError
 
+        # The client's time-outs need a task, and the fast path has none.
         await ensure_task()
         try:
             allowed, left = await self._take(keys=[self._prefix + who], args=[rate.limit, rate.per_second])

@@ -34,6 +34,7 @@ class BodyTimeout:
         if task is None:
             raise RuntimeError("a body is read outside of a task")
         if self._loop is None:
+            # The timer starts with the first body: the loop does not run yet when the application is built.
             self._loop = asyncio.get_running_loop()
             self._schedule(self._loop)
         reading = Reading(task, self._loop.time() + self.seconds)

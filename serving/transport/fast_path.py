@@ -45,6 +45,7 @@ class HeadCache:
         except KeyError:
             if len(head) > LONGEST_HEAD:
                 return None
+            # Cleared as a whole: a client that varies its heads gains nothing from a cache anyway.
             if len(heads) >= _MOST_HEADS:
                 heads.clear()
             parsed = heads[head] = parse(head)
@@ -69,6 +70,7 @@ def parse(head: bytes) -> Head | None:
     length = headers.get(b"content-length", b"")
     if not length.isdigit() or len(length) > 9 or b"host" not in headers or _UNUSUAL & headers.keys():
         return None
+    # The fast path keeps connections open and has no other mode.
     if headers.get(b"connection", b"keep-alive").lower() != b"keep-alive":
         return None
     read = {name: value for name, value in headers.items() if name in READ_HEADERS}

@@ -35,6 +35,7 @@ async def start_grpc(servicer: Servicer, options: GRPCOptions) -> tuple[Any, int
     Raises:
         ServingError: the port is taken.
     """
+    # Each worker opens a gRPC socket of its own, and the kernel divides the connections.
     channel_options = [
         ("grpc.max_receive_message_length", options.max_body),
         ("grpc.so_reuseport", int(options.reuse_port)),

@@ -32,6 +32,7 @@ def objects() -> list[dict[str, Any]]:
 
 def files(items: Sequence[dict[str, Any]]) -> dict[str, str]:
     """Return the files of a base by name, deterministic by their objects."""
+    # One file for each object, so that an overlay's patch shows which one it changes.
     named = {f"{item['kind'].lower()}.yaml": _yaml(item) for item in items}
     return named | {"kustomization.yaml": _yaml({**_KUSTOMIZATION, "resources": list(named)})}
 

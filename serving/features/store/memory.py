@@ -24,6 +24,7 @@ class _Ring:
 
     def put(self, steps: list[int], rows: Array, over: bool) -> int:
         """Store rows, over existing ones or not; return the number of rows that are too old for the ring."""
+        # First, because a large batch may be longer than the ring itself.
         self.newest = max(self.newest, *steps)
         oldest, dropped = self.newest - self._capacity, 0
         for step, row in zip(steps, rows, strict=True):

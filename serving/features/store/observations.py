@@ -65,6 +65,7 @@ class Ingestor:
         return await self._keep(bundle, observations, self.store.fill)
 
     async def _keep(self, bundle: Bundle, observations: Any, write: Write) -> IngestResult:
+        # All rows are read before the first is written.
         rows = self._rows(observations)
         dropped = sum([await write(entity, steps, np.array(kept)) for entity, (steps, kept) in rows.items()])
         result = IngestResult(sum(len(steps) for steps, _ in rows.values()) - dropped, dropped)
@@ -93,6 +94,7 @@ class Ingestor:
 
     def is_gap(self, row: Any) -> bool:
         """Return whether a row has every column and no value."""
+        # A column that is missing altogether is an error and no gap, hence the default.
         return isinstance(row, dict) and all(row.get(name, 0) is None for name in self.schema.names)
 
     def _read(self, row: Any, location: str) -> tuple[str, int, list[float]]:

@@ -68,6 +68,7 @@ class RedisStore:
 
     async def append(self, entity: str, steps: list[int], rows: Array) -> int:
         """Store rows in one pipeline; see Store."""
+        # No transaction: rows are independent, and a repeated append changes nothing.
         pipeline = self._client.pipeline(transaction=False)
         for block, parts in self._parts(entity, steps, rows).items():
             for first, row in parts:
@@ -83,6 +84,7 @@ class RedisStore:
         return await self._write(pipeline, entity, steps)
 
     async def _write(self, pipeline: Any, entity: str, steps: list[int]) -> int:
+        # `gt`: rows that arrive late must not lower the newest step.
         pipeline.zadd(f"{self._prefix}newest", {entity: max(steps)}, gt=True)
         await _guarded(pipeline.execute())
         return 0

@@ -39,6 +39,7 @@ def unpack_rows(data: bytes, count: int, width: int) -> Array:
         raise ValueError(f"{len(data)} bytes are not {count} rows of {width} numbers")
     packed = np.frombuffer(data, dtype=_form(width))
     exists = packed["head"][:, 0] != 0
+    # In column order, so that each column of the transposed result is contiguous.
     rows = packed["values"]["number"].astype(np.float64, order="F").T
     if exists.all():
         heads, marks = packed["head"], packed["values"]["mark"]

@@ -56,6 +56,7 @@ class SqliteStore:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="almanac-sqlite")
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
+            # Two connections: on one, a reader would wait for the writer's commit.
             self._reader = _connect(path)
             self._writer = _connect(path)
             self._writer.execute(_SCHEMA)
