@@ -275,12 +275,12 @@ class ServerProcess:
         return errors.decode()
 
 
-def wait_for(condition: Callable[[], object]) -> None:
+def wait_for(condition: Callable[[], object], pause: float = 0.02) -> None:
     """Wait for a state, however long a loaded machine takes; only what hangs fails."""
     deadline = time.monotonic() + _HANGS
     while not condition():
         assert time.monotonic() < deadline, "hangs"
-        time.sleep(0.02)
+        time.sleep(pause)
 
 
 def free_port() -> int:
