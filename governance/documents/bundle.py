@@ -83,7 +83,7 @@ class _Bundle:
         self.artifacts.add(f"{FOLDER}/{name}", self.folder / name)
 
     def put_inputs(self, usecase: str, registration: Mapping[str, Any]) -> None:
-        """Write what the documents quote in addition to the run's artifacts: use case, registration, signature."""
+        """Write use case, registration and signature, which the documents quote."""
         signature = dict(registration.get("signature") or {})
         texts = {SIGNATURE: signature.pop("bundle", None), PUBLIC_KEY: signature.get("public_key")}
         self.put(USECASE.removeprefix(f"{FOLDER}/"), usecase)

@@ -18,6 +18,9 @@ from governance.documents.references import References
 
 _SCHEMAS = "http://cyclonedx.org/schema/"
 _NAMESPACE = uuid.UUID("5b0c6f0e-8a4e-5f6b-9a39-2d2f0a7d5c11")
+_TREES = "gradient-boosted trees"
+#: Families of Almanac's own model bodies; an extension's body is named by its kind.
+_FAMILIES = {"lightgbm": _TREES, "sklearn": _TREES, "ets": "exponential smoothing", "linear": "linear regression"}
 _METRICS = ("rmse", "mae", "r2", "bias", "log_loss", "brier", "auc")
 
 
@@ -158,7 +161,7 @@ def _parameters(artifacts: Artifacts) -> dict[str, Any]:
     return {
         "approach": {"type": "supervised"},
         "task": "classification and forecasting" if classes else "forecasting",
-        "architectureFamily": "gradient-boosted trees",
+        "architectureFamily": ", ".join(sorted(_families(artifacts))),
         "modelArchitecture": ", ".join(models),
         "datasets": [{"ref": part["bom-ref"]} for part in _datasets(artifacts)],
         "inputs": [{"format": f"{name}: {column['type']}"} for name, column in usecase["columns"].items()],
@@ -166,6 +169,11 @@ def _parameters(artifacts: Artifacts) -> dict[str, Any]:
             {"format": f"{target['name']}: number, {target['horizon']} ahead"} for target in usecase["targets"]
         ],
     }
+
+
+def _families(artifacts: Artifacts) -> set[str]:
+    kinds = {str(artifacts.value(f"model/{name}/manifest.json", "/kind")) for name, _ in artifacts.targets()}
+    return {_FAMILIES.get(kind, kind) for kind in kinds}
 
 
 def _performance(references: References) -> list[dict[str, Any]]:

@@ -34,7 +34,7 @@ def context(references: References) -> dict[str, Any]:
 
 
 def environment(references: References) -> Environment:
-    """Return a template environment that records what it prints in `references`."""
+    """Return a template environment that records every printed value in `references`."""
     folders = [Path(__file__).parent, *(document.folder for document in documents())]
     jinja = Environment(
         loader=FileSystemLoader(folders),

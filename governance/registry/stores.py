@@ -38,7 +38,7 @@ class Store(ABC):
 
     @abstractmethod
     def replace(self, key: str, data: bytes) -> None:
-        """Write `data` under `key` atomically, and replace what it held."""
+        """Write `data` under `key` atomically, over an earlier value."""
 
     @abstractmethod
     def read(self, key: str) -> bytes:

@@ -15,7 +15,7 @@ from almanac.usecase import dump
 from governance.documents.artifacts import Artifacts, run_files
 from governance.documents.bundle import write_documents
 from governance.documents.computed import compute
-from governance.documents.cyclonedx import validate
+from governance.documents.cyclonedx import model_card, validate
 from governance.documents.kind import complete_files, documents
 from governance.documents.kinds.risk_assessment.risk import QUESTIONS, SCALE, assess
 from governance.documents.references import References, unmark, unreferenced
@@ -203,6 +203,24 @@ class TestBillsOfMaterials:
         with pytest.raises(DocumentError, match="card: /metadata/component/hashes/0/content"):
             card["metadata"]["component"]["hashes"][0]["content"] = "no digest"
             validate(json.dumps(card), "card")
+
+    @pytest.mark.parametrize(
+        ("kind", "family"),
+        [
+            ("lightgbm", "gradient-boosted trees"),
+            ("ets", "exponential smoothing, gradient-boosted trees"),
+            ("prophet", "gradient-boosted trees, prophet"),
+        ],
+    )
+    def test_the_card_names_the_family_of_every_targets_model(
+        self, world: World, folder: Path, tmp_path: Path, kind: str, family: str
+    ) -> None:
+        manifest = read_json(world.run / "model" / "pm25_1h" / "manifest.json") | {"kind": kind}
+        (tmp_path / "manifest.json").write_text(json.dumps(manifest))
+        files = run_files(world.run) | {f"governance/{path.name}": path for path in folder.iterdir()}
+        artifacts = Artifacts({**files, "model/pm25_1h/manifest.json": tmp_path / "manifest.json"})
+        parameters = model_card(References(artifacts))["metadata"]["component"]["modelCard"]["modelParameters"]
+        assert parameters["architectureFamily"] == family
 
     def test_the_materials_list_files_data_and_libraries(self, world: World, folder: Path) -> None:
         bom = read_json(folder / "mlbom.cdx.json")

@@ -40,7 +40,7 @@ class Check:
 
 
 def answer(check: Check, artifacts: Artifacts) -> dict[str, Any]:
-    """Return a question with its answer, as computed.json has it; what cannot be answered is not met."""
+    """Return a question with its answer for computed.json; a question without an answer is not met."""
     try:
         met = bool(check.holds(artifacts))
     except (DocumentError, KeyError, TypeError, IndexError):

@@ -1,4 +1,4 @@
-"""Retraining plan: schedule, triggers, and what the next version has to reach."""
+"""Retraining plan: schedule, triggers, and the metrics that the next version must reach."""
 
 from pathlib import Path
 
