@@ -19,8 +19,8 @@ help: ## list the tasks
 run: $(VENV)/.components ## set up, then train, judge and document the reference use case
 	@$(PY) pipeline.py run $(USECASE)
 
-test: $(VENV)/.dev ## set up, then run the tests
-	@$(PY) -m pytest
+test: unit ## set up, then run the tests: units and contracts, then whole systems
+	@$(PY) -m pytest tests/system
 
 lint: $(VENV)/.dev ## formatting, lint, types and import rules
 	@$(VENV)/bin/ruff format --check .
