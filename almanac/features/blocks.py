@@ -57,11 +57,12 @@ class Job:
     def __init__(self, spec: FeatureSpec, nodes: list[tuple[int, Node]], columns: list[str]) -> None:
         self.spec = spec
         self.nodes = dict(nodes)
-        self.columns = {name: place for place, name in enumerate(columns)}
+        self.columns = {name: at for at, name in enumerate(columns)}
         self.code = batch_code(spec.wanted(nodes, columns), kernel() is not None)
         self.graph = self.code.graph
         self.row = {one.position: row for row, one in enumerate(self.graph.computed)}
         self.block = NUMPY_BLOCK if kernel() is None else BLOCK
+        # Buffers of a thread serve all of its blocks.
         self._local = threading.local()
 
     def run(self, table: pl.DataFrame, entities: list[Series]) -> list[Feature]:
@@ -71,8 +72,8 @@ class Job:
             writes = [pool.submit(line.write, one) for line in dict.fromkeys(timelines) for one in line.clocks]
             chunks: list[_Chunk] = []
             tasks: list[Future[None]] = []
-            for some in _chunks(entities):
-                chunk = _Chunk(self, table, entities[some], timelines[some])
+            for chosen in _chunks(entities):
+                chunk = _Chunk(self, table, entities[chosen], timelines[chosen])
                 reads = [pool.submit(chunk.read, name) for name in self.columns]
                 if not chunks:
                     _finish(writes)
@@ -125,20 +126,20 @@ class _Chunk:
 
     def read(self, name: str) -> None:
         """Set a column on its entities' grids."""
-        job, place = self._job, self._job.columns[name]
-        row, values = self._grid.values[place], numbers(job.spec, self._table, name)
+        job, at = self._job, self._job.columns[name]
+        row, values = self._grid.values[at], numbers(job.spec, self._table, name)
         for one in self._entities:
-            known = values[one.row : one.row + one.series.stop - one.series.start]
+            column = values[one.row : one.row + one.series.stop - one.series.start]
             grid = row[one.place : one.place + self._before + one.series.length]
             grid[: self._before] = np.nan
             if one.series.places is None:
-                grid[self._before :] = known
+                grid[self._before :] = column
             else:
                 grid[self._before :] = np.nan
-                grid[self._before + one.series.places] = known
+                grid[self._before + one.series.places] = column
             if name in job.spec.imputed:
                 impute(grid, job.spec.limit_steps)
-        self._missing[place] = np.flatnonzero(np.isnan(row))
+        self._missing[at] = np.flatnonzero(np.isnan(row))
 
     def blocks(self) -> list[_Block]:
         """Return the blocks of rows, each of one entity's grid."""
@@ -181,10 +182,10 @@ class _Chunk:
         """Return the values of a feature; a view where one can be."""
         if k in self._job.row:
             return self._out.row(self._job.row[k], 0, self._out.values.shape[1])
-        found = [self._direct(one, k) for one in self._entities]
-        return found[0] if len(found) == 1 else pl.concat(found, rechunk=True)
+        parts = [self._view(one, k) for one in self._entities]
+        return parts[0] if len(parts) == 1 else pl.concat(parts, rechunk=True)
 
-    def _direct(self, one: _Entity, k: int) -> pl.Series:
+    def _view(self, one: _Entity, k: int) -> pl.Series:
         """Return a feature that needs no computation, on the rows of an entity."""
         view, length = self._job.nodes[k].view, one.series.length
         assert view is not None

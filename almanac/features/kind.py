@@ -43,6 +43,7 @@ __all__ = [
     "Name",
     "Value",
     "ago",
+    "seconds",
 ]
 
 Columns = Annotated[list[Name], Field(min_length=1)]
@@ -94,7 +95,7 @@ class Declaration(FeatureDeclaration, ABC):
         """
 
     def learn(self, training: Callable[[str], npt.NDArray[np.float64]]) -> Any:
-        """Return what the formulas need to know of the training rows, as JSON data.
+        """Return the parameters that the formulas take from the training rows, as JSON data.
 
         Args:
             training: gives a column's values on the training rows: NaN where missing, codes for a category.

@@ -56,6 +56,7 @@ class OnlineEngine:
             FeatureError: a column is missing or too short, or holds values newer than the cutoff allows.
         """
         block = self._known(self._block(columns))
+        # A workspace belongs to one thread: the kernels write to it without a lock.
         row: Row | None = getattr(self._local, "row", None)
         if row is None:
             spec = self.spec
@@ -67,23 +68,23 @@ class OnlineEngine:
     def _block(self, columns: Mapping[str, Array] | Array) -> Array:
         if not isinstance(columns, Mapping):
             if columns.ndim != 2 or len(columns) != len(self.columns) or columns.shape[1] < self.history:
-                wanted = (len(self.columns), self.history)
-                raise FeatureError(f"the block has shape {columns.shape}; it must be {wanted}, or have more times")
+                shape = (len(self.columns), self.history)
+                raise FeatureError(f"the block has shape {columns.shape}; expected {shape}, or have more times")
             return columns[:, columns.shape[1] - self.history :]
         try:
-            found = [columns[name] for name in self.columns]
+            rows = [columns[name] for name in self.columns]
         except KeyError as error:
             raise FeatureError(f"no column {error.args[0]}; the features need {', '.join(self.columns)}") from None
         history = self.history
-        if not found:
+        if not rows:
             return np.empty((0, history))
-        lengths = list(map(len, found))
+        lengths = list(map(len, rows))
         if min(lengths) < history:
             name, length = next(pair for pair in zip(self.columns, lengths, strict=True) if pair[1] < history)
             raise FeatureError(f"column {name}: {length} values; {history} are needed, up to the given time")
         if max(lengths) > history:
-            found = [values[len(values) - history :] for values in found]
-        return np.concatenate(found, dtype=np.float64).reshape(len(found), history)
+            rows = [values[len(values) - history :] for values in rows]
+        return np.concatenate(rows, dtype=np.float64).reshape(len(rows), history)
 
     def _known(self, block: Array) -> Array:
         """Return the part of a block that may be seen."""

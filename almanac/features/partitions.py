@@ -58,7 +58,7 @@ def plan(rows: int, size: int, before: int, after: int) -> list[Partition]:
 
 
 def features_of(usecase: UseCase, spec: FeatureSpec, table: pl.DataFrame) -> pl.DataFrame:
-    """Return keys, features and targets of every row of a table: what preprocessing writes."""
+    """Return keys, features and targets of every row of a table, as preprocessing writes them."""
     return compute(spec, table).hstack(targets(usecase, spec, table))
 
 
@@ -103,16 +103,16 @@ def work(usecase: str, spec: str, rows: Packed, part: Partition) -> tuple[Packed
     """Compute a partition, on a worker: its features and targets as Arrow IPC, and its entities in order.
 
     Raises:
-        FeatureError: as `compute` does, and which rows it was given.
+        FeatureError: as `compute` does, and which rows of the table they are.
     """
-    case, made = _parsed(usecase, spec)
+    case, specification = _parsed(usecase, spec)
     try:
-        found = features_of(case, made, unpacked(rows))
+        frame = features_of(case, specification, unpacked(rows))
     except FeatureError as error:
         raise FeatureError(f"in rows {part.first + 1} to {part.last} of the table: {error}") from error
-    found = found.slice(part.start - part.first, part.stop - part.start)
-    entities = found[made.entity].unique(maintain_order=True).to_list() if made.entity else []
-    return packed(found), entities
+    frame = frame.slice(part.start - part.first, part.stop - part.start)
+    entities = frame[specification.entity].unique(maintain_order=True).to_list() if specification.entity else []
+    return packed(frame), entities
 
 
 @lru_cache(maxsize=1)

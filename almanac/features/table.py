@@ -55,9 +55,9 @@ class Rows:
 
 def check_columns(spec: FeatureSpec, table: pl.DataFrame, columns: list[str]) -> None:
     """Raise FeatureError unless the table has the time, the entity and these columns in their types."""
-    wanted = [spec.time, *([spec.entity] if spec.entity else []), *columns]
-    if missing := [name for name in wanted if name not in table.columns]:
-        raise FeatureError(f"the table has no column {missing[0]}; the features need {', '.join(wanted)}")
+    needed = [spec.time, *([spec.entity] if spec.entity else []), *columns]
+    if missing := [name for name in needed if name not in table.columns]:
+        raise FeatureError(f"the table has no column {missing[0]}; the features need {', '.join(needed)}")
     if not isinstance(table.schema[spec.time], pl.Datetime):
         raise FeatureError(f"column {spec.time}: is {table.schema[spec.time]}; it must be a Datetime")
     for name in columns:
@@ -108,7 +108,7 @@ def times(table: pl.DataFrame, column: str) -> Integers:
 
 
 def numbers(spec: FeatureSpec, table: pl.DataFrame, name: str) -> Array:
-    """Return a column as float64: codes for a category, NaN for what is missing, infinite or unknown; no -0."""
+    """Return a column as float64: codes for a category, NaN where a value is missing, infinite or unknown; no -0."""
     values = table[name]
     if name in spec.categories:
         values = values.cast(pl.String).cast(pl.Enum(spec.categories[name]), strict=False).to_physical()

@@ -25,11 +25,11 @@ def targets(usecase: UseCase, spec: FeatureSpec, table: pl.DataFrame) -> pl.Data
         *(pl.col(key).cast(pl.Datetime("us")) if key == spec.time else pl.col(key) for key in keys),
         *(_finite(column) for column in columns),
     )
-    found: dict[str, pl.Series] = {}
+    columns_by_name: dict[str, pl.Series] = {}
     for target in usecase.targets:
-        found[f"y_{target.name}"] = _at(values, keys, target.column, to_microseconds(target.horizon))
-        found[f"last_{target.name}"] = _at(values, keys, target.column, -to_microseconds(spec.cutoff))
-    return pl.DataFrame(found)
+        columns_by_name[f"y_{target.name}"] = _at(values, keys, target.column, to_microseconds(target.horizon))
+        columns_by_name[f"last_{target.name}"] = _at(values, keys, target.column, -to_microseconds(spec.cutoff))
+    return pl.DataFrame(columns_by_name)
 
 
 def history_of(spec: FeatureSpec, table: pl.DataFrame, column: str) -> TargetHistory:

@@ -16,10 +16,10 @@ _BLOCK = 8192
 
 
 class Timeline:
-    """Numbers that follow from the time alone, over times of even steps.
+    """Clocks over times of even steps.
 
     Args:
-        inputs: the numbers.
+        inputs: numbers of clocks.
         origin: first time in µs since the epoch.
         step: distance of two times in µs.
         length: how many times.
@@ -44,6 +44,7 @@ class Timeline:
     def write(self, clock: Clock) -> None:
         """Compute the inputs of a clock."""
         rows = {one.which: self.rows.values[row] for one, row in self._row.items() if one.clock == clock}
+        # Hours of the day are computed for one day, then copied.
         cycle = self._cycle(clock)
         for start in range(0, cycle, _BLOCK):
             stop = min(start + _BLOCK, cycle)

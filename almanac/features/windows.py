@@ -64,12 +64,13 @@ def mean(deviations: Value, count: Value, centre: Value) -> Value:
 
 def standard_deviation(deviations: Value, squares: Value, count: Value) -> Value:
     """Return the standard deviation with one delta degree of freedom, from sums of deviations and of their squares."""
+    # Rounding can leave a tiny or negative rest of a constant window.
     rest = squares - deviations * deviations / count
     return np.sqrt(floored(rest, squares * _NOISE) / (count - 1.0))
 
 
 def finite(values: Value) -> Value:
-    """Return the values, NaN for what is not a finite number."""
+    """Return the values, NaN where one is not a finite number."""
     # x - x is 0 for a finite number and NaN otherwise; one addition is cheaper than a test and a masked copy.
     return values + (values - values)
 

@@ -106,6 +106,7 @@ def _rows_before(steps: list[Step], results: list[Operand]) -> dict[int, int]:
 
     for one in results:
         need(one, 0)
+    # Backwards, so that all uses of a step are known when it is met.
     for number in range(len(steps) - 1, -1, -1):
         if number in before:
             for one in steps[number].reads:

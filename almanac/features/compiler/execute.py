@@ -80,6 +80,7 @@ class Code:
             first: place of the first of them in each slot's row.
             n: how many.
         """
+        # Eight bytes a number: the kernel gets each slot's address of the block's first row.
         addresses = slots.addresses + 8 * first
         for part in self._parts:
             if isinstance(part, _Compiled):

@@ -48,7 +48,7 @@ class Feature:
 
 @dataclass(frozen=True)
 class Node:
-    """A feature with what its trace says.
+    """A traced feature.
 
     Attributes:
         feature: name and formula.
@@ -80,7 +80,7 @@ class Node:
 
     @property
     def column(self) -> str | None:
-        """The column that alone determines the feature, None where there is no such column."""
+        """The only input of the feature, where that is a column."""
         others = any(isinstance(one, FeatureInput | ClockInput) for one in self.inputs)
         return None if others or len(self.columns) != 1 else self.columns[0]
 
@@ -143,7 +143,7 @@ class Inputs:
         return self._input(name, category=True)
 
     def clock(self, clock: Clock, which: int = 0) -> Expression:
-        """Return a number that follows from the time alone."""
+        """Return a number of a clock."""
         return Expression(self.trace, Operand(ClockInput(clock, which)))
 
     def feature(self, name: str) -> Value:
@@ -174,7 +174,7 @@ def traced(
     columns: Collection[str],
     categories: Collection[str],
 ) -> Node:
-    """Return a feature with what its trace says.
+    """Trace a feature and return it as a node.
 
     Args:
         feature: name and formula.
@@ -186,6 +186,7 @@ def traced(
     Raises:
         FeatureError: the formula reads what there is not, looks ahead, or gives no value.
     """
+    # The form for missing values reads all inputs that the form for complete rows reads.
     inputs = Inputs(Trace(), before, categories=categories, columns=columns)
     value = _value(feature, inputs)
     operand = value.operand if isinstance(value, Expression) else None
@@ -289,7 +290,9 @@ class Graph:
             complete: whether no value of the columns is missing; the others take them as they come.
         """
         parts = [self._part(one.name, complete) for one in self.columns]
+        # Several columns are seldom complete together, so that one form of these is enough.
         parts.append(self._part(None, False))
+        # An output that no program writes would be whatever the memory holds.
         times = Counter(k for part in parts for k in part.features)
         if wrong := [one.position for one in self.computed if times[one.position] != 1]:
             name = self._nodes[wrong[0]].name

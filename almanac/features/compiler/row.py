@@ -49,6 +49,7 @@ class Row:
         space = self._whole
         if not self._read(block):
             space = self._gaps
+            # Both workspaces begin with the columns; the kernel knows the address of the first only.
             space.numbers[: len(self._newest)] = self._newest
         return space.run(self._clocks.at(time_us // 1_000_000))
 
@@ -68,7 +69,7 @@ class Row:
 
 
 class _Clocks:
-    """The numbers that follow from the time alone, in the order of a row's code."""
+    """The clocks of a row, in the order of its code."""
 
     def __init__(self, code: RowCode) -> None:
         inputs = code.graph.clocks

@@ -119,6 +119,7 @@ class RowCode:
         source, lag = operand.source, operand.lag + lag
         if not isinstance(source, int):
             return self._input(source, lag)
+        # Traces number their steps alike, so that a step is known by its trace as well.
         key = id(trace), source, lag
         if key not in self._steps:
             self._steps[key] = self._step(trace, trace.steps[source], lag)
@@ -140,6 +141,7 @@ class RowCode:
 
     def _step(self, trace: Trace, step: Step, lag: int) -> int:
         left, right = (self._operand(trace, step.operands[side], lag) for side in (0, min(1, len(step.operands) - 1)))
+        # A copy is needed between rows of memory only.
         if step.operation == "positive":
             return left
         key = step.operation, step.history, left, right

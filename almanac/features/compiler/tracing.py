@@ -23,7 +23,7 @@ WHOLE = -1
 
 
 class Clock(Protocol):
-    """Numbers that follow from the time alone; hashable, with equal clocks giving equal numbers."""
+    """A source of numbers that depend on the time only; hashable, with equal clocks giving equal numbers."""
 
     @property
     def cycle(self) -> int | None:
@@ -111,6 +111,7 @@ class Trace:
         """Return the result of an operation."""
         taken = (one.operand if isinstance(one, Expression) else float(one) for one in operands)
         step = Step(operation, tuple(taken))
+        # Equal steps share a result: windows of one column have most of their sums in common.
         if step not in self._numbers:
             self._numbers[step] = len(self.steps)
             self.steps.append(step)

@@ -1,1 +1,1 @@
-"""The feature kinds, one module each: declaration, names, formula, what is learned, and an example for the tests."""
+"""The feature kinds, one module each: declaration, names, formula, learned parameters, and an example for the tests."""
