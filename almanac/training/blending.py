@@ -46,6 +46,7 @@ def _least_squares(y: Array, raw: Array) -> Array:
     candidates = raw.shape[1]
     error = raw - y[:, None]
     moments = error.T @ error / y.size
+    # A clearly worse candidate gets weight only if its errors offset those of the others.
     near = np.diag(moments) <= NEAR * np.diag(moments).min()
     prior = near / near.sum()
     penalty = SHRINKAGE * float(np.trace(moments)) / candidates

@@ -124,6 +124,7 @@ def _forward(rows: _Rows, levels: Array, cuts: list[float], fold: npt.NDArray[np
     coverage = np.full((numbers.size, len(cuts) + 1), np.nan)
     bin_levels = levels[_band_of_bin(rows.edges, cuts)]
     for span, number in enumerate(numbers):
+        # As the next span will be predicted: by intervals from earlier folds only.
         past, ahead = rows.take(fold < number), rows.take(fold == number)
         intervals = _fit(past, 0.5, bin_levels, None if rows.last is None else "", (None, None))
         lower, upper = intervals.apply(ahead.last, ahead.prediction)

@@ -61,6 +61,7 @@ class DaskGrower:
 
     def __post_init__(self) -> None:
         count = len(self.workers.addresses)
+        # Drawn and not cut: the oldest rows on one worker would give LightGBM skewed bins.
         self._owner = np.random.default_rng(self.seed).integers(0, count, len(self.X), np.int32)
         self._held = [np.flatnonzero(self._owner == rank) for rank in range(count)]
         self._pieces: list[list[Any]] = [[] for _ in range(count)]
@@ -106,6 +107,7 @@ class DaskGrower:
                     f"{rows.size} rows give worker {rank + 1} of {len(self._pieces)} no more than {mine.size}; "
                     "lower training.dask.workers"
                 )
+            # Positions are sent and not rows, which are on the worker already.
             places = self._send(np.searchsorted(self._held[rank], mine), rank)
             features = self.workers.client.submit(
                 take, pieces, places, workers=[self.workers.addresses[rank]], pure=False

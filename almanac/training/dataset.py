@@ -45,7 +45,8 @@ def matrix(table: pl.DataFrame, names: list[str]) -> Array:
 def mapped(path: Path, names: list[str], scratch: Path) -> Array:
     """Return features of a table as a matrix, shape (n, f), that lies in the file `scratch` and not in memory."""
     table = pl.scan_parquet(path)
-    matrix(table.head(0).collect(), names)  # names a column that is missing
+    # Raises for a missing column before the file is made.
+    matrix(table.head(0).collect(), names)
     rows = int(table.select(pl.len()).collect().item())
     result = np.memmap(scratch, np.float64, "w+", shape=(rows, len(names)))
     for start in range(0, rows, BLOCK):
@@ -75,6 +76,8 @@ def make_problem(
     if target.above is not None:
         y = np.where(np.isfinite(y), (y > target.above).astype(np.float64), np.nan)
     step = to_microseconds(usecase.time.frequency)
+
+    # Built only for candidates of time series, since it copies the entities of all rows.
 
     @cache
     def history() -> TargetHistory:

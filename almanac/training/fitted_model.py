@@ -111,6 +111,7 @@ def full_offset(intercept: float, coefficients: Array, means: Array) -> Offset:
 
 def score(linear: Offset, X: Array, rows: Rows | None = None) -> Array:
     """Return the linear part of each row of X, or of the rows at these positions, shape (n,)."""
+    # Nearly all coefficients of a difference are zero, and X may lie on the disk.
     used = np.flatnonzero(linear.coefficients)
     terms = Offset(linear.intercept, linear.columns[used], linear.coefficients[used], linear.fill[used])
     return terms.add(np.zeros(len(X) if rows is None else len(rows)), X, rows)

@@ -31,6 +31,7 @@ def make_folds(usecase: UseCase, problem: Problem) -> list[Fold]:
     """
     settings, horizon = usecase.training.folds, to_microseconds(problem.target.horizon)
     result = []
+    # The gap is the target's horizon: a truth of the validation span must not be a training label.
     spans = folds(train_test(usecase)[0], settings.count, settings.length, horizon)
     for number, pair in enumerate(spans, start=1):
         fold = Fold(*(np.flatnonzero(problem.known & span.rows(problem.time)) for span in pair))

@@ -36,5 +36,6 @@ def base(declared: LevelLearner, data: TrainingRows) -> Offset:
                 f"candidate {declared.name}: a difference needs the newest value of {problem.target.column} as a "
                 f"feature (features.items of kind value)"
             )
+        # Kept as a linear part, so that a saved model needs no special case for differences.
         coefficients[problem.names.index(problem.last_name)] = 1.0
     return full_offset(0.0, coefficients, feature_means(problem.X, data.rows))

@@ -81,6 +81,7 @@ def select(usecase: UseCase, problems: list[Problem], progress: Progress) -> lis
     deadline = time.monotonic() + usecase.training.budget.seconds * len(problems)
     tasks = [_task(usecase, problem, deadline) for problem in problems]
     jobs = [(task, candidate) for candidate in learners for task in tasks]
+    # A long job that starts last would leave the other cores idle.
     jobs.sort(key=lambda job: -candidate_kind(job[1]).cost)
     report = _counter(len(tasks) * sum(trials_planned(usecase, candidate) for candidate in learners), progress)
     with ThreadPoolExecutor(usecase.training.threads) as pool:
@@ -167,6 +168,7 @@ def _blended(task: Tuning, name: str, members: list[Tuned]) -> Contender:
     binary, metric = task.problem.classification, loss(task.metric)
     losses = []
     for k, keep in enumerate(task.compared):
+        # Weights that had seen the fold would make the blend look better than its members.
         others = [j for j in range(len(task.folds)) if j != k]
         weights = weigh(np.concatenate([y[j] for j in others]), np.concatenate([raw[j] for j in others]), binary)
         losses.append(metric(y[k][keep], (raw[k] @ weights)[keep], binary))

@@ -91,8 +91,10 @@ def _train(
     names = [str(name) for name in specification["names"]]
     with open_problems(usecase, inputs.features, names) as (features, problems):
         selections = select(usecase, problems, progress)
+        # Written before the refit, so that an interrupted training leaves its trials.
         record = tuning_record(usecase, selections, table_facts(usecase, inputs.table))
         write_json(out_tuning, record)
+        # The archive takes seconds to write; they pass while the chosen models are refitted.
         with tracked(usecase, record, out_tracking):
             fitted = refit(usecase, selections)
             profile = input_profile(usecase, pl.read_parquet(inputs.table), features, problems[0])
@@ -125,6 +127,7 @@ def _target_model(
 ) -> tuple[TargetModel, pl.DataFrame]:
     """Return the content of a target's directory, and its out-of-fold predictions."""
     problem = selection.problem
+    # Intervals follow from out-of-fold errors: those of the refitted model on its own training rows are too small.
     frame, intervals = _calibrated(usecase, features, selection)
     rows = np.concatenate([fold.valid for fold in selection.folds])
     frozen = freeze(usecase, profile, problem, fitted, rows, frame)

@@ -99,6 +99,7 @@ def tune(task: Tuning, candidate: Learner, report: Report) -> Tuned:
     settings = task.settings
     budget = trials_planned(task.usecase, candidate)
     study = optuna.create_study(
+        # Two random trials only: budgets are small, and `start` usually names good first values.
         sampler=optuna.samplers.TPESampler(seed=settings.seed, n_startup_trials=2),
         pruner=optuna.pruners.MedianPruner(n_startup_trials=1, n_warmup_steps=0),
     )
@@ -134,6 +135,7 @@ def _run(task: Tuning, candidate: Learner, study: optuna.Study) -> tuple[Trial, 
         raw.append(_out_of_fold(task, candidate, parameters, fold))
         losses.append(_loss(task, step, raw[-1]))
         suggested.report(float(np.mean(losses)), step)
+        # After the last fold nothing is saved by pruning.
         if step + 1 < len(task.folds) and suggested.should_prune():
             study.tell(suggested, state=optuna.trial.TrialState.PRUNED)
             return Trial(parameters, losses, "pruned", time.monotonic() - started), raw

@@ -93,6 +93,7 @@ class _ETS:
         period = _period(declared, problem)
         history = problem.history()
         # Values that were known at a training row's time, so that nothing of the validation span is seen.
+        # Up to the newest training row's time: later values belong to the gap or the validation span.
         times = (problem.time[data.rows] - history.time.min()) // history.step
         end = int(times.max()) + 1
         series = history.series[:, max(int(times.min()), end - declared.learn_from) : end]

@@ -48,6 +48,7 @@ class EstimatorModel:
     def _raw(self, X: Array) -> Array:
         from almanac.model.skops_io import margin
 
+        # scikit-learn's trees add up in another order with more threads.
         with threadpool_limits(1):
             return np.asarray(score(self.linear, X) + margin(self.estimator)(X))
 
@@ -56,6 +57,7 @@ class EstimatorModel:
         from almanac.model.lightgbm_export import booster_of
         from almanac.model.skops_io import write_estimator
 
+        # LightGBM's format lets the server's kernels predict and explain without scikit-learn.
         template = stump(problem).model_to_string(num_iteration=-1)
         text = booster_of(self.estimator, template, problem.X[np.flatnonzero(problem.train)[:_COMPARED]])
         files = {"model.skops": write_estimator(self.estimator), "model.bst": text.encode()}

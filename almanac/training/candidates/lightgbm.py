@@ -57,6 +57,7 @@ class _LightGBM:
 
         linear = base(declared, data)
         settings = dict(parameters)
+        # `lightgbm.train` takes the rounds as an argument, and warns of any other name for them.
         rounds = next((int(settings.pop(n)) for n in (_ROUNDS, *_aliases()[_ROUNDS]) if n in settings), 400)
         objective = "binary" if data.problem.classification else "regression"
         label = data.y - score(linear, data.problem.X, data.rows)

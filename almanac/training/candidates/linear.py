@@ -33,6 +33,7 @@ class _Linear:
         linear = base(declared, data)
         X = np.where(np.isfinite(data.X), data.X, linear.fill)
         scale = X.std(axis=0)
+        # A constant feature would divide by zero; its coefficient becomes zero by itself.
         scale[scale < 1e-12] = 1.0
         Z = (X - linear.fill) / scale
         alpha = float(parameters.get("alpha", 1.0))
@@ -41,6 +42,7 @@ class _Linear:
         else:
             label = data.y - score(linear, data.problem.X, data.rows)
             model = Ridge(alpha=alpha, solver="cholesky").fit(Z, label)
+        # Back in the features' own units, since a saved model has no step that scales.
         coefficients = np.ravel(model.coef_) / scale
         intercept = float(np.ravel(model.intercept_)[0] - coefficients @ linear.fill)
         return AdditiveModel(linear.plus(full_offset(intercept, coefficients, linear.fill)))
