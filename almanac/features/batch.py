@@ -50,6 +50,7 @@ def _wanted(spec: FeatureSpec, names: Sequence[str] | None) -> list[int]:
 def _closure(nodes: list[Node], wanted: list[int]) -> list[int]:
     """Return the wanted features and those that they are made from, in order."""
     needed = set(wanted)
+    # A feature is made from features before it, so that one pass from the last to the first finds all.
     for k in range(len(nodes) - 1, -1, -1):
         if k in needed:
             needed.update(nodes[k].features)

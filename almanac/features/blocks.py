@@ -92,6 +92,7 @@ class Job:
         start = min((one.origin for one in entities), default=0)
         stop = max((one.origin + one.length * step for one in entities), default=0)
         even = all((one.origin - start) % step == 0 for one in entities)
+        # Entities whose times overlap share one timeline; far apart, it would be mostly empty.
         if even and (stop - start) // step <= sum(one.length for one in entities):
             return [Timeline(clocks, start, step, (stop - start) // step)] * len(entities)
         return [Timeline(clocks, one.origin, step, one.length) for one in entities]

@@ -38,6 +38,7 @@ def fit(usecase: UseCase, table: pl.DataFrame | pl.LazyFrame, span: Span) -> Fea
     categories = {name: _seen(training(name)[name], declared) for name, declared in spec.categories.items()}
     squared = frozenset[str]().union(*(node.squared for node in spec.nodes))
     centres = {name: _centre(numbers(spec, training(name), name)) for name in spec.columns if name in squared}
+    # Declarations learn from codes of the fitted categories, which are the codes that formulas get.
     fitted = FeatureSpec.of(usecase, categories, centres)
     items = cast(list[Declaration], usecase.features.items)
     learned = [item.learn(lambda name: numbers(fitted, training(name), name)) for item in items]
@@ -69,6 +70,7 @@ def _seen(values: pl.Series, declared: list[str]) -> list[str]:
 def _centre(values: Array) -> float:
     """Return about the mean, in so few bits that deviations of decimal readings stay exact."""
     mean, scale = _moments(values)
+    # A power of two near the spread: deviations of readings with few decimals lose no bit.
     quantum = 2.0 ** math.floor(math.log2(scale))
     return round(mean / quantum) * quantum
 

@@ -11,6 +11,7 @@ def impute(values: Array, limit: int) -> None:
     missing = np.flatnonzero(np.isnan(values))
     if not missing.size:
         return
+    # Of each missing row the first row of its gap: a running maximum over the gaps' starts.
     after = missing[1:] - 1 == missing[:-1]
     start = missing.copy()
     start[1:][after] = 0

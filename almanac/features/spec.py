@@ -122,6 +122,7 @@ class FeatureSpec(BaseModel):
     def _consistent(self) -> Self:
         if [(node.name, node.group) for node in self.nodes] != [(one.name, one.group) for one in self.features]:
             raise ValueError("features: the names are not those that the items give")
+        # A specification travels in a model directory, where a hand may have altered it.
         if self.history != self.reach + self.limit_steps + self.cutoff_steps:
             raise ValueError(f"history: {self.history} is not what the items need")
         return self
@@ -190,6 +191,7 @@ def _expanded(
     """
     nodes: dict[str, tuple[int, Node]] = {}
     for index, item in enumerate(cast(Sequence[Declaration], items)):
+        # Nothing is learned before the fit, when the first specification is made.
         own = replace(context, learned=learned[index] if learned else None)
         try:
             for feature in item.features(own):

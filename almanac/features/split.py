@@ -39,6 +39,7 @@ def longest_horizon(usecase: UseCase) -> int:
 def train_test(usecase: UseCase) -> tuple[Span, Span]:
     """Return the training and the test span; training ends a gap of at least the longest horizon before the test."""
     split = usecase.split
+    # A training row whose target lies in the test span would have seen it.
     gap = longest_horizon(usecase) if split.gap is None else to_microseconds(split.gap)
     stop = _midnight(split.test_from) - gap
     start = None if split.train_from is None else _midnight(split.train_from)

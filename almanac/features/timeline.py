@@ -64,6 +64,7 @@ class Timeline:
 
 def _repeat(values: Array, done: int) -> None:
     """Fill the values with their first `done` ones, over and over."""
+    # Each copy doubles what is filled, instead of one copy for each period.
     while 0 < done < len(values):
         more = min(done, len(values) - done)
         values[done : done + more] = values[:more]

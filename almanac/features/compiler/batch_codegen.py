@@ -40,6 +40,7 @@ class BatchCode:
         Args:
             complete: of each column whether the block, with the rows that it looks back on, misses no value.
         """
+        # Few combinations of complete columns occur, each of them in many blocks.
         if complete not in self._codes:
             programs = [both[whole] for both, whole in zip(self._columns, complete, strict=True)]
             instructions = [one for program in [*programs, self._rest] for one in program.instructions]

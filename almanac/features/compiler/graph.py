@@ -152,6 +152,7 @@ class Inputs:
             return self.values[name]
         if name not in self.before:
             raise FeatureError(f"no feature named {name} is declared before")
+        # A view is read where it lies; anything else is read from the column that another formula computes.
         position, node = self.before[name]
         self.used.add(position)
         return Expression(self.trace, node.view or Operand(FeatureInput(position)))
@@ -205,6 +206,7 @@ def traced(
 def _value(feature: Feature, inputs: Inputs) -> Value:
     """Return the value of a formula, which is a symbol or a number."""
     value = feature.formula(inputs, *feature.arguments)
+    # A `match` without an arm for its case gives None, which no array must take for a number.
     if not isinstance(value, Expression | int | float):
         raise FeatureError(f"feature {feature.name}: its formula gives {value!r}; expected an expression or a number")
     return value

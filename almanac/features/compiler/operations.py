@@ -56,6 +56,7 @@ def _enough(values: Array, least: float, out: Array) -> Array:
 def _since(values: Array, above: float, limit: float, out: Array) -> Array:
     """Write how many rows ago a value was above, at most `limit`; `values` starts `limit` - 1 rows before `out`."""
     row = np.arange(len(values))
+    # Before the first hit the age counts from so far back that the limit takes over.
     last = np.where(values > above, row, -int(limit))
     np.maximum.accumulate(last, out=last)
     return np.minimum((row - last)[len(values) - len(out) :], int(limit), out=out, casting="unsafe")

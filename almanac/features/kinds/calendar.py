@@ -36,6 +36,7 @@ class Calendar(Declaration):
     def features(self, context: Context) -> Iterator[Feature]:
         """Yield a feature for each part."""
         for field in self.fields:
+            # Parts are clocks by their cycle, so that what repeats is computed for one cycle.
             cycle = next(cycle for cycle, parts in _PARTS.items() if field in parts)
             yield Feature(field, _part, (CalendarClock(cycle, seconds(self.ahead)), _PARTS[cycle].index(field)))
 

@@ -25,6 +25,7 @@ class Categorical(Declaration):
                 yield Feature(column, _code, (column,))
                 continue
             for code, value in enumerate(table):
+                # A category may be any text, a feature's name may not; one without letters is named by its code.
                 slug = re.sub(r"[^a-z0-9]+", "_", value.lower()).strip("_") or str(code)
                 yield Feature(f"{column}_is_{slug}", _indicator, (column, code, len(table)))
 

@@ -25,6 +25,7 @@ class Ewm(Declaration):
 
 def _ewm(inputs: Inputs, column: str, half_life: int) -> Value:
     x = inputs.column(column)
+    # Older values weigh less than 1/256; to stop there keeps the look back short and known.
     values, weight = (faded(leaf, 8 * half_life, half_life) for leaf in (x.deviation, x.present))
     return mean(values, weight, x.centre)
 

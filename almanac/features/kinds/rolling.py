@@ -35,6 +35,7 @@ class Rolling(Declaration):
             for window in self.windows:
                 length = context.window(window)
                 for statistic in self.statistics:
+                    # A deviation or a slope of a single value says nothing.
                     need = max(_LEAST.get(statistic, 1), math.ceil(self.min_share * length))
                     yield Feature(f"{column}_{statistic}_{window}", _rolling, (column, statistic, length, need))
 

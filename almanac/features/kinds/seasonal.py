@@ -36,6 +36,7 @@ class Seasonal(Declaration):
     def features(self, context: Context) -> Iterator[Feature]:
         """Yield a feature for each column, count and statistic."""
         period, ahead = context.window(self.period), context.steps(self.ahead)
+        # The newest period whose value lies before the cutoff.
         first = max(1, -(-(ahead + context.cutoff) // period))
         for column in self.columns:
             for count in self.counts:
