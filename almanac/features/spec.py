@@ -189,6 +189,8 @@ def _expanded(
     Raises:
         FeatureError: a duration off the grid, a name given twice, or a column or feature that there is not.
     """
+    if learned and len(learned) != len(items):
+        raise FeatureError(f"learned: has {len(learned)} entries; expected one for each of {len(items)} declarations")
     nodes: dict[str, tuple[int, Node]] = {}
     for index, item in enumerate(cast(Sequence[Declaration], items)):
         # Nothing is learned before the fit, when the first specification is made.

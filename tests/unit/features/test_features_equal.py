@@ -130,6 +130,8 @@ def test_specification_survives_json(spec: FeatureSpec) -> None:
     altered["features"][0]["name"] = "other"
     with pytest.raises(ValueError, match="the names are not those that the items give"):
         FeatureSpec.model_validate(altered)
+    with pytest.raises(ValueError, match="learned: has 1 entries; expected one for each of"):
+        FeatureSpec.model_validate(spec.model_dump(mode="json") | {"learned": [1.0]})
 
 
 def test_reference_specification_has_the_declared_categories(spec: FeatureSpec) -> None:
