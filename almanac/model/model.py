@@ -137,7 +137,7 @@ class Model:
         rows = self._checked(rows)
         explained = self.predictor.explain(rows)
         if explained is None:
-            raise ModelError(f"{self.directory.path}: a model of kind {self.predictor.kind} has no explanation")
+            raise ModelError(f"{self.name}: a model of kind {self.predictor.kind} has no explanation")
         contributions, base = explained
         base += self.predictor.offset.explain(contributions, rows.X)
         return contributions, base, self.predictor.predict(rows)
