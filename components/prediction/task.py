@@ -81,7 +81,7 @@ def predict(usecase: UseCase, table: Path, registry: str, start: str = "", stop:
     versions = Registry(registry)
     version = versions.current(usecase.name)
     if version is None:
-        raise DeploymentError(f"{usecase.name}: no version stands in production in the registry {registry}")
+        raise DeploymentError(f"{usecase.name}: no version is in production in the registry {registry}")
     bundle = load_bundle(fetch(versions, usecase.name, version), str(version.number))
     frame = _read(usecase, table)
     first, end = prediction_span(usecase, frame[usecase.time.column], start, stop)

@@ -68,7 +68,7 @@ def monitor(usecase: UseCase, sources: Sources) -> Monitoring:
     registry = Registry(sources.registry)
     version = registry.current(usecase.name)
     if version is None:
-        raise DeploymentError(f"{usecase.name}: no version stands in production in the registry {sources.registry}")
+        raise DeploymentError(f"{usecase.name}: no version is in production in the registry {sources.registry}")
     directory = fetch(registry, usecase.name, version)
     table = pl.read_parquet(sources.table).with_columns(pl.col(usecase.time.column).cast(pl.Datetime("us")))
     if not table.height:

@@ -28,7 +28,7 @@ def write_manifest(usecase: UseCase, registry_url: str, out: Path) -> list[dict[
     registry = Registry(registry_url)
     version = registry.current(usecase.name)
     if version is None:
-        raise DeploymentError(f"{usecase.name}: no version stands in production in the registry {registry_url}")
+        raise DeploymentError(f"{usecase.name}: no version is in production in the registry {registry_url}")
     objects = render(describe(usecase, version, registry.publish(usecase.name, version.number)))
     write_text(out, to_yaml(objects))
     return objects

@@ -76,7 +76,7 @@ def test_a_wrong_span_is_named(production: Production, start: str, stop: str, me
 
 
 def test_without_a_version_in_production_nothing_is_predicted(production: Production, tmp_path: Path) -> None:
-    with pytest.raises(DeploymentError, match="no version stands in production"):
+    with pytest.raises(DeploymentError, match="no version is in production"):
         predict(production.case, production.table, str(tmp_path / "registry"))
 
 

@@ -222,7 +222,7 @@ def test_nothing_is_applied_without_a_version_in_production(tmp_path: Path) -> N
     command = [sys.executable, "pipeline.py", "deploy", *arguments]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 1
-    assert done.stderr.startswith("error: air_quality: no version stands in production")
+    assert done.stderr.startswith("error: air_quality: no version is in production")
     assert not out.exists()
 
 
