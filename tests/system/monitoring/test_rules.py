@@ -160,5 +160,5 @@ def test_the_servers_job_is_the_same_everywhere() -> None:
     config = read_yaml(ROOT / "monitoring" / "prometheus.yaml")
     assert jobs == {"almanac-server"}
     assert jobs < {job["job_name"] for job in config["scrape_configs"]}
-    manifests = (ROOT / "serving" / "deploy" / "manifests.py").read_text()
-    assert '{"targetLabel": "job", "replacement": "almanac-server"}' in manifests
+    objects = (ROOT / "serving" / "deploy" / "objects.yaml").read_text()
+    assert re.search(r"targetLabel: job\s+replacement: almanac-server\b", objects)
