@@ -218,5 +218,5 @@ def test_a_pod_keeps_no_registry_of_its_own(monkeypatch: pytest.MonkeyPatch, tmp
     with pytest.raises(RegistryError, match="a path of this pod"):
         open_store("./models")
     monkeypatch.setenv("ALMANAC_REGISTRY", "elsewhere")
-    with pytest.raises(RegistryError, match="registry elsewhere: a path in this pod alone"):
+    with pytest.raises(RegistryError, match="registry elsewhere: a path of this pod"):
         open_store("registry")
