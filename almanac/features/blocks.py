@@ -76,6 +76,7 @@ class Job:
                 chunk = _Chunk(self, table, entities[chosen], timelines[chosen])
                 reads = [pool.submit(chunk.read, name) for name in self.columns]
                 if not chunks:
+                    # No block may read a clock before it is written; the first columns are read meanwhile.
                     _finish(writes)
                 # A block waits for its columns, whose turn comes before its own.
                 blocks = chunk.blocks()
@@ -162,6 +163,7 @@ class _Chunk:
             for (one, start, stop), complete in zip(blocks, self._complete(blocks), strict=True):
                 whole = one.series.places is None
                 if (one.timeline, whole) not in slots:
+                    # On a grid with gaps there are more rows than in the table, so results go to a scratch block first.
                     out = self._out.values if whole else scratch
                     matrices = [self._grid.values, one.timeline.rows.values, out, graph.entries, buffers]
                     slots[one.timeline, whole] = Slots(matrices)
@@ -176,6 +178,7 @@ class _Chunk:
         """Return of each block which columns miss no value, in the rows looked back on neither."""
         starts = [one.place + start for one, start, _ in blocks]
         stops = [one.place + stop + self._job.spec.reach - 1 for one, _, stop in blocks]
+        # Equal positions for both ends mean that no missing row lies between them.
         columns = [np.searchsorted(at, starts) == np.searchsorted(at, stops) for at in self._missing]
         return [tuple(block) for block in np.array(columns).T.tolist()] if columns else [()] * len(blocks)
 

@@ -70,8 +70,10 @@ def computed(usecase: UseCase, spec: FeatureSpec, table: pl.LazyFrame, workers: 
     """
     rows = int(table.select(pl.len()).collect().item())
     read = table.select(_read(usecase, spec))
+    # Rounded up, so that a horizon between two steps is covered as well.
     after = -(-longest_horizon(usecase) // spec.step)
     parts = plan(rows, usecase.training.dask.partition, spec.history, after)
+    # Polars needs the schema before a row is computed; an empty table gives it.
     schema = features_of(usecase, spec, read.head(0).collect()).schema
 
     def source(
@@ -144,6 +146,7 @@ def _in_order(
         while len(waiting) < _AHEAD * len(workers.addresses) and (ahead := next(todo, None)) is not None:
             waiting.append(workers.submit(work, *task(ahead)))
         rows, entities = workers.result(waiting.popleft())
+        # An entity may go on from the partition before, but must not come back after another one.
         for entity in entities if entities[:1] != [last] else entities[1:]:
             if entity in seen:
                 raise FeatureError(

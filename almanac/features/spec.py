@@ -102,6 +102,7 @@ class FeatureSpec(BaseModel):
             items=declared.items,
             learned=learned or [],
             features=[Named(name=node.name, group=node.group) for node in nodes],
+            # Imputation looks back from the oldest row that a feature reads, and the newest rows are cut off.
             history=_reach(nodes) + limit + context.cutoff,
         )
 

@@ -52,6 +52,7 @@ def _at(values: pl.DataFrame, keys: list[str], column: str, ahead: int) -> pl.Se
         return values[column]
     time = keys[-1]
     moments = values.select(*keys[:-1], pl.col(time) + pl.duration(microseconds=ahead))
+    # Polars promises the order of a join's rows only where it is asked for.
     joined = moments.join(values.select(*keys, column), on=keys, how="left", maintain_order="left")
     return joined[column].fill_null(float("nan"))
 

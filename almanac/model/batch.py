@@ -99,6 +99,7 @@ def predict_span(usecase: UseCase, frame: pl.DataFrame, bundle: Bundle, first: d
     """
     time = usecase.time.column
     keys = [*([usecase.entity] if usecase.entity else []), time]
+    # All parts need the same columns to be concatenated, whichever outputs their models have.
     empty = [
         pl.lit(None, pl.Float64 if output.datatype == "FP64" else pl.String).alias(output.name) for output in outputs()
     ]
@@ -125,6 +126,7 @@ class _Computed:
 
 def _compute(model: Model, raw: pl.DataFrame) -> _Computed:
     spec, length = FeatureSpec.read(model.spec, f"{model.directory.path}/features.json"), model.predictor.history
+    # Polars returns a matrix in column order, and the rows are taken and predicted one after the other.
     X = np.ascontiguousarray(compute(spec, raw, model.names).select(model.names).to_numpy())
     column = str(model.signature["target"]["column"])
     return _Computed(X, length, history_of(spec, raw, column) if length else None)
@@ -142,6 +144,7 @@ def _computed(models: list[Model], source: Path, present: set[str]) -> dict[str,
             continue
         spec = FeatureSpec.read(model.spec, f"{model.directory.path}/features.json")
         if present.issuperset([spec.time, *spec.columns, *([spec.entity] if spec.entity else [])]):
+            # Whole and not batch by batch, since a row's features look back on the rows before it.
             computed[model.name] = _compute(model, pl.read_parquet(source))
     return computed
 
@@ -162,6 +165,7 @@ def _numbers(column: pl.Series, codes: dict[str, float] | None, source: Path, fi
     if codes and column.dtype == pl.String:
         values = column.replace_strict(codes, default=None, return_dtype=pl.Float64)
         _refuse(column, values.is_null() & column.is_not_null(), source, first, f"is none of {', '.join(codes)}")
+    # A column without a single value has the type Null in Polars.
     elif column.dtype.is_numeric() or column.dtype == pl.Null:
         values = column.cast(pl.Float64)
         _refuse(column, values.is_infinite().fill_null(False), source, first, "is not a finite number")

@@ -73,6 +73,7 @@ class Columns:
 
         A missing value is in range.
         """
+        # A comparison with NaN is false, which keeps missing values in range.
         beyond = (self.low > X) | (self.high < X)
         if not beyond.any():
             return _NONE_OUTSIDE
@@ -126,6 +127,7 @@ def join_columns(parts: Sequence[Columns]) -> Columns:
             if categories.setdefault(name, values) != values:
                 raise ModelError(f"signature.json: the targets have different categories for {name}")
     required = frozenset(name for part in parts for name in part.required)
+    # Both dicts keep the order of first insertion, which is the order of the joint features.
     lows, highs = (np.array(list(side.values()), dtype=np.float64) for side in (low, high))
     return Columns(tuple(low), categories, lows, highs, required)
 

@@ -110,6 +110,7 @@ def _check_manifest(path: Path, manifest: dict[str, Any]) -> None:
     if not isinstance(manifest["files"], dict):
         raise ModelError(f"{place}: files must hold an object")
     for name in manifest["files"]:
+        # A name with a directory in it could lead outside of the model directory.
         if Path(name).name != name or name in ("", ".", ".."):
             raise ModelError(f"{place}: {name!r} is not a plain file name")
     # A second body would look like the model to people, and be loaded by nobody.

@@ -118,6 +118,7 @@ class Intervals:
             raise ModelError("intervals.json: lower and upper must be one longer than edges")
         if self.knots.size != self.scale.size:
             raise ModelError("intervals.json: scale.knots and scale.values must be of one length")
+        # np.searchsorted and np.interp check no order: unsorted values would give wrong intervals without an error.
         if any(a >= b for a, b in pairwise(self.edges)) or any(a >= b for a, b in pairwise(self.knots)):
             raise ModelError("intervals.json: edges and scale.knots must ascend")
 

@@ -37,6 +37,7 @@ def booster_of(estimator: Any, template: str, X: Array) -> str:
     """
     name = type(estimator).__name__
     try:
+        # scikit-learn has no public access to the trees, so another version of it may fail here.
         baseline = float(np.ravel(estimator._baseline_prediction)[0])
         forests = [grown for (grown,) in estimator._predictors]
     except (AttributeError, ValueError) as error:
@@ -89,6 +90,9 @@ def _tree(nodes: Nodes) -> str:
 
 def _block(fields: dict[str, Any]) -> str:
     lines = [
-        f"{name}={' '.join(repr(value) for value in np.asarray(values).tolist())}" for name, values in fields.items()
+        # The shortest digits that read back as the same float64.
+        f"{name}={' '.join(repr(value) for value in np.asarray(values).tolist())}"
+        for name, values in fields.items()
     ]
+    # A shrinkage of 1, because scikit-learn's leaf values have the learning rate in them already.
     return "\n".join([*lines, "is_linear=0", "shrinkage=1", "", "", ""])

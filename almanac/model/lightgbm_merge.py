@@ -36,6 +36,7 @@ def merge(boosters: list[tuple[float, lightgbm.Booster]]) -> str:
 def assemble(template: str, trees: list[str]) -> str:
     """Return the text of a booster of these trees, which come without their numbers, with the header of `template`."""
     blocks = [f"Tree={index}\n{tree}" for index, tree in enumerate(trees)]
+    # LightGBM finds each tree by these sizes, which are in bytes.
     sizes = " ".join(str(len(block.encode())) for block in blocks)
     text = re.sub(r"^tree_sizes=.*$", f"tree_sizes={sizes}", _header(template), flags=re.MULTILINE)
     text += "".join(blocks) + "end of trees\n\n" + _tail(template)
@@ -67,6 +68,7 @@ def _scaled(tree: str, weight: float) -> str:
 
 
 def _times(values: str, weight: float) -> str:
+    # The shortest digits that read back as the same float64.
     return " ".join(repr(float(value) * weight) for value in values.split())
 
 

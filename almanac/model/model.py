@@ -98,6 +98,7 @@ class Model:
         lower, upper = self.interval(rows.X, prediction)
         decisions = None
         if self.signal_names:
+            # A prediction at a threshold belongs to the decision above it, as in `signal`.
             places = np.searchsorted(self._thresholds, prediction, side="right").tolist()
             decisions = [self.signal_names[place] for place in places]
         return Prediction(prediction, lower, upper, decisions)

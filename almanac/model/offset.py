@@ -15,6 +15,7 @@ Array = npt.NDArray[np.float64]
 
 def probability(log_odds: Array) -> Array:
     """Return the probability of log-odds, exact to the last places at both ends and without overflow."""
+    # Only exponentials of values up to 0 are taken, and these cannot overflow.
     small = np.exp(-np.abs(log_odds))
     return np.asarray(np.where(log_odds >= 0, 1.0, small) / (1.0 + small))
 
@@ -99,6 +100,7 @@ class Offset:
         def by_name(values: Array) -> dict[str, float]:
             return dict(zip(keys, values[used].tolist(), strict=True))
 
+        # JSON has no infinity.
         bounds = [bound if np.isfinite(bound) else None for bound in self.clip]
         return {
             "intercept": float(self.intercept),

@@ -53,4 +53,5 @@ def _time(text: str, name: str) -> datetime:
         time = datetime.fromisoformat(text)
     except ValueError:
         raise TableError(f"{name} is {text!r}; write a time in ISO 8601, such as 2026-01-31T06:00:00") from None
+    # A time without an offset counts as UTC, as do the times of the table.
     return time.replace(tzinfo=None) - (time.utcoffset() or timedelta(0))

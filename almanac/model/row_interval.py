@@ -50,6 +50,7 @@ class RowInterval:
         if x >= knots[-1]:
             return scale[-1]
         j = bisect_right(knots, x) - 1
+        # The operations of np.interp in their order, so that the bits are the same.
         slope = (scale[j + 1] - scale[j]) / (knots[j + 1] - knots[j])
         return float(slope * (x - knots[j]) + scale[j])
 

@@ -38,6 +38,7 @@ def without_numba() -> Iterator[None]:
         try:
             yield
         finally:
+            # A module without a spec would make the next `find_spec` raise ValueError.
             del sys.modules["numba"], sys.modules["numba.typed"]
 
 

@@ -98,6 +98,7 @@ def _number(node: Any, numbers: dict[int, int], names: dict[str, str]) -> None:
             _number(item, numbers, names)
     elif isinstance(node, dict):
         if isinstance(node.get("__id__"), int):
+            # An object that occurs twice keeps one number, because skops restores it as one object.
             node["__id__"] = numbers.setdefault(node["__id__"], len(numbers) + 1)
         if isinstance(node.get("file"), str):
             suffix = Path(node["file"]).suffix

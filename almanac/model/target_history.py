@@ -56,6 +56,7 @@ class TargetHistory:
         padding = np.full((len(self.names), max(-start, 0)), np.nan)
         stretch = np.concatenate([padding, self.series[:, max(start, 0) : stop]], axis=1)
         views = np.lib.stride_tricks.sliding_window_view(stretch, length, axis=1)
+        # The index copies the chosen windows only; all others stay views.
         return np.asarray(views[self._codes[positions], last - int(last.min())])
 
     @cached_property

@@ -134,6 +134,7 @@ class Kernels:
         except OSError as error:
             raise NoCompilerError(f"{path} cannot be loaded: {error}") from error
         library.almanac_source_digest.restype = ctypes.c_char_p
+        # A file can be renamed; the digest that was compiled into it stays.
         if cast(bytes, library.almanac_source_digest()).decode() != self.digest():
             raise NoCompilerError(f"{path} was compiled from other sources")
         return library
@@ -146,6 +147,7 @@ def failures() -> dict[str, str]:
 
 def platform_tag() -> str:
     """Return the machine and the system whose libraries this process can load, such as x86_64-linux-gnu."""
+    # It names the C library as well (gnu or musl), which the machine's name does not.
     system = getattr(sys.implementation, "_multiarch", sys.platform)
     machine = platform.machine()
     return system if system.startswith(machine) else f"{machine}-{system}"
@@ -185,6 +187,7 @@ def compile_ahead(*libraries: Kernels) -> int:
         directory = kernel_directory()
         for kernels in libraries:
             kernels.load()
+            # `load` also succeeds from a scratch directory, which is gone by now.
             if not kernels.files(directory):
                 raise NoCompilerError(f"{directory} cannot be written")
         sys.stdout.write(f"{directory}\n")

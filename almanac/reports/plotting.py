@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 COLOURS = {"truth": "#2b2d42", "forecast": "#0a7e8c", "band": "#9ad1d4", "warning": "#d1495b", "neutral": "#8d99ae"}
 
 _STYLE: Any = {
+    # The ids of clip paths and markers are hashes, salted at random unless a salt is given.
     "svg.hashsalt": "almanac",
     "svg.fonttype": "none",
     "font.family": ["DejaVu Sans"],

@@ -51,6 +51,7 @@ class Slots:
     """
 
     def __init__(self, matrices: Sequence[Array]) -> None:
+        # These views keep the memory alive to which the addresses point.
         self.rows = [row for matrix in matrices for row in matrix]
         self.addresses = np.concatenate(
             [matrix.ctypes.data + matrix.strides[0] * np.arange(len(matrix)) for matrix in matrices]
@@ -93,6 +94,7 @@ class _Compiled:
     """Instructions as the kernel reads them."""
 
     def __init__(self, instructions: list[Instruction]) -> None:
+        # Kept by this object, because the kernel reads it by its address.
         self._program = _encode(instructions)
         self.address = ctypes.c_void_p(self._program.ctypes.data)
         self.length = ctypes.c_int64(len(instructions))

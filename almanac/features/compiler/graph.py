@@ -283,6 +283,7 @@ class Graph:
         width = 1 + max((len(one.entries) for one in self.tables), default=0)
         self.entries = np.full((len(self.tables), width), np.nan)
         for row, one in zip(self.entries, self.tables, strict=True):
+            # The first entry stays NaN, for a missing code.
             row[1 : 1 + len(one.entries)] = one.entries
 
     def parts(self, complete: bool) -> list[Traced]:

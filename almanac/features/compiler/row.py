@@ -62,6 +62,7 @@ class Row:
                 impute(values[row], self._limit)
             self._newest[:] = values[:, self._limit :].ravel()
             return not np.isnan(self._newest).any()
+        # The kernel takes rows at any distance, but each row's numbers one after the other.
         if block.dtype != np.float64 or block.strides[1] != block.itemsize:
             block = np.ascontiguousarray(block, dtype=np.float64)
         at, stride = ctypes.c_void_p(block.ctypes.data), ctypes.c_int64(block.strides[0] // block.itemsize)

@@ -35,6 +35,7 @@ def _code(inputs: Inputs, column: str) -> Value:
 
 
 def _indicator(inputs: Inputs, column: str, code: int, size: int) -> Value:
+    # A lookup and not a comparison: a missing code gives NaN instead of 0.
     return looked_up(inputs.codes(column), [float(other == code) for other in range(size)])
 
 

@@ -82,6 +82,7 @@ class PhaseClock:
         tables = _tables(self.cycle)
         a, b = (table.take(at >> _FINE_BITS) for table in tables[:2])
         c, d = (table.take(at & (_FINE - 1)) for table in tables[2:])
+        # In the same order of operations as `row`, whose bits must be the same.
         both = a * d + b * c, b * d - a * c
         return [both[k] for k in which]
 

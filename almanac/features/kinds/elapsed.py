@@ -29,6 +29,7 @@ class Elapsed(Declaration):
 
 
 def _elapsed(inputs: Inputs, column: str, above: float, limit: int) -> Value:
+    # A comparison with NaN is false, so a missing value never counts as a hit.
     return since(inputs.column(column).values, above, limit)
 
 

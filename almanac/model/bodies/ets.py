@@ -130,6 +130,7 @@ class Filter:
                 growth = np.where(known, damped + self._ratio * (moved - level - damped), damped)
                 season[:, step % period] = np.where(known, old + self._gamma * (detrended - old), old)
                 level = moved
+        # `forecast` counts the season from the next step, so that step's value must come first.
         return State(level, growth, np.roll(season, -(values.shape[1] % period), axis=1))
 
     def forecast(self, state: State, steps: int) -> Array:
@@ -232,6 +233,7 @@ class StateSpacePredictor:
             pooled = Smoothing(**document["pooled"])
         except (KeyError, TypeError, ValueError) as error:
             raise ModelError(f"{directory / MODEL}: a field is missing or wrong ({error})") from error
+        # `Filter.start` cuts the history into whole seasons.
         if period < 1 or history < period or history % period or steps < 1:
             raise ModelError(f"{directory / MODEL}: period {period}, history {history}, steps {steps} do not fit")
         return cls(history, period, steps, entities, pooled, Offset.from_json(json.loads(files[OFFSET]), names), names)

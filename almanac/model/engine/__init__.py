@@ -144,6 +144,7 @@ class Engine:
         X = self._matrix(X)
         if self._explainer:
             return self._explainer.explain(X), self._explainer.base
+        # The base value comes with a row's contributions, so without rows one is made up.
         values = self._booster.predict(X if len(X) else np.zeros((1, X.shape[1])), lightgbm.predict_contributions)
         return np.ascontiguousarray(values[: len(X), :-1]), float(values[0, -1])
 

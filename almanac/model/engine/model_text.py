@@ -124,6 +124,8 @@ def forest(text: bytes) -> Forest:
     """
     try:
         return _forest(text)
+    # np.fromstring stops at text that is no number with a DeprecationWarning, which is an exception under an error
+    # filter; elsewhere `_check_shape` finds the missing values.
     except (KeyError, IndexError, ValueError, DeprecationWarning) as error:
         raise UnsupportedModelError(f"the trees cannot be read: {error}") from error
 

@@ -48,6 +48,7 @@ def expected_value(f: Forest) -> float:
     starts = f.leaf_start[:-1]
     weighted = np.add.reduceat(f.leaf_value * f.leaf_count, starts)
     rows = np.add.reduceat(f.leaf_count, starts)
+    # LightGBM takes a tree of a single leaf at its value, whatever its count.
     constant = np.diff(f.leaf_start) == 1
     means = np.where(constant, f.leaf_value[starts], weighted / np.where(rows == 0, 1, rows))
     return float(means.sum())

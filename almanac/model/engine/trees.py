@@ -18,6 +18,7 @@ from almanac.model.offset import Offset
 from almanac.model.predictor import RowCall
 
 _LINKS = {"identity": 0, "logit": 1, "log": 2}
+# A column is one byte a row, which holds the rank of a value among so many cuts.
 _CUTS_OF_A_COLUMN = 255
 _MOST_CUTS = 65_000  # a rank is 16 bits wide in the explanation kernel
 _MOST_COLUMNS = 65_535  # a column number is 16 bits wide in the row kernel
@@ -176,6 +177,7 @@ class CompiledTrees:
         self.library = library
         library.almanac_predict_row.restype = library.almanac_row.restype = ctypes.c_double
         self.features = reference.booster.num_features
+        # The kernels read a row's feature without a look at its width.
         if len(f.feature) and not 0 <= f.feature.min() <= f.feature.max() < self.features:
             raise UnsupportedModelError(f"a split asks for a feature beyond the {self.features} of the model")
         self._layout = lay_out(f)
@@ -210,6 +212,7 @@ class CompiledTrees:
         )
 
     def __del__(self) -> None:
+        # A model that the kernels refuse has none: the constructor has raised before.
         if hasattr(self, "_pointer"):
             self.library.almanac_release(self._pointer)
 
@@ -234,6 +237,7 @@ class CompiledTrees:
         values, arguments = self._row_buffers()
         outside = ctypes.c_int32()
         low, high = (np.ascontiguousarray(bound, dtype=np.float64) for bound in (low, high))
+        # These are addresses only; the RowCall keeps the arrays alive.
         bounds = [ctypes.c_void_p(array.ctypes.data) for array in (low, high)]
         predict = partial(self.library.almanac_row, *arguments, *bounds, ctypes.byref(outside))
         return RowCall(values, predict, outside, low, high)
