@@ -11,10 +11,17 @@ def read_table(path: Path, columns: list[str] | None = None) -> Any:
     """Return a Parquet file as an Arrow table.
 
     Raises:
-        ServingError: not a Parquet file, or one without these columns.
+        ServingError: not a Parquet file, one without these columns, or no library that reads it.
     """
-    import pyarrow
-    import pyarrow.parquet as parquet
+    try:
+        import pyarrow
+        import pyarrow.parquet as parquet
+    except ModuleNotFoundError as error:
+        # The serving image leaves Arrow out, which is larger than the server.
+        raise ServingError(
+            f"{path}: reading Parquet needs {error.name}, which the serving image does not have; "
+            "run the command in the components image or on a laptop"
+        ) from None
 
     try:
         with parquet.ParquetFile(path) as file:
