@@ -152,6 +152,7 @@ def compare(
     season_rows = _season_rows(counted, calendar, profile)
     findings += span_findings(profile, counted, season_rows)
     rate = profile.false_alarm_rate if rate is None else rate
+    # The level sets the reported thresholds only; which columns have drifted is decided by `step_up`.
     drafts = [_judge(profile, name, counted, season_rows, findings, rate / len(present)) for name in present]
     if exact:
         _add_exact(profile, source, drafts)
@@ -212,6 +213,7 @@ def _judge(
         name=name,
         role=feature.role,
         kind=feature.kind,
+        # `compare` decides it, once all columns are judged.
         drifted=False,
         p_value=min(1.0, p_values[cause]),
         cause=cause,
@@ -252,4 +254,5 @@ def _add_exact(profile: Profile, source: Source, drafts: list[FeatureDrift]) -> 
 
     # NumPy counts and sorts without the interpreter's lock, so that columns share the cores.
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        # As a list, so that an exception of a thread is raised here.
         list(pool.map(add, drafts))

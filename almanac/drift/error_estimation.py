@@ -66,10 +66,12 @@ class Spread:
 
     def p_value(self, value: float) -> float:
         """Return the chance of a new block with at least this value, while nothing changes."""
+        # A window without any error has no logarithm.
         distance = (np.log(max(value, 1e-300)) - self.mean) / self._new_deviation()
         return float(stdtr(self.blocks - 1, -distance))
 
     def _new_deviation(self) -> float:
+        # A new block strays from the true mean, and the mean that was learnt from so many blocks does as well.
         return max(self.deviation, 0.01) * float(np.sqrt(1 + 1 / self.blocks))
 
 
@@ -132,6 +134,7 @@ class LossModel:
             DriftError: no rows, or other columns.
         """
         _check(X, self.names)
+        # A booster may predict a negative loss.
         mae = float(np.maximum(_predict(_booster(self.absolute), X), 0).mean()) * float(np.exp(self.skill.mean))
         squared = float(np.maximum(_predict(_booster(self.squared), X), 0).mean())
         raw = mae / float(np.exp(self.skill.mean))
@@ -212,6 +215,7 @@ def fit_loss(
     finite = np.isfinite(residual)
     X, loss = X[finite], np.abs(residual[finite])
     blocks = np.arange(len(X)) // block_rows
+    # The rows left over at the end belong to the last whole block.
     blocks = np.minimum(blocks, max(len(X) // block_rows - 1, 0))
     count = int(blocks[-1]) + 1 if len(X) else 0
     if len(X) < _LEAST_ROWS or count < 2 * _FOLDS:
@@ -226,6 +230,7 @@ def fit_loss(
     # A tree may predict an error of zero, and the ratio of errors would have no end.
     unseen = np.maximum(unseen, 1e-3 * loss.mean())
     realised, estimated = (np.bincount(blocks, weights=w) / np.bincount(blocks) for w in (loss, unseen))
+    # A block without any error has no logarithm.
     realised = np.maximum(realised, 1e-12)
     return LossModel(
         names=tuple(names),

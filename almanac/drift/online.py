@@ -143,6 +143,7 @@ class OnlineDrift:
         if not states:
             raise DriftError("there is no state to merge")
         names = states[0]["names"]
+        # States are added up here and no rows are, so the smallest buffer does.
         whole = cls(profile, names, buffer=1)
         kernel = whole._kernel
         for state in states:
@@ -153,6 +154,7 @@ class OnlineDrift:
                 raise DriftError("a state was counted against another profile; all workers must serve the same model")
             kernel.rows += int(state["rows"])
             kernel.counts += counts
+            # Not joined: the rows of one worker do not go on from those of another.
             kernel.longest = np.maximum(kernel.longest, np.asarray(state["longest"], np.int64))
             kernel.beyond += np.asarray(state["beyond"], np.int64)
             kernel.off += np.asarray(state["off"], np.int64)

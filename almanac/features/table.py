@@ -111,6 +111,7 @@ def numbers(spec: FeatureSpec, table: pl.DataFrame, name: str) -> Array:
     """Return a column as float64: codes for a category, NaN where a value is missing, infinite or unknown; no -0."""
     values = table[name]
     if name in spec.categories:
+        # Not strict, so that a category outside of the table becomes null instead of an error.
         values = values.cast(pl.String).cast(pl.Enum(spec.categories[name]), strict=False).to_physical()
     if values.dtype != pl.Float64:
         values = values.cast(pl.Float64)

@@ -89,10 +89,9 @@ def _tree(nodes: Nodes) -> str:
 
 
 def _block(fields: dict[str, Any]) -> str:
+    # repr gives the shortest digits that read back as the same float64.
     lines = [
-        # The shortest digits that read back as the same float64.
-        f"{name}={' '.join(repr(value) for value in np.asarray(values).tolist())}"
-        for name, values in fields.items()
+        f"{name}={' '.join(repr(value) for value in np.asarray(values).tolist())}" for name, values in fields.items()
     ]
     # A shrinkage of 1, because scikit-learn's leaf values have the learning rate in them already.
     return "\n".join([*lines, "is_linear=0", "shrinkage=1", "", "", ""])

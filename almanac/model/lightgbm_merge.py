@@ -68,7 +68,7 @@ def _scaled(tree: str, weight: float) -> str:
 
 
 def _times(values: str, weight: float) -> str:
-    # The shortest digits that read back as the same float64.
+    # repr gives the shortest digits that read back as the same float64.
     return " ".join(repr(float(value) * weight) for value in values.split())
 
 

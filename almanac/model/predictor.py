@@ -115,6 +115,7 @@ class BodyKind:
 
 def row_by_matrix(predict: Callable[[Rows], Array], low: Array, high: Array) -> RowCall:
     """Return the one-row call of a predictor that has no faster one than its matrix call."""
+    # A C integer as in the compiled call, whose kernel writes it by its address.
     values, outside = np.zeros(low.size), ctypes.c_int32()
 
     def predict_values() -> float:

@@ -8,6 +8,7 @@ def format_number(value: Any, digits: int = 2) -> str:
     """Return a number with thousands separators and `digits` decimals; a dash for None."""
     if value is None:
         return "–"
+    # Before int, since a bool is one in Python.
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, int):

@@ -51,6 +51,7 @@ def new_figure(
 
     # For the whole process, since titles and legends take their style when they are created.
     matplotlib.rcParams.update(_STYLE)
+    # Without pyplot, which would keep each figure until it is closed.
     figure = Figure(figsize=(width, height))
     axes = figure.subplots(rows, columns, squeeze=False, **grid)
     figure.subplots_adjust(left=0.05, right=0.995)

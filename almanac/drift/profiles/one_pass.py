@@ -80,4 +80,5 @@ def _add(into: dict[str, Stretch], name: str, part: Stretch, contiguous: bool) -
     if name in into:
         into[name].add(part, contiguous)
     else:
+        # A copy, because the totals keep the fine cells that the caller then takes from this part.
         into[name] = replace(part, labels=dict(part.labels))

@@ -73,6 +73,7 @@ def as_numbers(column: pl.Series) -> Numeric:
     if column.dtype in (pl.Boolean, pl.Null) or column.dtype.is_decimal():
         column = column.cast(pl.Float64)
     if column.dtype.is_integer():
+        # An integer has no NaN for a missing value.
         column = column.cast(pl.Float64 if column.null_count() else pl.Int64)
     values: Numeric = column.to_numpy()
     return values

@@ -28,6 +28,7 @@ def jensen_shannon(reference: Weights, current: Weights) -> float:
     """Return the Jensen–Shannon divergence of two count vectors (k,) in bits, 0 to 1."""
     a, b = _shares(reference, 0.0), _shares(current, 0.0)
     middle = (a + b) / 2
+    # Rounding can take the divergence of equal distributions below 0.
     return float(max(0.0, (_relative_entropy(a, middle) + _relative_entropy(b, middle)) / 2))
 
 

@@ -76,6 +76,7 @@ class _Clocks:
         inputs = code.graph.clocks
         clocks = list(dict.fromkeys(one.clock for one in inputs))
         self._rows = [clock.row for clock in clocks]
+        # Any time serves to learn how many numbers a clock gives.
         widths = np.cumsum([0, *(len(clock.row(0)) for clock in clocks)]).tolist()
         self._picked = [widths[clocks.index(one.clock)] + one.which for one in inputs]
 

@@ -100,6 +100,7 @@ def _modulo(values: npt.NDArray[np.int64], length: int) -> npt.NDArray[np.int64]
     turns = range(int(values[0] // length), int(values[-1] // length) + 1)
     if len(turns) > 8:
         return np.asarray(values % length)
+    # In place, since the values are an intermediate result that `rows` alone holds.
     for turn, start in zip(turns, np.searchsorted(values, [turn * length for turn in turns]).tolist(), strict=True):
         values[start:] -= length if turn > turns[0] else turn * length
     return values

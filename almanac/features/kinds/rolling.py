@@ -48,6 +48,7 @@ def _rolling(inputs: Inputs, column: str, statistic: Statistic, length: int, nee
     count = enough(present, need)
     # The count less itself is 0, or NaN where too few values are present.
     short = count - count
+    # On complete rows the count is a number, and adding 0 would be a step for nothing.
     if not isinstance(short, Expression) and short == 0:
         short = None
     match statistic:

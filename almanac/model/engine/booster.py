@@ -39,6 +39,7 @@ def library() -> Any:
     with _library_lock:
         if "library" not in _loaded:
             loaded = _loaded["library"] = ctypes.CDLL(str(_library_path()))
+            # Without a result type ctypes takes the pointer for a C int and cuts it.
             loaded.LGBM_GetLastError.restype = ctypes.c_char_p
             loaded.LGBM_RegisterLogCallback(_swallow_log)
         return _loaded["library"]
@@ -123,6 +124,7 @@ class Booster:
                 type_float64,
                 ctypes.c_int32(len(X)),
                 ctypes.c_int32(columns),
+                # Row by row (1), and below all iterations (-1) from the first (0).
                 1,
                 kind,
                 0,

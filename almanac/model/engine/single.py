@@ -79,5 +79,6 @@ class SingleRow:
             configuration = self._threads.configuration = _Configuration(self._booster, self._kind)
         if x.shape != configuration.row.shape:
             raise ValueError(f"a row has shape {x.shape}; the model takes ({self._booster.num_features},)")
+        # A copy, because LightGBM was given the address of this buffer once.
         configuration.row[:] = x
         return configuration()

@@ -85,6 +85,7 @@ def lay_out(f: Forest) -> Layout:
 def _lay_out_slots(f: Forest, layout: Layout) -> NDArray[np.int32]:
     """Return the number of each split's pair of feature and missing-value rule, -1 for a categorical split."""
     numerical = ~f.categorical
+    # Times 4, because a missing-value rule has two bits.
     pairs, number = np.unique(f.feature[numerical] * 4 + f.missing_rule[numerical], return_inverse=True)
     layout.put(slot_feature=pairs // 4, slot_missing=pairs % 4)
     slot = np.full(len(f.feature), -1, dtype=np.int32)
@@ -175,6 +176,7 @@ class CompiledTrees:
         if reference.link not in _LINKS or head.averaged:
             raise UnsupportedModelError("the trees' outputs are averaged, or transformed in a way of their own")
         self.library = library
+        # Without a result type ctypes takes every result for a C int.
         library.almanac_predict_row.restype = library.almanac_row.restype = ctypes.c_double
         self.features = reference.booster.num_features
         # The kernels read a row's feature without a look at its width.
@@ -222,6 +224,7 @@ class CompiledTrees:
         Raises:
             ValueError: `x` has another width than the model.
         """
+        # A buffer for each thread, because the kernel runs without the interpreter's lock.
         try:
             row, arguments = self._threads.row
         except AttributeError:
