@@ -71,11 +71,13 @@ def generate_key(path: Path) -> None:
     )
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    # Created with its mode: a later chmod would leave a moment in which others can read the key.
     handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         with os.fdopen(handle, "wb") as stream:
             stream.write(data)
         try:
+            # Unlike a rename, a link never replaces the key that another first run has just made.
             os.link(temporary, path)
         except FileExistsError:
             return

@@ -171,5 +171,6 @@ def _complete(outputs: dict[str, Any]) -> None:
 def _touch(outputs: dict[str, Any]) -> None:
     """Mark the working directories of outputs as used, so that they are pruned last."""
     for value in outputs.values():
+        # An artifact's path is WORK/RUN/TASK/NAME.
         if isinstance(value, dsl.Artifact) and (work := Path(value.uri).parents[2]).is_dir():
             os.utime(work)

@@ -17,6 +17,7 @@ from governance.documents.layout import USECASE
 from governance.documents.references import References
 
 _SCHEMAS = "http://cyclonedx.org/schema/"
+# Another value would change the serial number of every document.
 _NAMESPACE = uuid.UUID("5b0c6f0e-8a4e-5f6b-9a39-2d2f0a7d5c11")
 _TREES = "gradient-boosted trees"
 #: Families of Almanac's own model bodies; an extension's body is named by its kind.
@@ -94,6 +95,7 @@ def _bom(artifacts: Artifacts, kind: str, component: dict[str, Any], others: lis
         "$schema": "http://cyclonedx.org/schema/bom-1.6.schema.json",
         "bomFormat": "CycloneDX",
         "specVersion": "1.6",
+        # Derived from the model's digest, so that a document written again keeps its number.
         "serialNumber": f"urn:uuid:{uuid.uuid5(_NAMESPACE, f'{kind}:{digest}')}",
         "version": 1,
         "metadata": {"component": component},

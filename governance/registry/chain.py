@@ -101,9 +101,11 @@ class Chain(Generic[R]):
             if self._store.read(key) != data:
                 return False
         except OSError as error:
+            # The put may have arrived although its response was lost.
             if not self._holds(key, data):
                 raise self._error(key, f"could not be written: {error}") from error
         head = self.head()
+        # A writer of a later record may have noted it already, and the head must not move back.
         if head is None or head["number"] < record.number:
             value = {"number": record.number, "digest": record.digest}
             self._store.replace(self._head, canonical_json(value) + b"\n")
@@ -153,6 +155,7 @@ class Chain(Generic[R]):
                 **{entry.name: _typed(entry.name, values.pop(entry.name)) for entry in fields(self._record)}
             )
             intact = not values and record.kind in record.KINDS and record.digest == digest
+            # The digest is of the values only; other spacing or key order is an edit as well.
             intact = intact and record.to_bytes() == data
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise self._error(

@@ -20,6 +20,7 @@ DEFAULT = "registry"
 """Directory of the registry if no other is given."""
 _TEMPORARY = ".temporary"
 _CONFLICT_RETRIES = 10
+# Younger temporary files may belong to a writer that is still at work.
 _ABANDONED_SECONDS = 3600
 
 
@@ -104,6 +105,7 @@ class LocalStore(Store):
         temporary = self._write_temporary(data)
         try:
             os.link(temporary, path)
+            # The fsync of a file does not make its name in the directory durable.
             _flush_directory(path.parent)
         finally:
             temporary.unlink(missing_ok=True)
@@ -144,6 +146,7 @@ class LocalStore(Store):
                     path.unlink()
 
     def _write_temporary(self, data: bytes) -> Path:
+        # Inside the registry, as link and rename do not work across file systems.
         folder = self._root / _TEMPORARY
         folder.mkdir(parents=True, exist_ok=True)
         temporary = folder / uuid.uuid4().hex
@@ -171,6 +174,7 @@ class ObjectStore(Store):
                 return
             except Exception as error:
                 status = _status(error)
+                # 412 says that the key exists; 409 only that another conditional put of it was under way.
                 if status == 412 or isinstance(error, FileExistsError):
                     raise FileExistsError(f"{self.url}/{key}") from error
                 if status != 409 or attempt == _CONFLICT_RETRIES - 1:
@@ -227,6 +231,7 @@ def open_store(url: str) -> Store:
     if scheme in ("s3", "gs"):
         import fsspec
 
+        # Other processes write to the bucket, and a cached listing would not show their records.
         filesystem, root = fsspec.core.url_to_fs(url, use_listings_cache=False)
         return ObjectStore(url.rstrip("/"), filesystem, root)
     raise RegistryError(
