@@ -89,6 +89,7 @@ def cut(frame: pl.DataFrame, time: str, columns: list[str], last_year: int = 201
 def faulty(series: Series, month: int, sensor: str, fault: str, rounded: bool) -> pl.DataFrame:
     """Return a month with a fault in one sensor, the same on every call."""
     window = series.months[month]
+    # Seeded by the cell, so that every detector sees the same fault.
     seed = [month, series.sensors.index(sensor), list(FAULTS).index(fault)]
     x = window[sensor].cast(pl.Float64).to_numpy().copy()
     changed = FAULTS[fault](x, series.sigma[sensor], np.random.default_rng(seed))

@@ -53,6 +53,7 @@ def stream() -> dict[str, float]:
             rng = np.random.default_rng(0)
             columns = {f"c{i}": rng.normal(size=_PARTITION_ROWS) for i in range(_PARTITION_COLUMNS)}
             pq.write_table(pa.table(columns), file, row_group_size=1 << 17, use_dictionary=False, compression="none")
+            # Without the clean-up of the parent, whose temporary directory an ordinary exit would remove.
             os._exit(0)
         os.wait()
         profile = drift.profile(file)
@@ -61,6 +62,7 @@ def stream() -> dict[str, float]:
         comparison = drift.compare(profile, partitions)
         seconds = time.perf_counter() - start
         start = time.perf_counter()
+        # Reading without comparing, to know its share of the time.
         for part in partitions:
             with pq.ParquetFile(part, pre_buffer=False) as parquet:
                 for _ in parquet.iter_batches(batch_size=1 << 17):

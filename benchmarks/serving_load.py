@@ -123,10 +123,12 @@ def _waits(load: Load, large: bytes, path: str) -> dict[str, float]:
     """Return how long single rows wait while a large request is under way, in milliseconds."""
     parts = urlsplit(load.url)
     connection = http.client.HTTPConnection(parts.netloc, timeout=60)
+    # The first request opens the connection, which is not a part of any wait.
     _ask(connection, parts.path, load.bodies[0], load)
     waits: list[float] = []
     worst: list[float] = []
     cores = os.sched_getaffinity(0)
+    # On the generator's core, so that the client takes no time from the server's cores.
     os.sched_setaffinity(0, {int(load.core)})
     try:
         for at in range(_LARGE_REQUESTS):

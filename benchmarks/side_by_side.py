@@ -72,6 +72,7 @@ def _seconds(call: Callable[[], object], repeats: int, clock: Clock) -> float:
 
 def _repeats(call: Callable[[], object], clock: Clock) -> int:
     """Return how often to repeat a call so that a turn lasts long enough for any clock."""
+    # The first call is slower, by imports and cold caches, and would give too few repeats.
     call()
     return max(1, round(_TURN_SECONDS / max(_seconds(call, 1, clock), 1e-7)))
 

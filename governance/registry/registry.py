@@ -226,6 +226,7 @@ class Registry(Reader):
     def _prepare(self, use_case: str) -> None:
         check_name(use_case)
         if not self._probed:
+            # Once for each object only, as a probe costs several requests to the store.
             self.store.probe()
             self._probed = True
 
@@ -252,9 +253,11 @@ class Registry(Reader):
     def _event(self, state: State, who: str, why: str, kind: str, version: int, detail: dict[str, Any]) -> Event:
         number, previous = event_chain(self.store, state.use_case).next(state.last)
         when = self._clock().astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        # Without it two writers could write equal bytes, and `append` would take the other's event for its own.
         identity = uuid.uuid4().hex
         return Event(number, state.use_case, kind, version, who.strip(), when, why.strip(), previous, identity, detail)
 
 
 def _binding(entry: Version) -> dict[str, Any]:
+    # Read before the event is written: `advance` refuses it if the documents were exchanged meanwhile.
     return {"manifest": entry.manifest, "documents": entry.documents}

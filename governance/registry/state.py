@@ -258,6 +258,7 @@ def no_way_back(state: State) -> str:
 
 
 def _earlier(state: State) -> tuple[int, ...]:
+    # After a demotion nothing is in production, and the newest of the history is an earlier version.
     return state.production[:-1] if "production" in state.stages() else state.production
 
 

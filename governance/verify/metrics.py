@@ -23,6 +23,7 @@ Array = npt.NDArray[np.float64]
 Metrics = dict[str, float]
 
 _URI = "predictions.parquet"
+# Independent code may round differently in the last digits.
 _TOLERANCE = 1e-9
 _BASELINES = ("persistence", "seasonal")
 _SEASONS = ("winter", "spring", "summer", "autumn")
@@ -82,6 +83,7 @@ def _point(target: dict[str, Any], columns: dict[str, Array]) -> Metrics:
     y, prediction = columns["y"], columns["prediction"]
     error = prediction - y
     if target.get("task") == "classification":
+        # A certain prediction that is wrong would have an infinite loss.
         p = np.clip(prediction, np.finfo(np.float64).eps, 1.0 - np.finfo(np.float64).eps)
         loss = -(y * np.log(p) + (1 - y) * np.log1p(-p))
         values = {"log_loss": loss.mean(), "brier": (error**2).mean(), "bias": error.mean(), "base_rate": y.mean()}

@@ -40,6 +40,7 @@ class ShareSpread:
         """Return the chance of a new block's share at most as large, while nothing changes."""
         # Coverage that never strayed in a few blocks will do so in more of them.
         deviation = max(self.deviation, 0.005) * float(np.sqrt(1 + 1 / self.blocks))
+        # Student's t, as the deviation is an estimate from a few blocks.
         return float(stdtr(self.blocks - 1, (share - self.mean) / deviation))
 
 

@@ -95,8 +95,10 @@ def _join_target(usecase: UseCase, table: pl.DataFrame, predictions: pl.DataFram
     rows = rows.with_columns(
         due=pl.col(time) + to_timedelta(target.horizon), seen=pl.col(time) - to_timedelta(usecase.features.cutoff)
     )
+    # In polars NaN is greater than every number, and would count as above a threshold.
     value = pl.col(target.column).cast(pl.Float64).fill_nan(None)
     if target.above is not None:
+        # A null stays null in the comparison: an unknown value belongs to neither class.
         value = (value > target.above).cast(pl.Float64)
     values = table.select(*keys, value.alias("value"))
     for name, moment in (("y", "due"), ("last", "seen")):
@@ -119,6 +121,7 @@ def _json_lines(usecase: UseCase, data: bytes, shown: str) -> pl.DataFrame | Non
     if not (whole := data[: data.rfind(b"\n") + 1]):
         return None
     try:
+        # All lines decide on the types: the first hundred may have nothing but nulls in a column.
         frame = pl.read_ndjson(whole, infer_schema_length=None)
         return frame.with_columns(pl.col(usecase.time.column).str.to_datetime(time_unit="us", strict=True))
     except pl.exceptions.PolarsError as error:

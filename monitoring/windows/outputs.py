@@ -85,6 +85,7 @@ class Features:
 
     def __init__(self, usecase: UseCase, table: pl.DataFrame) -> None:
         self._usecase, self._table = usecase, table
+        # A list that is searched, because specifications are dictionaries, which cannot be keys.
         self._computed: list[tuple[Model, Span, pl.DataFrame]] = []
 
     def of(self, model: Model, span: Span) -> pl.DataFrame:

@@ -117,6 +117,7 @@ class AuditLog:
     def _entry(self, entries: list[Entry], draft: Draft) -> Entry:
         number, previous = self._chain.next(entries[-1] if entries else None)
         when = self.clock().astimezone(UTC).isoformat(timespec="milliseconds")
+        # Without it two writers could write equal bytes, and `append` would take the other's entry for its own.
         attempt = uuid.uuid4().hex
         return Entry(
             number, self.use_case, draft.kind, draft.plan, draft.who, when, draft.why, previous, attempt, draft.detail
