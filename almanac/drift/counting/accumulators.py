@@ -145,6 +145,7 @@ def _movement(values: Numeric, missing: int, tally: Floats) -> None:
         steps = np.abs(np.diff(values.astype(np.float64, copy=False)))
     moved = (steps > 0) & (steps < np.inf)
     tally[MOVES] = np.count_nonzero(moved)
+    # A step to or from a missing value is NaN, which differs from itself.
     tally[PAIRS] = np.count_nonzero(steps == steps) if missing else max(0, len(values) - 1)
     tally[TRAVEL] = steps.sum(where=moved) if tally[MOVES] else 0.0
     if missing:

@@ -85,9 +85,11 @@ class ImportanceProfile:
         """Return the reference's sizes (f,) in the proportions of the seasons of a window's times (n,)."""
         seasons = np.array([self.calendar.season_of(block) for block in self.blocks])
         by_season = np.zeros((self.calendar.seasons, 1 + len(self.names)))
+        # Several blocks share a season, and `+=` with an index would add only one of them.
         np.add.at(by_season, seasons, np.column_stack((self.rows, self.sizes * self.rows[:, None])))
         of_window = [self.calendar.season_of(int(block)) for block in self.calendar.blocks(times)]
         mixed = mixture(by_season, np.bincount(of_window, minlength=self.calendar.seasons).astype(np.float64))
+        # The sizes were weighted by rows, which the first column adds up.
         return np.asarray(mixed[1:] / mixed[0], np.float64)
 
     def compare(self, times: NDArray[np.int64], contributions: Floats, level: float) -> ImportanceDrift:
@@ -131,6 +133,7 @@ def from_json(document: dict[str, Any]) -> ImportanceProfile:
     blocks, names = tuple(document["blocks"]), tuple(document["names"])
     try:
         data = np.frombuffer(zlib.decompress(base64.b64decode(document["sizes"])), "<f4")
+    # Damage is a ValueError for callers, and the error of zlib is none.
     except zlib.error as error:
         raise ValueError(f"sizes: {error}") from error
     return ImportanceProfile(

@@ -173,6 +173,7 @@ def _build(
 
 
 def _labels(total: Stretch) -> tuple[str, ...]:
+    # By name where equally frequent, so that the order does not depend on that of the rows.
     ranked = sorted(total.labels.items(), key=lambda item: (-item[1], item[0]))
     return tuple(label for label, _ in ranked[:_LABELS])
 
@@ -194,6 +195,7 @@ def _feature(
     tallies = np.array([s.tally if layout is not None else set_out(s, labels) for s in stretches])
     seasons_of = np.array([calendar.season_of(key) for key in keys])
     seasons = np.zeros((calendar.seasons, tallies.shape[1]))
+    # Several blocks share a season, and `+=` with an index would add only one of them.
     np.add.at(seasons, seasons_of, tallies)
     spread = _spread(total, layout)
     observed = _observe(tallies, [s.runs.longest for s in stretches], keys, calendar, layout, spread)

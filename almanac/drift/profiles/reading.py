@@ -104,6 +104,7 @@ def read_csv(path: Path) -> pl.DataFrame:
     if not path.is_file():
         raise DriftError(f"{path} does not exist")
     try:
+        # Types come from all rows, since a column of whole numbers may have a decimal far below.
         return pl.read_csv(path, try_parse_dates=True, infer_schema_length=None, null_values=["", "NA", "NaN"])
     except (pl.exceptions.PolarsError, OSError) as error:
         raise DriftError(f"{path} cannot be read as CSV: {error}") from error
@@ -133,6 +134,7 @@ def _column_from_pandas(name: str, column: "pd.Series[Any]") -> pl.Series:
     if isinstance(column.dtype, np.dtype) and column.dtype.kind in "fiub":
         return pl.Series(name, column.to_numpy())
     if isinstance(column.dtype, np.dtype) and column.dtype.kind == "O":
+        # pandas marks a missing text by NaN as well, which differs from itself.
         return pl.Series(name, [None if value is None or value != value else str(value) for value in column])
     return pl.from_pandas(column).alias(name)
 

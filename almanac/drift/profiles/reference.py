@@ -177,6 +177,7 @@ def read(path: Path) -> Profile:
 
 
 def _feature_to_json(feature: Feature) -> dict[str, Any]:
+    # A fixed byte order, so that the bytes are the same on every machine.
     arrays: list[NDArray[Any]] = [feature.head.astype("<f8"), _narrow(feature.cells), feature.history]
     document: dict[str, Any] = {
         "name": feature.name,
@@ -192,6 +193,7 @@ def _feature_to_json(feature: Feature) -> dict[str, Any]:
         buckets = layout.grid.buckets
         document["buckets"] = [buckets.kind, buckets.origin, buckets.scale]
         document["decimals"] = layout.decimals
+        # JSON has no infinity.
         document["range"] = [layout.low, layout.high] if np.isfinite(layout.low) else None
         # Differences of ascending numbers are small, and compress better.
         starts = np.diff(layout.grid.starts, prepend=0).astype("<u2")
