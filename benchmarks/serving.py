@@ -56,6 +56,7 @@ def peers(model: Path, keys: Path, key: str, mlserver: str | None) -> list[Peer]
     """Return the servers that can run here; `mlserver` is the Python that has MLServer, None where there is none."""
     python = sys.executable
     ours = [python, "-m", "serving", "--model", str(model), "--http-port", str(_PORT), "--cache-size", "0"]
+    # The limit is on, because its cost counts, and too high to refuse a request.
     ours += ["--auth", "required", "--keys", str(keys), "--rate-limit", "10000000/s", "--drift-seconds", "0"]
     base = [python, "-m", "benchmarks.serving_peers"]
     tail = ["--model", str(model), "--port", str(_PORT)]

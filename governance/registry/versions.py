@@ -35,6 +35,7 @@ def collect(directory: Path, prefix: str) -> dict[str, Path]:
 
 def blob_key(digest: str) -> str:
     """Return the key of the blob with this sha256."""
+    # A folder for each two digits keeps the directories of a large registry small.
     return f"blobs/{digest[:2]}/{digest}"
 
 
@@ -126,6 +127,7 @@ def check_directory(directory: Path, files: Mapping[str, Any]) -> None:
 
 
 def _safe(name: str, where: str) -> str:
+    # Names become paths where a version is fetched, and must not lead out of its directory.
     path = PurePosixPath(name)
     if path.is_absolute() or ".." in path.parts or "\\" in name or str(path) != name:
         raise RegistryError(f"{where}: {name!r} is not a relative path inside the version")

@@ -54,6 +54,7 @@ def check_metrics(artifacts: Artifacts) -> int:
 def _same(stated: Any, computed: float | None) -> bool:
     if stated is None or computed is None:
         return stated is computed
+    # At zero, such as a bias that cancels out, a relative tolerance allows nothing.
     return math.isclose(stated, computed, rel_tol=_TOLERANCE, abs_tol=1e-12)
 
 
@@ -201,6 +202,7 @@ def _groups(
 
 
 def _calendar(time: pl.Series, part: str) -> dict[str, Array]:
+    # Polars counts months from 1, and weekdays from Monday as 1.
     month, weekday = time.dt.month().to_numpy() - 1, time.dt.weekday().to_numpy() - 1
     names, codes = {
         "hour": ([f"{hour:02d}" for hour in range(24)], time.dt.hour().to_numpy()),
@@ -208,6 +210,7 @@ def _calendar(time: pl.Series, part: str) -> dict[str, Array]:
         "weekend": (["weekday", "weekend"], (weekday >= 5).astype(np.int64)),
         "month": (list(_MONTHS), month),
         "quarter": (["Q1", "Q2", "Q3", "Q4"], month // 3),
+        # Winter begins in December, which is 11 here.
         "season": (list(_SEASONS), (month + 1) % 12 // 3),
     }[part]
     return {name: codes == code for code, name in enumerate(names)}

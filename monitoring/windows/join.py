@@ -51,6 +51,7 @@ def read_log(usecase: UseCase, log: str, since: datetime | None = None) -> pl.Da
         names = sorted([*filesystem.glob(f"{path}/*.parquet"), *filesystem.glob(f"{path}/*.jsonl")])
         # A log of years is long: most of its files are skipped by their name.
         names = [name for name in names if not _older(name, since)]
+        # One call, as fsspec reads a list concurrently where the store allows it.
         files: dict[str, bytes] = filesystem.cat(names) if names else {}
     except Exception as error:  # clients of object stores raise errors of their own
         raise TableError(f"{address}: the log of predictions cannot be read ({error})") from error

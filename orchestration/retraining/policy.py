@@ -56,6 +56,7 @@ def approve(log: AuditLog, plan: str, *, who: str, why: str) -> Entry:
         return Draft("approved", plan, who, why, _bound(proposal))
 
     entry = log.append(draft)
+    # None is returned only for a draft that is None.
     assert entry is not None
     return entry
 
@@ -68,6 +69,7 @@ def reject(log: AuditLog, plan: str, *, who: str, why: str) -> Entry:
         return Draft("rejected", plan, who, why)
 
     entry = log.append(draft)
+    # None is returned only for a draft that is None.
     assert entry is not None
     return entry
 
