@@ -121,14 +121,7 @@ def predictions(answer: Answer, name: str) -> Json:
 
 def _row_reply(bundle: Bundle, model: Model, row: Row, warnings: list[str]) -> Reply:
     """Return the answer for one row of one target, the same as `predictions` but without lists of columns."""
-    document: Json = {}
-    for output, value in row.present():
-        if not output.shared:
-            document[output.column] = [value]
-        elif output.column in document:
-            document[output.column][0][output.name] = value
-        else:
-            document[output.column] = [{output.name: value}]
+    document: Json = row.as_lists()
     return Reply(encode(_complete(document, bundle, model.name, model.digest, warnings)))
 
 
