@@ -16,16 +16,16 @@ keeps no state: each prediction filters the last `history` values, from a state 
 has the same bits in a batch and as a single request.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 
 from almanac.core.errors import ModelError
 from almanac.core.files import pretty_json
+from almanac.model.directory import parse_object
 from almanac.model.offset import Offset
 from almanac.model.predictor import Array, BodyKind, Predictor, RowCall, Rows
 
@@ -224,7 +224,7 @@ class StateSpacePredictor:
         Raises:
             ModelError: a field is missing, of another type or out of range; the message names the file.
         """
-        document: dict[str, Any] = json.loads(files[MODEL])
+        document = parse_object(directory / MODEL, files[MODEL])
         if document.get("format") != FORMAT:
             raise ModelError(f"{directory / MODEL}: format {document.get('format')!r}; this version reads {FORMAT}")
         try:
@@ -236,7 +236,8 @@ class StateSpacePredictor:
         # `Filter.start` cuts the history into whole seasons.
         if period < 1 or history < period or history % period or steps < 1:
             raise ModelError(f"{directory / MODEL}: period {period}, history {history}, steps {steps} do not fit")
-        return cls(history, period, steps, entities, pooled, Offset.from_json(json.loads(files[OFFSET]), names), names)
+        offset = Offset.from_json(parse_object(directory / OFFSET, files[OFFSET]), names)
+        return cls(history, period, steps, entities, pooled, offset, names)
 
 
 def _read(files: Mapping[str, bytes], names: Sequence[str], directory: Path) -> Predictor:

@@ -131,6 +131,7 @@ def test_files_restore_the_predictor(tmp_path: Path) -> None:
         ('"steps": 3', '"stops": 3', "a field is missing or wrong .'steps'"),
         ('"additive"', '"odd"', "seasonal is 'odd'; expected none, additive or multiplicative"),
         ('"alpha": 0.3', '"alpha": 0.0', "alpha above 0"),
+        ('"format": 1', '"format: 1', ""),
     ],
 )
 def test_a_wrong_document_is_named(tmp_path: Path, old: str, new: str, message: str) -> None:
