@@ -16,6 +16,7 @@ from orchestration.commands.options import example
 #: Of each command, the module whose Typer application `app` is the command or holds it, and its line in the help.
 SECTIONS = {
     "Forecasts": {
+        "new": ("orchestration.commands.usecase", "Propose a use case file for a table."),
         "check": ("orchestration.commands.usecase", "Check a use case file without its data."),
         "schema": ("orchestration.commands.usecase", "Print the JSON schema of a use case file."),
         "run": ("orchestration.commands.local", "Run the training pipeline on this machine."),

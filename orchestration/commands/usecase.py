@@ -1,6 +1,8 @@
 """Commands on a use case file."""
 
 from datetime import date
+from pathlib import Path
+from typing import Annotated
 
 import typer
 
@@ -30,6 +32,25 @@ def check(usecase: UseCaseFile, settings: Set = None, as_json: AsJson = False) -
     }
     text = f"{usecase}: {', '.join(summary['targets'])} by {len(case.training.candidates)} candidates; no faults"
     typer.echo(pretty_json(summary) if as_json else f"{text}\n", nl=False)
+
+
+@app.command(epilog=example("almanac new sales.csv --target amount --out usecases/sales.yaml"))
+def new(
+    table: Annotated[Path, typer.Argument(help="CSV, Parquet or JSON lines, one row a time step and entity.")],
+    out: Annotated[Path, typer.Option(help="The use case file to write.")],
+    target: Annotated[str | None, typer.Option(help="Column to forecast; needed where several hold numbers.")] = None,
+    time: Annotated[str | None, typer.Option(help="Time column; by default the first one of ISO 8601 times.")] = None,
+    entity: Annotated[str | None, typer.Option(help="Column that tells series apart.")] = None,
+    horizon: Annotated[str | None, typer.Option(help="How far ahead, such as 6h.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
+) -> None:
+    """Propose a use case file for a table."""
+    from almanac.data.propose import Wishes, propose
+
+    assumed = propose(table, out, Wishes(target, time, entity, horizon), force)
+    for topic, text in assumed.items():
+        typer.echo(f"  {topic:<10} {text}")
+    typer.echo(f"\n  {out} is a proposal: look at each line, then run: almanac check {out}")
 
 
 @app.command(epilog=example("almanac schema > usecase.schema.json"))
