@@ -1,35 +1,38 @@
-"""Proposal of a use case for a table: everything that its values tell, written down for a person to look at."""
+"""Proposal of a use case for a table: target, features, split and folds by what was inferred from it."""
 
 import os
 import re
-from collections.abc import Iterator
+import unicodedata
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, time, timedelta
 from pathlib import Path
-from typing import Any, cast
 
-import numpy as np
 import polars as pl
-import yaml
 
-from almanac.core.errors import TableError, UseCaseError
-from almanac.core.files import sha256_file, write_text
+from almanac.core.errors import SourceError, TableError, UseCaseError
+from almanac.core.files import sha256_bytes
+from almanac.data.infer import Inferred, infer, require_column
+from almanac.data.propose_text import Draft, assumptions, lines, to_duration
+from almanac.data.read import read_table
+from almanac.data.validate import refuse_errors, run_checks
 from almanac.usecase import load_text
+from almanac.usecase.types import to_timedelta
 
-_ISO = r"^\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?)?$"
-_SLASHED = re.compile(r"^(\d{1,2})[/.](\d{1,2})[/.](\d{4})")
-_MISSING = ["", "NA", "NaN", "null"]
-#: More values than this make a text column a name or a note rather than a category.
-_LEVELS = 30
-#: Share of the steps that must be whole multiples of the median step.
-_REGULAR = 0.99
+_DAY = timedelta(days=1)
+#: Periods after which series repeat: a day, a week, 52 weeks.
+_CYCLES = (_DAY, 7 * _DAY, 364 * _DAY)
+#: Longest lag or window in steps, since a server keeps the history of it for every entity.
+_MOST_STEPS = 2100
 _TEST_SHARE = 0.2
-_UNITS = (("d", timedelta(days=1)), ("h", timedelta(hours=1)), ("min", timedelta(minutes=1)))
+#: Number of folds, and the part of the training span that each of them takes, in order of preference.
+_FOLDS = ((3, 6), (3, 4), (2, 3))
+#: Fewest rows with a target in a fold and in the test span, and in all folds together, which calibrate the intervals.
+_FEWEST, _FEWEST_IN_FOLDS = 50, 200
 
 
 @dataclass(frozen=True)
-class Wishes:
-    """What the caller decides; None for what is to be inferred."""
+class Choices:
+    """Decisions of a person in the table's own names; what is None is inferred."""
 
     target: str | None = None
     time: str | None = None
@@ -38,274 +41,147 @@ class Wishes:
 
 
 @dataclass(frozen=True)
-class _Shape:
-    """A table, and the roles of its columns.
+class Proposal:
+    """Text of a use case file, and its assumptions as pairs of a title and a sentence."""
 
-    Attributes:
-        frame: the table, columns named as a use case names them.
-        names: the names in the file, by those of the use case.
-        time: time column.
-        entity: entity column; None for one series.
-        target: column to forecast.
-        step: distance of two rows.
-    """
-
-    frame: pl.DataFrame
-    names: dict[str, str]
-    time: str
-    entity: str | None
-    target: str
-    step: timedelta
-
-    @property
-    def season(self) -> timedelta:
-        """A day, or a week where rows are days."""
-        return timedelta(days=7) if self.daily else timedelta(days=1)
-
-    @property
-    def daily(self) -> bool:
-        """Whether a step is a day or more."""
-        return self.step >= timedelta(days=1)
+    text: str
+    assumptions: list[tuple[str, str]]
 
 
-def propose(table: Path, out: Path, wishes: Wishes, force: bool = False) -> dict[str, str]:
-    """Write the use case file that a table suggests, and return what was inferred, by topic.
+def propose(path: Path, out: Path, choices: Choices) -> Proposal:
+    """Return the use case of the table at `path`, for a file at `out` that the caller writes.
 
-    Args:
-        table: CSV, Parquet or JSON lines, one row a time step and entity.
-        out: the file to write; the source's path is relative to it.
-        wishes: columns and horizon that the caller names.
-        force: whether an existing file is replaced.
+    The text has been loaded, and the table has been read and checked by it.
 
     Raises:
-        TableError: the table cannot be read, has no regular time grid, or has several columns that could be meant.
-        UseCaseError: the file exists.
+        SourceError: the table cannot be read.
+        TableError: it has no single reading, no regular grid or too few rows, or a column is wrong.
+        UseCaseError: the horizon is wrong.
     """
-    if out.exists() and not force:
-        raise UseCaseError(f"{out}: exists; choose another --out, or replace it with --force")
-    shape = _shape(_read(table), wishes)
-    document, assumed = _document(shape, table, out, wishes.horizon)
-    text = _HEADER + yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=110)
-    # A proposal that does not load would be found by the next command; it must not be written at all.
-    load_text(text, str(out))
-    write_text(out, text)
-    return assumed
-
-
-def _shape(frame: pl.DataFrame, wishes: Wishes) -> _Shape:
-    names = {_slug(name): name for name in frame.columns}
-    frame = frame.rename({name: _slug(name) for name in frame.columns})
-    time = _time_column(frame, _named(frame, wishes.time, "--time"))
-    frame = frame.with_columns(_as_time(frame[time]))
-    entity = _entity_column(frame, time, _named(frame, wishes.entity, "--entity"))
-    target = _target(frame, time, entity, _named(frame, wishes.target, "--target"))
-    return _Shape(frame, names, time, entity, target, _step(frame, time, entity))
-
-
-_HEADER = """\
-# Proposed from the table's values. Look at every line; units, descriptions, licence, horizon and gates are yours.
-# `almanac check` names the statements that governance documents need and that only people can make.
-"""
-
-
-def _read(path: Path) -> pl.DataFrame:
-    readers = {
-        ".csv": lambda: pl.read_csv(path, infer_schema_length=None, null_values=_MISSING),
-        ".parquet": lambda: pl.read_parquet(path),
-        ".jsonl": lambda: pl.read_ndjson(path, infer_schema_length=None),
-    }
-    if path.suffix not in readers:
-        raise TableError(f"{path}: expected a file that ends in {', '.join(readers)}")
     try:
-        frame = readers[path.suffix]()
-    except (OSError, pl.exceptions.PolarsError) as error:
-        raise TableError(f"{path}: cannot be read: {str(error).splitlines()[0]}") from None
-    if frame.height < 100:
-        raise TableError(f"{path}: has {frame.height} rows; a use case needs some hundreds")
-    return frame
+        data = path.read_bytes()
+    except OSError as error:
+        raise SourceError(f"{path}: cannot be read: {error.strerror}") from None
+    facts = infer(path, data, choices.time, choices.entity)
+    draft = _draft(path, facts, choices, _name(out.stem, set()))
+    location = Path(os.path.relpath(path.resolve(), out.resolve().parent)).as_posix()
+    text = "\n".join(lines(draft, location, sha256_bytes(data))) + "\n"
+    case = load_text(text, str(out))
+    refuse_errors(run_checks(read_table(case.sources[0], data, case), case, None), case)
+    return Proposal(text, assumptions(draft))
 
 
-def _slug(name: str) -> str:
-    """Return a column name that a use case may have."""
-    slug = re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
-    return slug if slug[:1].isalpha() else f"c_{slug}"
+def _draft(path: Path, facts: Inferred, choices: Choices, name: str) -> Draft:
+    target, horizon = _target(path, facts, choices.target), _horizon(choices.horizon, facts.step)
+    values = facts.numbers(target)
+    # Times at which a forecast of the target can be made and compared.
+    known = (facts.times - horizon).filter(values.is_finite().fill_null(False))
+    start, end = _ends(facts.times)
+    test_from = _test_from(path, start, end)
+    stop = _midnight(test_from)
+    count, length = _folds(path, known, start, stop - horizon, facts.step, horizon)
+    cycles = [cycle for cycle in _CYCLES if not cycle % facts.step and 2 * facts.step <= cycle <= (stop - start) / 8]
+    taken: set[str] = set()
+    keys = [facts.read.time.column or "time", *([facts.entity] if facts.entity else [])]
+    return Draft(
+        name=name,
+        path=path,
+        facts=facts,
+        target=target,
+        horizon=horizon,
+        names={raw: _name(raw, taken) for raw in [*keys, *facts.columns]},
+        span=(start, end),
+        test_from=test_from,
+        folds=count,
+        fold=length,
+        cycles=[cycle for cycle in cycles if cycle <= _MOST_STEPS * facts.step],
+        years=(stop - start) / (365 * _DAY),
+        edges=_edges(path, target, values.filter(facts.times < stop).drop_nulls().drop_nans()),
+        rows=int((known < stop).sum()),
+        stated=frozenset(name for name, value in vars(choices).items() if value is not None),
+    )
 
 
-def _named(frame: pl.DataFrame, name: str | None, option: str) -> str | None:
-    if name is not None and _slug(name) not in frame.columns:
-        raise TableError(f"{option} {name}: no such column; there is {', '.join(frame.columns)}")
-    return None if name is None else _slug(name)
+def _target(path: Path, facts: Inferred, name: str | None) -> str:
+    require_column(facts.raw, "--target", name)
+    numeric = [column for column, its in facts.columns.items() if its.type != "category"]
+    if not numeric:
+        raise TableError(f"{path}: no column holds numbers, and a target is one")
+    if name is None and len(numeric) > 1:
+        raise TableError(f"{path}: several columns could be the target; name one by --target: {', '.join(numeric)}")
+    if name is not None and name not in numeric:
+        raise TableError(f"--target {name}: is not a column of numbers; those are {', '.join(numeric)}")
+    return name or numeric[0]
 
 
-def _time_column(frame: pl.DataFrame, named: str | None) -> str:
-    times = [name for name in ([named] if named else frame.columns) if _holds_times(frame[name])]
-    if times:
-        # A date beside a time stamp says less than that.
-        return max(times, key=lambda name: frame[name].n_unique())
-    for name in [named] if named else frame.columns:
-        if frame[name].dtype == pl.String and (shown := _SLASHED.match(str(frame[name].drop_nulls().first()))):
-            a, b, year = (int(part) for part in shown.groups())
-            both = f"{year}-{b:02}-{a:02} or {year}-{a:02}-{b:02}"
-            raise TableError(f"column {name}: {shown[0]} may be {both}; write dates as ISO 8601")
-    raise TableError(f"no column holds ISO 8601 times; name it by --time; there is {', '.join(frame.columns)}")
+def _horizon(text: str | None, step: timedelta) -> timedelta:
+    try:
+        horizon = step if text is None else to_timedelta(text)
+    except ValueError as error:
+        raise UseCaseError(f"--horizon: {error}") from None
+    if horizon < step or horizon % step:
+        raise UseCaseError(f"--horizon {text}: must be a whole number of steps of {to_duration(step)}, at least one")
+    return horizon
 
 
-def _holds_times(column: pl.Series) -> bool:
-    if column.null_count():
-        return False
-    return column.dtype.is_temporal() or (column.dtype == pl.String and bool(column.str.contains(_ISO).all()))
+def _test_from(path: Path, start: datetime, end: datetime) -> date:
+    """Return the first midnight in the last fifth of the span."""
+    earliest = start + (1 - _TEST_SHARE) * (end - start)
+    day = earliest.date() + (_DAY if earliest.time() != time(0) else timedelta(0))
+    if not start < _midnight(day) < end:
+        raise TableError(f"{path}: spans {end - start}, too little for a test span that begins at a midnight")
+    return day
 
 
-def _as_time(column: pl.Series) -> pl.Series:
-    if column.dtype == pl.String:
-        column = column.str.replace(" ", "T").str.to_datetime(time_unit="us", strict=True)
-    return column.cast(pl.Datetime("us"))
-
-
-def _entity_column(frame: pl.DataFrame, time: str, named: str | None) -> str | None:
-    if named:
-        return named
-    if frame[time].n_unique() == frame.height:
-        return None
-    texts = [name for name in frame.columns if frame[name].dtype == pl.String and name != time]
-    for name in texts:
-        if frame.select(name, time).n_unique() == frame.height:
-            return name
-    raise TableError(f"column {time}: times repeat, and no text column tells the rows apart; name it by --entity")
-
-
-def _step(frame: pl.DataFrame, time: str, entity: str | None) -> timedelta:
-    """Return the distance of two rows.
-
-    Raises:
-        TableError: the rows are on no regular grid.
-    """
-    ordered = frame.sort([*([entity] if entity else []), time])
-    steps = ordered[time].diff() if entity is None else ordered.select(pl.col(time).diff().over(entity)).to_series()
-    microseconds = steps.dt.total_microseconds().drop_nulls()
-    step = int(microseconds.median() or 0) if len(microseconds) else 0  # type: ignore[arg-type]
-    share = float(np.mean(microseconds.to_numpy() % step == 0)) if step > 0 else 0.0
-    if share < _REGULAR or step % 60_000_000:
-        raise TableError(f"column {time}: expected a regular grid of minutes, hours or days; resample the rows first")
-    return timedelta(microseconds=step)
-
-
-def _target(frame: pl.DataFrame, time: str, entity: str | None, named: str | None) -> str:
-    numbers = [name for name in frame.columns if frame[name].dtype.is_numeric() and name not in (time, entity)]
-    if named is not None:
-        if named not in numbers:
-            raise TableError(f"--target {named}: holds no numbers; numeric are {', '.join(numbers)}")
-        return named
-    if len(numbers) != 1:
+def _folds(
+    path: Path, known: pl.Series, start: datetime, stop: datetime, step: timedelta, horizon: timedelta
+) -> tuple[int, timedelta]:
+    """Return number and length of folds that have enough rows, as training will cut them."""
+    for count, part in _FOLDS:
+        unit = _DAY if not _DAY % step and stop - start >= part * _DAY else step
+        length = (stop - start) / part // unit * unit
+        edges = [stop - index * length for index in range(count, -1, -1)]
+        sizes = [int(known.is_between(low, low + length, closed="left").sum()) for low in edges[:-1]]
+        first = int((known < edges[0] - horizon).sum())
+        if min(*sizes, first) >= _FEWEST and sum(sizes) >= _FEWEST_IN_FOLDS:
+            break
+    else:
         raise TableError(
-            f"which column is to be forecast? name it by --target: {', '.join(numbers) or 'none is numeric'}"
+            f"{path}: has {int((known < stop).sum()):,} rows with a target before the test span, too few for folds "
+            f"of {_FEWEST} rows each and {_FEWEST_IN_FOLDS} together; expected a longer table"
         )
-    return numbers[0]
+    if (tested := int((known >= stop + horizon).sum())) < _FEWEST:
+        raise TableError(f"{path}: the test span has {tested} rows with a target; expected at least {_FEWEST}")
+    return count, length
 
 
-def _duration(span: timedelta) -> str:
-    return next(f"{span // unit}{name}" for name, unit in _UNITS if not span % unit)
+def _edges(path: Path, target: str, values: pl.Series) -> list[float]:
+    """Return the quartiles of a target's values before the test span, or their mean where most are equal."""
+    low, high = (float(str(end)) for end in (values.min(), values.max()))
+    if low == high:
+        raise TableError(f"{path}: column {target!r} is {low:g} in every row before the test span; nothing to forecast")
+    quartiles = [float(f"{values.quantile(share, 'linear'):.4g}") for share in (0.25, 0.5, 0.75)]
+    # A band holds its upper edge: one at the highest value would leave none above.
+    edges = sorted({edge for edge in quartiles if low <= edge < high})
+    return edges or [float(str(values.mean()))]
 
 
-def _columns(shape: _Shape) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield the declaration of each column that features may use."""
-    for name in shape.frame.columns:
-        column = shape.frame[name]
-        if name in (shape.time, shape.entity):
-            continue
-        # Room for twice the gaps that are there, so that the next months do not stop at once.
-        missing = {"max_missing": round(min(1.0, 0.05 + 2 * column.null_count() / column.len()), 2)}
-        if column.dtype.is_numeric():
-            yield name, {"type": "float", **missing, "description": name}
-        elif column.dtype == pl.String and column.n_unique() <= _LEVELS:
-            levels = sorted(str(value) for value in column.drop_nulls().unique())
-            yield name, {"type": "category", "categories": levels, **missing, "description": name}
+def _name(raw: str, taken: set[str]) -> str:
+    """Return a new name that a use case can use for a column of the table."""
+    plain = unicodedata.normalize("NFKD", raw).encode("ascii", "ignore").decode().lower()
+    slug = re.sub(r"[^a-z0-9]+", "_", plain).strip("_")[:40]
+    base = name = slug if slug[:1].isalpha() else f"c_{slug}".rstrip("_")
+    number = 2
+    while name in taken:
+        name, number = f"{base}_{number}", number + 1
+    taken.add(name)
+    return name
 
 
-def _features(shape: _Shape, numbers: list[str], categories: list[str]) -> Iterator[dict[str, Any]]:
-    season, week = _duration(shape.season), _duration(timedelta(days=7))
-    lags = [*(_duration(shape.step * count) for count in (1, 2, 3)), season, week]
-    periods = ["week", "year"] if shape.daily else ["day", "week", "year"]
-    windows = [season, _duration(4 * shape.season)]
-    yield {"kind": "cyclic", "group": "temporal", "periods": periods, "harmonics": 2}
-    yield {"kind": "value", "group": "lagged", "columns": numbers}
-    yield {"kind": "lag", "group": "lagged", "columns": [shape.target], "lags": list(dict.fromkeys(lags))}
-    statistics = ["mean", "std", "min", "max"]
-    yield {
-        "kind": "rolling",
-        "group": "rolling",
-        "columns": [shape.target],
-        "windows": windows,
-        "statistics": statistics,
-    }
-    if categories:
-        yield {"kind": "categorical", "group": "categories", "columns": categories, "encoding": "code"}
+def _ends(times: pl.Series) -> tuple[datetime, datetime]:
+    ordered = times.sort()
+    return ordered[0], ordered[-1]
 
 
-def _source(shape: _Shape, table: Path, out: Path, dropped: list[str]) -> dict[str, Any]:
-    read: dict[str, Any] = {"format": table.suffix.removeprefix(".")}
-    if table.suffix == ".csv":
-        read["null_values"] = [value for value in _MISSING if value]
-    read["time"] = {"column": shape.names[shape.time]}
-    kept = set(shape.names) - {shape.time, *dropped}
-    if rename := {old: new for new, old in shape.names.items() if new != old and new in kept}:
-        read["rename"] = rename
-    if dropped:
-        read["drop"] = [shape.names[name] for name in dropped]
-    return {
-        "name": _slug(table.stem),
-        "type": "file",
-        "title": table.name,
-        "licence": "not stated",
-        "path": os.path.relpath(table, out.parent),
-        "sha256": sha256_file(table),
-        "read": read,
-    }
-
-
-def _document(shape: _Shape, table: Path, out: Path, horizon: str | None) -> tuple[dict[str, Any], dict[str, str]]:
-    """Return the use case as data, and the assumptions in it."""
-    columns = dict(_columns(shape))
-    dropped = [name for name in shape.names if name not in (*columns, shape.time, shape.entity)]
-    first, last = cast(datetime, shape.frame[shape.time].min()), cast(datetime, shape.frame[shape.time].max())
-    test_from = (last - (last - first) * _TEST_SHARE).date()
-    ahead = horizon or _duration(shape.step if shape.daily else 6 * shape.step)
-    values = shape.frame[shape.target].drop_nulls().cast(pl.Float64)
-    numbers = [name for name, declared in columns.items() if declared["type"] == "float"]
-    items = list(_features(shape, numbers, [name for name in columns if name not in numbers]))
-    assumed = {
-        "time": f"{shape.time}, every {_duration(shape.step)}, {first:%Y-%m-%d} to {last:%Y-%m-%d}",
-        "entity": shape.entity or "none, one series",
-        "target": f"{shape.target}, {ahead} ahead",
-        "test": f"from {test_from}, the last {_TEST_SHARE:.0%} of the span",
-        "left out": ", ".join(dropped) or "nothing",
-    }
-    document = {
-        "name": _slug(out.stem),
-        "title": out.stem,
-        "description": f"{shape.target}, forecast {ahead} ahead.",
-        "time": {"column": shape.time, "frequency": _duration(shape.step)},
-        **({"entity": shape.entity} if shape.entity else {}),
-        "sources": [_source(shape, table, out, dropped)],
-        "columns": columns,
-        "validation": {"gaps": "warning", "unsorted": "sort", "duplicates": "error"},
-        "features": {"items": items},
-        "targets": [{"name": f"{shape.target}_{ahead}", "column": shape.target, "horizon": ahead}],
-        "split": {"test_from": test_from},
-        "training": {
-            # Half of the first fold's training span is then left, however short the table is.
-            "folds": {"count": 2, "length": f"{max(1, int((last - first).days * _TEST_SHARE))}d"},
-            "budget": {"trials": 1, "seconds": 120},
-            "candidates": [
-                {"name": "trees", "kind": "lightgbm", "fixed": {"n_estimators": 300, "learning_rate": 0.05}},
-                {"name": "ridge", "kind": "linear", "fixed": {"alpha": 100.0}},
-            ],
-        },
-        "evaluation": {
-            "season": _duration(shape.season),
-            "bands": {"edges": sorted({float(f"{values.quantile(share):.3g}") for share in (0.5, 0.9)})},
-        },
-        "gates": [{"rule": "beats_baselines"}],
-        "governance": {"owner": "not stated", "contact": "not stated"},
-    }
-    return document, assumed
+def _midnight(day: date) -> datetime:
+    return datetime.combine(day, time(0))

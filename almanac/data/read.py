@@ -26,7 +26,7 @@ def read_table(source: Source, data: bytes, usecase: UseCase) -> pl.DataFrame:
         TableError: a column is missing, undeclared or of another type, or a time cannot be read.
     """
     location, read = f"sources.{source.name}", _effective(source)
-    raw = _parse(read, decompress(read, data, location), location)
+    raw = parse(read, decompress(read, data, location), location)
     if raw.is_empty():
         raise TableError(f"{location}: has no rows")
     time = parse_time(raw, read.time, usecase.time.column, location)
@@ -41,7 +41,12 @@ def _effective(source: Source) -> Read:
     return source.read if form is None else source.read.model_copy(update={"format": form, "delimiter": ","})
 
 
-def _parse(read: Read, data: bytes, location: str) -> pl.DataFrame:
+def parse(read: Read, data: bytes, location: str) -> pl.DataFrame:
+    """Return the raw table in decompressed bytes, which are called `location` in errors.
+
+    Raises:
+        TableError: they are empty, or cannot be read in their format.
+    """
     if not data.strip():
         raise TableError(f"{location}: is empty")
     try:

@@ -35,7 +35,20 @@ def _help(path: tuple[str, ...]) -> str:
 
 
 def test_the_tree_has_the_commands_that_are_documented() -> None:
-    local = {"run", "check", "compile", "predict", "monitor", "compare", "serve", "keys", "registry", "verify", "drift"}
+    local = {
+        "run",
+        "new",
+        "check",
+        "compile",
+        "predict",
+        "monitor",
+        "compare",
+        "serve",
+        "keys",
+        "registry",
+        "verify",
+        "drift",
+    }
     assert local | {"submit", "schedule", "plans", "upload", "schema", "deploy", "ingest"} <= ENTRIES.keys()
     assert {("registry", "promote"), ("plans", "approve"), ("deploy", "apply"), ("dev", "sbom")} <= set(PATHS)
 

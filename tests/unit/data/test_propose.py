@@ -1,109 +1,221 @@
-"""`almanac new`: the use case that a table's values suggest."""
+"""Proposals of `almanac new`: what is inferred, what is refused, and what is written."""
 
-from datetime import datetime, timedelta
+import gzip
+from datetime import date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
-import yaml
+from typer.testing import CliRunner, Result
 
-from almanac.core.errors import TableError, UseCaseError
-from almanac.data.propose import Wishes, propose
-from almanac.usecase import load
-from tests.support import small
-
-
-def hours(count: int = 400) -> pl.Series:
-    return pl.Series("When", [datetime(2024, 1, 1) + timedelta(hours=hour) for hour in range(count)])
+from almanac.core.errors import AlmanacError, TableError, UseCaseError
+from almanac.core.files import sha256_file
+from almanac.data.ingest import ingest
+from almanac.data.propose import Choices, propose
+from almanac.usecase import UseCase, load, load_text
+from orchestration.commands.app import app
 
 
-def write(frame: pl.DataFrame, path: Path) -> Path:
-    frame.write_csv(path, datetime_format="%Y-%m-%dT%H:%M:%S")
+def hours(count: int = 1500, **columns: Any) -> pl.DataFrame:
+    start = datetime(2020, 1, 1)
+    times = [start + timedelta(hours=k) for k in range(count)]
+    return pl.DataFrame({"when": times, "load": [float(k * 7 % 23) + 0.5 for k in range(count)]} | columns)
+
+
+def days(zones: tuple[str, ...] = ("north", "south", "west"), count: int = 500) -> pl.DataFrame:
+    rows = [
+        (zone, date(2020, 1, 1) + timedelta(days=day), (day * 7 + len(zone)) % 31)
+        for zone in zones
+        for day in range(count)
+    ]
+    return pl.DataFrame(rows, schema=["zone", "day", "sales"], orient="row")
+
+
+def write(table: pl.DataFrame, path: Path) -> Path:
+    table.write_csv(path)
     return path
 
 
-@pytest.fixture
-def table(tmp_path: Path) -> Path:
-    load_ = [float(hour % 24) for hour in range(400)]
-    frame = pl.DataFrame(
-        {"When": hours(), "Load (kW)": load_, "sky": ["a", "b"] * 200, "note": [f"n{hour}" for hour in range(400)]}
-    )
-    return write(frame, tmp_path / "meters.csv")
+def case_of(path: Path, **choices: str) -> UseCase:
+    out = path.parent / "case.yaml"
+    return load_text(propose(path, out, Choices(**choices)).text, str(out))
 
 
-def test_the_real_series_is_an_hourly_grid_of_one_entity(beijing: pl.DataFrame, tmp_path: Path) -> None:
-    path = write(beijing, tmp_path / "beijing.csv")
-    assumed = propose(path, tmp_path / "air.yaml", Wishes(target="pm25", horizon="24h"))
-    case = load(tmp_path / "air.yaml")
-    assert assumed["time"] == "timestamp, every 1h, 2010-01-01 to 2014-12-31"
-    assert (case.time.frequency, case.entity, case.targets[0].horizon) == ("1h", None, "24h")
+def new(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(app, ["new", *map(str, arguments)])
+
+
+def test_an_hourly_series(tmp_path: Path, beijing: pl.DataFrame) -> None:
+    table = write(beijing, tmp_path / "beijing.csv")
+    out = tmp_path / "usecases" / "air.yaml"
+    done = new(table, "--out", out, "--target", "pm25", "--horizon", "6h")
+    assert done.exit_code == 0, done.output
+    assert "frequency   1h, 100.0% of the steps" in done.output
+    assert f"almanac check {out}" in done.output
+    case = load(out)
+    assert (case.name, case.entity, case.time.column, case.time.frequency) == ("air", None, "timestamp", "1h")
+    assert {name: column.type for name, column in case.columns.items()} == {
+        **dict.fromkeys(("pm25", "dewp", "temp", "pres", "iws", "snow_hours", "rain_hours"), "float"),
+        "cbwd": "category",
+    }
     assert case.columns["cbwd"].categories == ["NE", "NW", "SE", "cv"]
+    # 4.7% of the real values are missing.
+    assert case.columns["pm25"].max_missing == 0.1
+    assert [(target.name, target.horizon) for target in case.targets] == [("pm25_6h", "6h")]
+    assert case.split.test_from == date(2014, 1, 1)
+    assert (case.training.folds.count, case.training.folds.length) == (3, "243d")
+    assert [candidate.kind for candidate in case.training.candidates] == ["lightgbm", "linear"]
+    assert (case.evaluation.season, case.evaluation.bands.edges) == ("1d", [29.0, 73.0, 138.0])
+    source: Any = case.sources[0]
+    assert (source.path, source.sha256) == ("../beijing.csv", sha256_file(table))
+    text = out.read_text()
+    assert "# inferred: 4.7% missing" in text
+    assert text.count("look: ") > 8
+    ingest(case, out.parent, tmp_path / "cache", tmp_path / "table.parquet")
+    assert pl.read_parquet(tmp_path / "table.parquet").equals(beijing)
 
 
-def test_the_file_is_read_as_it_is_declared(table: Path, tmp_path: Path) -> None:
-    assumed = propose(table, tmp_path / "demand.yaml", Wishes())
-    case = load(tmp_path / "demand.yaml")
-    assert assumed["left out"] == "note"
-    assert case.targets[0].column == "load_kw"
-    rows = small.take(case, tmp_path)
-    assert rows.columns == ["when", "load_kw", "sky"]
-    assert rows.height == 400
+def test_a_panel(tmp_path: Path) -> None:
+    case = case_of(write(days(), tmp_path / "sales.csv"))
+    assert (case.entity, case.time.frequency, case.evaluation.season) == ("zone", "1d", "7d")
+    assert case.columns.keys() == {"sales"}
+    assert (case.columns["sales"].type, case.targets[0].name) == ("integer", "sales_1d")
+    assert case.drift.season == "none"
+    assert case_of(tmp_path / "sales.csv", entity="zone") == case
 
 
-def test_a_text_column_that_tells_rows_apart_is_the_entity(tmp_path: Path) -> None:
-    frame = pl.concat([pl.DataFrame({"When": hours(200), "site": [site] * 200, "load": 1.0}) for site in "xy"])
-    propose(write(frame, tmp_path / "panel.csv"), tmp_path / "panel.yaml", Wishes())
-    assert load(tmp_path / "panel.yaml").entity == "site"
+def test_rows_out_of_order_are_sorted(tmp_path: Path) -> None:
+    assert case_of(write(days().reverse(), tmp_path / "sales.csv")).validation.unsorted == "sort"
 
 
-def test_rows_of_days_get_features_of_weeks(tmp_path: Path) -> None:
-    days = pl.Series("day", [datetime(2020, 1, 1) + timedelta(days=day) for day in range(900)])
-    path = tmp_path / "daily.parquet"
-    pl.DataFrame({"day": days, "sales": [float(day % 7) for day in range(900)]}).write_parquet(path)
-    propose(path, tmp_path / "sales.yaml", Wishes())
-    case = load(tmp_path / "sales.yaml")
-    assert (case.time.frequency, case.evaluation.season, case.targets[0].horizon) == ("1d", "7d", "1d")
+@pytest.mark.parametrize("name", ["t.parquet", "t.jsonl", "t.csv.gz", "t.tsv"])
+def test_formats(tmp_path: Path, name: str) -> None:
+    table, path = hours(), tmp_path / name
+    match name:
+        case "t.parquet":
+            table.write_parquet(path)
+        case "t.jsonl":
+            table.with_columns(pl.col("when").dt.to_string("iso:strict")).write_ndjson(path)
+        case "t.csv.gz":
+            path.write_bytes(gzip.compress(table.write_csv().encode()))
+        case _:
+            table.write_csv(path, separator="\t")
+    case = case_of(path)
+    assert (case.time.column, case.targets[0].name) == ("when", "load_1h")
+    ingest(case, tmp_path, tmp_path / "cache", tmp_path / "out.parquet")
+    assert pl.read_parquet(tmp_path / "out.parquet").equals(table.cast({"when": pl.Datetime("us")}))
+
+
+def test_names_codes_and_columns_that_are_left_out(tmp_path: Path) -> None:
+    texts = [f"note {k}" for k in range(1500)]
+    columns: dict[str, list[Any]] = {
+        "no": ["007", "008"] * 750,
+        "Größe (m)": ["NA", "2"] * 750,
+        "note": texts,
+        "none": [None] * 1500,
+    }
+    table = hours().with_columns(pl.Series(name, values) for name, values in columns.items())
+    case = case_of(write(table, tmp_path / "t.csv"), target="load")
+    assert {name: column.type for name, column in case.columns.items()} == {
+        "load": "float",
+        "no": "category",
+        "groe_m": "integer",
+    }
+    read = case.sources[0].read
+    assert (read.rename, read.drop, read.null_values) == ({"Größe (m)": "groe_m"}, ["note", "none"], ["NA"])
+    assert case.columns["groe_m"].max_missing == 1.0
+
+
+def test_columns_whose_names_differ_in_case_alone(tmp_path: Path) -> None:
+    case = case_of(write(hours(Load=[1.5, 2.5] * 750), tmp_path / "t.csv"), target="Load")
+    assert (list(case.columns), case.targets[0].column) == (["load", "load_2"], "load_2")
+
+
+def test_an_entity_may_be_a_number_and_a_time_have_an_offset(tmp_path: Path) -> None:
+    table = pl.concat([hours(site=[site] * 1500) for site in (1, 2)])
+    table = table.with_columns(pl.col("when").dt.strftime("%Y-%m-%dT%H:%M:%SZ"))
+    assert case_of(write(table, tmp_path / "t.csv")).entity == "site"
+
+
+def test_business_days_are_no_regular_grid(tmp_path: Path) -> None:
+    table = days(("one",)).filter(pl.col("day").dt.weekday() < 6).drop("zone")
+    with pytest.raises(TableError, match="only regular grids are supported for now"):
+        case_of(write(table, tmp_path / "t.csv"))
+
+
+def test_the_time_with_the_most_values_is_taken(tmp_path: Path) -> None:
+    table = hours().with_columns(day=pl.col("when").dt.date())
+    case = case_of(write(table.select("day", "when", "load"), tmp_path / "t.csv"))
+    assert (case.time.column, case.sources[0].read.drop) == ("when", ["day"])
+
+
+def test_a_date_that_one_order_alone_can_read_gets_its_format(tmp_path: Path) -> None:
+    table = days(("one",)).select(pl.col("day").dt.to_string("%m/%d/%Y"), "sales")
+    assert case_of(write(table, tmp_path / "t.csv")).sources[0].read.time.format == "%m/%d/%Y"
+
+
+def test_an_ambiguous_date_is_refused_with_both_readings(tmp_path: Path) -> None:
+    table = pl.DataFrame({"day": ["03/04/2020", "04/04/2020"], "sales": [1, 2]})
+    message = r"'day' is ambiguous: '03/04/2020' is 2020-04-03 with the day first and 2020-03-04 with the month first"
+    for choices in ({}, {"time": "day"}):
+        with pytest.raises(TableError, match=message):
+            case_of(write(table, tmp_path / "t.csv"), **choices)
 
 
 @pytest.mark.parametrize(
-    ("wishes", "message"),
+    ("table", "choices", "message"),
     [
-        (Wishes(target="power"), "--target power: no such column; there is when, load_kw, sky, note"),
-        (Wishes(target="sky"), "--target sky: holds no numbers; numeric are load_kw"),
-        (Wishes(time="sky"), "no column holds ISO 8601 times"),
-        (Wishes(entity="place"), "--entity place: no such column"),
-    ],
-)
-def test_a_column_that_cannot_be_meant_is_named(table: Path, tmp_path: Path, wishes: Wishes, message: str) -> None:
-    with pytest.raises(TableError, match=message):
-        propose(table, tmp_path / "demand.yaml", wishes)
-    assert not (tmp_path / "demand.yaml").exists()
-
-
-@pytest.mark.parametrize(
-    ("frame", "message"),
-    [
-        (pl.DataFrame({"d": ["03/04/2020"] * 200, "v": 1.0}), "03/04/2020 may be 2020-04-03 or 2020-03-04"),
-        (pl.DataFrame({"When": hours(), "a": 1.0, "b": 2.0}), "name it by --target: a, b"),
-        (pl.DataFrame({"When": hours().gather([0, 1, 5, 7, 8] * 1), "a": 1.0}), "has 5 rows"),
-        (pl.DataFrame({"When": [*hours(200), *hours(200)], "a": 1.0}), "times repeat"),
+        (hours().filter(pl.col("load") > 6), {}, r"only \d+\.\d% of the steps are .*only regular grids are supported"),
+        (pl.concat([hours(), hours()]), {}, r"rows 1 and 1501 share 2020-01-01 00:00:00, and no column distinguishes"),
+        (pl.concat([days(), days()]), {"entity": "zone"}, r"--entity zone: rows 1 and 1501 share north and 2020-01-01"),
+        (hours(temp=[1.5] * 1500), {}, r"several columns could be the target; name one by --target: load, temp"),
+        (hours(), {"target": "lod"}, r"--target lod: there is no such column; there is when, load"),
+        (days(), {"target": "zone"}, r"--target zone: is not a column of numbers; those are sales"),
+        (hours(), {"time": "time"}, r"--time time: there is no such column; there is when, load"),
+        (hours(), {"time": "load"}, r"column 'load' is no time: \['0.5'\]; expected ISO 8601"),
+        (hours(), {"entity": "zone"}, r"--entity zone: there is no such column; there is when, load"),
+        (hours().with_columns(load=pl.lit(2.0)), {}, r"'load' is 2 in every row before the test span"),
+        (hours(150), {}, r"rows with a target before the test span, too few for folds of 50 rows each"),
         (
-            pl.DataFrame({"When": [datetime(2024, 1, 1) + timedelta(seconds=n * n) for n in range(300)], "a": 1.0}),
-            "expected a regular grid",
+            hours().select("load"),
+            {},
+            r"no column holds times as ISO 8601 writes them; name one by --time; there is load",
         ),
+        (hours().with_columns(also=pl.col("when")), {}, r"the columns when, also may each be the time"),
+        (hours().select("when", kind=pl.lit("a")), {}, r"no column holds numbers, and a target is one"),
+        (hours().with_columns(pl.col("when").replace({datetime(2020, 1, 2): datetime(2124, 1, 2)})), {}, r"row 25 is"),
     ],
 )
-def test_a_table_that_is_no_regular_series_is_refused(frame: pl.DataFrame, message: str, tmp_path: Path) -> None:
+def test_a_table_without_a_single_reading(
+    tmp_path: Path, table: pl.DataFrame, choices: dict[str, str], message: str
+) -> None:
     with pytest.raises(TableError, match=message):
-        propose(write(frame, tmp_path / "odd.csv"), tmp_path / "odd.yaml", Wishes())
-    assert not (tmp_path / "odd.yaml").exists()
+        case_of(write(table, tmp_path / "t.csv"), **choices)
 
 
-def test_an_existing_file_is_kept_unless_told_otherwise(table: Path, tmp_path: Path) -> None:
-    out = tmp_path / "demand.yaml"
+@pytest.mark.parametrize("horizon", ["90min", "0h", "soon"])
+def test_a_wrong_horizon(tmp_path: Path, horizon: str) -> None:
+    with pytest.raises(UseCaseError, match="--horizon"):
+        case_of(write(hours(), tmp_path / "t.csv"), horizon=horizon)
+
+
+@pytest.mark.parametrize("name", ["t.xlsx", "missing.csv"])
+def test_a_file_that_is_no_table(tmp_path: Path, name: str) -> None:
+    (tmp_path / "t.xlsx").write_bytes(b"PK")
+    with pytest.raises(AlmanacError, match=name):
+        case_of(tmp_path / name)
+
+
+def test_a_file_is_only_replaced_by_force_and_a_refused_table_leaves_it(tmp_path: Path) -> None:
+    table, out = write(hours(), tmp_path / "t.csv"), tmp_path / "case.yaml"
     out.write_text("mine")
-    with pytest.raises(UseCaseError, match="exists; choose another --out, or replace it with --force"):
-        propose(table, out, Wishes())
+    done = new(table, "--out", out)
+    assert isinstance(done.exception, UseCaseError)
+    assert "exists already" in str(done.exception)
+    done = new(table, "--out", out, "--force", "--target", "lod")
+    assert isinstance(done.exception, TableError)
     assert out.read_text() == "mine"
-    propose(table, out, Wishes(), force=True)
-    assert yaml.safe_load(out.read_text())["name"] == "demand"
+    assert new(table, "--out", out, "--force").exit_code == 0
+    assert load(out).name == "case"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["case.yaml", "t.csv"]
