@@ -23,6 +23,7 @@ def _option(help: str, *names: str, env: str | None = None, **more: Any) -> Any:
 class Settings:
     """Settings of a server process; each field is an option of `serve`."""
 
+    # `--model-dir` and `--model-name` are options that KServe's runtimes pass.
     model: Annotated[str, _option(_MODEL, "--model", "--model-dir", env="MODEL", show_default=False)] = ""
     model_name: Annotated[str | None, _option("Further name for the use case's model, as KServe passes it.")] = None
     model_version: Annotated[
@@ -103,6 +104,7 @@ class Settings:
             raise ServingError(f"--model is missing: {_MODEL}")
         if self.workers < 1:
             raise ServingError(f"--workers {self.workers}: at least 1")
+        # The fast path takes heads up to this length and does not ask for the limit.
         if self.max_head < LONGEST_HEAD:
             raise ServingError(f"--max-head {self.max_head}: at least {LONGEST_HEAD}")
         if (self.tls_cert is None) != (self.tls_key is None):

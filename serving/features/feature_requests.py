@@ -183,6 +183,7 @@ class Features:
         """Write the rows of each plan, from row `first` on."""
         for features, values, plan in zip(X, past, plans, strict=True):
             for at, (request, (step, window)) in enumerate(zip(requests, windows, strict=True), first):
+                # The window is as long as the longest plan needs.
                 stored = None if window is None else window[:, -plan.history :]
                 reader, rows = self._raw_rows(plan, request, stored, warnings)
                 features[at] = plan.row(reader, rows, step, stored is not None)

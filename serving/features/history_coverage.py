@@ -9,6 +9,7 @@ from serving.runtime.errors import stale
 #: Share of known rows below which the answer has a warning.
 WARNED = 0.5
 #: Share of known rows below which stored history is refused.
+#: Without this, a single known row would be history enough for an answer.
 REFUSED = 0.1
 
 

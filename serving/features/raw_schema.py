@@ -75,6 +75,7 @@ class RawSchema:
     @cached_property
     def digest(self) -> str:
         """Digest of the row layout; rows of another layout cannot be read."""
+        # Without ranges: another range does not change the meaning of stored rows.
         parts = [[column.name, list(column.categories or ())] for column in self.columns]
         return sha256_bytes(canonical_json([parts, self.step]))[:12]
 
@@ -109,6 +110,7 @@ def micros_of(value: Any, location: str) -> int:
         since = time.astimezone(UTC) - datetime(1970, 1, 1, tzinfo=UTC)
     except OverflowError as error:
         raise invalid(f"{location}: {shortened(value)} is out of reach") from error
+    # In integers: a float of seconds cannot hold every microsecond, and the grid is checked exactly.
     micros = (since.days * 86400 + since.seconds) * 1_000_000 + since.microseconds
     if not 0 <= micros < _FAR:
         raise invalid(f"{location}: {shortened(value)} is before 1970")

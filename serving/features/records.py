@@ -161,6 +161,7 @@ def _column(values: Any, name: str, columns: Columns) -> Array | list[float]:
     if isinstance(values, np.ndarray):
         if np.isfinite(values).all() or (name not in columns.required and not np.isinf(values).any()):
             return values
+        # As a list again, for the message that names the row.
         values = [None if value != value else value for value in values.tolist()]
     return [feature_value(columns, name, value, f"inputs.{name}[{at}]") for at, value in enumerate(values)]
 

@@ -87,6 +87,7 @@ class RowReader:
         if name not in fitted:
             raise ModelError(f"features.json: the specification has no categories of {name}")
         codes = {category: float(code) for code, category in enumerate(fitted[name])}
+        # A declared category that training did not see is a missing value here as there; a foreign one is refused.
         self._tables.append((at, np.array([codes.get(category, np.nan) for category in stored])))
         if foreign := {float(code): category for code, category in enumerate(stored) if category not in declared}:
             self._foreign.append((at, name, foreign))
@@ -184,6 +185,7 @@ class FeaturePlan:
             FeatureError: rows newer than the cutoff allows.
             HTTPError: a category that the model does not know.
         """
+        # A copy, so that the mask does not reach the window, which the plans of other targets read too.
         block = reader.block(window)
         if stored and self.cutoff:
             block[:, self.history - self.cutoff :] = np.nan
@@ -201,6 +203,7 @@ def _type_name(categories: tuple[str, ...] | None) -> str:
 
 
 def _translated(codes: Array, table: Array) -> Array:
+    # NaN is no index: missing codes look up the first entry, and the outer `where` discards it.
     known = np.isfinite(codes)
     return np.where(known, table[np.where(known, codes, 0).astype(np.intp)], np.nan)
 

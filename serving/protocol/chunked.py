@@ -28,6 +28,7 @@ PIECE_BYTES = 16 << 10
 _INSTANCES = re.compile(rb'\s*\{\s*"instances"\s*:\s*\[')
 _INPUTS = re.compile(rb'\s*\{\s*"inputs"\s*:\s*\{')
 _ENDS = {b"]": re.compile(rb"\]\s*\}\s*\Z"), b"}": re.compile(rb"\}\s*\}\s*\Z")}
+#: A body with more white space than this between and after its closing brackets is read as a whole.
 _TAIL = 64
 _BETWEEN_OBJECTS, _BETWEEN_LISTS = re.compile(rb"\}\s*,\s*(?=\{)"), re.compile(rb"\]\s*,\s*(?=\[)")
 _BETWEEN_COLUMNS = re.compile(rb'\]\s*,\s*(?=")')
@@ -78,6 +79,7 @@ async def _rows(body: bytes, start: int, decoder: RowDecoder, columns: Columns) 
         if matrices and requests:
             raise _UnfitError
         await asyncio.sleep(0)
+    # The general reader refuses a body without rows, with the message for it.
     if not count:
         raise _UnfitError
     return requests or np.concatenate(matrices)
@@ -97,6 +99,7 @@ async def _columns(body: bytes, start: int, columns: Columns) -> dict[str, Any]:
     table: dict[str, Any] = {}
     for piece in _split(body, start, b"}", _BETWEEN_COLUMNS):
         for name, values in _OBJECT.decode(b"{%b}" % piece).items():
+            # Categories stay a list: the reader of a table checks the codes of lists only.
             table[name] = values if name in columns.codes else _compact(values)
         await asyncio.sleep(0)
     return table
@@ -104,6 +107,7 @@ async def _columns(body: bytes, start: int, columns: Columns) -> dict[str, Any]:
 
 def _compact(values: Any) -> Any:
     """Return a list of numbers as an array: the garbage collector would traverse the list again and again."""
+    # Only floats: an integer that float64 would round is refused later, and an array would hide it.
     plain = isinstance(values, list) and set(map(type, values)) <= {float, type(None)}
     return np.array(values, dtype=np.float64) if plain else values
 

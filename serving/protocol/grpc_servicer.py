@@ -27,6 +27,7 @@ from serving.runtime.http import Observe, Reply, Request
 from serving.runtime.readiness import State
 from serving.security.guard import PUBLIC, Guard
 
+#: Package and service of the protocol's definition, which generated clients call.
 SERVICE = "inference.GRPCInferenceService"
 _CODES: dict[int, Any] = {
     HTTPStatus.BAD_REQUEST: grpc.StatusCode.INVALID_ARGUMENT,
@@ -39,6 +40,7 @@ _CODES: dict[int, Any] = {
     HTTPStatus.NOT_IMPLEMENTED: grpc.StatusCode.UNIMPLEMENTED,
     HTTPStatus.SERVICE_UNAVAILABLE: grpc.StatusCode.UNAVAILABLE,
 }
+#: Messages have no narrow integers, so values beyond INT8 or UINT16 arrive whole, and `tensors` refuses them.
 _CONTENTS: dict[str, tuple[str, type]] = {
     "BOOL": ("bool_contents", np.bool_), "BYTES": ("bytes_contents", np.object_),
     "INT8": ("int_contents", np.int32), "INT16": ("int_contents", np.int32), "INT32": ("int_contents", np.int32),
@@ -142,6 +144,7 @@ class Servicer:
         self._metrics.histogram(LATENCY).labels(model, "grpc", request.verb).observe(seconds)
         if self._observers:
             request.body = data
+            # Only for observers, since grpc serializes the answer once more for the client.
             answer = Reply(reply.SerializeToString() if reply is not None else b"", status)
             for observe in self._observers:
                 observe(request, answer, "grpc", seconds)

@@ -103,6 +103,7 @@ def _tensors(request: _Request, rest: memoryview) -> Iterator[Tensor]:
 
 def _tensor(item: _Input, rest: memoryview) -> tuple[Tensor, memoryview]:
     size = item.parameters.get("binary_data_size")
+    # Only an absent field is empty: `null` has four bytes, and is refused as no list.
     has_data = bytes(item.data) != b""
     if size is None:
         if not has_data:
@@ -111,6 +112,7 @@ def _tensor(item: _Input, rest: memoryview) -> tuple[Tensor, memoryview]:
         return Tensor(item.name, item.datatype, tuple(item.shape), flat), rest
     if has_data:
         raise invalid(f"{item.name}: both data and binary_data_size are given")
+    # JSON's true would count as the size 1.
     if isinstance(size, bool) or not isinstance(size, int) or not 0 <= size <= len(rest):
         raise invalid(f"{item.name}: binary_data_size is {size!r} where {len(rest)} bytes are left")
     return binary_tensor(item.name, item.datatype, tuple(item.shape), rest[:size]), rest[size:]

@@ -33,6 +33,7 @@ def document(repository: Repository) -> Json:
 def _operation(description: Operation, repository: Repository) -> Json:
     pattern = description.pattern
     operation: Json = {
+        # Ids must be unique, and routes with and without a version share their verb.
         "operationId": f"{description.protocol}_{description.verb}" + ("_version" if "{version}" in pattern else ""),
         "summary": description.summary,
         "tags": [description.protocol],
@@ -40,6 +41,7 @@ def _operation(description: Operation, repository: Repository) -> Json:
         "responses": _responses(description.answer, description.scope, pattern),
     }
     if description.scope not in (None, PUBLIC):
+        # The empty alternative makes a key optional, as it is with `--auth off`.
         operation["security"] = [{"key": []}, {"bearer": []}, {}]
     if description.body is not None:
         content = {"application/json": {"schema": _reference(description.body)}}
@@ -69,6 +71,7 @@ def _responses(answer: str, scope: str | None, pattern: str) -> Json:
 
 
 def _probe(pattern: str, code: str) -> bool:
+    # These answer their usual document with 503, and no error.
     return code == "503" and pattern in ("/healthz", "/v2/health/ready")
 
 

@@ -87,4 +87,5 @@ class Router:
 
 
 def _regex(pattern: str) -> str:
+    # A colon separates the verb from the model's name.
     return re.escape(pattern).replace(r"\{model\}", r"(?P<model>[^/:]+)").replace(r"\{version\}", r"(?P<version>[^/]+)")

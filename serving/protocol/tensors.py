@@ -120,6 +120,7 @@ def _values(tensor: Tensor, columns: Columns) -> Array:
 def _code(codes: dict[str, float], value: Any, location: str) -> float:
     if value is None:
         return math.nan
+    # Text that is not UTF-8 then matches no category, and the message can show it.
     return category(codes, value.decode(errors="replace") if isinstance(value, bytes) else value, location)
 
 
@@ -159,6 +160,7 @@ def _check_whole(datatype: str, data: npt.NDArray[Any], location: Any) -> None:
             first = int(odd.argmax())
             raise _beyond(datatype, int(data[first]), location(first))
     if data.dtype.itemsize == 8:
+        # Beyond 2**53 some integers are still exact, so each is checked by itself.
         for at in np.flatnonzero((data > _EXACT) | (data < -_EXACT if data.dtype.kind == "i" else False)):
             exact_float(int(data[at]), location(int(at)))
 

@@ -83,6 +83,7 @@ class V1:
     def _entry(self, bundle: Bundle, name: str) -> "_Entry":
         """Build the decoder of a model; it takes milliseconds, so each is kept."""
         model = bundle.targets.get(name)
+        # A model that predicts from past values needs more than a row of features.
         fast = model if model is not None and not model.predictor.history else None
         entry = self._entries[bundle.digest, name] = _Entry(RowDecoder(bundle.columns_of(name)), fast)
         return entry

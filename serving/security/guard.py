@@ -39,6 +39,7 @@ class Guard:
         self.ring = ring
         self._limiter = limiter
         self._metrics = metrics
+        # Workers share the buckets in Redis; those in memory, and those of failures, are each worker's own.
         self._workers = workers if isinstance(limiter, MemoryLimiter) else 1
         self._rate = rate.shared_by(self._workers) if rate else None
         self._rates: dict[str, Rate] = {}
@@ -78,6 +79,7 @@ class Guard:
         return Admission(who, headers)
 
     def _too_many(self, who: str, limit: str, verdict: Verdict) -> HTTPError:
+        # Addresses are no label: there can be any number of them.
         self._metrics.counter(RATE_LIMITED).labels(who if who in self.ring.keys else "anonymous").inc()
         headers = {name.decode(): value.decode() for name, value in verdict.headers()}
         return HTTPError(HTTPStatus.TOO_MANY_REQUESTS, f"rate limit of {limit} reached", headers)

@@ -29,6 +29,7 @@ class Rate:
 
     def shared_by(self, workers: int) -> "Rate":
         """Return the rate for one of several processes with separate buckets."""
+        # A bucket that cannot hold a whole token would never admit anybody.
         return Rate(max(1.0, self.limit / workers), self.seconds)
 
 
@@ -122,6 +123,7 @@ class MemoryLimiter:
         return bucket
 
 
+# A bucket expires a second after it must be full again, and a new one is full.
 _TAKE = """
 local now = redis.call('TIME')
 local t = tonumber(now[1]) + tonumber(now[2]) / 1e6

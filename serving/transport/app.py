@@ -132,6 +132,7 @@ class App:
         """
         request = Request("", "", {}, client, id=self._new_id())
         reply = error_reply(error)
+        # While the server drains, `_bytes` adds it.
         if not self.draining():
             reply.headers.append((b"connection", b"close"))
         self._account(request, reply, "http", 0.0)
@@ -196,6 +197,7 @@ class App:
         except asyncio.CancelledError:
             if not reading.late:
                 raise
+            # The time-out is answered here, so its cancellation must not stay counted in the task.
             reading.task.uncancel()
             message = f"the body did not arrive within {self.limits.body_seconds:g} s"
             raise HTTPError(HTTPStatus.REQUEST_TIMEOUT, message, {"connection": "close"}) from None

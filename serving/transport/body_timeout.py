@@ -50,6 +50,7 @@ class BodyTimeout:
 
     def _check(self, loop: asyncio.AbstractEventLoop) -> None:
         now = loop.time()
+        # `cancel` takes effect in a later round of the loop, so the set does not change here.
         for reading in self._readings:
             if reading.deadline < now and not reading.late:
                 reading.late = True

@@ -91,6 +91,7 @@ class MeteredStore:
         self._store = store
         self.kind, self.most = store.kind, store.most
         histogram = metrics.histogram(STORE_LATENCY)
+        # Looked up once, because `labels` takes a lock.
         self._times = {name: histogram.labels(store.kind, name) for name in _OPERATIONS}
         self._errors = metrics.counter(STORE_ERRORS).labels(store.kind)
 

@@ -44,6 +44,7 @@ class _Ring:
         first = last - count + 1
         rows = self._rows[:, first : last + 1]
         exists = self._steps[first : last + 1] == np.arange(end - count + 1, end + 1)
+        # A copy: a thread may still read the window when later rows overwrite the ring.
         return rows.copy() if exists.all() else np.where(exists, rows, np.nan)
 
 

@@ -103,6 +103,7 @@ class Ingestor:
         schema = self.schema
         entity = self._entity_of(row, location)
         names = (schema.time, *schema.names, *([self.entity] if self.entity else []))
+        # Without an entity column rows may still have the field `entity`, as requests may.
         check_names([name for name in row if self.entity or name != "entity"], names, location)
         step = schema.step_of(row[schema.time], f"{location}.{schema.time}")
         return entity, step, [column.value(row[column.name], f"{location}.{column.name}") for column in schema.columns]

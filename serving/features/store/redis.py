@@ -25,6 +25,7 @@ _CONNECTIONS = 64
 #: Seconds that a command waits for a connection before the store counts as unavailable.
 _WAIT = 1.0
 _TTL = 90 * 86400
+# A block ends with its last row, so the script fills up with zero bytes, which are missing rows.
 _WINDOW = """
 local parts = {}
 for i, key in ipairs(KEYS) do
@@ -34,6 +35,7 @@ for i, key in ipairs(KEYS) do
 end
 return table.concat(parts)
 """
+# Redis fills the gap before a later row with zero bytes, with which no stored row begins.
 _FILL = """
 for i = 2, #ARGV, 2 do
   local first = tonumber(ARGV[i])

@@ -56,5 +56,6 @@ def _head(width: int) -> bytes:
 
 
 def _form(width: int) -> npt.DTypeLike:
+    # MessagePack is big-endian.
     value = np.dtype([("mark", np.uint8), ("number", ">f8")])
     return np.dtype([("head", np.uint8, (len(_head(width)),)), ("values", value, (width,))])

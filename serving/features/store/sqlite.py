@@ -14,6 +14,7 @@ from serving.features.store.rows import LAYOUT, pack_rows, row_size, unpack_rows
 
 Array = npt.NDArray[np.float64]
 
+# WITHOUT ROWID stores rows in the order of the key, so that a window is one range of the file.
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS observation (
     namespace TEXT NOT NULL, entity TEXT NOT NULL, step INTEGER NOT NULL, row BLOB NOT NULL,
@@ -53,6 +54,7 @@ class SqliteStore:
     def __init__(self, path: Path, namespace: str, width: int) -> None:
         self._namespace = f"{LAYOUT}:{namespace}"
         self._width = width
+        # One thread, since two must not use the writer's connection at once.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="almanac-sqlite")
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -120,6 +122,7 @@ class SqliteStore:
 
 
 def _connect(path: Path) -> sqlite3.Connection:
+    # The warm-up opens the store in a thread; the event loop and the writer's thread then use it.
     connection = sqlite3.connect(path, timeout=5.0, check_same_thread=False)
     connection.execute("PRAGMA journal_mode=WAL")
     # A crash of the machine may lose the last rows, but cannot damage the file.

@@ -54,6 +54,7 @@ class Protocol(FramedProtocol):
             self._write(end.value)
         else:
             self._waiting = self.loop.create_task(self._later(coroutine, waiting))
+            # uvicorn's shutdown waits for the tasks in this set.
             self.tasks.add(self._waiting)
             self._waiting.add_done_callback(self.tasks.discard)
 
@@ -79,6 +80,7 @@ class Protocol(FramedProtocol):
         self.server_state.total_requests += 1
         if self.app.draining():
             self.transport.close()
+        # A running timer is left as it is: when it fires, it looks at the time of the last answer.
         elif self.timeout_keep_alive_task is None:
             self._watch(self.timeout_keep_alive)
 
@@ -108,6 +110,7 @@ async def _run(protocol: FramedProtocol, cycle: RequestResponseCycle, app: Any) 
     finally:
         if not cycle.response_complete and not cycle.transport.is_closing():
             cycle.transport.close()
+        # As uvicorn's own `run_asgi` ends, which this replaces.
         cycle.on_response = lambda: None
 
 

@@ -210,6 +210,7 @@ class FramedProtocol(HttpToolsProtocol):
         if self.transport.is_closing():
             return
         left = self._left()
+        # uvloop rounds timers to milliseconds, so one may fire a little early.
         if left <= 0.001:
             self._expire()
         elif left < math.inf:
