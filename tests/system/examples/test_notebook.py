@@ -1,6 +1,7 @@
 """The notebook in `examples/` runs from its first cell to its last."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,8 +13,10 @@ NOTEBOOK = ROOT / "examples" / "table_to_forecast.ipynb"
 
 
 def test_it_goes_from_a_table_to_a_served_forecast(tmp_path: Path) -> None:
-    executed = tmp_path / "executed.ipynb"
-    command = [str(Path(sys.executable).with_name("jupyter-execute")), str(NOTEBOOK), f"--output={executed}"]
+    # A notebook runs in its own directory, and its files belong to the test.
+    notebook, executed = tmp_path / NOTEBOOK.name, tmp_path / "executed.ipynb"
+    shutil.copyfile(NOTEBOOK, notebook)
+    command = [str(Path(sys.executable).with_name("jupyter-execute")), str(notebook), f"--output={executed}"]
     paths = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     environment = {**os.environ, "PYTHONPATH": paths, "IPYTHONDIR": str(tmp_path), "JUPYTER_PREFER_ENV_PATH": "1"}
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
