@@ -62,6 +62,7 @@ class Workers:
 
     def submit(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """Return the future of a call on a worker that takes part, or on the replacement of a lost one."""
+        # Dask would hash every argument, such as a whole partition, to name a pure call.
         return self.client.submit(function, *arguments, pure=False, workers=self.addresses, allow_other_workers=True)
 
     def result(self, future: Any) -> Any:
@@ -88,9 +89,11 @@ class Workers:
         def run() -> None:
             try:
                 future.set_result(call())
+            # Whatever ends the call must reach the loop below, which would otherwise wait for ever.
             except BaseException as error:
                 future.set_exception(error)
 
+        # A call that is bound to a lost worker never returns, and must not keep the process from ending.
         threading.Thread(target=run, daemon=True).start()
         while True:
             done = bool(wait([future], interval).done)
@@ -101,6 +104,7 @@ class Workers:
             failure = future.exception() if done else None
             if done and failure is None:
                 return future.result()
+            # Dask reports a lost worker as a cancelled call or as a broken connection, and sometimes not at all.
             if lost or isinstance(failure, CancelledError | OSError):
                 who = f"the worker {lost[0]}" if lost else "a worker"
                 raise WorkerError(f"{who} was lost; was its memory enough?") from failure
@@ -151,6 +155,7 @@ def _processes(count: int) -> Iterator[Any]:
         tempfile.TemporaryDirectory() as scratch,
         distributed.LocalCluster(
             n_workers=count,
+            # The number of threads, too, decides the order of LightGBM's sums.
             threads_per_worker=1,
             processes=True,
             host="127.0.0.1",
@@ -183,9 +188,11 @@ def _pods(settings: WorkerSettings) -> Iterator[Any]:
             image=IMAGE,
             n_workers=settings.workers,
             resources={"requests": sizes, "limits": sizes},
+            # One thread and no limit of Dask's own, as for processes of this machine.
             worker_command=["dask", "worker", "--nthreads", "1", "--memory-limit", "0"],
             quiet=True,
         )
+    # The operator's client raises errors of its own, and of the libraries below it.
     except Exception as error:
         raise WorkerError(f"dask-kubernetes cannot start workers; is the Dask operator installed? {error}") from error
     with cluster:
@@ -201,8 +208,10 @@ def _addresses(client: Any, count: int) -> list[str]:
             f"{len(client.nthreads())} of {count} workers (training.dask.workers) joined the Dask scheduler "
             f"within {PATIENCE:g} s"
         ) from None
+    # No more than asked for, even where a scheduler has more: a model's bytes depend on their number.
     addresses = sorted(client.nthreads())[:count]
     try:
+        # The function is sent by its name, so that a worker without this project fails to import it.
         identities = client.run(identity, workers=addresses)
     except ImportError as error:
         raise WorkerError(f"a Dask worker cannot import this project; run workers in its image: {error}") from error

@@ -37,6 +37,7 @@ def canonical_json(value: Any) -> bytes:
         MetricError: a NaN or an infinity, which JSON cannot represent; its path is named.
     """
     refuse_non_finite(value)
+    # `json` refuses such numbers too, but does not say where they are.
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
 
 
@@ -93,6 +94,7 @@ def whole_directory(path: Path) -> Iterator[Path]:
         yield aside
         aside.chmod(0o755)
         if path.exists():
+            # A directory can be renamed only onto an empty one.
             shutil.rmtree(path)
         aside.replace(path)
     finally:

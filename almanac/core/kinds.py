@@ -61,6 +61,7 @@ class Kinds(Mapping[str, K], Generic[K]):
     def _own(self) -> Iterator[tuple[str, K]]:
         package = importlib.import_module(self.folder)
         for module in sorted(pkgutil.iter_modules(package.__path__), key=lambda module: module.name):
+            # Modules with an underscore are helpers of the kinds.
             if not module.name.startswith("_"):
                 name = f"{self.folder}.{module.name}"
                 yield name, cast(K, importlib.import_module(name).KIND)
@@ -70,6 +71,7 @@ class Kinds(Mapping[str, K], Generic[K]):
             yield _origin(point), cast(K, _load(point, self.family))
 
     def _points(self) -> list[EntryPoint]:
+        # Installed packages are found in the order of the file system, which differs from machine to machine.
         return sorted(entry_points(group=self.group), key=lambda point: point.name) if self.group else []
 
     def __getitem__(self, name: str) -> K:

@@ -93,6 +93,7 @@ class Cache:
         """Return the path of an unfinished download from `address`."""
         directory = self.root / "partial"
         directory.mkdir(parents=True, exist_ok=True)
+        # An address is no file name, and its query may hold a token.
         return directory / sha256_bytes(address.encode())
 
     def _origin(self, sha256: str) -> Path:

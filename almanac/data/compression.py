@@ -49,6 +49,7 @@ def zip_member(archive: zipfile.ZipFile, name: str, shown: str) -> bytes:
         names = _files(archive)
         close = difflib.get_close_matches(name, names, n=3, cutoff=0.4) or names[:3]
         raise SourceError(f"{shown}: holds no {name}; there is {', '.join(close) or 'nothing'}") from None
+    # RuntimeError means an encrypted member, NotImplementedError a compression that zipfile lacks.
     except (zipfile.BadZipFile, RuntimeError, NotImplementedError) as error:
         raise SourceError(f"{shown}: {name} cannot be read: {error}") from None
 

@@ -9,6 +9,7 @@ import polars as pl
 
 from almanac.core.errors import AlmanacError, SourceError
 
+# No space, a used-up quota, and a file above the size that the system or `ulimit -f` allows.
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -21,9 +22,11 @@ def named_when_full(*paths: Path) -> Iterator[None]:
     """
     try:
         yield
+    # A SourceError is an OSError as well, and has its message already.
     except AlmanacError:
         raise
     except (OSError, pl.exceptions.PolarsError) as error:
+        # Polars has no error numbers, but its messages end as Rust writes them: (os error 28).
         if getattr(error, "errno", None) not in _FULL and not any(f"(os error {code})" in str(error) for code in _FULL):
             raise
         path = getattr(error, "filename", None) or " or ".join(map(str, paths))

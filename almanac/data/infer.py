@@ -218,6 +218,7 @@ def _steps(times: pl.Series, entity: pl.Series | None, path: Path) -> tuple[time
     steps = rows.with_columns(step=step.over("entity") if entity is not None else step).drop_nulls("step")
     if steps.is_empty():
         raise TableError(f"{path}: each series has a single row; a forecast needs a history")
+    # An element and not the mean of the middle two, which may be no step at all.
     median = int(steps["step"].sort()[steps.height // 2])
     regular = int((steps["step"] == median).sum()) / steps.height
     other = steps.filter(pl.col("step") != median)
@@ -228,8 +229,10 @@ def _steps(times: pl.Series, entity: pl.Series | None, path: Path) -> tuple[time
             f"{shown}, and only {regular:.1%} of the steps are (not row {first['row']}, "
             f"{timedelta(microseconds=first['step'])} after the one before); {_NEXT}: at least {_REGULAR:.0%} must be"
         )
+    # The minute is the smallest unit of a duration in a use case.
     if median % 60_000_000:
         raise TableError(f"{shown}; expected whole minutes")
+    # The grid is complete: every time between the first and the last becomes a row.
     if int(steps["step"].sum()) // median > _STRETCH * rows.height:
         far = other.sort("step", descending=True).row(0, named=True)
         raise TableError(

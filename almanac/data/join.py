@@ -7,6 +7,7 @@ from almanac.usecase import UseCase
 from almanac.usecase.data_section import Join, Source
 from almanac.usecase.types import to_timedelta
 
+# No declared column has this name, because a name begins with a letter.
 _ROW = "__row__"
 
 

@@ -67,6 +67,7 @@ def propose(path: Path, out: Path, choices: Choices) -> Proposal:
     location = Path(os.path.relpath(path.resolve(), out.resolve().parent)).as_posix()
     text = "\n".join(lines(draft, location, sha256_bytes(data))) + "\n"
     case = load_text(text, str(out))
+    # A proposal whose rules its own table breaks would fail only when it is run.
     refuse_errors(run_checks(read_table(case.sources[0], data, case), case, None), case)
     return Proposal(text, assumptions(draft))
 
@@ -79,6 +80,7 @@ def _draft(path: Path, facts: Inferred, choices: Choices, name: str) -> Draft:
     start, end = _ends(facts.times)
     test_from = _test_from(path, start, end)
     stop = _midnight(test_from)
+    # Training ends a gap of the horizon before the test span.
     count, length = _folds(path, known, start, stop - horizon, facts.step, horizon)
     cycles = [cycle for cycle in _CYCLES if not cycle % facts.step and 2 * facts.step <= cycle <= (stop - start) / 8]
     taken: set[str] = set()
@@ -170,6 +172,7 @@ def _name(raw: str, taken: set[str]) -> str:
     """Return a new name that a use case can use for a column of the table."""
     plain = unicodedata.normalize("NFKD", raw).encode("ascii", "ignore").decode().lower()
     slug = re.sub(r"[^a-z0-9]+", "_", plain).strip("_")[:40]
+    # The name of a use case or a column begins with a letter.
     base = name = slug if slug[:1].isalpha() else f"c_{slug}".rstrip("_")
     number = 2
     while name in taken:

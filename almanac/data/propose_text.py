@@ -264,6 +264,7 @@ def _ordered(facts: Inferred) -> bool:
 
 def _flow(value: Any) -> str:
     text = yaml.safe_dump(value, default_flow_style=True, sort_keys=False, allow_unicode=True, width=math.inf)
+    # PyYAML ends a document of one bare scalar with three dots.
     text = text.removesuffix("\n").removesuffix("\n...")
     # JSON is YAML too, and keeps a text with a line break in one line.
     return json.dumps(value) if "\n" in text else text

@@ -60,6 +60,7 @@ def _renamed(raw: pl.DataFrame, read: Read, usecase: UseCase, location: str) -> 
     """Return the columns under their declared names; one that is missing or undeclared is an error."""
     time = read.time
     used = {time.column} if time.column else set((time.parts or {}).values())
+    # A column of the time that is renamed is kept as a column besides.
     dropped = (set(read.drop) | used) - read.rename.keys()
     if gone := sorted(read.rename.keys() - set(raw.columns)):
         raise TableError(
@@ -89,6 +90,7 @@ def _typed(column: pl.Series, usecase: UseCase, read: Read, location: str, time:
 
 
 def _texts(column: pl.Series, location: str) -> pl.Series:
+    # A column of missing values only has the type Null.
     if column.dtype in (pl.String, pl.Categorical, pl.Enum, pl.Null) or column.dtype.is_integer():
         return column.cast(pl.String)
     raise TableError(f"{location}: has type {column.dtype}, and should hold texts")

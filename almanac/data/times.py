@@ -70,6 +70,7 @@ def _parse(source: pl.Series, form: str | None, location: str) -> pl.Series:
     if form is not None and "%H" in form and not any(code in form for code in _MINUTES):
         texts, form = texts + "~00", f"{form}~%M"
     try:
+        # Not strict, so that every time that cannot be read is found, and named with its row.
         return texts.str.to_datetime(form, time_unit="us", strict=False)
     except pl.exceptions.PolarsError as error:
         first = source.drop_nulls().head(1).to_list()
@@ -84,5 +85,6 @@ def _naive(times: pl.Series, zone: str | None) -> pl.Series:
         return times.dt.convert_time_zone("UTC").dt.replace_time_zone(None)
     if zone is None:
         return times
+    # The hour that a clock skips does not exist, and is reported as no time.
     local = times.dt.replace_time_zone(zone, ambiguous="earliest", non_existent="null")
     return local.dt.convert_time_zone("UTC").dt.replace_time_zone(None)

@@ -83,6 +83,7 @@ def run_checks(raw: pl.DataFrame, usecase: UseCase, lineage: dict[str, Any] | No
         findings += sorted(found, key=lambda finding: _position(finding, table))
         if stopped:
             break
+        # Repairs come after all checks of the stage, so that none hides what another would find.
         for check, _ in _checks(stage, usecase):
             table = check.repair(table, usecase) if check.repair else table
     rows, grid = (tables[stage].drop(ROW) if stage in tables else None for stage in (Stage.ROWS, Stage.GRID))

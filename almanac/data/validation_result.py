@@ -59,6 +59,7 @@ def _columns(table: pl.DataFrame, usecase: UseCase) -> dict[str, dict[str, Any]]
 
 def _statistics(values: pl.Series) -> dict[str, Any]:
     if values.dtype == pl.String:
+        # Ties are in the order of their names, so that equal tables give equal records.
         counts = values.value_counts(sort=True, name="count").sort("count", values.name, descending=[True, False])
         return {"counts": dict(counts.iter_rows())}
     finite = values.filter(values.is_finite())

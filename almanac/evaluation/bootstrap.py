@@ -51,6 +51,7 @@ class Bootstrap:
         count = int(step.max()) + 1
         length = max(1, min(block // frequency, count // _FEWEST_BLOCKS))
         random = np.random.default_rng(seed)
+        # Rounded up: the metrics are ratios of sums, so that some steps more than the span has do not matter.
         starts = random.integers(0, count - length + 1, size=(repeats, -(-count // length)))
         return cls(step, length, starts)
 
@@ -66,6 +67,7 @@ class Bootstrap:
 
     def _by_step(self, rows: Array) -> Array:
         """Return the sums of each time step, shape (steps + 1, k), the first all zero."""
+        # Several series have rows at one step; `reduceat` adds up neighbours.
         order = np.argsort(self.step, kind="stable")
         present, first = np.unique(self.step[order], return_index=True)
         steps = np.zeros((int(self.step.max()) + 2, rows.shape[1]))

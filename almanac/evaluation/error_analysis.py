@@ -62,6 +62,7 @@ def by_week(scored: ScoredRows) -> list[dict[str, Any]]:
 def against(values: Array, error: Array, bins: int = 12) -> list[dict[str, Any]]:
     """Return mean and mean size of the residuals in bins of `values` with equal numbers of rows."""
     present = np.isfinite(values)
+    # A value that many rows share can be several quantiles at once, and would leave bins empty.
     edges = np.unique(np.quantile(values[present], np.linspace(0, 1, bins + 1)[1:-1])) if present.any() else np.zeros(0)
     index = np.searchsorted(edges, values[present], side="right")
     result = []

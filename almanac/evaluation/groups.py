@@ -42,6 +42,7 @@ class Slices:
     @property
     def labels(self) -> npt.NDArray[np.str_]:
         """The group of each row by name, shape (n,)."""
+        # The code -1 is the last name, which is that of the unknown.
         return np.asarray([*self.names, UNKNOWN])[self.code]
 
 
@@ -87,6 +88,7 @@ def group_of(usecase: UseCase, table: pl.DataFrame, group: Group, model: Model) 
     if group.calendar is not None:
         return _calendar(table[usecase.time.column], group.calendar)
     name = str(group.column)
+    # The entity is a key of the feature table and no feature, so that it still has its texts.
     if name in table.columns and not table.schema[name].is_numeric():
         return _labels(table[name].cast(pl.String))
     categories = categories_of(model).get(name) or usecase.columns[name].categories or []
@@ -126,6 +128,7 @@ def _calendar(time: pl.Series, part: str) -> Slices:
         "weekend": (("weekday", "weekend"), weekday >= 5),
         "month": (_MONTHS, month),
         "quarter": (("Q1", "Q2", "Q3", "Q4"), month // 3),
+        # December opens the winter.
         "season": (_SEASONS, (month + 1) % 12 // 3),
     }
     names, code = parts[part]

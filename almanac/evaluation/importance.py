@@ -51,6 +51,7 @@ def explain(model: Model, scored: ScoredRows, rows: npt.NDArray[np.intp]) -> Exp
     if explained is None:
         return None
     values, base = explained
+    # The linear part's contributions are added to `values` in place.
     base += model.predictor.offset.explain(values, X)
     return Explained(rows, values, np.full(len(values), base), model.names)
 

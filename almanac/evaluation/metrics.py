@@ -119,6 +119,7 @@ def auc_repeats(y: Array, score: Array, bootstrap: Bootstrap, bins: int = 200) -
     terms = np.zeros((y.size, 2 * bins))
     terms[np.arange(y.size), np.searchsorted(edges, score, side="right") + bins * (y == 1)] = 1.0
     negative, positive = np.split(bootstrap.sums(terms), 2, axis=1)
+    # Pairs within one bin count half, as ties do.
     below = np.cumsum(negative, axis=1) - negative / 2
     return _divide((positive * below).sum(axis=1), positive.sum(axis=1) * negative.sum(axis=1))
 
@@ -136,6 +137,7 @@ class Terms:
     def add(self, terms: Mapping[str, Array], prefix: str = "", where: npt.NDArray[np.bool_] | None = None) -> None:
         """Add terms under `prefix`; rows outside `where` count nothing."""
         for name, values in terms.items():
+            # Zero and not left out, because all terms share one matrix of rows.
             self.columns[prefix + name] = values if where is None else np.where(where, values, 0.0)
 
     def sums(self, bootstrap: Bootstrap) -> "BootstrapSums":
@@ -175,5 +177,6 @@ def _under(sums: dict[str, Array], prefix: str) -> dict[str, Array]:
 
 
 def _divide(numerator: Array, denominator: Array) -> Array:
+    # A metric of no rows is NaN here, and becomes a missing one.
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.asarray(np.divide(numerator, denominator))

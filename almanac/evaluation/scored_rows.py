@@ -96,6 +96,7 @@ def read_parts(path: Path, usecase: UseCase) -> tuple[pl.DataFrame, pl.DataFrame
 def _read(path: Path, usecase: UseCase, chosen: Callable[[pl.LazyFrame], pl.LazyFrame]) -> pl.DataFrame:
     try:
         table = pl.scan_parquet(path)
+        # Asked of no rows, so that a missing column is an error of its own before the table is read.
         column(table.head(0).collect(), usecase.time.column, path.name)
         timed = table.with_columns(pl.col(usecase.time.column).cast(pl.Datetime("us")))
         return chosen(timed).collect().sort(_keys(usecase))
@@ -131,6 +132,7 @@ def score_rows(
     if target.above is not None:
         y, baselines = _as_classes(target.above, y), _as_rates(target.above, y, baselines, before)
     late = table.filter(~before) if late is None else late
+    # Both tables are sorted by the same keys: the k-th row of the test span in one is the k-th row of the other.
     late_rows = (np.cumsum(~before) - 1)[rows]
     X = np.column_stack([numbers(late, name)[late_rows] for name in model.names])
     entity = table[usecase.entity] if usecase.entity else None
@@ -190,6 +192,7 @@ def _as_rates(above: float, y: Array, baselines: dict[str, Array], before: Mask)
     truth, result = _as_classes(above, y), {}
     for name, values in baselines.items():
         classes = _as_classes(above, values)
+        # From the training span only, as the model learns: the test span must not inform what it is compared with.
         rates = [np.mean(truth[before & np.isfinite(truth) & (classes == side)]) for side in (0.0, 1.0)]
         result[name] = np.where(np.isfinite(classes), np.where(classes == 1, rates[1], rates[0]), np.nan)
     return result

@@ -115,6 +115,7 @@ def _error_metric(scored: ScoredRows, name: str) -> Any:
 
     def error(y_true: Any, y_pred: Any) -> float:
         columns = terms(np.asarray(y_true, dtype=np.float64), np.asarray(y_pred, dtype=np.float64))
+        # Fairlearn asks for a function of truth and forecast; ours are functions of sums.
         return float(metric({key: values.sum() for key, values in columns.items()}))
 
     return error
@@ -138,6 +139,7 @@ def _terms(scored: ScoredRows, nominal: float, groups: dict[str, Slices]) -> Ter
         terms.add(theirs, f"baseline/{name}/", present)
         # Errors are compared on the same rows only.
         terms.add(ours, f"beside/{name}/", present)
+    # Each term of each slice is a column of the bootstrap's matrix, so that only those of the sliced metrics are kept.
     sliced = {name: values for name, values in ours.items() if name in _SLICED_TERMS}
     for group, slices in groups.items():
         for value, rows in slices.items():

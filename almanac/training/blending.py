@@ -49,6 +49,7 @@ def _least_squares(y: Array, raw: Array) -> Array:
     # A clearly worse candidate gets weight only if its errors offset those of the others.
     near = np.diag(moments) <= NEAR * np.diag(moments).min()
     prior = near / near.sum()
+    # It also keeps the matrix below positive definite where candidates make the same errors.
     penalty = SHRINKAGE * float(np.trace(moments)) / candidates
     # min wᵀMw + penalty·|w - prior|² over the simplex; the heavy last row of the least squares keeps the sum.
     factor = np.linalg.cholesky(moments + penalty * np.eye(candidates)).T
@@ -56,6 +57,7 @@ def _least_squares(y: Array, raw: Array) -> Array:
     A = np.vstack([factor, np.full((1, candidates), heavy)])
     b = np.r_[np.linalg.solve(factor.T, penalty * prior), heavy]
     weights = np.asarray(nnls(A, b)[0])
+    # The heavy row keeps the sum only approximately.
     return np.asarray(weights / weights.sum())
 
 
@@ -63,6 +65,7 @@ def _log_odds(y: Array, raw: Array) -> Array:
     def value(weights: Array) -> tuple[float, Array]:
         margin = raw @ weights
         gradient = raw.T @ (probability(margin) - y) / y.size
+        # The log loss of log-odds, without the overflow of an exponential.
         return float(np.mean(np.logaddexp(0.0, margin) - y * margin)), gradient
 
     start = np.full(raw.shape[1], 1.0 / raw.shape[1])

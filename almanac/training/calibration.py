@@ -55,6 +55,7 @@ def calibrate(
     by = by if last is not None else None
     inner = np.empty(0) if last is None or by is None else _edges(last, bins, edges)
     rows = _Rows(y, prediction, last if by is not None else None, inner)
+    # An edge that too few rows separate from another is gone, and its two bands share a level.
     cuts = [edge for edge in edges if edge in inner]
     levels = np.full(len(cuts) + 1, level) if fold is None else _levels(rows, level, cuts, fold)
     return _fit(rows, level, levels[_band_of_bin(inner, cuts)], by, clip)
@@ -89,6 +90,7 @@ def _fit(
             _offsets(part, float(asked)) if part.size else everywhere
             for part, asked in zip(scores, levels, strict=True)
         ]
+        # With fewer rows their tails hold too few residuals, and the offsets of all rows stay.
         if (~known).sum() >= _FEWEST:
             missing = _offsets(score[~known], level)
     lower, upper = (np.array([pair[end] for pair in offsets]) for end in (0, 1))
@@ -115,6 +117,7 @@ def _levels(rows: _Rows, level: float, cuts: list[float], fold: npt.NDArray[np.i
         spans = np.isfinite(coverage).sum(axis=0)
         enough = np.nansum(coverage, axis=0) + middle >= level * (spans + 1)
         low, high = np.where(enough, low, middle), np.where(enough, middle, high)
+    # The upper end is known to be enough; a band that no later fold could test keeps the nominal level.
     return np.where(spans > 0, high, level)
 
 
@@ -152,7 +155,9 @@ def _error_scale(residual: Array, prediction: Array) -> tuple[Array, Array]:
     order = np.argsort(prediction, kind="stable")
     parts = [part for part in np.array_split(order, _KNOTS) if part.size]
     knots = np.array([prediction[part].mean() for part in parts])
+    # Residuals are divided by the scale, which a stretch without any error would make zero.
     scale = np.maximum.accumulate([max(float(np.abs(residual[part]).mean()), 1e-9) for part in parts])
+    # Interpolation needs knots that ascend; equal forecasts give equal knots.
     distinct = np.r_[True, np.diff(knots) > 0]
     return knots[distinct], np.asarray(scale)[distinct]
 
@@ -174,6 +179,7 @@ def _edges(last: Array, bins: int, fixed: Sequence[float]) -> Array:
 
 
 def _between(ordered: Array, low: float, high: float) -> int:
+    # The lower end is left out, since an edge belongs to the bin below it.
     return int(np.searchsorted(ordered, high, side="right") - np.searchsorted(ordered, low, side="right"))
 
 
@@ -181,6 +187,7 @@ def _offsets(score: Array, level: float) -> tuple[float, float]:
     """Return the conformal order statistics at both tails, each with half of the misses."""
     ordered = np.sort(score)
     tail = (1.0 - level) / 2.0
+    # The ranks are of n + 1, since the row to be covered counts as one of them in split conformal prediction.
     below = max(int(np.floor((ordered.size + 1) * tail)), 1)
     above = min(int(np.ceil((ordered.size + 1) * (1.0 - tail))), ordered.size)
     return float(ordered[below - 1]), float(ordered[above - 1])

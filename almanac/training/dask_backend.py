@@ -92,6 +92,7 @@ class DaskGrower:
             return self.workers.watch(grow)
 
     def _send(self, value: npt.NDArray[Any], rank: int) -> Any:
+        # Under random keys, since blocks of equal content on two workers would share one that follows from the content.
         return self.workers.client.scatter(value, workers=[self.workers.addresses[rank]], hash=False)
 
     def _chosen(self, rows: Rows, label: Array) -> tuple[Any, Any]:

@@ -89,11 +89,13 @@ def make_problem(
         X=matrix(table, names) if X is None else X,
         y=y,
         last=last,
+        # A feature of kind `value` has the name of its column.
         last_name=target.column if target.column in names else None,
         season=season,
         time=time,
         train=train_test(usecase)[0].rows(time),
         history=history,
+        # The newest known value is as old as the cutoff.
         steps_ahead=(to_microseconds(target.horizon) + to_microseconds(usecase.features.cutoff)) // step,
         season_length=to_microseconds(usecase.evaluation.season),
     )

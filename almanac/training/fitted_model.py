@@ -68,6 +68,8 @@ class AdditiveModel:
     def _raw(self, X: Array) -> Array:
         result = score(self.linear, X)
         for weight, booster in self.boosters:
+            # LightGBM has one number of threads for the whole process: left open, it would change under a fit in
+            # another thread, which then crashes.
             result += weight * np.asarray(booster.predict(X, raw_score=True, num_threads=1))
         return result
 
@@ -141,5 +143,6 @@ def stump(problem: Problem) -> "lightgbm.Booster":
     import lightgbm
 
     rows = np.flatnonzero(problem.known)[:100]
+    # Labels that are all equal leave nothing to split, whatever the rows are.
     data = lightgbm.Dataset(problem.X[rows], np.zeros(rows.size), feature_name=problem.names)
     return lightgbm.train({"objective": "regression", "num_threads": 1, "verbose": -1}, data, 1)

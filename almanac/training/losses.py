@@ -25,6 +25,7 @@ def _mae(y: Array, raw: Array, classification: bool) -> float:
 def _log_loss(y: Array, raw: Array, classification: bool) -> float:
     if not classification:
         raise TrainingError("training.choose.metric: log_loss belongs to a classification; use rmse or mae")
+    # By log-odds the loss is exact and finite even where the probability rounds to 0 or 1.
     return float(np.mean(np.logaddexp(0.0, raw) - y * raw))
 
 

@@ -99,10 +99,12 @@ def _parts(
     """Yield the training span, so many rows at a time: keys, raw columns and features."""
     keys = _keys(usecase)
     columns = usecase.drift.columns or list(usecase.columns)
+    # A feature with the name of a raw column is that column, and is profiled once.
     names = [(k, name) for k, name in enumerate(problem.names) if name not in columns]
     values = table.select(pl.col(usecase.time.column).cast(pl.Datetime("us")), pl.exclude(usecase.time.column))
     values = values.select([*keys, *columns])
     span = np.flatnonzero(problem.train)
+    # At least one part, which may be empty, for the caller that takes the first.
     for start in range(0, max(len(span), 1), rows):
         here = span[start : start + rows]
         X = problem.X[here]
@@ -157,12 +159,14 @@ def _importances(usecase: UseCase, problem: Problem, fitted: FittedModel) -> Imp
 
 
 def _loss(usecase: UseCase, problem: Problem, rows: npt.NDArray[np.intp], residual: Array) -> LossModel | None:
+    # In order of time, because the loss model is fitted on blocks of neighbouring rows.
     order = np.argsort(problem.time[rows], kind="stable")
     order = order[even_rows(order.size, _LOSS_ROWS)]
     span = int(np.ptp(problem.time[rows])) or 1
     per_window = round(order.size * parse_duration(usecase.drift.window) / span)
     try:
         return fit_loss(problem.X[rows[order]], residual[order], problem.names, block_rows=max(1, per_window))
+    # Too few rows or blocks: the model goes without an estimate of its error.
     except DriftError:
         return None
 

@@ -86,7 +86,9 @@ def select(usecase: UseCase, problems: list[Problem], progress: Progress) -> lis
     report = _counter(len(tasks) * sum(trials_planned(usecase, candidate) for candidate in learners), progress)
     with ThreadPoolExecutor(usecase.training.threads) as pool:
         futures = [(task, pool.submit(tune, task, candidate, report)) for task, candidate in jobs]
+        # In the order of the jobs and not in that of their ends, so that the record does not depend on timing.
         results = [(task, future.result()) for task, future in futures]
+    # By identity: an equality of tasks would compare their arrays.
     return [_choose(task, [tuned for other, tuned in results if other is task]) for task in tasks]
 
 
@@ -122,12 +124,14 @@ def _task(usecase: UseCase, problem: Problem, deadline: float) -> Tuning:
     # Baselines and candidates are compared on the same rows, which are those where both baselines have a value.
     comparable = np.isfinite(problem.last) & np.isfinite(problem.season)
     compared = [comparable[fold.valid] for fold in folds]
+    # A fold that no baseline can predict still compares the candidates.
     if not all(keep.any() for keep in compared):
         compared = [np.ones(fold.valid.size, dtype=np.bool_) for fold in folds]
     return Tuning(usecase, problem, folds, compared, deadline)
 
 
 def _counter(total: int, progress: Progress) -> Callable[[str], None]:
+    # Trials end in several threads at once.
     lock, done = threading.Lock(), [0]
 
     def report(text: str) -> None:
@@ -183,4 +187,5 @@ def _baselines(task: Tuning) -> dict[str, list[float]]:
     rows = [fold.valid[keep] for fold, keep in zip(task.folds, task.compared, strict=True)]
     baselines = {"persistence": task.problem.last, "seasonal": task.problem.season}
     losses = {name: [metric(y[r], values[r], False) for r in rows] for name, values in baselines.items()}
+    # Where all rows are compared, a baseline may lack a value for some of them.
     return {name: values for name, values in losses.items() if np.isfinite(values).all()}

@@ -101,6 +101,7 @@ def tune(task: Tuning, candidate: Learner, report: Report) -> Tuned:
     study = optuna.create_study(
         # Two random trials only: budgets are small, and `start` usually names good first values.
         sampler=optuna.samplers.TPESampler(seed=settings.seed, n_startup_trials=2),
+        # One start-up trial, so that the first is never pruned and `best` always has a value.
         pruner=optuna.pruners.MedianPruner(n_startup_trials=1, n_warmup_steps=0),
     )
     for start in [candidate.start] if isinstance(candidate.start, dict) else candidate.start:
@@ -108,6 +109,7 @@ def tune(task: Tuning, candidate: Learner, report: Report) -> Tuned:
             study.enqueue_trial(dict(start))
     best: Tuned | None = None
     trials: list[Trial] = []
+    # One complete trial is needed whatever time it takes, since there would be nothing to choose.
     while len(trials) < budget and (best is None or time.monotonic() < task.deadline):
         trial, raw = _run(task, candidate, study)
         trials.append(trial)

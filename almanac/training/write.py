@@ -88,6 +88,7 @@ def write_models(
             write_bytes(aside / name, data)
         names = [model.problem.target.name for model in models]
         manifest = {**common, "targets": names, "files": _listed(aside)}
+        # Last, because it lists all other files with their digests.
         write_json(aside / MANIFEST, manifest)
     return manifest
 
@@ -183,6 +184,7 @@ def _extreme(values: Array, function: Any) -> float | None:
 
 
 def _listed(directory: Path) -> dict[str, dict[str, Any]]:
+    # A manifest cannot hold its own digest; sorted, since directories are read in no fixed order.
     files = sorted(path for path in directory.rglob("*") if path.is_file() and path != directory / MANIFEST)
     return {
         path.relative_to(directory).as_posix(): {"sha256": sha256_file(path), "bytes": path.stat().st_size}

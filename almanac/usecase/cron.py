@@ -40,4 +40,5 @@ def _is_valid(part: str, low: int, high: int, names: tuple[str, ...]) -> bool:
 def _value(text: str, low: int, names: tuple[str, ...]) -> int:
     if text.upper() in names:
         return low + names.index(text.upper())
+    # Below the smallest value of every field, so that it is refused.
     return int(text) if text.isdecimal() else -1

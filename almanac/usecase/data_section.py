@@ -12,6 +12,7 @@ from almanac.usecase.types import Duration, Name, Section, Sha256, name_of, to_m
 def _check_zone(zone: str) -> str:
     try:
         ZoneInfo(zone)
+    # The name of a folder of the database, such as Europe, raises an IsADirectoryError.
     except (ZoneInfoNotFoundError, ValueError, OSError):
         raise ValueError(f"{zone!r} is not a time zone; write an IANA name such as UTC or Asia/Shanghai") from None
     return zone

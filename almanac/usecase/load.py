@@ -95,6 +95,7 @@ def schema() -> dict[str, Any]:
 
 def _explain(item: Any, model: type[BaseModel]) -> str:
     path, fields = _walk(item["loc"], model)
+    # Pydantic puts these words before the message of a validator.
     field, message = ".".join(path), item["msg"].removeprefix("Value error, ")
     if item["type"] == "extra_forbidden":
         return f"{field}: unknown field{_suggest(path[-1], fields)}"
@@ -102,6 +103,7 @@ def _explain(item: Any, model: type[BaseModel]) -> str:
         return f"{field}: is missing; it is required"
     if item["type"] == "unknown_kind":
         return _unknown_kind(field, item)
+    # A rule across sections names its field by itself.
     if item["type"] == "value_error" and not field:
         return str(message)
     message = f"{field}: {message[0].lower()}{message[1:]}"
@@ -131,6 +133,7 @@ def _walk(location: tuple[str | int, ...], root: type[BaseModel]) -> tuple[list[
         path.append(str(part))
         fields = [field for model in models for field in model.model_fields]
         found = [model.model_fields[part] for model in models if isinstance(part, str) and part in model.model_fields]
+        # An index of a list or a key of a mapping is no field: the models stay those of the items.
         models = [model for field in found for model in _models(field.annotation)] or models
     return path, fields
 

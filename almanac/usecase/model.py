@@ -36,6 +36,7 @@ class UseCase(Section):
     """Sources; the first one determines the rows, the others join it."""
     columns: dict[Name, Column]
     """Every column of the joined table except time and entity."""
+    # Made with each use case, because on import the registry of checks, which it lists, cannot be read yet.
     validation: Validation = Field(default_factory=Validation)
     """Rules for the table as a whole."""
     features: Features

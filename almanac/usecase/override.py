@@ -21,6 +21,7 @@ def load_with(path: Path, settings: list[str]) -> UseCase:
     usecase = load(path)
     if not settings:
         return usecase
+    # Plain YAML will do here: `load` has already refused a key that is given twice.
     data = yaml.safe_load(path.read_text(encoding="utf-8"))
     for setting in settings:
         key, equals, value = setting.partition("=")
@@ -54,6 +55,7 @@ def _step(data: Any, part: str, setting: str) -> Any:
     if isinstance(data, list):
         return data[_index(data, part, setting)]
     if isinstance(data, dict):
+        # A section may be absent from the file, where its fields have their defaults.
         return data.setdefault(part, {})
     raise UseCaseError(f"--set {setting}: there is nothing below {part!r}")
 

@@ -21,6 +21,7 @@ def check(usecase: "UseCase") -> None:
         ValueError: a rule is broken; the field and the expected value are named.
     """
     for rule in _RULES:
+        # Only the first problem is taken, so that after a `yield` a rule may rely on what it has asked for.
         for problem in rule(usecase):
             raise ValueError(problem)
 
@@ -51,6 +52,7 @@ def _targets(usecase: "UseCase") -> Iterator[str]:
 
 
 def _gap(usecase: "UseCase") -> Iterator[str]:
+    # With a shorter gap the last training rows would have their targets in the test span.
     longest, gap = max((target.horizon for target in usecase.targets), key=to_timedelta), usecase.split.gap
     if gap is not None and to_timedelta(gap) < to_timedelta(longest):
         yield f"split.gap: {gap} is shorter than the longest horizon, {longest}"
@@ -144,6 +146,7 @@ def _durations(usecase: "UseCase") -> Iterator[str]:
 
 
 def _candidates(usecase: "UseCase") -> Iterator[str]:
+    # `_blends` has made sure that each member of a blend is among them.
     kinds = {candidate.name: CANDIDATES[candidate.kind] for candidate in usecase.training.candidates}
     for candidate in usecase.training.candidates:
         field = f"training.candidates.{candidate.name}"
@@ -168,6 +171,7 @@ def _parameters(candidate: Learner, kind: CandidateKind) -> Iterator[str]:
     parameters = kind.parameters() if named else {}
     aliases = [alias for names in parameters.values() for alias in names]
     for section, name in named:
+        # There are none to compare with where the library is not installed.
         if parameters and name not in parameters and name not in aliases:
             close = [*difflib.get_close_matches(name, parameters, 1), *difflib.get_close_matches(name, aliases, 1)]
             hint = f"did you mean {close[0]}?" if close else f"known: {', '.join(sorted(parameters))}"

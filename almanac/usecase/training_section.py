@@ -194,6 +194,7 @@ class Choose(Section):
 
     def metric_of(self, target: Target) -> str:
         """Return the metric that compares a target's candidates."""
+        # The gate compares a probability by its log loss too.
         return "log_loss" if target.task == "classification" else self.metric
 
 

@@ -27,6 +27,7 @@ class Section(BaseModel):
         extra="forbid",
         frozen=True,
         strict=True,
+        # Components receive a use case as JSON, which has neither.
         allow_inf_nan=False,
         use_attribute_docstrings=True,
         # Unions of kinds are complete only once the modules of the kinds can be imported; see `union_of`.
@@ -62,6 +63,7 @@ class KindUnion:
         return core_schema.tagged_union_schema(
             {name: handler.generate_schema(section) for name, section in self.declarations().items()},
             discriminator=self.field,
+            # Pydantic's own error names the known kinds, and not the extension that may have to be installed.
             custom_error_type="unknown_kind",
             custom_error_message="unknown kind",
             custom_error_context=context,

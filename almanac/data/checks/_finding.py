@@ -58,6 +58,7 @@ def first_rows(table: pl.DataFrame, usecase: UseCase, column: str | None = None)
             row["entity"] = values[usecase.entity]
         if column is not None:
             row["value"] = values[column] if column != usecase.time.column else row["time"]
+            # The record of the validation is JSON, which has no infinity.
             row["value"] = _finite(row["value"])
         rows.append(row)
     return tuple(rows)

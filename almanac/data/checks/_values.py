@@ -37,11 +37,13 @@ def check_values(
     import pandera.polars as pa
 
     columns = {
+        # The table's own type, since the stage before has compared the types with the declared ones.
         name: pa.Column(subject.table.schema[name], check, nullable=True)
         for name, column in subject.usecase.columns.items()
         if (check := constraint(column)) is not None
     }
     try:
+        # Lazy, so that the wrong values of every column are reported together.
         pa.DataFrameSchema(columns).validate(subject.table, lazy=True)
     except pa.errors.SchemaErrors as errors:
         for error in errors.schema_errors:

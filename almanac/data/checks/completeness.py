@@ -11,6 +11,7 @@ from almanac.usecase import UseCase
 
 def completeness(grid: pl.DataFrame, usecase: UseCase, lineage: dict[str, Any] | None) -> dict[str, float]:
     """Return for each source the share of the grid's times at which it has a value."""
+    # A table that was not ingested, such as that of a proposal, counts as one source.
     sources = (lineage or {}).get("sources") or [{"name": "table", "columns": list(usecase.columns)}]
     return {
         # One of its columns suffices: others may be missing for reasons of their own.

@@ -37,6 +37,7 @@ def _find(subject: Subject) -> Iterator[Finding]:
     runs = (
         subject.table.group_by(*entity, run.alias("run"), maintain_order=True)
         .agg(value.first().alias("value"), start=pl.col(time).first(), end=pl.col(time).last(), steps=pl.len())
+        # A run of missing values is a gap, which other checks report.
         .filter(pl.col("value").is_not_null(), pl.col("steps") > limit)
         .sort("steps", descending=True, maintain_order=True)
     )

@@ -68,11 +68,13 @@ def _complete(table: pl.DataFrame, usecase: UseCase) -> pl.DataFrame:
     # Polars abbreviates minutes as m.
     span = pl.datetime_range(pl.col(time).min(), pl.col(time).max(), usecase.time.frequency.replace("min", "m"))
     if usecase.entity:
+        # In the order of the table, because the bytes of the valid table may depend on its content only.
         grid = table.group_by(usecase.entity, maintain_order=True).agg(span.alias(time)).explode(time)
     else:
         grid = table.select(span.alias(time))
     if grid.height == table.height:
         return table
+    # The keys come first in a join; the table keeps the order of its columns.
     return grid.join(table, on=keys(usecase), how="left", maintain_order="left").select(table.columns)
 
 

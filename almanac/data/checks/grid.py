@@ -12,6 +12,7 @@ def _find(subject: Subject) -> Iterator[Finding]:
     table, time = subject.table, subject.usecase.time
     # Grids need not start on the hour: a station may measure at 20 past.
     phase = pl.col(time.column).cast(pl.Int64) % to_microseconds(time.frequency)
+    # Of two phases with equally many rows the earlier one counts: groups come in no fixed order.
     usual = table.group_by(phase.alias("phase")).len().sort("len", "phase", descending=[True, False])["phase"][0]
     off = table.filter(phase != usual)
     if off.height:

@@ -14,4 +14,5 @@ def _find(subject: Subject) -> Iterator[Finding]:
             yield subject.value_finding("error", "missing", name, rows, "missing, and none may be")
 
 
+# The next stages sort by these columns and compare their neighbours.
 KIND = Check("missing_keys", Stage.VALUES, _find, stops=True)

@@ -51,6 +51,7 @@ def _is_bounded(column: Column) -> bool:
 
 
 def _ends(column: Column) -> tuple[float, float]:
+    # An infinite value lies within an open end; the check `finite` reports it.
     low = float("-inf") if column.min is None else column.min
     return low, float("inf") if column.max is None else column.max
 

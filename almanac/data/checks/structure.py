@@ -27,6 +27,7 @@ def _find(subject: Subject) -> Iterator[Finding]:
 def _types(usecase: UseCase) -> dict[str, Any]:
     types: dict[str, Any] = {usecase.time.column: pl.Datetime("us")}
     types |= {usecase.entity: pl.String} if usecase.entity else {}
+    # Integers are floats here too, as ingestion reads them; the check `integer` compares their values.
     return types | {name: pl.String if c.type == "category" else pl.Float64 for name, c in usecase.columns.items()}
 
 

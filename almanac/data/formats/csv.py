@@ -19,6 +19,7 @@ def _parse(data: bytes, read: Read) -> pl.DataFrame:
 
 def _too_long(data: bytes, delimiter: str) -> str:
     """Return a message on the first row with more fields than the header, which Polars does not name."""
+    # Only the fields are counted, so that a byte that is no text may be replaced.
     rows = csv.reader(io.StringIO(data.decode(errors="replace"), newline=""), delimiter=delimiter)
     try:
         width = len(next(rows, []))

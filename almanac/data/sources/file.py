@@ -27,6 +27,7 @@ def _attempts(source: FileSource, context: FetchContext) -> list[Callable[[], Co
 
 def _read_disk(path: str, base: Path, cache: Cache) -> Content:
     try:
+        # A file of this machine needs no copy, and is read anew each time, since it may have changed.
         return cache.see((base / path).read_bytes(), path)
     except FileNotFoundError:
         raise SourceError(f"no file {path}, relative to the use case file") from None

@@ -96,6 +96,7 @@ def _download(url: str, cache: Cache, retries: RetryPolicy) -> Content:
         stop=stop_after_attempt(retries.attempts),
         wait=wait_exponential(retries.first_wait, retries.longest_wait) + wait_random(0, retries.first_wait),
         retry=retry_if_exception_type(TransientError),
+        # Otherwise tenacity would raise a RetryError of its own instead of the last failure.
         reraise=True,
     )
     path = cache.partial(url)
@@ -171,10 +172,12 @@ class _Unfinished:
         """Append the body of a response; raise TransientError if it ends early."""
         expected = self._begin(response)
         with open(self._path, "ab") as stream:
+            # Raw, because lengths and ranges count the bytes as they are sent.
             for chunk in response.iter_raw():
                 stream.write(chunk)
         size = self._path.stat().st_size
         if expected is not None and size != expected:
+            # A file that is longer than announced cannot be resumed.
             if size > expected:
                 self.clear()
             raise TransientError(f"ended after {size} of {expected} bytes")
@@ -203,6 +206,7 @@ class _Unfinished:
 
     def _continue(self, content_range: str) -> int | None:
         match = _CONTENT_RANGE.match(content_range)
+        # Appended anywhere but at its end, the part would give a wrong file without an error.
         if match is None or int(match[1]) != self._path.stat().st_size:
             self.clear()
             raise TransientError(f"answered with another part than was asked for ({content_range or 'no range'})")
@@ -213,6 +217,7 @@ class _Unfinished:
 def _locked(path: Path) -> Iterator[None]:
     """Let one process at a time download to `path`; a kill releases the lock."""
     with open(path.with_name(f"{path.name}.lock"), "w") as lock:
+        # The lock's file is never removed: a process that waits for it would then lock a file that no other one opens.
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 

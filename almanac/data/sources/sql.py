@@ -49,6 +49,7 @@ def _result(source: SqlSource, base: Path) -> tuple[bytes, str]:
     import sqlalchemy
 
     declared = _declared(source)
+    # Built from its public parts: the query of an address may hold a password too.
     public = sqlalchemy.URL.create(
         declared.drivername, host=declared.host, port=declared.port, database=declared.database
     )

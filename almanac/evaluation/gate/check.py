@@ -66,6 +66,7 @@ class Check:
         return {
             "rule": self.rule,
             "target": self.target,
+            # Stored gate.json files have this key, which is older than the word metric.
             "figure": self.metric,
             "passed": self.passed,
             "observed": self.observed,

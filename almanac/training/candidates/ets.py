@@ -57,6 +57,7 @@ class SmoothingModel:
         result, history = np.empty(len(rows)), problem.history()
         for start in range(0, len(rows), BLOCK):
             block = rows[start : start + BLOCK]
+            # Without features, which exponential smoothing does not read.
             windows = history.rows(np.empty((len(block), 0)), block, self.predictor.history)
             result[start : start + BLOCK] = self.predictor.raw(windows)
         return result

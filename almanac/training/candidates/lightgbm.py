@@ -20,6 +20,7 @@ _SETTINGS: dict[str, Any] = {
     "verbose": -1,
     "num_threads": 1,
     "deterministic": True,
+    # LightGBM would otherwise time rows against columns and take the faster, which sums in another order.
     "force_row_wise": True,
     "feature_pre_filter": False,
 }
@@ -65,6 +66,7 @@ class _LightGBM:
         seeds = [seed + number for number in range(declared.seeds)]
         try:
             boosters = grow(data.rows, label, {"objective": objective, **settings, **_SETTINGS}, rounds, seeds)
+        # The protocol of a candidate: the caller adds its name and the target to a ValueError.
         except lightgbm.basic.LightGBMError as error:
             raise ValueError(str(error)) from error
         return AdditiveModel(linear, [(1.0 / len(boosters), booster) for booster in boosters])
@@ -87,6 +89,7 @@ def _aliases() -> dict[str, list[str]]:
 
     try:
         dump = library().LGBM_DumpParamAliases
+    # A use case can be read where LightGBM is not installed.
     except ServingError:
         return {}
     buffer, length = ctypes.create_string_buffer(1 << 16), ctypes.c_int64()

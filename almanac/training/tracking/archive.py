@@ -25,6 +25,7 @@ def archive_in_background(record: dict[str, Any], directory: Path) -> "subproces
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        # The module is found from here, wherever the training was started.
         cwd=Path(__file__).resolve().parents[3],
         env={**os.environ, "COMET_LOGGING_CONSOLE": "error", "COMET_START_ONLINE": "0"},
     )
@@ -49,12 +50,14 @@ def write_archive(directory: Path) -> Path:
     record = read_json(directory / RECORD)
     import comet_ml
 
+    # An upload takes one archive of the directory, and it must be that of this record.
     for old in directory.glob("*.zip"):
         old.unlink()
     experiment = comet_ml.OfflineExperiment(
         project_name=record["project"],
         experiment_key=record["key"],
         offline_directory=str(directory),
+        # The record is all that is logged; by itself Comet would add code, arguments and facts about the machine.
         log_code=False,
         log_graph=False,
         auto_param_logging=False,

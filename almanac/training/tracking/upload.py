@@ -37,6 +37,7 @@ def upload(run: Path) -> Path:
 
     _reach(str(get_config()["comet.url_override"]), archive)
     try:
+        # Not forced: the key follows from the record, so that the same training is refused a second time.
         done = upload_single_offline_experiment(str(archive), api_key=key, force_upload=False)
     except Exception as error:
         raise TrackingError(f"Comet refused {archive.name}: {error}; it is kept and can be uploaded later") from error

@@ -29,6 +29,7 @@ def _checks(rule: BeatsBaselines, model: Candidate) -> Iterator[Check]:
 def _low(skills: Any, baseline: str, metric: str) -> float | None:
     try:
         low, _ = skills[baseline]["cis"][metric]
+    # An interval that is missing or of another form closes the gate.
     except (KeyError, TypeError, ValueError):
         return None
     return number({"low": low}, "low")

@@ -19,6 +19,7 @@ class CoverageWithin(GateRuleBase):
 
 
 def _checks(rule: CoverageWithin, model: Candidate) -> Iterator[Check]:
+    # A probability has no interval.
     if model.classification:
         return
     nominal = model.usecase.training.intervals.level
@@ -26,6 +27,7 @@ def _checks(rule: CoverageWithin, model: Candidate) -> Iterator[Check]:
     coverage = model.entry.get("coverage")
     if rule.bands:
         bands = coverage.get("bands") if isinstance(coverage, Mapping) else None
+        # Without bands this name leads to no number, which closes the gate.
         names = list(bands) if isinstance(bands, Mapping) and bands else ["(no bands)"]
         paths |= {f"in the band {name}": ("bands", name) for name in names}
     for where, path in paths.items():

@@ -31,6 +31,7 @@ def _problems(rule: MaxDisparity, usecase: UseCase) -> Iterator[str]:
 
 
 def _checks(rule: MaxDisparity, model: Candidate) -> Iterator[Check]:
+    # A probability has neither of the two errors.
     if model.classification:
         return
     observed = number(model.entry, "disparity", rule.group, rule.metric, "ratio")
