@@ -87,18 +87,23 @@ def whole_file(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def whole_directory(path: Path) -> Iterator[Path]:
-    """Yield a temporary directory beside `path`; replace `path` by it if the block succeeds."""
+    """Yield a temporary directory next to `path`; replace `path` by it if the block succeeds."""
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=".partial"))
+    old = aside.with_suffix(".old.partial")
     try:
         yield aside
         aside.chmod(0o755)
+        # A directory can be renamed only onto an empty one. The old one moves out of the way rather than being removed
+        # first, which takes long enough for a kill to leave neither.
         if path.exists():
-            # A directory can be renamed only onto an empty one.
-            shutil.rmtree(path)
+            path.replace(old)
         aside.replace(path)
     finally:
+        if old.exists() and not path.exists():
+            old.replace(path)
         shutil.rmtree(aside, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)
 
 
 def write_bytes(path: Path, data: bytes) -> None:

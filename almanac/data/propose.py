@@ -1,4 +1,4 @@
-"""Proposal of a use case for a table: target, features, split and folds by what was inferred from it."""
+"""Proposal of a use case for a table: target, features, split and folds from the facts inferred about it."""
 
 import os
 import re
@@ -32,7 +32,7 @@ _FEWEST, _FEWEST_IN_FOLDS = 50, 200
 
 @dataclass(frozen=True)
 class Choices:
-    """Decisions of a person in the table's own names; what is None is inferred."""
+    """Decisions of a person in the table's own names; None leaves one to inference."""
 
     target: str | None = None
     time: str | None = None

@@ -214,7 +214,7 @@ def _block(draft: Draft) -> timedelta:
 
 
 def assumptions(draft: Draft) -> list[tuple[str, str]]:
-    """Return what the proposal assumes, as pairs of a title and a sentence."""
+    """Return the proposal's assumptions, as pairs of a title and a sentence."""
     facts = draft.facts
     kinds = ", ".join(f"{draft.names[raw]} ({its.type})" for raw, its in facts.columns.items())
     entity = (

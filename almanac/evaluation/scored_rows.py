@@ -193,7 +193,10 @@ def _as_rates(above: float, y: Array, baselines: dict[str, Array], before: Mask)
     for name, values in baselines.items():
         classes = _as_classes(above, values)
         # From the training span only, as the model learns: the test span must not inform what it is compared with.
-        rates = [np.mean(truth[before & np.isfinite(truth) & (classes == side)]) for side in (0.0, 1.0)]
+        known = before & np.isfinite(truth)
+        # A class that the baseline never gave before says nothing of the event: it gets the overall rate.
+        sides = [truth[known & (classes == side)] for side in (0.0, 1.0)]
+        rates = [np.mean(side if side.size else truth[known]) for side in sides]
         result[name] = np.where(np.isfinite(classes), np.where(classes == 1, rates[1], rates[0]), np.nan)
     return result
 

@@ -15,7 +15,7 @@ from almanac.core.kinds import Kinds
 if TYPE_CHECKING:
     from pydantic import GetCoreSchemaHandler
 
-_DURATION = re.compile(r"^(\d+)(min|h|d)$")
+_DURATION = re.compile(r"(\d+)(min|h|d)")
 # Months and years are left out: they have no fixed length.
 _UNITS = {"min": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}
 
@@ -101,7 +101,7 @@ def union_of(kinds: Kinds[Any], field: str = "kind") -> Any:
 
 def to_timedelta(duration: str) -> timedelta:
     """Return a duration such as 30min, 6h or 7d as a timedelta."""
-    match = _DURATION.match(duration)
+    match = _DURATION.fullmatch(duration)
     if match is None:
         raise ValueError(
             f"{duration!r} is not a duration; write a whole number and min, h or d, such as 30min, 6h or 7d"

@@ -36,6 +36,8 @@ def _list(use_case: _UseCaseName, registry: _Address = "registry", as_json: AsJs
     if as_json:
         typer.echo(pretty_json([{"digest": plan.digest, **plan.model_dump(mode="json")} for plan in plans]), nl=False)
         return
+    if not plans:
+        typer.echo(f"no open plans for {use_case} in the registry {registry}")
     for plan in plans:
         typer.echo(f"{plan.digest}  by {plan.proposer}, until {plan.expires.isoformat(timespec='minutes')}")
         for line in [*plan.difference, *plan.reasons]:

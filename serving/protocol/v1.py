@@ -24,7 +24,7 @@ EXPLAINED = 8
 
 
 class _Entry(NamedTuple):
-    """What a model's requests need at once: its decoder, and itself if single rows may take the fast path."""
+    """Decoder of a model's requests, and the model if single rows may take the fast path."""
 
     decoder: RowDecoder
     fast: Model | None

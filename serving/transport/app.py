@@ -29,7 +29,7 @@ _CONTENT_TYPES = (b"application/json", b"application/octet-stream", b"applicatio
 
 
 class Limits(NamedTuple):
-    """Limits on what a client sends.
+    """Limits on a client's requests.
 
     Attributes:
         head: bytes of a head; trailers count with it.

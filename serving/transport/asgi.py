@@ -53,7 +53,7 @@ async def read_body(request: Request, receive: Receive, limit: int) -> bytes:
 
 
 async def refuse_other(scope: Scope, receive: Receive, send: Send) -> None:
-    """Answer what is not HTTP: acknowledge the lifespan events, and close web sockets."""
+    """Answer scopes other than HTTP: acknowledge lifespan events, and close web sockets."""
     if scope["type"] == "lifespan":
         while True:
             message = await receive()

@@ -93,7 +93,6 @@ class _ETS:
         _require_statsforecast(declared.name)
         period = _period(declared, problem)
         history = problem.history()
-        # Values that were known at a training row's time, so that nothing of the validation span is seen.
         # Up to the newest training row's time: later values belong to the gap or the validation span.
         times = (problem.time[data.rows] - history.time.min()) // history.step
         end = int(times.max()) + 1

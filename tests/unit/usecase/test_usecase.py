@@ -97,6 +97,7 @@ def test_the_tree_that_the_tests_change_is_right() -> None:
             "hourly",
             "time.frequency: 'hourly' is not a duration; write a whole number and min, h or d",
         ),
+        ("time.frequency", "6h\n", r"time.frequency: '6h\n' is not a duration"),
         ("time.frequency", "0h", "time.frequency: '0h' has no length"),
         ("name", "Air Quality", "name: string should match pattern"),
         ("columns.load.max_missing", 2, "columns.load.max_missing: input should be less than or equal to 1; got 2"),
