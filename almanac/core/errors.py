@@ -13,6 +13,7 @@ AlmanacError
 ├── GateError           a gate that closed, or a gate rule that cannot be evaluated
 ├── DriftError          a profile or a window that cannot be compared
 ├── RegistryError       a registry operation that is refused
+├── PersonError         a person's name that is unusable, or cannot be told from another one
 ├── RemediationError    a plan, an approval or an execution that is refused
 ├── DocumentError       a governance document that cannot be written or does not verify
 ├── DeploymentError     a manifest that cannot be rendered or applied
@@ -90,6 +91,10 @@ class DriftError(AlmanacError, ValueError):
 
 class RegistryError(AlmanacError):
     """A registry operation that is refused; nothing was changed."""
+
+
+class PersonError(AlmanacError, ValueError):
+    """A person's name that is unusable, or cannot be told from another person's."""
 
 
 class RemediationError(AlmanacError):

@@ -6,6 +6,7 @@ get an error: link(2) in a directory, `If-None-Match: *` on S3, `ifGenerationMat
 """
 
 import os
+import random
 import time
 import uuid
 from abc import ABC, abstractmethod
@@ -20,6 +21,9 @@ DEFAULT = "registry"
 """Directory of the registry if no other is given."""
 _TEMPORARY = ".temporary"
 _CONFLICT_RETRIES = 10
+# Doubled after each conflict, up to 3.2 s and about 10 s in all: as long as another writer's put may take.
+_CONFLICT_PAUSE_SECONDS = 0.05
+_LONGEST_PAUSE_SECONDS = 3.2
 # Younger temporary files may belong to a writer that is still at work.
 _ABANDONED_SECONDS = 3600
 
@@ -116,6 +120,8 @@ class LocalStore(Store):
         temporary = self._write_temporary(data)
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary.replace(path)
+        # Until then a crash may bring the earlier file back.
+        _flush_directory(path.parent)
 
     def read(self, key: str) -> bytes:
         """Return the file's bytes."""
@@ -179,6 +185,8 @@ class ObjectStore(Store):
                     raise FileExistsError(f"{self.url}/{key}") from error
                 if status != 409 or attempt == _CONFLICT_RETRIES - 1:
                     raise _as_os_error(error, f"{self.url}/{key}") from error
+            # Spread at random, or the writers that met would meet again.
+            time.sleep(random.uniform(0.5, 1) * min(_CONFLICT_PAUSE_SECONDS * 2**attempt, _LONGEST_PAUSE_SECONDS))  # noqa: S311
 
     def replace(self, key: str, data: bytes) -> None:
         """Put without a condition."""

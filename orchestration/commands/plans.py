@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from almanac.core.errors import RemediationError
 from almanac.core.files import pretty_json
 from almanac.usecase.override import load_with
 from governance.registration import actor
@@ -107,6 +108,9 @@ def release(use_case: _UseCaseName, why: _Why, registry: _Address = "registry") 
 def verify(use_case: _UseCaseName, registry: _Address = "registry") -> None:
     """Read the whole log again and check its chain and its plans."""
     entries = AuditLog(registry, use_case).entries()
+    # A mistyped name or address has an empty log, which says nothing about any plan.
+    if not entries:
+        raise RemediationError(f"registry {registry}: there is no plan of {use_case!r}, so there is nothing to verify")
     for entry in entries:
         if entry.kind == "proposed":
             policy.find(entries, entry.plan)

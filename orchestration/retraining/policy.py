@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from almanac.core.errors import AlmanacError, RemediationError
+from almanac.core.people import check_person, same_person
 from almanac.usecase import UseCase, digest
 from almanac.usecase.types import to_timedelta
 from orchestration.retraining.audit_log import AuditLog, Draft, Entry
@@ -47,7 +48,7 @@ def approve(log: AuditLog, plan: str, *, who: str, why: str) -> Entry:
         proposal = find(entries, plan)
         _check_open(entries, proposal, log.clock())
         # Four eyes: the pipeline's own name cannot approve its plans.
-        if proposal.proposer == who:
+        if same_person(check_person(who), proposal.proposer):
             raise RemediationError(f"plan {plan[:12]}: {who} proposed it; somebody else has to approve it")
         if earlier := _about(entries, plan, "approved"):
             raise RemediationError(
@@ -218,7 +219,7 @@ def _check_approval(approvals: list[Entry], plan: Plan) -> None:
     name = f"plan {plan.digest[:12]}"
     if not approvals:
         raise RemediationError(f"{name}: not approved; the policy's action is ask")
-    if approvals[0].who == plan.proposer:
+    if same_person(approvals[0].who, plan.proposer):
         raise RemediationError(f"{name}: approved by {plan.proposer}, who proposed it; somebody else has to")
     if approvals[0].detail != _bound(plan):
         raise RemediationError(f"{name}: the approval is of another state or time than the plan")

@@ -2,10 +2,13 @@
 
 import os
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import fsspec
@@ -86,7 +89,7 @@ class TestS3:
 class Careless(BaseHTTPRequestHandler):
     """An S3 service that accepts If-None-Match and overwrites all the same, as some clones do."""
 
-    objects: dict[str, bytes]
+    objects: dict[str, Any]
     protocol_version = "HTTP/1.1"  # botocore waits for "100 Continue"
 
     def do_PUT(self) -> None:
@@ -116,6 +119,21 @@ class Careless(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: object) -> None:
         """Keep the test's output quiet."""
+
+
+class Contended(Careless):
+    """An S3 service on which another conditional put of the key is under way during the first puts."""
+
+    conflicts = 4
+
+    def do_PUT(self) -> None:
+        times = self.objects.setdefault("times", [])
+        times.append(time.monotonic())
+        if len(times) <= self.conflicts:
+            self.body()
+            self.answer(409, b"<Error><Code>ConditionalRequestConflict</Code></Error>")
+        else:
+            super().do_PUT()
 
 
 class Google(Careless):
@@ -151,10 +169,11 @@ class Google(Careless):
         self.answer(204, b"")
 
 
-def serve(handler: type[Careless]) -> Iterator[str]:
-    class Handler(handler):  # type: ignore[valid-type, misc]
-        objects: dict[str, bytes] = {}
+def serve(handler: type[Careless], keep: bool = False) -> Iterator[str]:
+    class Fresh(handler):  # type: ignore[valid-type, misc]
+        objects: dict[str, Any] = {}
 
+    Handler = handler if keep else Fresh
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}"
@@ -178,6 +197,20 @@ def google(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> I
         monkeypatch.setenv("STORAGE_EMULATOR_HOST", url)
         fsspec.get_filesystem_class("gs").clear_instance_cache()
         yield "gs://bucket/registry", request.param
+
+
+def test_after_a_conflict_a_writer_pauses_longer_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Handler(Contended):
+        objects: dict[str, Any] = {}
+
+    for url in serve(Handler, keep=True):
+        use_endpoint(monkeypatch, url)
+        monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+        open_store("s3://bucket/registry").create("a", b"first")
+    times = Handler.objects["times"]
+    pauses = [later - earlier for earlier, later in pairwise(times)]
+    assert len(pauses) == Contended.conflicts
+    assert all(pause >= 0.025 * 2**attempt for attempt, pause in enumerate(pauses)), pauses
 
 
 class TestConditionsIgnored:

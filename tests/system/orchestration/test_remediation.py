@@ -11,7 +11,7 @@ import pytest
 import yaml
 from kfp import dsl
 
-from almanac.core.errors import PipelineError, RemediationError, TrainingError
+from almanac.core.errors import PersonError, PipelineError, RemediationError, TrainingError
 from almanac.usecase import UseCase, dump, load
 from components.remediation.component import remediation as component
 from governance.registry import Registry
@@ -126,10 +126,19 @@ def test_without_an_approval_nothing_starts(world: World) -> None:
     assert not world.started
 
 
-def test_the_proposer_cannot_approve(world: World) -> None:
+@pytest.mark.parametrize("who", ["pipeline", " Pipeline", "ｐipeline"])  # a full-width letter
+def test_the_proposer_cannot_approve(world: World, who: str) -> None:
     plan = world.propose()
-    with pytest.raises(RemediationError, match="pipeline proposed it; somebody else has to approve"):
-        policy.approve(world.ledger, plan, who="pipeline", why="I may")
+    with pytest.raises(RemediationError, match="proposed it; somebody else has to approve"):
+        policy.approve(world.ledger, plan, who=who, why="I may")
+    assert world.kinds() == ["proposed"]
+
+
+@pytest.mark.parametrize("who", ["pipe\u200bline", "pipelıne", "рipeline"])  # Cyrillic, without a dot
+def test_nobody_who_looks_like_the_proposer_can_approve(world: World, who: str) -> None:
+    plan = world.propose()
+    with pytest.raises(PersonError, match="who"):
+        policy.approve(world.ledger, plan, who=who, why="I may")
     assert world.kinds() == ["proposed"]
 
 
@@ -388,6 +397,8 @@ def test_the_component_asks_and_the_command_line_approves(
     assert runner.invoke(app, approve).exit_code == 0
     assert isinstance(runner.invoke(app, approve).exception, RemediationError)
     assert "2 entries, unbroken" in runner.invoke(app, ["verify", world.case.name, *where]).output
+    with pytest.raises(RemediationError, match="there is no plan of 'mistyped'"):
+        runner.invoke(app, ["verify", "mistyped", *where], catch_exceptions=False)
 
 
 @pytest.mark.slow

@@ -543,6 +543,21 @@ class TestLocalStore:
         assert not old.exists()
         assert young.exists()
 
+    def test_a_replaced_file_is_flushed_with_its_directory(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        flushed: list[int] = []
+        flush = os.fsync
+
+        def counted(handle: int) -> None:
+            flushed.append(os.fstat(handle).st_ino)
+            flush(handle)
+
+        monkeypatch.setattr(os, "fsync", counted)
+        store = LocalStore(str(tmp_path), tmp_path)
+        store.replace("folder/head.json", b"{}")
+        assert flushed == [(tmp_path / "folder/head.json").stat().st_ino, (tmp_path / "folder").stat().st_ino]
+
     def test_a_directory_that_cannot_be_written_is_named(self, tmp_path: Path) -> None:
         (tmp_path / "file").write_text("not a directory")
         with pytest.raises(RegistryError, match="cannot be written"):
