@@ -1,6 +1,7 @@
 """Names of people: what is refused, and which names mean one person."""
 
 import unicodedata
+from typing import Literal
 
 import pytest
 from hypothesis import assume, given
@@ -87,7 +88,7 @@ def test_every_name_is_the_same_as_itself_in_other_forms(name: str) -> None:
             assert name.upper() == form, "only the upper case of a letter may be another letter"
 
 
-FORMS = ("NFC", "NFD", "NFKC", "NFKD")
+FORMS: tuple[Literal["NFC", "NFD", "NFKC", "NFKD"], ...] = ("NFC", "NFD", "NFKC", "NFKD")
 
 
 @given(NAMES, NAMES)
