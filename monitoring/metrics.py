@@ -9,10 +9,14 @@ from typing import Literal
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from almanac.core.clocks import Clock
+
 Kind = Literal["counter", "gauge", "histogram"]
 # server: registered by every server process. process: read from the operating system at each scrape of the server.
 # pipeline: written after a run; see monitoring.operations.push.
 Origin = Literal["server", "process", "pipeline"]
+# wall: seconds of the wall clock, as of Prometheus' `time()`. data: of the observations, which `time()` cannot be
+# compared with: an archive's clock stands still.
 # How the gauges of several worker processes are joined; see prometheus_client's multiprocess mode.
 Join = Literal["livesum", "livemax", "livemin", "mostrecent"]
 
@@ -36,6 +40,7 @@ class Metric:
         labels: label names, in order.
         join: how the gauges of several processes are joined.
         origin: its exporter.
+        clock: the clock that a moment is of; None where the metric is none. Only those of the wall clock have an age.
     """
 
     name: str
@@ -44,6 +49,7 @@ class Metric:
     labels: tuple[str, ...] = ()
     join: Join = "mostrecent"
     origin: Origin = "server"
+    clock: Clock | None = None
 
     @property
     def series(self) -> tuple[str, ...]:
@@ -80,17 +86,20 @@ INGESTED = Metric("almanac_ingested_rows_total", "counter", "Observations append
 DATA_AGE = Metric(
     "almanac_data_age_seconds",
     "gauge",
-    "How far the newest observation lies behind the clock, at the time of the scrape.",
+    "How far the newest observation lies behind the data's clock, at the time of the scrape.",
     ("model",),
 )
 DATA_NEWEST = Metric(
-    "almanac_data_newest_timestamp_seconds", "gauge", "Time of the newest observation in the feature store.", ("model",)
-)
+    "almanac_data_newest_timestamp_seconds", "gauge",
+    "Time of the newest observation in the feature store, by the data's clock.", ("model",), clock="data",
+)  # fmt: skip
 MODEL_INFO = Metric(
     "almanac_model_info", "gauge", "1 for each loaded model.",
     ("model", "version", "digest", "use_case", "target", "role"), "livemax",
 )  # fmt: skip
-MODEL_LOADED = Metric("almanac_model_loaded_timestamp_seconds", "gauge", "When the model was loaded.", ("model",))
+MODEL_LOADED = Metric(
+    "almanac_model_loaded_timestamp_seconds", "gauge", "When the model was loaded.", ("model",), clock="wall"
+)
 MODEL_SWAPS = Metric("almanac_model_swaps_total", "counter", "Hot swaps by result.", ("result",))
 READY = Metric("almanac_ready", "gauge", "1 while the server accepts traffic.", (), "livemin")
 SHADOW_DIFFERENCE = Metric(
@@ -139,8 +148,8 @@ CPU_SECONDS = _of_process("almanac_cpu_seconds_total", "counter", "Processor tim
 OPEN_FILES = _of_process("almanac_open_files", "gauge", "Open file descriptors of the server processes.")
 
 
-def _of_pipeline(name: str, help_text: str, *labels: str) -> Metric:
-    return Metric(name, "gauge", help_text, ("use_case", *labels), origin="pipeline")
+def _of_pipeline(name: str, help_text: str, *labels: str, clock: Clock | None = None) -> Metric:
+    return Metric(name, "gauge", help_text, ("use_case", *labels), origin="pipeline", clock=clock)
 
 
 TEST_RMSE = _of_pipeline("almanac_model_test_rmse", "Root mean squared error on the test span.", *_MODEL)
@@ -158,7 +167,7 @@ ROLLING_COVERAGE_LIMIT = _of_pipeline(
 WINDOW_RMSE_LIMIT = _of_pipeline(
     "almanac_model_window_rmse_limit", "Root mean squared error of a window beyond what this season explains.", *_MODEL
 )
-TRAINED = _of_pipeline("almanac_model_trained_timestamp_seconds", "When the model was trained.", *_MODEL)
+TRAINED = _of_pipeline("almanac_model_trained_timestamp_seconds", "When the model was trained.", *_MODEL, clock="wall")
 DATA_INTERVAL = _of_pipeline("almanac_data_interval_seconds", "Time between two observations of a series.", "model")
 WINDOW_ROWS = _of_pipeline("almanac_window_rows", "Predictions of the newest window whose truth is known.", "model")
 WINDOW_RMSE = _of_pipeline("almanac_window_rmse", "Root mean squared error in the newest window.", "model")
@@ -187,8 +196,11 @@ WINDOW_OUTPUT_DRIFTED = _of_pipeline(
 WINDOW_IMPORTANCE_AGREEMENT = _of_pipeline(
     "almanac_window_importance_ndcg_ratio", "Agreement of the importances with those of training, nDCG.", "model"
 )
-WINDOW_NEWEST = _of_pipeline("almanac_window_newest_timestamp_seconds", "Newest observation of the newest window.")
-MONITORED = _of_pipeline("almanac_monitor_timestamp_seconds", "When the newest window was compared.")
+WINDOW_NEWEST = _of_pipeline(
+    "almanac_window_data_newest_timestamp_seconds", "Newest observation of the newest window, by the data's clock.",
+    clock="data",
+)  # fmt: skip
+MONITORED = _of_pipeline("almanac_monitor_timestamp_seconds", "When the newest window was compared.", clock="wall")
 
 #: Every metric.
 ALL: tuple[Metric, ...] = tuple(value for value in list(globals().values()) if isinstance(value, Metric))

@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from almanac.core.clocks import wall_time
 from almanac.core.errors import DriftError
 from almanac.drift import statistics
 from almanac.drift.counting.accumulators import ABOVE, BELOW, MISSING, OFF, ROWS, Stretch, set_out
@@ -88,7 +89,7 @@ class Comparison:
         blocks: names of the window's blocks.
         features: judged columns.
         findings: facts that are true or false, such as an absent column.
-        generated_at: when, in UTC.
+        generated_at: when it was compared, by the wall clock.
     """
 
     profile: Profile
@@ -110,7 +111,7 @@ class Comparison:
         return {
             "format": FORMAT,
             "kind": "drift comparison",
-            "generated_at": self.generated_at.isoformat(timespec="seconds"),
+            "generated_at": wall_time(self.generated_at),
             "drifted": self.drifted,
             "drifted_features": [feature.name for feature in self.features if feature.drifted],
             "false_alarm_rate": profile.false_alarm_rate,
@@ -132,7 +133,7 @@ def compare(
         table: the window: polars or pandas frame, a Parquet or CSV file, or several Parquet files, which are streamed.
         exact: add the exact Kolmogorov–Smirnov distance of each number to the whole reference, as `ks_exact`; needs a
             profile that was made with `keep=True`.
-        now: time of the comparison; the present when None.
+        now: time of the comparison by the wall clock; the present when None.
         rate: chance of a false alarm for these columns together, where more than they are judged; the profile's when
             None.
 

@@ -132,15 +132,9 @@ def signature(usecase: UseCase, specification: dict[str, Any], problem: Problem,
             for name in (["prediction", "lower", "upper"] if intervals else ["prediction"])
         ],
         "out_of_range": usecase.serving.out_of_range,
-        "as_of": _present(usecase),
+        "as_of": usecase.archive_as_of,
         "decision": None if decision is None else {"thresholds": decision.thresholds, "names": decision.names},
     }
-
-
-def _present(usecase: UseCase) -> str | None:
-    """Return the time that counts as the present where the data are an archive; None for the clock's."""
-    staleness = usecase.validation.staleness
-    return None if staleness is None or staleness.as_of == "now" else staleness.as_of
 
 
 def _inputs(usecase: UseCase) -> list[dict[str, Any]]:

@@ -65,12 +65,17 @@ class UseCase(Section):
         check(self)
         return self
 
-    def now(self) -> datetime:
-        """Return the current time in naive UTC, or the declared one of an archive (`validation.staleness.as_of`)."""
+    @property
+    def archive_as_of(self) -> str | None:
+        """The declared present of an archive (`validation.staleness.as_of`); None where the data go on."""
         staleness = self.validation.staleness
-        if staleness is None or staleness.as_of == "now":
+        return None if staleness is None or staleness.as_of == "now" else staleness.as_of
+
+    def now(self) -> datetime:
+        """Return the present of the data's clock in naive UTC: the declared one of an archive, or the wall clock's."""
+        if self.archive_as_of is None:
             return datetime.now(UTC).replace(tzinfo=None, microsecond=0)
-        return to_utc(staleness.as_of)
+        return to_utc(self.archive_as_of)
 
     def target(self, name: str) -> Target:
         """Return the target called `name`.

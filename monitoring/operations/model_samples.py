@@ -8,7 +8,7 @@ from typing import Any
 from almanac.core.errors import MetricError
 from almanac.core.files import read_json, sha256_file
 from almanac.usecase import UseCase
-from almanac.usecase.types import to_timedelta
+from almanac.usecase.types import to_timedelta, to_utc
 from monitoring.metrics import (
     DATA_INTERVAL,
     NOMINAL_COVERAGE,
@@ -46,7 +46,8 @@ def model_samples(
         version: version in the registry; where None, the first digits of the model's digest, as the server has it.
         trained: when the version was registered, in ISO 8601; where None, the end of the run in run.json.
         window: length of the monitoring pipeline's windows.
-        at: the present, in whose season the limits hold; the clock by default.
+        at: the present of the data's clock, in whose season the limits hold; by default that of the model's archive, or
+            the wall clock's where the data go on.
 
     Raises:
         MetricError: a document that is missing, or without a metric.
@@ -54,11 +55,11 @@ def model_samples(
     metrics = _document(directory / "metrics.json")
     version = version or sha256_file(directory / "model" / "manifest.json")[:_SHORT_DIGEST]
     use_case = str(metrics["use_case"])
-    trained_at = seconds(trained or str(_document(directory / "run.json")["finished_at"]))
-    present = at or datetime.now(UTC).replace(tzinfo=None)
+    trained_at = seconds(trained or str(_document(directory / "run.json")["finished_at"]), "wall")
     samples = []
     for model, tested in metrics["targets"].items():
         out_of_fold = limits.read(directory / "model", model)
+        present = at or _present(directory / "model" / model / "signature.json")
         values = [*_tested(tested), *_limits(tested, out_of_fold, to_timedelta(window), present)]
         samples += [Sample(m, (use_case, model, version), value) for m, value in [(TRAINED, trained_at), *values]]
         spec = _document(directory / "model" / model / "features.json")["spec"]
@@ -93,6 +94,13 @@ def _limits(
         yield ROLLING_COVERAGE_LIMIT, float(coverage["nominal"]) - _FALLBACK_COVERAGE if floor is None else floor
 
 
+def _present(signature: Path) -> datetime:
+    """Return the present of the data's clock that a model was trained for."""
+    # Early releases wrote no present, and some of their models no signature.
+    as_of = _document(signature).get("as_of") if signature.is_file() else None
+    return to_utc(as_of) if as_of else datetime.now(UTC).replace(tzinfo=None)
+
+
 def _document(path: Path) -> dict[str, Any]:
     try:
         document: dict[str, Any] = read_json(path)
@@ -114,7 +122,7 @@ def push_version(
         registry: address of the registry.
         to: a directory that an exporter reads, or the URL of a Pushgateway.
         window: length of the monitoring pipeline's windows.
-        at: the present, in whose season the limits of the errors hold; the clock by default.
+        at: the present of the data's clock, in whose season the limits of the errors hold; see `model_samples`.
 
     Raises:
         RegistryError: no such version, or a file that does not verify.

@@ -2,8 +2,8 @@
 
 import math
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
+from almanac.core.clocks import Clock, seconds_of
 from almanac.core.errors import MetricError
 from monitoring.metrics import Metric
 
@@ -30,7 +30,13 @@ class Sample:
             raise MetricError(f"{self.metric.name}{list(self.labels)} is {self.value}; a sample must be finite")
 
 
-def seconds(time: str) -> float:
-    """Return seconds since the epoch; a time without zone is UTC."""
-    parsed = datetime.fromisoformat(time)
-    return (parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).timestamp()
+def seconds(time: str, clock: Clock) -> float:
+    """Return the seconds since 1970 of a time of this clock.
+
+    Raises:
+        MetricError: a time of the other clock.
+    """
+    try:
+        return seconds_of(time, clock)
+    except ValueError as error:
+        raise MetricError(str(error)) from error

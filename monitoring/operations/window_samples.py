@@ -13,16 +13,20 @@ if TYPE_CHECKING:
 
 
 def drift_samples(document: dict[str, Any]) -> list[Sample]:
-    """Return the samples of drift.json, the comparison of the newest window with the model's reference."""
+    """Return the samples of drift.json, the comparison of the newest window with the model's reference.
+
+    Raises:
+        MetricError: a time of the comparison that is not of the wall clock.
+    """
     use_case = str(document["use_case"])
     samples = [
-        Sample(m.MONITORED, (use_case,), seconds(document["generated_at"])),
+        Sample(m.MONITORED, (use_case,), seconds(document["generated_at"], "wall")),
         Sample(m.WINDOW_DRIFTED, (use_case,), float(document["drifted"])),
         Sample(m.WINDOW_DRIFTED_FEATURES, (use_case,), float(len(document["drifted_features"]))),
     ]
     span = document["window"]["span"]
     if span:
-        samples.append(Sample(m.WINDOW_NEWEST, (use_case,), seconds(span[1])))
+        samples.append(Sample(m.WINDOW_NEWEST, (use_case,), seconds(span[1], "data")))
     for feature in document["features"]:
         samples.append(Sample(m.WINDOW_DRIFT_SCORE, (use_case, feature["name"]), _score(feature)))
     return [*samples, *_of_outputs(use_case, document.get("outputs", {}))]

@@ -1,7 +1,7 @@
 """Drift of the newest window of a table, compared with the reference frozen with the model in production."""
 
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -83,13 +83,13 @@ def detect(usecase: UseCase, table: Path, registry: str = "", now: datetime | No
         usecase: the use case; its section `drift` names the columns, the window, the rate, and the signals that count.
         table: the validated table, or a feature table, as Parquet.
         registry: address of the model registry; no model is looked for when empty.
-        now: what to write as the time of the comparison; the present when None.
+        now: what to write as the time of the comparison, by the wall clock; the present when None.
 
     Raises:
         DriftError: a table without rows, without time, or shorter than a window.
         RegistryError: a registered model that does not verify.
     """
-    frame, now = _read(usecase, table), now or datetime.now(UTC)
+    frame = _read(usecase, table)
     newest = datetime.fromisoformat(str(frame[usecase.time.column].max()))
     stop = newest + to_timedelta(usecase.time.frequency)
     span = Span(stop - to_timedelta(usecase.drift.window), stop)
@@ -102,7 +102,7 @@ def detect(usecase: UseCase, table: Path, registry: str = "", now: datetime | No
     level = drift_level(usecase, len(expected), len(models))
     current = frame.filter(span.holds(usecase.time.column))
     comparison = compare(restrict(reference, expected), current, now=now, rate=_rate(level, len(expected)))
-    judged = judge_models(usecase, frame, models, span, level, now)
+    judged = judge_models(usecase, frame, models, span, level)
     outputs = {name: judged.get(name, model) for name, model in watched.items()}
     return DriftOutcome(
         comparison=comparison,

@@ -14,7 +14,8 @@ from almanac.usecase.training_section import Target
 from almanac.usecase.types import to_timedelta
 
 _NEEDED = ("target", "prediction", "lower", "upper", "version")
-#: Names of files that are closed: until-<time>-… of a server, <first time>-<last time>-v… of a batch.
+#: Names of files that are closed: until-<wall time>-… of a server, <first time>-<last time>-v… of a batch, both times
+#: being the data's.
 _UNTIL = re.compile(r"/(?:until-(\d{8}T\d{6})-[^/]*|\d{8}T\d{6}-(\d{8}T\d{6})-v\d+\.parquet)$")
 
 
@@ -39,7 +40,7 @@ def read_log(usecase: UseCase, log: str, since: datetime | None = None) -> pl.Da
     Args:
         usecase: the use case.
         log: the log's directory or URL.
-        since: files whose name gives an older time are not read.
+        since: files whose name gives an older time of the data's clock are not read.
 
     Raises:
         EmptyLogError: there is no log yet, or nothing in it.
@@ -50,7 +51,7 @@ def read_log(usecase: UseCase, log: str, since: datetime | None = None) -> pl.Da
         filesystem, path = fsspec.core.url_to_fs(address)
         names = sorted([*filesystem.glob(f"{path}/*.parquet"), *filesystem.glob(f"{path}/*.jsonl")])
         # A log of years is long: most of its files are skipped by their name.
-        names = [name for name in names if not _older(name, since)]
+        names = [name for name in names if not _older(usecase, name, since)]
         # One call, as fsspec reads a list concurrently where the store allows it.
         files: dict[str, bytes] = filesystem.cat(names) if names else {}
     except Exception as error:  # clients of object stores raise errors of their own
@@ -66,10 +67,15 @@ def read_log(usecase: UseCase, log: str, since: datetime | None = None) -> pl.Da
     return pl.concat(parts).sort([*keys, "version"]).unique(keys, keep="last", maintain_order=True)
 
 
-def _older(name: str, since: datetime | None) -> bool:
+def _older(usecase: UseCase, name: str, since: datetime | None) -> bool:
     """Return whether the time in a file's name, of its last line or prediction, is before `since`."""
     match = _UNTIL.search(name)
-    return since is not None and match is not None and datetime.strptime(match[1] or match[2], "%Y%m%dT%H%M%S") < since
+    if since is None or match is None:
+        return False
+    # When a server wrote a line about an archive says nothing of the time that the line is about.
+    if match[1] and usecase.archive_as_of is not None:
+        return False
+    return datetime.strptime(match[1] or match[2], "%Y%m%dT%H%M%S") < since
 
 
 def with_truth(usecase: UseCase, table: pl.DataFrame, predictions: pl.DataFrame) -> pl.DataFrame:

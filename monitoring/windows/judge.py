@@ -32,7 +32,7 @@ class Monitored:
         reference: reference profile of the columns.
         models: models by target, for those whose error is estimated.
         ranges: the expected metrics of each target.
-        now: the present, naive UTC.
+        now: the present by the data's clock.
         outputs: by target, the model whose outputs are watched, or the reason why they are not.
     """
 
@@ -125,7 +125,9 @@ def _drift(monitored: Monitored, rows: pl.DataFrame) -> dict[str, Any]:
     names = monitored.columns
     # `compare` spreads the rate over the columns by itself.
     rate = min(0.5, monitored.level * len(names))
-    return compare(restrict(monitored.reference, names), rows, now=monitored.now, rate=rate).to_json()
+    document = compare(restrict(monitored.reference, names), rows, rate=rate).to_json()
+    del document["generated_at"]  # of the wall clock, on which the document does not depend
+    return document
 
 
 def _outputs(monitored: Monitored, span: Span) -> dict[str, OutputDrift]:
@@ -134,9 +136,7 @@ def _outputs(monitored: Monitored, span: Span) -> dict[str, OutputDrift]:
     for name, model in monitored.outputs.items():
         if not isinstance(model, str):
             mine = monitored.joined.filter(pl.col("target") == name)
-            outputs[name] = judge_outputs(
-                monitored.usecase, model, mine, monitored.features, span, monitored.level, monitored.now
-            )
+            outputs[name] = judge_outputs(monitored.usecase, model, mine, monitored.features, span, monitored.level)
     return outputs
 
 

@@ -3,12 +3,13 @@
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
+from almanac.core.clocks import data_time, wall_time
 from almanac.core.errors import DeploymentError, DriftError, TableError
 from almanac.core.files import sha256_file
 from almanac.core.progress import progress
@@ -26,7 +27,8 @@ from monitoring.windows.join import EmptyLogError, read_log, read_predictions, w
 from monitoring.windows.judge import JudgedWindow, Monitored, breached, judge
 from monitoring.windows.outputs import WatchedModel, read_watched_models
 
-FORMAT = 1
+#: 2: `generated_at`, which was a time of the data's clock with the zone of the wall clock, became `data_present`.
+FORMAT = 2
 #: Address of the prediction log where none is given: on a cluster, the config map of all pipelines sets it.
 LOG_VARIABLE = "ALMANAC_PREDICTION_LOG"
 
@@ -99,7 +101,8 @@ def monitor(usecase: UseCase, sources: Sources) -> Monitoring:
         "use_case": usecase.name,
         "use_case_digest": digest(usecase),
         "data_digest": sha256_file(sources.table),
-        "generated_at": monitored.now.replace(tzinfo=UTC).isoformat(timespec="seconds"),
+        # No time of the wall clock: the same data give the same document.
+        "data_present": data_time(monitored.now),
         "version": version.number,
         "digest": version.manifest,
         "policy": usecase.drift.policy.model_dump(mode="json"),
@@ -143,12 +146,12 @@ def _now(usecase: UseCase, as_of: str) -> datetime:
 
 
 def _staleness(monitored: Monitored) -> dict[str, Any]:
-    """Return the age of the newest row; stale data are reported, but are no reason to train on them again."""
+    """Return the age of the newest row by the data's clock; stale data are no reason to train on them again."""
     age = (monitored.now - monitored.newest).total_seconds()
     rule = monitored.usecase.validation.staleness
     most = to_timedelta(rule.max_age).total_seconds() if rule is not None else None
     return {
-        "newest": monitored.newest.isoformat(),
+        "newest": data_time(monitored.newest),
         "age_seconds": age,
         "max_age_seconds": most,
         "stale": most is not None and age > most,
@@ -160,8 +163,10 @@ def push_monitoring(monitoring: Monitoring, registry: str, to: str) -> None:
     monitored, newest = monitoring.monitored, monitoring.document["windows"][-1]
     usecase = monitored.usecase
     if newest["drift"] is not None:
-        counted = {"use_case": usecase.name, "outputs": newest["outputs"], "drifted": newest["drifted"]}
-        push(drift_samples({**newest["drift"], **counted}), to, f"{usecase.name}-drift")
+        compared = {"use_case": usecase.name, "outputs": newest["outputs"], "drifted": newest["drifted"]}
+        # An alert compares this time with the wall clock, on which an archive's present lies years back.
+        document = {**newest["drift"], **compared, "generated_at": wall_time()}
+        push(drift_samples(document), to, f"{usecase.name}-drift")
     stop = datetime.fromisoformat(newest["stop"])
     rows = monitored.joined.filter(pl.col("due") < stop).drop("due", "last")
 

@@ -1,7 +1,6 @@
 """Output drift of the registered models in the newest window: predictions, joined with the truth where it is known."""
 
 from collections.abc import Mapping
-from datetime import datetime
 
 import polars as pl
 
@@ -20,7 +19,6 @@ def judge_models(
     models: Mapping[str, WatchedModel],
     span: Span,
     level: float,
-    now: datetime,
 ) -> dict[str, OutputDrift | str]:
     """Compare each model's outputs in a window with their reference, or return the reason why it cannot predict.
 
@@ -30,11 +28,10 @@ def judge_models(
         models: models by target.
         span: the window.
         level: chance of a false alarm of each signal.
-        now: time of the comparison.
     """
     features = Features(usecase, table)
     return {
-        name: _judge(usecase, table, usecase.target(name), watched, features, span, level, now)
+        name: _judge(usecase, table, usecase.target(name), watched, features, span, level)
         for name, watched in models.items()
     }
 
@@ -47,7 +44,6 @@ def _judge(
     features: Features,
     span: Span,
     level: float,
-    now: datetime,
 ) -> OutputDrift | str:
     if target.column not in table.columns:
         return f"the table has no column {target.column!r}, which is forecast"
@@ -56,7 +52,7 @@ def _judge(
     except FeatureError as error:
         return str(error)
     joined = with_truth(usecase, table, predictions.with_columns(target=pl.lit(target.name)))
-    return judge_outputs(usecase, watched, joined, features, span, level, now)
+    return judge_outputs(usecase, watched, joined, features, span, level)
 
 
 def _predict(usecase: UseCase, watched: WatchedModel, features: Features, span: Span) -> pl.DataFrame:

@@ -137,7 +137,6 @@ def judge_outputs(
     features: Features,
     span: Span,
     level: float,
-    now: datetime,
 ) -> OutputDrift:
     """Compare a model's outputs in a window with their reference.
 
@@ -148,13 +147,12 @@ def judge_outputs(
         features: features of the table.
         span: the window: predictions made in it, and truths that fell due in it.
         level: chance of a false alarm of each signal.
-        now: time of the comparison.
     """
     keys = [*([usecase.entity] if usecase.entity else []), usecase.time.column]
     made = joined.filter(span.holds(usecase.time.column)).select(*keys, "prediction")
     known = joined.filter(span.holds("due")).select(*keys, "prediction", target="y")
     explained = _explained(usecase, watched, made, features, span)
-    return compare_outputs(watched.reference, Window(made, known, explained), level, now)
+    return compare_outputs(watched.reference, Window(made, known, explained), level)
 
 
 def _explained(

@@ -49,7 +49,8 @@ def _blocks(document: dict[str, Any], joined: pl.DataFrame, windows: Sequence[Ju
     source = f"the {document['predictions']} predictions"
     if document["predictions"] == "batch" and document["log"]:
         source = f"predictions made for it, since the log {document['log']} has none yet"
-    yield Note(f"Generated {document['generated_at']} from {source}")
+    present = document["data_present"].replace("T", " ")
+    yield Note(f"From {source}, as of {present} by the data's clock")
 
 
 def _tiles(document: dict[str, Any]) -> Tiles:

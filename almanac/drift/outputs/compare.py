@@ -1,7 +1,6 @@
 """Comparison of a model's outputs in a window with their reference."""
 
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -117,16 +116,13 @@ def score(importance: ImportanceDrift) -> float:
     return (1.0 - importance.ndcg) / (1.0 - importance.least)
 
 
-def compare_outputs(
-    reference: OutputReference, window: Window, level: float, now: datetime | None = None
-) -> OutputDrift:
+def compare_outputs(reference: OutputReference, window: Window, level: float) -> OutputDrift:
     """Compare a model's outputs in a window with their reference.
 
     Args:
         reference: frozen with the model.
         window: the window's outputs.
         level: chance of a false alarm of each signal.
-        now: time of the comparison; the present when None.
 
     Raises:
         DriftError: a column that is absent.
@@ -145,7 +141,7 @@ def compare_outputs(
         if rows.height < LEAST_ROWS:
             unjudged |= dict.fromkeys(signals, f"{counted}; at least {LEAST_ROWS} are needed")
             continue
-        compared = compare(restrict(reference.profile, signals), rows, now=now, rate=len(signals) * level)
+        compared = compare(restrict(reference.profile, signals), rows, rate=len(signals) * level)
         comparisons |= dict.fromkeys(signals, compared)
     notes = _left_out(window.made.height - made.height, window.made.height)
     importance = _compare_importances(reference.importances, window.explained, level)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from almanac.core.clocks import wall_time
 from almanac.drift.comparison import Comparison, FeatureDrift
 from almanac.drift.findings import iso_span
 from almanac.drift.measures import MEASURES
@@ -42,7 +43,7 @@ def _blocks(comparison: Comparison, outputs: Mapping[str, OutputDrift | str], dr
     if outputs:
         yield outputs_section(outputs)
     yield Section("Histograms over time", _histograms(comparison, ranked))
-    yield Note(f"Generated {comparison.generated_at.isoformat(timespec='seconds')}")
+    yield Note(f"Generated {wall_time(comparison.generated_at)}")
 
 
 def _tiles(comparison: Comparison, judged: Sequence[OutputDrift], drifted: bool) -> Tiles:

@@ -122,9 +122,9 @@ DRIFT = Board(
             ),
             Panel(
                 "Newest observation",
-                age("almanac_window_newest_timestamp_seconds", "use_case"),
-                "s",
-                "How long ago.",
+                {"{{use_case}}": "1000 * max by (use_case) (almanac_window_data_newest_timestamp_seconds)"},
+                "dateTimeAsIso",
+                "Time of the newest observation by the data's clock, which stands still for an archive.",
                 "stat",
             ),
             Panel(

@@ -165,7 +165,8 @@ def test_monitoring_reads_the_log_that_the_cluster_names_once_there_is_one(
     lines = served.with_columns(pl.col("timestamp").dt.strftime("%Y-%m-%dT%H:%M:%S"))
     lines.write_ndjson(folder / "until-20150101T000000-pod-1-1.jsonl")
     # Closed long before the windows: not even read.
-    (folder / "until-20140101T000000-pod-1-1.jsonl").write_text("no lines of predictions\n")
+    closed = folder / "20131201T000000-20131231T230000-v1.parquet"
+    closed.write_bytes(b"no table of predictions")
     logged = monitor(production.case, sources).document
     assert logged["predictions"] == "log"
     for before, after in zip(document["windows"], logged["windows"], strict=True):

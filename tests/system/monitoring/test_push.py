@@ -84,7 +84,7 @@ def test_figures_of_drift_on_the_real_series(beijing: pl.DataFrame) -> None:
     assert found[("almanac_window_drifted", ("u",))] == 1.0
     assert found[("almanac_window_drift_score", ("u", "temp"))] > 1
     assert found[("almanac_window_drifted_features", ("u",))] == len(document["drifted_features"])
-    assert found[("almanac_window_newest_timestamp_seconds", ("u",))] == 1420066800.0
+    assert found[("almanac_window_data_newest_timestamp_seconds", ("u",))] == 1420066800.0
 
 
 def test_a_fall_counts_as_much_as_a_rise(beijing: pl.DataFrame) -> None:
