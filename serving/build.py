@@ -27,6 +27,7 @@ from serving.protocol.v1 import V1
 from serving.protocol.v2 import V2
 from serving.runtime.batched_counters import BatchedCounters
 from serving.runtime.http import Observe
+from serving.runtime.in_flight import InFlight
 from serving.runtime.line_writer import LineWriter
 from serving.runtime.logs import access_log, audit_log, configure_logs
 from serving.runtime.readiness import State
@@ -39,7 +40,7 @@ from serving.transport.app import App, Limits
 from serving.transport.headers import HeaderPolicy
 
 if TYPE_CHECKING:
-    from serving.protocol.grpc_servicer import Servicer
+    from serving.protocol.grpc_calls import Calls
 
 
 @dataclass
@@ -59,6 +60,7 @@ class Server:
         guard: admits requests.
         app: the ASGI application.
         executor: threads for large requests.
+        in_flight: memory of requests and answers.
         writers: logs to close at the end.
         closers: further functions to call then.
         port: port of HTTP, once it listens.
@@ -76,6 +78,7 @@ class Server:
     guard: Guard
     app: App
     executor: ThreadPoolExecutor
+    in_flight: InFlight
     writers: list[LineWriter] = field(default_factory=list)
     closers: list[Callable[[], None]] = field(default_factory=list)
     port: int = 0
@@ -104,6 +107,7 @@ def build(settings: Settings) -> Server:
     writers = [configure_logs(metrics)]
     closers: list[Callable[[], None]] = []
     state, executor = State(metrics), ThreadPoolExecutor(settings.threads, thread_name_prefix="almanac-rows")
+    in_flight = InFlight(settings.max_in_flight)
     source = Source(settings.model, settings.trusted_key, settings.model_version)
     repository = Repository(_traffic(settings, source), source.load, settings.model_name)
     features = Features(
@@ -138,15 +142,24 @@ def build(settings: Settings) -> Server:
         repository.watch(watcher)
     return Server(
         settings, metrics, counters, state, source, repository, features, drift, service, guard, app, executor,
-        writers, closers,
+        in_flight, writers, closers,
     )  # fmt: skip
 
 
-def grpc_servicer(server: Server) -> "Servicer":
-    """Return the gRPC service of a server; grpc is imported only where it is used."""
-    from serving.protocol.grpc_servicer import Servicer
+def grpc_calls(server: Server) -> "Calls":
+    """Return the gRPC services of a server; grpc is imported only where it is used."""
+    from serving.protocol.grpc_calls import Calls, MessageLimits
+    from serving.protocol.grpc_health import HEALTH, Health, reflection_methods
+    from serving.protocol.grpc_servicer import SERVICE, Servicer
 
-    return Servicer(server.service, server.guard, server.state, server.metrics, server.app.observers)
+    settings = server.settings
+    services = {
+        SERVICE: Servicer(server.service, server.state).methods,
+        HEALTH: Health(server.repository, server.state, SERVICE).methods,
+    }
+    services |= reflection_methods(list(services))
+    limits = MessageLimits(max(1, settings.max_in_flight // settings.max_message), settings.body_seconds)
+    return Calls(services, server.guard, server.metrics, server.app.observers, server.in_flight, limits)
 
 
 def _handlers(v1: V1, v2: V2, admin: Admin) -> dict[tuple[str, str], Handler]:

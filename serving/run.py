@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from almanac.core.errors import AlmanacError
-from serving.build import Server, build, grpc_servicer
+from serving.build import Server, build, grpc_calls
 from serving.operations.hot_reload import follow_keys, follow_promotions, share_repository
 from serving.operations.metrics import publish_libraries, shared_directory
 from serving.operations.warmup import history_file, reader, seed
@@ -80,8 +80,8 @@ async def _start_grpc(server: Server) -> tuple[Any, int] | None:
         return None
     from serving.transport.grpc_listener import GRPCOptions, start_grpc
 
-    options = GRPCOptions(settings.host, settings.grpc_port, settings.max_body, settings.workers > 1, settings.tls)
-    return await start_grpc(grpc_servicer(server), options)
+    options = GRPCOptions(settings.host, settings.grpc_port, settings.max_message, settings.workers > 1, settings.tls)
+    return await start_grpc(grpc_calls(server), options)
 
 
 def _background(server: Server) -> list[Coroutine[Any, Any, None]]:

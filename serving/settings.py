@@ -54,6 +54,8 @@ class Settings:
     max_head: Annotated[int, _option("Largest head of a request in bytes.")] = 64 << 10
     head_seconds: Annotated[float, _option("How long a client may take to send a head.")] = 10.0
     max_body: Annotated[int, _option("Largest request body in bytes.")] = 16 << 20
+    max_message: Annotated[int, _option("Largest gRPC message in bytes.")] = 4 << 20
+    max_in_flight: Annotated[int, _option("Bytes of requests and answers held at a time.")] = 64 << 20
     body_seconds: Annotated[float, _option("How long a client may take to send a body.")] = 10.0
     tls_cert: Annotated[Path | None, _option("PEM file of the certificate chain.")] = None
     tls_key: Annotated[Path | None, _option("PEM file of its private key.")] = None
@@ -107,6 +109,9 @@ class Settings:
         # The fast path takes heads up to this length and does not ask for the limit.
         if self.max_head < LONGEST_HEAD:
             raise ServingError(f"--max-head {self.max_head}: at least {LONGEST_HEAD}")
+        for name, size in (("--max-body", self.max_body), ("--max-message", self.max_message)):
+            if not 0 < size <= self.max_in_flight:
+                raise ServingError(f"{name} {size}: between 1 and --max-in-flight, which is {self.max_in_flight}")
         if (self.tls_cert is None) != (self.tls_key is None):
             raise ServingError("--tls-cert and --tls-key belong together")
         for path in self.tls or ():

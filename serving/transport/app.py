@@ -17,7 +17,7 @@ from serving.protocol.router import Match, Router
 from serving.runtime.batched_counters import BatchedCounter, BatchedCounters, BatchedHistogram
 from serving.runtime.errors import HTTPError, too_large
 from serving.runtime.http import Headers, Observe, Reply, Request
-from serving.security.guard import Guard
+from serving.security.guard import PUBLIC, Guard
 from serving.transport.asgi import Receive, Scope, Send, open_request, read_body, refuse_other
 from serving.transport.body_timeout import BodyTimeout
 from serving.transport.fast_path import Head
@@ -147,11 +147,13 @@ class App:
         request.id = client_id.decode() if client_id is not None and _ID.fullmatch(client_id) else self._new_id()
         protocol, start = "http", time.perf_counter()
         try:
-            if request.method == "OPTIONS":
-                reply = self._headers.preflight(request)
+            match = self._match(request)
+            if isinstance(match, Reply):
+                # What no route answers takes a token as well: it is work, and anybody may send it.
+                admission = await self._guard.admit(None, PUBLIC, request.client)
+                match.headers += admission.headers
+                reply = match
             else:
-                method = "GET" if request.method == "HEAD" else request.method
-                match = self.router.find(method, request.path)
                 protocol = match.route.protocol
                 reply, start = await self._answer(request, match, receive)
         except HTTPError as error:
@@ -164,6 +166,15 @@ class App:
             message = f"internal error; the log has it under the request id {request.id}"
             reply = error_reply(HTTPError(HTTPStatus.INTERNAL_SERVER_ERROR, message))
         return reply, protocol, start
+
+    def _match(self, request: Request) -> Match | Reply:
+        """Return the route, or the answer where there is none: to a preflight, an unknown path or another method."""
+        try:
+            if request.method == "OPTIONS":
+                return self._headers.preflight(request)
+            return self.router.find("GET" if request.method == "HEAD" else request.method, request.path)
+        except HTTPError as error:
+            return error_reply(error)
 
     async def _answer(self, request: Request, match: Match, receive: Receive | None) -> tuple[Reply, float]:
         """Return the reply and the time at which the request was complete."""

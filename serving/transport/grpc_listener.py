@@ -7,7 +7,10 @@ from typing import Any
 import grpc  # type: ignore[import-untyped]
 
 from almanac.core.errors import ServingError
-from serving.protocol.grpc_servicer import Servicer
+from serving.protocol.grpc_calls import Calls
+
+#: Calls at a time, those that wait for their turn among them; grpc refuses more with RESOURCE_EXHAUSTED.
+_MOST_CALLS = 1024
 
 
 @dataclass(frozen=True)
@@ -17,19 +20,19 @@ class GRPCOptions:
     Attributes:
         host: address to listen on.
         port: port; 0 picks a free one.
-        max_body: largest message in bytes.
+        max_message: largest message in bytes.
         reuse_port: whether several workers listen on the port.
         tls: certificate chain and private key as PEM files; None for plain gRPC.
     """
 
     host: str
     port: int
-    max_body: int
+    max_message: int
     reuse_port: bool
     tls: tuple[Path, Path] | None
 
 
-async def start_grpc(servicer: Servicer, options: GRPCOptions) -> tuple[Any, int]:
+async def start_grpc(calls: Calls, options: GRPCOptions) -> tuple[Any, int]:
     """Start the gRPC server and return it with its port.
 
     Raises:
@@ -37,11 +40,11 @@ async def start_grpc(servicer: Servicer, options: GRPCOptions) -> tuple[Any, int
     """
     # Each worker opens a gRPC socket of its own, and the kernel divides the connections.
     channel_options = [
-        ("grpc.max_receive_message_length", options.max_body),
+        ("grpc.max_receive_message_length", options.max_message),
         ("grpc.so_reuseport", int(options.reuse_port)),
     ]
-    listener = grpc.aio.server(options=channel_options)
-    listener.add_generic_rpc_handlers((servicer.handler(),))
+    listener = grpc.aio.server(options=channel_options, maximum_concurrent_rpcs=_MOST_CALLS)
+    listener.add_generic_rpc_handlers((calls,))
     address = f"{options.host}:{options.port}"
     try:
         if options.tls is None:

@@ -18,7 +18,7 @@ from almanac.model.bundle import Bundle
 from almanac.model.model import Model
 from almanac.model.prediction import Number, Output, Prediction, Predictions, Row, Text, output, outputs
 from almanac.model.predictor import Rows
-from serving.build import Server, build, grpc_servicer
+from serving.build import Server, build, grpc_calls
 from serving.features.records import EntityRequest
 from serving.protocol.grpc_messages import load_messages
 from serving.protocol.grpc_servicer import SERVICE
@@ -110,7 +110,7 @@ def test_grpc_answers_it(server: Server, feature_rows: np.ndarray) -> None:
     item.contents.fp64_contents.extend(feature_rows[0].tolist())
 
     async def call() -> Any:
-        listener, port = await start_grpc(grpc_servicer(server), GRPCOptions("127.0.0.1", 0, 1 << 20, False, None))
+        listener, port = await start_grpc(grpc_calls(server), GRPCOptions("127.0.0.1", 0, 1 << 20, False, None))
         async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
             answer = await channel.unary_unary(f"/{SERVICE}/ModelInfer")(message.SerializeToString())
         await listener.stop(0)

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from prometheus_client import generate_latest
 
-from serving.build import build, grpc_servicer
+from serving.build import build, grpc_calls
 from serving.protocol.grpc_messages import load_messages
 from serving.protocol.grpc_servicer import SERVICE
 from serving.settings import Settings
@@ -235,7 +235,7 @@ def test_a_fault_is_counted_as_one(
         raise ZeroDivisionError("secret")
 
     async def run() -> tuple[grpc.aio.AioRpcError, str]:
-        listener, port = await start_grpc(grpc_servicer(server), GRPCOptions("127.0.0.1", 0, 1 << 20, False, None))
+        listener, port = await start_grpc(grpc_calls(server), GRPCOptions("127.0.0.1", 0, 1 << 20, False, None))
         async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
             method = channel.unary_unary(f"/{SERVICE}/ModelInfer")
             with pytest.raises(grpc.aio.AioRpcError) as raised:
