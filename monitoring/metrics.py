@@ -77,11 +77,18 @@ OUT_OF_RANGE = Metric(
 CACHE = Metric("almanac_cache_requests_total", "counter", "Prediction cache look-ups by result.", ("result",))
 CACHE_SIZE = Metric("almanac_cache_entries", "gauge", "Predictions held in the cache.", (), "livesum")
 UNAUTHENTICATED = Metric("almanac_unauthenticated_total", "counter", "Requests refused for their key.", ("reason",))
-RATE_LIMITED = Metric("almanac_rate_limited_total", "counter", "Requests refused by a rate limit.", ("key",))
+RATE_LIMITED = Metric(
+    "almanac_rate_limited_total", "counter", "Requests refused by the rate limit of a key or of an address.", ("of",)
+)
 STORE_LATENCY = Metric(
     "almanac_feature_store_duration_seconds", "histogram", "Time of a feature store operation.", ("store", "operation")
 )
 STORE_ERRORS = Metric("almanac_feature_store_errors_total", "counter", "Failed feature store operations.", ("store",))
+REDIS_AVAILABLE = Metric(
+    "almanac_redis_available", "gauge",
+    "1 while Redis answers, 0 while it is not asked: features then have no history, and limits are each process's own.",
+    ("use",), "livemin",
+)  # fmt: skip
 INGESTED = Metric("almanac_ingested_rows_total", "counter", "Observations appended to the feature store.", ("model",))
 DATA_AGE = Metric(
     "almanac_data_age_seconds",

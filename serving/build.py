@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry
 
-from monitoring.metrics import Metrics
+from monitoring.metrics import REDIS_AVAILABLE, Metrics
 from serving.features.data_freshness import DataFreshness
 from serving.features.feature_requests import Features
-from serving.features.store.open import open_ingestor
+from serving.features.store.open import StoreLimits, open_ingestor
 from serving.operations.live_drift import LiveDrift
 from serving.operations.metrics import publish_model_info, scraper, shared_directory
 from serving.prediction.cache import PredictionCache
@@ -87,6 +87,7 @@ class Server:
         """Close everything, logs last."""
         # The store first: its last writes may still log; the logs last.
         await self.features.close()
+        await self.guard.close()
         self.executor.shutdown(wait=True)
         for close in self.closers:
             close()
@@ -110,8 +111,9 @@ def build(settings: Settings) -> Server:
     in_flight = InFlight(settings.max_in_flight)
     source = Source(settings.model, settings.trusted_key, settings.model_version)
     repository = Repository(_traffic(settings, source), source.load, settings.model_name)
+    store_limits = StoreLimits(settings.store_entities, settings.store_bytes)
     features = Features(
-        lambda: open_ingestor(settings.feature_store, repository.traffic.primary, metrics),
+        lambda: open_ingestor(settings.feature_store, repository.traffic.primary, metrics, store_limits),
         DataFreshness(metrics),
         executor,
     )
@@ -192,10 +194,8 @@ def _traffic(settings: Settings, source: Source) -> Traffic:
 def _guard(settings: Settings, metrics: Metrics) -> Guard:
     limiter: Limiter = MemoryLimiter()
     if settings.rate_limit_store != "memory://":
-        # Imported here: most servers do without Redis.
-        from serving.features.store.redis import connect
-
-        limiter = RedisLimiter(connect(settings.rate_limit_store)[0])
+        report = metrics.gauge(REDIS_AVAILABLE).labels("limits").set
+        limiter = RedisLimiter(settings.rate_limit_store, settings.workers, report)
     rate = parse_rate(settings.rate_limit) if settings.rate_limit else None
     return Guard(settings.auth, load_keys(settings.keys), rate, limiter, metrics, settings.workers)
 

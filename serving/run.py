@@ -15,6 +15,7 @@ from serving.build import Server, build, grpc_calls
 from serving.operations.hot_reload import follow_keys, follow_promotions, share_repository
 from serving.operations.metrics import publish_libraries, shared_directory
 from serving.operations.warmup import history_file, reader, seed
+from serving.runtime.errors import HTTPError
 from serving.runtime.readiness import report_ready
 from serving.settings import Settings
 from serving.transport.sockets import listen
@@ -22,6 +23,9 @@ from serving.transport.uvicorn_http import HTTPServer
 
 _FLUSH_SECONDS = 0.5
 _READY_POLL_SECONDS = 0.1
+#: Seconds before a store that did not answer at the start is asked again: the first pause, and the longest.
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 5.0
+_LOG = logging.getLogger("almanac.serving")
 
 
 def run(settings: Settings) -> None:
@@ -114,13 +118,14 @@ async def _flush(server: Server) -> None:
 
 
 async def _open(server: Server, sock: socket.socket, grpc_port: int | None) -> None:
-    """Report ready once the history for entity requests, if there is any, is in the feature store.
+    """Report ready once the store answers and has the history for entity requests, if there is any.
 
-    Rows by name are answered meanwhile. Without history nothing is waited for: the feature engine and the store are
-    opened behind the first answers.
+    Rows by name are answered meanwhile. With an empty store in memory nothing is waited for: the feature engine and the
+    store are opened behind the first answers.
     """
     path = history_file(server.settings, server.repository.traffic.primary.use_case)
-    newest = await _warm(server, path) if path is not None else None
+    waits = path is not None or server.settings.feature_store != "memory://"
+    newest = await _warm(server, path) if waits else None
     server.state.open()
     # The first pending answers go out before the announcement.
     await asyncio.sleep(0)
@@ -129,26 +134,42 @@ async def _open(server: Server, sock: socket.socket, grpc_port: int | None) -> N
     # One worker's example would be repeated by all others.
     if newest is not None and server.settings.listen_fd is None:
         print(_curl(server, *newest), flush=True)
-    if path is None:
+    if not waits:
         await _warm(server, None)
 
 
 async def _warm(server: Server, history: Path | None) -> tuple[str, str] | None:
-    """Open the feature engine and store, and fill it; return entity and time of the newest row of the history."""
+    """Open the feature engine and store, and fill it; return entity and time of the newest row of the history.
+
+    A store that does not answer is asked again until it does.
+    """
+    pause = _FIRST_PAUSE
+    while True:
+        try:
+            return await _warm_once(server, history)
+        except HTTPError as error:
+            if not server.state.waits_for:
+                _LOG.warning("not ready: %s", error)
+            server.state.waits_for = str(error)
+        except AlmanacError as error:
+            _LOG.warning("features are not computed here: %s", error)
+            return None
+        finally:
+            publish_libraries(server.metrics)  # here those of the trees and of the features have been asked for
+        await asyncio.sleep(pause)
+        pause = min(2 * pause, _LONGEST_PAUSE)
+
+
+async def _warm_once(server: Server, history: Path | None) -> tuple[str, str] | None:
     bundle, features = server.repository.traffic.primary, server.features
     opening = asyncio.get_running_loop().run_in_executor(None, features.warm, bundle)
-    try:
-        if history is None:
-            await opening
-            return None
-        async with reader() as child:  # the process starts while the engine opens
-            await opening
-            return await seed(child, history, bundle, features)
-    except AlmanacError as error:
-        logging.getLogger("almanac.serving").warning("features are not computed here: %s", error)
+    if history is None:
+        await opening
+        await features.ask_store()
         return None
-    finally:
-        publish_libraries(server.metrics)  # here those of the trees and of the features have been asked for
+    async with reader() as child:  # the process starts while the engine opens
+        await opening
+        return await seed(child, history, bundle, features)
 
 
 async def _drain(server: Server, http: HTTPServer) -> None:

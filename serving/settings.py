@@ -3,11 +3,12 @@
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
 
 from typer import Option
 
 from almanac.core.errors import ServingError
+from serving.runtime.redaction import redacted
+from serving.runtime.redis_client import SCHEMES
 from serving.security.limits import parse_rate
 from serving.transport.fast_path import LONGEST_HEAD
 
@@ -39,6 +40,8 @@ class Settings:
     feature_store: Annotated[
         str, _option("memory://, sqlite:///path or redis://host:port/db.", env="FEATURE_STORE")
     ] = "memory://"
+    store_entities: Annotated[int, _option("Most entities that clients can add to the feature store.")] = 10_000
+    store_bytes: Annotated[int, _option("Most bytes of a feature store in memory.")] = 64 << 20
     history: Annotated[str | None, _option("Parquet file to fill the feature store from.")] = None
     auth: Annotated[Literal["required", "optional", "off"], _option("API keys.", env="AUTH")] = "off"
     keys: Annotated[Path, _option("File of API keys.", env="KEYS")] = Path(".almanac/keys.json")
@@ -129,5 +132,10 @@ class Settings:
                 raise ServingError(f"{name} {port}: between 0 and 65535")
         if self.rate_limit is not None:
             parse_rate(self.rate_limit)
-        if self.rate_limit_store != "memory://" and urlsplit(self.rate_limit_store).scheme not in ("redis", "rediss"):
-            raise ServingError(f"--rate-limit-store {self.rate_limit_store}: memory:// or redis://host:port/db")
+        scheme, separator, _ = self.rate_limit_store.partition("://")
+        if self.rate_limit_store != "memory://" and (scheme not in SCHEMES or not separator):
+            shown = redacted(self.rate_limit_store)
+            raise ServingError(f"--rate-limit-store {shown}: memory:// or redis://host:port/db")
+        for name, value in (("--store-entities", self.store_entities), ("--store-bytes", self.store_bytes)):
+            if value < 1:
+                raise ServingError(f"{name} {value}: at least 1")

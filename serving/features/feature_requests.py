@@ -18,7 +18,9 @@ from serving.features.history import read_history
 from serving.features.history_coverage import check_coverage
 from serving.features.records import EntityRequest
 from serving.features.row_layout import FeaturePlan, RowReader
-from serving.features.store.observations import DEFAULT_ENTITY, Ingestor
+from serving.features.store.base import RowsDroppedError, StoreUnavailableError
+from serving.features.store.observations import DEFAULT_ENTITY, ONE_SERIES, Ingestor
+from serving.features.values import shortened
 from serving.runtime.errors import HTTPError, invalid, stale, unavailable
 
 Array = npt.NDArray[np.float64]
@@ -53,11 +55,18 @@ class Features:
 
     @property
     def ingestor(self) -> Ingestor:
-        """The feature store with its raw columns."""
+        """The feature store with its raw columns.
+
+        Raises:
+            HTTPError: it cannot be opened now (503); the next request tries again.
+        """
         if self._opened is None:
             # The background warm-up and the first request may both open the store.
             with self._lock:
-                self._opened = self._opened or self._open()
+                try:
+                    self._opened = self._opened or self._open()
+                except StoreUnavailableError as error:
+                    raise unavailable(f"the feature store cannot be opened: {error}") from error
         return self._opened
 
     @property
@@ -72,6 +81,15 @@ class Features:
         for model in bundle.targets.values():
             self._plan(model)
         _ = self.ingestor
+
+    async def ask_store(self) -> None:
+        """Ask the store for anything, if it was opened.
+
+        Raises:
+            HTTPError: it does not answer (503).
+        """
+        if self._opened is not None:
+            await self._opened.store.newest(None)
 
     def check(self, bundle: Bundle) -> None:
         """Check that a version which is to take over can read the store; from any thread.
@@ -139,7 +157,10 @@ class Features:
         if request.history is None:
             self._store_reader(plan)
             entity = _entity(plan, request)
-            window = await self.ingestor.store.window(entity, step, plan.history)
+            try:
+                window = await self.ingestor.store.window(entity, step, plan.history)
+            except RowsDroppedError as error:
+                raise _dropped(plan, error) from error
             if _is_absent(plan, window):
                 raise await self._absent(plan, entity, step)
         reader, rows = self._raw_rows(plan, request, window, warnings)
@@ -162,7 +183,10 @@ class Features:
             return [(step, None) for step in steps]
         for plan in plans:
             self._store_reader(plan)
-        windows = await self.ingestor.store.windows([(entity, step, longest) for entity, step in distinct])
+        try:
+            windows = await self.ingestor.store.windows([(entity, step, longest) for entity, step in distinct])
+        except RowsDroppedError as error:
+            raise _dropped(max(plans, key=lambda plan: plan.history), error) from error
         for plan in plans:
             for key, window in zip(distinct, windows, strict=True):
                 if _is_absent(plan, window):
@@ -222,10 +246,22 @@ class Features:
             raise unavailable(message) from error
 
     async def _absent(self, plan: FeaturePlan, entity: str, step: int) -> HTTPError:
+        if plan.entity is None and entity != DEFAULT_ENTITY:
+            return stale(f"entity {shortened(entity)}: {ONE_SERIES}")
         newest = await self.ingestor.store.newest(entity)
         schema, step = plan.schema, step - plan.cutoff
-        last = "nothing is known of it" if newest is None else f"its newest one is of {schema.time_text(newest)}"
+        last = "it was never observed" if newest is None else f"its newest one is of {schema.time_text(newest)}"
         return stale(f"entity {entity!r} has no observation of {schema.time_text(step)}; {last}; see :ingest")
+
+
+def _dropped(plan: FeaturePlan, error: RowsDroppedError) -> HTTPError:
+    """Return the error for a time that looks back on rows which the store no longer has."""
+    kept, first = error.kept_from, error.kept_from + plan.history - 1
+    return stale(
+        f"entity {error.entity!r}: observations before {plan.schema.time_text(kept)} are no longer kept, and the model "
+        f"looks back on {plan.history}; the first time that can be asked for is {plan.schema.time_text(first)}; for an "
+        "earlier one send its history"
+    )
 
 
 def _step(plan: FeaturePlan, request: EntityRequest) -> int:

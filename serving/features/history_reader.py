@@ -16,10 +16,14 @@ from almanac.core.errors import ServingError
 from serving.features.store.tables import plain_rows, read_table
 
 
-def newest_rows(path: Path, time: str, names: list[str], entity: str | None, count: int) -> list[dict[str, Any]]:
+def newest_rows(path: Path, time: str, names: list[str], entity: str | None, count: int) -> dict[str, Any]:
     """Return the newest `count` rows of each entity in a table, with its time and the columns `names`.
 
     Gaps are skipped. Rows are selected before they become objects: a table has many more than are needed.
+
+    Returns:
+        `rows`, and `older`: for each entity with more rows the time of the newest one left out, under "" without an
+        entity column.
 
     Raises:
         ServingError: not a Parquet file, or one without these columns.
@@ -30,11 +34,18 @@ def newest_rows(path: Path, time: str, names: list[str], entity: str | None, cou
     gaps = reduce(compute.and_, [table.column(name).is_null(nan_is_null=True) for name in names])
     table = table.filter(compute.invert(gaps))
     if entity is None:
-        return plain_rows(table.slice(max(0, table.num_rows - count)))
-    newest: dict[Any, deque[int]] = defaultdict(lambda: deque(maxlen=count))
+        first = max(0, table.num_rows - count)
+        older = {"": plain_rows(table.slice(first - 1, 1))[0][time]} if first else {}
+        return {"rows": plain_rows(table.slice(first)), "older": older}
+    newest: dict[Any, deque[int]] = defaultdict(deque)
+    left: dict[Any, int] = {}
     for at, name in enumerate(table.column(entity).to_pylist()):
         newest[name].append(at)
-    return plain_rows(table.take(_indices(sorted(chain.from_iterable(newest.values())))))
+        if len(newest[name]) > count:
+            left[name] = newest[name].popleft()
+    chosen = table.take(_indices(sorted(chain.from_iterable(newest.values()))))
+    last = plain_rows(table.take(_indices(sorted(left.values()))))
+    return {"rows": plain_rows(chosen), "older": {str(row[entity]): row[time] for row in last}}
 
 
 def _indices(positions: list[int]) -> Any:

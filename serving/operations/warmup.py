@@ -8,13 +8,18 @@ import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from http import HTTPStatus
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from almanac.core.errors import AlmanacError, ServingError
 from almanac.model.bundle import Bundle
 from serving.features.feature_requests import Features
+from serving.features.store.base import RowsDroppedError
 from serving.features.store.observations import DEFAULT_ENTITY, Ingestor
+from serving.runtime.errors import HTTPError
 from serving.settings import Settings
 
 _LOG = logging.getLogger("almanac.serving")
@@ -31,22 +36,48 @@ def history_file(settings: Settings, use_case: str) -> Path | None:
     return newest if newest.exists() else None
 
 
+class History(NamedTuple):
+    """The newest rows of a table, and for each entity with more of them the time of the newest one left out."""
+
+    rows: list[dict[str, Any]]
+    older: dict[str, str]
+
+
 async def seed(child: Process, path: Path, bundle: Bundle, features: Features) -> tuple[str, str] | None:
     """Add the newest rows of a table to the store; return entity and time of the newest one, None without any.
 
-    Rows in the store are not overwritten: they were observed later than the file was written.
+    Rows in the store are not overwritten: they were observed later than the file was written. The store is told of
+    rows that it does not get, so that no time is answered that looks back on them.
+
+    Raises:
+        HTTPError: the store does not answer (503).
     """
     ingestor = features.ingestor
     try:
-        rows = await read_newest(child, path, ingestor, features.history + _SPARE)
-        if not rows:
+        history = await read_newest(child, path, ingestor, features.history + _SPARE)
+        if not history.rows:
             raise ServingError("it has no observation")
+        for entity, time in history.older.items():
+            await _forget(ingestor, entity or DEFAULT_ENTITY, time)
         # `fill`, not `append`: rows in the store are newer observations than the file's.
-        await ingestor.fill(bundle, rows)
+        await ingestor.fill(bundle, history.rows)
     except (AlmanacError, OSError) as error:
+        if isinstance(error, HTTPError) and error.status == HTTPStatus.SERVICE_UNAVAILABLE:
+            raise
         _LOG.warning("no history was taken from %s: %s", path, error)
         return None
-    return _last(rows, ingestor)
+    return _last(history.rows, ingestor)
+
+
+async def _forget(ingestor: Ingestor, entity: str, time: str) -> None:
+    """Tell the store that it has no rows up to a time, unless it has them from before."""
+    step = ingestor.schema.step_of(time, "time")
+    try:
+        known = not np.isnan(await ingestor.store.window(entity, step, 1)).all()
+    except RowsDroppedError:
+        return
+    if not known:
+        await ingestor.store.forget(entity, step + 1)
 
 
 @asynccontextmanager
@@ -63,8 +94,8 @@ async def reader() -> AsyncIterator[Process]:
             await child.wait()
 
 
-async def read_newest(child: Process, path: Path, ingestor: Ingestor, count: int) -> list[dict[str, Any]]:
-    """Return the newest rows of a table, with the columns of the store.
+async def read_newest(child: Process, path: Path, ingestor: Ingestor, count: int) -> History:
+    """Return the newest `count` rows of each entity in a table, with the columns of the store.
 
     Raises:
         ServingError: not a Parquet file, or one without these columns.
@@ -76,8 +107,7 @@ async def read_newest(child: Process, path: Path, ingestor: Ingestor, count: int
         raise ServingError(
             errors.decode(errors="replace").strip() or f"{path}: reading it ended with {child.returncode}"
         )
-    rows: list[dict[str, Any]] = json.loads(out)
-    return rows
+    return History(**json.loads(out))
 
 
 def _environment() -> dict[str, str]:

@@ -46,8 +46,10 @@ class Admin:
         # Unlike `live`: Kubernetes restarts a pod that is not alive, but only withdraws one that is not ready.
         ready = self._state.ready and self._repository.any_ready()
         status = "ok" if ready else "draining" if self._state.draining else "not ready"
-        bundle = self._repository.traffic.primary
-        return json_reply({"status": status, "model_version": bundle.version}, 200 if ready else 503)
+        document = {"status": status, "model_version": self._repository.traffic.primary.version}
+        if not ready and self._state.waits_for:
+            document["waits_for"] = self._state.waits_for
+        return json_reply(document, 200 if ready else 503)
 
     async def metrics(self, request: Request) -> Reply:
         """Return the metrics of all workers in Prometheus' text format."""

@@ -19,7 +19,7 @@ import grpc  # type: ignore[import-untyped]
 from almanac.core.errors import AlmanacError
 from monitoring.metrics import LATENCY, REQUESTS, Metrics
 from serving.protocol.grpc_wire import UNCOUNTED, count_objects
-from serving.runtime.errors import HTTPError, invalid
+from serving.runtime.errors import HTTPError, RefusedError, invalid
 from serving.runtime.http import Observe, Reply, Request
 from serving.runtime.in_flight import InFlight
 from serving.security.guard import PUBLIC, Guard
@@ -204,7 +204,11 @@ class Calls(grpc.GenericRpcHandler):  # type: ignore[misc]
 
     async def _admit(self, request: Request, scope: str | None, trailing: dict[str, str]) -> None:
         if scope is not None:
-            admission = await self._guard.admit(request.key, scope, request.client)
+            try:
+                admission = await self._guard.admit(request.key, scope, request.client)
+            except RefusedError as error:
+                request.who = error.who  # the audit log names the key that was refused
+                raise
             request.who = admission.who
             trailing.update((key.decode(), value.decode()) for key, value in admission.headers)
 

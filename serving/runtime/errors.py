@@ -19,6 +19,18 @@ class HTTPError(ServingError):
         self.headers = headers or {}
 
 
+class RefusedError(HTTPError):
+    """A request that the guard refuses.
+
+    Attributes:
+        who: id of the key, or the client's address, for the audit log; "" where neither is known.
+    """
+
+    def __init__(self, status: HTTPStatus, message: str, headers: dict[str, str] | None = None, who: str = "") -> None:
+        super().__init__(status, message, headers)
+        self.who = who
+
+
 def invalid(message: str) -> HTTPError:
     """Return the error for invalid input (400)."""
     return HTTPError(HTTPStatus.BAD_REQUEST, message)
@@ -43,6 +55,11 @@ def unavailable(message: str, seconds: int = 1) -> HTTPError:
 def too_large(size: int, limit: int) -> HTTPError:
     """Return the error for a body above the size limit (413)."""
     return HTTPError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"body of {size} bytes is above the limit of {limit} bytes")
+
+
+def full(message: str) -> HTTPError:
+    """Return the error for rows beyond a bound of the feature store (413)."""
+    return HTTPError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, message)
 
 
 def stale(message: str) -> HTTPError:

@@ -9,17 +9,27 @@ READY_FD = "ALMANAC_READY_FD"
 
 
 class State:
-    """Ready from the first answerable moment until the drain begins."""
+    """Ready from the first answerable moment until the drain begins; `docs/guide/server_states.md` has every state.
+
+    Attributes:
+        ready: whether traffic is accepted.
+        draining: whether the process is about to end.
+        waits_for: what a process that starts waits for, for its probes.
+    """
 
     def __init__(self, metrics: Metrics) -> None:
         self.ready = False
         self.draining = False
+        self.waits_for = ""
         self._gauge = metrics.gauge(READY)
         self._gauge.set(0)
 
     def open(self) -> None:
         """Accept traffic."""
-        self.ready = True
+        # A drain is final: it may have begun while the history was loaded.
+        if self.draining:
+            return
+        self.ready, self.waits_for = True, ""
         self._gauge.set(1)
 
     def drain(self) -> None:

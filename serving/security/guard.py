@@ -5,7 +5,7 @@ from http import HTTPStatus
 from typing import Literal, NamedTuple
 
 from monitoring.metrics import RATE_LIMITED, UNAUTHENTICATED, Metrics
-from serving.runtime.errors import HTTPError
+from serving.runtime.errors import RefusedError
 from serving.security.keys import Key, KeyRing
 from serving.security.limits import Limiter, MemoryLimiter, Rate, Verdict, parse_rate
 
@@ -14,7 +14,7 @@ Mode = Literal["required", "optional", "off"]
 
 #: Scope of operations that need no key; they are limited by the client's address.
 PUBLIC = "public"
-#: Failed authentications allowed per address: for each key that it tries, and for all unknown keys together.
+#: Failed authentications that an address is told of; beyond them the answer is 429.
 FAILURES = Rate(60, 60.0)
 
 _CHALLENGE = {"www-authenticate": 'Bearer realm="almanac"'}
@@ -30,7 +30,7 @@ class Admission(NamedTuple):
 
 
 class Guard:
-    """Admits requests or raises an HTTPError."""
+    """Admits requests or raises a RefusedError."""
 
     def __init__(
         self, mode: Mode, ring: KeyRing, rate: Rate | None, limiter: Limiter, metrics: Metrics, workers: int = 1
@@ -55,7 +55,7 @@ class Guard:
             client: address of the client, which identifies it without a key.
 
         Raises:
-            HTTPError: 401 for a missing or wrong key, 403 for a missing scope, 429 above the rate and for too many
+            RefusedError: 401 for a missing or wrong key, 403 for a missing scope, 429 above the rate and for too many
                 wrong keys.
         """
         key, error = (None, None) if scope == PUBLIC else self._identify(text, scope, client)
@@ -72,19 +72,23 @@ class Guard:
                 verdict = await limiter.take(who, rate)
             headers = verdict.headers()
             if not verdict.allowed:
-                raise self._too_many(who, f"{verdict.limit} requests in {rate.seconds:g} s", verdict)
+                raise self._too_many(who, key is not None, f"{verdict.limit} requests in {rate.seconds:g} s", verdict)
         if error is not None:
             error.headers.update((name.decode(), value.decode()) for name, value in headers)
             raise error
         return Admission(who, headers)
 
-    def _too_many(self, who: str, limit: str, verdict: Verdict) -> HTTPError:
-        # Addresses are no label: there can be any number of them.
-        self._metrics.counter(RATE_LIMITED).labels(who if who in self.ring.keys else "anonymous").inc()
-        headers = {name.decode(): value.decode() for name, value in verdict.headers()}
-        return HTTPError(HTTPStatus.TOO_MANY_REQUESTS, f"rate limit of {limit} reached", headers)
+    async def close(self) -> None:
+        """Close the connections of the limiter."""
+        await self._limiter.close()
 
-    def _identify(self, text: str | None, scope: str, client: str) -> tuple[Key | None, HTTPError | None]:
+    def _too_many(self, who: str, keyed: bool, limit: str, verdict: Verdict) -> RefusedError:
+        # Neither ids of keys nor addresses are labels: metrics are public, and there can be any number of them.
+        self._metrics.counter(RATE_LIMITED).labels("key" if keyed else "address").inc()
+        headers = {name.decode(): value.decode() for name, value in verdict.headers()}
+        return RefusedError(HTTPStatus.TOO_MANY_REQUESTS, f"rate limit of {limit} reached", headers, who)
+
+    def _identify(self, text: str | None, scope: str, client: str) -> tuple[Key | None, RefusedError | None]:
         """Return the key, and the error for a refused request, which takes a token of the rate limit as well."""
         if self.mode == "off":
             return None, None
@@ -95,30 +99,28 @@ class Guard:
             if scope == "admin":
                 return None, self._unauthenticated("scope", "this needs a key with the scope admin")
             return None, None
+        # A right key is never slowed down by wrong ones, whoever sends them: its secret has 256 random bits, and behind
+        # a proxy all clients share one address.
         key = self.ring.find(text, time.time())
-        if key is None or self._failures.used:
-            self._slow_down(text, client, failed=key is None)
         if key is None:
-            return None, self._unauthenticated("invalid", _WRONG)
+            return None, self._refuse_wrong(client)
         if not key.allows(scope):
             self._metrics.counter(UNAUTHENTICATED).labels("scope").inc()
-            return key, HTTPError(HTTPStatus.FORBIDDEN, f"key {key.id} lacks the scope {scope}")
+            return key, RefusedError(HTTPStatus.FORBIDDEN, f"key {key.id} lacks the scope {scope}", who=key.id)
         return key, None
 
-    def _unauthenticated(self, reason: str, message: str) -> HTTPError:
+    def _unauthenticated(self, reason: str, message: str) -> RefusedError:
         self._metrics.counter(UNAUTHENTICATED).labels(reason).inc()
-        return HTTPError(HTTPStatus.UNAUTHORIZED, message, dict(_CHALLENGE))
+        return RefusedError(HTTPStatus.UNAUTHORIZED, message, dict(_CHALLENGE))
 
-    def _slow_down(self, text: str, client: str, failed: bool) -> None:
-        """Refuse a client that failed too often with this key, even if it is now right, so that guessing is useless.
-
-        Other keys are answered: behind a proxy all clients share one address, and none may lock the others out.
-        """
-        bucket, rate = f"{client} {self.ring.known_id(text)}", self._failure_rate
-        verdict = self._failures.take_now(bucket, rate) if failed else self._failures.peek(bucket, rate)
-        if not verdict.allowed:
-            self._metrics.counter(UNAUTHENTICATED).labels("invalid").inc()
-            raise self._too_many(client, f"{verdict.limit} failed authentications in {rate.seconds:g} s", verdict)
+    def _refuse_wrong(self, client: str) -> RefusedError:
+        """Return the error for a wrong key: 429 for an address that has sent many."""
+        verdict = self._failures.take_now(client, self._failure_rate)
+        error = self._unauthenticated("invalid", _WRONG)
+        if verdict.allowed:
+            return error
+        limit = f"{verdict.limit} failed authentications in {self._failure_rate.seconds:g} s"
+        return self._too_many(client, False, limit, verdict)
 
     def _rate_of(self, key: Key | None) -> Rate | None:
         if key is None or key.rate is None:

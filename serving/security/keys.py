@@ -80,11 +80,6 @@ class KeyRing:
             return None
         return key if key.accepts(digest, now) else None
 
-    def known_id(self, text: str) -> str:
-        """Return the key id in `text`, or "" if no key has it."""
-        identity = text[8:20]
-        return identity if identity in self.keys else ""
-
     def create(self, name: str, scopes: tuple[str, ...], rate: str | None = None) -> tuple[Key, str]:
         """Add a key; return it with its text, which is not stored.
 

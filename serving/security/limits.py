@@ -4,15 +4,20 @@ import math
 import re
 import time
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 from almanac.core.errors import ServingError
+from serving.runtime.circuit_breaker import CircuitBreaker
 from serving.runtime.coroutine_start import ensure_task
+from serving.runtime.redis_client import connect
 
 _RATE = re.compile(r"(\d+(?:\.\d+)?)/(s|m|h)")
 _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 _MOST_BUCKETS = 65536
+#: Seconds that a request may wait for a bucket in Redis, which takes a fraction of a millisecond.
+_TIMEOUT = 0.05
 
 
 @dataclass(frozen=True)
@@ -29,8 +34,11 @@ class Rate:
 
     def shared_by(self, workers: int) -> "Rate":
         """Return the rate for one of several processes with separate buckets."""
-        # A bucket that cannot hold a whole token would never admit anybody.
-        return Rate(max(1.0, self.limit / workers), self.seconds)
+        if workers == 1:
+            return self
+        # A bucket that cannot hold a whole token would never admit anybody; it fills the more slowly.
+        share = max(1.0, self.limit / workers)
+        return Rate(share, share * workers * self.seconds / self.limit)
 
 
 def parse_rate(text: str) -> Rate:
@@ -71,17 +79,16 @@ class Limiter(Protocol):
         """Take a token."""
         ...
 
+    async def close(self) -> None:
+        """Close connections."""
+        ...
+
 
 class MemoryLimiter:
     """Buckets of this process; the least recently used is evicted first."""
 
     def __init__(self) -> None:
         self._buckets: OrderedDict[str, list[float]] = OrderedDict()
-
-    @property
-    def used(self) -> bool:
-        """Whether there is any bucket."""
-        return bool(self._buckets)
 
     def take_now(self, who: str, rate: Rate) -> Verdict:
         """Take a token synchronously, for the hot path."""
@@ -95,7 +102,6 @@ class MemoryLimiter:
         tokens = bucket[0] + (now - bucket[1]) * flow
         if tokens > rate.limit:
             tokens = rate.limit
-        # Inlined rather than shared with `peek`: two calls would double the cost of a token.
         bucket[1] = now
         if tokens < 1.0:
             bucket[0] = tokens
@@ -103,17 +109,12 @@ class MemoryLimiter:
         bucket[0] = tokens - 1.0
         return Verdict(True, int(rate.limit), int(tokens - 1.0), (rate.limit - tokens + 1.0) / flow)
 
-    def peek(self, who: str, rate: Rate) -> Verdict:
-        """Return whether there is a token, without taking it."""
-        bucket, limit = self._buckets.get(who), int(rate.limit)
-        if bucket is None:
-            return Verdict(True, limit, limit, 0.0)
-        tokens = min(rate.limit, bucket[0] + (time.monotonic() - bucket[1]) * rate.per_second)
-        return Verdict(tokens >= 1.0, limit, int(tokens), max(0.0, 1.0 - tokens) / rate.per_second)
-
     async def take(self, who: str, rate: Rate) -> Verdict:
         """Take a token."""
         return self.take_now(who, rate)
+
+    async def close(self) -> None:
+        """Do nothing: there are no connections."""
 
     def _open(self, who: str, rate: Rate, now: float) -> list[float]:
         # Clients choose their addresses, so the number of buckets must be bounded.
@@ -141,24 +142,55 @@ return {ok, tostring(n)}
 class RedisLimiter:
     """Buckets that all replicas share, by the clock of Redis.
 
-    While Redis does not answer, the buckets of this process limit the requests.
+    While Redis does not answer, buckets of this process limit the requests, to this worker's share of the rate, and no
+    request waits: Redis is asked again by pings in the background.
+
+    Args:
+        url: address of Redis.
+        workers: processes of this machine that divide a rate without Redis.
+        report: called with whether Redis answers, at once and at each change.
+        prefix: prefix of the keys.
+
+    Raises:
+        ServingError: an option of the address that cannot be used.
     """
 
-    def __init__(self, client: Any, prefix: str = "almanac:1:limit:") -> None:
-        self._take = client.register_script(_TAKE)
+    def __init__(
+        self,
+        url: str,
+        workers: int = 1,
+        report: Callable[[bool], object] = lambda available: None,
+        prefix: str = "almanac:1:limit:",
+    ) -> None:
+        self.client = connect(url, "--rate-limit-store", _TIMEOUT)
+        self._take = self.client.register_script(_TAKE)
         self._prefix = prefix
         self._fallback = MemoryLimiter()
+        self._workers = workers
+        share = f"each of {workers} workers limits by its share" if workers > 1 else "this process limits by itself"
+        self._breaker = CircuitBreaker("Redis (rate limits)", self.client.ping, report, f"{share} meanwhile")
 
     async def take(self, who: str, rate: Rate) -> Verdict:
         """Take a token."""
+        if self._breaker.open:
+            return self._take_here(who, rate)
         from redis.exceptions import RedisError
 
         # The client's time-outs need a task, and the fast path has none.
         await ensure_task()
         try:
             allowed, left = await self._take(keys=[self._prefix + who], args=[rate.limit, rate.per_second])
-        except (RedisError, OSError):
-            return self._fallback.take_now(who, rate)
+        except (RedisError, OSError, TimeoutError) as error:
+            self._breaker.trip(error)
+            return self._take_here(who, rate)
         tokens = float(left)
         wait = (rate.limit - tokens) / rate.per_second if allowed else (1.0 - tokens) / rate.per_second
         return Verdict(bool(allowed), int(rate.limit), int(tokens), wait)
+
+    def _take_here(self, who: str, rate: Rate) -> Verdict:
+        return self._fallback.take_now(who, rate.shared_by(self._workers))
+
+    async def close(self) -> None:
+        """Close the connections."""
+        self._breaker.close()
+        await self.client.aclose()

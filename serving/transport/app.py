@@ -15,7 +15,7 @@ from monitoring.metrics import IN_FLIGHT, LATENCY, LATENCY_BUCKETS, REQUESTS, Me
 from serving.protocol.message import error_reply
 from serving.protocol.router import Match, Router
 from serving.runtime.batched_counters import BatchedCounter, BatchedCounters, BatchedHistogram
-from serving.runtime.errors import HTTPError, too_large
+from serving.runtime.errors import HTTPError, RefusedError, too_large
 from serving.runtime.http import Headers, Observe, Reply, Request
 from serving.security.guard import PUBLIC, Guard
 from serving.transport.asgi import Receive, Scope, Send, open_request, read_body, refuse_other
@@ -157,6 +157,8 @@ class App:
                 protocol = match.route.protocol
                 reply, start = await self._answer(request, match, receive)
         except HTTPError as error:
+            if isinstance(error, RefusedError):
+                request.who = error.who  # the audit log names the key that was refused
             reply = error_reply(error)
         except AlmanacError as error:
             _LOG.exception("request %s failed", request.id)

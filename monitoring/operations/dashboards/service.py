@@ -59,7 +59,7 @@ API = Board(
             ),
             Panel(
                 "Refused",
-                rate("almanac_rate_limited_total", "key", prefix="rate limit")
+                rate("almanac_rate_limited_total", "of", prefix="rate limit of")
                 | rate("almanac_unauthenticated_total", "reason", prefix="key"),
                 "reqps",
                 "Requests above a rate limit, or without a valid key.",

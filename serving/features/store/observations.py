@@ -1,27 +1,31 @@
 """Ingestion of observations into the feature store."""
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from almanac.model.bundle import Bundle
 from monitoring.metrics import INGESTED, Metrics
-from serving.features.raw_schema import RawSchema
-from serving.features.store.base import Store
+from serving.features.raw_schema import RawSchema, micros_of
+from serving.features.store.base import Batch, Store
 from serving.features.values import check_names, json_type, shortened
 from serving.runtime.errors import invalid
 
 #: Entity of a use case without entities.
 DEFAULT_ENTITY = "default"
+#: Why another entity is refused then.
+ONE_SERIES = f"the use case has no entity column, and one series, which is called {DEFAULT_ENTITY!r}"
 
 #: Microseconds by which a client's clock and zone may be ahead.
 _DAY = 86_400_000_000
+#: Rows that are read before others are answered: about a millisecond.
+_PIECE = 64
 
-Write = Callable[[str, list[int], npt.NDArray[np.float64]], Awaitable[int]]
+Write = Callable[[Batch], Awaitable[int]]
 Rows = dict[str, tuple[list[int], list[list[float]]]]
 
 
@@ -55,8 +59,8 @@ class Ingestor:
         A row without any value is a gap in the grid, as in validated tables, and is skipped.
 
         Raises:
-            HTTPError: a row that breaks a rule or lies in the future, named with its column; no row of the
-                request is kept then.
+            HTTPError: a row that breaks a rule or lies in the future, named with its column, or a store that is full;
+                no row of the request is kept then.
         """
         return await self._keep(bundle, observations, self.store.append)
 
@@ -65,27 +69,32 @@ class Ingestor:
         return await self._keep(bundle, observations, self.store.fill)
 
     async def _keep(self, bundle: Bundle, observations: Any, write: Write) -> IngestResult:
-        # All rows are read before the first is written.
-        rows = self._rows(observations)
-        dropped = sum([await write(entity, steps, np.array(kept)) for entity, (steps, kept) in rows.items()])
-        result = IngestResult(sum(len(steps) for steps, _ in rows.values()) - dropped, dropped)
+        # All rows are read before the first is written, and written together.
+        rows = await self._rows(bundle, observations)
+        count = sum(len(steps) for steps, _ in rows.values())
+        batch = {entity: (steps, np.array(kept)) for entity, (steps, kept) in rows.items()}
+        dropped = await write(batch) if batch else 0
+        result = IngestResult(count - dropped, dropped)
         self._metrics.counter(INGESTED).labels(bundle.use_case).inc(result.kept)
         return result
 
-    def _rows(self, observations: Any) -> Rows:
+    async def _rows(self, bundle: Bundle, observations: Any) -> Rows:
         if not isinstance(observations, list) or not observations:
             raise invalid("observations: expected a list of at least one row")
         rows: Rows = {}
-        # A far future row would count as the newest one, and a store in memory would drop all others.
-        last = (time.time_ns() // 1000 + max(_DAY, self.schema.step)) // self.schema.step
+        present, clock = _present(bundle)
+        # A far future row would count as the newest one, whatever is observed afterwards.
+        last = (present + max(_DAY, self.schema.step)) // self.schema.step
         for at, row in enumerate(observations):
+            if at and at % _PIECE == 0:
+                await asyncio.sleep(0)
             if self.is_gap(row):
                 continue
             entity, step, values = self._read(row, f"observations[{at}]")
             if step > last:
                 raise invalid(
                     f"observations[{at}].{self.schema.time}: {shortened(row[self.schema.time])} lies in the future; "
-                    f"nothing later than {self.schema.time_text(last)} can have been observed by now"
+                    f"nothing later than {self.schema.time_text(last)} can have been observed by {clock}"
                 )
             steps, kept = rows.setdefault(entity, ([], []))
             steps.append(step)
@@ -113,4 +122,15 @@ class Ingestor:
         entity = row.get(name, DEFAULT_ENTITY if self.entity is None else None)
         if not isinstance(entity, str) or not 0 < len(entity) <= 200:
             raise invalid(f"{location}.{name}: expected text of 1 to 200 characters")
+        if self.entity is None and entity != DEFAULT_ENTITY:
+            raise invalid(f"{location}.{name}: {shortened(entity)}; {ONE_SERIES}")
         return entity
+
+
+def _present(bundle: Bundle) -> tuple[int, str]:
+    """Return the present in microseconds, of the clock or of the use case of an archive, and its name."""
+    declared = [str(model.signature["as_of"]) for model in bundle.targets.values() if model.signature.get("as_of")]
+    if not declared:
+        return time.time_ns() // 1000, "now"
+    present = max(declared, key=lambda text: micros_of(text, "as_of"))
+    return micros_of(present, "as_of"), f"{present}, the present of the use case (as_of)"

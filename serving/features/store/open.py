@@ -1,17 +1,35 @@
 """Open the feature store of `--feature-store`."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 from almanac.core.errors import ServingError
 from almanac.model.bundle import Bundle
-from monitoring.metrics import Metrics
+from monitoring.metrics import REDIS_AVAILABLE, Metrics
 from serving.features.row_layout import raw_schema
 from serving.features.store.base import MeteredStore, Store
 from serving.features.store.memory import MemoryStore
 from serving.features.store.observations import Ingestor
+from serving.runtime.redaction import redacted
 
 
-def open_ingestor(url: str, bundle: Bundle, metrics: Metrics) -> Ingestor:
+class StoreLimits(NamedTuple):
+    """Bounds on what clients can store.
+
+    Attributes:
+        entities: most entities of a use case with an entity column; one without has one series.
+        bytes: most bytes of the store in memory.
+    """
+
+    entities: int = 10_000
+    bytes: int = 64 << 20
+
+
+DEFAULT_LIMITS = StoreLimits()
+
+
+def open_ingestor(url: str, bundle: Bundle, metrics: Metrics, limits: StoreLimits = DEFAULT_LIMITS) -> Ingestor:
     """Open the feature store at `url` for the raw columns of a bundle.
 
     Raises:
@@ -19,11 +37,19 @@ def open_ingestor(url: str, bundle: Bundle, metrics: Metrics) -> Ingestor:
     """
     schema, entity, history = raw_schema(bundle)
     namespace = f"{bundle.use_case}:{schema.digest}"
-    store = MeteredStore(open_store(url, namespace, len(schema.names), history), metrics)
-    return Ingestor(store, schema, entity, metrics)
+    report = metrics.gauge(REDIS_AVAILABLE).labels("features").set
+    store = open_store(url, namespace, len(schema.names), history, limits, report)
+    return Ingestor(MeteredStore(store, metrics), schema, entity, metrics)
 
 
-def open_store(url: str, namespace: str, width: int, history: int) -> Store:
+def open_store(
+    url: str,
+    namespace: str,
+    width: int,
+    history: int,
+    limits: StoreLimits = DEFAULT_LIMITS,
+    report: Callable[[bool], object] = lambda available: None,
+) -> Store:
     """Return the store at `url`.
 
     Args:
@@ -31,18 +57,20 @@ def open_store(url: str, namespace: str, width: int, history: int) -> Store:
         namespace: schema of the rows.
         width: numbers in a row.
         history: steps that one prediction needs.
+        limits: bounds on what clients can store.
+        report: called with whether a store in Redis answers.
 
     Raises:
         ServingError: a URL of another kind, or a file that cannot be opened.
     """
     if url == "memory://":
-        return MemoryStore(width, max(1024, 4 * history))
+        return MemoryStore(width, max(1024, 4 * history), limits.entities, limits.bytes)
     if url.startswith("sqlite:///"):
         from serving.features.store.sqlite import SqliteStore
 
-        return SqliteStore(Path(url.removeprefix("sqlite:///")), namespace, width)
+        return SqliteStore(Path(url.removeprefix("sqlite:///")), namespace, width, limits.entities)
     if url.startswith(("redis://", "rediss://", "unix://")):
         from serving.features.store.redis import RedisStore
 
-        return RedisStore(url, namespace, width)
-    raise ServingError(f"--feature-store {url}: one of memory://, sqlite:///path, redis://host:port/db")
+        return RedisStore(url, namespace, width, limits.entities, report)
+    raise ServingError(f"--feature-store {redacted(url)}: one of memory://, sqlite:///path, redis://host:port/db")

@@ -1,37 +1,48 @@
 """The feature store in Redis, which many replicas share.
 
 Rows are MessagePack of a fixed size, 256 steps of an entity in one string, under keys with the layout's version, the
-rows' schema and the entity. A window is one call: a script on the server concatenates its parts, since one long reply
-is cheaper for the client than several.
+rows' schema and the entity. A block expires some time after its last write. Beside its blocks an entity has a hash
+with its newest step and the step from which on its rows are kept, and a set of the blocks that were ever written, so
+that an expired block differs from one that was never given. A window is one call: a script on the server concatenates
+its parts, since one long reply is cheaper for the client than several.
 """
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
 import numpy.typing as npt
 
 from almanac.core.errors import ServingError
-from serving.features.store.base import StoreUnavailableError
+from serving.features.store.base import Batch, RowsDroppedError, StoreUnavailableError, check_entities
 from serving.features.store.rows import LAYOUT, pack_rows, row_size, unpack_rows
+from serving.runtime.circuit_breaker import CircuitBreaker
 from serving.runtime.coroutine_start import ensure_task
+from serving.runtime.redaction import redacted
+from serving.runtime.redis_client import connect, take_option
 
 Array = npt.NDArray[np.float64]
 
 _BLOCK = 256
 _TIMEOUT = 0.25
-_CONNECTIONS = 64
-#: Seconds that a command waits for a connection before the store counts as unavailable.
-_WAIT = 1.0
 _TTL = 90 * 86400
 # A block ends with its last row, so the script fills up with zero bytes, which are missing rows.
+# An integer in place of the rows is the step from which on they are kept.
 _WINDOW = """
+local kept = tonumber(redis.call('HGET', KEYS[1], 'kept_from') or 0)
+if tonumber(ARGV[1]) < kept then return kept end
 local parts = {}
-for i, key in ipairs(KEYS) do
-  local first, size = tonumber(ARGV[2 * i - 1]), tonumber(ARGV[2 * i])
-  local part = redis.call('GETRANGE', key, first, first + size - 1)
-  parts[i] = part .. string.rep('\\0', size - #part)
+for i = 3, #KEYS do
+  local number, first, size = ARGV[3 * i - 7], tonumber(ARGV[3 * i - 6]), tonumber(ARGV[3 * i - 5])
+  local part = redis.call('GETRANGE', KEYS[i], first, first + size - 1)
+  if part == '' and redis.call('SISMEMBER', KEYS[2], number) == 1 and redis.call('EXISTS', KEYS[i]) == 0 then
+    kept = math.max(kept, (tonumber(number) + 1) * 256)
+    redis.call('HSET', KEYS[1], 'kept_from', kept)
+    redis.call('SREM', KEYS[2], number)
+    return kept
+  end
+  parts[i - 2] = part .. string.rep('\\0', size - #part)
 end
 return table.concat(parts)
 """
@@ -44,6 +55,27 @@ for i = 2, #ARGV, 2 do
 end
 redis.call('EXPIRE', KEYS[1], ARGV[1])
 """
+# After the rows: the newest step, the written blocks, and whether the row is there whose absence was noted.
+_NOTE = """
+local newest = tonumber(redis.call('HGET', KEYS[1], 'newest') or -1)
+if tonumber(ARGV[2]) > newest then redis.call('HSET', KEYS[1], 'newest', ARGV[2]) end
+local kept = tonumber(redis.call('HGET', KEYS[1], 'kept_from') or 0)
+for i = 4, #ARGV do
+  redis.call('SADD', KEYS[2], ARGV[i])
+  if kept > 0 and math.floor((kept - 1) / 256) == tonumber(ARGV[i]) then
+    local first = (kept - 1) % 256 * tonumber(ARGV[3])
+    local mark = redis.call('GETRANGE', KEYS[i - 1], first, first)
+    if mark ~= '' and mark ~= '\\0' then redis.call('HDEL', KEYS[1], 'kept_from') end
+  end
+end
+redis.call('EXPIRE', KEYS[1], ARGV[1])
+redis.call('EXPIRE', KEYS[2], ARGV[1])
+"""
+_FORGET = """
+local kept = tonumber(redis.call('HGET', KEYS[1], 'kept_from') or 0)
+if tonumber(ARGV[2]) > kept then redis.call('HSET', KEYS[1], 'kept_from', ARGV[2]) end
+redis.call('EXPIRE', KEYS[1], ARGV[1])
+"""
 
 
 class RedisStore:
@@ -54,63 +86,96 @@ class RedisStore:
             kept, 90 days by default.
         namespace: schema of the rows; rows of other schemas are not read.
         width: numbers in a row.
+        most_entities: most entities.
+        report: called with whether Redis answers, at once and at each change.
 
     Raises:
-        ServingError: a `ttl` that is not a number of seconds.
+        ServingError: an option of the address that cannot be used.
     """
 
     kind = "redis"
     most: int | None = None
 
-    def __init__(self, url: str, namespace: str, width: int) -> None:
-        self._client, self._ttl = connect(url)
+    def __init__(
+        self,
+        url: str,
+        namespace: str,
+        width: int,
+        most_entities: int = 10_000,
+        report: Callable[[bool], object] = lambda available: None,
+    ) -> None:
+        address, ttl = take_option(url, "ttl")
+        if ttl is not None and (not ttl.isdigit() or int(ttl) < 1):
+            raise ServingError(f"--feature-store {redacted(url)}: ttl is {ttl!r}; expected a number of seconds")
+        self._ttl = _TTL if ttl is None else int(ttl)
+        self._client = connect(address, "--feature-store", _TIMEOUT)
         self._window = self._client.register_script(_WINDOW)
         self._prefix = f"almanac:{LAYOUT}:{namespace}:"
         self._width = width
+        self._most_entities = most_entities
+        self._breaker = CircuitBreaker(
+            "Redis (feature store)", self._client.ping, report, "requests by entity are answered with 503 meanwhile"
+        )
 
-    async def append(self, entity: str, steps: list[int], rows: Array) -> int:
-        """Store rows in one pipeline; see Store."""
-        # No transaction: rows are independent, and a repeated append changes nothing.
-        pipeline = self._client.pipeline(transaction=False)
-        for block, parts in self._parts(entity, steps, rows).items():
-            for first, row in parts:
-                pipeline.setrange(block, first, row)
-            pipeline.expire(block, self._ttl)
-        return await self._write(pipeline, entity, steps)
+    async def append(self, batch: Batch) -> int:
+        """Store rows in one transaction; see Store."""
+        return await self._write(batch, self._append)
 
-    async def fill(self, entity: str, steps: list[int], rows: Array) -> int:
+    async def fill(self, batch: Batch) -> int:
         """Store missing rows, by a script so that no other client writes in between; see Store."""
-        pipeline = self._client.pipeline(transaction=False)
-        for block, parts in self._parts(entity, steps, rows).items():
-            pipeline.eval(_FILL, 1, block, self._ttl, *(item for part in parts for item in part))
-        return await self._write(pipeline, entity, steps)
+        return await self._write(batch, self._fill)
 
-    async def _write(self, pipeline: Any, entity: str, steps: list[int]) -> int:
-        # `gt`: rows that arrive late must not lower the newest step.
-        pipeline.zadd(f"{self._prefix}newest", {entity: max(steps)}, gt=True)
-        await _guarded(pipeline.execute())
+    async def _write(self, batch: Batch, put: Callable[[Any, str, list[tuple[int, bytes]]], None]) -> int:
+        await self._check(list(batch))
+        # A transaction is executed whole or, where Redis is full or goes away, not at all.
+        pipeline = self._client.pipeline(transaction=True)
+        for entity, (steps, rows) in batch.items():
+            numbers = self._parts(steps, rows)
+            for number, parts in numbers.items():
+                put(pipeline, self._block(entity, number), parts)
+            keys = [*self._keys(entity), *(self._block(entity, number) for number in numbers)]
+            pipeline.eval(_NOTE, len(keys), *keys, self._ttl, max(steps), row_size(self._width), *numbers)
+            # `gt`: rows that arrive late must not lower the newest step.
+            pipeline.zadd(f"{self._prefix}newest", {entity: max(steps)}, gt=True)
+        pipeline.expire(f"{self._prefix}newest", self._ttl)
+        await self._guarded(pipeline.execute)
         return 0
 
-    def _parts(self, entity: str, steps: list[int], rows: Array) -> dict[str, list[tuple[int, bytes]]]:
+    async def _check(self, entities: list[str]) -> None:
+        """Check the number of entities; two processes that write at once may each add theirs."""
+        index = f"{self._prefix}newest"
+        pipeline = self._client.pipeline(transaction=False)
+        known, scores = await self._guarded(pipeline.zcard(index).zmscore(index, entities).execute)
+        check_entities(known, sum(score is None for score in scores), self._most_entities)
+
+    def _append(self, pipeline: Any, block: str, parts: list[tuple[int, bytes]]) -> None:
+        for first, row in parts:
+            pipeline.setrange(block, first, row)
+        pipeline.expire(block, self._ttl)
+
+    def _fill(self, pipeline: Any, block: str, parts: list[tuple[int, bytes]]) -> None:
+        pipeline.eval(_FILL, 1, block, self._ttl, *(item for part in parts for item in part))
+
+    def _parts(self, steps: list[int], rows: Array) -> dict[int, list[tuple[int, bytes]]]:
         """Return the rows of each block, with the position of their first byte."""
         size, packed = row_size(self._width), pack_rows(rows)
-        blocks: dict[str, list[tuple[int, bytes]]] = {}
+        blocks: dict[int, list[tuple[int, bytes]]] = {}
         for at, step in enumerate(steps):
             row = packed[at * size : (at + 1) * size]
-            blocks.setdefault(self._block(entity, step // _BLOCK), []).append((step % _BLOCK * size, row))
+            blocks.setdefault(step // _BLOCK, []).append((step % _BLOCK * size, row))
         return blocks
 
     async def window(self, entity: str, end: int, count: int) -> Array:
         """Return rows; see Store."""
         keys, spans = self._spans(entity, end, count)
-        return self._rows(entity, await _guarded(self._window(keys=keys, args=spans)), count)
+        return self._rows(entity, await self._guarded(lambda: self._window(keys=keys, args=spans)), count)
 
     async def windows(self, keys: Sequence[tuple[str, int, int]]) -> list[Array]:
         """Return rows of several windows in one pipeline; see Store."""
         if len(keys) == 1:
             return [await self.window(*keys[0])]
         calls = [self._spans(*key) for key in keys]
-        parts = await _guarded(self._scripts(calls))
+        parts = await self._guarded(lambda: self._scripts(calls))
         return [self._rows(entity, data, count) for (entity, _, count), data in zip(keys, parts, strict=True)]
 
     async def _scripts(self, calls: list[tuple[list[str], list[int]]]) -> list[Any]:
@@ -130,16 +195,18 @@ class RedisStore:
         raise StoreUnavailableError("Redis: it does not keep its scripts")
 
     def _spans(self, entity: str, end: int, count: int) -> tuple[list[str], list[int]]:
-        """Return the keys of a window's blocks, and the first byte and length of its part of each."""
+        """Return the keys of a window, and its first step with number, first byte and length of its part of each."""
         first, size = end - count + 1, row_size(self._width)
-        keys, spans = [], []
+        keys, spans = self._keys(entity), [max(0, first)]
         for block in range(first // _BLOCK, end // _BLOCK + 1):
             begin, last = max(first, block * _BLOCK), min(end, block * _BLOCK + _BLOCK - 1)
             keys.append(self._block(entity, block))
-            spans += [begin % _BLOCK * size, (last - begin + 1) * size]
+            spans += [block, begin % _BLOCK * size, (last - begin + 1) * size]
         return keys, spans
 
     def _rows(self, entity: str, data: Any, count: int) -> Array:
+        if isinstance(data, int):
+            raise RowsDroppedError(entity, data)
         try:
             return unpack_rows(data, count, self._width)
         except (ValueError, TypeError) as error:
@@ -148,47 +215,49 @@ class RedisStore:
     async def newest(self, entity: str | None) -> int | None:
         """Return the newest step; see Store."""
         if entity is None:
-            last = await _guarded(self._client.zrange(f"{self._prefix}newest", 0, 0, desc=True, withscores=True))
-            return int(last[0][1]) if last else None
-        score = await _guarded(self._client.zscore(f"{self._prefix}newest", entity))
-        return None if score is None else int(score)
+            return await self._newest_of_all()
+        newest = await self._guarded(lambda: self._client.hget(self._keys(entity)[0], "newest"))
+        return None if newest is None else int(newest)
+
+    async def _newest_of_all(self) -> int | None:
+        """Return the newest step of the entities that have not expired."""
+        index = f"{self._prefix}newest"
+        while found := await self._guarded(lambda: self._client.zrange(index, 0, 0, desc=True, withscores=True)):
+            name, step = found[0][0].decode(), int(found[0][1])
+            if await self._guarded(
+                partial(self._client.exists, self._keys(name)[0], self._block(name, step // _BLOCK))
+            ):
+                return step
+            await self._guarded(partial(self._client.zrem, index, name))
+        return None
+
+    async def forget(self, entity: str, before: int) -> None:
+        """Note rows that the store does not get; see Store."""
+        await self._guarded(lambda: self._client.eval(_FORGET, 1, self._keys(entity)[0], self._ttl, before))
 
     async def close(self) -> None:
         """Close the connections."""
+        self._breaker.close()
         await self._client.aclose()
 
+    def _keys(self, entity: str) -> list[str]:
+        # The braces keep all keys of an entity on one node of a cluster, which a script requires.
+        return [f"{self._prefix}{{{entity}}}", f"{self._prefix}{{{entity}}}:blocks"]
+
     def _block(self, entity: str, block: int) -> str:
-        # The braces keep all blocks of an entity on one node of a cluster, which a script requires.
         return f"{self._prefix}{{{entity}}}:{block}"
 
+    async def _guarded(self, call: Callable[[], Awaitable[Any]]) -> Any:
+        from redis.exceptions import RedisError, ResponseError
 
-def connect(url: str) -> tuple[Any, int]:
-    """Return a client with short time-outs, and the time to live from the URL."""
-    from redis.asyncio import BlockingConnectionPool, Redis
-    from redis.asyncio.retry import Retry
-    from redis.backoff import NoBackoff
-
-    parts = urlsplit(url)
-    text = parse_qs(parts.query).get("ttl", [str(_TTL)])[0]
-    if not text.isdigit() or int(text) < 1:
-        raise ServingError(f"{url}: ttl is {text!r}; expected a number of seconds")
-    pool = BlockingConnectionPool.from_url(
-        parts._replace(query="").geturl(),
-        socket_timeout=_TIMEOUT,
-        socket_connect_timeout=_TIMEOUT,
-        retry=Retry(NoBackoff(), 1),
-        max_connections=_CONNECTIONS,
-        timeout=_WAIT,
-    )
-    return Redis.from_pool(pool), int(text)
-
-
-async def _guarded(call: Any) -> Any:
-    from redis.exceptions import RedisError
-
-    # The client's time-outs need a task, and the fast path has none.
-    await ensure_task()
-    try:
-        return await call
-    except (RedisError, OSError, TimeoutError) as error:
-        raise StoreUnavailableError(f"Redis: {error or type(error).__name__}") from error
+        if self._breaker.open:
+            raise StoreUnavailableError("Redis: it did not answer a moment ago")
+        # The client's time-outs need a task, and the fast path has none.
+        await ensure_task()
+        try:
+            return await call()
+        except ResponseError as error:  # an answer, though a refusal: out of memory, or a key of another type
+            raise StoreUnavailableError(f"Redis: {error}") from error
+        except (RedisError, OSError, TimeoutError) as error:
+            self._breaker.trip(error)
+            raise StoreUnavailableError(f"Redis: {error or type(error).__name__}") from error

@@ -19,11 +19,11 @@ import numpy as np
 import pytest
 
 from almanac.core.errors import ServingError
-from serving.features.store.redis import connect
 from serving.security.keys import KeyRing, load_keys, save_keys
 from serving.security.limits import MemoryLimiter, Rate, RedisLimiter, parse_rate
 from serving.settings import Settings
 from tests.support.server import ROOT, Reply, ServerProcess, Start, as_row, free_port, wait_for
+from tests.system.serving.test_operation import total
 from tests.system.serving.test_store import Redis, needs_redis
 
 PREDICT = "/v1/models/pm25_1h:predict"
@@ -81,7 +81,7 @@ def test_a_rate_limit_is_told_and_kept(start: Start, tmp_path: Path, feature_row
     assert [answer.headers["x-ratelimit-remaining"] for answer in answers] == ["4", "3", "2", "1", "0", "0"]
     assert 0 < int(answers[-1].headers["retry-after"]) <= 720
     assert server.post(PREDICT, body, {"x-api-key": other}).status == 200
-    assert 'almanac_rate_limited_total{key="' in server.get("/metrics").body.decode()
+    assert total(server, "almanac_rate_limited_total", of="key") == 1
 
 
 def test_a_refusal_takes_a_token_and_tells_the_limit(start: Start, tmp_path: Path) -> None:
@@ -106,28 +106,35 @@ def test_a_refusal_takes_a_token_and_tells_the_limit(start: Start, tmp_path: Pat
         assert (answer.status, "x-ratelimit-limit" in answer.headers) == (200, False)
 
 
-def test_a_key_cannot_be_guessed(start: Start, tmp_path: Path) -> None:
+def test_guesses_are_limited_and_never_slow_a_right_key(start: Start, tmp_path: Path) -> None:
     path = tmp_path / "keys.json"
-    key, other = create(path, "predict"), create(path, "predict")
+    key = create(path, "predict")
+    server = start("--auth", "required", "--keys", str(path), "--rate-limit", "1000/s")
+
+    def ask(text: str) -> Reply:
+        return server.get("/v2/models", {"x-api-key": text})
+
+    # With the id of a key, which its owner's colleagues may know, and with an unknown one.
+    for of in (key, "almanac_" + "0" * 12 + "_" + "x" * 43):
+        answers = [ask(f"{of[:-4]}{number:04d}") for number in range(80)]
+        assert ask(key).status == 200
+    assert [answer.status for answer in answers[-10:]] == [429] * 10
+    assert answers[-1].json["error"] == "rate limit of 60 failed authentications in 60 s reached"
+    assert int(answers[-1].headers["retry-after"]) >= 1
+
+
+def test_public_answers_name_no_key(start: Start, tmp_path: Path) -> None:
+    path = tmp_path / "keys.json"
+    key = create(path, "predict", "--rate", "1/h")
     server = start("--auth", "required", "--keys", str(path))
-
-    def status(text: str) -> int:
-        return server.get("/v2/models", {"x-api-key": text}).status
-
-    def guess(of: str) -> list[int]:
-        return [status(f"{of[:-4]}{number:04d}") for number in range(80)]
-
-    assert status(key) == 200
-    for found in (guess("almanac_" + "0" * 12 + "_" + "x" * 43), guess(key)):  # the key last: its bucket fills again
-        assert found[:60] == [401] * 60
-        assert found[-1] == 429
-        assert found.count(429) >= 10  # one more guess a second
-    blocked = server.get("/v2/models", {"x-api-key": key})
-    assert blocked.status == 429  # else the answer would tell that the guess was right
-    assert blocked.json["error"] == "rate limit of 60 failed authentications in 60 s reached"
-    assert int(blocked.headers["retry-after"]) >= 1
-    assert status(other) == 200
-    wait_for(lambda: status(key) == 200, pause=0.5)
+    statuses = [server.get("/v2/models", {"x-api-key": key}).status for _ in range(2)]
+    assert statuses == [200, 429]
+    identity, secret = key.split("_")[1:3]
+    for public in ("/metrics", "/healthz", "/openapi.json", "/v2", "/"):
+        text = server.get(public).body.decode()
+        assert identity not in text
+        assert secret not in text
+    assert total(server, "almanac_rate_limited_total", of="key") == 1
 
 
 @needs_redis
@@ -153,14 +160,13 @@ def test_the_bucket_in_redis_refills_and_is_forgotten(tmp_path: Path) -> None:
     redis, rate = Redis(tmp_path), Rate(10, 0.5)
 
     async def work() -> list[int]:
-        client = connect(redis.url)[0]
-        limiter = RedisLimiter(client)
+        limiter = RedisLimiter(redis.url)
         found = []
         for pause in (0.0, 0.25, 0.6):
             await asyncio.sleep(pause)
             found.append(sum([(await limiter.take("a", rate)).allowed for _ in range(30)]))
-        found.append(await client.pttl("almanac:1:limit:a"))
-        await client.aclose()
+        found.append(await limiter.client.pttl("almanac:1:limit:a"))
+        await limiter.close()
         return found
 
     try:
@@ -215,12 +221,14 @@ def test_the_audit_log_has_hashes_and_no_payloads(start: Start, tmp_path: Path, 
     body = json.dumps({"instances": [as_row(feature_rows[0])]}).encode()
     answer = server.post(PREDICT, body, {"x-api-key": key, "x-request-id": "one"})
     server.post(PREDICT, body)
+    server.post(PREDICT.replace("predict", "explain"), body, {"x-api-key": key})
     server.stop()
-    first, second = (json.loads(line) for line in log.read_text().splitlines())
+    first, second, third = (json.loads(line) for line in log.read_text().splitlines())
     assert first["request_sha256"] == hashlib.sha256(body).hexdigest()
     assert first["answer_sha256"] == hashlib.sha256(answer.body).hexdigest()
     assert (first["who"], first["request_id"], first["status"]) == (key.split("_")[1], "one", 200)
-    assert second["status"] == 401
+    assert (second["status"], second["who"]) == (401, "127.0.0.1")
+    assert (third["status"], third["who"]) == (403, key.split("_")[1])
     assert "pm25_lag" not in log.read_text()
 
 

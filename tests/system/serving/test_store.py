@@ -106,13 +106,21 @@ def with_store(url: str, work: Callable[[Store], Any], namespace: str = "n") -> 
     return asyncio.run(run())
 
 
+async def append(store: Store, entity: str, steps: list[int], rows: np.ndarray) -> int:
+    return await store.append({entity: (steps, rows)})
+
+
+async def fill(store: Store, entity: str, steps: list[int], rows: np.ndarray) -> int:
+    return await store.fill({entity: (steps, rows)})
+
+
 def test_a_store_gives_back_what_it_took(url: str) -> None:
     rows = np.arange(900.0).reshape(300, 3)
     rows[17, 1] = np.nan
     steps = [step for step in range(1000, 1300) if step != 1234]
 
     async def work(store: Store) -> None:
-        await store.append("a", steps, np.delete(rows, 234, axis=0))
+        await append(store, "a", steps, np.delete(rows, 234, axis=0))
         for end, count in ((1299, 100), (1233, 5), (1240, 20), (1310, 50), (1050, 60), (5000, 3)):
             expected = np.full((3, count), np.nan)
             for at, step in enumerate(range(end - count + 1, end + 1)):
@@ -122,7 +130,7 @@ def test_a_store_gives_back_what_it_took(url: str) -> None:
         assert await store.newest("a") == 1299
         assert await store.newest("b") is None
         assert np.isnan(await store.window("b", 1299, 10)).all()
-        await store.append("a", [1299], np.array([[7.0, 8.0, 9.0]]))
+        await append(store, "a", [1299], np.array([[7.0, 8.0, 9.0]]))
         np.testing.assert_array_equal((await store.window("a", 1299, 1))[:, 0], [7.0, 8.0, 9.0])
 
     with_store(url, work, namespace=f"t{time.time_ns()}")
@@ -131,14 +139,14 @@ def test_a_store_gives_back_what_it_took(url: str) -> None:
 def test_a_store_is_filled_beside_what_it_knows(url: str) -> None:
     async def work(store: Store) -> None:
         assert await store.newest(None) is None
-        await store.append("a", [1001, 1005], np.array([[7.0, np.nan, 9.0], [1.0, 2.0, 3.0]]))
-        await store.append("b", [2000], np.ones((1, 3)))
-        assert await store.fill("a", list(range(1000, 1004)), np.zeros((4, 3))) == 0
+        await append(store, "a", [1001, 1005], np.array([[7.0, np.nan, 9.0], [1.0, 2.0, 3.0]]))
+        await append(store, "b", [2000], np.ones((1, 3)))
+        assert await fill(store, "a", list(range(1000, 1004)), np.zeros((4, 3))) == 0
         expected = np.zeros((3, 7))
         expected[:, 1], expected[:, 4], expected[:, 5], expected[:, 6] = [7.0, np.nan, 9.0], np.nan, [1, 2, 3], np.nan
         np.testing.assert_array_equal(await store.window("a", 1006, 7), expected)
         assert [await store.newest(entity) for entity in ("a", "b", None)] == [1005, 2000, 2000]
-        await store.fill("a", [3000], np.ones((1, 3)))
+        await fill(store, "a", [3000], np.ones((1, 3)))
         assert [await store.newest(entity) for entity in ("a", "b", None)] == [3000, 2000, 3000]
 
     with_store(url, work, namespace=f"f{time.time_ns()}")
@@ -146,8 +154,8 @@ def test_a_store_is_filled_beside_what_it_knows(url: str) -> None:
 
 def test_several_windows_are_each_what_one_is(url: str) -> None:
     async def work(store: Store) -> None:
-        await store.append("a", list(range(1000, 1600)), np.arange(1800.0).reshape(600, 3))
-        await store.append("b", [1500], np.ones((1, 3)))
+        await append(store, "a", list(range(1000, 1600)), np.arange(1800.0).reshape(600, 3))
+        await append(store, "b", [1500], np.ones((1, 3)))
         asked = [
             ("a", 1599, 90),
             ("a", 1300, 3),
@@ -167,7 +175,7 @@ def test_several_windows_are_each_what_one_is(url: str) -> None:
 @needs_redis
 def test_many_windows_are_one_pipeline_even_where_the_script_is_not_known(redis: Redis) -> None:
     async def work(store: Any) -> None:
-        await store.append("a", list(range(1000, 1400)), np.arange(1200.0).reshape(400, 3))
+        await append(store, "a", list(range(1000, 1400)), np.arange(1200.0).reshape(400, 3))
         await store._client.script_flush()
         asked = [("a", 1399 - at, 100) for at in range(200)]
         expected = [await store.window(*one) for one in asked]
@@ -184,7 +192,7 @@ def test_many_windows_are_one_pipeline_even_where_the_script_is_not_known(redis:
 def test_more_reads_at_once_than_connections_wait_for_one(redis: Redis) -> None:
     async def work(store: Any) -> None:
         rows = np.arange(1500.0).reshape(500, 3)
-        await store.append("a", list(range(1000, 1500)), rows)
+        await append(store, "a", list(range(1000, 1500)), rows)
         found = await asyncio.gather(*(store.window("a", 1499, 200) for _ in range(300)))
         assert all((window == rows[300:].T).all() for window in found)
         assert len(await store._client.client_list()) <= 64
@@ -195,13 +203,14 @@ def test_more_reads_at_once_than_connections_wait_for_one(redis: Redis) -> None:
 @needs_redis
 def test_redis_keys_carry_schema_and_life(redis: Redis) -> None:
     async def work(store: Any) -> tuple[list[bytes], list[int]]:
-        await store.append("x", [5], np.ones((1, 3)))
+        await append(store, "x", [5], np.ones((1, 3)))
         keys = [key async for key in store._client.scan_iter("almanac:2:v9:{x}*")]
+        keys = [*sorted(keys), b"almanac:2:v9:newest"]
         return keys, [await store._client.ttl(key) for key in keys]
 
     keys, lives = with_store(redis.url + "?ttl=500", work, namespace="v9")
-    assert keys == [b"almanac:2:v9:{x}:0"]
-    assert 490 < lives[0] <= 500
+    assert keys == [b"almanac:2:v9:{x}", b"almanac:2:v9:{x}:0", b"almanac:2:v9:{x}:blocks", b"almanac:2:v9:newest"]
+    assert all(490 < life <= 500 for life in lives)
 
     async def other(store: Store) -> Any:
         return await store.window("x", 5, 1)
@@ -392,9 +401,14 @@ def test_the_future_is_not_observed_and_what_is_too_old_is_told(start: Start, la
     assert f"observations[1].timestamp: '{late}' lies in the future" in document["error"]
     assert post("2999-01-01T00:00:00")[0] == 400
     assert post("2014-01-01T00:00:00", "2014-01-02T00:00:00") == (200, {"ingested": 2})
+    assert post(soon) == (200, {"ingested": 1})
+    # The store keeps the newest 1024 rows, however far apart they are, and up to a block of 64 more.
+    hours = [f"{datetime(2013, 1, 1) + timedelta(hours=hour):%Y-%m-%dT%H}:00:00" for hour in range(1200)]
+    status, document = post(*hours)
+    assert (status, document["ingested"] + document["dropped"]) == (200, 1200)
+    assert 1021 <= document["ingested"] <= 1021 + 64  # three newer rows are there
     assert post("2014-01-03T00:00:00", "2010-01-01T00:00:00") == (200, {"ingested": 1, "dropped": 1})
     assert post("2010-01-01T00:00:00", "2010-01-02T00:00:00") == (200, {"ingested": 0, "dropped": 2})
-    assert post(soon) == (200, {"ingested": 1})
 
 
 def test_history_is_there_when_the_server_is_ready(start: Start, tmp_path: Path, last_month: pl.DataFrame) -> None:
@@ -425,10 +439,14 @@ def test_history_is_there_when_the_server_is_ready(start: Start, tmp_path: Path,
 def test_the_newest_rows_of_each_entity_are_taken(tmp_path: Path) -> None:
     from serving.operations.warmup import read_newest, reader
 
+    older: dict[str, str] = {}
+
     def found(path: Path, ingestor: Ingestor, count: int) -> list[dict[str, Any]]:
         async def read() -> list[dict[str, Any]]:
             async with reader() as child:
-                return await read_newest(child, path, ingestor, count)
+                history = await read_newest(child, path, ingestor, count)
+                older.update(history.older)
+                return history.rows
 
         return asyncio.run(read())
 
@@ -446,9 +464,11 @@ def test_the_newest_rows_of_each_entity_are_taken(tmp_path: Path) -> None:
         for place in ("x", "y")
     ]
     assert set(rows[0]) == {"time", "place", "a", "b"}
+    assert older == dict.fromkeys(("x", "y"), "2020-01-01T06:00:00")  # the newest rows that were left out
     alone = Ingestor(MemoryStore(2, 10), schema, None, Metrics(CollectorRegistry()))
     one.write_parquet(tmp_path / "one.parquet")
     assert [row["a"] for row in found(tmp_path / "one.parquet", alone, 3)] == [6.0, 7.0, 8.0]
+    assert older[""] == "2020-01-01T05:00:00"
     with pytest.raises(ServingError, match=r"one\.parquet: no column place$"):
         found(tmp_path / "one.parquet", ingestor, 3)
     (tmp_path / "no.parquet").write_text("no table")
@@ -508,6 +528,7 @@ def test_redis_down_is_a_503_and_never_a_number(start: Start, tmp_path: Path, la
         assert int(down.headers["retry-after"]) >= 1
         assert server.get("/healthz").status == 200  # rows by name are still answered
         redis.start()
+        wait_for(lambda: server.post("/v1/models/air:predict", body).status != 503)  # it is asked in the background
         empty = server.post("/v1/models/air:predict", body)
         assert empty.status == 409  # Redis came back without its rows
         ingest(server, last_month)
@@ -554,7 +575,7 @@ def test_a_row_without_any_value_is_a_gap_and_one_with_some_is_not() -> None:
     schema = read_schema([{"name": "time", "type": "timestamp"}, *columns], 3_600_000_000)
     store = MemoryStore(2, 10)
     ingestor = Ingestor(store, schema, None, Metrics(CollectorRegistry()))
-    bundle = SimpleNamespace(use_case="any")
+    bundle = SimpleNamespace(use_case="any", targets={})
 
     def append(*rows: dict[str, Any]) -> int:
         return asyncio.run(ingestor.append(bundle, list(rows))).kept  # type: ignore[arg-type]
