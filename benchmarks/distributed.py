@@ -89,7 +89,7 @@ def run(rows: int, tell: Any) -> dict[str, Any]:
         def clock(name: str) -> Clock:
             return Clock(name, (seconds, time.perf_counter), (used, cpu))
 
-        spec = fit(case, table.with_columns(pl.lit("").alias(ENTITY)), train_test(case)[0])
+        spec = fit(case, table.with_columns(pl.lit("").alias(ENTITY)), train_test(case, table["timestamp"])[0])
         for number in range(rounds):
             files = []
             for half in range(2):

@@ -53,7 +53,7 @@ def panel(rows: int) -> tuple[FeatureSpec, pl.DataFrame]:
         path = Path(directory) / "table.parquet"
         ingest(usecase, ROOT / "usecases", ROOT / ".cache", path)
         table = pl.read_parquet(path)
-    spec = fit(usecase, table, train_test(usecase)[0]).model_copy(update={"entity": ENTITY})
+    spec = fit(usecase, table, train_test(usecase, table["timestamp"])[0]).model_copy(update={"entity": ENTITY})
     numeric = [name for name in spec.columns if name not in spec.categories]
     stations = max(1, -(-rows // table.height))
     frames = [

@@ -4,7 +4,7 @@ import os
 import re
 import unicodedata
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import polars as pl
@@ -16,6 +16,7 @@ from almanac.data.propose_text import Draft, assumptions, lines, to_duration
 from almanac.data.read import read_table
 from almanac.data.validate import refuse_errors, run_checks
 from almanac.usecase import load_text
+from almanac.usecase.split_section import end_of_data
 from almanac.usecase.types import to_timedelta
 
 _DAY = timedelta(days=1)
@@ -78,10 +79,11 @@ def _draft(path: Path, facts: Inferred, choices: Choices, name: str) -> Draft:
     # Times at which a forecast of the target can be made and compared.
     known = (facts.times - horizon).filter(values.is_finite().fill_null(False))
     start, end = _ends(facts.times)
-    test_from = _test_from(path, start, end)
-    stop = _midnight(test_from)
+    days = _test_days(path, start, end, facts.step)
+    newest = end_of_data(end, to_duration(facts.step))
+    stop = newest - days * _DAY
     # Training ends a gap of the horizon before the test span.
-    count, length = _folds(path, known, start, stop - horizon, facts.step, horizon)
+    count, length = _folds(path, known, (start, stop - horizon, newest - horizon), facts.step, horizon)
     cycles = [cycle for cycle in _CYCLES if not cycle % facts.step and 2 * facts.step <= cycle <= (stop - start) / 8]
     taken: set[str] = set()
     keys = [facts.read.time.column or "time", *([facts.entity] if facts.entity else [])]
@@ -93,7 +95,7 @@ def _draft(path: Path, facts: Inferred, choices: Choices, name: str) -> Draft:
         horizon=horizon,
         names={raw: _name(raw, taken) for raw in [*keys, *facts.columns]},
         span=(start, end),
-        test_from=test_from,
+        test_days=days,
         folds=count,
         fold=length,
         cycles=[cycle for cycle in cycles if cycle <= _MOST_STEPS * facts.step],
@@ -126,25 +128,34 @@ def _horizon(text: str | None, step: timedelta) -> timedelta:
     return horizon
 
 
-def _test_from(path: Path, start: datetime, end: datetime) -> date:
-    """Return the first midnight in the last fifth of the span."""
-    earliest = start + (1 - _TEST_SHARE) * (end - start)
-    day = earliest.date() + (_DAY if earliest.time() != time(0) else timedelta(0))
-    if not start < _midnight(day) < end:
-        raise TableError(f"{path}: spans {end - start}, too little for a test span that begins at a midnight")
-    return day
+def _test_days(path: Path, start: datetime, end: datetime, step: timedelta) -> int:
+    """Return how many whole days of the last fifth of the span are complete."""
+    newest = end_of_data(end, to_duration(step))
+    days = (newest - (start + (1 - _TEST_SHARE) * (end - start))) // _DAY
+    if days < 1:
+        raise TableError(f"{path}: spans {end - start}, too little for a test span of whole days")
+    return days
 
 
 def _folds(
-    path: Path, known: pl.Series, start: datetime, stop: datetime, step: timedelta, horizon: timedelta
+    path: Path, known: pl.Series, edges: tuple[datetime, datetime, datetime], step: timedelta, horizon: timedelta
 ) -> tuple[int, timedelta]:
-    """Return number and length of folds that have enough rows, as training will cut them."""
+    """Return number and length of folds that have enough rows, as training will cut them.
+
+    Args:
+        path: the table's path, for errors.
+        known: prediction times with a target.
+        edges: start and end of the training span, and end of the test span.
+        step: step of the grid.
+        horizon: how far ahead the forecast is, which is also the gap before the test span.
+    """
+    start, stop, last = edges
     for count, part in _FOLDS:
         unit = _DAY if not _DAY % step and stop - start >= part * _DAY else step
         length = (stop - start) / part // unit * unit
-        edges = [stop - index * length for index in range(count, -1, -1)]
-        sizes = [int(known.is_between(low, low + length, closed="left").sum()) for low in edges[:-1]]
-        first = int((known < edges[0] - horizon).sum())
+        starts = [stop - index * length for index in range(count, 0, -1)]
+        sizes = [int(known.is_between(low, low + length, closed="left").sum()) for low in starts]
+        first = int((known < starts[0] - horizon).sum())
         if min(*sizes, first) >= _FEWEST and sum(sizes) >= _FEWEST_IN_FOLDS:
             break
     else:
@@ -152,7 +163,7 @@ def _folds(
             f"{path}: has {int((known < stop).sum()):,} rows with a target before the test span, too few for folds "
             f"of {_FEWEST} rows each and {_FEWEST_IN_FOLDS} together; expected a longer table"
         )
-    if (tested := int((known >= stop + horizon).sum())) < _FEWEST:
+    if (tested := int(known.is_between(stop + horizon, last, closed="left").sum())) < _FEWEST:
         raise TableError(f"{path}: the test span has {tested} rows with a target; expected at least {_FEWEST}")
     return count, length
 
@@ -184,7 +195,3 @@ def _name(raw: str, taken: set[str]) -> str:
 def _ends(times: pl.Series) -> tuple[datetime, datetime]:
     ordered = times.sort()
     return ordered[0], ordered[-1]
-
-
-def _midnight(day: date) -> datetime:
-    return datetime.combine(day, time(0))

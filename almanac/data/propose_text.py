@@ -4,7 +4,7 @@ import json
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ class Draft:
         horizon: How far ahead.
         names: Name in the use case of every column that is kept.
         span: First and last time of the table.
-        test_from: First day of the test span.
+        test_days: Length of the test span, the newest days.
         folds: Number of folds.
         fold: Length of a fold.
         cycles: Periods after which the series may repeat, shortest first.
@@ -44,7 +44,7 @@ class Draft:
     horizon: timedelta
     names: dict[str, str]
     span: tuple[datetime, datetime]
-    test_from: date
+    test_days: int
     folds: int
     fold: timedelta
     cycles: list[timedelta]
@@ -104,7 +104,8 @@ def lines(draft: Draft, location: str, sha256: str) -> Iterator[str]:
     entry = {"name": name, "column": target, "horizon": to_duration(draft.horizon)}
     yield f"  - {_flow(entry)}  # {comment}; horizon {draft.origin('horizon', 'one step')}"
     yield ""
-    yield f"split: {{test_from: {draft.test_from}}}  # inferred: the last fifth of the span"
+    yield "# look: new rows move the spans; `retrain: {test: last 30d}` judges retrainings by the newest month alone."
+    yield f"split: {{test: last {draft.test_days}d, train: expanding}}  # inferred: the last fifth of the span"
     yield ""
     yield from _training(draft)
 
@@ -228,7 +229,7 @@ def assumptions(draft: Draft) -> list[tuple[str, str]]:
         ("columns", kinds),
         *(("left out", f"{raw}, it {reason}") for raw, reason in facts.left_out.items()),
         ("target", f"{draft.names[draft.target]}, {to_duration(draft.horizon)} ahead"),
-        ("split", f"test from {draft.test_from}; {draft.folds} folds of {to_duration(draft.fold)} before"),
+        ("split", f"test the last {draft.test_days}d; {draft.folds} folds of {to_duration(draft.fold)} before"),
         ("season", to_duration(draft.season)),
         ("bands", f"at {', '.join(f'{edge:g}' for edge in draft.edges)}"),
         ("candidates", "lightgbm and linear, with fixed parameters"),

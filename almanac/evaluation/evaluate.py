@@ -16,6 +16,7 @@ from almanac.evaluation.report import report
 from almanac.evaluation.scored_rows import ScoredRows, read_parts, score_rows
 from almanac.evaluation.target_analysis import TargetAnalysis, analyse
 from almanac.evaluation.target_metrics import target_metrics
+from almanac.features.split import split_record
 from almanac.model.directory import MANIFEST
 from almanac.model.model import load_model
 from almanac.reports import write_page
@@ -71,7 +72,8 @@ def evaluate(
         entries[target.name] = target_metrics(usecase, scored, record.get("chosen", forecaster.predictor.kind))
         analyses.append(analyse(usecase, scored, forecaster, record))
     progress(len(usecase.targets), len(usecase.targets) + 1, "report")
-    metrics = {"use_case": usecase.name, "targets": entries}
+    split = split_record(usecase, table[usecase.time.column])
+    metrics = {"use_case": usecase.name, "split": split, "targets": entries}
     write_json(outputs.metrics, metrics)
     targets = {each.scored.target.name: each.to_json() for each in analyses}
     write_json(outputs.evaluation, {"use_case": usecase.name, "targets": targets})

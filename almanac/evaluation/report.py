@@ -51,7 +51,7 @@ def report(usecase: UseCase, metrics: dict[str, Any], analyses: list[TargetAnaly
             Contents([("comparison", "Comparison"), *titles, ("method", "Method")]),
             Section("Comparison with the baselines", _comparison(targets), "comparison"),
             *(_chapter(targets[each.scored.target.name], each) for each in analyses),
-            Section("Method", [_method(usecase)], "method"),
+            Section("Method", [_method(usecase, metrics["split"])], "method"),
         ],
     )
 
@@ -221,10 +221,10 @@ def _candidates(tuning: dict[str, Any]) -> Iterator[Block]:
     )
 
 
-def _method(usecase: UseCase) -> Text:
+def _method(usecase: UseCase, split: dict[str, Any]) -> Text:
     settings = usecase.evaluation
     return Text(
-        f"The test span begins {usecase.split.test_from}; training ended at least the longest horizon before. Every "
+        f"The test span begins {split['test_from']}; training ended at least the longest horizon before. Every "
         "row of the span where the target was really measured counts, and no target was imputed. Intervals are "
         f"percentiles of {settings.repeats} moving-block bootstrap repeats with blocks of {settings.block}. MASE is "
         "the MAE over that of the seasonal baseline before the test span; sMAPE lies between 0 and 2. Bands are those "

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +11,7 @@ import polars.selectors as cs
 
 from almanac.core.errors import TableError
 from almanac.evaluation.groups import Slices, bands_of, column, group_of, numbers
+from almanac.features.split import Span, train_test
 from almanac.model.model import Model
 from almanac.model.target_history import TargetHistory
 from almanac.usecase import UseCase
@@ -85,11 +85,12 @@ def read_parts(path: Path, usecase: UseCase) -> tuple[pl.DataFrame, pl.DataFrame
         TableError: it cannot be read, or has no time column.
     """
     names = [f"{kind}_{target.name}" for target in usecase.targets for kind in ("y", "last")]
-    # A literal of the column's own type, so that Parquet row groups can be skipped.
-    start = pl.lit(_day(usecase.split.test_from)).cast(pl.Datetime("us"))
     narrow = _read(
         path, usecase, lambda table: table.select(pl.col(*_keys(usecase)), cs.by_name(names, require_all=False))
     )
+    _, test = train_test(usecase, narrow[usecase.time.column])
+    # A literal of the column's own type, so that Parquet row groups can be skipped.
+    start = pl.lit(test.start).cast(pl.Datetime("us"))
     return narrow, _read(path, usecase, lambda table: table.filter(pl.col(usecase.time.column) >= start))
 
 
@@ -123,8 +124,9 @@ def score_rows(
     y = numbers(table, f"y_{target.name}")
     last = numbers(table, f"last_{target.name}")
     baselines = {"persistence": last, "seasonal": _seasonal(usecase, table, target)}
-    before = time < _day(usecase.split.test_from)
-    rows = np.flatnonzero(~before & _within(usecase, target, time) & np.isfinite(y))
+    _, test = train_test(usecase, time)
+    before = time < int(test.start or 0)
+    rows = np.flatnonzero(~before & _within(test, target, time) & np.isfinite(y))
     if not rows.size:
         raise TableError(f"targets.{target.name}: {target.column} was nowhere measured in the test span; see split")
     # On the training span, as MASE is defined: the test span must not set its own unit.
@@ -159,16 +161,12 @@ def _keys(usecase: UseCase) -> list[str]:
     return [*([usecase.entity] if usecase.entity else []), usecase.time.column]
 
 
-def _day(value: Any) -> int:
-    return int(np.datetime64(value, "us").astype(np.int64))
-
-
-def _within(usecase: UseCase, target: Target, time: npt.NDArray[np.int64]) -> Mask:
+def _within(test: Span, target: Target, time: npt.NDArray[np.int64]) -> Mask:
     """Return which rows have their forecast time before the end of the test span."""
-    if usecase.split.test_to is None:
+    if test.stop is None:
         return np.ones(time.shape, dtype=np.bool_)
     # By the time that is forecast: at the end of the span its truth may lie beyond it.
-    return np.asarray(time + to_microseconds(target.horizon) < _day(usecase.split.test_to))
+    return np.asarray(time + to_microseconds(target.horizon) < test.stop)
 
 
 def _seasonal(usecase: UseCase, table: pl.DataFrame, target: Target) -> Array:

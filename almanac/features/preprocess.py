@@ -13,7 +13,7 @@ from almanac.core.files import sha256_file, whole_file, write_json
 from almanac.features.fit import document, fit
 from almanac.features.partitions import computed, features_of
 from almanac.features.spec import FeatureSpec
-from almanac.features.split import Span, train_test
+from almanac.features.split import Span, split_record, train_test
 from almanac.features.table import times
 from almanac.usecase import UseCase
 
@@ -32,17 +32,19 @@ def preprocess(usecase: UseCase, table_path: Path, out_features: Path, out_spec:
 
     Returns:
         {"rows", "features", "groups": {group: count}, "history", "known": {target: rows with a known value ahead},
-        "data_digest", "features_digest"}.
+        "split", as `almanac.features.split.split_record` returns it, "data_digest", "features_digest"}.
 
     Raises:
         TableError: the table cannot be read.
         FeatureError: the features cannot be computed from it, or the split leaves a span without rows; the message
             names column, row or field.
     """
-    training, test = train_test(usecase)
+    table = _scanned(table_path)
+    clock = table.select(usecase.time.column).collect()[usecase.time.column]
+    training, test = train_test(usecase, clock)
     make = _by_partitions if usecase.training.engine == "dask" else _at_once
     with whole_file(out_features) as aside:
-        spec, features = make(usecase, _scanned(table_path), training, aside)
+        spec, features = make(usecase, table, training, aside)
         time = times(features.select(spec.time).collect(), spec.time)
         _check_split(usecase, time, training, test)
         known = {t.name: _known(features, f"y_{t.name}") for t in usecase.targets}
@@ -54,6 +56,7 @@ def preprocess(usecase: UseCase, table_path: Path, out_features: Path, out_spec:
         "groups": {group: groups.count(group) for group in dict.fromkeys(groups)},
         "history": spec.history,
         "known": known,
+        "split": split_record(usecase, clock),
         "data_digest": sha256_file(table_path),
         "features_digest": sha256_file(out_features),
     }
@@ -87,11 +90,11 @@ def _by_partitions(usecase: UseCase, table: pl.LazyFrame, span: Span, out: Path)
 
 def _check_split(usecase: UseCase, time: npt.NDArray[np.int64], training: Span, test: Span) -> None:
     ends = " to ".join(str(np.datetime64(int(end), "us").astype("datetime64[s]")) for end in (time.min(), time.max()))
+    split = usecase.split
+    told = f"split.test: {split.test}" if split.rolling else f"split.test_from: {split.test_from}"
     for span, purpose in ((training, "learn from"), (test, "judge by")):
         if not span.rows(time).any():
-            raise FeatureError(
-                f"split.test_from: {usecase.split.test_from} leaves no rows to {purpose}; the table has {ends}"
-            )
+            raise FeatureError(f"{told} leaves no rows to {purpose}; the table has {ends}")
 
 
 def _known(features: pl.LazyFrame, name: str) -> int:

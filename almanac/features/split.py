@@ -1,10 +1,11 @@
 """Time-ordered splits: training before test, a gap between them, and expanding folds inside the training span."""
 
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime, timedelta
 
 import numpy as np
 import numpy.typing as npt
+import polars as pl
 
 from almanac.core.errors import FeatureError
 from almanac.usecase import UseCase
@@ -12,6 +13,8 @@ from almanac.usecase.types import to_microseconds
 
 Integers = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
+Times = pl.Series | Integers
+_EPOCH = datetime(1970, 1, 1)
 
 
 @dataclass(frozen=True)
@@ -36,11 +39,19 @@ def longest_horizon(usecase: UseCase) -> int:
     return max(to_microseconds(target.horizon) for target in usecase.targets)
 
 
-def train_test(usecase: UseCase) -> tuple[Span, Span]:
-    """Return the training and the test span; training ends a gap of at least the longest horizon before the test."""
-    split = usecase.split
+def train_test(usecase: UseCase, times: Times) -> tuple[Span, Span]:
+    """Return the training and the test span; training ends a gap of at least the longest horizon before the test.
+
+    Args:
+        usecase: the use case.
+        times: times of the table, as a time column or in µs since the epoch; a rolling split counts back from the
+            newest complete day.
+    """
     # A training row whose target lies in the test span would have seen it.
-    gap = longest_horizon(usecase) if split.gap is None else to_microseconds(split.gap)
+    gap = longest_horizon(usecase) if usecase.split.gap is None else to_microseconds(usecase.split.gap)
+    split = usecase.split.at(_newest(times), usecase.time.frequency, timedelta(microseconds=gap))
+    # By then a rolling split has dates, and any other has always had them.
+    assert split.test_from is not None
     stop = _midnight(split.test_from) - gap
     start = None if split.train_from is None else _midnight(split.train_from)
     if split.train_window is not None:
@@ -50,13 +61,24 @@ def train_test(usecase: UseCase) -> tuple[Span, Span]:
     return Span(start, stop), test
 
 
-def folds(span: Span, count: int, length: str, gap: int) -> list[tuple[Span, Span]]:
+def split_record(usecase: UseCase, times: Times) -> dict[str, str | None]:
+    """Return the ends of both spans for a run's records: ISO 8601 in UTC, midnights as dates, None for an open end.
+
+    Returns:
+        {"train_from", "train_to", "test_from", "test_to"}; each `to` is exclusive.
+    """
+    train, test = train_test(usecase, times)
+    ends = {"train_from": train.start, "train_to": train.stop, "test_from": test.start, "test_to": test.stop}
+    return {name: None if end is None else _iso(end) for name, end in ends.items()}
+
+
+def folds(span: Span, count: int, length: int, gap: int) -> list[tuple[Span, Span]]:
     """Return expanding-window folds, oldest first: (learn from, judge by), which end together with the span.
 
     Args:
         span: the training span.
         count: how many folds.
-        length: length of each span to judge by, as a duration.
+        length: length of each span to judge by, in µs.
         gap: µs between the two spans of a fold; no less than the target's horizon, so that no target that is learned
             from lies in the span to judge by.
 
@@ -65,10 +87,19 @@ def folds(span: Span, count: int, length: str, gap: int) -> list[tuple[Span, Spa
     """
     if span.stop is None:
         raise FeatureError("folds need a training span with an end")
-    size = to_microseconds(length)
-    starts = [span.stop - (count - index) * size for index in range(count)]
-    return [(Span(span.start, start - gap), Span(start, start + size)) for start in starts]
+    starts = [span.stop - (count - index) * length for index in range(count)]
+    return [(Span(span.start, start - gap), Span(start, start + length)) for start in starts]
 
 
 def _midnight(day: date) -> int:
     return int(np.datetime64(day, "us").astype(np.int64))
+
+
+def _newest(times: Times) -> datetime:
+    micros = times.cast(pl.Datetime("us")).to_physical().to_numpy() if isinstance(times, pl.Series) else times
+    # Without a row no span has one either, which the caller reports.
+    return _EPOCH + timedelta(microseconds=int(micros.max()) if len(micros) else 0)
+
+
+def _iso(moment: int) -> str:
+    return str(np.datetime64(moment, "us").astype("datetime64[s]")).removesuffix("T00:00:00")

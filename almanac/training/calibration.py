@@ -12,9 +12,12 @@ import numpy.typing as npt
 
 from almanac.core.errors import TrainingError
 from almanac.model.intervals import Array, Intervals
+from almanac.usecase.fold_lengths import fewest_calibrated
 
 #: Bins of the prediction in which the mean absolute error is measured.
 _KNOTS = 16
+#: Rows of a knot; with fewer its mean would follow single residuals.
+_FEWEST_AT_A_KNOT = 12
 #: Rows of a bin below which it is merged with its neighbour; a 5% tail then still holds ten residuals.
 _FEWEST = 200
 #: Halvings in the search for a level; the last step is a hundredth of a percent of coverage or less.
@@ -50,8 +53,8 @@ def calibrate(
     Raises:
         TrainingError: too few rows for the tails.
     """
-    if y.size < _FEWEST:
-        raise TrainingError(f"intervals need at least {_FEWEST} out-of-fold rows; there are {y.size}")
+    if y.size < (fewest := fewest_calibrated(level)):
+        raise TrainingError(f"intervals of level {level} need at least {fewest} out-of-fold rows; there are {y.size}")
     by = by if last is not None else None
     inner = np.empty(0) if last is None or by is None else _edges(last, bins, edges)
     rows = _Rows(y, prediction, last if by is not None else None, inner)
@@ -153,7 +156,7 @@ def _in_band(rows: _Rows, cuts: list[float], band: int) -> npt.NDArray[np.bool_]
 def _error_scale(residual: Array, prediction: Array) -> tuple[Array, Array]:
     """Return the mean absolute error at ascending predictions, made monotonic since high forecasts err more."""
     order = np.argsort(prediction, kind="stable")
-    parts = [part for part in np.array_split(order, _KNOTS) if part.size]
+    parts = [part for part in np.array_split(order, min(_KNOTS, order.size // _FEWEST_AT_A_KNOT or 1)) if part.size]
     knots = np.array([prediction[part].mean() for part in parts])
     # Residuals are divided by the scale, which a stretch without any error would make zero.
     scale = np.maximum.accumulate([max(float(np.abs(residual[part]).mean()), 1e-9) for part in parts])

@@ -93,7 +93,7 @@ def make_problem(
         last_name=target.column if target.column in names else None,
         season=season,
         time=time,
-        train=train_test(usecase)[0].rows(time),
+        train=train_test(usecase, time)[0].rows(time),
         history=history,
         # The newest known value is as old as the cutoff.
         steps_ahead=(to_microseconds(target.horizon) + to_microseconds(usecase.features.cutoff)) // step,

@@ -1,16 +1,16 @@
 """Expanding-window folds, a gap of at least the horizon before each."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 
 import numpy as np
 
 from almanac.core.errors import TrainingError
-from almanac.features.split import folds, train_test
+from almanac.features.split import Span, folds, train_test
 from almanac.training.problem import Problem, Rows
 from almanac.usecase import UseCase
+from almanac.usecase.fold_lengths import FEWEST_JUDGED, FEWEST_LEARNED, fold_length
 from almanac.usecase.types import to_microseconds
-
-_MIN_ROWS = 50
 
 
 @dataclass(frozen=True)
@@ -29,16 +29,18 @@ def make_folds(usecase: UseCase, problem: Problem) -> list[Fold]:
     Raises:
         TrainingError: a fold has too few training or validation rows, or training rows of only one class.
     """
-    settings, horizon = usecase.training.folds, to_microseconds(problem.target.horizon)
+    count, horizon = usecase.training.folds.count, to_microseconds(problem.target.horizon)
     result = []
+    span, _ = train_test(usecase, problem.time)
     # The gap is the target's horizon: a truth of the validation span must not be a training label.
-    spans = folds(train_test(usecase)[0], settings.count, settings.length, horizon)
+    spans = folds(span, count, _length(usecase, problem, span), horizon)
     for number, pair in enumerate(spans, start=1):
         fold = Fold(*(np.flatnonzero(problem.known & span.rows(problem.time)) for span in pair))
-        if min(fold.train.size, fold.valid.size) < _MIN_ROWS:
+        if fold.train.size < FEWEST_LEARNED or fold.valid.size < FEWEST_JUDGED:
             raise TrainingError(
                 f"training.folds: fold {number} of target {problem.target.name} has {fold.train.size} rows to "
-                f"learn from and {fold.valid.size} to judge by; fewer or shorter folds would fit the training span"
+                f"learn from and {fold.valid.size} to judge by; expected at least {FEWEST_LEARNED} and "
+                f"{FEWEST_JUDGED}, which fewer or shorter folds or a longer training span would have"
             )
         if problem.classification and len(np.unique(problem.y[fold.train])) < 2:
             raise TrainingError(
@@ -47,3 +49,11 @@ def make_folds(usecase: UseCase, problem: Problem) -> list[Fold]:
             )
         result.append(fold)
     return result
+
+
+def _length(usecase: UseCase, problem: Problem, span: Span) -> int:
+    """Return the length of the folds in µs; of an open span that of its data counts."""
+    first = int(problem.time.min())
+    start = first if span.start is None else max(first, span.start)
+    window = timedelta(microseconds=int(span.stop or 0) - start)
+    return fold_length(usecase, window) // timedelta(microseconds=1)

@@ -16,6 +16,7 @@ from almanac.core.errors import TrainingError
 from almanac.core.files import read_json, sha256_file, write_json
 from almanac.core.progress import progress as print_progress
 from almanac.core.revision import git_revision
+from almanac.features.split import split_record
 from almanac.model.directory import OUT_OF_FOLD
 from almanac.model.intervals import Intervals
 from almanac.model.offset import probability
@@ -203,6 +204,7 @@ def tuning_record(usecase: UseCase, selections: list[Selection], table: dict[str
         "use_case": usecase.name,
         "seed": settings.seed,
         "budget": settings.budget.model_dump(),
+        "split": split_record(usecase, selections[0].problem.time),
         "table": table,
         **({"engine": {"name": "dask", "workers": settings.dask.workers}} if settings.engine == "dask" else {}),
         "targets": {selection.problem.target.name: _target_record(usecase, selection) for selection in selections},

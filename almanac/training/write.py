@@ -9,6 +9,7 @@ import numpy as np
 
 from almanac.core.files import sha256_bytes, sha256_file, whole_directory, write_bytes, write_json
 from almanac.features.spec import FeatureSpec
+from almanac.features.split import split_record
 from almanac.model.directory import FORMAT, LOSS, MANIFEST, REFERENCE
 from almanac.model.intervals import Intervals
 from almanac.training.fitted_model import FittedModel
@@ -78,6 +79,7 @@ def write_models(
         "use_case_digest": digest(usecase),
         "data_digest": provenance.data_digest,
         "features_digest": provenance.features_digest,
+        "split": split_record(usecase, models[0].problem.time),
         "git_revision": provenance.git_revision,
         "libraries": {name: version(name) for name in _LIBRARIES},
     }

@@ -9,10 +9,10 @@ from almanac.usecase.data_section import Column, Source, TimeGrid, Validation
 from almanac.usecase.features_section import Features
 from almanac.usecase.operations_section import Drift, Governance, Schedule, Serving
 from almanac.usecase.rules import check
+from almanac.usecase.split_section import Split
 from almanac.usecase.training_section import (
     Evaluation,
     GateRule,
-    Split,
     Target,
     Training,
 )

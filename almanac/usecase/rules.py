@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 from almanac.usecase.cron import wrong_cron
 from almanac.usecase.data_section import CHECKS
+from almanac.usecase.fold_lengths import longest_horizon, shortest_window
+from almanac.usecase.split_section import in_words, window_of
 from almanac.usecase.training_section import CANDIDATES, GATE_RULES, Blend, CandidateKind, Choice, Learner
 from almanac.usecase.types import steps, to_timedelta
 
@@ -117,12 +119,33 @@ def _sources(usecase: "UseCase") -> Iterator[str]:
 
 def _split(usecase: "UseCase") -> Iterator[str]:
     split = usecase.split
-    if split.test_to is not None and split.test_to <= split.test_from:
+    if split.test_from is not None and split.test_to is not None and split.test_to <= split.test_from:
         yield f"split.test_to: {split.test_to} is not after test_from, {split.test_from}"
-    if split.train_from is not None and split.train_from >= split.test_from:
+    if split.test_from is not None and split.train_from is not None and split.train_from >= split.test_from:
         yield f"split.train_from: {split.train_from} is not before test_from, {split.test_from}"
     if split.train_from is not None and split.train_window is not None:
         yield "split: give either 'train_from' or 'train_window'"
+
+
+def _windows(usecase: "UseCase") -> Iterator[str]:
+    """Check that each sliding training window has room for the longest horizon and the folds."""
+    split, folds = usecase.split, usecase.training.folds
+    retrain = None if split.retrain is None else split.retrain.train
+    places = {
+        "split.train": split.train,
+        "split.retrain.train": retrain,
+        "split.train_window": split.train_window,
+        "drift.policy.retrain_window": usecase.drift.policy.retrain_window,
+    }
+    needed = shortest_window(usecase)
+    for field, text in places.items():
+        if text in (None, "expanding") or window_of(text) >= needed:
+            continue
+        length = f"of {folds.length}" if folds.length else "that calibrate intervals"
+        yield (
+            f"{field}: {text} is too short; it must hold at least {in_words(needed)}: rows to learn from, the longest "
+            f"horizon, {in_words(longest_horizon(usecase))}, and {folds.count} folds {length} (training.folds)"
+        )
 
 
 def _durations(usecase: "UseCase") -> Iterator[str]:
@@ -135,7 +158,7 @@ def _durations(usecase: "UseCase") -> Iterator[str]:
     places = {
         "evaluation.season": usecase.evaluation.season,
         "evaluation.block": usecase.evaluation.block,
-        "training.folds.length": usecase.training.folds.length,
+        "training.folds.length": usecase.training.folds.length or frequency,
         "drift.window": usecase.drift.window,
     }
     for field, duration in places.items():
@@ -238,6 +261,7 @@ _RULES = (
     _sources,
     _split,
     _durations,
+    _windows,
     _candidates,
     _choice,
     _decisions,

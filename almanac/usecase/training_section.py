@@ -1,7 +1,6 @@
-"""Targets, split, candidates, intervals, evaluation and gates."""
+"""Targets, candidates, intervals, evaluation and gates."""
 
 from collections.abc import Mapping, Sequence
-from datetime import date
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol
 
 from pydantic import Field, model_validator
@@ -59,28 +58,13 @@ class Target(Section):
         return self
 
 
-class Split(Section):
-    """The held-out test span; training ends a gap before it."""
-
-    test_from: date
-    """First day of the test span."""
-    test_to: date | None = None
-    """Day after the last of the test span; the end of the data when absent."""
-    train_from: date | None = None
-    """First day of training; the start of the data when absent."""
-    train_window: Duration | None = None
-    """Or a sliding window that ends at the gap before the test span."""
-    gap: Duration | None = None
-    """Gap between training and test; at least the longest horizon, which is the default."""
-
-
 class Folds(Section):
     """Expanding-window folds inside the training span, a gap of at least the horizon before each."""
 
     count: Annotated[int, Field(ge=2)] = 3
     """How many folds; together they end with the training span."""
-    length: Duration = "120d"
-    """Length of each validation fold."""
+    length: Duration | None = None
+    """Length of each validation fold; when absent all take half of the training window together, at most 120d each."""
 
 
 class Budget(Section):

@@ -19,6 +19,7 @@ def run(usecase: str, table: Path, features: Path, specification: Path) -> tuple
         "use_case": case.name,
         "use_case_digest": digest(case),
         "data_digest": result["data_digest"],
+        "split": result["split"],
         "library_version": VERSION,
         "git_revision": git_revision(),
     }

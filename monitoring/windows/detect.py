@@ -1,5 +1,6 @@
 """Drift of the newest window of a table, compared with the reference frozen with the model in production."""
 
+import dataclasses
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -10,6 +11,7 @@ import polars as pl
 from almanac.core.errors import DriftError
 from almanac.drift import Comparison, Profile, compare, profile, read, restrict
 from almanac.drift.outputs import OutputDrift
+from almanac.features.split import train_test
 from almanac.model.directory import REFERENCE
 from almanac.usecase import UseCase
 from almanac.usecase.types import to_timedelta
@@ -153,16 +155,13 @@ def _registered(usecase: UseCase, registry: str) -> _Registered | None:
 
 
 def _training_span(usecase: UseCase, frame: pl.DataFrame) -> Profile:
-    time, split = pl.col(usecase.time.column), usecase.split
-    inside = time < pl.lit(split.test_from).cast(pl.Datetime("us"))
-    # The span that a training would use now: the first model is to be compared with what it will learn from.
-    if split.train_from is not None:
-        inside &= time >= pl.lit(split.train_from).cast(pl.Datetime("us"))
-    elif split.train_window is not None:
-        start = pl.lit(split.test_from).cast(pl.Datetime("us")) - to_timedelta(split.train_window)
-        inside &= time >= start
+    time = frame[usecase.time.column]
+    # The span that a training would use now: the first model is to be compared with what it will learn from. It knows
+    # the rows of the gap, too: only their targets lie in the test span.
+    train, test = train_test(usecase, time)
+    inside = dataclasses.replace(train, stop=test.start).rows(time.to_physical().to_numpy())
     return profile(
-        frame.filter(inside),
+        frame.filter(pl.Series(inside)),
         columns=[name for name in usecase.drift.columns or usecase.columns if name in frame.columns] or None,
         time=usecase.time.column,
         entity=usecase.entity,

@@ -6,13 +6,14 @@ from typing import Annotated, Literal
 import typer
 
 from almanac.core.errors import PipelineError
-from almanac.usecase import load
+from almanac.usecase import dump, load
 from almanac.usecase.override import load_with
 from orchestration import submission
 from orchestration.cluster import Auth, Cluster
 from orchestration.commands.handed import build
 from orchestration.commands.options import Log, Push, RegistryAddress, Set, UseCaseFile, command_app, example
 from orchestration.console import Screen
+from orchestration.retraining.plan import retraining
 from orchestration.statements_check import check_governance
 
 app = command_app()
@@ -80,6 +81,8 @@ def schedule(
         raise PipelineError("--log is an option of the monitoring pipeline; give --pipeline monitoring with it")
     case = load(usecase)
     cron = {"training": case.schedule.retrain, "monitoring": case.schedule.monitor}[kind]
-    parameters = submission.parameters(registry, push=push, log=log)
+    # The compiled file's default judges by the split of a first training.
+    moving = dump(retraining(case).apply(case)) if kind == "training" else ""
+    parameters = submission.parameters(registry, push=push, log=log, usecase=moving)
     sent = submission.Submission(build(context, kind, case), case.name, parameters)
     submission.schedule(Cluster(host, auth, namespace), sent, cron, Screen())

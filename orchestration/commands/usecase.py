@@ -1,6 +1,5 @@
 """Commands on a use case file."""
 
-from datetime import date
 from pathlib import Path
 from typing import Annotated
 
@@ -12,7 +11,7 @@ from almanac.usecase import UseCase, digest
 from almanac.usecase import schema as json_schema
 from almanac.usecase.override import load_with
 from orchestration.commands.options import AsJson, Set, UseCaseFile, command_app, example
-from orchestration.retraining.plan import Retrain
+from orchestration.retraining.plan import retraining
 from orchestration.statements_check import check_governance
 
 app = command_app()
@@ -68,10 +67,9 @@ def schema() -> None:
 
 
 def _faults(case: UseCase) -> list[str]:
-    # Found here rather than at the first breach.
-    retrain = Retrain(test_from=date.today(), train_window=case.drift.policy.retrain_window or case.split.train_window)
     faults = []
-    for rule in (check_governance, retrain.check_folds):
+    # A retraining is checked here rather than at the first breach.
+    for rule in (check_governance, retraining(case).apply):
         try:
             rule(case)
         except AlmanacError as error:

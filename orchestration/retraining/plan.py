@@ -1,13 +1,15 @@
 """Plans of retrainings as data: typed actions, bound to the state of the registry that they were made for."""
 
 from datetime import date, datetime, timedelta
+from math import ceil
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
 from almanac.core.errors import RemediationError
 from almanac.core.files import canonical_json, sha256_bytes
-from almanac.usecase import UseCase, digest, dump, load_text
+from almanac.usecase import UseCase, digest, load_text
+from almanac.usecase.split_section import Rolling
 from almanac.usecase.types import to_timedelta
 from governance.registry import Registry
 
@@ -20,36 +22,40 @@ class _Strict(BaseModel):
 
 
 class Retrain(_Strict):
-    """Train again on a span that slides up to the newest drift window, which becomes the test span."""
+    """Train again by a split that moves with the data."""
 
     kind: Literal["retrain"] = "retrain"
-    test_from: date
-    """First day of the test span."""
-    train_window: str | None
-    """Length of the training span; everything before the test span when absent."""
+    test: str
+    """Test span, such as last 30d."""
+    train: str
+    """Training span, `expanding` or such as last 3y."""
 
     def apply(self, usecase: UseCase) -> UseCase:
         """Return the use case with this split.
 
         Raises:
-            RemediationError: a training span that is too short for the folds.
+            UseCaseError: a training span that is too short for the folds.
         """
-        self.check_folds(usecase)
-        split: dict[str, Any] = {"test_from": self.test_from, "test_to": None}
-        if self.train_window is not None:
-            split |= {"train_window": self.train_window, "train_from": None}
-        changed = usecase.model_copy(update={"split": usecase.split.model_copy(update=split)})
-        return load_text(dump(changed), "the retraining")
+        changed = usecase.model_dump(mode="json")
+        kept = {name: changed["split"][name] for name in ("gap", "retrain")}
+        changed["split"] = {"test": self.test, "train": self.train, **kept}
+        return load_text(canonical_json(changed).decode(), "the retraining")
 
-    def check_folds(self, usecase: UseCase) -> None:
-        """Refuse a training span that is too short for the folds."""
-        folds = usecase.training.folds
-        needed = folds.count * to_timedelta(folds.length)
-        if self.train_window is not None and to_timedelta(self.train_window) <= needed:
-            raise RemediationError(
-                f"drift.policy.retrain_window: {self.train_window} leaves nothing to learn from before "
-                f"{folds.count} folds of {folds.length}; it must be longer than {needed.days}d"
-            )
+
+class DatedRetrain(_Strict):
+    """The action of plans of format 1, which pinned a date; the log is never rewritten, so they stay readable."""
+
+    kind: Literal["retrain"] = "retrain"
+    test_from: date
+    train_window: str | None
+
+    def apply(self, usecase: UseCase) -> UseCase:
+        """Refuse: such a plan has expired long since.
+
+        Raises:
+            RemediationError: always.
+        """
+        raise RemediationError(f"{usecase.name}: the plan pins {self.test_from} as its test span; propose it anew")
 
 
 class Observed(_Strict):
@@ -66,11 +72,11 @@ class Observed(_Strict):
 class Plan(_Strict):
     """A plan of a retraining; an approval is for its digest."""
 
-    format: Literal[1] = 1
+    format: Literal[1, 2] = 2
     use_case: str
     use_case_digest: str
     """Digest of the use case before the change."""
-    action: Retrain
+    action: Retrain | DatedRetrain
     difference: list[str]
     """Changes that the action would make, field by field."""
     observed: Observed
@@ -88,6 +94,23 @@ class Plan(_Strict):
         return sha256_bytes(canonical_json(self.model_dump(mode="json")))
 
 
+def retraining(usecase: UseCase) -> Retrain:
+    """Return the retraining that the schedule, the workflow and the drift policy share.
+
+    Its split is `split.retrain`, else the use case's own if that is rolling, else everything before a test span of one
+    drift window; `drift.policy.retrain_window` bounds the training span of each.
+    """
+    split, window = usecase.split, usecase.drift.policy.retrain_window
+    if (rolling := split.retrain) is None and split.test is not None:
+        rolling = Rolling(test=split.test, train=split.train or "expanding")
+    if rolling is None:
+        # One drift window, so that the new model is tested where the old one broke.
+        days = ceil(to_timedelta(usecase.drift.window) / timedelta(days=1))
+        train = "expanding" if split.train_window is None else f"last {split.train_window}"
+        rolling = Rolling(test=f"last {days}d", train=train)
+    return Retrain(test=rolling.test, train=rolling.train if window is None else f"last {window}")
+
+
 def make(usecase: UseCase, monitoring: dict[str, Any], registry: str, proposer: str, now: datetime) -> Plan:
     """Return the plan for a monitoring document; the same inputs give the same plan.
 
@@ -99,10 +122,7 @@ def make(usecase: UseCase, monitoring: dict[str, Any], registry: str, proposer: 
             f"the document is of {monitoring.get('use_case')!r}; expected monitoring.json of {usecase.name}"
         )
     windows = monitoring["windows"]
-    stop = datetime.fromisoformat(windows[-1]["stop"])
-    # The newest window was not trained on, so that the new model is tested where the old one broke.
-    first = (stop - to_timedelta(usecase.drift.window)).date()
-    action = Retrain(test_from=first, train_window=usecase.drift.policy.retrain_window or usecase.split.train_window)
+    action = retraining(usecase)
     return Plan(
         use_case=usecase.name,
         use_case_digest=digest(usecase),

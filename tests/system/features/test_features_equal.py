@@ -33,7 +33,7 @@ def usecase() -> UseCase:
 
 @pytest.fixture(scope="module")
 def spec(usecase: UseCase, beijing: pl.DataFrame) -> FeatureSpec:
-    return fit(usecase, beijing, train_test(usecase)[0])
+    return fit(usecase, beijing, train_test(usecase, beijing["timestamp"])[0])
 
 
 @pytest.fixture(scope="module")

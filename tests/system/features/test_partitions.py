@@ -57,7 +57,7 @@ def panel(beijing: pl.DataFrame) -> pl.DataFrame:
 
 @pytest.fixture(scope="module")
 def spec(case: UseCase, panel: pl.DataFrame) -> FeatureSpec:
-    return fit(case, panel, train_test(case)[0])
+    return fit(case, panel, train_test(case, panel["timestamp"])[0])
 
 
 @pytest.fixture(scope="module")

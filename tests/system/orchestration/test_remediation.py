@@ -11,13 +11,15 @@ import pytest
 import yaml
 from kfp import dsl
 
-from almanac.core.errors import PersonError, PipelineError, RemediationError, TrainingError
+from almanac.core.errors import PersonError, PipelineError, RemediationError, TrainingError, UseCaseError
+from almanac.core.files import canonical_json, sha256_bytes
 from almanac.usecase import UseCase, dump, load
+from almanac.usecase.override import load_with
 from components.remediation.component import remediation as component
 from governance.registry import Registry
 from orchestration.retraining import policy
 from orchestration.retraining.audit_log import AuditLog
-from orchestration.retraining.plan import LIFETIME, Observed, Plan, make, observe
+from orchestration.retraining.plan import LIFETIME, Observed, Plan, make, observe, retraining
 from pipelines import training_pipeline
 from tests.support.bundles import document_files, version_files
 from tests.support.kubeflow_api import TOKEN, KubeflowApi
@@ -89,20 +91,44 @@ def world(tmp_path: Path) -> World:
 
 
 def test_the_plan_tells_what_it_would_change_and_is_the_same_twice(world: World) -> None:
-    changes = ["split.test_from: 2014-01-01 -> 2014-12-02", "split.test_to: 2015-01-01 -> None"]
-    assert world.plan.difference == [*changes, "split.train_window: None -> 1460d"]
+    assert world.plan.difference == ["split.test: last 365d -> last 30d", "split.train: expanding -> last 1460d"]
     assert world.plan.reasons == [f"2014-12-02 to 2015-01-01: {REASON}"]
     assert world.make().digest == world.plan.digest
     changed = world.plan.action.apply(world.case)
-    assert changed.split.test_from.isoformat() == "2014-12-02"
-    assert changed.split.train_window == "1460d"
+    assert (changed.split.test, changed.split.train) == ("last 30d", "last 1460d")
 
 
-def test_a_window_that_is_too_short_for_the_folds_is_refused_when_planned(world: World) -> None:
-    policy = world.case.drift.policy.model_copy(update={"retrain_window": "730d"})
-    world.case = world.case.model_copy(update={"drift": world.case.drift.model_copy(update={"policy": policy})})
-    with pytest.raises(RemediationError, match=r"retrain_window: 730d leaves nothing .* longer than 1095d"):
-        world.make()
+def test_a_window_that_is_too_short_for_the_folds_is_refused_when_the_file_is_read() -> None:
+    with pytest.raises(UseCaseError, match=r"retrain_window: 730d is too short; .* at least 1097d: .* 3 folds of 365d"):
+        load_with(ROOT / "usecases" / "air_quality.yaml", ["drift.policy.retrain_window=730d"])
+
+
+def test_a_plan_of_an_earlier_release_is_still_read_and_not_executed(world: World) -> None:
+    dated = {"kind": "retrain", "test_from": "2014-12-02", "train_window": "1460d"}
+    stored = {**world.make().model_dump(mode="json"), "format": 1, "action": dated}
+    plan = Plan.model_validate(stored)
+    assert plan.digest == sha256_bytes(canonical_json(stored))
+    with pytest.raises(RemediationError, match=r"pins 2014-12-02 as its test span"):
+        plan.action.apply(world.case)
+
+
+@pytest.mark.parametrize(
+    ("split", "window", "expected"),
+    [
+        ("{test: last 365d, retrain: {test: last 30d}}", "null", ("last 30d", "expanding")),
+        ("{test: last 60d, train: last 4y}", "null", ("last 60d", "last 4y")),
+        ("{test: last 60d}", "1460d", ("last 60d", "last 1460d")),
+        # Dates of an archive would never move.
+        ("{test_from: 2014-01-01, train_window: 1200d}", "null", ("last 30d", "last 1200d")),
+    ],
+)
+def test_no_retraining_pins_a_date(split: str, window: str, expected: tuple[str, str]) -> None:
+    settings = [f"split={split}", f"drift.policy.retrain_window={window}"]
+    case = load_with(ROOT / "usecases" / "air_quality.yaml", settings)
+    changed = retraining(case).apply(case)
+    assert (changed.split.test, changed.split.train) == expected
+    assert (changed.split.test_from, changed.split.test_to, changed.split.train_from) == (None, None, None)
+    assert retraining(changed) == retraining(case)
 
 
 def test_an_approved_plan_is_executed_once(world: World) -> None:
@@ -229,14 +255,14 @@ def test_an_altered_and_sealed_approval_is_found_by_the_head(world: World) -> No
 def test_an_altered_plan_breaks_the_chain(world: World) -> None:
     plan = world.propose()
     policy.approve(world.ledger, plan, who="eve", why="yes")
-    _alter(_entry(world, 1), lambda v: v["detail"]["plan"]["action"].update(train_window="30d"), seal=True)
+    _alter(_entry(world, 1), lambda v: v["detail"]["plan"]["action"].update(train="last 30d"), seal=True)
     with pytest.raises(RemediationError, match=r"00000002\.json: does not continue the chain"):
         world.execute(plan)
 
 
 def test_a_plan_that_was_altered_before_its_chain_grew_is_not_its_digest(world: World) -> None:
     plan = world.propose()
-    _alter(_entry(world, 1), lambda v: v["detail"]["plan"]["action"].update(train_window="30d"), seal=True)
+    _alter(_entry(world, 1), lambda v: v["detail"]["plan"]["action"].update(train="last 30d"), seal=True)
     (_entry(world, 1).parents[1] / "head.json").unlink()
     with pytest.raises(RemediationError, match="altered; its digest is"):
         policy.approve(world.ledger, plan, who="eve", why="yes")
@@ -392,7 +418,7 @@ def test_the_component_asks_and_the_command_line_approves(
     monkeypatch.setenv("ALMANAC_ACTOR", "eve")
     where, runner = ["--registry", world.url], CliRunner()
     listed = runner.invoke(app, ["list", world.case.name, *where])
-    assert "split.train_window: None -> 1460d" in listed.output
+    assert "split.train: expanding -> last 1460d" in listed.output
     approve = ["approve", world.case.name, plan["digest"], "--why", "yes", *where]
     assert runner.invoke(app, approve).exit_code == 0
     assert isinstance(runner.invoke(app, approve).exception, RemediationError)
@@ -404,12 +430,11 @@ def test_the_component_asks_and_the_command_line_approves(
 @pytest.mark.slow
 def test_a_retraining_really_trains_with_the_sliding_window(tmp_path: Path, beijing_csv: Path) -> None:
     """By policy, on this machine: the training pipeline runs and promotes a version of the newer window."""
-    from almanac.usecase.override import load_with
     from orchestration.retraining.start import local
     from tests.support.production import QUICK
 
     path = ROOT / "usecases" / "air_quality.yaml"
-    case = load_with(path, [*QUICK, "split.test_from=2014-12-02", "split.train_window=1460d"])
+    case = load_with(path, [*QUICK, "split={test: last 30d, train: last 1460d}"])
     outcome = local(training_pipeline, case, str(path.parent), str(tmp_path / "registry"), str(tmp_path / "runs"))
     assert outcome["result"] == "promoted"
     record = tmp_path / "runs" / case.name / outcome["run"]
@@ -420,10 +445,9 @@ def test_a_retraining_really_trains_with_the_sliding_window(tmp_path: Path, beij
 
 def test_on_a_cluster_the_training_pipeline_is_submitted_with_the_window(monkeypatch: pytest.MonkeyPatch) -> None:
     from almanac.usecase import load_text
-    from almanac.usecase.override import load_with
     from orchestration.retraining.start import on_cluster
 
-    case = load_with(ROOT / "usecases" / "air_quality.yaml", ["split.train_window=1460d"])
+    case = load_with(ROOT / "usecases" / "air_quality.yaml", ["split.train=last 1460d"])
     monkeypatch.setenv("KFP_TOKEN", TOKEN)
     with KubeflowApi() as server:
         first = on_cluster(training_pipeline, case, server.host, "s3://bucket/registry", "s3://bucket/sources")
@@ -433,7 +457,7 @@ def test_on_a_cluster_the_training_pipeline_is_submitted_with_the_window(monkeyp
     assert [first["run"], second["run"]] == [run["run_id"] for run in runs]
     assert len(server.versions) == 1
     given = runs[0]["runtime_config"]["parameters"]
-    assert load_text(given["usecase"], "usecase").split.train_window == "1460d"
+    assert load_text(given["usecase"], "usecase").split.train == "last 1460d"
     assert (given["registry"], given["environment"]) == ("s3://bucket/registry", "cluster")
     with pytest.raises(PipelineError, match="no Kubeflow Pipelines API answers there"):
         on_cluster(training_pipeline, case, server.host, "s3://bucket/registry", "")

@@ -12,6 +12,7 @@ import pytest
 
 from almanac.core.errors import PipelineError
 from almanac.core.image import VERSION
+from almanac.usecase import load_text
 from orchestration.submission import fetch
 from tests.support.kubeflow_api import TOKEN, KubeflowApi
 
@@ -78,6 +79,9 @@ def test_a_schedule_is_that_of_the_use_case_and_replaces_the_one_before(server: 
     newest = list(server.versions.values())[-1]
     assert newest["display_name"] == f"{VERSION}-bbbbbbbbbbbb"
     assert recurring["pipeline_version_reference"]["pipeline_version_id"] == newest["pipeline_version_id"]
+    # Each run resolves the spans against its own data: no date is part of the schedule.
+    split = load_text(recurring["runtime_config"]["parameters"]["usecase"], "scheduled").split
+    assert (split.test, split.train, split.test_from, split.test_to) == ("last 30d", "expanding", None, None)
 
 
 def test_monitoring_has_a_schedule_of_its_own_beside_the_training_s(server: KubeflowApi) -> None:

@@ -63,7 +63,7 @@ def test_an_hourly_series(tmp_path: Path, beijing: pl.DataFrame) -> None:
     # 4.7% of the real values are missing.
     assert case.columns["pm25"].max_missing == 0.1
     assert [(target.name, target.horizon) for target in case.targets] == [("pm25_6h", "6h")]
-    assert case.split.test_from == date(2014, 1, 1)
+    assert (case.split.test, case.split.train) == ("last 365d", "expanding")
     assert (case.training.folds.count, case.training.folds.length) == (3, "243d")
     assert [candidate.kind for candidate in case.training.candidates] == ["lightgbm", "linear"]
     assert (case.evaluation.season, case.evaluation.bands.edges) == ("1d", [29.0, 73.0, 138.0])

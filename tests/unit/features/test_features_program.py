@@ -32,7 +32,7 @@ Array = npt.NDArray[np.float64]
 @pytest.fixture(scope="module")
 def spec(beijing: pl.DataFrame) -> FeatureSpec:
     usecase = load(ROOT / "usecases" / "air_quality.yaml")
-    return fit(usecase, beijing, train_test(usecase)[0])
+    return fit(usecase, beijing, train_test(usecase, beijing["timestamp"])[0])
 
 
 def bits(values: Array) -> npt.NDArray[np.int64]:

@@ -18,6 +18,7 @@ from almanac.features.spec import FeatureSpec
 from almanac.features.split import Span, folds, longest_horizon, train_test
 from almanac.features.target import targets
 from almanac.usecase import UseCase, dump, load
+from almanac.usecase.split_section import Split
 from components.preprocessing.component import preprocessing
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -40,8 +41,8 @@ def micros(moment: datetime) -> int:
     return int((moment - datetime(1970, 1, 1)) / timedelta(microseconds=1))
 
 
-def test_training_ends_the_longest_horizon_before_the_test_span(usecase: UseCase) -> None:
-    train, test = train_test(usecase)
+def test_training_ends_the_longest_horizon_before_the_test_span(usecase: UseCase, beijing: pl.DataFrame) -> None:
+    train, test = train_test(usecase, beijing["timestamp"])
     assert longest_horizon(usecase) == 24 * HOUR
     assert train == Span(None, micros(datetime(2013, 12, 31)))
     assert test == Span(micros(datetime(2014, 1, 1)), micros(datetime(2015, 1, 1)))
@@ -55,21 +56,23 @@ def test_training_ends_the_longest_horizon_before_the_test_span(usecase: UseCase
         ({"train_from": date(2013, 6, 1), "train_window": "365d"}, datetime(2013, 6, 1)),
     ],
 )
-def test_training_starts_where_the_use_case_says(usecase: UseCase, change: dict[str, object], start: datetime) -> None:
-    changed = usecase.model_copy(update={"split": usecase.split.model_copy(update=change)})
-    assert train_test(changed)[0].start == micros(start)
+def test_training_starts_where_the_use_case_says(
+    usecase: UseCase, beijing: pl.DataFrame, change: dict[str, object], start: datetime
+) -> None:
+    changed = usecase.model_copy(update={"split": Split.model_validate({"test_from": date(2014, 1, 1), **change})})
+    assert train_test(changed, beijing["timestamp"])[0].start == micros(start)
 
 
-def test_folds_expand_and_keep_the_gap(usecase: UseCase) -> None:
-    train, _ = train_test(usecase)
-    made = folds(train, 3, "120d", 24 * HOUR)
+def test_folds_expand_and_keep_the_gap(usecase: UseCase, beijing: pl.DataFrame) -> None:
+    train, _ = train_test(usecase, beijing["timestamp"])
+    made = folds(train, 3, 120 * 24 * HOUR, 24 * HOUR)
     assert [valid.stop for _, valid in made][-1] == train.stop
     for learn, valid in made:
         assert valid.start is not None
         assert learn.stop == valid.start - 24 * HOUR
     assert [learn.stop for learn, _ in made] == sorted(learn.stop or 0 for learn, _ in made)
     with pytest.raises(FeatureError, match="span with an end"):
-        folds(Span(None, None), 3, "120d", HOUR)
+        folds(Span(None, None), 3, 120 * 24 * HOUR, HOUR)
 
 
 def test_targets_are_the_values_ahead_and_never_imputed(usecase: UseCase, beijing: pl.DataFrame) -> None:
@@ -101,7 +104,7 @@ def test_a_missing_row_shifts_no_target(usecase: UseCase, beijing: pl.DataFrame)
 
 
 def test_transforms_are_fitted_on_training_rows_alone(usecase: UseCase, beijing: pl.DataFrame) -> None:
-    train, _ = train_test(usecase)
+    train, _ = train_test(usecase, beijing["timestamp"])
     spec = fit(usecase, beijing, train)
     later = pl.col("timestamp") >= datetime(2013, 12, 31)
     changed = beijing.with_columns(
@@ -148,7 +151,7 @@ def test_preprocess_names_a_file_that_is_no_table(usecase: UseCase, tmp_path: Pa
 
 
 def test_a_split_outside_of_the_data_is_named(usecase: UseCase, table_path: Path, tmp_path: Path) -> None:
-    split = usecase.split.model_copy(update={"test_from": date(2030, 1, 1), "test_to": date(2031, 1, 1)})
+    split = Split(test_from=date(2030, 1, 1), test_to=date(2031, 1, 1))
     case = usecase.model_copy(update={"split": split})
     with pytest.raises(
         FeatureError, match=r"split\.test_from: 2030-01-01 leaves no rows to judge by; the table has 20"

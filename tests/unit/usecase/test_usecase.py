@@ -185,6 +185,17 @@ def test_the_tree_that_the_tests_change_is_right() -> None:
             {"test_from": date(2020, 6, 1), "train_from": date(2020, 1, 1), "train_window": "30d"},
             "split: give either 'train_from' or 'train_window'",
         ),
+        ("split.test", "last 30d", "split: 'test' belongs to a rolling split and 'test_from' to fixed dates; give one"),
+        ("split", {"train": "expanding"}, "split: give 'test', such as last 365d, or for an archive 'test_from'"),
+        ("split.test", "30d", "split.test: write 'last' and a whole number of min, h, d or y, such as last 365d"),
+        ("split", {"test": "last 36h"}, "split.test: a test span has whole days, such as last 30d; got 'last 36h'"),
+        ("split", {"test": "last 0d"}, "split.test: write 'last' and a whole number of min, h, d or y"),
+        (
+            "split",
+            {"test": "last 9d", "train": "all"},
+            "split.train: write expanding for everything before the test span, or",
+        ),
+        ("split.retrain", {"test": "last 9d", "tran": "expanding"}, "split.retrain.tran: unknown field; did you mean"),
         # Training.
         ("training.candidates.1.name", "ridge", "training.candidates: declared twice: ridge"),
         ("training.candidates.2.of", ["ridge", "x"], "training.candidates.both.of: no candidate named x"),
