@@ -107,6 +107,13 @@ MODEL_INFO = Metric(
 MODEL_LOADED = Metric(
     "almanac_model_loaded_timestamp_seconds", "gauge", "When the model was loaded.", ("model",), clock="wall"
 )
+USE_CASE_READY = Metric(
+    "almanac_use_case_ready",
+    "gauge",
+    "1 while the use case's model is loaded, 0 while it is not.",
+    ("use_case",),
+    "livemin",
+)
 MODEL_SWAPS = Metric("almanac_model_swaps_total", "counter", "Hot swaps by result.", ("result",))
 READY = Metric("almanac_ready", "gauge", "1 while the server accepts traffic.", (), "livemin")
 SHADOW_DIFFERENCE = Metric(

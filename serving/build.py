@@ -2,23 +2,26 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry
 
+from almanac.core.errors import ServingError
 from monitoring.metrics import REDIS_AVAILABLE, Metrics
 from serving.features.data_freshness import DataFreshness
 from serving.features.feature_requests import Features
+from serving.features.feature_sets import FeatureSets
 from serving.features.store.open import StoreLimits, open_ingestor
 from serving.operations.live_drift import LiveDrift
 from serving.operations.metrics import publish_model_info, scraper, shared_directory
 from serving.prediction.cache import PredictionCache
 from serving.prediction.feedback import Feedback
-from serving.prediction.prediction_log import PredictionLog
-from serving.prediction.repository import Repository, Traffic
+from serving.prediction.prediction_log import PredictionLogs
+from serving.prediction.repository import Repository
 from serving.prediction.service import Service
 from serving.prediction.source import Source
+from serving.prediction.use_case import UseCase
 from serving.protocol.admin import Admin
 from serving.protocol.openapi import document
 from serving.protocol.router import Handler, Router
@@ -52,9 +55,8 @@ class Server:
         metrics: the metrics.
         counters: batched counters of the hot path.
         state: whether it accepts traffic.
-        source: address of the model.
         repository: the models.
-        features: features at request time, with the feature store.
+        feature_sets: features at request time of each use case, with their stores.
         drift: counts the predicted rows.
         service: the predictions.
         guard: admits requests.
@@ -70,9 +72,8 @@ class Server:
     metrics: Metrics
     counters: BatchedCounters
     state: State
-    source: Source
     repository: Repository
-    features: Features
+    feature_sets: FeatureSets
     drift: LiveDrift
     service: Service
     guard: Guard
@@ -86,7 +87,7 @@ class Server:
     async def close(self) -> None:
         """Close everything, logs last."""
         # The store first: its last writes may still log; the logs last.
-        await self.features.close()
+        await self.feature_sets.close()
         await self.guard.close()
         self.executor.shutdown(wait=True)
         for close in self.closers:
@@ -109,23 +110,27 @@ def build(settings: Settings) -> Server:
     closers: list[Callable[[], None]] = []
     state, executor = State(metrics), ThreadPoolExecutor(settings.threads, thread_name_prefix="almanac-rows")
     in_flight = InFlight(settings.max_in_flight)
-    source = Source(settings.model, settings.trusted_key, settings.model_version)
-    repository = Repository(_traffic(settings, source), source.load, settings.model_name)
+    repository = _repository(settings)
     store_limits = StoreLimits(settings.store_entities, settings.store_bytes)
-    features = Features(
-        lambda: open_ingestor(settings.feature_store, repository.traffic.primary, metrics, store_limits),
-        DataFreshness(metrics),
-        executor,
+    features = FeatureSets(
+        lambda name: Features(
+            lambda: open_ingestor(settings.feature_store, repository.primary(name), metrics, store_limits),
+            DataFreshness(metrics),
+            executor,
+        )
     )
     drift = LiveDrift(metrics, shared_directory())
-    log = (
-        PredictionLog(settings.prediction_log, repository.traffic.primary, metrics) if settings.prediction_log else None
-    )
-    if log is not None:
-        writers.append(log.writer)
+    logs = PredictionLogs(settings.prediction_log, metrics) if settings.prediction_log else None
+    if logs is not None:
+        closers.append(logs.close)
+        repository.admit(logs.check)
+    # A version whose features the open store cannot compute must not take over.
+    repository.admit(features.check)
+    repository.open()
+    _add_second(repository, settings)
     service = Service(
         repository, metrics, counters, PredictionCache(settings.cache_size, metrics), executor, settings.out_of_range,
-        features, [drift] if settings.drift_seconds else [], log,
+        features, [drift] if settings.drift_seconds else [], logs,
     )  # fmt: skip
     feedback, guard = Feedback(metrics), _guard(settings, metrics)
     admin = Admin(repository, state, scraper(registry, counters), features, feedback, lambda: document(repository))
@@ -136,14 +141,12 @@ def build(settings: Settings) -> Server:
     headers = HeaderPolicy(settings.tls is not None, tuple(settings.cors or ()))
     observers = _observers(settings, metrics, writers, closers)
     app = App(router, guard, metrics, counters, headers, limits, lambda: state.draining, observers)
-    # A version whose features the open store cannot compute must not take over.
-    repository.admit(features.check)
     for watcher in (
-        lambda _: router.remember(repository.names), publish_model_info(metrics), drift.follow, feedback.follow,
+        lambda *_: router.remember(repository.names), publish_model_info(metrics), drift.follow, feedback.follow,
     ):  # fmt: skip
         repository.watch(watcher)
     return Server(
-        settings, metrics, counters, state, source, repository, features, drift, service, guard, app, executor,
+        settings, metrics, counters, state, repository, features, drift, service, guard, app, executor,
         in_flight, writers, closers,
     )  # fmt: skip
 
@@ -184,11 +187,31 @@ def _handlers(v1: V1, v2: V2, admin: Admin) -> dict[tuple[str, str], Handler]:
     return {(protocol, verb): handler for protocol, table in tables.items() for verb, handler in table.items()}
 
 
-def _traffic(settings: Settings, source: Source) -> Traffic:
-    primary = source.load()
+def _repository(settings: Settings) -> Repository:
+    use_cases = [
+        UseCase(Source(address, settings.trusted_key, settings.model_version), alias=settings.model_name)
+        for address in settings.models
+    ]
+    for name in settings.pin or ():
+        pinned = [one for one in use_cases if one.name == name]
+        if not pinned:
+            known = ", ".join(one.name for one in use_cases)
+            raise ServingError(f"--pin {name}: no --model has this name; one of {known}")
+        pinned[0].pinned = True
+    return Repository(use_cases, settings.budget)
+
+
+def _add_second(repository: Repository, settings: Settings) -> None:
+    """Load the second version and divide the traffic of its use case."""
+    if not settings.second:
+        return
     # The registry's address of the second version is not followed: an experiment keeps its versions.
-    second = Source(settings.second, settings.trusted_key).load() if settings.second else None
-    return Traffic(primary, second, settings.second_role, settings.second_share)
+    second = Source(settings.second, settings.trusted_key).load()
+    use_case = repository.use_cases[0] if len(repository.use_cases) == 1 else repository.find(second.use_case)
+    if use_case is None or use_case.traffic is None:
+        raise ServingError(f"--second {settings.second}: {second.use_case} is not served here")
+    traffic = replace(use_case.traffic, second=second, role=settings.second_role, share=settings.second_share)
+    repository.set_traffic(use_case, traffic)
 
 
 def _guard(settings: Settings, metrics: Metrics) -> Guard:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from almanac.core.errors import AlmanacError
+from almanac.model.bundle import Bundle
 from serving.build import Server, build, grpc_calls
 from serving.operations.hot_reload import follow_keys, follow_promotions, share_repository
 from serving.operations.metrics import publish_libraries, shared_directory
@@ -91,7 +92,7 @@ async def _start_grpc(server: Server) -> tuple[Any, int] | None:
 def _background(server: Server) -> list[Coroutine[Any, Any, None]]:
     settings, repository = server.settings, server.repository
     work = [
-        follow_promotions(repository, server.source, settings.poll_seconds, server.metrics),
+        *(follow_promotions(repository, one, settings.poll_seconds, server.metrics) for one in repository.use_cases),
         follow_keys(server.guard, settings.keys),
     ]
     shared = shared_directory()
@@ -123,22 +124,27 @@ async def _open(server: Server, sock: socket.socket, grpc_port: int | None) -> N
     Rows by name are answered meanwhile. With an empty store in memory nothing is waited for: the feature engine and the
     store are opened behind the first answers.
     """
-    path = history_file(server.settings, server.repository.traffic.primary.use_case)
-    waits = path is not None or server.settings.feature_store != "memory://"
-    newest = await _warm(server, path) if waits else None
+    bundles, in_memory = server.repository.bundles, server.settings.feature_store == "memory://"
+    paths = {bundle.use_case: history_file(server.settings, bundle.use_case) for bundle in bundles}
+    later = {name for name, path in paths.items() if in_memory and path is None}
+    newest = {
+        one.use_case: await _warm(server, one, paths[one.use_case]) for one in bundles if one.use_case not in later
+    }
     server.state.open()
     # The first pending answers go out before the announcement.
     await asyncio.sleep(0)
-    print(_announcement(server, sock, grpc_port), flush=True)
+    for bundle in bundles:
+        print(_announcement(server, bundle, sock, grpc_port), flush=True)
     report_ready()
     # One worker's example would be repeated by all others.
-    if newest is not None and server.settings.listen_fd is None:
-        print(_curl(server, *newest), flush=True)
-    if not waits:
-        await _warm(server, None)
+    for use_case, found in newest.items():
+        if found is not None and server.settings.listen_fd is None:
+            print(_curl(server, use_case, *found), flush=True)
+    for bundle in (one for one in bundles if one.use_case in later):
+        await _warm(server, bundle, None)
 
 
-async def _warm(server: Server, history: Path | None) -> tuple[str, str] | None:
+async def _warm(server: Server, bundle: Bundle, history: Path | None) -> tuple[str, str] | None:
     """Open the feature engine and store, and fill it; return entity and time of the newest row of the history.
 
     A store that does not answer is asked again until it does.
@@ -146,7 +152,7 @@ async def _warm(server: Server, history: Path | None) -> tuple[str, str] | None:
     pause = _FIRST_PAUSE
     while True:
         try:
-            return await _warm_once(server, history)
+            return await _warm_once(server, bundle, history)
         except HTTPError as error:
             if not server.state.waits_for:
                 _LOG.warning("not ready: %s", error)
@@ -160,8 +166,8 @@ async def _warm(server: Server, history: Path | None) -> tuple[str, str] | None:
         pause = min(2 * pause, _LONGEST_PAUSE)
 
 
-async def _warm_once(server: Server, history: Path | None) -> tuple[str, str] | None:
-    bundle, features = server.repository.traffic.primary, server.features
+async def _warm_once(server: Server, bundle: Bundle, history: Path | None) -> tuple[str, str] | None:
+    features = server.feature_sets.of(bundle.use_case)
     opening = asyncio.get_running_loop().run_in_executor(None, features.warm, bundle)
     if history is None:
         await opening
@@ -183,18 +189,17 @@ async def _drain(server: Server, http: HTTPServer) -> None:
     await http.finish()
 
 
-def _announcement(server: Server, sock: socket.socket, grpc_port: int | None) -> str:
+def _announcement(server: Server, bundle: Bundle, sock: socket.socket, grpc_port: int | None) -> str:
     host, port = sock.getsockname()[:2]
-    bundle = server.repository.traffic.primary
     line = f"{bundle.use_case} version {bundle.version} on {_scheme(server)}://{host}:{port}"
     return line if grpc_port is None else f"{line}, gRPC on {host}:{grpc_port}"
 
 
-def _curl(server: Server, entity: str, time: str) -> str:
+def _curl(server: Server, use_case: str, entity: str, time: str) -> str:
     settings = server.settings
     key = ' -H "X-API-Key: $ALMANAC_API_KEY"' if settings.auth == "required" else ""
     body = f'{{"instances": [{{"entity": "{entity}", "time": "{time}"}}]}}'
-    path = f"v1/models/{server.repository.traffic.primary.use_case}:predict"
+    path = f"v1/models/{use_case}:predict"
     url = f"{_scheme(server)}://{settings.host}:{server.port}/{path}"
     return f"curl {url}{key} -H 'Content-Type: application/json' -d '{body}'"
 

@@ -1,5 +1,7 @@
 """Settings of the server, which are the options of its command line as well."""
 
+import re
+from collections import Counter
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -15,6 +17,22 @@ from serving.transport.fast_path import LONGEST_HEAD
 _MODEL = "registry:<use case>/<stage>, a directory or a URL"
 
 
+_SIZE = re.compile(r"(\d+)(Ki|Mi|Gi)?")
+_UNITS = {None: 1, "Ki": 1 << 10, "Mi": 1 << 20, "Gi": 1 << 30}
+
+
+def parse_size(option: str, text: str) -> int:
+    """Return the bytes of a size such as 256Mi.
+
+    Raises:
+        ServingError: any other text.
+    """
+    match = _SIZE.fullmatch(text)
+    if match is None or int(match[1]) < 1:
+        raise ServingError(f"{option} {text}: write it as 256Mi or 2Gi")
+    return int(match[1]) * _UNITS[match[2]]
+
+
 def _option(help: str, *names: str, env: str | None = None, **more: Any) -> Any:
     """Return an option; its name is the field's by default."""
     return Option(*names, envvar=f"ALMANAC_{env}" if env else None, help=help, **more)
@@ -25,7 +43,16 @@ class Settings:
     """Settings of a server process; each field is an option of `serve`."""
 
     # `--model-dir` and `--model-name` are options that KServe's runtimes pass.
-    model: Annotated[str, _option(_MODEL, "--model", "--model-dir", env="MODEL", show_default=False)] = ""
+    model: Annotated[
+        list[str] | None,
+        _option(f"{_MODEL}; repeatable, by default the lines of ALMANAC_MODEL.", "--model", "--model-dir"),
+    ] = None
+    pin: Annotated[
+        list[str] | None, _option("Use case that --memory-budget never puts out; repeatable.", metavar="USECASE")
+    ] = None
+    memory_budget: Annotated[
+        str | None, _option("Memory that the models may take together, such as 256Mi or 2Gi.", env="MEMORY_BUDGET")
+    ] = None
     model_name: Annotated[str | None, _option("Further name for the use case's model, as KServe passes it.")] = None
     model_version: Annotated[
         str | None, _option("Version in a directory or URL; its digest's first digits by default.", env="MODEL_VERSION")
@@ -42,7 +69,9 @@ class Settings:
     ] = "memory://"
     store_entities: Annotated[int, _option("Most entities that clients can add to the feature store.")] = 10_000
     store_bytes: Annotated[int, _option("Most bytes of a feature store in memory.")] = 64 << 20
-    history: Annotated[str | None, _option("Parquet file to fill the feature store from.")] = None
+    history: Annotated[
+        str | None, _option("Parquet file to fill the feature store from; {use_case} stands for its name.")
+    ] = None
     auth: Annotated[Literal["required", "optional", "off"], _option("API keys.", env="AUTH")] = "off"
     keys: Annotated[Path, _option("File of API keys.", env="KEYS")] = Path(".almanac/keys.json")
     rate_limit: Annotated[
@@ -86,6 +115,16 @@ class Settings:
         """Certificate chain and private key, or None."""
         return (self.tls_cert, self.tls_key) if self.tls_cert and self.tls_key else None
 
+    @property
+    def models(self) -> list[str]:
+        """Addresses of the models."""
+        return self.model or []
+
+    @property
+    def budget(self) -> int | None:
+        """Bytes that the models may take together, or None."""
+        return parse_size("--memory-budget", self.memory_budget) if self.memory_budget else None
+
     def arguments(self) -> list[str]:
         """Return the command line arguments of these settings."""
         # All of them, also the defaults: a variable of the environment must not replace a given value.
@@ -107,6 +146,16 @@ class Settings:
         # Checked here and not by typer, whose message would not name the forms.
         if not self.model:
             raise ServingError(f"--model is missing: {_MODEL}")
+        if twice := [address for address, count in Counter(self.model).items() if count > 1]:
+            raise ServingError(f"--model {twice[0]}: given twice")
+        if len(self.model) > 1:
+            # Each of these belongs to one model, and which one would be a guess.
+            for option, text in (("model-name", self.model_name), ("model-version", self.model_version)):
+                if text is not None:
+                    raise ServingError(f"--{option} {text}: for a server with one --model")
+            if self.history is not None and "{use_case}" not in self.history:
+                raise ServingError(f"--history {self.history}: with several models write {{use_case}} for their names")
+        _ = self.budget
         if self.workers < 1:
             raise ServingError(f"--workers {self.workers}: at least 1")
         # The fast path takes heads up to this length and does not ask for the limit.

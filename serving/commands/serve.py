@@ -1,6 +1,7 @@
 """`serve`: run the model server."""
 
 import inspect
+import os
 from typing import Any, get_type_hints
 
 import typer
@@ -11,6 +12,8 @@ from serving.settings import Settings
 
 def serve(**options: Any) -> None:
     """Serve a model over V1, V2 and gRPC."""
+    # Not by typer, which would divide the variable at every blank.
+    options["model"] = options["model"] or os.environ.get("ALMANAC_MODEL", "").splitlines()
     settings = Settings(**options)
     settings.check()
     if settings.workers > 1 and settings.listen_fd is None:

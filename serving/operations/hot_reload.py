@@ -9,8 +9,8 @@ from typing import Self
 from almanac.core.errors import AlmanacError
 from almanac.core.files import read_json, write_json
 from monitoring.metrics import MODEL_SWAPS, Metrics
-from serving.prediction.repository import Repository
-from serving.prediction.source import Source
+from serving.prediction.repository import UNLOADED, Repository
+from serving.prediction.use_case import UseCase
 from serving.security.guard import Guard
 from serving.security.keys import load_keys
 
@@ -19,26 +19,35 @@ _KEYS_SECONDS = 0.5
 _RETRY_SECONDS = 5.0
 
 
-async def follow_promotions(repository: Repository, source: Source, seconds: float, metrics: Metrics) -> None:
-    """Load each promoted version, then swap; after a failure the running version stays."""
-    loop = asyncio.get_running_loop()
-    while source.follows_promotions:
+async def follow_promotions(repository: Repository, use_case: UseCase, seconds: float, metrics: Metrics) -> None:
+    """Load each promoted version of a use case, then swap; after a failure the running version stays.
+
+    A use case that could not be loaded at the start is tried again with each version; one that was unloaded or put out
+    waits for the order to load it.
+    """
+    loop, tried = asyncio.get_running_loop(), use_case.version
+    while use_case.source.follows_promotions:
         await asyncio.sleep(seconds)
+        traffic = use_case.traffic
+        if traffic is None and use_case.version:
+            continue
         try:
-            current = await loop.run_in_executor(None, source.current)
-            if current != repository.traffic.primary.version:
-                await _take_newest(repository, metrics)
+            current = await loop.run_in_executor(None, use_case.source.current)
+            if current != (tried if traffic is None else traffic.primary.version):
+                tried = current or ""
+                await _take_newest(repository, use_case, metrics)
         except Exception as error:  # of any kind: the next promotion must still be seen
             _count_failed(metrics, error, "the promoted version was not taken")
 
 
-async def _take_newest(repository: Repository, metrics: Metrics) -> None:
-    bundle = await asyncio.get_running_loop().run_in_executor(None, repository.newest)
+async def _take_newest(repository: Repository, use_case: UseCase, metrics: Metrics) -> None:
+    bundle = await asyncio.get_running_loop().run_in_executor(None, repository.newest, use_case)
+    running = use_case.traffic.primary if use_case.traffic else None
     # A promotion of the same files is no swap, but a new version number is.
-    if bundle.digest == repository.traffic.primary.digest and bundle.version == repository.traffic.primary.version:
+    if running is not None and bundle.digest == running.digest and bundle.version == running.version:
         return
-    _LOG.info("version %s takes over from %s", bundle.version, repository.traffic.primary.version)
-    repository.swap(bundle)
+    _LOG.info("version %s takes over from %s", bundle.version, running.version if running else "none")
+    repository.swap(bundle, use_case)
     metrics.counter(MODEL_SWAPS).labels("done").inc()
 
 
@@ -67,31 +76,36 @@ async def follow_keys(guard: Guard, path: Path) -> None:
 
 @dataclass(frozen=True)
 class _Shared:
-    """The state that the workers of a machine share: the unloaded models, and the digest in service."""
+    """The state that the workers of a machine share: the unloaded models, and each use case's digest in service.
+
+    A use case that is not loaded has no digest.
+    """
 
     unloaded: frozenset[str]
-    digest: str
+    digests: dict[str, str]
 
     @classmethod
     def of(cls, repository: Repository) -> Self:
-        return cls(frozenset(repository.unloaded), repository.traffic.primary.digest)
+        digests = {one.name: one.traffic.primary.digest if one.traffic else "" for one in repository.use_cases}
+        return cls(frozenset(repository.unloaded), digests)
 
     @classmethod
     def read(cls, path: Path) -> Self | None:
         if not path.exists():
             return None
         document = read_json(path)
-        return cls(frozenset(document["unloaded"]), str(document["digest"]))
+        return cls(frozenset(document["unloaded"]), dict(document["digests"]))
 
     def merged(self, before: Self | None, stored: Self | None) -> Self:
         """Return the stored state with this worker's changes since `before`; other workers may have changed it too."""
         if before is None or stored is None:
             return self
         unloaded = (stored.unloaded | (self.unloaded - before.unloaded)) - (before.unloaded - self.unloaded)
-        return replace(self, unloaded=unloaded, digest=stored.digest if self.digest == before.digest else self.digest)
+        changed = {name: own for name, own in self.digests.items() if own != before.digests.get(name)}
+        return replace(self, unloaded=unloaded, digests={**stored.digests, **changed})
 
     def write(self, path: Path) -> None:
-        write_json(path, {"unloaded": sorted(self.unloaded), "digest": self.digest})
+        write_json(path, {"unloaded": sorted(self.unloaded), "digests": self.digests})
 
 
 async def share_repository(repository: Repository, path: Path, metrics: Metrics) -> None:
@@ -129,8 +143,13 @@ async def _follow(repository: Repository, path: Path, metrics: Metrics) -> _Shar
     shared = _Shared.read(path)
     if shared is not None:
         repository.unloaded = set(shared.unloaded)
-        if shared.digest != repository.traffic.primary.digest:
-            await _take_newest(repository, metrics)
+        for use_case in repository.use_cases:
+            own = use_case.traffic.primary.digest if use_case.traffic else ""
+            wanted = shared.digests.get(use_case.name, own)
+            if not wanted:
+                repository.release(use_case, UNLOADED)
+            elif wanted != own:
+                await _take_newest(repository, use_case, metrics)
     return shared
 
 

@@ -18,7 +18,7 @@ from almanac.model.directory import REFERENCE
 from almanac.model.model import Model
 from monitoring.metrics import DRIFT_DRIFTED, DRIFT_KS, DRIFT_MISSING, DRIFT_PSI, DRIFT_ROWS, DRIFT_SCORE, Metrics
 from serving.features.records import Values
-from serving.prediction.repository import Traffic
+from serving.prediction.traffic import Traffic
 
 if TYPE_CHECKING:
     from almanac.drift.online import OnlineDrift
@@ -50,11 +50,13 @@ class LiveDrift:
         self._shared = shared
         self._counters: dict[str, tuple[OnlineDrift, Profile]] = {}
         self._models: dict[str, Model] = {}
+        self._served: dict[str, list[Model]] = {}
         self._began = time.time()
 
-    def follow(self, traffic: Traffic) -> None:
+    def follow(self, use_case: str, traffic: Traffic | None) -> None:
         """Count rows of the targets in service."""
-        self._models = {model.digest: model for model in traffic.primary.targets.values()}
+        self._served[use_case] = list(traffic.primary.targets.values()) if traffic else []
+        self._models = {model.digest: model for models in self._served.values() for model in models}
         self._counters = {digest: pair for digest, pair in self._counters.items() if digest in self._models}
 
     def see(self, model: Model, rows: Array | Sequence[Values]) -> None:

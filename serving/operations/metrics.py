@@ -8,9 +8,9 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry, generate_latest
 
 from almanac.model.engine import library_failures
-from monitoring.metrics import MODEL_INFO, MODEL_LOADED, NATIVE_LIBRARY, Metrics
+from monitoring.metrics import MODEL_INFO, MODEL_LOADED, NATIVE_LIBRARY, USE_CASE_READY, Metrics
 from monitoring.operations.resources import Resources, this_process, workers_of_this
-from serving.prediction.repository import Traffic, Watcher
+from serving.prediction.traffic import Traffic, Watcher
 from serving.runtime.batched_counters import BatchedCounters
 
 MULTIPROCESS = "PROMETHEUS_MULTIPROC_DIR"
@@ -58,11 +58,14 @@ def publish_libraries(metrics: Metrics) -> None:
 
 def publish_model_info(metrics: Metrics) -> Watcher:
     """Return the function that updates the model metrics when the traffic changes."""
-    shown: set[tuple[str, ...]] = set()
+    all_shown: dict[str, set[tuple[str, ...]]] = {}
 
-    def publish(traffic: Traffic) -> None:
-        gauge = metrics.gauge(MODEL_INFO)
-        roles = [(traffic.primary, "primary"), *([(traffic.second, traffic.role)] if traffic.second else [])]
+    def publish(use_case: str, traffic: Traffic | None) -> None:
+        gauge, shown = metrics.gauge(MODEL_INFO), all_shown.setdefault(use_case, set())
+        metrics.gauge(USE_CASE_READY).labels(use_case).set(0 if traffic is None else 1)
+        roles = []
+        if traffic is not None:
+            roles = [(traffic.primary, "primary"), *([(traffic.second, traffic.role)] if traffic.second else [])]
         now = {
             (target.name, target.version, target.digest, bundle.use_case, target.name, role)
             for bundle, role in roles
@@ -73,7 +76,7 @@ def publish_model_info(metrics: Metrics) -> Watcher:
             gauge.labels(*labels).set(0)
         for labels in now:
             gauge.labels(*labels).set(1)
-        for name in traffic.primary.targets:
+        for name in traffic.primary.targets if traffic else ():
             metrics.gauge(MODEL_LOADED).labels(name).set(time.time())
         shown.update(now)
 

@@ -31,7 +31,7 @@ _SPARE = 720
 def history_file(settings: Settings, use_case: str) -> Path | None:
     """Return the table with the history: that of the settings, or that of the newest run on this machine."""
     if settings.history is not None:
-        return Path(settings.history)
+        return Path(settings.history.replace("{use_case}", use_case))
     newest = Path("runs") / use_case / "latest" / "data.parquet"
     return newest if newest.exists() else None
 

@@ -16,7 +16,7 @@ from monitoring.metrics import (
     Metrics,
 )
 from serving.features.values import json_type, number
-from serving.prediction.repository import Traffic
+from serving.prediction.traffic import Traffic
 from serving.runtime.errors import invalid
 
 _VALUES = ("prediction", "actual", "lower", "upper")
@@ -62,11 +62,10 @@ class Feedback:
             "coverage": metrics.gauge(ROLLING_COVERAGE),
         }
 
-    def follow(self, traffic: Traffic) -> None:
+    def follow(self, use_case: str, traffic: Traffic | None) -> None:
         """Add the versions in service to those that feedback may name."""
-        for bundle in (traffic.primary, traffic.second):
-            if bundle is not None:
-                self._versions.update(dict.fromkeys((target, bundle.version) for target in bundle.targets))
+        for bundle in traffic.bundles if traffic else ():
+            self._versions.update(dict.fromkeys((target, bundle.version) for target in bundle.targets))
 
     def take(self, bundle: Bundle, name: str, document: dict[str, Any]) -> dict[str, Any]:
         """Take observed values and return the rolling metrics of each target in them.

@@ -61,6 +61,38 @@ class PredictionLog:
         }
 
 
+class PredictionLogs:
+    """The prediction log of each use case.
+
+    Args:
+        log: as `PredictionLog`.
+        metrics: the metrics of lost lines.
+    """
+
+    def __init__(self, log: str, metrics: Metrics) -> None:
+        self._log = log
+        self._metrics = metrics
+        self._logs: dict[str, PredictionLog] = {}
+
+    def check(self, bundle: Bundle) -> None:
+        """Open the log of a use case before its first version takes over.
+
+        Raises:
+            ServingError: as `PredictionLog`.
+        """
+        if bundle.use_case not in self._logs:
+            self._logs[bundle.use_case] = PredictionLog(self._log, bundle, self._metrics)
+
+    def put(self, bundle: Bundle, model: Model, request: EntityRequest, row: Row) -> None:
+        """Queue the prediction of one request."""
+        self._logs[bundle.use_case].put(model, request, row)
+
+    def close(self) -> None:
+        """Write what is queued, and close."""
+        for log in self._logs.values():
+            log.writer.close()
+
+
 def _destination(log: str, use_case: str, dropped: Callable[[int], None]) -> Path | ObjectLog:
     # One file for each process: two processes that append to one file could tear lines.
     local = log.removeprefix("file://")

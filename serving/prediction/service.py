@@ -19,10 +19,10 @@ from almanac.model.model import Model
 from almanac.model.prediction import Predictions, Row
 from almanac.model.predictor import Rows
 from monitoring.metrics import ROWS, SIGNALS, Metrics
-from serving.features.feature_requests import Features
+from serving.features.feature_sets import FeatureSets
 from serving.features.records import EntityRequest, Instances, Values
 from serving.prediction.cache import PredictionCache
-from serving.prediction.prediction_log import PredictionLog
+from serving.prediction.prediction_log import PredictionLogs
 from serving.prediction.ranges import NAMED, Policy, Ranges
 from serving.prediction.repository import Repository
 from serving.prediction.shadow import Shadow
@@ -82,9 +82,9 @@ class Service:
         cache: the prediction cache.
         executor: computes large requests.
         out_of_range: warn about or refuse inputs beyond the range that the model declares; None as the model says.
-        features: computes the features of entity requests.
+        features: compute the features of entity requests.
         observers: take the predicted rows.
-        log: the prediction log, or None.
+        logs: the prediction logs, or None.
     """
 
     def __init__(
@@ -95,9 +95,9 @@ class Service:
         cache: PredictionCache[Row],
         executor: Executor,
         out_of_range: Policy | None,
-        features: Features,
+        features: FeatureSets,
         observers: Sequence[Observer],
-        log: PredictionLog | None = None,
+        logs: PredictionLogs | None = None,
     ) -> None:
         self.repository = repository
         self.executor = executor
@@ -107,7 +107,7 @@ class Service:
         self._ranges = Ranges(metrics, out_of_range)
         self._features = features
         self._observers = observers
-        self._log = log
+        self._logs = logs
         self._counters: dict[str, _Counters] = {}
         self._shadow = Shadow(metrics, self._compute_shadow)
 
@@ -135,7 +135,7 @@ class Service:
             observer.see(model, [values])
         return row, warnings
 
-    async def predict_request(self, model: Model, request: EntityRequest) -> tuple[Row, list[str]]:
+    async def predict_request(self, bundle: Bundle, model: Model, request: EntityRequest) -> tuple[Row, list[str]]:
         """Predict one entity request with its warnings, by the fast path; only in the event loop's thread.
 
         Raises:
@@ -143,14 +143,14 @@ class Service:
         """
         history_warnings: list[str] = []
         with _feature_errors():
-            features = await self._features.row(model, request, history_warnings)
+            features = await self._features.of(bundle.use_case).row(model, request, history_warnings)
         values = features.tolist()
         if np.isnan(features).any():
             # None for missing, as in rows by name: NaN differs from itself, so the cache would never find it.
             values = [None if value != value else value for value in values]
         row, warnings = self.predict_row(model, tuple(values))
-        if self._log is not None:
-            self._log.put(model, request, row)
+        if self._logs is not None:
+            self._logs.put(bundle, model, request, row)
         return row, history_warnings + warnings
 
     async def predict(self, bundle: Bundle, name: str, instances: Instances) -> Answer:
@@ -167,7 +167,7 @@ class Service:
         answer = Answer(bundle, await self._predict_rows(bundle, rows), list(dict.fromkeys(warnings)))
         for target, predictions in answer.outcomes.items():
             self._count(bundle.targets[target], predictions)
-            await self._observe(bundle.targets[target], rows[target].X, instances, predictions)
+            await self._observe(bundle, target, rows[target].X, instances, predictions)
         # After the answer is complete, so that the shadow cannot delay or change it.
         shadow = self.repository.shadow(name)
         if shadow is not None:
@@ -196,7 +196,7 @@ class Service:
         # A list holds entity requests, a matrix the features themselves.
         if isinstance(instances, list):
             with _feature_errors():
-                return await self._features.rows(models, instances, warnings)
+                return await self._features.of(bundle.use_case).rows(models, instances, warnings)
         for model in models:
             if model.predictor.history:
                 message = f"{model.name} predicts from the history of a series; ask by entity and time, or with history"
@@ -218,9 +218,12 @@ class Service:
     async def _run(self, rows: int, work: Callable[[], T]) -> T:
         return work() if rows < LARGE else await self.in_thread(work)
 
-    async def _observe(self, model: Model, X: Array, instances: Instances, predictions: Predictions) -> None:
+    async def _observe(
+        self, bundle: Bundle, target: str, X: Array, instances: Instances, predictions: Predictions
+    ) -> None:
         """Pass the rows to the observers, and the entity requests to the log; others are answered in between."""
-        requests = instances if self._log is not None and isinstance(instances, list) else []
+        model = bundle.targets[target]
+        requests = instances if self._logs is not None and isinstance(instances, list) else []
         rows = predictions.rows() if requests else []
         for at in range(0, len(X), LARGE):
             if at:
@@ -228,8 +231,8 @@ class Service:
             for observer in self._observers:
                 observer.see(model, X[at : at + LARGE])
             for request, row in zip(requests[at : at + LARGE], rows[at : at + LARGE], strict=True):
-                if self._log is not None:
-                    self._log.put(model, request, row)
+                if self._logs is not None:
+                    self._logs.put(bundle, model, request, row)
 
     async def _check_ranges(self, model: Model, X: Array) -> list[str]:
         if not model.columns.has_ranges:

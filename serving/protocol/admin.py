@@ -5,10 +5,11 @@ from http import HTTPStatus
 from typing import Any
 
 from almanac.core.errors import AlmanacError, ModelError
-from serving.features.feature_requests import Features
+from serving.features.feature_sets import FeatureSets
 from serving.features.records import parse
 from serving.prediction.feedback import Feedback
 from serving.prediction.repository import Repository
+from serving.prediction.use_case import UseCase
 from serving.protocol.message import json_reply
 from serving.runtime.errors import HTTPError, invalid
 from serving.runtime.http import Reply, Request
@@ -26,7 +27,7 @@ class Admin:
         repository: Repository,
         state: State,
         scrape: Callable[[], bytes],
-        features: Features,
+        features: FeatureSets,
         feedback: Feedback,
         openapi: Callable[[], dict[str, Any]],
     ) -> None:
@@ -42,18 +43,23 @@ class Admin:
         return json_reply({"status": "alive"})
 
     async def health(self, request: Request) -> Reply:
-        """Return whether the server is ready; 503 while it starts or drains."""
+        """Return whether the server is ready, and which models are not; 503 while it starts or drains."""
         # Unlike `live`: Kubernetes restarts a pod that is not alive, but only withdraws one that is not ready.
         ready = self._state.ready and self._repository.any_ready()
         status = "ok" if ready else "draining" if self._state.draining else "not ready"
-        document = {"status": status, "model_version": self._repository.traffic.primary.version}
+        use_cases = self._repository.use_cases
+        document: dict[str, Any] = {"status": status, "model_version": use_cases[0].version}
+        if len(use_cases) > 1:
+            document["model_versions"] = {one.name: one.version for one in use_cases if one.traffic is not None}
+        if lacking := {one.name: one.told for one in use_cases if one.traffic is None}:
+            document["not_loaded"] = lacking
         if not ready and self._state.waits_for:
             document["waits_for"] = self._state.waits_for
         return json_reply(document, 200 if ready else 503)
 
     async def metrics(self, request: Request) -> Reply:
         """Return the metrics of all workers in Prometheus' text format."""
-        await self._features.update_freshness(self._repository.traffic.primary)
+        await self._features.update_freshness(self._repository.bundles)
         return Reply(self._scrape(), 200, _TEXT)
 
     async def openapi(self, request: Request) -> Reply:
@@ -69,11 +75,11 @@ class Admin:
         options = parse(request.body) if request.body else {}
         if set(options) - {"ready"} or not isinstance(options.get("ready", False), bool):
             raise invalid('expected an empty body or {"ready": true}')
-        version = self._repository.traffic.primary.version
         models = [
-            {"name": name, "version": version, "state": "READY" if ready else "UNAVAILABLE", "reason": ""}
-            for name in self._repository.names
-            if (ready := self._repository.is_ready(name)) or not options.get("ready")
+            _state(use_case, name)
+            for use_case in self._repository.use_cases
+            for name in use_case.names
+            if use_case.is_ready(name) or not options.get("ready")
         ]
         return json_reply(models)
 
@@ -89,17 +95,17 @@ class Admin:
 
     async def ingest(self, request: Request) -> Reply:
         """Append observations to the feature store."""
-        self._repository.check_name(request.model)
-        request.answered_by = self._repository.traffic.primary.version
+        bundle = self._repository.primary(request.model)
+        request.answered_by = bundle.version
         document = parse(request.body)
         if set(document) != {"observations"}:
             raise invalid("expected one field, observations: a list of rows")
         try:
-            ingestor = self._features.ingestor
+            ingestor = self._features.of(bundle.use_case).ingestor
         except ModelError as error:
             message = f"no observations are kept for this model: {str(error).splitlines()[0]}"
             raise HTTPError(HTTPStatus.NOT_IMPLEMENTED, message) from error
-        result = await ingestor.append(self._repository.traffic.primary, document["observations"])
+        result = await ingestor.append(bundle, document["observations"])
         return json_reply({"ingested": result.kept} | ({"dropped": result.dropped} if result.dropped else {}))
 
     async def feedback(self, request: Request) -> Reply:
@@ -107,6 +113,11 @@ class Admin:
         bundle = self._repository.bundle(request.model)
         request.answered_by = bundle.version
         return json_reply(self._feedback.take(bundle, request.model, parse(request.body)))
+
+
+def _state(use_case: UseCase, name: str) -> dict[str, str]:
+    state = "READY" if use_case.is_ready(name) else "UNAVAILABLE"
+    return {"name": name, "version": use_case.version, "state": state, "reason": use_case.reason}
 
 
 async def load(repository: Repository, name: str) -> None:

@@ -87,7 +87,7 @@ class Servicer:
         tensor = pb.ModelMetadataResponse.TensorMetadata
         return pb.ModelMetadataResponse(
             name=message.name,
-            versions=[bundle.version],
+            versions=self._repository.use_case(message.name).versions(message.name),
             platform=platform(bundle, message.name),
             inputs=[tensor(**item) for item in input_tensors(bundle, message.name)],
             outputs=[tensor(**item) for item in output_tensors(bundle, message.name)],

@@ -18,7 +18,7 @@ def document(repository: Repository) -> Json:
         paths.setdefault(description.pattern, {})[description.method.lower()] = _operation(description, repository)
     return {
         "openapi": "3.1.0",
-        "info": {"title": f"Almanac: {repository.traffic.primary.use_case}", "version": VERSION},
+        "info": {"title": f"Almanac: {', '.join(one.name for one in repository.use_cases)}", "version": VERSION},
         "paths": paths,
         "components": {
             "schemas": schemas.components(repository),
@@ -50,7 +50,8 @@ def _operation(description: Operation, repository: Repository) -> Json:
 
 
 def _parameters(pattern: str, repository: Repository) -> list[Json]:
-    values = {"model": repository.names, "version": [repository.traffic.primary.version]}
+    versions = [bundle.version for one in repository.use_cases if one.traffic for bundle in one.traffic.bundles]
+    values = {"model": repository.names, "version": list(dict.fromkeys(versions))}
     return [
         {"name": name, "in": "path", "required": True, "schema": {"type": "string", "enum": allowed}}
         for name, allowed in values.items()

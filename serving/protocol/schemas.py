@@ -33,10 +33,11 @@ _TENSOR: Json = {
 
 def components(repository: Repository) -> dict[str, Json]:
     """Return the schemas by name."""
-    columns = repository.traffic.primary.columns
+    rows = [_rows(bundle.columns) for bundle in repository.bundles]
     return {
         "Error": _object({"error": _TEXT}, ["error"]),
-        "Rows": _rows(columns),
+        # Which rows a path takes, its model says: one document holds for the models of all use cases.
+        "Rows": rows[0] if len(rows) == 1 else {"anyOf": rows} if rows else _OBJECT,
         "Infer": _infer(),
         "Observations": _object({"observations": {"type": "array", "items": _OBJECT, "minItems": 1}}),
         "Feedback": _object({"feedback": {"type": "array", "items": _feedback(repository), "minItems": 1}}),
@@ -47,6 +48,7 @@ def components(repository: Repository) -> dict[str, Json]:
 
 
 def _answers(repository: Repository) -> dict[str, Json]:
+    targets = [target for bundle in repository.bundles for target in bundle.targets.values()]
     model = {"model_name": _TEXT, "model_version": _TEXT, "model_digest": _TEXT}
     ready = {"type": "boolean"}
     return {
@@ -54,7 +56,7 @@ def _answers(repository: Repository) -> dict[str, Json]:
             "type": "object",
             "required": ["predictions", *model],
             "properties": {
-                **_columns([one for model in repository.traffic.primary.targets.values() for one in model.outputs]),
+                **_columns([one for model in targets for one in model.outputs]),
                 "predictions": {"type": "array"},  # numbers, or one object a row of the model of a use case
                 "warnings": _TEXTS,
                 **model,
@@ -155,5 +157,8 @@ def _feedback(repository: Repository) -> Json:
         "type": "string",
         "description": "Version that predicted, as the answer named it; the one that answers now when absent.",
     }
-    fields["target"] = {"type": "string", "enum": list(repository.traffic.primary.targets)}
+    fields["target"] = {
+        "type": "string",
+        "enum": [target for bundle in repository.bundles for target in bundle.targets],
+    }
     return {**_object(fields, ["prediction", "actual"]), "additionalProperties": False}

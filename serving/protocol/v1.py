@@ -14,7 +14,6 @@ from serving.prediction.service import LARGE, Answer, Explanation, Service
 from serving.protocol.chunked import PIECE_BYTES, read_in_pieces
 from serving.protocol.message import LARGE_BODY, encode, encode_large, json_reply
 from serving.protocol.row_decoder import RowDecoder, matrix
-from serving.runtime.errors import not_ready
 from serving.runtime.http import Reply, Request
 
 Json = dict[str, Any]
@@ -44,9 +43,8 @@ class V1:
 
     async def ready(self, request: Request) -> Reply:
         """Return whether a model is ready; 503 if not."""
-        if not self._repository.is_ready(request.model):
-            raise not_ready(request.model)
-        request.answered_by = self._repository.traffic.primary.version
+        self._repository.check_ready(request.model)
+        request.answered_by = self._repository.use_case(request.model).version
         return json_reply({"name": request.model, "ready": True})
 
     async def predict(self, request: Request) -> Reply:
@@ -55,14 +53,14 @@ class V1:
         bundle = self._repository.bundle(name)
         request.answered_by = bundle.version
         decoder, model = self._entries.get((bundle.digest, name)) or self._entry(bundle, name)
-        if self._repository.traffic.second is not None:
-            model = None  # split traffic is drawn for each request, and a shadow sees whole answers
+        if model is not None and self._repository.is_shadowed(name):
+            model = None  # a shadow sees whole answers
         rows = _decoded(decoder, request.body)
         if model is not None and len(rows) == 1:
             return _row_reply(bundle, model, *service.predict_row(model, rows[0]))
         instances = matrix(rows) if rows else await self._read(request, bundle, decoder)
         if model is not None and isinstance(instances, list) and len(instances) == 1:
-            return _row_reply(bundle, model, *await service.predict_request(model, instances[0]))
+            return _row_reply(bundle, model, *await service.predict_request(bundle, model, instances[0]))
         answer = await service.predict(bundle, name, instances)
         if len(instances) < LARGE:
             return Reply(encode(predictions(answer, name)))

@@ -11,7 +11,7 @@ from serving.protocol.infer_json import InferRequest, encode_binary, read_infer,
 from serving.protocol.message import LARGE_BODY, encode, json_reply
 from serving.protocol.outputs import OutputTensor, input_tensors, output_tensors, outputs, platform
 from serving.protocol.tensors import read
-from serving.runtime.errors import invalid, not_ready
+from serving.runtime.errors import invalid
 from serving.runtime.http import Reply, Request
 from serving.runtime.readiness import State
 
@@ -52,7 +52,7 @@ class V2:
         request.answered_by = bundle.version
         document: dict[str, Any] = {
             "name": name,
-            "versions": [bundle.version],
+            "versions": self._repository.use_case(name).versions(name),
             "platform": platform(bundle, name),
             "inputs": input_tensors(bundle, name),
             "outputs": output_tensors(bundle, name),
@@ -61,8 +61,7 @@ class V2:
 
     async def model_ready(self, request: Request) -> Reply:
         """Return whether a model is ready; 503 if not."""
-        if not self._repository.is_ready(request.model):
-            raise not_ready(request.model)
+        self._repository.check_ready(request.model)
         request.answered_by = self._repository.bundle(request.model, request.version).version
         return json_reply({"name": request.model, "ready": True})
 

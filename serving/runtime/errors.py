@@ -42,9 +42,10 @@ def unknown_model(name: str, served: list[str]) -> HTTPError:
     return HTTPError(HTTPStatus.NOT_FOUND, message)
 
 
-def not_ready(name: str) -> HTTPError:
+def not_ready(name: str, why: str = "") -> HTTPError:
     """Return the error for a model that is unloaded or draining (503)."""
-    return HTTPError(HTTPStatus.SERVICE_UNAVAILABLE, f"Model with name {name} is not ready.", {"retry-after": "1"})
+    message = f"Model with name {name} is not ready{f': {why}' if why else ''}."
+    return HTTPError(HTTPStatus.SERVICE_UNAVAILABLE, message, {"retry-after": "1"})
 
 
 def unavailable(message: str, seconds: int = 1) -> HTTPError:

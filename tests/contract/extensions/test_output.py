@@ -68,7 +68,7 @@ def server(model_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
     monkeypatch.setattr(logging.getLogger(), "handlers", [])
     monkeypatch.setattr(logging.getLogger(), "level", logging.WARNING)
-    server = build(Settings(str(model_dir), drift_seconds=0, prediction_log=str(tmp_path / "log")))
+    server = build(Settings([str(model_dir)], drift_seconds=0, prediction_log=str(tmp_path / "log")))
     server.repository.swap(extended(server.repository.traffic.primary))
     yield server
     asyncio.run(server.close())
@@ -126,11 +126,13 @@ def test_openapi_describes_it(server: Server) -> None:
 
 
 def test_the_prediction_log_keeps_it(server: Server, feature_rows: np.ndarray, tmp_path: Path) -> None:
-    model = server.repository.traffic.primary.targets["pm25_1h"]
+    bundle = server.repository.traffic.primary
+    model = bundle.targets["pm25_1h"]
     row = model.row(feature_rows[0].tolist())
-    assert server.service._log is not None
-    server.service._log.put(model, EntityRequest("instances[0]", None, "2014-01-01T00:00:00", None), row)
-    server.service._log.writer.close()
+    logs = server.service._logs
+    assert logs is not None
+    logs.put(bundle, model, EntityRequest("instances[0]", None, "2014-01-01T00:00:00", None), row)
+    logs.close()
     line = json.loads(next((tmp_path / "log").rglob("*.jsonl")).read_text())
     assert line["median"] == line["prediction"] + 1
 

@@ -71,7 +71,7 @@ def test_the_size_bounds_what_a_server_keeps(start: Start, feature_rows: np.ndar
 
 def with_server(model: Path, work: Callable[[Server], Any], **options: Any) -> Any:
     async def run() -> Any:
-        server = build(Settings(model=str(model), drift_seconds=0, access_log="off", **options))
+        server = build(Settings(model=[str(model)], drift_seconds=0, access_log="off", **options))
         try:
             return await work(server)
         finally:
@@ -91,16 +91,16 @@ def test_a_moment_with_a_gap_in_its_history_is_found_again(
     async def twice(server: Server) -> None:
         bundle = server.repository.traffic.primary
         async with reader() as child:
-            newest = await seed(child, tmp_path / "rows.parquet", bundle, server.features)
+            newest = await seed(child, tmp_path / "rows.parquet", bundle, server.feature_sets.of("air"))
         assert newest is not None
         target = bundle.targets["pm25_1h"]
         for at, hits in ((99, 1), (98, 2)):  # the lag of 24 hours is the gap in one of them
             moment = EntityRequest("instances[0]", newest[0], month["timestamp"][at].isoformat(), None)
-            features = await server.features.row(target, moment, [])
+            features = await server.feature_sets.of("air").row(target, moment, [])
             assert np.isnan(features).any() == (at == 99)
             first, again = (
-                await server.service.predict_request(target, moment),
-                await server.service.predict_request(target, moment),
+                await server.service.predict_request(bundle, target, moment),
+                await server.service.predict_request(bundle, target, moment),
             )
             assert first == again
             assert first[0].prediction == target.predict(features[None]).prediction[0]

@@ -229,7 +229,7 @@ def test_a_fault_is_counted_as_one(
     """An error that nobody foresaw is a 500 in the metrics, and tells the client nothing but where the log has it."""
     monkeypatch.setattr(logging.getLogger(), "handlers", [])
     monkeypatch.setattr(logging.getLogger(), "level", logging.WARNING)
-    server = build(Settings(str(model_dir), grpc_port=0, drift_seconds=0))
+    server = build(Settings([str(model_dir)], grpc_port=0, drift_seconds=0))
 
     async def broken(*_: Any) -> Any:
         raise ZeroDivisionError("secret")

@@ -333,4 +333,4 @@ def test_a_rate_must_be_one(text: str) -> None:
 @pytest.mark.parametrize(("change", "word"), [({"rate_limit_store": "redis"}, "redis://"), ({"max_head": 10}, "4096")])
 def test_settings_that_cannot_work_are_refused(change: dict[str, Any], word: str) -> None:
     with pytest.raises(ServingError, match=word):
-        Settings("m", **change).check()
+        Settings(["m"], **change).check()

@@ -77,11 +77,11 @@ def opened(model: Path, history: Path, work: Callable[[Server, EntityRequest], A
     """Run `work` with a server whose store has history, and the newest moment of that."""
 
     async def run() -> Any:
-        server = build(Settings(model=str(model), drift_seconds=0, access_log="off", **options))
+        server = build(Settings(model=[str(model)], drift_seconds=0, access_log="off", **options))
         try:
-            server.features.warm(server.repository.traffic.primary)
+            server.feature_sets.of("air").warm(server.repository.traffic.primary)
             async with reader() as child:
-                newest = await seed(child, history, server.repository.traffic.primary, server.features)
+                newest = await seed(child, history, server.repository.traffic.primary, server.feature_sets.of("air"))
             assert newest is not None
             return await work(server, EntityRequest("instances[0]", *newest, None))
         finally:
@@ -93,7 +93,10 @@ def opened(model: Path, history: Path, work: Callable[[Server, EntityRequest], A
 async def by_every_way(server: Server, moment: EntityRequest) -> list[float]:
     """Return the predictions of a moment: alone, and by the model of all targets."""
     bundle = server.repository.traffic.primary
-    alone = [(await server.service.predict_request(target, moment))[0].prediction for target in bundle.targets.values()]
+    alone = [
+        (await server.service.predict_request(bundle, target, moment))[0].prediction
+        for target in bundle.targets.values()
+    ]
     together = (await server.service.predict(bundle, "air", [moment] * 3)).outcomes
     return [*alone, *(value for outcome in together.values() for value in outcome.prediction.tolist())]
 
@@ -107,7 +110,7 @@ def test_columns_and_categories_of_the_store_are_found_by_name(
     async def swapped(server: Server, moment: EntityRequest) -> tuple[list[float], list[float]]:
         before = await by_every_way(server, moment)
         bundle = load_bundle(other)
-        server.features.check(bundle)
+        server.feature_sets.of("air").check(bundle)
         server.repository.swap(bundle)
         return before, await by_every_way(server, moment)
 
@@ -132,10 +135,13 @@ def test_a_version_that_the_store_cannot_feed_is_refused(
 
     async def swapped(server: Server, moment: EntityRequest) -> None:
         with pytest.raises(Exception, match=word) as refused:
-            server.features.check(bundle)
+            server.feature_sets.of("air").check(bundle)
         assert not isinstance(refused.value, HTTPError)
         server.repository.swap(bundle)  # as the second version of a split, which nobody checks
-        for ask in (server.service.predict_request(bundle.targets["pm25_1h"], moment), by_every_way(server, moment)):
+        for ask in (
+            server.service.predict_request(bundle, bundle.targets["pm25_1h"], moment),
+            by_every_way(server, moment),
+        ):
             with pytest.raises(HTTPError, match=word):
                 await ask
 
@@ -149,7 +155,7 @@ def test_a_stored_category_that_a_version_does_not_know_is_refused_where_it_occu
     calm = beijing.tail(600)["cbwd"].to_list()
 
     async def swapped(server: Server, moment: EntityRequest) -> None:
-        server.features.check(bundle)
+        server.feature_sets.of("air").check(bundle)
         times, refused = beijing.tail(600)["timestamp"].to_list(), 0
         target, plain = bundle.targets["pm25_1h"], server.repository.traffic.primary.targets["pm25_1h"]
         for at in range(30, 600, 57):
@@ -157,10 +163,15 @@ def test_a_stored_category_that_a_version_does_not_know_is_refused_where_it_occu
             if "cv" in calm[at - 24 : at + 1]:
                 refused += 1
                 with pytest.raises(HTTPError, match="the history has cbwd 'cv', a category that this version"):
-                    await server.service.predict_request(target, asked)
+                    await server.service.predict_request(bundle, target, asked)
             else:
-                found = await server.service.predict_request(target, asked)
-                assert found[0].prediction == (await server.service.predict_request(plain, asked))[0].prediction
+                found = await server.service.predict_request(bundle, target, asked)
+                assert (
+                    found[0].prediction
+                    == (await server.service.predict_request(server.repository.traffic.primary, plain, asked))[
+                        0
+                    ].prediction
+                )
         assert 0 < refused < 10
 
     opened(model_dir, history, swapped)
@@ -168,11 +179,11 @@ def test_a_stored_category_that_a_version_does_not_know_is_refused_where_it_occu
 
 def test_a_version_that_looks_back_beyond_the_store_is_refused(model_dir: Path, history: Path) -> None:
     async def shorter(server: Server, moment: EntityRequest) -> None:
-        server.features.ingestor.store.most = 24
-        for plan in server.features._plans.values():
+        server.feature_sets.of("air").ingestor.store.most = 24
+        for plan in server.feature_sets.of("air")._plans.values():
             plan.stored = None
         with pytest.raises(ServingError, match="the newest 24 rows where the model looks back on 25"):
-            server.features.check(server.repository.traffic.primary)
+            server.feature_sets.of("air").check(server.repository.traffic.primary)
 
     opened(model_dir, history, shorter)
 

@@ -15,8 +15,10 @@ from almanac.core.files import read_json, write_json
 from almanac.model.bundle import Bundle, load_bundle
 from monitoring.metrics import MODEL_SWAPS, Metrics
 from serving.operations.hot_reload import follow_promotions, share_repository
-from serving.prediction.repository import Repository, Traffic
+from serving.prediction.repository import Repository
 from serving.prediction.source import Source
+from serving.prediction.traffic import Traffic
+from serving.prediction.use_case import UseCase
 from tests.support.server import altered, write_model
 
 
@@ -42,6 +44,18 @@ class Faulty(Source):
         return load_bundle(Path(self.address), "2")
 
 
+class Moving(Source):
+    """A source whose address changes."""
+
+    def __init__(self, place: list[Path]) -> None:
+        super().__init__("moving")
+        object.__setattr__(self, "place", place)
+
+    def load(self) -> Bundle:
+        place: list[Path] = vars(self)["place"]
+        return load_bundle(place[0])
+
+
 def swaps(metrics: Metrics, result: str) -> float:
     return float(metrics.counter(MODEL_SWAPS).labels(result)._value.get())
 
@@ -58,10 +72,11 @@ def test_a_fault_of_any_kind_does_not_end_the_following(
     source = Faulty(
         str(second_model), faults=[KeyError("names"), RuntimeError("odd"), ModelError("model.bst: altered")]
     )
-    repository, metrics = Repository(Traffic(load_bundle(model_dir, "1")), source.load), Metrics(CollectorRegistry())
+    use_case, metrics = UseCase(source, Traffic(load_bundle(model_dir, "1"))), Metrics(CollectorRegistry())
+    repository = Repository([use_case])
 
     async def run() -> None:
-        task = asyncio.create_task(follow_promotions(repository, source, 0.01, metrics))
+        task = asyncio.create_task(follow_promotions(repository, use_case, 0.01, metrics))
         await until(lambda: repository.traffic.primary.version == "2")
         assert not task.done()
         task.cancel()
@@ -79,7 +94,7 @@ def test_a_fault_of_any_kind_does_not_end_the_following(
 def test_workers_end_with_the_same_version_and_models(model_dir: Path, second_model: Path, tmp_path: Path) -> None:
     place, metrics = [model_dir], Metrics(CollectorRegistry())
     loaded = load_bundle(model_dir)
-    workers = [Repository(Traffic(loaded), lambda: load_bundle(place[0])) for _ in range(3)]
+    workers = [Repository([UseCase(Moving(place), Traffic(loaded))]) for _ in range(3)]
 
     async def run() -> None:
         shared = tmp_path / "repository.json"
@@ -93,7 +108,7 @@ def test_workers_end_with_the_same_version_and_models(model_dir: Path, second_mo
         await until(lambda: all(w.traffic.primary.digest == second and w.unloaded == {"pm25_6h"} for w in workers))
         place[0] = tmp_path  # no model stands there
         shared.unlink()
-        write_json(shared, {"unloaded": [], "digest": loaded.digest})
+        write_json(shared, {"unloaded": [], "digests": {"air": loaded.digest}})
         await until(lambda: swaps(metrics, "failed") >= 3)
         assert {w.traffic.primary.digest for w in workers} == {second}
         assert not any(task.done() for task in tasks)

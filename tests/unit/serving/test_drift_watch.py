@@ -14,7 +14,7 @@ from almanac.core.files import read_json, write_json
 from almanac.model.bundle import Bundle, load_bundle
 from monitoring.metrics import DRIFT_ROWS, Metrics
 from serving.operations.live_drift import WINDOW_SECONDS, LiveDrift
-from serving.prediction.repository import Traffic
+from serving.prediction.traffic import Traffic
 from tests.support.server import NUMBERS, altered
 
 
@@ -39,7 +39,7 @@ def test_a_worker_that_ended_counts_until_its_window_does(
 
     def worker() -> LiveDrift:
         watch = LiveDrift(metrics, tmp_path)
-        watch.follow(Traffic(bundle))
+        watch.follow("air", Traffic(bundle))
         watch._open()
         return watch
 
@@ -63,7 +63,7 @@ def test_a_worker_that_ended_counts_until_its_window_does(
 def test_single_rows_and_many_are_counted_in_any_order(bundle: Bundle, feature_rows: np.ndarray) -> None:
     metrics = Metrics(CollectorRegistry())
     watch = LiveDrift(metrics, None)
-    watch.follow(Traffic(bundle))
+    watch.follow("air", Traffic(bundle))
     watch._open()
     seen = 0
     for many in (256, 128, 127, 1, 512, 255):  # among them what just fills the block that rows are counted in
@@ -80,7 +80,7 @@ def test_what_fails_once_is_told_and_tried_again(
     watch, left = LiveDrift(metrics, None), ["the disk is away"]
     publish = watch.publish
     monkeypatch.setattr(watch, "publish", lambda: _raise(left.pop()) if left else publish())
-    watch.follow(Traffic(bundle))
+    watch.follow("air", Traffic(bundle))
     watch._open()
     watch.see(bundle.targets["pm25_1h"], feature_rows[:10])
 

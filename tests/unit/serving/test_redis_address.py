@@ -77,7 +77,7 @@ def test_settings_show_no_password(scheme: str) -> None:
     url = f"{scheme}://:{SECRET}@host/0"
     for use in (
         lambda: open_store(url.replace("redis", "radish"), "n", 2, 5),
-        lambda: Settings("m", rate_limit_store=url.replace("redis", "radish")).check(),
+        lambda: Settings(["m"], rate_limit_store=url.replace("redis", "radish")).check(),
     ):
         with pytest.raises(ServingError) as refused:
             use()
