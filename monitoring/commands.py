@@ -1,4 +1,4 @@
-"""The commands of monitoring: `drift`, `push`, `exporter`, `dashboards`."""
+"""The commands of monitoring: `drift`, `push`, `exporter`, `notifications`, `dashboards`."""
 
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -119,15 +119,28 @@ def exporter(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen on.")] = 9108,
 ) -> None:
-    """Serve exported metrics for Prometheus to scrape."""
+    """Serve exported metrics to Prometheus, and the runbooks that its alerts link to."""
     from monitoring.operations.push import exporter as open_exporter
 
     server = open_exporter(directory, host, port)
-    typer.echo(f"{directory} on http://{host}:{server.server_address[1]}/metrics")
+    address = f"http://{host}:{server.server_address[1]}"
+    typer.echo(f"{directory} on {address}/metrics, runbooks on {address}/runbooks")
     try:
         server.serve_forever()
     except KeyboardInterrupt:
         server.server_close()
+
+
+@app.command(epilog=_example("notifications monitoring/alertmanager.yaml"))
+def notifications(
+    config: Annotated[Path, typer.Argument(metavar="CONFIG", help="Alertmanager's configuration.")],
+) -> None:
+    """Check that alerts can leave the machine; exit code 1 where a secret or an address is missing."""
+    from monitoring.operations.notifications import problems
+
+    if found := problems(config):
+        raise MetricError("alerts will not be delivered:\n" + "\n".join(f"  {problem}" for problem in found))
+    typer.echo("every secret and address of the notifications is there")
 
 
 @app.command(epilog=_example("dashboards --check"))

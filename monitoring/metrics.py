@@ -89,7 +89,9 @@ REDIS_AVAILABLE = Metric(
     "1 while Redis answers, 0 while it is not asked: features then have no history, and limits are each process's own.",
     ("use",), "livemin",
 )  # fmt: skip
-INGESTED = Metric("almanac_ingested_rows_total", "counter", "Observations appended to the feature store.", ("model",))
+INGESTED = Metric(
+    "almanac_ingested_rows_total", "counter", "Observations appended to the feature store.", ("use_case",)
+)
 DATA_AGE = Metric(
     "almanac_data_age_seconds",
     "gauge",

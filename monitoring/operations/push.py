@@ -22,10 +22,12 @@ from prometheus_client.registry import Collector
 
 from almanac.core.errors import MetricError
 from almanac.core.files import write_bytes
+from monitoring.operations import runbooks
 from monitoring.operations.samples import Sample
 
 JOB = "almanac-pipelines"
 _TEXT = "text/plain; version=0.0.4; charset=utf-8"
+_HTML = "text/html; charset=utf-8"
 
 
 class _Samples(Collector):
@@ -101,7 +103,7 @@ def _put(url: str, body: bytes) -> None:
 
 
 def exporter(directory: Path, host: str, port: int) -> ThreadingHTTPServer:
-    """Return an HTTP server that answers GET /metrics with the samples in the files of a directory.
+    """Return an HTTP server of GET /metrics, the samples in the files of a directory, and of GET /runbooks.
 
     Raises:
         MetricError: no such directory, or an address that cannot be listened on.
@@ -113,16 +115,18 @@ def exporter(directory: Path, host: str, port: int) -> ThreadingHTTPServer:
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
+            if self.path == "/runbooks":
+                return self._answer(200, runbooks.page().encode(), _HTML)
             if self.path != "/metrics":
-                return self._answer(404, b"only /metrics is served\n")
+                return self._answer(404, b"only /metrics and /runbooks are served\n")
             try:
                 self._answer(200, generate_latest(registry))
             except (OSError, ValueError) as error:
                 self._answer(500, f"{directory}: {error}\n".encode())
 
-        def _answer(self, status: int, body: bytes) -> None:
+        def _answer(self, status: int, body: bytes, kind: str = _TEXT) -> None:
             self.send_response(status)
-            self.send_header("content-type", _TEXT)
+            self.send_header("content-type", kind)
             self.send_header("content-length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)

@@ -37,7 +37,8 @@ SECTIONS = {
         "drift": ("monitoring.commands", "Compare a table with a reference."),
         "plans": ("orchestration.commands.plans", "Approve, reject and execute plans of retrainings."),
         "push": ("monitoring.commands", "Export the metrics of a run or a registered model."),
-        "exporter": ("monitoring.commands", "Serve exported metrics for Prometheus to scrape."),
+        "exporter": ("monitoring.commands", "Serve exported metrics to Prometheus, and the runbooks."),
+        "notifications": ("monitoring.commands", "Check that alerts can leave the machine."),
         "dashboards": ("monitoring.commands", "Write the Grafana dashboards."),
     },
     "Clusters": {

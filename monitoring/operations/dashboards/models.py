@@ -147,6 +147,7 @@ DRIFT = Board(
             Panel(
                 "Agreement of the importances with those of training",
                 newest("almanac_window_importance_ndcg_ratio", "model", also=("use_case",)),
+                "percentunit",
                 help="nDCG of the ranking by mean absolute SHAP values; 1 is the same ranking.",
             ),
         ],

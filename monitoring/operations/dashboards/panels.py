@@ -17,7 +17,11 @@ from grafana_foundation_sdk.models.dashboard import (
     DataSourceRef,
     Threshold,
     ThresholdsMode,
+    VariableOption,
+    VariableRefresh,
 )
+
+from monitoring.operations.dashboards.variables import VARIABLES, options, scoped, title
 
 DATASOURCE = DataSourceRef(type_val="prometheus", uid="${datasource}")
 _WIDTH = {"graph": 12, "stat": 6}
@@ -61,12 +65,13 @@ class Panel:
 
     Attributes:
         title: of the panel.
-        queries: legend -> PromQL; a legend may name labels as {{label}}.
+        queries: legend -> PromQL without the variables; a legend may name labels as {{label}}.
         unit: Grafana's unit id, such as s, percentunit, reqps, bytes or short.
         help: how to read it.
         kind: graph over time, or the newest value.
         bad_above: value from which it is shown red, None for none.
         bad_below: value below which it is shown red, None for none.
+        variables: whether it shows what the variables choose.
     """
 
     title: str
@@ -76,6 +81,7 @@ class Panel:
     kind: Literal["graph", "stat"] = "graph"
     bad_above: float | None = None
     bad_below: float | None = None
+    variables: bool = True
 
     def build(self) -> Any:
         """Return the builder of Grafana's panel."""
@@ -87,7 +93,13 @@ class Panel:
         return panel
 
     def _target(self, query: str, legend: str, ref: str) -> Any:
-        target = prometheus.Dataquery().expr(query).legend_format(legend).ref_id(ref).datasource(DATASOURCE)
+        target = (
+            prometheus.Dataquery()
+            .expr(scoped(query) if self.variables else query)
+            .legend_format(legend)
+            .ref_id(ref)
+            .datasource(DATASOURCE)
+        )
         return target.instant() if self.kind == "stat" else target.range()
 
     def _thresholds(self) -> Any:
@@ -109,6 +121,8 @@ class Board:
         help: purpose of the board.
         rows: title of a row -> its panels.
         span: time span that it opens with.
+        without_model: whether it shows series that are of no model, such as refused requests; choosing all models then
+            means these too.
     """
 
     name: str
@@ -116,6 +130,7 @@ class Board:
     help: str
     rows: dict[str, list[Panel]] = field(default_factory=dict)
     span: str = "now-6h"
+    without_model: bool = False
 
     @property
     def panels(self) -> list[Panel]:
@@ -137,11 +152,20 @@ class Board:
             .link(dashboard.DashboardLink("Almanac").type(DashboardLinkType.DASHBOARDS).tags(["almanac"]))
             .with_variable(dashboard.DatasourceVariable("datasource").label("Data source").type("prometheus"))
         )
-        for title, panels in self.rows.items():
-            board = board.with_row(dashboard.Row(title))
+        for variable in VARIABLES:
+            board = board.with_variable(self._variable(variable))
+        for heading, panels in self.rows.items():
+            board = board.with_row(dashboard.Row(heading))
             for panel in panels:
                 board = board.with_panel(panel.build())
         return board.build()
+
+    def _variable(self, name: str) -> Any:
+        variable = dashboard.QueryVariable(name).label(title(name)).datasource(DATASOURCE).query(options(name))
+        everything = VariableOption(selected=True, text="All", value="$__all")
+        variable = variable.refresh(VariableRefresh.ON_TIME_RANGE_CHANGED).multi(True).include_all(True)
+        variable = variable.current(everything)
+        return variable.all_value(".*") if self.without_model else variable
 
 
 def _graph() -> Any:

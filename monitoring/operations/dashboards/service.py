@@ -83,6 +83,7 @@ API = Board(
             ),
         ],
     },
+    without_model=True,
 )
 
 STORE = Board(
@@ -115,7 +116,7 @@ STORE = Board(
             Panel("Failed operations", rate("almanac_feature_store_errors_total", "store"), "ops", bad_above=0.01),
         ],
         "Data": [
-            Panel("Observations taken in", rate("almanac_ingested_rows_total", "model"), "rowsps"),
+            Panel("Observations taken in", rate("almanac_ingested_rows_total", "use_case"), "rowsps"),
             Panel(
                 "Lag of the data",
                 newest("almanac_data_age_seconds", "model"),
@@ -130,6 +131,7 @@ STORE = Board(
             ),
         ],
     },
+    without_model=True,
 )
 
 RESOURCES = Board(
@@ -157,6 +159,8 @@ RESOURCES = Board(
                     " / (sum by (instance) (rate(almanac_requests_total[5m])) > 0)"
                 },
                 "s",
+                # A process has no time of each model.
+                variables=False,
             ),
         ],
         "Models and logs": [
@@ -165,11 +169,25 @@ RESOURCES = Board(
                 {"{{model}} {{version}} {{role}}": "max by (model, version, role) (almanac_model_info) == 1"},
             ),
             Panel(
+                "Use cases loaded",
+                {"{{use_case}}": "min by (use_case) (almanac_use_case_ready)"},
+                help="0 while its model is not loaded: it failed, or gave way to others within the memory budget.",
+                bad_below=1,
+            ),
+            Panel(
                 "Log lines dropped",
                 {"{{log}}": "sum by (log) (rate(almanac_log_dropped_total[5m])) or vector(0)"},
-                "short",
+                "ops",
                 bad_above=0.01,
+            ),
+            Panel(
+                "Notifications not delivered in a day",
+                {"failed": "sum(increase(alertmanager_notifications_failed_total[1d])) or vector(0)"},
+                help="By Alertmanager; `almanac notifications` names what is missing.",
+                kind="stat",
+                bad_above=1,
             ),
         ],
     },
+    without_model=True,
 )

@@ -44,3 +44,11 @@ def test_the_search_works_from_a_disk(site: Path) -> None:
     command = [*browser, "--virtual-time-budget=10000", "--dump-dom", page]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
     assert re.search(r"\d+ matching documents", done.stdout)
+
+
+def test_every_alert_has_its_anchor_in_the_runbooks(site: Path) -> None:
+    rules = "".join(path.read_text() for path in (ROOT / "monitoring" / "rules").glob("*.yaml"))
+    anchors = set(re.findall(r"runbook_url: '.*#(\w+)'", rules))
+    assert len(anchors) == len(re.findall(r"- alert: ", rules)) > 20
+    ids = set(re.findall(r'<h2 id="([^"]+)"', (site / "reference" / "runbooks.html").read_text()))
+    assert anchors <= ids

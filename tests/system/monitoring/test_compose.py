@@ -43,7 +43,9 @@ def option(command: list[str], name: str) -> str:
 
 
 def test_services_and_what_they_need_are_there(compose: dict[str, Any]) -> None:
-    assert set(compose["services"]) == {"server", "redis", "figures", "prometheus", "alertmanager", "grafana"}
+    assert set(compose["services"]) == {
+        "server", "redis", "figures", "prometheus", "notifications", "alertmanager", "grafana",
+    }  # fmt: skip
     for name, service in compose["services"].items():
         assert set(service) <= SERVICE_KEYS, name
         assert set(service.get("depends_on", ())) <= set(compose["services"]), name
@@ -52,7 +54,31 @@ def test_services_and_what_they_need_are_there(compose: dict[str, Any]) -> None:
         if "build" in service:
             assert (ROOT / service["build"]["dockerfile"]).is_file()
         else:
-            assert re.fullmatch(r"[a-z/]+:v?[\d.]+[\w-]*", service["image"]), f"{name}: no fixed version"
+            # The version for people, the digest for the engine: a tag can be moved.
+            fixed = r"[a-z/]+:v?\d+\.\d+\.\d+[\w-]*@sha256:[0-9a-f]{64}"
+            assert re.fullmatch(fixed, service["image"]), f"{name}: no fixed version and digest"
+            assert len(set(service["image"][-64:])) > 8, f"{name}: no digest"
+
+
+def test_dependabot_watches_every_image(compose: dict[str, Any]) -> None:
+    updates = read_yaml(ROOT / ".github" / "dependabot.yml")["updates"]
+    watched = {
+        (update["package-ecosystem"], folder)
+        for update in updates
+        for folder in update.get("directories", [update.get("directory")])
+    }
+    assert ("docker-compose", "/") in watched
+    dockerfiles = {f"/{path.parent.relative_to(ROOT)}" for path in ROOT.glob("[a-z]*/Dockerfile")}
+    assert dockerfiles and {("docker", folder) for folder in dockerfiles} <= watched
+    built = {service["build"]["dockerfile"] for service in compose["services"].values() if "build" in service}
+    assert {f"/{Path(file).parent}" for file in built} <= dockerfiles
+
+
+def test_the_runbooks_are_where_prometheus_says(compose: dict[str, Any]) -> None:
+    address = read_yaml(ROOT / "monitoring" / "prometheus.yaml")["global"]["external_labels"]["runbooks"]
+    figures = compose["services"]["figures"]
+    host, path = re.fullmatch(r"http://([\d.:]+)(/\w+)", address).groups()  # type: ignore[union-attr]
+    assert (f"{host}:{option(command_of(figures), 'port')}", path) == (figures["ports"][0], "/runbooks")
 
 
 def test_mounted_files_are_there(compose: dict[str, Any]) -> None:
@@ -80,7 +106,7 @@ def test_addresses_are_those_of_services(compose: dict[str, Any]) -> None:
     grafana = read_yaml(ROOT / "monitoring" / "grafana" / "datasources" / "almanac.yaml")
     targets += [source["url"].removeprefix("http://") for source in grafana["datasources"]]
     targets.append(option(command_of(services["server"]), "feature-store").removeprefix("redis://").partition("/")[0])
-    assert len(targets) == 6
+    assert len(targets) == 7
     for target in targets:
         name, _, port = target.partition(":")
         assert target == "localhost:9090" or listening[name] == port, target
@@ -205,7 +231,7 @@ def _ask(server: ServerProcess, table: pl.DataFrame) -> None:
 def _watch(server: ServerProcess, ports: dict[str, int]) -> None:
     own = ports["own"]
     wait_for(lambda: get_json(f"http://127.0.0.1:{own}/api/v1/targets"), 30)
-    wait_for(lambda: len(query(own, "up == 1")) == 3, 30)
+    wait_for(lambda: len(query(own, "up == 1")) == 4, 30)
     wait_for(lambda: query(own, 'almanac_feature_store_duration_seconds_count{store="redis"} > 0'), 30)
     assert query(own, "ALERTS{alertname='AlmanacInstanceDown'}") == []
     server.stop()

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import sys
 import time
 from collections.abc import Iterator
@@ -21,6 +22,7 @@ from almanac.drift.profiles.seasons import calendar_of, parse_duration
 from monitoring.__main__ import main
 from monitoring.metrics import ALL
 from monitoring.operations.dashboards import boards
+from monitoring.operations.dashboards.variables import VARIABLES, options, scoped
 from monitoring.operations.push import push
 from monitoring.operations.window_samples import prediction_samples
 from tests.support.live import ROOT, RULES, get_json, needs, prometheus_command, query, read_yaml, running, wait_for
@@ -150,6 +152,7 @@ def prometheus(
     ports = {
         "almanac-server": [server.port for server in servers], "almanac-pipelines": [exported], "prometheus": [port]
     }  # fmt: skip
+    config["scrape_configs"] = [job for job in config["scrape_configs"] if job["job_name"] in ports]
     for job in config["scrape_configs"]:
         job.pop("scrape_interval", None)
         job["static_configs"] = [{"targets": [f"127.0.0.1:{number}" for number in ports[job["job_name"]]]}]
@@ -170,7 +173,7 @@ def prometheus(
 
 def test_every_panel_shows_data(prometheus: int) -> None:
     queries = {
-        (board.name, panel.title, legend): text
+        (board.name, panel.title, legend): chosen(text, ".*")
         for board in boards()
         for panel in board.panels
         for legend, text in panel.queries.items()
@@ -186,6 +189,33 @@ def test_every_panel_shows_data(prometheus: int) -> None:
     assert missing == []
 
 
+def chosen(text: str, model: str) -> str:
+    """A panel's query as Grafana sends it, with a model chosen and everything else."""
+    return scoped(text).replace("$use_case", ".*").replace("$version", ".*").replace("$model", model)
+
+
+def test_a_chosen_model_is_shown_alone(prometheus: int) -> None:
+    shown = 0
+    for panel in (panel for board in boards() for panel in board.panels):
+        for text in panel.queries.values():
+            models = {row["metric"].get("model") for row in query(prometheus, chosen(text, "pm25_1h"))} - {None}
+            assert models <= {"pm25_1h"}, text
+            shown += len(models)
+    assert shown > 20
+
+
+def test_the_variables_have_what_there_is(prometheus: int) -> None:
+    found = {}
+    for name in VARIABLES:
+        series = re.fullmatch(r"label_values\((\{.*\}), \w+\)", options(name))
+        assert series is not None
+        selector = re.sub(r'=~"\$\w+"', '=~".*"', series[1])
+        found[name] = {row["metric"].get(name) for row in query(prometheus, selector)}
+    assert found["use_case"] == {"air"}
+    assert found["model"] == {"pm25_1h", "pm25_6h"}
+    assert len(found["version"]) == 1
+
+
 def _has_number(result: list[dict[str, object]]) -> bool:
     return any(math.isfinite(float(row["value"][1])) for row in result)  # type: ignore[index]
 
@@ -194,7 +224,7 @@ def test_every_rule_is_evaluated(prometheus: int) -> None:
     groups = get_json(f"http://127.0.0.1:{prometheus}/api/v1/rules")["data"]["groups"]
     rules = [rule for group in groups for rule in group["rules"]]
     assert {rule["health"] for rule in rules} == {"ok"}
-    assert len(rules) == 52
+    assert len(rules) == 54
 
 
 def test_what_is_scraped_is_what_is_declared(prometheus: int) -> None:
