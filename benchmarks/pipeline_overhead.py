@@ -22,6 +22,10 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from kfp import dsl
+
+from almanac.core.files import write_text
+
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -132,7 +136,8 @@ class Direct:
     """Calls components' functions on real artifacts below a directory, each output where kfp would put it."""
 
     def __init__(self, usecase: str, directory: Path) -> None:
-        self._usecase, self._directory = usecase, directory
+        self._usecase, self._directory = dsl.Artifact(uri=str(directory / "usecase")), directory
+        write_text(Path(self._usecase.path), usecase)
 
     def __call__(self, component: Any, outputs: dict[str, Any], **inputs: Any) -> dict[str, Any]:
         """Call a component; return its output artifacts by name, and what it returns as `Output`."""
@@ -146,8 +151,6 @@ class Direct:
 
 def run_in_process(usecase: Path, settings: list[str], directory: Path) -> None:
     """Call the functions of the training pipeline's components one after the other."""
-    from kfp import dsl
-
     from almanac.usecase import dump
     from almanac.usecase.override import load_with
     from components.deployment.component import deployment
@@ -164,7 +167,7 @@ def run_in_process(usecase: Path, settings: list[str], directory: Path) -> None:
     call = Direct(dump(load_with(usecase, settings)), directory)
     registry = str(directory / "registry")
     data, file, page = dsl.Dataset, dsl.Artifact, dsl.HTML
-    ingested = call(ingestion, {"table": data, "lineage": file}, base=str(usecase.absolute().parent))
+    ingested = call(ingestion, {"table": data, "lineage": file}, base=str(usecase.absolute().parent), fingerprint="")
     valid = call(validation, {"validated": data, "report": page}, table=ingested["table"])["validated"]
     call(drift, {"drift": file, "report": page}, table=valid, registry=registry)
     features = call(preprocessing, {"features": data, "specification": file}, table=valid)

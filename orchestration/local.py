@@ -102,16 +102,13 @@ def _log(options: RunOptions, cache: ContentCache, screen: Screen) -> RunLog:
 
 
 def _for_this_machine(pipeline: Any, never_cached: frozenset[str]) -> Any:
-    """Return the pipeline without retries, and with caching of all but some components.
+    """Return the pipeline with caching of all but some components.
 
-    A task that failed on this machine would fail again, after a wait. Tasks that a cluster must not cache, because its
-    cache identifies artifacts by address, are cached here by content.
+    Tasks that a cluster must not cache, because its cache identifies artifacts by address, are cached here by content.
     """
     specification = pipeline.pipeline_spec
     for graph in (specification.root, *specification.components.values()):
         for name, task in graph.dag.tasks.items():
-            # The runners would wait for the backoff of a cluster.
-            task.ClearField("retry_policy")
             task.caching_options.enable_cache = name not in never_cached
     return pipeline
 

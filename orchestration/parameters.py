@@ -1,7 +1,8 @@
-"""Parameters of the pipelines in words: for the form of Kubeflow and for the options of the command line."""
+"""Parameters of the pipelines in words: for the compiled files and for the options of the command line."""
 
 PARAMETERS = {
-    "usecase": "The use case as JSON.",
+    "overrides": "Changed fields of the use case as a YAML mapping, such as {training.budget.trials: 3}; none when "
+    "empty.",
     "base": "Directory that file sources are relative to.",
     "registry": "Address of the model registry: s3://, gs:// or a path; left as it is on a cluster, that of the config "
     "map almanac.",

@@ -38,7 +38,7 @@ def monitor(request: Request, pipeline: Callable[..., Any], parameters: dict[str
         PipelineError: a step failed, for example because no model is in production.
     """
     # A breach on this machine trains on this machine.
-    local = {"environment": "local", "push": request.push, "runs": str(request.out)}
+    local = {"push": request.push, "runs": str(request.out)}
     return _run(request, "monitoring", pipeline, parameters | local, screen)
 
 
@@ -56,7 +56,7 @@ def show(directory: Path, screen: Screen) -> None:
 
 
 def _run(request: Request, kind: str, pipeline: Callable[..., Any], parameters: dict[str, str], screen: Screen) -> Path:
-    addresses = {"base": str(request.path.absolute().parent), "registry": request.registry}
+    addresses = {"base": str(request.path.absolute().parent), "registry": request.registry, "environment": "local"}
     home = request.home / kind
     run, record = execute(request, home, kind, pipeline, addresses | parameters, screen)
     directory = home / str(record["run_id"])

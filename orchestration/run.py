@@ -193,7 +193,7 @@ def _options(request: Request, work: Path) -> RunOptions:
         runner=request.runner,
         shared=_shared(request) if request.runner == "docker" else (),
         # A source without a digest may have changed at its address.
-        never_cached=_ALWAYS if pinned else _ALWAYS | {"ingestion"},
+        never_cached=_ALWAYS if pinned else _ALWAYS | {"fingerprint"},
         settled=("gate", "registration", "documentation", "deployment"),
         registry_state=lambda url: _registry_state(url, request.usecase.name),
     )

@@ -33,7 +33,6 @@ class Settings:
         cpu: CPU request; the limit is twice that.
         memory: Memory request and limit.
         minutes: Time limit in minutes.
-        retries: Number of retries, for tasks that use the network.
         cached: Whether the same inputs give the same result, which a clock, a source or the registry would change.
         secrets: Kubernetes secrets whose keys become environment variables, if they exist.
         signs: Whether the key that signs versions is mounted.
@@ -44,7 +43,6 @@ class Settings:
     cpu: int = 1
     memory: str = "2Gi"
     minutes: int = 30
-    retries: int = 0
     cached: bool = True
     secrets: tuple[str, ...] = ()
     signs: bool = False
@@ -54,20 +52,23 @@ class Settings:
 
 _STORE = ("almanac-store",)
 SETTINGS = {
-    "ingestion": Settings(minutes=60, retries=3, cached=False, secrets=_STORE),
+    "configuration": Settings(memory="1Gi", minutes=10, secrets=_STORE),
+    "fingerprint": Settings(minutes=60, cached=False, secrets=_STORE),
+    # Keyed by the sources' fingerprint, or by the digests that the use case declares.
+    "ingestion": Settings(minutes=60, secrets=_STORE),
     "validation": Settings(),
-    "drift": Settings(retries=2, cached=False, secrets=_STORE),
+    "drift": Settings(cached=False, secrets=_STORE),
     "preprocessing": Settings(cpu=2, memory="4Gi", dask=True),
     "training": Settings(cpu=2, memory="8Gi", minutes=360, secrets=("almanac-comet",), dask=True),
     "evaluation": Settings(cpu=2, memory="4Gi"),
-    "gate": Settings(retries=2, cached=False, secrets=_STORE),
+    "gate": Settings(cached=False, secrets=_STORE),
     "rejection": Settings(cached=False),
-    "registration": Settings(retries=3, cached=False, secrets=_STORE, signs=True),
-    "documentation": Settings(retries=3, cached=False, secrets=_STORE, signs=True),
-    "prediction": Settings(cpu=2, memory="4Gi", retries=2, cached=False, secrets=_STORE),
-    "monitoring": Settings(cpu=2, memory="4Gi", retries=2, cached=False, secrets=_STORE, log=True),
+    "registration": Settings(cached=False, secrets=_STORE, signs=True),
+    "documentation": Settings(cached=False, secrets=_STORE, signs=True),
+    "prediction": Settings(cpu=2, memory="4Gi", cached=False, secrets=_STORE),
+    "monitoring": Settings(cpu=2, memory="4Gi", cached=False, secrets=_STORE, log=True),
     "remediation": Settings(minutes=360, cached=False, secrets=_STORE),
-    "deployment": Settings(minutes=45, retries=1, cached=False, secrets=_STORE),
+    "deployment": Settings(minutes=45, cached=False, secrets=_STORE),
 }
 
 #: A finished workflow object is deleted after a week, a failed one after a month; artifacts and records stay.
@@ -83,8 +84,6 @@ def configure(task: dsl.PipelineTask, **changes: Any) -> dsl.PipelineTask:
     task.set_cpu_request(str(settings.cpu)).set_cpu_limit(str(2 * settings.cpu))
     task.set_memory_request(settings.memory).set_memory_limit(settings.memory)
     task.set_caching_options(settings.cached)
-    if settings.retries:
-        task.set_retry(settings.retries, backoff_duration="30s", backoff_factor=2.0, backoff_max_duration="10m")
     kubernetes.set_timeout(task, settings.minutes * 60)
     # Clusters with the restricted profile admit no pod without it.
     kubernetes.set_security_context(task, run_as_non_root=True)

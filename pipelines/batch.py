@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from almanac.usecase import UseCase, dump
-from components.ingestion.component import ingestion
+from almanac.usecase import UseCase
 from components.prediction.component import prediction
 from components.validation.component import validation
 from orchestration.settings import configure
 from pipelines.definition import pipeline_of
+from pipelines.ingested import configured, ingested
 
 
 def batch_pipeline(case: UseCase) -> Any:
@@ -15,15 +15,17 @@ def batch_pipeline(case: UseCase) -> Any:
 
     @pipeline_of(case, "batch")
     def pipeline(
-        usecase: str = dump(case),
+        overrides: str = "",
         base: str = "",
         registry: str = "registry",
+        environment: str = "cluster",
         start: str = "",
         stop: str = "",
         log: str = "",
     ) -> None:
         """Predict a span of the newest data by the model in production."""
-        table = configure(ingestion(usecase=usecase, base=base))
+        usecase = configured(case, overrides, registry, environment).outputs["usecase"]
+        table = ingested(case, usecase, base)
         valid = configure(validation(usecase=usecase, table=table.outputs["table"]))
         span = {"start": start, "stop": stop, "log": log}
         configure(prediction(usecase=usecase, table=valid.outputs["validated"], registry=registry, **span))

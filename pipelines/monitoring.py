@@ -4,14 +4,14 @@ from typing import Any
 
 from kfp import dsl
 
-from almanac.usecase import UseCase, dump
-from components.ingestion.component import ingestion
+from almanac.usecase import UseCase
 from components.monitoring.component import monitoring
 from components.prediction.component import prediction
 from components.remediation.component import remediation
 from components.validation.component import validation
 from orchestration.settings import configure
 from pipelines.definition import pipeline_of
+from pipelines.ingested import configured, ingested
 
 #: The application's command that executes a plan, as arguments of Python.
 _EXECUTE = "-m pipeline plans execute"
@@ -23,7 +23,7 @@ def monitoring_pipeline(case: UseCase) -> Any:
 
     @pipeline_of(case, "monitoring")
     def pipeline(
-        usecase: str = dump(case),
+        overrides: str = "",
         base: str = "",
         registry: str = "registry",
         environment: str = "cluster",
@@ -34,7 +34,8 @@ def monitoring_pipeline(case: UseCase) -> Any:
         host: str = "",
     ) -> None:
         """Evaluate the last windows of the model in production; retrain or ask for approval on a breach."""
-        table = configure(ingestion(usecase=usecase, base=base))
+        usecase = configured(case, overrides, registry, environment).outputs["usecase"]
+        table = ingested(case, usecase, base)
         valid = configure(validation(usecase=usecase, table=table.outputs["table"]))
         common = {"usecase": usecase, "registry": registry}
         # Predictions for windows that no server or batch has logged.

@@ -4,13 +4,12 @@ from typing import Any
 
 from kfp import dsl
 
-from almanac.usecase import UseCase, dump
+from almanac.usecase import UseCase
 from components.deployment.component import deployment
 from components.documentation.component import documentation
 from components.drift.component import drift
 from components.evaluation.component import evaluation
 from components.gate.component import gate
-from components.ingestion.component import ingestion
 from components.preprocessing.component import preprocessing
 from components.registration.component import registration
 from components.rejection.component import rejection
@@ -18,21 +17,23 @@ from components.training.component import training
 from components.validation.component import validation
 from orchestration.settings import configure
 from pipelines.definition import pipeline_of
+from pipelines.ingested import configured, ingested
 
 
 def training_pipeline(case: UseCase) -> Any:
-    """Return the training pipeline of a use case, which it carries as the default of its first parameter."""
+    """Return the training pipeline of a use case, which the pipeline carries."""
 
     @pipeline_of(case, "training")
     def pipeline(
-        usecase: str = dump(case),
+        overrides: str = "",
         base: str = "",
         registry: str = "registry",
         environment: str = "cluster",
         push: str = "",
     ) -> None:
         """Train, evaluate, register and deploy."""
-        table = configure(ingestion(usecase=usecase, base=base))
+        usecase = configured(case, overrides, registry, environment).outputs["usecase"]
+        table = ingested(case, usecase, base)
         valid = configure(validation(usecase=usecase, table=table.outputs["table"]))
         drifted = configure(drift(usecase=usecase, table=valid.outputs["validated"], registry=registry))
         features = configure(preprocessing(usecase=usecase, table=valid.outputs["validated"]))

@@ -1,6 +1,9 @@
 """Fetching the bytes of a source, with fallbacks and a check of the declared digest."""
 
+from collections.abc import Mapping
+
 from almanac.core.errors import SourceError
+from almanac.core.files import canonical_json, sha256_bytes
 from almanac.data.cache import Content
 from almanac.data.sources import FetchContext
 from almanac.usecase.data_section import SOURCES, Source
@@ -21,6 +24,11 @@ def fetch(source: Source, context: FetchContext) -> Content:
         except SourceError as error:
             failures.append(f"  {error}")
     raise SourceError("\n".join([f"sources.{source.name}: no place gave the file:", *failures]))
+
+
+def fingerprint_of(digests: Mapping[str, str]) -> str:
+    """Return one digest of the sha256 of all sources, by their names."""
+    return sha256_bytes(canonical_json(dict(digests)))
 
 
 def _checked(source: Source, content: Content) -> Content:

@@ -1,12 +1,14 @@
-"""Changes of single fields of a use case from the command line."""
+"""Changes of single fields of a use case, from the command line or a pipeline's parameter."""
 
+import json
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from almanac.core.errors import UseCaseError
-from almanac.usecase.load import load, load_text
+from almanac.usecase.load import dump, load, load_text
 from almanac.usecase.model import UseCase
 
 
@@ -23,12 +25,65 @@ def load_with(path: Path, settings: list[str]) -> UseCase:
         return usecase
     # Plain YAML will do here: `load` has already refused a key that is given twice.
     data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    _change(data, parse(settings), "--set ")
+    return load_text(yaml.safe_dump(data, allow_unicode=True), f"{path} with --set {' '.join(settings)}")
+
+
+def override(usecase: UseCase, overrides: str) -> UseCase:
+    """Return a use case changed by the text of a pipeline's parameter, a YAML mapping of field paths to values.
+
+    Raises:
+        UseCaseError: the text is no such mapping, a path does not exist or leads to a source, or the use case breaks a
+            rule.
+    """
+    if not overrides.strip():
+        return usecase
+    values = _mapping(overrides)
+    # Whether the table may be cached was decided by the sources, when the pipeline was compiled.
+    if sources := sorted(key for key in values if key.split(".")[0] == "sources"):
+        raise UseCaseError(f"overrides: {sources[0]}: sources are compiled in; change the use case file and compile")
+    data = json.loads(dump(usecase))
+    _change(data, values, "overrides: ")
+    return load_text(json.dumps(data, default=str), f"{usecase.name} with overrides {overrides}")
+
+
+def parse(settings: Iterable[str]) -> dict[str, Any]:
+    """Return the values of KEY=VALUE settings by key.
+
+    Raises:
+        UseCaseError: a setting is not KEY=VALUE, or its value is not YAML.
+    """
+    values = {}
     for setting in settings:
         key, equals, value = setting.partition("=")
         if not equals or not key:
             raise UseCaseError(f"--set {setting}: write KEY=VALUE, such as training.budget.trials=3")
-        _put(data, key, _value(value, setting), setting)
-    return load_text(yaml.safe_dump(data, allow_unicode=True), f"{path} with --set {' '.join(settings)}")
+        values[key] = _value(value, setting)
+    return values
+
+
+def to_overrides(settings: Iterable[str]) -> str:
+    """Return the text of a pipeline's parameter for KEY=VALUE settings; empty for none."""
+    values = parse(settings)
+    return (
+        str(yaml.safe_dump(values, default_flow_style=True, allow_unicode=True, width=10_000)).strip() if values else ""
+    )
+
+
+def _mapping(overrides: str) -> dict[str, Any]:
+    try:
+        values = yaml.safe_load(overrides)
+    except yaml.YAMLError as error:
+        reason = str(error).replace("\n", " ")
+        raise UseCaseError(f"overrides: is not YAML ({reason})") from None
+    if not isinstance(values, dict) or not all(isinstance(key, str) for key in values):
+        raise UseCaseError(f"overrides: {overrides!r}: expected a mapping such as {{training.budget.trials: 3}}")
+    return values
+
+
+def _change(data: Any, values: Mapping[str, Any], origin: str) -> None:
+    for key, value in values.items():
+        _put(data, key, value, f"{origin}{key}")
 
 
 def _value(text: str, setting: str) -> Any:
@@ -48,7 +103,7 @@ def _put(data: Any, key: str, value: Any, setting: str) -> None:
     elif isinstance(data, dict):
         data[last] = value
     else:
-        raise UseCaseError(f"--set {setting}: {'.'.join(parents)} has no fields")
+        raise UseCaseError(f"{setting}: {'.'.join(parents)} has no fields")
 
 
 def _step(data: Any, part: str, setting: str) -> Any:
@@ -57,7 +112,7 @@ def _step(data: Any, part: str, setting: str) -> Any:
     if isinstance(data, dict):
         # A section may be absent from the file, where its fields have their defaults.
         return data.setdefault(part, {})
-    raise UseCaseError(f"--set {setting}: there is nothing below {part!r}")
+    raise UseCaseError(f"{setting}: there is nothing below {part!r}")
 
 
 def _index(data: list[Any], part: str, setting: str) -> int:
@@ -66,6 +121,4 @@ def _index(data: list[Any], part: str, setting: str) -> int:
             return index
     if part.isdigit() and int(part) < len(data):
         return int(part)
-    raise UseCaseError(
-        f"--set {setting}: no item {part!r}; the list has {len(data)} items, counted from 0, or their names"
-    )
+    raise UseCaseError(f"{setting}: no item {part!r}; the list has {len(data)} items, counted from 0, or their names")

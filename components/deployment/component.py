@@ -4,7 +4,9 @@ from almanac.core.image import IMAGE
 
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
-def deployment(usecase: str, registry: str, environment: str, push: str, manifest: dsl.Output[dsl.Artifact]) -> None:
+def deployment(
+    usecase: dsl.Input[dsl.Artifact], registry: str, environment: str, push: str, manifest: dsl.Output[dsl.Artifact]
+) -> None:
     """Render the InferenceService of the production version; on a cluster apply it and wait until it is ready.
 
     Args:
@@ -18,4 +20,5 @@ def deployment(usecase: str, registry: str, environment: str, push: str, manifes
 
     from components.deployment.task import run
 
-    manifest.metadata = run(usecase, registry, environment, Path(manifest.path), push)
+    case = Path(usecase.path).read_text(encoding="utf-8")
+    manifest.metadata = run(case, registry, environment, Path(manifest.path), push)

@@ -5,7 +5,7 @@ from almanac.core.image import IMAGE
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
 def documentation(
-    usecase: str,
+    usecase: dsl.Input[dsl.Artifact],
     model: dsl.Input[dsl.Model],
     figures: dsl.Input[dsl.Artifact],
     decision: dsl.Input[dsl.Artifact],
@@ -37,9 +37,12 @@ def documentation(
     Returns:
         Whether the version is in production.
     """
+    from pathlib import Path
+
     from components.documentation.task import run
 
+    case = Path(usecase.path).read_text(encoding="utf-8")
     inputs = {"figures": figures, "decision": decision, "lineage": lineage, "tuning": tuning}
     inputs |= {"evaluation": evaluation, "predictions": predictions}
     paths = {name: artifact.path for name, artifact in inputs.items()}
-    return run(usecase, model.path, paths, registration.path, registry, governance.path, page.path)
+    return run(case, model.path, paths, registration.path, registry, governance.path, page.path)

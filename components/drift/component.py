@@ -5,7 +5,7 @@ from almanac.core.image import IMAGE
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
 def drift(
-    usecase: str,
+    usecase: dsl.Input[dsl.Artifact],
     table: dsl.Input[dsl.Dataset],
     registry: str,
     drift: dsl.Output[dsl.Artifact],
@@ -29,6 +29,7 @@ def drift(
 
     from components.drift.task import run
 
-    drifted, drift.metadata = run(usecase, Path(table.path), registry, Path(drift.path), Path(report.path))
+    case = Path(usecase.path).read_text(encoding="utf-8")
+    drifted, drift.metadata = run(case, Path(table.path), registry, Path(drift.path), Path(report.path))
     report.metadata = drift.metadata
     return drifted

@@ -5,7 +5,7 @@ from almanac.core.image import IMAGE
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
 def evaluation(
-    usecase: str,
+    usecase: dsl.Input[dsl.Artifact],
     features: dsl.Input[dsl.Dataset],
     model: dsl.Input[dsl.Model],
     tuning: dsl.Input[dsl.Artifact],
@@ -32,9 +32,10 @@ def evaluation(
 
     from components.evaluation.task import run
 
+    case = Path(usecase.path).read_text(encoding="utf-8")
     outputs = (figures, evaluation, predictions, report)
     paths = (Path(features.path), Path(model.path), Path(tuning.path))
-    provenance, leading = run(usecase, *paths, [output.path for output in outputs])
+    provenance, leading = run(case, *paths, [output.path for output in outputs])
     for output in outputs:
         output.metadata.update(provenance)
     metrics.metadata.update(leading)

@@ -5,7 +5,7 @@ from almanac.core.image import IMAGE
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
 def gate(
-    usecase: str,
+    usecase: dsl.Input[dsl.Artifact],
     figures: dsl.Input[dsl.Artifact],
     registry: str,
     decision: dsl.Output[dsl.Artifact],
@@ -23,9 +23,11 @@ def gate(
     """
     from pathlib import Path
 
-    from almanac.usecase import load_text
+    from almanac.usecase import load
     from components.gate.task import run
 
-    passed = run(load_text(usecase, "usecase"), Path(figures.path), registry, Path(decision.path))
-    decision.metadata.update(figures.metadata, passed=passed)
+    passed = run(load(Path(usecase.path)), Path(figures.path), registry, Path(decision.path))
+    # By name, because on a cluster the metadata of an input hold the store's own keys, its display name among them.
+    keys = ("use_case", "use_case_digest", "features_digest", "model_digest")
+    decision.metadata.update({key: figures.metadata[key] for key in keys}, passed=passed)
     return passed

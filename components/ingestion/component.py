@@ -4,12 +4,19 @@ from almanac.core.image import IMAGE
 
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
-def ingestion(usecase: str, base: str, table: dsl.Output[dsl.Dataset], lineage: dsl.Output[dsl.Artifact]) -> None:
+def ingestion(
+    usecase: dsl.Input[dsl.Artifact],
+    base: str,
+    fingerprint: str,
+    table: dsl.Output[dsl.Dataset],
+    lineage: dsl.Output[dsl.Artifact],
+) -> None:
     """Fetch, read and join the sources of a use case.
 
     Args:
         usecase: The use case as JSON.
         base: Directory that the paths of file sources are relative to.
+        fingerprint: Digest of the sources' content, for caching; empty where the use case declares every digest.
         table: The joined table as Parquet, with its lineage in the file's metadata.
         lineage: The sources of the table with digests, licences and time spans, as JSON.
     """
@@ -17,4 +24,5 @@ def ingestion(usecase: str, base: str, table: dsl.Output[dsl.Dataset], lineage: 
 
     from components.ingestion.task import run
 
-    table.metadata, lineage.metadata = run(usecase, Path(base), Path(table.path), Path(lineage.path))
+    case = Path(usecase.path).read_text(encoding="utf-8")
+    table.metadata, lineage.metadata = run(case, Path(base), Path(table.path), Path(lineage.path), fingerprint)

@@ -5,7 +5,7 @@ from almanac.core.image import IMAGE
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
 def monitoring(
-    usecase: str,
+    usecase: dsl.Input[dsl.Artifact],
     table: dsl.Input[dsl.Dataset],
     predictions: dsl.Input[dsl.Dataset],
     registry: str,
@@ -37,6 +37,7 @@ def monitoring(
     from components.monitoring.task import run
     from monitoring.windows.monitor import Sources
 
+    case = Path(usecase.path).read_text(encoding="utf-8")
     sources = Sources(Path(table.path), Path(predictions.path), registry, log, as_of)
-    breached, monitoring.metadata = run(usecase, sources, push, Path(monitoring.path), Path(report.path))
+    breached, monitoring.metadata = run(case, sources, push, Path(monitoring.path), Path(report.path))
     return breached

@@ -5,7 +5,7 @@ from almanac.core.image import IMAGE
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
 def prediction(
-    usecase: str,
+    usecase: dsl.Input[dsl.Artifact],
     table: dsl.Input[dsl.Dataset],
     registry: str,
     start: str,
@@ -28,4 +28,5 @@ def prediction(
 
     from components.prediction.task import run
 
-    predictions.metadata = run(usecase, Path(table.path), registry, (start, stop), log, Path(predictions.path))
+    case = Path(usecase.path).read_text(encoding="utf-8")
+    predictions.metadata = run(case, Path(table.path), registry, (start, stop), log, Path(predictions.path))

@@ -5,7 +5,7 @@ from almanac.core.image import IMAGE
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
 def preprocessing(
-    usecase: str,
+    usecase: dsl.Input[dsl.Artifact],
     table: dsl.Input[dsl.Dataset],
     features: dsl.Output[dsl.Dataset],
     specification: dsl.Output[dsl.Artifact],
@@ -22,6 +22,7 @@ def preprocessing(
 
     from components.preprocessing.task import run
 
+    case = Path(usecase.path).read_text(encoding="utf-8")
     features.metadata, specification.metadata = run(
-        usecase, Path(table.path), Path(features.path), Path(specification.path)
+        case, Path(table.path), Path(features.path), Path(specification.path)
     )

@@ -5,7 +5,7 @@ from almanac.core.image import IMAGE
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
 def registration(
-    usecase: str,
+    usecase: dsl.Input[dsl.Artifact],
     model: dsl.Input[dsl.Model],
     figures: dsl.Input[dsl.Artifact],
     decision: dsl.Input[dsl.Artifact],
@@ -32,9 +32,12 @@ def registration(
         environment: local or cluster; selects the approval policy and the signing key.
         registration: Version, address, event and signature, registration.json.
     """
+    from pathlib import Path
+
     from components.registration.task import run
 
+    case = Path(usecase.path).read_text(encoding="utf-8")
     inputs = {"figures": figures, "decision": decision, "lineage": lineage, "tuning": tuning}
     inputs |= {"evaluation": evaluation, "predictions": predictions}
     paths = {name: artifact.path for name, artifact in inputs.items()}
-    run(usecase, model.path, paths, registry, environment, registration.path)
+    run(case, model.path, paths, registry, environment, registration.path)

@@ -5,7 +5,7 @@ from almanac.core.image import IMAGE
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
 def remediation(
-    usecase: str,
+    usecase: dsl.Input[dsl.Artifact],
     monitoring: dsl.Input[dsl.Artifact],
     base: str,
     registry: str,
@@ -32,5 +32,6 @@ def remediation(
 
     from components.remediation.task import Settings, run
 
+    case = Path(usecase.path).read_text(encoding="utf-8")
     settings = Settings(base, registry, environment, runs, host, execute)
-    plan.metadata = run(usecase, Path(monitoring.path), settings, Path(plan.path))
+    plan.metadata = run(case, Path(monitoring.path), settings, Path(plan.path))

@@ -5,7 +5,7 @@ from almanac.core.image import IMAGE
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
 def training(
-    usecase: str,
+    usecase: dsl.Input[dsl.Artifact],
     table: dsl.Input[dsl.Dataset],
     features: dsl.Input[dsl.Dataset],
     specification: dsl.Input[dsl.Artifact],
@@ -30,7 +30,8 @@ def training(
 
     from components.training.task import run
 
+    case = Path(usecase.path).read_text(encoding="utf-8")
     inputs = [Path(each.path) for each in (features, specification, table)]
-    model.metadata, figures = run(usecase, inputs, Path(model.path), Path(tuning.path), Path(tracking.path))
+    model.metadata, figures = run(case, inputs, Path(model.path), Path(tuning.path), Path(tracking.path))
     for name, value in figures.items():
         metrics.log_metric(name, value)

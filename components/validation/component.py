@@ -5,7 +5,10 @@ from almanac.core.image import IMAGE
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
 def validation(
-    usecase: str, table: dsl.Input[dsl.Dataset], validated: dsl.Output[dsl.Dataset], report: dsl.Output[dsl.HTML]
+    usecase: dsl.Input[dsl.Artifact],
+    table: dsl.Input[dsl.Dataset],
+    validated: dsl.Output[dsl.Dataset],
+    report: dsl.Output[dsl.HTML],
 ) -> None:
     """Check a table against every rule of its use case, and put it on a complete time grid.
 
@@ -19,4 +22,5 @@ def validation(
 
     from components.validation.task import run
 
-    validated.metadata = run(usecase, Path(table.path), Path(validated.path), Path(report.path))
+    case = Path(usecase.path).read_text(encoding="utf-8")
+    validated.metadata = run(case, Path(table.path), Path(validated.path), Path(report.path))

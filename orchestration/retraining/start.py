@@ -9,7 +9,7 @@ from typing import Any
 from almanac.core.errors import AlmanacError, GateError, RemediationError
 from almanac.core.files import write_bytes
 from almanac.model.bundle import load_bundle
-from almanac.usecase import UseCase, digest, dump
+from almanac.usecase import UseCase, digest
 from governance.registry import Registry, fetch
 from orchestration.cluster import Cluster
 from orchestration.compiled import package
@@ -52,7 +52,7 @@ def on_cluster(build: Builder, usecase: UseCase, host: str, registry: str, base:
         file = Path(folder) / "training.yaml"
         write_bytes(file, package(build(usecase)))
         version = cluster.upload(file, name, "a retraining with the sliding window")
-    parameters = {"usecase": dump(usecase), "registry": registry, "base": base, "environment": "cluster"}
+    parameters = {"registry": registry, "base": base, "environment": "cluster"}
     return {"result": "submitted", "run": cluster.run(version, name, parameters, usecase.name)}
 
 

@@ -13,7 +13,6 @@ from almanac.core.errors import DeploymentError, TableError
 from almanac.core.files import read_json, sha256_file
 from almanac.model.model import load_model
 from almanac.model.prediction_span import prediction_span
-from almanac.usecase import dump
 from components.prediction.component import prediction as component
 from components.prediction.task import predict
 from governance.registry import resolve
@@ -21,6 +20,7 @@ from orchestration import recurring
 from orchestration.console import Screen
 from orchestration.run import Request
 from tests.support.production import ROOT, Production
+from tests.support.use_case_artifact import use_case_artifact
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
@@ -91,7 +91,8 @@ def test_the_component_keeps_the_same_predictions_once_in_the_log(production: Pr
         out = dsl.Dataset(uri=str(tmp_path / "predictions.parquet"))
         table = dsl.Dataset(uri=str(production.table))
         span = ("2014-12-30", "2015-01-01")
-        component.python_func(dump(production.case), table, production.registry, *span, str(tmp_path / "log"), out)
+        case = use_case_artifact(production.case, tmp_path)
+        component.python_func(case, table, production.registry, *span, str(tmp_path / "log"), out)
         return out
 
     first = call()

@@ -14,10 +14,11 @@ from almanac.data.cache import Cache
 from almanac.data.ingest import ingest
 from almanac.data.lineage import read_lineage, table_digest, write_table
 from almanac.data.validate import validate
-from almanac.usecase import dump, load
+from almanac.usecase import load
 from components.ingestion.component import ingestion
 from components.validation.component import validation
 from tests.support import small
+from tests.support.use_case_artifact import use_case_artifact
 
 ROOT = Path(__file__).resolve().parents[3]
 AIR_QUALITY = ROOT / "usecases" / "air_quality.yaml"
@@ -109,12 +110,12 @@ def test_the_components_pass_tables_and_tell_what_made_them(
 
     monkeypatch.setenv("ALMANAC_CACHE", str(tmp_path / "cache"))
     Cache(tmp_path / "cache").keep(beijing_csv.read_bytes(), "package")
-    text = dump(load(AIR_QUALITY))
+    usecase = use_case_artifact(load(AIR_QUALITY), tmp_path)
     table = dsl.Dataset(uri=str(tmp_path / "table"))
     lineage = dsl.Artifact(uri=str(tmp_path / "lineage"))
-    ingestion.python_func(usecase=text, base=str(ROOT / "usecases"), table=table, lineage=lineage)
+    ingestion.python_func(usecase=usecase, base=str(ROOT / "usecases"), fingerprint="", table=table, lineage=lineage)
     validated, report = dsl.Dataset(uri=str(tmp_path / "validated")), dsl.HTML(uri=str(tmp_path / "report"))
-    validation.python_func(usecase=text, table=table, validated=validated, report=report)
+    validation.python_func(usecase=usecase, table=table, validated=validated, report=report)
     assert pl.read_parquet(validated.path).height == table.metadata["rows"] == validated.metadata["rows"] == 43_824
     assert table.metadata["data_digest"] == validated.metadata["data_digest"]
     record = json.loads(Path(lineage.path).read_text())

@@ -9,11 +9,12 @@ from kfp import compiler, dsl
 
 from almanac import drift
 from almanac.core.errors import DriftError
-from almanac.usecase import UseCase, dump, load
+from almanac.usecase import UseCase, load
 from components.drift.component import drift as component
 from governance.registry import Registry
 from monitoring.windows.detect import detect
 from tests.support.bundles import document_files, version_files
+from tests.support.use_case_artifact import use_case_artifact
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -40,7 +41,7 @@ def warm(beijing: pl.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> Pat
 
 def _run(case: UseCase, table: Path, registry: str, out: Path) -> tuple[bool, dsl.Artifact, dsl.HTML]:
     found, report = dsl.Artifact(uri=str(out / "drift.json")), dsl.HTML(uri=str(out / "drift.html"))
-    drifted = component.python_func(dump(case), dsl.Dataset(uri=str(table)), registry, found, report)
+    drifted = component.python_func(use_case_artifact(case, out), dsl.Dataset(uri=str(table)), registry, found, report)
     return drifted, found, report
 
 

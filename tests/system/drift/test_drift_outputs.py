@@ -10,10 +10,11 @@ import pytest
 from kfp import dsl
 
 from almanac.drift.outputs import SIGNALS, OutputDrift
-from almanac.usecase import UseCase, dump
+from almanac.usecase import UseCase
 from components.drift.component import drift as component
 from monitoring.windows.detect import NOTHING_REGISTERED, detect
 from tests.support.production import Production
+from tests.support.use_case_artifact import use_case_artifact
 
 TARGET = "pm25_6h"
 LATE = pl.col("timestamp") >= datetime(2014, 12, 1)
@@ -32,7 +33,7 @@ def _counting(case: UseCase, *signals: str) -> UseCase:
 
 def _call(case: UseCase, table: Path, registry: str, out: Path) -> tuple[bool, dict[str, Any], str]:
     found, report = dsl.Artifact(uri=str(out / "drift.json")), dsl.HTML(uri=str(out / "drift.html"))
-    decision = component.python_func(dump(case), dsl.Dataset(uri=str(table)), registry, found, report)
+    decision = component.python_func(use_case_artifact(case, out), dsl.Dataset(uri=str(table)), registry, found, report)
     return decision, json.loads(Path(found.path).read_text()), Path(report.path).read_text()
 
 

@@ -19,10 +19,11 @@ from almanac.evaluation.importance import explain
 from almanac.evaluation.scored_rows import read_table, score_rows
 from almanac.evaluation.target_metrics import target_metrics
 from almanac.model.model import load_model
-from almanac.usecase import digest, dump
+from almanac.usecase import digest
 from almanac.usecase.training_section import Target
 from components.evaluation.component import evaluation
 from tests.support import evaluation_world as world
+from tests.support.use_case_artifact import use_case_artifact
 
 HOUR = 3_600_000_000
 
@@ -273,7 +274,7 @@ def test_the_component_leaves_what_the_user_interface_shows(judged: World, tmp_p
     outputs = {name: kind(name=name, uri=str(tmp_path / name)) for name, kind in kinds.items()}
     metrics = dsl.Metrics(name="metrics", uri=str(tmp_path / "metrics"))
     evaluation.python_func(
-        usecase=dump(case),
+        usecase=use_case_artifact(case, tmp_path),
         features=dsl.Dataset(uri=str(judged.features)),
         model=dsl.Model(uri=str(judged.model)),
         tuning=dsl.Artifact(uri=str(tuning)),

@@ -21,6 +21,7 @@ from governance.verify import verify
 from governance.verify.metrics import check_metrics
 from tests.support.governance_world import World, artifacts_of
 from tests.support.real_run import make_run
+from tests.support.use_case_artifact import use_case_artifact
 
 INPUTS = {
     "figures": "metrics.json",
@@ -46,7 +47,7 @@ def tail(world: World, run: Path, out: Path, environment: str = "local") -> bool
     """Run both components as Kubeflow's executor does."""
     out.mkdir(parents=True)
     told = dsl.Artifact(name="registration", uri=str(out / "registration.json"))
-    common = {"usecase": dump(world.usecase), "registry": str(out.parent / "registry"), **inputs(run)}
+    common = {"usecase": use_case_artifact(world.usecase, out), "registry": str(out.parent / "registry"), **inputs(run)}
     registration.python_func(environment=environment, registration=told, **common)
     promoted: bool = documentation.python_func(
         registration=told,

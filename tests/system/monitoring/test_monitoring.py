@@ -31,6 +31,7 @@ from orchestration.console import Screen
 from orchestration.run import Request
 from tests.support.bundles import document_files
 from tests.support.production import ROOT, Production
+from tests.support.use_case_artifact import use_case_artifact
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
@@ -201,7 +202,7 @@ def test_the_component_writes_the_same_bytes_and_pushes(
         found, report = dsl.Artifact(uri=str(tmp_path / "m.json")), dsl.HTML(uri=str(tmp_path / "m.html"))
         table, made = dsl.Dataset(uri=str(production.table)), dsl.Dataset(uri=str(predictions))
         args = (
-            dump(production.case),
+            use_case_artifact(production.case, tmp_path),
             table,
             made,
             production.registry,

@@ -13,7 +13,7 @@ from kfp import dsl
 
 from almanac.core.errors import PersonError, PipelineError, RemediationError, TrainingError, UseCaseError
 from almanac.core.files import canonical_json, sha256_bytes
-from almanac.usecase import UseCase, dump, load
+from almanac.usecase import UseCase, load
 from almanac.usecase.override import load_with
 from components.remediation.component import remediation as component
 from governance.registry import Registry
@@ -23,6 +23,7 @@ from orchestration.retraining.plan import LIFETIME, Observed, Plan, make, observ
 from pipelines import training_pipeline
 from tests.support.bundles import document_files, version_files
 from tests.support.kubeflow_api import TOKEN, KubeflowApi
+from tests.support.use_case_artifact import use_case_artifact
 
 ROOT = Path(__file__).resolve().parents[3]
 NOW = datetime(2015, 1, 2, tzinfo=UTC)
@@ -412,7 +413,8 @@ def test_the_component_asks_and_the_command_line_approves(
     document.write_text(json.dumps(world.document()))
     found = dsl.Artifact(uri=str(tmp_path / "plan.json"))
     monitoring = dsl.Artifact(uri=str(document))
-    component.python_func(dump(world.case), monitoring, "", world.url, "local", "runs", "", "", found)
+    case = use_case_artifact(world.case, tmp_path)
+    component.python_func(case, monitoring, "", world.url, "local", "runs", "", "", found)
     plan = json.loads(Path(found.path).read_text())
     assert plan["outcome"]["result"] == found.metadata["result"] == "asked"
     monkeypatch.setenv("ALMANAC_ACTOR", "eve")

@@ -19,12 +19,13 @@ from almanac.evaluation.gate.rules.not_worse_than_registered import NotWorse
 from almanac.evaluation.scored_rows import score_rows
 from almanac.evaluation.target_metrics import target_metrics
 from almanac.model.model import load_model
-from almanac.usecase import UseCase, dump
+from almanac.usecase import UseCase
 from components.gate.component import gate
 from components.gate.task import registered_metrics, run
 from governance.registry import Registry
 from tests.support import evaluation_world as world
 from tests.support.bundles import document_files, version_files
+from tests.support.use_case_artifact import use_case_artifact
 
 Metrics = dict[str, Any]
 
@@ -210,14 +211,17 @@ def test_the_component_returns_a_bool_and_leaves_the_decision(
         metrics["targets"]["pm25_6h"]["skill"]["seasonal"]["cis"]["rmse"][0] = skill
         write_json(tmp_path / "figures", metrics)
         decision = dsl.Artifact(uri=str(tmp_path / "decision"))
+        made = {"use_case": usecase.name, "use_case_digest": "d", "features_digest": "f", "model_digest": "abc"}
+        # On a cluster the metadata of an input hold the store's own keys too.
+        stored = {"display_name": "figures", "store_session_info": "{}"}
         found = gate.python_func(
-            usecase=dump(usecase),
-            figures=dsl.Artifact(uri=str(tmp_path / "figures"), metadata={"model_digest": "abc"}),
+            usecase=use_case_artifact(usecase, tmp_path),
+            figures=dsl.Artifact(uri=str(tmp_path / "figures"), metadata=made | stored),
             registry=str(tmp_path / "registry"),
             decision=decision,
         )
         assert found is open_
-        assert decision.metadata == {"model_digest": "abc", "passed": open_}
+        assert decision.metadata == {**made, "passed": open_}
         assert read_json(tmp_path / "decision")["passed"] is open_
 
 

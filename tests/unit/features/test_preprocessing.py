@@ -17,9 +17,10 @@ from almanac.features.preprocess import preprocess
 from almanac.features.spec import FeatureSpec
 from almanac.features.split import Span, folds, longest_horizon, train_test
 from almanac.features.target import targets
-from almanac.usecase import UseCase, dump, load
+from almanac.usecase import UseCase, load
 from almanac.usecase.split_section import Split
 from components.preprocessing.component import preprocessing
+from tests.support.use_case_artifact import use_case_artifact
 
 ROOT = Path(__file__).resolve().parents[3]
 HOUR = 3_600_000_000
@@ -164,7 +165,9 @@ def test_component_fills_its_artifacts(usecase: UseCase, table_path: Path, tmp_p
     table = dsl.Dataset(uri=str(table_path))
     features = dsl.Dataset(uri=str(tmp_path / "features"))
     specification = dsl.Artifact(uri=str(tmp_path / "specification"))
-    preprocessing.python_func(usecase=dump(usecase), table=table, features=features, specification=specification)
+    preprocessing.python_func(
+        usecase=use_case_artifact(usecase, tmp_path), table=table, features=features, specification=specification
+    )
     assert features.metadata["rows"] == 43_824
     assert features.metadata["features_digest"] == sha256_file(tmp_path / "features")
     assert features.metadata["data_digest"] == sha256_file(table_path)

@@ -1,0 +1,1 @@
+"""The configuration component: the use case of the pipeline as an artifact."""

@@ -1,0 +1,23 @@
+from kfp import dsl
+
+from almanac.core.image import IMAGE
+
+
+@dsl.component(base_image=IMAGE, install_kfp_package=False)
+def configuration(
+    compiled: str, overrides: str, registry: str, environment: str, usecase: dsl.Output[dsl.Artifact]
+) -> None:
+    """Write the use case that the pipeline was compiled for, with overrides; check what the run needs.
+
+    Args:
+        compiled: Name and digest of the use case, which the variable ALMANAC_USE_CASE holds.
+        overrides: Changed fields as a YAML mapping, such as {training.budget.trials: 3}; none when empty.
+        registry: Address of the model registry, which has to be configured on a cluster.
+        environment: local or cluster.
+        usecase: The use case as JSON.
+    """
+    from pathlib import Path
+
+    from components.configuration.task import run
+
+    usecase.metadata = run(compiled, overrides, registry, environment, Path(usecase.path))

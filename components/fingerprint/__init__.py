@@ -1,0 +1,1 @@
+"""The fingerprint component: the digest of the sources' present content."""

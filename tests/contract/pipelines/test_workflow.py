@@ -1,0 +1,108 @@
+"""Compiled packages against the rules of Kubeflow's API server and of Argo, of which a Workflow is one object."""
+
+import json
+import random
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from almanac.usecase import UseCase, dump, load, load_text
+from orchestration.compiled import package
+from pipelines import BUILDERS
+from tests.support.workflow_size import LIMIT, workflow_size
+
+ROOT = Path(__file__).resolve().parents[3]
+PACKAGES = sorted((ROOT / "compiled").glob("*.yaml"))
+each_package = pytest.mark.parametrize("path", PACKAGES, ids=lambda path: path.stem)
+
+
+def _larger(case: UseCase, factor: int) -> UseCase:
+    """Return a use case of `factor` times the size, whose further words do not repeat each other."""
+    text = dump(case)
+    words, chance = sorted(set(re.findall(r"[a-z]{3,}", text))), random.Random(1)
+    data = json.loads(text)
+    while len(json.dumps(data)) < factor * len(text):
+        data["governance"]["owner"] += " " + chance.choice(words)
+    return load_text(json.dumps(data), "larger")
+
+
+@each_package
+def test_a_workflow_fits_into_argos_object(path: Path) -> None:
+    size = workflow_size(path.read_bytes())
+    assert size.compressed < 256_000
+    # Below this limit Argo never compresses the status, whose tasks Kubeflow then no longer reports.
+    assert size.raw < LIMIT
+
+
+def test_a_use_case_of_four_times_the_size_fits_as_well() -> None:
+    case = _larger(load(ROOT / "usecases" / "air_quality.yaml"), 4)
+    for build in BUILDERS.values():
+        assert workflow_size(package(build(case))).raw < LIMIT
+
+
+@each_package
+def test_no_task_has_large_parameters(path: Path) -> None:
+    assert max(workflow_size(path.read_bytes()).parameters.values()) < 1_000
+
+
+def test_the_estimate_finds_a_use_case_that_is_a_parameter_of_every_task() -> None:
+    """A run of such a package ended at 1,074,887 bytes, compressed, when its ninth task of eleven started."""
+    data = (ROOT / "compiled" / "air_quality_training.yaml").read_bytes()
+    spec, platform = yaml.safe_load_all(data)
+    text = dump(load(ROOT / "usecases" / "air_quality.yaml"))
+    for _, task in _tasks(spec):
+        task.setdefault("inputs", {}).setdefault("parameters", {})["usecase"] = {"runtimeValue": {"constant": text}}
+    size = workflow_size(yaml.safe_dump_all([spec, platform]).encode())
+    assert size.raw > 2 * LIMIT
+    assert size.compressed > 0.8 * LIMIT
+
+
+@each_package
+def test_a_task_that_is_cached_reads_only_what_is_cached(path: Path) -> None:
+    """The server's key holds the ids of input artifacts, and a task that ran again has new ones."""
+    spec = next(yaml.safe_load_all(path.read_bytes()))
+    cached = {name for name, task in _tasks(spec) if task.get("cachingOptions", {}).get("enableCache")}
+    assert {"configuration", "ingestion", "validation"} <= cached
+    for name, task in _tasks(spec):
+        if name in cached:
+            artifacts = task.get("inputs", {}).get("artifacts", {}).values()
+            assert {one["taskOutputArtifact"]["producerTask"] for one in artifacts} <= cached, name
+    if path.stem.endswith("_training"):
+        assert {"preprocessing", "training", "evaluation"} <= cached
+
+
+@each_package
+def test_no_task_asks_for_retries(path: Path) -> None:
+    """Kubeflow 2.17 retries what was evicted; what exits with an error would fail again, and network calls retry."""
+    spec = next(yaml.safe_load_all(path.read_bytes()))
+    assert not [name for name, task in _tasks(spec) if "retryPolicy" in task]
+
+
+@each_package
+def test_the_form_has_short_values(path: Path) -> None:
+    spec = next(yaml.safe_load_all(path.read_bytes()))
+    parameters = spec["root"]["inputDefinitions"]["parameters"]
+    assert all(len(str(parameter.get("defaultValue", ""))) < 64 for parameter in parameters.values())
+
+
+def test_sources_without_a_digest_are_cached_by_their_fingerprint() -> None:
+    case = load(ROOT / "usecases" / "air_quality.yaml")
+    sources = [source.model_copy(update={"sha256": None}) for source in case.sources]
+    spec = next(yaml.safe_load_all(package(BUILDERS["training"](case.model_copy(update={"sources": sources})))))
+    tasks = dict(_tasks(spec))
+    assert not tasks["fingerprint"].get("cachingOptions", {}).get("enableCache")
+    origin = tasks["ingestion"]["inputs"]["parameters"]["fingerprint"]["taskOutputParameter"]
+    assert origin == {"outputParameterKey": "Output", "producerTask": "fingerprint"}
+    assert tasks["ingestion"]["cachingOptions"]["enableCache"]
+
+
+def _tasks(spec: Any) -> Iterator[tuple[str, Any]]:
+    """Yield the tasks that run containers, by name."""
+    for graph in (spec["root"], *spec["components"].values()):
+        for name, task in graph.get("dag", {}).get("tasks", {}).items():
+            if "executorLabel" in spec["components"][task["componentRef"]["name"]]:
+                yield name, task

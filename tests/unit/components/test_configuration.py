@@ -1,0 +1,91 @@
+"""The first tasks of every pipeline: the use case that it carries, and the fingerprint of its sources."""
+
+from pathlib import Path
+
+import pytest
+
+from almanac.core.errors import PipelineError, SourceError, UseCaseError
+from almanac.usecase import UseCase, dump, load
+from almanac.usecase.packed import VARIABLE, label, pack
+from components.configuration.task import run
+from components.fingerprint.task import run as fingerprint
+from components.ingestion.task import run as ingest
+from tests.support import small
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+@pytest.fixture
+def carried(monkeypatch: pytest.MonkeyPatch) -> UseCase:
+    case = load(ROOT / "usecases" / "air_quality.yaml")
+    monkeypatch.setenv(VARIABLE, pack(case))
+    return case
+
+
+def test_the_use_case_comes_out_as_it_went_in(carried: UseCase, tmp_path: Path) -> None:
+    metadata = run(label(carried), "", "registry", "local", tmp_path / "usecase")
+    assert (tmp_path / "usecase").read_text() == dump(carried)
+    assert metadata["use_case"] == "air_quality" and len(metadata["use_case_digest"]) == 64
+
+
+def test_overrides_change_fields(carried: UseCase, tmp_path: Path) -> None:
+    run(label(carried), "{training.budget.trials: 3, split.test_to: 2014-06-30}", "s3://b/r", "cluster", tmp_path / "u")
+    changed = load(tmp_path / "u")
+    assert changed.training.budget.trials == 3
+    assert str(changed.split.test_to) == "2014-06-30"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        ("{training.budget.trails: 3}", r"training\.budget\.trails: unknown field; did you mean 'trials'\?"),
+        ("trials=3", r"overrides: 'trials=3': expected a mapping such as \{training\.budget\.trials: 3\}"),
+        ("{a: [", "overrides: is not YAML"),
+        ("{sources.0.sha256: null}", r"overrides: sources\.0\.sha256: sources are compiled in; change the use case"),
+        ("{name.first: x}", r"overrides: name\.first: name has no fields"),
+    ],
+)
+def test_a_wrong_override_is_named(carried: UseCase, tmp_path: Path, overrides: str, message: str) -> None:
+    with pytest.raises(UseCaseError, match=message):
+        run(label(carried), overrides, "registry", "local", tmp_path / "usecase")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_cluster_without_an_address_of_the_registry_is_refused_first(
+    carried: UseCase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("ALMANAC_REGISTRY", raising=False)
+    with pytest.raises(PipelineError, match="kubectl create configmap almanac --from-literal=registry="):
+        run(label(carried), "", "registry", "cluster", tmp_path / "usecase")
+    monkeypatch.setenv("ALMANAC_REGISTRY", "s3://bucket/registry")
+    run(label(carried), "", "registry", "cluster", tmp_path / "usecase")
+
+
+def test_a_damaged_or_foreign_use_case_is_refused(
+    carried: UseCase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(PipelineError, match=r"holds air_quality-\w+, not traffic-0; compile and upload"):
+        run("traffic-0", "", "registry", "local", tmp_path / "usecase")
+    monkeypatch.setenv(VARIABLE, pack(carried)[:-9])
+    with pytest.raises(UseCaseError, match=f"{VARIABLE}: is not a packed use case"):
+        run(label(carried), "", "registry", "local", tmp_path / "usecase")
+    monkeypatch.delenv(VARIABLE)
+    with pytest.raises(PipelineError, match=f"{VARIABLE} is not set"):
+        run(label(carried), "", "registry", "local", tmp_path / "usecase")
+
+
+def test_a_source_that_changes_after_its_fingerprint_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ALMANAC_CACHE", str(tmp_path / "cache"))
+    data = tmp_path / "meters.csv"
+    data.write_text(small.CSV)
+    case = dump(small.usecase())
+    first = fingerprint(case, tmp_path)
+    assert fingerprint(case, tmp_path) == first
+    ingest(case, tmp_path, tmp_path / "table", tmp_path / "lineage", first)
+    data.write_text(small.CSV.replace("1.5", "2.5"))
+    assert fingerprint(case, tmp_path) != first
+    with pytest.raises(SourceError, match="a source changed while the pipeline read it"):
+        ingest(case, tmp_path, tmp_path / "again", tmp_path / "lineage", first)
+    assert not (tmp_path / "again").exists()
