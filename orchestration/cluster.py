@@ -1,29 +1,29 @@
 """A Kubeflow Pipelines cluster: upload, run and schedule versions of pipelines."""
 
 import io
-import os
+import json
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import httpx
 import kfp
 import kfp_server_api as api
-import urllib3
 import yaml
-from kfp.client.set_volume_credentials import ServiceAccountTokenVolumeCredentials
 
-from almanac.core.errors import ClashError, PipelineError, RefusedError, RunError, UnreachableError
+from almanac.core.errors import ClashError, RunError
+from orchestration.connection import Auth, api_errors, check_reachable, credentials, own_namespace
+from orchestration.tasks import Task, failed_pods, tasks_of
 
-Auth = Literal["token", "service-account", "in-cluster", "none"]
 _ENDED = {"SUCCEEDED", "FAILED", "SKIPPED", "CANCELED"}
 #: Kubeflow's own service, by a name that resolves in every namespace of the cluster.
 _SERVICE = "http://ml-pipeline.kubeflow.svc.cluster.local:8888"
-_TOKEN_PATH = "/var/run/secrets/kubeflow/pipelines/token"  # noqa: S105 - a path, no secret
+#: Lines of a failed task's log in the error.
+_LOG_LINES = 12
 
 
 @dataclass(frozen=True)
@@ -42,20 +42,22 @@ class Cluster:
         host: Address such as https://kubeflow.example.com/pipeline; the service of the surrounding cluster when absent.
         auth: token reads KFP_TOKEN; service-account the projected token; in-cluster that token if the pod has one,
             because a single-user Kubeflow requires none; none.
-        namespace: The profile in a multi-user Kubeflow.
+        namespace: The profile in a multi-user Kubeflow; in a pod its own namespace when absent.
 
     Raises:
+        PipelineError: a multi-user Kubeflow, and no namespace.
         UnreachableError: no answer.
         RefusedError: a refused token.
     """
 
     def __init__(self, host: str | None, auth: Auth = "token", namespace: str | None = None) -> None:
-        self.host, self.namespace = host or _SERVICE, namespace
-        token, credentials = _credentials(auth)
-        _check_reachable(self.host, token if credentials is None else credentials._get_token())
-        with warnings.catch_warnings(), _api_errors(f"connect to {self.host}"):
+        self.host = host or _SERVICE
+        token, mounted = credentials(auth)
+        several = check_reachable(self.host, token if mounted is None else mounted._get_token())
+        self.namespace = namespace or (own_namespace(self.host) if several else None)
+        with warnings.catch_warnings(), api_errors(f"connect to {self.host}"):
             warnings.simplefilter("ignore")
-            self._client = kfp.Client(host=self.host, existing_token=token, credentials=credentials)
+            self._client = kfp.Client(host=self.host, existing_token=token, credentials=mounted)
         # The generated API, for calls that kfp.Client does not offer.
         generated = self._client._run_api.api_client
         self._pipelines, self._uploads = api.PipelineServiceApi(generated), api.PipelineUploadServiceApi(generated)
@@ -70,9 +72,9 @@ class Cluster:
         spec, *rest = yaml.safe_load_all(package.read_text(encoding="utf-8"))
         platform = rest[0] if rest else {}
         name = spec["pipelineInfo"]["name"]
-        with _api_errors(f"upload {package}"):
+        with api_errors(f"upload {package}"):
             # Another upload may have created the pipeline without this version.
-            pipeline_id = self._client.get_pipeline_id(name) or self._create(name, spec).pipeline_id
+            pipeline_id = self._find_pipeline(name) or self._create(name, spec).pipeline_id
             existing = self._find_version(pipeline_id, version)
             if existing is None:
                 uploaded = self._uploads.upload_pipeline_version(
@@ -90,7 +92,7 @@ class Cluster:
         self, version: Version, name: str, parameters: dict[str, Any], experiment: str, root: str | None = None
     ) -> str:
         """Start a run of a version, with its outputs below `root` or the cluster's own root, and return its id."""
-        with _api_errors(f"start {name}"), _silent():
+        with api_errors(f"start {name}"), _silent():
             group = self._client.create_experiment(name=experiment, namespace=self.namespace)
             run = self._client.run_pipeline(
                 group.experiment_id,
@@ -102,23 +104,38 @@ class Cluster:
             )
         return str(run.run_id)
 
-    def wait(self, run_id: str, on_task: Callable[[str, str], None], timeout: float, interval: float = 5.0) -> None:
+    def wait(
+        self,
+        run_id: str,
+        tasks: Collection[str],
+        on_task: Callable[[Task], None],
+        timeout: float,
+        interval: float = 5.0,
+    ) -> None:
         """Wait for a run to end, and report each task's new state.
 
+        Args:
+            run_id: The run.
+            tasks: Names of the pipeline's tasks; Argo reports drivers, executors and attempts beside them.
+            on_task: Called with each task whose state has changed.
+            timeout: Longest wait in seconds.
+            interval: Seconds between two requests.
+
         Raises:
-            RunError: the run failed, was cancelled, or did not end in time; names the failed tasks.
+            RunError: the run failed, was cancelled, or did not end in time; names the failed tasks, with the end of
+                their logs.
         """
         seen: dict[str, str] = {}
         deadline = time.monotonic() + timeout
         while True:
-            with _api_errors(f"ask for run {run_id}"):
+            with api_errors(f"ask for run {run_id}"):
                 run = self._client.get_run(run_id)
-            for task, state in _tasks(run):
-                if seen.get(task) != state:
-                    on_task(task, state)
-                    seen[task] = state
+            for task in tasks_of(run, tasks):
+                if seen.get(task.name) != task.state:
+                    on_task(task)
+                    seen[task.name] = task.state
             if run.state in _ENDED:
-                return _check_ended(run, seen)
+                return self._check_ended(run, seen)
             # The run is left alone: a slow cluster is no reason to cancel hours of training.
             if time.monotonic() > deadline:
                 raise RunError(f"run {run_id} has not ended after {timeout:g} s; it continues on the cluster")
@@ -130,7 +147,7 @@ class Cluster:
         The API has no update in place, so the old one is deleted first. Runs do not overlap, and runs that were
         missed while the cluster was down are not made up for.
         """
-        with _api_errors(f"schedule {name}"), _silent():
+        with api_errors(f"schedule {name}"), _silent():
             group = self._client.create_experiment(name=experiment, namespace=self.namespace)
             for old in self._recurring_runs(group.experiment_id):
                 if old.display_name == name:
@@ -147,6 +164,44 @@ class Cluster:
                 version_id=version.version_id,
             )
         return str(created.recurring_run_id)
+
+    def _check_ended(self, run: Any, states: dict[str, str]) -> None:
+        if run.state == "SUCCEEDED":
+            return
+        failed = sorted(task for task, state in states.items() if state == "FAILED")
+        lines = [f"run {run.run_id} ended as {run.state}"]
+        if run.error is not None and run.error.message:
+            lines[0] += f": {run.error.message}"
+        if failed:
+            lines[0] += f"; failed: {', '.join(failed)}"
+        elif not states:
+            lines[0] += "; the server reports no tasks of it: its Workflow may have been deleted, or compressed"
+        lines += [f"  {line}" for line in self._last_lines(run)]
+        raise RunError("\n".join(lines))
+
+    def _last_lines(self, run: Any) -> list[str]:
+        """Return the last lines of the log of the container that failed; none where the server has no log."""
+        token = self._client._run_api.api_client.configuration.api_key.get("authorization", "")
+        headers = {"Authorization": f"Bearer {token.removeprefix('Bearer ')}"} if token else {}
+        for pod in failed_pods(run):
+            address = f"{self.host.rstrip('/')}/apis/v1alpha1/runs/{run.run_id}/nodes/{pod}/log"
+            try:
+                answer = httpx.get(address, headers=headers, timeout=10)
+            except httpx.HTTPError:
+                return []
+            # The server sends its status before it looks for the log, and an error as JSON behind it.
+            if answer.status_code == 200 and answer.text.strip() and '"error_message"' not in answer.text:
+                return answer.text.rstrip().splitlines()[-_LOG_LINES:]
+        return []
+
+    def _find_pipeline(self, name: str) -> str | None:
+        """Return the id of a pipeline in the namespace; without one, of a shared pipeline."""
+        # `Client.get_pipeline_id` looks for shared pipelines only.
+        predicate = {"operation": "EQUALS", "key": "display_name", "stringValue": name}
+        found = self._pipelines.pipeline_service_list_pipelines(
+            namespace=self.namespace or "", filter=json.dumps({"predicates": [predicate]})
+        )
+        return next((str(one.pipeline_id) for one in found.pipelines or []), None)
 
     def _create(self, name: str, spec: dict[str, Any]) -> Any:
         description = spec["pipelineInfo"].get("description", "")
@@ -180,72 +235,11 @@ class Cluster:
                 return
 
 
-def _credentials(auth: Auth) -> tuple[str | None, Any]:
-    if auth == "token":
-        token = os.environ.get("KFP_TOKEN")
-        if not token:
-            raise PipelineError("KFP_TOKEN is not set; put the bearer token there, or choose another --auth")
-        return token, None
-    if auth == "none":
-        return None, None
-    path = os.environ.get("KF_PIPELINES_SA_TOKEN_PATH", _TOKEN_PATH)
-    if Path(path).is_file():
-        return None, ServiceAccountTokenVolumeCredentials(path)
-    if auth == "service-account":
-        raise PipelineError(f"{path}: no service account token; mount one, or choose another --auth")
-    return None, None
-
-
-def _check_reachable(host: str, token: str | None) -> None:
-    """Request the API's health first, because kfp's own client retries for half a minute and logs a traceback."""
-    address = f"{host.rstrip('/')}/apis/v2beta1/healthz"
-    headers = {"Authorization": f"Bearer {token}"} if token else {}
-    try:
-        answer = httpx.get(address, headers=headers, timeout=10)
-    except httpx.HTTPError as error:
-        raise UnreachableError(f"{host}: no Kubeflow Pipelines API answers there: {error}") from error
-    if answer.status_code in (401, 403):
-        raise RefusedError(f"{host}: the token was refused ({answer.status_code}); is it expired?")
-    if answer.status_code != 200:
-        raise UnreachableError(
-            f"{host}: {address} answered {answer.status_code}; is this a Kubeflow Pipelines address?"
-        )
-
-
-def _tasks(run: Any) -> list[tuple[str, str]]:
-    details = run.run_details.task_details if run.run_details is not None else None
-    # Kubeflow lists drivers and the root graph among the tasks.
-    tasks = [task for task in details or [] if not str(task.display_name).startswith(("root", "system-"))]
-    return [(str(task.display_name), str(task.state)) for task in tasks if task.state]
-
-
-def _check_ended(run: Any, states: dict[str, str]) -> None:
-    if run.state == "SUCCEEDED":
-        return
-    failed = sorted(task for task, state in states.items() if state == "FAILED")
-    tasks = f"; failed: {', '.join(failed)}" if failed else ""
-    reason = f": {run.error.message}" if run.error is not None and run.error.message else ""
-    raise RunError(f"run {run.run_id} ended as {run.state}{reason}{tasks}")
-
-
 def _specs(answered: Any) -> tuple[Any, Any]:
     """Return a version's pipeline and platform specifications, which the API wraps if there are both."""
     if isinstance(answered, dict) and "pipeline_spec" in answered:
         return answered["pipeline_spec"], answered.get("platform_spec") or {}
     return answered, {}
-
-
-@contextmanager
-def _api_errors(action: str) -> Iterator[None]:
-    """Turn errors of the API client into one line, without the request, which carries the token."""
-    try:
-        yield
-    except api.ApiException as error:
-        if error.status in (401, 403):
-            raise RefusedError(f"cannot {action}: the token was refused ({error.status})") from None
-        raise PipelineError(f"cannot {action}: the API answered {error.status} {error.reason}: {error.body}") from None
-    except (urllib3.exceptions.HTTPError, OSError) as error:
-        raise UnreachableError(f"cannot {action}: {error}") from None
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from orchestration import compiled
 from orchestration.cluster import Cluster, Version
 from orchestration.console import Screen
 from orchestration.rundir import LAYOUT
+from orchestration.tasks import Task
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,14 @@ class Submission:
     def name(self) -> str:
         """Name of the pipeline."""
         return str(self.pipeline.pipeline_spec.pipeline_info.name)
+
+    @property
+    def tasks(self) -> frozenset[str]:
+        """Names of the tasks that run a component, at every depth."""
+        spec = self.pipeline.pipeline_spec
+        graphs = (spec.root, *spec.components.values())
+        tasks = [(name, task) for graph in graphs for name, task in graph.dag.tasks.items()]
+        return frozenset(name for name, task in tasks if spec.components[task.component_ref.name].executor_label)
 
 
 def parameters(registry: str, **optional: str) -> dict[str, Any]:
@@ -69,14 +78,46 @@ def submit(cluster: Cluster, submission: Submission, root: str | None, screen: S
     return run_id
 
 
-def wait(cluster: Cluster, run_id: str, timeout: float, interval: float, screen: Screen) -> None:
-    """Wait for a run to end, and print each task's states.
+def wait(
+    cluster: Cluster, submission: Submission, run_id: str, timeout: float, interval: float, screen: Screen
+) -> None:
+    """Wait for a run to end, and print each task's states and times.
 
     Raises:
         RunError: it failed, was cancelled or did not end in time.
     """
-    cluster.wait(run_id, lambda task, state: screen.line(f"  {task:<20}{state.lower()}"), timeout, interval)
+    cluster.wait(run_id, submission.tasks, lambda task: screen.line(_line(task)), timeout, interval)
     screen.line(f"run {run_id} succeeded")
+
+
+def _line(task: Task) -> str:
+    seconds = "" if task.seconds is None or task.state == "RUNNING" else f"{task.seconds:8.0f} s"
+    return f"  {task.name:<20}{task.state.lower():<12}{seconds}".rstrip()
+
+
+def check_readable(root: str) -> None:
+    """Refuse a pipeline root that cannot be read from here, before a run that would end in vain.
+
+    Raises:
+        PipelineError: no credentials, no such bucket, or a library that is missing.
+    """
+    address = _storage(root)
+    try:
+        filesystem, base = fsspec.core.url_to_fs(address)
+        filesystem.ls(base)
+    except FileNotFoundError:
+        # A root without any run yet: its bucket or its disk answered.
+        return
+    except Exception as error:  # Each store's library raises errors of its own.
+        raise PipelineError(
+            f"--pipeline-root {root}: cannot be read from here, so that --fetch would fail after the run: "
+            f"{type(error).__name__}: {error}"
+        ) from None
+
+
+def _storage(root: str) -> str:
+    # Kubeflow names its own MinIO by a scheme that fsspec does not know.
+    return root.replace("minio://", "s3://", 1)
 
 
 def schedule(cluster: Cluster, submission: Submission, cron: str, screen: Screen) -> str:
@@ -98,8 +139,7 @@ def fetch(root: str, pipeline: str, run_id: str, directory: Path) -> list[str]:
     Raises:
         PipelineError: the root cannot be read, or holds nothing of that run.
     """
-    # Kubeflow names its own MinIO by a scheme that fsspec does not know.
-    address = posixpath.join(root.replace("minio://", "s3://", 1), pipeline, run_id)
+    address = posixpath.join(_storage(root), pipeline, run_id)
     try:
         filesystem, base = fsspec.core.url_to_fs(address)
         outputs = {path: _output(posixpath.relpath(path, base)) for path in filesystem.find(base)}
@@ -110,7 +150,9 @@ def fetch(root: str, pipeline: str, run_id: str, directory: Path) -> list[str]:
             for path, name in names.items():
                 (aside / name).parent.mkdir(parents=True, exist_ok=True)
                 filesystem.get_file(path, str(aside / name))
-    except (OSError, ImportError, ValueError) as error:
+    except PipelineError:
+        raise
+    except Exception as error:  # Each store's library raises errors of its own.
         raise PipelineError(f"{address}: the outputs cannot be read: {error}") from error
     return sorted(names.values())
 

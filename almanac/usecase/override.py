@@ -62,12 +62,12 @@ def parse(settings: Iterable[str]) -> dict[str, Any]:
     return values
 
 
-def to_overrides(settings: Iterable[str]) -> str:
-    """Return the text of a pipeline's parameter for KEY=VALUE settings; empty for none."""
-    values = parse(settings)
-    return (
-        str(yaml.safe_dump(values, default_flow_style=True, allow_unicode=True, width=10_000)).strip() if values else ""
-    )
+def to_overrides(values: Mapping[str, Any]) -> str:
+    """Return values by key as the text of a pipeline's parameter; empty for none."""
+    if not values:
+        return ""
+    # One line, because the form of Kubeflow shows no more.
+    return str(yaml.safe_dump(dict(values), default_flow_style=True, allow_unicode=True, width=10_000)).strip()
 
 
 def _mapping(overrides: str) -> dict[str, Any]:

@@ -31,5 +31,5 @@ def unpack(packed: str) -> UseCase:
 
 
 def label(usecase: UseCase) -> str:
-    """Return name and digest, such as air_quality-1f0c4f5be2a1."""
+    """Return name and digest, such as demand-1f0c4f5be2a1."""
     return f"{usecase.name}-{digest(usecase)[:12]}"

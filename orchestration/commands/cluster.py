@@ -6,12 +6,13 @@ from typing import Annotated, Literal
 import typer
 
 from almanac.core.errors import PipelineError
-from almanac.usecase import dump, load
-from almanac.usecase.override import load_with
+from almanac.usecase import load
+from almanac.usecase.override import override, parse, to_overrides
 from orchestration import submission
-from orchestration.cluster import Auth, Cluster
+from orchestration.cluster import Cluster
 from orchestration.commands.handed import build
 from orchestration.commands.options import Log, Push, RegistryAddress, Set, UseCaseFile, command_app, example
+from orchestration.connection import Auth
 from orchestration.console import Screen
 from orchestration.retraining.plan import retraining
 from orchestration.statements_check import check_governance
@@ -48,15 +49,20 @@ def submit(
     """Upload the training pipeline to a cluster, run it, and fetch its outputs."""
     if fetch and not (wait and root):
         raise PipelineError("--fetch needs --wait, and --pipeline-root, where the outputs are")
-    case, screen = load_with(usecase, settings or []), Screen()
+    case, screen = load(usecase), Screen()
+    # A parameter of the run, so that the uploaded version is that of the file whatever is set.
+    overrides = to_overrides(parse(settings or []))
     # The cluster would find out after the training.
-    check_governance(case)
+    check_governance(override(case, overrides))
+    if fetch and root:
+        submission.check_readable(root)
     pipeline = build(context, "training", case)
-    sent = submission.Submission(pipeline, case.name, submission.parameters(registry, push=push))
+    parameters = submission.parameters(registry, push=push, overrides=overrides)
+    sent = submission.Submission(pipeline, case.name, parameters)
     cluster = Cluster(host, auth, namespace)
     run_id = submission.submit(cluster, sent, root, screen)
     if wait:
-        submission.wait(cluster, run_id, timeout, interval, screen)
+        submission.wait(cluster, sent, run_id, timeout, interval, screen)
     if fetch and root:
         files = submission.fetch(root, sent.name, run_id, fetch / run_id)
         screen.line(f"{len(files)} files in {fetch / run_id}")
@@ -81,8 +87,8 @@ def schedule(
         raise PipelineError("--log is an option of the monitoring pipeline; give --pipeline monitoring with it")
     case = load(usecase)
     cron = {"training": case.schedule.retrain, "monitoring": case.schedule.monitor}[kind]
-    # The compiled file's default judges by the split of a first training.
-    moving = dump(retraining(case).apply(case)) if kind == "training" else ""
-    parameters = submission.parameters(registry, push=push, log=log, usecase=moving)
+    # The compiled file's own split is that of a first training.
+    moving = {"split": retraining(case).apply(case).split.model_dump(mode="json")} if kind == "training" else {}
+    parameters = submission.parameters(registry, push=push, log=log, overrides=to_overrides(moving))
     sent = submission.Submission(build(context, kind, case), case.name, parameters)
     submission.schedule(Cluster(host, auth, namespace), sent, cron, Screen())

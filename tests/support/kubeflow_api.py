@@ -57,7 +57,10 @@ def check(value: Any, model_name: str, place: str = "") -> None:
 class KubeflowApi:
     """The server; use it as a context manager, its address is `host`."""
 
-    def __init__(self) -> None:
+    def __init__(self, multi_user: bool = False) -> None:
+        self.multi_user = multi_user
+        #: Log of each pod by its name.
+        self.logs: dict[str, str] = {}
         self.pipelines: dict[str, dict[str, Any]] = {}
         self.versions: dict[str, dict[str, Any]] = {}
         self.runs: dict[str, dict[str, Any]] = {}
@@ -89,35 +92,48 @@ class KubeflowApi:
 
     def answer(self, request: BaseHTTPRequestHandler) -> None:
         body = request.rfile.read(int(request.headers.get("Content-Length") or 0))
+        answer: dict[str, Any] | str
         if request.headers.get("Authorization") != f"Bearer {TOKEN}":
             status, answer = 401, {"message": "Unauthorized"}
         else:
             try:
                 status, answer = 200, self._route(request, body)
+            except PermissionError as error:
+                status, answer = 403, {"message": str(error)}
+            except FileExistsError as error:
+                status, answer = 409, {"message": str(error)}
             except LookupError as error:
                 status, answer = 404, {"message": f"not found: {error}"}
             except ValueError as error:
                 status, answer = 400, {"message": str(error)}
-        data = json.dumps(answer).encode()
+        data = answer.encode() if isinstance(answer, str) else json.dumps(answer).encode()
         request.send_response(status)
-        request.send_header("Content-Type", "application/json")
+        request.send_header("Content-Type", "text/plain" if isinstance(answer, str) else "application/json")
         request.send_header("Content-Length", str(len(data)))
         request.end_headers()
         request.wfile.write(data)
 
-    def _route(self, request: BaseHTTPRequestHandler, body: bytes) -> dict[str, Any]:
+    def _route(self, request: BaseHTTPRequestHandler, body: bytes) -> dict[str, Any] | str:
         url = urlsplit(request.path)
+        if match := re.fullmatch(r"/apis/v1alpha1/runs/[^/]+/nodes/([^/]+)/log", url.path):
+            return self.logs.get(match[1], json.dumps({"error_message": "Failed to read logs", "error_details": ""}))
         path, query = url.path.removeprefix("/apis/v2beta1"), {k: v[0] for k, v in parse_qs(url.query).items()}
         self.requests.append(f"{request.command} {path}")
         key = (request.command, re.sub(r"/[0-9]+-[a-z]+", "/{id}", path))
         ids = re.findall(r"/([0-9]+-[a-z]+)", path)
         match key:
             case ("GET", "/healthz"):
-                return {"multi_user": False}
+                return {"multi_user": self.multi_user}
             case ("GET", "/pipelines"):
-                return self._named({"pipelines": list(self.pipelines.values())}, "pipelines", query)
+                namespace = query.get("namespace", "")
+                there = [one for one in self.pipelines.values() if one.get("namespace", "") == namespace]
+                return self._named({"pipelines": there}, "pipelines", query)
             case ("POST", "/pipelines"):
-                return self._keep(self.pipelines, "pipeline_id", "pipeline", self._read(body, "V2beta1Pipeline"))
+                made = self._read(body, "V2beta1Pipeline")
+                same = [one for one in self.pipelines.values() if one["display_name"] == made["display_name"]]
+                if any(one.get("namespace", "") == made.get("namespace", "") for one in same):
+                    raise FileExistsError(f"The name {made['display_name']} already exists. Please specify a new name.")
+                return self._keep(self.pipelines, "pipeline_id", "pipeline", made)
             case ("GET", "/pipelines/{id}/versions"):
                 self.pipelines[ids[0]]
                 found = [v for v in self.versions.values() if v["pipeline_id"] == ids[0]]
@@ -127,9 +143,10 @@ class KubeflowApi:
             case ("GET", "/experiments"):
                 return self._named({"experiments": list(self.experiments.values())}, "experiments", query)
             case ("POST", "/experiments"):
-                return self._keep(
-                    self.experiments, "experiment_id", "experiment", self._read(body, "V2beta1Experiment")
-                )
+                made = self._read(body, "V2beta1Experiment")
+                if self.multi_user and not made.get("namespace"):
+                    raise PermissionError("Invalid input error: Namespace is empty")
+                return self._keep(self.experiments, "experiment_id", "experiment", made)
             case ("POST", "/runs"):
                 run = self._read(body, "V2beta1Run")
                 self.versions[run["pipeline_version_reference"]["pipeline_version_id"]]
@@ -158,6 +175,24 @@ class KubeflowApi:
         identity = f"{len(self.requests)}-{word}"
         store[identity] = value | {field: identity, "created_at": datetime.now(UTC).isoformat()}
         return dict(store[identity])
+
+    @staticmethod
+    def _nodes(name: str, state: str) -> list[dict[str, Any]]:
+        """Return the nodes by which Argo reports a task: its driver, itself, and its executor with an attempt."""
+        start, end = "2026-11-01T03:00:00Z", "2026-11-01T03:00:42Z" if state != "RUNNING" else "1970-01-01T00:00:00Z"
+        code = sum(map(ord, name))
+        nodes = [(f"{name}-driver", "SUCCEEDED", []), (name, state, [f"wf-x-{code}"])]
+        nodes += [("executor", state, [f"wf-x-{code + 1}"]), ("executor(0)", state, [])]
+        return [
+            {
+                "display_name": shown,
+                "state": node_state,
+                "start_time": start,
+                "end_time": end,
+                "child_tasks": [{"pod_name": child} for child in children],
+            }
+            for shown, node_state, children in nodes
+        ]
 
     def _named(self, answer: dict[str, Any], field: str, query: dict[str, str]) -> dict[str, Any]:
         if "filter" in query:
@@ -190,6 +225,6 @@ class KubeflowApi:
     def _run(self, run: dict[str, Any]) -> dict[str, Any]:
         state, tasks = self.run_states[min(run["polls"], len(self.run_states) - 1)]
         run["polls"] += 1
-        details = [{"display_name": name, "state": task_state} for name, task_state in tasks.items()]
+        details = [node for name, task_state in tasks.items() for node in self._nodes(name, task_state)]
         answer = {key: value for key, value in run.items() if key != "polls"}
         return answer | {"state": state, "run_details": {"task_details": details}}

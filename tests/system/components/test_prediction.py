@@ -113,6 +113,7 @@ def test_the_whole_pipeline_by_the_subprocess_runner(production: Production, tmp
     span = {"start": "2014-12-31", "stop": "", "log": str(tmp_path / "log")}
     directory = recurring.predict(request, batch_pipeline(production.case), span, Screen(screen))
     assert [step["name"] for step in read_json(directory / "run.json")["steps"]] == [
+        "configuration",
         "ingestion",
         "validation",
         "prediction",

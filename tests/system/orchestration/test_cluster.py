@@ -9,9 +9,11 @@ import pytest
 
 from almanac.core.errors import ClashError, PipelineError, RefusedError
 from orchestration.cluster import Cluster
+from orchestration.tasks import Task
 from tests.support.kubeflow_api import TOKEN, KubeflowApi
 
 PACKAGE = "pipelineInfo:\n  name: toy\nroot: {}\nschemaVersion: 2.1.0\nsdkVersion: kfp-2.17.0\n"
+TASKS = ("ingestion", "validation")
 
 
 @pytest.fixture
@@ -81,9 +83,13 @@ def test_a_run_is_waited_for_and_each_task_told_once_a_state(
         ("SUCCEEDED", {"ingestion": "SUCCEEDED", "validation": "SUCCEEDED"}),
     ]
     run = cluster.run(cluster.upload(package, "v1"), "toy run", {"registry": "s3://models"}, "toys")
-    told: list[tuple[str, str]] = []
-    cluster.wait(run, lambda task, state: told.append((task, state)), timeout=10, interval=0.01)
-    assert told == [("ingestion", "RUNNING"), ("ingestion", "SUCCEEDED"), ("validation", "SUCCEEDED")]
+    reported: list[Task] = []
+    cluster.wait(run, TASKS, reported.append, timeout=10, interval=0.01)
+    assert reported == [
+        Task("ingestion", "RUNNING", None),
+        Task("ingestion", "SUCCEEDED", 42.0),
+        Task("validation", "SUCCEEDED", 42.0),
+    ]
     assert server.runs[run]["runtime_config"]["parameters"] == {"registry": "s3://models"}
 
 
@@ -91,14 +97,57 @@ def test_a_failed_run_names_its_failed_tasks(cluster: Cluster, server: KubeflowA
     server.run_states = [("FAILED", {"ingestion": "SUCCEEDED", "validation": "FAILED"})]
     run = cluster.run(cluster.upload(package, "v1"), "toy run", {}, "toys")
     with pytest.raises(PipelineError, match="ended as FAILED; failed: validation"):
-        cluster.wait(run, lambda task, state: None, timeout=10, interval=0.01)
+        cluster.wait(run, TASKS, lambda task: None, timeout=10, interval=0.01)
+
+
+def test_a_failed_run_shows_the_end_of_the_log(cluster: Cluster, server: KubeflowApi, package: Path) -> None:
+    server.run_states = [("FAILED", {"ingestion": "SUCCEEDED", "validation": "FAILED"})]
+    attempt = f"wf-x-system-container-impl-{sum(map(ord, 'validation')) + 1}"
+    server.logs[attempt] = "\n".join(
+        [*(f"line {n}" for n in range(30)), "almanac.core.errors.TableError: no column pm"]
+    )
+    run = cluster.run(cluster.upload(package, "v1"), "toy run", {}, "toys")
+    with pytest.raises(PipelineError, match="failed: validation") as caught:
+        cluster.wait(run, TASKS, lambda task: None, timeout=10, interval=0.01)
+    assert str(caught.value).endswith("  almanac.core.errors.TableError: no column pm")
+    assert "line 28" in str(caught.value) and "line 18" not in str(caught.value)
+
+
+def test_a_failed_run_without_reported_tasks_says_so(cluster: Cluster, server: KubeflowApi, package: Path) -> None:
+    server.run_states = [("FAILED", {})]
+    run = cluster.run(cluster.upload(package, "v1"), "toy run", {}, "toys")
+    with pytest.raises(PipelineError, match="the server reports no tasks of it"):
+        cluster.wait(run, TASKS, lambda task: None, timeout=10, interval=0.01)
+
+
+def test_in_a_multi_user_kubeflow_a_pipeline_is_found_again_in_its_namespace(
+    package: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KFP_TOKEN", TOKEN)
+    with KubeflowApi(multi_user=True) as server:
+        with pytest.raises(PipelineError, match="serves several users; give --namespace"):
+            Cluster(server.host)
+        cluster = Cluster(server.host, namespace="team-a")
+        first, second = cluster.upload(package, "v1"), cluster.upload(package, "v2")
+        assert first.pipeline_id == second.pipeline_id
+        assert Cluster(server.host, namespace="team-b").upload(package, "v1").pipeline_id != first.pipeline_id
+        cluster.schedule(second, "monthly", "0 0 3 1 * *", {}, "toys")
+        cluster.run(second, "toy run", {}, "toys")
+        assert {one["namespace"] for one in server.experiments.values()} == {"team-a"}
+
+
+def test_the_servers_own_words_are_shown(cluster: Cluster, server: KubeflowApi, package: Path) -> None:
+    version = cluster.upload(package, "v1")
+    server.multi_user = True
+    with pytest.raises(RefusedError, match=r"Namespace is empty; give --namespace \(403\)"):
+        cluster.run(version, "toy run", {}, "toys")
 
 
 def test_a_run_that_does_not_end_is_given_up_on(cluster: Cluster, server: KubeflowApi, package: Path) -> None:
     server.run_states = [("RUNNING", {})]
     run = cluster.run(cluster.upload(package, "v1"), "toy run", {}, "toys")
     with pytest.raises(PipelineError, match=r"has not ended after 0\.05 s"):
-        cluster.wait(run, lambda task, state: None, timeout=0.05, interval=0.01)
+        cluster.wait(run, TASKS, lambda task: None, timeout=0.05, interval=0.01)
 
 
 def test_a_schedule_replaces_the_one_of_its_name(cluster: Cluster, server: KubeflowApi, package: Path) -> None:

@@ -446,7 +446,8 @@ def test_a_retraining_really_trains_with_the_sliding_window(tmp_path: Path, beij
 
 
 def test_on_a_cluster_the_training_pipeline_is_submitted_with_the_window(monkeypatch: pytest.MonkeyPatch) -> None:
-    from almanac.usecase import load_text
+    from almanac.usecase.override import load_with
+    from almanac.usecase.packed import unpack
     from orchestration.retraining.start import on_cluster
 
     case = load_with(ROOT / "usecases" / "air_quality.yaml", ["split.train=last 1460d"])
@@ -459,7 +460,9 @@ def test_on_a_cluster_the_training_pipeline_is_submitted_with_the_window(monkeyp
     assert [first["run"], second["run"]] == [run["run_id"] for run in runs]
     assert len(server.versions) == 1
     given = runs[0]["runtime_config"]["parameters"]
-    assert load_text(given["usecase"], "usecase").split.train == "last 1460d"
+    spec = next(iter(server.versions.values()))["pipeline_spec"]["pipeline_spec"]
+    (carried,) = spec["deploymentSpec"]["executors"]["exec-configuration"]["container"]["env"]
+    assert unpack(carried["value"]).split.train == "last 1460d"
     assert (given["registry"], given["environment"]) == ("s3://bucket/registry", "cluster")
     with pytest.raises(PipelineError, match="no Kubeflow Pipelines API answers there"):
         on_cluster(training_pipeline, case, server.host, "s3://bucket/registry", "")

@@ -12,7 +12,8 @@ import pytest
 
 from almanac.core.errors import PipelineError
 from almanac.core.image import VERSION
-from almanac.usecase import load_text
+from almanac.usecase import load
+from almanac.usecase.override import override
 from orchestration.submission import fetch
 from tests.support.kubeflow_api import TOKEN, KubeflowApi
 
@@ -80,7 +81,7 @@ def test_a_schedule_is_that_of_the_use_case_and_replaces_the_one_before(server: 
     assert newest["display_name"] == f"{VERSION}-bbbbbbbbbbbb"
     assert recurring["pipeline_version_reference"]["pipeline_version_id"] == newest["pipeline_version_id"]
     # Each run resolves the spans against its own data: no date is part of the schedule.
-    split = load_text(recurring["runtime_config"]["parameters"]["usecase"], "scheduled").split
+    split = override(load(ROOT / REFERENCE), recurring["runtime_config"]["parameters"]["overrides"]).split
     assert (split.test, split.train, split.test_from, split.test_to) == ("last 30d", "expanding", None, None)
 
 
@@ -128,7 +129,10 @@ def test_each_failure_has_its_own_exit_code_and_one_line(server: KubeflowApi) ->
     failed = call("submit", server.host, "--interval", "0.05")
     assert (failed.returncode, failed.stdout.count("uploaded")) == (7, 1)
     assert "ended as FAILED; failed: validation" in failed.stderr
-    clash = call("submit", server.host, "--set", "training.budget.trials=2")
+    server.run_states = [("SUCCEEDED", {"ingestion": "SUCCEEDED"})]
+    for version in server.versions.values():
+        version["pipeline_spec"]["pipeline_spec"]["root"] = {}
+    clash = call("submit", server.host)
     assert clash.returncode == 6
     assert "exists and is another file" in clash.stderr
     refused = call("submit", server.host, token="another")
@@ -142,6 +146,27 @@ def test_each_failure_has_its_own_exit_code_and_one_line(server: KubeflowApi) ->
     for done in (failed, clash, refused, gone):
         assert "Traceback" not in done.stderr
         assert TOKEN not in done.stderr + done.stdout
+
+
+def test_settings_are_a_parameter_of_the_run_and_no_other_version(server: KubeflowApi) -> None:
+    quick = ["--interval", "0.05"]
+    assert call("submit", server.host, *quick).returncode == 0
+    changed = call("submit", server.host, *quick, "--set", "training.budget.trials=2", "--set", "drift.window=20d")
+    assert changed.returncode == 0, changed.stderr
+    assert "already there" in changed.stdout and len(server.versions) == 1
+    parameters = list(server.runs.values())[-1]["runtime_config"]["parameters"]
+    assert parameters == {"registry": "registry", "overrides": "{drift.window: 20d, training.budget.trials: 2}"}
+    wrong = call("submit", server.host, "--set", "training.budget.trails=2")
+    assert (wrong.returncode, len(server.runs)) == (1, 2)
+    assert "did you mean 'trials'?" in wrong.stderr
+
+
+def test_outputs_that_cannot_be_read_are_found_out_before_the_run(server: KubeflowApi, tmp_path: Path) -> None:
+    done = call("submit", server.host, "--pipeline-root", "s4://bucket/runs", "--fetch", str(tmp_path))
+    assert done.returncode == 1
+    assert "cannot be read from here, so that --fetch would fail after the run" in done.stderr
+    assert server.requests == []
+    assert "Traceback" not in done.stderr
 
 
 def test_fetching_without_a_place_is_refused_before_anything_is_uploaded(server: KubeflowApi, tmp_path: Path) -> None:

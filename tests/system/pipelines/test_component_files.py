@@ -9,7 +9,8 @@ import polars as pl
 import yaml
 from kfp import components, dsl
 
-from almanac.usecase import dump, load
+from almanac.usecase import load
+from almanac.usecase.packed import VARIABLE, label, pack
 from orchestration.console import Screen
 from orchestration.local import RunOptions, run_local
 
@@ -22,19 +23,22 @@ def _load(name: str) -> Any:
 
 
 def test_a_pipeline_of_the_component_files_alone_runs(tmp_path: Path, beijing_csv: Path) -> None:
-    ingestion, validation, preprocessing = (_load(name) for name in ("ingestion", "validation", "preprocessing"))
+    names = ("configuration", "ingestion", "validation", "preprocessing")
+    configuration, ingestion, validation, preprocessing = (_load(name) for name in names)
+    case = load(ROOT / "usecases" / "air_quality.yaml")
 
     @dsl.pipeline(name="from-files")
-    def small(usecase: str, base: str) -> None:
+    def small(base: str) -> None:
+        configured = configuration(compiled=label(case), overrides="", registry="", environment="local")
+        usecase = configured.set_env_variable(VARIABLE, pack(case)).outputs["usecase"]
         table = ingestion(usecase=usecase, base=base)
         valid = validation(usecase=usecase, table=table.outputs["table"])
         preprocessing(usecase=usecase, table=valid.outputs["validated"])
 
-    case = load(ROOT / "usecases" / "air_quality.yaml")
     place = RunOptions(tmp_path / "work", tmp_path / "cache")
-    run = run_local(small, {"usecase": dump(case), "base": str(ROOT / "usecases")}, place, Screen(io.StringIO()))
+    run = run_local(small, {"base": str(ROOT / "usecases")}, place, Screen(io.StringIO()))
     assert run.error is None
-    assert [step.name for step in run.steps] == ["ingestion", "validation", "preprocessing"]
+    assert [step.name for step in run.steps] == list(names)
     features = pl.read_parquet(run.outputs["preprocessing"]["features"])
     assert features.height == 43_824
     lineage = json.loads(run.outputs["ingestion"]["lineage"].read_text())

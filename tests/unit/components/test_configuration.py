@@ -29,10 +29,10 @@ def test_the_use_case_comes_out_as_it_went_in(carried: UseCase, tmp_path: Path) 
 
 
 def test_overrides_change_fields(carried: UseCase, tmp_path: Path) -> None:
-    run(label(carried), "{training.budget.trials: 3, split.test_to: 2014-06-30}", "s3://b/r", "cluster", tmp_path / "u")
+    run(label(carried), "{training.budget.trials: 3, split.test: last 30d}", "s3://b/r", "cluster", tmp_path / "u")
     changed = load(tmp_path / "u")
     assert changed.training.budget.trials == 3
-    assert str(changed.split.test_to) == "2014-06-30"
+    assert changed.split.test == "last 30d"
 
 
 @pytest.mark.parametrize(
