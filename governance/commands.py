@@ -145,23 +145,23 @@ def verify(
     public_key: Annotated[Path | None, typer.Option("--public-key", help="The key that must have signed.")] = None,
     identity: Annotated[str | None, typer.Option(help="Who must have signed, for a keyless signature.")] = None,
     issuer: Annotated[str, typer.Option(help="The identity's OpenID provider.")] = "",
+    data: Annotated[Path | None, typer.Option(help="The validated table, to predict again; by default the run's.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Verify a run's documents.
+    """Verify a run, or a version of the registry.
 
-    Checks every hash, reference, metric, signature and event behind them.
+    Renders its documents again, predicts and evaluates again with the signed model, decides the gate again, and checks
+    every hash, signature and event. The first difference is named with its file and place.
     """
     from governance.signing import Identity
-    from governance.verify import verify as verify_bundle
+    from governance.verify import Request, examine
+    from governance.verify.verdict import Verdict
 
     directory, url = _located(target, registry)
     trust = Identity(identity, issuer) if identity else public_key
-    steps = verify_bundle(directory, url, trust)
-    unchecked = [step.name for step in steps if not step.count]
-    value = {"verified": True, "directory": str(directory), "not_checked": unchecked}
-    lines = [f"{step.name:20} {step.count:6,} {step.seconds:6.2f} s  {step.note}".rstrip() for step in steps]
-    note = f" (not checked: {', '.join(unchecked)})" if unchecked else ""
-    _print({**value, "steps": [vars(step) for step in steps]}, [*lines, f"verified: {directory}{note}"], as_json)
+    verdict = Verdict(directory, list(examine(Request(directory, url, trust, data))))
+    _print(verdict.to_json(), verdict.lines(), as_json)
+    verdict.check()
 
 
 def _open(url: str) -> Registry:

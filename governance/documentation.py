@@ -9,8 +9,9 @@ from almanac.core.errors import RegistryError
 from almanac.core.files import read_json, sha256_file
 from almanac.core.progress import summary
 from almanac.usecase import UseCase, dump
+from governance import signing
 from governance.documents.bundle import write_documents
-from governance.documents.layout import FOLDER
+from governance.documents.layout import FOLDER, MANIFEST
 from governance.registration import actor
 from governance.registry import Registry, Version, collect
 from governance.registry.versions import read_blob
@@ -46,6 +47,7 @@ def document(usecase: UseCase, files: Mapping[str, Path], registration: Path, re
         _fetch_documents(registry, usecase.name, number, out)
     else:
         write_documents(files, dump(usecase), record, out)
+        _sign(registry, usecase.name, number, record, out)
     verify_documents(files, out)
     if not settled:
         why = f"{record['address']}: documents written and verified"
@@ -62,6 +64,18 @@ def _check_registered(registry: Registry, use_case: str, number: int, files: Map
     for name, path in files.items():
         if name not in listed or listed[name]["sha256"] != sha256_file(path):
             raise RegistryError(f"{name}: not the file that version {number} of {use_case} was registered with")
+
+
+def _sign(registry: Registry, use_case: str, number: int, record: Mapping[str, Any], out: Path) -> None:
+    """Sign the documents by the key that signed the model, or keep the signature of the same documents."""
+    key = signing.key_of(record["signature"]["fingerprint"])
+    attached, name = registry.files(use_case, number), f"{FOLDER}/{signing.DOCUMENTS_SIGNATURE}"
+    before = attached.get(f"{FOLDER}/{MANIFEST}", {}).get("sha256")
+    # Every signature has other bytes: a new one would make other documents of the same ones, which need an approval.
+    if name in attached and before == sha256_file(out / MANIFEST):
+        (out / signing.DOCUMENTS_SIGNATURE).write_bytes(read_blob(registry.store, name, attached[name]["sha256"]))
+    else:
+        signing.sign_contents(out, signing.DOCUMENTS_SIGNATURE, key)
 
 
 def _fetch_documents(registry: Registry, use_case: str, number: int, out: Path) -> None:

@@ -1,4 +1,4 @@
-"""Signatures of model directories in OpenSSF model-signing's format: an in-toto statement in a Sigstore bundle.
+"""Signatures of directories (model, documents, run) in OpenSSF model-signing's format: an in-toto statement in a Sigstore bundle.
 
 The default signer is an elliptic-curve key of the user, whose PEM file ALMANAC_SIGNING_KEY names. With
 ALMANAC_SIGNING=keyless the signer is a Sigstore identity, such as that of a workflow with an OpenID token.
@@ -8,14 +8,19 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from almanac.core.errors import RegistryError
 from almanac.core.files import sha256_bytes
 
 SIGNATURE = "model.sig"
 PUBLIC_KEY = "model.pub"
+#: Signature of the governance directory that it is in, and of the run directory that it is in.
+DOCUMENTS_SIGNATURE, RUN_SIGNATURE = "documents.sig", "run.sig"
 #: Location of the key in pods, which mount the secret `almanac-signing`.
 MOUNTED_KEY = Path("/etc/almanac/signing/private_key")
+
+_KINDS = {"Extra": "additional", "Missing": "missing"}
 
 
 @dataclass(frozen=True)
@@ -46,18 +51,38 @@ def signing_key(environment: str = "local") -> Path:
         if "\n" in configured or not Path(configured).is_file():
             raise RegistryError("ALMANAC_SIGNING_KEY does not name a file; expected the path of a PEM key")
         return Path(configured)
+    if MOUNTED_KEY.is_file():
+        return MOUNTED_KEY
     if environment != "local":
-        if MOUNTED_KEY.is_file():
-            return MOUNTED_KEY
         raise RegistryError(
             "there is no key to sign with: ALMANAC_SIGNING_KEY is not set, and the secret almanac-signing has no key "
             f"private_key, which pods have as {MOUNTED_KEY}"
         )
-    base = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
-    path = base / "almanac" / "signing.pem"
+    path = _own_key()
     if not path.exists():
         generate_key(path)
     return path
+
+
+def key_of(fingerprint_: str) -> Path | None:
+    """Return the private key with a fingerprint, with which the same hand signs again; None for a keyless signature.
+
+    Raises:
+        RegistryError: the key at hand has another fingerprint, or there is none.
+    """
+    if fingerprint_ == "keyless":
+        return None
+    # "cluster" looks for a key and never makes one: a new key has another fingerprint in any case.
+    key = signing_key("local" if _own_key().exists() else "cluster")
+    actual = fingerprint(public_key(key))
+    if actual != fingerprint_:
+        raise RegistryError(f"the key at hand, {actual[:12]}…, is not the one that signed the model, {fingerprint_[:12]}…")
+    return key
+
+
+def _own_key() -> Path:
+    base = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
+    return base / "almanac" / "signing.pem"
 
 
 def generate_key(path: Path) -> None:
@@ -111,16 +136,48 @@ def sign(directory: Path, target: Path, private: Path) -> None:
     Raises:
         RegistryError: the key cannot sign.
     """
+    target.mkdir(parents=True, exist_ok=True)
+    _sign(directory, target / SIGNATURE, private)
+    (target / PUBLIC_KEY).write_bytes(public_key(private))
+
+
+def sign_contents(directory: Path, name: str, private: Path | None) -> None:
+    """Sign every file below `directory` but the signature itself, which is written into it as `name`.
+
+    Args:
+        directory: the directory.
+        name: name of the signature, DOCUMENTS_SIGNATURE or RUN_SIGNATURE.
+        private: the key; None signs with the environment's identity.
+
+    Raises:
+        RegistryError: the key or the identity cannot sign.
+    """
+    (directory / name).unlink(missing_ok=True)
+    _sign(directory, directory / name, private, name)
+
+
+def _sign(directory: Path, signature: Path, private: Path | None, ignored: str | None = None) -> None:
     from model_signing import signing
 
-    target.mkdir(parents=True, exist_ok=True)
-    public = public_key(private)
+    config = signing.Config()  # type: ignore[no-untyped-call]
+    if ignored:
+        config.set_hashing_config(_hashing(directory, ignored))
+    if private is None:
+        _sign_by_identity(config, directory, signature)
+        return
+    # Read first: of what is no key, the library says less.
+    public_key(private)
     try:
-        config = signing.Config().use_elliptic_key_signer(private_key=private)  # type: ignore[no-untyped-call]
-        config.sign(directory, target / SIGNATURE)
+        config.use_elliptic_key_signer(private_key=private).sign(directory, signature)
     except ValueError as error:
         raise RegistryError(f"{private}: cannot sign {directory}: {error}") from error
-    (target / PUBLIC_KEY).write_bytes(public)
+
+
+def _hashing(directory: Path, ignored: str) -> Any:
+    from model_signing import hashing
+
+    # By default the library leaves out .gitignore and others, in which something could be hidden.
+    return hashing.Config().set_ignored_paths(paths=[directory / ignored], ignore_git_paths=False)  # type: ignore[no-untyped-call]
 
 
 def keyless() -> bool:
@@ -134,23 +191,25 @@ def sign_keyless(directory: Path, target: Path) -> None:
     Raises:
         RegistryError: the environment has no identity, or Sigstore cannot be reached.
     """
-    from model_signing import signing
-
     target.mkdir(parents=True, exist_ok=True)
-    config = signing.Config()  # type: ignore[no-untyped-call]
+    _sign(directory, target / SIGNATURE, None)
+
+
+def _sign_by_identity(config: Any, directory: Path, signature: Path) -> None:
     try:
-        config.use_sigstore_signer(use_ambient_credentials=True).sign(directory, target / SIGNATURE)
+        config.use_sigstore_signer(use_ambient_credentials=True).sign(directory, signature)
     except Exception as error:  # Sigstore's clients raise errors of many libraries
         raise RegistryError(f"ALMANAC_SIGNING=keyless: cannot sign {directory}: {error}") from error
 
 
-def verify(directory: Path, signature: Path, trust: Path | Identity) -> None:
+def verify(directory: Path, signature: Path, trust: Path | Identity, contents: bool = False) -> None:
     """Check that `directory` holds exactly the signed files, and who signed them.
 
     Args:
-        directory: the model directory.
+        directory: the signed directory.
         signature: the signature's file.
         trust: the signer's public key, or the identity of a keyless signature.
+        contents: whether the signature is in the directory, as `sign_contents` writes it.
 
     Raises:
         RegistryError: another signer, an altered, missing or additional file, or an unreadable signature.
@@ -158,6 +217,8 @@ def verify(directory: Path, signature: Path, trust: Path | Identity) -> None:
     from model_signing import verifying
 
     config = verifying.Config()  # type: ignore[no-untyped-call]
+    if contents:
+        config.set_hashing_config(_hashing(directory, signature.name))
     try:
         if isinstance(trust, Path):
             config.use_elliptic_key_verifier(public_key=trust)
@@ -167,6 +228,13 @@ def verify(directory: Path, signature: Path, trust: Path | Identity) -> None:
     except Exception as error:  # the library raises Sigstore's, protobuf's and its own errors
         signer = trust if isinstance(trust, Path) else trust.subject
         # The library names each file, with both digests as Python writes bytes.
-        reason = re.sub(r": Expected 'Digest.*?\)', Actual 'Digest.*?\)'", "", str(error).replace("\\'", "'"))
-        reason = reason or type(error).__name__
-        raise RegistryError(f"{signature}: no valid signature of {directory} by {signer}: {reason}") from error
+        raise RegistryError(f"{signature}: no valid signature of {directory} by {signer}: {_reason(error)}") from error
+
+
+def _reason(error: Exception) -> str:
+    """Return what a signature does not fit, by the names of the files; the library adds digests as Python writes them."""
+    text = str(error).replace("\\'", "'")
+    differing = re.findall(r"Hash mismatch for '(.+?)'", text)
+    lists = re.findall(r"(Extra|Missing) files (?:found )?in model '.*?': (.*?)[\"'](?:\]|, [\"'])", text)
+    found = {"altered": ", ".join(differing)} | {_KINDS[kind]: names for kind, names in lists}
+    return "; ".join(f"{kind}: {names}" for kind, names in found.items() if names) or text or type(error).__name__

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from kfp import dsl, local
 
 from almanac.core.errors import PipelineError
+from governance.signing import MOUNTED_KEY, signing_key
 from orchestration.cache import ContentCache, install
 from orchestration.code_digest import ROOT
 from orchestration.console import RunLog, Screen, Step
@@ -133,7 +134,11 @@ def _runner(options: RunOptions) -> Any:
             # Files of the run belong to the user who started it.
             user=f"{os.getuid()}:{os.getgid()}",
             environment=_forwarded(),
-            mounts=[Mount(str(path), str(path), type="bind") for path in options.shared],
+            mounts=[
+                *(Mount(str(path), str(path), type="bind") for path in options.shared),
+                # A container has no key of its own that anybody could know; it signs with the user's, as a process does.
+                Mount(str(MOUNTED_KEY), str(signing_key().absolute()), type="bind", read_only=True),
+            ],
             # Tasks may write only to mounted directories, as on a cluster.
             read_only=True,
             tmpfs={"/tmp": "exec"},  # noqa: S108 - in the container

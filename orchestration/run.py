@@ -12,6 +12,8 @@ from almanac.core.errors import GateError, InterruptedRunError, PipelineError
 from almanac.core.files import read_json
 from almanac.core.revision import git_revision
 from almanac.usecase import UseCase, digest
+from governance import signing
+from governance.documents.layout import FOLDER, REGISTRATION
 from governance.registry import Registry
 from orchestration.console import Screen
 from orchestration.local import LocalRun, Runner, RunOptions, run_local
@@ -80,10 +82,19 @@ def run_training(request: Request, pipeline: Callable[..., Any], screen: Screen)
 def keep(directory: Path, run: LocalRun, record: dict[str, Any], layout: Layout) -> dict[str, Any]:
     """Write the outputs and the record of a run to a directory, point `latest` to it, and return the record."""
     record = assemble(directory, run.outputs, record, layout)
+    _sign(directory)
     point_latest(directory)
     # Only now, because cached outputs are in the working directories of earlier runs.
     prune(directory.parent / ".work", _KEPT)
     return record
+
+
+def _sign(directory: Path) -> None:
+    """Sign a run that registered a version, by the key that signed its model: reports and run.json are in no version."""
+    if not (directory / FOLDER).is_dir():
+        return
+    signature = read_json(directory / REGISTRATION)["signature"]
+    signing.sign_contents(directory, signing.RUN_SIGNATURE, signing.key_of(signature["fingerprint"]))
 
 
 def execute(

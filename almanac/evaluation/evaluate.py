@@ -25,12 +25,12 @@ from almanac.usecase import UseCase, digest
 
 @dataclass(frozen=True)
 class Outputs:
-    """Paths of the files that an evaluation writes."""
+    """Paths of the files that an evaluation writes; a verification, which compares figures, needs no report."""
 
     metrics: Path
     evaluation: Path
     predictions: Path
-    report: Path
+    report: Path | None
 
     @classmethod
     def below(cls, directory: Path) -> "Outputs":
@@ -79,7 +79,8 @@ def evaluate(
     write_json(outputs.evaluation, {"use_case": usecase.name, "targets": targets})
     with whole_file(outputs.predictions) as aside:
         predictions([each.scored for each in analyses]).write_parquet(aside)
-    write_page(report(usecase, metrics, analyses), outputs.report)
+    if outputs.report is not None:
+        write_page(report(usecase, metrics, analyses), outputs.report)
     summary(leading_errors(metrics), rows=sum(entry["n"] for entry in entries.values()))
     return metrics
 

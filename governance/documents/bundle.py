@@ -1,7 +1,8 @@
 """The governance directory of a run: documents, their references, and a manifest of all files."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from governance.documents import cyclonedx
 from governance.documents.artifacts import REQUIRED, Artifacts, escape
 from governance.documents.computed import compute
 from governance.documents.html import page
-from governance.documents.kind import KINDS, documents, rules
+from governance.documents.kind import KINDS, Document, documents, rules
 from governance.documents.layout import (
     COMPUTED,
     FOLDER,
@@ -32,6 +33,8 @@ from governance.signing import PUBLIC_KEY, SIGNATURE
 
 #: Number of a reference -> where it is printed, as references.json records it.
 _Locations = dict[int, dict[str, Any]]
+#: Libraries that turn templates and tables into the documents' bytes.
+_RENDERERS = ("jinja2", "markdown-it-py", "matplotlib")
 
 
 def write_documents(
@@ -54,15 +57,46 @@ def write_documents(
         raise DocumentError(f"{missing[0]}: missing from the artifacts; documents cannot do without it")
     check_statements(json.loads(usecase)["governance"])
     with whole_directory(target) as folder:
-        bundle = _Bundle(folder, Artifacts(files))
-        bundle.put_inputs(usecase, registration)
-        bundle.put(COMPUTED, pretty_json(compute(bundle.artifacts, documents())))
-        locations = bundle.put_documents() | bundle.put_bills()
-        bundle.put(PROVENANCE, pretty_json(provenance(bundle.artifacts)))
-        bundle.put(REFERENCES, pretty_json({"format": 1, "references": bundle.listed(locations)}))
-        manifest = _manifest(bundle.artifacts, registration)
+        artifacts = render_documents(files, usecase, registration, folder, documents())
+        manifest = _manifest(artifacts, registration)
         (folder / MANIFEST).write_bytes(canonical_json(manifest) + b"\n")
     return manifest
+
+
+def render_documents(
+    files: Mapping[str, Path],
+    usecase: str,
+    registration: Mapping[str, Any],
+    folder: Path,
+    kinds: Sequence[Document],
+    recorded: Mapping[str, Any] | None = None,
+) -> Artifacts:
+    """Write every file of a governance directory but its manifest, the same bytes from the same artifacts.
+
+    Args:
+        files: URI -> path of the run's artifacts.
+        usecase: the use case as canonical JSON text.
+        registration: content of registration.json with the signature.
+        folder: an existing directory.
+        kinds: the documents to write.
+        recorded: facts to start from, of documents whose kind is not installed.
+
+    Returns:
+        The artifacts and the written files.
+    """
+    bundle = _Bundle(folder, Artifacts(files), kinds)
+    bundle.put_inputs(usecase, registration)
+    # Facts are written first: the documents quote computed.json like any other artifact.
+    bundle.put(COMPUTED, pretty_json({**(recorded or {}), **compute(bundle.artifacts, kinds)}))
+    locations = bundle.put_documents() | bundle.put_bills()
+    bundle.put(PROVENANCE, pretty_json(provenance(bundle.artifacts)))
+    bundle.put(REFERENCES, pretty_json({"format": 1, "references": bundle.listed(locations)}))
+    return bundle.artifacts
+
+
+def renderers() -> dict[str, str]:
+    """Return the versions of the libraries on which the documents' bytes depend."""
+    return {name: version(name) for name in _RENDERERS}
 
 
 def manifest_digest(manifest: Mapping[str, Any]) -> str:
@@ -73,8 +107,8 @@ def manifest_digest(manifest: Mapping[str, Any]) -> str:
 class _Bundle:
     """A governance directory while it is written."""
 
-    def __init__(self, folder: Path, artifacts: Artifacts) -> None:
-        self.folder, self.artifacts = folder, artifacts
+    def __init__(self, folder: Path, artifacts: Artifacts, kinds: Sequence[Document]) -> None:
+        self.folder, self.artifacts, self.kinds = folder, artifacts, kinds
         self.references = References(artifacts)
 
     def put(self, name: str, text: str) -> None:
@@ -95,7 +129,7 @@ class _Bundle:
     def put_documents(self) -> _Locations:
         """Write the Markdown documents and the index page."""
         marked, locations = {}, {}
-        for document in documents():
+        for document in self.kinds:
             marked[document] = render_document(self.references, document)
             text, starts = unmark(marked[document])
             self.put(document.file, text)
@@ -147,6 +181,7 @@ def _manifest(artifacts: Artifacts, registration: Mapping[str, Any]) -> dict[str
     manifest: dict[str, Any] = {
         "format": 1,
         "rules": rules(),
+        "renderers": renderers(),
         "documents": {
             document.file: {"package": KINDS.package(document.name), "required": document.required}
             for document in documents()

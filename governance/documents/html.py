@@ -1,13 +1,18 @@
 """The index page: all documents and plots in one self-contained file; each printed value shows its source."""
 
+import json
 from collections.abc import Sequence
 from html import escape
+from typing import TYPE_CHECKING
 
 from markdown_it import MarkdownIt
 
-from almanac.reports import Contents, Markup, Page, Plot, Section, render
-from governance.documents.plots import plots
+from almanac.reports import Block, Contents, Markup, Page, Plot, Section, render
+from governance.documents.plots import plot_data, plots
 from governance.documents.references import MARK, References
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 _STYLE = """
 .ref { border-bottom: 1px dotted #8d99ae; cursor: help }
@@ -40,7 +45,9 @@ def page(references: References, documents: Sequence[tuple[str, str, str]], titl
     for name, _, marked in documents:
         body = MARK.sub(lambda match: source(match[1], match[2]), reader.render(marked))
         sections.append(Markup(f'<section id="{anchors[name]}">{body}</section>'))
-    drawn = [Plot(figure, caption) for figure, caption in plots(references.artifacts)]
+    drawn: list[Block] = []
+    for figure, caption in plots(references.artifacts):
+        drawn += [Plot(figure, caption), Markup(_data(figure))]
     return render(
         Page(
             f"{title}: governance",
@@ -49,3 +56,9 @@ def page(references: References, documents: Sequence[tuple[str, str, str]], titl
             _STYLE,
         )
     )
+
+
+def _data(figure: "Figure") -> str:
+    """Return a plot's data as an element that browsers do not show."""
+    text = escape(json.dumps(plot_data(figure), ensure_ascii=False), quote=False)
+    return f'<template class="plot-data">{text}</template>'

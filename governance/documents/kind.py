@@ -11,6 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from almanac import reports
 from almanac.core.errors import DocumentError
 from almanac.core.files import sha256_bytes, sha256_file
 from almanac.core.kinds import Kinds
@@ -86,5 +87,7 @@ def rules() -> str:
 
     A manifest records it, so that a verification can tell an altered document from one made by another release.
     """
-    sources = [path for path in sorted(Path(__file__).parent.rglob("*")) if path.suffix in (".py", ".j2")]
+    # The page is drawn by the templates of reports: another look of theirs is another release of the documents.
+    folders = (Path(__file__).parent, Path(reports.__file__).parent)
+    sources = [path for folder in folders for path in sorted(folder.rglob("*")) if path.suffix in (".py", ".j2")]
     return sha256_bytes("".join(sha256_file(path) for path in sources).encode())

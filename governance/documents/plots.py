@@ -26,6 +26,40 @@ def plots(artifacts: Artifacts) -> Iterator[tuple["Figure", str]]:
         yield _over_time(artifacts, list(targets)), "Mean absolute error by week of the held-out span."
 
 
+def plot_data(figure: "Figure") -> list[dict[str, Any]]:
+    """Return what a figure shows: title and labels of each of its axes, and the numbers of its bars and lines.
+
+    The page holds it beside the plot. A drawing's bytes change with the plotting library, its data do not.
+    """
+    return [
+        {
+            "title": axis.get_title(loc="left"),
+            "x": axis.get_xlabel(),
+            "y": axis.get_ylabel(),
+            "bars": [[_rounded(bar.get_x()), _rounded(bar.get_height())] for bar in axis.patches],
+            "lines": [
+                {"label": str(line.get_label()), "x": _texts(line.get_xdata(orig=True)), "y": _texts(line.get_ydata())}
+                for line in axis.lines
+            ],
+            "spans": [
+                [[_rounded(value) for value in point] for point in path.vertices]
+                for collection in axis.collections
+                for path in collection.get_paths()
+            ],
+        }
+        for axis in figure.axes
+    ]
+
+
+def _texts(values: Any) -> list[str]:
+    return [str(value) if isinstance(value, str) else _rounded(value) for value in values]
+
+
+def _rounded(value: Any) -> str:
+    # Nine digits: more than anybody sees, fewer than sums in another order change.
+    return f"{value:.9g}" if isinstance(value, int | float) else str(value)
+
+
 def _side_by_side(names: list[str]) -> tuple["Figure", list[Any]]:
     figure, axes = new_figure(min(11.0, 3.6 * len(names) + 0.6), 3.2, columns=len(names), gridspec_kw={"wspace": 0.3})
     for axis, name in zip(axes[0], names, strict=True):

@@ -10,10 +10,12 @@ import pytest
 
 from almanac.core.files import sha256_file, write_json
 from almanac.usecase import UseCase, load
+from governance import signing
 from governance.documentation import document
 from governance.registration import register, version_files
 from tests.support.real_run import make_run
 
+TABLES = ("data.parquet", "features.parquet")
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -73,8 +75,22 @@ def world(usecase: UseCase, trained: Path, tmp_path_factory: pytest.TempPathFact
     told = made.run / "registration.json"
     register(usecase, made.artifacts, str(made.registry), "local", told)
     document(usecase, made.artifacts, told, str(made.registry), made.run / "governance")
+    # Without its tables nothing is predicted again, which takes seconds; `complete` has them.
+    for name in TABLES:
+        (made.run / name).unlink()
     record_run(made.run)
     return made
+
+
+@pytest.fixture
+def complete(world: World, trained: Path, tmp_path: Path) -> World:
+    """A copy of the world with the run's tables, signed as the runner signs a run."""
+    copy = world.copy(tmp_path / "complete")
+    for name in TABLES:
+        shutil.copyfile(trained / name, copy.run / name)
+    record_run(copy.run, copy.registry)
+    signing.sign_contents(copy.run, signing.RUN_SIGNATURE, signing.signing_key())
+    return copy
 
 
 def record_run(run: Path, registry: Path | str | None = None) -> None:

@@ -1,6 +1,8 @@
 """A run directory in the pipeline's formats, from a small LightGBM model that is really trained on the real series."""
 
 import importlib.metadata
+import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +11,8 @@ import numpy as np
 import polars as pl
 
 from almanac.core.files import sha256_file, write_bytes, write_json
-from almanac.evaluation.evaluate import predictions
-from almanac.evaluation.scored_rows import score_rows
-from almanac.evaluation.target_metrics import target_metrics
+from almanac.evaluation.evaluate import Outputs, evaluate
 from almanac.model.intervals import Intervals
-from almanac.model.model import Model, load_model
 from almanac.training.table_facts import table_facts
 from almanac.usecase import UseCase, digest
 from almanac.usecase.training_section import Target
@@ -30,16 +29,18 @@ def make_run(
     table = _features(series, targets)
     run.mkdir(parents=True)
     table.write_parquet(run / "data.parquet")
-    judged = [score_rows(usecase, table, target, _train(usecase, table, target, run)) for target in targets]
-    figures = {each.target.name: target_metrics(usecase, each, "lightgbm_level") for each in judged}
-    metrics: dict[str, Any] = {"use_case": usecase.name, "targets": figures}
+    # The features are columns of the table itself, so that one file is both.
+    shutil.copyfile(run / "data.parquet", run / "features.parquet")
+    for target in targets:
+        _train(usecase, table, target, run)
     _model_manifest(usecase, run, [target.name for target in targets])
-    predictions(judged).write_parquet(run / "predictions.parquet")
-    write_json(run / "metrics.json", metrics)
+    write_json(run / "tuning.json", _tuning(usecase, table, targets, run))
+    trained = usecase.model_copy(update={"targets": targets})
+    # A report shows candidates and folds, which this training does not have.
+    outputs = replace(Outputs.below(run), report=None)
+    metrics = evaluate(trained, run / "features.parquet", run / "model", outputs, run / "tuning.json")
     write_json(run / "gate.json", _gate(metrics))
     write_json(run / "lineage.json", _lineage(usecase, series, run))
-    write_json(run / "tuning.json", _tuning(usecase, table, targets, run))
-    write_json(run / "evaluation.json", {"use_case": usecase.name, "targets": {}})
     return run
 
 
@@ -54,7 +55,7 @@ def _features(series: pl.DataFrame, targets: list[Target]) -> pl.DataFrame:
     )
 
 
-def _train(usecase: UseCase, table: pl.DataFrame, target: Target, run: Path) -> Model:
+def _train(usecase: UseCase, table: pl.DataFrame, target: Target, run: Path) -> None:
     names = [*(f"pm25_lag_{lag}h" for lag in _LAGS), *_WEATHER, "hour", "day_of_year"]
     X = table.select(names).to_numpy().astype(np.float64)
     y = table[f"y_{target.name}"].fill_null(float("nan")).to_numpy()
@@ -80,7 +81,6 @@ def _train(usecase: UseCase, table: pl.DataFrame, target: Target, run: Path) -> 
     bins = np.where(np.isfinite(last), np.searchsorted(edges, last, side="right"), 0)
     offsets = [np.quantile(residual[bins == place], [0.05, 0.95]) for place in range(edges.size + 1)]
     _write_target(run / "model" / target.name, usecase, target, booster, names, edges, offsets)
-    return load_model(run / "model" / target.name)
 
 
 def _write_target(
@@ -113,7 +113,8 @@ def _write_target(
 
 
 def _model_manifest(usecase: UseCase, run: Path, names: list[str]) -> None:
-    common = {**_common(usecase), "data_digest": sha256_file(run / "data.parquet")}
+    digest_of = {name: sha256_file(run / f"{name}.parquet") for name in ("data", "features")}
+    common = {**_common(usecase), **{f"{name}_digest": each for name, each in digest_of.items()}}
     write_json(run / "model" / "manifest.json", {**common, "targets": names, "files": _listed(run / "model")})
 
 
@@ -143,6 +144,7 @@ def _tuning(usecase: UseCase, table: pl.DataFrame, targets: list[Target], run: P
         rows = table.filter((pl.col("timestamp").dt.year() < 2013) & pl.col(f"y_{target.name}").is_finite())
         time = rows["timestamp"].sort()
         entries[target.name] = {
+            "chosen": "lightgbm_level",
             "rows_trained": rows.height,
             "span_trained": [time[0].isoformat(), time[-1].isoformat()],
         }

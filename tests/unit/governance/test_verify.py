@@ -9,19 +9,41 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 
 from almanac.core.errors import AlmanacError, DocumentError
-from almanac.core.files import canonical_json, read_json, sha256_file
+from almanac.core.files import canonical_json, read_json, sha256_file, write_json
+from governance import signing
 from governance.documents.artifacts import Artifacts, run_files
 from governance.documents.bundle import manifest_digest
 from governance.registry import Registry, collect, resolve
 from governance.verify import verify
+from governance.verify.bundle import Bundle
+from governance.verify.evaluated import check_evaluation
+from governance.verify.integrity import check_tables
 from governance.verify.metrics import check_metrics
+from governance.verify.rendered import check_rendered
 from tests.support.governance_world import World, record_run
 
 #: At least 200 in every run of the suite; more by the environment.
 MUTATIONS = int(os.environ.get("ALMANAC_MUTATIONS", "220"))
+
+
+@pytest.fixture(scope="session")
+def pinned(world: World, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The key that the auditor has by another way than with the bundle."""
+    path = tmp_path_factory.mktemp("auditor") / "team.pub"
+    path.write_bytes(signing.public_key(signing.signing_key()))
+    return path
+
+
+def bundle_of(world: World) -> Bundle:
+    """Return the bundle to check one by one."""
+    run, folder = world.run, world.run / "governance"
+    artifacts = Artifacts(run_files(run) | collect(folder, "governance"))
+    tables = [path if path.exists() else None for path in (run / "data.parquet", run / "features.parquet")]
+    return Bundle(run / "model", folder, artifacts, read_json(folder / "manifest.json"), None, None, run, *tables)
 
 
 def whole(world: World) -> None:
@@ -99,6 +121,8 @@ class TestForgeries:
                 listed[name] = {"sha256": sha256_file(file), "bytes": file.stat().st_size}
         manifest["digest"] = manifest_digest(manifest)
         path.write_bytes(canonical_json(manifest) + b"\n")
+        # Left out, as the caller pins no key: what is caught here is caught by the content.
+        (world.run / "governance" / "documents.sig").unlink(missing_ok=True)
         record_run(world.run)
 
     def follow(self, world: World, uri: str) -> None:
@@ -196,26 +220,30 @@ class TestForgeries:
         path = spoilt.run / "governance" / "mlbom.cdx.json"
         path.write_text(path.read_text().replace('"version": "4.', '"version": "3.'))
         self.rehash(spoilt)
-        with pytest.raises(DocumentError, match=r"mlbom\.cdx\.json: the artifacts give something else"):
+        with pytest.raises(DocumentError, match=r"mlbom\.cdx\.json: line \d+: says .*: the artifacts give something else"):
             verify(spoilt.run)
 
     def test_documents_of_another_release_are_derived_again_where_its_rules_give_the_same(self, spoilt: World) -> None:
         path = spoilt.run / "governance" / "manifest.json"
         manifest = read_json(path)
         # Manifests once counted their rules by hand, and listed no documents.
-        earlier = {key: value for key, value in manifest.items() if key != "documents"} | {"rules": 2}
+        earlier = {key: value for key, value in manifest.items() if key not in ("documents", "renderers")} | {"rules": 2}
         path.write_bytes(canonical_json({**earlier, "digest": manifest_digest(earlier)}) + b"\n")
+        (spoilt.run / "governance" / "documents.sig").unlink()
         record_run(spoilt.run)
         steps = {step.name: step for step in verify(spoilt.run)}
-        assert (steps["derived"].count, steps["derived"].note) == (3, "")
+        assert (steps["documents"].count, steps["documents"].note) == (
+            16,
+            "plots compared by their data, as another version of matplotlib drew them",
+        )
         assert steps["document kinds"].count == 6
 
         materials = spoilt.run / "governance" / "mlbom.cdx.json"
         materials.write_text(materials.read_text().replace('"version": "4.', '"version": "3.'))
         self.rehash(spoilt)
-        step = {step.name: step for step in verify(spoilt.run)}["derived"]
-        assert step.count == 2
-        assert step.note == "mlbom.cdx.json: written by another release, this one derives something else"
+        step = {step.name: step for step in verify(spoilt.run)}["documents"]
+        assert step.count == 15
+        assert step.note.startswith("mlbom.cdx.json: written by another release, this one renders something else")
 
     def test_a_model_whose_manifests_follow(self, spoilt: World) -> None:
         folder = spoilt.run / "model"
@@ -240,7 +268,8 @@ class TestForgeries:
         path = spoilt.run / "governance" / "retraining_plan.md"
         path.write_text(path.read_text() + "\nAnother promise.\n")
         self.rehash(spoilt)
-        verify(spoilt.run)
+        with pytest.raises(DocumentError, match=r"retraining_plan\.md: line \d+: says an empty line, not nothing"):
+            verify(spoilt.run)
         with pytest.raises(DocumentError, match=r"governance/manifest\.json: not the documents that version 1"):
             verify(spoilt.run, str(spoilt.registry))
 
@@ -250,7 +279,7 @@ class TestPlaces:
         verify(world.run / "governance", str(world.registry))
         model = resolve("registry:air_quality/production", world.registry, tmp_path / "cache")
         steps = verify(model.parent, str(world.registry))
-        assert {step.name for step in steps} >= {"hashes", "metrics", "signature", "event chain"}
+        assert {step.name for step in steps} >= {"hashes", "metrics", "model signature", "documents signature", "event chain"}
 
     def test_a_missing_and_an_additional_file(self, spoilt: World) -> None:
         (spoilt.run / "governance" / "notes.md").write_text("more")
@@ -265,7 +294,7 @@ class TestPlaces:
         with pytest.raises(DocumentError, match=r"manifest\.json: missing; expected the directory of a run"):
             verify(tmp_path)
 
-    @pytest.mark.parametrize("name", ["data.parquet", "registration.json", "report.html", "inferenceservice.yaml"])
+    @pytest.mark.parametrize("name", ["registration.json", "report.html", "drift.html", "inferenceservice.yaml"])
     def test_a_file_of_the_run_that_no_document_quotes(self, spoilt: World, name: str) -> None:
         path = spoilt.run / name
         if not path.exists():
@@ -280,9 +309,10 @@ class TestPlaces:
             verify(spoilt.run)
 
     def test_what_has_no_run_record_says_so(self, spoilt: World) -> None:
-        counted = {step.name: step for step in verify(spoilt.run)}["run record"]
-        assert counted.count == len(read_json(spoilt.run / "run.json")["artifacts"]) > 20
-        assert counted.note == "by run.json, which nothing signs"
+        steps = {step.name: step for step in verify(spoilt.run)}
+        assert steps["run record"].count == len(read_json(spoilt.run / "run.json")["artifacts"]) > 20
+        assert steps["coverage"].note == "not covered: run.json"
+        assert steps["run signature"].count == 0
         (spoilt.run / "run.json").unlink()
         assert {step.name: step.note for step in verify(spoilt.run)}["run record"].startswith("no run.json")
 
@@ -317,8 +347,8 @@ class TestPlaces:
         record_run(spoilt.run, registry and registry.format(tmp=tmp_path))
         step = {step.name: step for step in verify(spoilt.run)}["event chain"]
         assert step.count == 0
-        assert step.note.startswith(f"not checked: {why.format(tmp=tmp_path)}")
-        assert step.note.endswith("; give --registry")
+        assert step.note.startswith(why.format(tmp=tmp_path))
+        assert step.note.endswith(": give --registry")
 
     def test_a_truncated_log(self, spoilt: World) -> None:
         (spoilt.registry / "use_cases" / "air_quality" / "events" / "00000003.json").unlink()
@@ -326,12 +356,112 @@ class TestPlaces:
             verify(spoilt.run, str(spoilt.registry))
 
     def test_a_foreign_key(self, world: World, tmp_path: Path) -> None:
-        from governance import signing
-
         signing.generate_key(tmp_path / "key.pem")
         (tmp_path / "key.pub").write_bytes(signing.public_key(tmp_path / "key.pem"))
         with pytest.raises(DocumentError, match=r"no valid signature of .*model by .*key\.pub: .*Key mismatch"):
             verify(world.run, trust=tmp_path / "key.pub")
-        note = next(step.note for step in verify(world.run) if step.name == "signature")
-        assert "give --public-key to pin it" in note
+        note = next(step.note for step in verify(world.run) if step.name == "model signature")
+        assert "pin one with --public-key" in note
         shutil.rmtree(tmp_path)
+
+
+class TestAgain:
+    """What is done again: predictions and figures by the signed model, documents from their artifacts."""
+
+    def test_a_whole_run_is_predicted_again(self, complete: World) -> None:
+        steps = {step.name: step for step in verify(complete.run)}
+        assert steps["predictions"].count == pl.read_parquet(complete.run / "predictions.parquet").height
+        assert steps["run signature"].count == sum(1 for path in complete.run.rglob("*") if path.is_file()) - 1
+        assert [name for name, step in steps.items() if not step.count] == []
+
+    def test_a_truth_that_the_table_does_not_have(self, complete: World) -> None:
+        path = complete.run / "predictions.parquet"
+        table = pl.read_parquet(path)
+        raised = pl.when(pl.int_range(pl.len()) == 7).then(pl.col("upper") + 1).otherwise(pl.col("upper"))
+        table.with_columns(raised.alias("upper")).write_parquet(path)
+        with pytest.raises(DocumentError, match=r"predictions\.parquet: row 7 \(.*pm25_1h\): upper is .* give "):
+            check_evaluation(bundle_of(complete))
+
+    @pytest.mark.parametrize(
+        ("file", "pointer"),
+        [("metrics.json", ("ci", "rmse", 0)), ("metrics.json", ("mase",)), ("evaluation.json", ("weeks", 0, "rmse"))],
+    )
+    def test_a_figure_that_only_an_evaluation_gives(
+        self, complete: World, file: str, pointer: tuple[str | int, ...]
+    ) -> None:
+        path = complete.run / file
+        document = read_json(path)
+        place = document["targets"]["pm25_1h"]
+        for key in pointer[:-1]:
+            place = place[key]
+        place[pointer[-1]] *= 1.00001
+        write_json(path, document)
+        named = "/".join(map(str, pointer))
+        with pytest.raises(DocumentError, match=rf"{file}#/targets/pm25_1h/{named}: states .*, not .* computed again"):
+            check_evaluation(bundle_of(complete))
+
+    def test_another_table_than_the_models(self, complete: World) -> None:
+        path = complete.run / "data.parquet"
+        pl.read_parquet(path).with_columns(pl.col("pm25") + 1).write_parquet(path)
+        with pytest.raises(DocumentError, match=r"data\.parquet: altered"):
+            verify(complete.run)
+
+    def test_a_table_for_a_version_that_holds_none(self, world: World, trained: Path) -> None:
+        assert check_tables(bundle_of(world))[1] == "the table is not at hand: give --data"
+        bundle = bundle_of(world)
+        bundle.data = trained / "data.parquet"
+        assert check_tables(bundle) == (1, "")
+        bundle.data = world.run / "predictions.parquet"
+        with pytest.raises(DocumentError, match=r"predictions\.parquet: altered; not the table"):
+            check_tables(bundle)
+
+    def test_a_swapped_section_and_another_word(self, spoilt: World) -> None:
+        path = spoilt.run / "governance" / "annex_iv.md"
+        text = path.read_text()
+        path.write_text(text.replace("Human oversight, Article 14", "Human insight, Article 14"))
+        with pytest.raises(DocumentError, match=r"annex_iv\.md: line \d+: says 'Human insight.*, not 'Human oversight"):
+            check_rendered(bundle_of(spoilt))
+
+    def test_a_plot(self, spoilt: World) -> None:
+        path = spoilt.run / "governance" / "index.html"
+        path.write_text(path.read_text().replace('d="M 0 0', 'd="M 0 1', 1))
+        with pytest.raises(DocumentError, match=r"index\.html: line \d+: says .*"):
+            check_rendered(bundle_of(spoilt))
+
+    def test_plots_of_another_matplotlib_are_compared_by_their_data(self, spoilt: World) -> None:
+        path = spoilt.run / "governance" / "index.html"
+        page = path.read_text()
+        bundle = bundle_of(spoilt)
+        bundle.manifest["renderers"]["matplotlib"] = "3.0.0"
+        path.write_text(page.replace('d="M 0 0', 'd="M 0 1', 1))
+        assert "compared by their data" in check_rendered(bundle)[1]
+        bundle = bundle_of(spoilt)
+        bundle.manifest["renderers"]["matplotlib"] = "3.0.0"
+        path.write_text(page.replace('"bars": [["-0.4", "2', '"bars": [["-0.4", "1', 1))
+        with pytest.raises(DocumentError, match=r"index\.html: line \d+"):
+            check_rendered(bundle)
+
+
+class TestSigned:
+    """With a pinned key nothing passes that its holder did not sign."""
+
+    def test_documents_without_their_signature(self, spoilt: World, pinned: Path) -> None:
+        verify(spoilt.run / "governance", trust=pinned)
+        (spoilt.run / "governance" / "documents.sig").unlink()
+        with pytest.raises(DocumentError, match=r"governance/documents\.sig: missing; the documents are not signed"):
+            verify(spoilt.run / "governance", trust=pinned)
+
+    def test_a_report_beside_what_is_signed(self, complete: World, pinned: Path) -> None:
+        (complete.run / "report.html").write_text("better than it is")
+        with pytest.raises(DocumentError, match=r"run\.sig: no valid signature .*additional: report\.html"):
+            verify(complete.run, trust=pinned)
+        (complete.run / "run.sig").unlink()
+        with pytest.raises(DocumentError, match=r"\w+\.\w+: nothing signed covers it, as there is no run\.sig"):
+            verify(complete.run, trust=pinned)
+        verify(complete.run / "governance", trust=pinned)
+
+    def test_an_attackers_own_signature(self, complete: World, pinned: Path, tmp_path: Path) -> None:
+        signing.generate_key(tmp_path / "eve.pem")
+        signing.sign_contents(complete.run / "governance", signing.DOCUMENTS_SIGNATURE, tmp_path / "eve.pem")
+        with pytest.raises(DocumentError, match=r"documents\.sig: no valid signature"):
+            verify(complete.run / "governance", trust=pinned)

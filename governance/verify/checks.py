@@ -1,0 +1,60 @@
+"""The checks of a verification by name, in the order in which they are done."""
+
+from collections.abc import Callable
+
+from governance.documents.layout import REGISTRATION
+from governance.verify.bundle import Bundle
+from governance.verify.evaluated import check_evaluation
+from governance.verify.event_chain import RECORD, check_chain, recorded_registry
+from governance.verify.integrity import (
+    check_bills,
+    check_coverage,
+    check_hashes,
+    check_kinds,
+    check_page,
+    check_references,
+    check_registration,
+    check_run_record,
+    check_tables,
+)
+from governance.verify.rendered import check_rendered
+from governance.verify.signatures import check_documents_signature, check_model_signature, check_run_signature
+
+
+def _check_chain(bundle: Bundle) -> tuple[int, str]:
+    """Check the event chain of the given registry, or else of the one that the run recorded, if it can be read."""
+    registration, note = bundle.artifacts.document(REGISTRATION), ""
+    url = bundle.registry
+    if url is None:
+        url, reason = recorded_registry(bundle.run, registration["use_case"])
+        if url is None:
+            return 0, f"{reason}: give --registry"
+        note = f"in {url}, by {RECORD}"
+    return check_chain(url, registration, bundle.folder), note
+
+
+def _check_metrics(bundle: Bundle) -> tuple[int, str]:
+    from governance.verify.metrics import check_metrics
+
+    return check_metrics(bundle.artifacts), "by independent code, from predictions.parquet"
+
+
+#: Name -> what is checked, in the words of the verdict, and the check. The cheap ones, which name the file, come first.
+CHECKS: dict[str, tuple[str, Callable[[Bundle], tuple[int, str]]]] = {
+    "hashes": ("every file has the sha256 that the documents' manifest lists", check_hashes),
+    "run record": ("every file has the sha256 that run.json lists", check_run_record),
+    "tables": ("data and features are those that the model was made of", check_tables),
+    "registration": ("model, use case, version and statements fit together", check_registration),
+    "references": ("every number in a document is what its artifact says", check_references),
+    "page": ("the page shows the same values", check_page),
+    "document kinds": ("the kinds of all documents are installed", check_kinds),
+    "metrics": ("the metrics follow from the predictions", _check_metrics),
+    "event chain": ("the registry registered this version with these documents", _check_chain),
+    "documents": ("documents, checklist, risk and plots are the same when rendered again", check_rendered),
+    "predictions": ("the signed model predicts the same again, and the figures follow", check_evaluation),
+    "bills of materials": ("they follow their schema", check_bills),
+    "model signature": ("the model is the signed one", check_model_signature),
+    "documents signature": ("documents and artifacts are the signed ones", check_documents_signature),
+    "run signature": ("every file of the run is the signed one", check_run_signature),
+    "coverage": ("nothing lies beside what is covered", check_coverage),
+}
