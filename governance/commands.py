@@ -145,7 +145,9 @@ def verify(
     public_key: Annotated[Path | None, typer.Option("--public-key", help="The key that must have signed.")] = None,
     identity: Annotated[str | None, typer.Option(help="Who must have signed, for a keyless signature.")] = None,
     issuer: Annotated[str, typer.Option(help="The identity's OpenID provider.")] = "",
-    data: Annotated[Path | None, typer.Option(help="The validated table, to predict again; by default the run's.")] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="The validated table, to predict again; by default the run's.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Verify a run, or a version of the registry.

@@ -12,10 +12,13 @@ from almanac.core.files import read_json, write_json
 from almanac.core.progress import summary
 from almanac.usecase import UseCase
 from governance import signing
-from governance.registry import Registry, Version, collect
+from governance.registry import Event, Registry, Version, collect
+from governance.registry.state import fold
 from governance.registry.versions import read_blob
 
 _ENVIRONMENTS = ("local", "cluster")
+#: Number of earlier versions that documents list.
+_PREVIOUS = 12
 #: Inputs of the pipeline's tasks whose files have another name in a run directory.
 _FILES = {"figures": "metrics.json", "decision": "gate.json", "predictions": "predictions.parquet"}
 
@@ -93,7 +96,22 @@ def _description(registry: Registry, use_case: str, entry: Version) -> dict[str,
         "manifest": entry.manifest,
         "approval": entry.policy,
         "event": {"number": event.number, "digest": event.digest, "who": event.who, "when": event.when},
+        "previous": _previous(registry, use_case, event),
     }
+
+
+def _previous(registry: Registry, use_case: str, registered: Event) -> dict[str, Any]:
+    """Return the versions before a registration, and which of them was in production then.
+
+    Read from the events before it alone, so that the same run registered again has the same documents.
+    """
+    earlier = [event for event in registry.log(use_case) if event.number < registered.number]
+    state = fold(use_case, earlier)
+    versions = [
+        {"number": entry.number, "model": entry.model, "proposer": entry.proposer, "when": entry.registered_at}
+        for entry in state.versions.values()
+    ]
+    return {"production": state.stages().get("production"), "versions": versions[-_PREVIOUS:]}
 
 
 def _signature(registry: Registry, use_case: str, entry: Version, model: Path, key: Path | None) -> dict[str, str]:

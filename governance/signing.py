@@ -1,4 +1,6 @@
-"""Signatures of directories (model, documents, run) in OpenSSF model-signing's format: an in-toto statement in a Sigstore bundle.
+"""Signatures of directories in OpenSSF model-signing's format: an in-toto statement in a Sigstore bundle.
+
+Signed are the model directory, the documents, and the run's directory.
 
 The default signer is an elliptic-curve key of the user, whose PEM file ALMANAC_SIGNING_KEY names. With
 ALMANAC_SIGNING=keyless the signer is a Sigstore identity, such as that of a workflow with an OpenID token.
@@ -76,7 +78,9 @@ def key_of(fingerprint_: str) -> Path | None:
     key = signing_key("local" if _own_key().exists() else "cluster")
     actual = fingerprint(public_key(key))
     if actual != fingerprint_:
-        raise RegistryError(f"the key at hand, {actual[:12]}…, is not the one that signed the model, {fingerprint_[:12]}…")
+        raise RegistryError(
+            f"the key at hand, {actual[:12]}…, is not the one that signed the model, {fingerprint_[:12]}…"
+        )
     return key
 
 
@@ -232,7 +236,7 @@ def verify(directory: Path, signature: Path, trust: Path | Identity, contents: b
 
 
 def _reason(error: Exception) -> str:
-    """Return what a signature does not fit, by the names of the files; the library adds digests as Python writes them."""
+    """Return which files a signature does not fit; the library adds digests as Python writes them."""
     text = str(error).replace("\\'", "'")
     differing = re.findall(r"Hash mismatch for '(.+?)'", text)
     lists = re.findall(r"(Extra|Missing) files (?:found )?in model '.*?': (.*?)[\"'](?:\]|, [\"'])", text)

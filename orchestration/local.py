@@ -136,7 +136,7 @@ def _runner(options: RunOptions) -> Any:
             environment=_forwarded(),
             mounts=[
                 *(Mount(str(path), str(path), type="bind") for path in options.shared),
-                # A container has no key of its own that anybody could know; it signs with the user's, as a process does.
+                # A key that a container made would end with it; containers sign with the user's, as processes do.
                 Mount(str(MOUNTED_KEY), str(signing_key().absolute()), type="bind", read_only=True),
             ],
             # Tasks may write only to mounted directories, as on a cluster.

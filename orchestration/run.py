@@ -90,7 +90,7 @@ def keep(directory: Path, run: LocalRun, record: dict[str, Any], layout: Layout)
 
 
 def _sign(directory: Path) -> None:
-    """Sign a run that registered a version, by the key that signed its model: reports and run.json are in no version."""
+    """Sign a run that registered a version, since its reports and run.json are in no version."""
     if not (directory / FOLDER).is_dir():
         return
     signature = read_json(directory / REGISTRATION)["signature"]

@@ -205,7 +205,7 @@ def _training(draft: Draft) -> Iterator[str]:
     yield "# look: `almanac check` names the statements and the answers on risk that the documents need."
     yield "governance:"
     yield "  owner: not stated"
-    yield "  contact: not stated"
+    yield "  contact: nobody@example.org  # look: a placeholder; give an address at which the owner is reached"
 
 
 def _block(draft: Draft) -> timedelta:

@@ -5,6 +5,7 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import Field, model_validator
 
+from almanac.usecase.address import Address
 from almanac.usecase.training_section import Decision
 from almanac.usecase.types import Duration, Name, Section
 
@@ -91,8 +92,8 @@ class Governance(Section):
 
     owner: str
     """Person or team responsible for the model."""
-    contact: str
-    """Contact of the owner."""
+    contact: Address
+    """Address of the owner: e-mail, `https://…` or `tel:…`."""
     approval: Approval = Approval()
     """Approval policy."""
     risk: dict[str, bool | int | str] = {}

@@ -5,6 +5,7 @@ from typing import Any
 
 from almanac.core.files import refuse_non_finite
 from almanac.core.progress import format_metric, summary
+from almanac.core.usage import measured
 from almanac.training.train import Inputs, train
 from almanac.usecase import load_text
 
@@ -22,7 +23,9 @@ def run(
         tracking: directory of the tracking record and archive to write.
     """
     case = load_text(usecase, "usecase")
-    record = train(case, Inputs(*inputs), model, tuning, tracking)
+    # Kept as metadata and in no file: the same input has to give the same files, but never takes the same time.
+    with measured() as usage:
+        record = train(case, Inputs(*inputs), model, tuning, tracking)
     targets = record["targets"]
     metrics = {f"{name}_fold_{tuned['metric']}": float(tuned["loss"]) for name, tuned in targets.items()}
     refuse_non_finite(metrics)
@@ -34,5 +37,6 @@ def run(
         "use_case": case.name,
         "model_digest": record["model_digest"],
         **{key: record[key] for key in ("use_case_digest", "data_digest", "features_digest", "git_revision")},
+        "compute": usage,
     }
     return metadata, metrics

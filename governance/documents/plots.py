@@ -31,6 +31,7 @@ def plot_data(figure: "Figure") -> list[dict[str, Any]]:
 
     The page holds it beside the plot. A drawing's bytes change with the plotting library, its data do not.
     """
+    axes: list[Any] = figure.axes
     return [
         {
             "title": axis.get_title(loc="left"),
@@ -47,7 +48,7 @@ def plot_data(figure: "Figure") -> list[dict[str, Any]]:
                 for path in collection.get_paths()
             ],
         }
-        for axis in figure.axes
+        for axis in axes
     ]
 
 

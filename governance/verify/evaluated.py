@@ -1,8 +1,9 @@
-"""The evaluation done again: the signed model predicts the test span of its table, and the figures are computed anew."""
+"""The evaluation done again: the signed model predicts the test span, and the figures are computed anew."""
 
 import contextlib
 import io
 import tempfile
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -41,7 +42,7 @@ def check_evaluation(bundle: Bundle) -> tuple[int, str]:
     usecase = usecase.model_copy(update={"targets": [each for each in usecase.targets if each.name in modelled]})
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        outputs = Outputs(*(folder / file for file in (*_FIGURES, _PREDICTIONS)), report=None)
+        outputs = replace(Outputs.below(folder), report=None)
         tuning = artifacts[_TUNING].path if _TUNING in artifacts else None
         # An evaluation reports its progress to a run, of which there is none here.
         with contextlib.redirect_stdout(io.StringIO()):
@@ -56,10 +57,10 @@ def check_evaluation(bundle: Bundle) -> tuple[int, str]:
 
 
 def _features(bundle: Bundle, usecase: UseCase, folder: Path) -> Path:
-    """Return the feature table: the run's own, whose digest the model records, or one that is computed from the data."""
+    """Return the feature table: the run's own, whose digest the model records, or one computed from the data."""
     if bundle.features is not None:
         return bundle.features
-    assert bundle.data is not None  # noqa: S101 - check_evaluation has looked
+    assert bundle.data is not None
     preprocess(usecase, bundle.data, folder / "features.parquet", folder / "features.json")
     return folder / "features.parquet"
 

@@ -58,4 +58,3 @@ def _signer(bundle: Bundle, trust: Path | signing.Identity) -> str:
         return f"by {trust.subject}"
     note = "" if bundle.trust else "; the bundle's own, which proves nothing by itself: pin one with --public-key"
     return f"by key {sha256_file(trust)[:12]}…{note}"
-

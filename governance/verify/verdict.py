@@ -28,6 +28,11 @@ class Verdict:
         return [step for step in self.steps if step.fault]
 
     @property
+    def first(self) -> str:
+        """The fault to begin with, empty if there is none; a signature's names a file, but no place in it."""
+        return min(self.faults, key=lambda step: step.name.endswith("signature")).fault if self.faults else ""
+
+    @property
     def unchecked(self) -> list[Step]:
         """The steps that could not be done."""
         return [step for step in self.steps if not step.fault and not step.count]
@@ -48,7 +53,7 @@ class Verdict:
         return {
             "verified": not self.faults,
             "directory": str(self.directory),
-            "fault": self.faults[0].fault if self.faults else "",
+            "fault": self.first,
             "not_checked": [step.name for step in self.unchecked],
             "steps": [asdict(step) for step in self.steps],
         }
@@ -61,7 +66,7 @@ class Verdict:
         """
         if self.faults:
             others = f" ({len(self.faults) - 1} more)" if len(self.faults) > 1 else ""
-            raise DocumentError(f"not verified: {self.faults[0].fault}{others}")
+            raise DocumentError(f"{self.first}{others}")
 
 
 def _line(step: Step) -> str:

@@ -67,7 +67,7 @@ training:
   candidates: [{kind: lightgbm, name: trees}]
 evaluation: {season: 24h, bands: {edges: [35]}}
 gates: [{rule: beats_baselines}]
-governance: {owner: a, contact: b}
+governance: {owner: a, contact: b@example.org}
 """
 
 

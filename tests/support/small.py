@@ -39,7 +39,7 @@ _USECASE: dict[str, Any] = {
     "training": {"candidates": [{"name": "ridge", "kind": "linear"}]},
     "evaluation": {"season": "24h", "bands": {"edges": [50.0]}},
     "gates": [{"rule": "beats_baselines"}],
-    "governance": {"owner": "us", "contact": "here"},
+    "governance": {"owner": "us", "contact": "us@example.org"},
 }
 
 CSV = "time,load,kind\n2020-01-01T00:00,1.5,a\n2020-01-01T01:00,2,b\n2020-01-01T02:00,,a\n2020-01-01T03:00,4,\n"

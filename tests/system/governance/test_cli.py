@@ -12,6 +12,7 @@ import pytest
 from governance.__main__ import main
 from governance.commands import registry_app
 from governance.documents.kind import complete_files
+from governance.verify.checks import CHECKS
 from governance.registry import Registry
 from tests.support.bundles import documented_version, version_files
 from tests.support.governance_world import ROOT, World
@@ -151,14 +152,18 @@ class TestVerify:
         assert done.returncode == 0, done.stderr
         told = json.loads(done.stdout)
         assert told["verified"] is True
-        assert {step["name"] for step in told["steps"]} >= {"hashes", "references", "metrics", "signature"}
-        assert told["not_checked"] == []
+        assert {step["name"] for step in told["steps"]} >= {"hashes", "references", "metrics", "model signature"}
+        assert told["not_checked"] == ["tables", "run signature", "predictions"]
+        assert told["fault"] == ""
 
     def test_what_was_not_checked_is_told_beside_the_verdict(self, world: World) -> None:
         command = [sys.executable, "-m", "governance", "verify", str(world.run)]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
         assert done.returncode == 0, done.stderr
-        assert done.stdout.splitlines()[-1] == f"verified: {world.run} (not checked: event chain)"
+        assert done.stdout.splitlines()[-1] == f"verified: {world.run} (not checked: tables, run signature, event chain, predictions)"
+        lines = [line for line in done.stdout.splitlines() if line.startswith(("ok ", "- "))]
+        assert len({line.index(step) for line, step in zip(lines, CHECKS, strict=True)}) == 1, "aligned"
+        assert len({len(line) for line in lines}) == 1
 
     def test_the_first_broken_link_is_named(self, spoilt: World) -> None:
         path = spoilt.run / "model" / "pm25_1h" / "model.bst"
@@ -167,6 +172,8 @@ class TestVerify:
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
         assert done.returncode == 1
         assert done.stderr.startswith("error: model/pm25_1h/model.bst: altered")
+        assert "FAILED model signature" in done.stdout
+        assert "ok     document kinds" in done.stdout
 
     def test_a_stage_address_verifies_the_version_in_the_registry(
         self, world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path

@@ -55,7 +55,7 @@ def refused(model: Path, signature: Path, public: Path, library: str, quick: str
     [
         (
             lambda body: body.write_text("free\n"),
-            r"altered: load_1h/model\.bst'",
+            r"altered: load_1h/model\.bst",
             r"model\.bst: not the file that",
         ),
         (

@@ -220,14 +220,18 @@ class TestForgeries:
         path = spoilt.run / "governance" / "mlbom.cdx.json"
         path.write_text(path.read_text().replace('"version": "4.', '"version": "3.'))
         self.rehash(spoilt)
-        with pytest.raises(DocumentError, match=r"mlbom\.cdx\.json: line \d+: says .*: the artifacts give something else"):
+        with pytest.raises(
+            DocumentError, match=r"mlbom\.cdx\.json: line \d+: says .*: the artifacts give something else"
+        ):
             verify(spoilt.run)
 
     def test_documents_of_another_release_are_derived_again_where_its_rules_give_the_same(self, spoilt: World) -> None:
         path = spoilt.run / "governance" / "manifest.json"
         manifest = read_json(path)
         # Manifests once counted their rules by hand, and listed no documents.
-        earlier = {key: value for key, value in manifest.items() if key not in ("documents", "renderers")} | {"rules": 2}
+        earlier = {key: value for key, value in manifest.items() if key not in ("documents", "renderers")} | {
+            "rules": 2
+        }
         path.write_bytes(canonical_json({**earlier, "digest": manifest_digest(earlier)}) + b"\n")
         (spoilt.run / "governance" / "documents.sig").unlink()
         record_run(spoilt.run)
@@ -279,7 +283,13 @@ class TestPlaces:
         verify(world.run / "governance", str(world.registry))
         model = resolve("registry:air_quality/production", world.registry, tmp_path / "cache")
         steps = verify(model.parent, str(world.registry))
-        assert {step.name for step in steps} >= {"hashes", "metrics", "model signature", "documents signature", "event chain"}
+        assert {step.name for step in steps} >= {
+            "hashes",
+            "metrics",
+            "model signature",
+            "documents signature",
+            "event chain",
+        }
 
     def test_a_missing_and_an_additional_file(self, spoilt: World) -> None:
         (spoilt.run / "governance" / "notes.md").write_text("more")
