@@ -12,8 +12,8 @@ import pytest
 from governance.__main__ import main
 from governance.commands import registry_app
 from governance.documents.kind import complete_files
-from governance.verify.checks import CHECKS
 from governance.registry import Registry
+from governance.verify.checks import CHECKS
 from tests.support.bundles import documented_version, version_files
 from tests.support.governance_world import ROOT, World
 
@@ -160,7 +160,10 @@ class TestVerify:
         command = [sys.executable, "-m", "governance", "verify", str(world.run)]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
         assert done.returncode == 0, done.stderr
-        assert done.stdout.splitlines()[-1] == f"verified: {world.run} (not checked: tables, run signature, event chain, predictions)"
+        assert (
+            done.stdout.splitlines()[-1]
+            == f"verified: {world.run} (not checked: tables, run signature, event chain, predictions)"
+        )
         lines = [line for line in done.stdout.splitlines() if line.startswith(("ok ", "- "))]
         assert len({line.index(step) for line, step in zip(lines, CHECKS, strict=True)}) == 1, "aligned"
         assert len({len(line) for line in lines}) == 1

@@ -150,14 +150,17 @@ class TestWhatIsSaid:
     def test_the_checklist_does_not_pass_off_a_policy_as_an_approval(self, world: World, folder: Path) -> None:
         rows = {row["question"]: row for row in table(folder, "audit_checklist.md", "| area")}
         answer = rows["Was this version approved by somebody other than its proposer?"]["answer"]
-        assert answer == "**no: its policy, none, lets it be promoted without an approval**"
+        assert answer == "**not met: its policy, none, lets it be promoted without an approval**"
         checklist = read_json(folder / "computed.json")["checklist"]
         assert checklist["met"] == sum(row["answer"] == "met" for row in rows.values()) < checklist["of"] == len(rows)
 
     def test_a_version_that_awaits_approval_says_so(self, world: World, tmp_path: Path) -> None:
         told = {**read_json(world.run / "registration.json"), "approval": "required"}
         write_documents(run_files(world.run), dump(world.usecase), told, tmp_path / "governance")
-        assert "**open: its policy asks for one" in (tmp_path / "governance" / "audit_checklist.md").read_text()
+        assert (
+            "**not answered: its policy asks for an approval"
+            in (tmp_path / "governance" / "audit_checklist.md").read_text()
+        )
 
     @pytest.mark.parametrize(("within", "met"), [(0.05, True), (0.03, False)])
     def test_the_checklist_judges_coverage_by_the_gates_tolerance(

@@ -115,6 +115,11 @@ def registered(artifacts: Artifacts) -> bool | None:
     return artifacts.value(REGISTRATION, "/version") > 0 and bool(event["who"].strip() and event["when"].strip())
 
 
+def approved(artifacts: Artifacts) -> bool | None:
+    """Answer whether the version was approved: people approve these documents, so they can do so only afterwards."""
+    return False if artifacts.value(REGISTRATION, "/approval") == "none" else None
+
+
 def clean_revision(artifacts: Artifacts) -> bool | None:
     """Answer whether the code's revision is a commit without local changes; an unknown one is no answer."""
     revision = str(artifacts.value(MODEL, "/git_revision"))

@@ -1,6 +1,5 @@
 """Questions of the audit checklist; what answers them is in `answers`."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,7 +25,7 @@ class Check:
         source: uri#pointer of the value that answers it.
         holds: computes the answer.
         unanswered: why there may be no answer.
-        unmet: returns a more precise answer than "not met".
+        unmet: why the question may not be met.
     """
 
     key: str
@@ -36,7 +35,7 @@ class Check:
     source: str
     holds: Answer
     unanswered: str = ""
-    unmet: Callable[[Artifacts], str] | None = None
+    unmet: str = ""
 
 
 def answer(check: Check, artifacts: Artifacts) -> dict[str, Any]:
@@ -48,17 +47,8 @@ def answer(check: Check, artifacts: Artifacts) -> dict[str, Any]:
         holds = None
     question = {key: getattr(check, key) for key in ("key", "area", "question", "basis", "source")}
     status = {True: MET, False: NOT_MET, None: NOT_ANSWERED}[holds]
-    reason = check.unanswered if holds is None else ""
-    if holds is False and check.unmet is not None:
-        reason = check.unmet(artifacts)
+    reason = {True: "", False: check.unmet, None: check.unanswered}[holds]
     return {**question, "met": holds is True, "answer": f"{status}: {reason}" if reason else status}
-
-
-def _approval_missing(artifacts: Artifacts) -> str:
-    """Return why the version has no approval: people approve these documents, so they can do so only afterwards."""
-    if artifacts.value(REGISTRATION, "/approval") == "none":
-        return "its policy, none, lets it be promoted without an approval"
-    return "its policy asks for one, given to these documents once they stand; the registry's log tells"
 
 
 CHECKS = (
@@ -72,10 +62,12 @@ CHECKS = (
           f"{USECASE}#/governance/approval/cluster",
           lambda artifacts: artifacts.value(USECASE, "/governance/approval/cluster") == "required"),
     Check("approved", "Release", "Was this version approved by somebody other than its proposer?", "Article 14",
-          f"{REGISTRATION}#/approval", lambda artifacts: False, unmet=_approval_missing),
+          f"{REGISTRATION}#/approval", answers.approved,
+          "its policy asks for an approval, given to these documents once they stand; the registry's log tells",
+          "its policy, none, lets it be promoted without an approval"),
     Check("way_back", "Release", "Is there an earlier production version to roll back to?", "NIST Manage 2.4",
           f"{REGISTRATION}#/previous", answers.way_back, "the registration does not tell",
-          lambda artifacts: "none was in production when this version was registered"),
+          "none was in production when this version was registered"),
     Check("baselines", "Performance", "Does every target beat every baseline with its whole interval?",
           "Annex IV point 4", "metrics.json#/targets", all_targets(answers.beats_baselines),
           "a skill has no interval, as the rows are too few"),
