@@ -37,10 +37,11 @@ from serving.runtime.readiness import State
 from serving.runtime.tracing import tracing
 from serving.security.guard import Guard
 from serving.security.keys import load_keys
-from serving.security.limits import Limiter, MemoryLimiter, RedisLimiter, parse_rate
+from serving.security.limits import Limiter, MemoryLimiter, RedisLimiter, parse_rates
 from serving.settings import Settings
 from serving.transport.app import App, Limits
 from serving.transport.headers import HeaderPolicy
+from serving.transport.web_guard import WebGuard, known_hosts
 
 if TYPE_CHECKING:
     from serving.protocol.grpc_calls import Calls
@@ -139,10 +140,12 @@ def build(settings: Settings) -> Server:
         settings.max_head, settings.head_seconds, settings.body_seconds, settings.max_body, settings.body_seconds
     )
     headers = HeaderPolicy(settings.tls is not None, tuple(settings.cors or ()))
+    web = WebGuard(tuple(settings.cors or ()), known_hosts(settings.host, tuple(settings.allowed_host or ())))
     observers = _observers(settings, metrics, writers, closers)
-    app = App(router, guard, metrics, counters, headers, limits, lambda: state.draining, observers)
+    app = App(router, guard, metrics, counters, headers, limits, lambda: state.draining, observers, web)
     for watcher in (
-        lambda *_: router.remember(repository.names), publish_model_info(metrics), drift.follow, feedback.follow,
+        lambda *_: router.remember(repository.use_case_names), publish_model_info(metrics), drift.follow,
+        feedback.follow,
     ):  # fmt: skip
         repository.watch(watcher)
     return Server(
@@ -164,7 +167,10 @@ def grpc_calls(server: Server) -> "Calls":
     }
     services |= reflection_methods(list(services))
     limits = MessageLimits(max(1, settings.max_in_flight // settings.max_message), settings.body_seconds)
-    return Calls(services, server.guard, server.metrics, server.app.observers, server.in_flight, limits)
+    return Calls(
+        services, server.guard, server.metrics, server.app.observers, server.in_flight, limits,
+        lambda model: server.repository.use_case_names.get(model, ""),
+    )  # fmt: skip
 
 
 def _handlers(v1: V1, v2: V2, admin: Admin) -> dict[tuple[str, str], Handler]:
@@ -219,8 +225,8 @@ def _guard(settings: Settings, metrics: Metrics) -> Guard:
     if settings.rate_limit_store != "memory://":
         report = metrics.gauge(REDIS_AVAILABLE).labels("limits").set
         limiter = RedisLimiter(settings.rate_limit_store, settings.workers, report)
-    rate = parse_rate(settings.rate_limit) if settings.rate_limit else None
-    return Guard(settings.auth, load_keys(settings.keys), rate, limiter, metrics, settings.workers)
+    rates = parse_rates(settings.rate_limit) if settings.rate_limit else {}
+    return Guard(settings.auth, load_keys(settings.keys), rates, limiter, metrics, settings.workers)
 
 
 def _observers(

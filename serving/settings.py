@@ -11,7 +11,7 @@ from typer import Option
 from almanac.core.errors import ServingError
 from serving.runtime.redaction import redacted
 from serving.runtime.redis_client import SCHEMES
-from serving.security.limits import parse_rate
+from serving.security.limits import parse_rates
 from serving.transport.fast_path import LONGEST_HEAD
 
 _MODEL = "registry:<use case>/<stage>, a directory or a URL"
@@ -75,7 +75,11 @@ class Settings:
     auth: Annotated[Literal["required", "optional", "off"], _option("API keys.", env="AUTH")] = "off"
     keys: Annotated[Path, _option("File of API keys.", env="KEYS")] = Path(".almanac/keys.json")
     rate_limit: Annotated[
-        str | None, _option("For each key or client, such as 100/s, 600/m or 10000/h.", env="RATE_LIMIT")
+        str | None,
+        _option(
+            "For each key or client, such as 100/s, 600/m or 10000/h; 100/s,air=20/s adds one for a use case.",
+            env="RATE_LIMIT",
+        ),
     ] = None
     rate_limit_store: Annotated[str, _option("memory:// or redis://host:port/db.", env="RATE_LIMIT_STORE")] = (
         "memory://"
@@ -83,6 +87,12 @@ class Settings:
     cors: Annotated[list[str] | None, _option("Origin that browsers may call from; repeatable.", metavar="ORIGIN")] = (
         None
     )
+    allowed_host: Annotated[
+        list[str] | None,
+        _option(
+            "Name under which it is called; repeatable. On a loopback address that of this machine.", metavar="HOST"
+        ),
+    ] = None
     max_head: Annotated[int, _option("Largest head of a request in bytes.")] = 64 << 10
     head_seconds: Annotated[float, _option("How long a client may take to send a head.")] = 10.0
     max_body: Annotated[int, _option("Largest request body in bytes.")] = 16 << 20
@@ -180,7 +190,7 @@ class Settings:
             if not 0 <= port < 65536:
                 raise ServingError(f"{name} {port}: between 0 and 65535")
         if self.rate_limit is not None:
-            parse_rate(self.rate_limit)
+            parse_rates(self.rate_limit)
         scheme, separator, _ = self.rate_limit_store.partition("://")
         if self.rate_limit_store != "memory://" and (scheme not in SCHEMES or not separator):
             shown = redacted(self.rate_limit_store)

@@ -41,13 +41,18 @@ def create(
     name: Annotated[str, Option(help="Owner of the key.")],
     scopes: Annotated[str, Option(help=_SCOPES_HELP)] = "predict,explain",
     rate: Annotated[str | None, Option(help="Own rate limit, such as 100/s.")] = None,
+    use_cases: Annotated[
+        str | None, Option(help="Use cases that it is for, with commas; all by default.", show_default=False)
+    ] = None,
 ) -> None:
     """Create a key and show it once."""
     # Checked before the file is locked and changed.
     if rate:
         parse_rate(rate)
     with changing(context.obj) as ring:
-        key, text = ring.create(name, tuple(scopes.split(",")), rate)
+        key, text = ring.create(
+            name, tuple(scopes.split(",")), rate, tuple(use_cases.split(",")) if use_cases else None
+        )
     _show_saved("create", key.id, f"{text}\nThis is the only time that the key is shown. Its id is {key.id}.")
 
 
@@ -95,5 +100,8 @@ def _show(text: str) -> None:
 
 def _line(key: Key) -> str:
     created = datetime.fromtimestamp(key.created, UTC).isoformat(timespec="seconds")
+    use_cases = "all" if key.use_cases is None else ",".join(key.use_cases)
     state = "revoked" if key.revoked is not None else "live"
-    return f"{key.id}  {state:8}  {','.join(key.scopes):24}  {key.rate or '-':10}  {created}  {key.name}"
+    return (
+        f"{key.id}  {state:8}  {','.join(key.scopes):24}  {key.rate or '-':10}  {created}  {use_cases:12}  {key.name}"
+    )

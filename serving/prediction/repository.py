@@ -71,6 +71,11 @@ class Repository:
         for use_case in self.use_cases:
             use_case.unloaded = wanted & set(use_case.names)
 
+    @property
+    def use_case_names(self) -> dict[str, str]:
+        """The use case of each model."""
+        return {name: one.name for name, one in self._by_name.items()}
+
     def open(self) -> None:
         """Load every use case, the pinned ones first; a model that cannot be loaded leaves the others alone.
 

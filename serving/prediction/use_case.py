@@ -3,9 +3,11 @@
 import itertools
 import random
 from dataclasses import replace
-from pathlib import PurePath
+from pathlib import Path, PurePath
 
+from almanac.core.files import read_json
 from almanac.model.bundle import Bundle
+from almanac.model.directory import MANIFEST
 from serving.prediction.source import Source
 from serving.prediction.traffic import Traffic
 from serving.runtime.errors import not_ready, unknown_model
@@ -49,7 +51,8 @@ class UseCase:
         self._alias = alias or None
         self._names: tuple[str, ...] = ()
         self._traffic: Traffic | None = None
-        self.name = _label(source.address)
+        self._labels = _labels(source.address)
+        self.name = self._labels[0]
         if traffic is not None:
             self.traffic = traffic
 
@@ -72,7 +75,7 @@ class UseCase:
     @property
     def names(self) -> tuple[str, ...]:
         """Names of its models, loaded or not."""
-        return self._names or tuple(dict.fromkeys([self.name, *filter(None, [self._alias])]))
+        return self._names or tuple(dict.fromkeys([*self._labels, *filter(None, [self._alias])]))
 
     @property
     def memory(self) -> int:
@@ -151,8 +154,15 @@ def memory_of(bundle: Bundle) -> int:
     return _FACTOR * sum(len(data) for model in bundle.targets.values() for data in model.directory.files.values())
 
 
-def _label(address: str) -> str:
-    """Return a name for a use case that was never loaded: that in the registry, or of the directory."""
+def _labels(address: str) -> list[str]:
+    """Return the names of a use case that was never loaded: by its manifest, unverified, and by its address."""
     if address.startswith("registry:"):
-        return address.removeprefix("registry:").partition("/")[0]
-    return PurePath(address.rstrip("/")).name or address
+        return [address.removeprefix("registry:").partition("/")[0]]
+    name = PurePath(address.rstrip("/")).name or address
+    folder = Path(address.removeprefix("file://"))
+    for path in (folder / MANIFEST, folder / "model" / MANIFEST):
+        try:
+            return list(dict.fromkeys([str(read_json(path)["use_case"]), name]))
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+    return [name]

@@ -10,13 +10,13 @@ from serving.features.records import parse
 from serving.prediction.feedback import Feedback
 from serving.prediction.repository import Repository
 from serving.prediction.use_case import UseCase
+from serving.protocol.docs_page import page
 from serving.protocol.message import json_reply
 from serving.runtime.errors import HTTPError, invalid
 from serving.runtime.http import Reply, Request
 from serving.runtime.readiness import State
 
 _TEXT = b"text/plain; version=0.0.4; charset=utf-8"
-_PAGE = b"<!doctype html><html lang=en><title>Almanac</title><a href=/openapi.json>openapi.json</a></html>"
 
 
 class Admin:
@@ -67,8 +67,8 @@ class Admin:
         return json_reply(self._openapi())
 
     async def docs(self, request: Request) -> Reply:
-        """Return a page that links to the OpenAPI document."""
-        return Reply(_PAGE, 200, b"text/html; charset=utf-8")
+        """Return a page with all operations."""
+        return Reply(page(self._repository.names), 200, b"text/html; charset=utf-8")
 
     async def index(self, request: Request) -> Reply:
         """Return the models and their state."""

@@ -22,7 +22,7 @@ from serving.protocol.grpc_wire import UNCOUNTED, count_objects
 from serving.runtime.errors import HTTPError, RefusedError, invalid
 from serving.runtime.http import Observe, Reply, Request
 from serving.runtime.in_flight import InFlight
-from serving.security.guard import PUBLIC, Guard
+from serving.security.guard import PUBLIC, Admission, Guard
 
 _CODES: dict[int, Any] = {
     HTTPStatus.BAD_REQUEST: grpc.StatusCode.INVALID_ARGUMENT,
@@ -89,6 +89,7 @@ class Calls(grpc.GenericRpcHandler):  # type: ignore[misc]
         observers: called with each request and its answer.
         in_flight: memory that requests and answers may take.
         limits: limits on messages.
+        use_case: returns the use case of a model, "" where there is none.
     """
 
     def __init__(
@@ -99,12 +100,14 @@ class Calls(grpc.GenericRpcHandler):  # type: ignore[misc]
         observers: list[Observe],
         in_flight: InFlight,
         limits: MessageLimits,
+        use_case: Callable[[str], str],
     ) -> None:
         self._guard = guard
         self._metrics = metrics
         self._observers = observers
         self._in_flight = in_flight
         self._limits = limits
+        self._use_case = use_case
         self._receiving = asyncio.Semaphore(limits.receiving)
         self._handlers = {
             (path := f"/{service}/{name}"): (self._stream if method.stream else self._unary)(path, method)
@@ -125,10 +128,10 @@ class Calls(grpc.GenericRpcHandler):  # type: ignore[misc]
             reply, failure = None, None
             status: int = HTTPStatus.OK
             try:
-                await self._admit(request, method.scope, trailing)
+                admission = await self._admit(request, method.scope, trailing)
                 if method.answer is None:
                     raise HTTPError(HTTPStatus.NOT_IMPLEMENTED, "no service has this method; ask the reflection")
-                start, reply = await self._answer(method, request, context)
+                start, reply = await self._answer(method, request, context, admission)
             except asyncio.CancelledError:
                 status = _CANCELLED
                 raise
@@ -146,7 +149,9 @@ class Calls(grpc.GenericRpcHandler):  # type: ignore[misc]
 
         return grpc.stream_unary_rpc_method_handler(call, response_serializer=_serialized)
 
-    async def _answer(self, method: Method, request: Request, context: Any) -> tuple[float, Any]:
+    async def _answer(
+        self, method: Method, request: Request, context: Any, admission: Admission | None
+    ) -> tuple[float, Any]:
         """Receive the message; return the time at which it was there, and its answer."""
         data = await self._receive(context)
         start = time.perf_counter()
@@ -161,6 +166,10 @@ class Calls(grpc.GenericRpcHandler):  # type: ignore[misc]
                     await asyncio.sleep(0)
             message = parse(method.message, data)
             request.model = str(getattr(message, "model_name", "") or getattr(message, "name", ""))
+            request.use_case = self._use_case(request.model)
+            # Only now: which model is meant stands in the message.
+            if admission is not None:
+                await self._guard.admit_to(admission, request.use_case)
             return start, await method.answer(message, request)  # type: ignore[misc]
         finally:
             self._in_flight.give(size)
@@ -202,15 +211,17 @@ class Calls(grpc.GenericRpcHandler):  # type: ignore[misc]
 
         return grpc.stream_stream_rpc_method_handler(call, response_serializer=_serialized)
 
-    async def _admit(self, request: Request, scope: str | None, trailing: dict[str, str]) -> None:
-        if scope is not None:
-            try:
-                admission = await self._guard.admit(request.key, scope, request.client)
-            except RefusedError as error:
-                request.who = error.who  # the audit log names the key that was refused
-                raise
-            request.who = admission.who
-            trailing.update((key.decode(), value.decode()) for key, value in admission.headers)
+    async def _admit(self, request: Request, scope: str | None, trailing: dict[str, str]) -> Admission | None:
+        if scope is None:
+            return None
+        try:
+            admission = await self._guard.admit(request.key, scope, request.client)
+        except RefusedError as error:
+            request.who = error.who  # the audit log names the key that was refused
+            raise
+        request.who = admission.who
+        trailing.update((key.decode(), value.decode()) for key, value in admission.headers)
+        return admission
 
     def _account(self, request: Request, reply: Any, status: int, seconds: float | None) -> None:
         model = request.model if request.answered_by else ""

@@ -34,11 +34,12 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """A route with the model and the version that the path names."""
+    """A route with the model and the version that the path names, and the model's use case; "" where there is none."""
 
     route: Route
     model: str
     version: str | None
+    use_case: str = ""
 
 
 class Router:
@@ -47,14 +48,16 @@ class Router:
     def __init__(self, routes: list[Route]) -> None:
         self.routes = routes
         self._exact: dict[tuple[str, str], Match] = {}
+        self._use_cases: dict[str, str] = {}
         self._patterns = [(re.compile(_regex(route.pattern)), route) for route in routes]
 
-    def remember(self, names: list[str]) -> None:
-        """Cache the paths of these models."""
+    def remember(self, use_cases: dict[str, str]) -> None:
+        """Cache the paths of these models, each given with its use case."""
+        self._use_cases = use_cases
         self._exact = {
-            (route.method, route.pattern.replace("{model}", name)): Match(route, name, None)
+            (route.method, route.pattern.replace("{model}", name)): Match(route, name, None, use_cases.get(name, ""))
             for route in self.routes
-            for name in (names if "{model}" in route.pattern else [""])
+            for name in (use_cases if "{model}" in route.pattern else [""])
             if "{version}" not in route.pattern
         }
 
@@ -76,7 +79,8 @@ class Router:
                 continue
             if route.method == method:
                 groups = match.groupdict()
-                return Match(route, groups.get("model") or "", groups.get("version"))
+                model = groups.get("model") or ""
+                return Match(route, model, groups.get("version"), self._use_cases.get(model, ""))
             allowed.add(route.method)
         if allowed:
             methods = ", ".join(sorted(allowed))

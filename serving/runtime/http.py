@@ -19,6 +19,7 @@ class Request:
         body: the whole body.
         who: id of the key, or the client's address, once admitted.
         model: name of the model in the path, "" where there is none.
+        use_case: use case of that model, "" where there is none.
         version: version of the model in the path, or None.
         verb: name of the operation, for metrics.
         answered_by: version of the model that answered, for metrics.
@@ -32,6 +33,7 @@ class Request:
     body: bytes = b""
     who: str = ""
     model: str = ""
+    use_case: str = ""
     version: str | None = None
     verb: str = ""
     answered_by: str = ""

@@ -83,6 +83,7 @@ def _audit_line(item: tuple[float, Request, int, bytes, str]) -> dict[str, Any]:
         "client": request.client,
         "protocol": protocol,
         "verb": request.verb,
+        "use_case": request.use_case,
         "model": request.model,
         "version": request.answered_by,
         "request_id": request.id,

@@ -1,6 +1,7 @@
 """The guard of REST, gRPC and repository requests: key, scope, rate."""
 
 import time
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Literal, NamedTuple
 
@@ -23,17 +24,39 @@ _WRONG = "the API key is unknown, expired or revoked"
 
 
 class Admission(NamedTuple):
-    """An admitted client, and the rate limit headers of its answer."""
+    """An admitted client.
+
+    Attributes:
+        who: id of its key, or its address.
+        headers: rate limit headers of its answer.
+        use_cases: use cases that its key is for; None for all.
+    """
 
     who: str
     headers: list[tuple[bytes, bytes]]
+    use_cases: tuple[str, ...] | None = None
 
 
 class Guard:
-    """Admits requests or raises a RefusedError."""
+    """Admits requests or raises a RefusedError.
+
+    Args:
+        mode: whether keys are needed.
+        ring: the keys.
+        rates: limits of each client, for the server as a whole under "" and for single use cases under their names.
+        limiter: holds the buckets.
+        metrics: the metrics.
+        workers: processes that share the limits.
+    """
 
     def __init__(
-        self, mode: Mode, ring: KeyRing, rate: Rate | None, limiter: Limiter, metrics: Metrics, workers: int = 1
+        self,
+        mode: Mode,
+        ring: KeyRing,
+        rates: Mapping[str, Rate],
+        limiter: Limiter,
+        metrics: Metrics,
+        workers: int = 1,
     ) -> None:
         self.mode = mode
         self.ring = ring
@@ -41,7 +64,9 @@ class Guard:
         self._metrics = metrics
         # Workers share the buckets in Redis; those in memory, and those of failures, are each worker's own.
         self._workers = workers if isinstance(limiter, MemoryLimiter) else 1
-        self._rate = rate.shared_by(self._workers) if rate else None
+        shared = {name: rate.shared_by(self._workers) for name, rate in rates.items()}
+        self._rate = shared.pop("", None)
+        self._use_case_rates = shared
         self._rates: dict[str, Rate] = {}
         self._failures = MemoryLimiter()
         self._failure_rate = FAILURES.shared_by(workers)
@@ -76,7 +101,32 @@ class Guard:
         if error is not None:
             error.headers.update((name.decode(), value.decode()) for name, value in headers)
             raise error
-        return Admission(who, headers)
+        return Admission(who, headers, key.use_cases if key else None)
+
+    def asks_use_case(self, admission: Admission, use_case: str) -> bool:
+        """Return whether `admit_to` has anything to check."""
+        return admission.use_cases is not None or use_case in self._use_case_rates
+
+    async def admit_to(self, admission: Admission, use_case: str) -> None:
+        """Admit a request to its use case, once it is known.
+
+        Args:
+            admission: what `admit` returned for the request.
+            use_case: name of the use case; "" if the model has none.
+
+        Raises:
+            RefusedError: 403 for a key of other use cases, 429 above the use case's own rate.
+        """
+        who = admission.who
+        if use_case and admission.use_cases is not None and use_case not in admission.use_cases:
+            self._metrics.counter(UNAUTHENTICATED).labels("scope").inc()
+            raise RefusedError(HTTPStatus.FORBIDDEN, f"key {who} is not for the use case {use_case}", who=who)
+        rate = self._use_case_rates.get(use_case)
+        if rate is not None:
+            verdict = await self._limiter.take(f"{who} {use_case}", rate)
+            if not verdict.allowed:
+                limit = f"{verdict.limit} requests for {use_case} in {rate.seconds:g} s"
+                raise self._too_many(who, who in self.ring.keys, limit, verdict)
 
     async def close(self) -> None:
         """Close the connections of the limiter."""

@@ -39,6 +39,7 @@ class Key:
         previous: hash of the secret before the last rotation.
         previous_until: end of that secret's grace period, in seconds since the epoch.
         revoked: time of the revocation, in seconds since the epoch.
+        use_cases: use cases that it is for; None for all.
     """
 
     id: str
@@ -50,6 +51,7 @@ class Key:
     previous: str | None = None
     previous_until: float = 0.0
     revoked: float | None = None
+    use_cases: tuple[str, ...] | None = None
 
     def accepts(self, digest: str, now: float) -> bool:
         """Return whether `digest` is that of the secret, in constant time for a live key."""
@@ -80,7 +82,9 @@ class KeyRing:
             return None
         return key if key.accepts(digest, now) else None
 
-    def create(self, name: str, scopes: tuple[str, ...], rate: str | None = None) -> tuple[Key, str]:
+    def create(
+        self, name: str, scopes: tuple[str, ...], rate: str | None = None, use_cases: tuple[str, ...] | None = None
+    ) -> tuple[Key, str]:
         """Add a key; return it with its text, which is not stored.
 
         Raises:
@@ -90,7 +94,7 @@ class KeyRing:
         if unknown or not scopes:
             raise ServingError(f"scopes {', '.join(unknown) or '(none)'}: give some of {', '.join(SCOPES)}")
         identity, secret = secrets.token_hex(6), secrets.token_urlsafe(32)
-        key = Key(identity, name, _digest(secret), scopes, time.time(), rate)
+        key = Key(identity, name, _digest(secret), scopes, time.time(), rate, use_cases=use_cases)
         self.keys[identity] = key
         return key, f"almanac_{identity}_{secret}"
 
@@ -112,6 +116,12 @@ class KeyRing:
         return key
 
 
+def _tuples(item: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields of a stored key that are tuples."""
+    use_cases = item.get("use_cases")
+    return {"scopes": tuple(item["scopes"]), "use_cases": None if use_cases is None else tuple(use_cases)}
+
+
 def _digest(secret: str) -> str:
     return hashlib.sha256(secret.encode()).hexdigest()
 
@@ -124,7 +134,7 @@ def load_keys(path: Path) -> KeyRing:
     """
     try:
         items: list[dict[str, Any]] = read_json(path)["keys"]
-        keys = [Key(**{**item, "scopes": tuple(item["scopes"])}) for item in items]
+        keys = [Key(**{**item, **_tuples(item)}) for item in items]
     except FileNotFoundError:
         return KeyRing()
     except OSError as error:

@@ -53,6 +53,21 @@ def parse_rate(text: str) -> Rate:
     return Rate(float(match[1]), _SECONDS[match[2]])
 
 
+def parse_rates(text: str) -> dict[str, Rate]:
+    """Parse `1000/s,air=50/s`: the rate of the server under "", those of single use cases under their names.
+
+    Raises:
+        ServingError: any other text.
+    """
+    rates: dict[str, Rate] = {}
+    for part in text.split(","):
+        use_case, _, rate = part.rpartition("=")
+        if use_case in rates:
+            raise ServingError(f"rate {text!r}: {use_case or 'the rate of the server'} is given twice")
+        rates[use_case] = parse_rate(rate)
+    return rates
+
+
 class Verdict(NamedTuple):
     """The decision of a limiter: whether a token was taken, the tokens left, and the seconds until the next one."""
 

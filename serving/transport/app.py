@@ -22,6 +22,7 @@ from serving.transport.asgi import Receive, Scope, Send, open_request, read_body
 from serving.transport.body_timeout import BodyTimeout
 from serving.transport.fast_path import Head
 from serving.transport.headers import STATUS_LINES, HeaderPolicy, lines
+from serving.transport.web_guard import WebGuard
 
 _ID = re.compile(rb"[A-Za-z0-9._:+/=-]{1,128}")
 _LOG = logging.getLogger("almanac.serving")
@@ -58,6 +59,7 @@ class App:
         limits: limits on what a client sends.
         draining: returns whether connections are to be closed after their answer.
         observers: called with each request and its answer, for logs, audit and traces.
+        web: refuses what web pages may not send; by default those of any other origin.
     """
 
     def __init__(
@@ -70,9 +72,11 @@ class App:
         limits: Limits,
         draining: Callable[[], bool],
         observers: list[Observe],
+        web: WebGuard | None = None,
     ) -> None:
         self.router = router
         self._guard = guard
+        self._web = web or WebGuard()
         self._metrics = metrics
         self._batched = counters
         self._headers = headers
@@ -182,14 +186,18 @@ class App:
         """Return the reply and the time at which the request was complete."""
         route = match.route
         request.verb, request.model, request.version = route.verb, match.model, match.version
+        request.use_case = match.use_case
         headers = None
         if route.scope is not None:
             admission = await self._guard.admit(request.key, route.scope, request.client)
             request.who, headers = admission.who, admission.headers
+            if self._guard.asks_use_case(admission, match.use_case):
+                await self._guard.admit_to(admission, match.use_case)
         start = time.perf_counter()
         try:
             if request.method == "POST":
                 _check_type(request)
+                self._web.check(request)
                 if receive is not None:
                     request.body = await self._body(request, receive)
                 elif len(request.body) > self.limits.body:

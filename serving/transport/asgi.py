@@ -1,8 +1,10 @@
 """ASGI scopes and events to requests."""
 
+import re
 from collections.abc import Awaitable, Callable, MutableMapping
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import unquote
 
 from serving.runtime.errors import HTTPError, too_large
 from serving.runtime.http import Request
@@ -11,10 +13,11 @@ Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
+_ESCAPED_SLASH = re.compile("%2[fF]")
 #: The headers that the server reads.
 READ_HEADERS = frozenset({
     b"authorization", b"x-api-key", b"content-type", b"x-request-id", b"content-length", b"traceparent",
-    b"inference-header-content-length", b"origin", b"accept", b"content-encoding",
+    b"inference-header-content-length", b"origin", b"accept", b"content-encoding", b"host",
 })  # fmt: skip
 
 
@@ -24,7 +27,16 @@ def open_request(scope: Scope) -> Request:
     # Most headers are never read, and the filter costs less than a dict of all of them.
     headers = {name: value for name, value in scope["headers"] if name in names}
     client = scope.get("client")
-    return Request(scope["method"], scope["path"], headers, client[0] if client else "local")
+    return Request(scope["method"], _path(scope), headers, client[0] if client else "local")
+
+
+def _path(scope: Scope) -> str:
+    """Return the decoded path, in which an escaped slash stays escaped: it is part of a name and divides nothing."""
+    raw: bytes | None = scope.get("raw_path")
+    if raw is None or b"%" not in raw:
+        path: str = scope["path"]
+        return path
+    return "%2F".join(unquote(part) for part in _ESCAPED_SLASH.split(raw.decode("latin-1")))
 
 
 async def read_body(request: Request, receive: Receive, limit: int) -> bytes:

@@ -8,6 +8,7 @@ import re
 from typing import NamedTuple
 
 from serving.transport.asgi import READ_HEADERS
+from serving.transport.web_guard import host_of
 
 _LINE = re.compile(rb"POST (/[A-Za-z0-9._~:/@!$&'()*+,;=-]*) HTTP/1\.1")
 _HEADER = re.compile(rb"([A-Za-z0-9!#$%&'*+.^_`|~-]+):[ \t]*([\t\x20-\x7e\x80-\xff]*)")
@@ -67,8 +68,8 @@ def parse(head: bytes) -> Head | None:
         if name in headers:
             return None  # uvicorn's parser decides between two headers of one name
         headers[name] = match[2].rstrip(b" \t")
-    length = headers.get(b"content-length", b"")
-    if not length.isdigit() or len(length) > 9 or b"host" not in headers or _UNUSUAL & headers.keys():
+    length, host = headers.get(b"content-length", b""), host_of(headers.get(b"host", b""))
+    if not length.isdigit() or len(length) > 9 or host is None or _UNUSUAL & headers.keys():
         return None
     # The fast path keeps connections open and has no other mode.
     if headers.get(b"connection", b"keep-alive").lower() != b"keep-alive":

@@ -2,16 +2,19 @@
 
 from http import HTTPStatus
 
+from serving.protocol.docs_page import STYLE_SOURCE
 from serving.runtime.errors import HTTPError
 from serving.runtime.http import Headers, Reply, Request
 
 #: First line of an answer, by status.
 STATUS_LINES = {int(status): f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
 
+#: Nothing but the style and the empty icon of the documentation page.
+_POLICY = f"default-src 'none'; frame-ancestors 'none'; img-src data:; style-src {STYLE_SOURCE}"
 _SECURE: Headers = [
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
-    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+    (b"content-security-policy", _POLICY.encode()),
     (b"referrer-policy", b"no-referrer"),
     (b"cross-origin-resource-policy", b"same-origin"),
     (b"permissions-policy", b"camera=(), geolocation=(), microphone=()"),

@@ -13,6 +13,7 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from serving.runtime.errors import HTTPError, invalid
+from serving.transport.web_guard import host_of
 
 if TYPE_CHECKING:
     import asyncio
@@ -101,6 +102,9 @@ class FramedProtocol(HttpToolsProtocol):
         if self.parser.should_upgrade() and (self.parser.get_method() == b"CONNECT" or _has_body(self.headers)):
             # The parser would read the body of such a request as a further message.
             self._error = invalid("a request with a body cannot ask for another protocol; send it without Upgrade")
+            raise self._error
+        self._error = _unacceptable(self.headers, self.parser.get_http_version())
+        if self._error is not None:
             raise self._error
         super().on_headers_complete()
         self._in_head = False
@@ -221,6 +225,20 @@ class FramedProtocol(HttpToolsProtocol):
             message = f"the head did not arrive within {self.app.limits.head_seconds:g} s"
             self._refuse(HTTPError(HTTPStatus.REQUEST_TIMEOUT, message))
         self.transport.close()
+
+
+def _unacceptable(headers: list[tuple[bytes, bytes]], version: str) -> HTTPError | None:
+    """Return the error for a head that no server may answer as it stands (RFC 9112, 3.2 and 6.1), or None."""
+    hosts = [value for name, value in headers if name == b"host"]
+    # HTTP/1.0 knows no Host.
+    if len(hosts) > 1 or (version != "1.0" and not hosts):
+        return invalid(f"{len(hosts) or 'no'} Host headers; a request has one")
+    if hosts and host_of(hosts[0]) is None:
+        return invalid("the Host header is malformed; it is a name or an address, and perhaps a port")
+    codings = [value for name, value in headers if name == b"transfer-encoding"]
+    if codings and [value.lower() for value in codings] != [b"chunked"]:
+        return HTTPError(HTTPStatus.NOT_IMPLEMENTED, "a transfer encoding other than chunked is not read")
+    return None
 
 
 def _has_body(headers: list[tuple[bytes, bytes]]) -> bool:
