@@ -8,6 +8,8 @@ from typing import Any
 
 import yaml
 
+from almanac.core.files import sha256_bytes
+
 _TEMPLATE = Path(__file__).with_name("objects.yaml")
 
 
@@ -44,8 +46,12 @@ class Deployment:
 
     @property
     def runtime(self) -> str:
-        """Name of the ServingRuntime, one for each use case of a namespace."""
-        return f"almanac-{self.name}"
+        """Name of the ServingRuntime, of the use case and of the image.
+
+        A runtime that changes rolls every service that uses it, the old model's pods first; a service that moves to
+        another runtime rolls once.
+        """
+        return f"almanac-{self.name}-{sha256_bytes(self.image.encode())[:8]}"
 
 
 def render(deployment: Deployment) -> list[dict[str, Any]]:

@@ -1,10 +1,14 @@
 """A Kubernetes API server on loopback: server-side apply of the objects that a deployment consists of.
 
 Every applied object is held against Kubernetes' schemas or KServe's models, and refused with 400 where it breaks them.
+Of an InferenceService it makes a Deployment and pods, as KServe's controller does, whose statuses were looked at on
+real clusters: `status.observedGeneration` of the service is the Deployment's, and from KServe 0.20 on Ready stays true
+for as long as old pods are available.
 """
 
 import json
 import threading
+import time
 import warnings
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -18,21 +22,28 @@ from tests.support.kserve_objects import check
 
 #: Which status a request by its method and path is answered with in place of what was asked for; None: none.
 Fault = Callable[[str, str], int | None]
-#: What the controller makes of an applied InferenceService: its status.
-Controller = Callable[[dict[str, Any]], dict[str, Any]]
+#: Why the pods of an InferenceService do not start: the state of a container as a pod reports it; None: they start.
+Pods = Callable[[dict[str, Any]], dict[str, Any] | None]
+#: Of KServe, before and after Ready was kept through a rollout.
+RELEASES = ("0.17", "0.20")
 
 
-def ready(service: dict[str, Any]) -> dict[str, Any]:
-    return {"conditions": [{"type": "Ready", "status": "True"}]}
+def starting(service: dict[str, Any]) -> None:
+    return None
 
 
 class KubernetesApi:
     """The server; use it as a context manager, its address is `host`."""
 
-    def __init__(self, controller: Controller = ready) -> None:
+    def __init__(self, pods: Pods = starting, release: str = "0.20", seconds: float = 0.0, url: str = "") -> None:
         self.objects: dict[str, dict[str, Any]] = {}
         self.applied: list[dict[str, Any]] = []
-        self.controller = controller
+        self.deleted: list[str] = []
+        #: Templates that the Deployment has had, each of which was a rollout.
+        self.templates: list[dict[str, Any]] = []
+        self.logs: dict[str, str] = {}
+        self._pods, self._release, self._seconds, self._url = pods, release, seconds, url
+        self._deployments: dict[str, dict[str, Any]] = {}
         self.fault: Fault = lambda method, path: None
         outer = self
 
@@ -43,7 +54,7 @@ class KubernetesApi:
             def do_GET(self) -> None:
                 outer.answer(self)
 
-            do_PATCH = do_GET  # noqa: N815
+            do_PATCH = do_DELETE = do_GET  # noqa: N815
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.host = f"http://127.0.0.1:{self._server.server_address[1]}"
@@ -63,10 +74,13 @@ class KubernetesApi:
             status, answer = failed, {"message": "not today"}
         elif request.command == "PATCH":
             status, answer = self._apply(url.path, parse_qs(url.query), request.headers["Content-Type"], body)
+        elif request.command == "DELETE":
+            self.deleted.append(url.path)
+            status, answer = (200, {}) if self.objects.pop(url.path, None) else (404, {"message": "not found"})
         else:
-            found = self.objects.get(url.path)
+            found = self._look(url.path)
             status, answer = (200, found) if found is not None else (404, {"message": "not found"})
-        data = json.dumps(answer).encode()
+        data = answer.encode() if isinstance(answer, str) else json.dumps(answer).encode()
         request.send_response(status)
         request.send_header("Content-Type", "application/json")
         request.send_header("Content-Length", str(len(data)))
@@ -86,10 +100,93 @@ class KubernetesApi:
         self.applied.append(item)
         generation = self.objects.get(path, {"metadata": {"generation": 0}})["metadata"]["generation"] + 1
         kept = {**item, "metadata": {**item["metadata"], "generation": generation, "managedFields": [{}], "uid": "1"}}
-        if item["kind"] == "InferenceService":
-            kept["status"] = {"observedGeneration": generation, **self.controller(item)}
         self.objects[path] = kept
+        if item["kind"] in ("InferenceService", "ServingRuntime"):
+            for service in [one for one in self.objects.values() if one["kind"] == "InferenceService"]:
+                self._reconcile(service)
         return 200, kept
+
+    def _reconcile(self, service: dict[str, Any]) -> None:
+        """Make the Deployment of a service anew, as KServe's controller does on a change of it or of its runtime."""
+        predictor, metadata = service["spec"]["predictor"], service["metadata"]
+        runtimes = {one["metadata"]["name"]: one for one in self.objects.values() if one["kind"] == "ServingRuntime"}
+        runtime = runtimes.get(predictor["model"]["runtime"])
+        if runtime is None:
+            return
+        image = runtime["spec"]["containers"][0]["image"]
+        annotations = {name: value for name, value in metadata["annotations"].items() if name.startswith("almanac")}
+        template = {
+            "metadata": {"annotations": annotations},
+            "spec": {"containers": [{"name": "kserve-container", "image": image}]},
+            "storage": predictor["model"].get("storageUri"),
+        }
+        path = f"/apis/apps/v1/namespaces/{metadata['namespace']}/deployments/{metadata['name']}-predictor"
+        known = self._deployments.get(path)
+        if known is None or known["template"] != template:
+            self.templates.append(template)
+            generation = 1 if known is None else known["generation"] + 1
+            available = 0 if known is None else self._available(known)
+            known = {"template": template, "generation": generation, "since": time.monotonic(), "old": available}
+            known["failure"] = self._pods(service)
+        known["replicas"] = predictor["minReplicas"]
+        known["service"] = metadata["name"]
+        self._deployments[path] = known
+
+    def _available(self, known: dict[str, Any]) -> int:
+        started = known["failure"] is None and time.monotonic() - known["since"] >= self._seconds
+        replicas: int = known["replicas"] if started else known["old"]
+        return replicas
+
+    def _look(self, path: str) -> Any | None:
+        if path in self._deployments:
+            return self._deployment(self._deployments[path])
+        if path.endswith("/servingruntimes"):
+            return {"items": [one for place, one in self.objects.items() if place.startswith(f"{path}/")]}
+        if path.endswith("/pods"):
+            return {"items": [pod for known in self._deployments.values() for pod in self._bad_pods(known)]}
+        if path.endswith("/log"):
+            return self.logs.get(path.split("/")[-2])
+        found = self.objects.get(path)
+        if found is None or found["kind"] != "InferenceService":
+            return found
+        return {**found, "status": self._status(found)}
+
+    def _deployment(self, known: dict[str, Any]) -> dict[str, Any]:
+        available, replicas = self._available(known), known["replicas"]
+        complete = available == replicas and known["failure"] is None
+        complete = complete and time.monotonic() - known["since"] >= self._seconds
+        counts = {"replicas": replicas if complete else known["old"] + 1, "availableReplicas": available}
+        counts["updatedReplicas"] = replicas if complete else 1
+        return {
+            "metadata": {"generation": known["generation"]},
+            "spec": {"replicas": replicas, "template": known["template"]},
+            "status": {"observedGeneration": known["generation"], **counts},
+        }
+
+    def _status(self, service: dict[str, Any]) -> dict[str, Any]:
+        known = next((one for one in self._deployments.values() if one["service"] == service["metadata"]["name"]), None)
+        if known is None:
+            return {}
+        deployment = self._deployment(known)["status"]
+        updated = deployment["updatedReplicas"] == deployment["availableReplicas"] == known["replicas"]
+        served = deployment["availableReplicas"] > 0 if self._release == "0.20" else updated
+        condition = {"type": "Ready", "status": str(served)}
+        if not served:
+            condition |= {"reason": "PredictorNotReady", "message": "Deployment has not finished"}
+        address = {"url": self._url} if self._url else {}
+        return {"observedGeneration": deployment["observedGeneration"], "conditions": [condition], **address}
+
+    @staticmethod
+    def _bad_pods(known: dict[str, Any]) -> list[dict[str, Any]]:
+        if known["failure"] is None:
+            return []
+        container = {"name": "kserve-container", "ready": False, "restartCount": 0, **known["failure"]}
+        metadata = {
+            "name": "pod-1",
+            "namespace": "almanac",
+            "annotations": known["template"]["metadata"]["annotations"],
+        }
+        return [{"metadata": metadata, "status": {"containerStatuses": [container]}}]
 
     @staticmethod
     def _validate(item: dict[str, Any]) -> None:

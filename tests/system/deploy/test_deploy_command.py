@@ -24,7 +24,7 @@ from almanac.usecase.override import load_with
 from governance.registry import Registry, collect, resolve
 from serving.deploy.smoke import examples, forecasters, smoke
 from tests.support.bundles import document_files
-from tests.support.kubernetes_api import KubernetesApi, ready
+from tests.support.kubernetes_api import KubernetesApi
 from tests.support.production import QUICK, Production
 from tests.support.server import ServerProcess
 
@@ -101,13 +101,10 @@ def server(model: Path) -> Iterator[ServerProcess]:
 
 @pytest.fixture
 def cluster(production: Production, versions: str, server: ServerProcess, tmp_path: Path) -> Iterator[Cluster]:
-    def controller(service: dict[str, Any]) -> dict[str, Any]:
-        return {**ready(service), "url": f"http://127.0.0.1:{server.port}"}
-
     registry = tmp_path / "registry"
     shutil.copytree(versions, registry)
     (tmp_path / "case.yaml").write_text(dump(production.case))
-    with KubernetesApi(controller) as api:
+    with KubernetesApi(url=f"http://127.0.0.1:{server.port}") as api:
         write_json(tmp_path / "kubeconfig", kubeconfig(api.host))
         yield Cluster(api, tmp_path / "kubeconfig", tmp_path / "case.yaml", str(registry))
 

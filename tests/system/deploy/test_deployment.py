@@ -1,5 +1,7 @@
 """Rendering the production version's manifest, and applying it to a Kubernetes API on loopback."""
 
+import re
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ from serving.deploy.apply import apply_and_wait
 from serving.deploy.manifests import Deployment, render
 from serving.deploy.production import storage_uri
 from serving.deploy.smoke import smoke
-from tests.support.kubernetes_api import KubernetesApi
+from tests.support.kubernetes_api import RELEASES, KubernetesApi
 from tests.support.production import Production
 from tests.support.server import free_port
 
@@ -36,10 +38,10 @@ def _client(server: KubernetesApi) -> client.ApiClient:
     return client.ApiClient(client.Configuration(host=server.host))
 
 
-def _only_the_first_gets_ready(service: dict[str, Any]) -> dict[str, Any]:
-    good = service["spec"]["predictor"]["model"]["storageUri"] == FIRST.storage_uri
-    condition = {"type": "Ready", "status": "True" if good else "False", "reason": "Crash", "message": "no model"}
-    return {"conditions": [condition]}
+def _only_the_first_starts(service: dict[str, Any]) -> dict[str, Any] | None:
+    if service["spec"]["predictor"]["model"]["storageUri"] == FIRST.storage_uri:
+        return None
+    return {"state": {"waiting": {"reason": "ImagePullBackOff", "message": "no such image"}}}
 
 
 def test_every_object_is_applied_and_the_service_waited_for() -> None:
@@ -50,22 +52,81 @@ def test_every_object_is_applied_and_the_service_waited_for() -> None:
         assert [item["kind"] for item in server.applied[:5]] == [item["kind"] for item in render(FIRST)]
 
 
-def test_a_version_that_does_not_get_ready_is_rolled_back() -> None:
-    with KubernetesApi(_only_the_first_gets_ready) as server:
+@pytest.mark.parametrize("release", RELEASES)
+def test_a_version_that_does_not_start_is_named_and_rolled_back(release: str) -> None:
+    """Even where Ready stays true, because the pods of the version before still answer."""
+    with KubernetesApi(_only_the_first_starts, release) as server:
         apply_and_wait(render(FIRST), _client(server), timeout=5, interval=0.01)
-        message = r"did not get ready within 0\.1 s: Ready is False: Crash no model; version 1 was applied again and is"
+        message = (
+            r"did not get ready within 0\.1 s: 1 of 2 pods are of this version, 2 are available\n"
+            r"  pod pod-1, container kserve-container: ImagePullBackOff: no such image; "
+            r"version 1 was applied again and is ready$"
+        )
         with pytest.raises(DeploymentError, match=message):
             apply_and_wait(render(SECOND), _client(server), timeout=0.1, interval=0.01)
         service = next(item for item in server.objects.values() if item["kind"] == "InferenceService")
         assert service["spec"]["predictor"]["model"]["storageUri"] == FIRST.storage_uri
 
 
-def test_a_first_version_that_does_not_get_ready_has_nothing_to_go_back_to() -> None:
-    with (
-        KubernetesApi(_only_the_first_gets_ready) as server,
-        pytest.raises(DeploymentError, match="there is no earlier version to go back to"),
-    ):
-        apply_and_wait(render(SECOND), _client(server), timeout=0.1, interval=0.01)
+def test_a_first_version_that_does_not_start_leaves_nothing_behind() -> None:
+    with KubernetesApi(_only_the_first_starts) as server:
+        with pytest.raises(
+            DeploymentError, match="there is no earlier version to go back to, and what was applied was"
+        ):
+            apply_and_wait(render(SECOND), _client(server), timeout=0.1, interval=0.01)
+        assert server.objects == {}
+        assert [path.split("/")[-2] for path in server.deleted][-1] == "servingruntimes"
+
+
+@pytest.mark.parametrize("release", RELEASES)
+def test_a_version_that_starts_slowly_is_waited_for(release: str) -> None:
+    with KubernetesApi(release=release, seconds=0.5) as server:
+        begun = time.monotonic()
+        apply_and_wait(render(FIRST), _client(server), timeout=30, interval=0.01)
+        assert time.monotonic() - begun >= 0.5
+
+
+@pytest.mark.parametrize("release", RELEASES)
+def test_a_change_of_replicas_alone_is_ready_at_once_and_rolls_nothing(release: str) -> None:
+    with KubernetesApi(release=release) as server:
+        apply_and_wait(render(FIRST), _client(server), timeout=5, interval=0.01)
+        apply_and_wait(render(replace(FIRST, max_replicas=9)), _client(server), timeout=5, interval=0.01)
+        apply_and_wait(render(replace(FIRST, min_replicas=3)), _client(server), timeout=5, interval=0.01)
+        assert len(server.templates) == 1
+
+
+@pytest.mark.parametrize("release", RELEASES)
+def test_a_new_image_and_a_new_version_are_one_rollout(release: str) -> None:
+    with KubernetesApi(release=release) as server:
+        apply_and_wait(render(FIRST), _client(server), timeout=5, interval=0.01)
+        newer = replace(SECOND, image="ghcr.io/almanac/serving:0.2.0")
+        apply_and_wait(render(newer), _client(server), timeout=5, interval=0.01)
+        assert len(server.templates) == 2
+        runtimes = [item for item in server.objects.values() if item["kind"] == "ServingRuntime"]
+        assert [item["spec"]["containers"][0]["image"] for item in runtimes] == [newer.image]
+
+
+def test_a_container_that_ended_shows_the_end_of_its_log() -> None:
+    def crashes(service: dict[str, Any]) -> dict[str, Any]:
+        last = {"terminated": {"reason": "OOMKilled", "exitCode": 137}}
+        return {"state": {"waiting": {"reason": "CrashLoopBackOff"}}, "lastState": last, "restartCount": 2}
+
+    with KubernetesApi(crashes) as server:
+        server.logs["pod-1"] = "loading\nerror: no space is left"
+        with pytest.raises(
+            DeploymentError, match=r"OOMKilled, exit code 137\n    loading\n    error: no space is left"
+        ):
+            apply_and_wait(render(FIRST), _client(server), timeout=0.1, interval=0.01)
+
+
+def test_a_rollback_sends_nothing_that_belongs_to_the_cluster() -> None:
+    with KubernetesApi(_only_the_first_starts) as server:
+        apply_and_wait(render(FIRST), _client(server), timeout=5, interval=0.01)
+        _service(server)["metadata"]["finalizers"] = ["inferenceservice.finalizers"]
+        with pytest.raises(DeploymentError, match="version 1 was applied again"):
+            apply_and_wait(render(SECOND), _client(server), timeout=0.1, interval=0.01)
+        back = [item for item in server.applied if item["kind"] == "InferenceService"][-1]
+        assert set(back["metadata"]) == {"name", "namespace", "labels", "annotations"}
 
 
 def test_a_refused_object_is_named() -> None:
@@ -117,8 +178,8 @@ class TestGoingBack:
             with pytest.raises(DeploymentError) as raised:
                 apply_and_wait(render(SECOND), _client(server), timeout=5, interval=0.01)
             told = str(raised.value)
-            assert "version 1 was applied again and is ready; not everything could be applied again: " in told
-            assert "ServingRuntime almanac/almanac-air-quality: the cluster answered 500" in told.split("again: ")[1]
+            assert "version 1 was applied again and is ready; not everything could be undone: " in told
+            assert re.search(r"ServingRuntime almanac/almanac-air-quality-\w{8}: the cluster answered 500", told)
             assert _service(server)["spec"]["predictor"]["model"]["storageUri"] == FIRST.storage_uri
 
     def test_is_not_needed_where_the_first_object_is_refused(self) -> None:
@@ -143,7 +204,7 @@ class TestGoingBack:
             server.fault = lambda method, path: (
                 503 if method == "GET" and _service(server)["metadata"]["generation"] == 2 else None
             )
-            message = r"did not get ready within 0\.2 s: .* answered 503 .*; version 1 was applied again and is ready$"
+            message = r"(?s)did not get ready within 0\.2 s: .* answered 503 .*; version 1 was applied again and is"
             with pytest.raises(DeploymentError, match=message):
                 apply_and_wait(render(SECOND), _client(server), timeout=0.2, interval=0.01)
             assert _standing(server) == {"1"}

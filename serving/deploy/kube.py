@@ -1,0 +1,124 @@
+"""Calls of a Kubernetes API: objects by server-side apply, and what is needed to explain a failure."""
+
+from typing import Any
+from urllib.parse import quote
+
+import urllib3
+from kubernetes import client
+from kubernetes.client.exceptions import ApiException
+
+from almanac.core.errors import DeploymentError
+
+FIELD_MANAGER = "almanac"
+_PLURALS = {
+    "ServingRuntime": "servingruntimes",
+    "InferenceService": "inferenceservices",
+    "PodDisruptionBudget": "poddisruptionbudgets",
+    "NetworkPolicy": "networkpolicies",
+    "ServiceMonitor": "servicemonitors",
+}
+
+
+class RefusedError(DeploymentError):
+    """An object that the cluster refused, so that it is unchanged."""
+
+
+class Kube:
+    """A Kubernetes API.
+
+    Args:
+        api: The client, which knows the address and the credentials.
+    """
+
+    def __init__(self, api: client.ApiClient) -> None:
+        self._api = api
+
+    def get(self, item: dict[str, Any]) -> dict[str, Any] | None:
+        """Return an object as the cluster has it; None if it does not."""
+        return self.read(_path(item), label(item))
+
+    def apply(self, item: dict[str, Any]) -> None:
+        """Apply an object, server-side.
+
+        Raises:
+            RefusedError: the cluster refused it, so that nothing has changed.
+            DeploymentError: no answer, or an error of the server, after which it may have changed.
+        """
+        # Forced: fields that somebody edited by hand belong to the manifest again.
+        query = [("fieldManager", FIELD_MANAGER), ("force", "true")]
+        try:
+            self._call("PATCH", _path(item), label(item), query, item)
+        except ApiException as error:
+            raise _refused(label(item), error) from None
+
+    def delete(self, item: dict[str, Any]) -> None:
+        """Delete an object; one that is not there is no error."""
+        try:
+            self._call("DELETE", _path(item), label(item))
+        except ApiException as error:
+            if error.status != 404:
+                raise _refused(label(item), error) from None
+
+    def read(self, path: str, name: str, query: dict[str, str] | None = None) -> Any | None:
+        """Return the answer to a GET request; None if there is nothing at the path.
+
+        Raises:
+            DeploymentError: no answer, or a refusal.
+        """
+        try:
+            return self._call("GET", path, name, list((query or {}).items()))
+        except ApiException as error:
+            if error.status == 404:
+                return None
+            raise _refused(name, error) from None
+
+    def log(self, namespace: str, pod: str, container: str, lines: int, previous: bool) -> str:
+        """Return the last lines of a container's log; empty where the account may not read it."""
+        path = f"/api/v1/namespaces/{namespace}/pods/{quote(pod)}/log"
+        query = [("container", container), ("tailLines", str(lines)), ("previous", str(previous).lower())]
+        try:
+            return str(self._call("GET", path, f"log of {pod}", query, kind="str")).strip()
+        except (ApiException, DeploymentError):
+            return ""
+
+    def _call(
+        self,
+        method: str,
+        path: str,
+        name: str,
+        query: list[tuple[str, str]] | None = None,
+        body: dict[str, Any] | None = None,
+        kind: str = "object",
+    ) -> Any:
+        """Call the API below the typed client, which has no server-side apply."""
+        headers = {"Accept": "*/*" if kind == "str" else "application/json"}
+        if body is not None:
+            headers["Content-Type"] = "application/apply-patch+yaml"
+        try:
+            answer: tuple[Any, Any, Any] = self._api.call_api(
+                path,
+                method,
+                query_params=query or [],
+                header_params=headers,
+                body=body,
+                response_type=kind,
+                auth_settings=["BearerToken"],
+            )
+        except urllib3.exceptions.HTTPError as error:
+            raise DeploymentError(f"{name}: the cluster does not answer: {error}") from None
+        return answer[0]
+
+
+def label(item: dict[str, Any]) -> str:
+    """Return kind, namespace and name of an object, for messages."""
+    return f"{item['kind']} {item['metadata']['namespace']}/{item['metadata']['name']}"
+
+
+def _path(item: dict[str, Any]) -> str:
+    path = f"namespaces/{item['metadata']['namespace']}/{_PLURALS[item['kind']]}/{item['metadata']['name']}"
+    return f"/apis/{item['apiVersion']}/{path}"
+
+
+def _refused(name: str, error: ApiException) -> DeploymentError:
+    kind = RefusedError if error.status < 500 else DeploymentError
+    return kind(f"{name}: the cluster answered {error.status} {error.reason}: {error.body}")
