@@ -29,6 +29,7 @@ from serving.protocol.routes import routes
 from serving.protocol.v1 import V1
 from serving.protocol.v2 import V2
 from serving.runtime.batched_counters import BatchedCounters
+from serving.runtime.bounds import Bounds
 from serving.runtime.http import Observe
 from serving.runtime.in_flight import InFlight
 from serving.runtime.line_writer import LineWriter
@@ -111,6 +112,7 @@ def build(settings: Settings) -> Server:
     closers: list[Callable[[], None]] = []
     state, executor = State(metrics), ThreadPoolExecutor(settings.threads, thread_name_prefix="almanac-rows")
     in_flight = InFlight(settings.max_in_flight)
+    bounds = Bounds(settings.max_rows, settings.max_values, settings.max_answer)
     repository = _repository(settings)
     store_limits = StoreLimits(settings.store_entities, settings.store_bytes)
     features = FeatureSets(
@@ -131,10 +133,12 @@ def build(settings: Settings) -> Server:
     _add_second(repository, settings)
     service = Service(
         repository, metrics, counters, PredictionCache(settings.cache_size, metrics), executor, settings.out_of_range,
-        features, [drift] if settings.drift_seconds else [], logs,
+        features, [drift] if settings.drift_seconds else [], logs, bounds,
     )  # fmt: skip
     feedback, guard = Feedback(metrics), _guard(settings, metrics)
-    admin = Admin(repository, state, scraper(registry, counters), features, feedback, lambda: document(repository))
+    admin = Admin(
+        repository, state, scraper(registry, counters), features, feedback, lambda: document(repository), bounds
+    )
     router = Router(routes(_handlers(V1(service), V2(service, state), admin)))
     limits = Limits(
         settings.max_head, settings.head_seconds, settings.body_seconds, settings.max_body, settings.body_seconds

@@ -96,6 +96,9 @@ class Settings:
     max_head: Annotated[int, _option("Largest head of a request in bytes.")] = 64 << 10
     head_seconds: Annotated[float, _option("How long a client may take to send a head.")] = 10.0
     max_body: Annotated[int, _option("Largest request body in bytes.")] = 16 << 20
+    max_rows: Annotated[int, _option("Most rows of a request.")] = 10_000
+    max_values: Annotated[int, _option("Most values of a JSON body.")] = 1_000_000
+    max_answer: Annotated[int, _option("Largest answer in bytes.")] = 16 << 20
     max_message: Annotated[int, _option("Largest gRPC message in bytes.")] = 4 << 20
     max_in_flight: Annotated[int, _option("Bytes of requests and answers held at a time.")] = 64 << 20
     body_seconds: Annotated[float, _option("How long a client may take to send a body.")] = 10.0
@@ -171,9 +174,16 @@ class Settings:
         # The fast path takes heads up to this length and does not ask for the limit.
         if self.max_head < LONGEST_HEAD:
             raise ServingError(f"--max-head {self.max_head}: at least {LONGEST_HEAD}")
-        for name, size in (("--max-body", self.max_body), ("--max-message", self.max_message)):
+        for name, size in (
+            ("--max-body", self.max_body),
+            ("--max-message", self.max_message),
+            ("--max-answer", self.max_answer),
+        ):
             if not 0 < size <= self.max_in_flight:
                 raise ServingError(f"{name} {size}: between 1 and --max-in-flight, which is {self.max_in_flight}")
+        for name, count in (("--max-rows", self.max_rows), ("--max-values", self.max_values)):
+            if count < 1:
+                raise ServingError(f"{name} {count}: at least 1")
         if (self.tls_cert is None) != (self.tls_key is None):
             raise ServingError("--tls-cert and --tls-key belong together")
         for path in self.tls or ():

@@ -9,6 +9,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import msgspec
@@ -18,6 +19,7 @@ import numpy.typing as npt
 from almanac.model.columns import Columns
 from serving.features.values import check_names, feature_value, json_type, name_list
 from serving.runtime.errors import invalid
+from serving.runtime.json_errors import MALFORMED, malformed
 
 Array = npt.NDArray[np.float64]
 #: One row in the order of the features, None for missing.
@@ -56,8 +58,8 @@ def parse(data: bytes) -> dict[str, Any]:
     """
     try:
         value = _ANY.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise invalid(f"the body is not JSON: {str(error)[:200]}") from error
+    except MALFORMED as error:
+        raise malformed(error, data, "", 0, "the body") from error
     if not isinstance(value, dict):
         raise invalid(f"the body is {json_type(value)}; expected an object with instances or inputs")
     return value
@@ -89,7 +91,20 @@ def read_rows(rows: list[Any], columns: Columns, first: int = 0) -> Instances:
     # In a mixture, the rows by entity are read as rows by name, whose message names the first of them.
     if all(_is_entity_request(row, columns) for row in rows):
         return [_entity_request(row, f"instances[{index}]") for index, row in enumerate(rows, first)]
+    matrix = _ordered(rows, columns)
+    if matrix is not None:
+        return matrix
     return np.array([_row(row, columns, f"instances[{index}]") for index, row in enumerate(rows, first)])
+
+
+def _ordered(rows: list[Any], columns: Columns) -> Array | None:
+    """Return ordered rows of plain numbers at once; None for any others, which are read value by value."""
+    if set(map(type, rows)) != {list} or set(map(len, rows)) != {len(columns.names)} or columns.categories:
+        return None
+    kinds = set(map(type, chain.from_iterable(rows)))
+    if kinds != {float} and (columns.required or kinds != {float, type(None)}):
+        return None
+    return np.array(rows, dtype=np.float64)
 
 
 def _is_entity_request(row: Any, columns: Columns) -> bool:

@@ -1,7 +1,9 @@
 """Feedback: observed values of earlier predictions, and the rolling error."""
 
+import asyncio
 import math
 from collections import Counter, deque
+from collections.abc import AsyncIterator
 from typing import Any
 
 from almanac.model.bundle import Bundle
@@ -23,6 +25,10 @@ _VALUES = ("prediction", "actual", "lower", "upper")
 _FIELDS = {*_VALUES, "target", "model_version"}
 #: The squares of larger errors overflow the sum of a window.
 _LARGEST = 1e150
+#: Rows that are checked at a time, in less than a millisecond.
+_PIECE = 64
+#: Versions of each target that feedback may name: those in service, and the last before them.
+_MOST_VERSIONS = 16
 #: Name and version of a target.
 _Key = tuple[str, str]
 
@@ -34,6 +40,11 @@ class _Rolling:
         self.errors: deque[float] = deque(maxlen=ROLLING_ROWS)
         self.inside: deque[bool] = deque(maxlen=ROLLING_ROWS)
 
+    def extend(self, other: "_Rolling") -> None:
+        """Add the newest errors and hits."""
+        self.errors.extend(other.errors)
+        self.inside.extend(other.inside)
+
     def metrics(self) -> dict[str, float]:
         n = len(self.errors)
         metrics = {
@@ -42,6 +53,21 @@ class _Rolling:
             "bias": sum(self.errors) / n,
         }
         return metrics | {"coverage": sum(self.inside) / len(self.inside)} if self.inside else metrics
+
+
+class _Taken(_Rolling):
+    """Errors and hits of one request, of which only the newest are kept."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = 0
+
+    def add(self, values: dict[str, float]) -> None:
+        """Add those of one row."""
+        self.count += 1
+        self.errors.append(values["prediction"] - values["actual"])
+        if "lower" in values and "upper" in values:
+            self.inside.append(values["lower"] <= values["actual"] <= values["upper"])
 
 
 class Feedback:
@@ -65,27 +91,46 @@ class Feedback:
     def follow(self, use_case: str, traffic: Traffic | None) -> None:
         """Add the versions in service to those that feedback may name."""
         for bundle in traffic.bundles if traffic else ():
-            self._versions.update(dict.fromkeys((target, bundle.version) for target in bundle.targets))
+            for target in bundle.targets:
+                self._remember((target, bundle.version))
 
-    def take(self, bundle: Bundle, name: str, document: dict[str, Any]) -> dict[str, Any]:
+    def _remember(self, key: _Key) -> None:
+        # Once more at the end, as the newest; a server that is swapped for years must not keep them all.
+        self._versions.pop(key, None)
+        self._versions[key] = None
+        served = [known for known in self._versions if known[0] == key[0]]
+        for old in served[:-_MOST_VERSIONS]:
+            del self._versions[old]
+            self._rolling.pop(old, None)
+
+    async def take(self, bundle: Bundle, name: str, pieces: AsyncIterator[tuple[int, list[Any]]]) -> dict[str, Any]:
         """Take observed values and return the rolling metrics of each target in them.
+
+        Args:
+            bundle: the version in service.
+            name: name of the requested model.
+            pieces: the rows, some at a time, with the position of the first.
 
         Raises:
             HTTPError: a row that breaks a rule; nothing of the request is taken then.
         """
-        rows = document.get("feedback")
-        if set(document) != {"feedback"} or not isinstance(rows, list) or not rows:
-            raise invalid("expected one field, feedback: a list of rows with prediction and actual")
         ranges = {target.name: _range(target) for target in bundle.targets.values()}
         # All rows are checked before the first counts: a request is taken whole or not at all.
-        read = [self._read(bundle, name, row, f"feedback[{at}]", ranges) for at, row in enumerate(rows)]
-        for key, values in read:
-            self._add(key, values)
-        touched = dict.fromkeys(key for key, _ in read)
+        taken: dict[_Key, _Taken] = {}
+        async for first, rows in pieces:
+            for at, row in enumerate(rows, first):
+                key, values = self._read(bundle, name, row, f"feedback[{at}]", ranges)
+                taken.setdefault(key, _Taken()).add(values)
+                if at % _PIECE == _PIECE - 1:
+                    await asyncio.sleep(0)
+        for key, new in taken.items():
+            self._rolling.setdefault(key, _Rolling()).extend(new)
+            self._metrics.counter(FEEDBACK).labels(*key).inc(new.count)
         # Targets with rows of one version keep their plain name.
-        versions = Counter(target for target, _ in touched)
-        named = {(f"{key[0]} version {key[1]}" if versions[key[0]] > 1 else key[0]): key for key in touched}
-        return {"taken": len(rows), "rolling": {text: self._publish(key) for text, key in named.items()}}
+        versions = Counter(target for target, _ in taken)
+        named = {(f"{key[0]} version {key[1]}" if versions[key[0]] > 1 else key[0]): key for key in taken}
+        count = sum(new.count for new in taken.values())
+        return {"taken": count, "rolling": {text: self._publish(key) for text, key in named.items()}}
 
     def _read(
         self, bundle: Bundle, name: str, row: Any, location: str, ranges: dict[str, tuple[float, float]]
@@ -118,13 +163,6 @@ class Feedback:
             served = ", ".join(version for name, version in self._versions if name == target)
             raise invalid(f"{location}.model_version: {version!r} has not been served here; one of {served}")
         return version
-
-    def _add(self, key: _Key, values: dict[str, float]) -> None:
-        rolling = self._rolling.setdefault(key, _Rolling())
-        rolling.errors.append(values["prediction"] - values["actual"])
-        if "lower" in values and "upper" in values:
-            rolling.inside.append(values["lower"] <= values["actual"] <= values["upper"])
-        self._metrics.counter(FEEDBACK).labels(*key).inc()
 
     def _publish(self, key: _Key) -> dict[str, float]:
         metrics = self._rolling[key].metrics()

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -27,6 +27,7 @@ from serving.prediction.ranges import NAMED, Policy, Ranges
 from serving.prediction.repository import Repository
 from serving.prediction.shadow import Shadow
 from serving.runtime.batched_counters import BatchedCounters
+from serving.runtime.bounds import Bounds
 from serving.runtime.errors import HTTPError, invalid
 
 Array = npt.NDArray[np.float64]
@@ -34,6 +35,9 @@ T = TypeVar("T")
 
 #: Rows from which a request is computed in a thread, so that single rows do not wait for it.
 LARGE = 128
+_BOUNDS = Bounds()
+#: Rows that are explained at a time.
+_EXPLAINED = 64
 #: Predictions that take as long as one explanation.
 _EXPLANATION_COST = 20
 
@@ -62,6 +66,11 @@ class Explanation:
     bundle: Bundle
     parts: dict[str, tuple[Array, float, Array]]
 
+    @property
+    def rows(self) -> int:
+        """Number of rows."""
+        return len(next(iter(self.parts.values()))[2])
+
 
 class _Counters:
     """The counters of one model, looked up once."""
@@ -85,6 +94,7 @@ class Service:
         features: compute the features of entity requests.
         observers: take the predicted rows.
         logs: the prediction logs, or None.
+        bounds: bounds on what one request may ask for.
     """
 
     def __init__(
@@ -98,7 +108,9 @@ class Service:
         features: FeatureSets,
         observers: Sequence[Observer],
         logs: PredictionLogs | None = None,
+        bounds: Bounds = _BOUNDS,
     ) -> None:
+        self.bounds = bounds
         self.repository = repository
         self.executor = executor
         self._metrics = metrics
@@ -174,24 +186,28 @@ class Service:
             self._shadow.begin(shadow, name, instances, bundle, answer.outcomes)
         return answer
 
-    async def explain(self, bundle: Bundle, name: str, instances: Instances) -> Explanation:
-        """Explain the predictions of instances by the model `name` of the bundle.
+    async def explain(self, bundle: Bundle, name: str, instances: Instances) -> AsyncIterator[Explanation]:
+        """Explain the predictions of instances by the model `name` of the bundle, some rows at a time.
 
         Raises:
             HTTPError: the features cannot be computed, or the model has no explanation (422).
         """
-        parts = {}
-        for target, rows in (await self._rows(bundle, name, instances, [])).items():
-            explain = partial(bundle.targets[target].explain, rows)
-            try:
-                parts[target] = await self._run(len(rows.X) * _EXPLANATION_COST, explain)
-            except ModelError as error:
-                message = f"{target}: {str(error).splitlines()[0]}"
-                raise HTTPError(HTTPStatus.UNPROCESSABLE_ENTITY, message) from error
-        return Explanation(bundle, parts)
+        rows = await self._rows(bundle, name, instances, [])
+        for at in range(0, len(instances), _EXPLAINED):
+            parts = {}
+            for target, part in rows.items():
+                some = _sliced(part, at, at + _EXPLAINED)
+                explain = partial(bundle.targets[target].explain, some)
+                try:
+                    parts[target] = await self._run(len(some.X) * _EXPLANATION_COST, explain)
+                except ModelError as error:
+                    message = f"{target}: {str(error).splitlines()[0]}"
+                    raise HTTPError(HTTPStatus.UNPROCESSABLE_ENTITY, message) from error
+            yield Explanation(bundle, parts)
 
     async def _rows(self, bundle: Bundle, name: str, instances: Instances, warnings: list[str]) -> dict[str, Rows]:
         """Return the rows of each target."""
+        self.bounds.check_rows(len(instances))
         models = [bundle.targets[name]] if name in bundle.targets else list(bundle.targets.values())
         # A list holds entity requests, a matrix the features themselves.
         if isinstance(instances, list):
@@ -224,7 +240,7 @@ class Service:
         """Pass the rows to the observers, and the entity requests to the log; others are answered in between."""
         model = bundle.targets[target]
         requests = instances if self._logs is not None and isinstance(instances, list) else []
-        rows = predictions.rows() if requests else []
+        rows = await self._run(len(requests), predictions.rows) if requests else []
         for at in range(0, len(X), LARGE):
             if at:
                 await asyncio.sleep(0)
@@ -266,6 +282,11 @@ def _feature_errors() -> Iterator[None]:
     except ModelError as error:
         message = f"features are not computed for this model: {str(error).splitlines()[0]}"
         raise HTTPError(HTTPStatus.NOT_IMPLEMENTED, message) from error
+
+
+def _sliced(rows: Rows, start: int, stop: int) -> Rows:
+    past = None if rows.past is None else rows.past[start:stop]
+    return Rows(rows.X[start:stop], past, None if rows.entity is None else rows.entity[start:stop])
 
 
 def _split(bundle: Bundle, X: Array) -> dict[str, Rows]:

@@ -16,6 +16,7 @@ from serving.protocol.message import LARGE_BODY
 from serving.protocol.outputs import OutputTensor, input_tensors, output_tensors, outputs, platform
 from serving.protocol.tensors import Tensor, read
 from serving.protocol.v2 import EXTENSIONS
+from serving.runtime.bounds import Bounds
 from serving.runtime.errors import invalid
 from serving.runtime.http import Request
 from serving.runtime.readiness import State
@@ -106,7 +107,7 @@ class Servicer:
         bundle = self._repository.bundle(name, message.model_version or None)
         request.answered_by = bundle.version
         columns, large = bundle.columns_of(name), len(request.body) > LARGE_BODY
-        tensors = [await _tensor(message, at) for at in range(_count(message))]
+        tensors = [await _tensor(message, at, self._service.bounds) for at in range(_count(message))]
         # A large message is computed in a thread, so that others are answered meanwhile.
         rows = await self._service.in_thread(lambda: read(tensors, columns)) if large else read(tensors, columns)
         answer = await self._service.predict(bundle, name, rows)
@@ -128,13 +129,13 @@ def _count(message: Any) -> int:
     return count
 
 
-async def _tensor(message: Any, at: int) -> Tensor:
+async def _tensor(message: Any, at: int, bounds: Bounds) -> Tensor:
     item, shape = message.inputs[at], tuple(message.inputs[at].shape)
     if not message.raw_input_contents:
         return Tensor(item.name, item.datatype, shape, await _contents(item))
     if item.HasField("contents"):
         raise invalid(f"{item.name}: both contents and raw contents are given")
-    return binary_tensor(item.name, item.datatype, shape, memoryview(message.raw_input_contents[at]))
+    return binary_tensor(item.name, item.datatype, shape, memoryview(message.raw_input_contents[at]), bounds)
 
 
 async def _contents(item: Any) -> Any:

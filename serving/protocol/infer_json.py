@@ -1,15 +1,25 @@
 """V2 infer requests over HTTP, in JSON and in JSON followed by binary tensors."""
 
 import asyncio
-from collections.abc import Iterator
+import math
+import re
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 
-from serving.protocol.tensors import DTYPES, Tensor
+from serving.protocol.json_lists import LONGEST, Lists, items, number_of
+from serving.protocol.tensors import DTYPES, Tensor, plain_numbers
+from serving.runtime.bounds import Bounds
 from serving.runtime.errors import invalid
+from serving.runtime.json_errors import MALFORMED, UnfitError, malformed
+
+#: Bytes up to which a body is read at once.
+SMALL = 64 << 10
+_DATA = re.compile(rb'"data"\s*:\s*\[')
 
 
 class _Input(msgspec.Struct, forbid_unknown_fields=True):
@@ -53,117 +63,212 @@ _DECODER = msgspec.json.Decoder(_Request)
 _LIST = msgspec.json.Decoder(list[Any])
 
 
-def read_infer(data: bytes, json_length: int | None) -> InferRequest:
+def read_infer(data: bytes, json_length: int | None, bounds: Bounds) -> InferRequest:
     """Read an infer request.
 
     Args:
         data: the body.
         json_length: value of `Inference-Header-Content-Length`; None for JSON alone.
+        bounds: the bounds on rows and values.
 
     Raises:
         HTTPError: the body breaks the protocol.
     """
-    request, rest = _open(data, json_length)
-    return _whole(request, list(_tensors(request, rest)))
-
-
-async def read_large(data: bytes, json_length: int | None) -> InferRequest:
-    """Read an infer request as `read_infer` does; others are answered between its tensors."""
-    request, rest = _open(data, json_length)
+    head, rest = _split(data, json_length)
+    request = _open(head)
     tensors = []
-    for tensor in _tensors(request, rest):
+    for item in request.inputs:
+        values = _listed(item) if bytes(item.data) != b"" else None
+        tensor, rest = _tensor(item, values, rest, bounds)
+        tensors.append(tensor)
+    return _whole(request, tensors, rest)
+
+
+async def read_large(data: bytes, json_length: int | None, bounds: Bounds) -> InferRequest:
+    """Read an infer request as `read_infer` does; others are answered between the pieces of its lists."""
+    try:
+        return await _read_lists(data, json_length, bounds)
+    except UnfitError:
+        # At this size a decoder is done in milliseconds, and what it says names the fault better.
+        if (json_length or len(data)) > LONGEST:
+            raise
+    return read_infer(data, json_length, bounds)
+
+
+async def _read_lists(data: bytes, json_length: int | None, bounds: Bounds) -> InferRequest:
+    head, rest = _split(data, json_length)
+    lists = Lists(head, _DATA, bounds)
+    values: list[_Values] = []
+    async for number, piece in lists.read():
+        if number == len(values):
+            values.append(_Values(number))
+        values[number].add(piece)
+    request = _open(lists.skeleton)
+    tensors = []
+    for item in request.inputs:
+        tensor, rest = _tensor(item, _extracted(item, values), rest, bounds)
         tensors.append(tensor)
         await asyncio.sleep(0)
-    return _whole(request, tensors)
+    return _whole(request, tensors, rest)
 
 
-def _open(data: bytes, json_length: int | None) -> tuple[_Request, memoryview]:
-    """Return the request with its tensors unread, and the binary data behind it."""
-    if json_length is not None and not 0 < json_length <= len(data):
+class _Values:
+    """The values of one list, gathered piece by piece."""
+
+    def __init__(self, number: int) -> None:
+        self._where = f"data of input {number}"
+        self._parts: list[Any] = []
+        self._items = 0
+        self.sides: tuple[int, ...] = ()
+
+    def add(self, piece: bytes) -> None:
+        """Add the items of a piece."""
+        found = items(piece, self._where, self._items)
+        flat, sides = flatten(found, self._where, self._items)
+        if self._items and found and sides != self.sides:
+            raise invalid(f"{self._where}[{self._items}]: {_side(sides)} values where row 0 has {_side(self.sides)}")
+        self.sides = sides if found else self.sides
+        self._items += len(found)
+        kinds = set(map(type, flat))
+        numbers = plain_numbers(flat) if flat and kinds <= {float, int, type(None)} else None
+        self._parts.append(flat if numbers is None else numbers)
+
+    def joined(self) -> Any:
+        """Return all values: an array of plain numbers, or a list."""
+        if self._parts and all(isinstance(part, np.ndarray) for part in self._parts):
+            return np.concatenate(self._parts)
+        lists = [part if isinstance(part, list) else _with_nulls(part) for part in self._parts]
+        return list(chain.from_iterable(lists))
+
+
+def _with_nulls(part: npt.NDArray[np.float64]) -> list[float | None]:
+    return [None if value != value else value for value in part.tolist()]
+
+
+def _side(sides: tuple[int, ...]) -> int:
+    return sides[0] if sides else 0
+
+
+def _split(data: bytes, json_length: int | None) -> tuple[bytes, memoryview]:
+    """Return the JSON, and the binary data behind it."""
+    if json_length is None:
+        return data, memoryview(b"")
+    if not 0 < json_length <= len(data):
         raise invalid(f"Inference-Header-Content-Length is {json_length} where the body has {len(data)} bytes")
+    return data[:json_length], memoryview(data)[json_length:]
+
+
+def _open(head: bytes) -> _Request:
+    """Return the request with its tensors unread."""
     try:
-        request = _DECODER.decode(data if json_length is None else memoryview(data)[:json_length])
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise invalid(f"the body is not an infer request: {str(error)[:200]}") from error
-    return request, memoryview(data)[json_length:] if json_length is not None else memoryview(b"")
+        return _DECODER.decode(head)
+    except MALFORMED as error:
+        raise malformed(error, head, "", 0, "the body") from error
 
 
-def _whole(request: _Request, tensors: list[Tensor]) -> InferRequest:
-    return InferRequest(request.id, tensors, _names(request.outputs), _binary(request))
-
-
-def _tensors(request: _Request, rest: memoryview) -> Iterator[Tensor]:
-    for item in request.inputs:
-        tensor, rest = _tensor(item, rest)
-        yield tensor
+def _whole(request: _Request, tensors: list[Tensor], rest: memoryview) -> InferRequest:
     # A wrong size of one tensor would shift all that follow, so a rest is an error.
     if len(rest):
         raise invalid(f"{len(rest)} bytes of binary data belong to no input")
+    return InferRequest(request.id, tensors, _names(request.outputs), _binary(request))
 
 
-def _tensor(item: _Input, rest: memoryview) -> tuple[Tensor, memoryview]:
-    size = item.parameters.get("binary_data_size")
-    # Only an absent field is empty: `null` has four bytes, and is refused as no list.
-    has_data = bytes(item.data) != b""
+def _tensor(item: _Input, values: Any, rest: memoryview, bounds: Bounds) -> tuple[Tensor, memoryview]:
+    """Return an input, whose JSON values are given, None if it has none, and the binary data behind its own."""
+    size, shape = item.parameters.get("binary_data_size"), tuple(item.shape)
     if size is None:
-        if not has_data:
+        if values is None:
             raise invalid(f"{item.name}: neither data nor binary_data_size is given")
-        flat = _flatten(_values(item), item)
-        return Tensor(item.name, item.datatype, tuple(item.shape), flat), rest
-    if has_data:
+        return Tensor(item.name, item.datatype, shape, values), rest
+    if values is not None:
         raise invalid(f"{item.name}: both data and binary_data_size are given")
     # JSON's true would count as the size 1.
     if isinstance(size, bool) or not isinstance(size, int) or not 0 <= size <= len(rest):
         raise invalid(f"{item.name}: binary_data_size is {size!r} where {len(rest)} bytes are left")
-    return binary_tensor(item.name, item.datatype, tuple(item.shape), rest[:size]), rest[size:]
+    return binary_tensor(item.name, item.datatype, shape, rest[:size], bounds), rest[size:]
 
 
-def _values(item: _Input) -> list[Any]:
+def _listed(item: _Input) -> list[Any]:
     try:
-        return _LIST.decode(item.data)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise invalid(f"{item.name}: data is no list of values: {str(error)[:200]}") from error
+        data = _LIST.decode(item.data)
+    except MALFORMED as error:
+        raise malformed(error, bytes(item.data), item.name, 0, f"{item.name}: data") from error
+    flat, sides = flatten(data, item.name, 0)
+    _check_depth(item, sides)
+    return flat
 
 
-def binary_tensor(name: str, datatype: str, shape: tuple[int, ...], data: memoryview) -> Tensor:
+def _extracted(item: _Input, values: list[_Values]) -> Any:
+    """Return the values of an input of a skeleton, None if it has none."""
+    if bytes(item.data) == b"":
+        return None
+    number = number_of(msgspec.json.decode(item.data))
+    if number is None:
+        return _listed(item)
+    _check_depth(item, values[number].sides)
+    return values[number].joined()
+
+
+def _check_depth(item: _Input, sides: tuple[int, ...]) -> None:
+    if len(sides) >= max(1, len(item.shape)):
+        raise invalid(f"{item.name}[0]: a list; data is a flat list or nested as the shape says")
+
+
+def flatten(data: list[Any], location: str, first: int) -> tuple[list[Any], tuple[int, ...]]:
+    """Return nested data as a flat list, and the lengths of the inner lists.
+
+    Args:
+        data: a list of values, of lists of values, and so on.
+        location: path of the whole list, for messages.
+        first: position of the first item in it.
+
+    Raises:
+        HTTPError: lists of different lengths beside each other.
+    """
+    sides: list[int] = []
+    while data and set(map(type, data)) == {list}:
+        lengths = set(map(len, data))
+        if len(lengths) > 1:
+            row = next(at for at, part in enumerate(data) if len(part) != len(data[0]))
+            message = f"{len(data[row])} values where row {first} has {len(data[0])}"
+            raise invalid(f"{location}[{first + row}]: {message}")
+        sides += lengths
+        data = list(chain.from_iterable(data))
+    return data, tuple(sides)
+
+
+def binary_tensor(name: str, datatype: str, shape: tuple[int, ...], data: memoryview, bounds: Bounds) -> Tensor:
     """Read a tensor from the protocol's binary form: little-endian, row-major.
 
     Raises:
         HTTPError: the datatype is unknown, or the length does not fit it.
     """
     if datatype == "BYTES":
-        return Tensor(name, datatype, shape, _byte_strings(name, data))
+        return Tensor(name, datatype, shape, _byte_strings(name, shape, data, bounds))
     if datatype not in DTYPES:
         raise invalid(f"{name}: unknown datatype {datatype!r}; one of {', '.join(DTYPES)}, BYTES")
-    dtype = np.dtype(DTYPES[datatype])
+    # As bytes: NumPy would take any byte but zero as true.
+    dtype = np.dtype("u1" if datatype == "BOOL" else DTYPES[datatype])
     if len(data) % dtype.itemsize:
         raise invalid(f"{name}: {len(data)} bytes are no whole number of {datatype} values")
     return Tensor(name, datatype, shape, np.frombuffer(data, dtype=dtype))
 
 
-def _byte_strings(name: str, data: memoryview) -> list[Any]:
+def _byte_strings(name: str, shape: tuple[int, ...], data: memoryview, bounds: Bounds) -> list[Any]:
     texts: list[Any] = []
-    at = 0
-    while at < len(data):
+    # No more are read than the shape says, however many there are: an empty one takes four bytes.
+    count = math.prod(shape)
+    bounds.check_rows(count)
+    at, end = 0, len(data)
+    while at < end:
+        if len(texts) >= count:
+            raise invalid(f"{name}: more texts than the {count} of shape {list(shape)}")
         size = int.from_bytes(data[at : at + 4], "little")
-        if at + 4 + size > len(data) or at + 4 > len(data):
+        if at + 4 + size > end:
             raise invalid(f"{name}[{len(texts)}]: a text of {size} bytes goes beyond the binary data")
         texts.append(bytes(data[at + 4 : at + 4 + size]))
         at += 4 + size
     return texts
-
-
-def _flatten(data: list[Any], item: _Input) -> list[Any]:
-    """Return nested data as a flat list; ragged nesting leaves lists inside, which the reader refuses."""
-    # Only as deep as the shape says: an element may itself be a list, which is an error of its own.
-    depth = 1
-    while data and depth < len(item.shape) and all(isinstance(part, list) for part in data):
-        if any(len(part) != len(data[0]) for part in data):
-            row = next(at for at, part in enumerate(data) if len(part) != len(data[0]))
-            raise invalid(f"{item.name}[{row}]: {len(data[row])} values where row 0 has {len(data[0])}")
-        data = [value for part in data for value in part]
-        depth += 1
-    return data
 
 
 def _names(outputs: list[_Output] | None) -> list[str] | None:

@@ -12,6 +12,7 @@ from serving.runtime.http import JSON, Reply
 LARGE_BODY = 256 << 10
 #: Items of a list that are encoded at a time.
 _ITEMS = 256
+_TENSORS = 64
 
 _ENCODER = msgspec.json.Encoder()
 encode: Callable[[Any], bytes] = _ENCODER.encode
@@ -27,9 +28,16 @@ def encode_large(document: dict[str, Any]) -> bytes:
 
 
 def _encode_value(value: Any) -> bytes:
-    if not isinstance(value, list) or len(value) <= _ITEMS:
+    if isinstance(value, dict):
+        return encode_large(value)
+    if not isinstance(value, list):
         return encode(value)
-    return b"[%b]" % b",".join(encode(value[at : at + _ITEMS])[1:-1] for at in range(0, len(value), _ITEMS))
+    if len(value) > _ITEMS:
+        return b"[%b]" % b",".join(encode(value[at : at + _ITEMS])[1:-1] for at in range(0, len(value), _ITEMS))
+    # Tensors are few objects with long lists; rows are many with short ones.
+    if len(value) <= _TENSORS and value and isinstance(value[0], dict):
+        return b"[%b]" % b",".join(map(_encode_value, value))
+    return encode(value)
 
 
 def json_reply(value: Any, status: int = 200) -> Reply:

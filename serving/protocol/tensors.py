@@ -1,7 +1,7 @@
 """Open Inference Protocol tensors, from JSON, from binary data or from gRPC, to a matrix in the model's order."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,8 @@ from serving.features.values import category, check_names, code_list, exact_floa
 from serving.runtime.errors import HTTPError, invalid
 
 Array = npt.NDArray[np.float64]
+#: Returns the path of the value at a position.
+Location = Callable[[int], str]
 
 #: Little-endian NumPy types of the protocol's datatypes, but for BYTES.
 DTYPES: dict[str, str] = {
@@ -22,6 +24,7 @@ DTYPES: dict[str, str] = {
 }  # fmt: skip
 
 _WHOLE = {name: np.iinfo(dtype) for name, dtype in DTYPES.items() if np.dtype(dtype).kind in "iu"}
+_NARROW: dict[str, type[np.floating[Any]]] = {"FP16": np.float16, "FP32": np.float32}
 #: Up to here float64 holds every integer.
 _EXACT = 2**53
 _ENTITY_INPUTS = {"entity", "time"}
@@ -35,7 +38,7 @@ class Tensor:
         name: name of the feature, or any name for the one matrix of ordered rows.
         datatype: as the protocol writes it.
         shape: as sent.
-        data: flat list of JSON values or texts, or a flat NumPy array.
+        data: flat list of JSON values or texts, or a flat NumPy array; JSON numbers may be float64, NaN for null.
     """
 
     name: str
@@ -108,7 +111,7 @@ def _matrix(tensor: Tensor, columns: Columns) -> Array:
 
 def _values(tensor: Tensor, columns: Columns) -> Array:
     codes = columns.codes.get(tensor.name)
-    if codes is not None and (tensor.datatype == "BYTES" or isinstance(tensor.data, list)):
+    if codes is not None and tensor.datatype == "BYTES":
         values = [_code(codes, value, f"{tensor.name}[{at}]") for at, value in enumerate(tensor.data)]
         result = np.array(values, dtype=np.float64)
     else:
@@ -121,7 +124,10 @@ def _code(codes: dict[str, float], value: Any, location: str) -> float:
     if value is None:
         return math.nan
     # Text that is not UTF-8 then matches no category, and the message can show it.
-    return category(codes, value.decode(errors="replace") if isinstance(value, bytes) else value, location)
+    text = value.decode(errors="replace") if isinstance(value, bytes) else value
+    if not isinstance(text, str):
+        raise invalid(f"{location}: {shortened(text)} is {json_type(text)}; BYTES are texts")
+    return category(codes, text, location)
 
 
 def _check_column(values: Array, name: str, columns: Columns) -> None:
@@ -137,32 +143,88 @@ def _check_column(values: Array, name: str, columns: Columns) -> None:
             )
 
 
-def _numbers(tensor: Tensor, location: Any) -> Array:
+def _numbers(tensor: Tensor, location: Location) -> Array:
+    """Return values as float64, each of the domain of its datatype, however it was sent."""
     if tensor.datatype == "BYTES":
         raise invalid(f"{tensor.name}: BYTES where numbers are expected; send FP64")
     data = tensor.data
     if isinstance(data, list):
-        # The usual case in C; anything else value by value, for the message that names it.
-        if set(map(type, data)) <= {float} and tensor.datatype not in _WHOLE:
-            return _finite(np.array(data, dtype=np.float64), location)
-        return np.array([_json_number(tensor, value, location(at)) for at, value in enumerate(data)], dtype=np.float64)
-    if data.dtype.kind in "iu":
-        _check_whole(tensor.datatype, data, location)
-    return _finite(data.astype(np.float64), location)
+        data = _json_values(tensor.datatype, data, location)
+    if tensor.datatype == "BOOL":
+        return _truth(data, location)
+    if tensor.datatype in _WHOLE:
+        return _whole(tensor.datatype, data, location)
+    return _rounded(tensor.datatype, _finite(data.astype(np.float64), location), location)
 
 
-def _check_whole(datatype: str, data: npt.NDArray[Any], location: Any) -> None:
-    """Refuse integers outside of their datatype, such as 300 as INT8, or that float64 would round."""
-    if datatype in _WHOLE and data.dtype != DTYPES[datatype]:
-        bounds = _WHOLE[datatype]
-        odd = (data < bounds.min) | (data > bounds.max)
-        if odd.any():
-            first = int(odd.argmax())
-            raise _beyond(datatype, int(data[first]), location(first))
-    if data.dtype.itemsize == 8:
+def _json_values(datatype: str, data: list[Any], location: Location) -> npt.NDArray[Any]:
+    kinds = set(map(type, data))
+    if datatype == "BOOL" and kinds == {bool}:
+        return np.array(data, dtype=np.bool_)
+    # The usual case in C; anything else value by value, for the message that names it.
+    if kinds <= {float, int, type(None)} and (values := plain_numbers(data)) is not None:
+        return values
+    return np.array([_json_number(datatype, value, location(at)) for at, value in enumerate(data)], dtype=np.float64)
+
+
+def plain_numbers(values: list[Any]) -> Array | None:
+    """Return a list of numbers and None as float64, NaN for None; None where float64 would round an integer."""
+    try:
+        array = np.array(values, dtype=np.float64)
+    except OverflowError:
+        return None
+    return None if (np.abs(array) >= _EXACT).any() and int in set(map(type, values)) else array
+
+
+def _json_number(datatype: str, value: Any, location: str) -> float:
+    if isinstance(value, list):
+        raise invalid(f"{location}: {json_type(value)}; data is a flat list or nested as the shape says")
+    if datatype == "BOOL":
+        if isinstance(value, bool):
+            return float(value)
+        raise _no_truth(value, location)
+    if datatype in _NARROW and type(value) is int:
+        try:
+            return float(value)  # rounded, as every number of this datatype is
+        except OverflowError:
+            raise invalid(f"{location}: {shortened(value)} is beyond {datatype}") from None
+    bounds = _WHOLE.get(datatype)
+    if bounds is not None and type(value) is int and not bounds.min <= value <= bounds.max:
+        raise _beyond(datatype, value, location)
+    return number(value, location)
+
+
+def _truth(data: npt.NDArray[Any], location: Location) -> Array:
+    # Only a byte can be a truth value beside those of JSON and gRPC.
+    odd = np.zeros(len(data), dtype=np.bool_) if data.dtype.kind == "b" else data > 1
+    if data.dtype.kind == "f":
+        odd = np.ones(len(data), dtype=np.bool_)
+    if odd.any():
+        at = int(odd.argmax())
+        raise _no_truth(data[at].item(), location(at))
+    return data.astype(np.float64)
+
+
+def _no_truth(value: Any, location: str) -> HTTPError:
+    text = "null" if value is None or value != value else shortened(value)
+    return invalid(f"{location}: {text} is not a BOOL, which is true or false")
+
+
+def _whole(datatype: str, data: npt.NDArray[Any], location: Location) -> Array:
+    """Return integers; refuse those outside of their datatype, such as 300 as INT8, or that float64 would round."""
+    bounds = _WHOLE[datatype]
+    if data.dtype.kind == "f" and (odd := data != np.trunc(data)).any():
+        at = int(odd.argmax())
+        text = "null" if np.isnan(data[at]) else f"{data[at]:g}"
+        raise invalid(f"{location(at)}: {text} is not an {datatype}; send FP64 for fractions and missing values")
+    if data.dtype != DTYPES[datatype] and (odd := (data < bounds.min) | (data > bounds.max)).any():
+        at = int(odd.argmax())
+        raise _beyond(datatype, int(data[at]), location(at))
+    if data.dtype.kind in "iu" and data.dtype.itemsize == 8:
         # Beyond 2**53 some integers are still exact, so each is checked by itself.
-        for at in np.flatnonzero((data > _EXACT) | (data < -_EXACT if data.dtype.kind == "i" else False)):
-            exact_float(int(data[at]), location(int(at)))
+        for place in np.flatnonzero((data > _EXACT) | (data < -_EXACT if data.dtype.kind == "i" else False)):
+            exact_float(int(data[place]), location(int(place)))
+    return data.astype(np.float64)
 
 
 def _beyond(datatype: str, value: Any, location: str) -> HTTPError:
@@ -172,18 +234,20 @@ def _beyond(datatype: str, value: Any, location: str) -> HTTPError:
     )
 
 
-def _json_number(tensor: Tensor, value: Any, location: str) -> float:
-    if isinstance(value, bool) and tensor.datatype == "BOOL":
-        return float(value)
-    if isinstance(value, list):
-        raise invalid(f"{location}: {json_type(value)}; data is a flat list or nested as the shape says")
-    bounds = _WHOLE.get(tensor.datatype)
-    if bounds is not None and type(value) in (int, float) and not bounds.min <= value <= bounds.max:
-        raise _beyond(tensor.datatype, value, location)
-    return number(value, location)
+def _rounded(datatype: str, values: Array, location: Location) -> Array:
+    """Return numbers as their datatype holds them, so that JSON gives the answer that binary data give."""
+    narrow = _NARROW.get(datatype)
+    if narrow is None:
+        return values
+    with np.errstate(over="ignore"):
+        held = values.astype(narrow).astype(np.float64)
+    if (odd := np.isinf(held)).any():
+        at = int(odd.argmax())
+        raise invalid(f"{location(at)}: {values[at]:g} is beyond {datatype}, which reaches to {np.finfo(narrow).max:g}")
+    return held
 
 
-def _finite(values: Array, location: Any) -> Array:
+def _finite(values: Array, location: Location) -> Array:
     infinite = np.isinf(values)
     if infinite.any():
         at = int(infinite.argmax())
@@ -202,6 +266,8 @@ def _entity_requests(tensors: dict[str, Tensor]) -> list[EntityRequest]:
 def _texts(tensor: Tensor) -> list[str]:
     if tensor.datatype != "BYTES":
         raise invalid(f"{tensor.name}: {tensor.datatype}; expected BYTES")
+    if not isinstance(tensor.data, list):
+        raise invalid(f"{tensor.name}: numbers; expected BYTES")
     texts = [value.decode(errors="replace") if isinstance(value, bytes) else value for value in tensor.data]
     for at, text in enumerate(texts):
         if not isinstance(text, str):

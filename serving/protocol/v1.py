@@ -1,6 +1,7 @@
 """The V1 protocol: `:predict`, `:explain`, readiness."""
 
 from collections.abc import Iterable
+from functools import partial
 from typing import Any, NamedTuple
 
 import msgspec
@@ -11,7 +12,8 @@ from almanac.model.model import Model
 from almanac.model.prediction import Output, Predictions, Row, as_list
 from serving.features.records import Instances, parse, read
 from serving.prediction.service import LARGE, Answer, Explanation, Service
-from serving.protocol.chunked import PIECE_BYTES, read_in_pieces
+from serving.protocol.chunked import read_in_pieces
+from serving.protocol.json_lists import PIECE_BYTES
 from serving.protocol.message import LARGE_BODY, encode, encode_large, json_reply
 from serving.protocol.row_decoder import RowDecoder, matrix
 from serving.runtime.http import Reply, Request
@@ -73,10 +75,20 @@ class V1:
         request.answered_by = bundle.version
         entry = self._entries.get((bundle.digest, name)) or self._entry(bundle, name)
         instances = await self._read(request, bundle, entry.decoder)
-        explanation = await self._service.explain(bundle, name, instances)
-        if len(instances) <= EXPLAINED:
-            return Reply(encode(explanations(explanation, name)))
-        return Reply(await self._service.in_thread(lambda: _explanations_in_pieces(explanation, name)))
+        service, done, size, parts = self._service, 0, 0, [b'{"explanations":[']
+        async for explanation in service.explain(bundle, name, instances):
+            count = explanation.rows
+            # The encoder holds the interpreter lock, so a thread encodes few rows at a time.
+            rows = (
+                _rows_of(explanation, name)
+                if count <= EXPLAINED
+                else await service.in_thread(partial(_rows_of, explanation, name))
+            )
+            parts += (b"," if done else b"", rows)
+            done, size = done + count, size + len(rows)
+            service.bounds.check_answer(size, done, len(instances))
+        model = _complete({}, bundle, name, _digest(bundle, name), [])
+        return Reply(b"".join([*parts, b"],", encode(model)[1:]]))
 
     def _entry(self, bundle: Bundle, name: str) -> "_Entry":
         """Build the decoder of a model; it takes milliseconds, so each is kept."""
@@ -91,7 +103,7 @@ class V1:
         columns = bundle.columns_of(request.model)
         if len(request.body) <= PIECE_BYTES:
             return read(parse(request.body), columns)
-        return await read_in_pieces(request.body, decoder, columns, self._service.executor)
+        return await read_in_pieces(request.body, decoder, columns, self._service.executor, self._service.bounds)
 
 
 def _decoded(decoder: RowDecoder, body: bytes) -> list[Any]:
@@ -165,21 +177,10 @@ def _zipped(parts: dict[str, list[Any]]) -> list[Json]:
     return [dict(zip(parts, row, strict=True)) for row in zip(*parts.values(), strict=True)]
 
 
-def explanations(explanation: Explanation, name: str) -> Json:
-    """Return the V1 answer of `:explain`: for each row the base value and each feature's contribution to the sum."""
-    document: Json = {"explanations": _explained(explanation, name, slice(None))}
-    return _complete(document, explanation.bundle, name, _digest(explanation.bundle, name), [])
-
-
-def _explanations_in_pieces(explanation: Explanation, name: str) -> bytes:
-    """Return the same as JSON, a few rows at a time."""
-    count = len(next(iter(explanation.parts.values()))[2])
-    parts = [b'{"explanations":']
-    for at in range(0, count, EXPLAINED):
-        rows = encode(_explained(explanation, name, slice(at, at + EXPLAINED)))
-        parts += (b"," if at else b"[", rows[1:-1])
-    model = _complete({}, explanation.bundle, name, _digest(explanation.bundle, name), [])
-    return b"".join([*parts, b"],", encode(model)[1:]])
+def _rows_of(explanation: Explanation, name: str) -> bytes:
+    """Return the items of a V1 answer of `:explain`: base value and each feature's contribution to the sum of a row."""
+    pieces = (slice(at, at + EXPLAINED) for at in range(0, explanation.rows, EXPLAINED))
+    return b",".join(encode(_explained(explanation, name, piece))[1:-1] for piece in pieces)
 
 
 def _explained(explanation: Explanation, name: str, rows: slice) -> list[Any]:

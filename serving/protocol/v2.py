@@ -6,9 +6,9 @@ import numpy as np
 
 from almanac.core.image import VERSION
 from almanac.model.bundle import Bundle
-from serving.prediction.service import Answer, Service
-from serving.protocol.infer_json import InferRequest, encode_binary, read_infer, read_large
-from serving.protocol.message import LARGE_BODY, encode, json_reply
+from serving.prediction.service import LARGE, Answer, Service
+from serving.protocol.infer_json import SMALL, InferRequest, encode_binary, read_infer, read_large
+from serving.protocol.message import encode_large, json_reply
 from serving.protocol.outputs import OutputTensor, input_tensors, output_tensors, outputs, platform
 from serving.protocol.tensors import read
 from serving.runtime.errors import invalid
@@ -70,15 +70,19 @@ class V2:
         name = request.model
         bundle = self._repository.bundle(name, request.version)
         request.answered_by = bundle.version
+        service, bounds = self._service, self._service.bounds
         # Reading, computing and writing a large body each leave the event loop free.
-        if len(request.body) > LARGE_BODY:
-            infer = await read_large(request.body, _json_length(request))
-            instances = await self._service.in_thread(lambda: read(infer.tensors, bundle.columns_of(name)))
-            answer = await self._service.predict(bundle, name, instances)
-            return await self._service.in_thread(lambda: _answer(bundle, name, answer, infer))
-        infer = read_infer(request.body, _json_length(request))
+        if len(request.body) > SMALL:
+            infer = await read_large(request.body, _json_length(request), bounds)
+            instances = await service.in_thread(lambda: read(infer.tensors, bundle.columns_of(name)))
+            answer = await service.predict(bundle, name, instances)
+            return await service.in_thread(lambda: _answer(bundle, name, answer, infer))
+        infer = read_infer(request.body, _json_length(request), bounds)
         instances = read(infer.tensors, bundle.columns_of(name))
-        return _answer(bundle, name, await self._service.predict(bundle, name, instances), infer)
+        answer = await service.predict(bundle, name, instances)
+        if len(instances) < LARGE:
+            return _answer(bundle, name, answer, infer)
+        return await service.in_thread(lambda: _answer(bundle, name, answer, infer))
 
 
 def _answer(bundle: Bundle, name: str, answer: Answer, infer: InferRequest) -> Reply:
@@ -113,7 +117,7 @@ def _reply(document: dict[str, Any], results: list[OutputTensor], infer: InferRe
             tensor["data"] = output.values.tolist() if isinstance(output.values, np.ndarray) else output.values
         tensors.append(tensor)
     document["outputs"] = tensors
-    head = encode(document)
+    head = encode_large(document)
     if not parts:
         return Reply(head)
     length = (_LENGTH, b"%d" % len(head))

@@ -98,7 +98,7 @@ def _accepts(server: ServerProcess) -> bool:
 
 def test_a_computation_under_way_is_finished(start: Start, feature_rows: np.ndarray) -> None:
     server = start()
-    rows = [as_row(values) for values in feature_rows[:4000]] * 5
+    rows = [as_row(values) for values in feature_rows[:4000]] * 2
     found: list[int] = []
     path = PREDICT.replace("predict", "explain")
     asking = threading.Thread(target=lambda: found.append(server.post(path, {"instances": rows}).status))

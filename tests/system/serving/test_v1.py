@@ -109,7 +109,9 @@ def test_a_category_may_be_given_by_its_code(server: ServerProcess, feature_rows
     ("body", "word"),
     [
         (b"", "not JSON"),
-        (b'{"instances": [{"temp": NaN}]}', "not JSON"),
+        (b'{"instances": [{"temp": NaN}]}', "instances[0].temp: NaN is no number of JSON"),
+        (b'{"instances": [[1.5, 1e999]]}', "instances[0][1]: 1e999 is no number of JSON"),
+        (b'{"inputs": {"temp": [1, ' + b"9" * 5000 + b"]}}", "inputs.temp[1]: a number of 5000 characters"),
         (b'{"instances": []}', "empty"),
         (b'{"instances": 5}', "list of rows"),
         (b"[]", "the body is a list; expected an object"),

@@ -113,7 +113,7 @@ def test_kserves_own_request_and_answer(server: ServerProcess, feature_rows: np.
         (lambda t: [{**t[0], "datatype": "FP128"}, *t[1:]], ["pm25", "FP128"]),
         (lambda t: [{**t[0], "datatype": "BYTES", "data": ["a"]}, *t[1:]], ["pm25", "BYTES"]),
         (lambda t: [{**t[0], "data": ["3"]}, *t[1:]], ["pm25[0]", "text"]),
-        (lambda t: [{**t[0], "data": [1e308 * 10]}, *t[1:]], ["infer request"]),
+        (lambda t: [{**t[0], "data": [1e308 * 10]}, *t[1:]], ["pm25[0]: Infinity is no number of JSON"]),
         (lambda t: [{**t[0], "shape": [0], "data": []}, *t[1:]], ["rows"]),
         (lambda t: [{**t[0], "data": None}, *t[1:]], ["pm25", "data"]),
         (lambda t: [], ["empty"]),
