@@ -136,6 +136,21 @@ def log(use_case: UseCase, registry: Url = "", as_json: AsJson = False) -> None:
     _print([event.to_dict() for event in events], [_line(event) for event in events], as_json)
 
 
+@registry_app.command(epilog=_example("almanac registry export demand/production demand-model"))
+def export(
+    address: Address,
+    folder: Annotated[Path, typer.Argument(help="The folder to write.")],
+    registry: Url = "",
+    as_json: AsJson = False,
+) -> None:
+    """Write a verified version to a folder that can be pushed as a repository; the model card is its README."""
+    from governance.export import export as export_version
+
+    url = registry or default_url()
+    files = export_version(f"{SCHEME}{address.removeprefix(SCHEME)}", folder, url)
+    _print({"folder": str(folder), "files": files}, [f"{folder}: {len(files)} files"], as_json)
+
+
 @app.command(epilog=_example("almanac verify runs/demand/latest"))
 def verify(
     target: Annotated[str, typer.Argument(metavar="RUN_OR_BUNDLE", help="A directory, or registry:USE_CASE/STAGE.")],

@@ -1,5 +1,6 @@
 """Documents of a registered version: write, verify and attach them, and promote the version if its policy allows."""
 
+import json
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,14 +12,21 @@ from almanac.core.progress import summary
 from almanac.usecase import UseCase, dump
 from governance import signing
 from governance.documents.bundle import write_documents
-from governance.documents.layout import FOLDER, MANIFEST
+from governance.documents.layout import FOLDER, MANIFEST, REGISTRATION
 from governance.registration import actor
 from governance.registry import Registry, Version, collect
 from governance.registry.versions import read_blob
 from governance.verify import verify_documents
 
 
-def document(usecase: UseCase, files: Mapping[str, Path], registration: Path, registry_url: str, out: Path) -> Version:
+def document(
+    usecase: UseCase,
+    files: Mapping[str, Path],
+    registration: Path,
+    registry_url: str,
+    out: Path,
+    usage: Mapping[str, Any] | None = None,
+) -> Version:
     """Write the documents to `out`, verify them, attach them to the version, and promote it if no approval is needed.
 
     A version that is or was in production keeps its documents, which are written to `out` again, and its stage: the
@@ -30,6 +38,7 @@ def document(usecase: UseCase, files: Mapping[str, Path], registration: Path, re
         registration: registration.json.
         registry_url: a path, s3:// or gs://.
         out: the governance directory to write.
+        usage: what the training took, as `almanac.core.usage` measures it; None where nobody measured it.
 
     Returns:
         The version afterwards.
@@ -46,6 +55,8 @@ def document(usecase: UseCase, files: Mapping[str, Path], registration: Path, re
     if settled:
         _fetch_documents(registry, usecase.name, number, out)
     else:
+        if taken := _usage(registry, usecase.name, number, usage):
+            record["compute"] = taken
         write_documents(files, dump(usecase), record, out)
         _sign(registry, usecase.name, number, record, out)
     verify_documents(files, out)
@@ -64,6 +75,14 @@ def _check_registered(registry: Registry, use_case: str, number: int, files: Map
     for name, path in files.items():
         if name not in listed or listed[name]["sha256"] != sha256_file(path):
             raise RegistryError(f"{name}: not the file that version {number} of {use_case} was registered with")
+
+
+def _usage(registry: Registry, use_case: str, number: int, measured: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return what the training took; of the same training done again, what its documents say already."""
+    item = registry.files(use_case, number).get(REGISTRATION)
+    # The same model never takes the same time, but is the same version, and its documents stand.
+    told = json.loads(read_blob(registry.store, REGISTRATION, item["sha256"])).get("compute") if item else None
+    return dict(told or measured or {})
 
 
 def _sign(registry: Registry, use_case: str, number: int, record: Mapping[str, Any], out: Path) -> None:

@@ -45,4 +45,5 @@ def documentation(
     inputs = {"figures": figures, "decision": decision, "lineage": lineage, "tuning": tuning}
     inputs |= {"evaluation": evaluation, "predictions": predictions}
     paths = {name: artifact.path for name, artifact in inputs.items()}
-    return run(case, model.path, paths, registration.path, registry, governance.path, page.path)
+    usage = model.metadata.get("compute", {})
+    return run(case, model.path, paths, registration.path, registry, governance.path, page.path, usage)

@@ -1,6 +1,7 @@
 """The index page: all documents and plots in one self-contained file; each printed value shows its source."""
 
 import json
+import re
 from collections.abc import Sequence
 from html import escape
 from typing import TYPE_CHECKING
@@ -13,6 +14,9 @@ from governance.documents.references import MARK, References
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+#: Metadata before a document's text, for hubs that read it.
+_FRONT_MATTER = re.compile(r"\A---\n.*?\n---\n", re.S)
 
 _STYLE = """
 .ref { border-bottom: 1px dotted #8d99ae; cursor: help }
@@ -43,7 +47,7 @@ def page(references: References, documents: Sequence[tuple[str, str, str]], titl
     anchors = {name: name.replace("_", "-") for name, _, _ in documents}
     sections = []
     for name, _, marked in documents:
-        body = MARK.sub(lambda match: source(match[1], match[2]), reader.render(marked))
+        body = MARK.sub(lambda match: source(match[1], match[2]), reader.render(_FRONT_MATTER.sub("", marked)))
         sections.append(Markup(f'<section id="{anchors[name]}">{body}</section>'))
     drawn: list[Block] = []
     for figure, caption in plots(references.artifacts):

@@ -11,10 +11,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from almanac import reports
+from almanac import evaluation, reports
 from almanac.core.errors import DocumentError
 from almanac.core.files import sha256_bytes, sha256_file
 from almanac.core.kinds import Kinds
+from governance import documents as documents_package
 from governance.documents.artifacts import Artifacts
 from governance.documents.layout import COMMON_FILES
 
@@ -83,11 +84,12 @@ def complete_files() -> list[str]:
 
 @cache
 def rules() -> str:
-    """Return the digest of the code and templates of Almanac's own documents.
+    """Return the digest of the code and templates that documents and their figures come from.
 
     A manifest records it, so that a verification can tell an altered document from one made by another release.
     """
-    # The page is drawn by the templates of reports: another look of theirs is another release of the documents.
-    folders = (Path(__file__).parent, Path(reports.__file__).parent)
+    # The page is drawn by the templates of reports, and what documents quote is computed by the evaluation: where one
+    # of them has changed, another release wrote the documents.
+    folders = [Path(str(package.__file__)).parent for package in (documents_package, evaluation, reports)]
     sources = [path for folder in folders for path in sorted(folder.rglob("*")) if path.suffix in (".py", ".j2")]
     return sha256_bytes("".join(sha256_file(path) for path in sources).encode())

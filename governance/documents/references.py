@@ -4,6 +4,7 @@ Templates get `Ref` objects instead of values. Following one by attribute extend
 filter records a reference and marks the text with private-use characters, which the finished document does not keep.
 """
 
+import json
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -56,6 +57,8 @@ FORMATS: dict[str, Callable[[Any], str]] = {
     "list": lambda value: ", ".join(_plain(item) for item in value),
     "plain": _plain,
     "g4": _significant,
+    # A JSON value is a YAML value, too: quoted texts and whole numbers for the model card's metadata.
+    "json": lambda value: json.dumps(value, ensure_ascii=False),
 }
 
 
@@ -164,11 +167,11 @@ def unmark(marked: str) -> tuple[str, list[tuple[int, int]]]:
     return text + marked[position:], starts
 
 
-# Numbers of headings, laws and standards are not the run's, and need no reference.
+# Numbers of headings, laws, standards and protocols are not the run's, and need no reference.
 _LITERAL = re.compile(
-    r"^#+ \d+\. |^\d+\. |Articles? \d+(\(\d+\))?( (and|to) \d+(\(\d+\))?)?|"
+    r"^#+ \d+\. |^#+ \d+\([a-z]\) |^\d+\. |Articles? \d+(\(\d+\))?( (and|to) \d+(\(\d+\))?)?|"
     r"[Pp]oints? \d+(\([a-z]\))?( and \d+(\([a-z]\))?)?|Regulation \(EU\) \d+/\d+|et al\., \d{4}|RMF \d\.\d|"
-    r"SLSA \d\.\d|CycloneDX \d\.\d|sha256|ECMA-\d+|Measure \d\.\d+|Govern \d\.\d+|Map \d\.\d+|Manage \d\.\d+",
+    r"SLSA \d\.\d|CycloneDX \d\.\d|sha256|ECMA-\d+|Measure \d\.\d+|Govern \d\.\d+|Map \d\.\d+|Manage \d\.\d+|/v\d/",
     re.M,
 )
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from governance import signing
 from governance.documents.artifacts import Artifacts
-from governance.documents.kind import Document, documents, own_documents
+from governance.documents.kind import KINDS, Document, documents, own_documents, rules
 from governance.documents.layout import FOLDER, MANIFEST
 
 
@@ -48,6 +48,15 @@ class Bundle:
     def kinds(self) -> list[Document]:
         """The installed kinds of the documents."""
         return [document for document in documents() if document.file in self.documents]
+
+    @property
+    def same_release(self) -> bool:
+        """Whether the code that wrote the documents and their figures is the code that is installed."""
+        packages = {document.file: KINDS.package(document.name) for document in self.kinds}
+        recorded = self.documents
+        return bool(self.manifest["rules"] == rules()) and all(
+            recorded[name]["package"] == package for name, package in packages.items()
+        )
 
     def others(self) -> Iterator[str]:
         """Yield the files of the run's directory that the documents' manifest does not list, signatures aside."""

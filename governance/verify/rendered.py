@@ -2,13 +2,14 @@
 
 import re
 import tempfile
+from collections.abc import Set
 from pathlib import Path
 from typing import Any
 
 from almanac.core.errors import DocumentError
 from governance import signing
 from governance.documents.bundle import render_documents, renderers
-from governance.documents.kind import KINDS, documents, rules
+from governance.documents.kind import documents
 from governance.documents.layout import COMPUTED, FOLDER, MODEL_CARD, PAGE, REFERENCES, REGISTRATION, USECASE
 from governance.verify.bundle import Bundle
 from governance.verify.differences import text_difference
@@ -30,29 +31,33 @@ def check_rendered(bundle: Bundle) -> tuple[int, str]:
     Raises:
         DocumentError: the first file that differs, with line and both texts.
     """
-    packages = {document.file: KINDS.package(document.name) for document in bundle.kinds}
-    absent = bundle.documents.keys() - packages.keys()
-    same_release = bundle.manifest["rules"] == rules() and all(
-        bundle.documents[name]["package"] == package for name, package in packages.items()
-    )
+    absent = bundle.documents.keys() - {document.file for document in bundle.kinds}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        _render(bundle, folder, bool(absent))
+        try:
+            _render(bundle, folder, bool(absent))
+        except DocumentError as error:
+            if bundle.same_release:
+                raise
+            return 0, f"written by another release, whose artifacts this one cannot render ({error})"
         # What every document has a part in cannot be rendered where one of them is not installed.
         rendered = [path for path in sorted(folder.iterdir()) if not (absent and path.name in _SHARED)]
         faults = {path.name: fault for path in rendered if (fault := _difference(bundle, path))}
-    drawn_alike = _plots_alike(bundle)
-    if same_release and faults:
+    if bundle.same_release and faults:
         file, fault = next(iter(faults.items()))
         raise DocumentError(f"{FOLDER}/{file}: {fault}: the artifacts give something else when it is rendered again")
+    return len(rendered) - len(faults), _limits(bundle, list(faults), absent)
+
+
+def _limits(bundle: Bundle, differing: list[str], absent: Set[str]) -> str:
     notes = []
-    if faults:
-        notes.append(f"{', '.join(faults)}: written by another release, this one renders something else")
+    if differing:
+        notes.append(f"{', '.join(differing)}: written by another release, this one renders something else")
     if absent:
         notes.append(f"not rendered again without their packages: {', '.join(sorted({*absent, *_SHARED}))}")
-    if not drawn_alike:
+    if not _plots_alike(bundle):
         notes.append("plots compared by their data, as another version of matplotlib drew them")
-    return len(rendered) - len(faults), "; ".join(notes)
+    return "; ".join(notes)
 
 
 def _render(bundle: Bundle, folder: Path, partly: bool) -> None:

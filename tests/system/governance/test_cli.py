@@ -184,6 +184,11 @@ class TestVerify:
         monkeypatch.setenv("ALMANAC_CACHE", str(tmp_path))
         shell = Shell(monkeypatch, capsys, world.registry)
         assert shell("verify", "registry:air_quality/production")[0] == 0
+        assert shell("registry", "export", "air_quality/production", str(tmp_path / "pushed"))[0] == 0
+        assert shell("verify", str(tmp_path / "pushed"))[0] == 0
+        readme = (tmp_path / "pushed" / "README.md").read_text()
+        assert readme == (world.run / "governance" / "model_card.md").read_text()
+        assert "error: " in shell("registry", "export", "air_quality/production", str(tmp_path / "pushed"))[2]
         code, _, err = shell("verify", str(tmp_path / "nowhere"))
         assert code == 1
         assert "no such directory" in err

@@ -8,9 +8,11 @@ from typing import Any
 
 import polars as pl
 import pytest
+import yaml
 
 from almanac.core.errors import DocumentError
-from almanac.core.files import read_json
+from almanac.core.files import read_json, sha256_file
+from almanac.core.usage import measured
 from almanac.usecase import dump
 from governance.documents.artifacts import Artifacts, run_files
 from governance.documents.bundle import write_documents
@@ -412,3 +414,80 @@ class TestComputed:
         assert (checks["gate"], checks["signed"], checks["gate_rules"]) == (False, False, False)
         assert checks["statements"]
         assert checks["files"]
+
+
+def front_matter(card: str) -> Any:
+    """Return the metadata at the head of a model card."""
+    _, head, _ = card.split("---\n", 2)
+    return yaml.safe_load(head)
+
+
+class TestModelCard:
+    """What a model hub reads, and what a person needs to begin."""
+
+    def test_metadata(self, world: World, folder: Path) -> None:
+        card = (folder / "model_card.md").read_text()
+        told = front_matter(card)
+        assert (told["library_name"], told["pipeline_tag"]) == ("almanac", "time-series-forecasting")
+        (model,) = told["model-index"]
+        assert model["name"] == "air_quality"
+        metrics = read_json(world.run / "metrics.json")["targets"]
+        assert [result["task"]["name"] for result in model["results"]] == list(metrics)
+        for result in model["results"]:
+            assert result["dataset"]["name"] == "Beijing PM2.5 Data (UCI data set 381)"
+            stated = {each["type"]: each["value"] for each in result["metrics"]}
+            assert stated == {name: metrics[result["task"]["name"]][name] for name in ("rmse", "mae")}
+        assert "library_name" not in (folder / "index.html").read_text(), "people need not read it"
+
+    def test_how_to_begin_and_what_was_used(self, folder: Path) -> None:
+        card = (folder / "model_card.md").read_text()
+        for part in ("How to get started", "Hyperparameters", "Compute and energy", "Citation"):
+            assert f"\n### {part}\n" in card
+        assert "almanac serve --model registry:air_quality/1" in card
+        assert "Processor time and energy were not measured in this run." in card
+
+    def test_measured_compute_and_energy_as_an_estimate(self, world: World, tmp_path: Path) -> None:
+        with measured() as usage:
+            sum(number * number for number in range(2_000_000))
+        assert usage["cpu_seconds"] > 0
+        told = {**read_json(world.run / "registration.json"), "compute": {**usage, "cpu_seconds": 720.0}}
+        write_documents(run_files(world.run), dump(world.usecase), told, tmp_path / "governance")
+        card = (tmp_path / "governance" / "model_card.md").read_text()
+        assert "720.0 seconds of processor time" in card
+        assert "Energy was not measured; at an assumed 10.0 W for each busy core" in card
+        assert "comes to 2 Wh" in card
+
+
+class TestTruthOfThisVersion:
+    """A document says nothing that does not hold for the version that it is about."""
+
+    def written(self, world: World, tmp_path: Path, previous: dict[str, Any]) -> dict[str, str]:
+        told = {**read_json(world.run / "registration.json"), "previous": previous}
+        write_documents(run_files(world.run), dump(world.usecase), told, tmp_path / "governance")
+        return {name: (tmp_path / "governance" / name).read_text() for name in DOCUMENTS}
+
+    def test_the_first_version_has_none_to_roll_back_to(self, world: World, folder: Path) -> None:
+        assert read_json(world.run / "registration.json")["previous"] == {"production": None, "versions": []}
+        for name in ("retraining_plan.md", "annex_iv.md"):
+            text = (folder / name).read_text()
+            assert "there is none to roll back to" in text
+            assert "registry rollback" not in text
+        assert "no earlier production version to roll back to" in (folder / "risk_assessment.md").read_text()
+        assert "No version of it was registered before." in (folder / "annex_iv.md").read_text()
+        assert "not met: none was in production" in (folder / "audit_checklist.md").read_text()
+
+    def test_a_later_version_names_the_one_to_roll_back_to(self, world: World, tmp_path: Path) -> None:
+        entry = {"number": 3, "model": "ab" * 32, "proposer": "ann", "when": "2026-10-01T00:00:00.000Z"}
+        texts = self.written(world, tmp_path, {"production": 3, "versions": [entry]})
+        assert "version 3 was in production. `almanac registry rollback air_quality" in texts["retraining_plan.md"]
+        assert f"| 3 | 2026-10-01T00:00:00.000Z | ann | `{'ab' * 32}` |" in texts["annex_iv.md"]
+        assert "rollback to version 3" in texts["risk_assessment.md"]
+
+    def test_annex_iv_has_every_point_of_the_list(self, folder: Path) -> None:
+        text = (folder / "annex_iv.md").read_text()
+        headings = [line.split()[1].rstrip(".") for line in text.splitlines() if line.startswith(("## ", "### "))]
+        points = {"1": "abcdefgh", "2": "abcdefgh"}
+        assert headings == [
+            point for number in "123456789" for point in (number, *(f"{number}({x})" for x in points.get(number, "")))
+        ]
+        assert f"| `metrics.json` | `{sha256_file(folder.parent / 'metrics.json')}` |" in text

@@ -1,14 +1,25 @@
 """Technical documentation after Annex IV of the EU AI Act (Regulation 2024/1689)."""
 
 from pathlib import Path
+from typing import Any
 
+from governance.documents.artifacts import Artifacts
 from governance.documents.kind import Document
+
+#: The reports of tests: every figure, what it follows from, its analysis, and the decision on it.
+_REPORTS = ("metrics.json", "predictions.parquet", "evaluation.json", "gate.json")
+
+
+def _facts(artifacts: Artifacts) -> dict[str, Any]:
+    return {"reports": {name: artifacts[name].sha256 for name in _REPORTS if name in artifacts}}
+
 
 KIND = Document(
     name="annex_iv",
     title="Technical documentation (EU AI Act, Annex IV)",
     folder=Path(__file__).parent,
     order=60,
+    facts=_facts,
     statements={
         "system_context": "how the system interacts with hardware, software and other systems (point 1)",
         "design_choices": "the main design choices and assumptions, and what they trade (point 2)",

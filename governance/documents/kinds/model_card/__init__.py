@@ -1,14 +1,31 @@
 """Model card after Mitchell et al. 2019, "Model Cards for Model Reporting"."""
 
 from pathlib import Path
+from typing import Any
 
+from governance.documents.artifacts import Artifacts
 from governance.documents.kind import Document
+from governance.documents.layout import REGISTRATION
+
+#: Assumed power of a busy processor core with its share of memory, in watts; cooling and losses are left out.
+_WATTS = 10.0
+_SECONDS_PER_HOUR = 3600.0
+
+
+def _facts(artifacts: Artifacts) -> dict[str, Any]:
+    """Return the energy that the measured processor time comes to; nothing where no time was measured."""
+    seconds = artifacts.document(REGISTRATION).get("compute", {}).get("cpu_seconds")
+    if seconds is None:
+        return {"energy": None}
+    return {"energy": {"watts_per_core": _WATTS, "watt_hours": seconds * _WATTS / _SECONDS_PER_HOUR}}
+
 
 KIND = Document(
     name="model_card",
     title="Model card",
     folder=Path(__file__).parent,
     order=10,
+    facts=_facts,
     statements={
         "intended_use": "what the forecasts are for, and for which decisions",
         "intended_users": "who is meant to use them, and what they must know to do so",
