@@ -12,6 +12,9 @@ from almanac.usecase import UseCase
 from almanac.usecase.fold_lengths import FEWEST_JUDGED, FEWEST_LEARNED, fold_length
 from almanac.usecase.types import to_microseconds
 
+#: Fewest known rows: what a use case must leave room for, less those that may be missing.
+_LEARNED, _JUDGED = FEWEST_LEARNED // 2, FEWEST_JUDGED // 2
+
 
 @dataclass(frozen=True)
 class Fold:
@@ -36,11 +39,11 @@ def make_folds(usecase: UseCase, problem: Problem) -> list[Fold]:
     spans = folds(span, count, _length(usecase, problem, span), horizon)
     for number, pair in enumerate(spans, start=1):
         fold = Fold(*(np.flatnonzero(problem.known & span.rows(problem.time)) for span in pair))
-        if fold.train.size < FEWEST_LEARNED or fold.valid.size < FEWEST_JUDGED:
+        if fold.train.size < _LEARNED or fold.valid.size < _JUDGED:
             raise TrainingError(
                 f"training.folds: fold {number} of target {problem.target.name} has {fold.train.size} rows to "
-                f"learn from and {fold.valid.size} to judge by; expected at least {FEWEST_LEARNED} and "
-                f"{FEWEST_JUDGED}, which fewer or shorter folds or a longer training span would have"
+                f"learn from and {fold.valid.size} to judge by; expected at least {_LEARNED} and "
+                f"{_JUDGED}, which fewer or shorter folds or a longer training span would have"
             )
         if problem.classification and len(np.unique(problem.y[fold.train])) < 2:
             raise TrainingError(

@@ -96,14 +96,14 @@ def input_profile(
 def _parts(
     usecase: UseCase, table: pl.DataFrame, features: pl.DataFrame, problem: Problem, rows: int
 ) -> Iterator[pl.DataFrame]:
-    """Yield the training span, so many rows at a time: keys, raw columns and features."""
+    """Yield the rows that are profiled, so many at a time: keys, raw columns and features."""
     keys = _keys(usecase)
     columns = usecase.drift.columns or list(usecase.columns)
     # A feature with the name of a raw column is that column, and is profiled once.
     names = [(k, name) for k, name in enumerate(problem.names) if name not in columns]
     values = table.select(pl.col(usecase.time.column).cast(pl.Datetime("us")), pl.exclude(usecase.time.column))
     values = values.select([*keys, *columns])
-    span = np.flatnonzero(problem.train)
+    span = _profiled(problem)
     # At least one part, which may be empty, for the caller that takes the first.
     for start in range(0, max(len(span), 1), rows):
         here = span[start : start + rows]
@@ -111,6 +111,16 @@ def _parts(
         series = (pl.Series(name, X[:, k]).fill_nan(None) for k, name in names)
         frame = features.select(keys)[here].with_columns(*series)
         yield frame.join(values, on=keys, how="left", maintain_order="left")
+
+
+def _profiled(problem: Problem) -> npt.NDArray[np.intp]:
+    """Return the rows of the training span; of a short window older ones too, as many as a profile needs."""
+    span = np.flatnonzero(problem.train)
+    if not span.size or span.size >= LEAST_ROWS:
+        return span
+    until = problem.time <= problem.time[span].max()
+    newest = np.sort(problem.time[until])[-LEAST_ROWS:]
+    return np.flatnonzero(until & (problem.time >= newest[0]))
 
 
 def _profile(usecase: UseCase, span: pl.DataFrame | list[Path]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from almanac.usecase.types import to_timedelta
 if TYPE_CHECKING:
     from almanac.usecase.model import UseCase
 
-#: Fewest rows to learn from and to judge by in a fold.
+#: Rows of a complete grid that a fold has at least to learn from and to judge by; half of them may be missing.
 FEWEST_LEARNED, FEWEST_JUDGED = 24, 12
 _LONGEST = timedelta(days=120)
 _DAY = timedelta(days=1)

@@ -72,6 +72,9 @@ def _shorten(axis: Any, sizes: list[float]) -> None:
     order = np.argsort(-np.abs(sizes), kind="stable")
     if len(sizes) < 3 or abs(sizes[order[0]]) < 4 * abs(sizes[order[1]]):
         return
+    # Where all others are nothing, as of a model that found nothing to split by, there is no other to compare with.
+    if not sizes[order[1]]:
+        return
     index, size, reach = int(order[0]), sizes[order[0]], 1.6 * abs(sizes[order[1]])
     low, high = min(0.0, *sizes), max(0.0, *sizes)
     axis.set_xlim(max(low, -reach) * 1.02, min(high, reach) * 1.02)
