@@ -151,6 +151,9 @@ NATIVE_LIBRARY = Metric(
     "almanac_native_library", "gauge", "1 where the compiled library runs, 0 where slower code replaces it.",
     ("library",), "livemin",
 )  # fmt: skip
+LOG_FAILING = Metric(
+    "almanac_log_failing", "gauge", "1 while a log cannot be written, by log; its lines wait.", ("log",), "livemax"
+)
 LOG_DROPPED = Metric("almanac_log_dropped_total", "counter", "Log or audit lines dropped, by log.", ("log",))
 
 

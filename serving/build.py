@@ -147,6 +147,7 @@ def build(settings: Settings) -> Server:
     web = WebGuard(tuple(settings.cors or ()), known_hosts(settings.host, tuple(settings.allowed_host or ())))
     observers = _observers(settings, metrics, writers, closers)
     app = App(router, guard, metrics, counters, headers, limits, lambda: state.draining, observers, web)
+    state.logs = [writer.state for writer in writers]
     for watcher in (
         lambda *_: router.remember(repository.use_case_names), publish_model_info(metrics), drift.follow,
         feedback.follow,

@@ -130,6 +130,10 @@ def _json_lines(usecase: UseCase, data: bytes, shown: str) -> pl.DataFrame | Non
     try:
         # All lines decide on the types: the first hundred may have nothing but nulls in a column.
         frame = pl.read_ndjson(whole, infer_schema_length=None)
+        if "own_history" in frame.columns:  # what a client asks of a history of its own is no forecast of the service
+            frame = frame.filter(~pl.col("own_history").fill_null(False))
+            if frame.is_empty():
+                return None
         return frame.with_columns(pl.col(usecase.time.column).str.to_datetime(time_unit="us", strict=True))
     except pl.exceptions.PolarsError as error:
         raise TableError(f"{shown}: not lines of predictions ({str(error).splitlines()[0]})") from error

@@ -1,7 +1,8 @@
 """The prediction log, which the monitoring pipeline joins with the observed values once they are known.
 
 A line holds the fields of the batch pipeline: entity, time, target, the outputs and the version. Only requests by
-entity or with history are logged: rows by name have no time, and so no observed value to compare with.
+entity or with history are logged: rows by name have no time, and so no observed value to compare with. A line says
+whether its history was the client's own, which may be no history at all but a question of what would be if.
 """
 
 import os
@@ -14,12 +15,13 @@ from almanac.core.errors import ServingError
 from almanac.model.bundle import Bundle
 from almanac.model.model import Model
 from almanac.model.prediction import Row, outputs
-from monitoring.metrics import LOG_DROPPED, Metrics
+from monitoring.metrics import Metrics
 from serving.features.raw_schema import micros_of
 from serving.features.records import EntityRequest
 from serving.features.store.observations import DEFAULT_ENTITY
-from serving.runtime.line_writer import LineWriter
+from serving.runtime.line_writer import LineWriter, LogState
 from serving.runtime.object_log import ObjectLog
+from serving.runtime.redaction import redacted
 
 
 class PredictionLog:
@@ -39,11 +41,11 @@ class PredictionLog:
         if spec is None:
             raise ServingError(f"--prediction-log: {bundle.use_case} has no feature specification, hence no moments")
         self._time, self._entity = str(spec["time"]), spec.get("entity")
-        dropped = metrics.counter(LOG_DROPPED).labels("predictions").inc
+        state = LogState("predictions", metrics)
         try:
-            self.writer = LineWriter(_destination(log, bundle.use_case, dropped), self._line, dropped)
+            self.writer = LineWriter(_destination(log, bundle.use_case, state.drop), self._line, state)
         except OSError as error:
-            raise ServingError(f"--prediction-log {log}: cannot be written ({error.strerror})") from error
+            raise ServingError(f"--prediction-log {redacted(log)}: cannot be written ({error.strerror})") from error
 
     def put(self, model: Model, request: EntityRequest, row: Row) -> None:
         """Queue the prediction of one request."""
@@ -58,6 +60,8 @@ class PredictionLog:
             "target": model.name,
             **{output.name: getattr(row, output.attribute) for output in outputs(type(row)) if output.logged},
             "version": int(model.version) if model.version.isdigit() else None,
+            # What-if questions are not forecasts: monitoring leaves them out.
+            "own_history": request.history is not None,
         }
 
 
@@ -104,5 +108,7 @@ def _destination(log: str, use_case: str, dropped: Callable[[int], None]) -> Pat
     try:
         filesystem, path = fsspec.core.url_to_fs(f"{log.rstrip('/')}/{use_case}")
     except (ImportError, ValueError) as error:
-        raise ServingError(f"--prediction-log {log}: {error}; expected a directory, s3:// or gs://") from error
+        raise ServingError(
+            f"--prediction-log {redacted(log)}: {error}; expected a directory, s3:// or gs://"
+        ) from error
     return ObjectLog(filesystem, path, dropped)

@@ -59,6 +59,9 @@ class Admin:
             document["model_versions"] = {one.name: one.version for one in use_cases if one.traffic is not None}
         if lacking := {one.name: one.told for one in use_cases if one.traffic is None}:
             document["not_loaded"] = lacking
+        # A log on a full disk does not stop predictions, and so not readiness.
+        if failing := {log.name: log.error for log in self._state.logs if log.error}:
+            document["logs_failing"] = failing
         if not ready and self._state.waits_for:
             document["waits_for"] = self._state.waits_for
         return json_reply(document, 200 if ready else 503)

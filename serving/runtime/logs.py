@@ -1,7 +1,6 @@
 """Structured logs: JSON lines on standard error for events and requests, and the audit log."""
 
 import logging
-import sys
 import time
 import traceback
 from datetime import UTC, datetime
@@ -9,9 +8,11 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal
 
-from monitoring.metrics import LOG_DROPPED, Metrics
+from almanac.core.errors import ServingError
+from monitoring.metrics import Metrics
 from serving.runtime.http import Observe, Reply, Request
-from serving.runtime.line_writer import LineWriter
+from serving.runtime.line_file import StandardError
+from serving.runtime.line_writer import LineWriter, LogState
 
 
 class _Handler(logging.Handler):
@@ -34,7 +35,8 @@ def _dated(item: tuple[float, dict[str, Any]]) -> dict[str, Any]:
 
 def configure_logs(metrics: Metrics) -> LineWriter:
     """Send the log records of this process to standard error, and return their writer."""
-    writer = LineWriter(sys.stderr, _dated, metrics.counter(LOG_DROPPED).labels("log").inc)
+    # A text stream would keep what it could not write, and raise again at every flush.
+    writer = LineWriter(StandardError(), _dated, LogState("log", metrics))
     root = logging.getLogger()
     # In place of all others, so that every line on standard error is JSON.
     root.handlers = [_Handler(writer)]
@@ -65,12 +67,19 @@ def audit_log(path: Path, metrics: Metrics) -> tuple[LineWriter, Observe]:
     """Return the writer of the audit log, and the observer that appends a line for each request.
 
     The log holds the sha256 of payloads, not the payloads; it is computed in the writer's thread.
+
+    Raises:
+        ServingError: the file cannot be opened.
     """
-    writer = LineWriter(path, _audit_line, metrics.counter(LOG_DROPPED).labels("audit").inc)
+    try:
+        writer = LineWriter(path, _audit_line, LogState("audit", metrics))
+    except OSError as error:
+        raise ServingError(f"--audit-log {path}: cannot be written ({error.strerror})") from error
 
     def observe(request: Request, reply: Reply, protocol: str, seconds: float) -> None:
         if request.verb not in ("live", "health", "ready", "metrics"):
-            writer.put((time.time(), request, reply.status, reply.body, protocol))
+            item = (time.time(), request, reply.status, reply.body, protocol)
+            writer.put(item, len(request.body) + len(reply.body))
 
     return writer, observe
 

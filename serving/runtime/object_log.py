@@ -42,19 +42,19 @@ class ObjectLog:
         self._filesystem, self._directory = filesystem, directory
         self._dropped = dropped
         self._seconds = seconds
-        self._open: list[str] = []
+        self._open: list[bytes] = []
         self._size, self._began, self._number = 0, 0.0, 0
         self._waiting: deque[tuple[str, bytes]] = deque()
         self._some, self._ending = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._run, name="almanac-segments", daemon=True)
         self._thread.start()
 
-    def write(self, text: str) -> None:
+    def write(self, data: bytes) -> None:
         """Append lines to the open segment."""
         if not self._open:
             self._began = time.monotonic()
-        self._open.append(text)
-        self._size += len(text)
+        self._open.append(data)
+        self._size += len(data)
 
     def flush(self) -> None:
         """Close the segment if it is large or old enough."""
@@ -77,7 +77,7 @@ class ObjectLog:
         self._number += 1
         until = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
         name = f"until-{until}-{socket.gethostname()}-{os.getpid()}-{self._number}.jsonl"
-        self._waiting.append((name, "".join(self._open).encode()))
+        self._waiting.append((name, b"".join(self._open)))
         self._open, self._size = [], 0
         # Memory must not grow while the store is down.
         if len(self._waiting) > _MOST_WAITING:

@@ -3,6 +3,7 @@
 import os
 
 from monitoring.metrics import READY, Metrics
+from serving.runtime.line_writer import LogState
 
 #: Environment variable with the file descriptor of the pipe to the supervisor.
 READY_FD = "ALMANAC_READY_FD"
@@ -15,12 +16,14 @@ class State:
         ready: whether traffic is accepted.
         draining: whether the process is about to end.
         waits_for: what a process that starts waits for, for its probes.
+        logs: state of the logs, for probes.
     """
 
     def __init__(self, metrics: Metrics) -> None:
         self.ready = False
         self.draining = False
         self.waits_for = ""
+        self.logs: list[LogState] = []
         self._gauge = metrics.gauge(READY)
         self._gauge.set(0)
 

@@ -1,5 +1,6 @@
 """What a server predicted is what the monitoring pipeline reads, and joins with the truth."""
 
+import json
 import threading
 import time
 from collections.abc import Iterator
@@ -47,6 +48,27 @@ def test_served_predictions_are_joined_with_the_truth(
     joined = with_truth(AIR, beijing, logged).filter(pl.col("target") == "pm25_6h")
     truth = beijing.select(due="timestamp", truth=pl.col("pm25").cast(pl.Float64))
     assert joined.join(truth, on="due", how="left").select((pl.col("y") == pl.col("truth")).all()).item()
+
+
+def test_what_a_client_asks_of_its_own_history_is_no_forecast(
+    start: Start, tmp_path: Path, last_month: pl.DataFrame
+) -> None:
+    server = start("--prediction-log", str(tmp_path))
+    ingest(server, last_month)
+    time = last_month["timestamp"][-1].isoformat()
+    whatif = {name: last_month[name].to_list()[-25:] for name in AIR.columns}
+    whatif["pm25"] = [900.0] * 25
+    asked = [{"time": time, "history": whatif}, {"entity": "default", "time": time}, {"time": time, "history": whatif}]
+    answers = [server.post("/v1/models/pm25_1h:predict", {"instances": [one]}).json["predictions"][0] for one in asked]
+    assert answers[0] != answers[1]
+    server.stop()
+    (path,) = tmp_path.glob("air/*.jsonl")
+    assert [json.loads(line)["own_history"] for line in path.read_text().splitlines()] == [True, False, True]
+    assert read_log(AIR, str(tmp_path))["prediction"].to_list() == [answers[1]]
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text(lines[0] + lines[2])
+    with pytest.raises(EmptyLogError):
+        read_log(AIR, str(tmp_path))
 
 
 @pytest.fixture(scope="module")
@@ -110,17 +132,17 @@ def kept(directory: str) -> list[str]:
 def test_a_segment_is_closed_by_age_and_by_size_and_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
     lost: list[int] = []
     stream = ObjectLog(fsspec.filesystem("memory"), "/aged", lost.append, seconds=0.3)
-    stream.write("a\n")
+    stream.write(b"a\n")
     stream.flush()
     assert kept("/aged") == []
     time.sleep(0.35)
     stream.flush()
     wait_for(lambda: kept("/aged") == ["a"])
     monkeypatch.setattr("serving.runtime.object_log._LARGEST", 10)
-    stream.write("0123456789\n")
+    stream.write(b"0123456789\n")
     stream.flush()
     wait_for(lambda: len(kept("/aged")) == 2)
-    stream.write("z\n")
+    stream.write(b"z\n")
     stream.close()
     assert kept("/aged") == ["0123456789", "a", "z"]
     assert lost == []
@@ -133,14 +155,14 @@ def test_a_store_out_of_reach_is_tried_again_and_what_is_lost_is_counted(monkeyp
     store = Unsteady(reachable=False)
     stream = ObjectLog(store, "/unsteady", lost.append, seconds=0.0)
     for number in range(8):
-        stream.write(f"{number}\n")
+        stream.write(b"%d\n" % number)
         stream.flush()
     assert lost == [1, 1]
     assert store.asked.wait(5)
     store.reachable = True
     wait_for(lambda: kept("/unsteady") == list("234567"))
     store.reachable = False
-    stream.write("8\n9\n")
+    stream.write(b"8\n9\n")
     stream.close()
     assert lost == [1, 1, 2]
 
