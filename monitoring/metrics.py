@@ -161,6 +161,11 @@ def _of_process(name: str, kind: Kind, help_text: str) -> Metric:
     return Metric(name, kind, help_text, origin="process")
 
 
+WORKER_STARTS = Metric(
+    "almanac_worker_starts_total", "counter",
+    "Workers started: at the start, for one that ended, and to replace them one by one (roll).",
+    ("reason",), origin="process",
+)  # fmt: skip
 PROCESSES = _of_process("almanac_processes", "gauge", "Server processes.")
 RESIDENT_MEMORY = _of_process("almanac_resident_memory_bytes", "gauge", "Resident memory of the server processes.")
 CPU_SECONDS = _of_process("almanac_cpu_seconds_total", "counter", "Processor time of the server processes.")

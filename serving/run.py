@@ -3,10 +3,12 @@
 import asyncio
 import gc
 import logging
+import os
 import signal
 import socket
 import sys
 from collections.abc import Coroutine
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,7 @@ from serving.operations.hot_reload import follow_keys, follow_promotions, share_
 from serving.operations.metrics import publish_libraries, shared_directory
 from serving.operations.warmup import history_file, reader, seed
 from serving.runtime.errors import HTTPError
-from serving.runtime.readiness import report_ready
+from serving.runtime.readiness import PARENT_FD, RETIRE, report_ready, report_waiting
 from serving.settings import Settings
 from serving.transport.sockets import listen
 from serving.transport.uvicorn_http import HTTPServer
@@ -50,13 +52,25 @@ def run(settings: Settings) -> None:
 
 
 async def serve(server: Server, sock: socket.socket) -> None:
-    """Serve on a listening socket until SIGTERM or SIGINT, then drain."""
+    """Serve on a listening socket until a signal, then drain.
+
+    SIGTERM and SIGINT drain the server, and so does the end of a worker's supervisor. SIGUSR2 retires a worker whose
+    successor accepts already. SIGHUP has nothing to do: log files are opened again once they are rotated, and keys and
+    promotions are followed.
+    """
     settings = server.settings
+    # Its last connections are taken from this copy, since the server's own is closed first.
+    listening = sock.dup()
     http = HTTPServer(server.app, settings.grace_seconds, settings.tls)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+    retired = asyncio.Event()
+    loop.add_signal_handler(RETIRE, _set, retired, stop)
+    loop.add_signal_handler(signal.SIGHUP, lambda: _LOG.info("nothing to do on SIGHUP: files and keys are followed"))
+    if (parent := os.environ.pop(PARENT_FD, None)) is not None:
+        loop.add_reader(int(parent), stop.set)  # the end of the supervisor
     # Port 0 was a request for a free one.
     server.port = int(sock.getsockname()[1])
     serving = asyncio.create_task(http.serve(sockets=[sock]))
@@ -70,13 +84,18 @@ async def serve(server: Server, sock: socket.socket) -> None:
     await asyncio.wait([serving, stopping], return_when=asyncio.FIRST_COMPLETED)
     for task in (opening, *background, stopping):
         task.cancel()
-    await _drain(server, http)
+    await _drain(server, http, listening, retired)
     await asyncio.gather(serving, *([grpc[0].stop(settings.grace_seconds)] if grpc else []))
     # The others end by cancellation; an error of `_open` is the reason why the server could not start.
     opened, *_ = await asyncio.gather(opening, *background, return_exceptions=True)
     await server.close()
     if isinstance(opened, Exception):
         raise opened
+
+
+def _set(*events: asyncio.Event) -> None:
+    for event in events:
+        event.set()
 
 
 async def _start_grpc(server: Server) -> tuple[Any, int] | None:
@@ -156,6 +175,7 @@ async def _warm(server: Server, bundle: Bundle, history: Path | None) -> tuple[s
         except HTTPError as error:
             if not server.state.waits_for:
                 _LOG.warning("not ready: %s", error)
+                report_waiting()
             server.state.waits_for = str(error)
         except AlmanacError as error:
             _LOG.warning("features are not computed here: %s", error)
@@ -178,15 +198,15 @@ async def _warm_once(server: Server, bundle: Bundle, history: Path | None) -> tu
         return await seed(child, history, bundle, features)
 
 
-async def _drain(server: Server, http: HTTPServer) -> None:
+async def _drain(server: Server, http: HTTPServer, listening: socket.socket, retired: asyncio.Event) -> None:
     """Report not ready, answer on while load balancers notice, then finish the open connections.
 
-    A worker accepts no more connections at once, since the others accept from the same socket.
+    A retired worker accepts no more connections at once, since its successor accepts from the same socket.
     """
     server.state.drain()
-    if server.settings.listen_fd is None:
-        await asyncio.sleep(server.settings.drain_seconds)
-    await http.finish()
+    with suppress(TimeoutError):
+        await asyncio.wait_for(retired.wait(), server.settings.drain_seconds)
+    await http.finish(listening)
 
 
 def _announcement(server: Server, bundle: Bundle, sock: socket.socket, grpc_port: int | None) -> str:

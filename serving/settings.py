@@ -1,5 +1,6 @@
 """Settings of the server, which are the options of its command line as well."""
 
+import os
 import re
 from collections import Counter
 from dataclasses import dataclass, fields
@@ -14,6 +15,14 @@ from serving.runtime.redis_client import SCHEMES
 from serving.security.limits import parse_rates
 from serving.transport.fast_path import LONGEST_HEAD
 
+#: Options whose value may be an address with a password, and their variables.
+_VARIABLES = {
+    "--model": "ALMANAC_MODEL",
+    "--second": "ALMANAC_SECOND",
+    "--feature-store": "ALMANAC_FEATURE_STORE",
+    "--rate-limit-store": "ALMANAC_RATE_LIMIT_STORE",
+    "--prediction-log": "ALMANAC_PREDICTION_LOG",
+}
 _MODEL = "registry:<use case>/<stage>, a directory or a URL"
 
 
@@ -114,7 +123,7 @@ class Settings:
         Literal["warn", "refuse"] | None, _option("For inputs beyond their range; as the model says by default.")
     ] = None
     threads: Annotated[int, _option("Threads for large requests.")] = 2
-    second: Annotated[str | None, _option("A second version, as --model names it.")] = None
+    second: Annotated[str | None, _option("A second version, as --model names it.", env="SECOND")] = None
     second_role: Annotated[Literal["split", "shadow"], _option("Use of the second version.")] = "split"
     second_share: Annotated[float, _option("Share of the requests that the second version gets.")] = 0.1
     poll_seconds: Annotated[float, _option("How often the registry is asked for a promoted version.")] = 5.0
@@ -139,16 +148,31 @@ class Settings:
         return parse_size("--memory-budget", self.memory_budget) if self.memory_budget else None
 
     def arguments(self) -> list[str]:
-        """Return the command line arguments of these settings."""
-        # All of them, also the defaults: a variable of the environment must not replace a given value.
+        """Return the command line arguments of these settings, but those that `environment` has."""
+        # All of them, also the defaults: what a child process gets is complete.
         values = ((f"--{one.name.replace('_', '-')}", getattr(self, one.name)) for one in fields(self))
         return [
             text
             for option, value in values
+            if option not in _VARIABLES
             for item in (value if isinstance(value, list) else [value])
             if item is not None
             for text in (option, str(item))
         ]
+
+    def environment(self) -> dict[str, str]:
+        """Return the environment of a child process, with the settings that may hold a password.
+
+        Everybody on the machine may read the command line of a process, and its owner alone the environment.
+        """
+        environment = dict(os.environ)
+        for option, variable in _VARIABLES.items():
+            value = getattr(self, option.removeprefix("--").replace("-", "_"))
+            if value is None:
+                environment.pop(variable, None)
+            else:
+                environment[variable] = "\n".join(value) if isinstance(value, list) else str(value)
+        return environment
 
     def check(self) -> None:
         """Check the settings for values that cannot work.

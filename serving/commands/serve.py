@@ -2,20 +2,31 @@
 
 import inspect
 import os
+import signal
+import sys
+from types import FrameType
 from typing import Any, get_type_hints
 
 import typer
 
 from almanac.core.errors import ServingError
+from serving.runtime.redaction import has_secret
 from serving.settings import Settings
 
 
 def serve(**options: Any) -> None:
     """Serve a model over V1, V2 and gRPC."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        # The first process of a container has no default action: without a handler a signal would be lost.
+        signal.signal(number, _end)
+    # A reload that is asked for too early asks for what is loaded anyway.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     # Not by typer, which would divide the variable at every blank.
     options["model"] = options["model"] or os.environ.get("ALMANAC_MODEL", "").splitlines()
     settings = Settings(**options)
     settings.check()
+    if any(map(has_secret, sys.argv)):
+        _hide(settings)
     if settings.workers > 1 and settings.listen_fd is None:
         # Imported here: a single process needs no supervisor.
         from serving.operations.workers import supervise
@@ -28,6 +39,17 @@ def serve(**options: Any) -> None:
             f"{error.name} is not installed; `make .venv/.serving` installs what the server needs"
         ) from error
     run(settings)
+
+
+def _end(number: int, frame: FrameType | None) -> None:
+    """End a server that still starts."""
+    raise SystemExit(0)
+
+
+def _hide(settings: Settings) -> None:
+    """Begin again with passwords in the environment: everybody on the machine may read a command line."""
+    command = [sys.executable, "-m", "serving", *settings.arguments()]
+    os.execve(sys.executable, command, settings.environment())  # noqa: S606 - our own command, without a shell
 
 
 # typer reads a command's options from its signature: these are the fields of Settings.

@@ -1,6 +1,7 @@
 """Follow promotions in the registry, changes of the key file, and the other workers' models."""
 
 import asyncio
+import fcntl
 import logging
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -96,9 +97,9 @@ class _Shared:
         document = read_json(path)
         return cls(frozenset(document["unloaded"]), dict(document["digests"]))
 
-    def merged(self, before: Self | None, stored: Self | None) -> Self:
+    def merged(self, before: Self, stored: Self | None) -> Self:
         """Return the stored state with this worker's changes since `before`; other workers may have changed it too."""
-        if before is None or stored is None:
+        if stored is None:
             return self
         unloaded = (stored.unloaded | (self.unloaded - before.unloaded)) - (before.unloaded - self.unloaded)
         changed = {name: own for name, own in self.digests.items() if own != before.digests.get(name)}
@@ -122,12 +123,14 @@ async def share_repository(repository: Repository, path: Path, metrics: Metrics)
     known = _Shared.read(path)
     if known is not None:  # this worker replaces one that ended
         repository.unloaded = set(known.unloaded)
+    else:  # what it starts with is no change, which would undo one of another worker
+        known = _Shared.of(repository)
     seen: tuple[int, int] | None = None
     while True:
         await asyncio.sleep(_KEYS_SECONDS / 2)
         try:
             if (now := _Shared.of(repository)) != known:
-                now.merged(known, _Shared.read(path)).write(path)
+                _publish(path, known, now)
                 known = now
             # Own changes are written first: reading would overwrite them.
             elif (stamp := _stamp(path)) != seen:
@@ -136,6 +139,13 @@ async def share_repository(repository: Repository, path: Path, metrics: Metrics)
             _count_failed(metrics, error, "the version of the other workers was not taken")
             seen, known = None, _Shared.of(repository)
             await asyncio.sleep(_RETRY_SECONDS)
+
+
+def _publish(path: Path, known: _Shared, now: _Shared) -> None:
+    """Write this worker's changes; locked, so that no other's are lost that are written at the same time."""
+    with open(path.with_suffix(".lock"), "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        now.merged(known, _Shared.read(path)).write(path)
 
 
 async def _follow(repository: Repository, path: Path, metrics: Metrics) -> _Shared | None:

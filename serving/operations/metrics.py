@@ -2,18 +2,25 @@
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, Metric
+from prometheus_client.registry import Collector
 
+from almanac.core.files import read_json
 from almanac.model.engine import library_failures
-from monitoring.metrics import MODEL_INFO, MODEL_LOADED, NATIVE_LIBRARY, USE_CASE_READY, Metrics
+from monitoring.metrics import MODEL_INFO, MODEL_LOADED, NATIVE_LIBRARY, USE_CASE_READY, WORKER_STARTS, Metrics
 from monitoring.operations.resources import Resources, this_process, workers_of_this
 from serving.prediction.traffic import Traffic, Watcher
 from serving.runtime.batched_counters import BatchedCounters
 
 MULTIPROCESS = "PROMETHEUS_MULTIPROC_DIR"
+#: Why a supervisor starts workers: at its own start, for one that ended, and to replace them one by one.
+START_REASONS = ("start", "ended", "roll")
+#: File in the shared directory with the number of starts by reason.
+STARTS_FILE = "starts.json"
 
 
 def shared_directory() -> Path | None:
@@ -45,9 +52,24 @@ def scraper(registry: CollectorRegistry, counters: BatchedCounters) -> Callable[
         total = CollectorRegistry()
         MultiProcessCollector(total)  # type: ignore[no-untyped-call]
         total.register(Resources(workers_of_this))
+        total.register(WorkerStarts())
         return generate_latest(total)
 
     return all_workers
+
+
+class WorkerStarts(Collector):
+    """Collects the numbers of started workers, which the supervisor writes."""
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the counter."""
+        directory = shared_directory()
+        if directory is None or not (directory / STARTS_FILE).exists():
+            return
+        family = CounterMetricFamily(WORKER_STARTS.name, WORKER_STARTS.help, labels=WORKER_STARTS.labels)
+        for reason, count in read_json(directory / STARTS_FILE).items():
+            family.add_metric([reason], count)
+        yield family
 
 
 def publish_libraries(metrics: Metrics) -> None:

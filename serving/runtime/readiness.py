@@ -1,12 +1,18 @@
 """Readiness of this process, for probes and for the supervisor of several workers."""
 
 import os
+import signal
+from contextlib import suppress
 
 from monitoring.metrics import READY, Metrics
 from serving.runtime.line_writer import LogState
 
-#: Environment variable with the file descriptor of the pipe to the supervisor.
-READY_FD = "ALMANAC_READY_FD"
+#: Environment variables with file descriptors: of the pipe to the supervisor, and of one that ends with it.
+READY_FD, PARENT_FD = "ALMANAC_READY_FD", "ALMANAC_PARENT_FD"
+#: Signal by which the supervisor ends a worker whose successor accepts from the same socket.
+RETIRE = signal.SIGUSR2
+#: What a worker tells its supervisor that serves rows and waits for its feature store.
+WAITS = b"0"
 
 
 class State:
@@ -42,8 +48,21 @@ class State:
 
 
 def report_ready() -> None:
-    """Report to the supervisor, where there is one, that this worker accepts requests."""
+    """Report to the supervisor, where there is one, that this worker is ready."""
     text = os.environ.pop(READY_FD, None)
     if text is not None:
-        os.write(int(text), b"1")
+        _tell(int(text), b"1")
         os.close(int(text))
+
+
+def report_waiting() -> None:
+    """Report to the supervisor, where there is one, that this worker serves rows and waits for its feature store."""
+    text = os.environ.get(READY_FD)
+    if text is not None:
+        _tell(int(text), WAITS)
+
+
+def _tell(fd: int, state: bytes) -> None:
+    # The supervisor stops reading once it knows enough, or has ended.
+    with suppress(BrokenPipeError):
+        os.write(fd, state)

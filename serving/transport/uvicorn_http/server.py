@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import socket
 from collections.abc import Generator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -41,16 +42,45 @@ class HTTPServer(uvicorn.Server):
         """Leave signals to the caller."""
         yield
 
-    async def finish(self) -> None:
+    async def finish(self, listening: socket.socket) -> None:
         """Accept no more connections, and end once the open ones are answered.
 
         A connection that was accepted a moment ago may not have sent its request yet: it is given a second to, and is
         closed after its answer.
+
+        Args:
+            listening: a copy of the listening socket, which is closed.
         """
         for listener in getattr(self, "servers", []):
             listener.close()
         loop = asyncio.get_running_loop()
         end = loop.time() + _LINGER_SECONDS
+        # The listener lets go of the socket in the next round.
+        await asyncio.sleep(0)
+        with contextlib.suppress(TimeoutError):
+            await self._take_queued(listening)
         while self.server_state.connections and loop.time() < end:
             await asyncio.sleep(_POLL_SECONDS)
         self.should_exit = True
+
+    async def _take_queued(self, listening: socket.socket) -> None:
+        """Take the connections that wait in the kernel's queue, which would reset them, and close the socket."""
+        loop = asyncio.get_running_loop()
+        listening.setblocking(False)
+        waiting: list[socket.socket] = []
+        # Nothing is awaited between the last look and the close: a connection in between would be reset.
+        with listening:
+            while True:
+                try:
+                    waiting.append(listening.accept()[0])
+                except BlockingIOError:
+                    break
+                except OSError:  # its client went away
+                    continue
+        for connection in waiting:
+            connection.setblocking(False)
+        taken = [loop.connect_accepted_socket(self._protocol, one, ssl=self.config.ssl) for one in waiting]
+        await asyncio.wait_for(asyncio.gather(*taken, return_exceptions=True), _LINGER_SECONDS)
+
+    def _protocol(self) -> asyncio.Protocol:
+        return Protocol(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)
