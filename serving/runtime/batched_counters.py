@@ -4,8 +4,9 @@
 """
 
 from bisect import bisect_left
+from collections.abc import Callable
 
-from prometheus_client import Counter, Histogram
+from prometheus_client import Counter, Gauge, Histogram
 
 
 class BatchedCounter:
@@ -52,11 +53,25 @@ class BatchedHistogram:
             self._histogram._sum.inc(total)
 
 
+class BatchedGauge:
+    """A gauge that is set at each flush: `Gauge.set_function` does nothing where several processes add up."""
+
+    __slots__ = ("_gauge", "_read")
+
+    def __init__(self, gauge: Gauge, read: Callable[[], float]) -> None:
+        self._gauge = gauge
+        self._read = read
+
+    def flush(self) -> None:
+        """Set the gauge."""
+        self._gauge.set(self._read())
+
+
 class BatchedCounters:
     """All batched counters and histograms of a process."""
 
     def __init__(self) -> None:
-        self._parts: list[BatchedCounter | BatchedHistogram] = []
+        self._parts: list[BatchedCounter | BatchedHistogram | BatchedGauge] = []
 
     def counter(self, counter: Counter) -> BatchedCounter:
         """Return the batched form of a counter."""
@@ -69,6 +84,10 @@ class BatchedCounters:
         part = BatchedHistogram(histogram, bounds)
         self._parts.append(part)
         return part
+
+    def gauge(self, gauge: Gauge, read: Callable[[], float]) -> None:
+        """Set a gauge to what `read` returns at each flush."""
+        self._parts.append(BatchedGauge(gauge, read))
 
     def flush(self) -> None:
         """Add everything to the metrics."""

@@ -91,7 +91,7 @@ class App:
         self._timers: dict[tuple[str, str, str], BatchedHistogram] = {}
         self._default_lines: tuple[Headers, bytes] = [], b""
         self._in_flight = 0
-        metrics.gauge(IN_FLIGHT).set_function(lambda: float(self._in_flight))
+        counters.gauge(metrics.gauge(IN_FLIGHT), lambda: float(self._in_flight))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request (ASGI 3)."""
