@@ -17,7 +17,7 @@ _RATE = re.compile(r"(\d+(?:\.\d+)?)/(s|m|h)")
 _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 _MOST_BUCKETS = 65536
 #: Seconds that a request may wait for a bucket in Redis, which takes a fraction of a millisecond.
-_TIMEOUT = 0.05
+_TIMEOUT = 0.1
 
 
 @dataclass(frozen=True)

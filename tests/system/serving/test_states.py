@@ -10,6 +10,7 @@ import subprocess
 import threading
 import time
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -78,15 +79,17 @@ def two_workers(start: Start, folder: Path, *more: str) -> ServerProcess:
     return server
 
 
-def half_started(model: Path, folder: Path) -> tuple[ServerProcess, int, int]:
-    """Return a server of three workers of which one serves and the next one starts."""
-    options = ["--workers", "3", "--feature-store", f"sqlite:///{folder}/s.db"]
-    server = ServerProcess(["--model", str(model), *options])
+@pytest.fixture
+def half_started(model_dir: Path, tmp_path: Path) -> Iterator[tuple[ServerProcess, int, int]]:
+    """A server of three workers of which one serves and the next one starts, and these two."""
+    options = ["--workers", "3", "--feature-store", f"sqlite:///{tmp_path}/s.db"]
+    server = ServerProcess(["--model", str(model_dir), *options])
     assert server.process.stdout is not None
     assert server.process.stdout.readline().startswith(b"air version")
     wait_for(lambda: len(workers(server)) == 2)
     first, second = sorted(workers(server), key=began)
-    return server, first, second
+    yield server, first, second
+    server.stop()
 
 
 def began(pid: int) -> int:
@@ -135,22 +138,23 @@ def test_a_signal_is_heard_during_a_roll(start: Start, tmp_path: Path, feature_r
     assert set(clients.outcomes) <= {"200", "refused"}, clients.outcomes
 
 
-def test_a_worker_that_dies_during_the_first_start_ends_the_others(model_dir: Path, tmp_path: Path) -> None:
-    server, first, second = half_started(model_dir, tmp_path)
+def test_a_worker_that_dies_during_the_first_start_ends_the_others(
+    half_started: tuple[ServerProcess, int, int],
+) -> None:
+    server, first, second = half_started
     os.kill(second, signal.SIGKILL)
     assert server.process.wait(30) == 1
     assert gone(first)
     assert "a worker did not become ready" in server.stop()
 
 
-def test_a_signal_during_the_first_start_is_heard_at_once(model_dir: Path, tmp_path: Path) -> None:
-    server, first, second = half_started(model_dir, tmp_path)
+def test_a_signal_during_the_first_start_is_heard_at_once(half_started: tuple[ServerProcess, int, int]) -> None:
+    server, first, second = half_started
     os.kill(second, signal.SIGSTOP)  # its start would take for ever
     server.process.send_signal(signal.SIGTERM)
     assert server.process.wait(30) == 0
     assert gone(first)
     assert gone(second)
-    server.stop()
 
 
 def test_a_signal_while_the_model_is_loaded_ends_a_process(model_dir: Path) -> None:
