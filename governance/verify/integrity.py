@@ -154,7 +154,8 @@ def check_run_record(bundle: Bundle) -> tuple[int, str]:
     if bundle.run is None or not (bundle.run / RECORD).is_file():
         return 0, f"no {RECORD}: these documents are not in a run's directory"
     record, model = read_json(bundle.run / RECORD), bundle.artifacts.document("model/manifest.json")
-    for key in ("use_case", "use_case_digest", "git_revision"):
+    # Not the revision: a training that is found in the cache may be one of an earlier revision.
+    for key in ("use_case", "use_case_digest"):
         if key in record and record[key] != model[key]:
             raise DocumentError(f"{RECORD}#/{key}: states {record[key]!r}; model/manifest.json has {model[key]!r}")
     for name, entry in record["artifacts"].items():

@@ -80,7 +80,8 @@ def examine(request: Request) -> Iterator[Step]:
     Raises:
         DocumentError: there are no documents, or their manifest is altered.
     """
-    directory = request.directory
+    # A run is often named by the link `latest`, and signatures are of directories, not of links.
+    directory = request.directory.resolve()
     alone = directory.name == FOLDER and (directory / MANIFEST).exists()
     root = directory.parent if alone else directory
     manifest = _manifest(root / FOLDER)

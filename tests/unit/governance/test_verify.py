@@ -384,6 +384,10 @@ class TestAgain:
         assert steps["run signature"].count == sum(1 for path in complete.run.rglob("*") if path.is_file()) - 1
         assert [name for name, step in steps.items() if not step.count] == []
 
+    def test_a_run_by_its_link(self, complete: World, pinned: Path) -> None:
+        (complete.run.parent / "latest").symlink_to(complete.run.name)
+        verify(complete.run.parent / "latest", trust=pinned)
+
     def test_a_truth_that_the_table_does_not_have(self, complete: World) -> None:
         path = complete.run / "predictions.parquet"
         table = pl.read_parquet(path)
