@@ -12,6 +12,7 @@ from typing import Any
 
 from almanac.core.errors import RegistryError
 from almanac.core.files import sha256_bytes, sha256_file
+from governance.envelope import canonical_pem, fingerprint, is_valid, load_public
 
 _PAYLOAD_TYPE = "application/vnd.in-toto+json"
 _PREDICATE_TYPE = "https://model_signing/signature/v1.0"
@@ -32,17 +33,36 @@ def verify_signature(directory: Path, signature: Path, public: Path, ignored: st
         RegistryError: another key, an altered, missing or additional file, or an unreadable signature.
     """
     try:
-        envelope = json.loads(signature.read_bytes())["dsseEnvelope"]
-        payload = base64.b64decode(envelope["payload"], validate=True)
-        mark = base64.b64decode(envelope["signatures"][0]["sig"], validate=True)
-        kind = envelope["payloadType"]
-    except (OSError, ValueError, KeyError, IndexError, TypeError) as error:
+        data = signature.read_bytes()
+    except OSError as error:
         raise RegistryError(f"{signature}: not a signature bundle ({type(error).__name__}: {error})") from error
+    signed = signed_files(data, _pem(public), str(signature), str(public))
+    _check_files(directory, signed, signature, ignored)
+
+
+def signed_files(bundle: bytes, public: bytes, name: str, key_name: str) -> dict[str, str]:
+    """Return path -> sha256 of the model files that the holder of the key signed.
+
+    Args:
+        bundle: a Sigstore bundle with a DSSE envelope.
+        public: the signer's public key, PEM.
+        name: of the bundle, for errors.
+        key_name: of the key, for errors.
+
+    Raises:
+        RegistryError: another key, or an unreadable signature.
+    """
+    try:
+        envelope = json.loads(bundle)["dsseEnvelope"]
+        payload = base64.b64decode(envelope["payload"], validate=True)
+        mark, kind = str(envelope["signatures"][0]["sig"]), envelope["payloadType"]
+    except (ValueError, KeyError, IndexError, TypeError) as error:
+        raise RegistryError(f"{name}: not a signature bundle ({type(error).__name__}: {error})") from error
     if kind != _PAYLOAD_TYPE:
-        raise RegistryError(f"{signature}: signs {kind!r}; expected {_PAYLOAD_TYPE}")
-    # DSSE's pre-authentication encoding: the bytes that are signed.
-    _check_key(public, mark, f"DSSEv1 {len(kind)} {kind} {len(payload)} ".encode() + payload, signature)
-    _check_files(directory, _signed_files(json.loads(payload), signature), signature, ignored)
+        raise RegistryError(f"{name}: signs {kind!r}; expected {_PAYLOAD_TYPE}")
+    if not is_valid(kind, payload, mark, load_public(public, key_name), key_name):
+        raise RegistryError(f"{name}: not signed with the key {key_name}")
+    return _signed_files(json.loads(payload), name)
 
 
 def signer(public: Path) -> str:
@@ -51,42 +71,17 @@ def signer(public: Path) -> str:
     Raises:
         RegistryError: not an elliptic-curve public key in PEM.
     """
-    from cryptography.hazmat.primitives import serialization
-
-    # Serialized again, as line ends or a comment in the file would give another name.
-    pem = _public_key(public).public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
-    return sha256_bytes(pem)[:SIGNER_DIGITS]
+    return fingerprint(canonical_pem(_pem(public), str(public)))[:SIGNER_DIGITS]
 
 
-def _public_key(public: Path) -> Any:
-    from cryptography.hazmat.primitives import serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
-
+def _pem(public: Path) -> bytes:
     try:
-        key = serialization.load_pem_public_key(public.read_bytes())
-    except (OSError, ValueError) as error:
+        return public.read_bytes()
+    except OSError as error:
         raise RegistryError(f"{public}: not a PEM public key ({error})") from error
-    if not isinstance(key, ec.EllipticCurvePublicKey):
-        raise RegistryError(f"{public}: not an elliptic-curve key")
-    return key
 
 
-def _check_key(public: Path, mark: bytes, data: bytes, signature: Path) -> None:
-    from cryptography.exceptions import InvalidSignature
-    from cryptography.hazmat.primitives import hashes
-    from cryptography.hazmat.primitives.asymmetric import ec
-
-    key = _public_key(public)
-    digests: dict[int, Any] = {256: hashes.SHA256, 384: hashes.SHA384, 521: hashes.SHA512}
-    if key.curve.key_size not in digests:
-        raise RegistryError(f"{public}: a curve of {key.curve.key_size} bits; expected P-256, P-384 or P-521")
-    try:
-        key.verify(mark, data, ec.ECDSA(digests[key.curve.key_size]()))
-    except InvalidSignature as error:
-        raise RegistryError(f"{signature}: not signed with the key {public}") from error
-
-
-def _signed_files(statement: dict[str, Any], signature: Path) -> dict[str, str]:
+def _signed_files(statement: dict[str, Any], signature: str) -> dict[str, str]:
     """Return path -> sha256 of the signed files, after checking that the statement agrees with itself."""
     if statement.get("predicateType") != _PREDICATE_TYPE:
         raise RegistryError(f"{signature}: predicate {statement.get('predicateType')!r}; expected {_PREDICATE_TYPE}")

@@ -42,7 +42,7 @@ def register(
     The same files registered again keep their version and, with the same key, their signature.
 
     Args:
-        usecase: the use case, whose policy for the environment is recorded with the version.
+        usecase: the use case; its policy for the environment can make the registry's stricter, and no laxer.
         files: path in the version -> file.
         registry_url: a path, s3:// or gs://.
         environment: `local` or `cluster`.
@@ -94,7 +94,8 @@ def _description(registry: Registry, use_case: str, entry: Version) -> dict[str,
         "address": f"registry:{use_case}/{entry.number}",
         "model": entry.model,
         "manifest": entry.manifest,
-        "approval": entry.policy,
+        # As it holds, by the registry's policy: the documents quote it.
+        "approval": "required" if registry.needs_approval(use_case, entry.number) else "none",
         "event": {"number": event.number, "digest": event.digest, "who": event.who, "when": event.when},
         "previous": _previous(registry, use_case, event),
     }

@@ -1,4 +1,4 @@
-"""Addresses `registry:<use case>/<stage or version>`, and the local copies of the versions that they name."""
+"""Addresses such as `registry:<use case>/<stage or version>`, and the local copies of the versions that they name."""
 
 import os
 import shutil
@@ -28,15 +28,22 @@ def default_cache() -> Path:
 
 
 def parse_address(address: str) -> tuple[str, str]:
-    """Return (use case, stage or version) of `registry:<use case>/<stage or version>`; the scheme is optional.
+    """Return (use case, selector) of `registry:<use case>/<stage or version>` or `registry:<use case>@<alias>`.
+
+    The scheme is optional; the selector of an alias keeps its @.
 
     Raises:
         RegistryError: another form.
     """
-    use_case, slash, selector = address.removeprefix(SCHEME).partition("/")
-    if not use_case or not slash or not selector or "/" in selector:
-        raise RegistryError(f"{address!r} is not a stage address; expected registry:<use case>/<stage or version>")
-    return use_case, selector
+    name = address.removeprefix(SCHEME)
+    separator = "@" if "@" in name and "/" not in name else "/"
+    use_case, found, selector = name.partition(separator)
+    if not use_case or not found or not selector or "/" in selector or "@" in selector:
+        raise RegistryError(
+            f"{address!r} is not a stage address; expected registry:<use case>/<stage or version> or "
+            "registry:<use case>@<alias>"
+        )
+    return use_case, f"@{selector}" if separator == "@" else selector
 
 
 def resolve(address: str, registry_url: str | Path | None = None, cache: Path | None = None) -> Path:

@@ -6,7 +6,7 @@ The newest record is noted outside the chain, which itself cannot show that its 
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, ClassVar, Generic, TypeVar
 
@@ -125,7 +125,7 @@ class Chain(Generic[R]):
             raise self._error(self._head, f"unreadable ({error})") from error
         raise self._error(self._head, "edited; expected number and digest")
 
-    def check_head(self, head: dict[str, Any] | None, digests: dict[int, str]) -> None:
+    def check_head(self, head: dict[str, Any] | None, digests: Mapping[int, str]) -> None:
         """Refuse a chain that ends before the noted head, or that has another record in its place.
 
         Args:

@@ -1,18 +1,24 @@
 """Read access to a registry: versions, stages, events, and their verification."""
 
 import re
+from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from almanac.core.errors import RegistryError
 from governance.registry import release_checks
 from governance.registry.events import Event, event_chain
+from governance.registry.evidence import check_evidence
+from governance.registry.fold import check_present, fold
+from governance.registry.policy import Policy
 from governance.registry.published import check_copies, list_copies
-from governance.registry.state import State, Version, fold
+from governance.registry.state import State, Version
 from governance.registry.stores import open_store
 from governance.registry.versions import read_manifest
 
 _USE_CASE = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
+_FOLDER = "use_cases"
 
 
 class Reader:
@@ -20,29 +26,50 @@ class Reader:
 
     Args:
         url: a path, `file://…`, `s3://bucket/prefix` or `gs://bucket/prefix`.
+        clock: returns the present: the time of events, and the time after which no event can be.
     """
 
-    def __init__(self, url: str | Path) -> None:
+    def __init__(self, url: str | Path, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self.store = open_store(str(url))
+        self._clock = clock
         self._states: dict[str, State] = {}
 
     def use_cases(self) -> list[str]:
-        """Return the names of the use cases that have versions."""
-        return [name for name in self.store.keys("use_cases") if self.state(name).last is not None]
+        """Return the names of the use cases that have events.
+
+        Raises:
+            RegistryError: there is no registry at the address, nothing is registered in it, or events are gone.
+        """
+        names = self.store.keys(_FOLDER)
+        if not names:
+            raise RegistryError(
+                f"registry {self.store.url}: there is no registry here, or nothing was ever registered in it; "
+                "check the path or the bucket"
+            )
+        for name in names:
+            self.registered(name)
+        return names
 
     def state(self, use_case: str) -> State:
         """Return the state after all events; later calls read only the new ones.
 
         Raises:
-            RegistryError: an edited, rewritten or truncated log, or an event that breaks a rule.
+            RegistryError: an edited, rewritten or truncated log, or an event that breaks a rule or contradicts what it
+                names.
         """
         check_name(use_case)
         cached = self._states.get(use_case)
         chain = event_chain(self.store, use_case)
         head = chain.head() if cached is None else None
-        state = fold(use_case, chain.read(cached.last if cached else None), cached)
+
+        def check(state: State, event: Event) -> None:
+            check_evidence(self.store, state, event)
+
+        state = fold(use_case, chain.read(cached.last if cached else None), cached, check)
         if cached is None:
             chain.check_head(head, state.digests)
+        if cached is None or state.last is not cached.last:
+            check_present(state, self._clock())
         self._states[use_case] = state
         return state
 
@@ -57,12 +84,20 @@ class Reader:
         return self.state(use_case).stages()
 
     def version(self, use_case: str, selector: str | int) -> Version:
-        """Return a version by stage or number.
+        """Return a version by stage, alias or number.
 
         Raises:
             RegistryError: there is no such version, or the stage is empty.
         """
         return self.registered(use_case).find(str(selector))
+
+    def policy(self, use_case: str) -> Policy:
+        """Return the policy in force."""
+        return self.state(use_case).in_force()
+
+    def needs_approval(self, use_case: str, selector: str | int) -> bool:
+        """Return whether production needs an approval of the version, by its own rule or the registry's policy."""
+        return self.state(use_case).needs_approval(self.version(use_case, selector))
 
     def log(self, use_case: str) -> list[Event]:
         """Read and check every event again, and return them, oldest first."""
@@ -96,13 +131,18 @@ class Reader:
         return state
 
     def registered(self, use_case: str) -> State:
-        """Return the state of a use case that has versions.
+        """Return the state of a use case that has events.
 
         Raises:
-            RegistryError: nothing is registered under that name.
+            RegistryError: nothing is registered under that name, or its events are gone.
         """
         state = self.state(use_case)
         if state.last is None:
+            if left := self.store.keys(f"{_FOLDER}/{use_case}"):
+                raise RegistryError(
+                    f"registry {self.store.url}: {use_case!r} has {', '.join(left)} and no events; they are gone, or "
+                    "its first registration did not end"
+                )
             raise RegistryError(f"registry {self.store.url}: nothing is registered for {use_case!r}")
         return state
 

@@ -1,18 +1,32 @@
-"""State of a use case's versions, computed from its events: approvals, rejections and stages.
+"""State of a use case after its events: versions with their approvals, stages and labels, and the policy."""
 
-One function, `advance`, applies an event and refuses one that breaks a rule. Writers call it before they write, and
-readers while they read, so that every reader refuses a forged event.
-"""
-
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from almanac.core.errors import RegistryError
 from governance.registry.events import Event
+from governance.registry.policy import Policy
 
 STAGES = ("staging", "production", "archived")
-POLICIES = ("none", "required")
+#: Version of the events that are about the whole use case.
+WHOLE = 0
+
+
+@dataclass(frozen=True)
+class Approval:
+    """An approval of a version's present documents.
+
+    Attributes:
+        who: the approver.
+        identity: `typed`, `key`, `console` or `github`: what proves the name.
+        event: number of the event.
+    """
+
+    who: str
+    identity: str
+    event: int
 
 
 @dataclass(frozen=True)
@@ -24,15 +38,15 @@ class Version:
         manifest: sha256 of its manifest.
         model: sha256 of its model/manifest.json, the digest that a server reports.
         proposer: who registered it.
-        policy: `none` or `required`: whether production needs an approval.
+        policy: `none` or `required`: what its registration asks for; the registry's policy may ask for more.
         gate_passed: whether its gate.json says so.
+        registered_at: ISO 8601 in UTC.
         requires: documents that its promotion requires: file -> package that writes it, "" for Almanac itself; None in
             versions that were registered before this was recorded.
         documents: sha256 of the manifest of its documents, None before they are attached.
-        approvals: who approved these documents.
+        approvals: the approvals of these documents.
         rejected: who rejected it, None if nobody did.
         stage: staging, production, archived, or None.
-        registered_at: ISO 8601 in UTC.
     """
 
     number: int
@@ -44,9 +58,26 @@ class Version:
     registered_at: str
     requires: Mapping[str, str] | None = None
     documents: str | None = None
-    approvals: tuple[str, ...] = ()
+    approvals: tuple[Approval, ...] = ()
     rejected: str | None = None
     stage: str | None = None
+
+
+@dataclass(frozen=True)
+class Labels:
+    """Tags and description of a version or of a use case; they decide nothing."""
+
+    tags: Mapping[str, str] = field(default_factory=dict)
+    description: str = ""
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A change of the policy that waits for its approval."""
+
+    event: int
+    policy: Policy
+    who: str
 
 
 @dataclass(frozen=True)
@@ -58,18 +89,75 @@ class State:
         versions: by number.
         production: production versions in the order of their promotion, the current one last.
         last: the newest event, None before the first.
+        latest: the latest time of an event so far.
         digests: number -> digest of every event.
+        ids: the id of every event.
+        policy: the registry's policy; None in a chain of the first release, and before the first event.
+        policy_source: `registration`, or `person` for a policy that somebody has set.
+        proposal: the newest proposal of another policy, None if none waits.
+        aliases: alias -> version.
+        labels: by version; those of the use case under WHOLE.
     """
 
     use_case: str
     versions: dict[int, Version] = field(default_factory=dict)
     production: tuple[int, ...] = ()
     last: Event | None = None
-    digests: dict[int, str] = field(default_factory=dict)
+    latest: datetime | None = None
+    digests: Mapping[int, str] = field(default_factory=dict)
+    ids: frozenset[str] | set[str] = frozenset()
+    policy: Policy | None = None
+    policy_source: str = ""
+    proposal: Proposal | None = None
+    aliases: Mapping[str, int] = field(default_factory=dict)
+    labels: Mapping[int, Labels] = field(default_factory=dict)
 
     def stages(self) -> dict[str, int]:
         """Return stage -> version for staging and production, which hold one version each."""
         return {entry.stage: entry.number for entry in self.versions.values() if entry.stage in STAGES[:2]}
+
+    def in_force(self) -> Policy:
+        """Return the policy that holds now; without one, the strictest that any version was registered with."""
+        if self.policy is not None:
+            return self.policy
+        required = any(entry.policy == "required" for entry in self.versions.values())
+        return Policy(approval="required" if required else "none")
+
+    def needs_approval(self, entry: Version) -> bool:
+        """Return whether production needs an approval of the version."""
+        # Before a registry had a policy, each version had its own; such a history stays what it was.
+        rules = (entry.policy,) if self.policy is None else (entry.policy, self.policy.approval)
+        return "required" in rules
+
+    def counted(self, entry: Version) -> tuple[Approval, ...]:
+        """Return the version's approvals that the policy in force counts."""
+        policy = self.in_force()
+        typed = policy.identity == "typed"
+        return tuple(
+            each for each in entry.approvals if (typed or each.identity != "typed") and policy.may_approve(each.who)
+        )
+
+    def status(self, entry: Version) -> str:
+        """Return the one word for a version that people ask for first."""
+        if entry.rejected:
+            return "rejected"
+        if entry.stage:
+            return entry.stage
+        if not entry.gate_passed:
+            return "gate closed"
+        if entry.documents is None:
+            return "undocumented"
+        if not self.needs_approval(entry):
+            return "ready"
+        return "approved" if self.counted(entry) else "awaits approval"
+
+    def labels_of(self, number: int) -> Labels:
+        """Return the tags and the description of a version, or of the use case for WHOLE."""
+        return self.labels.get(number, Labels())
+
+    def aliases_of(self, number: int) -> list[str]:
+        """Return the aliases of a version, sorted."""
+        return sorted(alias for alias, version in self.aliases.items() if version == number)
 
     def version(self, number: int) -> Version:
         """Return a version.
@@ -83,13 +171,15 @@ class State:
         return self.versions[number]
 
     def find(self, selector: str) -> Version:
-        """Return the version that a stage name or a version number (`3` or `v3`) selects.
+        """Return the version that a stage, an alias (`@champion`) or a number (`3` or `v3`) selects.
 
         Raises:
             RegistryError: unknown, or the stage is empty.
         """
-        if selector.removeprefix("v").isdigit():
+        if selector.removeprefix("v").isdecimal():
             return self.version(int(selector.removeprefix("v")))
+        if selector.startswith("@"):
+            return self.version(self._aliased(selector[1:]))
         if selector not in STAGES[:2]:
             raise RegistryError(
                 f"{self.use_case}/{selector}: neither a version nor a stage; expected production, staging or a number"
@@ -99,202 +189,19 @@ class State:
             raise RegistryError(f"{self.use_case}: no version is in {selector}")
         return self.versions[number]
 
-
-def same_person(one: str, other: str) -> bool:
-    """Return whether two names mean one person, without regard to case and surrounding space."""
-    return one.strip().casefold() == other.strip().casefold()
-
-
-def fold(use_case: str, events: Iterable[Event], state: State | None = None) -> State:
-    """Return the state after `events`, starting from `state` or from an empty one.
-
-    Raises:
-        RegistryError: an event that breaks a rule, named by number.
-    """
-    state = state or State(use_case)
-    for event in events:
-        try:
-            state = advance(state, event)
-        except RegistryError as error:
-            raise RegistryError(f"{use_case}: event {event.number} breaks a rule: {error}") from error
-    return state
+    def _aliased(self, alias: str) -> int:
+        if alias not in self.aliases:
+            known = ", ".join(f"@{name}" for name in sorted(self.aliases)) or "none"
+            raise RegistryError(f"{self.use_case}: there is no alias @{alias}; aliases: {known}")
+        return self.aliases[alias]
 
 
-def advance(state: State, event: Event) -> State:
-    """Return the state after one event.
+def detail_of(event: Event, *names: str) -> dict[str, Any]:
+    """Return an event's detail, after checking that it has these fields, and digests where they belong.
 
     Raises:
-        RegistryError: the event breaks a rule, which the message names.
+        RegistryError: a missing field, or one of another type.
     """
-    if not event.who.strip() or not event.why.strip():
-        raise RegistryError(f"{event.kind}: who and why must be stated")
-    moved = _APPLY[event.kind](state, event)
-    return replace(moved, last=event, digests={**state.digests, event.number: event.digest})
-
-
-def _registered(state: State, event: Event) -> State:
-    detail = _detail(event, "manifest", "model", "approval", "gate_passed")
-    if event.version != len(state.versions) + 1:
-        raise RegistryError(f"version {event.version} is not the next; expected {len(state.versions) + 1}")
-    if detail["approval"] not in POLICIES:
-        raise RegistryError(f"approval is {detail['approval']!r}; expected none or required")
-    entry = Version(
-        event.version,
-        detail["manifest"],
-        detail["model"],
-        event.who,
-        detail["approval"],
-        detail["gate_passed"] is True,
-        event.when,
-        _requirements(event),
-    )
-    return _with(state, entry)
-
-
-def _documented(state: State, event: Event) -> State:
-    entry = state.version(event.version)
-    if entry.stage in (
-        "production",
-        "archived",
-    ):  # a rollback may bring an archived version back without anybody reading it again
-        stage = "archived" if entry.stage == "archived" else f"in {entry.stage}"
-        raise RegistryError(f"version {entry.number} is {stage}; its documents cannot be exchanged")
-    manifest = _detail(event, "manifest")["manifest"]
-    # An approval is of the documents that were read: other documents need another approval.
-    return _with(state, replace(entry, documents=manifest, approvals=()))
-
-
-def _approved(state: State, event: Event) -> State:
-    entry = _bound(state, event)
-    if same_person(event.who, entry.proposer):
-        raise RegistryError(f"{event.who} proposed version {entry.number} and cannot approve it; somebody else has to")
-    if entry.documents is None:
-        raise RegistryError(f"version {entry.number} has no documents yet; an approval needs documents to read")
-    if entry.rejected:
-        raise RegistryError(f"version {entry.number} was rejected by {entry.rejected}; register another version")
-    approvals = entry.approvals if event.who in entry.approvals else (*entry.approvals, event.who)
-    return _with(state, replace(entry, approvals=approvals))
-
-
-def _rejected(state: State, event: Event) -> State:
-    entry = state.version(event.version)
-    if entry.stage == "production":
-        raise RegistryError(f"version {entry.number} is in production; demote it or roll back first")
-    stage = "archived" if entry.stage == "staging" else entry.stage
-    return _with(state, replace(entry, rejected=event.who, approvals=(), stage=stage))
-
-
-def _promoted(state: State, event: Event) -> State:
-    stage = _detail(event, "stage")["stage"]
-    entry = _bound(state, event)
-    if stage not in STAGES[:2]:
-        raise RegistryError(f"unknown stage {stage!r}; expected staging or production")
-    may_promote(entry, stage)
-    if entry.stage == stage:
-        raise RegistryError(f"version {entry.number} is in {stage} already")
-    history = (*state.production, entry.number) if stage == "production" else state.production
-    return replace(_occupy(state, entry, stage), production=history)
-
-
-def _demoted(state: State, event: Event) -> State:
-    entry = state.version(event.version)
-    if entry.stage not in STAGES[:2]:
-        raise RegistryError(f"version {entry.number} is neither in staging nor in production")
-    history = state.production[:-1] if entry.stage == "production" else state.production
-    return replace(_with(state, replace(entry, stage="archived")), production=history)
-
-
-def _rolled_back(state: State, event: Event) -> State:
-    entry = _bound(state, event)
-    history = rollback_history(state)
-    if not history or history[-1] != entry.number:
-        expected = history[-1] if history else f"none: {no_way_back(state)}"
-        raise RegistryError(f"a rollback cannot go to version {entry.number}; expected {expected}")
-    return replace(_occupy(state, entry, "production"), production=history)
-
-
-def may_promote(entry: Version, stage: str) -> None:
-    """Refuse a promotion that the version's gate, documents or policy do not allow.
-
-    Raises:
-        RegistryError: no passed gate, no documents, a rejection, or no approval where one is required.
-    """
-    name = f"version {entry.number}"
-    if entry.rejected:
-        raise RegistryError(f"{name} was rejected by {entry.rejected}; register another version")
-    if not entry.gate_passed:
-        raise RegistryError(f"{name} has no passed gate (gate.json); it cannot be promoted")
-    if entry.documents is None:
-        raise RegistryError(f"{name} has no governance documents; write and attach them first")
-    if stage == "production" and entry.policy == "required" and not entry.approvals:
-        raise RegistryError(
-            f"{name} needs an approval by somebody other than {entry.proposer} before it goes to production"
-        )
-
-
-def rollback_history(state: State) -> tuple[int, ...]:
-    """Return the production history after a rollback; its last entry is the version that the rollback restores.
-
-    That is the newest earlier production version that was not rejected since.
-    """
-    history = _earlier(state)
-    while history and not _may_return(state, history[-1]):
-        history = history[:-1]
-    return history
-
-
-def passed_over(state: State) -> list[int]:
-    """Return the rejected versions that a rollback passes over, newest first."""
-    over = reversed(_earlier(state)[len(rollback_history(state)) :])
-    return [number for number in dict.fromkeys(over) if state.versions[number].rejected]
-
-
-def no_way_back(state: State) -> str:
-    """Return the reason why there is no version to roll back to."""
-    rejected = "; ".join(
-        f"version {number} was rejected by {state.versions[number].rejected}" for number in passed_over(state)
-    )
-    return f"there is no earlier production version to roll back to{f' ({rejected})' if rejected else ''}"
-
-
-def _earlier(state: State) -> tuple[int, ...]:
-    # After a demotion nothing is in production, and the newest of the history is an earlier version.
-    return state.production[:-1] if "production" in state.stages() else state.production
-
-
-def _may_return(state: State, number: int) -> bool:
-    entry = state.versions[number]
-    return entry.rejected is None and entry.stage != "production"  # it may have been in production twice
-
-
-def _occupy(state: State, entry: Version, stage: str) -> State:
-    current = state.stages().get(stage)
-    if current is not None:
-        state = _with(state, replace(state.versions[current], stage="archived"))
-    if entry.stage == "production":
-        raise RegistryError(f"version {entry.number} is in production; roll back or demote instead")
-    return _with(state, replace(state.versions[entry.number], stage=stage))
-
-
-def _requirements(event: Event) -> dict[str, str] | None:
-    requires = event.detail.get("requires")
-    if requires is None:
-        return None
-    if not isinstance(requires, dict) or not all(isinstance(package, str) for package in requires.values()):
-        raise RegistryError(f"{event.kind}: detail's requires is {requires!r}; expected file -> package")
-    return requires
-
-
-def _bound(state: State, event: Event) -> Version:
-    """Return the version, after checking that the event names the bytes that it has now."""
-    entry = state.version(event.version)
-    detail = _detail(event, "manifest", "documents")
-    if (detail["manifest"], detail["documents"]) != (entry.manifest, entry.documents):
-        raise RegistryError(f"version {entry.number} is no longer, or never was, what this {event.kind} event is about")
-    return entry
-
-
-def _detail(event: Event, *names: str) -> dict[str, Any]:
     missing = [name for name in names if name not in event.detail]
     if missing:
         raise RegistryError(f"{event.kind}: detail lacks {', '.join(missing)}")
@@ -302,18 +209,3 @@ def _detail(event: Event, *names: str) -> dict[str, Any]:
         if not isinstance(event.detail[name], str):
             raise RegistryError(f"{event.kind}: detail's {name} is {event.detail[name]!r}; expected a sha256")
     return event.detail
-
-
-def _with(state: State, entry: Version) -> State:
-    return replace(state, versions={**state.versions, entry.number: entry})
-
-
-_APPLY = {
-    "registered": _registered,
-    "documented": _documented,
-    "approved": _approved,
-    "rejected": _rejected,
-    "promoted": _promoted,
-    "demoted": _demoted,
-    "rolled_back": _rolled_back,
-}

@@ -59,13 +59,27 @@ def put_immutable(store: Store, key: str, data: bytes) -> None:
 
 def put_files(store: Store, use_case: str, files: Mapping[str, Path], extra: Mapping[str, Any]) -> str:
     """Store the files as blobs and then their manifest; return the manifest's sha256."""
+    return put_manifest(store, use_case, manifest_bytes(use_case, put_blobs(store, files), extra))
+
+
+def put_blobs(store: Store, files: Mapping[str, Path]) -> dict[str, dict[str, Any]]:
+    """Store the files as blobs; return path in the version -> {"sha256", "bytes"}."""
     listed: dict[str, dict[str, Any]] = {}
     for name, path in sorted(files.items()):
         data = path.read_bytes()
         digest = sha256_bytes(data)
         put_immutable(store, blob_key(digest), data)
         listed[_safe(name, str(path))] = {"sha256": digest, "bytes": len(data)}
-    body = canonical_json({"format": 1, "use_case": use_case, "files": listed, **extra}) + b"\n"
+    return listed
+
+
+def manifest_bytes(use_case: str, listed: Mapping[str, Any], extra: Mapping[str, Any]) -> bytes:
+    """Return the manifest of the listed files; its name is its sha256."""
+    return canonical_json({"format": 1, "use_case": use_case, "files": listed, **extra}) + b"\n"
+
+
+def put_manifest(store: Store, use_case: str, body: bytes) -> str:
+    """Store a manifest, after its blobs, and return its sha256."""
     digest = sha256_bytes(body)
     put_immutable(store, manifest_key(use_case, digest), body)
     return digest

@@ -124,7 +124,7 @@ class TestRequiredDocument:
         groups = read_json(run / "governance" / "usecase.json")["evaluation"]["groups"]
         assert f"Groups: {len(groups)}." in text
         assert '<section id="fairness-report">' in (run / "governance" / "index.html").read_text()
-        assert Registry(registry).log("air_quality")[0].detail["requires"] == told["requires"]
+        assert Registry(registry).log("air_quality")[1].detail["requires"] == told["requires"]
 
     def test_it_verifies_elsewhere_and_the_package_is_named(
         self, documented: tuple[Path, Path, dict[str, Any]]

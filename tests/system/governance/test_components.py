@@ -62,7 +62,8 @@ def test_a_local_run_ends_in_production_with_verified_documents(world: World, tr
     assert tail(world, trained, tmp_path / "one") is True
     registry = Registry(tmp_path / "registry")
     assert registry.stages("air_quality") == {"production": 1}
-    assert [event.kind for event in registry.log("air_quality")] == ["registered", "documented", "promoted"]
+    kinds = ["policy_set", "registered", "documented", "promoted"]
+    assert [event.kind for event in registry.log("air_quality")] == kinds
     assert (tmp_path / "one" / "page.html").read_bytes() == (
         tmp_path / "one" / "governance" / "index.html"
     ).read_bytes()
@@ -74,7 +75,7 @@ def test_a_local_run_ends_in_production_with_verified_documents(world: World, tr
 def test_the_same_run_again_changes_nothing(world: World, trained: Path, tmp_path: Path) -> None:
     tail(world, trained, tmp_path / "one")
     tail(world, trained, tmp_path / "two")
-    assert len(Registry(tmp_path / "registry").log("air_quality")) == 3
+    assert len(Registry(tmp_path / "registry").log("air_quality")) == 4
     for path in (tmp_path / "one" / "governance").iterdir():
         assert (tmp_path / "two" / "governance" / path.name).read_bytes() == path.read_bytes()
 

@@ -41,6 +41,7 @@ class TestS3:
         registry.approve("demo", one, who="bob", why="read it")
         registry.promote("demo", one, who="ann", why="go")
         two = documented_version(registry, tmp_path, "b")
+        registry.approve("demo", two, who="bob", why="read it")
         registry.promote("demo", two, who="ann", why="go")
         assert Registry(s3).rollback("demo", who="bob", why="worse") == one
         assert Registry(s3).verify("demo").stages() == {"production": one}
@@ -228,7 +229,7 @@ class TestConditionsIgnored:
             return
         assert Registry(url).register("demo", files, who="ann", why="first") == 1
         assert Registry(url).register("demo", files, who="ann", why="again") == 1
-        assert [event.kind for event in Registry(url).log("demo")] == ["registered"]
+        assert [event.kind for event in Registry(url).log("demo")] == ["policy_set", "registered"]
 
 
 def test_an_unreachable_store_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

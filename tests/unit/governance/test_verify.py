@@ -50,7 +50,7 @@ def whole(world: World) -> None:
     steps = {step.name: step.count for step in verify(world.run, str(world.registry))}
     assert steps["references"] > 1000
     assert steps["metrics"] > 100
-    assert steps["event chain"] == 3
+    assert steps["event chain"] == 4
 
 
 def mutable_files(world: World) -> list[Path]:
@@ -330,15 +330,15 @@ class TestPlaces:
         Registry(tmp_path / "other").register(
             "air_quality", world.artifacts, who="eve", why="elsewhere", approval="none"
         )
-        with pytest.raises(DocumentError, match=r"event chain: .*event 1 is not the one in"):
+        with pytest.raises(DocumentError, match=r"event chain: .*event 2 is not the one in"):
             verify(world.run, str(tmp_path / "other"))
 
     def test_the_registry_that_the_run_recorded(self, spoilt: World) -> None:
         record_run(spoilt.run, spoilt.registry)
         step = {step.name: step for step in verify(spoilt.run)}["event chain"]
-        assert (step.count, step.note) == (3, f"in {spoilt.registry}, by run.json")
-        (spoilt.registry / "use_cases" / "air_quality" / "events" / "00000003.json").unlink()
-        with pytest.raises(DocumentError, match=r"00000003\.json: missing; the log was truncated"):
+        assert (step.count, step.note) == (4, f"in {spoilt.registry}, by run.json")
+        (spoilt.registry / "use_cases" / "air_quality" / "events" / "00000004.json").unlink()
+        with pytest.raises(DocumentError, match=r"00000004\.json: missing; the log was truncated"):
             verify(spoilt.run)
 
     @pytest.mark.parametrize(
@@ -361,8 +361,8 @@ class TestPlaces:
         assert step.note.endswith(": give --registry")
 
     def test_a_truncated_log(self, spoilt: World) -> None:
-        (spoilt.registry / "use_cases" / "air_quality" / "events" / "00000003.json").unlink()
-        with pytest.raises(DocumentError, match=r"00000003\.json: missing; the log was truncated"):
+        (spoilt.registry / "use_cases" / "air_quality" / "events" / "00000004.json").unlink()
+        with pytest.raises(DocumentError, match=r"00000004\.json: missing; the log was truncated"):
             verify(spoilt.run, str(spoilt.registry))
 
     def test_a_foreign_key(self, world: World, tmp_path: Path) -> None:
