@@ -13,7 +13,7 @@ from almanac.core.progress import summary
 from almanac.usecase import UseCase
 from governance import signing
 from governance.registry import Event, Registry, Version, collect
-from governance.registry.state import fold
+from governance.registry.fold import fold
 from governance.registry.versions import read_blob
 
 _ENVIRONMENTS = ("local", "cluster")
@@ -94,8 +94,9 @@ def _description(registry: Registry, use_case: str, entry: Version) -> dict[str,
         "address": f"registry:{use_case}/{entry.number}",
         "model": entry.model,
         "manifest": entry.manifest,
-        # As it holds, by the registry's policy: the documents quote it.
-        "approval": "required" if registry.needs_approval(use_case, entry.number) else "none",
+        # The stricter of the caller's and the registry's policy at that time; documents that are written again say the
+        # same, also after a change of the policy.
+        "approval": entry.policy,
         "event": {"number": event.number, "digest": event.digest, "who": event.who, "when": event.when},
         "previous": _previous(registry, use_case, event),
     }

@@ -200,7 +200,10 @@ def _handlers(v1: V1, v2: V2, admin: Admin) -> dict[tuple[str, str], Handler]:
 
 def _repository(settings: Settings) -> Repository:
     use_cases = [
-        UseCase(Source(address, settings.trusted_key, settings.model_version), alias=settings.model_name)
+        UseCase(
+            Source(address, settings.trusted_key, settings.model_version, settings.allow_rejected),
+            alias=settings.model_name,
+        )
         for address in settings.models
     ]
     for name in settings.pin or ():
@@ -217,7 +220,7 @@ def _add_second(repository: Repository, settings: Settings) -> None:
     if not settings.second:
         return
     # The registry's address of the second version is not followed: an experiment keeps its versions.
-    second = Source(settings.second, settings.trusted_key).load()
+    second = Source(settings.second, settings.trusted_key, allow_rejected=settings.allow_rejected).load()
     use_case = repository.use_cases[0] if len(repository.use_cases) == 1 else repository.find(second.use_case)
     if use_case is None or use_case.traffic is None:
         raise ServingError(f"--second {settings.second}: {second.use_case} is not served here")

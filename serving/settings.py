@@ -69,6 +69,7 @@ class Settings:
     trusted_key: Annotated[
         Path | None, _option("Public key that must have signed the model.", env="TRUSTED_KEY", metavar="PEM")
     ] = None
+    allow_rejected: Annotated[bool, _option("Serve a version that was rejected, by its number.")] = False
     host: Annotated[str, _option("Address to listen on.", env="HOST")] = "127.0.0.1"
     http_port: Annotated[int, _option("0 picks a free one.")] = 8080
     grpc_port: Annotated[int | None, _option("Serve gRPC too; 0 picks a free port.")] = None
@@ -157,7 +158,7 @@ class Settings:
             if option not in _VARIABLES
             for item in (value if isinstance(value, list) else [value])
             if item is not None
-            for text in (option, str(item))
+            for text in _argument(option, item)
         ]
 
     def environment(self) -> dict[str, str]:
@@ -232,3 +233,8 @@ class Settings:
         for name, value in (("--store-entities", self.store_entities), ("--store-bytes", self.store_bytes)):
             if value < 1:
                 raise ServingError(f"{name} {value}: at least 1")
+
+
+def _argument(option: str, value: Any) -> list[str]:
+    # A flag has no value, but a form that turns it off.
+    return [option if value else f"--no-{option[2:]}"] if isinstance(value, bool) else [option, str(value)]

@@ -11,7 +11,7 @@ from almanac.model.bundle import Bundle, load_bundle
 from serving.prediction.signed import check_signature
 
 if TYPE_CHECKING:
-    from governance.registry import Registry
+    from governance.registry import Registry, Version
 
 _REGISTRY = "registry:"
 
@@ -24,11 +24,13 @@ class Source:
         address: as `--model` names it.
         trusted: PEM file of the public key that must have signed the model; None to accept any.
         number: the version in a directory or URL; a registry knows its own versions.
+        allow_rejected: load a rejected version, which only its number selects.
     """
 
     address: str
     trusted: Path | None = None
     number: str | None = None
+    allow_rejected: bool = False
 
     @property
     def follows_promotions(self) -> bool:
@@ -44,10 +46,9 @@ class Source:
         """
         if self.follows_promotions:
             # Imported here: a server on a cluster gets a directory and needs no registry.
-            from governance.registry import fetch, parse_address
+            from governance.registry import fetch
 
-            use_case, what = parse_address(self.address)
-            version = self._registry.version(use_case, what)
+            use_case, version = self._registered()
             return self._checked(fetch(self._registry, use_case, version), str(version.number))
         if "://" in self.address and not self.address.startswith("file://"):
             return self._downloaded()
@@ -60,10 +61,25 @@ class Source:
         """Return the current version, None if versions do not change."""
         if not self.follows_promotions:
             return None
+        return str(self._registered()[1].number)
+
+    def _registered(self) -> "tuple[str, Version]":
+        """Return the use case and the version at the registry's address.
+
+        Raises:
+            ServingError: a rejected version.
+            RegistryError: no such version, or a log with an event that breaks a rule.
+        """
         from governance.registry import parse_address
 
         use_case, what = parse_address(self.address)
-        return str(self._registry.version(use_case, what).number)
+        version = self._registry.version(use_case, what)
+        if version.rejected and not self.allow_rejected:
+            raise ServingError(
+                f"--model {self.address}: version {version.number} was rejected by {version.rejected}; "
+                "--allow-rejected serves it all the same"
+            )
+        return use_case, version
 
     @cached_property
     def _registry(self) -> "Registry":
