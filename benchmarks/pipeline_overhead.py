@@ -177,9 +177,11 @@ def run_in_process(usecase: Path, settings: list[str], directory: Path) -> None:
     kinds = {"figures": file, "evaluation": file, "predictions": data, "report": page, "metrics": dsl.Metrics}
     model = {"model": trained["model"], "tuning": trained["tuning"]}
     judged = call(evaluation, kinds, features=features["features"], **model)
-    decided = call(gate, {"decision": file}, figures=judged["figures"], registry=registry)
+    rows = {"figures": judged["figures"], "predictions": judged["predictions"], "table": valid}
+    decided = call(gate, {"decision": file, "registered": data}, registry=registry, **rows)
     judgement = {name: judged[name] for name in ("figures", "evaluation", "predictions")}
-    evidence = {**model, **judgement, "decision": decided["decision"], "lineage": ingested["lineage"]}
+    judgement |= {name: decided[name] for name in ("decision", "registered")}
+    evidence = {**model, **judgement, "lineage": ingested["lineage"]}
     kinds = {"registration": file}
     registered = call(registration, kinds, registry=registry, environment="local", **evidence)
     kinds = {"governance": file, "page": page}

@@ -165,12 +165,12 @@ def show(request: Request, record: dict[str, Any], screen: Screen) -> None:
 
 
 def _metrics_line(name: str, target: dict[str, Any]) -> str:
-    """Return a target's line: error, error of persistence, skill, and coverage of the interval."""
+    """Return a target's line: error, error of the best baseline, skill against it, and coverage of the interval."""
     # Classification has no RMSE.
     metric = "rmse" if "rmse" in target else "log_loss"
-    error, persistence = target[metric], target["baselines"]["persistence"][metric]
-    skill = target["skill"]["persistence"][metric]  # on the rows that persistence can forecast too
-    line = f"{name:<15}{metric} {error:8.2f}   persistence {persistence:8.2f}   skill {skill:6.1%}"
+    line, best = f"{name:<15}{metric} {target[metric]:8.2f}", target["headline"]
+    if best["skill"] is not None:
+        line += f"   {best['baseline']:<11} {best['error']:8.2f}   skill {best['skill']:6.1%}"
     coverage = (target.get("coverage") or {}).get("overall")
     return line if coverage is None else f"{line}   coverage {coverage:.1%}"
 

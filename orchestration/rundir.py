@@ -28,6 +28,7 @@ LAYOUT = {
     ("evaluation", "figures"): "metrics.json",
     ("evaluation", "report"): "report.html",
     ("gate", "decision"): "gate.json",
+    ("gate", "registered"): "registered.parquet",
     ("drift", "drift"): "drift.json",
     ("drift", "report"): "drift.html",
     ("registration", "registration"): "registration.json",

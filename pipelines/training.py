@@ -46,7 +46,15 @@ def training_pipeline(case: UseCase) -> Any:
                 tuning=model.outputs["tuning"],
             )
         )
-        decided = configure(gate(usecase=usecase, figures=evaluated.outputs["figures"], registry=registry))
+        decided = configure(
+            gate(
+                usecase=usecase,
+                figures=evaluated.outputs["figures"],
+                predictions=evaluated.outputs["predictions"],
+                table=valid.outputs["validated"],
+                registry=registry,
+            )
+        )
         # Drift is measured against the model in production before this run can put its own there.
         decided.after(drifted)
         with dsl.If(decided.outputs["Output"] == True, name="open"):  # noqa: E712
@@ -57,6 +65,7 @@ def training_pipeline(case: UseCase) -> Any:
                 "evaluation": evaluated.outputs["evaluation"],
                 "predictions": evaluated.outputs["predictions"],
                 "decision": decided.outputs["decision"],
+                "registered": decided.outputs["registered"],
                 "lineage": table.outputs["lineage"],
             }
             common = {"usecase": usecase, "registry": registry}

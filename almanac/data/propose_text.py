@@ -195,7 +195,7 @@ def _training(draft: Draft) -> Iterator[str]:
     yield "# look: the conditions on which a model may be registered."
     yield "gates:"
     yield "  - {rule: beats_baselines, metric: rmse}"
-    yield "  - {rule: not_worse_than_registered, metric: rmse, tolerance: 0.02}"
+    yield "  - {rule: not_worse_than_registered, metric: rmse}"
     yield "  - {rule: coverage, within: 0.05, bands: false}"
     yield ""
     drift = {"window": to_duration(max(30 * _DAY // draft.facts.step, 4) * draft.facts.step)}

@@ -57,7 +57,7 @@ class Bootstrap:
 
     def sums(self, rows: Array) -> Array:
         """Return the sums of each repeat, shape (repeats, k), of the rows' terms, shape (n, k)."""
-        total = np.cumsum(self._by_step(rows), axis=0)
+        total = np.cumsum(_by_step(self.step, rows), axis=0)
         # Differences of cumulative sums: the sums of every block of this length at once.
         blocks = total[self.length :] - total[: -self.length]
         result = np.zeros((self.starts.shape[0], rows.shape[1]))
@@ -65,14 +65,25 @@ class Bootstrap:
             result += blocks[drawn]
         return result
 
-    def _by_step(self, rows: Array) -> Array:
-        """Return the sums of each time step, shape (steps + 1, k), the first all zero."""
-        # Several series have rows at one step; `reduceat` adds up neighbours.
-        order = np.argsort(self.step, kind="stable")
-        present, first = np.unique(self.step[order], return_index=True)
-        steps = np.zeros((int(self.step.max()) + 2, rows.shape[1]))
-        steps[present + 1] = np.add.reduceat(rows[order], first, axis=0)
-        return steps
+    @property
+    def blocks(self) -> float:
+        """Number of blocks in the span."""
+        return (int(self.step.max()) + 1) / self.length
+
+
+def sums_by_step(time: npt.NDArray[np.int64], frequency: int, values: Array) -> Array:
+    """Return the sum of the rows' values, shape (n,), at each time step, 0 without a row, shape (steps,)."""
+    return np.asarray(_by_step((time - time.min()) // frequency, values[:, None])[1:, 0])
+
+
+def _by_step(step: npt.NDArray[np.int64], rows: Array) -> Array:
+    """Return the sums of each time step, shape (steps + 1, k), the first all zero."""
+    # Several series have rows at one step; `reduceat` adds up neighbours.
+    order = np.argsort(step, kind="stable")
+    present, first = np.unique(step[order], return_index=True)
+    steps = np.zeros((int(step.max()) + 2, rows.shape[1]))
+    steps[present + 1] = np.add.reduceat(rows[order], first, axis=0)
+    return steps
 
 
 def interval(values: Array) -> list[float] | None:

@@ -87,7 +87,8 @@ def evaluate(
 
 def predictions(scored: list[ScoredRows]) -> pl.DataFrame:
     """Return the scored rows of all targets as one table, missing values as nulls."""
-    return pl.concat([_predictions(each) for each in scored])
+    # A baseline that repeats another is none of its target's, and its column null there.
+    return pl.concat([_predictions(each) for each in scored], how="diagonal")
 
 
 def provenance(usecase: UseCase, features: Path, model: Path) -> dict[str, str]:
@@ -111,6 +112,7 @@ def leading_metrics(metrics: Mapping[str, Any]) -> dict[str, float]:
         names = (*ERRORS[entry["task"]], *(("r2",) if entry["task"] == "regression" else ()))
         result |= {f"{target}_{name}": entry[name] for name in names}
         result |= {f"{target}_skill_{name}": skill[names[0]] for name, skill in entry["skill"].items()}
+        result[f"{target}_skill"] = entry["headline"]["skill"]
         if "coverage" in entry:
             result[f"{target}_coverage"] = entry["coverage"]["overall"]
     # A user interface would show a NaN as an empty field, which nobody misses.

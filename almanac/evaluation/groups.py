@@ -25,15 +25,23 @@ _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct",
 
 @dataclass(frozen=True)
 class Slices:
-    """A grouping of rows.
+    """A grouping of rows, in which every row has a group.
 
     Attributes:
-        names: the names of the groups, in order.
-        code: position of each row's group in `names`, -1 if unknown, shape (n,).
+        names: the names of the groups, in order; that of the unknown is the last.
+        code: position of each row's group in `names`, shape (n,).
     """
 
     names: list[str]
     code: npt.NDArray[np.int64]
+
+    @classmethod
+    def of(cls, names: Sequence[str], code: npt.NDArray[np.int64]) -> "Slices":
+        """Return the grouping by these codes; negative ones, of rows in no named group, become that of the unknown."""
+        known = [name for name in names if name != UNKNOWN]
+        # A category that is itself called unknown is the same group to a reader, and becomes it.
+        places = np.array([known.index(name) if name != UNKNOWN else len(known) for name in names] + [len(known)])
+        return cls([*known, UNKNOWN], np.asarray(places[np.where(code < 0, len(names), code)], dtype=np.int64))
 
     def items(self) -> list[tuple[str, Mask]]:
         """Return each group that has rows, with a mask of them."""
@@ -42,8 +50,7 @@ class Slices:
     @property
     def labels(self) -> npt.NDArray[np.str_]:
         """The group of each row by name, shape (n,)."""
-        # The code -1 is the last name, which is that of the unknown.
-        return np.asarray([*self.names, UNKNOWN])[self.code]
+        return np.asarray(self.names)[self.code]
 
 
 def band_names(usecase: UseCase) -> list[str]:
@@ -75,8 +82,7 @@ def numbers(table: pl.DataFrame, name: str) -> Array:
 def bands_of(usecase: UseCase, last: Array) -> Slices:
     """Return the band of each row's last known value; an edge belongs to the band below."""
     code = np.searchsorted(usecase.evaluation.bands.edges, last, side="left").astype(np.int64)
-    # A row without a last value counts overall, but in no band.
-    return Slices(band_names(usecase), np.where(np.isfinite(last), code, -1))
+    return Slices.of(band_names(usecase), np.where(np.isfinite(last), code, -1))
 
 
 def group_of(usecase: UseCase, table: pl.DataFrame, group: Group, model: Model) -> Slices:
@@ -94,13 +100,13 @@ def group_of(usecase: UseCase, table: pl.DataFrame, group: Group, model: Model) 
     categories = categories_of(model).get(name) or usecase.columns[name].categories or []
     if name in table.columns:
         code = np.nan_to_num(numbers(table, name), nan=-1.0).astype(np.int64)
-        return Slices(categories, np.where((code >= 0) & (code < len(categories)), code, -1))
+        return Slices.of(categories, np.where((code >= 0) & (code < len(categories)), code, -1))
     indicator = {value: f"{name}_is_{_slug(value, code)}" for code, value in enumerate(categories)}
     if missing := [each for each in indicator.values() if each not in table.columns]:
         raise TableError(f"evaluation.groups.{group.name}: neither {name} nor {missing[0]} is a feature; declare one")
     # The category itself is no feature, but its indicators together say the same.
     indicators = np.column_stack([numbers(table, each) for each in indicator.values()])
-    return Slices(categories, np.where((indicators == 1).any(axis=1), (indicators == 1).argmax(axis=1), -1))
+    return Slices.of(categories, np.where((indicators == 1).any(axis=1), (indicators == 1).argmax(axis=1), -1))
 
 
 def _slug(value: str, code: int) -> str:
@@ -117,7 +123,7 @@ def categories_of(model: Model) -> dict[str, list[str]]:
 def _labels(values: pl.Series) -> Slices:
     names = sorted(values.drop_nulls().unique().to_list())
     codes = {name: code for code, name in enumerate(names)}
-    return Slices(names, np.asarray([codes.get(value, -1) for value in values], dtype=np.int64))
+    return Slices.of(names, np.asarray([codes.get(value, -1) for value in values], dtype=np.int64))
 
 
 def _calendar(time: pl.Series, part: str) -> Slices:
@@ -132,4 +138,4 @@ def _calendar(time: pl.Series, part: str) -> Slices:
         "season": (_SEASONS, (month + 1) % 12 // 3),
     }
     names, code = parts[part]
-    return Slices(list(names), code.to_numpy().astype(np.int64))
+    return Slices.of(names, code.to_numpy().astype(np.int64))

@@ -7,7 +7,7 @@ from almanac.evaluation.labels import ahead, label, unit_of
 from almanac.evaluation.metrics import ERRORS
 from almanac.evaluation.plots import errors, shap
 from almanac.evaluation.target_analysis import TargetAnalysis
-from almanac.evaluation.target_metrics import BAND
+from almanac.evaluation.target_metrics import BAND, FEWEST_ROWS
 from almanac.reports import (
     Block,
     Contents,
@@ -64,10 +64,10 @@ def _span(analyses: list[TargetAnalysis]) -> str:
 
 def _headline(entry: dict[str, Any]) -> Headline:
     """Return a target's card; red if its skill against a baseline is not above zero with its whole interval."""
-    metric = ERRORS[entry["task"]][0]
-    skills = {name: skill for name, skill in entry["skill"].items() if skill[metric] is not None}
+    metric, best = ERRORS[entry["task"]][0], entry["headline"]
     facts = [("95% interval", _brackets(entry["ci"][metric], _digits(entry)))]
-    facts += [(f"Skill over {name}", _percent(skill[metric], skill["ci"])) for name, skill in skills.items()]
+    if best["skill"] is not None:
+        facts.append((f"Skill over the best baseline, {best['baseline']}", _percent(best["skill"], best["ci"])))
     if coverage := entry.get("coverage"):
         facts.append((f"{coverage['nominal']:.0%} interval holds", _percent(coverage["overall"], coverage["ci"])))
     if entry["task"] == "classification":
@@ -102,7 +102,9 @@ def _comparison(targets: dict[str, Any]) -> Iterator[Block]:
         )
     yield Note(
         "Skill is the share of a baseline's error that the model saves, on the rows where the baseline has a forecast: "
-        "persistence repeats the last known value, seasonal the newest known value of the same phase."
+        "persistence repeats the last known value, seasonal the newest known value of the same phase. Where the target "
+        "lies whole seasons ahead the two are one, called persistence. The skill in the headlines is the one against "
+        "the best baseline on the rows where all of them have a forecast."
     )
 
 
@@ -110,11 +112,17 @@ def _against_baselines(entries: list[dict[str, Any]]) -> list[list[Any]]:
     """Return the rows of the comparison on baselines and intervals."""
     metric = ERRORS[entries[0]["task"]][0]
     rows: list[list[Any]] = []
-    for name in entries[0]["skill"]:
-        theirs = (format_number(e["baselines"][name][metric], _digits(e)) for e in entries)
+    for name in dict.fromkeys(name for entry in entries for name in entry["skill"]):
+        theirs = (
+            format_number(e["baselines"][name][metric], _digits(e)) if name in e["skill"] else "–" for e in entries
+        )
         rows.append([f"{label(metric)} of {name}", *theirs])
-        skills = (e["skill"][name] for e in entries)
-        rows.append([f"Skill against {name}", *(_percent(skill[metric], skill["ci"]) for skill in skills)])
+        skills = (e["skill"].get(name) for e in entries)
+        rows.append([f"Skill against {name}", *(_percent(s[metric], s["ci"]) if s else "–" for s in skills)])
+    best = (
+        f"{_percent(e['headline']['skill'], e['headline']['ci'])} {e['headline']['baseline'] or ''}" for e in entries
+    )
+    rows.append(["Skill against the best baseline", *best])
     if all("coverage" in entry for entry in entries):
         coverages = [entry["coverage"] for entry in entries]
         rows.append(["Interval coverage", *(_percent(c["overall"], c["ci"]) for c in coverages)])
@@ -228,8 +236,9 @@ def _method(usecase: UseCase, split: dict[str, Any]) -> Text:
         "row of the span where the target was really measured counts, and no target was imputed. Intervals are "
         f"percentiles of {settings.repeats} moving-block bootstrap repeats with blocks of {settings.block}. MASE is "
         "the MAE over that of the seasonal baseline before the test span; sMAPE lies between 0 and 2. Bands are those "
-        "of the last value known at prediction time; rows where it is missing count everywhere but in the bands. "
-        "Disparities are fairlearn's, over groups of at least 30 rows."
+        "of the last value known at prediction time; rows where it is missing are the group unknown, as are those "
+        "of no group in every other grouping, so that groups add up to all rows. Disparities are fairlearn's, over "
+        f"groups of at least {FEWEST_ROWS} rows; that of the bias is the largest group bias less the smallest."
     )
 
 

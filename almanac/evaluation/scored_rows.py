@@ -11,6 +11,7 @@ import polars.selectors as cs
 
 from almanac.core.errors import TableError
 from almanac.evaluation.groups import Slices, bands_of, column, group_of, numbers
+from almanac.features.baselines import baseline_forecasts, seasonal_naive
 from almanac.features.split import Span, train_test
 from almanac.model.model import Model
 from almanac.model.target_history import TargetHistory
@@ -123,14 +124,14 @@ def score_rows(
     time = table[usecase.time.column].to_physical().to_numpy()
     y = numbers(table, f"y_{target.name}")
     last = numbers(table, f"last_{target.name}")
-    baselines = {"persistence": last, "seasonal": _seasonal(usecase, table, target)}
+    baselines = baseline_forecasts(usecase, table, target)
     _, test = train_test(usecase, time)
     before = time < int(test.start or 0)
     rows = np.flatnonzero(~before & _within(test, target, time) & np.isfinite(y))
     if not rows.size:
         raise TableError(f"targets.{target.name}: {target.column} was nowhere measured in the test span; see split")
     # On the training span, as MASE is defined: the test span must not set its own unit.
-    scale = _mean_size((y - baselines["seasonal"])[before])
+    scale = _mean_size((y - seasonal_naive(usecase, table, target))[before])
     if target.above is not None:
         y, baselines = _as_classes(target.above, y), _as_rates(target.above, y, baselines, before)
     late = table.filter(~before) if late is None else late
@@ -167,18 +168,6 @@ def _within(test: Span, target: Target, time: npt.NDArray[np.int64]) -> Mask:
         return np.ones(time.shape, dtype=np.bool_)
     # By the time that is forecast: at the end of the span its truth may lie beyond it.
     return np.asarray(time + to_microseconds(target.horizon) < test.stop)
-
-
-def _seasonal(usecase: UseCase, table: pl.DataFrame, target: Target) -> Array:
-    """Return the seasonal-naive forecast: the target's value a whole number of seasons earlier."""
-    season = to_microseconds(usecase.evaluation.season)
-    ahead = to_microseconds(target.horizon) + to_microseconds(usecase.features.cutoff)
-    # Whole seasons, as many as it takes for the value to be known at the prediction time.
-    back = -(-ahead // season) * season
-    keys, time = _keys(usecase), usecase.time.column
-    values = table.select([*keys, column(table, f"y_{target.name}")])
-    earlier = table.select(keys).with_columns(pl.col(time) - pl.duration(microseconds=back))
-    return numbers(earlier.join(values, on=keys, how="left", maintain_order="left"), f"y_{target.name}")
 
 
 def _as_classes(above: float, values: Array) -> Array:

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from almanac.evaluation.bootstrap import Bootstrap, interval
-from almanac.evaluation.groups import Slices, band_names
+from almanac.evaluation.groups import UNKNOWN, Slices, band_names
 from almanac.evaluation.metrics import (
     CLASSIFICATION,
     ERRORS,
@@ -23,6 +23,7 @@ from almanac.evaluation.metrics import (
     regression_terms,
 )
 from almanac.evaluation.scored_rows import ScoredRows
+from almanac.features.baselines import best_of
 from almanac.usecase import UseCase
 from almanac.usecase.types import to_microseconds
 
@@ -30,6 +31,7 @@ Array = npt.NDArray[np.float64]
 
 #: Name of the bands among the slices.
 BAND = "band"
+BIAS = "bias"
 #: Smaller groups say little: they are left out of the disparities, and marked where they are shown.
 FEWEST_ROWS = 30
 
@@ -60,6 +62,7 @@ def target_metrics(usecase: UseCase, scored: ScoredRows, model: str) -> dict[str
         entry["auc"] = auc(scored.y, scored.prediction)
         entry["ci"]["auc"] = interval(auc_repeats(scored.y, scored.prediction, bootstrap))
     entry["baselines"], entry["skill"] = _against_baselines(scored, sums)
+    entry["headline"] = _headline(scored, sums)
     entry["slices"] = {name: _slices(scored, sums, name, slices) for name, slices in groups.items()}
     if scored.lower is not None:
         entry["coverage"] = _coverage(usecase, entry)
@@ -73,24 +76,25 @@ def disparity(scored: ScoredRows, slices: Slices, fewest: int = FEWEST_ROWS) -> 
 
     Returns:
         For each error metric the worst group's minus (`difference`) and over (`ratio`) the best group's, and the
-        names of both; empty if fewer than two groups can be compared.
+        names of both; for the bias the largest less the smallest, without a ratio, and the groups with the largest and
+        the smallest absolute bias. Empty if fewer than two groups can be compared.
     """
     # Slow to import.
     from fairlearn.metrics import MetricFrame
 
-    sizes = np.bincount(slices.code[slices.code >= 0], minlength=len(slices.names))
-    rows = (slices.code >= 0) & (sizes[slices.code] >= fewest)
+    sizes = np.bincount(slices.code, minlength=len(slices.names))
+    rows = sizes[slices.code] >= fewest
     if np.unique(slices.code[rows]).size < 2:
         return {}
     names = ERRORS[scored.target.task]
     frame = MetricFrame(
-        metrics={name: _error_metric(scored, name) for name in names},
+        metrics={name: _error_metric(scored, name) for name in (*names, BIAS)},
         y_true=scored.y[rows],
         y_pred=scored.prediction[rows],
         sensitive_features=slices.labels[rows],
     )
     difference, shares, by_group = frame.difference(), frame.ratio(), frame.by_group
-    return {
+    errors = {
         name: {
             "difference": float(difference[name]),
             # Fairlearn's ratio is that of the best group over the worst.
@@ -100,6 +104,11 @@ def disparity(scored: ScoredRows, slices: Slices, fewest: int = FEWEST_ROWS) -> 
         }
         for name in names
     }
+    # Signed: opposite biases lie apart, although their sizes may be equal.
+    size = by_group[BIAS].abs()
+    apart = float(by_group[BIAS].max() - by_group[BIAS].min())
+    bias = {"difference": apart, "ratio": None, "worst": str(size.idxmax()), "best": str(size.idxmin())}
+    return {**errors, BIAS: bias}
 
 
 def _metrics(scored: ScoredRows) -> dict[str, Metric]:
@@ -132,6 +141,7 @@ def _terms(scored: ScoredRows, nominal: float, groups: dict[str, Slices]) -> Ter
         ours |= interval_terms(scored.y, scored.lower, scored.upper, nominal)
     terms = Terms()
     terms.add(ours)
+    common = np.all([np.isfinite(forecast) for forecast in scored.baselines.values()], axis=0)
     for name, forecast in scored.baselines.items():
         present = np.isfinite(forecast)
         # Any number will do in rows that do not count, but NaN would spread to every sum.
@@ -139,6 +149,8 @@ def _terms(scored: ScoredRows, nominal: float, groups: dict[str, Slices]) -> Ter
         terms.add(theirs, f"baseline/{name}/", present)
         # Errors are compared on the same rows only.
         terms.add(ours, f"beside/{name}/", present)
+        terms.add(theirs, f"common/{name}/", common)
+    terms.add(ours, "common/model/", common)
     # Each term of each slice is a column of the bootstrap's matrix, so that only those of the sliced metrics are kept.
     sliced = {name: values for name, values in ours.items() if name in _SLICED_TERMS}
     for group, slices in groups.items():
@@ -185,6 +197,23 @@ def _against_baselines(scored: ScoredRows, sums: BootstrapSums) -> tuple[dict[st
     return baselines, skills
 
 
+def _headline(scored: ScoredRows, sums: BootstrapSums) -> dict[str, Any]:
+    """Return the skill against the best baseline, on the rows where every baseline has a forecast.
+
+    Against a weaker one the same model would look better, and on other rows each baseline has another error.
+    """
+    error = ERRORS[scored.target.task][0]
+    metric, ours = _metrics(scored)[error], sums.under("common/model/")
+    theirs = {name: sums.under(f"common/{name}/") for name in scored.baselines}
+    found = {name: value for name, part in theirs.items() if (value := part.metric(metric)[0]) is not None}
+    head = {"metric": error, "n": int(ours.total["n"]), "model": ours.metric(metric)[0]}
+    if not found:
+        return {"baseline": None, **head, "error": None, "skill": None, "ci": None}
+    best = best_of(found)
+    skill, ci = _skill(ours, theirs[best], metric)
+    return {"baseline": best, **head, "error": found[best], "skill": skill, "ci": ci}
+
+
 def _skill(ours: BootstrapSums, theirs: BootstrapSums, metric: Metric) -> tuple[float | None, list[float] | None]:
     """Return the share of the baseline's error that the model saves, and its interval: 1 is perfect, 0 no better."""
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -202,9 +231,9 @@ def _slices(scored: ScoredRows, sums: BootstrapSums, group: str, slices: Slices)
 
 
 def _coverage(usecase: UseCase, entry: dict[str, Any]) -> dict[str, Any]:
-    """Return the interval's metrics; a declared band without rows has none."""
+    """Return the interval's metrics; a declared band without rows has none, and one without a last value is unknown."""
     sliced = entry["slices"][BAND]
-    bands = {name: sliced.get(name, _NO_ROWS) for name in band_names(usecase)}
+    bands = {name: sliced.get(name, _NO_ROWS) for name in (*band_names(usecase), UNKNOWN)}
     return {
         "nominal": usecase.training.intervals.level,
         "overall": entry.pop("coverage"),

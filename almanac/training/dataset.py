@@ -8,6 +8,7 @@ import numpy.typing as npt
 import polars as pl
 
 from almanac.core.errors import TrainingError
+from almanac.features.baselines import baseline_forecasts
 from almanac.features.split import train_test
 from almanac.model.target_history import TargetHistory
 from almanac.training.problem import BLOCK, Array, Problem
@@ -72,7 +73,6 @@ def make_problem(
     """
     y, last = (_numbers(table, f"{column}_{target.name}") for column in ("y", "last"))
     time = microseconds(table[usecase.time.column])
-    season = _seasonal(usecase, table, target)
     if target.above is not None:
         y = np.where(np.isfinite(y), (y > target.above).astype(np.float64), np.nan)
     step = to_microseconds(usecase.time.frequency)
@@ -91,7 +91,7 @@ def make_problem(
         last=last,
         # A feature of kind `value` has the name of its column.
         last_name=target.column if target.column in names else None,
-        season=season,
+        baselines=baseline_forecasts(usecase, table, target),
         time=time,
         train=train_test(usecase, time)[0].rows(time),
         history=history,
@@ -121,14 +121,3 @@ def _column(table: pl.DataFrame, name: str) -> pl.Series:
 
 def _numbers(table: pl.DataFrame, name: str) -> Array:
     return _column(table, name).cast(pl.Float64).fill_null(float("nan")).to_numpy()
-
-
-def _seasonal(usecase: UseCase, table: pl.DataFrame, target: Target) -> Array:
-    """Return the seasonal-naive forecast: the target's value a whole number of seasons earlier."""
-    season = to_microseconds(usecase.evaluation.season)
-    ahead = to_microseconds(target.horizon) + to_microseconds(usecase.features.cutoff)
-    time = usecase.time.column
-    keys = [*([usecase.entity] if usecase.entity else []), time]
-    earlier = table.select(keys).with_columns(pl.col(time) - pl.duration(microseconds=-(-ahead // season) * season))
-    values = table.select([*keys, f"y_{target.name}"])
-    return _numbers(earlier.join(values, on=keys, how="left", maintain_order="left"), f"y_{target.name}")

@@ -1,6 +1,6 @@
 """The learning problem of one target, and the backend interface for growing LightGBM boosters on its rows."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -46,7 +46,7 @@ class Problem:
         y: the target's value, NaN where unknown, 0 or 1 for a classification; shape (n,).
         last: the last known value of the target's column, NaN where missing; shape (n,).
         last_name: the feature that holds it; None where no feature does.
-        season: the seasonal baseline, the newest known value of the target's phase; shape (n,).
+        baselines: forecasts of the baselines by name, NaN where there is none, each of shape (n,).
         time: prediction time, µs since the epoch, shape (n,).
         train: mask of the rows of the training span, shape (n,).
         history: returns the newest known value of the target's column at each row, for candidates of time series.
@@ -61,7 +61,7 @@ class Problem:
     y: Array
     last: Array
     last_name: str | None
-    season: Array
+    baselines: Mapping[str, Array]
     time: npt.NDArray[np.int64]
     train: Mask
     history: Callable[[], TargetHistory]

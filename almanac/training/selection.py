@@ -121,8 +121,8 @@ def _combined(models: list[tuple[float, FittedModel]]) -> FittedModel:
 
 def _task(usecase: UseCase, problem: Problem, deadline: float) -> Tuning:
     folds = make_folds(usecase, problem)
-    # Baselines and candidates are compared on the same rows, which are those where both baselines have a value.
-    comparable = np.isfinite(problem.last) & np.isfinite(problem.season)
+    # Baselines and candidates are compared on the same rows, which are those where every baseline has a value.
+    comparable = np.all([np.isfinite(values) for values in problem.baselines.values()], axis=0)
     compared = [comparable[fold.valid] for fold in folds]
     # A fold that no baseline can predict still compares the candidates.
     if not all(keep.any() for keep in compared):
@@ -182,10 +182,9 @@ def _blended(task: Tuning, name: str, members: list[Tuned]) -> Contender:
 
 
 def _baselines(task: Tuning) -> dict[str, list[float]]:
-    """Return the loss of the persistence and the seasonal baseline on each fold's compared rows."""
+    """Return the loss of each baseline on each fold's compared rows."""
     metric, y = loss(task.metric), task.problem.y
     rows = [fold.valid[keep] for fold, keep in zip(task.folds, task.compared, strict=True)]
-    baselines = {"persistence": task.problem.last, "seasonal": task.problem.season}
-    losses = {name: [metric(y[r], values[r], False) for r in rows] for name, values in baselines.items()}
+    losses = {name: [metric(y[r], values[r], False) for r in rows] for name, values in task.problem.baselines.items()}
     # Where all rows are compared, a baseline may lack a value for some of them.
     return {name: values for name, values in losses.items() if np.isfinite(values).all()}

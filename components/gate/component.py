@@ -7,16 +7,22 @@ from almanac.core.image import IMAGE
 def gate(
     usecase: dsl.Input[dsl.Artifact],
     figures: dsl.Input[dsl.Artifact],
+    predictions: dsl.Input[dsl.Dataset],
+    table: dsl.Input[dsl.Dataset],
     registry: str,
     decision: dsl.Output[dsl.Artifact],
+    registered: dsl.Output[dsl.Dataset],
 ) -> bool:
     """Decide by the use case's rules whether the model may be registered; closed by default.
 
     Args:
         usecase: The use case as JSON.
         figures: The evaluation's metrics, metrics.json.
+        predictions: The evaluation's scored rows, predictions.parquet.
+        table: The validated table, from which the registered model's features are computed.
         registry: Address of the model registry: a path, s3:// or gs://.
         decision: Every check with its metric, bound and margin, gate.json.
+        registered: The registered model's forecasts for the scored rows, registered.parquet.
 
     Returns:
         Whether every rule holds.
@@ -26,8 +32,10 @@ def gate(
     from almanac.usecase import load
     from components.gate.task import run
 
-    passed = run(load(Path(usecase.path)), Path(figures.path), registry, Path(decision.path))
+    inputs = (Path(figures.path), Path(predictions.path), Path(table.path))
+    passed = run(load(Path(usecase.path)), inputs, registry, Path(decision.path), Path(registered.path))
     # By name, because on a cluster the metadata of an input hold the store's own keys, its display name among them.
     keys = ("use_case", "use_case_digest", "features_digest", "model_digest")
-    decision.metadata.update({key: figures.metadata[key] for key in keys}, passed=passed)
+    for output in (decision, registered):
+        output.metadata.update({key: figures.metadata[key] for key in keys}, passed=passed)
     return passed

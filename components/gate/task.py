@@ -1,58 +1,94 @@
-"""Entry point of the gate component: compare a run's metrics with the rules and with the model in production."""
+"""Entry point of the gate component: judge a run's metrics and rows by the rules and beside the model in production."""
 
 import json
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import polars as pl
+
 from almanac.core.errors import GateError
-from almanac.core.files import read_json, write_json
+from almanac.core.files import read_json, whole_file, write_json
 from almanac.core.progress import summary
 from almanac.evaluation.gate.decide import decide
+from almanac.evaluation.gate.evidence import REGISTERED, read_evidence
+from almanac.evaluation.gate.registered import score_registered
+from almanac.model.bundle import load_bundle
 from almanac.usecase import UseCase
-from governance.registry import Registry
+from governance.registry import Registry, Version, fetch
 from governance.registry.versions import read_blob
 
-_METRICS = "metrics.json"
+_TUNING = "tuning.json"
 
 
-def run(usecase: UseCase, metrics: Path, registry: str, decision: Path) -> bool:
-    """Decide on the metrics of a run, write gate.json, and return whether the gate is open.
+def run(usecase: UseCase, inputs: tuple[Path, Path, Path], registry: str, decision: Path, registered: Path) -> bool:
+    """Decide on a run, write gate.json and the registered model's forecasts, and return whether the gate is open.
 
     Args:
         usecase: the use case.
-        metrics: metrics.json.
+        inputs: metrics.json and predictions.parquet of the evaluation, and the validated table.
         registry: address of the model registry, whose model in production is compared with.
         decision: path of gate.json.
+        registered: path of registered.parquet, which has no rows where no model is in production.
 
     Raises:
-        GateError: metrics.json cannot be read.
+        GateError: metrics.json or predictions.parquet cannot be read.
+        RegistryError: the registry does not verify.
+        AlmanacError: the registered model cannot be loaded, or its features cannot be computed.
     """
-    try:
-        new = read_json(metrics)
-    except (OSError, ValueError) as error:
-        raise GateError(f"{metrics}: cannot be read ({error}); expected the evaluation's metrics.json") from error
-    document = decide(usecase, new, registered_metrics(registry, usecase.name))
+    figures, scored, table = inputs
+    metrics, predictions = _metrics(figures), _predictions(scored)
+    store = Registry(registry)
+    current = store.current(usecase.name)
+    forecasts = _forecasts(usecase, store, current, table, predictions)
+    number = None if current is None else current.number
+    document = decide(usecase, metrics, read_evidence(usecase, predictions, forecasts, number))
+    with whole_file(registered) as aside:
+        forecasts.write_parquet(aside)
     write_json(decision, document)
     failed = [check for check in document["rules"] if not check["passed"]]
     for check in failed:
         print(f"closed: {check['message']}")
-    summary("open" if document["passed"] else f"closed by {len(failed)} of {len(document['rules'])} checks")
+    beside = "no model in production" if number is None else f"beside version {number}"
+    outcome = "open" if document["passed"] else f"closed by {len(failed)} of {len(document['rules'])} checks"
+    summary(f"{outcome}, {beside}", rows=forecasts.height or None)
     return document["passed"] is True
 
 
-def registered_metrics(registry: str, use_case: str) -> dict[str, Any] | None:
-    """Return metrics.json of the model in production; None if there is no such model.
-
-    Raises:
-        GateError: the model in production was registered without a metrics.json.
-        RegistryError: the registry does not verify.
-    """
-    store = Registry(registry)
-    current = store.current(use_case)
+def _forecasts(
+    usecase: UseCase, store: Registry, current: Version | None, table: Path, predictions: pl.DataFrame
+) -> pl.DataFrame:
+    """Return the forecasts of the model in production for the scored rows, none where there is no such model."""
     if current is None:
-        return None
-    files = store.files(use_case, current.number)
-    if _METRICS not in files:
-        raise GateError(f"{registry}: version {current.number} of {use_case} has no {_METRICS} to compare with")
-    metrics: dict[str, Any] = json.loads(read_blob(store.store, _METRICS, files[_METRICS]["sha256"]))
-    return metrics
+        keys = predictions.columns[: predictions.columns.index("target")]
+        return predictions.head(0).select(*keys, *REGISTERED)
+    bundle = load_bundle(fetch(store, usecase.name, current), str(current.number))
+    return score_registered(usecase, table, predictions, bundle, _learned(store, usecase.name, current))
+
+
+def _learned(store: Registry, use_case: str, version: Version) -> dict[str, datetime]:
+    """Return the newest prediction time that each target of a version learned from, by its record of the tuning."""
+    files = store.files(use_case, version.number)
+    if _TUNING not in files:
+        raise GateError(
+            f"version {version.number} of {use_case} has no {_TUNING}, which tells the rows that it learned from; "
+            f"register it again, or reject it"
+        )
+    record: dict[str, Any] = json.loads(read_blob(store.store, _TUNING, files[_TUNING]["sha256"]))
+    spans = {name: target["span_trained"][1] for name, target in record["targets"].items() if "span_trained" in target}
+    return {name: datetime.fromisoformat(newest) for name, newest in spans.items()}
+
+
+def _metrics(path: Path) -> dict[str, Any]:
+    try:
+        document: dict[str, Any] = read_json(path)
+    except (OSError, ValueError) as error:
+        raise GateError(f"{path}: cannot be read ({error}); expected the evaluation's metrics.json") from error
+    return document
+
+
+def _predictions(path: Path) -> pl.DataFrame:
+    try:
+        return pl.read_parquet(path)
+    except (OSError, pl.exceptions.PolarsError) as error:
+        raise GateError(f"{path}: cannot be read ({error}); expected the evaluation's predictions.parquet") from error

@@ -25,7 +25,6 @@ Metrics = dict[str, float]
 _URI = "predictions.parquet"
 # Independent code may round differently in the last digits.
 _TOLERANCE = 1e-9
-_BASELINES = ("persistence", "seasonal")
 _SEASONS = ("winter", "spring", "summer", "autumn")
 _DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -75,6 +74,9 @@ def _compared(
         yield "coverage/overall", coverage["overall"], computed["coverage"]
         yield "coverage/width", coverage["width"], computed["width"]
     yield from _baselines(target, rows, columns)
+    yield from _headline(target, rows, columns)
+    for group, parts in target["slices"].items():  # no row is in no group
+        yield f"slices/{group}", sum(part["n"] for part in parts.values()), float(rows.height)
     for group, codes in _groups(usecase, target, rows, columns["last"]):
         yield from _sliced(target, columns, group, codes, coverage.get("nominal"))
         yield from _disparity(target, columns, group, codes)
@@ -131,9 +133,7 @@ def _interval(columns: dict[str, Array], nominal: float | None) -> Metrics:
 def _baselines(
     target: dict[str, Any], rows: pl.DataFrame, columns: dict[str, Array]
 ) -> Iterator[tuple[str, Any, float]]:
-    for name in _BASELINES:
-        if name not in rows.columns or name not in target["baselines"]:
-            continue
+    for name in target["baselines"]:
         forecast = _numbers(rows, name)
         available = np.isfinite(forecast)
         stated = target["baselines"][name]
@@ -148,6 +148,28 @@ def _baselines(
                 yield f"baselines/{name}/{key}", stated[key], theirs[key]
             if target["skill"].get(name, {}).get(key) is not None and theirs.get(key):
                 yield f"skill/{name}/{key}", target["skill"][name][key], 1.0 - ours[key] / theirs[key]
+
+
+def _headline(
+    target: dict[str, Any], rows: pl.DataFrame, columns: dict[str, Array]
+) -> Iterator[tuple[str, Any, float | None]]:
+    """Yield the figures of the best baseline on the rows where every baseline has a forecast."""
+    stated = target["headline"]
+    forecasts = {name: _numbers(rows, name) for name in target["baselines"]}
+    common = np.all([np.isfinite(forecast) for forecast in forecasts.values()], axis=0)
+    y, metric = columns["y"][common], stated["metric"]
+    yield "headline/n", stated["n"], float(common.sum())
+    if not common.any():
+        return
+    ours = _point(target, {"y": y, "prediction": columns["prediction"][common]})[metric]
+    theirs = {
+        name: _point(target, {"y": y, "prediction": forecast[common]})[metric] for name, forecast in forecasts.items()
+    }
+    best = min(theirs.values())
+    yield "headline/model", stated["model"], ours
+    yield "headline/error", stated["error"], best
+    yield "headline/baseline", theirs.get(stated["baseline"]), best
+    yield "headline/skill", stated["skill"], 1.0 - ours / best if best else None
 
 
 def _sliced(
@@ -178,10 +200,12 @@ def _disparity(
         value: _point(target, {key: each[where] for key, each in columns.items()}) for value, where in masks.items()
     }
     for name, stated in target.get("disparity", {}).get(group, {}).items():
-        errors = {value: each[name] for value, each in metrics.items()}
-        worst, best, pointer = max(errors.values()), min(errors.values()), f"disparity/{group}/{name}"
-        yield f"{pointer}/difference", stated["difference"], worst - best
-        yield f"{pointer}/ratio", stated["ratio"], worst / best if best > 0 else None
+        errors, pointer = {value: each[name] for value, each in metrics.items()}, f"disparity/{group}/{name}"
+        yield f"{pointer}/difference", stated["difference"], max(errors.values()) - min(errors.values())
+        # A bias has a sign: its worst group is the one with the largest size, and it has no ratio.
+        errors = {value: abs(each) for value, each in errors.items()}
+        worst, best = max(errors.values()), min(errors.values())
+        yield f"{pointer}/ratio", stated["ratio"], worst / best if best > 0 and name != "bias" else None
         yield f"{pointer}/worst", errors.get(stated["worst"]), worst
         yield f"{pointer}/best", errors.get(stated["best"]), best
 
@@ -191,9 +215,10 @@ def _groups(
 ) -> Iterator[tuple[str, dict[str, Array]]]:
     """Yield each group that can be derived from the table, with value -> mask of its rows."""
     edges = usecase["evaluation"]["bands"]["edges"]
-    codes = np.where(np.isfinite(last), np.searchsorted(edges, last, side="left"), -1)
+    # The rows whose last value is unknown come after the bands, as a group of their own.
+    codes = np.where(np.isfinite(last), np.searchsorted(edges, last, side="left"), len(edges) + 1)
     names = list(target["slices"].get("band", {}))
-    present = [code for code in range(len(edges) + 1) if (codes == code).any()]
+    present = [code for code in range(len(edges) + 2) if (codes == code).any()]
     yield "band", {name: codes == code for name, code in zip(names, present, strict=False)}
     time = rows[usecase["time"]["column"]]
     for group in usecase["evaluation"]["groups"]:

@@ -48,7 +48,15 @@ def matrix(table: pl.DataFrame) -> np.ndarray[Any, np.dtype[np.float64]]:
     return table.select(pl.col(names(table)).cast(pl.Float64)).fill_null(float("nan")).to_numpy()
 
 
-def write_model(directory: Path, table: pl.DataFrame, target: str, case: UseCase) -> None:
+def write_model(
+    directory: Path,
+    table: pl.DataFrame,
+    target: str,
+    case: UseCase,
+    spec: dict[str, Any] | None = None,
+    trees: int = 40,
+    intercept: float = 0.0,
+) -> None:
     """Train the difference from the last value on the years before 2013, calibrate on 2013, write the directory."""
     X, y = matrix(table), table[f"y_{target}"].fill_null(float("nan")).to_numpy()
     last = table["pm25"].fill_null(float("nan")).to_numpy()
@@ -58,13 +66,13 @@ def write_model(directory: Path, table: pl.DataFrame, target: str, case: UseCase
         body, intervals = _classifier(X, y, above, year), None
     else:
         body, intervals = _regression(X, y - last, year), True
-    booster = lightgbm.train({**body[0], **_FIXED}, lightgbm.Dataset(*body[1:], feature_name=names(table)), 40)
+    booster = lightgbm.train({**body[0], **_FIXED}, lightgbm.Dataset(*body[1:], feature_name=names(table)), trees)
     files = {"model.bst": booster.model_to_string().encode()}
-    spec = {"spec": {}, "names": names(table), "fitted": {"categories": {"cbwd": WIND}}}
-    files["features.json"] = json.dumps(spec).encode()
-    linear: dict[str, Any] = {"intercept": 0.0, "terms": {"pm25": 1.0}, "fill": {"pm25": 90.0}, "clip": [0, None]}
+    described = {"spec": spec or {}, "names": names(table), "fitted": {"categories": {"cbwd": WIND}}}
+    files["features.json"] = json.dumps(described).encode()
+    linear: dict[str, Any] = {"intercept": intercept, "terms": {"pm25": 1.0}, "fill": {"pm25": 90.0}, "clip": [0, None]}
     files["offset.json"] = json.dumps(linear if intervals else {"link": "logit"}).encode()
-    files["signature.json"] = json.dumps({"target": {"name": target}, "inputs": []}).encode()
+    files["signature.json"] = json.dumps({"target": _described(case, target), "inputs": []}).encode()
     if intervals:
         rows = (year == 2013) & np.isfinite(y) & np.isfinite(last)
         prediction = booster.predict(X[rows]) + last[rows]
@@ -74,6 +82,11 @@ def write_model(directory: Path, table: pl.DataFrame, target: str, case: UseCase
         (directory / name).write_bytes(data)
     listed = {name: {"sha256": sha256_bytes(data), "bytes": len(data)} for name, data in files.items()}
     write_json(directory / "manifest.json", {"format": 1, "target": target, "kind": "lightgbm", "files": listed})
+
+
+def _described(case: UseCase, target: str) -> dict[str, Any]:
+    declared = case.target(target)
+    return {"name": target, "column": declared.column, "horizon": declared.horizon, "above": declared.above}
 
 
 _FIXED = {"num_leaves": 15, "learning_rate": 0.1, "num_threads": 2, "verbose": -1, "deterministic": True, "seed": 3}

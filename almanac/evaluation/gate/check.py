@@ -20,6 +20,8 @@ class Check:
         side: +1 if the metric must be at least the bound, -1 if at most.
         strict: whether a metric equal to the bound fails.
         vacuous: why there is nothing to compare with, which passes; None otherwise.
+        note: what the figure rests on, in words.
+        evidence: what the figure and the bound were computed from.
     """
 
     rule: str
@@ -30,6 +32,8 @@ class Check:
     side: int = -1
     strict: bool = False
     vacuous: str | None = None
+    note: str = ""
+    evidence: Mapping[str, Any] | None = None
 
     @property
     def margin(self) -> float | None:
@@ -59,7 +63,9 @@ class Check:
             return f"{head} is missing or not a finite number, which closes the gate"
         bound = ("above" if self.strict else "at least") if self.side > 0 else ("below" if self.strict else "at most")
         verdict = "by" if self.passed else "missed by"
-        return f"{head} is {self.observed:.4g}, must be {bound} {self.required:.4g}: {verdict} {abs(self.margin):.4g}"
+        note = f" ({self.note})" if self.note else ""
+        stated = f"is {self.observed:.4g}, must be {bound} {self.required:.4g}: {verdict} {abs(self.margin):.4g}"
+        return f"{head} {stated}{note}"
 
     def to_json(self) -> dict[str, Any]:
         """Return the check as gate.json holds it."""
@@ -74,6 +80,7 @@ class Check:
             "required": self.required,
             "margin": self.margin,
             "message": self.message(),
+            **({} if self.evidence is None else {"evidence": dict(self.evidence)}),
         }
 
 

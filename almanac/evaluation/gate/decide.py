@@ -3,26 +3,28 @@
 from collections.abc import Mapping
 from typing import Any
 
+from almanac.evaluation.gate.evidence import Evidence
 from almanac.evaluation.gate.rules import Candidate
 from almanac.usecase import UseCase
 from almanac.usecase.training_section import GATE_RULES
 
 
-def decide(usecase: UseCase, metrics: Mapping[str, Any], registered: Mapping[str, Any] | None) -> dict[str, Any]:
+def decide(usecase: UseCase, metrics: Mapping[str, Any], evidence: Evidence) -> dict[str, Any]:
     """Return the decision, as gate.json holds it.
 
-    The gate closes by default: without rules, without targets, or where a metric is missing or not finite.
+    The gate closes by default: without rules, without targets, or where a metric is missing or not finite. The same
+    arguments give the same decision, so that whoever has the files can decide again.
 
     Args:
         usecase: the use case, whose `gates` are the rules.
         metrics: metrics.json of the new model.
-        registered: metrics.json of the model in production; None where there is none.
+        evidence: the scored rows, and the forecasts of the model in production for them.
     """
     checks = [
         check.to_json()
         for rule in usecase.gates
         for target in usecase.targets
-        for check in GATE_RULES[rule.rule].checks(rule, Candidate(usecase, target, metrics, registered))
+        for check in GATE_RULES[rule.rule].checks(rule, Candidate(usecase, target, metrics, evidence))
     ]
     checks += _foreign(usecase, metrics)
     # All of no checks would hold.
@@ -31,7 +33,14 @@ def decide(usecase: UseCase, metrics: Mapping[str, Any], registered: Mapping[str
     # A target that every rule passes over must not get through unseen.
     unchecked = [target.name for target in usecase.targets if target.name not in checked]
     checks += [_closed(target, "no rule judges this target") for target in unchecked]
-    return {"passed": passed and not unchecked, "use_case": usecase.name, "rules": checks}
+    return {
+        "passed": passed and not unchecked,
+        "use_case": usecase.name,
+        "registered": evidence.version,
+        # At most the sum, by Bonferroni's inequality.
+        "false_refusals": sum(getattr(rule, "false_refusals", 0.0) for rule in usecase.gates),
+        "rules": checks,
+    }
 
 
 def _foreign(usecase: UseCase, metrics: Mapping[str, Any]) -> list[dict[str, Any]]:

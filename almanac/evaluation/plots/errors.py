@@ -34,7 +34,7 @@ def _bars(axis: Any, targets: dict[str, Any], metric: str) -> None:
         values = [_error(entry, kind, metric) for entry in targets.values()]
         spots = np.arange(len(values)) + (index - 1) * 0.27
         axis.bar(spots, values, 0.25, color=colour, label=kind)
-        for spot, value in zip(spots, values, strict=True):
+        for spot, value in ((spot, value) for spot, value in zip(spots, values, strict=True) if np.isfinite(value)):
             axis.annotate(f"{value:.3g}", (spot, value), ha="center", va="bottom", fontsize=7.5, color="#5a6270")
     horizons = [ahead(entry["horizon"]) for entry in targets.values()]
     axis.set_xticks(range(len(targets)), horizons if len(set(horizons)) == len(horizons) else list(targets))
@@ -162,7 +162,7 @@ def residuals(
 
 
 def _error(entry: dict[str, Any], kind: str, metric: str) -> float:
-    value = entry[metric] if kind == "model" else entry["baselines"][kind][metric]
+    value = entry[metric] if kind == "model" else entry["baselines"].get(kind, {}).get(metric)
     return float("nan") if value is None else float(value)
 
 

@@ -87,14 +87,64 @@ def test_every_measured_row_of_the_test_span_counts_and_no_other(judged: World, 
         assert rows.height == first.height
 
 
-@pytest.mark.parametrize(("hours", "back"), [(1, 23), (24, 0)])
-def test_the_seasonal_baseline_is_the_newest_known_value_of_the_phase(
-    judged: World, beijing: pl.DataFrame, hours: int, back: int
-) -> None:
-    known = beijing.select(pl.col("timestamp") + pl.duration(hours=back), pl.col("pm25").alias("then"))
-    rows = judged.rows(f"pm25_{hours}h").join(known, on="timestamp", how="left")
+def test_the_seasonal_baseline_is_the_newest_known_value_of_the_phase(judged: World, beijing: pl.DataFrame) -> None:
+    known = beijing.select(pl.col("timestamp") + pl.duration(hours=23), pl.col("pm25").alias("then"))
+    rows = judged.rows("pm25_1h").join(known, on="timestamp", how="left")
     assert rows["seasonal"].equals(rows["then"].alias("seasonal"))
-    rows = rows.drop_nulls("last")
+
+
+def test_a_baseline_that_repeats_another_is_counted_once(judged: World) -> None:
+    """A day ahead the last known value is the newest one of the phase."""
+    near, far = (judged.metrics["targets"][f"pm25_{hours}h"] for hours in (1, 24))
+    assert (list(near["baselines"]), list(near["skill"])) == (["persistence", "seasonal"],) * 2
+    assert (list(far["baselines"]), list(far["skill"])) == (["persistence"],) * 2
+    assert judged.rows("pm25_24h")["seasonal"].is_null().all()
+    assert "Skill over the best baseline, persistence" in (judged.out / "report.html").read_text()
+
+
+@pytest.mark.parametrize("hours", [1, 24])
+def test_the_headline_is_the_skill_against_the_best_baseline_on_the_same_rows(judged: World, hours: int) -> None:
+    entry = judged.metrics["targets"][f"pm25_{hours}h"]
+    names, headline = list(entry["baselines"]), entry["headline"]
+    rows = judged.rows(f"pm25_{hours}h").drop_nulls(names)
+    errors = {name: root_mean_square(rows["y"] - rows[name]) for name in names}
+    assert headline["baseline"] == min(errors, key=errors.__getitem__)
+    assert (headline["n"], headline["error"]) == (rows.height, pytest.approx(min(errors.values())))
+    assert headline["model"] == pytest.approx(root_mean_square(rows["y"] - rows["prediction"]))
+    assert headline["skill"] == pytest.approx(1 - headline["model"] / headline["error"])
+    assert headline["ci"][0] < headline["skill"] < headline["ci"][1]
+
+
+def test_groups_add_up_to_all_rows(judged: World) -> None:
+    """Rows whose last value is unknown are the group unknown, and no row is in none."""
+    for target, entry in judged.metrics["targets"].items():
+        for group, parts in entry["slices"].items():
+            assert sum(part["n"] for part in parts.values()) == entry["n"], (target, group)
+        rows = judged.rows(target).filter(pl.col("last").is_null())
+        unknown, details = entry["slices"]["band"]["unknown"], entry["coverage"]["band_details"]
+        assert unknown["n"] == rows.height > 0
+        assert unknown["rmse"] == pytest.approx(root_mean_square(rows["y"] - rows["prediction"]))
+        assert entry["coverage"]["bands"]["unknown"] == pytest.approx(rows["y"].is_between(*ends(rows)).mean())
+        assert sum(detail["n"] for detail in details.values()) == entry["n"]
+        assert entry["disparity"]["band"]["mae"]["worst"] in entry["slices"]["band"]
+
+
+def ends(rows: pl.DataFrame) -> tuple[pl.Series, pl.Series]:
+    return rows["lower"], rows["upper"]
+
+
+def test_the_disparity_of_the_bias_is_signed(judged: World) -> None:
+    entry = judged.metrics["targets"]["pm25_24h"]
+    biases = {name: part["bias"] for name, part in entry["slices"]["season"].items()}
+    found = entry["disparity"]["season"]["bias"]
+    assert found["difference"] == pytest.approx(max(biases.values()) - min(biases.values()))
+    assert found["ratio"] is None
+    assert found["worst"] == max(biases, key=lambda name: abs(biases[name]))
+
+
+@pytest.mark.parametrize("hours", [1, 24])
+def test_skill_is_measured_where_the_baseline_has_a_forecast(judged: World, hours: int) -> None:
+    rows = judged.rows(f"pm25_{hours}h").drop_nulls("last")
     error = judged.metrics["targets"][f"pm25_{hours}h"]["baselines"]["persistence"]
     assert error["rmse"] == pytest.approx(root_mean_square(rows["y"] - rows["last"]))
     assert error["model"]["rmse"] == pytest.approx(root_mean_square(rows["y"] - rows["prediction"]))
@@ -110,7 +160,7 @@ def test_coverage_holds_the_bands_of_the_last_known_value(judged: World) -> None
         inside = rows.with_columns(pl.col("y").is_between("lower", "upper").alias("in"))
         assert coverage["overall"] == pytest.approx(inside["in"].mean())
         assert coverage["width"] == pytest.approx((rows["upper"] - rows["lower"]).mean())
-        assert list(coverage["bands"]) == list(edges)
+        assert list(coverage["bands"]) == [*edges, "unknown"]
         for band, (low, high) in edges.items():
             part = inside.filter(pl.col("last") > low, pl.col("last") <= high)
             assert coverage["bands"][band] == pytest.approx(part["in"].mean())

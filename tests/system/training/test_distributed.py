@@ -217,7 +217,8 @@ def test_the_matrix_lies_on_the_disk_and_is_the_same(files: Inputs, problem: Pro
     with open_problems(case, files.features, problem.names) as (table, (made,)):
         assert table.columns == ["timestamp", "y_pm25_6h", "last_pm25_6h"]
         assert isinstance(made.X, np.memmap)
-        np.testing.assert_array_equal(made.season, problem.season)
+        for name, values in problem.baselines.items():
+            np.testing.assert_array_equal(made.baselines[name], values)
         assert isinstance(made.grower, DaskGrower)
 
 

@@ -1,16 +1,21 @@
 """The gate on the figures of a real model: each rule, what closes it, and how it says so."""
 
 import copy
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
 from kfp import dsl
 
-from almanac.core.errors import GateError, MetricError
-from almanac.core.files import read_json, write_json
+from almanac.core.errors import GateError, MetricError, TableError
+from almanac.core.files import read_json, sha256_file, write_json
+from almanac.evaluation.evaluate import predictions
 from almanac.evaluation.gate.decide import decide
+from almanac.evaluation.gate.evidence import REGISTERED, Evidence, read_evidence
+from almanac.evaluation.gate.registered import score_registered
 from almanac.evaluation.gate.rules.beats_baselines import BeatsBaselines
 from almanac.evaluation.gate.rules.coverage import CoverageWithin
 from almanac.evaluation.gate.rules.max_disparity import MaxDisparity
@@ -18,13 +23,18 @@ from almanac.evaluation.gate.rules.max_error import MaxError
 from almanac.evaluation.gate.rules.not_worse_than_registered import NotWorse
 from almanac.evaluation.scored_rows import score_rows
 from almanac.evaluation.target_metrics import target_metrics
+from almanac.features.batch import compute
+from almanac.features.spec import FeatureSpec
+from almanac.features.target import targets
+from almanac.model.bundle import load_bundle
 from almanac.model.model import load_model
 from almanac.usecase import UseCase
+from almanac.usecase.features_section import Features
 from components.gate.component import gate
-from components.gate.task import registered_metrics, run
-from governance.registry import Registry
+from components.gate.task import run
+from governance.registry import Registry, collect
 from tests.support import evaluation_world as world
-from tests.support.bundles import document_files, version_files
+from tests.support.bundles import document_files
 from tests.support.use_case_artifact import use_case_artifact
 
 Metrics = dict[str, Any]
@@ -36,25 +46,48 @@ def usecase() -> UseCase:
     return every.model_copy(update={"targets": [every.target("pm25_6h")]})
 
 
+@dataclass(frozen=True)
+class Judged:
+    """The metrics and the scored rows of a real model, and the validated table with the model's files."""
+
+    metrics: Metrics
+    predictions: pl.DataFrame
+
+
 @pytest.fixture(scope="module")
-def judged(usecase: UseCase, beijing: pl.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> Metrics:
+def judged(usecase: UseCase, beijing: pl.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> Judged:
     directory, table = tmp_path_factory.mktemp("gate") / "pm25_6h", world.features(beijing)
     world.write_model(directory, table, "pm25_6h", usecase)
-    entry = target_metrics(usecase, score_rows(usecase, table, usecase.targets[0], load_model(directory)), "trees")
-    return {"use_case": usecase.name, "targets": {"pm25_6h": entry}}
+    scored = score_rows(usecase, table, usecase.targets[0], load_model(directory))
+    entry = target_metrics(usecase, scored, "trees")
+    return Judged({"use_case": usecase.name, "targets": {"pm25_6h": entry}}, predictions([scored]))
 
 
 @pytest.fixture
-def metrics(judged: Metrics) -> Metrics:
-    return copy.deepcopy(judged)
+def metrics(judged: Judged) -> Metrics:
+    return copy.deepcopy(judged.metrics)
+
+
+@pytest.fixture
+def alone(usecase: UseCase, judged: Judged) -> Evidence:
+    """The rows of the first model, beside none."""
+    return read_evidence(usecase, judged.predictions)
+
+
+def beside(usecase: UseCase, judged: Judged, error: float = 1.0, days: int = 365) -> Evidence:
+    """The rows of some days beside version 3, whose errors are `error` times the judged model's."""
+    rows = judged.predictions.head(24 * days)
+    y = rows["y"]
+    theirs = rows.select("timestamp", *REGISTERED).with_columns(prediction=y + error * (rows["prediction"] - y))
+    return read_evidence(usecase, rows, theirs, 3)
 
 
 def failed(decision: dict[str, Any]) -> list[dict[str, Any]]:
     return [rule for rule in decision["rules"] if not rule["passed"]]
 
 
-def test_a_real_model_that_beats_the_baselines_passes(usecase: UseCase, metrics: Metrics) -> None:
-    decision = decide(usecase, metrics, None)
+def test_a_real_model_that_beats_the_baselines_passes(usecase: UseCase, metrics: Metrics, alone: Evidence) -> None:
+    decision = decide(usecase, metrics, alone)
     assert decision["passed"] is True
     assert {rule["rule"] for rule in decision["rules"]} == {rule.rule for rule in usecase.gates}
     low = metrics["targets"]["pm25_6h"]["skill"]["persistence"]["ci"][0]
@@ -62,16 +95,18 @@ def test_a_real_model_that_beats_the_baselines_passes(usecase: UseCase, metrics:
     assert (first["observed"], first["required"], first["margin"]) == (low, 0.0, low)
 
 
-def test_every_check_tells_on_which_side_of_its_bound_the_figure_must_lie(usecase: UseCase, metrics: Metrics) -> None:
-    bounds = {rule["rule"]: rule["bound"] for rule in decide(usecase, metrics, metrics)["rules"]}
+def test_every_check_tells_on_which_side_of_its_bound_the_figure_must_lie(
+    usecase: UseCase, judged: Judged, metrics: Metrics
+) -> None:
+    bounds = {rule["rule"]: rule["bound"] for rule in decide(usecase, metrics, beside(usecase, judged))["rules"]}
     assert bounds == {
         "beats_baselines": ">", "not_worse_than_registered": "≤", "coverage": "≤", "max_disparity": "≤"
     }  # fmt: skip
 
 
-def test_skill_whose_interval_reaches_zero_closes(usecase: UseCase, metrics: Metrics) -> None:
+def test_skill_whose_interval_reaches_zero_closes(usecase: UseCase, metrics: Metrics, alone: Evidence) -> None:
     metrics["targets"]["pm25_6h"]["skill"]["persistence"]["cis"]["rmse"][0] = 0.0
-    decision = decide(usecase, metrics, None)
+    decision = decide(usecase, metrics, alone)
     assert decision["passed"] is False
     [rule] = failed(decision)
     assert rule["rule"] == "beats_baselines"
@@ -80,41 +115,155 @@ def test_skill_whose_interval_reaches_zero_closes(usecase: UseCase, metrics: Met
     )
 
 
-def test_worse_than_the_registered_model_closes_and_says_by_how_much(usecase: UseCase, metrics: Metrics) -> None:
-    better = copy.deepcopy(metrics)
-    better["targets"]["pm25_6h"]["rmse"] = 50.0
-    metrics["targets"]["pm25_6h"]["rmse"] = 52.0
-    [rule] = failed(decide(usecase, metrics, better))
+def test_a_worse_model_closes_and_the_check_says_by_how_much_on_which_rows(
+    usecase: UseCase, judged: Judged, metrics: Metrics
+) -> None:
+    [rule] = failed(decide(usecase, metrics, beside(usecase, judged, 1 / 1.1)))
+    assert (rule["rule"], rule["required"]) == ("not_worse_than_registered", 0.0)
+    evidence = rule["evidence"]
+    rows = judged.predictions.head(24 * 365)
+    assert (evidence["version"], evidence["rows"]) == (3, rows.height)
+    error = float(np.sqrt(((rows["prediction"] - rows["y"]) ** 2).mean()))  # type: ignore[arg-type]
+    assert evidence["observed"] == pytest.approx(error)
+    assert evidence["registered"] == pytest.approx(error / 1.1)
+    assert evidence["excess"] == pytest.approx(0.1)
+    assert f"beside version 3's on the same {rows.height:,} rows" in rule["figure"].replace("over", "beside")
+    assert f"{evidence['detectable_excess']:.1%} worse in 90%" in rule["message"]
+    assert decide(usecase, metrics, beside(usecase, judged, 1.1))["passed"] is True
+
+
+def test_an_equal_model_passes_whatever_the_stored_figures_say(
+    usecase: UseCase, judged: Judged, metrics: Metrics
+) -> None:
+    """The same model on a hard month has a larger error than its own stored one of the year."""
+    rows = judged.predictions.filter(pl.col("timestamp").dt.month() == 12)
+    hard = read_evidence(usecase, rows, rows.select("timestamp", *REGISTERED), 3)
+    checks = {rule["rule"]: rule for rule in decide(usecase, metrics, hard)["rules"]}
+    assert checks["not_worse_than_registered"]["evidence"]["observed"] > 1.05 * metrics["targets"]["pm25_6h"]["rmse"]
+    assert checks["not_worse_than_registered"]["passed"] is True
+
+
+def test_a_model_is_not_compared_on_rows_that_the_registered_one_learned_from(
+    usecase: UseCase, judged: Judged, metrics: Metrics
+) -> None:
+    rows = judged.predictions
+    theirs = rows.select("timestamp", *REGISTERED).filter(pl.col("timestamp").dt.month() > 6)
+    checks = decide(usecase, metrics, read_evidence(usecase, rows, theirs, 3))["rules"]
+    [check] = [rule for rule in checks if rule["rule"] == "not_worse_than_registered"]
+    assert check["evidence"]["rows"] == theirs.height < rows.height
+
+
+def test_without_rows_in_common_the_gate_closes(usecase: UseCase, judged: Judged, metrics: Metrics) -> None:
+    theirs = judged.predictions.head(20).select("timestamp", *REGISTERED)
+    [rule] = failed(decide(usecase, metrics, read_evidence(usecase, judged.predictions, theirs, 3)))
     assert rule["rule"] == "not_worse_than_registered"
-    assert rule["required"] == pytest.approx(51.0)
-    assert rule["margin"] == pytest.approx(-1.0)
-    assert rule["message"].endswith("is 52, must be at most 51: missed by 1")
-    metrics["targets"]["pm25_6h"]["rmse"] = 50.9
-    assert decide(usecase, metrics, better)["passed"] is True
+    assert "is missing or not a finite number, which closes the gate" in rule["message"]
 
 
-def test_coverage_too_far_off_closes_on_either_side(usecase: UseCase, metrics: Metrics) -> None:
-    for coverage in (0.86, 0.94):
-        metrics["targets"]["pm25_6h"]["coverage"]["bands"]["over 150"] = coverage
-        [rule] = failed(decide(usecase, metrics, None))
-        assert "in the band over 150" in rule["figure"]
-        assert rule["margin"] == pytest.approx(-0.01)
-    metrics["targets"]["pm25_6h"]["coverage"]["bands"]["over 150"] = 0.9
-    assert decide(usecase, metrics, None)["passed"] is True
+def test_a_target_that_the_registered_model_has_not_is_not_compared(
+    usecase: UseCase, judged: Judged, metrics: Metrics
+) -> None:
+    none = judged.predictions.head(0).select("timestamp", *REGISTERED)
+    decision = decide(usecase, metrics, read_evidence(usecase, judged.predictions, none, 3))
+    assert decision["passed"] is True
+    assert "version 3 has no such target" in next(
+        rule["message"] for rule in decision["rules"] if rule["rule"] == "not_worse_than_registered"
+    )
 
 
-def test_a_group_too_far_off_closes(usecase: UseCase, metrics: Metrics) -> None:
+def moved(judged: Judged, band: str, coverage: float, days: int = 365) -> pl.DataFrame:
+    """Return the rows of some days with intervals that cover this share of a band."""
+    rows = judged.predictions.head(24 * days)
+    last = pl.col("last")
+    inside = {"over 150": last > 150, "unknown": last.is_null()}[band]
+    # Spread evenly, so that misses do not come in a row.
+    number = inside.cum_sum()
+    missed = ((number * (1 - coverage)).floor() > ((number - 1) * (1 - coverage)).floor()) & inside
+    lower = pl.when(inside).then(pl.when(missed).then(pl.col("y") + 1).otherwise(pl.col("y") - 1))
+    return rows.with_columns(
+        lower=lower.otherwise("lower"), upper=pl.when(inside).then(pl.col("y") + 2).otherwise("upper")
+    )
+
+
+def covering(metrics: Metrics, rows: pl.DataFrame, band: str) -> Metrics:
+    changed = copy.deepcopy(metrics)
+    inside = rows.filter(pl.col("last").is_null() if band == "unknown" else pl.col("last") > 150)
+    share = inside.select(pl.col("y").is_between("lower", "upper").mean()).item()
+    changed["targets"]["pm25_6h"]["coverage"]["bands"][band] = share
+    return changed
+
+
+@pytest.mark.parametrize(("coverage", "passed"), [(0.8, False), (0.88, True), (0.9, True), (0.92, True), (0.97, False)])
+def test_coverage_too_far_off_closes_on_either_side(
+    usecase: UseCase, judged: Judged, metrics: Metrics, coverage: float, passed: bool
+) -> None:
+    rows = moved(judged, "over 150", coverage)
+    decision = decide(usecase, covering(metrics, rows, "over 150"), read_evidence(usecase, rows))
+    assert decision["passed"] is passed
+    check = next(rule for rule in decision["rules"] if "in the band over 150" in rule["figure"])
+    assert check["observed"] == pytest.approx(abs(coverage - 0.9), abs=0.002)
+    assert (check["margin"] >= 0) is passed
+    evidence = check["evidence"]
+    assert check["required"] == max(0.03, evidence["by_chance"])
+    assert evidence["detectable_distance"] > check["required"]
+    assert f"chance alone reaches {evidence['by_chance']:.2g} in " in check["message"]
+
+
+def test_few_rows_are_given_what_chance_allows(usecase: UseCase, judged: Judged, metrics: Metrics) -> None:
+    """The same deviation closes the gate in a year, and not in a fortnight."""
+    for days, passed in ((365, False), (14, True)):
+        rows = moved(judged, "over 150", 0.8, days)
+        decision = decide(usecase, covering(metrics, rows, "over 150"), read_evidence(usecase, rows))
+        check = next(rule for rule in decision["rules"] if "in the band over 150" in rule["figure"])
+        assert check["passed"] is passed, check["message"]
+
+
+def test_rows_whose_last_value_is_unknown_are_judged_too(usecase: UseCase, judged: Judged, metrics: Metrics) -> None:
+    checks = [rule for rule in decide(usecase, metrics, read_evidence(usecase, judged.predictions))["rules"]
+              if rule["rule"] == "coverage"]  # fmt: skip
+    banded = [rule["evidence"]["rows"] for rule in checks[1:]]
+    assert sum(banded) == checks[0]["evidence"]["rows"] == metrics["targets"]["pm25_6h"]["n"]
+    assert checks[-1]["figure"].startswith("distance of the coverage where the last value is unknown")
+    rows = moved(judged, "unknown", 0.3)
+    [rule] = failed(decide(usecase, covering(metrics, rows, "unknown"), read_evidence(usecase, rows)))
+    assert "where the last value is unknown" in rule["figure"]
+
+
+def test_a_band_without_rows_is_not_judged(usecase: UseCase, judged: Judged, metrics: Metrics) -> None:
+    rows = judged.predictions.filter(pl.col("last").is_null() | (pl.col("last") <= 150))
+    metrics["targets"]["pm25_6h"]["coverage"]["bands"]["over 150"] = None
+    decision = decide(usecase, metrics, read_evidence(usecase, rows))
+    check = next(rule for rule in decision["rules"] if "in the band over 150" in rule["figure"])
+    assert (check["passed"], check["message"]) == (True, check["message"])
+    assert check["message"].endswith("there is no such row")
+
+
+def test_rows_too_few_to_show_the_registered_models_skill_refuse_no_equal_model(
+    usecase: UseCase, judged: Judged, metrics: Metrics
+) -> None:
+    """The interval of a week's skill may reach below zero; that of a year's must not."""
+    metrics["targets"]["pm25_6h"]["skill"]["persistence"]["cis"]["rmse"] = [-0.1, 0.4]
+    for days, error, passed in ((7, 1.15, True), (365, 1.0, False)):
+        decision = decide(usecase, metrics, beside(usecase, judged, error, days))
+        checks = [rule for rule in decision["rules"] if rule["figure"].endswith("skill against persistence")]
+        assert [rule["passed"] for rule in checks] == [passed], checks
+    refuted = copy.deepcopy(metrics)
+    refuted["targets"]["pm25_6h"]["skill"]["persistence"]["cis"]["rmse"] = [-0.4, -0.1]
+    assert decide(usecase, refuted, beside(usecase, judged, 1.15, 7))["passed"] is False
+
+
+def test_a_group_too_far_off_closes(usecase: UseCase, metrics: Metrics, alone: Evidence) -> None:
     ratio = metrics["targets"]["pm25_6h"]["disparity"]["wind"]["mae"]["ratio"]
     for bound, passed in ((ratio + 0.01, True), (ratio - 0.01, False)):
         rule = MaxDisparity(rule="max_disparity", group="wind", metric="mae", ratio=bound)
-        assert decide(usecase.model_copy(update={"gates": [rule]}), metrics, None)["passed"] is passed
+        assert decide(usecase.model_copy(update={"gates": [rule]}), metrics, alone)["passed"] is passed
 
 
-def test_an_error_above_its_bound_closes(usecase: UseCase, metrics: Metrics) -> None:
+def test_an_error_above_its_bound_closes(usecase: UseCase, metrics: Metrics, alone: Evidence) -> None:
     rmse = metrics["targets"]["pm25_6h"]["rmse"]
     for bound, passed in ((rmse + 0.1, True), (rmse, True), (rmse - 0.1, False)):
         rule = MaxError(rule="max_error", target="pm25_6h", value=bound)
-        assert decide(usecase.model_copy(update={"gates": [rule]}), metrics, None)["passed"] is passed
+        assert decide(usecase.model_copy(update={"gates": [rule]}), metrics, alone)["passed"] is passed
 
 
 RULES = {
@@ -127,101 +276,189 @@ RULES = {
 
 @pytest.mark.parametrize("key", list(RULES))
 @pytest.mark.parametrize("value", ["absent", None, float("nan"), "0.5", {}, [], True])
-def test_a_missing_figure_closes(usecase: UseCase, judged: Metrics, metrics: Metrics, key: str, value: Any) -> None:
-    case = usecase.model_copy(update={"gates": [RULES[key]]})
-    assert decide(case, metrics, judged)["passed"] is True
+def test_a_missing_figure_closes(usecase: UseCase, judged: Judged, metrics: Metrics, key: str, value: Any) -> None:
+    case, rows = usecase.model_copy(update={"gates": [RULES[key]]}), beside(usecase, judged)
+    assert decide(case, metrics, rows)["passed"] is True
     if value == "absent":
         del metrics["targets"]["pm25_6h"][key]
     else:
         metrics["targets"]["pm25_6h"][key] = value
-    decision = decide(case, metrics, judged)
+    decision = decide(case, metrics, rows)
     assert decision["passed"] is False
     assert "missing or not a finite number" in failed(decision)[0]["message"]
 
 
-@pytest.mark.parametrize("value", [None, float("nan"), float("inf")])
-def test_a_figure_of_the_registered_model_that_is_missing_closes(
-    usecase: UseCase, judged: Metrics, metrics: Metrics, value: Any
-) -> None:
-    metrics["targets"]["pm25_6h"]["rmse"] = value
-    assert [rule["rule"] for rule in failed(decide(usecase, judged, metrics))] == ["not_worse_than_registered"]
-    assert decide(usecase, judged, {"use_case": usecase.name})["passed"] is False
+def test_a_gate_without_evidence_is_closed(usecase: UseCase, metrics: Metrics, alone: Evidence) -> None:
+    assert decide(usecase.model_copy(update={"gates": []}), metrics, alone)["passed"] is False
+    assert decide(usecase, {}, alone)["passed"] is False
+    assert decide(usecase, {"use_case": usecase.name, "targets": {}}, alone)["passed"] is False
+    assert decide(usecase, {**metrics, "use_case": "another"}, alone)["passed"] is False
 
 
-def test_a_gate_without_evidence_is_closed(usecase: UseCase, metrics: Metrics) -> None:
-    assert decide(usecase.model_copy(update={"gates": []}), metrics, None)["passed"] is False
-    assert decide(usecase, {}, None)["passed"] is False
-    assert decide(usecase, {"use_case": usecase.name, "targets": {}}, None)["passed"] is False
-    assert decide(usecase, {**metrics, "use_case": "another"}, None)["passed"] is False
-
-
-def test_a_target_that_no_rule_judges_closes(usecase: UseCase, metrics: Metrics) -> None:
+def test_a_target_that_no_rule_judges_closes(usecase: UseCase, metrics: Metrics, alone: Evidence) -> None:
     every = world.usecase().model_copy(
         update={"gates": [MaxError(rule="max_error", target="pm25_6h", value=999.0)], "targets": usecase.targets}
     )
-    assert decide(every, metrics, None)["passed"] is True
+    assert decide(every, metrics, alone)["passed"] is True
     two = every.model_copy(update={"targets": [*usecase.targets, world.usecase().target("pm25_1h")]})
-    [rule] = failed(decide(two, metrics, None))
+    [rule] = failed(decide(two, metrics, alone))
     assert rule["message"] == "complete, pm25_1h: no rule judges this target"
 
 
-def _register(url: Path, directory: Path, metrics: Metrics, usecase: UseCase, with_metrics: bool = True) -> None:
-    """Register a documented version and promote it to production."""
-    files = version_files(directory, "champion")
-    if with_metrics:
-        files["metrics.json"] = directory / "metrics.json"
-        write_json(files["metrics.json"], metrics)
-    registry = Registry(url)
-    number = registry.register(usecase.name, files, who="ann", why="test", approval="none")
-    documents = document_files(directory / "champion", files)
-    registry.attach_documents(usecase.name, number, documents, who="ann", why="test")
-    registry.promote(usecase.name, number, "production", who="ann", why="test")
+class Production:
+    """Runs of models with a feature specification of their own, beside a registry."""
+
+    def __init__(self, usecase: UseCase, series: pl.DataFrame, directory: Path) -> None:
+        self.usecase, self.series, self.directory = usecase, series, directory
+        self.registry, self.table = directory / "registry", directory / "data.parquet"
+        self.decision, self.registered = directory / "gate.json", directory / "registered.parquet"
+        series.write_parquet(self.table)
+
+    def run(
+        self, name: str, lags: list[str], trees: int = 40, learned: str = "2012-12-31T17:00:00", intercept: float = 0.0
+    ) -> Path:
+        """Train a model on features with these lags, score it on 2014, and return its run directory."""
+        folder, target = self.directory / name, self.usecase.targets[0]
+        items = [{"kind": "value", "group": "lagged", "columns": ["pm25", "dewp", "iws"]}]
+        items += [{"kind": "lag", "group": "lagged", "columns": ["pm25"], "lags": lags}]
+        case = self.usecase.model_copy(update={"features": Features.model_validate({"items": items})})
+        spec = FeatureSpec.of(case)
+        table = pl.concat([compute(spec, self.series), targets(case, spec, self.series)], how="horizontal")
+        world.write_model(
+            folder / "model" / target.name, table, target.name, case, spec.model_dump(mode="json"), trees, intercept
+        )
+        files = {
+            path.relative_to(folder / "model").as_posix(): {"sha256": sha256_file(path), "bytes": path.stat().st_size}
+            for path in sorted((folder / "model").rglob("*.*"))
+        }
+        manifest = {"format": 1, "use_case": case.name, "targets": [target.name], "files": files}
+        write_json(folder / "model" / "manifest.json", manifest)
+        ungrouped = case.model_copy(update={"evaluation": case.evaluation.model_copy(update={"groups": []})})
+        scored = score_rows(ungrouped, table, target, load_model(folder / "model" / target.name))
+        entry = target_metrics(ungrouped, scored, "trees")
+        write_json(folder / "metrics.json", {"use_case": case.name, "targets": {target.name: entry}})
+        predictions([scored]).write_parquet(folder / "predictions.parquet")
+        tuning = {"targets": {target.name: {"span_trained": ["2010-01-01T00:00:00", learned]}}}
+        write_json(folder / "tuning.json", tuning)
+        return folder
+
+    def judge(self, run_directory: Path) -> bool:
+        inputs = (run_directory / "metrics.json", run_directory / "predictions.parquet", self.table)
+        return run(self.usecase, inputs, str(self.registry), self.decision, self.registered)
+
+    def promote(self, run_directory: Path, tuning: bool = True) -> None:
+        """Register a run, document it and promote it."""
+        names = ["metrics.json", "predictions.parquet", *(["tuning.json"] if tuning else [])]
+        write_json(run_directory / "gate.json", {"passed": True, "rules": []})
+        files = {name: run_directory / name for name in (*names, "gate.json")} | collect(
+            run_directory / "model", "model"
+        )
+        store = Registry(str(self.registry))
+        number = store.register(self.usecase.name, files, who="ann", why="test", approval="none")
+        documents = document_files(run_directory, files)
+        store.attach_documents(self.usecase.name, number, documents, who="ann", why="test")
+        store.promote(self.usecase.name, number, "production", who="ann", why="test")
 
 
-def test_the_model_in_production_is_the_one_to_beat(usecase: UseCase, metrics: Metrics, tmp_path: Path) -> None:
-    registry = tmp_path / "registry"
-    assert registered_metrics(str(registry), usecase.name) is None
-    write_json(tmp_path / "figures.json", metrics)
-    decision = tmp_path / "out" / "gate.json"
-    assert run(usecase, tmp_path / "figures.json", str(registry), decision) is True
-    champion = copy.deepcopy(metrics)
-    champion["targets"]["pm25_6h"]["rmse"] *= 0.9
-    _register(registry, tmp_path, champion, usecase)
-    assert run(usecase, tmp_path / "figures.json", str(registry), decision) is False
-    assert [rule["rule"] for rule in failed(read_json(decision))] == ["not_worse_than_registered"]
+@pytest.fixture
+def production(usecase: UseCase, beijing: pl.DataFrame, tmp_path: Path) -> Production:
+    rules = [NotWorse(rule="not_worse_than_registered")]
+    return Production(usecase.model_copy(update={"gates": rules}), beijing, tmp_path)
 
 
-def test_a_model_in_production_without_figures_is_an_error(usecase: UseCase, metrics: Metrics, tmp_path: Path) -> None:
-    _register(tmp_path / "registry", tmp_path, metrics, usecase, with_metrics=False)
-    with pytest.raises(GateError, match=r"version 1 of air_quality has no metrics\.json"):
-        registered_metrics(str(tmp_path / "registry"), usecase.name)
+SHORT, LONG = ["1h", "2h"], ["1h", "2h", "3h", "6h", "12h", "24h"]
 
 
-def test_figures_that_cannot_be_read_are_an_error(usecase: UseCase, tmp_path: Path) -> None:
-    (tmp_path / "figures.json").write_text('{"targets": ')
-    with pytest.raises(GateError, match=r"figures\.json: cannot be read"):
-        run(usecase, tmp_path / "figures.json", str(tmp_path / "registry"), tmp_path / "gate.json")
-    assert not (tmp_path / "gate.json").exists()
+def test_the_model_in_production_is_scored_on_the_new_models_rows(production: Production) -> None:
+    """Its own specification computes its features, and its forecasts are those of its own evaluation."""
+    first, second = production.run("first", SHORT), production.run("second", LONG, 60)
+    assert production.judge(first) is True
+    assert pl.read_parquet(production.registered).height == 0
+    production.promote(first)
+    assert production.judge(second) is True
+    theirs, own = pl.read_parquet(production.registered), pl.read_parquet(first / "predictions.parquet")
+    columns = ["timestamp", *REGISTERED]
+    assert theirs.select(columns).equals(own.select(columns))
+    [check] = read_json(production.decision)["rules"]
+    assert check["evidence"]["registered"] == pytest.approx(
+        read_json(first / "metrics.json")["targets"]["pm25_6h"]["rmse"]
+    )
+    assert read_json(production.decision)["registered"] == 1
+
+
+def test_a_model_worse_than_the_one_in_production_is_refused(production: Production) -> None:
+    """It forecasts too high by 40 throughout."""
+    production.promote(production.run("first", SHORT))
+    assert production.judge(production.run("second", SHORT, intercept=40.0)) is False
+    [rule] = failed(read_json(production.decision))
+    assert rule["evidence"]["excess"] > 0.05
+    assert rule["message"].startswith(
+        "not_worse_than_registered, pm25_6h: lower bound of the rmse's excess over version 1's on the same 8,655 rows"
+    )
+
+
+def test_rows_that_the_model_in_production_learned_from_are_left_out(production: Production) -> None:
+    run_directory = production.run("first", SHORT, learned="2014-06-30T23:00:00")
+    production.promote(run_directory)
+    production.judge(run_directory)
+    times = pl.read_parquet(production.registered)["timestamp"]
+    assert str(times.min()) == "2014-07-01 00:00:00"
+
+
+def test_a_model_in_production_without_a_record_of_its_rows_is_an_error(production: Production) -> None:
+    run_directory = production.run("first", SHORT)
+    production.promote(run_directory, tuning=False)
+    with pytest.raises(GateError, match=r"version 1 of air_quality has no tuning\.json"):
+        production.judge(run_directory)
+
+
+def test_a_target_of_another_horizon_is_not_the_same(production: Production) -> None:
+    run_directory = production.run("first", SHORT)
+    bundle = load_bundle(run_directory / "model")
+    moved = production.usecase.targets[0].model_copy(update={"horizon": "7h"})
+    case = production.usecase.model_copy(update={"targets": [moved]})
+    rows = pl.read_parquet(run_directory / "predictions.parquet")
+    assert score_registered(case, production.table, rows, bundle, {}).height == 0
+    assert score_registered(production.usecase, production.table, rows, bundle, {}).height == rows.height
+
+
+def test_what_cannot_be_read_is_an_error(production: Production) -> None:
+    run_directory = production.run("first", SHORT)
+    for name in ("metrics.json", "predictions.parquet"):
+        data = (run_directory / name).read_bytes()
+        (run_directory / name).write_text('{"targets": ')
+        with pytest.raises(GateError, match=rf"{name}: cannot be read"):
+            production.judge(run_directory)
+        (run_directory / name).write_bytes(data)
+    assert not production.decision.exists()
+    production.promote(run_directory)
+    production.table.write_text("no table")
+    with pytest.raises(TableError, match=r"data\.parquet: not a Parquet table"):
+        production.judge(run_directory)
+    assert not production.decision.exists()
 
 
 def test_the_component_returns_a_bool_and_leaves_the_decision(
-    usecase: UseCase, metrics: Metrics, tmp_path: Path
+    usecase: UseCase, judged: Judged, metrics: Metrics, tmp_path: Path
 ) -> None:
+    judged.predictions.write_parquet(tmp_path / "predictions")
     for skill, open_ in ((0.1, True), (-0.1, False)):
         metrics["targets"]["pm25_6h"]["skill"]["seasonal"]["cis"]["rmse"][0] = skill
         write_json(tmp_path / "figures", metrics)
-        decision = dsl.Artifact(uri=str(tmp_path / "decision"))
-        made = {"use_case": usecase.name, "use_case_digest": "d", "features_digest": "f", "model_digest": "abc"}
+        told = {"use_case": usecase.name, "use_case_digest": "d", "features_digest": "f", "model_digest": "abc"}
         # On a cluster the metadata of an input hold the store's own keys too.
         stored = {"display_name": "figures", "store_session_info": "{}"}
+        made = {name: dsl.Artifact(uri=str(tmp_path / name)) for name in ("decision", "registered")}
         found = gate.python_func(
             usecase=use_case_artifact(usecase, tmp_path),
-            figures=dsl.Artifact(uri=str(tmp_path / "figures"), metadata=made | stored),
+            figures=dsl.Artifact(uri=str(tmp_path / "figures"), metadata=told | stored),
+            predictions=dsl.Dataset(uri=str(tmp_path / "predictions")),
+            table=dsl.Dataset(uri=str(tmp_path / "table")),
             registry=str(tmp_path / "registry"),
-            decision=decision,
+            **made,
         )
         assert found is open_
-        assert decision.metadata == {**made, "passed": open_}
+        assert [output.metadata for output in made.values()] == [{**told, "passed": open_}] * 2
         assert read_json(tmp_path / "decision")["passed"] is open_
 
 

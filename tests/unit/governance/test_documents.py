@@ -135,8 +135,8 @@ class TestWhatIsSaid:
             assert (row["held"], row["required"]) == (("not applicable", "–") if idle else ("yes", "> 0"))
             assert row["observed"] == ("–" if idle else f"{rule['observed']:.4g}")
         counts = read_json(folder / "computed.json")["counts"]
-        assert (counts["gate_rules"], counts["gate_rules_not_applicable"]) == (4, 2)
-        assert "4 gate check(s) evaluated, 2 not applicable" in (folder / "risk_assessment.md").read_text()
+        assert (counts["gate_rules"], counts["gate_rules_not_applicable"]) == (3, 2)
+        assert "3 gate check(s) evaluated, 2 not applicable" in (folder / "risk_assessment.md").read_text()
 
     def test_the_risk_score_is_shown_with_its_scale(self, folder: Path) -> None:
         rows = {row["step"]: row for row in table(folder, "risk_assessment.md", "| step")}

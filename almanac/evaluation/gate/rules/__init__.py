@@ -2,15 +2,20 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
-from almanac.evaluation.gate.check import Check
+from pydantic import Field
+
+from almanac.evaluation.gate.check import Check, number
+from almanac.evaluation.gate.evidence import Evidence, JudgedRows
 from almanac.usecase import UseCase
 from almanac.usecase.training_section import GateRuleBase, Target
 
-__all__ = ["Candidate", "GateRule", "Metrics"]
+__all__ = ["Candidate", "GateRule", "Metrics", "Rate"]
 
 Metrics = Mapping[str, Any]
+#: A chance of false refusals, which all checks of a rule share in equal parts (Bonferroni).
+Rate = Annotated[float, Field(gt=0, le=0.5)]
 
 
 @dataclass(frozen=True)
@@ -21,29 +26,43 @@ class Candidate:
         usecase: the use case.
         target: the target.
         metrics: metrics.json of the new models of all targets.
-        registered: metrics.json of the models in production; None if there are none.
+        evidence: the scored rows, and the registered model's forecasts for them.
     """
 
     usecase: UseCase
     target: Target
     metrics: Metrics
-    registered: Metrics | None
+    evidence: Evidence
 
     @property
     def entry(self) -> Metrics:
         """The target's metrics; empty if they are missing."""
-        return self.entry_of(self.metrics)
+        targets = self.metrics.get("targets")
+        entry = targets.get(self.target.name) if isinstance(targets, Mapping) else None
+        return entry if isinstance(entry, Mapping) else {}
+
+    @property
+    def rows(self) -> JudgedRows | None:
+        """The target's scored rows; None if they are missing."""
+        return self.evidence.rows.get(self.target.name)
 
     @property
     def classification(self) -> bool:
         """Whether the target is a probability."""
         return self.target.task == "classification"
 
-    def entry_of(self, metrics: Metrics) -> Metrics:
-        """Return the target's entry in a metrics.json; empty if it is missing."""
-        targets = metrics.get("targets")
-        entry = targets.get(self.target.name) if isinstance(targets, Mapping) else None
-        return entry if isinstance(entry, Mapping) else {}
+    def number(self, *path: str) -> float | None:
+        """Return the finite number at a path of keys of the target's metrics; None for anything else."""
+        return number(self.entry, *path)
+
+    def interval(self, *path: str) -> tuple[float, float] | None:
+        """Return the interval at a path of keys; None if it is missing or of another form."""
+        document: Any = self.entry
+        for key in path:
+            document = document.get(key) if isinstance(document, Mapping) else None
+        ends = document if isinstance(document, list) and len(document) == 2 else [None, None]
+        low, high = (number({"end": end}, "end") for end in ends)
+        return None if low is None or high is None else (low, high)
 
     def error(self, metric: str) -> str:
         """Return the error metric that stands for `metric` in the target's task: a probability has no RMSE."""

@@ -1,38 +1,65 @@
 """The model must beat every baseline."""
 
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import Literal
 
-from almanac.evaluation.gate.check import Check, number
-from almanac.evaluation.gate.rules import Candidate, GateRule
+import numpy as np
+from scipy.special import stdtrit
+
+from almanac.evaluation.bootstrap import CONFIDENCE
+from almanac.evaluation.gate.check import Check
+from almanac.evaluation.gate.rules import Candidate, GateRule, Rate
+from almanac.evaluation.paired import compare
+from almanac.features.baselines import baseline_names
 from almanac.usecase.training_section import GateRuleBase
-
-_BASELINES = ("persistence", "seasonal")
 
 
 class BeatsBaselines(GateRuleBase):
-    """The error's skill against every baseline must be above zero with its whole interval."""
+    """The error's skill against every baseline must be above zero with its whole interval.
+
+    Rows that are too few to show the registered model's own skill refuse no model as good as that one.
+    """
 
     rule: Literal["beats_baselines"]
     metric: Literal["rmse", "mae", "log_loss"] = "rmse"
     """Error."""
+    false_refusals: Rate = 0.01
+    """Chance that a model with the registered model's skill is refused by any target or baseline."""
 
 
 def _checks(rule: BeatsBaselines, model: Candidate) -> Iterator[Check]:
     metric = model.error(rule.metric)
-    for name in _BASELINES:
-        low = _low(model.entry.get("skill"), name, metric)
+    names = baseline_names(model.usecase, model.target)
+    for name in names:
+        ends = model.interval("skill", name, "cis", metric)
         what = f"lower end of the {metric} skill against {name}"
-        yield Check(rule.rule, model.target.name, what, low, 0.0, side=1, strict=True)
+        low, high = (None, None) if ends is None else ends
+        # Only where the skill is neither shown nor refuted can the rows be too few.
+        if low is not None and high is not None and low <= 0 < high and (why := _too_few(rule, model, metric, name)):
+            yield Check(rule.rule, model.target.name, what, None, None, vacuous=why)
+        else:
+            yield Check(rule.rule, model.target.name, what, low, 0.0, side=1, strict=True)
 
 
-def _low(skills: Any, baseline: str, metric: str) -> float | None:
-    try:
-        low, _ = skills[baseline]["cis"][metric]
-    # An interval that is missing or of another form closes the gate.
-    except (KeyError, TypeError, ValueError):
+def _too_few(rule: BeatsBaselines, model: Candidate, metric: str, name: str) -> str | None:
+    """Return why these rows are too few to refuse the registered model's skill but by chance; None if they are not."""
+    rows = model.rows
+    if rows is None or rows.registered is None:
         return None
-    return number({"low": low}, "low")
+    both = np.isfinite(rows.registered) & np.isfinite(rows.baselines[name])
+    if not both.any():
+        return None
+    skill = compare(metric, rows.clock.at(both), rows.y[both], rows.registered[both], rows.baselines[name][both])
+    checks = sum(len(baseline_names(model.usecase, target)) for target in model.usecase.targets)
+    rate = rule.false_refusals / checks
+    # It is shown where it is so many standard errors above zero, and chance takes as many away at this rate.
+    needed = skill.quantile(1.0 - (1.0 - CONFIDENCE) / 2) + float(stdtrit(1e9, 1.0 - rate)) if skill.enough else np.inf
+    if -skill.log_ratio >= needed * skill.standard_error:
+        return None
+    return (
+        f"not shown, but {int(both.sum()):,} rows are too few: they would refuse the skill of "
+        f"{-np.expm1(skill.log_ratio):.1%} that version {model.evidence.version} has on them in more than {rate:.2%}"
+    )
 
 
 KIND = GateRule("beats_baselines", BeatsBaselines, _checks)

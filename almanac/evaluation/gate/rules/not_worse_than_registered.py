@@ -1,39 +1,101 @@
-"""The model must not be worse than the one in production."""
+"""The model must not be worse than the one in production, on the same rows."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Annotated, Literal
 
+import numpy as np
 from pydantic import Field
 
-from almanac.evaluation.gate.check import Check, number
-from almanac.evaluation.gate.rules import Candidate, GateRule
+from almanac.evaluation.gate.check import Check
+from almanac.evaluation.gate.evidence import JudgedRows
+from almanac.evaluation.gate.rules import Candidate, GateRule, Rate
+from almanac.evaluation.paired import POWER, PairedLosses, compare, detectable, made_worse
+from almanac.features.baselines import PERSISTENCE
 from almanac.usecase.training_section import GateRuleBase
 
 
 class NotWorse(GateRuleBase):
-    """The error must not exceed the registered model's by more than the tolerance."""
+    """The error must not be demonstrably larger than the registered model's on the same rows."""
 
     rule: Literal["not_worse_than_registered"]
     metric: Literal["rmse", "mae", "log_loss"] = "rmse"
     """Error."""
-    tolerance: Annotated[float, Field(ge=0)] = 0.02
-    """Relative."""
+    tolerance: Annotated[float, Field(ge=0)] = 0.0
+    """Relative excess that counts as equal."""
+    false_refusals: Rate = 0.02
+    """Chance that a model as good as the registered one is refused by any target."""
 
 
 def _checks(rule: NotWorse, model: Candidate) -> Iterator[Check]:
-    metric, target = model.error(rule.metric), model.target.name
-    what = f"{metric} beside the registered model's"
-    if model.registered is None:
-        yield Check(rule.rule, target, what, None, None, vacuous="no model is registered yet")
+    metric, name, version = model.error(rule.metric), model.target.name, model.evidence.version
+    if version is None:
+        yield _idle(rule, name, metric, "no model is registered yet")
         return
-    targets = model.registered.get("targets")
-    # A new target must not fail for want of a predecessor; a damaged file must.
-    if isinstance(targets, Mapping) and targets and target not in targets:
-        yield Check(rule.rule, target, what, None, None, vacuous="the registered model has no such target")
+    rows = model.rows
+    if rows is not None and rows.registered is None:
+        yield _idle(rule, name, metric, f"version {version} has no such target")
         return
-    bound = number(model.entry_of(model.registered), metric)
-    required = None if bound is None else bound * (1.0 + rule.tolerance)
-    yield Check(rule.rule, target, what, number(model.entry, metric), required)
+    rate = rule.false_refusals / len(model.usecase.targets)
+    pair = None if rows is None else _pair(metric, rows)
+    # A model whose own figure is missing was judged on nothing, whatever its rows say.
+    if rows is None or pair is None or model.number(metric) is None:
+        yield Check(rule.rule, name, f"{metric} beside version {version}'s on the same rows", None, rule.tolerance)
+        return
+    ours, theirs = pair.errors
+    smallest = detectable(pair, _worse(metric, rows), rate, rule.tolerance)
+    what = f"lower bound of the {metric}'s excess over version {version}'s on the same {pair.ours.size:,} rows"
+    yield Check(
+        rule.rule,
+        name,
+        what,
+        _finite(pair.at_least(rate)),
+        rule.tolerance,
+        note=f"{ours:.4g} against {theirs:.4g}; an equal model is refused in {rate:.2%}, {_power(smallest)}",
+        evidence={
+            "version": version,
+            "rows": pair.ours.size,
+            "observed": ours,
+            "registered": theirs,
+            "excess": _finite(float(np.expm1(pair.log_ratio))),
+            "standard_error": pair.standard_error,
+            "block_steps": pair.bootstrap.length,
+            "repeats": pair.bootstrap.starts.shape[0],
+            "false_refusal_rate": rate,
+            "detectable_excess": smallest,
+            "power": POWER,
+        },
+    )
+
+
+def _idle(rule: NotWorse, target: str, metric: str, why: str) -> Check:
+    return Check(rule.rule, target, f"{metric} beside the registered model's", None, None, vacuous=why)
+
+
+def _pair(metric: str, rows: JudgedRows) -> PairedLosses | None:
+    """Return both models' losses on the rows that neither learned from; None if there are too few."""
+    assert rows.registered is not None
+    both = np.isfinite(rows.registered) & np.isfinite(rows.prediction)
+    if not both.any():
+        return None
+    pair = compare(metric, rows.clock.at(both), rows.y[both], rows.prediction[both], rows.registered[both])
+    return pair if pair.enough else None
+
+
+def _worse(metric: str, rows: JudgedRows) -> PairedLosses | None:
+    assert rows.registered is not None
+    both = np.isfinite(rows.registered)
+    baseline = rows.baselines[PERSISTENCE][both]
+    return made_worse(metric, rows.clock.at(both), rows.y[both], rows.registered[both], baseline)
+
+
+def _power(smallest: float | None) -> str:
+    if smallest is None:
+        return "and how much worse a model must be to be refused is not known"
+    return f"one {smallest:.1%} worse in {POWER:.0%}"
+
+
+def _finite(value: float) -> float | None:
+    return value if np.isfinite(value) else None
 
 
 KIND = GateRule("not_worse_than_registered", NotWorse, _checks)

@@ -1,0 +1,185 @@
+"""Paired comparison of two forecasts on the same rows.
+
+The error of one over that of the other is compared on a logarithmic scale, on which its distribution is close to
+symmetric. Its standard error is that of a moving-block bootstrap in which both forecasts share the drawn blocks
+(Künsch, 1989, doi:10.1214/aos/1176347265), of length `block_length`, from `REPEATS` repeats with a fixed seed. Its
+bounds are Student's t with one degree of freedom less than there are blocks, since a few blocks tell the standard error
+but roughly (Hesterberg, 2015, doi:10.1080/00031305.2015.1089789, section 4).
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import stdtrit
+
+from almanac.evaluation.block_length import block_length
+from almanac.evaluation.bootstrap import Bootstrap, sums_by_step
+from almanac.evaluation.metrics import log_loss
+
+Array = npt.NDArray[np.float64]
+
+REPEATS = 500
+SEED = 7
+#: Share of the worse models that must be refused for a difference to count as detectable.
+POWER = 0.9
+#: Excess of the error for which the standard error of a worse model is measured.
+_WORSE = 0.1
+_FEWEST_ROWS = 30
+_FEWEST_BLOCKS = 3
+# The largest weight of a baseline in a model that is made worse by it.
+_MOST_WEIGHT = 8.0
+_HALVINGS = 40
+
+
+@dataclass(frozen=True)
+class Clock:
+    """Times of rows, as the bootstrap needs them.
+
+    Attributes:
+        time: µs since the epoch, shape (n,).
+        frequency: µs between two steps.
+        lead: steps from the newest value that a forecast knows to the one that it forecasts.
+    """
+
+    time: npt.NDArray[np.int64]
+    frequency: int
+    lead: int
+
+    def at(self, rows: npt.NDArray[np.bool_]) -> "Clock":
+        """Return the times of some rows."""
+        return Clock(self.time[rows], self.frequency, self.lead)
+
+    def draw(self, values: Array) -> Bootstrap:
+        """Return the drawn blocks for the mean of the rows' values, shape (n,)."""
+        length = block_length(sums_by_step(self.time, self.frequency, values), self.lead)
+        return Bootstrap.draw(self.time, self.frequency, length * self.frequency, REPEATS, SEED)
+
+
+@dataclass(frozen=True)
+class PairedLosses:
+    """Losses of two forecasts on the same rows.
+
+    Attributes:
+        clock: times of the rows.
+        ours: loss of the judged forecast, shape (n,).
+        theirs: loss of the forecast that it is compared with, shape (n,).
+        power: 0.5 for a root mean square, 1 for a mean.
+    """
+
+    clock: Clock
+    ours: Array
+    theirs: Array
+    power: float
+
+    @property
+    def enough(self) -> bool:
+        """Whether there are rows and blocks enough to compare at all."""
+        return self.ours.size >= _FEWEST_ROWS and self.bootstrap.blocks >= _FEWEST_BLOCKS
+
+    @property
+    def errors(self) -> tuple[float, float]:
+        """Both errors."""
+        return float(self.ours.mean() ** self.power), float(self.theirs.mean() ** self.power)
+
+    @cached_property
+    def bootstrap(self) -> Bootstrap:
+        """The drawn blocks."""
+        ours, theirs = (loss / (loss.mean() or 1.0) for loss in (self.ours, self.theirs))
+        return self.clock.draw(ours - theirs)
+
+    @cached_property
+    def log_ratio(self) -> float:
+        """Logarithm of our error over theirs."""
+        ours, theirs = self.errors
+        # Two forecasts without an error are equal, and none is worse than infinitely better.
+        if ours == theirs:
+            return 0.0
+        return float(np.log(ours / theirs)) if ours and theirs else float(np.inf if ours else -np.inf)
+
+    @cached_property
+    def standard_error(self) -> float:
+        """Bootstrap standard error of the logarithm."""
+        if not np.isfinite(self.log_ratio) or np.array_equal(self.ours, self.theirs):
+            return 0.0
+        sums = self.bootstrap.sums(np.column_stack([self.ours, self.theirs]))
+        # A repeat that drew no error at all has no ratio.
+        drawn = sums[(sums > 0).all(axis=1)]
+        return float(self.power * np.std(np.log(drawn[:, 0] / drawn[:, 1]))) if len(drawn) else 0.0
+
+    def quantile(self, level: float) -> float:
+        """Return the quantile of Student's t, widened as the variance is of so many blocks only."""
+        blocks = self.bootstrap.blocks
+        return float(stdtrit(blocks - 1, level) * np.sqrt(blocks / (blocks - 1)))
+
+    def at_least(self, rate: float) -> float:
+        """Return the lower bound of our relative excess, which is wrongly above zero at this rate for equal errors."""
+        return float(np.expm1(self.log_ratio - self.quantile(1.0 - rate) * self.standard_error))
+
+
+def losses(metric: str, y: Array, forecast: Array) -> tuple[Array, float]:
+    """Return the loss of each row, and the power that makes an error of their mean."""
+    if metric == "log_loss":
+        return log_loss(y, forecast), 1.0
+    return ((forecast - y) ** 2, 0.5) if metric == "rmse" else (np.abs(forecast - y), 1.0)
+
+
+def compare(metric: str, clock: Clock, y: Array, ours: Array, theirs: Array) -> PairedLosses:
+    """Return the losses of two forecasts, both finite, on the same rows, each of shape (n,)."""
+    (first, power), (second, _) = (losses(metric, y, forecast) for forecast in (ours, theirs))
+    return PairedLosses(clock, first, second, power)
+
+
+def detectable(pair: PairedLosses, worse: PairedLosses | None, rate: float, tolerance: float = 0.0) -> float | None:
+    """Return how much larger our error must be to be refused in `POWER` of the cases; None if nothing says so.
+
+    The excess e that is found so often solves e = log(1 + tolerance) + (t + z) s(e), with t the bound's quantile and z
+    that of `POWER`. The variance s² is that of the pair, plus the one that being worse adds: it is measured on a model
+    that is `_WORSE` worse, and in proportion to e, as errors that are independent of the model's add to both alike.
+
+    Args:
+        pair: the compared forecasts.
+        worse: a forecast made worse against the one it was made of, see `made_worse`.
+        rate: rate of false refusals.
+        tolerance: relative excess that counts as equal.
+    """
+    if worse is None or worse.log_ratio <= 0:
+        return None
+    z = pair.quantile(1.0 - rate) + float(stdtrit(1e9, POWER))
+    excess = worse.log_ratio
+    for _ in range(_HALVINGS):
+        variance = pair.standard_error**2 + worse.standard_error**2 * excess / worse.log_ratio
+        excess = float(np.log1p(tolerance) + z * np.sqrt(variance))
+    return float(np.expm1(excess))
+
+
+def made_worse(metric: str, clock: Clock, y: Array, forecast: Array, baseline: Array) -> PairedLosses | None:
+    """Return a forecast made `_WORSE` worse by mixing a baseline in, against itself; None if no mixture is that bad.
+
+    Args:
+        metric: the error.
+        clock: times of the rows.
+        y: truth, shape (n,).
+        forecast: the forecast, shape (n,).
+        baseline: the baseline's, NaN where it has none, shape (n,).
+    """
+    present = np.isfinite(baseline)
+    y, forecast, baseline = y[present], forecast[present], baseline[present]
+    if y.size < _FEWEST_ROWS:
+        return None
+    clock = clock.at(present)
+
+    def mixed(weight: float) -> PairedLosses:
+        mixture = forecast + weight * (baseline - forecast)
+        # A weight above one leaves the range of probabilities.
+        mixture = np.clip(mixture, 0.0, 1.0) if metric == "log_loss" else mixture
+        return compare(metric, clock, y, mixture, forecast)
+
+    low, high = 0.0, _MOST_WEIGHT
+    if mixed(high).log_ratio < np.log1p(_WORSE):
+        return None
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2
+        low, high = (low, middle) if mixed(middle).log_ratio >= np.log1p(_WORSE) else (middle, high)
+    return mixed(high)
