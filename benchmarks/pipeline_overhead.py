@@ -178,9 +178,9 @@ def run_in_process(usecase: Path, settings: list[str], directory: Path) -> None:
     model = {"model": trained["model"], "tuning": trained["tuning"]}
     judged = call(evaluation, kinds, features=features["features"], **model)
     rows = {"figures": judged["figures"], "predictions": judged["predictions"], "table": valid}
-    decided = call(gate, {"decision": file, "registered": data}, registry=registry, **rows)
-    judgement = {name: judged[name] for name in ("figures", "evaluation", "predictions")}
-    judgement |= {name: decided[name] for name in ("decision", "registered")}
+    decided = call(gate, {"decision": file, "judged": data}, registry=registry, **rows)
+    judgement = {name: judged[name] for name in ("figures", "evaluation")}
+    judgement |= {"decision": decided["decision"], "predictions": decided["judged"]}
     evidence = {**model, **judgement, "lineage": ingested["lineage"]}
     kinds = {"registration": file}
     registered = call(registration, kinds, registry=registry, environment="local", **evidence)

@@ -20,8 +20,7 @@ _ENVIRONMENTS = ("local", "cluster")
 #: Number of earlier versions that documents list.
 _PREVIOUS = 12
 #: Inputs of the pipeline's tasks whose files have another name in a run directory.
-_TABLES = ("predictions", "registered")
-_FILES = {"figures": "metrics.json", "decision": "gate.json", **{name: f"{name}.parquet" for name in _TABLES}}
+_FILES = {"figures": "metrics.json", "decision": "gate.json", "predictions": "predictions.parquet"}
 
 
 def version_files(model: str, **inputs: str) -> dict[str, Path]:

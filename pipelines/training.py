@@ -63,9 +63,8 @@ def training_pipeline(case: UseCase) -> Any:
                 "tuning": model.outputs["tuning"],
                 "figures": evaluated.outputs["figures"],
                 "evaluation": evaluated.outputs["evaluation"],
-                "predictions": evaluated.outputs["predictions"],
+                "predictions": decided.outputs["judged"],
                 "decision": decided.outputs["decision"],
-                "registered": decided.outputs["registered"],
                 "lineage": table.outputs["lineage"],
             }
             common = {"usecase": usecase, "registry": registry}

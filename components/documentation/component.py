@@ -13,7 +13,6 @@ def documentation(
     tuning: dsl.Input[dsl.Artifact],
     evaluation: dsl.Input[dsl.Artifact],
     predictions: dsl.Input[dsl.Dataset],
-    registered: dsl.Input[dsl.Dataset],
     registration: dsl.Input[dsl.Artifact],
     registry: str,
     governance: dsl.Output[dsl.Artifact],
@@ -30,7 +29,6 @@ def documentation(
         tuning: Record of the tuning, tuning.json.
         evaluation: Error analysis and explanations, evaluation.json.
         predictions: Truth, forecast and interval of every evaluated row.
-        registered: The registered model's forecasts for these rows, registered.parquet.
         registration: Version, address, event and signature, registration.json.
         registry: Address of the model registry: a path, s3:// or gs://.
         governance: Directory of all documents with their references and manifest.
@@ -45,7 +43,7 @@ def documentation(
 
     case = Path(usecase.path).read_text(encoding="utf-8")
     inputs = {"figures": figures, "decision": decision, "lineage": lineage, "tuning": tuning}
-    inputs |= {"evaluation": evaluation, "predictions": predictions, "registered": registered}
+    inputs |= {"evaluation": evaluation, "predictions": predictions}
     paths = {name: artifact.path for name, artifact in inputs.items()}
     usage = model.metadata.get("compute", {})
     return run(case, model.path, paths, registration.path, registry, governance.path, page.path, usage)

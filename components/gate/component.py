@@ -11,7 +11,7 @@ def gate(
     table: dsl.Input[dsl.Dataset],
     registry: str,
     decision: dsl.Output[dsl.Artifact],
-    registered: dsl.Output[dsl.Dataset],
+    judged: dsl.Output[dsl.Dataset],
 ) -> bool:
     """Decide by the use case's rules whether the model may be registered; closed by default.
 
@@ -22,7 +22,7 @@ def gate(
         table: The validated table, from which the registered model's features are computed.
         registry: Address of the model registry: a path, s3:// or gs://.
         decision: Every check with its metric, bound and margin, gate.json.
-        registered: The registered model's forecasts for the scored rows, registered.parquet.
+        judged: The scored rows with the registered model's forecast for each, predictions.parquet.
 
     Returns:
         Whether every rule holds.
@@ -33,9 +33,9 @@ def gate(
     from components.gate.task import run
 
     inputs = (Path(figures.path), Path(predictions.path), Path(table.path))
-    passed = run(load(Path(usecase.path)), inputs, registry, Path(decision.path), Path(registered.path))
+    passed = run(load(Path(usecase.path)), inputs, registry, Path(decision.path), Path(judged.path))
     # By name, because on a cluster the metadata of an input hold the store's own keys, its display name among them.
     keys = ("use_case", "use_case_digest", "features_digest", "model_digest")
-    for output in (decision, registered):
+    for output in (decision, judged):
         output.metadata.update({key: figures.metadata[key] for key in keys}, passed=passed)
     return passed

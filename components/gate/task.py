@@ -11,8 +11,8 @@ from almanac.core.errors import GateError
 from almanac.core.files import read_json, whole_file, write_json
 from almanac.core.progress import summary
 from almanac.evaluation.gate.decide import decide
-from almanac.evaluation.gate.evidence import REGISTERED, read_evidence
-from almanac.evaluation.gate.registered import score_registered
+from almanac.evaluation.gate.evidence import RegisteredModel, read_evidence
+from almanac.evaluation.gate.registered import registered_model, score_registered
 from almanac.model.bundle import load_bundle
 from almanac.usecase import UseCase
 from governance.registry import Registry, Version, fetch
@@ -21,15 +21,15 @@ from governance.registry.versions import read_blob
 _TUNING = "tuning.json"
 
 
-def run(usecase: UseCase, inputs: tuple[Path, Path, Path], registry: str, decision: Path, registered: Path) -> bool:
-    """Decide on a run, write gate.json and the registered model's forecasts, and return whether the gate is open.
+def run(usecase: UseCase, inputs: tuple[Path, Path, Path], registry: str, decision: Path, judged: Path) -> bool:
+    """Decide on a run, write gate.json and the judged rows, and return whether the gate is open.
 
     Args:
         usecase: the use case.
         inputs: metrics.json and predictions.parquet of the evaluation, and the validated table.
         registry: address of the model registry, whose model in production is compared with.
         decision: path of gate.json.
-        registered: path of registered.parquet, which has no rows where no model is in production.
+        judged: path of the scored rows with the forecasts of the model in production, where there is one.
 
     Raises:
         GateError: metrics.json or predictions.parquet cannot be read.
@@ -39,31 +39,29 @@ def run(usecase: UseCase, inputs: tuple[Path, Path, Path], registry: str, decisi
     figures, scored, table = inputs
     metrics, predictions = _metrics(figures), _predictions(scored)
     store = Registry(registry)
-    current = store.current(usecase.name)
-    forecasts = _forecasts(usecase, store, current, table, predictions)
-    number = None if current is None else current.number
-    document = decide(usecase, metrics, read_evidence(usecase, predictions, forecasts, number))
-    with whole_file(registered) as aside:
-        forecasts.write_parquet(aside)
+    rows, registered = _beside(usecase, store, table, predictions)
+    document = decide(usecase, metrics, read_evidence(usecase, rows, registered))
+    with whole_file(judged) as aside:
+        rows.write_parquet(aside)
     write_json(decision, document)
     failed = [check for check in document["rules"] if not check["passed"]]
     for check in failed:
         print(f"closed: {check['message']}")
-    beside = "no model in production" if number is None else f"beside version {number}"
     outcome = "open" if document["passed"] else f"closed by {len(failed)} of {len(document['rules'])} checks"
-    summary(f"{outcome}, {beside}", rows=forecasts.height or None)
+    summary(outcome if registered is None else f"{outcome}, beside version {registered.version}")
     return document["passed"] is True
 
 
-def _forecasts(
-    usecase: UseCase, store: Registry, current: Version | None, table: Path, predictions: pl.DataFrame
-) -> pl.DataFrame:
-    """Return the forecasts of the model in production for the scored rows, none where there is no such model."""
+def _beside(
+    usecase: UseCase, store: Registry, table: Path, predictions: pl.DataFrame
+) -> tuple[pl.DataFrame, RegisteredModel | None]:
+    """Return the scored rows with the forecasts of the model in production, and that model."""
+    current = store.current(usecase.name)
     if current is None:
-        keys = predictions.columns[: predictions.columns.index("target")]
-        return predictions.head(0).select(*keys, *REGISTERED)
+        return predictions, None
     bundle = load_bundle(fetch(store, usecase.name, current), str(current.number))
-    return score_registered(usecase, table, predictions, bundle, _learned(store, usecase.name, current))
+    rows = score_registered(usecase, table, predictions, bundle, _learned(store, usecase.name, current))
+    return rows, registered_model(usecase, bundle, current.number)
 
 
 def _learned(store: Registry, use_case: str, version: Version) -> dict[str, datetime]:

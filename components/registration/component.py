@@ -13,7 +13,6 @@ def registration(
     tuning: dsl.Input[dsl.Artifact],
     evaluation: dsl.Input[dsl.Artifact],
     predictions: dsl.Input[dsl.Dataset],
-    registered: dsl.Input[dsl.Dataset],
     registry: str,
     environment: str,
     registration: dsl.Output[dsl.Artifact],
@@ -29,7 +28,6 @@ def registration(
         tuning: Record of the tuning, tuning.json.
         evaluation: Error analysis and explanations, evaluation.json.
         predictions: Truth, forecast and interval of every evaluated row.
-        registered: The registered model's forecasts for these rows, registered.parquet.
         registry: Address of the model registry: a path, s3:// or gs://.
         environment: local or cluster; selects the approval policy and the signing key.
         registration: Version, address, event and signature, registration.json.
@@ -40,6 +38,6 @@ def registration(
 
     case = Path(usecase.path).read_text(encoding="utf-8")
     inputs = {"figures": figures, "decision": decision, "lineage": lineage, "tuning": tuning}
-    inputs |= {"evaluation": evaluation, "predictions": predictions, "registered": registered}
+    inputs |= {"evaluation": evaluation, "predictions": predictions}
     paths = {name: artifact.path for name, artifact in inputs.items()}
     run(case, model.path, paths, registry, environment, registration.path)

@@ -13,7 +13,7 @@ from almanac.core.files import sha256_bytes
 #: Artifacts that every run has and that documents need.
 REQUIRED = ("model/manifest.json", "metrics.json", "gate.json", "lineage.json", "predictions.parquet")
 #: Artifacts that documents quote if the run has them.
-OPTIONAL = ("tuning.json", "evaluation.json", "registered.parquet")
+OPTIONAL = ("tuning.json", "evaluation.json")
 
 
 @dataclass

@@ -42,12 +42,7 @@ def artifacts_of(run: Path) -> dict[str, Path]:
     """Return a run directory's artifacts, as the pipeline hands them over."""
     names = {"figures": "metrics", "decision": "gate", "lineage": "lineage", "tuning": "tuning"}
     files = {key: str(run / f"{name}.json") for key, name in {**names, "evaluation": "evaluation"}.items()}
-    return version_files(
-        str(run / "model"),
-        **files,
-        predictions=str(run / "predictions.parquet"),
-        registered=str(run / "registered.parquet"),
-    )
+    return version_files(str(run / "model"), **files, predictions=str(run / "predictions.parquet"))
 
 
 @pytest.fixture(scope="session", autouse=True)

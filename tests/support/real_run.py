@@ -12,7 +12,6 @@ import polars as pl
 
 from almanac.core.files import sha256_file, write_bytes, write_json
 from almanac.evaluation.evaluate import Outputs, evaluate
-from almanac.evaluation.gate.evidence import REGISTERED
 from almanac.model.intervals import Intervals
 from almanac.training.table_facts import table_facts
 from almanac.usecase import UseCase, digest
@@ -40,8 +39,6 @@ def make_run(
     # A report shows candidates and folds, which this training does not have.
     outputs = replace(Outputs.below(run), report=None)
     metrics = evaluate(trained, run / "features.parquet", run / "model", outputs, run / "tuning.json")
-    scored = pl.read_parquet(outputs.predictions)
-    scored.head(0).select(usecase.time.column, *REGISTERED).write_parquet(run / "registered.parquet")
     write_json(run / "gate.json", _gate(metrics))
     write_json(run / "lineage.json", _lineage(usecase, series, run))
     return run

@@ -36,7 +36,7 @@ def decide(usecase: UseCase, metrics: Mapping[str, Any], evidence: Evidence) -> 
     return {
         "passed": passed and not unchecked,
         "use_case": usecase.name,
-        "registered": evidence.version,
+        "registered": None if evidence.registered is None else evidence.registered.to_json(),
         # At most the sum, by Bonferroni's inequality.
         "false_refusals": sum(getattr(rule, "false_refusals", 0.0) for rule in usecase.gates),
         "rules": checks,

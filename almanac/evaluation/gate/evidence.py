@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,8 +17,8 @@ from almanac.usecase.types import to_microseconds
 
 Array = npt.NDArray[np.float64]
 
-#: Columns of a table of the registered model's forecasts, beside the keys.
-REGISTERED = ("target", "prediction", "lower", "upper")
+#: Column of the scored rows that holds the registered model's forecast, null where it learned from the row.
+REGISTERED = "registered"
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class JudgedRows:
         upper: upper end.
         bands: bands of the last known value.
         baselines: forecasts of the baselines by name, NaN where there is none.
-        registered: the registered model's forecast, NaN where it learned from the row; None without such a target.
+        registered: the registered model's forecast, NaN where it has none; None where no model is registered.
     """
 
     clock: Clock
@@ -46,42 +47,50 @@ class JudgedRows:
 
 
 @dataclass(frozen=True)
+class RegisteredModel:
+    """The model in production.
+
+    Attributes:
+        version: its version.
+        targets: those of the use case that it has, with the same column, horizon and threshold.
+    """
+
+    version: int
+    targets: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the model as gate.json names it."""
+        return {"version": self.version, "targets": list(self.targets)}
+
+
+@dataclass(frozen=True)
 class Evidence:
     """What the gate knows beside the metrics.
 
     Attributes:
         rows: scored rows by target.
-        version: version of the registered model; None where no model is registered yet.
+        registered: the registered model; None where none is registered yet.
     """
 
     rows: Mapping[str, JudgedRows] = field(default_factory=dict)
-    version: int | None = None
+    registered: RegisteredModel | None = None
 
 
-def read_evidence(
-    usecase: UseCase, predictions: pl.DataFrame, registered: pl.DataFrame | None = None, version: int | None = None
-) -> Evidence:
+def read_evidence(usecase: UseCase, predictions: pl.DataFrame, registered: RegisteredModel | None = None) -> Evidence:
     """Return the evidence.
 
     Args:
         usecase: the use case.
-        predictions: the evaluation's predictions.parquet.
-        registered: forecasts of the registered model, see `almanac.evaluation.gate.registered`.
-        version: version of the registered model.
+        predictions: predictions.parquet, with the column `REGISTERED` where a model is registered.
+        registered: the registered model.
     """
     present = set(predictions["target"].unique())
     targets = [target for target in usecase.targets if target.name in present]
-    return Evidence({target.name: _rows(usecase, target, predictions, registered) for target in targets}, version)
+    return Evidence({target.name: _rows(usecase, target, predictions) for target in targets}, registered)
 
 
-def _rows(usecase: UseCase, target: Target, predictions: pl.DataFrame, registered: pl.DataFrame | None) -> JudgedRows:
-    keys = [*([usecase.entity] if usecase.entity else []), usecase.time.column]
+def _rows(usecase: UseCase, target: Target, predictions: pl.DataFrame) -> JudgedRows:
     rows = predictions.filter(pl.col("target") == target.name)
-    other = None
-    if registered is not None and (registered["target"] == target.name).any():
-        theirs = registered.filter(pl.col("target") == target.name).select(*keys, registered="prediction")
-        # In the order of the scored rows, so that every array below is of the same rows.
-        other = _numbers(rows.join(theirs, on=keys, how="left", maintain_order="left"), "registered")
     frequency = to_microseconds(usecase.time.frequency)
     lead = -(-(to_microseconds(target.horizon) + to_microseconds(usecase.features.cutoff)) // frequency)
     time = rows[usecase.time.column].cast(pl.Datetime("us")).to_physical().to_numpy()
@@ -94,7 +103,7 @@ def _rows(usecase: UseCase, target: Target, predictions: pl.DataFrame, registere
         upper,
         bands_of(usecase, last),
         {name: _numbers(rows, name) for name in baseline_names(usecase, target)},
-        other,
+        _numbers(rows, REGISTERED) if REGISTERED in rows.columns else None,
     )
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import polars as pl
 
 from almanac.core.errors import TableError
-from almanac.evaluation.gate.evidence import REGISTERED
+from almanac.evaluation.gate.evidence import REGISTERED, RegisteredModel
 from almanac.model.batch import predict_span
 from almanac.model.bundle import Bundle
 from almanac.model.model import Model
@@ -18,7 +18,7 @@ from almanac.usecase.training_section import Target
 def score_registered(
     usecase: UseCase, table: Path, predictions: pl.DataFrame, bundle: Bundle, learned: Mapping[str, datetime]
 ) -> pl.DataFrame:
-    """Return the registered model's forecasts for the scored rows that it did not learn from.
+    """Return the scored rows with the registered model's forecast for each that it did not learn from.
 
     Its own specification computes the features, from the raw columns: what was registered is compared, whatever the
     new model's features are.
@@ -31,43 +31,46 @@ def score_registered(
         learned: newest prediction time that each target's registered model learned from.
 
     Returns:
-        Keys, target, prediction, lower and upper; no row of a target that the registered model has not, or has with
-        another column, horizon or threshold.
+        The predictions with the column `REGISTERED`, null in the rows of a target that the registered model has not.
 
     Raises:
         TableError: the table cannot be read.
         AlmanacError: features that the table does not give.
     """
-    keys = [*([usecase.entity] if usecase.entity else []), usecase.time.column]
-    frame = _read(usecase, table)
-    same = {target.name: bundle.targets[target.name] for target in usecase.targets if _same(target, bundle)}
-    scored = predictions.filter(pl.col("target").is_in(list(same))).select(*keys, "target")
+    keys = [*([usecase.entity] if usecase.entity else []), usecase.time.column, "target"]
+    same = {name: bundle.targets[name] for name in same_targets(usecase, bundle)}
+    scored = predictions.filter(pl.col("target").is_in(list(same)))
     if not scored.height:
-        return scored.with_columns(*(pl.lit(None, pl.Float64).alias(name) for name in REGISTERED[1:]))
-    times = scored[usecase.time.column]
-    first, last = times.min(), times.max()
+        return predictions.with_columns(pl.lit(None, pl.Float64).alias(REGISTERED))
+    first, last = scored[usecase.time.column].min(), scored[usecase.time.column].max()
     assert isinstance(first, datetime) and isinstance(last, datetime)
     known = Bundle(bundle.use_case, bundle.version, bundle.digest, same)
     # The end of the span is exclusive.
-    made = predict_span(usecase, frame, known, first, last + timedelta(microseconds=1))
-    unseen = pl.any_horizontal(
-        *((pl.col("target") == name) & _after(usecase.time.column, learned.get(name)) for name in same)
-    )
-    wanted = made.select(*keys, *REGISTERED).filter(unseen & pl.col("prediction").is_finite())
-    return scored.join(wanted, on=[*keys, "target"], how="inner", maintain_order="left")
+    made = predict_span(usecase, _read(usecase, table), known, first, last + timedelta(microseconds=1))
+    unseen = [(pl.col("target") == name) & _after(usecase.time.column, learned.get(name)) for name in same]
+    wanted = made.filter(pl.any_horizontal(*unseen) & pl.col("prediction").is_finite())
+    forecasts = wanted.select(*keys, pl.col("prediction").alias(REGISTERED))
+    return predictions.join(forecasts, on=keys, how="left", maintain_order="left")
+
+
+def registered_model(usecase: UseCase, bundle: Bundle, version: int) -> RegisteredModel:
+    """Return the registered model as the gate names it."""
+    return RegisteredModel(version, tuple(same_targets(usecase, bundle)))
+
+
+def same_targets(usecase: UseCase, bundle: Bundle) -> list[str]:
+    """Return the targets that a model forecasts as the use case declares them: column, horizon and threshold."""
+    return [target.name for target in usecase.targets if _same(target, bundle)]
 
 
 def _same(target: Target, bundle: Bundle) -> bool:
-    """Return whether the registered model forecasts what this target is."""
     model: Model | None = bundle.targets.get(target.name)
     if model is None:
         return False
     described = model.signature.get("target", {})
     # Models of earlier releases described less of their target.
-    return (
-        all(described.get(key) in (None, getattr(target, key)) for key in ("column", "horizon", "task"))
-        and described.get("above") == target.above
-    )
+    named = all(described.get(key) in (None, getattr(target, key)) for key in ("column", "horizon", "task"))
+    return named and described.get("above") == target.above
 
 
 def _after(time: str, moment: datetime | None) -> pl.Expr:

@@ -40,7 +40,6 @@ def inputs(run: Path) -> dict[str, Any]:
         **files,
         "model": model,
         "predictions": dsl.Dataset(name="predictions", uri=str(run / "predictions.parquet")),
-        "registered": dsl.Dataset(name="registered", uri=str(run / "registered.parquet")),
     }
 
 

@@ -14,8 +14,8 @@ from almanac.core.errors import GateError, MetricError, TableError
 from almanac.core.files import read_json, sha256_file, write_json
 from almanac.evaluation.evaluate import predictions
 from almanac.evaluation.gate.decide import decide
-from almanac.evaluation.gate.evidence import REGISTERED, Evidence, read_evidence
-from almanac.evaluation.gate.registered import score_registered
+from almanac.evaluation.gate.evidence import REGISTERED, Evidence, RegisteredModel, read_evidence
+from almanac.evaluation.gate.registered import same_targets, score_registered
 from almanac.evaluation.gate.rules.beats_baselines import BeatsBaselines
 from almanac.evaluation.gate.rules.coverage import CoverageWithin
 from almanac.evaluation.gate.rules.max_disparity import MaxDisparity
@@ -74,12 +74,14 @@ def alone(usecase: UseCase, judged: Judged) -> Evidence:
     return read_evidence(usecase, judged.predictions)
 
 
+THIRD = RegisteredModel(3, ("pm25_6h",))
+
+
 def beside(usecase: UseCase, judged: Judged, error: float = 1.0, days: int = 365) -> Evidence:
     """The rows of some days beside version 3, whose errors are `error` times the judged model's."""
     rows = judged.predictions.head(24 * days)
-    y = rows["y"]
-    theirs = rows.select("timestamp", *REGISTERED).with_columns(prediction=y + error * (rows["prediction"] - y))
-    return read_evidence(usecase, rows, theirs, 3)
+    theirs = rows["y"] + error * (rows["prediction"] - rows["y"])
+    return read_evidence(usecase, rows.with_columns(registered=theirs), THIRD)
 
 
 def failed(decision: dict[str, Any]) -> list[dict[str, Any]]:
@@ -137,7 +139,7 @@ def test_an_equal_model_passes_whatever_the_stored_figures_say(
 ) -> None:
     """The same model on a hard month has a larger error than its own stored one of the year."""
     rows = judged.predictions.filter(pl.col("timestamp").dt.month() == 12)
-    hard = read_evidence(usecase, rows, rows.select("timestamp", *REGISTERED), 3)
+    hard = read_evidence(usecase, rows.with_columns(registered="prediction"), THIRD)
     checks = {rule["rule"]: rule for rule in decide(usecase, metrics, hard)["rules"]}
     assert checks["not_worse_than_registered"]["evidence"]["observed"] > 1.05 * metrics["targets"]["pm25_6h"]["rmse"]
     assert checks["not_worse_than_registered"]["passed"] is True
@@ -146,25 +148,26 @@ def test_an_equal_model_passes_whatever_the_stored_figures_say(
 def test_a_model_is_not_compared_on_rows_that_the_registered_one_learned_from(
     usecase: UseCase, judged: Judged, metrics: Metrics
 ) -> None:
-    rows = judged.predictions
-    theirs = rows.select("timestamp", *REGISTERED).filter(pl.col("timestamp").dt.month() > 6)
-    checks = decide(usecase, metrics, read_evidence(usecase, rows, theirs, 3))["rules"]
+    later = pl.when(pl.col("timestamp").dt.month() > 6).then("prediction")
+    rows = judged.predictions.with_columns(registered=later)
+    checks = decide(usecase, metrics, read_evidence(usecase, rows, THIRD))["rules"]
     [check] = [rule for rule in checks if rule["rule"] == "not_worse_than_registered"]
-    assert check["evidence"]["rows"] == theirs.height < rows.height
+    assert check["evidence"]["rows"] == rows["registered"].count() < rows.height
 
 
 def test_without_rows_in_common_the_gate_closes(usecase: UseCase, judged: Judged, metrics: Metrics) -> None:
-    theirs = judged.predictions.head(20).select("timestamp", *REGISTERED)
-    [rule] = failed(decide(usecase, metrics, read_evidence(usecase, judged.predictions, theirs, 3)))
-    assert rule["rule"] == "not_worse_than_registered"
-    assert "is missing or not a finite number, which closes the gate" in rule["message"]
+    few = pl.when(pl.int_range(pl.len()) < 20).then("prediction")
+    for forecasts in (few, pl.lit(None, pl.Float64)):
+        rows = judged.predictions.with_columns(registered=forecasts)
+        [rule] = failed(decide(usecase, metrics, read_evidence(usecase, rows, THIRD)))
+        assert rule["rule"] == "not_worse_than_registered"
+        assert "is missing or not a finite number, which closes the gate" in rule["message"]
 
 
 def test_a_target_that_the_registered_model_has_not_is_not_compared(
     usecase: UseCase, judged: Judged, metrics: Metrics
 ) -> None:
-    none = judged.predictions.head(0).select("timestamp", *REGISTERED)
-    decision = decide(usecase, metrics, read_evidence(usecase, judged.predictions, none, 3))
+    decision = decide(usecase, metrics, read_evidence(usecase, judged.predictions, RegisteredModel(3, ("other",))))
     assert decision["passed"] is True
     assert "version 3 has no such target" in next(
         rule["message"] for rule in decision["rules"] if rule["rule"] == "not_worse_than_registered"
@@ -311,7 +314,7 @@ class Production:
     def __init__(self, usecase: UseCase, series: pl.DataFrame, directory: Path) -> None:
         self.usecase, self.series, self.directory = usecase, series, directory
         self.registry, self.table = directory / "registry", directory / "data.parquet"
-        self.decision, self.registered = directory / "gate.json", directory / "registered.parquet"
+        self.decision, self.judged = directory / "gate.json", directory / "predictions.parquet"
         series.write_parquet(self.table)
 
     def run(
@@ -344,7 +347,7 @@ class Production:
 
     def judge(self, run_directory: Path) -> bool:
         inputs = (run_directory / "metrics.json", run_directory / "predictions.parquet", self.table)
-        return run(self.usecase, inputs, str(self.registry), self.decision, self.registered)
+        return run(self.usecase, inputs, str(self.registry), self.decision, self.judged)
 
     def promote(self, run_directory: Path, tuning: bool = True) -> None:
         """Register a run, document it and promote it."""
@@ -373,17 +376,17 @@ def test_the_model_in_production_is_scored_on_the_new_models_rows(production: Pr
     """Its own specification computes its features, and its forecasts are those of its own evaluation."""
     first, second = production.run("first", SHORT), production.run("second", LONG, 60)
     assert production.judge(first) is True
-    assert pl.read_parquet(production.registered).height == 0
+    assert pl.read_parquet(production.judged).equals(pl.read_parquet(first / "predictions.parquet"))
     production.promote(first)
     assert production.judge(second) is True
-    theirs, own = pl.read_parquet(production.registered), pl.read_parquet(first / "predictions.parquet")
-    columns = ["timestamp", *REGISTERED]
-    assert theirs.select(columns).equals(own.select(columns))
+    judged, own = pl.read_parquet(production.judged), pl.read_parquet(first / "predictions.parquet")
+    assert judged[REGISTERED].equals(own["prediction"].alias(REGISTERED))
+    assert judged.drop(REGISTERED).equals(pl.read_parquet(second / "predictions.parquet"))
     [check] = read_json(production.decision)["rules"]
     assert check["evidence"]["registered"] == pytest.approx(
         read_json(first / "metrics.json")["targets"]["pm25_6h"]["rmse"]
     )
-    assert read_json(production.decision)["registered"] == 1
+    assert read_json(production.decision)["registered"] == {"version": 1, "targets": ["pm25_6h"]}
 
 
 def test_a_model_worse_than_the_one_in_production_is_refused(production: Production) -> None:
@@ -401,7 +404,7 @@ def test_rows_that_the_model_in_production_learned_from_are_left_out(production:
     run_directory = production.run("first", SHORT, learned="2014-06-30T23:00:00")
     production.promote(run_directory)
     production.judge(run_directory)
-    times = pl.read_parquet(production.registered)["timestamp"]
+    times = pl.read_parquet(production.judged).drop_nulls(REGISTERED)["timestamp"]
     assert str(times.min()) == "2014-07-01 00:00:00"
 
 
@@ -418,8 +421,9 @@ def test_a_target_of_another_horizon_is_not_the_same(production: Production) -> 
     moved = production.usecase.targets[0].model_copy(update={"horizon": "7h"})
     case = production.usecase.model_copy(update={"targets": [moved]})
     rows = pl.read_parquet(run_directory / "predictions.parquet")
-    assert score_registered(case, production.table, rows, bundle, {}).height == 0
-    assert score_registered(production.usecase, production.table, rows, bundle, {}).height == rows.height
+    assert score_registered(case, production.table, rows, bundle, {})[REGISTERED].is_null().all()
+    assert (same_targets(case, bundle), same_targets(production.usecase, bundle)) == ([], ["pm25_6h"])
+    assert score_registered(production.usecase, production.table, rows, bundle, {})[REGISTERED].is_null().sum() == 0
 
 
 def test_what_cannot_be_read_is_an_error(production: Production) -> None:
@@ -448,7 +452,7 @@ def test_the_component_returns_a_bool_and_leaves_the_decision(
         told = {"use_case": usecase.name, "use_case_digest": "d", "features_digest": "f", "model_digest": "abc"}
         # On a cluster the metadata of an input hold the store's own keys too.
         stored = {"display_name": "figures", "store_session_info": "{}"}
-        made = {name: dsl.Artifact(uri=str(tmp_path / name)) for name in ("decision", "registered")}
+        made = {name: dsl.Artifact(uri=str(tmp_path / name)) for name in ("decision", "judged")}
         found = gate.python_func(
             usecase=use_case_artifact(usecase, tmp_path),
             figures=dsl.Artifact(uri=str(tmp_path / "figures"), metadata=told | stored),

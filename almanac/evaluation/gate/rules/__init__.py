@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from almanac.evaluation.gate.check import Check, number
-from almanac.evaluation.gate.evidence import Evidence, JudgedRows
+from almanac.evaluation.gate.evidence import Evidence, JudgedRows, RegisteredModel
 from almanac.usecase import UseCase
 from almanac.usecase.training_section import GateRuleBase, Target
 
@@ -50,6 +50,12 @@ class Candidate:
     def classification(self) -> bool:
         """Whether the target is a probability."""
         return self.target.task == "classification"
+
+    @property
+    def registered(self) -> RegisteredModel | None:
+        """The model in production; None where there is none, or none of this target."""
+        model = self.evidence.registered
+        return model if model is not None and self.target.name in model.targets else None
 
     def number(self, *path: str) -> float | None:
         """Return the finite number at a path of keys of the target's metrics; None for anything else."""

@@ -44,7 +44,7 @@ def _checks(rule: BeatsBaselines, model: Candidate) -> Iterator[Check]:
 def _too_few(rule: BeatsBaselines, model: Candidate, metric: str, name: str) -> str | None:
     """Return why these rows are too few to refuse the registered model's skill but by chance; None if they are not."""
     rows = model.rows
-    if rows is None or rows.registered is None:
+    if rows is None or rows.registered is None or model.registered is None:
         return None
     both = np.isfinite(rows.registered) & np.isfinite(rows.baselines[name])
     if not both.any():
@@ -58,7 +58,7 @@ def _too_few(rule: BeatsBaselines, model: Candidate, metric: str, name: str) -> 
         return None
     return (
         f"not shown, but {int(both.sum()):,} rows are too few: they would refuse the skill of "
-        f"{-np.expm1(skill.log_ratio):.1%} that version {model.evidence.version} has on them in more than {rate:.2%}"
+        f"{-np.expm1(skill.log_ratio):.1%} that version {model.registered.version} has on them in more than {rate:.2%}"
     )
 
 

@@ -27,14 +27,13 @@ class NotWorse(GateRuleBase):
 
 
 def _checks(rule: NotWorse, model: Candidate) -> Iterator[Check]:
-    metric, name, version = model.error(rule.metric), model.target.name, model.evidence.version
-    if version is None:
-        yield _idle(rule, name, metric, "no model is registered yet")
+    metric, name = model.error(rule.metric), model.target.name
+    if model.registered is None:
+        other = model.evidence.registered
+        why = "no model is registered yet" if other is None else f"version {other.version} has no such target"
+        yield Check(rule.rule, name, f"{metric} beside the registered model's", None, None, vacuous=why)
         return
-    rows = model.rows
-    if rows is not None and rows.registered is None:
-        yield _idle(rule, name, metric, f"version {version} has no such target")
-        return
+    version, rows = model.registered.version, model.rows
     rate = rule.false_refusals / len(model.usecase.targets)
     pair = None if rows is None else _pair(metric, rows)
     # A model whose own figure is missing was judged on nothing, whatever its rows say.
@@ -67,16 +66,11 @@ def _checks(rule: NotWorse, model: Candidate) -> Iterator[Check]:
     )
 
 
-def _idle(rule: NotWorse, target: str, metric: str, why: str) -> Check:
-    return Check(rule.rule, target, f"{metric} beside the registered model's", None, None, vacuous=why)
-
-
 def _pair(metric: str, rows: JudgedRows) -> PairedLosses | None:
     """Return both models' losses on the rows that neither learned from; None if there are too few."""
-    assert rows.registered is not None
-    both = np.isfinite(rows.registered) & np.isfinite(rows.prediction)
-    if not both.any():
+    if rows.registered is None or not np.isfinite(rows.registered).any():
         return None
+    both = np.isfinite(rows.registered) & np.isfinite(rows.prediction)
     pair = compare(metric, rows.clock.at(both), rows.y[both], rows.prediction[both], rows.registered[both])
     return pair if pair.enough else None
 
