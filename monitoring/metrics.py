@@ -117,6 +117,18 @@ USE_CASE_READY = Metric(
     "livemin",
 )
 MODEL_SWAPS = Metric("almanac_model_swaps_total", "counter", "Hot swaps by result.", ("result",))
+_CANARY = ("use_case", "version")
+CANARY_SHARE = Metric(
+    "almanac_canary_share_ratio", "gauge", "Share of the requests that the new version gets.", _CANARY
+)
+CANARY_STATE = Metric(
+    "almanac_canary_state", "gauge", "1 for the state of the newest canary, 0 for the others.", (*_CANARY, "state")
+)
+CANARY_EXCESS = Metric(
+    "almanac_canary_excess", "gauge",
+    "Confidence sequence of what a measure of the new version has beyond its bound: fails above 0, passes below.",
+    (*_CANARY, "measure", "end"),
+)  # fmt: skip
 READY = Metric("almanac_ready", "gauge", "1 while the server accepts traffic.", (), "livemin")
 SHADOW_DIFFERENCE = Metric(
     "almanac_shadow_absolute_difference", "histogram", "Absolute difference of shadow and served prediction.",

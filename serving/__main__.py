@@ -1,4 +1,4 @@
-"""The server's command line, for its image: `python -m serving [keys | ingest] …` serves without a command.
+"""The server's command line, for its image: `python -m serving [keys | ingest | canary] …` serves without a command.
 
 python -m serving --model registry:air/production --http-port 8080
 python -m serving keys create --name dashboard --scopes predict,explain
@@ -13,7 +13,7 @@ from serving.commands import app
 
 def main(arguments: list[str]) -> int:
     """Run the command line and return its exit code."""
-    if not arguments or arguments[0] not in ("serve", "ingest", "keys"):
+    if not arguments or arguments[0] not in ("serve", "ingest", "keys", "canary"):
         arguments = ["serve", *arguments]
     try:
         app(arguments, standalone_mode=True)

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 from prometheus_client import CollectorRegistry
 
 from almanac.core.errors import ServingError
+from almanac.model.bundle import Bundle
 from monitoring.metrics import REDIS_AVAILABLE, Metrics
 from serving.features.data_freshness import DataFreshness
 from serving.features.feature_requests import Features
 from serving.features.feature_sets import FeatureSets
 from serving.features.store.open import StoreLimits, open_ingestor
+from serving.operations.canaries import Canaries
 from serving.operations.live_drift import LiveDrift
 from serving.operations.metrics import publish_model_info, scraper, shared_directory
 from serving.prediction.cache import PredictionCache
@@ -23,6 +25,7 @@ from serving.prediction.service import Service
 from serving.prediction.source import Source
 from serving.prediction.use_case import UseCase
 from serving.protocol.admin import Admin
+from serving.protocol.canary_orders import CanaryOrders
 from serving.protocol.openapi import document
 from serving.protocol.router import Handler, Router
 from serving.protocol.routes import routes
@@ -60,6 +63,7 @@ class Server:
         repository: the models.
         feature_sets: features at request time of each use case, with their stores.
         drift: counts the predicted rows.
+        canaries: judges new versions beside running ones.
         service: the predictions.
         guard: admits requests.
         app: the ASGI application.
@@ -77,6 +81,7 @@ class Server:
     repository: Repository
     feature_sets: FeatureSets
     drift: LiveDrift
+    canaries: Canaries
     service: Service
     guard: Guard
     app: App
@@ -139,7 +144,15 @@ def build(settings: Settings) -> Server:
     admin = Admin(
         repository, state, scraper(registry, counters), features, feedback, lambda: document(repository), bounds
     )
-    router = Router(routes(_handlers(V1(service), V2(service, state), admin)))
+    canaries = Canaries(
+        repository,
+        lambda use_case, version: _version(settings, use_case, version),
+        settings.canary_bounds,
+        metrics,
+        settings.workers,
+    )
+    feedback.observers.append(canaries.observed)
+    router = Router(routes(_handlers(V1(service), V2(service, state), admin, CanaryOrders(canaries))))
     limits = Limits(
         settings.max_head, settings.head_seconds, settings.body_seconds, settings.max_body, settings.body_seconds
     )
@@ -153,8 +166,13 @@ def build(settings: Settings) -> Server:
         feedback.follow,
     ):  # fmt: skip
         repository.watch(watcher)
+    # Last, since it may change the traffic in turn.
+    repository.watch(canaries.follow)
+    observers.append(canaries.answered)
+    if settings.canary_version is not None:
+        _start_canary(settings, repository, canaries)
     return Server(
-        settings, metrics, counters, state, repository, features, drift, service, guard, app, executor,
+        settings, metrics, counters, state, repository, features, drift, canaries, service, guard, app, executor,
         in_flight, writers, closers,
     )  # fmt: skip
 
@@ -178,7 +196,7 @@ def grpc_calls(server: Server) -> "Calls":
     )  # fmt: skip
 
 
-def _handlers(v1: V1, v2: V2, admin: Admin) -> dict[tuple[str, str], Handler]:
+def _handlers(v1: V1, v2: V2, admin: Admin, orders: CanaryOrders) -> dict[tuple[str, str], Handler]:
     """Return the handler of each operation of `serving.protocol.routes`."""
     tables: dict[str, dict[str, Handler]] = {
         "http": {
@@ -192,7 +210,7 @@ def _handlers(v1: V1, v2: V2, admin: Admin) -> dict[tuple[str, str], Handler]:
         "v2": {
             "infer": v2.infer, "metadata": v2.metadata, "live": v2.live, "health": v2.ready, "list": v2.models,
             "model": v2.model, "ready": v2.model_ready, "index": admin.index, "load": admin.load,
-            "unload": admin.unload,
+            "unload": admin.unload, "canary_state": orders.state, "canary": orders.order,
         },
     }  # fmt: skip
     return {(protocol, verb): handler for protocol, table in tables.items() for verb, handler in table.items()}
@@ -226,6 +244,28 @@ def _add_second(repository: Repository, settings: Settings) -> None:
         raise ServingError(f"--second {settings.second}: {second.use_case} is not served here")
     traffic = replace(use_case.traffic, second=second, role=settings.second_role, share=settings.second_share)
     repository.set_traffic(use_case, traffic)
+
+
+def _version(settings: Settings, use_case: UseCase, version: str) -> Bundle:
+    """Load a version of a use case by its number in the registry."""
+    if not use_case.source.follows_promotions:
+        raise ServingError(f"{use_case.name} is no model of a registry, where versions have numbers; see --canary")
+    return Source(f"registry:{use_case.name}/{version}", settings.trusted_key).load()
+
+
+def _start_canary(settings: Settings, repository: Repository, canaries: Canaries) -> None:
+    """Start the canary of the settings, which may name a version of the only use case, or any address."""
+    version, percent = settings.canary_version or ("", 0.0)
+    if version.isdigit():
+        if len(repository.use_cases) > 1:
+            raise ServingError(f"--canary {settings.canary}: with several models write registry:<use case>/{version}=…")
+        canaries.start(repository.use_cases[0], version, percent)
+        return
+    new = Source(version, settings.trusted_key).load()
+    use_case = repository.find(new.use_case)
+    if use_case is None:
+        raise ServingError(f"--canary {settings.canary}: {new.use_case} is not served here")
+    canaries.begin_loaded(use_case, new, percent)
 
 
 def _guard(settings: Settings, metrics: Metrics) -> Guard:

@@ -113,6 +113,7 @@ def _background(server: Server) -> list[Coroutine[Any, Any, None]]:
     work = [
         *(follow_promotions(repository, one, settings.poll_seconds, server.metrics) for one in repository.use_cases),
         follow_keys(server.guard, settings.keys),
+        server.canaries.run(),
     ]
     shared = shared_directory()
     if shared is not None:

@@ -1,5 +1,6 @@
 """Settings of the server, which are the options of its command line as well."""
 
+import math
 import os
 import re
 from collections import Counter
@@ -10,6 +11,7 @@ from typing import Annotated, Any, Literal
 from typer import Option
 
 from almanac.core.errors import ServingError
+from serving.prediction.canary import CanaryBounds
 from serving.runtime.redaction import redacted
 from serving.runtime.redis_client import SCHEMES
 from serving.security.limits import parse_rates
@@ -127,6 +129,19 @@ class Settings:
     second: Annotated[str | None, _option("A second version, as --model names it.", env="SECOND")] = None
     second_role: Annotated[Literal["split", "shadow"], _option("Use of the second version.")] = "split"
     second_share: Annotated[float, _option("Share of the requests that the second version gets.")] = 0.1
+    canary: Annotated[
+        str | None,
+        _option(
+            "Canary and its percentage of the requests, such as 3=5 or registry:demand/3=5.", metavar="VERSION=PERCENT"
+        ),
+    ] = None
+    canary_error: Annotated[float, _option("How much larger its error may be, as a share.")] = 0.05
+    canary_latency: Annotated[float, _option("How much longer its answers may take, as a share.")] = 0.25
+    canary_failures: Annotated[float, _option("Share of its answers that may fail more often.")] = 0.01
+    canary_alpha: Annotated[float, _option("Chance of a wrong verdict, however often it is looked at.")] = 0.05
+    canary_advance: Annotated[
+        int, _option("Differences in each measure after which it gets the next of 5, 25, 50, 100%; 0 for by order.")
+    ] = 0
     poll_seconds: Annotated[float, _option("How often the registry is asked for a promoted version.")] = 5.0
     drain_seconds: Annotated[float, _option("How long requests are accepted after SIGTERM.", env="DRAIN_SECONDS")] = 0.0
     grace_seconds: Annotated[float, _option("How long requests may take to end after that.")] = 30.0
@@ -142,6 +157,31 @@ class Settings:
     def models(self) -> list[str]:
         """Addresses of the models."""
         return self.model or []
+
+    @property
+    def canary_bounds(self) -> CanaryBounds:
+        """What a canary is allowed."""
+        return CanaryBounds(
+            self.canary_error, self.canary_latency, self.canary_failures, self.canary_alpha, self.canary_advance
+        )
+
+    @property
+    def canary_version(self) -> tuple[str, float] | None:
+        """Version or address of the canary and its percentage, or None.
+
+        Raises:
+            ServingError: `--canary` has another form.
+        """
+        if self.canary is None:
+            return None
+        version, _, percent = self.canary.rpartition("=")
+        try:
+            share = float(percent)
+        except ValueError:
+            share = math.nan
+        if not version or not 0 < share <= 100:
+            raise ServingError(f"--canary {self.canary}: write VERSION=PERCENT, such as 3=5")
+        return version, share
 
     @property
     def budget(self) -> int | None:
@@ -194,6 +234,12 @@ class Settings:
             if self.history is not None and "{use_case}" not in self.history:
                 raise ServingError(f"--history {self.history}: with several models write {{use_case}} for their names")
         _ = self.budget
+        if self.canary_version is not None and (self.workers > 1 or self.second):
+            raise ServingError(f"--canary {self.canary}: with --workers 1 and without --second")
+        for name, most in (("error", 10), ("latency", 10), ("failures", 1), ("alpha", 1)):
+            value = getattr(self, f"canary_{name}")
+            if not 0 < value < most:
+                raise ServingError(f"--canary-{name} {value}: above 0, below {most}")
         if self.workers < 1:
             raise ServingError(f"--workers {self.workers}: at least 1")
         # The fast path takes heads up to this length and does not ask for the limit.

@@ -13,8 +13,9 @@ from governance.registry import resolve
 from monitoring.operations.model_samples import try_push_version
 from orchestration.commands.options import Push, UseCaseFile, command_app, example
 from serving.deploy.apply import apply_and_wait, connect
+from serving.deploy.canary import Mode
 from serving.deploy.kustomize.layout import BASE, objects, write
-from serving.deploy.production import write_manifest
+from serving.deploy.production import write_canary, write_manifest
 from serving.deploy.smoke import PATIENCE, forecasters, smoke
 
 app = command_app(
@@ -32,9 +33,16 @@ def render(
     usecase: UseCaseFile,
     registry: _Registry,
     out: Annotated[Path, typer.Argument(metavar="OUT", help="File to write.", show_default=False)],
+    canary: Annotated[
+        str | None, typer.Option(metavar="VERSION=PERCENT", help="A new version with a percentage of the traffic.")
+    ] = None,
+    mode: Annotated[Mode, typer.Option(help="Mode of KServe that divides the traffic.")] = "Standard",
 ) -> None:
-    """Write the objects of the version in production."""
-    write_manifest(load(usecase), registry, out)
+    """Write the objects of the version in production, with a canary if one is given."""
+    if canary is None:
+        write_manifest(load(usecase), registry, out)
+    else:
+        write_canary(load(usecase), registry, out, canary, mode)
 
 
 @app.command(epilog=example("almanac deploy base --manifest build/production.yaml --out build/base"))

@@ -2,6 +2,7 @@
 
 import typer
 
+from serving.commands.canary import canary
 from serving.commands.ingest import ingest
 from serving.commands.keys import keys
 from serving.commands.serve import serve
@@ -23,4 +24,5 @@ app.command(
 app.command("ingest", epilog=_example("ingest observations.parquet --url http://127.0.0.1:8080 --model-name demand"))(
     ingest
 )
+app.add_typer(canary, name="canary", epilog=_example("canary status --url http://127.0.0.1:8080 --model-name demand"))
 app.add_typer(keys, name="keys", epilog=_example("keys create --name dashboard --scopes predict,explain"))

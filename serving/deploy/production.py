@@ -8,6 +8,7 @@ from almanac.core.files import write_text
 from almanac.core.image import SERVING_IMAGE
 from almanac.usecase import UseCase
 from governance.registry import Registry, Version
+from serving.deploy.canary import Mode, render_canary
 from serving.deploy.manifests import Deployment, render, to_yaml
 
 #: Name of the volume claim for a registry on a disk: mount it where the registry lies.
@@ -30,6 +31,34 @@ def write_manifest(usecase: UseCase, registry_url: str, out: Path) -> list[dict[
     if version is None:
         raise DeploymentError(f"{usecase.name}: no version is in production in the registry {registry_url}")
     objects = render(describe(usecase, version, registry.publish(usecase.name, version.number)))
+    write_text(out, to_yaml(objects))
+    return objects
+
+
+def write_canary(usecase: UseCase, registry_url: str, out: Path, canary: str, mode: Mode) -> list[dict[str, Any]]:
+    """Write the manifest of the version in production with a canary, and return its objects.
+
+    Args:
+        usecase: The use case.
+        registry_url: As `write_manifest`.
+        out: As `write_manifest`.
+        canary: The new version and its percentage of the traffic, such as 3=5.
+        mode: KServe's mode of deployment.
+
+    Raises:
+        DeploymentError: no version is in production, or another form.
+        RegistryError: there is no such version.
+    """
+    number, _, percent = canary.partition("=")
+    if not number.isdigit() or not percent.isdigit():
+        raise DeploymentError(f"--canary {canary}: write VERSION=PERCENT, such as 3=5")
+    registry = Registry(registry_url)
+    running = registry.current(usecase.name)
+    if running is None:
+        raise DeploymentError(f"{usecase.name}: no version is in production in the registry {registry_url}")
+    new = registry.version(usecase.name, number)
+    described = [describe(usecase, one, registry.publish(usecase.name, one.number)) for one in (running, new)]
+    objects = render_canary(described[0], described[1], int(percent), mode)
     write_text(out, to_yaml(objects))
     return objects
 

@@ -3,7 +3,7 @@
 import asyncio
 import math
 from collections import Counter, deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from almanac.model.bundle import Bundle
@@ -74,13 +74,19 @@ class Feedback:
     """Takes `{"feedback": [{"prediction": 52.1, "actual": 55.0, "lower": …, "upper": …, "model_version": …}]}`.
 
     The client sends the prediction back, so that no server has to store its answers and any replica can take feedback.
-    Rows without a version count for the one in service.
+    Rows without a version count for the one in service, unless two of them answer.
+
+    Attributes:
+        observers: called with use case, target, version and error of each row of a target that two versions answer for.
     """
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
+        self.observers: list[Callable[[str, str, str, float], None]] = []
         self._rolling: dict[_Key, _Rolling] = {}
         self._versions: dict[_Key, None] = {}
+        #: Targets that two versions answer for, with their use case.
+        self._split: dict[str, str] = {}
         self._gauges = {
             "mae": metrics.gauge(ROLLING_MAE),
             "rmse": metrics.gauge(ROLLING_RMSE),
@@ -90,6 +96,11 @@ class Feedback:
 
     def follow(self, use_case: str, traffic: Traffic | None) -> None:
         """Add the versions in service to those that feedback may name."""
+        for target in traffic.primary.targets if traffic else ():
+            if traffic and traffic.second is not None and traffic.role == "split":
+                self._split[target] = use_case
+            else:
+                self._split.pop(target, None)
         for bundle in traffic.bundles if traffic else ():
             for target in bundle.targets:
                 self._remember((target, bundle.version))
@@ -117,20 +128,32 @@ class Feedback:
         ranges = {target.name: _range(target) for target in bundle.targets.values()}
         # All rows are checked before the first counts: a request is taken whole or not at all.
         taken: dict[_Key, _Taken] = {}
+        # In the order of the rows: two versions are compared on the same period.
+        compared: list[tuple[_Key, float]] = []
         async for first, rows in pieces:
             for at, row in enumerate(rows, first):
                 key, values = self._read(bundle, name, row, f"feedback[{at}]", ranges)
                 taken.setdefault(key, _Taken()).add(values)
+                if key[0] in self._split:
+                    compared.append((key, values["prediction"] - values["actual"]))
                 if at % _PIECE == _PIECE - 1:
                     await asyncio.sleep(0)
         for key, new in taken.items():
             self._rolling.setdefault(key, _Rolling()).extend(new)
             self._metrics.counter(FEEDBACK).labels(*key).inc(new.count)
+        await self._tell(compared)
         # Targets with rows of one version keep their plain name.
         versions = Counter(target for target, _ in taken)
         named = {(f"{key[0]} version {key[1]}" if versions[key[0]] > 1 else key[0]): key for key in taken}
         count = sum(new.count for new in taken.values())
         return {"taken": count, "rolling": {text: self._publish(key) for text, key in named.items()}}
+
+    async def _tell(self, compared: list[tuple[_Key, float]]) -> None:
+        for at, (key, error) in enumerate(compared):
+            for observe in self.observers:
+                observe(self._split.get(key[0], ""), *key, error)
+            if at % _PIECE == _PIECE - 1:
+                await asyncio.sleep(0)
 
     def _read(
         self, bundle: Bundle, name: str, row: Any, location: str, ranges: dict[str, tuple[float, float]]
@@ -157,6 +180,8 @@ class Feedback:
 
     def _version(self, row: dict[str, Any], target: str, bundle: Bundle, location: str) -> str:
         version = row.get("model_version")
+        if version is None and target in self._split:
+            raise invalid(f"{location}: missing field model_version; two versions of {target} answer")
         if version is None:
             return bundle.version
         if not isinstance(version, str) or (target, version) not in self._versions:

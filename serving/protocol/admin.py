@@ -118,7 +118,8 @@ class Admin:
 
     async def feedback(self, request: Request) -> Reply:
         """Take observed values of earlier predictions."""
-        bundle = self._repository.bundle(request.model)
+        self._repository.check_ready(request.model)
+        bundle = self._repository.primary(request.model)
         request.answered_by = bundle.version
         rows = rows_of(request.body, "feedback", self._bounds)
         return json_reply(await self._feedback.take(bundle, request.model, rows))

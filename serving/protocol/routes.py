@@ -34,6 +34,7 @@ class Operation:
 
 _M1, _M2, _V = "/v1/models/{model}", "/v2/models/{model}", "/v2/models/{model}/versions/{version}"
 _REPOSITORY = "/v2/repository"
+_CANARY = f"{_REPOSITORY}/models/{{model}}/canary"
 
 #: Every operation.
 DESCRIPTIONS: tuple[Operation, ...] = (
@@ -59,6 +60,26 @@ DESCRIPTIONS: tuple[Operation, ...] = (
     Operation("POST", f"{_M1}:ingest", "v1", "ingest", "ingest", "Observations", "Ingested", "Append observations"),
     Operation("POST", f"{_M1}:feedback", "v1", "feedback", "predict", "Feedback", "Taken", "Post observed values"),
     Operation("POST", f"{_REPOSITORY}/index", "v2", "index", "admin", "Index", "Repository", "State of the models"),
+    Operation(
+        "GET",
+        f"{_REPOSITORY}/models/{{model}}/canary",
+        "v2",
+        "canary_state",
+        "admin",
+        None,
+        "Canary",
+        "Canary's evidence",
+    ),
+    Operation(
+        "POST",
+        f"{_REPOSITORY}/models/{{model}}/canary",
+        "v2",
+        "canary",
+        "admin",
+        "CanaryOrder",
+        "Canary",
+        "Start or move",
+    ),
     Operation("POST", f"{_REPOSITORY}/models/{{model}}/load", "v2", "load", "admin", "Nothing", "Loaded", "Load"),
     Operation("POST", f"{_REPOSITORY}/models/{{model}}/unload", "v2", "unload", "admin", "Nothing", "Loaded", "Unload"),
 )

@@ -43,6 +43,12 @@ def components(repository: Repository) -> dict[str, Json]:
         "Feedback": _object({"feedback": {"type": "array", "items": _feedback(repository), "minItems": 1}}),
         "Index": {"type": "object", "properties": {"ready": {"type": "boolean"}}, "additionalProperties": False},
         "Nothing": {},
+        "CanaryOrder": {
+            "type": "object",
+            "properties": {"version": _TEXT, "percent": _NUMBER, "end": {"const": True}},
+            "additionalProperties": False,
+        },
+        "Canary": _object({"state": _TEXT, "percent": _NUMBER, "measures": _OBJECT}),
         **_answers(repository),
     }
 

@@ -1,0 +1,87 @@
+"""`canary`: start, look at, move and end the canary of a running server."""
+
+import json
+import os
+import urllib.error
+import urllib.request
+from typing import Annotated, Any
+
+import typer
+from typer import Argument, Option
+
+from almanac.core.errors import ServingError
+
+canary = typer.Typer(no_args_is_help=True, help="Canary of a running server.", rich_markup_mode=None)
+
+Url = Annotated[str, Option(help="Address of the server; its key is read from ALMANAC_API_KEY.")]
+Name = Annotated[str, Option("--model-name", help="Use case, or one of its models.")]
+
+
+def _example(command: str) -> str:
+    return f"\b\nExample:\n  almanac {command}"  # \b keeps the line whole
+
+
+@canary.command(epilog=_example("canary start 3 --url http://127.0.0.1:8080 --model-name demand --percent 5"))
+def start(
+    version: Annotated[str, Argument(help="Version in the registry.")],
+    url: Url,
+    model_name: Name,
+    percent: Annotated[float, Option(help="Share of the requests.")] = 5.0,
+) -> None:
+    """Give a version a share of the requests."""
+    _show(_ask(url, model_name, {"version": version, "percent": percent}))
+
+
+@canary.command(epilog=_example("canary status --url http://127.0.0.1:8080 --model-name demand"))
+def status(url: Url, model_name: Name) -> None:
+    """Show the state, the shares and the evidence."""
+    _show(_ask(url, model_name, None))
+
+
+@canary.command(epilog=_example("canary step 25 --url http://127.0.0.1:8080 --model-name demand"))
+def step(
+    percent: Annotated[float, Argument(help="Such as 25, 50 or 100.")],
+    url: Url,
+    model_name: Name,
+) -> None:
+    """Give the new version another share."""
+    _show(_ask(url, model_name, {"percent": percent}))
+
+
+@canary.command(epilog=_example("canary end --url http://127.0.0.1:8080 --model-name demand"))
+def end(url: Url, model_name: Name) -> None:
+    """Give the running version all requests back."""
+    _show(_ask(url, model_name, {"end": True}))
+
+
+def _ask(url: str, name: str, document: dict[str, Any] | None) -> dict[str, Any]:
+    if not url.startswith(("http://", "https://")):
+        raise ServingError(f"--url {url}: an http or https address")
+    headers = {"content-type": "application/json"}
+    if key := os.environ.get("ALMANAC_API_KEY"):
+        headers["x-api-key"] = key
+    address = f"{url.rstrip('/')}/v2/repository/models/{name}/canary"
+    data = None if document is None else json.dumps(document).encode()
+    request = urllib.request.Request(address, data=data, headers=headers)  # noqa: S310  (checked above)
+    try:
+        with urllib.request.urlopen(request, timeout=120) as answer:  # noqa: S310
+            found: dict[str, Any] = json.load(answer)
+            return found
+    except urllib.error.HTTPError as error:
+        raise ServingError(f"{address}: {error.code} {error.read().decode(errors='replace')}") from error
+    except OSError as error:
+        raise ServingError(f"{address}: {error}") from error
+
+
+def _show(found: dict[str, Any]) -> None:
+    print(
+        f"{found['use_case']}: version {found['new_version']} beside {found['running_version']}, {found['percent']:g}%"
+    )
+    print(f"{found['state']}: {found['reason'] or 'nothing was looked at yet'}")
+    for name, measure in found["measures"].items():
+        low, high = measure["excess_low"], measure["excess_high"]
+        bounds = "no evidence yet" if low is None else f"excess over the bound {low:.4g} to {high:.4g}"
+        counts = f"{measure['running_count']} and {measure['new_count']} values"
+        print(f"  {name}: {measure['running_mean']:.4g} and {measure['new_mean']:.4g}, {counts}, {bounds}")
+    if found["state"] == "promote":
+        print(f"proposed: almanac registry promote {found['use_case']}/{found['new_version']} --why 'canary'")

@@ -1,0 +1,198 @@
+"""Canaries of a running server: traffic, evidence, verdicts, metrics."""
+
+import asyncio
+import logging
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from http import HTTPStatus
+from typing import Any
+
+from almanac.core.errors import AlmanacError, ServingError
+from almanac.model.bundle import Bundle
+from monitoring.metrics import CANARY_EXCESS, CANARY_SHARE, CANARY_STATE, Metrics
+from serving.prediction.canary import STATES, Canary, CanaryBounds, State
+from serving.prediction.confidence_sequence import Interval
+from serving.prediction.repository import Repository
+from serving.prediction.traffic import Traffic
+from serving.prediction.use_case import UseCase
+from serving.runtime.errors import HTTPError, invalid
+from serving.runtime.http import Reply, Request
+
+LOOK_SECONDS = 0.5
+_PREDICTS = frozenset({"predict", "infer", "ModelInfer"})
+_LOG = logging.getLogger("almanac.serving")
+
+
+class Canaries:
+    """The canary of each use case.
+
+    Args:
+        repository: the models.
+        load: loads a version of a use case by its number or address.
+        bounds: what new versions are allowed.
+        metrics: the metrics.
+        workers: server processes; with several, each would see a part of the evidence.
+    """
+
+    def __init__(
+        self,
+        repository: Repository,
+        load: Callable[[UseCase, str], Bundle],
+        bounds: CanaryBounds,
+        metrics: Metrics,
+        workers: int,
+    ) -> None:
+        self._repository = repository
+        self._load = load
+        self._bounds = bounds
+        self._metrics = metrics
+        self._workers = workers
+        self._canaries: dict[str, Canary] = {}
+
+    def start(self, use_case: UseCase, version: str, percent: float) -> None:
+        """Load a version and give it a share of a use case's requests, before the server runs.
+
+        Raises:
+            AlmanacError: it cannot be loaded, or cannot be compared here.
+        """
+        self.begin_loaded(use_case, self._load(use_case, version), percent)
+
+    async def begin(self, name: str, version: str, percent: float) -> dict[str, Any]:
+        """Start a canary by order, and return what is known of it."""
+        use_case = self._repository.use_case(name)
+        _check_percent(percent)
+        # Each of several processes would see a part of the evidence.
+        if self._workers > 1:
+            raise HTTPError(HTTPStatus.CONFLICT, "a canary needs a server of one process")
+        try:
+            new = await asyncio.get_running_loop().run_in_executor(None, self._load, use_case, version)
+            self.begin_loaded(use_case, new, percent)
+        except HTTPError:
+            raise
+        except AlmanacError as error:
+            raise HTTPError(HTTPStatus.CONFLICT, str(error)) from error
+        return self._canaries[use_case.name].describe()
+
+    def move(self, name: str, percent: float) -> dict[str, Any]:
+        """Give the new version another share, and return what is known of it."""
+        _check_percent(percent)
+        canary = self._running(name)
+        self._set_share(canary, percent)
+        return canary.describe()
+
+    def end(self, name: str) -> dict[str, Any]:
+        """End a canary: the running version gets all requests."""
+        canary = self._running(name)
+        self._finish(canary, "ended", "ended by order")
+        return canary.describe()
+
+    def describe(self, name: str) -> dict[str, Any]:
+        """Return the state and the evidence of a use case's newest canary; raises an HTTPError where there is none."""
+        use_case = self._repository.use_case(name)
+        canary = self._canaries.get(use_case.name)
+        if canary is None:
+            raise HTTPError(HTTPStatus.NOT_FOUND, f"{use_case.name} has no canary")
+        self._look(canary)
+        return canary.describe()
+
+    def answered(self, request: Request, reply: Reply, protocol: str, seconds: float) -> None:
+        """Take a request with its answer; an observer of the transport."""
+        canary = self._canaries.get(request.use_case)
+        # A request for a certain version was not drawn, so it says nothing about the others.
+        if canary is None or request.verb not in _PREDICTS or request.version is not None:
+            return
+        if reply.status == HTTPStatus.OK or reply.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            canary.answered(request.answered_by, seconds, reply.status != HTTPStatus.OK)
+
+    def observed(self, use_case: str, target: str, version: str, error: float) -> None:
+        """Take the error of a prediction."""
+        canary = self._canaries.get(use_case)
+        if canary is not None:
+            canary.observed(target, version, error)
+
+    def follow(self, use_case: str, traffic: Traffic | None) -> None:
+        """End a canary whose version was promoted, or whose running version is no longer the one that it began with."""
+        canary = self._canaries.get(use_case)
+        if canary is None or not canary.active or traffic is None:
+            return
+        if traffic.primary.digest == canary.new.digest and traffic.primary.version == canary.new.version:
+            self._finish(canary, "promoted", "the registry promoted it")
+        elif traffic.primary is not canary.running:
+            self._finish(canary, "ended", f"version {traffic.primary.version} took over meanwhile")
+
+    async def run(self) -> None:
+        """Look at every canary again and again."""
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            for canary in list(self._canaries.values()):
+                self._look(canary)
+
+    def _look(self, canary: Canary) -> None:
+        if not canary.active:
+            return
+        before = canary.state
+        if canary.judge() == "failed":
+            self._finish(canary, "failed", canary.reason)
+        elif (percent := canary.due()) is not None:
+            self._set_share(canary, percent)
+        if canary.state == "promote" and before != "promote":
+            _LOG.info("promotion of version %s of %s is proposed", canary.new.version, canary.new.use_case)
+        self._publish(canary)
+
+    def begin_loaded(self, use_case: UseCase, new: Bundle, percent: float) -> None:
+        """Start the canary of a version that is loaded.
+
+        Raises:
+            ServingError: it cannot be compared with what is running.
+        """
+        traffic = use_case.traffic
+        if traffic is None:
+            raise ServingError(f"{use_case.name} is not loaded; there is nothing to compare with")
+        if new.use_case != use_case.name:
+            raise ServingError(f"{new.use_case} is another use case than {use_case.name}")
+        if (new.version, new.digest) == (traffic.primary.version, traffic.primary.digest):
+            raise ServingError(f"version {new.version} is the one that is running")
+        canary = self._canaries[use_case.name] = Canary(traffic.primary, new, percent, self._bounds)
+        self._repository.set_traffic(use_case, Traffic(traffic.primary, new, "split", percent / 100))
+        self._publish(canary)
+
+    def _running(self, name: str) -> Canary:
+        use_case = self._repository.use_case(name)
+        canary = self._canaries.get(use_case.name)
+        if canary is None or not canary.active:
+            raise HTTPError(HTTPStatus.CONFLICT, f"{use_case.name} has no running canary")
+        return canary
+
+    def _set_share(self, canary: Canary, percent: float) -> None:
+        use_case = self._repository.use_case(canary.new.use_case)
+        canary.move(percent)
+        if use_case.traffic is not None:
+            self._repository.set_traffic(use_case, replace(use_case.traffic, share=percent / 100))
+        self._publish(canary)
+
+    def _finish(self, canary: Canary, state: State, reason: str) -> None:
+        canary.end(state, reason)
+        use_case = self._repository.find(canary.new.use_case)
+        if use_case is not None and use_case.traffic is not None and use_case.traffic.second is canary.new:
+            self._repository.set_traffic(use_case, Traffic(use_case.traffic.primary))
+        _LOG.info("the canary %s of %s is %s: %s", canary.new.version, canary.new.use_case, state, reason)
+        self._publish(canary)
+
+    def _publish(self, canary: Canary) -> None:
+        labels = canary.new.use_case, canary.new.version
+        self._metrics.gauge(CANARY_SHARE).labels(*labels).set(canary.percent / 100 if canary.active else 0)
+        for state in STATES:
+            self._metrics.gauge(CANARY_STATE).labels(*labels, state).set(int(canary.state == state))
+
+        def show(measure: str, excess: Interval) -> None:
+            for end, value in ("low", excess.low), ("mean", excess.mean), ("high", excess.high):
+                if math.isfinite(value) and excess.count:
+                    self._metrics.gauge(CANARY_EXCESS).labels(*labels, measure, end).set(value)
+
+        canary.each(show)
+
+
+def _check_percent(percent: float) -> None:
+    if isinstance(percent, bool) or not isinstance(percent, int | float) or not 0 < percent <= 100:
+        raise invalid(f"percent {percent!r}: a number above 0, at most 100")
