@@ -77,7 +77,7 @@ class Repository:
         return {name: one.name for name, one in self._by_name.items()}
 
     def open(self) -> None:
-        """Load every use case, the pinned ones first; a model that cannot be loaded leaves the others alone.
+        """Load every use case, the pinned ones first; one that cannot be loaded does not keep the others from it.
 
         Raises:
             AlmanacError: none of the models can be loaded.
@@ -253,7 +253,7 @@ class Repository:
         self.use_case(name)
 
     def _check_room(self, use_case: UseCase, bundle: Bundle) -> None:
-        """Check that a bundle fits beside the loaded ones, without putting any of them out."""
+        """Check that a bundle fits within the budget together with the loaded ones."""
         needed = memory_of(bundle)
         taken = sum(one.memory for one in self.use_cases if one is not use_case)
         if self._budget is not None and taken + needed > self._budget:
