@@ -77,7 +77,7 @@ def drift(
         "window": window,
         "false_alarm_rate": false_alarm_rate,
     }
-    comparison = compare(read_reference(reference, frozen, settings), read_window(current, frozen))
+    comparison = compare(read_reference(reference, frozen, settings), read_window(current, frozen), name=str(current))
     if out is not None:
         from almanac.drift.report import drift_page
         from almanac.reports import write_page

@@ -42,7 +42,8 @@ def read_reference(address: str, frozen: Path | None, settings: dict[str, Any]) 
     path = Path(address)
     if frozen is not None or path.suffix.lower() == ".json":
         return read(frozen or path)
-    return profile(_whole(path, {}), **settings | {"time": settings.get("time") or _only_time(path)})
+    settings = settings | {"time": settings.get("time") or _only_time(path)}
+    return profile(_whole(path, {}), **settings, name=str(path))
 
 
 def read_window(path: Path, frozen: Path | None) -> pl.DataFrame | Path:
@@ -95,9 +96,15 @@ def _reference_file(directory: Path, target: str) -> Path:
 
 
 def _only_time(path: Path) -> str | None:
-    """Return the name of the table's only column of times, or None."""
-    times = [name for name, dtype in Source(path).schema.items() if dtype.is_temporal()]
-    return times[0] if len(times) == 1 else None
+    """Return the name of the table's only column of times, None where it has none.
+
+    Raises:
+        DriftError: several.
+    """
+    times = [n for n, dtype in Source(path).schema.items() if dtype in (pl.Date, pl.Datetime)]
+    if len(times) > 1:
+        raise DriftError(f"{path} has {len(times)} columns of times: {', '.join(times)}; name one with --time")
+    return times[0] if times else None
 
 
 def summary(comparison: Comparison) -> str:

@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from almanac.core.clocks import wall_time
 from almanac.core.errors import DriftError
 from almanac.drift import statistics
-from almanac.drift.counting.accumulators import ABOVE, BELOW, MISSING, OFF, ROWS, Stretch, set_out
+from almanac.drift.counting.accumulators import ABOVE, BELOW, HEAD, MISSING, OFF, ROWS, Stretch, set_out
 from almanac.drift.counting.histogram import Floats
-from almanac.drift.findings import Finding, column_findings, iso_span, span_findings
+from almanac.drift.counting.resolution import single_valued
+from almanac.drift.findings import Finding, column_findings, iso_span, span_findings, table_findings
 from almanac.drift.measures import Pair, measure_categories, measure_numbers
 from almanac.drift.profiles.one_pass import Counted, count_table
 from almanac.drift.profiles.profiling import history
@@ -124,7 +125,14 @@ class Comparison:
 
 
 def compare(
-    profile: Profile, table: Table, *, exact: bool = False, now: datetime | None = None, rate: float | None = None
+    profile: Profile,
+    table: Table,
+    *,
+    exact: bool = False,
+    now: datetime | None = None,
+    rate: float | None = None,
+    whole: bool = True,
+    name: str = "",
 ) -> Comparison:
     """Compare a window with a reference profile.
 
@@ -136,16 +144,18 @@ def compare(
         now: time of the comparison by the wall clock; the present when None.
         rate: chance of a false alarm for these columns together, where more than they are judged; the profile's when
             None.
+        whole: whether to name the window's columns that the reference does not have.
+        name: name of the table in errors; that of its file when empty.
 
     Raises:
         DriftError: a window without rows or with too few, without the profile's time column, or unreadable.
     """
-    source = Source(table, profile.time, profile.entity)
+    source = Source(table, profile.time, profile.entity, name)
     if source.rows < LEAST_ROWS:
         raise DriftError(f"{source.name} has {source.rows} rows; a window needs at least {LEAST_ROWS} to be judged")
     if exact and profile.kept is None:
         raise DriftError("an exact distance needs the reference itself; make the profile with keep=True")
-    findings: list[Finding] = []
+    findings: list[Finding] = table_findings(profile, source, whole)
     present = [name for name in profile.features if _usable(profile, source, name, findings)]
     # Without time there are no seasons, and the window is one block.
     calendar = profile.calendar if profile.time else Calendar("none", max(1, source.rows), rows=True)
@@ -237,6 +247,13 @@ def _facts(feature: Feature, like: Floats, tally: Floats, total: Stretch) -> dic
         facts |= {"minimum": total.minimum, "maximum": total.maximum}
     if total.fine.sum() and feature.fine.sum():
         facts["ks_overall"] = statistics.ks(feature.fine, total.fine)
+    before, now = like[len(HEAD) :], tally[len(HEAD) :]
+    if before.sum() > 0 and now.sum() > 0:
+        on = not (feature.total[OFF] or tally[OFF])
+        low, high = min(feature.layout.low, total.minimum), max(feature.layout.high, total.maximum)
+        facts["ks_error_bound"] = statistics.ks_error_bound(
+            before, now, single_valued(feature.layout, low, high) if on else None
+        )
     return facts
 
 

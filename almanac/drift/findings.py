@@ -9,6 +9,8 @@ from almanac.drift.counting.accumulators import HEAD, INFINITE, MISSING, OFF, RO
 from almanac.drift.counting.histogram import Floats
 from almanac.drift.profiles.one_pass import Counted
 from almanac.drift.profiles.reference import Feature, Profile
+from almanac.drift.profiles.tables import Source
+from almanac.drift.profiles.unwatched import of_type
 
 Severity = Literal["note", "warning", "broken"]
 
@@ -33,12 +35,48 @@ def iso_span(span: tuple[int, int] | None) -> list[str] | None:
     return [str(np.datetime64(moment, "us").astype("datetime64[s]")) for moment in span]
 
 
+def table_findings(profile: Profile, source: Source, whole: bool) -> list[Finding]:
+    """Return the findings about columns that are not compared, and about times that are not of one kind.
+
+    Args:
+        profile: the reference.
+        source: the window.
+        whole: whether the reference was meant to have every column of the window.
+    """
+    findings = []
+    for name, reason in profile.unwatched.items():
+        absent = "" if name in source.schema else "; the window does not have it"
+        findings.append(Finding("warning", name, f"not compared: in the reference it {reason}{absent}"))
+    if whole:
+        findings += _strangers(profile, source)
+    if profile.time and (profile.zone is None) != (source.zone is None):
+        sides = [zone or "without a zone" for zone in (profile.zone, source.zone)]
+        message = f"times are {sides[0]} in the reference and {sides[1]} in the window; those without are taken as UTC"
+        findings.append(Finding("warning", profile.time, message))
+    return findings
+
+
+def _strangers(profile: Profile, source: Source) -> list[Finding]:
+    """Return the findings about columns that only the window has."""
+    known = {part for name in profile.features for part in profile.roles.sources(name)}
+    known |= {*profile.features, *profile.unwatched, *filter(None, (profile.time, profile.entity))}
+    found = []
+    for name in (name for name in source.schema if name not in known):
+        reason = of_type(source.schema[name])
+        message = "not compared: the reference does not have it" + (f", and it {reason}" if reason else "")
+        found.append(Finding("warning", name, message))
+    return found
+
+
 def span_findings(profile: Profile, counted: Counted, weights: Floats) -> list[Finding]:
     """Return the findings about the time of a window, given its rows in each season (s,)."""
     findings = []
     if profile.span and counted.span and counted.span[0] <= profile.span[1] and counted.span[1] >= profile.span[0]:
         window, reference = (" to ".join(iso_span(span) or ()) for span in (counted.span, profile.span))
         findings.append(Finding("warning", None, f"the window ({window}) overlaps the reference ({reference})"))
+    elif profile.span and counted.span and counted.span[1] < profile.span[0]:
+        window, reference = (" to ".join(iso_span(span) or ()) for span in (counted.span, profile.span))
+        findings.append(Finding("warning", None, f"the window ({window}) is before the reference ({reference})"))
     first = next(iter(profile.features.values()))
     unknown = weights[first.seasons[:, ROWS] == 0].sum() if len(weights) > 1 else 0
     if unknown:
@@ -56,6 +94,11 @@ def column_findings(feature: Feature, like: Floats, tally: Floats, total: Stretc
     # A column that was empty before cannot break.
     if tally[MISSING] == rows and was[MISSING] < was[ROWS]:
         findings.append(Finding("broken", name, f"all {rows} values are missing"))
+    if was[MISSING] == was[ROWS]:
+        findings.append(Finding("warning", name, f"all {int(was[ROWS])} values of the reference are missing"))
+    if was[INFINITE]:
+        message = f"{int(was[INFINITE])} of {int(was[ROWS])} values of the reference are infinite, beyond every range"
+        findings.append(Finding("warning", name, message))
     if tally[INFINITE] and not was[INFINITE]:
         findings.append(Finding("broken", name, f"{int(tally[INFINITE])} values are infinite; the reference has none"))
     if feature.layout is not None and total.minimum == total.maximum and np.count_nonzero(like[len(HEAD) :]) > 1:

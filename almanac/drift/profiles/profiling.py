@@ -8,7 +8,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from almanac.core.errors import DriftError
-from almanac.drift.counting.accumulators import HEAD, ROWS, NumericLayout, Stretch, layout_of, set_out
+from almanac.drift.counting.accumulators import ABOVE, HEAD, INFINITE, ROWS, NumericLayout, Stretch, layout_of, set_out
 from almanac.drift.counting.histogram import Floats
 from almanac.drift.measures import Pair, measure_categories, measure_numbers
 from almanac.drift.profiles.one_pass import Counted, count_table
@@ -16,6 +16,7 @@ from almanac.drift.profiles.reference import Feature, Profile
 from almanac.drift.profiles.roles import RESIDUAL, Kind, Roles
 from almanac.drift.profiles.seasons import MOST_BLOCKS, Calendar, Season, calendar_of, evenly, parse_duration
 from almanac.drift.profiles.tables import Source, Table, sample_numbers
+from almanac.drift.profiles.unwatched import unwatched
 from almanac.drift.thresholds import calibrate
 
 #: Fewer rows make no reference.
@@ -38,13 +39,14 @@ def profile(
     false_alarm_rate: float = 0.05,
     like: Profile | None = None,
     keep: bool = False,
+    name: str = "",
 ) -> Profile:
     """Return the frozen reference profile of a table.
 
     Args:
         table: polars or pandas frame, a Parquet or CSV file, a directory of or several Parquet files; Parquet is
             streamed, so that it may be larger than memory.
-        columns: columns to watch; all numbers and categories when None.
+        columns: columns to watch; when None all numbers and categories but identifiers, see `Profile.unwatched`.
         time: time column. With it windows are compared with their season, and steps from row to row are watched.
         entity: column with the name of each row's series, in a panel.
         target: column of the truth, watched as such.
@@ -55,6 +57,7 @@ def profile(
         false_alarm_rate: share of undrifted windows that may raise the alarm, over all columns together.
         like: a profile whose cells to count in, so that the two can be merged; its settings are taken too.
         keep: keep the reference in memory for exact distances.
+        name: name of the table in errors; that of its file when empty.
 
     Raises:
         DriftError: a column that is absent or cannot be watched, or fewer than 100 rows.
@@ -62,23 +65,42 @@ def profile(
     if not 0 < false_alarm_rate < 0.5:
         raise DriftError(f"false_alarm_rate is {false_alarm_rate}; it must be between 0 and 0.5")
     if like is not None:
-        return _profile_like(table, like, keep)
-    source = Source(table, time, entity)
+        return _profile_like(table, like, keep, name)
+    source = Source(table, time, entity, name)
     if source.rows < LEAST_ROWS:
         raise DriftError(f"{source.name} has {source.rows} rows; a reference needs at least {LEAST_ROWS}")
     roles = Roles(target, prediction)
     kinds = watched(source, columns, roles)
     # The cells are cut by a sample, so that the table itself is read only once.
     sample = source.sample([*kinds_of_table(kinds, roles), *([time] if time else [])])
+    left_out = {} if columns else _left_out(source, sample, kinds, roles)
     calendar = _calendar(source, sample, season, window)
     # The groups of all seasons are stored: with many columns the profile would grow too large.
     groups = 256 if len(kinds) <= 100 else 128
     layouts = {name: _layout(sample, source, name, kind, roles, groups) for name, kind in kinds.items()}
-    return _build(source, calendar, layouts, kinds, roles, false_alarm_rate, keep, {})
+    made = _build(source, calendar, layouts, kinds, roles, false_alarm_rate, keep, {})
+    return replace(made, unwatched=left_out)
 
 
-def _profile_like(table: Table, like: Profile, keep: bool) -> Profile:
-    source = Source(table, like.time, like.entity)
+def _left_out(source: Source, sample: pl.DataFrame, kinds: dict[str, Kind], roles: Roles) -> dict[str, str]:
+    """Take the columns that are not worth watching out of `kinds`, and return them with the reasons.
+
+    Raises:
+        DriftError: no column is left.
+    """
+    # A target or prediction was asked for by name.
+    asked = {roles.target, roles.prediction}
+    reasons = {name: reason for name, reason in unwatched(source, sample).items() if name not in asked}
+    for name in reasons:
+        kinds.pop(name, None)
+    if not kinds:
+        told = "; ".join(f"{name!r} {reason}" for name, reason in reasons.items())
+        raise DriftError(f"{source.name} has no column to watch: {told}")
+    return reasons
+
+
+def _profile_like(table: Table, like: Profile, keep: bool, name: str) -> Profile:
+    source = Source(table, like.time, like.entity, name)
     kinds = {name: feature.kind for name, feature in like.features.items()}
     own = watched(source, None, like.roles)
     for name, kind in kinds.items():
@@ -90,7 +112,8 @@ def _profile_like(table: Table, like: Profile, keep: bool) -> Profile:
         for name, feature in like.features.items()
     }
     labels = {name: feature.labels for name, feature in like.features.items() if feature.layout is None}
-    return _build(source, like.calendar, layouts, kinds, like.roles, like.false_alarm_rate, keep, labels)
+    made = _build(source, like.calendar, layouts, kinds, like.roles, like.false_alarm_rate, keep, labels)
+    return replace(made, unwatched=like.unwatched)
 
 
 def watched(source: Source, columns: Sequence[str] | None, roles: Roles) -> dict[str, Kind]:
@@ -168,6 +191,7 @@ def _build(
         roles=roles,
         false_alarm_rate=rate,
         span=counted.span,
+        zone=source.zone,
         kept=pl.concat([b.frame for b in source.batches(kinds_of_table(kinds, roles))]) if keep else None,
     )
 
@@ -193,6 +217,9 @@ def _feature(
         layout = replace(layout, low=total.minimum, high=total.maximum)
     stretches = [counted.blocks[key][name] for key in keys]
     tallies = np.array([s.tally if layout is not None else set_out(s, labels) for s in stretches])
+    if layout is not None:
+        # A window's infinities count as beyond the range; the reference's, of which the range is, do as well.
+        tallies[:, ABOVE] += tallies[:, INFINITE]
     seasons_of = np.array([calendar.season_of(key) for key in keys])
     seasons = np.zeros((calendar.seasons, tallies.shape[1]))
     # Several blocks share a season, and `+=` with an index would add only one of them.

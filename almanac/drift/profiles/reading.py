@@ -1,5 +1,7 @@
 """Parquet and CSV files and pandas frames as polars frames, checked."""
 
+import csv
+import gzip
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,6 +11,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from almanac.core.errors import DriftError
+from almanac.drift.profiles.times import is_iso, parse
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -74,7 +77,7 @@ def parquet_schema(files: Sequence[Path]) -> tuple[int, dict[str, pl.DataType]]:
     """Return the rows of several Parquet files together, and their common columns with types.
 
     Raises:
-        DriftError: a file that is no Parquet, or that differs from the first.
+        DriftError: a file that is no Parquet, that differs from the first, or that has two columns of one name.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -91,6 +94,9 @@ def parquet_schema(files: Sequence[Path]) -> tuple[int, dict[str, pl.DataType]]:
             raise DriftError(f"{file} has other columns or types than {files[0]}; files read together must agree")
         schema = own
     assert schema is not None
+    twice = next((name for name in schema.names if schema.names.count(name) > 1), None)
+    if twice is not None:
+        raise DriftError(f"{files[0]} has two columns named {twice!r}; names must differ")
     empty = pl.DataFrame(pl.from_arrow(schema.empty_table()))
     return rows, dict(empty.schema)
 
@@ -99,15 +105,40 @@ def read_csv(path: Path) -> pl.DataFrame:
     """Return a CSV file.
 
     Raises:
-        DriftError: absent or unreadable.
+        DriftError: absent or unreadable, or two columns of one name.
     """
     if not path.is_file():
         raise DriftError(f"{path} does not exist")
     try:
+        _check_header(path)
         # Types come from all rows, since a column of whole numbers may have a decimal far below.
-        return pl.read_csv(path, try_parse_dates=True, infer_schema_length=None, null_values=["", "NA", "NaN"])
-    except (pl.exceptions.PolarsError, OSError) as error:
+        frame = pl.read_csv(path, infer_schema_length=None, null_values=["", "NA", "NaN"])
+    except (pl.exceptions.PolarsError, OSError, UnicodeDecodeError) as error:
         raise DriftError(f"{path} cannot be read as CSV: {error}") from error
+    # pandas writes its index under no name.
+    frame = frame.rename({"": "(no name)"}) if "" in frame.columns else frame
+    texts = [name for name, dtype in frame.schema.items() if dtype == pl.String and is_iso(frame.get_column(name))]
+    return frame.with_columns(parse(frame.get_column(name), str(path)) for name in texts)
+
+
+def _check_header(path: Path) -> None:
+    """Refuse other separators than commas, and a name that two columns have: polars would number the second one.
+
+    Raises:
+        DriftError: another separator, or two columns of one name.
+    """
+    with (
+        gzip.open(path, "rt", encoding="utf-8-sig")
+        if path.suffix == ".gz"
+        else open(path, encoding="utf-8-sig") as file
+    ):
+        header = next(csv.reader(file), [])
+    if len(header) == 1 and {";", "\t"} & set(header[0]):
+        raise DriftError(f"{path}: the header {header[0]!r} has no comma; separate the columns by commas")
+    twice = next((name for name in header if header.count(name) > 1), None)
+    if twice is not None:
+        places = " and ".join(str(at) for at, name in enumerate(header, 1) if name == twice)
+        raise DriftError(f"{path}: columns {places} have the same name {twice!r}; names must differ")
 
 
 def from_pandas(table: object) -> pl.DataFrame:
@@ -137,36 +168,3 @@ def _column_from_pandas(name: str, column: "pd.Series[Any]") -> pl.Series:
         # pandas marks a missing text by NaN as well, which differs from itself.
         return pl.Series(name, [None if value is None or value != value else str(value) for value in column])
     return pl.from_pandas(column).alias(name)
-
-
-def as_time(column: pl.Series, table: str) -> pl.Series:
-    """Return a time column in microseconds.
-
-    Raises:
-        DriftError: a column of another type, or a row without a time.
-    """
-    if column.dtype == pl.String:
-        try:
-            column = column.str.to_datetime(time_unit="us")
-        except pl.exceptions.PolarsError as error:
-            raise DriftError(f"{table}: column {column.name!r} does not hold times: {error}") from error
-    if not column.dtype.is_temporal() or column.dtype in (pl.Time, pl.Duration):
-        raise DriftError(f"{table}: column {column.name!r} is {column.dtype}; the time column must hold dates or times")
-    if column.null_count():
-        row = int(column.is_null().arg_true()[0])
-        raise DriftError(f"{table}: column {column.name!r} has no time in row {row} and {column.null_count() - 1} more")
-    zone = getattr(column.dtype, "time_zone", None)
-    column = column.dt.convert_time_zone("UTC").dt.replace_time_zone(None) if zone else column
-    return column.cast(pl.Datetime("us"))
-
-
-def after(times: pl.Series, latest: object, file: Path) -> object:
-    """Return the newest time of a part of a streamed table.
-
-    Raises:
-        DriftError: the part is not sorted, or begins before `latest`.
-    """
-    first = times.min()
-    if not times.is_sorted() or (latest is not None and first is not None and first < latest):  # type: ignore[operator]
-        raise DriftError(f"{file}: column {times.name!r} runs backwards; streamed files must be sorted by time")
-    return times.max()

@@ -92,6 +92,8 @@ class Profile:
         roles: target and prediction.
         false_alarm_rate: share of undrifted windows that may raise the alarm, over all columns together.
         span: first and last time in microseconds, None without a time column.
+        zone: zone of the table's times, None for times without one.
+        unwatched: columns of the table that are not compared, and why; see `profiles.unwatched`.
         kept: the table itself, for exact distances; only in memory, never in JSON.
     """
 
@@ -105,6 +107,8 @@ class Profile:
     roles: Roles
     false_alarm_rate: float
     span: tuple[int, int] | None
+    zone: str | None = None
+    unwatched: dict[str, str] = field(default_factory=dict)
     kept: KeptTable | None = field(default=None, compare=False, repr=False)
 
     def to_json(self) -> dict[str, Any]:
@@ -124,6 +128,9 @@ class Profile:
             "prediction": self.roles.prediction,
             "false_alarm_rate": self.false_alarm_rate,
             "span": list(self.span) if self.span else None,
+            # Only where there is something to say, so that most profiles have the bytes of earlier releases.
+            **({"zone": self.zone} if self.zone else {}),
+            **({"unwatched": self.unwatched} if self.unwatched else {}),
             "features": [_feature_to_json(feature) for feature in self.features.values()],
         }
 
@@ -164,6 +171,8 @@ def _from_document(document: dict[str, Any]) -> Profile:
         roles=Roles(document["target"], document["prediction"]),
         false_alarm_rate=document["false_alarm_rate"],
         span=(span[0], span[1]) if span else None,
+        zone=document.get("zone"),
+        unwatched=dict(document.get("unwatched", {})),
     )
 
 

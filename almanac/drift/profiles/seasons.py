@@ -134,7 +134,7 @@ def mixture(by_season: Floats, weights: Floats) -> Floats:
     present = np.where(rows > 0, weights, 0.0)
     if not present.sum() > 0:
         return np.asarray(by_season.sum(axis=0), np.float64)
-    scale = np.divide(present / present.sum(), rows, out=np.zeros_like(present), where=rows > 0)
-    # As many rows as the rarest season gives in these proportions: the size of the mixture as a sample.
-    size = float(np.min(np.divide(rows, present / present.sum(), out=np.full_like(rows, np.inf), where=present > 0)))
-    return np.asarray(scale @ by_season * size, np.float64)
+    # As many rows as the rarest season gives in these proportions: all of its own, and a part of each other one's.
+    # Divided in this order, a table's own proportions give its tally exactly, and it has no distance to itself.
+    parts = np.divide(present, rows, out=np.zeros_like(present), where=rows > 0)
+    return np.asarray((parts / parts.max()) @ by_season, np.float64)

@@ -14,8 +14,6 @@ from almanac.drift.counting.histogram import Floats, Numeric
 from almanac.drift.profiles.reading import (
     BATCH,
     SAMPLE,
-    after,
-    as_time,
     even_rows,
     from_pandas,
     parquet_files,
@@ -24,6 +22,7 @@ from almanac.drift.profiles.reading import (
     sample_parquet,
 )
 from almanac.drift.profiles.roles import Kind
+from almanac.drift.profiles.times import after, as_time, parse, zone_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -86,13 +85,18 @@ class Source:
         table: a frame, or one or several files.
         time: name of the time column; rows are then taken in its order.
         entity: column with the name of each row's series, in a panel.
+        name: name of the table in errors; that of its file when empty.
+
+    Attributes:
+        zone: zone of its times, None for times without one, or without a time column.
 
     Raises:
         DriftError: a file that is absent or unreadable, a table without rows or columns, a time that is no time.
     """
 
-    def __init__(self, table: Table, time: str | None = None, entity: str | None = None) -> None:
+    def __init__(self, table: Table, time: str | None = None, entity: str | None = None, name: str = "") -> None:
         self.time, self.entity = time, entity
+        self.zone: str | None = None
         self._files: list[Path] = []
         self._frame: pl.DataFrame | None = None
         self.name = "the table"
@@ -109,6 +113,7 @@ class Source:
             self.name = f"{len(self._files)} files"
         else:
             self._frame = from_pandas(table)
+        self.name = name or self.name
         self._open()
 
     def _open(self) -> None:
@@ -123,8 +128,16 @@ class Source:
         for role, name in (("time", self.time), ("entity", self.entity)):
             if name is not None and name not in self.schema:
                 raise DriftError(f"{self.name} has no {role} column {name!r}; it has {', '.join(self.schema)}")
+        if self.time is not None:
+            self.zone = self._zone(self.time)
         if self._frame is not None and self.time is not None:
             self._frame = self._in_order(self._frame)
+
+    def _zone(self, time: str) -> str | None:
+        if self.schema[time] != pl.String:
+            return zone_of(self.schema[time])
+        first = self._frame if self._frame is not None else sample_parquet(self._files[:1], [time])
+        return zone_of(parse(first.get_column(time).head(1), self.name).dtype)
 
     def _in_order(self, frame: pl.DataFrame) -> pl.DataFrame:
         assert self.time is not None

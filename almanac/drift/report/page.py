@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
+import numpy as np
+
 from almanac.core.clocks import wall_time
 from almanac.drift.comparison import Comparison, FeatureDrift
 from almanac.drift.findings import iso_span
@@ -66,7 +68,19 @@ def _method(comparison: Comparison, judged: str) -> str:
     against = "all of the reference" if season == "none" else f"the same {season} of the reference's years"
     return (
         f"Each column is compared with {against} by effect sizes. The thresholds were learnt from the reference, from "
-        f"how far its own blocks lie from one another; they hold for all {judged} together."
+        f"how far its own blocks lie from one another; they hold for all {judged} together.{_approximation(comparison)}"
+    )
+
+
+def _approximation(comparison: Comparison) -> str:
+    bounds = {f.name: f.facts["ks_error_bound"] for f in comparison.features if "ks_error_bound" in f.facts}
+    if not bounds:
+        return ""
+    widest = max(bounds, key=bounds.__getitem__)
+    median = float(np.median(list(bounds.values())))
+    return (
+        " Distributions are counted in frozen cells: an exact Kolmogorov–Smirnov distance can be larger by a cell's "
+        f"share, at most {median:.4f} in the median column and {bounds[widest]:.4f} in {widest}."
     )
 
 

@@ -1,6 +1,7 @@
 """Distances and quantiles of distributions, from counts over the same cells."""
 
 import numpy as np
+from numpy.typing import NDArray
 
 from almanac.drift.counting.histogram import Floats, Weights
 
@@ -13,6 +14,27 @@ def ks(reference: Weights, current: Weights) -> float:
     """
     a, b = _shares(reference, 0.0), _shares(current, 0.0)
     return float(np.abs(np.cumsum(a) - np.cumsum(b)).max())
+
+
+def ks_error_bound(reference: Weights, current: Weights, single: NDArray[np.bool_] | None = None) -> float:
+    """Return how much larger the exact Kolmogorov–Smirnov distance can be than that of counts over the same cells.
+
+    At the edges of the cells the counts are exact, so the exact distance is at least that of the cells. Inside cell j,
+    which holds the shares a_j and b_j of both samples, the difference of the cumulated shares is at most a_j above
+    that at its left edge and at most b_j above that at its right edge, and so at most min(a_j, b_j) above the larger
+    of both; below, likewise. The exact distance therefore lies between `ks` and `ks` plus the largest of these minima.
+    In a cell of one value the difference goes straight from one edge to the other, and adds nothing.
+
+    Args:
+        reference: values per cell (k,).
+        current: values per cell (k,).
+        single: cells (k,) in which both samples have the same single value, or none; no cell when None.
+
+    Raises:
+        ValueError: either holds no value.
+    """
+    least = np.minimum(_shares(reference, 0.0), _shares(current, 0.0))
+    return float(least.max() if single is None else least.max(where=~single, initial=0.0))
 
 
 def psi(reference: Weights, current: Weights) -> float:

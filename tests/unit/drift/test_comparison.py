@@ -205,7 +205,7 @@ def test_a_window_that_overlaps_the_reference(profile: drift.Profile, beijing: p
         (lambda w: w[:1], "has 1 rows; a window needs at least 30"),
         (lambda w: w.drop("timestamp"), "no time column 'timestamp'"),
         (lambda w: w.with_columns(timestamp=pl.lit(None, pl.Datetime("us"))), "has no time in row 0"),
-        (lambda w: w.with_columns(timestamp=pl.lit("soon")), "does not hold times"),
+        (lambda w: w.with_columns(timestamp=pl.lit("soon")), "holds .soon. in row 0; write times in ISO 8601"),
     ],
 )
 def test_what_cannot_be_judged_is_an_error(
