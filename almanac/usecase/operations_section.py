@@ -65,6 +65,8 @@ class Serving(Section):
     """Most pods."""
     namespace: str = "almanac"
     """Kubernetes namespace."""
+    loading: Literal["server", "initializer"] = "server"
+    """Who reads the model from an object store: the server, or KServe's storage initializer before it."""
 
 
 class Statement(Section):

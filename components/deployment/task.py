@@ -25,4 +25,4 @@ def run(usecase: str, registry: str, environment: str, out: Path, push: str = ""
     if push:
         try_push_version(case, version, registry, push, case.now())
     summary(f"version {version}, {len(objects)} objects{' applied' if environment == 'cluster' else ''}")
-    return {"version": version, "storage_uri": service["spec"]["predictor"]["model"]["storageUri"]}
+    return {"version": version, "digest": service["metadata"]["annotations"]["almanac.io/manifest-sha256"]}

@@ -4,12 +4,14 @@ import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from string import Template
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 
 from almanac.core.files import sha256_bytes
 
+#: Where KServe mounts the model directory.
+_MOUNT = "/mnt/models"
 _TEMPLATE = Path(__file__).with_name("objects.yaml")
 
 
@@ -21,7 +23,9 @@ class Deployment:
         use_case: Name of the use case.
         version: Number of the version in the registry.
         digest: sha256 of the version's manifest.
-        storage_uri: Where KServe's storage initializer finds the model directory.
+        storage_uri: Address of the published model directory.
+        loading: server, which reads an object store itself, or initializer: KServe's, which writes the directory to the
+            pod before the server starts. A volume claim is mounted by KServe in both.
         image: The serving image.
         namespace: Namespace.
         min_replicas: Fewest pods.
@@ -38,6 +42,12 @@ class Deployment:
     min_replicas: int
     max_replicas: int
     labels: dict[str, str] = field(default_factory=dict)
+    loading: Literal["server", "initializer"] = "server"
+
+    @property
+    def mounted(self) -> bool:
+        """Whether KServe puts the model directory into the pod."""
+        return self.loading == "initializer" or self.storage_uri.startswith("pvc://")
 
     @property
     def name(self) -> str:
@@ -59,12 +69,23 @@ def render(deployment: Deployment) -> list[dict[str, Any]]:
     values = {**vars(deployment), "name": deployment.name, "runtime": deployment.runtime}
     # Labels and annotations are text: a version must not become a number.
     values["version"] = str(deployment.version)
+    values["model"] = _MOUNT if deployment.mounted else deployment.storage_uri
     # JSON is YAML: quoted like this, no value can change the document's structure.
     quoted = {name: json.dumps(value) for name, value in values.items()}
     objects: list[dict[str, Any]] = list(yaml.safe_load_all(Template(_TEMPLATE.read_text("utf-8")).substitute(quoted)))
     for item in objects:
         item["metadata"]["labels"] |= deployment.labels
+    _storage(next(item for item in objects if item["kind"] == "InferenceService"), deployment)
     return objects
+
+
+def _storage(service: dict[str, Any], deployment: Deployment) -> None:
+    """Leave in a service what its way of loading needs."""
+    # KServe's initializer has no security context, so that PodSecurity `restricted` refuses the pod.
+    if not deployment.mounted:
+        del service["spec"]["predictor"]["model"]["storageUri"]
+    if not deployment.mounted or deployment.storage_uri.startswith("pvc://"):
+        del service["metadata"]["annotations"]["serving.kserve.io/storageSecretName"]
 
 
 def to_yaml(objects: list[dict[str, Any]]) -> str:

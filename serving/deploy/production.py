@@ -70,6 +70,7 @@ def describe(usecase: UseCase, version: Version, published: str) -> Deployment:
         version=version.number,
         digest=version.manifest,
         storage_uri=storage_uri(published),
+        loading=usecase.serving.loading,
         image=SERVING_IMAGE,
         namespace=usecase.serving.namespace,
         min_replicas=usecase.serving.min_replicas,

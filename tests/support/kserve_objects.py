@@ -35,7 +35,6 @@ _STATED: dict[str, tuple[str, ...]] = {
 }
 #: Fields of which one must be there.
 _ONE_OF: dict[str, tuple[str, ...]] = {
-    "V1beta1ModelSpec": ("storageUri", "storage"),
     "V1EnvFromSource": ("secretRef", "configMapRef"),
     "V1LifecycleHandler": ("exec", "httpGet", "sleep", "tcpSocket"),
     "V1Probe": ("exec", "grpc", "httpGet", "tcpSocket"),

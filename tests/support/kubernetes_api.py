@@ -118,7 +118,7 @@ class KubernetesApi:
         template = {
             "metadata": {"annotations": annotations},
             "spec": {"containers": [{"name": "kserve-container", "image": image}]},
-            "storage": predictor["model"].get("storageUri"),
+            "env": predictor["model"]["env"],
         }
         path = f"/apis/apps/v1/namespaces/{metadata['namespace']}/deployments/{metadata['name']}-predictor"
         known = self._deployments.get(path)

@@ -115,7 +115,7 @@ def test_a_registered_version_takes_the_place_of_the_base(tmp_path: Path) -> Non
     assert _base(*arguments).returncode == 0
     service = _build(tmp_path / "overlays" / "prod")["InferenceService"]
     assert service["metadata"]["name"] == "demo"
-    assert service["spec"]["predictor"]["model"]["storageUri"] == uri
+    assert {"name": "ALMANAC_MODEL", "value": uri} in service["spec"]["predictor"]["model"]["env"]
 
 
 def test_a_file_without_objects_is_refused_by_name(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -92,7 +93,7 @@ REQUIRED = {
         spec.predictor.topologySpreadConstraints.*.maxSkew spec.predictor.topologySpreadConstraints.*.topologyKey
         spec.predictor.topologySpreadConstraints.*.whenUnsatisfiable
         spec.predictor.model spec.predictor.model.modelFormat spec.predictor.model.modelFormat.name
-        spec.predictor.model.runtime spec.predictor.model.storageUri spec.predictor.model.env.*.name
+        spec.predictor.model.runtime spec.predictor.model.env.*.name
     """,
 }
 
@@ -200,3 +201,30 @@ def test_every_selector_is_that_of_kserves_pods() -> None:
 
 def test_the_same_version_gives_the_same_bytes() -> None:
     assert to_yaml(render(DEPLOYMENT)) == to_yaml(render(DEPLOYMENT))
+
+
+@pytest.mark.parametrize(
+    ("address", "loading", "model", "mounted", "secret"),
+    [
+        ("s3://models/a/3", "server", "s3://models/a/3", None, None),
+        ("gs://models/a/3", "server", "gs://models/a/3", None, None),
+        ("s3://models/a/3", "initializer", "/mnt/models", "s3://models/a/3", "almanac-store"),
+        ("pvc://almanac-registry/a/3", "server", "/mnt/models", "pvc://almanac-registry/a/3", None),
+        ("pvc://almanac-registry/a/3", "initializer", "/mnt/models", "pvc://almanac-registry/a/3", None),
+    ],
+)
+def test_each_way_of_loading_has_its_credentials(
+    address: str, loading: Any, model: str, mounted: str | None, secret: str | None
+) -> None:
+    """The initializer reads a secret that the service names, the server its own environment."""
+    objects = {one["kind"]: one for one in render(replace(DEPLOYMENT, storage_uri=address, loading=loading))}
+    service, runtime = objects["InferenceService"], objects["ServingRuntime"]
+    env = {one["name"]: one["value"] for one in service["spec"]["predictor"]["model"]["env"]}
+    assert env == {"ALMANAC_MODEL": model, "ALMANAC_MODEL_VERSION": "3"}
+    assert service["spec"]["predictor"]["model"].get("storageUri") == mounted
+    assert service["metadata"]["annotations"].get("serving.kserve.io/storageSecretName") == secret
+    container = runtime["spec"]["containers"][0]
+    assert not [argument for argument in container["args"] if argument.startswith("--model_dir")]
+    assert {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_ENDPOINT_URL"} <= {
+        one["name"] for one in container["env"]
+    }

@@ -38,8 +38,13 @@ def _client(server: KubernetesApi) -> client.ApiClient:
     return client.ApiClient(client.Configuration(host=server.host))
 
 
+def _address(service: dict[str, Any]) -> str:
+    env = {one["name"]: one["value"] for one in service["spec"]["predictor"]["model"]["env"]}
+    return str(env["ALMANAC_MODEL"])
+
+
 def _only_the_first_starts(service: dict[str, Any]) -> dict[str, Any] | None:
-    if service["spec"]["predictor"]["model"]["storageUri"] == FIRST.storage_uri:
+    if _address(service) == FIRST.storage_uri:
         return None
     return {"state": {"waiting": {"reason": "ImagePullBackOff", "message": "no such image"}}}
 
@@ -65,7 +70,7 @@ def test_a_version_that_does_not_start_is_named_and_rolled_back(release: str) ->
         with pytest.raises(DeploymentError, match=message):
             apply_and_wait(render(SECOND), _client(server), timeout=0.1, interval=0.01)
         service = next(item for item in server.objects.values() if item["kind"] == "InferenceService")
-        assert service["spec"]["predictor"]["model"]["storageUri"] == FIRST.storage_uri
+        assert _address(service) == FIRST.storage_uri
 
 
 def test_a_first_version_that_does_not_start_leaves_nothing_behind() -> None:
@@ -164,7 +169,7 @@ class TestGoingBack:
             with pytest.raises(DeploymentError, match=message):
                 apply_and_wait(render(SECOND), _client(server), timeout=5, interval=0.01)
             assert _standing(server) == {"1"}
-            assert _service(server)["spec"]["predictor"]["model"]["storageUri"] == FIRST.storage_uri
+            assert _address(_service(server)) == FIRST.storage_uri
 
     def test_where_an_object_is_refused_again_the_others_still_are_applied(self) -> None:
         with KubernetesApi() as server:
@@ -180,7 +185,7 @@ class TestGoingBack:
             told = str(raised.value)
             assert "version 1 was applied again and is ready; not everything could be undone: " in told
             assert re.search(r"ServingRuntime almanac/almanac-air-quality-\w{8}: the cluster answered 500", told)
-            assert _service(server)["spec"]["predictor"]["model"]["storageUri"] == FIRST.storage_uri
+            assert _address(_service(server)) == FIRST.storage_uri
 
     def test_is_not_needed_where_the_first_object_is_refused(self) -> None:
         with KubernetesApi() as server:
