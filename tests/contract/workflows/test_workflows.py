@@ -128,7 +128,7 @@ def test_nothing_in_ci_may_wait_for_ever() -> None:
 
 def test_dependabot_looks_where_dependencies_are() -> None:
     updates = read(ROOT / ".github/dependabot.yml")["updates"]
-    assert {one["package-ecosystem"] for one in updates} == {"pip", "github-actions", "docker"}
+    assert {one["package-ecosystem"] for one in updates} == {"pip", "github-actions", "docker", "docker-compose"}
     docker = next(one for one in updates if one["package-ecosystem"] == "docker")
     assert all((ROOT / folder.lstrip("/") / "Dockerfile").exists() for folder in docker["directories"])
 
