@@ -57,7 +57,9 @@ def missing(grid: pl.DataFrame, usecase: UseCase) -> "Figure":
     figure, (axis,) = _rows(1, 0.55 + 0.2 * len(names))
     colours = LinearSegmentedColormap.from_list("missing", ["#f4f6f8", COLOURS["warning"]])
     starts = bins[time].to_list()
-    edges = np.array([*starts, grid[time].max()], dtype="datetime64[us]")
+    # A row stands for a whole step, or a last span of one row would have no width.
+    end = _microseconds(grid[time].max()) + to_microseconds(usecase.time.frequency)
+    edges = np.array([*map(_microseconds, starts), end]).astype("datetime64[us]")
     shares = bins.select(names).to_numpy().T
     mesh = axis.pcolormesh(
         edges, np.arange(len(names) + 1), shares, cmap=colours, vmin=0, vmax=1, edgecolor="white", linewidth=0.4
