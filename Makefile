@@ -11,7 +11,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 UV := $(VENV)/bin/uv
 
-.PHONY: help run test check unit docs lint format compile bench bench-drift bench-distributed bench-serving serve lock clean check-compiled images image-tags engine test-containers retrain submit deploy release release-files changelog next-version bench-policy
+.PHONY: help run test test-chaos bench-load check unit docs lint format compile bench bench-drift bench-distributed bench-serving serve lock clean check-compiled images image-tags engine test-containers retrain submit deploy release release-files changelog next-version bench-policy
 
 help: ## list the tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,6 +30,9 @@ lint: $(VENV)/.dev ## formatting, lint, types and import rules
 
 check: $(VENV)/.dev ## format, lint, types, import rules, unit and contract tests: about a minute
 	@$(MAKE) --no-print-directory -j2 lint unit
+
+test-chaos: $(VENV)/.dev ## ten minutes of mixed load while everything around the server fails in turn
+	@ALMANAC_CHAOS=$${ALMANAC_CHAOS:-600} $(PY) -m pytest -s tests/system/serving/test_chaos.py
 
 unit: $(VENV)/.dev ## unit and contract tests
 	@$(PY) -m pytest -n 2 --dist loadfile tests/unit tests/contract

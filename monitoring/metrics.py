@@ -163,6 +163,9 @@ NATIVE_LIBRARY = Metric(
     "almanac_native_library", "gauge", "1 where the compiled library runs, 0 where slower code replaces it.",
     ("library",), "livemin",
 )  # fmt: skip
+CLOCK_STEPS = Metric(
+    "almanac_clock_steps_total", "counter", "Jumps of the wall clock by more than a second, by process.", ("direction",)
+)
 LOG_FAILING = Metric(
     "almanac_log_failing", "gauge", "1 while a log cannot be written, by log; its lines wait.", ("log",), "livemax"
 )

@@ -15,6 +15,7 @@ from typing import Any
 from almanac.core.errors import AlmanacError
 from almanac.model.bundle import Bundle
 from serving.build import Server, build, grpc_calls
+from serving.operations.clock import watch_clock
 from serving.operations.hot_reload import follow_keys, follow_promotions, share_repository
 from serving.operations.metrics import publish_libraries, shared_directory
 from serving.operations.warmup import history_file, reader, seed
@@ -114,6 +115,7 @@ def _background(server: Server) -> list[Coroutine[Any, Any, None]]:
         *(follow_promotions(repository, one, settings.poll_seconds, server.metrics) for one in repository.use_cases),
         follow_keys(server.guard, settings.keys),
         server.canaries.run(),
+        watch_clock(server.metrics),
     ]
     shared = shared_directory()
     if shared is not None:

@@ -79,6 +79,21 @@ class Reader:
         number = state.stages().get(stage)
         return None if number is None else state.versions[number]
 
+    def check_reachable(self, use_case: str) -> None:
+        """Check that the newest event that was read is still there.
+
+        A registry whose directory or bucket is gone looks like one without new events.
+
+        Raises:
+            RegistryError: it is not there.
+        """
+        last = self.state(use_case).last
+        try:
+            if last is not None:
+                self.store.read(event_chain(self.store, use_case).key(last.number))
+        except OSError as error:
+            raise RegistryError(f"registry {self.store.url}: the events of {use_case} are gone ({error})") from error
+
     def stages(self, use_case: str) -> dict[str, int]:
         """Return stage -> version number."""
         return self.state(use_case).stages()

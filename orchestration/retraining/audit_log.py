@@ -4,6 +4,7 @@ A writer that loses the race for a number reads the winning entry, checks the ru
 that one of two simultaneous approvals or executions is accepted.
 """
 
+import random
 import time
 import uuid
 from collections.abc import Callable
@@ -16,6 +17,8 @@ from governance.registry.chain import Chain, Record
 from governance.registry.stores import open_store
 
 _PATIENCE_SECONDS = 60.0
+#: Pause before an entry is proposed again; each further one is twice as long, up to the second number.
+_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.02, 1.0
 
 
 @dataclass(frozen=True)
@@ -101,7 +104,7 @@ class AuditLog:
             propose: returns the entry to add to those so far, or None if nothing is to be done; it raises where the
                 rules forbid it.
         """
-        deadline = time.monotonic() + _PATIENCE_SECONDS
+        deadline, pause = time.monotonic() + _PATIENCE_SECONDS, _FIRST_PAUSE_SECONDS
         while time.monotonic() < deadline:
             entries = self.entries()
             draft = propose(entries)
@@ -110,6 +113,9 @@ class AuditLog:
             entry = self._entry(entries, draft)
             if self._chain.append(entry):
                 return entry
+            # At random, so that two writers do not meet again and again.
+            time.sleep(random.uniform(0.5, 1) * pause)  # noqa: S311
+            pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
         raise RemediationError(
             f"{self.store.url}: other writers took every number for {_PATIENCE_SECONDS:.0f} s; retry"
         )

@@ -58,7 +58,11 @@ class Source:
         return self._checked(path, self.number)
 
     def current(self) -> str | None:
-        """Return the current version, None if versions do not change."""
+        """Return the current version, None if versions do not change.
+
+        Raises:
+            RegistryError: the registry cannot be read.
+        """
         if not self.follows_promotions:
             return None
         return str(self._registered()[1].number)
@@ -73,6 +77,7 @@ class Source:
         from governance.registry import parse_address
 
         use_case, what = parse_address(self.address)
+        self._registry.check_reachable(use_case)
         version = self._registry.version(use_case, what)
         if version.rejected and not self.allow_rejected:
             raise ServingError(

@@ -54,6 +54,7 @@ class LogState:
     def __init__(self, name: str, metrics: Metrics) -> None:
         self.name = name
         self.error: str | None = None
+        self._told = False
         self._dropped = metrics.counter(LOG_DROPPED).labels(name)
         self._failing = metrics.gauge(LOG_FAILING).labels(name)
         self._failing.set(0)
@@ -62,6 +63,13 @@ class LogState:
         """Count lines that are lost."""
         if count:
             self._dropped.inc(count)
+
+    def lose(self, error: Exception) -> None:
+        """Count a line that cannot be rendered, and log the reason of the first one."""
+        if not self._told and self.name != "log":
+            self._told = True
+            logging.getLogger("almanac.serving").error("a line of the %s log was lost", self.name, exc_info=error)
+        self._dropped.inc()
 
     def fail(self, error: Exception) -> None:
         """Note that lines could not be written, and wait."""
@@ -149,8 +157,8 @@ class LineWriter:
                 self._item_bytes -= size
             try:
                 line = self._encoder.encode(self._render(item)) + b"\n"
-            except Exception:  # such as text that is no text: this line alone is lost
-                self.state.drop(1)
+            except Exception as error:  # such as text that is no text: this line alone is lost
+                self.state.lose(error)
                 continue
             self._lines.append(line)
             self._line_bytes += len(line)

@@ -58,9 +58,13 @@ class Redis:
     def url(self) -> str:
         return f"redis://127.0.0.1:{self.port}/0"
 
+    def command(self) -> list[str]:
+        """The command that starts it."""
+        address = ["--port", str(self.port), "--bind", "127.0.0.1"]
+        return ["redis-server", *address, "--dir", str(self.folder), "--save", ""]
+
     def start(self) -> None:
-        command = ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder)]
-        self.process = subprocess.Popen([*command, "--save", ""], stdout=subprocess.DEVNULL)
+        self.process = subprocess.Popen(self.command(), stdout=subprocess.DEVNULL)
         import socket
 
         def listens() -> bool:
