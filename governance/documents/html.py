@@ -25,6 +25,8 @@ code { font-size: .85em; overflow-wrap: anywhere }
 section { margin-top: 3rem }
 section table { display: block; overflow-x: auto }
 section td, section th { text-align: left }
+section td { white-space: normal; min-width: 5rem; max-width: 27rem }
+pre { background: #f6f7f9; border-radius: 6px; padding: .6rem .9rem; overflow-x: auto }
 blockquote .ref, p > .ref:only-child { border: 0 }
 """
 

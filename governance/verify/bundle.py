@@ -25,6 +25,7 @@ class Bundle:
         run: the run directory, None if the documents are verified without the rest of their run.
         data: the validated table, None where it is not at hand.
         features: the feature table, None where it is not at hand.
+        checkpoint: a signed note of the registry's newest event, None without one.
     """
 
     model: Path
@@ -36,6 +37,7 @@ class Bundle:
     run: Path | None = None
     data: Path | None = None
     features: Path | None = None
+    checkpoint: Path | None = None
 
     @property
     def documents(self) -> dict[str, dict[str, Any]]:

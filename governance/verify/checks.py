@@ -1,8 +1,11 @@
 """The checks of a verification by name, in the order in which they are done."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 from governance.documents.layout import REGISTRATION
+from governance.registry import Registry
+from governance.registry.checkpoint import check_checkpoint
 from governance.verify.bundle import Bundle
 from governance.verify.evaluated import check_evaluation
 from governance.verify.event_chain import RECORD, check_chain, recorded_registry
@@ -30,7 +33,12 @@ def _check_chain(bundle: Bundle) -> tuple[int, str]:
         if url is None:
             return 0, f"{reason}: give --registry"
         note = f"in {url}, by {RECORD}"
-    return check_chain(url, registration, bundle.folder), note
+    count = check_chain(url, registration, bundle.folder)
+    if bundle.checkpoint is None:
+        return count, f"{note}; who may delete its events could have rewritten the end: give --checkpoint".removeprefix("; ")
+    public = bundle.trust if isinstance(bundle.trust, Path) else None
+    _, signer = check_checkpoint(Registry(url), bundle.checkpoint, public)
+    return count, f"{note}; no shorter than the checkpoint of {signer}".removeprefix("; ")
 
 
 def _check_metrics(bundle: Bundle) -> tuple[int, str]:

@@ -49,12 +49,14 @@ class Request:
             unchecked if that cannot be read.
         trust: the key or identity that must have signed; None takes the key in the bundle.
         data: the validated table; None takes the run's, if it has one.
+        checkpoint: a signed note of the registry's newest event, kept elsewhere; None leaves a rewritten end unseen.
     """
 
     directory: Path
     registry: str | None = None
     trust: Path | signing.Identity | None = None
     data: Path | None = None
+    checkpoint: Path | None = None
 
 
 def verify(
@@ -95,6 +97,7 @@ def examine(request: Request) -> Iterator[Step]:
         run=None if alone else root,
         data=request.data or _existing(root / "data.parquet"),
         features=_existing(root / "features.parquet"),
+        checkpoint=request.checkpoint,
     )
     yield from _steps(bundle)
 
