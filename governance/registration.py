@@ -12,7 +12,7 @@ from almanac.core.files import read_json, write_json
 from almanac.core.progress import summary
 from almanac.usecase import UseCase
 from governance import signing
-from governance.registry import Event, Registry, Version, collect
+from governance.registry import Event, Registry, State, Version, collect
 from governance.registry.fold import fold
 from governance.registry.versions import read_blob
 
@@ -66,7 +66,8 @@ def register(
     )
     entry = registry.version(usecase.name, number)
     registration = _description(registry, usecase.name, entry)
-    registration["signature"] = _signature(registry, usecase.name, entry, files["model/manifest.json"].parent, key)
+    signature: dict[str, Any] = _signature(registry, usecase.name, entry, files["model/manifest.json"].parent, key)
+    registration["signature"] = {**signature, "pinned": _pinned(registry, usecase.name, registration["event"])}
     write_json(out, registration)
     summary(f"{registration['address']}, model {entry.model[:12]}")
     return registration
@@ -102,13 +103,20 @@ def _description(registry: Registry, use_case: str, entry: Version) -> dict[str,
     }
 
 
-def _previous(registry: Registry, use_case: str, registered: Event) -> dict[str, Any]:
-    """Return the versions before a registration, and which of them was in production then.
+def _before(registry: Registry, use_case: str, number: int) -> State:
+    """Return the state before an event: what documents say of it stays true, whatever happens later."""
+    return fold(use_case, [event for event in registry.log(use_case) if event.number < number])
 
-    Read from the events before it alone, so that the same run registered again has the same documents.
-    """
-    earlier = [event for event in registry.log(use_case) if event.number < registered.number]
-    state = fold(use_case, earlier)
+
+def _pinned(registry: Registry, use_case: str, registered: dict[str, Any]) -> dict[str, str]:
+    """Return fingerprint -> name of the keys that the registry's policy pinned when the version was registered."""
+    signers = _before(registry, use_case, registered["number"]).in_force().signers
+    return {signing.fingerprint(pem.encode()): name for name, pem in signers.items()}
+
+
+def _previous(registry: Registry, use_case: str, registered: Event) -> dict[str, Any]:
+    """Return the versions before a registration, and which of them was in production then."""
+    state = _before(registry, use_case, registered.number)
     versions = [
         {"number": entry.number, "model": entry.model, "proposer": entry.proposer, "when": entry.registered_at}
         for entry in state.versions.values()

@@ -7,9 +7,8 @@ import typer
 
 from almanac.core.errors import RegistryError
 from governance.commands.common import AsJson, app, emit, example
-from governance.registry import Registry, default_url, resolve
+from governance.registry import default_url, resolve
 from governance.registry.address import SCHEME
-from governance.registry.checkpoint import check_checkpoint
 
 
 @app.command(epilog=example("almanac verify runs/demand/latest"))
@@ -39,10 +38,8 @@ def verify(
     from governance.verify.verdict import Verdict
 
     directory, url = _located(target, registry)
-    if checkpoint:
-        check_checkpoint(Registry(url or default_url()), checkpoint, public_key)
     trust = Identity(identity, issuer) if identity else public_key
-    verdict = Verdict(directory, list(examine(Request(directory, url, trust, data))))
+    verdict = Verdict(directory, list(examine(Request(directory, url, trust, data, checkpoint))))
     emit(verdict.to_json(), verdict.lines(), as_json)
     verdict.check()
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
+from almanac.core.errors import DocumentError
 from governance.documents.layout import REGISTRATION
 from governance.registry import Registry
 from governance.registry.checkpoint import check_checkpoint
@@ -31,11 +32,14 @@ def _check_chain(bundle: Bundle) -> tuple[int, str]:
     if url is None:
         url, reason = recorded_registry(bundle.run, registration["use_case"])
         if url is None:
+            # Asked to hold a checkpoint against a registry, a verification without one has not done what it was asked.
+            if bundle.checkpoint is not None:
+                raise DocumentError(f"{bundle.checkpoint}: cannot be compared, as {reason}: give --registry")
             return 0, f"{reason}: give --registry"
         note = f"in {url}, by {RECORD}"
     count = check_chain(url, registration, bundle.folder)
     if bundle.checkpoint is None:
-        return count, f"{note}; who may delete its events could have rewritten the end: give --checkpoint".removeprefix("; ")
+        return count, f"{note}; a rewritten end would not show: give --checkpoint".removeprefix("; ")
     public = bundle.trust if isinstance(bundle.trust, Path) else None
     _, signer = check_checkpoint(Registry(url), bundle.checkpoint, public)
     return count, f"{note}; no shorter than the checkpoint of {signer}".removeprefix("; ")

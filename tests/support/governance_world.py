@@ -95,7 +95,9 @@ def complete(world: World, trained: Path, tmp_path: Path) -> World:
 
 def record_run(run: Path, registry: Path | str | None = None) -> None:
     """Write run.json as the runner does: the registry, if one is given, and the sha256 of every file of the run."""
-    files = sorted(path for path in run.rglob("*") if path.is_file() and path != run / "run.json")
+    # The signature of the run comes after its record, and cannot be in it.
+    aside = (run / "run.json", run / signing.RUN_SIGNATURE)
+    files = sorted(path for path in run.rglob("*") if path.is_file() and path not in aside)
     listed = {
         path.relative_to(run).as_posix(): {"sha256": sha256_file(path), "bytes": path.stat().st_size} for path in files
     }

@@ -410,8 +410,9 @@ def registration(attack: Attack) -> str:
 def event(attack: Attack) -> str:
     chosen = attack.chance.choice(events_of(attack.registry, attack.use_case))
     field = attack.chance.choice(["who", "why", "when"])
-    other = {"who": "eve", "why": "all is well", "when": chosen.when.replace("20", "19", 1)}[field]
-    attack.events = lambda event: replace(event, **{field: other}) if event.id == chosen.id else event
+    other = {"who": "eve", "why": "all is well", "when": chosen.when.replace("20", "19", 1)}
+    changed: Any = {field: other[field]}
+    attack.events = lambda event: replace(event, **changed) if event.id == chosen.id else event
     return f"event {chosen.number}, {field}"
 
 
