@@ -5,36 +5,16 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from governance.__main__ import main
 from governance.commands import registry_app
 from governance.documents.kind import complete_files
 from governance.registry import Registry
 from governance.verify.checks import CHECKS
 from tests.support.bundles import documented_version, version_files
 from tests.support.governance_world import ROOT, World
-
-
-class Shell:
-    """Calls the command line in this process and keeps what it printed."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], url: Path) -> None:
-        self._monkeypatch, self._capsys, self._url = monkeypatch, capsys, url
-
-    def __call__(self, *arguments: str) -> tuple[int, str, str]:
-        self._monkeypatch.setattr(sys, "argv", ["governance", *arguments, "--registry", str(self._url)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        printed = self._capsys.readouterr()
-        return int(ended.value.code or 0), printed.out, printed.err
-
-    def json(self, *arguments: str) -> Any:
-        code, out, err = self(*arguments, "--json")
-        assert code == 0, err
-        return json.loads(out)
+from tests.support.shell import Shell
 
 
 @pytest.fixture
