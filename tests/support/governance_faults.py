@@ -46,10 +46,11 @@ def killed_writers(folder: Path, kills: int) -> dict[str, int]:
     registry = Registry(folder / "registry")
     alive: list[tuple[int, float]] = []
     started = dead = 0
+    turn = seconds_of_a_turn(registry, folder)
     while dead < kills:
         registry.state("demo")  # children inherit the fold, so that their time goes into writing
         while len(alive) < ALIVE:
-            alive.append((spawn(partial(write_forever, registry, folder, started)), _moment()))
+            alive.append((spawn(partial(write_forever, registry, folder, started)), _moment(turn)))
             started += 1
         pid, when = min(alive, key=lambda entry: entry[1])
         time.sleep(max(0.0, when - time.monotonic()))
@@ -62,9 +63,19 @@ def killed_writers(folder: Path, kills: int) -> dict[str, int]:
     return {"kills": dead, "events_after_kills": len(registry.state("demo").digests)}
 
 
-def write_forever(registry: Registry, folder: Path, mark: int) -> None:
+def seconds_of_a_turn(registry: Registry, folder: Path) -> float:
+    """Return how long a writer takes for one version on this machine, while as many write as later on."""
+    # In this process first: its children inherit what it has imported.
+    write_forever(registry, folder, "first", 1)
+    began = time.monotonic()
+    for pid in [spawn(partial(write_forever, registry, folder, f"measured-{index}", 1)) for index in range(ALIVE)]:
+        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    return time.monotonic() - began
+
+
+def write_forever(registry: Registry, folder: Path, mark: int | str, turns: int = 1_000_000) -> None:
     """Register, document and promote versions until killed, noting each acknowledged step in the journal."""
-    for turn in range(1_000_000):
+    for turn in range(turns):
         name = f"{mark}-{turn}"
         files = version_files(folder / "runs", name)
         number = registry.register("demo", files, who="ann", why=f"register {name}", approval="none")
@@ -138,8 +149,9 @@ def spawn(work: Callable[[], None]) -> int:
         os._exit(1)
 
 
-def _moment() -> float:
-    return time.monotonic() + random.uniform(0.005, 0.15)
+def _moment(turn: float) -> float:
+    # From the first bytes to the second version: on a busy machine, fixed times would kill before anything is written.
+    return time.monotonic() + random.uniform(0.02, 1.6) * turn
 
 
 if __name__ == "__main__":
