@@ -31,6 +31,7 @@ def optimal_length(values: Array) -> int:
     """
     n = values.size
     around = values - values.mean()
+    # A constant series has no correlation to divide by.
     if n < 8 or not around.any():
         return 1
     run = max(5, int(np.ceil(np.sqrt(np.log10(n)))))
@@ -45,6 +46,7 @@ def optimal_length(values: Array) -> int:
     if spectrum <= 0:
         return 1
     length = np.cbrt(2.0 * slope**2 / (4.0 / 3.0 * spectrum**2)) * np.cbrt(n)
+    # The upper bound is that of the authors' own program.
     return int(np.clip(np.round(length), 1, np.ceil(min(3.0 * np.sqrt(n), n / 3.0))))
 
 

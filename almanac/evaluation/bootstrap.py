@@ -49,6 +49,7 @@ class Bootstrap:
         """
         step = (time - time.min()) // frequency
         count = int(step.max()) + 1
+        # A short test span gets shorter blocks rather than repeats that hardly differ.
         length = max(1, min(block // frequency, count // _FEWEST_BLOCKS))
         random = np.random.default_rng(seed)
         # Rounded up: the metrics are ratios of sums, so that some steps more than the span has do not matter.

@@ -90,6 +90,7 @@ def calibration(scored: ScoredRows, bins: int = 15) -> list[dict[str, Any]]:
     """Return the reliability curve: mean forecast and mean truth in bins of the forecast with equal numbers of rows."""
     edges = np.unique(np.quantile(scored.prediction, np.linspace(0, 1, bins + 1)[1:-1]))
     index = np.searchsorted(edges, scored.prediction, side="right")
+    # Bins may be empty where many forecasts are equal; they are left out below.
     n = np.bincount(index)
     forecast, truth = (np.bincount(index, weights=v) for v in (scored.prediction, scored.y))
     return [

@@ -127,6 +127,7 @@ def leading_errors(metrics: Mapping[str, Any]) -> str:
     parts = []
     for entry in metrics["targets"].values():
         name = ERRORS[entry["task"]][0]
+        # Every other leading error is the root mean square.
         label = "log loss" if name == "log_loss" else "RMSE"
         parts.append(f"{entry['horizon']} {label} {format_metric(entry[name])}")
     return ", ".join(parts)

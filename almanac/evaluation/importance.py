@@ -19,6 +19,7 @@ Array = npt.NDArray[np.float64]
 
 #: Budget of visited leaves (rows times leaves): about two seconds on one core.
 _LEAVES = 6_000_000
+#: Rows that are explained at least, however large the model, and at most, however small.
 _FEWEST, _MOST = 60, 1000
 
 
@@ -82,6 +83,7 @@ def local(model: Model, scored: ScoredRows, count: int = 8) -> list[dict[str, An
     result = []
     for index, (why, row) in enumerate(chosen.items()):
         values = explained.values[index]
+        # Stable, so that equal contributions come in the same order on every machine.
         order = np.argsort(-np.abs(values), kind="stable")
         features = [
             {"name": model.names[i], "value": _finite(scored.X[row, i]), "contribution": float(values[i])}

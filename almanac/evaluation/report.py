@@ -73,6 +73,7 @@ def _headline(entry: dict[str, Any]) -> Headline:
     if entry["task"] == "classification":
         facts.append(("AUC", _with_interval(entry["auc"], entry["ci"]["auc"], 3)))
     facts.append(("Model", str(entry["model"])))
+    # An interval that could not be computed shows no skill either.
     lost = any(skill["ci"] is None or skill["ci"][0] <= 0 for skill in entry["skill"].values())
     unit = f"{unit_of(entry)} {label(metric)}".strip()
     return Headline(_title(entry), format_number(entry[metric], _digits(entry)), unit, facts, bad=lost)
@@ -164,6 +165,7 @@ def _errors(entry: dict[str, Any], analysis: TargetAnalysis, unit: str) -> Itera
     worst = Table(
         ["Day", "Rows", f"Mean truth {unit}", "Mean forecast", "RMSE", "Share of squared error"],
         [[d["day"], d["n"], d["truth"], d["forecast"], d["rmse"], f"{d['share']:.1%}"] for d in days],
+        # Probabilities and small quantities would all be 0.0 otherwise.
         digits=1 if max(day["truth"] for day in days) >= 10 else 3,
     )
     yield Details(f"The {len(days)} worst days hold {share:.0%} of all squared error", [worst])

@@ -86,6 +86,7 @@ def _shares(model: Model, explained: Explained | None) -> dict[str, float]:
     group_of = {feature["name"]: feature["group"] for feature in model.spec.get("features", [])}
     sums: dict[str, float] = {}
     for name, size in _ranking(explained):
+        # A model without a specification of its features has no groups.
         if name in group_of:
             sums[group_of[name]] = sums.get(group_of[name], 0.0) + size
     total = sum(sums.values())

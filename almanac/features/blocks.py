@@ -133,6 +133,7 @@ class _Chunk:
         for one in self._entities:
             column = values[one.row : one.row + one.series.stop - one.series.start]
             grid = row[one.place : one.place + self._before + one.series.length]
+            # Rows before the first one are missing, and not those of the entity before it.
             grid[: self._before] = np.nan
             if one.series.places is None:
                 grid[self._before :] = column
@@ -176,6 +177,7 @@ class _Chunk:
 
     def _complete(self, blocks: list[_Block]) -> list[tuple[bool, ...]]:
         """Return of each block which columns miss no value, in the rows looked back on neither."""
+        # One search in the missing places is cheaper than a look at each block's rows.
         starts = [one.place + start for one, start, _ in blocks]
         stops = [one.place + stop + self._job.spec.reach - 1 for one, _, stop in blocks]
         # Equal positions for both ends mean that no missing row lies between them.

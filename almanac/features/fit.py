@@ -37,6 +37,7 @@ def fit(usecase: UseCase, table: pl.DataFrame | pl.LazyFrame, span: Span) -> Fea
 
     categories = {name: _seen(training(name)[name], declared) for name, declared in spec.categories.items()}
     squared = frozenset[str]().union(*(node.squared for node in spec.nodes))
+    # Sums of squares alone need a centre, so that a variance takes no second pass.
     centres = {name: _centre(numbers(spec, training(name), name)) for name in spec.columns if name in squared}
     # Declarations learn from codes of the fitted categories, which are the codes that formulas get.
     fitted = FeatureSpec.of(usecase, categories, centres)
@@ -64,6 +65,7 @@ def document(spec: FeatureSpec, features: pl.LazyFrame, rows: npt.NDArray[np.boo
 
 def _seen(values: pl.Series, declared: list[str]) -> list[str]:
     present = set(values.cast(pl.String).unique().to_list())
+    # In the declared order and not that of the rows, on which the codes would otherwise depend.
     return [category for category in declared if category in present]
 
 

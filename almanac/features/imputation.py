@@ -15,6 +15,7 @@ def impute(values: Array, limit: int) -> None:
     after = missing[1:] - 1 == missing[:-1]
     start = missing.copy()
     start[1:][after] = 0
+    # A loop over the gaps would be Python's; this is one pass, however many gaps there are.
     np.maximum.accumulate(start, out=start)
     fill = missing - start < limit
     if not start[0]:  # no value comes before the first gap

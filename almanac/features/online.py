@@ -67,6 +67,7 @@ class OnlineEngine:
 
     def _block(self, columns: Mapping[str, Array] | Array) -> Array:
         if not isinstance(columns, Mapping):
+            # The kernel reads by address: a block of another shape would be read beyond its end.
             if columns.ndim != 2 or len(columns) != len(self.columns) or columns.shape[1] < self.history:
                 shape = (len(self.columns), self.history)
                 raise FeatureError(f"the block has shape {columns.shape}; expected {shape}, or have more times")

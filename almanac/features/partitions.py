@@ -79,6 +79,7 @@ def computed(usecase: UseCase, spec: FeatureSpec, table: pl.LazyFrame, workers: 
     def source(
         with_columns: list[str] | None, predicate: pl.Expr | None, n_rows: int | None, batch_size: int | None
     ) -> Iterator[pl.DataFrame]:
+        # Polars may ask for the first rows alone, and the workers should not compute the others.
         left = rows if n_rows is None else n_rows
         for frame in _in_order(workers, parts, lambda part: _task(usecase, spec, read, part)):
             chosen = frame.head(left).select(with_columns or pl.all())
@@ -142,6 +143,7 @@ def _in_order(
     seen: set[Any] = set()
     last: Any = None
     todo = iter(parts)
+    # In order, because the file's bytes must be those that one machine writes.
     for done, part in enumerate(parts):
         while len(waiting) < _AHEAD * len(workers.addresses) and (ahead := next(todo, None)) is not None:
             waiting.append(workers.submit(work, *task(ahead)))

@@ -43,6 +43,7 @@ def preprocess(usecase: UseCase, table_path: Path, out_features: Path, out_spec:
     clock = table.select(usecase.time.column).collect()[usecase.time.column]
     training, test = train_test(usecase, clock)
     make = _by_partitions if usecase.training.engine == "dask" else _at_once
+    # A run that is killed leaves no half-written table, which the cache would keep.
     with whole_file(out_features) as aside:
         spec, features = make(usecase, table, training, aside)
         time = times(features.select(spec.time).collect(), spec.time)

@@ -88,6 +88,7 @@ def folds(span: Span, count: int, length: int, gap: int) -> list[tuple[Span, Spa
     if span.stop is None:
         raise FeatureError("folds need a training span with an end")
     starts = [span.stop - (count - index) * length for index in range(count)]
+    # Each fold learns from the start of the span on, as the final fit does.
     return [(Span(span.start, start - gap), Span(start, start + length)) for start in starts]
 
 

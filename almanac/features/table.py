@@ -46,6 +46,7 @@ class Rows:
     @cached_property
     def _flat(self) -> pl.Series:
         size = self.values.size
+        # By Arrow, which refers to foreign memory instead of copying it.
         return pl.Series(pa.Array.from_buffers(pa.float64(), size, [None, pa.py_buffer(self.values)]))
 
     def row(self, row: int, start: int, length: int) -> pl.Series:
@@ -79,12 +80,14 @@ def series(spec: FeatureSpec, table: pl.DataFrame) -> Iterator[Series]:
     time = times(table, spec.time)
     edges = _edges(spec, table)
     for start, stop in pairwise(edges):
+        # The usual case, for which no place has to be kept.
         if (np.diff(time[start:stop]) == spec.step).all():
             yield Series(start, stop, None, stop - start, int(time[start]))
             continue
         offset = time[start:stop] - time[start]
         places, rest = np.divmod(offset, spec.step)
         steps = np.diff(places)
+        # Asked before the order: a time off the grid has no place that could be compared.
         if rest.any():
             raise FeatureError(f"{_row(spec, table, start + int(rest.argmax()))} is off the grid of {spec.frequency}")
         if (steps < 1).any():
@@ -129,6 +132,7 @@ def _edges(spec: FeatureSpec, table: pl.DataFrame) -> list[int]:
     if entity.null_count():
         raise FeatureError(f"row {int(entity.is_null().arg_max() or 0) + 1}: {spec.entity} is missing")
     changes = (np.flatnonzero((entity[1:] != entity[:-1]).to_numpy()) + 1).tolist()
+    # An entity that comes back would be taken for another series, without the rows that it had before.
     if changes and entity.gather([0, *changes]).n_unique() != len(changes) + 1:
         raise FeatureError(f"column {spec.entity}: the rows of an entity are apart; sort by {spec.entity}, {spec.time}")
     return [0, *changes, table.height]

@@ -59,4 +59,5 @@ def _at(values: pl.DataFrame, keys: list[str], column: str, ahead: int) -> pl.Se
 
 def _finite(column: str) -> pl.Expr:
     value = pl.col(column).cast(pl.Float64)
+    # Infinity is no value that a model could learn from, or be judged by.
     return pl.when(value.is_finite()).then(value).otherwise(float("nan")).alias(column)

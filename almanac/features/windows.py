@@ -52,6 +52,7 @@ def extreme(join: np.ufunc, values: Value, length: int) -> Value:
     """Return np.fmax or np.fmin of the newest rows, from two windows that may overlap, as an extreme counts nothing."""
     if length == 1:
         return values
+    # The largest power of two below the length: two such windows cover it.
     size = 1 << ((length - 1).bit_length() - 1)
     tree = _tree(join, values, size)
     return join(tree, ago(tree, length - size))
@@ -89,6 +90,7 @@ def _folded(
     faded: Callable[[Value, int], Value] = lambda older, size: older,
 ) -> Value:
     """Return the sum of a window's pieces, given by size and offset; the newest is added last."""
+    # Each engine adds in this order, because another one would round differently.
     sizes = [1 << bit for bit in range(length.bit_length() - 1, -1, -1) if length >> bit & 1]
     offsets = [sum(sizes[:k]) for k in range(len(sizes))]
     result = piece(sizes[-1], offsets[-1])

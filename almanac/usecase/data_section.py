@@ -135,6 +135,7 @@ else:
 
 
 def _check_positive(duration: str) -> str:
+    # Every lag and window is counted in steps of the grid, and none fits into a step of nothing.
     if not to_microseconds(duration):
         raise ValueError(f"{duration!r} has no length; write one such as 1h")
     return duration

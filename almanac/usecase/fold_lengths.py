@@ -52,6 +52,7 @@ def longest_horizon(usecase: "UseCase") -> timedelta:
 
 def fewest_calibrated(level: float) -> int:
     """Return the fewest residuals for intervals: with n of them the thinnest tail that can be bounded is 1/(n + 1)."""
+    # 1 - 0.9 is a little less than 0.1 in binary, and the ceiling of what it gives would be one too many.
     return ceil(round(2 / (1 - level), 6)) - 1
 
 

@@ -20,6 +20,7 @@ class _Loader(yaml.SafeLoader):
 
 def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
     keys = [loader.construct_object(key, deep=True) for key, _ in node.value]
+    # Counted in a list: YAML allows a list as a key, and that has no hash.
     for key in keys:
         if keys.count(key) > 1:
             raise yaml.constructor.ConstructorError(None, None, f"key {key!r} is given twice", node.start_mark)
@@ -85,6 +86,7 @@ def dump(usecase: UseCase) -> str:
 
 def digest(usecase: UseCase) -> str:
     """Return the sha256 of the use case's content, regardless of the layout and comments of the file."""
+    # Defaults are written out, so that a release which changes one changes the digest as well.
     return sha256_bytes(dump(usecase).encode())
 
 
@@ -99,6 +101,7 @@ def _explain(item: Any, model: type[BaseModel]) -> str:
     field, message = ".".join(path), item["msg"].removeprefix("Value error, ")
     if item["type"] == "extra_forbidden":
         return f"{field}: unknown field{_suggest(path[-1], fields)}"
+    # A missing field has no value that could be shown.
     if item["type"] == "missing":
         return f"{field}: is missing; it is required"
     if item["type"] == "unknown_kind":

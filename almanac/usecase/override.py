@@ -44,6 +44,7 @@ def override(usecase: UseCase, overrides: str) -> UseCase:
         raise UseCaseError(f"overrides: {sources[0]}: sources are compiled in; change the use case file and compile")
     data = json.loads(dump(usecase))
     _change(data, values, "overrides: ")
+    # YAML reads a date as a date, which JSON does not have.
     return load_text(json.dumps(data, default=str), f"{usecase.name} with overrides {overrides}")
 
 

@@ -64,6 +64,7 @@ def _blends(usecase: "UseCase") -> Iterator[str]:
     names = [candidate.name for candidate in usecase.training.candidates]
     yield from _repeated("training.candidates", names)
     for candidate in usecase.training.candidates:
+        # Sorted, since a set of names has another order in each process.
         if isinstance(candidate, Blend) and (unknown := sorted(set(candidate.of) - set(names))):
             yield f"training.candidates.{candidate.name}.of: no candidate named {', '.join(unknown)}"
 
@@ -139,6 +140,7 @@ def _windows(usecase: "UseCase") -> Iterator[str]:
     }
     needed = shortest_window(usecase)
     for field, text in places.items():
+        # An expanding window grows with the data; whether it has rows enough only the table says.
         if text in (None, "expanding") or window_of(text) >= needed:
             continue
         length = f"of {folds.length}" if folds.length else "that calibrate intervals"
@@ -162,6 +164,7 @@ def _durations(usecase: "UseCase") -> Iterator[str]:
         "drift.window": usecase.drift.window,
     }
     for field, duration in places.items():
+        # A shorter one can fall between two rows.
         if to_timedelta(duration) < to_timedelta(frequency):
             yield f"{field}: must be at least one step of {frequency}"
     if usecase.validation.max_gap is not None and not to_timedelta(usecase.validation.max_gap):
@@ -218,6 +221,7 @@ def _search(candidate: Learner) -> Iterator[str]:
 
 def _choice(usecase: "UseCase") -> Iterator[str]:
     names = [candidate.name for candidate in usecase.training.candidates]
+    # A misspelt preference would be passed over in silence.
     if strange := sorted(set(usecase.training.choose.prefer) - set(names)):
         yield f"training.choose.prefer: no candidate named {', '.join(strange)}; known: {', '.join(names)}"
     if usecase.training.choose.metric == "log_loss" and any(one.task == "regression" for one in usecase.targets):

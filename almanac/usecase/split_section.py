@@ -22,6 +22,7 @@ def _check_last(text: str) -> str:
 
 def _check_days(text: str) -> str:
     _check_last(text)
+    # The dates that a span comes to have no time of the day.
     if not text.endswith("y") and to_timedelta(text.removeprefix("last ")) % _DAY:
         raise ValueError("a test span has whole days, such as last 30d")
     return text
@@ -103,6 +104,7 @@ class Split(Section):
         end = end_of_data(newest, frequency)
         start = _back(end, self.test)
         last = start - gap
+        # In days even where it was given in years, whose length depends on where they end.
         window = None if self.train in (None, "expanding") else last - _back(last, str(self.train))
         return Split(
             test_from=start.date(),

@@ -154,6 +154,7 @@ Address = Annotated[str, AfterValidator(_check_no_password)]
 Duration = Annotated[str, AfterValidator(_check_duration), Field(examples=["30min", "6h", "7d"])]
 
 #: A name that can be a column, a feature, a file and a Kubernetes label: lower case, digits and underscores.
+#: 63 characters are the most that a Kubernetes label has.
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
 
 #: A sha256 in hexadecimal.

@@ -9,6 +9,7 @@ from almanac.evaluation.scored_rows import ScoredRows
 from almanac.reports import COLOURS, new_figure
 
 _SHOWN = 14
+#: Points of a dependence; the plot is drawn into the report, whose size grows with each.
 _POINTS = 250
 
 
@@ -39,6 +40,7 @@ def local(explanations: list[dict[str, Any]], unit: str, categories: dict[str, l
     for axis, row in zip(axes[0], explanations, strict=True):
         parts = [(_feature_text(f, categories), f["contribution"]) for f in row["features"]]
         parts.append(("all others", row["others"]))
+        # Bars are drawn from below.
         names, sizes = [name for name, _ in parts][::-1], [size for _, size in parts][::-1]
         colours = [COLOURS["warning"] if size > 0 else COLOURS["forecast"] for size in sizes]
         axis.barh(names, sizes, 0.7, color=colours)
@@ -62,6 +64,7 @@ def _dependence(axis: Any, explained: Explained, scored: ScoredRows, name: str) 
 def _merged(axes: Any) -> Any:
     """Return one axes over both rows of the first column."""
     grid = axes[0, 0].get_gridspec()
+    # Removed first, since the merged axes takes its place.
     axes[1, 0].remove()
     axes[0, 0].set_subplotspec(grid[:, 0])
     return axes[0, 0]

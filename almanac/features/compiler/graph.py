@@ -281,6 +281,7 @@ class Graph:
         order: list[Input] = [*self.columns, *self.clocks, *self.computed, *self.tables]
         self.slots = {one: slot for slot, one in enumerate(order)}
         width = 1 + max((len(one.entries) for one in self.tables), default=0)
+        # One matrix for all tables, since a slot is a row of a matrix; shorter tables end in NaN.
         self.entries = np.full((len(self.tables), width), np.nan)
         for row, one in zip(self.entries, self.tables, strict=True):
             # The first entry stays NaN, for a missing code.

@@ -49,6 +49,7 @@ def _floored(values: Array, floor: Array, out: Array) -> Array:
 def _enough(values: Array, least: float, out: Array) -> Array:
     """Write the values, NaN where one is below `least`."""
     out[:] = values
+    # NaN is not below anything, and stays.
     np.copyto(out, np.nan, where=values < least)
     return out
 
@@ -64,6 +65,7 @@ def _since(values: Array, above: float, limit: float, out: Array) -> Array:
 
 def _looked_up(codes: Array, table: Array, out: Array) -> Array:
     """Write the entry of the table for each code; the first entry is that of a missing code."""
+    # A float until the NaN of a missing code is gone: the cast of NaN to an integer is undefined.
     entries = np.add(codes, 1.0)
     np.copyto(entries, 0.0, where=np.isnan(codes))
     return table.take(entries.astype(np.intp), out=out, mode="clip")

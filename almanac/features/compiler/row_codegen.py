@@ -69,6 +69,7 @@ class _Operation:
     @property
     def order(self) -> tuple[int, bool, int, str, int]:
         """Groups have the same one, and come in this order."""
+        # What NumPy computes comes before the kernel's part of a turn, which may read it.
         return self.turn, OPERATIONS[self.operation].compiled, self.depth, self.operation, self.history
 
 

@@ -23,6 +23,7 @@ _DAY = 86_400
 PERIODS: dict[Period, int] = {"day": _DAY, "week": 7 * _DAY, "year": 31_556_952}
 #: Seconds from the epoch, a Thursday, to the first start of each period: midnight, Monday, 1 January.
 STARTS: dict[Period, int] = {"day": 0, "week": 4 * _DAY, "year": 0}
+#: Both tables of a year have some thousands of entries each, where one table would have 31 million.
 _FINE_BITS = 13
 _FINE = 1 << _FINE_BITS
 

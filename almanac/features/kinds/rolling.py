@@ -43,6 +43,7 @@ class Rolling(Declaration):
 def _rolling(inputs: Inputs, column: str, statistic: Statistic, length: int, need: int) -> Value:
     x = inputs.column(column)
     present = total(x.present, length)
+    # A count of nothing is 0, so that this one never misses.
     if statistic == "count":
         return present
     count = enough(present, need)

@@ -40,6 +40,7 @@ class Seasonal(Declaration):
         first = max(1, -(-(ahead + context.cutoff) // period))
         for column in self.columns:
             for count in self.counts:
+                # Counted from the newest known row, which lies the cutoff before the prediction time.
                 lags = tuple(k * period - ahead - context.cutoff for k in range(first, first + count))
                 for statistic in self.statistics:
                     name = f"{column}_season_{statistic}_{self.period}_{count}"

@@ -28,6 +28,7 @@ def _problems(rule: MaxError, usecase: UseCase) -> Iterator[str]:
 
 
 def _checks(rule: MaxError, model: Candidate) -> Iterator[Check]:
+    # The gate asks each rule about each target, and this one names its own.
     if rule.target == model.target.name:
         yield Check(rule.rule, rule.target, rule.metric, number(model.entry, rule.metric), rule.value)
 

@@ -34,6 +34,7 @@ def _checks(rule: NotWorse, model: Candidate) -> Iterator[Check]:
         yield Check(rule.rule, name, f"{metric} beside the registered model's", None, None, vacuous=why)
         return
     version, rows = model.registered.version, model.rows
+    # Bonferroni: the rate holds for all targets together.
     rate = rule.false_refusals / len(model.usecase.targets)
     pair = None if rows is None else _pair(metric, rows)
     # A model whose own figure is missing was judged on nothing, whatever its rows say.
