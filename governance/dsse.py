@@ -58,6 +58,7 @@ def signed_files(bundle: bytes, public: bytes, name: str, key_name: str) -> dict
         mark, kind = str(envelope["signatures"][0]["sig"]), envelope["payloadType"]
     except (ValueError, KeyError, IndexError, TypeError) as error:
         raise RegistryError(f"{name}: not a signature bundle ({type(error).__name__}: {error})") from error
+    # The type is signed too; another sort of record by the same key must not pass for a model.
     if kind != _PAYLOAD_TYPE:
         raise RegistryError(f"{name}: signs {kind!r}; expected {_PAYLOAD_TYPE}")
     if not is_valid(kind, payload, mark, load_public(public, key_name), key_name):
@@ -88,6 +89,7 @@ def _signed_files(statement: dict[str, Any], signature: str) -> dict[str, str]:
     serialization, resources = statement["predicate"]["serialization"], statement["predicate"]["resources"]
     if (serialization["method"], serialization["hash_type"]) != ("files", "sha256"):
         raise RegistryError(f"{signature}: signs {serialization}; expected whole files by sha256")
+    # model-signing's digest of a directory: that of its files' digests, one after the other.
     digests = b"".join(bytes.fromhex(resource["digest"]) for resource in resources)
     if sha256_bytes(digests) != statement["subject"][0]["digest"]["sha256"]:
         raise RegistryError(f"{signature}: the digest of all files is not that of the files it lists")

@@ -52,6 +52,7 @@ def is_valid(kind: str, payload: bytes, signature: str, public: Any, name: str) 
     algorithm = ec.ECDSA(_hash(public.curve, name))
     try:
         public.verify(base64.b64decode(signature, validate=True), encode(kind, payload), algorithm)
+    # What is no base64 is no signature either; the caller names the record.
     except (InvalidSignature, binascii.Error, ValueError):
         return False
     return True
@@ -72,6 +73,7 @@ def load_public(pem: bytes, name: str) -> Any:
         raise RegistryError(f"{name}: not a PEM public key ({error})") from error
     if not isinstance(key, ec.EllipticCurvePublicKey):
         raise RegistryError(f"{name}: not an elliptic-curve key")
+    # Asked now, so that a curve without a hash is refused where the key is read.
     _hash(key.curve, name)
     return key
 

@@ -102,6 +102,7 @@ def _only_time(path: Path) -> str | None:
         DriftError: several.
     """
     times = [n for n, dtype in Source(path).schema.items() if dtype in (pl.Date, pl.Datetime)]
+    # Either choice would give other seasons, and no sign of it.
     if len(times) > 1:
         raise DriftError(f"{path} has {len(times)} columns of times: {', '.join(times)}; name one with --time")
     return times[0] if times else None

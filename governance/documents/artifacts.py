@@ -58,6 +58,7 @@ class Artifacts:
     """
 
     def __init__(self, files: Mapping[str, Path]) -> None:
+        # Sorted, so that the documents' bytes do not depend on the order of a directory.
         self.files = {uri: Artifact(uri, path) for uri, path in sorted(files.items())}
 
     def add(self, uri: str, path: Path) -> None:
@@ -115,6 +116,7 @@ def run_files(run: Path) -> dict[str, Path]:
 
 def escape(token: str) -> str:
     """Return a key as escaped in a JSON pointer."""
+    # The tilde first, or the one of an escaped slash would be escaped again.
     return token.replace("~", "~0").replace("/", "~1")
 
 
@@ -126,4 +128,5 @@ def tokens(pointer: str) -> list[str]:
     """
     if pointer and not pointer.startswith("/"):
         raise DocumentError(f"{pointer!r} is not a JSON pointer; expected an empty one, or one that begins with /")
+    # In the opposite order, for the same reason.
     return [part.replace("~1", "/").replace("~0", "~") for part in pointer.split("/")[1:]]

@@ -119,6 +119,7 @@ class _Bundle:
     def put_inputs(self, usecase: str, registration: Mapping[str, Any]) -> None:
         """Write use case, registration and signature, which the documents quote."""
         signature = dict(registration.get("signature") or {})
+        # The bundle is a file of its own, which the verifying library reads.
         texts = {SIGNATURE: signature.pop("bundle", None), PUBLIC_KEY: signature.get("public_key")}
         self.put(USECASE.removeprefix(f"{FOLDER}/"), usecase)
         self.put(REGISTRATION.removeprefix(f"{FOLDER}/"), pretty_json({**registration, "signature": signature}))
@@ -134,6 +135,7 @@ class _Bundle:
             text, starts = unmark(marked[document])
             self.put(document.file, text)
             for number, start in starts:
+                # Recorded for people; the verification goes by the start.
                 line = text.count("\n", 0, start) + 1
                 locations[number] = {"document": document.file, "start": start, "line": line}
         title = str(self.artifacts.value(USECASE, "/title"))

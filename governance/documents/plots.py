@@ -74,6 +74,7 @@ def _errors(targets: dict[str, Any]) -> "Figure":
         baselines = {name: baseline["rmse"] for name, baseline in target["baselines"].items()}
         colours = [COLOURS["forecast"], *[COLOURS["neutral"]] * len(baselines)]
         axis.bar(["model", *baselines], [target["rmse"], *baselines.values()], color=colours)
+        # Too few rows give no interval.
         if interval := target["ci"]["rmse"]:
             axis.vlines(0, *interval, color=COLOURS["truth"])
         axis.set_ylabel(f"RMSE ({target['unit']})")

@@ -43,6 +43,7 @@ def _dependencies(artifacts: Artifacts, model: dict[str, Any]) -> list[dict[str,
     sources = [
         {
             "name": source["name"],
+            # The page that describes the data; where it has none, where its bytes came from.
             "uri": source.get("url") or source["location"],
             "digest": {"sha256": source["sha256"]},
             "annotations": {key: source[key] for key in ("location", "rows", "time_span", "licence", "fetched_at")},
@@ -54,6 +55,7 @@ def _dependencies(artifacts: Artifacts, model: dict[str, Any]) -> list[dict[str,
     libraries = [
         {"name": name, "uri": f"pkg:pypi/{name}@{version}"}
         for name, version in model["libraries"].items()
+        # Python is no package of its index.
         if name != "python"
     ]
     return [*sources, table, code, *libraries]

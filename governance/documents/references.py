@@ -29,6 +29,7 @@ def _number(digits: int, scale: float = 1.0, suffix: str = "") -> Callable[[Any]
 def _text(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
+    # Text from an artifact must not become Markdown: a category may be any text.
     return re.sub(r"([\\`*\[<|])", r"\\\1", re.sub(r"\s+", " ", str(value)).strip())
 
 
@@ -90,6 +91,7 @@ class Ref:
         self._references, self._uri, self._pointer = references, uri, pointer
 
     def __getattr__(self, name: str) -> "Ref":
+        # Python and Jinja look for methods such as __html__, which no artifact has.
         if name.startswith("_"):
             raise AttributeError(name)
         return self[name]
@@ -99,6 +101,7 @@ class Ref:
 
     def __iter__(self) -> Iterator["Ref"]:
         value = self._value
+        # References again, so that what a loop prints is recorded too.
         return iter([self[name] for name in (value if isinstance(value, dict) else range(len(value)))])
 
     def __bool__(self) -> bool:

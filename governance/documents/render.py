@@ -37,7 +37,9 @@ def environment(references: References) -> Environment:
     """Return a template environment that records every printed value in `references`."""
     folders = [Path(__file__).parent, *(document.folder for document in documents())]
     jinja = Environment(
+        # Macros first, then the folder of each document, which brings its own template.
         loader=FileSystemLoader(folders),
+        # A misspelt name would otherwise print nothing.
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -64,6 +66,7 @@ def render_document(references: References, document: Document) -> str:
         raise DocumentError(f"{document.template}: cannot be rendered: {error}") from error
     text, starts = unmark(marked)
     spans = [(start, start + len(references[number].text)) for number, start in starts]
+    # A template's own text can hold a number as well, which `finalize` never sees.
     if stray := unreferenced(text, spans):
         raise DocumentError(f"{document.file}: line {stray[0]}: {stray[1]!r} is no reference to an artifact")
     if len(starts) != len(MARK.findall(marked)):
@@ -74,6 +77,7 @@ def render_document(references: References, document: Document) -> str:
 def _print(references: References, value: Any) -> Any:
     if isinstance(value, Ref):
         return references.quote(value, "text")
+    # A bool is an int to Python, and no figure to a reader.
     if isinstance(value, int | float) and not isinstance(value, bool):
         raise DocumentError(f"a template prints the bare number {value}; expected a reference")
     return value

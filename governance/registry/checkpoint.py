@@ -92,6 +92,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _is_head(head: Any) -> bool:
     kinds: dict[str, Callable[[Any], bool]] = {
+        # Not isinstance: true is an int to Python.
         "number": lambda value: type(value) is int,
         "digest": lambda value: isinstance(value, str),
     }

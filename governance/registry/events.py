@@ -59,6 +59,7 @@ class Event(Record):
             RegistryError: `when` is not a time in the form of events.
         """
         try:
+            # fromisoformat takes many forms, events are written in one.
             if _TIME.fullmatch(self.when):
                 return datetime.fromisoformat(self.when)
         except ValueError:

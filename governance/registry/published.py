@@ -89,6 +89,7 @@ def _expected(store: Store, use_case: str, copies: Mapping[str, Any], events: It
 def _layout(files: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
     """Return path in the copy -> (file of the version, sha256), in the order in which they are written."""
     model = {name: item["sha256"] for name, item in files.items() if name.startswith(_MODEL)}
+    # The manifest last: a copy that has one is complete.
     ordered = sorted(model, key=lambda name: (name == _MODEL + _MANIFEST, name))
     layout = {name.removeprefix(_MODEL): (name, model[name]) for name in ordered}
     if f"{_SIGNATURE}sig" in files:

@@ -60,6 +60,7 @@ class Reader:
         check_name(use_case)
         cached = self._states.get(use_case)
         chain = event_chain(self.store, use_case)
+        # Read before the events, which may grow meanwhile: the chain must then reach at least so far.
         head = chain.head() if cached is None else None
 
         def check(state: State, event: Event) -> None:
@@ -137,6 +138,7 @@ class Reader:
         """
         check_name(use_case)
         self._states.pop(use_case, None)
+        # Listed before the events are read: what others write meanwhile is then not taken for a stray file.
         names, copies = release_checks.event_names(self.store, use_case), list_copies(self.store, use_case)
         state = self.registered(use_case)
         release_checks.check_event_names(self.store, use_case, names, state)

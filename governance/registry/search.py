@@ -89,6 +89,7 @@ def _values(row: Mapping[str, Any], metrics: Mapping[str, Any], field: str) -> l
 
 
 def _meets(values: list[Any], sign: str, wanted: str) -> bool:
+    # Of several values none may be equal: for any other sign one that meets the condition is enough.
     if sign == "!=":
         return not any(_equal(value, wanted) for value in values)
     return any(_compare(value, sign, wanted) for value in values)
@@ -98,6 +99,7 @@ def _compare(value: Any, sign: str, wanted: str) -> bool:
     if sign == "=":
         return _equal(value, wanted)
     if sign in ("like", "ilike"):
+        # fnmatch has wildcards of its own, which are plain characters in a filter string.
         text, pattern = str(value), re.sub(r"([*?\[])", r"[\1]", wanted).replace("%", "*")
         return fnmatchcase(*((text.casefold(), pattern.casefold()) if sign == "ilike" else (text, pattern)))
     number = _number(wanted)

@@ -33,6 +33,7 @@ def problems(config: Path) -> list[str]:
     found = []
     for place, key, value in _leaves(document, ""):
         if key.endswith("_file"):
+            # Alertmanager takes a relative path from its configuration's directory.
             found += _secret(config.parent / value, place)
         elif any(value.partition(":")[0].endswith(domain) for domain in _RESERVED):
             found.append(f"{place} is {value!r}, an example; write an address of your own")
@@ -59,6 +60,7 @@ def _secret(path: Path, place: str) -> list[str]:
         return [f"{place}: {path} cannot be read ({getattr(error, 'strerror', None) or 'not UTF-8'})"]
     if not text:
         return [f"{place}: {path} is empty; write the secret to it"]
+    # A token in place of the webhook's address is easily pasted; the text itself is not shown, as it is a secret.
     if place.endswith("url_file") and not text.startswith(("http://", "https://")):
         return [f"{place}: {path} does not hold a URL"]
     return []

@@ -115,6 +115,7 @@ def exporter(directory: Path, host: str, port: int) -> ThreadingHTTPServer:
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
+            # Beside the metrics, as alerts need an address that opens wherever they are scraped from.
             if self.path == "/runbooks":
                 return self._answer(200, runbooks.page().encode(), _HTML)
             if self.path != "/metrics":

@@ -24,6 +24,7 @@ def page() -> str:
     # Imported here: whoever serves metrics alone does without it.
     from markdown_it import MarkdownIt
 
+    # Without HTML: a placeholder such as <model> is text, and would open an element that hides all entries after it.
     reader = MarkdownIt("commonmark", {"html": False})
     found = entries()
     sections = [

@@ -103,6 +103,7 @@ def detect(usecase: UseCase, table: Path, registry: str = "", now: datetime | No
     # Columns and outputs share one rate of false alarms, so that more outputs do not mean more alarms.
     level = drift_level(usecase, len(expected), len(models))
     current = frame.filter(span.holds(usecase.time.column))
+    # Not `whole`: which columns are watched is the use case's choice, and others are not missed.
     comparison = compare(restrict(reference, expected), current, now=now, rate=_rate(level, len(expected)), whole=False)
     judged = judge_models(usecase, frame, models, span, level)
     outputs = {name: judged.get(name, model) for name, model in watched.items()}

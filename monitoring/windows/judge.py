@@ -125,6 +125,7 @@ def _drift(monitored: Monitored, rows: pl.DataFrame) -> dict[str, Any]:
     names = monitored.columns
     # `compare` spreads the rate over the columns by itself.
     rate = min(0.5, monitored.level * len(names))
+    # Not `whole`, for the same reason as in `detect`.
     document = compare(restrict(monitored.reference, names), rows, rate=rate, whole=False).to_json()
     del document["generated_at"]  # of the wall clock, on which the document does not depend
     return document

@@ -141,6 +141,7 @@ def compare_outputs(reference: OutputReference, window: Window, level: float) ->
         if rows.height < LEAST_ROWS:
             unjudged |= dict.fromkeys(signals, f"{counted}; at least {LEAST_ROWS} are needed")
             continue
+        # Not `whole`: target and residual are judged apart from the predictions, which the rows hold too.
         compared = compare(restrict(reference.profile, signals), rows, rate=len(signals) * level, whole=False)
         comparisons |= dict.fromkeys(signals, compared)
     notes = _left_out(window.made.height - made.height, window.made.height)

@@ -34,6 +34,7 @@ def parse(column: pl.Series, table: str) -> pl.Series:
     Raises:
         DriftError: a text that is no time in ISO 8601, or times with a zone beside times without one; the row is named.
     """
+    # A null gives null here, and is named by the caller as a row without a time.
     other = (~column.str.contains(_ISO)).arg_true()
     if len(other):
         row = int(other[0])

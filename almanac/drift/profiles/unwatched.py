@@ -65,6 +65,7 @@ def _names(values: pl.Series) -> str:
 
 def _counter(values: pl.Series) -> str:
     """Return why a column of numbers is an identifier: whole numbers that go on and on, or that number the rows."""
+    # Most measured columns end here: their first values are fractions, or repeat.
     if values.dtype == pl.Boolean or not _may_count(np.asarray(as_numbers(values.head(_FIRST)), np.float64)):
         return ""
     numbers = np.asarray(as_numbers(values), np.float64)

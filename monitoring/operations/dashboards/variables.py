@@ -19,6 +19,7 @@ RECORDED = {
 }
 #: The series that list what there is: of servers, and of pipelines.
 _LISTS = "almanac_model_info|almanac_model_trained_timestamp_seconds"
+#: A series, and not a text such as almanac-server in the matchers of another one.
 _SERIES = re.compile(r"\b(almanac[a-z0-9_]*(?::[a-z0-9_]+)*)\b(?!\")(\{[^}]*\})?")
 
 
@@ -33,6 +34,7 @@ def scoped(query: str) -> str:
     known = labels()
 
     def scope(match: re.Match[str]) -> str:
+        # By a regular expression, because Grafana writes several chosen values as (a|b).
         chosen = [f'{name}=~"${name}"' for name in known.get(match[1], ())]
         own = [match[2][1:-1]] if match[2] and match[2] != "{}" else []
         return f"{match[1]}{{{','.join([*own, *chosen])}}}" if own or chosen else match[0]
