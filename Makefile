@@ -66,6 +66,11 @@ bench-policy: $(VENV)/.dev ## walk the drift policy over the whole series, again
 bench-serving: $(VENV)/.dev ## measure the model server against its peers
 	@$(PY) -m benchmarks.serving
 
+K6 := .tools/k6
+bench-load: $(VENV)/.dev ## load tests with k6 at 100 and 1,000 requests/s, with reports in build/load/
+	@command -v k6 >/dev/null || test -x $(K6) || GOBIN=$(CURDIR)/.tools GOFLAGS=-mod=mod go install go.k6.io/k6@v1.8.1
+	@$(PY) -m benchmarks.load
+
 serve: $(VENV)/.serving ## serve the production version of the use case
 	@$(PY) -m serving --model registry:$(basename $(notdir $(USECASE)))/production --http-port 8080
 

@@ -5,10 +5,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from almanac.core.errors import AlmanacError, ServingError
 from almanac.model.bundle import Bundle, load_bundle
 from serving.prediction.signed import check_signature
+from serving.runtime.redaction import redacted
 
 if TYPE_CHECKING:
     from governance.registry import Registry, Version
@@ -54,7 +56,8 @@ class Source:
             return self._downloaded()
         path = Path(self.address.removeprefix("file://"))
         if not path.is_dir():
-            raise ServingError(f"--model {self.address}: no such directory; or write registry:<use case>/<stage>")
+            shown = redacted(self.address)
+            raise ServingError(f"--model {shown}: no such directory; or write registry:<use case>/<stage>")
         return self._checked(path, self.number)
 
     def current(self) -> str | None:
@@ -81,7 +84,7 @@ class Source:
         version = self._registry.version(use_case, what)
         if version.rejected and not self.allow_rejected:
             raise ServingError(
-                f"--model {self.address}: version {version.number} was rejected by {version.rejected}; "
+                f"--model {redacted(self.address)}: version {version.number} was rejected by {version.rejected}; "
                 "--allow-rejected serves it all the same"
             )
         return use_case, version
@@ -96,14 +99,19 @@ class Source:
         """Load a model from a URL; its files are not needed after loading."""
         from serving.prediction.download import download
 
+        if self.address.startswith(("http://", "https://")) and "@" in urlsplit(self.address).netloc:
+            # Python's client would take the password for a port, and say so.
+            raise ServingError(f"--model {redacted(self.address)}: user and password in the address of a web server")
         # Models are held in memory, so the files may go.
         with tempfile.TemporaryDirectory(prefix="almanac-model-") as folder:
             try:
                 download(self.address, Path(folder), self.trusted)
                 return self._checked(Path(folder), self.number)
             except AlmanacError as error:  # it names temporary files; the URL is what people know
-                message = str(error).replace(folder, self.address.rstrip("/"))
-                raise ServingError(f"--model {self.address}: {message}") from error
+                shown = redacted(self.address)
+                # Messages of the download name the whole address, which may carry a password or a signature.
+                message = str(error).replace(folder, self.address).replace(self.address.rstrip("/"), shown)
+                raise ServingError(f"--model {shown}: {message}") from error
 
     def _checked(self, path: Path, version: str | None = None) -> Bundle:
         # A run directory holds the model directory; what was signed is the latter.

@@ -1,4 +1,4 @@
-"""Addresses of Redis: every option is honoured or refused by name, and no message shows a secret."""
+"""Addresses, above all of Redis: every option is honoured or refused by name, and no message shows a secret."""
 
 from pathlib import Path
 
@@ -6,6 +6,7 @@ import pytest
 
 from almanac.core.errors import ServingError
 from serving.features.store.open import open_store
+from serving.prediction.source import Source
 from serving.runtime.redaction import has_secret, redacted
 from serving.runtime.redis_client import connect
 from serving.security.limits import RedisLimiter
@@ -103,3 +104,18 @@ def test_settings_show_no_password(scheme: str) -> None:
 def test_an_address_is_shown_without_its_secrets(url: str, shown: str) -> None:
     assert redacted(url) == shown
     assert has_secret(url) == (shown != url)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        f"https://ann:{SECRET}@127.0.0.1:1/model",
+        f"http://127.0.0.1:1/model?X-Amz-Signature={SECRET}",
+        f"nowhere://ann:{SECRET}@host/model",
+        f"file:///none?token={SECRET}",
+    ],
+)
+def test_a_model_that_cannot_be_fetched_shows_no_secret_of_its_address(address: str) -> None:
+    with pytest.raises(ServingError) as refused:
+        Source(address).load()
+    assert SECRET not in str(refused.value)
