@@ -106,8 +106,8 @@ REGISTRY ?= registry
 # A workflow gives what is not configured as an empty word, which is no address: on a cluster the default is that of its
 # config map.
 override REGISTRY := $(or $(strip $(REGISTRY)),registry)
-retrain: $(VENV)/.components ## train on the newest data, and leave the version to somebody's approval
-	@$(PY) pipeline.py run $(USECASE) --registry '$(REGISTRY)' --set governance.approval.local=required
+retrain: $(VENV)/.components ## train on the newest data, here or on the Kubeflow of KFP_HOST, and leave the version to an approval
+	@$(PY) pipeline.py retrain $(USECASE) --registry '$(REGISTRY)'
 
 submit: $(VENV)/.components ## run the training pipeline on the Kubeflow of KFP_HOST; fetch what it leaves in KFP_PIPELINE_ROOT
 	@$(PY) pipeline.py submit $(USECASE) --registry '$(REGISTRY)' $(if $(strip $(KFP_PIPELINE_ROOT)),--fetch runs)

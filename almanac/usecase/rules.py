@@ -150,6 +150,18 @@ def _windows(usecase: "UseCase") -> Iterator[str]:
         )
 
 
+def _test_blocks(usecase: "UseCase") -> Iterator[str]:
+    # A bootstrap of a single block draws the same rows each time, and its intervals have no width.
+    block = to_timedelta(usecase.evaluation.block)
+    retrain = None if usecase.split.retrain is None else usecase.split.retrain.test
+    for field, text in (("split.test", usecase.split.test), ("split.retrain.test", retrain)):
+        if text is not None and window_of(text) < 2 * block:
+            yield (
+                f"{field}: {text} is shorter than two blocks of {usecase.evaluation.block}, by which figures get their "
+                "intervals (evaluation.block)"
+            )
+
+
 def _durations(usecase: "UseCase") -> Iterator[str]:
     """Check spans of time: a season is a whole number of steps, and no span is shorter than one."""
     frequency = usecase.time.frequency
@@ -266,6 +278,7 @@ _RULES = (
     _split,
     _durations,
     _windows,
+    _test_blocks,
     _candidates,
     _choice,
     _decisions,

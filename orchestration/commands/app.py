@@ -20,6 +20,7 @@ SECTIONS = {
         "check": ("orchestration.commands.usecase", "Check a use case file without its data."),
         "schema": ("orchestration.commands.usecase", "Print the JSON schema of a use case file."),
         "run": ("orchestration.commands.local", "Run the training pipeline on this machine."),
+        "retrain": ("orchestration.commands.retrain", "Train on the newest data and ask for an approval."),
         "predict": ("orchestration.commands.local", "Predict a span of the newest data by the model in production."),
         "compare": ("orchestration.commands.runs", "Compare the metrics of two runs."),
         "upload": ("orchestration.commands.runs", "Upload the Comet archive of a run."),

@@ -114,6 +114,7 @@ def test_a_long_window_keeps_folds_of_120_days() -> None:
             "split.retrain.train: last 2d",
         ),
         ({"test_from": "2014-12-02", "train_window": "1d"}, {}, "split.train_window: 1d is too short"),
+        ({"test": "last 1d"}, {}, "split.test: last 1d is shorter than two blocks of 1d, by which figures get their"),
     ],
 )
 def test_a_window_that_cannot_work_is_refused_with_numbers(
