@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from almanac.usecase import UseCase, load_text
 from governance import signing
 from governance.documents.artifacts import Artifacts
 from governance.documents.kind import KINDS, Document, documents, own_documents, rules
-from governance.documents.layout import FOLDER, MANIFEST
+from governance.documents.layout import FOLDER, MANIFEST, USECASE
 
 
 @dataclass
@@ -50,6 +51,16 @@ class Bundle:
     def kinds(self) -> list[Document]:
         """The installed kinds of the documents."""
         return [document for document in documents() if document.file in self.documents]
+
+    @property
+    def usecase(self) -> UseCase:
+        """The use case, with the targets that the signed model forecasts.
+
+        A use case may declare more than a model forecasts, but what the model forecasts has to be in every figure.
+        """
+        usecase = load_text(self.artifacts[USECASE].data.decode(), USECASE)
+        modelled = self.artifacts.value("model/manifest.json", "/targets")
+        return usecase.model_copy(update={"targets": [each for each in usecase.targets if each.name in modelled]})
 
     @property
     def same_release(self) -> bool:

@@ -8,6 +8,7 @@ from governance.documents.layout import REGISTRATION
 from governance.registry import Registry
 from governance.registry.checkpoint import check_checkpoint
 from governance.verify.bundle import Bundle
+from governance.verify.decided import check_gate
 from governance.verify.evaluated import check_evaluation
 from governance.verify.event_chain import RECORD, check_chain, recorded_registry
 from governance.verify.integrity import (
@@ -68,5 +69,6 @@ CHECKS: dict[str, tuple[str, Callable[[Bundle], tuple[int, str]]]] = {
     "metrics": ("the metrics follow from the predictions", _check_metrics),
     "event chain": ("the registry registered this version with these documents", _check_chain),
     "documents": ("documents, checklist, risk and plots are the same when rendered again", check_rendered),
+    "gate": ("the gate decides the same again", check_gate),
     "predictions": ("the signed model predicts the same again, and the figures follow", check_evaluation),
 }

@@ -15,8 +15,7 @@ from almanac.core.files import read_json
 from almanac.evaluation.evaluate import Outputs, evaluate
 from almanac.evaluation.gate.evidence import REGISTERED
 from almanac.features.preprocess import preprocess
-from almanac.usecase import UseCase, load_text
-from governance.documents.layout import USECASE
+from almanac.usecase import UseCase
 from governance.verify.bundle import Bundle
 from governance.verify.differences import TOLERANCE, json_difference
 
@@ -46,11 +45,7 @@ def check_evaluation(bundle: Bundle) -> tuple[int, str]:
 
 
 def _check(bundle: Bundle) -> int:
-    artifacts = bundle.artifacts
-    usecase = load_text(artifacts[USECASE].data.decode(), USECASE)
-    modelled = artifacts.value("model/manifest.json", "/targets")
-    # A use case may declare more than a model forecasts, but what the signed model forecasts has to be in every figure.
-    usecase = usecase.model_copy(update={"targets": [each for each in usecase.targets if each.name in modelled]})
+    artifacts, usecase = bundle.artifacts, bundle.usecase
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         outputs = replace(Outputs.below(folder), report=None)

@@ -1,5 +1,6 @@
 """A run that is really trained, registered and documented, once for the session."""
 
+import json
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ import polars as pl
 import pytest
 
 from almanac.core.files import sha256_file, write_json
-from almanac.usecase import UseCase, load
+from almanac.usecase import UseCase, dump, load, load_text
 from governance import signing
 from governance.documentation import document
 from governance.registration import register, version_files
@@ -57,7 +58,15 @@ def signer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def usecase() -> UseCase:
-    return load(ROOT / "usecases" / "air_quality.yaml")
+    case = json.loads(dump(load(ROOT / "usecases" / "air_quality.yaml")))
+    # A model that trains in a second does not cover every band as the reference model has to.
+    case["gates"] = [
+        {"rule": "beats_baselines", "metric": "rmse"},
+        {"rule": "not_worse_than_registered", "metric": "rmse"},
+        {"rule": "coverage", "within": 0.05, "bands": False},
+        {"rule": "max_disparity", "group": "weekend", "metric": "mae", "ratio": 1.5},
+    ]
+    return load_text(json.dumps(case), "air_quality")
 
 
 @pytest.fixture(scope="session")

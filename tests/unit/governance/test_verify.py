@@ -20,6 +20,7 @@ from governance.documents.bundle import manifest_digest
 from governance.registry import Registry, collect, resolve
 from governance.verify import verify
 from governance.verify.bundle import Bundle
+from governance.verify.decided import check_gate
 from governance.verify.evaluated import check_evaluation
 from governance.verify.integrity import check_tables
 from governance.verify.metrics import check_metrics
@@ -431,6 +432,25 @@ class TestAgain:
         bundle.data = world.run / "predictions.parquet"
         with pytest.raises(DocumentError, match=r"predictions\.parquet: altered; not the table"):
             check_tables(bundle)
+
+    @pytest.mark.parametrize(
+        ("change", "place"),
+        [
+            (lambda gate: gate["rules"][0].update(observed=0.9), "rules/0/observed"),
+            (lambda gate: gate["rules"].pop(), "rules"),
+            (lambda gate: gate.update(false_refusals=0.0), "false_refusals"),
+            (lambda gate: gate["rules"][1].update(message="as required"), "rules/1/message"),
+        ],
+    )
+    def test_a_decision_that_the_gate_does_not_make(
+        self, spoilt: World, change: Callable[[Any], object], place: str
+    ) -> None:
+        assert check_gate(bundle_of(spoilt))[0] == len(read_json(spoilt.run / "gate.json")["rules"])
+        gate = read_json(spoilt.run / "gate.json")
+        change(gate)
+        write_json(spoilt.run / "gate.json", gate)
+        with pytest.raises(DocumentError, match=rf"gate\.json#/{place}: .*when it is decided again"):
+            check_gate(bundle_of(spoilt))
 
     def test_a_swapped_section_and_another_word(self, spoilt: World) -> None:
         path = spoilt.run / "governance" / "annex_iv.md"
