@@ -118,6 +118,7 @@ class _Bundle:
 
     def put_inputs(self, usecase: str, registration: Mapping[str, Any]) -> None:
         """Write use case, registration and signature, which the documents quote."""
+        # The signature is a file of its own, for tools that know nothing of this registration.
         signature = dict(registration.get("signature") or {})
         # The bundle is a file of its own, which the verifying library reads.
         texts = {SIGNATURE: signature.pop("bundle", None), PUBLIC_KEY: signature.get("public_key")}

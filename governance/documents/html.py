@@ -45,6 +45,7 @@ def page(references: References, documents: Sequence[tuple[str, str, str]], titl
         uri = escape(f"{reference.uri}#{reference.pointer}")
         return f'<span class="ref" data-ref="{number}" title="{uri}">{text}</span>'
 
+    # Raw HTML stays text: statements of people come from a file that anybody may have edited.
     reader = MarkdownIt("commonmark", {"html": False}).enable("table")
     anchors = {name: name.replace("_", "-") for name, _, _ in documents}
     sections = []

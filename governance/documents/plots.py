@@ -115,6 +115,7 @@ def _groups(targets: dict[str, Any]) -> "Figure":
 def _over_time(artifacts: Artifacts, names: list[str]) -> "Figure":
     import polars as pl
 
+    # From the bytes whose sha256 the documents quote, and not from a path that may have changed since.
     table = pl.read_parquet(io.BytesIO(artifacts["predictions.parquet"].data))
     time = next(name for name, kind in table.schema.items() if str(kind).startswith(_TIME_TYPES))
     error = (pl.col("prediction") - pl.col("y")).abs()

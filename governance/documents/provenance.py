@@ -14,7 +14,10 @@ def provenance(artifacts: Artifacts) -> dict[str, Any]:
     return {
         "_type": "https://in-toto.io/Statement/v1",
         "subject": [
-            _described(uri, artifact.sha256) for uri, artifact in artifacts.files.items() if uri.startswith("model/")
+            # SLSA's subject is what was built; everything else of the run is a by-product of the build.
+            _described(uri, artifact.sha256)
+            for uri, artifact in artifacts.files.items()
+            if uri.startswith("model/")
         ],
         "predicateType": "https://slsa.dev/provenance/v1",
         "predicate": {
@@ -62,6 +65,7 @@ def _dependencies(artifacts: Artifacts, model: dict[str, Any]) -> list[dict[str,
 
 
 def _invocation(artifacts: Artifacts) -> str:
+    # A run has no address that outlives its cluster; its registration event has.
     registration = artifacts.document(REGISTRATION)
     return f"{registration['address']}:{registration['event']['digest']}"
 

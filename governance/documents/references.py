@@ -149,6 +149,7 @@ def render(artifacts: Artifacts, uri: str, pointer: str, form: str) -> str:
         return _text(tokens(pointer)[-1])
     if form not in FORMATS:
         raise DocumentError(f"{uri}#{pointer}: unknown format {form!r}")
+    # An absent figure is said to be absent; only a pointer that leads nowhere is an error.
     if value is None:
         return "–"
     try:

@@ -45,6 +45,7 @@ def environment(references: References) -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
         autoescape=False,  # noqa: S701 - writes Markdown; the HTML is made from it with raw HTML switched off
+        # Called for every printed expression: what no filter has made a text of is recorded or refused here.
         finalize=lambda value: _print(references, value),
     )
     for form in (*FORMATS, "key"):
@@ -69,6 +70,7 @@ def render_document(references: References, document: Document) -> str:
     # A template's own text can hold a number as well, which `finalize` never sees.
     if stray := unreferenced(text, spans):
         raise DocumentError(f"{document.file}: line {stray[0]}: {stray[1]!r} is no reference to an artifact")
+    # A template that cuts a text could cut a mark in two.
     if len(starts) != len(MARK.findall(marked)):
         raise DocumentError(f"{document.file}: a reference was lost in rendering")
     return marked

@@ -30,6 +30,7 @@ def check_statements(
         DocumentError: every missing or incomplete statement, by key, with what it has to say.
     """
     statements = governance.get("statements") or {}
+    # Almanac's own are asked for in any case: a manifest that was altered could record none.
     if recorded is None:
         mandatory = mandatory_statements(documents())
     else:

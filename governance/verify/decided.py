@@ -37,6 +37,7 @@ def check_gate(bundle: Bundle) -> tuple[int, str]:
     rows = pl.read_parquet(io.BytesIO(artifacts[_PREDICTIONS].data))
     registered = gate.get("registered")
     model = RegisteredModel(registered["version"], tuple(registered["targets"])) if registered else None
+    # The gate's code and not a copy of it: a second implementation would sooner or later decide by other rules.
     decision = decide(usecase, artifacts.document(_METRICS), read_evidence(usecase, rows, model))
     if fault := json_difference(gate, decision):
         if bundle.same_release:
@@ -62,6 +63,7 @@ def _check_registered(bundle: Bundle, usecase: UseCase, rows: pl.DataFrame, regi
     again = score_registered(usecase, bundle.data, rows.drop(REGISTERED), before, learned)
     stated, computed = rows[REGISTERED], again[REGISTERED]
     alike = ((stated - computed).abs() <= TOLERANCE * computed.abs() + 1e-12).fill_null(False)
+    # Two missing forecasts agree: the registered model learned from such a row, or does not forecast its target.
     wrong = ~(alike | (stated.is_null() & computed.is_null()))
     if (row := wrong.arg_max()) is not None and wrong[row]:
         raise DocumentError(

@@ -44,6 +44,7 @@ def check_chain(url: str, registration: dict[str, Any], folder: Path) -> int:
     Raises:
         RegistryError: the first broken link, named.
     """
+    # A new registry object: one that was read before would not look at its old events again.
     registry, use_case, number = Registry(url), registration["use_case"], registration["version"]
     names, copies = release_checks.event_names(registry.store, use_case), list_copies(registry.store, use_case)
     state, entry = registry.state(use_case), registry.version(use_case, number)
@@ -52,6 +53,7 @@ def check_chain(url: str, registration: dict[str, Any], folder: Path) -> int:
     if state.digests.get(event["number"]) != event["digest"]:
         raise RegistryError(f"{REGISTRATION}: event {event['number']} is not the one in {url}")
     release_checks.check_version(registry.store, use_case, entry)
+    # Only this version's copy: another version's damage is for `registry verify` to find.
     copy = {model: paths for model, paths in copies.items() if model == entry.model}
     check_copies(registry.store, use_case, copy, registry.log(use_case))
     documents = registry.files(use_case, number).get(f"{FOLDER}/{MANIFEST}")

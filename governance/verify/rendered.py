@@ -68,6 +68,7 @@ def _render(bundle: Bundle, folder: Path, partly: bool) -> None:
     if signature in artifacts:
         # The documents keep the signature as a file of its own; the registration that they were written from held it.
         registration["signature"] = {**registration["signature"], "bundle": artifacts[signature].data.decode()}
+    # Facts of a document that is not installed cannot be computed, but others quote computed.json as a whole.
     recorded = artifacts.document(f"{FOLDER}/{COMPUTED}") if partly else None
     kinds = documents() if not partly else bundle.kinds
     render_documents(files, artifacts[USECASE].data.decode(), registration, folder, kinds, recorded)
@@ -82,6 +83,7 @@ def _difference(bundle: Bundle, path: Path) -> str | None:
     if stated == computed:
         return None
     said, expected = stated.decode(), computed.decode()
+    # The plots' data are elements of the page of their own, and remain in both texts.
     if path.name == PAGE and not _plots_alike(bundle):
         said, expected = (_SVG.sub("", text) for text in (said, expected))
     return text_difference(said, expected)

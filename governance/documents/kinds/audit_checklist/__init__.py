@@ -10,6 +10,7 @@ from governance.documents.kinds.audit_checklist.checks import CHECKS, NOT_ANSWER
 
 def _facts(artifacts: Artifacts) -> dict[str, Any]:
     checks = [answer(check, artifacts) for check in CHECKS]
+    # Counted here, as a template can print no number that is not an artifact's.
     counts = {
         "met": sum(check["met"] for check in checks),
         "unmet": sum(check["answer"].startswith(NOT_MET) for check in checks),
