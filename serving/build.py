@@ -116,7 +116,7 @@ def build(settings: Settings) -> Server:
     writers = [configure_logs(metrics)]
     closers: list[Callable[[], None]] = []
     state, executor = State(metrics), ThreadPoolExecutor(settings.threads, thread_name_prefix="almanac-rows")
-    in_flight = InFlight(settings.max_in_flight)
+    in_flight = InFlight(settings.max_in_flight, settings.threads)
     bounds = Bounds(settings.max_rows, settings.max_values, settings.max_answer)
     repository = _repository(settings)
     store_limits = StoreLimits(settings.store_entities, settings.store_bytes)
@@ -152,18 +152,19 @@ def build(settings: Settings) -> Server:
         settings.workers,
     )
     feedback.observers.append(canaries.observed)
-    router = Router(routes(_handlers(V1(service), V2(service, state), admin, CanaryOrders(canaries))))
+    v1 = V1(service)
+    router = Router(routes(_handlers(v1, V2(service, state), admin, CanaryOrders(canaries))))
     limits = Limits(
         settings.max_head, settings.head_seconds, settings.body_seconds, settings.max_body, settings.body_seconds
     )
     headers = HeaderPolicy(settings.tls is not None, tuple(settings.cors or ()))
     web = WebGuard(tuple(settings.cors or ()), known_hosts(settings.host, tuple(settings.allowed_host or ())))
     observers = _observers(settings, metrics, writers, closers)
-    app = App(router, guard, metrics, counters, headers, limits, lambda: state.draining, observers, web)
+    app = App(router, guard, metrics, counters, headers, limits, lambda: state.draining, observers, web, in_flight)
     state.logs = [writer.state for writer in writers]
     for watcher in (
         lambda *_: router.remember(repository.use_case_names), publish_model_info(metrics), drift.follow,
-        feedback.follow,
+        feedback.follow, features.follow, service.follow, v1.follow,
     ):  # fmt: skip
         repository.watch(watcher)
     # Last, since it may change the traffic in turn.

@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor
 from functools import partial
 
@@ -90,6 +90,11 @@ class Features:
         """
         if self._opened is not None:
             await self._opened.store.newest(None)
+
+    def keep(self, bundles: Iterable[Bundle]) -> None:
+        """Keep the plans of these versions only."""
+        served = {model.digest for bundle in bundles for model in bundle.targets.values()}
+        self._plans = {digest: plan for digest, plan in self._plans.items() if digest in served}
 
     def check(self, bundle: Bundle) -> None:
         """Check that a version which is to take over can read the store; from any thread.

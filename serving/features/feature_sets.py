@@ -1,9 +1,19 @@
 """The features of each use case, with a store of its own."""
 
 from collections.abc import Callable, Iterable
+from typing import Protocol
 
 from almanac.model.bundle import Bundle
 from serving.features.feature_requests import Features
+
+
+class Versions(Protocol):
+    """The versions of a use case in service; see `serving.prediction.traffic`."""
+
+    @property
+    def bundles(self) -> list[Bundle]:
+        """All of them."""
+        ...
 
 
 class FeatureSets:
@@ -26,6 +36,12 @@ class FeatureSets:
     def check(self, bundle: Bundle) -> None:
         """Check that a version which is to take over can read the store of its use case; raises as `Features.check`."""
         self.of(bundle.use_case).check(bundle)
+
+    def follow(self, use_case: str, traffic: Versions | None) -> None:
+        """Forget the plans of versions of a use case that are no longer served."""
+        found = self._features.get(use_case)
+        if found is not None:
+            found.keep([] if traffic is None else traffic.bundles)
 
     async def update_freshness(self, bundles: Iterable[Bundle]) -> None:
         """Update the metrics of the data's age."""

@@ -26,6 +26,7 @@ from serving.prediction.prediction_log import PredictionLogs
 from serving.prediction.ranges import NAMED, Policy, Ranges
 from serving.prediction.repository import Repository
 from serving.prediction.shadow import Shadow
+from serving.prediction.traffic import Traffic
 from serving.runtime.batched_counters import BatchedCounters
 from serving.runtime.bounds import Bounds
 from serving.runtime.errors import HTTPError, invalid
@@ -121,7 +122,15 @@ class Service:
         self._observers = observers
         self._logs = logs
         self._counters: dict[str, _Counters] = {}
+        self._served: dict[str, set[str]] = {}
         self._shadow = Shadow(metrics, self._compute_shadow)
+
+    def follow(self, use_case: str, traffic: Traffic | None) -> None:
+        """Forget what was looked up for versions that are no longer served."""
+        bundles = traffic.bundles if traffic else []
+        self._served[use_case] = {model.digest for bundle in bundles for model in bundle.targets.values()}
+        served = set().union(*self._served.values())
+        self._counters = {digest: found for digest, found in self._counters.items() if digest in served}
 
     def predict_row(self, model: Model, values: Values) -> tuple[Row, list[str]]:
         """Predict one row of features with its warnings, by the fast path; only in the event loop's thread.

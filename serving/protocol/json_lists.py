@@ -100,7 +100,7 @@ def _outside_texts(body: bytes, start: int, guesses: Iterable[re.Match[bytes]]) 
 
 def _form(body: bytes, start: int) -> _Form:
     at = _SPACE.match(body, start, start + LONGEST).end()  # type: ignore[union-attr]  # it matches always
-    first = body[at : at + 1]
+    first = bytes(body[at : at + 1])  # a body that arrived in parts is a bytearray
     if first == b"[":
         depth = _OPENING.match(body, at, at + _SLACK)[0].count(b"[")  # type: ignore[index]
         return _NESTED[min(depth, _DEEPEST) - 1]

@@ -12,6 +12,7 @@ from almanac.model.model import Model
 from almanac.model.prediction import Output, Predictions, Row, as_list
 from serving.features.records import Instances, parse, read
 from serving.prediction.service import LARGE, Answer, Explanation, Service
+from serving.prediction.traffic import Traffic
 from serving.protocol.chunked import read_in_pieces
 from serving.protocol.json_lists import PIECE_BYTES
 from serving.protocol.message import LARGE_BODY, encode, encode_large, json_reply
@@ -38,6 +39,13 @@ class V1:
         self._service = service
         self._repository = service.repository
         self._entries: dict[tuple[str, str], _Entry] = {}
+        self._served: dict[str, set[str]] = {}
+
+    def follow(self, use_case: str, traffic: Traffic | None) -> None:
+        """Forget the decoders of versions that are no longer served."""
+        self._served[use_case] = {bundle.digest for bundle in traffic.bundles} if traffic else set()
+        served = set().union(*self._served.values())
+        self._entries = {key: entry for key, entry in self._entries.items() if key[0] in served}
 
     async def models(self, request: Request) -> Reply:
         """Return the names of the models."""

@@ -72,11 +72,15 @@ class BatchedCounters:
 
     def __init__(self) -> None:
         self._parts: list[BatchedCounter | BatchedHistogram | BatchedGauge] = []
+        self._counters: dict[int, BatchedCounter] = {}
 
     def counter(self, counter: Counter) -> BatchedCounter:
-        """Return the batched form of a counter."""
-        part = BatchedCounter(counter)
-        self._parts.append(part)
+        """Return the batched form of a counter, the same for the same one."""
+        # A version that comes back, or a second look-up, then adds nothing that stays.
+        part = self._counters.get(id(counter))
+        if part is None:
+            part = self._counters[id(counter)] = BatchedCounter(counter)
+            self._parts.append(part)
         return part
 
     def histogram(self, histogram: Histogram, bounds: tuple[float, ...]) -> BatchedHistogram:

@@ -17,6 +17,7 @@ from serving.protocol.router import Match, Router
 from serving.runtime.batched_counters import BatchedCounter, BatchedCounters, BatchedHistogram
 from serving.runtime.errors import HTTPError, RefusedError, too_large
 from serving.runtime.http import Headers, Observe, Reply, Request
+from serving.runtime.in_flight import LONG, Hold, InFlight
 from serving.security.guard import PUBLIC, Guard
 from serving.transport.asgi import Receive, Scope, Send, open_request, read_body, refuse_other
 from serving.transport.body_timeout import BodyTimeout
@@ -26,6 +27,12 @@ from serving.transport.web_guard import WebGuard
 
 _ID = re.compile(rb"[A-Za-z0-9._:+/=-]{1,128}")
 _LOG = logging.getLogger("almanac.serving")
+#: Bytes from which a body that arrived whole counts as memory in flight.
+_LARGE = 16 << 10
+#: Operations that are finished even if the client goes away.
+_CHANGING = frozenset({"ingest", "feedback", "load", "unload"})
+#: The answer that nobody waits for; its status is that of nginx for a client that closed the connection.
+_ABANDONED = Reply(b"", 499)
 _CONTENT_TYPES = (b"application/json", b"application/octet-stream", b"application/x-ndjson")
 
 
@@ -60,6 +67,7 @@ class App:
         draining: returns whether connections are to be closed after their answer.
         observers: called with each request and its answer, for logs, audit and traces.
         web: refuses what web pages may not send; by default those of any other origin.
+        in_flight: memory of requests and answers; by default that of four bodies.
     """
 
     def __init__(
@@ -73,7 +81,9 @@ class App:
         draining: Callable[[], bool],
         observers: list[Observe],
         web: WebGuard | None = None,
+        in_flight: InFlight | None = None,
     ) -> None:
+        self.in_flight = in_flight or InFlight(4 * limits.body)
         self.router = router
         self._guard = guard
         self._web = web or WebGuard()
@@ -101,8 +111,9 @@ class App:
         # A plain number that the gauge reads at each scrape: setting a gauge takes a lock.
         self._in_flight += 1
         request = open_request(scope)
-        reply, protocol, start = await self._reply(request, receive)
+        reply, protocol, start = _ABANDONED, "http", time.perf_counter()
         try:
+            reply, protocol, start = await self._reply(request, receive)
             await self._send(request, reply, send)
         finally:
             self._in_flight -= 1
@@ -119,11 +130,12 @@ class App:
         """
         self._in_flight += 1
         request = Request("POST", head.path, head.headers, client, body)
+        reply, protocol, start = _ABANDONED, "http", 0.0
         try:
             reply, protocol, start = await self._reply(request, None)
         finally:
             self._in_flight -= 1
-        self._account(request, reply, protocol, time.perf_counter() - start)
+            self._account(request, reply, protocol, time.perf_counter() - start if start else 0.0)
         return self._bytes(request, reply, default_headers)
 
     def answer_unreadable(self, error: HTTPError, client: str, default_headers: Headers) -> bytes:
@@ -198,12 +210,14 @@ class App:
             if request.method == "POST":
                 _check_type(request)
                 self._web.check(request)
-                if receive is not None:
-                    request.body = await self._body(request, receive)
-                elif len(request.body) > self.limits.body:
-                    raise too_large(len(request.body), self.limits.body)
-                start = time.perf_counter()
-            reply = await route.handler(request)
+                if receive is not None or len(request.body) > _LARGE:
+                    reply, start = await self._answer_long(request, match, receive)
+                else:
+                    if len(request.body) > self.limits.body:
+                        raise too_large(len(request.body), self.limits.body)
+                    reply = await self._handle(request, match)
+            else:
+                reply = await route.handler(request)
         except HTTPError as error:
             # Caught here and not by the caller: an error after admission still carries the rate limit's headers.
             reply = error_reply(error)
@@ -211,10 +225,34 @@ class App:
             reply.headers += headers
         return reply, start
 
-    async def _body(self, request: Request, receive: Receive) -> bytes:
+    async def _answer_long(self, request: Request, match: Match, receive: Receive | None) -> tuple[Reply, float]:
+        """Return what `_answer` does, of a body that counts as memory in flight from its first byte on."""
+        hold = Hold(self.in_flight)
+        try:
+            if receive is not None:
+                request.body = await self._body(request, receive, hold)
+            elif len(request.body) > self.limits.body:
+                raise too_large(len(request.body), self.limits.body)
+            else:
+                hold.take(len(request.body))
+            start = time.perf_counter()
+            if len(request.body) < LONG:
+                return await self._handle(request, match), start
+            async with self.in_flight.turn:
+                return await self._handle(request, match), start
+        finally:
+            hold.end()
+
+    async def _handle(self, request: Request, match: Match) -> Reply:
+        if match.route.verb not in _CHANGING:
+            return await match.route.handler(request)
+        # A client that goes away ends the work for it, but not a change half-way through.
+        return await asyncio.shield(match.route.handler(request))
+
+    async def _body(self, request: Request, receive: Receive, hold: Hold) -> bytes:
         reading = self._body_timeout.start()
         try:
-            return await read_body(request, receive, self.limits.body)
+            return await read_body(request, receive, self.limits.body, hold.take)
         except asyncio.CancelledError:
             if not reading.late:
                 raise

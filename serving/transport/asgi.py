@@ -39,8 +39,8 @@ def _path(scope: Scope) -> str:
     return "%2F".join(unquote(part) for part in _ESCAPED_SLASH.split(raw.decode("latin-1")))
 
 
-async def read_body(request: Request, receive: Receive, limit: int) -> bytes:
-    """Return the whole body.
+async def read_body(request: Request, receive: Receive, limit: int, take: Callable[[int], None]) -> bytes:
+    """Return the whole body; `take` is called with the size of each part as it arrives.
 
     Raises:
         HTTPError: 413 above `limit` bytes; 400 when the client disconnects.
@@ -49,19 +49,23 @@ async def read_body(request: Request, receive: Receive, limit: int) -> bytes:
     length = request.headers.get(b"content-length")
     if length is not None and int(length) > limit:
         raise _beyond(int(length), limit)
-    parts: list[bytes] = []
-    size, more = 0, True
+    whole, more = b"", True
+    # It grows in place; parts that are joined at the end would be there twice.
+    body = bytearray()
     while more:
         message = await receive()
         if message["type"] == "http.disconnect":
             raise HTTPError(HTTPStatus.BAD_REQUEST, "the client went away before its request was whole")
         part: bytes = message.get("body", b"")
         more = message.get("more_body", False)
-        size += len(part)
-        if size > limit:
-            raise _beyond(size, limit)
-        parts.append(part)
-    return parts[0] if len(parts) == 1 else b"".join(parts)
+        if len(body) + len(part) > limit:
+            raise _beyond(len(body) + len(part), limit)
+        take(len(part))
+        if not more and not body:
+            whole = part
+        else:
+            body += part
+    return whole or body  # type: ignore[return-value]  # whatever takes bytes takes these
 
 
 async def refuse_other(scope: Scope, receive: Receive, send: Send) -> None:

@@ -28,7 +28,16 @@ class Protocol(FramedProtocol):
     """Answers whole requests by `App.answer_whole`, and runs the application for others."""
 
     _waiting: "asyncio.Task[None] | None" = None
+    _task: "asyncio.Task[None] | None" = None
     _held: bytes = b""
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """End the work for a client that has gone; a body that is still expected ends by itself."""
+        super().connection_lost(exc)
+        if self._waiting is not None:
+            self._waiting.cancel()
+        if self._task is not None and self.cycle is not None and not self.cycle.more_body:
+            self._task.cancel()
 
     def data_received(self, data: bytes) -> None:
         """Take bytes from the socket."""
@@ -99,7 +108,7 @@ class Protocol(FramedProtocol):
             super().shutdown()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
-        task = self.loop.create_task(_run(self, cycle, app))
+        task = self._task = self.loop.create_task(_run(self, cycle, app))
         task.add_done_callback(self.tasks.discard)
         self.tasks.add(task)
 

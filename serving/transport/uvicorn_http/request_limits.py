@@ -13,6 +13,7 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from serving.runtime.errors import HTTPError, invalid
+from serving.transport.uvicorn_http.unsent import Unsent
 from serving.transport.web_guard import host_of
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ class FramedProtocol(HttpToolsProtocol):
     def connection_made(self, transport: "asyncio.Transport") -> None:  # type: ignore[override]
         """Take a connection; its first request may take as long as a further one."""
         super().connection_made(transport)
+        self._unsent = Unsent(transport, self.app.in_flight, self.app.limits.body_seconds, self.loop)
         self._last = self.loop.time()
         self._watch(self.timeout_keep_alive)
 
@@ -52,6 +54,17 @@ class FramedProtocol(HttpToolsProtocol):
         """Clear the timer."""
         super().connection_lost(exc)
         self._unset_keepalive_if_required()
+        self._unsent.end()
+
+    def pause_writing(self) -> None:
+        """Write no more before the client takes what there is."""
+        super().pause_writing()
+        self._unsent.begin()
+
+    def resume_writing(self) -> None:
+        """Write again."""
+        super().resume_writing()
+        self._unsent.end()
 
     def data_received(self, data: bytes) -> None:
         """Feed the parser."""
@@ -124,6 +137,9 @@ class FramedProtocol(HttpToolsProtocol):
         self.between = self.parser.should_keep_alive()
         super().on_message_complete()
         self.cycle.more_body = False
+        # Reading is paused after a long body; the end of the connection would not be noticed.
+        if not self.pipeline:
+            self.flow.resume_reading()
 
     def on_response_complete(self) -> None:
         """Go on to the next message."""

@@ -101,13 +101,17 @@ def test_a_computation_under_way_is_finished(start: Start, feature_rows: np.ndar
     rows = [as_row(values) for values in feature_rows[:4000]] * 2
     found: list[int] = []
     path = PREDICT.replace("predict", "explain")
-    asking = threading.Thread(target=lambda: found.append(server.post(path, {"instances": rows}).status))
-    asking.start()
-    wait_for(lambda: total(server, "almanac_requests_in_flight") == 2)
+    body = json.dumps({"instances": rows}).encode()
+    asking = [threading.Thread(target=lambda: found.append(server.post(path, body).status)) for _ in range(4)]
+    for thread in asking:
+        thread.start()
+    wait_for(lambda: total(server, "almanac_requests_in_flight") >= 2)
     server.process.send_signal(signal.SIGTERM)
-    assert found == []
-    asking.join()
-    assert found == [200]
+    before = len(found)
+    for thread in asking:
+        thread.join()
+    assert before < len(found)
+    assert set(found) == {200}
     assert server.process.wait(20) == 0
 
 
