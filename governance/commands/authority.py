@@ -17,12 +17,12 @@ from governance.commands.common import (
     UseCases,
     Via,
     Why,
+    author,
     emit,
     example,
     open_registry,
     reason,
     registry_app,
-    signer_of,
     who,
 )
 from governance.envelope import fingerprint
@@ -58,10 +58,9 @@ def policy(
     if file:
         outcome = store.set_policy(use_case, read_policy(file), who=who(by), why=reason(why))
     elif digest:
-        signer = signer_of(key, via)
-        store.approve_policy(
-            use_case, _whole(store.registered(use_case), digest), who=who(by), why=reason(why), signer=signer
-        )
+        person, signer = author(by, key, via)
+        whole = _whole(store.registered(use_case), digest)
+        store.approve_policy(use_case, whole, who=person, why=reason(why), signer=signer)
         outcome = "approved"
     state = store.registered(use_case)
     emit(

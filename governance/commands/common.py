@@ -39,7 +39,7 @@ Key = Annotated[
     Path | None, typer.Option("--key", metavar="PEM", help="Private key that signs the event; the policy pins it.")
 ]
 Via = Annotated[
-    str, typer.Option("--via", help="key for a person's own key, console or github for that service's key.")
+    str, typer.Option("--via", help="key for a person's own key; github for that of an environment with reviewers.")
 ]
 
 
@@ -48,21 +48,22 @@ def open_registry(url: str) -> Registry:
     return Registry(url or default_url())
 
 
-def signer_of(key: Path | None, via: str) -> Signer | None:
-    """Return the signer of an event, None for a typed name.
+def author(by: str, key: Path | None, via: str) -> tuple[str, Signer | None]:
+    """Return who acts and the signer of the event, which is None for a typed name.
 
     Raises:
-        RegistryError: a service without its key.
+        RegistryError: a service without its key, or one that names somebody else.
     """
+    if via not in ("key", "github"):
+        raise RegistryError(f"--via {via}: expected key or github")
+    if via == "key":
+        return who(by), Signer(via, key) if key else None
     if key is None:
-        if via != "key":
-            raise RegistryError(f"--via {via}: needs --key, the private key of that service")
-        return None
-    if via == "github":
-        from governance.commands.github import run_facts
+        raise RegistryError("--via github: needs --key, the private key of the environment")
+    from governance.commands.github import reviewer, run_facts
 
-        return Signer(via, key, run_facts())
-    return Signer(via, key)
+    facts = run_facts()
+    return reviewer(facts, by), Signer(via, key, facts)
 
 
 def change(

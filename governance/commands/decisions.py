@@ -13,6 +13,7 @@ from governance.commands.common import (
     UseCase,
     Via,
     Why,
+    author,
     change,
     emit,
     example,
@@ -20,7 +21,6 @@ from governance.commands.common import (
     reason,
     registry_app,
     row_of,
-    signer_of,
     who,
 )
 
@@ -62,12 +62,12 @@ def approve(
     An approval is of the version's present documents; who proposed a version cannot approve it. With a key, the event
     is signed; without one, the name is a typed one, which the registry's policy may not count.
     """
-    signer = signer_of(key, via)
+    person, signer = author(by, key, via)
     change(
         address,
         registry,
         as_json,
-        lambda s, u, n: s.approve(u, n, who=who(by), why=reason(why), signer=signer),
+        lambda s, u, n: s.approve(u, n, who=person, why=reason(why), signer=signer),
         "approvals",
     )
 
@@ -83,12 +83,12 @@ def reject(
     as_json: AsJson = False,
 ) -> None:
     """Reject a version for good."""
-    signer = signer_of(key, via)
+    person, signer = author(by, key, via)
     change(
         address,
         registry,
         as_json,
-        lambda s, u, n: s.reject(u, n, who=who(by), why=reason(why), signer=signer),
+        lambda s, u, n: s.reject(u, n, who=person, why=reason(why), signer=signer),
         "rejected",
     )
 

@@ -3,8 +3,12 @@
 import json
 import os
 import shutil
+import threading
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -265,8 +269,8 @@ class TestPolicy:
         done = shell.json(*accept, "--key", str(tmp_path / "bob.pem"))
         assert (done["outcome"], done["policy"]["approval"]) == ("approved", "none")
 
-    def test_a_workflow_says_which_run_it_was(
-        self, shell: Shell, registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    def test_a_workflow_says_which_run_it_was_and_who_let_it_through(
+        self, shell: Shell, registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reviews: Any
     ) -> None:
         signing.generate_key(tmp_path / "github.pem")
         (tmp_path / "github.pub").write_bytes(signing.public_key(tmp_path / "github.pem"))
@@ -281,11 +285,51 @@ class TestPolicy:
         for name in [name for name in os.environ if name.startswith("GITHUB_")]:
             monkeypatch.delenv(name)
         assert "GITHUB_REPOSITORY is not set; expected a job of a GitHub workflow" in shell(*approve, *key)[2]
-        for name in ("REPOSITORY", "WORKFLOW_REF", "RUN_ID", "RUN_ATTEMPT", "ACTOR"):
-            monkeypatch.setenv(f"GITHUB_{name}", f"the {name}")
-        assert shell.json(*approve, *key)["identities"][0]["identity"] == "github"
+        for name in ("WORKFLOW_REF", "RUN_ATTEMPT", "TOKEN"):
+            monkeypatch.setenv(f"GITHUB_{name}", f"the-{name}")
+        facts = {"REPOSITORY": "us/grid", "RUN_ID": "77", "ACTOR": "ann", "API_URL": reviews.url}
+        for name, value in facts.items():
+            monkeypatch.setenv(f"GITHUB_{name}", value)
+        reviews.reviews = []
+        assert "nobody approved this run" in shell(*approve, *key)[2]
+        reviews.reviews = [
+            {"user": {"login": "ann"}, "state": "approved"},
+            {"user": {"login": "bob"}, "state": "rejected"},
+        ]
+        assert "--by bob: this run was approved by ann" in shell(*approve, *key)[2]
+        reviews.reviews = [{"user": {"login": "Bob"}, "state": "approved"}]
+        row = shell.json(*approve, *key)["identities"][0]
+        assert (row["who"], row["identity"]) == ("Bob", "github")
         identity = registry.log("demo")[-1].detail["identity"]
-        assert (identity["repository"], identity["run"]) == ("the REPOSITORY", "the RUN_ID")
+        assert (identity["repository"], identity["run"], identity["actor"]) == ("us/grid", "77", "ann")
+        assert reviews.asked[-1] == ("/repos/us/grid/actions/runs/77/approvals", "Bearer the-TOKEN")
+        reviews.reviews = {"message": "Not Found"}
+        assert "does not say who approved the run" in shell(*approve, *key)[2]
+
+
+class Reviews(BaseHTTPRequestHandler):
+    """GitHub's list of a run's reviews."""
+
+    def do_GET(self) -> None:
+        self.server.asked.append((self.path, self.headers["Authorization"]))  # type: ignore[attr-defined]
+        data = json.dumps(self.server.reviews).encode()  # type: ignore[attr-defined]
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Keep the test's output quiet."""
+
+
+@pytest.fixture
+def reviews() -> Iterator[Any]:
+    server: Any = ThreadingHTTPServer(("127.0.0.1", 0), Reviews)
+    server.asked, server.reviews, server.url = [], [], f"http://127.0.0.1:{server.server_port}"
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield server
+    server.shutdown()
+    server.server_close()
 
 
 class TestCheckpoints:
