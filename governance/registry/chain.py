@@ -15,6 +15,8 @@ from almanac.core.files import canonical_json, sha256_bytes
 from governance.registry.stores import Store
 
 FIRST = "0" * 64
+# As many requests as a client keeps under way at once, a few times over.
+_AT_ONCE = 500
 #: Types of the fields that are not strings.
 _TYPES = {"number": int, "version": int, "detail": dict}
 
@@ -64,14 +66,18 @@ class Chain(Generic[R]):
         """Return the store's key of a record."""
         return f"{self._folder}/{number:08d}.json"
 
-    def read(self, after: R | None = None) -> Iterator[R]:
+    def read(self, after: R | None = None, newest: int = 0) -> Iterator[R]:
         """Yield the records after `after` (all records for None), each checked against its predecessor.
 
-        Costs one read of an absent key if there are no new records. Raises the chain's error for an edited record, or
-        one that does not continue the chain.
+        Costs one read of an absent key if there are no new records. Up to `newest`, the noted head, they are fetched
+        many at a time. Raises the chain's error for an edited record, or one that does not continue the chain.
         """
         number, previous = self.next(after)
+        ahead = number
         while True:
+            if ahead <= number <= newest:
+                ahead = min(number + _AT_ONCE, newest + 1)
+                self._store.read_ahead([self.key(each) for each in range(number, ahead)])
             key = self.key(number)
             try:
                 data = self._store.read(key)

@@ -3,7 +3,8 @@
 Whoever reads a chain makes them, so that an event that contradicts its version is refused by servers, too.
 """
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from almanac.core.errors import RegistryError
@@ -12,10 +13,11 @@ from governance.registry.events import Event
 from governance.registry.release_checks import gate_passed
 from governance.registry.state import State, Version
 from governance.registry.stores import Store
-from governance.registry.versions import read_blob, read_manifest
+from governance.registry.versions import blob_key, manifest_key, read_blob, read_manifest
 
 _MODEL, _MODEL_MANIFEST, _GATE = "model/", "model/manifest.json", "gate.json"
 _FOLDER = "governance/"
+_AT_ONCE = 500
 
 
 def check_evidence(store: Store, state: State, event: Event) -> None:
@@ -35,6 +37,25 @@ def check_evidence(store: Store, state: State, event: Event) -> None:
         _check_documented(store, state.use_case, state.version(event.version))
     elif event.kind in ("promoted", "rolled_back") and state.in_force().signers:
         check_signed(store, state, state.version(event.version))
+
+
+def fetch_evidence(store: Store, use_case: str, events: Iterable[Event]) -> None:
+    """Read ahead what the checks of many events will read: manifests, and the gates that these name."""
+    named = (event.detail.get("manifest") for event in events if event.kind in ("registered", "documented"))
+    keys = list(dict.fromkeys(manifest_key(use_case, digest) for digest in named if isinstance(digest, str)))
+    for first in range(0, len(keys), _AT_ONCE):
+        gates = map(_gate, store.read_ahead(keys[first : first + _AT_ONCE]).values())
+        if blobs := [blob_key(digest) for digest in dict.fromkeys(gates) if digest]:
+            store.read_ahead(blobs)
+
+
+def _gate(manifest: bytes) -> str | None:
+    try:
+        digest = json.loads(manifest)["files"][_GATE]["sha256"]
+    # What is wrong with a manifest is said by its check.
+    except (ValueError, KeyError, TypeError):
+        return None
+    return digest if isinstance(digest, str) else None
 
 
 def _check_registered(store: Store, use_case: str, event: Event) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from almanac.core.errors import RegistryError
 from governance.registry import release_checks
 from governance.registry.events import Event, event_chain
-from governance.registry.evidence import check_evidence
+from governance.registry.evidence import check_evidence, fetch_evidence
 from governance.registry.fold import check_present, fold
 from governance.registry.policy import Policy
 from governance.registry.published import check_copies, list_copies
@@ -66,8 +66,13 @@ class Reader:
         def check(state: State, event: Event) -> None:
             check_evidence(self.store, state, event)
 
-        state = fold(use_case, chain.read(cached.last if cached else None), cached, check)
-        if cached is None:
+        if cached is not None:
+            state = fold(use_case, chain.read(cached.last), cached, check)
+        else:
+            events = list(chain.read(newest=head["number"] if head else 0))
+            fetch_evidence(self.store, use_case, events)
+            state = fold(use_case, events, None, check)
+            self.store.read_ahead(())
             chain.check_head(head, state.digests)
         if cached is None or state.last is not cached.last:
             check_present(state, self._clock())
@@ -117,8 +122,8 @@ class Reader:
 
     def log(self, use_case: str) -> list[Event]:
         """Read and check every event again, and return them, oldest first."""
-        self.registered(use_case)
-        return list(event_chain(self.store, use_case).read())
+        last = self.registered(use_case).last
+        return list(event_chain(self.store, use_case).read(newest=last.number if last else 0))
 
     def files(self, use_case: str, selector: str | int) -> dict[str, dict[str, Any]]:
         """Return path -> {"sha256", "bytes"} of a version's files, documents included."""

@@ -10,6 +10,7 @@ import random
 import time
 import uuid
 from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -52,6 +53,11 @@ class Store(ABC):
         Raises:
             FileNotFoundError: the key does not exist.
         """
+
+    def read_ahead(self, keys: Sequence[str]) -> Mapping[str, bytes]:
+        """Fetch and return objects that never change and are read once soon; without keys, forget what is left."""
+        # A disk has nothing to gain.
+        return {}
 
     @abstractmethod
     def keys(self, prefix: str) -> list[str]:
@@ -171,6 +177,7 @@ class ObjectStore(Store):
         self.url = url
         self._filesystem = filesystem
         self._root = root.rstrip("/")
+        self._ahead: dict[str, bytes] = {}
 
     def create(self, key: str, data: bytes) -> None:
         """Put with the store's create-only condition; retry after a passing conflict (409)."""
@@ -194,7 +201,21 @@ class ObjectStore(Store):
 
     def read(self, key: str) -> bytes:
         """Get the object."""
+        if (fetched := self._ahead.pop(key, None)) is not None:
+            return fetched
         return bytes(self._call("cat_file", key))
+
+    def read_ahead(self, keys: Sequence[str]) -> Mapping[str, bytes]:
+        """Get the objects at once, as each request by itself waits for the network."""
+        if not keys:
+            self._ahead = {}
+            return {}
+        top = f"{self._root}/"
+        # Whatever is missing or fails is read again, alone, by whoever needs it, and named there.
+        found = self._filesystem.cat([f"{top}{key}" for key in keys], on_error="omit")
+        fetched = {path.removeprefix(top): bytes(data) for path, data in found.items()}
+        self._ahead.update(fetched)
+        return fetched
 
     def keys(self, prefix: str) -> list[str]:
         """List one level below the prefix, without the listing cache."""

@@ -78,6 +78,33 @@ class TestS3:
         assert sorted(event.version for event in events) == numbers
         assert Registry(s3).verify("demo").stages() == {"production": events[-1].version}
 
+    def test_a_long_log_is_read_many_events_at_a_time(
+        self, s3: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        registry = Registry(s3)
+        number = documented_version(registry, tmp_path, "a")
+        for value in range(10):
+            registry.set_tag("demo", number, "turn", str(value), who="ann", why="so")
+        reader = Registry(s3)
+        alone: list[str] = []
+        filesystem = fsspec.filesystem("s3")
+        read = filesystem.cat_file
+
+        def counted(path: str) -> bytes:
+            alone.append(path.removeprefix(s3.removeprefix("s3://")))
+            return bytes(read(path))
+
+        monkeypatch.setattr(reader.store, "_filesystem", filesystem)
+        monkeypatch.setattr(filesystem, "cat_file", counted)
+        assert reader.state("demo") == registry.state("demo")
+        # The head, and the end of the log, where there is nothing.
+        assert alone == ["/use_cases/demo/head.json", "/use_cases/demo/events/00000014.json"]
+
+    def test_a_mistyped_bucket_is_no_empty_registry(self, s3: str, tmp_path: Path) -> None:
+        for url in ("s3://mistyped/registry", f"{s3}/mistyped"):
+            with pytest.raises(RegistryError, match="there is no registry here"):
+                Registry(url).use_cases()
+
     def test_an_altered_object_is_named(self, s3: str, tmp_path: Path) -> None:
         registry = Registry(s3)
         number = registry.register("demo", version_files(tmp_path, "a"), who="ann", why="first")
