@@ -159,7 +159,7 @@ def build(settings: Settings) -> Server:
     )
     headers = HeaderPolicy(settings.tls is not None, tuple(settings.cors or ()))
     web = WebGuard(tuple(settings.cors or ()), known_hosts(settings.host, tuple(settings.allowed_host or ())))
-    observers = _observers(settings, metrics, writers, closers)
+    observers = _observers(settings, metrics, guard, writers, closers)
     app = App(router, guard, metrics, counters, headers, limits, lambda: state.draining, observers, web, in_flight)
     state.logs = [writer.state for writer in writers]
     for watcher in (
@@ -279,13 +279,13 @@ def _guard(settings: Settings, metrics: Metrics) -> Guard:
 
 
 def _observers(
-    settings: Settings, metrics: Metrics, writers: list[LineWriter], closers: list[Callable[[], None]]
+    settings: Settings, metrics: Metrics, guard: Guard, writers: list[LineWriter], closers: list[Callable[[], None]]
 ) -> list[Observe]:
     observers: list[Observe] = []
     if settings.access_log != "off":
         observers.append(access_log(writers[0], settings.access_log))
     if settings.audit_log is not None:
-        writer, observe = audit_log(settings.audit_log, metrics)
+        writer, observe = audit_log(settings.audit_log, metrics, guard.identify)
         writers.append(writer)
         observers.append(observe)
     if traced := tracing():

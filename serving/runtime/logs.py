@@ -3,7 +3,9 @@
 import logging
 import time
 import traceback
+from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal
@@ -63,16 +65,22 @@ def access_log(writer: LineWriter, which: Literal["all", "errors"]) -> Observe:
     return observe
 
 
-def audit_log(path: Path, metrics: Metrics) -> tuple[LineWriter, Observe]:
+def audit_log(path: Path, metrics: Metrics, identify: Callable[[str], str]) -> tuple[LineWriter, Observe]:
     """Return the writer of the audit log, and the observer that appends a line for each request.
 
     The log holds the sha256 of payloads, not the payloads; it is computed in the writer's thread.
+
+    Args:
+        path: the file.
+        metrics: the metrics of lost lines.
+        identify: returns the id of a right key, and "" for a wrong one; for requests that were answered before anybody
+            looked at their key, such as one for an unknown path.
 
     Raises:
         ServingError: the file cannot be opened.
     """
     try:
-        writer = LineWriter(path, _audit_line, LogState("audit", metrics))
+        writer = LineWriter(path, partial(_audit_line, identify), LogState("audit", metrics))
     except OSError as error:
         raise ServingError(f"--audit-log {path}: cannot be written ({error.strerror})") from error
 
@@ -84,11 +92,12 @@ def audit_log(path: Path, metrics: Metrics) -> tuple[LineWriter, Observe]:
     return writer, observe
 
 
-def _audit_line(item: tuple[float, Request, int, bytes, str]) -> dict[str, Any]:
+def _audit_line(identify: Callable[[str], str], item: tuple[float, Request, int, bytes, str]) -> dict[str, Any]:
     at, request, status, answer, protocol = item
+    known = request.who or (identify(request.key) if request.key is not None else "")
     return {
         "time": datetime.fromtimestamp(at, UTC).isoformat(timespec="microseconds"),
-        "who": request.who or request.client,
+        "who": known or request.client,
         "client": request.client,
         "protocol": protocol,
         "verb": request.verb,

@@ -128,6 +128,11 @@ class Guard:
                 limit = f"{verdict.limit} requests for {use_case} in {rate.seconds:g} s"
                 raise self._too_many(who, who in self.ring.keys, limit, verdict)
 
+    def identify(self, text: str) -> str:
+        """Return the id of a right key, and "" for a wrong one or where keys are ignored; from any thread."""
+        key = self.ring.find(text, time.time()) if self.mode != "off" else None
+        return key.id if key else ""
+
     async def close(self) -> None:
         """Close the connections of the limiter."""
         await self._limiter.close()

@@ -165,6 +165,17 @@ RESOURCES = Board(
         ],
         "Models and logs": [
             Panel(
+                "Workers started",
+                {"{{reason}}": "sum by (reason) (increase(almanac_worker_starts_total[5m]))"},
+                help="start: with the server; ended: for one that ended; roll: to replace them one by one.",
+            ),
+            Panel(
+                "Jumps of the clock",
+                {"{{direction}}": "sum by (direction) (increase(almanac_clock_steps_total[5m]))"},
+                help="The wall clock, by which keys expire and logs are dated.",
+                bad_above=0.5,
+            ),
+            Panel(
                 "Loaded versions",
                 {"{{model}} {{version}} {{role}}": "max by (model, version, role) (almanac_model_info) == 1"},
             ),
@@ -173,6 +184,12 @@ RESOURCES = Board(
                 {"{{use_case}}": "min by (use_case) (almanac_use_case_ready)"},
                 help="0 while its model is not loaded: it failed, or gave way to others within the memory budget.",
                 bad_below=1,
+            ),
+            Panel(
+                "Logs that cannot be written",
+                {"{{log}}": "max by (log) (almanac_log_failing)"},
+                help="1 while the lines of a log wait for a disk.",
+                bad_above=0.5,
             ),
             Panel(
                 "Log lines dropped",

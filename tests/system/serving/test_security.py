@@ -233,6 +233,30 @@ def test_the_audit_log_has_hashes_and_no_payloads(start: Start, tmp_path: Path, 
     assert "pm25_lag" not in log.read_text()
 
 
+def test_the_audit_log_covers_what_is_refused_before_it_is_read(start: Start, tmp_path: Path) -> None:
+    path, log = tmp_path / "keys.json", tmp_path / "audit.jsonl"
+    key = create(path, "predict", "--rate", "3/h")
+    identity = key.split("_")[1]
+    server = start("--auth", "required", "--keys", str(path), "--audit-log", str(log), "--max-body", "1000")
+    with socket.create_connection(("127.0.0.1", server.port), timeout=5) as sock:
+        sock.sendall(b"this is no request\r\n\r\n")
+        assert b"400" in sock.recv(4096)
+    assert server.post("/nowhere", b"", {"x-api-key": key}).status == 404
+    assert server.post("/nowhere", b"", {"x-api-key": f"{key[:-4]}0000"}).status == 404
+    statuses = [server.post(PREDICT, b" " * 1001, {"x-api-key": key}).status for _ in range(4)]
+    assert statuses == [413, 413, 413, 429]
+    server.stop()
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    assert [(line["status"], line["who"]) for line in lines] == [
+        (400, "127.0.0.1"),
+        (404, identity),
+        (404, "127.0.0.1"),
+        *[(413, identity)] * 3,
+        (429, identity),
+    ]
+    assert stat.S_IMODE(log.stat().st_mode) == 0o600
+
+
 def test_tls(model_dir: Path, tmp_path: Path) -> None:
     certificate, private = tmp_path / "cert.pem", tmp_path / "key.pem"
     command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]
