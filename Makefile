@@ -11,7 +11,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 UV := $(VENV)/bin/uv
 
-.PHONY: help run test test-chaos bench-load check unit docs lint format compile bench bench-drift bench-distributed bench-serving serve lock clean check-compiled images image-tags engine test-containers retrain submit deploy release release-files changelog next-version bench-policy
+.PHONY: help run test test-chaos bench-load check unit docs lint format compile bench bench-drift bench-distributed bench-serving serve lock clean check-compiled images image-tags engine test-containers retrain submit cluster-setup deploy release release-files changelog next-version bench-policy
 
 help: ## list the tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -113,14 +113,21 @@ submit: $(VENV)/.components ## run the training pipeline on the Kubeflow of KFP_
 	@$(PY) pipeline.py submit $(USECASE) --registry '$(REGISTRY)' $(if $(strip $(KFP_PIPELINE_ROOT)),--fetch runs)
 
 ENVIRONMENT ?= dev
-KUSTOMIZE ?= $(firstword $(wildcard .tools/kustomize) kustomize)
+KUSTOMIZE ?= $(firstword $(wildcard .tools/kustomize) $(shell command -v kustomize))
+# kubectl has one of its own.
+BUILD := $(if $(KUSTOMIZE),$(KUSTOMIZE) build,kubectl kustomize)
+NAMESPACE ?= almanac
+ACCOUNT ?= default-editor
+cluster-setup: $(VENV)/.components ## make a NAMESPACE ready: config map, rights of the ACCOUNT, volume claim; then check it
+	@$(PY) pipeline.py deploy setup --namespace $(NAMESPACE) --registry '$(REGISTRY)' --account $(ACCOUNT) | kubectl apply -f -
+	@$(PY) pipeline.py deploy check --namespace $(NAMESPACE)
 deploy: $(VENV)/.components ## apply the production version by an overlay (ENVIRONMENT), test it, go back where it fails
 	@rm -rf build/deploy; mkdir -p build/deploy; cp -r serving/deploy/kustomize/overlays build/deploy; \
 	config=build/deploy/kubeconfig; trap 'rm -f $$config' EXIT; \
 	if test -n "$${KUBE_CONFIG:-}"; then (umask 077; printf '%s' "$$KUBE_CONFIG" >$$config); export KUBECONFIG=$$config; fi; \
 	$(PY) pipeline.py deploy render $(USECASE) $(REGISTRY) build/deploy/production.yaml; \
 	$(PY) pipeline.py deploy base --manifest build/deploy/production.yaml --out build/deploy/base >/dev/null; \
-	$(KUSTOMIZE) build build/deploy/overlays/$(ENVIRONMENT) >build/deploy/objects.yaml; \
+	$(BUILD) build/deploy/overlays/$(ENVIRONMENT) >build/deploy/objects.yaml; \
 	$(PY) pipeline.py deploy apply $(USECASE) $(REGISTRY) build/deploy/objects.yaml $(DEPLOY)
 
 release-files: $(VENV)/.components ## compile into build/compiled, for the images of this version in IMAGES

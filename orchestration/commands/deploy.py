@@ -14,7 +14,11 @@ from monitoring.operations.model_samples import try_push_version
 from orchestration.commands.options import Push, UseCaseFile, command_app, example
 from serving.deploy.apply import apply_and_wait, connect
 from serving.deploy.canary import Mode
+from serving.deploy.kube import Kube
 from serving.deploy.kustomize.layout import BASE, objects, write
+from serving.deploy.manifests import to_yaml
+from serving.deploy.prerequisites import look
+from serving.deploy.prerequisites import objects as prerequisites
 from serving.deploy.production import write_canary, write_manifest
 from serving.deploy.smoke import PATIENCE, forecasters, smoke
 
@@ -23,6 +27,7 @@ app = command_app(
     epilog=example("almanac deploy render usecases/demand.yaml s3://models build/production.yaml"),
 )
 
+_Namespace = Annotated[str, typer.Option(help="The namespace.")]
 _Registry = Annotated[
     str, typer.Argument(metavar="REGISTRY", help="Address of the model registry.", show_default=False)
 ]
@@ -91,6 +96,29 @@ def apply(
     if push:
         try_push_version(case, version, registry, push, case.now())
     typer.echo(f"version {version} is ready in {service['metadata']['namespace']} and answers as its models do")
+
+
+@app.command(epilog=example("almanac deploy setup --namespace demand --registry s3://models | kubectl apply -f -"))
+def setup(
+    namespace: _Namespace,
+    registry: Annotated[str, typer.Option(help="Address of the model registry: s3://, gs:// or a path.")],
+    predictions: Annotated[str, typer.Option(help="Address of the prediction log; none when empty.")] = "",
+    account: Annotated[
+        str, typer.Option(help="Service account of the pipelines, as NAME or NAMESPACE/NAME.")
+    ] = "default-editor",
+) -> None:
+    """Print what a namespace needs once, but for its secrets: config map, rights, volume claim."""
+    typer.echo(to_yaml(prerequisites(namespace, registry, predictions, account)), nl=False)
+
+
+@app.command(epilog=example("almanac deploy check --namespace demand"))
+def check(namespace: _Namespace) -> None:
+    """Check that the namespace on the cluster of KUBECONFIG has what a deployment needs; exit code 1 if not."""
+    findings = list(look(Kube(connect()), namespace))
+    for finding in findings:
+        typer.echo(f"{finding.state:<9} {finding.name:<40} {finding.remedy}".rstrip())
+    if missing := [finding.name for finding in findings if finding.state == "missing"]:
+        raise DeploymentError(f"{namespace}: missing: {', '.join(missing)}")
 
 
 def _read(path: Path) -> list[dict[str, Any]]:

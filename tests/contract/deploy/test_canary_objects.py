@@ -13,6 +13,11 @@ from tests.support.kserve_objects import check
 
 NEW = replace(DEPLOYMENT, version=4, digest="cd" * 32, storage_uri="s3://models/served/air_quality/v4")
 
+ENVIRONMENT = [
+    {"name": "ALMANAC_MODEL", "value": NEW.storage_uri},
+    {"name": "ALMANAC_MODEL_VERSION", "value": "4"},
+]
+
 
 def service(objects: list[dict[str, Any]]) -> dict[str, Any]:
     return next(item for item in objects if item["kind"] == "InferenceService")
@@ -24,8 +29,7 @@ def test_standard_mode_has_a_second_predictor(percent: int) -> None:
     check(made)
     (canary,) = made["spec"]["canary"]
     assert canary["trafficPercent"] == percent
-    assert canary["predictor"]["model"]["storageUri"] == NEW.storage_uri
-    assert canary["predictor"]["model"]["env"] == [{"name": "ALMANAC_MODEL_VERSION", "value": "4"}]
+    assert canary["predictor"]["model"]["env"] == ENVIRONMENT
     assert made["spec"]["predictor"] == service(render(DEPLOYMENT))["spec"]["predictor"]
     assert made["metadata"]["annotations"]["almanac.io/version"] == "3"
 
@@ -36,7 +40,7 @@ def test_knative_mode_has_the_new_version_with_a_percentage(percent: int) -> Non
     made = service(objects)
     check(made)
     assert made["spec"]["predictor"]["canaryTrafficPercent"] == percent
-    assert made["spec"]["predictor"]["model"]["storageUri"] == NEW.storage_uri
+    assert made["spec"]["predictor"]["model"]["env"] == ENVIRONMENT
     assert "canary" not in made["spec"]
     assert made["metadata"]["annotations"]["serving.kserve.io/deploymentMode"] == "Knative"
     assert "PodDisruptionBudget" not in [item["kind"] for item in objects]

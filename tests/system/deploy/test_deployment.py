@@ -14,7 +14,9 @@ from almanac.core.files import read_json
 from almanac.usecase import dump
 from components.deployment.task import run
 from serving.deploy.apply import apply_and_wait
+from serving.deploy.kube import Kube
 from serving.deploy.manifests import Deployment, render
+from serving.deploy.prerequisites import look
 from serving.deploy.production import storage_uri
 from serving.deploy.smoke import smoke
 from tests.support.kubernetes_api import RELEASES, KubernetesApi
@@ -296,3 +298,24 @@ def test_a_gateway_that_is_away_does_not_undo_the_deployment(
     assert made["version"] == "1"
     assert out.exists()
     assert "warning: the metrics of version 1 were not pushed: http://127.0.0.1" in capsys.readouterr().out
+
+
+def test_what_a_namespace_lacks_is_named_with_its_remedy() -> None:
+    with KubernetesApi() as server:
+        kube = Kube(_client(server))
+        (namespace,) = look(kube, "demo")
+        assert (namespace.state, namespace.remedy) == ("missing", "kubectl create namespace demo")
+        crds = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+        there = ["/api/v1/namespaces/demo", "/api/v1/namespaces/demo/configmaps/almanac"]
+        there += [f"{crds}/{name}.serving.kserve.io" for name in ("inferenceservices", "servingruntimes")]
+        server.objects |= {path: {"kind": "Any", "metadata": {"name": "x"}} for path in there}
+        found = {finding.name: finding for finding in look(kube, "demo")}
+        assert {name for name, one in found.items() if one.state == "there"} == {
+            "config map almanac",
+            "inferenceservices.serving.kserve.io",
+            "servingruntimes.serving.kserve.io",
+        }
+        assert found["secret almanac-api-keys"].state == "missing"
+        assert "kubectl create secret generic almanac-api-keys -n demo" in found["secret almanac-api-keys"].remedy
+        assert found["role almanac-deployer"].remedy == "make cluster-setup NAMESPACE=demo"
+        assert found["servicemonitors.monitoring.coreos.com"].state == "optional"
