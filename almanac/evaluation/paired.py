@@ -135,8 +135,8 @@ def detectable(pair: PairedLosses, worse: PairedLosses | None, rate: float, tole
     """Return how much larger our error must be to be refused in `POWER` of the cases; None if nothing says so.
 
     The excess e that is found so often solves e = log(1 + tolerance) + (t + z) s(e), with t the bound's quantile and z
-    that of `POWER`. The variance s² is that of the pair, plus the one that being worse adds: it is measured on a model
-    that is `_WORSE` worse, and in proportion to e, as errors that are independent of the model's add to both alike.
+    that of `POWER`. The variance s² is that of a worse model, which is measured at `_WORSE` and in proportion to e, as
+    errors that are independent of the model's add to the mean and to its variance alike; it is at least the pair's own.
 
     Args:
         pair: the compared forecasts.
@@ -149,7 +149,7 @@ def detectable(pair: PairedLosses, worse: PairedLosses | None, rate: float, tole
     z = pair.quantile(1.0 - rate) + float(stdtrit(1e9, POWER))
     excess = worse.log_ratio
     for _ in range(_HALVINGS):
-        variance = pair.standard_error**2 + worse.standard_error**2 * excess / worse.log_ratio
+        variance = max(pair.standard_error**2, worse.standard_error**2 * excess / worse.log_ratio)
         excess = float(np.log1p(tolerance) + z * np.sqrt(variance))
     return float(np.expm1(excess))
 

@@ -219,15 +219,16 @@ def _candidates(tuning: dict[str, Any]) -> Iterator[Block]:
     folds = len(next(iter(tuning["candidates"].values()))["folds"])
     records = tuning["candidates"] | tuning.get("baselines", {})
     rows = [
-        [name, record["loss"], *record["folds"], "chosen" if name == tuning.get("chosen") else ""]
+        [name, record["loss"], *record["folds"], record.get("bias"), "chosen" if name == tuning.get("chosen") else ""]
         for name, record in records.items()
     ]
     header = ["Candidate", f"Mean {label(str(tuning.get('metric', 'loss')))}"]
-    header += [*(f"Fold {number + 1}" for number in range(folds)), ""]
+    header += [*(f"Fold {number + 1}" for number in range(folds)), "Bias", ""]
     yield Table(header, sorted(rows, key=lambda row: row[1]), digits=3)
     yield Note(
         f"Expanding-window folds before the test span, {tuning.get('rows_compared', 0):,} rows compared; "
-        f"{sum(len(target['trials']) for target in tuning.get('trials', {}).values())} trials."
+        f"{sum(len(target['trials']) for target in tuning.get('trials', {}).values())} trials. "
+        f"Chosen by: {tuning.get('rule', 'not recorded')}."
     )
 
 

@@ -86,12 +86,12 @@ def _fit(
     if rows.last is None:
         offsets, missing = [_offsets(score, float(levels[0]))], _offsets(score, level)
     else:
-        everywhere = missing = _offsets(score, level)
+        missing = _offsets(score, level)
         place, known = np.searchsorted(rows.edges, rows.last, side="left"), np.isfinite(rows.last)
         scores = [score[known & (place == k)] for k in range(rows.edges.size + 1)]
+        # A bin that has no rows yet is given those of all bins, at the level that is asked of it.
         offsets = [
-            _offsets(part, float(asked)) if part.size else everywhere
-            for part, asked in zip(scores, levels, strict=True)
+            _offsets(part if part.size else score, float(asked)) for part, asked in zip(scores, levels, strict=True)
         ]
         # With fewer rows their tails hold too few residuals, and the offsets of all rows stay.
         if (~known).sum() >= _FEWEST:
@@ -116,7 +116,7 @@ def _levels(rows: _Rows, level: float, cuts: list[float], fold: npt.NDArray[np.i
     low, high = np.full(len(cuts) + 1, max(2.0 * level - 1.0, 0.0)), np.ones(len(cuts) + 1)
     for _ in range(_HALVINGS):
         middle = (low + high) / 2
-        coverage = _forward(rows, middle, cuts, fold)
+        coverage = _forward(rows, level, middle, cuts, fold)
         spans = np.isfinite(coverage).sum(axis=0)
         enough = np.nansum(coverage, axis=0) + middle >= level * (spans + 1)
         low, high = np.where(enough, low, middle), np.where(enough, middle, high)
@@ -124,7 +124,7 @@ def _levels(rows: _Rows, level: float, cuts: list[float], fold: npt.NDArray[np.i
     return np.where(spans > 0, high, level)
 
 
-def _forward(rows: _Rows, levels: Array, cuts: list[float], fold: npt.NDArray[np.int64]) -> Array:
+def _forward(rows: _Rows, level: float, levels: Array, cuts: list[float], fold: npt.NDArray[np.int64]) -> Array:
     """Return the coverage of each later fold in each band by intervals of the earlier folds, NaN for too few rows."""
     numbers = np.unique(fold)[1:]
     coverage = np.full((numbers.size, len(cuts) + 1), np.nan)
@@ -132,7 +132,7 @@ def _forward(rows: _Rows, levels: Array, cuts: list[float], fold: npt.NDArray[np
     for span, number in enumerate(numbers):
         # As the next span will be predicted: by intervals from earlier folds only.
         past, ahead = rows.take(fold < number), rows.take(fold == number)
-        intervals = _fit(past, 0.5, bin_levels, None if rows.last is None else "", (None, None))
+        intervals = _fit(past, level, bin_levels, None if rows.last is None else "", (None, None))
         lower, upper = intervals.apply(ahead.last, ahead.prediction)
         covered = (ahead.y >= lower) & (ahead.y <= upper)
         for band in range(len(cuts) + 1):

@@ -58,6 +58,7 @@ class Selection:
         baselines: losses of the baselines on the folds, by name.
         rows: number of rows on which the losses were computed.
         chosen: the chosen contender.
+        rule: the rule by which it was chosen, in words.
     """
 
     problem: Problem
@@ -67,6 +68,7 @@ class Selection:
     baselines: dict[str, list[float]]
     rows: int
     chosen: Contender
+    rule: str
 
 
 def select(usecase: UseCase, problems: list[Problem], progress: Progress) -> list[Selection]:
@@ -154,7 +156,20 @@ def _choose(task: Tuning, tuned: list[Tuned]) -> Selection:
         contenders=contenders,
         baselines={} if task.problem.classification else _baselines(task),
         rows=int(sum(keep.sum() for keep in task.compared)),
-        chosen=best(contenders, task.settings.choose),
+        chosen=(chosen := best(contenders, task.settings.choose)),
+        rule=_rule(contenders, chosen, task),
+    )
+
+
+def _rule(contenders: list[Contender], chosen: Contender, task: Tuning) -> str:
+    """Return the rule by which a contender was chosen, for whoever sees another with a smaller loss."""
+    choose = task.settings.choose
+    least = min(contenders, key=lambda contender: contender.loss)
+    if chosen.loss <= least.loss:
+        return f"the smallest mean {task.metric} over the folds"
+    return (
+        f"training.choose prefers {', '.join(choose.prefer)}, in this order, within {choose.tolerance:.1%} of the "
+        f"smallest mean {task.metric}: {chosen.name} is {chosen.loss / least.loss - 1.0:.2%} above {least.name}"
     )
 
 

@@ -217,6 +217,7 @@ def _target_record(usecase: UseCase, selection: Selection) -> dict[str, Any]:
     order = sorted(selection.contenders, key=lambda contender: contender.loss)
     return {
         "chosen": selection.chosen.name,
+        "rule": selection.rule,
         "weights": selection.chosen.weights,
         "metric": usecase.training.choose.metric_of(problem.target),
         "loss": selection.chosen.loss,
@@ -226,7 +227,12 @@ def _target_record(usecase: UseCase, selection: Selection) -> dict[str, Any]:
         "folds": [_fold_record(problem.time, fold.train, fold.valid) for fold in selection.folds],
         "baselines": {name: {"loss": float(np.mean(v)), "folds": v} for name, v in selection.baselines.items()},
         "candidates": {
-            contender.name: {"loss": contender.loss, "folds": contender.losses, "weights": contender.weights}
+            contender.name: {
+                "loss": contender.loss,
+                "folds": contender.losses,
+                "bias": _bias(usecase, selection, contender.raw),
+                "weights": contender.weights,
+            }
             for contender in order
         },
         "parameters": {name: selection.tuned[name].parameters for name in selection.chosen.weights},
@@ -235,6 +241,12 @@ def _target_record(usecase: UseCase, selection: Selection) -> dict[str, Any]:
             for name, tuned in selection.tuned.items()
         },
     }
+
+
+def _bias(usecase: UseCase, selection: Selection, raw: Array) -> float:
+    """Return the mean out-of-fold error of a contender, which a squared error hides as long as it is small."""
+    rows = np.concatenate([fold.valid for fold in selection.folds])
+    return float(np.mean(_values(usecase, selection, raw) - selection.problem.y[rows]))
 
 
 def _fold_record(time_us: Any, train: Any, valid: Any) -> dict[str, Any]:

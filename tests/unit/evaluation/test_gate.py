@@ -256,10 +256,21 @@ def test_rows_too_few_to_show_the_registered_models_skill_refuse_no_equal_model(
 
 
 def test_a_group_too_far_off_closes(usecase: UseCase, metrics: Metrics, alone: Evidence) -> None:
-    ratio = metrics["targets"]["pm25_6h"]["disparity"]["wind"]["mae"]["ratio"]
-    for bound, passed in ((ratio + 0.01, True), (ratio - 0.01, False)):
-        rule = MaxDisparity(rule="max_disparity", group="wind", metric="mae", ratio=bound)
-        assert decide(usecase.model_copy(update={"gates": [rule]}), metrics, alone)["passed"] is passed
+    entry = metrics["targets"]["pm25_6h"]
+    found = entry["disparity"]["wind"]["mae"]
+    worst, best = (entry["slices"]["wind"][found[side]] for side in ("worst", "best"))
+    for bound, passed in ((found["ratio"] + 0.01, True), (0.5 * found["ratio"], False)):
+        rule = MaxDisparity(rule="max_disparity", group="wind", metric="mae", ratio=max(1.0, bound))
+        case = usecase.model_copy(update={"gates": [rule]})
+        # Groups whose errors are known well: chance adds little.
+        for part in (worst, best):
+            part["ci"]["mae"] = [0.99 * part["mae"], 1.01 * part["mae"]]
+        decision = decide(case, metrics, alone)
+        assert decision["passed"] is (passed or found["ratio"] <= decision["rules"][0]["required"])
+        assert decision["rules"][0]["required"] == pytest.approx(max(1.0, bound), rel=0.05)
+    # The same groups, of few rows.
+    worst["ci"]["mae"] = [0.5 * worst["mae"], 2.0 * worst["mae"]]
+    assert decide(case, metrics, alone)["passed"] is True
 
 
 def test_an_error_above_its_bound_closes(usecase: UseCase, metrics: Metrics, alone: Evidence) -> None:

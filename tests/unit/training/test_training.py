@@ -14,6 +14,7 @@ from almanac.core.errors import TrainingError
 from almanac.core.files import read_json
 from almanac.drift.error_estimation import read_loss
 from almanac.drift.outputs import read_outputs
+from almanac.features.baselines import baseline_names
 from almanac.model.model import load_model
 from almanac.training.blending import weigh
 from almanac.training.dataset import make_problem, read_features
@@ -136,7 +137,13 @@ def test_every_contender_is_compared_on_the_same_rows_with_the_baselines(
     for target in case.targets:
         found = read_json(out / "tuning.json")["targets"][target.name]
         assert set(found["candidates"]) == {"level", "difference", "hist", "ridge", "blend"}
-        assert set(found["baselines"]) == {"persistence", "seasonal"}
+        assert set(found["baselines"]) == set(baseline_names(case, target))
+        least = min(found["candidates"].values(), key=lambda each: each["loss"])["loss"]
+        if found["loss"] > least:
+            assert found["rule"].startswith("training.choose prefers ")
+        else:
+            assert found["rule"] == "the smallest mean rmse over the folds"
+        assert all(np.isfinite(each["bias"]) for each in found["candidates"].values())
         assert all(len(each["folds"]) == 2 for each in found["candidates"].values())
         assert found["loss"] < found["baselines"]["persistence"]["loss"]
         assert found["rows_compared"] <= sum(fold["valid"]["rows"] for fold in found["folds"])

@@ -322,6 +322,22 @@ def test_the_level_counts_one_span_beside_those_seen() -> None:
     assert widths(early)[0] > widths(plain)[0]
 
 
+def test_a_band_that_the_first_fold_lacks_is_no_reason_for_wider_intervals() -> None:
+    """It is covered by the rows of all bands until it has some, at the level that is asked of it."""
+    random = np.random.default_rng(3)
+    fold = np.repeat(np.arange(4), 4000)
+    last = np.where((fold > 0) & (random.random(fold.size) < 0.5), 100.0, 50.0) + random.random(fold.size)
+    y = random.normal(size=fold.size)
+    found, plain = (
+        calibrate(y, np.zeros(y.size), last, level=0.9, bins=2, by="load", edges=[75.0], fold=given)
+        for given in (fold, None)
+    )
+    lower, upper = found.apply(np.array([100.5]), np.zeros(1))
+    expected = plain.apply(np.array([100.5]), np.zeros(1))
+    # All folds have one distribution: nothing is there to correct.
+    assert upper - lower == pytest.approx(expected[1] - expected[0], rel=0.05)
+
+
 def test_without_a_later_span_the_level_is_the_one_asked_for() -> None:
     y, prediction, last, _ = spans(1.0)
     alone = np.zeros(y.size, dtype=np.int64)

@@ -1,19 +1,24 @@
-"""The errors of the groups must not lie too far apart."""
+"""The errors of the groups must not lie too far apart, as far as the number of rows can tell."""
 
 from collections.abc import Iterator
 from typing import Annotated, Literal
 
+import numpy as np
 from pydantic import Field
+from scipy.special import stdtrit
 
-from almanac.evaluation.gate.check import Check, number
-from almanac.evaluation.gate.rules import Candidate, GateRule
+from almanac.evaluation.gate.check import Check
+from almanac.evaluation.gate.rules import Candidate, GateRule, Rate
 from almanac.usecase import UseCase
 from almanac.usecase.training_section import GateRuleBase
 from almanac.usecase.types import Name
 
+# Width of a 95% interval in standard errors.
+_STANDARD_ERRORS = 2 * 1.959964
+
 
 class MaxDisparity(GateRuleBase):
-    """The worst group's error over the best group's must not exceed this."""
+    """The worst group's error over the best group's must not exceed this, or what chance allows."""
 
     rule: Literal["max_disparity"]
     group: Name
@@ -22,6 +27,8 @@ class MaxDisparity(GateRuleBase):
     """Error."""
     ratio: Annotated[float, Field(ge=1)]
     """Largest ratio."""
+    false_refusals: Rate = 0.01
+    """Chance that a model whose groups lie this ratio apart is refused by any target."""
 
 
 def _problems(rule: MaxDisparity, usecase: UseCase) -> Iterator[str]:
@@ -34,9 +41,36 @@ def _checks(rule: MaxDisparity, model: Candidate) -> Iterator[Check]:
     # A probability has neither of the two errors.
     if model.classification:
         return
-    observed = number(model.entry, "disparity", rule.group, rule.metric, "ratio")
+    observed = model.number("disparity", rule.group, rule.metric, "ratio")
     what = f"{rule.metric} of the worst {rule.group} over the best"
-    yield Check(rule.rule, model.target.name, what, observed, rule.ratio)
+    error = _standard_error(rule, model)
+    if error is None:
+        yield Check(rule.rule, model.target.name, what, observed, rule.ratio)
+        return
+    groups = len(model.entry["slices"][rule.group])
+    # Any two of the groups can turn out to be the worst and the best.
+    rate = rule.false_refusals / (len(model.usecase.targets) * max(groups * (groups - 1), 1))
+    allowed = float(rule.ratio * np.exp(stdtrit(1e9, 1.0 - rate) * error))
+    note = f"{rule.ratio:g}, and what chance adds to it in {rate:.2%}"
+    evidence = {"ratio": rule.ratio, "standard_error": error, "false_refusal_rate": rate}
+    yield Check(rule.rule, model.target.name, what, observed, allowed, note=note, evidence=evidence)
+
+
+def _standard_error(rule: MaxDisparity, model: Candidate) -> float | None:
+    """Return the standard error of the ratio's logarithm, from the bootstrap intervals of both groups."""
+    squares = 0.0
+    for side in ("worst", "best"):
+        disparity = model.entry.get("disparity")
+        try:
+            name = disparity[rule.group][rule.metric][side]  # type: ignore[index]
+        except (KeyError, TypeError):
+            return None
+        value = model.number("slices", rule.group, name, rule.metric)
+        ends = model.interval("slices", rule.group, name, "ci", rule.metric)
+        if not value or ends is None:
+            return None
+        squares += ((ends[1] - ends[0]) / _STANDARD_ERRORS / value) ** 2
+    return float(np.sqrt(squares))
 
 
 KIND = GateRule("max_disparity", MaxDisparity, _checks, _problems)
