@@ -112,7 +112,7 @@ def _fit(X: Array, y: Array, by: Array, rows: Any, seed: int, rounds: int, wante
     data = lightgbm.Dataset(X[rows], (y - by)[rows], params=PARAMETERS)
     booster = lightgbm.train(PARAMETERS | {"seed": seed, "num_threads": 1}, data, rounds)
     # A missing last value leaves no forecast of a difference from it; the mean stands in, as in a saved model.
-    return np.asarray(booster.predict(X[wanted])) + np.where(np.isfinite(by[wanted]), by[wanted], np.nanmean(by[rows]))
+    return np.asarray(booster.predict(X[wanted]) + np.where(np.isfinite(by[wanted]), by[wanted], np.nanmean(by[rows])))
 
 
 def months(hours: int, count: int, days: int) -> Iterator[npt.NDArray[np.intp]]:
