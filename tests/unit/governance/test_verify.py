@@ -20,6 +20,7 @@ from governance.documents.bundle import manifest_digest
 from governance.registry import Registry, collect, resolve
 from governance.verify import verify
 from governance.verify.bundle import Bundle
+from governance.verify.checks import CHECKS
 from governance.verify.decided import check_gate
 from governance.verify.evaluated import check_evaluation
 from governance.verify.integrity import check_tables
@@ -249,6 +250,16 @@ class TestForgeries:
         step = {step.name: step for step in verify(spoilt.run)}["documents"]
         assert step.count == 15
         assert step.note.startswith("mlbom.cdx.json: written by another release, this one renders something else")
+
+    def test_figures_of_another_release_are_noted(self, spoilt: World) -> None:
+        self.edit(spoilt.run / "metrics.json", lambda metrics: metrics["targets"]["pm25_1h"].pop("headline"))
+        check = CHECKS["metrics"][1]
+        bundle = bundle_of(spoilt)
+        with pytest.raises(KeyError, match="headline"):
+            check(bundle)
+        bundle.manifest["rules"] = "0" * 64
+        count, note = check(bundle)
+        assert (count, note.partition(",")[0]) == (0, "written by another release")
 
     def test_a_model_whose_manifests_follow(self, spoilt: World) -> None:
         folder = spoilt.run / "model"
