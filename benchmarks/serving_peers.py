@@ -1,11 +1,12 @@
 """Servers to compare with: kserve's own over `Booster.predict`, MLServer, a raw ASGI application, an empty uvicorn.
 
-python -m benchmarks.serving_peers {stock,raw,empty,mlserver} --model DIR --port N [--python PYTHON]
+python -m benchmarks.serving_peers {stock,raw,empty,mlserver} --model DIR --name NAME --port N [--python PYTHON]
 """
 
 import argparse
 import asyncio
 import json
+import logging
 import os
 import socket
 import sys
@@ -20,11 +21,16 @@ Message = MutableMapping[str, Any]
 Asgi = Callable[[Message, Callable[[], Awaitable[Message]], Callable[[Message], Awaitable[None]]], Awaitable[None]]
 
 
-def stock(model: Path, port: int) -> None:
-    """Serve by kserve's ModelServer with a model that calls `Booster.predict`, as its LightGBM server does."""
+def stock(model: Path, name: str, port: int) -> None:
+    """Serve by kserve's ModelServer with a model that calls `Booster.predict`, as its LightGBM runtime does.
+
+    Its logging is off, all of it: latencies, accesses and events.
+    """
+    # kserve reads its own options from the command line when it is imported.
     sys.argv = ["stock", "--http_port", str(port), "--enable_grpc", "false", "--workers", "1"]
     import kserve
     import lightgbm
+    from kserve.utils.utils import get_predict_input, get_predict_response
 
     class Stock(kserve.Model):  # type: ignore[misc]
         def load(self) -> bool:
@@ -32,16 +38,18 @@ def stock(model: Path, port: int) -> None:
             self.ready = True
             return True
 
-        def predict(self, payload: dict[str, Any], headers: dict[str, str] | None = None) -> dict[str, Any]:
-            rows = np.array(payload["instances"], dtype=np.float64)
-            return {"predictions": np.asarray(self.booster.predict(rows, num_threads=1)).tolist()}
+        def predict(self, payload: Any, headers: dict[str, str] | None = None) -> Any:
+            rows = get_predict_input(payload, columns=self.booster.feature_name())
+            return get_predict_response(payload, self.booster.predict(rows, num_threads=1), self.name)
 
-    served = Stock("model")
+    served = Stock(name)
     served.load()
-    kserve.ModelServer(http_port=port, enable_grpc=False, workers=1).start([served])
+    server = kserve.ModelServer(http_port=port, enable_grpc=False, workers=1, enable_latency_logging=False)
+    logging.disable(logging.CRITICAL)
+    server.start([served])
 
 
-def raw(model: Path, port: int) -> None:
+def raw(model: Path, name: str, port: int) -> None:
     """Serve by a raw ASGI application: orjson, values by name, LightGBM's cached single-row call."""
     import orjson
 
@@ -63,8 +71,8 @@ def raw(model: Path, port: int) -> None:
     _serve(app, port)
 
 
-def empty(model: Path, port: int) -> None:
-    """Answer nothing: what uvicorn alone costs."""
+def empty(model: Path, name: str, port: int) -> None:
+    """Answer an empty object: the cost of uvicorn."""
 
     async def app(scope: Message, receive: Callable[[], Awaitable[Message]], send: Any) -> None:
         await _answer(send, b"{}")
@@ -88,7 +96,7 @@ def _serve(app: Asgi, port: int) -> None:
         runner.run(uvicorn.Server(config).serve(sockets=[sock]))
 
 
-def mlserver(model: Path, port: int, python: str) -> None:
+def mlserver(model: Path, name: str, port: int, python: str) -> None:
     """Serve by MLServer's LightGBM runtime in this process, without its pool of workers, as one process of ours is."""
     folder = Path(tempfile.mkdtemp(prefix="almanac-mlserver-"))
     settings = {
@@ -96,7 +104,7 @@ def mlserver(model: Path, port: int, python: str) -> None:
         "debug": False,
     }  # fmt: skip
     served = {
-        "name": "model",
+        "name": name,
         "implementation": "mlserver_lightgbm.LightGBMModel",
         "parameters": {"uri": str((model / "model.bst").resolve())},
     }
@@ -114,12 +122,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("server", choices=[*sorted(SERVERS), "mlserver"])
     parser.add_argument("--model", type=Path, required=True)
+    parser.add_argument("--name", required=True, help="name of the model")
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--python", default=sys.executable, help="a Python that has MLServer")
     given = parser.parse_args()
     if given.server == "mlserver":
-        mlserver(given.model, given.port, given.python)
-    SERVERS[given.server](given.model, given.port)
+        mlserver(given.model, given.name, given.port, given.python)
+    SERVERS[given.server](given.model, given.name, given.port)
 
 
 if __name__ == "__main__":

@@ -111,6 +111,11 @@ class Model:
         lower, upper = self._row_interval(values, prediction) if self._row_interval else (None, None)
         return Prediction(prediction, lower, upper, self.signal(prediction))
 
+    @property
+    def row_values(self) -> Array:
+        """The values (f,) of the row just predicted by `row`, which the next one overwrites."""
+        return self._call.values
+
     def row_outside(self) -> list[str]:
         """Return the features of the row just predicted by `row` that are beyond their range."""
         call = self._call

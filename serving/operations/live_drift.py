@@ -70,6 +70,12 @@ class LiveDrift:
         for row in rows:
             pair[0].add(row)  # type: ignore[arg-type]  # NumPy takes the tuple, None as NaN, in one copy
 
+    def see_row(self, model: Model, row: Array | Values) -> None:
+        """Count one row."""
+        pair = self._counters.get(model.digest)
+        if pair is not None:
+            pair[0].add(row)  # type: ignore[arg-type]  # NumPy takes the tuple, None as NaN, in one copy
+
     async def run(self, seconds: float) -> None:
         """Load missing profiles and update the metrics regularly."""
         while True:

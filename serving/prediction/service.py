@@ -50,6 +50,10 @@ class Observer(Protocol):
         """Take rows in the order of the model's features."""
         ...
 
+    def see_row(self, model: Model, row: Array | Values) -> None:
+        """Take one row, which is only valid during the call."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
@@ -140,8 +144,11 @@ class Service:
         """
         row = self._cache.get((model.digest, values)) if self._cache.size else None
         warnings: list[str] = []
+        seen: Array | Values = values
         if row is None:
             row = model.row(values)
+            # An array is copied fifty times faster than a tuple of as many numbers.
+            seen = model.row_values
             outside = model.row_outside()
             if outside:
                 warnings = self._ranges.check_row(model, outside)
@@ -153,7 +160,7 @@ class Service:
         if row.decision is not None:
             counters.decisions[row.decision].n += 1
         for observer in self._observers:
-            observer.see(model, [values])
+            observer.see_row(model, seen)
         return row, warnings
 
     async def predict_request(self, bundle: Bundle, model: Model, request: EntityRequest) -> tuple[Row, list[str]]:

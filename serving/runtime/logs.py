@@ -92,11 +92,30 @@ def audit_log(path: Path, metrics: Metrics, identify: Callable[[str], str]) -> t
     return writer, observe
 
 
+class _Clock:
+    """Times in ISO 8601 with microseconds; the part down to the second is rendered once a second."""
+
+    def __init__(self) -> None:
+        self._second, self._text = -1, ""
+
+    def text(self, at: float) -> str:
+        """Return the time, in UTC."""
+        micros = round(at * 1e6)
+        second, rest = divmod(micros, 1_000_000)
+        if second != self._second:
+            self._second = second
+            self._text = datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+        return f"{self._text}.{rest:06}+00:00"
+
+
+_CLOCK = _Clock()
+
+
 def _audit_line(identify: Callable[[str], str], item: tuple[float, Request, int, bytes, str]) -> dict[str, Any]:
     at, request, status, answer, protocol = item
     known = request.who or (identify(request.key) if request.key is not None else "")
     return {
-        "time": datetime.fromtimestamp(at, UTC).isoformat(timespec="microseconds"),
+        "time": _CLOCK.text(at),
         "who": known or request.client,
         "client": request.client,
         "protocol": protocol,
