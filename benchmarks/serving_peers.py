@@ -59,7 +59,7 @@ def raw(model: Path, name: str, port: int) -> None:
     engine = Engine.load(model / "model.bst", None, names, compiled=False)
 
     async def app(scope: Message, receive: Callable[[], Awaitable[Message]], send: Any) -> None:
-        rows = orjson.loads((await receive())["body"])["instances"]
+        rows = orjson.loads(await _whole(receive))["instances"]
         if len(rows) == 1:
             row = rows[0]
             predictions = [engine.predict_row(np.array([row[name] for name in names], dtype=np.float64))]
@@ -78,6 +78,15 @@ def empty(model: Path, name: str, port: int) -> None:
         await _answer(send, b"{}")
 
     _serve(app, port)
+
+
+async def _whole(receive: Callable[[], Awaitable[Message]]) -> bytes:
+    message = await receive()
+    parts = [message["body"]]
+    while message["more_body"]:
+        message = await receive()
+        parts.append(message["body"])
+    return b"".join(parts)
 
 
 async def _answer(send: Callable[[Message], Awaitable[None]], body: bytes) -> None:

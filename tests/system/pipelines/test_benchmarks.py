@@ -10,6 +10,9 @@ import lightgbm
 import numpy as np
 import pytest
 
+from almanac.core.errors import ServingError
+from benchmarks.serving_processes import Peer, running
+
 ROOT = Path(__file__).resolve().parents[3]
 
 
@@ -94,3 +97,21 @@ def test_the_policy() -> None:
     assert never["targets"] != every["targets"]
     if not drift["retrainings"]:
         assert drift["targets"] == never["targets"]
+
+
+def test_a_server_that_does_not_start_says_its_last_words() -> None:
+    program = "import sys; print('first'); sys.exit('the model is no model')"
+    peer = Peer("broken", [sys.executable, "-c", program], "/", "named", {})
+    expected = r"broken ended with code 1 .*last words:\nfirst\nthe model is no model"
+    with pytest.raises(ServingError, match=expected), running(peer, b"", "0"):
+        pass
+
+
+def test_a_server_has_a_port_of_its_own(tmp_path: Path) -> None:
+    program = "import http.server, sys\nclass H(http.server.BaseHTTPRequestHandler):\n  def do_POST(self):\n"
+    program += "    self.send_response(200); self.send_header('content-length', '0'); self.end_headers()\n"
+    program += "http.server.HTTPServer(('127.0.0.1', int(sys.argv[1])), H).serve_forever()"
+    peer = Peer("plain", [sys.executable, "-c", program, "{port}"], "/", "named", {})
+    with running(peer, b"", "0") as first, running(peer, b"", "0") as second:
+        assert first.url != second.url
+        assert first.cold_start > 0
