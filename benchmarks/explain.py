@@ -1,4 +1,4 @@
-"""Explanations: the engine beside LightGBM's pred_contrib and shap's C extension, on one thread.
+"""Explanations: the engine and LightGBM's pred_contrib and shap's C extension, on one thread.
 
     python -m benchmarks.explain [--json] [--cpu] [--rounds N] [--model model.bst]
 

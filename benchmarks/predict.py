@@ -1,4 +1,4 @@
-"""Predictions: the engine beside LightGBM and lleaves, on one thread.
+"""Predictions: the engine, LightGBM and lleaves, on one thread.
 
     python -m benchmarks.predict [--json] [--cpu] [--rounds N] [--model model.bst]
 

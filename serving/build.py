@@ -144,12 +144,14 @@ def build(settings: Settings) -> Server:
     admin = Admin(
         repository, state, scraper(registry, counters), features, feedback, lambda: document(repository), bounds
     )
+    observers = _observers(settings, metrics, guard, writers, closers)
     canaries = Canaries(
         repository,
         lambda use_case, version: _version(settings, use_case, version),
         settings.canary_bounds,
         metrics,
         settings.workers,
+        observers,
     )
     feedback.observers.append(canaries.observed)
     v1 = V1(service)
@@ -159,7 +161,6 @@ def build(settings: Settings) -> Server:
     )
     headers = HeaderPolicy(settings.tls is not None, tuple(settings.cors or ()))
     web = WebGuard(tuple(settings.cors or ()), known_hosts(settings.host, tuple(settings.allowed_host or ())))
-    observers = _observers(settings, metrics, guard, writers, closers)
     app = App(router, guard, metrics, counters, headers, limits, lambda: state.draining, observers, web, in_flight)
     state.logs = [writer.state for writer in writers]
     for watcher in (
@@ -169,7 +170,6 @@ def build(settings: Settings) -> Server:
         repository.watch(watcher)
     # Last, since it may change the traffic in turn.
     repository.watch(canaries.follow)
-    observers.append(canaries.answered)
     if settings.canary_version is not None:
         _start_canary(settings, repository, canaries)
     return Server(

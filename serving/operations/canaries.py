@@ -17,7 +17,7 @@ from serving.prediction.repository import Repository
 from serving.prediction.traffic import Traffic
 from serving.prediction.use_case import UseCase
 from serving.runtime.errors import HTTPError, invalid
-from serving.runtime.http import Reply, Request
+from serving.runtime.http import Observe, Reply, Request
 
 LOOK_SECONDS = 0.5
 _PREDICTS = frozenset({"predict", "infer", "ModelInfer"})
@@ -33,6 +33,7 @@ class Canaries:
         bounds: what new versions are allowed.
         metrics: the metrics.
         workers: server processes; with several, each would see a part of the evidence.
+        observers: those of the transport, among which it is while there is a canary.
     """
 
     def __init__(
@@ -42,12 +43,14 @@ class Canaries:
         bounds: CanaryBounds,
         metrics: Metrics,
         workers: int,
+        observers: list[Observe],
     ) -> None:
         self._repository = repository
         self._load = load
         self._bounds = bounds
         self._metrics = metrics
         self._workers = workers
+        self._observers = observers
         self._canaries: dict[str, Canary] = {}
 
     def start(self, use_case: UseCase, version: str, percent: float) -> None:
@@ -154,6 +157,9 @@ class Canaries:
         if (new.version, new.digest) == (traffic.primary.version, traffic.primary.digest):
             raise ServingError(f"version {new.version} is the one that is running")
         canary = self._canaries[use_case.name] = Canary(traffic.primary, new, percent, self._bounds)
+        # Without a canary no request pays for a call.
+        if self.answered not in self._observers:
+            self._observers.append(self.answered)
         self._repository.set_traffic(use_case, Traffic(traffic.primary, new, "split", percent / 100))
         self._publish(canary)
 
@@ -173,6 +179,8 @@ class Canaries:
 
     def _finish(self, canary: Canary, state: State, reason: str) -> None:
         canary.end(state, reason)
+        if self.answered in self._observers and not any(one.active for one in self._canaries.values()):
+            self._observers.remove(self.answered)
         use_case = self._repository.find(canary.new.use_case)
         if use_case is not None and use_case.traffic is not None and use_case.traffic.second is canary.new:
             self._repository.set_traffic(use_case, Traffic(use_case.traffic.primary))

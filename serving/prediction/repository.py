@@ -25,6 +25,10 @@ class Repository:
     Args:
         use_cases: at least one, in the order in which they are loaded.
         budget: bytes that their models may take together; None without a bound.
+
+    Attributes:
+        use_cases: the use cases.
+        has_shadow: whether a shadow version sees the answers of any of them.
     """
 
     def __init__(self, use_cases: Sequence[UseCase], budget: int | None = None) -> None:
@@ -36,6 +40,7 @@ class Repository:
         self._checks: list[Check] = []
         self._loading = asyncio.Lock()
         self._orders = 0
+        self.has_shadow = False
         self._index()
 
     @property
@@ -140,6 +145,9 @@ class Repository:
     def set_traffic(self, use_case: UseCase, traffic: Traffic | None) -> None:
         """Change the versions of a use case in service; running requests end with theirs."""
         use_case.traffic = traffic
+        self.has_shadow = any(
+            one.traffic and one.traffic.second and one.traffic.role == "shadow" for one in self.use_cases
+        )
         self._index()
         for watcher in self._watchers:
             watcher(use_case.name, traffic)
@@ -167,11 +175,6 @@ class Repository:
         use_case = self.use_case(name)
         if not use_case.is_ready(name):
             raise not_ready(name, use_case.told)
-
-    def is_shadowed(self, name: str) -> bool:
-        """Return whether a shadow version sees the answers of the model of this name."""
-        traffic = self._by_name[name].traffic
-        return traffic is not None and traffic.second is not None and traffic.role == "shadow"
 
     def any_ready(self) -> bool:
         """Return whether at least one model is loaded."""

@@ -47,6 +47,11 @@ class Guard:
         limiter: holds the buckets.
         metrics: the metrics.
         workers: processes that share the limits.
+
+    Attributes:
+        mode: as given.
+        ring: the keys, which may be replaced.
+        has_use_case_rates: whether a use case has a limit of its own; `admit_to` has something to check then.
     """
 
     def __init__(
@@ -67,6 +72,7 @@ class Guard:
         shared = {name: rate.shared_by(self._workers) for name, rate in rates.items()}
         self._rate = shared.pop("", None)
         self._use_case_rates = shared
+        self.has_use_case_rates = bool(shared)
         self._rates: dict[str, Rate] = {}
         self._failures = MemoryLimiter()
         self._failure_rate = FAILURES.shared_by(workers)
@@ -102,10 +108,6 @@ class Guard:
             error.headers.update((name.decode(), value.decode()) for name, value in headers)
             raise error
         return Admission(who, headers, key.use_cases if key else None)
-
-    def asks_use_case(self, admission: Admission, use_case: str) -> bool:
-        """Return whether `admit_to` has anything to check."""
-        return admission.use_cases is not None or use_case in self._use_case_rates
 
     async def admit_to(self, admission: Admission, use_case: str) -> None:
         """Admit a request to its use case, once it is known.

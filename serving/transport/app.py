@@ -203,7 +203,7 @@ class App:
         if route.scope is not None:
             admission = await self._guard.admit(request.key, route.scope, request.client)
             request.who, headers = admission.who, admission.headers
-            if self._guard.asks_use_case(admission, match.use_case):
+            if self._guard.has_use_case_rates or admission.use_cases is not None:
                 await self._guard.admit_to(admission, match.use_case)
         start = time.perf_counter()
         try:

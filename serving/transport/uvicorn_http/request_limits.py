@@ -244,7 +244,7 @@ class FramedProtocol(HttpToolsProtocol):
 
 
 def _unacceptable(headers: list[tuple[bytes, bytes]], version: str) -> HTTPError | None:
-    """Return the error for a head that no server may answer as it stands (RFC 9112, 3.2 and 6.1), or None."""
+    """Return the error for a head that RFC 9112 (3.2 and 6.1) lets no server answer, or None."""
     hosts = [value for name, value in headers if name == b"host"]
     # HTTP/1.0 knows no Host.
     if len(hosts) > 1 or (version != "1.0" and not hosts):

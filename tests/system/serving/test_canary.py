@@ -144,6 +144,7 @@ def canaries(running: Bundle, **bounds: Any) -> tuple[Canaries, UseCase]:
         CanaryBounds(**bounds),
         Metrics(CollectorRegistry()),
         1,
+        [],
     )
     repository.watch(made.follow)
     return made, use_case
