@@ -30,6 +30,7 @@ SECTIONS = {
         "verify": ("governance.commands", "Verify every reference behind a run's documents."),
         "serve": ("serving.commands", "Serve a model over KServe's protocols."),
         "batch": ("orchestration.commands.batch", "Predict the rows of a Parquet file."),
+        "canary": ("serving.commands", "Start, look at, move and end the canary of a running server."),
         "keys": ("serving.commands", "Create, list, rotate and revoke the server's API keys."),
         "ingest": ("serving.commands", "Append observations to a feature store."),
     },

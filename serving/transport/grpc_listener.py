@@ -1,4 +1,4 @@
-"""The gRPC server beside the HTTP one, on the same event loop."""
+"""The gRPC server, on the event loop of the HTTP one."""
 
 from dataclasses import dataclass
 from pathlib import Path
