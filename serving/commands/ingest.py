@@ -12,6 +12,7 @@ from typing import Annotated, Any
 from typer import Argument, Option
 
 from almanac.core.errors import ServingError
+from serving.features.store.observations import DEFAULT_ENTITY
 from serving.features.store.tables import plain_rows, read_table
 
 _CHUNK = 2000
@@ -29,24 +30,16 @@ def ingest(
     ] = "memory://",
 ) -> None:
     """Append observations to a server's feature store."""
-    rows = read_rows(file, newest)
+    table = read_table(file)
+    first = 0 if newest is None else max(0, table.num_rows - newest)
+    rows = plain_rows(table.slice(first))
     chunks = [rows[at : at + _CHUNK] for at in range(0, len(rows), _CHUNK)]
     if model:
-        counts = asyncio.run(_to_store(chunks, model, feature_store))
+        counts = asyncio.run(_to_store(chunks, table.slice(0, first), model, feature_store))
     else:
         counts = list(_to_server(chunks, url, model_name))
     kept, dropped = (sum(parts) for parts in zip(*counts, strict=True))
     print(f"{kept} rows ingested" + (f", {dropped} are older than what the store keeps" if dropped else ""))
-
-
-def read_rows(path: Path, newest: int | None = None) -> Rows:
-    """Return the rows of a Parquet file as JSON values, times as ISO 8601.
-
-    Raises:
-        ServingError: not a Parquet file.
-    """
-    table = read_table(path)
-    return plain_rows(table if newest is None else table.slice(max(0, table.num_rows - newest)))
 
 
 def _to_server(chunks: list[Rows], url: str | None, model_name: str | None) -> Iterator[tuple[int, int]]:
@@ -72,7 +65,8 @@ def _to_server(chunks: list[Rows], url: str | None, model_name: str | None) -> I
         yield document["ingested"], document.get("dropped", 0)
 
 
-async def _to_store(chunks: list[Rows], model: str, feature_store: str) -> list[tuple[int, int]]:
+async def _to_store(chunks: list[Rows], left: Any, model: str, feature_store: str) -> list[tuple[int, int]]:
+    """Append rows to a store, which is told of those that are left out."""
     from prometheus_client import CollectorRegistry
 
     from monitoring.metrics import Metrics
@@ -84,7 +78,16 @@ async def _to_store(chunks: list[Rows], model: str, feature_store: str) -> list[
     bundle = Source(model).load()
     ingestor = open_ingestor(feature_store, bundle, Metrics(CollectorRegistry()))
     try:
+        for entity, time in _last_times(left, ingestor.schema.time, ingestor.entity).items():
+            await ingestor.leave_out(entity, time)
         results = [await ingestor.append(bundle, chunk) for chunk in chunks]
         return [(result.kept, result.dropped) for result in results]
     finally:
         await ingestor.store.close()
+
+
+def _last_times(table: Any, time: str, entity: str | None) -> dict[str, str]:
+    """Return the time of each entity's last row."""
+    names = table.column(entity).to_pylist() if entity else [DEFAULT_ENTITY] * min(1, table.num_rows)
+    last = {name: at for at, name in enumerate(names)} if entity else dict.fromkeys(names, table.num_rows - 1)
+    return {str(name): plain_rows(table.slice(at, 1))[0][time] for name, at in last.items()}

@@ -12,12 +12,9 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from almanac.core.errors import AlmanacError, ServingError
 from almanac.model.bundle import Bundle
 from serving.features.feature_requests import Features
-from serving.features.store.base import RowsDroppedError
 from serving.features.store.observations import DEFAULT_ENTITY, Ingestor
 from serving.runtime.errors import HTTPError
 from serving.settings import Settings
@@ -58,7 +55,7 @@ async def seed(child: Process, path: Path, bundle: Bundle, features: Features) -
         if not history.rows:
             raise ServingError("it has no observation")
         for entity, time in history.older.items():
-            await _forget(ingestor, entity or DEFAULT_ENTITY, time)
+            await ingestor.leave_out(entity or DEFAULT_ENTITY, time)
         # `fill`, not `append`: rows in the store are newer observations than the file's.
         await ingestor.fill(bundle, history.rows)
     except (AlmanacError, OSError) as error:
@@ -67,17 +64,6 @@ async def seed(child: Process, path: Path, bundle: Bundle, features: Features) -
         _LOG.warning("no history was taken from %s: %s", path, error)
         return None
     return _last(history.rows, ingestor)
-
-
-async def _forget(ingestor: Ingestor, entity: str, time: str) -> None:
-    """Tell the store that it has no rows up to a time, unless it has them from before."""
-    step = ingestor.schema.step_of(time, "time")
-    try:
-        known = not np.isnan(await ingestor.store.window(entity, step, 1)).all()
-    except RowsDroppedError:
-        return
-    if not known:
-        await ingestor.store.forget(entity, step + 1)
 
 
 @asynccontextmanager

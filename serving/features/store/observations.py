@@ -11,7 +11,7 @@ import numpy as np
 from almanac.model.bundle import Bundle
 from monitoring.metrics import INGESTED, Metrics
 from serving.features.raw_schema import RawSchema, micros_of
-from serving.features.store.base import Batch, Store
+from serving.features.store.base import Batch, RowsDroppedError, Store
 from serving.features.values import check_names, json_type, shortened
 from serving.runtime.errors import invalid
 
@@ -67,6 +67,20 @@ class Ingestor:
     async def fill(self, bundle: Bundle, observations: Any) -> IngestResult:
         """Append rows as `append` does, but do not replace rows of a known time."""
         return await self._keep(bundle, observations, self.store.fill)
+
+    async def leave_out(self, entity: str, time: str) -> None:
+        """Tell the store that rows up to a time exist which it does not get, unless it has them from before.
+
+        Raises:
+            HTTPError: the store does not answer (503).
+        """
+        step = self.schema.step_of(time, "time")
+        try:
+            known = not np.isnan(await self.store.window(entity, step, 1)).all()
+        except RowsDroppedError:
+            return
+        if not known:
+            await self.store.forget(entity, step + 1)
 
     async def _keep(self, bundle: Bundle, observations: Any, write: Write) -> IngestResult:
         # All rows are read before the first is written, and written together.

@@ -235,6 +235,22 @@ def test_a_time_that_looks_back_beyond_the_history_is_refused(
     assert server.post("/v1/models/air:predict", {"instances": together}).status == 409
 
 
+def test_rows_that_the_command_line_leaves_out_are_known_to_be_missing(
+    start: Start, tmp_path: Path, model_dir: Path, beijing: pl.DataFrame
+) -> None:
+    from serving.__main__ import main
+
+    path, store = tmp_path / "rows.parquet", f"sqlite:///{tmp_path}/store.db"
+    beijing.tail(200).write_parquet(path)
+    times = beijing["timestamp"].to_list()
+    command = ["ingest", str(path), "--model", str(model_dir), "--feature-store", store]
+    assert main([*command, "--newest", "100"]) == 0
+    server = start("--feature-store", store)
+    assert [ask(server, times[at])[0] for at in (-1, -76, -77)] == [200, 200, 409]
+    assert main(command) == 0  # the rows that were missing are there after all
+    assert [ask(server, times[at])[0] for at in (-1, -76, -77, -176)] == [200] * 4
+
+
 def resident(server: ServerProcess) -> int:
     line = next(x for x in Path(f"/proc/{server.process.pid}/status").read_text().splitlines() if x.startswith("VmHWM"))
     return int(line.split()[1]) // 1024
