@@ -1,4 +1,4 @@
-"""Commands on what a registry may be trusted with: its policy, its verification and its checkpoints."""
+"""Commands on a registry's authority: its policy, its verification and its checkpoints."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -47,7 +47,7 @@ def policy(
     registry: Url = "",
     as_json: AsJson = False,
 ) -> None:
-    """Show, set or approve the policy of a use case: who must approve what goes to production.
+    """Show, set or approve the policy of a use case: who must approve a promotion to production.
 
     A policy that asks for approvals is changed by a proposal and somebody else's approval of it.
     """

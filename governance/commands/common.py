@@ -1,4 +1,4 @@
-"""What the commands share: the applications, their options, and how a change is told."""
+"""Applications, options and output that the commands share."""
 
 import getpass
 import json

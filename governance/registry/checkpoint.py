@@ -40,6 +40,7 @@ def make_checkpoint(registry: Reader, now: datetime, key: Path, use_case: str | 
         # `registered` refuses a use case without events.
         assert last is not None
         heads[name] = {"number": last.number, "digest": last.digest}
+    # Without the registry's address, as a registry may move, and is then still the same.
     statement = {"format": 1, "when": time_text(now), "heads": heads}
     signature = sign(PAYLOAD, canonical_json(statement), key)
     return {**statement, "public_key": public_key(key).decode(), "signature": signature}
@@ -62,6 +63,7 @@ def check_checkpoint(registry: Reader, path: Path, public: Path | None) -> tuple
     """
     value = _read(path)
     heads, signer = value["heads"], _signer(value, path, public)
+    # By `state`, which takes a use case without events: a removed one is told as a truncated log.
     for use_case, head in heads.items():
         state = registry.state(use_case)
         where = f"{registry.store.url}: {use_case}"

@@ -18,7 +18,7 @@ Pair = tuple[Version, Version]
 
 
 def compare(registry: Reader, use_case: str, first: str, second: str) -> dict[str, Any]:
-    """Return what two versions of a use case differ in.
+    """Return the differences of two versions of a use case.
 
     Figures are given a difference only where both versions were scored on the same rows with the same truth.
 
@@ -98,6 +98,7 @@ def _scored_rows(registry: Reader, use_case: str, pair: Pair) -> Any:
 
 def _differing(registry: Reader, use_case: str, pair: Pair, name: str) -> dict[str, list[Any]]:
     first, second = (dict(flatten(read_document(registry, use_case, entry, name) or {})) for entry in pair)
+    # In the files' own order, which is the order in which people wrote them.
     paths = [path for path in dict.fromkeys((*first, *second)) if not _NOT_PARAMETERS & set(path.split(".")[:-1])]
     if name == "tuning.json":
         paths = [path for path in paths if path.split(".")[-1] not in _NOT_PARAMETERS]

@@ -21,7 +21,7 @@ _AT_ONCE = 500
 
 
 def check_evidence(store: Store, state: State, event: Event) -> None:
-    """Check an event against what it names.
+    """Check an event against the objects that it names.
 
     Args:
         store: the registry's store.
@@ -40,7 +40,7 @@ def check_evidence(store: Store, state: State, event: Event) -> None:
 
 
 def fetch_evidence(store: Store, use_case: str, events: Iterable[Event]) -> None:
-    """Read ahead what the checks of many events will read: manifests, and the gates that these name."""
+    """Read ahead the objects that the checks of many events need: manifests, and the gates that these name."""
     named = (event.detail.get("manifest") for event in events if event.kind in ("registered", "documented"))
     keys = list(dict.fromkeys(manifest_key(use_case, digest) for digest in named if isinstance(digest, str)))
     for first in range(0, len(keys), _AT_ONCE):
@@ -67,6 +67,7 @@ def _check_registered(store: Store, use_case: str, event: Event) -> None:
         raise RegistryError(f"approval is {detail['approval']}, its manifest says {manifest.get('approval')}")
     if files.get(_MODEL_MANIFEST, {}).get("sha256") != detail["model"]:
         raise RegistryError(f"the model {detail['model'][:12]}… is not that of its manifest")
+    # Read from the file, as the event's word is what somebody may have forged.
     passed = _GATE in files and gate_passed(read_blob(store, _GATE, files[_GATE]["sha256"]))
     if passed != detail["gate_passed"]:
         raise RegistryError(f"gate_passed is {detail['gate_passed']}, its gate.json says {passed}")
@@ -78,6 +79,7 @@ def _check_documented(store: Store, use_case: str, entry: Version) -> None:
         raise RegistryError(
             f"its documents are of version {manifest.get('version')} of {manifest.get('use_case')}, not of this one"
         )
+    # Names only: reading every document on each look would cost a server more than the model itself.
     missing = [name for name in entry.requires or () if f"{_FOLDER}{name}" not in manifest["files"]]
     if missing:
         raise RegistryError(f"its documents are incomplete, without {', '.join(missing)}")
@@ -98,6 +100,7 @@ def check_signed(store: Store, state: State, entry: Version) -> None:
         raise RegistryError(f"{name} is not signed, and the registry's policy pins the keys of its models")
     bundle = read_blob(store, f"{_FOLDER}model.sig", item["sha256"])
     model = _model_files(read_manifest(store, state.use_case, entry.manifest)["files"])
+    # Any pinned key will do: while a key is replaced, models of both are about.
     faults = []
     for signer, pem in state.in_force().signers.items():
         try:

@@ -62,6 +62,7 @@ def fold(
             # Copied once and not for each event, which would take quadratic time; the given state keeps its own.
             digests, ids = dict(state.digests), set(state.ids)
         try:
+            # The rules first: they check the types of the fields by which the evidence is then looked up.
             state = _step(state, event, ids)
             check(state, event)
         except AlmanacError as error:
@@ -97,16 +98,18 @@ def _step(state: State, event: Event, ids: frozenset[str] | set[str]) -> State:
         raise RegistryError(f"{event.kind}: who and why must be stated")
     if not event.id or event.id in ids:
         raise RegistryError(f"{event.kind}: the id {event.id!r} was used by an earlier event; an event counts once")
+    # Parsed in chains of the first release, too: whatever is not a time there was never written by a release.
     time = event.time
     if state.policy is not None or event.kind not in FIRST_KINDS:
         _check_present_rules(state, event, time)
     moved = _APPLY[event.kind](state, event)
+    # The latest and not the last, or steps within the tolerance could lead back as far as one likes.
     latest = time if state.latest is None else max(time, state.latest)
     return replace(moved, last=event, latest=latest)
 
 
 def _check_present_rules(state: State, event: Event, time: datetime) -> None:
-    """Check what the first release did not promise, so that its chains stay readable up to their first policy."""
+    """Check the rules that the first release did not have; its chains stay readable up to their first policy."""
     if state.policy is None and event.kind != "policy_set":
         raise RegistryError(f"{event.kind}: the registry has no policy yet; expected policy_set")
     check_person(event.who)

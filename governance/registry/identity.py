@@ -55,6 +55,7 @@ def check_identity(event: Event, policy: Policy) -> str:
     kind = identity.get("kind") if isinstance(identity, dict) else None
     if kind == TYPED:
         return TYPED
+    # A person's key is found by the event's name, so that nobody signs under another person's.
     if kind == KEY:
         pinned = policy.key_of(event.who)
     elif kind in ATTESTERS:
@@ -71,6 +72,7 @@ def check_identity(event: Event, policy: Policy) -> str:
 
 def _signed(event: Event, identity: dict[str, Any], pinned: str, holder: str) -> bool:
     signature = identity.get("signature")
+    # The named key is signed along with the rest: an event tells by itself which key to look for.
     if not isinstance(signature, str) or identity.get("key") != fingerprint(pinned):
         return False
     stated = {name: value for name, value in identity.items() if name != "signature"}

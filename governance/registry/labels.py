@@ -15,6 +15,7 @@ _LONGEST_TAG, _LONGEST_DESCRIPTION = 1_000, 10_000
 def aliased(state: State, event: Event) -> State:
     """Let an alias name a version, and no longer the one that it named before."""
     alias, entry = alias_of(event), state.version(event.version)
+    # Aliases are what servers and notebooks follow without looking.
     if entry.rejected:
         raise RegistryError(f"version {entry.number} was rejected by {entry.rejected}; an alias cannot name it")
     return replace(state, aliases={**state.aliases, alias: entry.number})
@@ -31,6 +32,7 @@ def unaliased(state: State, event: Event) -> State:
 def tagged(state: State, event: Event) -> State:
     """Set a tag."""
     key, value = _key(event), detail_of(event, "value")["value"]
+    # The chain keeps every value for ever, and each reader reads it.
     if not isinstance(value, str) or len(value) > _LONGEST_TAG:
         raise RegistryError(f"tag {key}: the value is {str(value)[:40]!r}; expected at most {_LONGEST_TAG} characters")
     labels = _labels(state, event)
@@ -61,6 +63,7 @@ def alias_of(event: Event) -> str:
         RegistryError: not a name that an address can hold, or one that means something else there.
     """
     alias = detail_of(event, "alias")["alias"]
+    # `registry:demo@production` would be read as the stage by people, and as the alias by programs.
     if not isinstance(alias, str) or not _ALIAS.fullmatch(alias) or alias in STAGES or re.fullmatch(r"v\d+", alias):
         raise RegistryError(
             f"alias is {alias!r}; expected lower-case letters, digits, _ and -, and neither a stage nor a version"

@@ -16,7 +16,7 @@ _HEADLINE = {"regression": ("rmse", "mae"), "classification": ("log_loss", "auc"
 
 
 def describe(registry: Reader, state: State, entry: Version) -> dict[str, Any]:
-    """Return what is known of a version, as plain values.
+    """Return the description of a version, as plain values.
 
     Args:
         registry: the registry.
@@ -75,6 +75,7 @@ def headline(metrics: Mapping[str, Any]) -> dict[str, dict[str, float]]:
     found: dict[str, dict[str, float]] = {}
     for target, values in metrics.get("targets", {}).items():
         names = _HEADLINE.get(str(values.get("task")), _HEADLINE["regression"])
+        # Figures of an older release may lack a name, and a list must show its versions all the same.
         numbers = {name: values[name] for name in names if isinstance(values.get(name), int | float)}
         coverage = values.get("coverage")
         if isinstance(coverage, Mapping) and isinstance(coverage.get("overall"), int | float):

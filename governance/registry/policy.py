@@ -87,6 +87,7 @@ def parse_policy(value: Any, where: str) -> Policy:
     if not isinstance(approvers, list | tuple) or not all(isinstance(name, str) for name in approvers):
         raise RegistryError(f"{where}: approvers is {approvers!r}; expected a list of names")
     keys = {name: _keys(value.get(name, {}), f"{where}: {name}") for name in ("people", "attesters", "signers")}
+    # A misspelt service would otherwise pin a key that no event ever names.
     if other := sorted(keys["attesters"].keys() - set(ATTESTERS)):
         raise RegistryError(f"{where}: attesters names {other[0]!r}; expected {' or '.join(ATTESTERS)}")
     approval, identity = value.get("approval", "none"), value.get("identity", "typed")
@@ -110,6 +111,7 @@ def read_policy(path: Path) -> Policy:
         if isinstance(keys, dict):
             value[name] = {holder: _pem(key, path, f"{name}.{holder}") for holder, key in keys.items()}
     policy = parse_policy(value, str(path))
+    # Asked of files only: nobody could ever approve again, and not even the change back.
     if policy.identity == "verified" and not (policy.people or policy.attesters):
         raise RegistryError(f"{path}: identity is verified, and no key of people or attesters is pinned to verify with")
     return policy

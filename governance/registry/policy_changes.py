@@ -25,6 +25,7 @@ def policy_set(state: State, event: Event) -> State:
         raise RegistryError(
             f"the versions were registered with approval {force.approval}; the first policy must say the same"
         )
+    # Where no approval is asked for, one person may promote anything; two for a stricter rule would not help.
     if state.policy is not None and force.approval != "none":
         raise RegistryError("the policy asks for approvals; a change is proposed by one person and approved by another")
     return replace(state, policy=policy, policy_source=source, proposal=None)
@@ -40,6 +41,7 @@ def policy_approved(state: State, event: Event) -> State:
     detail, proposal = detail_of(event, "proposal", "policy"), state.proposal
     if proposal is None:
         raise RegistryError("there is no proposed policy to approve")
+    # By event and content: an approval must not reach a proposal that came while somebody was reading.
     if (detail["proposal"], detail["policy"]) != (proposal.event, proposal.policy.digest):
         raise RegistryError(f"the proposed policy is that of event {proposal.event}; look again before approving")
     check_approver(state, event, proposal.who, "the policy")

@@ -46,6 +46,7 @@ class Reader:
                 f"registry {self.store.url}: there is no registry here, or nothing was ever registered in it; "
                 "check the path or the bucket"
             )
+        # Each one, as a use case that was left out of a list would look as if it had never been.
         for name in names:
             self.registered(name)
         return names
@@ -74,6 +75,7 @@ class Reader:
             state = fold(use_case, events, None, check)
             self.store.read_ahead(())
             chain.check_head(head, state.digests)
+        # Only with news: a clock that is set back later must not stop a server that reads nothing new.
         if cached is None or state.last is not cached.last:
             check_present(state, self._clock())
         self._states[use_case] = state
@@ -160,6 +162,7 @@ class Reader:
         """
         state = self.state(use_case)
         if state.last is None:
+            # Deleted events and a killed first registration look the same; both are no registry to rely on.
             if left := self.store.keys(f"{_FOLDER}/{use_case}"):
                 raise RegistryError(
                     f"registry {self.store.url}: {use_case!r} has {', '.join(left)} and no events; they are gone, or "

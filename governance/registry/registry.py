@@ -66,7 +66,7 @@ class Registry(Legislation, Labelling):
         digests = {sha256_bytes(body) for body in bodies.values()}
 
         def same(state: State) -> Version | None:
-            """Return the version of this content, if what holds for it is as strict as what the caller asks for."""
+            """Return the version of this content, if its rule on approvals is as strict as the caller's."""
             twins = (entry for entry in state.versions.values() if entry.manifest in digests)
             return next((entry for entry in twins if approval == "none" or state.needs_approval(entry)), None)
 

@@ -90,6 +90,7 @@ def _values(row: Mapping[str, Any], metrics: Mapping[str, Any], field: str) -> l
 
 def _meets(values: list[Any], sign: str, wanted: str) -> bool:
     # Of several values none may be equal: for any other sign one that meets the condition is enough.
+    # Versions without the field meet it, as in MLflow: they do not have that value.
     if sign == "!=":
         return not any(_equal(value, wanted) for value in values)
     return any(_compare(value, sign, wanted) for value in values)
@@ -102,6 +103,7 @@ def _compare(value: Any, sign: str, wanted: str) -> bool:
         # fnmatch has wildcards of its own, which are plain characters in a filter string.
         text, pattern = str(value), re.sub(r"([*?\[])", r"[\1]", wanted).replace("%", "*")
         return fnmatchcase(*((text.casefold(), pattern.casefold()) if sign == "ilike" else (text, pattern)))
+    # Digits may also be meant as text, as in a tag; the field decides.
     number = _number(wanted)
     if isinstance(value, int | float) and number is None:
         raise RegistryError(f"search: {wanted!r} is compared with a number; expected one")

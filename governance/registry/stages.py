@@ -56,6 +56,7 @@ def approved(state: State, event: Event) -> State:
     """Add an approval of the present documents."""
     entry = _bound(state, event)
     identity = check_approver(state, event, entry.proposer, f"version {entry.number}")
+    # Approving before the documents are there would be approving what nobody has read.
     if entry.documents is None:
         raise RegistryError(f"version {entry.number} has no documents yet; an approval needs documents to read")
     if entry.rejected:
@@ -63,6 +64,7 @@ def approved(state: State, event: Event) -> State:
     approval = Approval(event.who, identity, event.number)
     # A person counts once; a later approval may have a better proof of who it was.
     others = tuple(each for each in entry.approvals if not same_person(each.who, event.who))
+    # A typed name that repeats a proven approval must not replace its proof.
     if identity == TYPED and len(others) < len(entry.approvals):
         return state
     return _with(state, replace(entry, approvals=(*others, approval)))
@@ -91,6 +93,7 @@ def check_approver(state: State, event: Event, proposer: str, what: str) -> str:
 def rejected(state: State, event: Event) -> State:
     """Reject a version for good."""
     entry = state.version(event.version)
+    # Rejecting would empty production as a side effect, which is an operator's decision of its own.
     if entry.stage == "production":
         raise RegistryError(f"version {entry.number} is in production; demote it or roll back first")
     stage = "archived" if entry.stage == "staging" else entry.stage
@@ -117,6 +120,7 @@ def demoted(state: State, event: Event) -> State:
     entry = state.version(event.version)
     if entry.stage not in STAGES[:2]:
         raise RegistryError(f"version {entry.number} is neither in staging nor in production")
+    # Taken out of the history, so that a rollback does not lead back to what was just taken out.
     history = state.production[:-1] if entry.stage == "production" else state.production
     return replace(_with(state, replace(entry, stage="archived")), production=history)
 
@@ -145,6 +149,7 @@ def may_promote(state: State, entry: Version, stage: str) -> None:
     if entry.documents is None:
         raise RegistryError(f"{name} has no governance documents; write and attach them first")
     if stage == "production" and state.needs_approval(entry) and not state.counted(entry):
+        # Whoever sees an approval in the list needs to know why it was not enough.
         given = ", ".join(f"{each.who} ({each.identity})" for each in entry.approvals)
         note = f"; the policy in force does not count that of {given}" if given else ""
         raise RegistryError(

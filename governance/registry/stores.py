@@ -55,7 +55,7 @@ class Store(ABC):
         """
 
     def read_ahead(self, keys: Sequence[str]) -> Mapping[str, bytes]:
-        """Fetch and return objects that never change and are read once soon; without keys, forget what is left."""
+        """Fetch and return objects that never change and are read once soon; without keys, forget the rest."""
         # A disk has nothing to gain.
         return {}
 

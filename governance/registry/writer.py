@@ -107,6 +107,7 @@ class Writer(Reader):
         check_evidence(self.store, after, event)
         if not event_chain(self.store, state.use_case).append(event):
             return None
+        # Kept, as reading the own event again would cost a request.
         self._states[state.use_case] = after
         return after
 
@@ -117,6 +118,7 @@ class Writer(Reader):
         who = check_person(who) if who.strip() else ""
         when = time_text(self._clock())
         event = Event(number, state.use_case, kind, version, who, when, why.strip(), previous, identity, detail)
+        # Said here with the remedy; the rules would refuse the event as well, with the words for a forged one.
         if state.latest is not None and state.latest - event.time > CLOCK_TOLERANCE:
             raise RegistryError(
                 f"{state.use_case}: this machine's clock says {when}, and an earlier event is of "

@@ -11,6 +11,7 @@ from kfp import dsl
 from almanac.core.errors import DocumentError, RegistryError
 from almanac.core.files import read_json, write_json
 from almanac.usecase import dump, load_text
+from almanac.usecase.override import load_with
 from components.documentation.component import documentation
 from components.registration.component import registration
 from governance.documentation import document
@@ -19,7 +20,7 @@ from governance.registration import actor, register
 from governance.registry import Registry, collect
 from governance.verify import verify
 from governance.verify.metrics import check_metrics
-from tests.support.governance_world import World, artifacts_of
+from tests.support.governance_world import ROOT, World, artifacts_of
 from tests.support.real_run import make_run
 from tests.support.use_case_artifact import use_case_artifact
 
@@ -105,6 +106,28 @@ def test_a_cluster_run_waits_for_somebody_else(
     tail(world, trained, tmp_path / "two", "cluster")
     registry.promote("air_quality", 1, who="ann", why="approved, and the same run again changed no document")
     assert registry.stages("air_quality") == {"production": 1}
+
+
+def test_no_file_option_or_environment_goes_past_a_shared_registrys_policy(
+    world: World, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from governance import signing
+
+    signing.generate_key(tmp_path / "key.pem")
+    monkeypatch.setenv("ALMANAC_SIGNING_KEY", str(tmp_path / "key.pem"))
+    url, name = str(tmp_path / "registry"), "air_quality"
+    assert tail(world, trained, tmp_path / "one", "cluster") is False
+    assert tail(world, trained, tmp_path / "laptop", "local") is False
+    shutil.copytree(trained, tmp_path / "run")
+    write_json(tmp_path / "run" / "tuning.json", {**read_json(trained / "tuning.json"), "seed": 8})
+    file = ROOT / "usecases" / "air_quality.yaml"
+    lax = load_with(file, ["governance.approval.cluster=none", "governance.approval.local=none"])
+    for number, environment in ((2, "cluster"), (2, "local")):
+        told = register(lax, artifacts_of(tmp_path / "run"), url, environment, tmp_path / "registration.json")
+        assert (told["version"], told["approval"]) == (number, "required")
+    registry = Registry(url)
+    assert registry.policy(name).approval == "required"
+    assert registry.stages(name) == {}
 
 
 def test_a_closed_gate_registers_nothing(world: World, trained: Path, tmp_path: Path) -> None:
