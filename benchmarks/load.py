@@ -33,7 +33,7 @@ def main(
     rates: Annotated[str, typer.Option(help="Requests a second, of one run each.")] = "100,1000",
     seconds: Annotated[int, typer.Option(help="Length of a run.")] = 30,
 ) -> None:
-    """Run k6 at each rate and print what it found."""
+    """Run k6 at each rate and print its figures."""
     k6 = shutil.which("k6", path=f"{ROOT / '.tools'}{os.pathsep}{os.environ.get('PATH', '')}")
     if k6 is None:
         raise ServingError("k6 is not installed; `make bench-load` builds it where there is Go")

@@ -66,7 +66,7 @@ def _to_server(chunks: list[Rows], url: str | None, model_name: str | None) -> I
 
 
 async def _to_store(chunks: list[Rows], left: Any, model: str, feature_store: str) -> list[tuple[int, int]]:
-    """Append rows to a store, which is told of those that are left out."""
+    """Append rows to a store, and note the rows that are left out."""
     from prometheus_client import CollectorRegistry
 
     from monitoring.metrics import Metrics

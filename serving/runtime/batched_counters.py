@@ -90,7 +90,7 @@ class BatchedCounters:
         return part
 
     def gauge(self, gauge: Gauge, read: Callable[[], float]) -> None:
-        """Set a gauge to what `read` returns at each flush."""
+        """Set a gauge at each flush to the value that `read` returns."""
         self._parts.append(BatchedGauge(gauge, read))
 
     def flush(self) -> None:

@@ -44,7 +44,7 @@ class Stream(Protocol):
 
 
 class LogState:
-    """What became of one log's lines, in metrics and for probes.
+    """The state of one log, in metrics and for probes.
 
     Args:
         name: name of the log.
@@ -116,7 +116,7 @@ class LineWriter:
         self._thread.start()
 
     def put(self, item: Any, weight: int = 0) -> None:
-        """Queue one line, whose item holds about `weight` bytes beside its own."""
+        """Queue one line, whose item holds about `weight` bytes more than an empty one."""
         size, dropped = _ITEM_BYTES + weight, 0
         with self._lock:
             self._items.append((item, size))

@@ -136,7 +136,7 @@ class MemoryStore:
         return self._series.get(entity) or _Series()
 
     def _check(self, batch: Batch) -> None:
-        """Refuse what cannot fit before any memory is taken for it."""
+        """Refuse a batch that cannot fit before any memory is taken for it."""
         check_entities(len(self._series), sum(name not in self._series for name in batch), self._most_entities)
         new = sum(
             len({step // _BLOCK for step in steps if step >= self._of(name).kept_from} - self._of(name).blocks.keys())

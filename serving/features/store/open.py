@@ -15,7 +15,7 @@ from serving.runtime.redaction import redacted
 
 
 class StoreLimits(NamedTuple):
-    """Bounds on what clients can store.
+    """Bounds on the rows that clients can store.
 
     Attributes:
         entities: most entities of a use case with an entity column; one without has one series.
@@ -57,7 +57,7 @@ def open_store(
         namespace: schema of the rows.
         width: numbers in a row.
         history: steps that one prediction needs.
-        limits: bounds on what clients can store.
+        limits: bounds on the rows that clients can store.
         report: called with whether a store in Redis answers.
 
     Raises:
