@@ -75,7 +75,7 @@ def _figures(outcome: Outcome) -> Iterator[str]:
         for check in compared:
             found = check["evidence"]
             figures = f"{found['registered']:.4g} | {found['observed']:.4g} | {found['rows']:,}"
-            yield f"| {check['target']} | {found.get('metric', 'error')} | {figures} |"
+            yield f"| {check['target']} | {found['metric']} | {figures} |"
         yield ""
     yield "### The gate"
     yield ""

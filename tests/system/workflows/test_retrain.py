@@ -133,6 +133,7 @@ def workflow(tmp_path: Path, pem: Path, steps: Path) -> Workflow:
     for path, value in QUICK.items():
         *parents, last = path.split(".")
         reduce(dict.__getitem__, parents, case)[last] = yaml.safe_load(value)
+    case["gates"].append({"rule": "not_worse_than_registered", "metric": "rmse"})
     (place / "usecases/air_quality.yaml").write_text(yaml.safe_dump(case))
     (place / "runs/air_quality").mkdir(parents=True)
     for name in (".cache", ".work"):
@@ -197,6 +198,14 @@ def test_the_same_data_ask_nobody_and_other_ones_are_shown_beside_production(wor
     assert done.returncode == 0, done.stdout + done.stderr
     body = workflow.outputs["body"]
     assert workflow.outputs["title"].startswith("Approve air_quality/2")
+    assert "### Beside version 1, in production, on the same rows" in body
+    rows = re.findall(r"^\| (pm25_\w+) \| rmse \| ([\d.]+) \| ([\d.]+) \| ([\d,]+) \|$", body, flags=re.MULTILINE)
+    judged = read_json(workflow.place / "runs/air_quality/latest/metrics.json")["targets"]
+    assert [row[0] for row in rows] == list(judged)
+    for name, production, new, count in rows:
+        assert float(new) == pytest.approx(judged[name]["rmse"], rel=1e-3)
+        assert float(production) == pytest.approx(float(new), rel=0.05)
+        assert int(count.replace(",", "")) == judged[name]["n"]
     assert "| | version 1 | version 2 |" in body
     assert re.search(r"^\| pm25_1h: ridge\.alpha \| 1000 \| 300 \|$", body, flags=re.MULTILINE)
 

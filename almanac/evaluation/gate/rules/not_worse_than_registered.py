@@ -52,6 +52,7 @@ def _checks(rule: NotWorse, model: Candidate) -> Iterator[Check]:
         rule.tolerance,
         note=f"{ours:.4g} against {theirs:.4g}; an equal model is refused in {rate:.2%}, {_power(smallest)}",
         evidence={
+            "metric": metric,
             "version": version,
             "rows": pair.ours.size,
             "observed": ours,
