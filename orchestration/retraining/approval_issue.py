@@ -57,8 +57,8 @@ def publish(outcome: Outcome | None, registry: str, environment: Mapping[str, st
 
 
 def _head(outcome: Outcome, environment: Mapping[str, str]) -> Iterator[str]:
-    yield f"The gate is open: version {outcome.registration['version']} of `{outcome.registration['use_case']}` waits "
-    yield f"for an approval. Its model is `{outcome.registration['model'][:12]}`."
+    model = outcome.registration["model"]
+    yield f"The gate is open: {outcome.name} waits for an approval. Its model is `{model[:12]}`."
     if "GITHUB_RUN_ID" in environment:
         address = "{GITHUB_SERVER_URL}/{GITHUB_REPOSITORY}/actions/runs/{GITHUB_RUN_ID}".format_map(environment)
         yield f"Reports, cards and model are attached to {address}."
@@ -111,7 +111,7 @@ def _commands(outcome: Outcome, registry: str, environment: Mapping[str, str]) -
             ["gh", "run", "download", identity, "--repo", repository, "--name", _ARTIFACT, "--dir", _ARTIFACT]
         )
         run = f"{_ARTIFACT}/{run}"
-        where = registry if shared else f"{_ARTIFACT}/{registry}"
+        where = registry if shared or Path(registry).is_absolute() else f"{_ARTIFACT}/{registry}"
     version, at = outcome.name, shlex.join(["--registry", where])
     yield f"almanac verify {shlex.quote(run)} {at} {_trust(outcome, environment)}"
     yield f"almanac registry show {version} {at}"

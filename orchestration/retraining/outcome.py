@@ -44,8 +44,7 @@ class Outcome:
     @property
     def production(self) -> int | None:
         """The version in production that the gate compared with."""
-        number: int | None = self.gate.get("registered")
-        return number
+        return _compared(self.gate)
 
     def now(self) -> dict[str, dict[str, Any]]:
         """Return model/manifest.json and tuning.json of the new version."""
@@ -71,8 +70,12 @@ def read_outcome(directory: Path, registry: str, started: datetime) -> Outcome:
         raise PipelineError(f"{directory}: is not the record of a registered version ({error})") from error
     # The event of a version that an earlier run registered is older than this run.
     changed = datetime.fromisoformat(registration["event"]["when"]) >= started
-    before = _in_production(registry, registration["use_case"], gate.get("registered"))
+    before = _in_production(registry, registration["use_case"], _compared(gate))
     return Outcome(directory, registration, gate, metrics, changed, before)
+
+
+def _compared(gate: dict[str, Any]) -> int | None:
+    return None if gate["registered"] is None else int(gate["registered"]["version"])
 
 
 def changes(outcome: Outcome) -> Iterator[tuple[str, str, str]]:

@@ -221,7 +221,7 @@ def test_the_same_data_ask_nobody_and_other_ones_are_shown_beside_production(wor
 def test_a_closed_gate_fails_the_step_and_asks_nobody(workflow: Workflow) -> None:
     path = workflow.place / "usecases/air_quality.yaml"
     case = yaml.safe_load(path.read_text())
-    case["gates"] = [{"rule": "max_error", "metric": "rmse", "target": "pm25_1h", "at_most": 0.1}]
+    case["gates"] = [{"rule": "max_error", "metric": "rmse", "target": "pm25_1h", "value": 0.1}]
     path.write_text(yaml.safe_dump(case))
     done = workflow.retrain()
     assert done.returncode != 0
