@@ -5,10 +5,11 @@ import time
 import traceback
 from collections.abc import Callable
 from datetime import UTC, datetime
-from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal
+
+import msgspec
 
 from almanac.core.errors import ServingError
 from monitoring.metrics import Metrics
@@ -80,7 +81,7 @@ def audit_log(path: Path, metrics: Metrics, identify: Callable[[str], str]) -> t
         ServingError: the file cannot be opened.
     """
     try:
-        writer = LineWriter(path, partial(_audit_line, identify), LogState("audit", metrics))
+        writer = LineWriter(path, _AuditLines(identify).render, LogState("audit", metrics))
     except OSError as error:
         raise ServingError(f"--audit-log {path}: cannot be written ({error.strerror})") from error
 
@@ -90,6 +91,12 @@ def audit_log(path: Path, metrics: Metrics, identify: Callable[[str], str]) -> t
             writer.put(item, len(request.body) + len(reply.body))
 
     return writer, observe
+
+
+_ENCODER = msgspec.json.Encoder()
+#: Fields of a line that most requests of a client share.
+_SHARED = ("who", "client", "protocol", "verb", "use_case", "model", "version")
+_MOST_SHARED = 1024
 
 
 class _Clock:
@@ -108,23 +115,33 @@ class _Clock:
         return f"{self._text}.{rest:06}+00:00"
 
 
-_CLOCK = _Clock()
+class _AuditLines:
+    """Renders the lines of the audit log; what many requests have in common is encoded once.
 
+    Args:
+        identify: returns the id of a key.
+    """
 
-def _audit_line(identify: Callable[[str], str], item: tuple[float, Request, int, bytes, str]) -> dict[str, Any]:
-    at, request, status, answer, protocol = item
-    known = request.who or (identify(request.key) if request.key is not None else "")
-    return {
-        "time": _CLOCK.text(at),
-        "who": known or request.client,
-        "client": request.client,
-        "protocol": protocol,
-        "verb": request.verb,
-        "use_case": request.use_case,
-        "model": request.model,
-        "version": request.answered_by,
-        "request_id": request.id,
-        "status": status,
-        "request_sha256": sha256(request.body).hexdigest(),
-        "answer_sha256": sha256(answer).hexdigest(),
-    }
+    def __init__(self, identify: Callable[[str], str]) -> None:
+        self._identify = identify
+        self._clock = _Clock()
+        self._shared: dict[tuple[str, ...], bytes] = {}
+
+    def render(self, item: tuple[float, Request, int, bytes, str]) -> msgspec.Raw:
+        """Return the line of a request with its answer, as JSON."""
+        at, request, status, answer, protocol = item
+        who = request.who or (self._identify(request.key) if request.key is not None else "") or request.client
+        key = (who, request.client, protocol, request.verb, request.use_case, request.model, request.answered_by)
+        shared = self._shared.get(key)
+        if shared is None:
+            # Cleared as a whole: clients that are all different gain nothing from it anyway.
+            if len(self._shared) >= _MOST_SHARED:
+                self._shared.clear()
+            shared = self._shared[key] = _ENCODER.encode(dict(zip(_SHARED, key, strict=True)))[1:-1]
+        return msgspec.Raw(
+            b'{"time":"%b",%b,"request_id":%b,"status":%d,"request_sha256":"%b","answer_sha256":"%b"}'
+            % (
+                self._clock.text(at).encode(), shared, _ENCODER.encode(request.id), status,
+                sha256(request.body).hexdigest().encode(), sha256(answer).hexdigest().encode(),
+            )
+        )  # fmt: skip
