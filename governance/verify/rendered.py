@@ -9,7 +9,6 @@ from typing import Any
 from almanac.core.errors import DocumentError
 from governance import signing
 from governance.documents.bundle import render_documents, renderers
-from governance.documents.kind import documents
 from governance.documents.layout import COMPUTED, FOLDER, MODEL_CARD, PAGE, REFERENCES, REGISTRATION, USECASE
 from governance.verify.bundle import Bundle
 from governance.verify.differences import text_difference
@@ -70,8 +69,7 @@ def _render(bundle: Bundle, folder: Path, partly: bool) -> None:
         registration["signature"] = {**registration["signature"], "bundle": artifacts[signature].data.decode()}
     # Facts of a document that is not installed cannot be computed, but others quote computed.json as a whole.
     recorded = artifacts.document(f"{FOLDER}/{COMPUTED}") if partly else None
-    kinds = documents() if not partly else bundle.kinds
-    render_documents(files, artifacts[USECASE].data.decode(), registration, folder, kinds, recorded)
+    render_documents(files, artifacts[USECASE].data.decode(), registration, folder, bundle.kinds, recorded)
 
 
 def _difference(bundle: Bundle, path: Path) -> str | None:

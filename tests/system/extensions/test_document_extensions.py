@@ -118,7 +118,7 @@ class TestRequiredDocument:
         assert told["stage"] == "production"
         assert told["requires"]["fairness_report.md"] == "our_package 1.0"
         assert told["steps"]["document kinds"] == [7, ""]
-        assert told["steps"]["derived"] == [3, ""]
+        assert told["steps"]["documents"] == [17, ""]
         text = (run / "governance" / "fairness_report.md").read_text()
         assert "> Nobody is treated differently." in text
         groups = read_json(run / "governance" / "usecase.json")["evaluation"]["groups"]
@@ -133,7 +133,8 @@ class TestRequiredDocument:
         steps = {step.name: step for step in verify(run, str(registry))}
         assert steps["document kinds"].count == 0
         assert steps["document kinds"].note.endswith("fairness_report.md needs our_package 1.0")
-        assert steps["derived"].count == 3
+        assert steps["documents"].count == 13
+        assert "without their packages: fairness_report.md, index.html" in steps["documents"].note
         assert Registry(registry).verify("air_quality").stages() == {"production": 1}
 
     def test_elsewhere_a_forged_fact_of_almanacs_own_is_found(
@@ -163,7 +164,7 @@ class TestRequiredDocument:
         register(usecase, files, url, "local", run / "registration.json")
         document(usecase, files, run / "registration.json", url, run / "governance")
         steps = json.loads(said(install(tmp_path / "packages", example()), VERIFY, run, url))
-        assert (steps["document kinds"], steps["derived"]) == ([6, ""], [3, ""])
+        assert (steps["document kinds"], steps["documents"]) == ([6, ""], [16, ""])
 
     def test_a_registry_elsewhere_refuses_documents_without_it(self, tmp_path: Path) -> None:
         said(install(tmp_path / "packages", example()), REGISTER, tmp_path / "registry", tmp_path / "there")

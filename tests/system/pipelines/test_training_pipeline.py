@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -128,6 +129,21 @@ def test_a_second_run_finds_its_steps_done(place: Place, first: Any) -> None:
     slow = ("ingestion", "validation", "preprocessing", "training", "evaluation", "registration", "documentation")
     assert all(steps[name] for name in slow), steps
     assert record["run_id"] != before["run_id"]
+
+
+def test_a_version_judged_beside_another_verifies(tmp_path: Path, place: Place, first: Any) -> None:
+    later = Place(tmp_path / "runs", tmp_path / "registry")
+    shutil.copytree(place.registry, later.registry)
+    candidate = "[{name: ridge, kind: linear, predict: difference, fixed: {alpha: 900.0}}]"
+    gates = "[{rule: not_worse_than_registered, metric: rmse, tolerance: 0.1}]"
+    done = later.run(**{"training.candidates": candidate}, gates=gates)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert later.read("gate.json")["registered"]["version"] == 1
+    command = [sys.executable, "-m", "governance", "verify", str(later.latest), "--registry", str(later.registry)]
+    done = subprocess.run([*command, "--json"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    step = next(step for step in json.loads(done.stdout)["steps"] if step["name"] == "gate")
+    assert (step["count"] > 0, step["note"]) == (True, ""), "the registered model predicted again"
 
 
 def test_a_closed_gate_registers_nothing_and_says_by_how_much(place: Place, first: Any) -> None:
