@@ -1,11 +1,14 @@
-"""The drift policy over the whole real series, against retraining every window and never.
+"""Retraining policies over the whole real series: by schedule and by drift, each with the gate and without, and never.
 
     python -m benchmarks.policy_backtest --out policy.json
 
 From `--start` on the series is processed window by window. In each window the model in use forecasts every target; at
-its end the monitoring's own code evaluates the last windows and the policy decides. All three policies train the same
-fixed LightGBM on the same span, all data known by then or a sliding window, and forecast the same rows; they differ
-only in when they train.
+its end the monitoring's own code evaluates the last windows and the policy decides. All policies train the same fixed
+LightGBM on the same span, all data known by then or a sliding window, and forecast the same rows; they differ only in
+when they train, and in what they do with the new model. With the gate it learns what was known before the window that
+has just ended, and is judged on that window beside the model in use, by the rule `not_worse_than_registered`; without
+the gate it learns everything and is taken as it is. Each policy's errors are compared with those of never retraining
+on the same rows, with the gate's own block bootstrap.
 """
 
 import argparse
@@ -31,6 +34,11 @@ from almanac.core.files import write_json
 from almanac.drift import Profile, profile
 from almanac.drift.outputs import freeze, importance_profile
 from almanac.drift.profiles.seasons import calendar_of, parse_duration
+from almanac.evaluation.gate.decide import decide as gate
+from almanac.evaluation.gate.evidence import REGISTERED, RegisteredModel, read_evidence
+from almanac.evaluation.gate.rules.not_worse_than_registered import NotWorse
+from almanac.evaluation.paired import Clock, compare
+from almanac.features.baselines import PERSISTENCE, SEASONAL
 from almanac.features.batch import compute
 from almanac.features.spec import FeatureSpec
 from almanac.features.target import targets
@@ -44,7 +52,7 @@ from almanac.training.calibration import calibrate
 from almanac.training.dataset import microseconds
 from almanac.usecase import UseCase, dump, load
 from almanac.usecase.training_section import Target
-from almanac.usecase.types import to_timedelta
+from almanac.usecase.types import to_microseconds, to_timedelta
 from components.ingestion.task import run as ingest
 from components.validation.task import run as validate
 from monitoring.windows.expected_ranges import ExpectedRanges, expected_ranges
@@ -59,7 +67,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PARAMETERS = {
     "objective": "regression", "learning_rate": 0.08, "num_leaves": 31, "min_data_in_leaf": 60, "max_bin": 63,
     "feature_fraction": 0.5, "bagging_fraction": 0.7, "bagging_freq": 1, "deterministic": True,
-    "force_row_wise": True, "num_threads": 2, "seed": 7, "verbosity": -1,
+    "force_row_wise": True, "num_threads": 1, "seed": 7, "verbosity": -1,
 }  # fmt: skip
 ROUNDS = 80
 FOLDS = 3
@@ -92,12 +100,14 @@ class Walk:
         trained: times of its trainings, the first included.
         reasons: for each retraining the reason of the newest window.
         breaching: number of windows that breached on their own.
+        refused: number of new models that the gate refused.
         forecasts: its forecasts in each window.
     """
 
     trained: list[datetime]
     reasons: list[str] = field(default_factory=list)
     breaching: int = 0
+    refused: int = 0
     forecasts: list[pl.DataFrame] = field(default_factory=list)
 
 
@@ -225,11 +235,25 @@ class Series:
             parts.append(part.with_columns(version=pl.lit(1)))
         return pl.concat(parts)
 
+    def admits(self, challenger: datetime, registered: datetime, start: datetime, stop: datetime) -> bool:
+        """Return whether the gate opens for a model, beside another, on the rows of a window that neither learned."""
+        made, theirs = (self.forecast(moment, None, start, stop) for moment in (challenger, registered))
+        judged = with_truth(self.usecase, self.table.filter(pl.col(self.time) < stop), made)
+        judged = judged.with_columns(theirs["prediction"].alias(REGISTERED))
+        known = judged.filter(pl.col("y").is_not_null() & pl.col("prediction").is_finite())
+        # The baselines are part of the scored rows; persistence is the one that states the power.
+        rows = known.with_columns(pl.col("last").alias(PERSISTENCE), pl.lit(None, pl.Float64).alias(SEASONAL), "last")
+        names = tuple(target.name for target in self.usecase.targets)
+        errors = {name: {"rmse": 0.0} for name in names}
+        case = self.usecase.model_copy(update={"gates": [NotWorse(rule="not_worse_than_registered")]})
+        metrics = {"use_case": case.name, "targets": errors}
+        return gate(case, metrics, read_evidence(case, rows, RegisteredModel(1, names)))["passed"] is True
+
 
 Decide = Callable[[list[dict[str, Any]]], bool]
 
 
-def walk(series: Series, moments: list[datetime], watch: bool, decide: Decide) -> Walk:
+def walk(series: Series, moments: list[datetime], watch: bool, decide: Decide, gated: bool = False) -> Walk:
     """Apply a policy to the series and return its trainings and forecasts.
 
     Args:
@@ -237,6 +261,7 @@ def walk(series: Series, moments: list[datetime], watch: bool, decide: Decide) -
         moments: ends of windows; the first is when the first model is trained.
         watch: judge the windows; without it `decide` is given none.
         decide: returns whether to train again, from the judged windows.
+        gated: judge each new model on the window that has just ended, and use it only if the gate opens.
     """
     done = Walk([moments[0]])
     watched = series.watch(moments[0]) if watch else None
@@ -245,10 +270,17 @@ def walk(series: Series, moments: list[datetime], watch: bool, decide: Decide) -
         windows = _judged(series, watched, done, stop) if watched else []
         if windows:
             done.breaching += windows[-1]["breach"]
-        if stop != moments[-1] and decide(windows):
-            done.trained.append(stop)
-            done.reasons.append("; ".join(windows[-1]["reasons"]) if windows else "by schedule")
-            watched = series.watch(stop) if watch else None
+        if stop == moments[-1] or not decide(windows):
+            continue
+        if gated and start == done.trained[-1]:
+            # The newest data that it may learn are those of the model in use.
+            continue
+        if gated and not series.admits(start, done.trained[-1], start, stop):
+            done.refused += 1
+            continue
+        done.trained.append(start if gated else stop)
+        done.reasons.append("; ".join(windows[-1]["reasons"]) if windows else "by schedule")
+        watched = series.watch(done.trained[-1]) if watch else None
     return done
 
 
@@ -277,6 +309,7 @@ def figures(series: Series, done: Walk) -> dict[str, Any]:
         }
     return {
         "retrainings": len(done.trained) - 1,
+        "refused": done.refused,
         "trained": [moment.date().isoformat() for moment in done.trained],
         "reasons": done.reasons,
         "breaching_windows": done.breaching,
@@ -296,8 +329,13 @@ def measure(usecase: UseCase, table: pl.DataFrame, start: datetime, span: str | 
     policies = {
         "never": walk(series, moments, watch=False, decide=lambda windows: False),
         "every window": walk(series, moments, watch=False, decide=lambda windows: True),
+        "every window, gate": walk(series, moments, watch=False, decide=lambda windows: True, gated=True),
         "drift policy": walk(series, moments, watch=True, decide=lambda windows: breached(usecase, windows)),
+        "drift policy, gate": walk(
+            series, moments, watch=True, decide=lambda windows: breached(usecase, windows), gated=True
+        ),
     }
+    never = policies["never"]
     return {
         "use_case": usecase.name,
         "from": moments[0].isoformat(),
@@ -309,8 +347,31 @@ def measure(usecase: UseCase, table: pl.DataFrame, start: datetime, span: str | 
         "training_span": span or "all that is known",
         "model": {"parameters": PARAMETERS, "rounds": ROUNDS},
         "seconds": round(time.perf_counter() - began, 1),
-        "policies": {name: figures(series, done) for name, done in policies.items()},
+        "policies": {
+            name: {**figures(series, done), "beside_never": beside(series, done, never)}
+            for name, done in policies.items()
+        },
     }
+
+
+def beside(series: Series, done: Walk, other: Walk) -> dict[str, Any]:
+    """Return by target the relative difference of the MAE from another policy's on the same rows, with its interval."""
+    ours, theirs = (with_truth(series.usecase, series.table, pl.concat(each.forecasts)) for each in (done, other))
+    both = ours.with_columns(theirs["prediction"].alias("other")).filter(
+        pl.col("y").is_not_null() & pl.col("prediction").is_finite() & pl.col("other").is_finite()
+    )
+    frequency, found = to_microseconds(series.usecase.time.frequency), {}
+    for target in series.usecase.targets:
+        rows = both.filter(pl.col("target") == target.name)
+        lead = to_microseconds(target.horizon) // frequency
+        clock = Clock(microseconds(rows[series.time]), frequency, lead)
+        y, mine, its = (rows[name].to_numpy() for name in ("y", "prediction", "other"))
+        pair = compare("mae", clock, y, mine, its)
+        reach = pair.quantile(0.975) * pair.standard_error
+        ends = (pair.log_ratio, pair.log_ratio - reach, pair.log_ratio + reach)
+        change, low, high = (float(np.expm1(end)) for end in ends)
+        found[target.name] = {"change": change, "interval": [low, high], "n": rows.height}
+    return found
 
 
 def table_of(result: dict[str, Any]) -> str:
@@ -318,10 +379,17 @@ def table_of(result: dict[str, Any]) -> str:
     lines = [f"{result['use_case']}: {result['from'][:10]} to {result['to'][:10]}, windows of {result['window']}"]
     names = list(result["policies"]["never"]["targets"])
     head = "".join(f"{name + ' MAE':>16}{'RMSE':>10}" for name in names)
-    lines.append(f"{'policy':<14}{'retrainings':>12}{head}")
+    lines.append(f"{'policy':<20}{'retrainings':>12}{'refused':>9}{head}")
     for policy, found in result["policies"].items():
         cells = "".join(f"{t['mae']:16.3f}{t['rmse']:10.3f}" for t in found["targets"].values())
-        lines.append(f"{policy:<14}{found['retrainings']:>12}{cells}")
+        lines.append(f"{policy:<20}{found['retrainings']:>12}{found['refused']:>9}{cells}")
+    lines.append("MAE beside never retraining, on the same rows, with its 95% interval:")
+    for policy, found in result["policies"].items():
+        changes = (
+            f"{name} {c['change']:+.2%} [{c['interval'][0]:+.2%}, {c['interval'][1]:+.2%}]"
+            for name, c in found["beside_never"].items()
+        )
+        lines.append(f"  {policy:<20}{', '.join(changes)}")
     watched = result["policies"]["drift policy"]
     lines.append(f"{watched['breaching_windows']} of {watched['windows']} windows breach; {result['seconds']} s")
     lines += [f"  {day}  {why}" for day, why in zip(watched["trained"][1:], watched["reasons"], strict=True)]

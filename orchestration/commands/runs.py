@@ -9,6 +9,7 @@ import typer
 
 from almanac.core.errors import PipelineError
 from almanac.core.files import pretty_json, read_json
+from almanac.evaluation.common_rows import compare_rows
 from orchestration.commands.options import AsJson, command_app, example
 
 app = command_app()
@@ -18,16 +19,20 @@ _Run = Annotated[Path, typer.Argument(metavar="RUN", help="Run directory.", show
 
 @app.command(epilog="Example: almanac compare runs/demand/20261101-030000-1 runs/demand/latest")
 def compare(first: _Run, second: _Run, as_json: AsJson = False) -> None:
-    """Compare the metrics of two runs of a use case, and say whether they were measured on the same rows."""
+    """Compare the metrics of two runs of a use case on the rows that both scored."""
     documents = [_metrics(run) for run in (first, second)]
     names = [document["use_case"] for document in documents]
     if names[0] != names[1]:
         raise PipelineError(f"{first} is of {names[0]} and {second} of {names[1]}; expected runs of one use case")
-    pairs = {name: [document["targets"][name] for document in documents] for name in _common(documents)}
-    targets = {
-        name: {"same_rows": _same_rows(first, second, name), "metrics": _differences(*pair)}
-        for name, pair in pairs.items()
-    }
+    targets = {}
+    for name in _common(documents):
+        pair = [document["targets"][name] for document in documents]
+        ours, theirs = (_rows(run, name) for run in (first, second))
+        common = compare_rows(ours, theirs, classification=pair[0]["task"] == "classification")
+        same = ours.height == theirs.height == common.rows
+        # Stored figures have more to say, but of other rows they say nothing.
+        metrics = _differences(*pair) if same else _differences(common.first, common.second)
+        targets[name] = {"same_rows": same, "rows": common.rows, "metrics": metrics}
     if as_json:
         result = {"use_case": names[0], "first": str(first), "second": str(second), "targets": targets}
         typer.echo(pretty_json(result), nl=False)
@@ -79,22 +84,19 @@ def _numbers(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, fl
             yield f"{prefix}{name}", value
 
 
-def _same_rows(first: Path, second: Path, target: str) -> bool | None:
-    """Return whether both runs were scored on the same rows with the same truth; None where a run kept no rows."""
-    paths = [run / "predictions.parquet" for run in (first, second)]
-    if not all(path.is_file() for path in paths):
-        return None
-    tables = [pl.read_parquet(path).filter(pl.col("target") == target) for path in paths]
-    keys = [table.columns[: table.columns.index("y") + 1] for table in tables]
-    # Rows are compared with their truth, which a later version of the data may have corrected.
-    return keys[0] == keys[1] and tables[0].select(keys[0]).sort(keys[0]).equals(
-        tables[1].select(keys[1]).sort(keys[1])
-    )
+def _rows(run: Path, target: str) -> pl.DataFrame:
+    path = run / "predictions.parquet"
+    try:
+        return pl.read_parquet(path).filter(pl.col("target") == target)
+    except (OSError, pl.exceptions.PolarsError) as error:
+        raise PipelineError(
+            f"{path}: cannot be read ({error}); figures are compared on the rows that it holds"
+        ) from None
 
 
 def _lines(name: str, target: dict[str, Any]) -> Iterator[str]:
-    rows = {True: "the same rows", False: "different rows, so that the differences mean little", None: "unknown rows"}
-    yield f"{name} ({rows[target['same_rows']]})"
+    which = "the same" if target["same_rows"] else "in common"
+    yield f"{name} ({target['rows']:,} rows, {which})" if target["rows"] else f"{name} (no row in common)"
     for metric, values in target["metrics"].items():
         # Bands and slices are for programs; `--json` has them all.
         if "." not in metric or metric == "coverage.overall":

@@ -43,7 +43,7 @@ def _checks(rule: CoverageWithin, model: Candidate) -> Iterator[Check]:
         elif rows is None or place is None or not place.any():
             yield Check(rule.rule, model.target.name, what, None, rule.within)
         else:
-            yield _check(rule, model.target.name, what, observed, nominal, rows, place, rate)
+            yield _check(rule, model.target.name, what, path[-1], observed, nominal, rows, place, rate)
 
 
 def _groups(rule: CoverageWithin, model: Candidate) -> dict[str, tuple[str, ...]]:
@@ -67,6 +67,7 @@ def _check(
     rule: CoverageWithin,
     target: str,
     what: str,
+    group: str,
     observed: float | None,
     nominal: float,
     rows: JudgedRows,
@@ -88,6 +89,7 @@ def _check(
         note=f"{n:,} rows; chance alone reaches {min(chance, 1.0):.2g} in {rate:.2%}, and a distance of "
         f"{min(found, 1.0):.2g} is refused in {POWER:.0%}",
         evidence={
+            "group": group,
             "rows": n,
             "standard_error": error,
             "blocks": blocks,

@@ -59,7 +59,10 @@ def has_intervals(target: Target) -> bool | None:
 
 
 def covers(bands: bool) -> Answer:
-    """Return the answer on the intervals' coverage, overall or by band, within the use case's tolerance."""
+    """Return the answer on the intervals' coverage, overall or by band, within the use case's tolerance.
+
+    A band of few rows is held to what chance allows so many, as its gate was.
+    """
 
     def test(artifacts: Artifacts) -> bool | None:
         rules = [rule for rule in artifacts.value(USECASE, "/gates") if rule["rule"] == "coverage"]
@@ -67,11 +70,15 @@ def covers(bands: bool) -> Answer:
         # Without a tolerance in the use case there is no threshold to be met: no other one would be its own.
         if not tolerances:
             return None
+        checks = (rule for rule in artifacts.value("gate.json", "/rules") if rule["rule"] == "coverage")
+        allowed = {
+            (each["target"], each["evidence"]["group"]): each["required"] for each in checks if "evidence" in each
+        }
         return _all(
-            abs(covered - coverage["nominal"]) <= min(tolerances)
-            for _, target in artifacts.targets()
+            abs(covered - coverage["nominal"]) <= max(min(tolerances), allowed.get((name, group), 0.0))
+            for name, target in artifacts.targets()
             if (coverage := target.get("coverage"))
-            for covered in (coverage["bands"].values() if bands else [coverage["overall"]])
+            for group, covered in (coverage["bands"] if bands else {"overall": coverage["overall"]}).items()
             # A band in which no row lies has no coverage to judge.
             if covered is not None
         )
