@@ -12,11 +12,11 @@ from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import stdtrit
 
 from almanac.evaluation.block_length import block_length
 from almanac.evaluation.bootstrap import Bootstrap, sums_by_step
 from almanac.evaluation.metrics import log_loss
+from almanac.evaluation.student import student_quantile
 
 Array = npt.NDArray[np.float64]
 
@@ -111,7 +111,7 @@ class PairedLosses:
     def quantile(self, level: float) -> float:
         """Return the quantile of Student's t, widened as the variance is of so many blocks only."""
         blocks = self.bootstrap.blocks
-        return float(stdtrit(blocks - 1, level) * np.sqrt(blocks / (blocks - 1)))
+        return float(student_quantile(blocks - 1, level) * np.sqrt(blocks / (blocks - 1)))
 
     def at_least(self, rate: float) -> float:
         """Return the lower bound of our relative excess, which is wrongly above zero at this rate for equal errors."""
@@ -146,7 +146,7 @@ def detectable(pair: PairedLosses, worse: PairedLosses | None, rate: float, tole
     """
     if worse is None or worse.log_ratio <= 0:
         return None
-    z = pair.quantile(1.0 - rate) + float(stdtrit(1e9, POWER))
+    z = pair.quantile(1.0 - rate) + student_quantile(1e9, POWER)
     excess = worse.log_ratio
     for _ in range(_HALVINGS):
         variance = max(pair.standard_error**2, worse.standard_error**2 * excess / worse.log_ratio)

@@ -4,12 +4,12 @@ from collections.abc import Iterator
 from typing import Literal
 
 import numpy as np
-from scipy.special import stdtrit
 
 from almanac.evaluation.bootstrap import CONFIDENCE
 from almanac.evaluation.gate.check import Check
 from almanac.evaluation.gate.rules import Candidate, GateRule, Rate
 from almanac.evaluation.paired import compare
+from almanac.evaluation.student import student_quantile
 from almanac.features.baselines import baseline_names
 from almanac.usecase.training_section import GateRuleBase
 
@@ -53,7 +53,9 @@ def _too_few(rule: BeatsBaselines, model: Candidate, metric: str, name: str) -> 
     checks = sum(len(baseline_names(model.usecase, target)) for target in model.usecase.targets)
     rate = rule.false_refusals / checks
     # It is shown where it is so many standard errors above zero, and chance takes as many away at this rate.
-    needed = skill.quantile(1.0 - (1.0 - CONFIDENCE) / 2) + float(stdtrit(1e9, 1.0 - rate)) if skill.enough else np.inf
+    needed = (
+        skill.quantile(1.0 - (1.0 - CONFIDENCE) / 2) + student_quantile(1e9, 1.0 - rate) if skill.enough else np.inf
+    )
     if -skill.log_ratio >= needed * skill.standard_error:
         return None
     return (

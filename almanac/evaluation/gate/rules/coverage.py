@@ -4,13 +4,13 @@ from collections.abc import Iterator
 from typing import Literal
 
 import numpy as np
-from scipy.special import stdtrit
 
 from almanac.evaluation.gate.check import Check
 from almanac.evaluation.gate.evidence import JudgedRows
 from almanac.evaluation.gate.rules import Candidate, GateRule, Rate
 from almanac.evaluation.groups import UNKNOWN, Mask, band_names
 from almanac.evaluation.paired import POWER
+from almanac.evaluation.student import student_quantile
 from almanac.usecase.training_section import GateRuleBase, Share
 
 
@@ -77,9 +77,9 @@ def _check(
     error, blocks = _standard_error(rows, place, nominal)
     n, distance = int(place.sum()), None if observed is None else abs(observed - nominal)
     # Rows of a single block are one observation: they can contradict nothing.
-    chance = float(stdtrit(blocks - 1, 1.0 - rate / 2) * error) if blocks > 1 else 1.0
+    chance = float(student_quantile(blocks - 1, 1.0 - rate / 2) * error) if blocks > 1 else 1.0
     allowed = max(rule.within, min(chance, 1.0))
-    found = allowed + float(stdtrit(1e9, POWER)) * error
+    found = allowed + student_quantile(1e9, POWER) * error
     return Check(
         rule.rule,
         target,

@@ -5,10 +5,10 @@ from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import Field
-from scipy.special import stdtrit
 
 from almanac.evaluation.gate.check import Check
 from almanac.evaluation.gate.rules import Candidate, GateRule, Rate
+from almanac.evaluation.student import student_quantile
 from almanac.usecase import UseCase
 from almanac.usecase.training_section import GateRuleBase
 from almanac.usecase.types import Name
@@ -50,7 +50,7 @@ def _checks(rule: MaxDisparity, model: Candidate) -> Iterator[Check]:
     groups = len(model.entry["slices"][rule.group])
     # Any two of the groups can turn out to be the worst and the best.
     rate = rule.false_refusals / (len(model.usecase.targets) * max(groups * (groups - 1), 1))
-    allowed = float(rule.ratio * np.exp(stdtrit(1e9, 1.0 - rate) * error))
+    allowed = float(rule.ratio * np.exp(student_quantile(1e9, 1.0 - rate) * error))
     note = f"{rule.ratio:g}, and what chance adds to it in {rate:.2%}"
     evidence = {"ratio": rule.ratio, "standard_error": error, "false_refusal_rate": rate}
     yield Check(rule.rule, model.target.name, what, observed, allowed, note=note, evidence=evidence)
