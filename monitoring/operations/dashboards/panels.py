@@ -162,7 +162,6 @@ class Board:
 
     def _variable(self, name: str) -> Any:
         variable = dashboard.QueryVariable(name).label(title(name)).datasource(DATASOURCE).query(options(name))
-        # Without a choice of its own a provisioned dashboard opens with the first value.
         everything = VariableOption(selected=True, text="All", value="$__all")
         variable = variable.refresh(VariableRefresh.ON_TIME_RANGE_CHANGED).multi(True).include_all(True)
         variable = variable.current(everything)
