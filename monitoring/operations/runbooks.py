@@ -1,4 +1,4 @@
-"""The runbooks as a page: each alert links to the part that tells what to do about it."""
+"""The runbooks as a page, with an anchor for each alert."""
 
 import re
 from pathlib import Path

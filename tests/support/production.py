@@ -50,7 +50,8 @@ class Production:
 
 def promote(case: UseCase, base: Path, model: Path, registry: str) -> None:
     """Register a model directory with the gate and figures in `base`, and put it in production."""
-    files = {**collect(model, "model"), **{name: base / name for name in ("gate.json", "metrics.json")}}
+    # The gate reads from the tuning's record which rows a registered version has learned from.
+    files = {**collect(model, "model"), **{name: base / name for name in ("gate.json", "metrics.json", "tuning.json")}}
     known = Registry(registry)
     known.register(case.name, files, who="ann", why="first", approval="none")
     known.attach_documents(case.name, 1, document_files(Path(registry) / "papers", files), who="ann", why="documented")

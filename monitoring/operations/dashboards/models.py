@@ -82,6 +82,30 @@ QUALITY = Board(
                 "The server's log says why.",
             ),
         ],
+        "Canary": [
+            Panel(
+                "Share of the new version",
+                {"{{use_case}} {{version}}": "max by (use_case, version) (almanac_canary_share_ratio) or vector(0)"},
+                "percentunit",
+                "0 without a canary.",
+            ),
+            Panel(
+                "State of the newest canary",
+                {
+                    "{{use_case}} {{version}} {{state}}": "max by (use_case, version, state) (almanac_canary_state)"
+                    " == 1 or vector(0)"
+                },
+            ),
+            Panel(
+                "Beyond its bound",
+                {
+                    "{{version}} {{measure}} {{end}}": "max by (use_case, version, measure, end)"
+                    " (almanac_canary_excess) or vector(0)"
+                },
+                help="Both ends of the confidence sequence of each measure: fails above 0, passes below.",
+                bad_above=0,
+            ),
+        ],
     },
     "now-7d",
 )

@@ -166,12 +166,12 @@ RESOURCES = Board(
         "Models and logs": [
             Panel(
                 "Workers started",
-                {"{{reason}}": "sum by (reason) (increase(almanac_worker_starts_total[5m]))"},
+                {"{{reason}}": "sum by (reason) (increase(almanac_worker_starts_total[5m])) or vector(0)"},
                 help="start: with the server; ended: for one that ended; roll: to replace them one by one.",
             ),
             Panel(
                 "Jumps of the clock",
-                {"{{direction}}": "sum by (direction) (increase(almanac_clock_steps_total[5m]))"},
+                {"{{direction}}": "sum by (direction) (increase(almanac_clock_steps_total[5m])) or vector(0)"},
                 help="The wall clock, by which keys expire and logs are dated.",
                 bad_above=0.5,
             ),
@@ -187,7 +187,7 @@ RESOURCES = Board(
             ),
             Panel(
                 "Logs that cannot be written",
-                {"{{log}}": "max by (log) (almanac_log_failing)"},
+                {"{{log}}": "max by (log) (almanac_log_failing) or vector(0)"},
                 help="1 while the lines of a log wait for a disk.",
                 bad_above=0.5,
             ),

@@ -123,7 +123,7 @@ def test_what_is_pushed_is_the_limit_of_the_season(production: Production, repla
     base = Path(production.registry).parent
     pushed = {}
     for at in (datetime(2014, 1, 20), datetime(2014, 7, 20)):
-        samples = model_samples(base, "1", "2014-01-01", "30d", at)
+        samples = model_samples(base, "1", "2014-01-01T00:00:00Z", "30d", at)
         pushed[at.month] = {sample.metric.name: sample.value for sample in samples}
         rows = windows(replay)
         names = ("almanac_model_rolling_rmse_limit", "almanac_model_window_rmse_limit")
