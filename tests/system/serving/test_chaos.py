@@ -139,7 +139,8 @@ class Chaos:
     """The faults, one after the other; each waits for the metric that tells of it, and of its end."""
 
     def __init__(self, world: World, load: Load, seconds: float) -> None:
-        self.world, self.load, self.pause = world, load, seconds / 18
+        # Two pauses for each fault, and five faults that last for one.
+        self.world, self.load, self.pause = world, load, seconds / 23
 
     async def until(self, condition: Callable[[], bool]) -> None:
         """Wait for a state, in a thread, since the load goes on meanwhile."""
