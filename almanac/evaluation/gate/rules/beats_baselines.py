@@ -23,7 +23,7 @@ class BeatsBaselines(GateRuleBase):
     rule: Literal["beats_baselines"]
     metric: Literal["rmse", "mae", "log_loss"] = "rmse"
     """Error."""
-    false_refusals: Rate = 0.01
+    false_refusals: Rate = 0.005
     """Chance that a model with the registered model's skill is refused by any target or baseline."""
 
 

@@ -22,7 +22,7 @@ class CoverageWithin(GateRuleBase):
     """Distance."""
     bands: bool = True
     """In each band too, and where the last value is unknown."""
-    false_refusals: Rate = 0.01
+    false_refusals: Rate = 0.005
     """Chance that intervals of the nominal coverage are refused by any target or band."""
 
 

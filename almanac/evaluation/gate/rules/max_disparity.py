@@ -27,7 +27,7 @@ class MaxDisparity(GateRuleBase):
     """Error."""
     ratio: Annotated[float, Field(ge=1)]
     """Largest ratio."""
-    false_refusals: Rate = 0.01
+    false_refusals: Rate = 0.005
     """Chance that a model whose groups lie this ratio apart is refused by any target."""
 
 

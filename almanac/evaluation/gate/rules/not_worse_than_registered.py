@@ -22,7 +22,7 @@ class NotWorse(GateRuleBase):
     """Error."""
     tolerance: Annotated[float, Field(ge=0)] = 0.0
     """Relative excess that counts as equal."""
-    false_refusals: Rate = 0.02
+    false_refusals: Rate = 0.005
     """Chance that a model as good as the registered one is refused by any target."""
 
 
