@@ -26,6 +26,9 @@ from serving.transport.sockets import listen
 from serving.transport.uvicorn_http import HTTPServer
 
 _FLUSH_SECONDS = 0.5
+_COLLECT_SECONDS = 10.0
+#: Rounds that a full collection waits for a moment without a long request.
+_COLLECT_WAITS = 12
 _READY_POLL_SECONDS = 0.1
 #: Seconds before a store that did not answer at the start is asked again: the first pause, and the longest.
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 5.0
@@ -45,6 +48,8 @@ def run(settings: Settings) -> None:
     # What is loaded by now lives as long as the process: keep the collector from walking it again and again.
     gc.collect()
     gc.freeze()
+    # A full collection walks the objects of a long request again and again, and holds up all others; see `_collect`.
+    gc.set_threshold(*gc.get_threshold()[:2], 1_000_000)
     # A thread that works on a large request then yields to the event loop sooner than after the usual 5 ms.
     sys.setswitchinterval(0.0005)
     sock = listen(settings.host, settings.http_port, settings.listen_fd)
@@ -113,6 +118,7 @@ def _background(server: Server) -> list[Coroutine[Any, Any, None]]:
     settings, repository = server.settings, server.repository
     work = [
         *(follow_promotions(repository, one, settings.poll_seconds, server.metrics) for one in repository.use_cases),
+        _collect(server),
         follow_keys(server.guard, settings.keys),
         server.canaries.run(),
         watch_clock(server.metrics),
@@ -131,6 +137,17 @@ async def _compute_drift(server: Server) -> None:
     while not server.state.ready:
         await asyncio.sleep(_READY_POLL_SECONDS)
     await server.drift.run(server.settings.drift_seconds)
+
+
+async def _collect(server: Server) -> None:
+    """Free what only refers to itself, in moments in which there is little to walk."""
+    waited = 0
+    while True:
+        await asyncio.sleep(_COLLECT_SECONDS)
+        waited += 1
+        if not server.in_flight.held or waited > _COLLECT_WAITS:
+            gc.collect()
+            waited = 0
 
 
 async def _flush(server: Server) -> None:

@@ -22,8 +22,8 @@ from serving.runtime.bounds import Bounds
 from serving.runtime.errors import HTTPError, invalid
 from serving.runtime.json_errors import MALFORMED, UnfitError, malformed
 
-#: Bytes that are read at a time: about a millisecond for the slowest form.
-PIECE_BYTES = 16 << 10
+#: Bytes that are read at a time: about a millisecond for the slowest form, which is lists in lists.
+PIECE_BYTES = 8 << 10
 #: Bytes of one item, and of everything beside the lists: decoded at once, in a few milliseconds.
 LONGEST = 256 << 10
 #: An item may be as deep a list as this.

@@ -1,6 +1,6 @@
 """The V1 protocol: `:predict`, `:explain`, readiness."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -9,13 +9,13 @@ import numpy as np
 
 from almanac.model.bundle import Bundle
 from almanac.model.model import Model
-from almanac.model.prediction import Output, Predictions, Row, as_list
+from almanac.model.prediction import Output, Predictions, Row, as_list, outputs
 from serving.features.records import Instances, parse, read
 from serving.prediction.service import LARGE, Answer, Explanation, Service
 from serving.prediction.traffic import Traffic
 from serving.protocol.chunked import read_in_pieces
 from serving.protocol.json_lists import PIECE_BYTES
-from serving.protocol.message import LARGE_BODY, encode, encode_large, json_reply
+from serving.protocol.message import LARGE_BODY, encode, json_reply
 from serving.protocol.row_decoder import RowDecoder, matrix
 from serving.runtime.http import Reply, Request
 
@@ -23,6 +23,8 @@ Json = dict[str, Any]
 
 #: Rows whose explanations are encoded at a time: each has a number for every feature.
 EXPLAINED = 8
+#: Rows whose predictions are encoded at a time.
+_ENCODED = 256
 
 
 class _Entry(NamedTuple):
@@ -74,7 +76,7 @@ class V1:
         answer = await service.predict(bundle, name, instances)
         if len(instances) < LARGE:
             return Reply(encode(predictions(answer, name)))
-        return Reply(await self._service.in_thread(lambda: encode_large(predictions(answer, name))))
+        return Reply(await self._service.in_thread(lambda: _predictions_in_pieces(answer, name)))
 
     async def explain(self, request: Request) -> Reply:
         """Explain the predictions of the instances."""
@@ -136,6 +138,30 @@ def predictions(answer: Answer, name: str) -> Json:
         parts = {target: _objects(predicted) for target, predicted in answer.outcomes.items()}
         document = {"predictions": _zipped(parts)}
     return _complete(document, answer.bundle, name, _digest(answer.bundle, name), answer.warnings)
+
+
+def _predictions_in_pieces(answer: Answer, name: str) -> bytes:
+    """Return the V1 answer as JSON, some rows at a time: the objects of all rows at once would be ten times as much."""
+    count = len(next(iter(answer.outcomes.values())).prediction)
+    parts: dict[str, list[bytes]] = {}
+    document: Json = {}
+    for at in range(0, count, _ENCODED):
+        outcomes = {target: _sliced(values, at, at + _ENCODED) for target, values in answer.outcomes.items()}
+        document = predictions(Answer(answer.bundle, outcomes, answer.warnings), name)
+        for column, values in document.items():
+            if isinstance(values, list) and column != "warnings":
+                parts.setdefault(column, []).append(encode(values)[1:-1])
+    fields = (
+        encode(column) + b":" + (b"[%b]" % b",".join(parts[column]) if column in parts else encode(value))
+        for column, value in document.items()
+    )
+    return b"{%b}" % b",".join(fields)
+
+
+def _sliced(values: Predictions, start: int, stop: int) -> Predictions:
+    parts = (getattr(values, one.attribute) for one in outputs(type(values)))
+    build: Callable[..., Predictions] = type(values)
+    return build(*(None if part is None else part[start:stop] for part in parts))
 
 
 def _row_reply(bundle: Bundle, model: Model, row: Row, warnings: list[str]) -> Reply:

@@ -29,6 +29,9 @@ _ID = re.compile(rb"[A-Za-z0-9._:+/=-]{1,128}")
 _LOG = logging.getLogger("almanac.serving")
 #: Bytes from which a body that arrived whole counts as memory in flight.
 _LARGE = 16 << 10
+#: Operations whose bodies are long, and the bytes of a body of any other.
+_LONG_BODIES = frozenset({"predict", "explain", "infer", "ingest", "feedback"})
+_SHORT_BODY = 64 << 10
 #: Operations that are finished even if the client goes away.
 _CHANGING = frozenset({"ingest", "feedback", "load", "unload"})
 #: The answer that nobody waits for; its status is that of nginx for a client that closed the connection.
@@ -227,12 +230,14 @@ class App:
 
     async def _answer_long(self, request: Request, match: Match, receive: Receive | None) -> tuple[Reply, float]:
         """Return what `_answer` does, of a body that counts as memory in flight from its first byte on."""
-        hold = Hold(self.in_flight)
+        hold, limit = Hold(self.in_flight), self.limits.body
+        if match.route.verb not in _LONG_BODIES:
+            limit = min(limit, _SHORT_BODY)
         try:
             if receive is not None:
-                request.body = await self._body(request, receive, hold)
-            elif len(request.body) > self.limits.body:
-                raise too_large(len(request.body), self.limits.body)
+                request.body = await self._body(request, receive, hold, limit)
+            elif len(request.body) > limit:
+                raise too_large(len(request.body), limit)
             else:
                 hold.take(len(request.body))
             start = time.perf_counter()
@@ -249,10 +254,10 @@ class App:
         # A client that goes away ends the work for it, but not a change half-way through.
         return await asyncio.shield(match.route.handler(request))
 
-    async def _body(self, request: Request, receive: Receive, hold: Hold) -> bytes:
+    async def _body(self, request: Request, receive: Receive, hold: Hold, limit: int) -> bytes:
         reading = self._body_timeout.start()
         try:
-            return await read_body(request, receive, self.limits.body, hold.take)
+            return await read_body(request, receive, limit, hold.take)
         except asyncio.CancelledError:
             if not reading.late:
                 raise

@@ -117,7 +117,8 @@ def test_a_usual_head_is_read() -> None:
     head = HeadCache().read(USUAL + b"\r\nX-API-Key:  k \r\nContent-Type: application/json\r\nConnection: Keep-Alive")
     assert head is not None
     assert (head.path, head.length) == ("/v1/models/m:predict", 12)
-    assert head.headers == {b"content-length": b"12", b"x-api-key": b"k", b"content-type": b"application/json"}
+    read = {b"host": b"a", b"content-length": b"12", b"x-api-key": b"k", b"content-type": b"application/json"}
+    assert head.headers == read
 
 
 @pytest.mark.parametrize(

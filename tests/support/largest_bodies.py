@@ -1,0 +1,180 @@
+"""The largest body that each route allows, in the forms that cost most, and a probe beside them."""
+
+import contextlib
+import json
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from tests.support.server import FEATURES, ServerProcess
+
+BODY = 16 << 20
+ROWS = 10_000
+ROW: dict[str, object] = dict.fromkeys(FEATURES, 1.5) | {"hour": 1.0, "cbwd": "NW"}
+_JSON = {"content-type": "application/json"}
+
+
+@dataclass(frozen=True)
+class Body:
+    """One body.
+
+    Attributes:
+        name: what it is.
+        path: where it is posted.
+        data: the bytes.
+        headers: its headers.
+    """
+
+    name: str
+    path: str
+    data: bytes
+    headers: dict[str, str]
+
+
+def _filled(head: bytes, item: bytes, tail: bytes, size: int = BODY) -> bytes:
+    """Return a list of as many items as fit."""
+    count = (size - len(head) - len(tail)) // (len(item) + 1)
+    return head + b",".join([item] * count) + tail
+
+
+def _rows(rows: list[object]) -> bytes:
+    return json.dumps({"instances": rows}).encode()
+
+
+def _padded(data: bytes) -> bytes:
+    """Return a JSON object as large as is allowed, by blanks between its rows."""
+    return data.replace(b", {", b"," + b" " * ((BODY - len(data)) // ROWS) + b"{")
+
+
+def _binary(inputs: list[tuple[str, str, list[int], bytes]], path: str) -> Body:
+    items = [
+        {"name": name, "datatype": datatype, "shape": shape, "parameters": {"binary_data_size": len(data)}}
+        for name, datatype, shape, data in inputs
+    ]
+    head = json.dumps({"inputs": items}).encode()
+    headers = {"content-type": "application/octet-stream", "inference-header-content-length": str(len(head))}
+    return Body("binary " + inputs[0][1], path, head + b"".join(data for *_, data in inputs), headers)
+
+
+def bodies(model: str = "air", target: str = "pm25_1h") -> Iterator[Body]:
+    """Yield the bodies of every route that takes one."""
+    moment = {"entity": "default", "time": "2014-01-01T00:00:00"}
+    history = {name: [1.0] * 30 for name in FEATURES if "_lag" not in name and name != "hour"}
+    history["cbwd"] = ["NW"] * 30  # type: ignore[list-item]
+    history["pres"] = [1000.0] * 30
+    for verb in ("predict", "explain"):
+        path = f"/v1/models/{model}:{verb}"
+        for name, data in {
+            "rows by name": _padded(_rows([ROW] * ROWS)),
+            "ordered rows": _rows([list(ROW.values())] * ROWS),
+            "columns": json.dumps({"inputs": {name: [value] * ROWS for name, value in ROW.items()}}).encode(),
+            "moments": _rows([moment] * ROWS),
+            "histories": _rows([{"time": "2014-01-01T00:00:00", "history": history}] * 4000),
+            "lists": _filled(b'{"instances":[', b"[1]", b"]}"),
+            "empty rows": _filled(b'{"instances":[', b"{}", b"]}"),
+            "long column": _filled(b'{"inputs":{"temp":[', b"1", b"]}}"),
+            "texts": _filled(b'{"inputs":{"cbwd":[', b'"NW"', b"]}}"),
+            "another form": _filled(b'{"x":[', b"[]", b"]}"),
+            "one row": b'{"instances":[' + b"[" * (BODY - 100),
+        }.items():
+            yield Body(f"{verb} {name}", path, data, _JSON)
+    infer = f"/v2/models/{target}/infer"
+    inputs = [{"name": name, "datatype": "FP64", "shape": [ROWS], "data": [1.5] * ROWS} for name in FEATURES]
+    inputs[FEATURES.index("cbwd")] |= {"datatype": "BYTES", "data": ["NW"] * ROWS}
+    tensor = b'{"inputs":[{"name":"temp","datatype":"FP64","shape":[1000000,1],"data":['
+    for name, data in {
+        "tensors": json.dumps({"inputs": inputs}).encode(),
+        "nested": _filled(tensor, b"[1]", b"]}]}"),
+        "empty lists": _filled(tensor, b"[]", b"]}]}"),
+        "numbers": _filled(tensor, b"1", b"]}]}"),
+        "texts": _filled(tensor, b'""', b"]}]}"),
+        "many tensors": _filled(b'{"inputs":[', b'{"name":"a","shape":[1],"datatype":"FP64","data":[1]}', b"]}"),
+    }.items():
+        yield Body(f"infer {name}", infer, data, _JSON)
+    yield _binary([("x", "BYTES", [4_000_000], b"\0" * (BODY - 1000))], infer)
+    yield _binary([("x", "FP64", [ROWS, len(FEATURES)], b"\0" * (8 * ROWS * len(FEATURES)))], infer)
+    yield _binary([("x", "INT8", [BODY - 1000], b"\0" * (BODY - 1000))], infer)
+    feedback = {"feedback": [{"prediction": 1.0, "actual": 2.0, "lower": 0.5, "upper": 3.0}] * ROWS}
+    path = f"/v1/models/{target}:feedback"
+    yield Body("feedback", path, _padded(json.dumps(feedback).encode()), _JSON)
+    yield Body("feedback rows", path, _filled(b'{"feedback":[', b'{"prediction":1,"actual":1}', b"]}"), _JSON)
+    row = {name: values[0] for name, values in history.items()}
+    observed = [{"timestamp": f"201{at // 8760}-01-01T00:00:00", **row} for at in range(ROWS)]
+    path = f"/v1/models/{model}:ingest"
+    yield Body("ingest", path, _padded(json.dumps({"observations": observed}).encode()), _JSON)
+    yield Body("ingest rows", path, _filled(b'{"observations":[', b"{}", b"]}"), _JSON)
+    for verb in ("load", "unload"):
+        blanks = _filled(b'{"x":[', b"1", b"]}")
+        yield Body(f"repository {verb}", f"/v2/repository/models/other/{verb}", blanks, _JSON)
+    yield Body("repository index", "/v2/repository/index", _filled(b'{"x":[', b"[]", b"]}"), _JSON)
+    yield Body("nothing", "/nothing", b" " * BODY, _JSON)
+
+
+_PROBE = """
+import socket, sys, time
+port, data = int(sys.argv[1]), sys.stdin.buffer.read()
+clock = (~int(sys.argv[2]) << 3) | 2  # another process's processor time, as clock_getcpuclockid(3) numbers it
+connection = socket.create_connection(("127.0.0.1", port))
+connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+print("ready", flush=True)
+while True:
+    start, busy = time.perf_counter(), time.clock_gettime(clock)
+    connection.sendall(data)
+    answer = b""
+    while b"\\r\\n\\r\\n" not in answer or not answer.endswith(b"}"):
+        answer += connection.recv(65536)
+    took = min(time.perf_counter() - start, time.clock_gettime(clock) - busy)
+    print(f"{start:.6f} {1e3 * took:.4f} {answer[9:12].decode()}", flush=True)
+    time.sleep(0.0005)
+"""
+
+
+class Probe:
+    """Asks a server for single rows, from a process of its own, again and again.
+
+    What counts is the time that the server works while a request waits: its processor time, or the time that passes if
+    that is less. Other programs on the machine then do not count.
+    """
+
+    def __init__(self, server: ServerProcess, target: str = "pm25_1h") -> None:
+        body = json.dumps({"instances": [ROW]}).encode()
+        head = f"POST /v1/models/{target}:predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n"
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", _PROBE, str(server.port), str(server.process.pid)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(head.encode() + body)
+        self._process.stdin.close()
+        self._lines = self._process.stdout
+        assert self._lines.readline() == b"ready\n"
+
+    def stop(self) -> list[tuple[float, float]]:
+        """Return when each request was sent, by the monotonic clock, and the milliseconds that it waited."""
+        self._process.terminate()
+        lines = [line.split() for line in self._lines.read().splitlines()]
+        self._process.wait()
+        whole = [line for line in lines if len(line) == 3]
+        assert {line[2] for line in whole} == {b"200"}
+        return [(float(start), float(took)) for start, took, _ in whole]
+
+
+def post(server: ServerProcess, body: Body) -> int:
+    """Return the status of the answer to a body, which may come before the body is sent."""
+    with socket.create_connection(("127.0.0.1", server.port), 120) as connection:
+        lines = [f"{name}: {value}" for name, value in body.headers.items()]
+        head = [f"POST {body.path} HTTP/1.1", "Host: localhost", f"Content-Length: {len(body.data)}", *lines]
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            connection.sendall("\r\n".join([*head, "", ""]).encode() + body.data)
+        answer = b""
+        while b"\r\n\r\n" not in answer and (part := connection.recv(1 << 20)):
+            answer += part
+        size = int(answer.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
+        left = size - len(answer.partition(b"\r\n\r\n")[2])
+        while left > 0 and (part := connection.recv(1 << 20)):
+            left -= len(part)
+        return int(answer[9:12])
