@@ -16,13 +16,18 @@ UNCOUNTED = 128 << 10
 MOST_PARTS = 16_384
 #: All other fields: texts, byte strings, single numbers.
 MOST_FIELDS = 131_072
+#: Bytes of packed whole numbers, which are as many numbers at most.
+MOST_NUMBERS = 524_288
 #: Fields that are walked at a time, in about a millisecond.
 _PIECE = 1024
 
 _Fields = Mapping[int, Any]
 _PARAMETERS: _Fields = {2: {}}
 #: Parts of ModelInferRequest by their field numbers.
-_REQUEST: _Fields = {4: _PARAMETERS, 5: {4: _PARAMETERS, 5: {}}, 6: {2: _PARAMETERS}}
+_CONTENTS: _Fields = {}
+_REQUEST: _Fields = {4: _PARAMETERS, 5: {4: _PARAMETERS, 5: _CONTENTS}, 6: {2: _PARAMETERS}}
+#: The fields of contents whose packed numbers may take one byte each, and eight once they are parsed.
+_PACKED = frozenset(range(1, 6))
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 
 
@@ -30,9 +35,9 @@ def count_objects(data: bytes) -> Iterator[None]:
     """Count the objects of a `ModelInferRequest`, and yield between two pieces of the work.
 
     Raises:
-        HTTPError: 413, there are more than `MOST_PARTS` or `MOST_FIELDS`; 400 for bytes that are no message.
+        HTTPError: 413, there are more than `MOST_PARTS`, `MOST_FIELDS` or `MOST_NUMBERS`; 400 for another message.
     """
-    parts = fields = 0
+    parts = fields = numbers = 0
     pending: list[tuple[int, int, _Fields]] = [(0, len(data), _REQUEST)]
     while pending:
         at, end, known = pending.pop()
@@ -51,10 +56,15 @@ def count_objects(data: bytes) -> Iterator[None]:
                 if inner is not None:
                     pending.append((at, at + size, inner))
                     parts += 1
+                if known is _CONTENTS and tag >> 3 in _PACKED:
+                    numbers += size
                 at += size
             if at > end or kind not in (_VARINT, _FIXED64, _BYTES, _FIXED32):
                 raise invalid("the message is not a ModelInferRequest")
             fields += 1
+            if numbers > MOST_NUMBERS:
+                message = f"the message has more than {MOST_NUMBERS} bytes of whole numbers; send raw contents"
+                raise HTTPError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, message)
             if parts > MOST_PARTS or fields > MOST_FIELDS:
                 message = f"more than {MOST_PARTS} tensors and parameters, or {MOST_FIELDS} values by themselves"
                 raise HTTPError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the message has {message}; send raw contents")

@@ -156,7 +156,8 @@ class Probe:
     def stop(self) -> list[tuple[float, float]]:
         """Return when each request was sent, by the monotonic clock, and the milliseconds that it waited."""
         self._process.terminate()
-        lines = [line.split() for line in self._lines.read().splitlines()]
+        with self._lines:
+            lines = [line.split() for line in self._lines.read().splitlines()]
         self._process.wait()
         whole = [line for line in lines if len(line) == 3]
         assert {line[2] for line in whole} == {b"200"}

@@ -100,6 +100,9 @@ def test_objects_are_counted_wherever_they_are() -> None:
     ):
         with pytest.raises(HTTPError, match="more than"):
             counted(data)
+    whole.inputs.add(name="b", datatype="INT64", shape=[600_000]).contents.int64_contents.extend([1] * 600_000)
+    with pytest.raises(HTTPError, match="bytes of whole numbers"):
+        counted(whole.SerializeToString())
     for torn in (b"\x2a\x05\x00", b"\x2a" + b"\xff" * 11, b"\x0b", b"\x09\x00", b"\x08"):
         with pytest.raises(HTTPError, match="not a ModelInferRequest"):
             counted(torn)
