@@ -129,9 +129,9 @@ def _horizon(text: str | None, step: timedelta) -> timedelta:
 
 
 def _test_days(path: Path, start: datetime, end: datetime, step: timedelta) -> int:
-    """Return how many whole days of the last fifth of the span are complete."""
+    """Return the last fifth of the span in whole days, to the nearest."""
     newest = end_of_data(end, to_duration(step))
-    days = (newest - (start + (1 - _TEST_SHARE) * (end - start))) // _DAY
+    days = round((newest - (start + (1 - _TEST_SHARE) * (end - start))) / _DAY)
     if days < 1:
         raise TableError(f"{path}: spans {end - start}, too little for a test span of whole days")
     return days
