@@ -125,3 +125,14 @@ def test_a_server_has_a_port_of_its_own(tmp_path: Path) -> None:
     with running(peer, b"", "0") as first, running(peer, b"", "0") as second:
         assert first.url != second.url
         assert first.cold_start > 0
+
+
+def test_the_gate() -> None:
+    found = measured("benchmarks.gate", "--months", "4", "--days", "30", "--json")
+    assert (found["months"], found["days"]) == (4, 30)
+    # More than one of four equal models would be more than chance.
+    assert found["equal"]["refused"] <= 0.25
+    assert found["worse"]["refused"] >= found["equal"]["refused"]
+    for target in found["targets"].values():
+        assert target["detectable_excess"] > 0
+        assert 0 <= target["months_that_allow_it"] <= 4
