@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from almanac.core.errors import AlmanacError
-from almanac.core.files import read_json, write_json
+from almanac.core.files import read_json, sha256_file, write_json
 from governance import signing
 from governance.registry import Registry
 from governance.registry.checkpoint import make_checkpoint
@@ -61,6 +61,7 @@ def tampered(run: Path, registry: Path, key: Path, changes: int, seed: int) -> d
         signing.generate_key(folder / "eve.pem")
         if fault := _fault(run, registry, auditor):
             raise AlmanacError(f"{run}: does not verify before it is altered: {fault}")
+        pristine, kept = _contents(run), _contents(registry)
         for turn in range(changes):
             kind = list(CHANGES)[turn % len(CHANGES)]
             copy, store = folder / "copy", folder / "store"
@@ -75,9 +76,12 @@ def tampered(run: Path, registry: Path, key: Path, changes: int, seed: int) -> d
             except (AlmanacError, KeyError, TypeError, ValueError, OSError, AttributeError, StopIteration):
                 kinds["left half done"] += 1
             kinds[kind] += 1
+            if _contents(copy) == pristine and _contents(store) == kept:
+                missed.append(f"{turn}: {kind} of {what} changed nothing, so that there is nothing to catch")
+                continue
             fault = _fault(copy, store, auditor)
             caught[fault.partition("|")[0]] += bool(fault)
-            if turn % 25 == 0:
+            if turn % 25 == 0 or not fault:
                 print(f"{turn}: {len(missed)} missed", file=sys.stderr, flush=True)
             if not fault:
                 missed.append(f"{turn}: {kind} of {what}, signatures {signatures}")
@@ -85,6 +89,12 @@ def tampered(run: Path, registry: Path, key: Path, changes: int, seed: int) -> d
     total = sum(caught.values())
     return {"changes": changes, "caught": total, "missed": missed, "by": dict(caught.most_common()),
             "kinds": dict(kinds), "seconds": seconds}  # fmt: skip
+
+
+def _contents(directory: Path) -> dict[str, str]:
+    """Return the sha256 of every file, by which a change that changed nothing shows."""
+    files = sorted(path for path in directory.rglob("*") if path.is_file())
+    return {path.relative_to(directory).as_posix(): sha256_file(path) for path in files}
 
 
 def _auditor(folder: Path, registry: Path, key: Path) -> tuple[Path, Path]:

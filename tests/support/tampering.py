@@ -145,7 +145,8 @@ class Attack:
             for event in events_of(self.registry, self.use_case)
             if (event.kind, event.version) == ("registered", record["version"])
         )
-        told = {"number": event.number, "digest": event.digest, "who": event.who, "when": event.when}
+        # Person and time are left as the change made them, which would otherwise be undone here.
+        told = {**record["event"], "number": event.number, "digest": event.digest}
         return {**record, "manifest": manifest, "event": told}
 
     def _render(self, record: dict[str, Any]) -> None:
