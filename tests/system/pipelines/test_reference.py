@@ -44,8 +44,11 @@ def test_the_errors_on_the_held_out_year_are_no_larger_than_promised(targets: di
 def test_the_intervals_cover_within_three_points_in_every_band(targets: dict[str, Any]) -> None:
     for found in targets.values():
         coverage = found["coverage"]
-        assert list(coverage["bands"]) == ["0-35", "35-75", "75-150", "over 150"]
-        for share in (coverage["overall"], *coverage["bands"].values()):
+        bands = dict(coverage["bands"])
+        # 35 to 95 rows of the year, of which the gate says what chance allows.
+        assert 0.7 < bands.pop("unknown") <= 1.0
+        assert list(bands) == ["0-35", "35-75", "75-150", "over 150"]
+        for share in (coverage["overall"], *bands.values()):
             assert share == pytest.approx(coverage["nominal"], abs=0.03)
 
 
