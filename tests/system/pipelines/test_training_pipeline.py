@@ -76,7 +76,7 @@ def test_a_run_leaves_what_its_users_look_for(place: Place, first: subprocess.Co
     for target in metrics["targets"].values():
         assert target["rmse"] < target["baselines"]["persistence"]["rmse"]
         assert target["coverage"]["nominal"] == 0.9
-        assert set(target["coverage"]["bands"]) == {"0-35", "35-75", "75-150", "over 150"}
+        assert set(target["coverage"]["bands"]) == {"0-35", "35-75", "75-150", "over 150", "unknown"}
     assert str(place.latest / "report.html") in first.stdout
 
 
