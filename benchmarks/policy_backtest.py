@@ -6,9 +6,9 @@ From `--start` on the series is processed window by window. In each window the m
 its end the monitoring's own code evaluates the last windows and the policy decides. All policies train the same fixed
 LightGBM on the same span, all data known by then or a sliding window, and forecast the same rows; they differ only in
 when they train, and in what they do with the new model. With the gate it learns what was known before the window that
-has just ended, and is judged on that window beside the model in use, by the rule `not_worse_than_registered` at 2%
-false refusals; without the gate it learns everything and is taken as it is. Each policy's errors are compared with those of
-never retraining on the same rows, with the gate's own block bootstrap.
+has just ended, and is judged on that window beside the model in use (`not_worse_than_registered`, 2% false refusals);
+without the gate it learns everything and is taken as it is. Each policy's errors are compared with those of never
+retraining on the same rows, with the gate's own block bootstrap.
 """
 
 import argparse
