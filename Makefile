@@ -11,7 +11,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 UV := $(VENV)/bin/uv
 
-.PHONY: help run test test-chaos bench-load check unit docs lint format compile bench bench-drift bench-distributed bench-serving serve lock clean check-compiled images image-tags engine test-containers retrain submit cluster-setup deploy release release-files changelog next-version bench-policy
+.PHONY: help run test test-chaos bench-load check unit docs lint format compile bench bench-drift bench-distributed bench-serving serve lock clean check-compiled images image-tags engine test-containers retrain submit cluster-setup deploy release release-files changelog next-version bench-policy bench-fuzz
 
 help: ## list the tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -70,6 +70,10 @@ K6 := .tools/k6
 bench-load: $(VENV)/.dev ## load tests with k6 at 100 and 1,000 requests/s, with reports in build/load/
 	@command -v k6 >/dev/null || test -x $(K6) || GOBIN=$(CURDIR)/.tools GOFLAGS=-mod=mod go install go.k6.io/k6@v1.8.1
 	@$(PY) -m benchmarks.load
+
+FUZZ ?= 100000
+bench-fuzz: $(VENV)/.dev ## send generated requests by REST, V2 binary and gRPC (FUZZ=100000)
+	@ALMANAC_FUZZ=$(FUZZ) $(PY) -m pytest tests/system/serving/test_fuzz.py tests/system/serving/test_grpc.py -k "mutated or generated"
 
 serve: $(VENV)/.serving ## serve the production version of the use case
 	@$(PY) -m serving --model registry:$(basename $(notdir $(USECASE)))/production --http-port 8080
