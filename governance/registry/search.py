@@ -1,4 +1,4 @@
-"""Search of versions by conditions, such as `metrics.pm25_24h.rmse < 80 and tags.team = 'air'`.
+"""Search of versions by conditions, such as `metrics.demand_24h.rmse < 80 and tags.team = 'air'`.
 
 The form is that of MLflow's filter strings: comparisons joined by `and`, each of a field, an operator and a value.
 """
