@@ -239,8 +239,10 @@ def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 @pytest.mark.parametrize("service", ["AWS", "another S3"])
 def test_with_a_bucket_the_registry_outlives_the_machine(workflow: Workflow, s3: str, service: str) -> None:
+    # Servers of one process share their buckets.
+    registry = f"s3://models/the registry of {service}"
     secrets = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing", "AWS_REGION": "us-east-1"}
-    workflow.configured |= secrets | {"ALMANAC_REGISTRY": "s3://models/the registry"}
+    workflow.configured |= secrets | {"ALMANAC_REGISTRY": registry}
     if service == "AWS":
         # Stands for Amazon's own address; the variable of the workflow is empty.
         workflow.environment["AWS_ENDPOINT_URL_S3"] = s3
@@ -249,10 +251,10 @@ def test_with_a_bucket_the_registry_outlives_the_machine(workflow: Workflow, s3:
     done = workflow.retrain()
     assert done.returncode == 0, done.stdout + done.stderr
     assert not (workflow.place / "registry").exists()
-    kept = Registry("s3://models/the registry")
+    kept = Registry(registry)
     assert kept.version("air_quality", 1).policy == "required"
     commands = commands_of(workflow.outputs["body"])
-    assert "almanac registry show air_quality/1 --registry 's3://models/the registry'" in commands
+    assert f"almanac registry show air_quality/1 --registry '{registry}'" in commands
     access = {"AWS_ENDPOINT_URL": s3, **secrets, "ALMANAC_ACTOR": "ann"}
     for command in commands[2:5]:
         done = workflow.shell(command, access)
