@@ -21,7 +21,7 @@ from monitoring.metrics import LATENCY, REQUESTS, Metrics
 from serving.protocol.grpc_wire import UNCOUNTED, count_objects
 from serving.runtime.errors import HTTPError, RefusedError, invalid
 from serving.runtime.http import Observe, Reply, Request
-from serving.runtime.in_flight import InFlight
+from serving.runtime.in_flight import Hold, InFlight
 from serving.security.guard import PUBLIC, Admission, Guard
 
 _CODES: dict[int, Any] = {
@@ -136,14 +136,14 @@ class Calls(grpc.GenericRpcHandler):  # type: ignore[misc]
                 status = _CANCELLED
                 raise
             except Exception as error:
-                answer = _http_error(error, request.id)
-                status, failure = answer.status, str(answer)
-                trailing.update(answer.headers)
+                status, failure = _told(error, request.id, trailing)
             finally:
                 self._account(request, reply, int(status), time.perf_counter() - start)
             # Before `abort`, which raises.
             context.set_trailing_metadata(tuple(trailing.items()))
             if failure is not None:
+                # The error that ends the call refers to this frame, which must not keep the message.
+                del request
                 await context.abort(_CODES.get(status, grpc.StatusCode.INTERNAL), failure)
             return reply
 
@@ -159,7 +159,8 @@ class Calls(grpc.GenericRpcHandler):  # type: ignore[misc]
         if size > _SHORT and not method.long:
             message = f"message of {size} bytes; at most {_SHORT} but for ModelInfer"
             raise HTTPError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, message)
-        self._in_flight.take(size)
+        hold = Hold(self._in_flight)
+        hold.take(size)
         try:
             if size > UNCOUNTED:
                 for _ in count_objects(data):
@@ -172,7 +173,7 @@ class Calls(grpc.GenericRpcHandler):  # type: ignore[misc]
                 await self._guard.admit_to(admission, request.use_case)
             return start, await method.answer(message, request)  # type: ignore[misc]
         finally:
-            self._in_flight.give(size)
+            hold.end()
 
     async def _receive(self, context: Any) -> bytes:
         """Return the message; few are received at a time, since grpc holds each as a whole."""
@@ -199,9 +200,7 @@ class Calls(grpc.GenericRpcHandler):  # type: ignore[misc]
                 status = _CANCELLED
                 raise
             except Exception as error:
-                answer = _http_error(error, request.id)
-                status, failure = int(answer.status), str(answer)
-                trailing.update(answer.headers)
+                status, failure = _told(error, request.id, trailing)
             finally:
                 # A stream lasts as long as its client likes, which is no latency.
                 self._account(request, None, status, None)
@@ -260,6 +259,16 @@ async def _parsed(messages: AsyncIterator[bytes], kind: Any) -> AsyncIterator[An
 def _serialized(answer: Any) -> bytes:
     data: bytes = answer.SerializeToString()
     return data
+
+
+def _told(error: Exception, request_id: str, trailing: dict[str, str]) -> tuple[int, str]:
+    """Return status and message of an error, and add its headers to `trailing`.
+
+    The error itself stays here: in a frame of its own traceback it would keep itself, and a message of megabytes.
+    """
+    answer = _http_error(error, request_id)
+    trailing.update(answer.headers)
+    return int(answer.status), str(answer)
 
 
 def _http_error(error: Exception, request_id: str) -> HTTPError:

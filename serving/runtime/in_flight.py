@@ -7,6 +7,8 @@ from serving.runtime.errors import HTTPError
 
 #: Bytes from which a request waits for its turn: a few of this size are worked on at a time.
 LONG = 1 << 20
+#: Bytes up to which a request is answered however much is in flight.
+SHORT = 16 << 10
 
 
 class InFlight:
@@ -57,8 +59,11 @@ class Hold:
         self._size = 0
 
     def take(self, size: int) -> None:
-        """Add bytes; raises as `InFlight.take`."""
-        self._in_flight.take(size)
+        """Add bytes; raises as `InFlight.take`, but for a short request, which is answered in any case."""
+        if self._size + size <= SHORT:
+            self._in_flight.add(size)
+        else:
+            self._in_flight.take(size)
         self._size += size
 
     def end(self) -> None:
