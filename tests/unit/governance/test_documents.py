@@ -136,10 +136,12 @@ class TestWhatIsSaid:
             assert (row["held"], row["required"]) == ("not applicable" if idle else "yes", required)
             assert row["observed"] == ("–" if idle else f"{rule['observed']:.4g}")
         counts = read_json(folder / "computed.json")["counts"]
-        evaluated, idle = (sum((rule["margin"] is None) is left for rule in rules) for left in (False, True))
-        assert evaluated > 0 and idle > 0
-        assert (counts["gate_rules"], counts["gate_rules_not_applicable"]) == (evaluated, idle)
-        assert f"{evaluated} gate check(s) evaluated, {idle} not applicable" in (folder / "risk_assessment.md").read_text()
+        unjudged = sum(rule["margin"] is None for rule in rules)
+        judged = len(rules) - unjudged
+        assert judged > 0 and unjudged > 0
+        assert (counts["gate_rules"], counts["gate_rules_not_applicable"]) == (judged, unjudged)
+        text = (folder / "risk_assessment.md").read_text()
+        assert f"{judged} gate check(s) evaluated, {unjudged} not applicable" in text
 
     def test_the_risk_score_is_shown_with_its_scale(self, folder: Path) -> None:
         rows = {row["step"]: row for row in table(folder, "risk_assessment.md", "| step")}
