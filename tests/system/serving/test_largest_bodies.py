@@ -19,7 +19,7 @@ pb = load_messages()
 #: Milliseconds that others may be held up, in 99 of 100 requests and at worst.
 USUAL, WORST = 5.0, 20.0
 #: What another program does in a round may add to a figure and never takes away, so the best round counts.
-ROUNDS = 4
+ROUNDS = 8
 MESSAGE = (4 << 20) - 256
 RUNTIME = Path(__file__).parents[3] / "serving/deploy/kustomize/base/servingruntime.yaml"
 
@@ -65,12 +65,20 @@ def held_up(server: ServerProcess, send: Callable[[], object]) -> tuple[float, f
 
 
 def check(server: ServerProcess, send: Callable[[], object]) -> None:
-    found = []
+    """Hold a body's waits against the limits, to which a machine's own are added: those beside no body at all."""
+    found, idle = [], []
     for _ in range(ROUNDS):
         found.append(held_up(server, send))
-        if min(usual for usual, _ in found) <= USUAL and min(worst for _, worst in found) <= WORST:
+        if _least(found, 0) <= USUAL and _least(found, 1) <= WORST:
             return
-    raise AssertionError(found)
+        idle.append(held_up(server, lambda: time.sleep(1.0)))
+        if _least(found, 0) <= USUAL + _least(idle, 0) and _least(found, 1) <= WORST + _least(idle, 1):
+            return
+    raise AssertionError(f"beside the body {found}, beside none {idle}")
+
+
+def _least(rounds: list[tuple[float, float]], figure: int) -> float:
+    return min(each[figure] for each in rounds)
 
 
 @pytest.mark.parametrize("body", [pytest.param(body, id=body.name) for body in bodies()])

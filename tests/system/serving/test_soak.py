@@ -24,9 +24,11 @@ def test_a_soak_leaves_no_error_and_no_leak(start: Start, tmp_path: Path, featur
     lines = [json.dumps({"instances": [as_row(values)]}) for values in feature_rows[:6000]]
     bodies.write_text("\n".join(lines) + "\n")
     script = tmp_path / "load.lua"
+    # wrk adds the host to requests that are made after it has started, and these are made before.
+    headers = f'{{["Content-Type"] = "application/json", ["Host"] = "127.0.0.1:{server.port}"}}'
     script.write_text(
         f'local r = {{}}\nfor line in io.lines("{bodies}") do\n'
-        '  r[#r + 1] = wrk.format("POST", nil, {["Content-Type"] = "application/json"}, line)\nend\n'
+        f'  r[#r + 1] = wrk.format("POST", nil, {headers}, line)\nend\n'
         "local at = 0\nrequest = function() at = at % #r + 1; return r[at] end\n"
     )
     url = f"http://127.0.0.1:{server.port}/v1/models/pm25_1h:predict"
