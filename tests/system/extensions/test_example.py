@@ -123,11 +123,14 @@ def test_the_run_verifies_where_the_package_is_installed(trained: World) -> None
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_without_the_package_a_verification_says_what_it_left_out(trained: World) -> None:
+def test_without_the_package_a_verification_fails_and_says_what_to_install(trained: World) -> None:
+    """Predictions and documents cannot be made again without the code that made them."""
     done = trained.almanac("verify", str(trained.latest), installed=False)
-    assert "not checked" in done.stdout
-    assert "fact_sheet" in done.stdout + done.stderr
-    assert "almanac-example" in done.stdout + done.stderr
+    assert done.returncode == 1
+    assert "ok     hashes" in done.stdout
+    told = done.stdout + done.stderr
+    assert "if an extension brings it, install that package here (almanac.candidates)" in told
+    assert "Traceback" not in told
 
 
 def test_without_the_package_a_run_names_each_kind_that_it_lacks(world: World) -> None:
