@@ -11,6 +11,7 @@ from almanac.core.errors import DeploymentError, TableError
 from almanac.core.files import sha256_file, whole_file
 from almanac.core.image import VERSION
 from almanac.core.progress import summary
+from almanac.data.validated import read_validated
 from almanac.model.batch import predict_span
 from almanac.model.bundle import load_bundle
 from almanac.model.prediction_span import prediction_span
@@ -83,21 +84,11 @@ def predict(usecase: UseCase, table: Path, registry: str, start: str = "", stop:
     if version is None:
         raise DeploymentError(f"{usecase.name}: no version is in production in the registry {registry}")
     bundle = load_bundle(fetch(versions, usecase.name, version), str(version.number))
-    frame = _read(usecase, table)
+    frame = read_validated(usecase, table)
     first, end = prediction_span(usecase, frame[usecase.time.column], start, stop)
     predictions = predict_span(usecase, frame, bundle, first, end)
     columns = predictions.with_columns(version=pl.lit(version.number), digest=pl.lit(bundle.digest))
     return Predicted(columns, version.number, bundle.digest)
-
-
-def _read(usecase: UseCase, table: Path) -> pl.DataFrame:
-    try:
-        frame = pl.read_parquet(table)
-    except (OSError, pl.exceptions.PolarsError) as error:
-        raise TableError(f"{table}: not a Parquet table ({str(error).splitlines()[0]})") from error
-    if usecase.time.column not in frame.columns:
-        raise TableError(f"{table}: no time column {usecase.time.column!r}; it has {', '.join(frame.columns)}")
-    return frame.with_columns(pl.col(usecase.time.column).cast(pl.Datetime("us")))
 
 
 def keep(usecase: UseCase, predicted: Predicted, source: Path, log: str) -> str:

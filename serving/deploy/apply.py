@@ -172,8 +172,15 @@ def _wait(kube: Kube, objects: list[dict[str, Any]], timeout: float, interval: f
 
 
 def _image(objects: list[dict[str, Any]]) -> str | None:
-    runtime = next((item for item in objects if item["kind"] == "ServingRuntime"), None)
-    return None if runtime is None else str(runtime["spec"]["containers"][0]["image"])
+    """Return the image of the runtime that the service names; a canary may bring another one."""
+    service = next(item for item in objects if item["kind"] == "InferenceService")
+    named = service["spec"]["predictor"]["model"]["runtime"]
+    images = {
+        item["metadata"]["name"]: str(item["spec"]["containers"][0]["image"])
+        for item in objects
+        if item["kind"] == "ServingRuntime"
+    }
+    return images.get(named)
 
 
 def _sendable(item: dict[str, Any]) -> dict[str, Any]:

@@ -41,8 +41,10 @@ def render_canary(running: Deployment, new: Deployment, percent: int, mode: Mode
             service["spec"]["predictor"].pop(field, None)
         # A disruption budget would count the pods of both revisions as one group, which they are not.
         return [item for item in objects if item["kind"] != "PodDisruptionBudget"]
-    objects = render(running)
-    predictor = copy.deepcopy(_service(render(new))["spec"]["predictor"])
+    objects, others = render(running), render(new)
+    # An image has a runtime of its own, which has to be there before the service names it.
+    objects = [item for item in others if item["kind"] == "ServingRuntime" and new.runtime != running.runtime] + objects
+    predictor = copy.deepcopy(_service(others)["spec"]["predictor"])
     predictor["name"] = f"v{new.version}"
     service = _service(objects)
     service["spec"]["canary"] = [{"predictor": predictor, "trafficPercent": percent}]

@@ -13,7 +13,7 @@ from almanac.core.errors import DeploymentError
 from serving.deploy.kube import Kube
 
 _TEMPLATE = Path(__file__).with_name("prerequisites.yaml")
-#: Definitions that a deployment's objects need; without the last it leaves its ServiceMonitor out.
+#: Definitions that a deployment's objects need.
 _DEFINITIONS = {
     "inferenceservices.serving.kserve.io": "install KServe 0.16 or newer",
     "servingruntimes.serving.kserve.io": "install KServe 0.16 or newer",
@@ -71,7 +71,7 @@ def look(kube: Kube, namespace: str) -> Iterator[Finding]:
         return
     for name, remedy in _DEFINITIONS.items():
         path = f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{name}"
-        yield _finding(kube, path, name, remedy, optional=name.startswith("servicemonitors"))
+        yield _finding(kube, path, name, remedy)
     setup = f"make cluster-setup NAMESPACE={namespace}"
     rights = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{namespace}/roles/almanac-deployer"
     yield _finding(kube, f"/api/v1/namespaces/{namespace}/configmaps/almanac", "config map almanac", setup)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import polars as pl
 
-from almanac.core.errors import TableError
+from almanac.data.validated import read_validated
 from almanac.evaluation.gate.evidence import REGISTERED, RegisteredModel
 from almanac.model.batch import predict_span
 from almanac.model.bundle import Bundle
@@ -46,7 +46,7 @@ def score_registered(
     assert isinstance(first, datetime) and isinstance(last, datetime)
     known = Bundle(bundle.use_case, bundle.version, bundle.digest, same)
     # The end of the span is exclusive.
-    made = predict_span(usecase, _read(usecase, table), known, first, last + timedelta(microseconds=1))
+    made = predict_span(usecase, read_validated(usecase, table), known, first, last + timedelta(microseconds=1))
     unseen = [(pl.col("target") == name) & _after(usecase.time.column, learned.get(name)) for name in same]
     wanted = made.filter(pl.any_horizontal(*unseen) & pl.col("prediction").is_finite())
     forecasts = wanted.select(*keys, pl.col("prediction").alias(REGISTERED))
@@ -75,13 +75,3 @@ def _same(target: Target, bundle: Bundle) -> bool:
 
 def _after(time: str, moment: datetime | None) -> pl.Expr:
     return pl.lit(True) if moment is None else pl.col(time) > moment
-
-
-def _read(usecase: UseCase, table: Path) -> pl.DataFrame:
-    try:
-        frame = pl.read_parquet(table)
-    except (OSError, pl.exceptions.PolarsError) as error:
-        raise TableError(f"{table}: not a Parquet table ({str(error).splitlines()[0]})") from error
-    if usecase.time.column not in frame.columns:
-        raise TableError(f"{table}: no time column {usecase.time.column!r}; it has {', '.join(frame.columns)}")
-    return frame.with_columns(pl.col(usecase.time.column).cast(pl.Datetime("us")))

@@ -53,3 +53,12 @@ def test_knative_mode_has_the_new_version_with_a_percentage(percent: int) -> Non
 def test_what_is_no_canary_is_refused(new: Any, percent: int) -> None:
     with pytest.raises(DeploymentError, match="canary"):
         render_canary(DEPLOYMENT, new, percent)
+
+
+def test_a_canary_of_another_image_brings_its_runtime() -> None:
+    objects = render_canary(DEPLOYMENT, replace(NEW, image="ghcr.io/almanac/serving:0.2.0"), 5)
+    runtimes = {item["metadata"]["name"] for item in objects if item["kind"] == "ServingRuntime"}
+    (canary,) = service(objects)["spec"]["canary"]
+    named = {canary["predictor"]["model"]["runtime"], service(objects)["spec"]["predictor"]["model"]["runtime"]}
+    assert runtimes == named and len(named) == 2
+    assert len([item for item in render_canary(DEPLOYMENT, NEW, 5) if item["kind"] == "ServingRuntime"]) == 1

@@ -14,6 +14,7 @@ from almanac.core.files import read_json
 from almanac.usecase import dump
 from components.deployment.task import run
 from serving.deploy.apply import apply_and_wait
+from serving.deploy.canary import render_canary
 from serving.deploy.kube import Kube
 from serving.deploy.manifests import Deployment, render
 from serving.deploy.prerequisites import look
@@ -318,4 +319,14 @@ def test_what_a_namespace_lacks_is_named_with_its_remedy() -> None:
         assert found["secret almanac-api-keys"].state == "missing"
         assert "kubectl create secret generic almanac-api-keys -n demo" in found["secret almanac-api-keys"].remedy
         assert found["role almanac-deployer"].remedy == "make cluster-setup NAMESPACE=demo"
-        assert found["servicemonitors.monitoring.coreos.com"].state == "optional"
+        assert found["servicemonitors.monitoring.coreos.com"].state == "missing"
+        assert found["secret almanac-signing"].state == "optional"
+
+
+def test_a_canary_of_another_image_leaves_the_running_version_ready() -> None:
+    with KubernetesApi() as server:
+        apply_and_wait(render(FIRST), _client(server), timeout=5, interval=0.01)
+        newer = replace(SECOND, image="ghcr.io/almanac/serving:0.2.0")
+        apply_and_wait(render_canary(FIRST, newer, 5), _client(server), timeout=5, interval=0.01)
+        assert len(server.templates) == 1
+        assert sum(item["kind"] == "ServingRuntime" for item in server.objects.values()) == 2
