@@ -48,7 +48,6 @@ def render_canary(running: Deployment, new: Deployment, percent: int, mode: Mode
     predictor["name"] = f"v{new.version}"
     service = _service(objects)
     service["spec"]["canary"] = [{"predictor": predictor, "trafficPercent": percent}]
-    service["metadata"]["annotations"]["almanac.io/canary-version"] = str(new.version)
     return objects
 
 
