@@ -20,7 +20,8 @@ run: $(VENV)/.components ## set up, then train, judge and document the reference
 	@$(PY) pipeline.py run $(USECASE)
 
 test: unit ## set up, then run the tests: units and contracts, then whole systems
-	@$(PY) -m pytest tests/system
+	@$(PY) -m pytest -n 2 --dist loadfile -m 'not alone and not containers and not cluster' tests/system
+	@$(PY) -m pytest -m alone tests/system
 
 lint: $(VENV)/.dev ## formatting, lint, types and import rules
 	@$(VENV)/bin/ruff format --check .

@@ -32,6 +32,8 @@ from tests.system.serving.test_store import Redis, observations
 from tests.system.serving.test_store_bounds import in_archive
 from tests.system.serving.test_workers import wait_until_all_serve
 
+pytestmark = pytest.mark.alone
+
 SECONDS = float(os.environ.get("ALMANAC_CHAOS", "60"))
 #: Share of the greatest rate at which the server is asked.
 SHARE = 0.8

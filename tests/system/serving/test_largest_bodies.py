@@ -15,6 +15,7 @@ from tests.support.largest_bodies import Body, Probe, bodies, post
 from tests.support.server import FEATURES, ServerProcess, free_port
 from tests.system.serving.test_admission import memory, settled
 
+pytestmark = pytest.mark.alone
 pb = load_messages()
 #: Milliseconds that others may be held up, in 99 of 100 requests and at worst.
 USUAL, WORST = 5.0, 20.0
