@@ -111,7 +111,7 @@ class Settings:
     max_rows: Annotated[int, _option("Most rows of a request.")] = 10_000
     max_values: Annotated[int, _option("Most values of a JSON body.")] = 1_000_000
     max_answer: Annotated[int, _option("Largest answer in bytes.")] = 16 << 20
-    max_message: Annotated[int, _option("Largest gRPC message in bytes.")] = 4 << 20
+    max_message: Annotated[int, _option("Largest gRPC message in bytes.")] = 2 << 20
     max_in_flight: Annotated[int, _option("Bytes of requests and answers held at a time.")] = 64 << 20
     body_seconds: Annotated[float, _option("How long a client may take to send a body.")] = 10.0
     tls_cert: Annotated[Path | None, _option("PEM file of the certificate chain.")] = None

@@ -163,9 +163,13 @@ class Calls(grpc.GenericRpcHandler):  # type: ignore[misc]
         hold.take(size)
         try:
             if size > UNCOUNTED:
+                # Receiving, parsing and reading copy the message each: others are answered between them.
+                await asyncio.sleep(0)
                 for _ in count_objects(data):
                     await asyncio.sleep(0)
             message = parse(method.message, data)
+            if size > UNCOUNTED:
+                await asyncio.sleep(0)
             request.model = str(getattr(message, "model_name", "") or getattr(message, "name", ""))
             request.use_case = self._use_case(request.model)
             # Only now: which model is meant stands in the message.

@@ -135,7 +135,10 @@ async def _tensor(message: Any, at: int, bounds: Bounds) -> Tensor:
         return Tensor(item.name, item.datatype, shape, await _contents(item))
     if item.HasField("contents"):
         raise invalid(f"{item.name}: both contents and raw contents are given")
-    return binary_tensor(item.name, item.datatype, shape, memoryview(message.raw_input_contents[at]), bounds)
+    raw = message.raw_input_contents[at]  # a copy
+    if len(raw) > LARGE_BODY:
+        await asyncio.sleep(0)
+    return binary_tensor(item.name, item.datatype, shape, memoryview(raw), bounds)
 
 
 async def _contents(item: Any) -> Any:

@@ -5,6 +5,7 @@ import json
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -179,3 +180,19 @@ def post(server: ServerProcess, body: Body) -> int:
         while left > 0 and (part := connection.recv(1 << 20)):
             left -= len(part)
         return int(answer[9:12])
+
+
+def yardstick(size: int = BODY, piece: int = 256 << 10) -> float:
+    """Return the milliseconds of processor time in which this machine passes a body through a loopback socket."""
+    with socket.create_server(("127.0.0.1", 0)) as listener, socket.create_connection(listener.getsockname()) as sender:
+        receiver, _ = listener.accept()
+        with receiver:
+            sender.setblocking(False)
+            receiver.setblocking(False)
+            data, sent, received, start = memoryview(bytes(size)), 0, 0, time.process_time()
+            while received < size:
+                with contextlib.suppress(BlockingIOError):
+                    sent += sender.send(data[sent : sent + piece])
+                with contextlib.suppress(BlockingIOError):
+                    received += len(receiver.recv(piece))
+            return 1e3 * (time.process_time() - start)

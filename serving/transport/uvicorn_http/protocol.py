@@ -14,6 +14,7 @@ from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 from serving.runtime.coroutine_start import resume
 from serving.transport.fast_path import Head, HeadCache
 from serving.transport.headers import STATUS_LINES
+from serving.transport.uvicorn_http.read_flow import LONG_PIECE
 from serving.transport.uvicorn_http.request_limits import FramedProtocol
 
 if TYPE_CHECKING:
@@ -41,6 +42,8 @@ class Protocol(FramedProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Take bytes from the socket."""
+        if len(data) >= LONG_PIECE:
+            self.flow.end_turn()
         if self._waiting is not None:
             self._hold(data)
             return
@@ -80,7 +83,7 @@ class Protocol(FramedProtocol):
         self._write(answer)
         if self._held and not self.transport.is_closing():
             held, self._held = self._held, b""
-            self.transport.resume_reading()
+            self.flow.release()
             self.data_received(held)
 
     def _write(self, answer: bytes) -> None:
@@ -96,7 +99,7 @@ class Protocol(FramedProtocol):
     def _hold(self, data: bytes) -> None:
         """Keep bytes that arrive before the answer is sent, and read no more."""
         if not self._held:
-            self.transport.pause_reading()
+            self.flow.hold()
         self._held += data
 
     def _left(self) -> float:

@@ -13,6 +13,7 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from serving.runtime.errors import HTTPError, invalid
+from serving.transport.uvicorn_http.read_flow import ReadFlow
 from serving.transport.uvicorn_http.unsent import Unsent
 from serving.transport.web_guard import host_of
 
@@ -33,6 +34,7 @@ class FramedProtocol(HttpToolsProtocol):
     """
 
     app: "App"
+    flow: ReadFlow
     between = True
     _in_head = False
     _head = 0
@@ -46,6 +48,7 @@ class FramedProtocol(HttpToolsProtocol):
     def connection_made(self, transport: "asyncio.Transport") -> None:  # type: ignore[override]
         """Take a connection; its first request may take as long as a further one."""
         super().connection_made(transport)
+        self.flow = ReadFlow(transport, self.loop)
         self._unsent = Unsent(transport, self.app.in_flight, self.app.limits.body_seconds, self.loop)
         self._last = self.loop.time()
         self._watch(self.timeout_keep_alive)

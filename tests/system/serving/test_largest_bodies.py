@@ -11,17 +11,18 @@ import yaml
 
 from serving.protocol.grpc_messages import load_messages
 from serving.protocol.grpc_servicer import SERVICE
-from tests.support.largest_bodies import Body, Probe, bodies, post
+from tests.support.largest_bodies import Body, Probe, bodies, post, yardstick
 from tests.support.server import FEATURES, ServerProcess, free_port
 from tests.system.serving.test_admission import memory, settled
 
 pytestmark = pytest.mark.alone
 pb = load_messages()
-#: Milliseconds that others may be held up, in 99 of 100 requests and at worst.
-USUAL, WORST = 5.0, 20.0
+#: Milliseconds that others may be held up, in 99 of 100 requests and at worst, where a body passes a loopback socket
+#: within `PASSED`; on a slower machine they are as many times longer.
+USUAL, WORST, PASSED = 5.0, 20.0, 3.2
 #: What another program does in a round may add to a figure and never takes away, so the best round counts.
 ROUNDS = 8
-MESSAGE = (4 << 20) - 256
+MESSAGE = (2 << 20) - 256
 RUNTIME = Path(__file__).parents[3] / "serving/deploy/kustomize/base/servingruntime.yaml"
 
 
@@ -66,20 +67,21 @@ def held_up(server: ServerProcess, send: Callable[[], object]) -> tuple[float, f
 
 
 def check(server: ServerProcess, send: Callable[[], object]) -> None:
-    """Hold a body's waits against the limits, to which a machine's own are added: those beside no body at all."""
-    found, idle = [], []
+    """Hold a body's waits against the limits, in units of the time that this machine needs to pass one at that moment.
+
+    What the machine's other work adds is taken off: the waits beside no body at all.
+    """
+    found = []
     for _ in range(ROUNDS):
-        found.append(held_up(server, send))
-        if _least(found, 0) <= USUAL and _least(found, 1) <= WORST:
+        before, waits = yardstick(), held_up(server, send)
+        slower = max(1.0, before / PASSED, yardstick() / PASSED)
+        found.append((*waits, slower))
+        if waits[0] <= USUAL * slower and waits[1] <= WORST * slower:
             return
-        idle.append(held_up(server, lambda: time.sleep(1.0)))
-        if _least(found, 0) <= USUAL + _least(idle, 0) and _least(found, 1) <= WORST + _least(idle, 1):
+        idle = held_up(server, lambda: time.sleep(1.0))
+        if waits[0] <= USUAL * slower + idle[0] and waits[1] <= WORST * slower + idle[1]:
             return
-    raise AssertionError(f"beside the body {found}, beside none {idle}")
-
-
-def _least(rounds: list[tuple[float, float]], figure: int) -> float:
-    return min(each[figure] for each in rounds)
+    raise AssertionError(f"99th percentile, worst and the machine's slowness: {found}")
 
 
 @pytest.mark.parametrize("body", [pytest.param(body, id=body.name) for body in bodies()])
