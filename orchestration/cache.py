@@ -62,7 +62,7 @@ class ContentCache(kfp_cache.LocalCache):  # type: ignore[misc]
         name = component_name.removeprefix("comp-")
         parts = {
             "component": name,
-            # Releases differ by image, and kfp passes the source of the component in the command.
+            # Releases differ by image.
             "image": image,
             "command": full_command,
             "code": code_digest(name.replace("-", "_")),

@@ -1,11 +1,15 @@
 """Settings of each task on a cluster: resources, retries, timeouts, secrets, caching; one table for all pipelines."""
 
-from dataclasses import dataclass
-from typing import Any
+import os
+from dataclasses import dataclass, replace
 
 from kfp import dsl, kubernetes
 
+from almanac.core.errors import UseCaseError
+from almanac.usecase import UseCase
+from almanac.usecase.cluster_section import Cluster
 from governance.signing import MOUNTED_KEY
+from orchestration.placement import place
 
 _SECRETS = {
     "almanac-store": {
@@ -15,6 +19,8 @@ _SECRETS = {
     },
     "almanac-comet": {"api_key": "COMET_API_KEY"},
 }
+#: Names of the images, which tasks that make pipelines or servers need where they are not the release's own.
+_IMAGES = ("ALMANAC_IMAGE", "ALMANAC_SERVING_IMAGE")
 #: A secret that is mounted as a file, because other processes could read an environment variable.
 _SIGNING = "almanac-signing"
 #: Address of the registry, for runs whose parameter does not give it.
@@ -51,6 +57,8 @@ class Settings:
 
 
 _STORE = ("almanac-store",)
+#: Tasks that read the sources.
+_READERS = frozenset({"fingerprint", "ingestion"})
 SETTINGS = {
     "configuration": Settings(memory="1Gi", minutes=10, secrets=_STORE),
     "fingerprint": Settings(minutes=60, cached=False, secrets=_STORE),
@@ -75,11 +83,11 @@ SETTINGS = {
 PIPELINE = dsl.PipelineConfig(ttl_seconds_after_success=7 * 86400, ttl_seconds_after_failure=30 * 86400)
 
 
-def configure(task: dsl.PipelineTask, **changes: Any) -> dsl.PipelineTask:
-    """Apply the settings of its component to a task, and return it."""
+def configure(case: UseCase, task: dsl.PipelineTask) -> dsl.PipelineTask:
+    """Apply the settings of its component, and the use case's cluster section, to a task; return it."""
     # kfp numbers the tasks of one component: ingestion, ingestion-2.
     name = task.name.rstrip("-0123456789")
-    settings = Settings(**{**SETTINGS[name].__dict__, **changes})
+    settings = _settings(name, case.cluster)
     # A task may use idle cores beyond its request, but not memory, which a node cannot take back.
     task.set_cpu_request(str(settings.cpu)).set_cpu_limit(str(2 * settings.cpu))
     task.set_memory_request(settings.memory).set_memory_limit(settings.memory)
@@ -90,13 +98,35 @@ def configure(task: dsl.PipelineTask, **changes: Any) -> dsl.PipelineTask:
     # The image is read-only, and libraries write to /tmp.
     kubernetes.empty_dir_mount(task, volume_name="tmp", mount_path="/tmp", size_limit="4Gi")  # noqa: S108
     for secret in settings.secrets:
-        kubernetes.use_secret_as_env(task, secret, _SECRETS[secret], optional=True)
+        kubernetes.use_secret_as_env(task, secret, _keys(secret, case.cluster), optional=True)
     if settings.secrets == _STORE:
         kubernetes.use_config_map_as_env(task, *_REGISTRY, optional=True)
+        for variable in _IMAGES:
+            if variable in os.environ:
+                task.set_env_variable(variable, os.environ[variable])
     if settings.log:
         kubernetes.use_config_map_as_env(task, *_PREDICTIONS, optional=True)
     if settings.signs:
         kubernetes.use_secret_as_volume(task, _SIGNING, mount_path=str(MOUNTED_KEY.parent), optional=True)
     if settings.dask:
         kubernetes.use_config_map_as_env(task, *_DASK, optional=True)
+    place(task, case.cluster, network=bool(settings.secrets) or settings.dask, sources=name in _READERS)
     return task
+
+
+def _settings(name: str, cluster: Cluster) -> Settings:
+    """Return the settings of a task with the changes of the cluster section.
+
+    Raises:
+        UseCaseError: the section names a task that does not exist.
+    """
+    if unknown := sorted(cluster.resources.keys() - SETTINGS.keys()):
+        raise UseCaseError(f"cluster.resources: no task {unknown[0]}; expected one of {', '.join(sorted(SETTINGS))}")
+    given = cluster.resources.get(name)
+    return replace(SETTINGS[name], **(given.model_dump(exclude_none=True) if given else {}))
+
+
+def _keys(secret: str, cluster: Cluster) -> dict[str, str]:
+    """Return the variables of a secret's keys; an address in the use case takes the place of the secret's."""
+    given = cluster.store_endpoint is not None
+    return {key: name for key, name in _SECRETS[secret].items() if not (given and key == "endpoint")}

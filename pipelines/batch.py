@@ -26,8 +26,8 @@ def batch_pipeline(case: UseCase) -> Any:
         """Predict a span of the newest data by the model in production."""
         usecase = configured(case, overrides, registry, environment).outputs["usecase"]
         table = ingested(case, usecase, base)
-        valid = configure(validation(usecase=usecase, table=table.outputs["table"]))
+        valid = configure(case, validation(usecase=usecase, table=table.outputs["table"]))
         span = {"start": start, "stop": stop, "log": log}
-        configure(prediction(usecase=usecase, table=valid.outputs["validated"], registry=registry, **span))
+        configure(case, prediction(usecase=usecase, table=valid.outputs["validated"], registry=registry, **span))
 
     return pipeline

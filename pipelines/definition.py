@@ -21,6 +21,16 @@ def pipeline_of(usecase: UseCase, kind: str) -> Callable[[Callable[..., None]], 
         function.__doc__ = "\n".join([f"{purpose}.", "", "Args:", *lines])
         name = f"{usecase.name.replace('_', '-')}-{kind}"
         text = f"{usecase.title}: {purpose[0].lower()}{purpose[1:]}."
-        return dsl.pipeline(name=name, description=text, pipeline_config=PIPELINE)(function)
+        pipeline = dsl.pipeline(name=name, description=text, pipeline_config=PIPELINE)(function)
+        _shorten(pipeline.pipeline_spec)
+        return pipeline
 
     return decorate
+
+
+def _shorten(spec: Any) -> None:
+    """Remove the descriptions of tasks' inputs and outputs, which Kubeflow copies eight times into a run's object."""
+    for component in spec.components.values():
+        for definitions in (component.input_definitions, component.output_definitions):
+            for definition in (*definitions.parameters.values(), *definitions.artifacts.values()):
+                definition.description = ""

@@ -15,7 +15,7 @@ from orchestration.settings import configure
 def configured(case: UseCase, overrides: Any, registry: Any, environment: Any) -> dsl.PipelineTask:
     """Return the task whose output `usecase` every other task reads."""
     task = configure(
-        configuration(compiled=label(case), overrides=overrides, registry=registry, environment=environment)
+        case, configuration(compiled=label(case), overrides=overrides, registry=registry, environment=environment)
     )
     # Neither a parameter nor an artifact: Kubeflow copies a parameter six times for every task that reads it, and
     # Argo refuses a workflow of more than 1 MiB.
@@ -26,8 +26,8 @@ def configured(case: UseCase, overrides: Any, registry: Any, environment: Any) -
 def ingested(case: UseCase, usecase: Any, base: Any) -> dsl.PipelineTask:
     """Return the ingestion task, which is cached by the content of its sources."""
     if all(source.sha256 is not None for source in case.sources):
-        return configure(ingestion(usecase=usecase, base=base, fingerprint=""))
+        return configure(case, ingestion(usecase=usecase, base=base, fingerprint=""))
     # The cluster's cache identifies an artifact by its id, and a source that was read again has a new one. A
     # fingerprint is a parameter, which is equal when the content is.
-    present = configure(fingerprint(usecase=usecase, base=base))
-    return configure(ingestion(usecase=usecase, base=base, fingerprint=present.output))
+    present = configure(case, fingerprint(usecase=usecase, base=base))
+    return configure(case, ingestion(usecase=usecase, base=base, fingerprint=present.output))

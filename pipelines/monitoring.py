@@ -36,11 +36,12 @@ def monitoring_pipeline(case: UseCase) -> Any:
         """Evaluate the last windows of the model in production; retrain or ask for approval on a breach."""
         usecase = configured(case, overrides, registry, environment).outputs["usecase"]
         table = ingested(case, usecase, base)
-        valid = configure(validation(usecase=usecase, table=table.outputs["table"]))
+        valid = configure(case, validation(usecase=usecase, table=table.outputs["table"]))
         common = {"usecase": usecase, "registry": registry}
         # Predictions for windows that no server or batch has logged.
-        predicted = configure(prediction(table=valid.outputs["validated"], **common, **windows))
+        predicted = configure(case, prediction(table=valid.outputs["validated"], **common, **windows))
         watched = configure(
+            case,
             monitoring(
                 table=valid.outputs["validated"],
                 predictions=predicted.outputs["predictions"],
@@ -48,10 +49,11 @@ def monitoring_pipeline(case: UseCase) -> Any:
                 push=push,
                 as_of=as_of,
                 **common,
-            )
+            ),
         )
         with dsl.If(watched.outputs["Output"] == True, name="breached"):  # noqa: E712
             configure(
+                case,
                 remediation(
                     monitoring=watched.outputs["monitoring"],
                     base=base,
@@ -60,7 +62,7 @@ def monitoring_pipeline(case: UseCase) -> Any:
                     host=host,
                     execute=_EXECUTE,
                     **common,
-                )
+                ),
             )
 
     return pipeline

@@ -34,26 +34,28 @@ def training_pipeline(case: UseCase) -> Any:
         """Train, evaluate, register and deploy."""
         usecase = configured(case, overrides, registry, environment).outputs["usecase"]
         table = ingested(case, usecase, base)
-        valid = configure(validation(usecase=usecase, table=table.outputs["table"]))
-        drifted = configure(drift(usecase=usecase, table=valid.outputs["validated"], registry=registry))
-        features = configure(preprocessing(usecase=usecase, table=valid.outputs["validated"]))
-        model = configure(training(usecase=usecase, table=valid.outputs["validated"], **features.outputs))
+        valid = configure(case, validation(usecase=usecase, table=table.outputs["table"]))
+        drifted = configure(case, drift(usecase=usecase, table=valid.outputs["validated"], registry=registry))
+        features = configure(case, preprocessing(usecase=usecase, table=valid.outputs["validated"]))
+        model = configure(case, training(usecase=usecase, table=valid.outputs["validated"], **features.outputs))
         evaluated = configure(
+            case,
             evaluation(
                 usecase=usecase,
                 features=features.outputs["features"],
                 model=model.outputs["model"],
                 tuning=model.outputs["tuning"],
-            )
+            ),
         )
         decided = configure(
+            case,
             gate(
                 usecase=usecase,
                 figures=evaluated.outputs["figures"],
                 predictions=evaluated.outputs["predictions"],
                 table=valid.outputs["validated"],
                 registry=registry,
-            )
+            ),
         )
         # Drift is measured against the model in production before this run can put its own there.
         decided.after(drifted)
@@ -69,13 +71,13 @@ def training_pipeline(case: UseCase) -> Any:
             }
             common = {"usecase": usecase, "registry": registry}
             # Registered before its documents, which quote the version and its signature.
-            registered = configure(registration(environment=environment, **common, **evidence))
+            registered = configure(case, registration(environment=environment, **common, **evidence))
             record = registered.outputs["registration"]
-            documented = configure(documentation(registration=record, **common, **evidence))
+            documented = configure(case, documentation(registration=record, **common, **evidence))
             with dsl.If(documented.outputs["Output"] == True, name="promoted"):  # noqa: E712
-                configure(deployment(environment=environment, push=push, **common))
+                configure(case, deployment(environment=environment, push=push, **common))
         # Otherwise the run would succeed without a model.
         with dsl.Else(name="closed"):
-            configure(rejection(decision=decided.outputs["decision"]))
+            configure(case, rejection(decision=decided.outputs["decision"]))
 
     return pipeline

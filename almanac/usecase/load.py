@@ -110,6 +110,8 @@ def _explain(item: Any, model: type[BaseModel]) -> str:
     if item["type"] == "value_error" and not field:
         return str(message)
     message = f"{field}: {message[0].lower()}{message[1:]}"
+    if item["type"] == "password":
+        return message
     if not isinstance(item["input"], dict | list):
         return f"{message}; got {item['input']!r}"
     if item["type"] == "value_error":

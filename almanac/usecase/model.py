@@ -5,6 +5,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
+from almanac.usecase.cluster_section import Cluster
 from almanac.usecase.data_section import Column, Source, TimeGrid, Validation
 from almanac.usecase.features_section import Features
 from almanac.usecase.operations_section import Drift, Governance, Schedule, Serving
@@ -59,6 +60,8 @@ class UseCase(Section):
     """Facts supplied by people."""
     schedule: Schedule = Schedule()
     """Schedules."""
+    cluster: Cluster = Cluster()
+    """Pods of the pipelines' tasks."""
 
     @model_validator(mode="after")
     def _sections_agree(self) -> Self:

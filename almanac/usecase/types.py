@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
-from pydantic_core import core_schema
+from pydantic_core import PydanticCustomError, core_schema
 
 from almanac.core.errors import ExtensionError
 from almanac.core.kinds import Kinds
@@ -143,7 +143,10 @@ def _check_duration(duration: str) -> str:
 
 def _check_no_password(address: str) -> str:
     if urlsplit(address).password is not None:
-        raise ValueError("an address in this file holds no password; name an environment variable or a login file")
+        # A type of its own, by which an error message leaves the value out.
+        raise PydanticCustomError(
+            "password", "an address in this file holds no password; name an environment variable or a login file"
+        )
     return address
 
 

@@ -1,9 +1,9 @@
 from kfp import dsl
 
-from almanac.core.image import IMAGE
+from orchestration.component import component
 
 
-@dsl.component(base_image=IMAGE, install_kfp_package=False)
+@component
 def configuration(
     compiled: str, overrides: str, registry: str, environment: str, usecase: dsl.Output[dsl.Artifact]
 ) -> None:

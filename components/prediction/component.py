@@ -1,9 +1,9 @@
 from kfp import dsl
 
-from almanac.core.image import IMAGE
+from orchestration.component import component
 
 
-@dsl.component(base_image=IMAGE, install_kfp_package=False)
+@component
 def prediction(
     usecase: dsl.Input[dsl.Artifact],
     table: dsl.Input[dsl.Dataset],

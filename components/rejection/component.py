@@ -1,9 +1,9 @@
 from kfp import dsl
 
-from almanac.core.image import IMAGE
+from orchestration.component import component
 
 
-@dsl.component(base_image=IMAGE, install_kfp_package=False)
+@component
 def rejection(decision: dsl.Input[dsl.Artifact]) -> None:
     """Fail the run because its gate closed, and name the rules that did not hold.
 
