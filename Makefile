@@ -123,8 +123,10 @@ KUSTOMIZE ?= $(firstword $(wildcard .tools/kustomize) $(shell command -v kustomi
 BUILD := $(if $(KUSTOMIZE),$(KUSTOMIZE) build,kubectl kustomize)
 NAMESPACE ?= almanac
 ACCOUNT ?= default-editor
-cluster-setup: $(VENV)/.components ## make a NAMESPACE ready: config map, rights of the ACCOUNT, volume claim; then check it
+cluster-setup: $(VENV)/.components ## make a NAMESPACE ready: config map, rights of the ACCOUNT, keys, volume claim; check it
+	@kubectl get namespace $(NAMESPACE) >/dev/null 2>&1 || kubectl create namespace $(NAMESPACE)
 	@$(PY) pipeline.py deploy setup --namespace $(NAMESPACE) --registry '$(REGISTRY)' --account $(ACCOUNT) | kubectl apply -f -
+	@$(PY) pipeline.py deploy keys --namespace $(NAMESPACE)
 	@$(PY) pipeline.py deploy check --namespace $(NAMESPACE)
 deploy: $(VENV)/.components ## apply the production version by an overlay (ENVIRONMENT), test it, go back where it fails
 	@rm -rf build/deploy; mkdir -p build/deploy; cp -r serving/deploy/kustomize/overlays build/deploy; \

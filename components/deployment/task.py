@@ -5,9 +5,13 @@ from typing import Any
 
 from almanac.core.progress import summary
 from almanac.usecase import load_text
+from governance.registry import resolve
 from monitoring.operations.model_samples import try_push_version
 from serving.deploy.apply import apply_and_wait, connect
+from serving.deploy.kube import Kube
 from serving.deploy.production import write_manifest
+from serving.deploy.reach import client_key, predictor_address
+from serving.deploy.smoke import forecasters, smoke
 
 
 def run(usecase: str, registry: str, environment: str, out: Path, push: str = "") -> dict[str, Any]:
@@ -21,8 +25,24 @@ def run(usecase: str, registry: str, environment: str, out: Path, push: str = ""
     service = next(item for item in objects if item["kind"] == "InferenceService")
     version = service["metadata"]["annotations"]["almanac.io/version"]
     if environment == "cluster":
-        apply_and_wait(objects, connect())
+        _deploy(objects, version, case.name, registry)
     if push:
         try_push_version(case, version, registry, push, case.now())
     summary(f"version {version}, {len(objects)} objects{' applied' if environment == 'cluster' else ''}")
     return {"version": version, "digest": service["metadata"]["annotations"]["almanac.io/manifest-sha256"]}
+
+
+def _deploy(objects: list[dict[str, Any]], version: str, use_case: str, registry: str) -> None:
+    """Apply the objects, and ask the service for forecasts that its models foretell: from inside the cluster."""
+    api = connect()
+    service = next(item for item in objects if item["kind"] == "InferenceService")
+    key = client_key(Kube(api), service["metadata"]["namespace"])
+    if key is None:
+        print(
+            "warning: no secret almanac-client-key that this account may read: no forecasts are asked for", flush=True
+        )
+        apply_and_wait(objects, api)
+        return
+    # Read before anything is applied: without the registered model there is no test.
+    models = forecasters(resolve(f"registry:{use_case}/{version}", registry))
+    apply_and_wait(objects, api, check=lambda applied: smoke(predictor_address(applied), models, key))

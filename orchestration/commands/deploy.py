@@ -1,6 +1,5 @@
 """Commands that deploy the version in production: render its objects, let kustomize overlay them, apply them."""
 
-import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,15 +10,19 @@ from almanac.core.errors import DeploymentError
 from almanac.usecase import load
 from governance.registry import resolve
 from monitoring.operations.model_samples import try_push_version
+from orchestration.client_key import RING_SECRET, make_client_key
 from orchestration.commands.options import Push, UseCaseFile, command_app, example
 from serving.deploy.apply import apply_and_wait, connect
+from serving.deploy.ask import ask
 from serving.deploy.canary import Mode
+from serving.deploy.delete import delete_all
 from serving.deploy.kube import Kube
 from serving.deploy.kustomize.layout import BASE, objects, write
 from serving.deploy.manifests import to_yaml
 from serving.deploy.prerequisites import look
 from serving.deploy.prerequisites import objects as prerequisites
 from serving.deploy.production import write_canary, write_manifest
+from serving.deploy.reach import KEY_SECRET, predictor_address, require_way, through_the_api
 from serving.deploy.smoke import PATIENCE, forecasters, smoke
 
 app = command_app(
@@ -70,13 +73,14 @@ def apply(
     timeout: Annotated[float, typer.Option(help="Seconds in which the service must be ready.")] = 600,
     patience: Annotated[float, typer.Option(help="Seconds in which it must then answer.")] = PATIENCE,
     url: Annotated[
-        str, typer.Option(envvar="ALMANAC_URL", help="Address to test the service at; its own when empty.")
+        str,
+        typer.Option(envvar="ALMANAC_URL", help="Address to test the service at; through the API server when empty."),
     ] = "",
     push: Push = "",
 ) -> None:
     """Apply objects on the cluster of KUBECONFIG, wait, test the service, and roll back if that fails.
 
-    ALMANAC_API_KEY is the key for the test's requests.
+    The key for the test's requests is ALMANAC_API_KEY, or else that of the namespace's secret almanac-client-key.
     """
     case, items = load(usecase), _read(manifest)
     service = next((item for item in items if item["kind"] == "InferenceService"), None)
@@ -86,16 +90,50 @@ def apply(
     # Read before anything is applied: without the registered model there is no test.
     models = forecasters(resolve(f"registry:{case.name}/{version}", registry))
 
-    def check(applied: dict[str, Any]) -> None:
-        address = url or (applied.get("status") or {}).get("url")
-        if not address:
-            raise DeploymentError("the service reports no address to test it at; give one in ALMANAC_URL")
-        smoke(address, models, os.environ.get("ALMANAC_API_KEY"), patience)
+    api, namespace = connect(), service["metadata"]["namespace"]
+    key = require_way(Kube(api), namespace, url)
 
-    apply_and_wait(items, connect(), timeout, check=check)
+    def check(applied: dict[str, Any]) -> None:
+        way = None if url else through_the_api(api, applied)
+        smoke(url or predictor_address(applied), models, key, patience, transport=way)
+
+    apply_and_wait(items, api, timeout, check=check)
     if push:
         try_push_version(case, version, registry, push, case.now())
-    typer.echo(f"version {version} is ready in {service['metadata']['namespace']} and answers as its models do")
+    typer.echo(f"version {version} is ready in {namespace} and answers as its models do")
+
+
+@app.command(epilog=example("almanac deploy predict usecases/demand.yaml s3://models --namespace demand"))
+def predict(
+    usecase: UseCaseFile,
+    registry: _Registry,
+    namespace: _Namespace,
+    target: Annotated[str, typer.Option(help="Target to forecast; the first one when empty.")] = "",
+    body: Annotated[
+        Path | None, typer.Option(help="File with the request of KServe's V1 protocol; two known rows by default.")
+    ] = None,
+) -> None:
+    """Ask the service on the cluster of KUBECONFIG for forecasts, through the API server, and print its answer."""
+    case = load(usecase)
+    models = {model.name: model for model in forecasters(resolve(f"registry:{case.name}/production", registry))}
+    named = target or case.targets[0].name
+    if named not in models:
+        raise DeploymentError(f"--target {named}: the version in production has {', '.join(models)}")
+    typer.echo(ask(connect(), case.name, namespace, models[named], body))
+
+
+@app.command(epilog=example("almanac deploy keys --namespace demand"))
+def keys(namespace: _Namespace) -> None:
+    """Make the secrets of API keys in a namespace that has none: the servers' key file, and a key for deployments."""
+    made = make_client_key(Kube(connect()), namespace)
+    typer.echo(f"secret {KEY_SECRET}: {'made' if made else 'there'}; its key is in the servers' secret {RING_SECRET}")
+
+
+@app.command(epilog=example("almanac deploy delete usecases/demand.yaml --namespace demand"))
+def delete(usecase: UseCaseFile, namespace: _Namespace) -> None:
+    """Delete all objects of a use case on the cluster of KUBECONFIG; the namespace's set-up stays."""
+    for name in delete_all(Kube(connect()), load(usecase).name, namespace):
+        typer.echo(f"deleted {name}")
 
 
 @app.command(epilog=example("almanac deploy setup --namespace demand --registry s3://models | kubectl apply -f -"))

@@ -9,6 +9,7 @@ from kubernetes import client, config
 from almanac.core.errors import AlmanacError, DeploymentError
 from almanac.core.progress import progress
 from serving.deploy.kube import Kube, RefusedError, label
+from serving.deploy.requirements import require
 from serving.deploy.rollout import missing, problems
 
 Check = Callable[[dict[str, Any]], None]
@@ -25,6 +26,8 @@ _SERVER_FIELDS = (
     "deletionTimestamp",
     "deletionGracePeriodSeconds",
 )
+#: A service is refused without its runtime, and what selects its pods is of no use without them.
+_ORDER = ("ServingRuntime", "InferenceService", "PodDisruptionBudget", "NetworkPolicy", "ServiceMonitor", "HTTPRoute")
 #: Seconds for a rollback, whose pods are still there: a rollout takes none away before the next is ready.
 _BACK = 10.0
 
@@ -63,12 +66,16 @@ def apply_and_wait(
         check: tests the ready service, given as the cluster returns it; raises DeploymentError if it fails.
 
     Raises:
-        DeploymentError: the cluster refused an object or did not answer, or the new version did not become ready in
-            time or failed its test; every object that was sent is then rolled back, objects that were not there before
-            are deleted, and the message reports the pods' reasons and the result.
+        DeploymentError: the cluster lacks something or would refuse an object, and nothing was changed; or the new
+            version did not become ready in time or failed its test: every object that was sent is then rolled back,
+            objects that were not there before are deleted, and the message reports the pods' reasons and the result.
     """
     kube = Kube(api)
+    objects = require(kube, in_order(objects))
     service = next(item for item in objects if item["kind"] == "InferenceService")
+    # Nothing is applied by halves: what the cluster would refuse is known before the first object is sent.
+    if refused := [error for item in objects if (error := _error(kube.apply, item, True)) is not None]:
+        raise DeploymentError("\n  ".join(refused) + "; nothing was changed")
     # Read before anything changes, for the rollback.
     before = [kube.get(item) for item in objects]
     sent, failure = _apply_all(kube, objects)
@@ -79,6 +86,11 @@ def apply_and_wait(
         outcome = _roll_back(kube, objects, before, sent, timeout, interval) if sent else "nothing was changed"
         raise DeploymentError(f"{failure}; {outcome}")
     _prune(kube, objects)
+
+
+def in_order(objects: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return objects in the order in which they are applied: kustomize and Helm have orders of their own."""
+    return sorted(objects, key=lambda item: _ORDER.index(item["kind"]) if item["kind"] in _ORDER else len(_ORDER))
 
 
 def _apply_all(kube: Kube, objects: list[dict[str, Any]]) -> tuple[int, str | None]:
@@ -148,9 +160,9 @@ def _roll_back(
     )
 
 
-def _error(action: Callable[[dict[str, Any]], None], item: dict[str, Any]) -> str | None:
+def _error(action: Callable[..., None], item: dict[str, Any], *options: bool) -> str | None:
     try:
-        action(item)
+        action(item, *options)
     except DeploymentError as error:
         return str(error)
     return None

@@ -10,13 +10,18 @@ from kubernetes.client.exceptions import ApiException
 from almanac.core.errors import DeploymentError
 
 FIELD_MANAGER = "almanac"
-_PLURALS = {
+#: Name of each kind in the paths of the API.
+PLURALS = {
     "ServingRuntime": "servingruntimes",
     "InferenceService": "inferenceservices",
     "PodDisruptionBudget": "poddisruptionbudgets",
     "NetworkPolicy": "networkpolicies",
     "ServiceMonitor": "servicemonitors",
+    "HTTPRoute": "httproutes",
+    "Secret": "secrets",
 }
+#: Seconds until a connection stands, and between two bytes of an answer.
+_TIMEOUT = (5, 30)
 
 
 class RefusedError(DeploymentError):
@@ -37,15 +42,21 @@ class Kube:
         """Return an object as the cluster has it; None if it does not."""
         return self.read(_path(item), label(item))
 
-    def apply(self, item: dict[str, Any]) -> None:
-        """Apply an object, server-side.
+    def apply(self, item: dict[str, Any], dry: bool = False) -> None:
+        """Apply an object, server-side, with strict validation.
+
+        Args:
+            item: The object.
+            dry: Only ask whether the cluster would take it: admission webhooks included.
 
         Raises:
             RefusedError: the cluster refused it, so that nothing has changed.
             DeploymentError: no answer, or an error of the server, after which it may have changed.
         """
         # Forced: fields that somebody edited by hand belong to the manifest again.
-        query = [("fieldManager", FIELD_MANAGER), ("force", "true")]
+        query = [("fieldManager", FIELD_MANAGER), ("force", "true"), ("fieldValidation", "Strict")]
+        if dry:
+            query.append(("dryRun", "All"))
         try:
             self._call("PATCH", _path(item), label(item), query, item)
         except ApiException as error:
@@ -72,6 +83,19 @@ class Kube:
                 return None
             raise _refused(name, error) from None
 
+    def may(self, verb: str, resource: str, namespace: str, subresource: str = "", name: str = "") -> bool:
+        """Return whether this account may do something in a namespace; resources are written GROUP/NAME."""
+        group, _, plural = resource.rpartition("/")
+        asked = {"namespace": namespace, "verb": verb, "group": group, "resource": plural}
+        asked |= {"subresource": subresource, "name": name}
+        review = {"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview"}
+        path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+        try:
+            found = self._call("POST", path, "rights", [], review | {"spec": {"resourceAttributes": asked}})
+        except ApiException as error:
+            raise _refused(f"rights to {verb} {resource}", error) from None
+        return bool(found["status"]["allowed"])
+
     def log(self, namespace: str, pod: str, container: str, lines: int, previous: bool) -> str:
         """Return the last lines of a container's log; empty where the account may not read it."""
         path = f"/api/v1/namespaces/{namespace}/pods/{quote(pod)}/log"
@@ -93,7 +117,7 @@ class Kube:
         """Call the API below the typed client, which has no server-side apply."""
         headers = {"Accept": "*/*" if kind == "str" else "application/json"}
         if body is not None:
-            headers["Content-Type"] = "application/apply-patch+yaml"
+            headers["Content-Type"] = "application/apply-patch+yaml" if method == "PATCH" else "application/json"
         try:
             answer: tuple[Any, Any, Any] = self._api.call_api(
                 path,
@@ -103,6 +127,7 @@ class Kube:
                 body=body,
                 response_type=kind,
                 auth_settings=["BearerToken"],
+                _request_timeout=_TIMEOUT,
             )
         except urllib3.exceptions.HTTPError as error:
             raise DeploymentError(f"{name}: the cluster does not answer: {error}") from None
@@ -115,8 +140,8 @@ def label(item: dict[str, Any]) -> str:
 
 
 def _path(item: dict[str, Any]) -> str:
-    path = f"namespaces/{item['metadata']['namespace']}/{_PLURALS[item['kind']]}/{item['metadata']['name']}"
-    return f"/apis/{item['apiVersion']}/{path}"
+    path = f"namespaces/{item['metadata']['namespace']}/{PLURALS[item['kind']]}/{item['metadata']['name']}"
+    return f"/{'apis' if '/' in item['apiVersion'] else 'api'}/{item['apiVersion']}/{path}"
 
 
 def _refused(name: str, error: ApiException) -> DeploymentError:

@@ -1,4 +1,8 @@
-"""What a namespace needs before the first run or deployment, and whether it has it."""
+"""What a namespace needs before the first run or deployment, and whether it has it.
+
+`look` tells a person what is there and what is missing; `serving.deploy.requirements` refuses a deployment that lacks
+something.
+"""
 
 import json
 from collections.abc import Iterator
@@ -17,16 +21,16 @@ _TEMPLATE = Path(__file__).with_name("prerequisites.yaml")
 _DEFINITIONS = {
     "inferenceservices.serving.kserve.io": "install KServe 0.16 or newer",
     "servingruntimes.serving.kserve.io": "install KServe 0.16 or newer",
-    "servicemonitors.monitoring.coreos.com": "install prometheus-operator's definitions: "
-    "kube-prometheus-stack brings them",
+    "servicemonitors.monitoring.coreos.com": "kube-prometheus-stack brings it; without it nothing scrapes the servers",
 }
 _SECRETS = {
-    "almanac-api-keys": "almanac keys create --name NAME; {create} --from-file=keys.json=.almanac/keys.json",
+    "almanac-api-keys": "almanac deploy keys --namespace {namespace}",
+    "almanac-client-key": "almanac deploy keys --namespace {namespace}; or ALMANAC_API_KEY where you deploy from",
     "almanac-store": "{create} --from-literal=access_key=KEY --from-literal=secret_key=SECRET; not needed where the "
     "service account may read the store",
     "almanac-signing": "{create} --from-file=private_key=signing.pem",
 }
-_OPTIONAL = ("almanac-store", "almanac-signing")
+_OPTIONAL = ("servicemonitors.monitoring.coreos.com", "almanac-client-key", "almanac-store", "almanac-signing")
 
 State = Literal["there", "missing", "optional"]
 
@@ -71,7 +75,7 @@ def look(kube: Kube, namespace: str) -> Iterator[Finding]:
         return
     for name, remedy in _DEFINITIONS.items():
         path = f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{name}"
-        yield _finding(kube, path, name, remedy)
+        yield _finding(kube, path, name, remedy, optional=name in _OPTIONAL)
     setup = f"make cluster-setup NAMESPACE={namespace}"
     rights = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{namespace}/roles/almanac-deployer"
     yield _finding(kube, f"/api/v1/namespaces/{namespace}/configmaps/almanac", "config map almanac", setup)
@@ -79,7 +83,9 @@ def look(kube: Kube, namespace: str) -> Iterator[Finding]:
     for name, remedy in _SECRETS.items():
         path = f"/api/v1/namespaces/{namespace}/secrets/{name}"
         create = f"kubectl create secret generic {name} -n {namespace}"
-        yield _finding(kube, path, f"secret {name}", remedy.format(create=create), optional=name in _OPTIONAL)
+        yield _finding(
+            kube, path, f"secret {name}", remedy.format(create=create, namespace=namespace), optional=name in _OPTIONAL
+        )
 
 
 def _finding(kube: Kube, path: str, name: str, remedy: str, optional: bool = False) -> Finding:

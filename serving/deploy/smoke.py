@@ -24,7 +24,12 @@ def forecasters(model: Path) -> list[Model]:
 
 
 def smoke(
-    url: str, models: Sequence[Model], key: str | None, patience: float = PATIENCE, interval: float = 1.0
+    url: str,
+    models: Sequence[Model],
+    key: str | None,
+    patience: float = PATIENCE,
+    interval: float = 1.0,
+    transport: httpx.BaseTransport | None = None,
 ) -> None:
     """Request two forecasts from every model of a service, and compare them with local predictions.
 
@@ -36,13 +41,14 @@ def smoke(
         key: API key with the scope predict; None if the service needs none.
         patience: seconds until the right answers must arrive.
         interval: seconds between two attempts.
+        transport: the way to the address, where it is not the network's.
 
     Raises:
         DeploymentError: wrong or missing answers; the message describes the last attempt.
     """
     headers = {"x-api-key": key} if key else {}
     deadline = time.monotonic() + patience
-    with _client(url, headers) as client:
+    with _client(url, headers, transport) as client:
         for model in models:
             while error := _error(client, model):
                 if time.monotonic() > deadline:
@@ -50,9 +56,9 @@ def smoke(
                 time.sleep(interval)
 
 
-def _client(url: str, headers: dict[str, str]) -> httpx.Client:
+def _client(url: str, headers: dict[str, str], transport: httpx.BaseTransport | None) -> httpx.Client:
     try:
-        return httpx.Client(base_url=url, headers=headers, timeout=10.0)
+        return httpx.Client(base_url=url, headers=headers, timeout=10.0, transport=transport)
     except httpx.InvalidURL as error:
         raise DeploymentError(f"{url}: no address of a service ({error})") from error
 

@@ -7,6 +7,7 @@ for as long as old pods are available.
 """
 
 import json
+import re
 import threading
 import time
 import warnings
@@ -15,9 +16,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+import httpx
 import kubernetes_validate
 
 from almanac.core.errors import DeploymentError
+from serving.deploy.kube import PLURALS
 from tests.support.kserve_objects import check
 
 #: Which status a request by its method and path is answered with in place of what was asked for; None: none.
@@ -26,6 +29,16 @@ Fault = Callable[[str, str], int | None]
 Pods = Callable[[dict[str, Any]], dict[str, Any] | None]
 #: Of KServe, before and after Ready was kept through a rollout.
 RELEASES = ("0.17", "0.20")
+#: What a cluster has on which everything is installed, and every namespace that was set up.
+_THERE: dict[str, Any] = {
+    "/version": {"major": "1", "minor": "34"},
+    "/apis/serving.kserve.io/v1beta1": {},
+    "/apis/monitoring.coreos.com/v1": {},
+    "/api/v1/namespaces": {},
+    "/api/v1/namespaces/secrets/almanac-api-keys": {"data": {}},
+    "/api/v1/namespaces/secrets/almanac-client-key": {"data": {"key": "YWxtYW5hYw=="}},
+    "/api/v1/namespaces/persistentvolumeclaims/almanac-registry": {},
+}
 
 
 def starting(service: dict[str, Any]) -> None:
@@ -44,7 +57,12 @@ class KubernetesApi:
         self.logs: dict[str, str] = {}
         self._pods, self._release, self._seconds, self._url = pods, release, seconds, url
         self._deployments: dict[str, dict[str, Any]] = {}
+        #: Its methods are those of HTTP, and DRY for an apply that changes nothing.
         self.fault: Fault = lambda method, path: None
+        #: What is there without having been applied, whatever the namespace.
+        self.there = dict(_THERE)
+        #: Verbs and resources, such as `create services/proxy`, that the account may not use.
+        self.forbidden: set[str] = set()
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -54,7 +72,7 @@ class KubernetesApi:
             def do_GET(self) -> None:
                 outer.answer(self)
 
-            do_PATCH = do_DELETE = do_GET  # noqa: N815
+            do_PATCH = do_DELETE = do_POST = do_GET  # noqa: N815
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.host = f"http://127.0.0.1:{self._server.server_address[1]}"
@@ -70,15 +88,22 @@ class KubernetesApi:
     def answer(self, request: BaseHTTPRequestHandler) -> None:
         url = urlsplit(request.path)
         body = request.rfile.read(int(request.headers.get("Content-Length") or 0))
-        if (failed := self.fault(request.command, url.path)) is not None:
+        dry = "dryRun" in parse_qs(url.query)
+        status: int
+        answer: Any
+        if (failed := self.fault("DRY" if dry else request.command, url.path)) is not None:
             status, answer = failed, {"message": "not today"}
+        elif url.path.endswith("/selfsubjectaccessreviews"):
+            status, answer = 201, {"status": {"allowed": self._allows(json.loads(body)["spec"]["resourceAttributes"])}}
+        elif "/proxy/" in url.path:
+            status, answer = self._proxied(request, body)
         elif request.command == "PATCH":
             status, answer = self._apply(url.path, parse_qs(url.query), request.headers["Content-Type"], body)
         elif request.command == "DELETE":
             self.deleted.append(url.path)
             status, answer = (200, {}) if self.objects.pop(url.path, None) else (404, {"message": "not found"})
         else:
-            found = self._look(url.path)
+            found = self._look(url.path, parse_qs(url.query).get("labelSelector", [""])[0])
             status, answer = (200, found) if found is not None else (404, {"message": "not found"})
         data = answer.encode() if isinstance(answer, str) else json.dumps(answer).encode()
         request.send_response(status)
@@ -90,6 +115,8 @@ class KubernetesApi:
     def _apply(self, path: str, query: dict[str, list[str]], kind: str, body: bytes) -> tuple[int, dict[str, Any]]:
         if kind != "application/apply-patch+yaml" or query.get("fieldManager") != ["almanac"]:
             return 415, {"message": "not a server-side apply"}
+        if query.get("fieldValidation") != ["Strict"]:
+            return 400, {"message": "unknown fields would be dropped without a word"}
         item: dict[str, Any] = json.loads(body)
         if "managedFields" in item["metadata"] or not path.endswith(f"/{item['metadata']['name']}"):
             return 400, {"message": "metadata.managedFields must be nil, the name that of the path"}
@@ -97,6 +124,8 @@ class KubernetesApi:
             self._validate(item)
         except (DeploymentError, kubernetes_validate.ValidationError) as error:
             return 400, {"message": str(error)}
+        if "dryRun" in query:
+            return 200, item
         self.applied.append(item)
         generation = self.objects.get(path, {"metadata": {"generation": 0}})["metadata"]["generation"] + 1
         kept = {**item, "metadata": {**item["metadata"], "generation": generation, "managedFields": [{}], "uid": "1"}}
@@ -105,6 +134,19 @@ class KubernetesApi:
             for service in [one for one in self.objects.values() if one["kind"] == "InferenceService"]:
                 self._reconcile(service)
         return 200, kept
+
+    def _allows(self, asked: dict[str, str]) -> bool:
+        resource = "/".join(filter(None, (asked["resource"], asked.get("subresource"))))
+        return f"{asked['verb']} {resource}" not in self.forbidden
+
+    def _proxied(self, request: BaseHTTPRequestHandler, body: bytes) -> tuple[int, Any]:
+        """Forward a request to the address that stands for the pods, as the API server does to a Service."""
+        if not self._url:
+            return 503, {"kind": "Status", "message": "error trying to reach service: no endpoints available"}
+        headers = {name: value for name, value in request.headers.items() if name in ("content-type", "x-api-key")}
+        rest = request.path.split("/proxy", 1)[1]
+        answer = httpx.request(request.command, self._url + rest, content=body, headers=headers)
+        return answer.status_code, answer.text
 
     def _reconcile(self, service: dict[str, Any]) -> None:
         """Make the Deployment of a service anew, as KServe's controller does on a change of it or of its runtime."""
@@ -137,15 +179,19 @@ class KubernetesApi:
         replicas: int = known["replicas"] if started else known["old"]
         return replicas
 
-    def _look(self, path: str) -> Any | None:
+    def _look(self, path: str, selector: str = "") -> Any | None:
         if path in self._deployments:
             return self._deployment(self._deployments[path])
-        if path.endswith("/servingruntimes"):
-            return {"items": [one for place, one in self.objects.items() if place.startswith(f"{path}/")]}
         if path.endswith("/pods"):
             return {"items": [pod for known in self._deployments.values() for pod in self._bad_pods(known)]}
         if path.endswith("/log"):
             return self.logs.get(path.split("/")[-2])
+        if path.rsplit("/", 1)[1] in PLURALS.values():
+            wanted = dict(one.split("=") for one in filter(None, selector.split(",")))
+            inside = [one for place, one in self.objects.items() if place.startswith(f"{path}/")]
+            return {"items": [one for one in inside if wanted.items() <= one["metadata"]["labels"].items()]}
+        if path not in self.objects and (place := re.sub(r"(/api/v1/namespaces)/[^/]+", r"\1", path)) in self.there:
+            return self.there[place]
         found = self.objects.get(path)
         if found is None or found["kind"] != "InferenceService":
             return found

@@ -38,7 +38,7 @@ def test_the_objects_keep_kubernetes_schemas(registry: str) -> None:
 
 def test_the_role_lets_every_object_be_read_applied_and_deleted() -> None:
     for item in render(DEPLOYMENT):
-        assert {"get", "create", "patch", "delete"} <= _rights()[kube._PLURALS[item["kind"]]], item["kind"]
+        assert {"get", "create", "patch", "delete"} <= _rights()[kube.PLURALS[item["kind"]]], item["kind"]
 
 
 def test_the_role_lets_a_rollout_be_followed() -> None:

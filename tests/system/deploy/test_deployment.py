@@ -1,5 +1,6 @@
 """Rendering the production version's manifest, and applying it to a Kubernetes API on loopback."""
 
+import base64
 import re
 import time
 from dataclasses import replace
@@ -13,13 +14,17 @@ from almanac.core.errors import DeploymentError
 from almanac.core.files import read_json
 from almanac.usecase import dump
 from components.deployment.task import run
+from orchestration.client_key import RING_SECRET, make_client_key
 from serving.deploy.apply import apply_and_wait
 from serving.deploy.canary import render_canary
+from serving.deploy.delete import delete_all
 from serving.deploy.kube import Kube
 from serving.deploy.manifests import Deployment, render
 from serving.deploy.prerequisites import look
 from serving.deploy.production import storage_uri
+from serving.deploy.reach import client_key, require_way
 from serving.deploy.smoke import smoke
+from serving.security.keys import KeyRing, load_keys, save_keys
 from tests.support.kubernetes_api import RELEASES, KubernetesApi
 from tests.support.production import Production
 from tests.support.server import free_port
@@ -200,7 +205,7 @@ class TestGoingBack:
 
     def test_has_nothing_to_go_back_to_at_first(self) -> None:
         with KubernetesApi() as server:
-            server.fault = lambda method, path: 404 if "servicemonitors" in path else None
+            server.fault = lambda method, path: 404 if method == "PATCH" and "servicemonitors" in path else None
             with pytest.raises(
                 DeploymentError, match=r"ServiceMonitor .* answered 404 .*; there is no earlier version"
             ):
@@ -304,6 +309,7 @@ def test_a_gateway_that_is_away_does_not_undo_the_deployment(
 def test_what_a_namespace_lacks_is_named_with_its_remedy() -> None:
     with KubernetesApi() as server:
         kube = Kube(_client(server))
+        server.there = {}
         (namespace,) = look(kube, "demo")
         assert (namespace.state, namespace.remedy) == ("missing", "kubectl create namespace demo")
         crds = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
@@ -317,10 +323,132 @@ def test_what_a_namespace_lacks_is_named_with_its_remedy() -> None:
             "servingruntimes.serving.kserve.io",
         }
         assert found["secret almanac-api-keys"].state == "missing"
-        assert "kubectl create secret generic almanac-api-keys -n demo" in found["secret almanac-api-keys"].remedy
+        assert found["secret almanac-api-keys"].remedy == "almanac deploy keys --namespace demo"
         assert found["role almanac-deployer"].remedy == "make cluster-setup NAMESPACE=demo"
-        assert found["servicemonitors.monitoring.coreos.com"].state == "missing"
+        assert found["servicemonitors.monitoring.coreos.com"].state == "optional"
         assert found["secret almanac-signing"].state == "optional"
+
+
+class TestBeforeAnythingIsApplied:
+    """What would fail is named first, and nothing is left behind."""
+
+    @pytest.mark.parametrize(
+        ("path", "named"),
+        [
+            ("/api/v1/namespaces", r"namespace almanac: kubectl create namespace almanac$"),
+            ("/apis/serving.kserve.io/v1beta1", r"KServe: it is not installed; 0\.16 or newer is needed$"),
+            (
+                "/api/v1/namespaces/secrets/almanac-api-keys",
+                r"secret almanac-api-keys: almanac deploy keys --namespace",
+            ),
+        ],
+    )
+    def test_what_is_missing_is_named_with_its_step(self, path: str, named: str) -> None:
+        with KubernetesApi() as server:
+            del server.there[path]
+            with pytest.raises(DeploymentError, match=rf"(?s)is not ready .*; nothing was changed:.*{named}"):
+                apply_and_wait(render(FIRST), _client(server), timeout=5, interval=0.01)
+            assert server.applied == []
+
+    def test_an_old_kserve_and_an_old_kubernetes_are_named(self) -> None:
+        schema: dict[str, Any] = {"properties": {"spec": {"properties": {"predictor": {"properties": {"model": {}}}}}}}
+        name = "io.kserve.serving.v1beta1.InferenceService"
+        with KubernetesApi() as server:
+            server.there["/openapi/v3/apis/serving.kserve.io/v1beta1"] = {"components": {"schemas": {name: schema}}}
+            server.there["/version"] = {"major": "1", "minor": "29+"}
+            with pytest.raises(DeploymentError, match=r"(?s)Kubernetes 1\.29: 1\.30 or newer .* older than 0\.16"):
+                apply_and_wait(render(FIRST), _client(server), timeout=5, interval=0.01)
+
+    def test_a_missing_volume_claim_is_named(self) -> None:
+        with KubernetesApi() as server:
+            del server.there["/api/v1/namespaces/persistentvolumeclaims/almanac-registry"]
+            mounted = replace(FIRST, storage_uri="pvc://almanac-registry/use_cases/air_quality/models/1")
+            with pytest.raises(DeploymentError, match="volume claim almanac-registry: make cluster-setup"):
+                apply_and_wait(render(mounted), _client(server), timeout=5, interval=0.01)
+            apply_and_wait(render(FIRST), _client(server), timeout=5, interval=0.01)
+
+    def test_a_missing_right_is_named(self) -> None:
+        with KubernetesApi() as server:
+            server.forbidden = {"get deployments"}
+            with pytest.raises(DeploymentError, match="the right to get deployments: make cluster-setup"):
+                apply_and_wait(render(FIRST), _client(server), timeout=5, interval=0.01)
+
+    @pytest.mark.parametrize("status", [403, 422, 500])
+    def test_an_object_that_would_be_refused_stops_all(self, status: int) -> None:
+        with KubernetesApi() as server:
+            server.fault = lambda method, path: status if method == "DRY" and "networkpolicies" in path else None
+            with pytest.raises(DeploymentError, match=rf"NetworkPolicy .* answered {status} .*; nothing was changed$"):
+                apply_and_wait(render(FIRST), _client(server), timeout=5, interval=0.01)
+            assert server.applied == []
+
+    def test_a_cluster_that_knows_no_service_monitor_gets_none(self, capsys: pytest.CaptureFixture[str]) -> None:
+        with KubernetesApi() as server:
+            del server.there["/apis/monitoring.coreos.com/v1"]
+            apply_and_wait(render(FIRST), _client(server), timeout=5, interval=0.01)
+            assert "ServiceMonitor" not in {item["kind"] for item in server.objects.values()}
+            assert "warning: the cluster knows no ServiceMonitor" in capsys.readouterr().out
+
+    def test_the_order_is_that_of_the_objects_need_whatever_the_file_says(self) -> None:
+        with KubernetesApi() as server:
+            apply_and_wait(sorted(render(FIRST), key=str), _client(server), timeout=5, interval=0.01)
+            assert [item["kind"] for item in server.applied] == [item["kind"] for item in render(FIRST)]
+
+
+class TestKeys:
+    """The secrets of API keys."""
+
+    def test_are_made_once_and_the_key_is_one_that_the_servers_know(self, tmp_path: Path) -> None:
+        with KubernetesApi() as server:
+            kube = Kube(_client(server))
+            server.there = {}
+            assert make_client_key(kube, "demo")
+            assert not make_client_key(kube, "demo")
+            key = client_key(kube, "demo")
+            (ring,) = (item for path, item in server.objects.items() if path.endswith(f"/{RING_SECRET}"))
+            (tmp_path / "keys.json").write_bytes(base64.b64decode(ring["data"]["keys.json"]))
+            known = load_keys(tmp_path / "keys.json").find(str(key), time.time())
+            assert known is not None
+            assert (known.name, known.scopes) == ("deployment", ("predict",))
+            assert str(key).encode() not in base64.b64decode(ring["data"]["keys.json"])
+
+    def test_that_are_there_stay_valid(self, tmp_path: Path) -> None:
+        ring = KeyRing()
+        _, text = ring.create("dashboard", ("explain",))
+        save_keys(ring, tmp_path / "keys.json")
+        data = {"keys.json": base64.b64encode((tmp_path / "keys.json").read_bytes()).decode()}
+        with KubernetesApi() as server:
+            server.there = {"/api/v1/namespaces/secrets/almanac-api-keys": {"data": data}}
+            make_client_key(Kube(_client(server)), "demo")
+            (made,) = (item for path, item in server.objects.items() if path.endswith(f"/{RING_SECRET}"))
+            (tmp_path / "keys.json").write_bytes(base64.b64decode(made["data"]["keys.json"]))
+            names = {key.name for key in load_keys(tmp_path / "keys.json").keys.values()}
+            assert names == {"dashboard", "deployment"}
+            assert load_keys(tmp_path / "keys.json").find(text, time.time()) is not None
+
+    def test_without_one_nothing_is_asked(self) -> None:
+        with KubernetesApi() as server:
+            kube = Kube(_client(server))
+            del server.there["/api/v1/namespaces/secrets/almanac-client-key"]
+            with pytest.raises(DeploymentError, match=r"no API key .*: almanac deploy keys --namespace demo"):
+                require_way(kube, "demo", "")
+            assert require_way(kube, "demo", "http://somewhere") is None
+
+    def test_a_missing_right_to_the_proxy_is_named(self) -> None:
+        with KubernetesApi() as server:
+            server.forbidden = {"create services/proxy"}
+            with pytest.raises(DeploymentError, match=r"create on services/proxy\); give the service's address"):
+                require_way(Kube(_client(server)), "demo", "")
+
+
+def test_deleting_leaves_nothing_of_the_use_case_and_everything_else() -> None:
+    other = replace(FIRST, use_case="traffic")
+    with KubernetesApi() as server:
+        apply_and_wait(render(FIRST), _client(server), timeout=5, interval=0.01)
+        apply_and_wait(render(other), _client(server), timeout=5, interval=0.01)
+        deleted = list(delete_all(Kube(_client(server)), "air_quality", "almanac"))
+        assert deleted[0] == "InferenceService air-quality"
+        assert len(deleted) == 5
+        assert {item["metadata"]["labels"]["app.kubernetes.io/name"] for item in server.objects.values()} == {"traffic"}
 
 
 def test_a_canary_of_another_image_leaves_the_running_version_ready() -> None:

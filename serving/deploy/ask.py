@@ -1,0 +1,43 @@
+"""A forecast from a service on a cluster, through the API server."""
+
+import json
+from pathlib import Path
+
+import httpx
+from kubernetes import client
+
+from almanac.core.errors import DeploymentError
+from almanac.model.model import Model
+from serving.deploy.kube import Kube
+from serving.deploy.reach import predictor_address, require_way, through_the_api
+from serving.deploy.smoke import examples
+
+_JSON = {"content-type": "application/json"}
+
+
+def ask(api: client.ApiClient, usecase: str, namespace: str, model: Model, body: Path | None) -> str:
+    """Return the answer of a use case's service as JSON text.
+
+    Args:
+        api: The cluster.
+        usecase: Name of the use case.
+        namespace: Namespace of the service.
+        model: Model to ask.
+        body: File with the request; two rows at the ends of the model's training data when None.
+
+    Raises:
+        DeploymentError: no way to the service, or an answer that is no forecast.
+    """
+    service = {"metadata": {"name": usecase.replace("_", "-"), "namespace": namespace}}
+    key, address = require_way(Kube(api), namespace, ""), predictor_address(service)
+    with httpx.Client(
+        base_url=address, headers={"x-api-key": key or ""}, transport=through_the_api(api, service)
+    ) as way:
+        try:
+            content = body.read_bytes() if body else json.dumps({"instances": examples(model)[0]}).encode()
+            answer = way.post(f"/v1/models/{model.name}:predict", content=content, headers=_JSON)
+        except (httpx.HTTPError, OSError) as error:
+            raise DeploymentError(f"{address}: no answer ({error})") from error
+    if answer.status_code != httpx.codes.OK:
+        raise DeploymentError(f"{address}: answered {answer.status_code}: {answer.text[:300]}")
+    return json.dumps(answer.json(), indent=2)
