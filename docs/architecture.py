@@ -14,7 +14,7 @@ import grimp
 ROOT = Path(__file__).resolve().parent.parent
 PICTURE = Path(__file__).with_suffix(".svg")
 
-APPLICATIONS = ("components", "orchestration", "serving", "monitoring", "governance")
+APPLICATIONS = ("components", "operations", "orchestration", "serving", "monitoring", "governance")
 FLOORS = ("evaluation", "training", "model", "drift", "features", "data", "native", "reports", "usecase", "core")
 ROOMS = (*APPLICATIONS, *(f"almanac.{floor}" for floor in FLOORS))
 

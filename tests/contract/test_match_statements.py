@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-ROOMS = ("almanac", "governance", "monitoring", "serving", "orchestration", "components")
+ROOMS = ("almanac", "governance", "monitoring", "serving", "orchestration", "operations", "components")
 FILES = [ROOT / "pipeline.py", *(path for room in ROOMS for path in sorted((ROOT / room).rglob("*.py")))]
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[3]
-ROOMS = ("almanac", "governance", "monitoring", "serving", "orchestration", "components", "pipelines")
+ROOMS = ("almanac", "governance", "monitoring", "serving", "orchestration", "operations", "components", "pipelines")
 PACKAGES = sorted(path.parent for room in ROOMS for path in (ROOT / room).rglob("__init__.py"))
 COMPONENTS = sorted(path.parent for path in (ROOT / "components").glob("*/__init__.py"))
 

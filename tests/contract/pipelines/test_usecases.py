@@ -14,7 +14,10 @@ from almanac.usecase import UseCase, load
 ROOT = Path(__file__).resolve().parents[3]
 FILES = sorted((ROOT / "usecases").glob("*.yaml"))
 EVERYDAY_WORDS = {"temp", "volume", "weather", "snow", "rain", "clouds", "holiday"}
-ROOMS = ("almanac", "governance", "monitoring", "serving", "orchestration", "components", "pipelines", "pipeline.py")
+ROOMS = (
+    *("almanac", "governance", "monitoring", "serving", "orchestration", "operations", "components", "pipelines"),
+    "pipeline.py",
+)
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)

@@ -4,7 +4,6 @@ import shutil
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,6 +14,7 @@ import pytest
 
 from almanac.core.errors import SourceError
 from tests.support import small
+from tests.support.postgres import needs_postgres, wait_for
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
@@ -51,7 +51,7 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with log.open("w") as stream:
         server = subprocess.Popen([program, "-H", "127.0.0.1", "-p", str(port)], stdout=stream, stderr=stream)
     try:
-        _wait_for(port)
+        wait_for(port)
         yield f"http://127.0.0.1:{port}"
     finally:
         server.terminate()
@@ -118,10 +118,7 @@ def test_sqlite(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         small.take(sql(None), tmp_path)
 
 
-POSTGRES = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"))
-
-
-@pytest.mark.skipif(not POSTGRES and os.environ.get("CI") != "true", reason="postgresql is not installed")
+@needs_postgres
 def test_postgresql(tmp_path: Path, postgresql: int, monkeypatch: pytest.MonkeyPatch) -> None:
     import sqlalchemy
 
@@ -142,38 +139,6 @@ def test_postgresql(tmp_path: Path, postgresql: int, monkeypatch: pytest.MonkeyP
     assert "opensesame" not in str(caught.value)
 
 
-@pytest.fixture
-def postgresql(tmp_path: Path) -> Iterator[int]:
-    """A PostgreSQL server of the test's own on loopback; its port."""
-    binaries, home = POSTGRES[-1].parent, tmp_path / "postgres"
-    as_user: dict[str, Any] = {"user": "postgres"} if os.geteuid() == 0 else {}
-    home.mkdir()
-    if as_user:
-        shutil.chown(home, "postgres")
-        for parent in tmp_path.parents:
-            if parent.stat().st_uid == os.getuid() and parent != Path("/"):
-                parent.chmod(parent.stat().st_mode | 0o011)
-        tmp_path.chmod(0o711)
-    secret = home / "password"
-    secret.write_text("opensesame")
-    secret.chmod(0o644)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    quiet: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.STDOUT, "cwd": home, **as_user}
-    data = ["-D", str(home / "data")]
-    make = [str(binaries / "initdb"), *data, "-U", "meter", "-A", "scram-sha-256", f"--pwfile={secret}", "--no-sync"]
-    subprocess.run(make, check=True, **quiet)
-    options = ["-p", str(port), "-h", "127.0.0.1", "-k", str(home), "-F"]
-    server = subprocess.Popen([str(binaries / "postgres"), *data, *options], **quiet)
-    try:
-        _wait_for(port)
-        yield port
-    finally:
-        server.terminate()
-        server.wait()
-
-
 def _fill(engine: Any) -> None:
     rows = pl.read_csv(small.CSV.encode()).with_columns(pl.col("load").cast(pl.Float64)).rows()
     with engine.begin() as connection:
@@ -182,15 +147,3 @@ def _fill(engine: Any) -> None:
             texts = ["NULL" if value is None else f"'{value}'" for value in row]
             connection.exec_driver_sql(f"INSERT INTO meters VALUES ({', '.join(texts)})")
     engine.dispose()
-
-
-def _wait_for(port: int) -> None:
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
-        try:
-            socket.create_connection(("127.0.0.1", port), 1).close()
-        except OSError:
-            time.sleep(0.05)
-        else:
-            return
-    raise AssertionError(f"nothing listens on port {port}")

@@ -1,0 +1,1 @@
+"""The operations room: history, console, agent, reports, doctor."""

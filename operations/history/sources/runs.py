@@ -1,0 +1,142 @@
+"""Rows from run directories: runs, figures of trainings, and windows of monitorings."""
+
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from almanac.core.errors import HistoryError
+from almanac.core.files import read_json
+from governance.registry.overview import flatten
+from operations.history.sources import Rows
+from operations.history.sources.text import as_text, number
+from operations.history.tables import METRICS, RUNS, WINDOW_COLUMNS, WINDOW_TARGETS, WINDOWS
+
+_RECORD = "run.json"
+
+
+def run_directories(runs: Path) -> Iterator[Path]:
+    """Yield the directories of finished runs, oldest name first; links such as `latest` and caches are passed over."""
+    for use_case in sorted(path for path in runs.iterdir() if path.is_dir()) if runs.is_dir() else ():
+        for folder in (use_case, use_case / "monitoring", use_case / "batch"):
+            names = sorted(folder.iterdir()) if folder.is_dir() else []
+            yield from (path for path in names if not path.is_symlink() and (path / _RECORD).is_file())
+
+
+def run_rows(runs: Path) -> Rows:
+    """Yield the rows of every run below a directory of runs.
+
+    Raises:
+        HistoryError: a record that cannot be read; it is named.
+    """
+    for directory in run_directories(runs):
+        record = _read(directory / _RECORD)
+        try:
+            yield from _run(runs, directory, record)
+        except (KeyError, TypeError, ValueError) as error:
+            raise HistoryError(
+                f"{directory}: not the record of a run ({type(error).__name__}: {error}); remove the directory or "
+                "restore it"
+            ) from error
+
+
+def _run(runs: Path, directory: Path, record: dict[str, Any]) -> Rows:
+    monitoring = _optional(directory / "monitoring.json")
+    metrics = _optional(directory / "metrics.json")
+    registration, gate = _optional(directory / "registration.json"), _optional(directory / "gate.json")
+    started, finished = (datetime.fromisoformat(record[name]) for name in ("started_at", "finished_at"))
+    kind = "monitoring" if monitoring else "training" if metrics else "batch"
+    yield (
+        RUNS,
+        {
+            "id": record["run_id"],
+            "use_case": record["use_case"],
+            "kind": kind,
+            "started": record["started_at"],
+            "finished": record["finished_at"],
+            "seconds": (finished - started).total_seconds(),
+            "runner": record["runner"],
+            "use_case_digest": record["use_case_digest"],
+            "git_revision": record["git_revision"],
+            "version": (registration or monitoring or {}).get("version"),
+            "gate_passed": gate["passed"] if gate else None,
+            "breached": monitoring["breached"] if monitoring else None,
+            "steps": as_text(record["steps"]),
+            "directory": str(directory.relative_to(runs)),
+        },
+    )
+    if metrics:
+        yield from _metrics(record, metrics)
+    if monitoring:
+        for window in monitoring["windows"]:
+            yield from _window(record["run_id"], monitoring, window)
+
+
+def _metrics(record: dict[str, Any], metrics: dict[str, Any]) -> Rows:
+    key = {"use_case": record["use_case"], "kind": "run", "subject": record["run_id"]}
+    for target, values in metrics["targets"].items():
+        for name, value in flatten(values):
+            if (finite := number(value)) is not None:
+                yield METRICS, {**key, "target": target, "name": name, "value": finite}
+
+
+def _window(run: str, monitoring: dict[str, Any], window: dict[str, Any]) -> Rows:
+    key = {"run": run, "start": window["start"]}
+    yield (
+        WINDOWS,
+        {
+            **key,
+            "use_case": monitoring["use_case"],
+            "stop": window["stop"],
+            "version": monitoring["version"],
+            "rows": window["rows"],
+            "judged": window["judged"],
+            "breach": window["breach"],
+            "drifted": window["drifted"],
+            "reasons": as_text(window["reasons"]),
+        },
+    )
+    for target, values in window["targets"].items():
+        yield (
+            WINDOW_TARGETS,
+            {
+                **key,
+                "target": target,
+                "rows": values["rows"],
+                **{name: number(values.get(name)) for name in ("mae", "rmse", "bias", "coverage")},
+                "baseline_mae": number(values.get("persistence_mae")),
+                "estimated_mae": number((values.get("estimated") or {}).get("mae")),
+            },
+        )
+    for feature in (window["drift"] or {}).get("features", []):
+        yield WINDOW_COLUMNS, {**key, "output": "", **_column(feature)}
+    for output, parts in (window.get("outputs") or {}).items():
+        for part in ("target", "prediction", "residual"):
+            if isinstance(found := parts.get(part), dict) and "name" in found:
+                yield WINDOW_COLUMNS, {**key, "output": output, **_column(found)}
+
+
+def _column(feature: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "column": feature["name"],
+        "role": feature["role"],
+        "drifted": feature["drifted"],
+        "score": number(feature.get("score")),
+        "p_value": number(feature.get("p_value")),
+        "cause": feature.get("cause"),
+        "missing_rate": number((feature.get("statistics") or {}).get("missing_rate")),
+    }
+
+
+def _optional(path: Path) -> dict[str, Any] | None:
+    return _read(path) if path.is_file() else None
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        document = read_json(path)
+    except (OSError, ValueError) as error:
+        raise HistoryError(f"{path}: cannot be read ({error}); remove its run directory or restore it") from error
+    if not isinstance(document, dict):
+        raise HistoryError(f"{path}: not a JSON object; remove its run directory or restore it")
+    return document

@@ -1,0 +1,38 @@
+"""The journal of the operations room: alarms, diagnoses, actions and notifications, as a chain in the registry's store.
+
+It follows the rules of the log of retrainings: entries are numbered, hash-chained and never rewritten.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from almanac.core.errors import RemediationError
+from orchestration.retraining.audit_log import AuditLog, Entry
+
+#: Kinds of entries that are about alarms, actions and notifications.
+ALARMS = ("alarm",)
+ACTIONS = ("diagnosed", "proposed", "approved", "rejected", "started", "finished", "failed", "verified", "undone")
+SWITCHES = ("stopped", "released")
+NOTIFICATIONS = ("notified",)
+
+
+@dataclass(frozen=True)
+class JournalEntry(Entry):
+    """An entry of the journal; `plan` is its subject: the digest of an alarm or of an action."""
+
+    KINDS = (*ALARMS, *ACTIONS, *SWITCHES, *NOTIFICATIONS)
+    FOLDER = "operations/{}/entries"
+    NOUN = "entry"
+    ERROR = RemediationError
+
+
+class Journal(AuditLog):
+    """The journal of one use case.
+
+    Args:
+        url: address of the model registry.
+        use_case: name of the use case.
+        clock: returns the present; tests give their own.
+    """
+
+    RECORD: ClassVar[type[Entry]] = JournalEntry
