@@ -28,6 +28,11 @@ def compute(spec: FeatureSpec, table: pl.DataFrame, names: Sequence[str] | None 
     Raises:
         FeatureError: a missing column, an unknown name, or rows out of order; the message names it.
     """
+    if spec.events is not None:
+        # Here, because the engine of events is made from this package's specification.
+        from almanac.features.events.batch import compute_events
+
+        return compute_events(spec, table, names)
     wanted = _wanted(spec, names)
     nodes = [(k, spec.nodes[k]) for k in _closure(spec.nodes, wanted)]
     read = {column for _, node in nodes for column in node.columns}

@@ -8,6 +8,7 @@ import numpy.typing as npt
 import polars as pl
 
 from almanac.core.errors import FeatureError
+from almanac.features.events.batch import with_histories
 from almanac.features.kind import Declaration
 from almanac.features.spec import FeatureSpec
 from almanac.features.split import Span
@@ -27,6 +28,8 @@ def fit(usecase: UseCase, table: pl.DataFrame | pl.LazyFrame, span: Span) -> Fea
         FeatureError: the span has no rows, or a column is missing.
     """
     spec, lazy = FeatureSpec.of(usecase), table.lazy()
+    if usecase.events is not None:
+        lazy = with_histories(usecase, lazy.collect()).lazy()
     check_columns(spec, lazy.head(0).collect(), spec.columns)
     rows = span.rows(times(lazy.select(spec.time).collect(), spec.time))
     if not rows.any():

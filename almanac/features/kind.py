@@ -28,6 +28,7 @@ from pydantic import Field
 
 from almanac.features.compiler.graph import Feature, Inputs
 from almanac.features.compiler.tracing import Value, ago
+from almanac.usecase.events_section import Events
 from almanac.usecase.features_section import FeatureDeclaration
 from almanac.usecase.types import Duration, Name, steps, to_microseconds
 
@@ -59,12 +60,14 @@ class Context:
         cutoff: steps before the prediction time of the newest known row.
         categories: category tables by column.
         learned: what the declaration has learned from the training rows; None before.
+        events: the section on events; None for a grid.
     """
 
     frequency: str
     cutoff: int
     categories: Mapping[str, list[str]]
     learned: Any = None
+    events: Events | None = None
 
     def steps(self, duration: str) -> int:
         """Return how many steps a duration has."""

@@ -10,6 +10,7 @@ import polars as pl
 from almanac.core import dask_workers
 from almanac.core.errors import FeatureError, TableError
 from almanac.core.files import sha256_file, whole_file, write_json
+from almanac.features.events.batch import with_histories
 from almanac.features.fit import document, fit
 from almanac.features.partitions import computed, features_of
 from almanac.features.spec import FeatureSpec
@@ -74,7 +75,8 @@ def _scanned(path: Path) -> pl.LazyFrame:
 
 def _at_once(usecase: UseCase, table: pl.LazyFrame, span: Span, out: Path) -> tuple[FeatureSpec, pl.LazyFrame]:
     """Write the features of the table, which is read whole; return them, and the specification."""
-    whole = table.collect()
+    # The histories of events are computed once, for the fit and for the features.
+    whole = with_histories(usecase, table.collect())
     spec = fit(usecase, whole, span)
     features = features_of(usecase, spec, whole)
     features.write_parquet(out, **PARQUET)

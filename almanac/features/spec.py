@@ -3,14 +3,16 @@
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from functools import cached_property
-from typing import Any, Literal, Self, cast
+from typing import Annotated, Any, Literal, Self, cast
 
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from almanac.core.errors import FeatureError, ModelError
 from almanac.features.compiler.graph import Node, Wanted, traced
+from almanac.features.events.kind import EventDeclaration, columns_of
 from almanac.features.kind import Context, Declaration
 from almanac.usecase import UseCase
+from almanac.usecase.events_section import Events
 from almanac.usecase.features_section import Feature, Impute
 from almanac.usecase.load import explain
 from almanac.usecase.types import steps, to_microseconds
@@ -42,6 +44,8 @@ class FeatureSpec(BaseModel):
         learned: what each declaration has learned from the training rows, as JSON data; empty where none has.
         features: ordered names with their categories, as the declarations give them.
         history: grid rows up to the prediction time that a row of features needs.
+        events: the section on events; None for a grid.
+        last: columns of events whose newest known value is kept for the targets.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -59,6 +63,9 @@ class FeatureSpec(BaseModel):
     learned: list[Any] = []
     features: list[Named]
     history: int
+    # Left out where there are none, so that the bytes of a grid's specification stay as they were.
+    events: Annotated[Events | None, Field(exclude_if=lambda events: events is None)] = None
+    last: Annotated[list[str], Field(exclude_if=lambda last: not last)] = []
 
     @classmethod
     def of(
@@ -82,9 +89,14 @@ class FeatureSpec(BaseModel):
         declared, frequency = usecase.features, usecase.time.frequency
         if categories is None:
             categories = {name: c.categories for name, c in usecase.columns.items() if c.categories is not None}
-        context = Context(frequency, _steps("features.cutoff", declared.cutoff, frequency), categories)
+        events = usecase.events
+        # The histories of events keep to the cutoff themselves, by time.
+        cutoff = 0 if events is not None else _steps("features.cutoff", declared.cutoff, frequency)
+        context = Context(frequency, cutoff, categories, events=events)
         limit = _steps("features.impute.limit", declared.impute.limit, frequency)
-        nodes = _expanded(declared.items, context, list(usecase.columns), learned or [])
+        columns = [name for name in usecase.columns if events is None or name not in events.outcomes]
+        columns += _states(declared.items, events)
+        nodes = _expanded(declared.items, context, columns, learned or [])
         used = {column for node in nodes for column in node.columns}
         for name in declared.impute.columns or []:
             if name not in usecase.columns:
@@ -96,7 +108,7 @@ class FeatureSpec(BaseModel):
             frequency=frequency,
             cutoff=declared.cutoff,
             impute=declared.impute,
-            columns=[name for name in usecase.columns if name in used],
+            columns=[name for name in columns if name in used],
             categories={name: table for name, table in categories.items() if name in used},
             centres={name: value for name, value in (centres or {}).items() if name in used},
             items=declared.items,
@@ -104,6 +116,8 @@ class FeatureSpec(BaseModel):
             features=[Named(name=node.name, group=node.group) for node in nodes],
             # Imputation looks back from the oldest row that a feature reads, and the newest rows are cut off.
             history=_reach(nodes) + limit + context.cutoff,
+            events=events,
+            last=[] if events is None else sorted({target.column for target in usecase.targets}),
         )
 
     @classmethod
@@ -131,7 +145,7 @@ class FeatureSpec(BaseModel):
     @cached_property
     def nodes(self) -> list[Node]:
         """The features, in order, as both engines execute them."""
-        context = Context(self.frequency, self.cutoff_steps, self.categories)
+        context = Context(self.frequency, self.cutoff_steps, self.categories, events=self.events)
         return _expanded(self.items, context, self.columns, self.learned)
 
     def wanted(self, nodes: Sequence[tuple[int, Node]], columns: Sequence[str]) -> Wanted:
@@ -155,9 +169,14 @@ class FeatureSpec(BaseModel):
         return {feature.name: feature.group for feature in self.features}
 
     @cached_property
+    def states(self) -> list[str]:
+        """Columns that the histories of events add to an event's row."""
+        return _states(self.items, self.events)
+
+    @cached_property
     def cutoff_steps(self) -> int:
-        """The cutoff in grid steps."""
-        return steps(self.cutoff, self.frequency)
+        """The cutoff in grid steps; 0 for events, whose histories keep to it by time."""
+        return 0 if self.events is not None else steps(self.cutoff, self.frequency)
 
     @cached_property
     def limit_steps(self) -> int:
@@ -201,10 +220,25 @@ def _expanded(
                 if feature.name in nodes:
                     raise ValueError(f"the feature {feature.name} is declared twice")
                 node = traced(feature, item.group, nodes, columns, context.categories)
+                if context.events is not None and node.reach > 1:
+                    raise ValueError("looks back on the rows of a grid; events have histories, such as those of form")
                 nodes[feature.name] = len(nodes), node
         except ValueError as error:
             raise FeatureError(f"features.items.{index} ({item.kind}): {error}") from error
     return [node for _, node in nodes.values()]
+
+
+def _states(items: Sequence[Feature], events: Events | None) -> list[str]:
+    """Return the columns that the histories of events add to an event's row."""
+    if events is None:
+        return []
+    names: list[str] = []
+    for index, item in enumerate(items):
+        try:
+            names += columns_of(item, events) if isinstance(item, EventDeclaration) else []
+        except ValueError as error:
+            raise FeatureError(f"features.items.{index} ({item.kind}): {error}") from error
+    return names
 
 
 def _reach(nodes: list[Node]) -> int:

@@ -2,6 +2,7 @@
 
 import polars as pl
 
+from almanac.features.events.batch import last_column, with_histories
 from almanac.features.spec import FeatureSpec
 from almanac.features.table import check_columns
 from almanac.model.target_history import TargetHistory
@@ -19,6 +20,8 @@ def targets(usecase: UseCase, spec: FeatureSpec, table: pl.DataFrame) -> pl.Data
         FeatureError: a target's column is missing or is no number.
     """
     check_columns(spec, table, [target.column for target in usecase.targets])
+    if spec.events is not None:
+        return _outcomes(usecase, spec, table)
     keys = [*([spec.entity] if spec.entity else []), spec.time]
     columns = sorted({target.column for target in usecase.targets})
     values = table.select(
@@ -30,6 +33,16 @@ def targets(usecase: UseCase, spec: FeatureSpec, table: pl.DataFrame) -> pl.Data
         columns_by_name[f"y_{target.name}"] = _at(values, keys, target.column, to_microseconds(target.horizon))
         columns_by_name[f"last_{target.name}"] = _at(values, keys, target.column, -to_microseconds(spec.cutoff))
     return pl.DataFrame(columns_by_name)
+
+
+def _outcomes(usecase: UseCase, spec: FeatureSpec, table: pl.DataFrame) -> pl.DataFrame:
+    """Return each event's own outcome, and the newest one known before it of the same entity."""
+    table = with_histories(usecase, table)
+    columns: list[pl.Expr] = []
+    for target in usecase.targets:
+        columns.append(_finite(target.column).fill_null(float("nan")).alias(f"y_{target.name}"))
+        columns.append(pl.col(last_column(target.column)).alias(f"last_{target.name}"))
+    return table.select(columns)
 
 
 def history_of(spec: FeatureSpec, table: pl.DataFrame, column: str) -> TargetHistory:

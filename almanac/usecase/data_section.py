@@ -147,7 +147,7 @@ class TimeGrid(Section):
     column: Name = "timestamp"
     """Name of the time column."""
     frequency: Annotated[Duration, AfterValidator(_check_positive)]
-    """Distance of two rows."""
+    """Distance of two rows; of events, which have none, the step in which evaluation and drift count time."""
 
 
 class Column(Section):

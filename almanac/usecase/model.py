@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 
 from almanac.usecase.cluster_section import Cluster
 from almanac.usecase.data_section import Column, Source, TimeGrid, Validation
+from almanac.usecase.events_section import Events
 from almanac.usecase.features_section import Features
 from almanac.usecase.operations_section import Drift, Governance, Schedule, Serving
 from almanac.usecase.rules import check
@@ -33,6 +34,9 @@ class UseCase(Section):
     """The time column."""
     entity: Name | None = None
     """Column that identifies the series, if there are several."""
+    # Left out of a dump when absent, so that the digests of use cases of grids stay as they were.
+    events: Annotated[Events | None, Field(exclude_if=lambda events: events is None)] = None
+    """Where the rows are events without a regular step: their entities, and when their outcomes are known."""
     sources: Annotated[list[Source], Field(min_length=1)]
     """Sources; the first one determines the rows, the others join it."""
     columns: dict[Name, Column]

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from almanac.usecase import event_rules
 from almanac.usecase.cron import wrong_cron
 from almanac.usecase.data_section import CHECKS
 from almanac.usecase.fold_lengths import longest_horizon, shortest_window
@@ -44,6 +45,8 @@ def _targets(usecase: "UseCase") -> Iterator[str]:
         yield from _unknown_column(usecase, f"{field}.column", target.column)
         if usecase.columns[target.column].type == "category":
             yield f"{field}.column: {target.column} is a category; a target is a number"
+        if usecase.events is not None:
+            continue
         try:
             ahead = steps(target.horizon, usecase.time.frequency)
         except ValueError as error:
@@ -274,6 +277,7 @@ _RULES = (
     _references,
     _bands,
     _keys,
+    event_rules.problems,
     _sources,
     _split,
     _durations,

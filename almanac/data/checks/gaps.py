@@ -26,6 +26,9 @@ class Gap:
 
 def find_gaps(table: pl.DataFrame, usecase: UseCase) -> list[Gap]:
     """Return the gaps in a sorted table without duplicates, longest first."""
+    if usecase.events is not None:
+        # Events have no times at which one is missing.
+        return []
     time, frequency = pl.col(usecase.time.column).cast(pl.Int64), to_microseconds(usecase.time.frequency)
     before = time.shift(1).over(usecase.entity) if usecase.entity else time.shift(1)
     gaps = (
@@ -64,6 +67,8 @@ def _find(subject: Subject) -> Iterator[Finding]:
 
 def _complete(table: pl.DataFrame, usecase: UseCase) -> pl.DataFrame:
     """Return the table with a row for every time between each entity's first and last."""
+    if usecase.events is not None:
+        return table
     time = usecase.time.column
     # Polars abbreviates minutes as m.
     span = pl.datetime_range(pl.col(time).min(), pl.col(time).max(), usecase.time.frequency.replace("min", "m"))

@@ -9,6 +9,8 @@ from almanac.usecase.types import to_microseconds
 
 
 def _find(subject: Subject) -> Iterator[Finding]:
+    if subject.usecase.events is not None:
+        return
     table, time = subject.table, subject.usecase.time
     # Grids need not start on the hour: a station may measure at 20 past.
     phase = pl.col(time.column).cast(pl.Int64) % to_microseconds(time.frequency)
