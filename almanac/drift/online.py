@@ -245,7 +245,8 @@ class _Kernel:
     def count(self, rows: Floats) -> None:
         """Count a block of rows (n, f)."""
         with np.errstate(all="ignore"):
-            numbers = self._buckets(rows)
+            missing = np.isnan(rows)
+            numbers = self._buckets(rows, missing)
             numbers += self._bucket_offsets
             # All columns share one vector of counters, each at its own offset, so that one bincount counts them all.
             cells = self._table[numbers] + self._cell_offsets
@@ -254,10 +255,10 @@ class _Kernel:
             self.beyond[1] += np.count_nonzero(rows > self._high, axis=0)
             scaled = rows * self._unit
             self.off += np.count_nonzero(np.abs(scaled - np.rint(scaled)) > 1e-3, axis=0)
-        self._follow(rows)
+        self._follow(rows, missing)
         self.rows += len(rows)
 
-    def _buckets(self, rows: Floats) -> Counts:
+    def _buckets(self, rows: Floats, missing: NDArray[np.bool_]) -> Counts:
         work = (rows - self._origin) * self._scale
         np.maximum(work, -1.0, out=work)
         np.minimum(work, self._top, out=work)
@@ -267,23 +268,22 @@ class _Kernel:
         for column in self._floats:
             numbers[:, column] = self._grids[column].buckets.numbers(rows[:, column], np.empty(len(rows)))
         # Bucket 0 is that of missing values.
-        numbers[np.isnan(rows)] = 0
+        numbers[missing] = 0
         return numbers
 
-    def _follow(self, rows: Floats) -> None:
+    def _follow(self, rows: Floats, missing: NDArray[np.bool_]) -> None:
         """Follow the runs of equal values through the rows of a block, beginning with those of the block before."""
-        n = len(rows)
-        same = np.empty(rows.shape, bool)
-        np.equal(rows[0], self._last, out=same[0])
-        np.equal(rows[1:], rows[:-1], out=same[1:])
-        # Row numbers from 1; a run that began before the block starts at 1 less its length so far.
-        starts = np.where(same, 0, np.arange(1, n + 1)[:, None])
-        starts[0] = np.where(same[0], 1 - self._run, 1)
-        np.maximum.accumulate(np.where(starts == 0, np.iinfo(np.int64).min, starts), axis=0, out=starts)
-        lengths = np.arange(1, n + 1)[:, None] - starts + 1
-        lengths[np.isnan(rows)] = 0
+        # Numbers of rows begin behind the longest run so far: where a run began is positive, and all others are 0.
+        first = int(self._run.max()) + 1
+        numbers = np.arange(first, first + len(rows))[:, None]
+        starts = np.empty(rows.shape, np.int64)
+        starts[0] = np.where(rows[0] == self._last, first - self._run, first)
+        np.multiply(rows[1:] != rows[:-1], numbers[1:], out=starts[1:])
+        np.maximum.accumulate(starts, axis=0, out=starts)
+        lengths = np.subtract(numbers + 1, starts, out=starts)
+        lengths[missing] = 0
         self.longest = np.maximum(self.longest, lengths.max(axis=0))
-        self._last, self._run = rows[-1].copy(), lengths[-1]
+        self._last, self._run = rows[-1].copy(), lengths[-1].copy()
 
     def tally(self, column: int, feature: Feature) -> tuple[Counts, Floats]:
         """Return the fine counts (k,) and the tally (w,) of a column."""

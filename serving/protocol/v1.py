@@ -15,12 +15,14 @@ from serving.prediction.service import LARGE, Answer, Explanation, Service
 from serving.prediction.traffic import Traffic
 from serving.protocol.chunked import read_in_pieces
 from serving.protocol.json_lists import PIECE_BYTES
-from serving.protocol.message import LARGE_BODY, encode, json_reply
+from serving.protocol.message import encode, json_reply
 from serving.protocol.row_decoder import RowDecoder, matrix
 from serving.runtime.http import Reply, Request
 
 Json = dict[str, Any]
 
+#: Bytes of rows by name that are decoded at once, in about a millisecond: 165 rows of 120 features.
+_WHOLE = 512 << 10
 #: Rows whose explanations are encoded at a time: each has a number for every feature.
 EXPLAINED = 8
 #: Rows whose predictions are encoded at a time.
@@ -118,7 +120,7 @@ class V1:
 
 def _decoded(decoder: RowDecoder, body: bytes) -> list[Any]:
     """Return the rows of a body by name; none for a body that is large, of another form, or faulty."""
-    if len(body) > LARGE_BODY:
+    if len(body) > _WHOLE:
         return []
     try:
         return decoder.decode(body)
