@@ -17,13 +17,11 @@ import yaml
 
 from almanac.core.errors import ClashError, RunError
 from orchestration.connection import Auth, api_errors, check_reachable, credentials, own_namespace
-from orchestration.tasks import Task, failed_pods, tasks_of
+from orchestration.tasks import Task, failed_pods, last_lines, tasks_of
 
 _ENDED = {"SUCCEEDED", "FAILED", "SKIPPED", "CANCELED"}
 #: Kubeflow's own service, by a name that resolves in every namespace of the cluster.
 _SERVICE = "http://ml-pipeline.kubeflow.svc.cluster.local:8888"
-#: Lines of a failed task's log in the error.
-_LOG_LINES = 12
 
 
 @dataclass(frozen=True)
@@ -191,7 +189,7 @@ class Cluster:
                 return []
             # The server sends its status before it looks for the log, and an error as JSON behind it.
             if answer.status_code == 200 and answer.text.strip() and '"error_message"' not in answer.text:
-                return answer.text.rstrip().splitlines()[-_LOG_LINES:]
+                return last_lines(answer.text)
         return []
 
     def _find_pipeline(self, name: str) -> str | None:

@@ -1,5 +1,6 @@
 """Tasks of a run on a cluster, read from what Kubeflow reports of Argo's nodes."""
 
+import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -7,6 +8,10 @@ from typing import Any
 
 #: Argo's name of the template whose pod runs a component.
 _TEMPLATE = "system-container-impl"
+#: Lines that Kubeflow's launcher and Argo's executor write around those of the task.
+_AROUND = re.compile(r"[IWEF]\d{4} \d\d:\d\d:\d\d\.|time=\S+ level=|Error: exit status \d")
+#: Lines and characters of a log in an error.
+_LINES, _WIDTH = 12, 300
 
 
 @dataclass(frozen=True)
@@ -35,6 +40,13 @@ def failed_pods(run: Any) -> Iterator[str]:
             workflow, _, code = str(child.pod_name or "").rpartition("-")
             if workflow and code.isdigit():
                 yield f"{workflow}-{_TEMPLATE}-{code}"
+
+
+def last_lines(log: str) -> list[str]:
+    """Return the last lines of a container's log that its task wrote; of any, where it wrote none."""
+    lines = [line for line in log.splitlines() if line.strip()]
+    written = [line for line in lines if not _AROUND.match(line)]
+    return [line[:_WIDTH] for line in (written or lines)[-_LINES:]]
 
 
 def _details(run: Any) -> list[Any]:

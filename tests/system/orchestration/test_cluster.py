@@ -103,9 +103,15 @@ def test_a_failed_run_names_its_failed_tasks(cluster: Cluster, server: KubeflowA
 def test_a_failed_run_shows_the_end_of_the_log(cluster: Cluster, server: KubeflowApi, package: Path) -> None:
     server.run_states = [("FAILED", {"ingestion": "SUCCEEDED", "validation": "FAILED"})]
     attempt = f"wf-x-system-container-impl-{sum(map(ord, 'validation')) + 1}"
-    server.logs[attempt] = "\n".join(
-        [*(f"line {n}" for n in range(30)), "almanac.core.errors.TableError: no column pm"]
-    )
+    # As Kubeflow's launcher and Argo's executor write them around the task's own.
+    around = [
+        "E1127 05:55:40.697246      15 launcher_v2.go:449] Component failed to execute successfully: exit status 1",
+        "I1127 05:55:40.715863      15 launcher_v2.go:206] publish success.",
+        'time=2026-11-27T05:55:41.252Z level=INFO msg="sub-process exited" argo=true error="exit status 1"',
+        "Error: exit status 1",
+    ]
+    written = [*(f"line {n}" for n in range(30)), "almanac.core.errors.TableError: no column pm"]
+    server.logs[attempt] = "\n".join([*written, *around])
     run = cluster.run(cluster.upload(package, "v1"), "toy run", {}, "toys")
     with pytest.raises(PipelineError, match="failed: validation") as caught:
         cluster.wait(run, TASKS, lambda task: None, timeout=10, interval=0.01)
