@@ -9,9 +9,14 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from tests.support.server import FEATURES, ServerProcess
+import yaml
+
+from serving.protocol.grpc_messages import load_messages
+from tests.support.server import FEATURES, ROOT, ServerProcess
 
 BODY = 16 << 20
+MESSAGE = (2 << 20) - 256
+RUNTIME = ROOT / "serving/deploy/kustomize/base/servingruntime.yaml"
 ROWS = 10_000
 ROW: dict[str, object] = dict.fromkeys(FEATURES, 1.5) | {"hour": 1.0, "cbwd": "NW"}
 _JSON = {"content-type": "application/json"}
@@ -113,6 +118,26 @@ def bodies(model: str = "air", target: str = "pm25_1h") -> Iterator[Body]:
     yield Body("nothing", "/nothing", b" " * BODY, _JSON)
 
 
+def largest_messages() -> dict[str, bytes]:
+    """gRPC messages of the largest size, in the forms that cost most."""
+    pb = load_messages()
+    rows = MESSAGE // 8 // len(FEATURES) - 8
+    raw = pb.ModelInferRequest(model_name="pm25_1h")
+    raw.inputs.add(name="x", datatype="FP64", shape=[rows, len(FEATURES)])
+    raw.raw_input_contents.append(b"\0" * (8 * rows * len(FEATURES)))
+    packed = pb.ModelInferRequest(model_name="pm25_1h")
+    packed.inputs.add(name="x", datatype="INT64", shape=[MESSAGE]).contents.int64_contents.extend([1] * MESSAGE)
+    texts = pb.ModelInferRequest(model_name="pm25_1h")
+    texts.inputs.add(name="cbwd", datatype="BYTES", shape=[100_000]).contents.bytes_contents.extend([b"NW"] * 100_000)
+    return {
+        "raw": raw.SerializeToString(),
+        "packed": packed.SerializeToString(),
+        "texts": texts.SerializeToString(),
+        "empty tensors": b"\x2a\x00" * (MESSAGE // 2),
+        "empty contents": b"\x3a\x00" * (MESSAGE // 2),
+    }
+
+
 _PROBE = """
 import socket, sys, time
 port, data = int(sys.argv[1]), sys.stdin.buffer.read()
@@ -196,3 +221,11 @@ def yardstick(size: int = BODY, piece: int = 256 << 10) -> float:
                 with contextlib.suppress(BlockingIOError):
                     received += len(receiver.recv(piece))
             return 1e3 * (time.process_time() - start)
+
+
+def manifest_memory() -> int:
+    """Return the bytes of memory that the manifest gives the server."""
+    containers = (one for document in yaml.safe_load_all(RUNTIME.read_text()) for one in document["spec"]["containers"])
+    limit = str(next(containers)["resources"]["limits"]["memory"])
+    assert limit.endswith("Mi")
+    return int(limit[:-2]) << 20

@@ -7,23 +7,26 @@ from pathlib import Path
 
 import grpc  # type: ignore[import-untyped]
 import pytest
-import yaml
 
-from serving.protocol.grpc_messages import load_messages
 from serving.protocol.grpc_servicer import SERVICE
-from tests.support.largest_bodies import Body, Probe, bodies, post, yardstick
-from tests.support.server import FEATURES, ServerProcess, free_port
+from tests.support.largest_bodies import (
+    Body,
+    Probe,
+    bodies,
+    largest_messages,
+    manifest_memory,
+    post,
+    yardstick,
+)
+from tests.support.server import ServerProcess, free_port
 from tests.system.serving.test_admission import memory, settled
 
 pytestmark = pytest.mark.alone
-pb = load_messages()
 #: Milliseconds that others may be held up, in 99 of 100 requests and at worst, where a body passes a loopback socket
 #: within `PASSED`; on a slower machine they are as many times longer.
 USUAL, WORST, PASSED = 5.0, 20.0, 3.2
 #: What another program does in a round may add to a figure and never takes away, so the best round counts.
 ROUNDS = 8
-MESSAGE = (2 << 20) - 256
-RUNTIME = Path(__file__).parents[3] / "serving/deploy/kustomize/base/servingruntime.yaml"
 
 
 @pytest.fixture(scope="module")
@@ -34,25 +37,6 @@ def served(model_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     settled(process)
     yield process, port
     process.stop()
-
-
-def messages() -> dict[str, bytes]:
-    """gRPC messages of the largest size, in the forms that cost most."""
-    rows = MESSAGE // 8 // len(FEATURES) - 8
-    raw = pb.ModelInferRequest(model_name="pm25_1h")
-    raw.inputs.add(name="x", datatype="FP64", shape=[rows, len(FEATURES)])
-    raw.raw_input_contents.append(b"\0" * (8 * rows * len(FEATURES)))
-    packed = pb.ModelInferRequest(model_name="pm25_1h")
-    packed.inputs.add(name="x", datatype="INT64", shape=[MESSAGE]).contents.int64_contents.extend([1] * MESSAGE)
-    texts = pb.ModelInferRequest(model_name="pm25_1h")
-    texts.inputs.add(name="cbwd", datatype="BYTES", shape=[100_000]).contents.bytes_contents.extend([b"NW"] * 100_000)
-    return {
-        "raw": raw.SerializeToString(),
-        "packed": packed.SerializeToString(),
-        "texts": texts.SerializeToString(),
-        "empty tensors": b"\x2a\x00" * (MESSAGE // 2),
-        "empty contents": b"\x3a\x00" * (MESSAGE // 2),
-    }
 
 
 def held_up(server: ServerProcess, send: Callable[[], object]) -> tuple[float, float]:
@@ -91,10 +75,10 @@ def test_a_body_holds_nobody_up(served: tuple[ServerProcess, int], body: Body) -
     assert statuses <= {200, 400, 404, 409, 413}
 
 
-@pytest.mark.parametrize("name", messages())
+@pytest.mark.parametrize("name", largest_messages())
 def test_a_message_holds_nobody_up(served: tuple[ServerProcess, int], name: str) -> None:
     server, port = served
-    data = messages()[name]
+    data = largest_messages()[name]
     codes: set[grpc.StatusCode] = set()
     with grpc.insecure_channel(f"127.0.0.1:{port}", [("grpc.max_send_message_length", -1)]) as channel:
         method = channel.unary_unary(f"/{SERVICE}/ModelInfer")
@@ -104,19 +88,14 @@ def test_a_message_holds_nobody_up(served: tuple[ServerProcess, int], name: str)
 
 def test_four_of_the_largest_at_once_fit_into_the_memory_of_the_manifest(served: tuple[ServerProcess, int]) -> None:
     server, port = served
-    limit = next(
-        container["resources"]["limits"]["memory"]
-        for document in yaml.safe_load_all(RUNTIME.read_text())
-        for container in document["spec"]["containers"]
-    )
-    assert limit == "512Mi"
+    assert manifest_memory() == 512 << 20
     with ThreadPoolExecutor(4) as four:
         for body in bodies():
             statuses = set(four.map(lambda _, body=body: post(server, body), range(4)))
             assert statuses <= {200, 400, 404, 409, 413, 429}, (body.name, statuses)
         with grpc.insecure_channel(f"127.0.0.1:{port}", [("grpc.max_send_message_length", -1)]) as channel:
             method = channel.unary_unary(f"/{SERVICE}/ModelInfer")
-            for data in messages().values():
+            for data in largest_messages().values():
                 list(four.map(lambda _, data=data: method.future(data, timeout=60).code(), range(4)))
-    assert memory(server, "VmHWM") < 512 << 20
+    assert memory(server, "VmHWM") < manifest_memory()
     assert server.get("/healthz").status == 200
