@@ -12,6 +12,10 @@ from almanac.core.errors import PipelineError
 from almanac.core.files import whole_directory
 from almanac.core.image import VERSION
 from almanac.core.revision import git_revision
+from almanac.usecase import UseCase
+from almanac.usecase.packed import fits, pack
+from governance.registry.carried import put_use_case
+from governance.registry.stores import open_store
 from orchestration import compiled
 from orchestration.cluster import Cluster, Version
 from orchestration.console import Screen
@@ -56,6 +60,24 @@ def version_name() -> str:
     """Return the name of a pipeline version, made of the release and the revision."""
     revision, dirty, _ = git_revision().partition("-dirty")
     return f"{VERSION}-{revision[:12]}{dirty}"
+
+
+def publish(usecase: UseCase, registry: str) -> str | None:
+    """Put a use case that its pipelines cannot carry into the registry; return its key, None if they carry it.
+
+    Raises:
+        PipelineError: the registry is a directory of this machine, which the cluster cannot read.
+        RegistryError: it cannot be written.
+    """
+    if fits(pack(usecase)):
+        return None
+    store = open_store(registry)
+    if "://" not in store.url:
+        raise PipelineError(
+            f"{usecase.name} is too large to travel in its pipelines, which read it from the registry; "
+            f"give --registry, the address of the cluster's, such as s3://BUCKET/registry"
+        )
+    return put_use_case(store, usecase)
 
 
 def upload(cluster: Cluster, submission: Submission, screen: Screen) -> Version:

@@ -5,7 +5,7 @@ from typing import Any
 from kfp import dsl
 
 from almanac.usecase import UseCase
-from almanac.usecase.packed import VARIABLE, label, pack
+from almanac.usecase.packed import VARIABLE, fits, label, pack
 from components.configuration.component import configuration
 from components.fingerprint.component import fingerprint
 from components.ingestion.component import ingestion
@@ -19,7 +19,8 @@ def configured(case: UseCase, overrides: Any, registry: Any, environment: Any) -
     )
     # Neither a parameter nor an artifact: Kubeflow copies a parameter six times for every task that reads it, and
     # Argo refuses a workflow of more than 1 MiB.
-    task.set_env_variable(VARIABLE, pack(case))
+    if fits(packed := pack(case)):
+        task.set_env_variable(VARIABLE, packed)
     return task
 
 

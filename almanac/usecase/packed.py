@@ -9,6 +9,9 @@ from almanac.usecase.model import UseCase
 
 #: Environment variable of the task that unpacks it.
 VARIABLE = "ALMANAC_USE_CASE"
+#: Most characters that a pipeline carries. Kubeflow 2.17 keeps eight copies of them in the object of a run, of which
+#: Argo takes 1 MiB.
+LIMIT = 12_000
 
 
 def pack(usecase: UseCase) -> str:
@@ -30,6 +33,17 @@ def unpack(packed: str) -> UseCase:
     return load_text(text, VARIABLE)
 
 
+def fits(packed: str) -> bool:
+    """Return whether a pipeline can carry a packed use case, which otherwise lies in the registry."""
+    return len(packed) <= LIMIT
+
+
 def label(usecase: UseCase) -> str:
-    """Return name and digest, such as demand-1f0c4f5be2a1."""
-    return f"{usecase.name}-{digest(usecase)[:12]}"
+    """Return name and sha256 in one text, by which a pipeline knows its use case."""
+    return f"{usecase.name}-{digest(usecase)}"
+
+
+def parse_label(text: str) -> tuple[str, str]:
+    """Return name and sha256 of a label."""
+    name, _, identity = text.rpartition("-")
+    return name, identity

@@ -10,7 +10,7 @@ def configuration(
     """Write the use case that the pipeline was compiled for, with overrides; check what the run needs.
 
     Args:
-        compiled: Name and digest of the use case, which the variable ALMANAC_USE_CASE holds.
+        compiled: Name and digest of the use case, which the variable ALMANAC_USE_CASE holds, or else the registry.
         overrides: Changed fields as a YAML mapping, such as {training.budget.trials: 3}; none when empty.
         registry: Address of the model registry, which has to be configured on a cluster.
         environment: local or cluster.

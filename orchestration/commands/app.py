@@ -50,6 +50,7 @@ SECTIONS = {
         "compile": ("orchestration.commands.compile", "Compile every pipeline and component."),
         "submit": ("orchestration.commands.cluster", "Run the training pipeline on a cluster."),
         "schedule": ("orchestration.commands.cluster", "Schedule a pipeline on a cluster."),
+        "publish": ("orchestration.commands.cluster", "Put a large use case where its pipelines find it."),
         "deploy": ("orchestration.commands.deploy", "Deploy the version in production."),
     },
 }

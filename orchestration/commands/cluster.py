@@ -60,6 +60,7 @@ def submit(
     parameters = submission.parameters(registry, push=push, overrides=overrides)
     sent = submission.Submission(pipeline, case.name, parameters)
     cluster = Cluster(host, auth, namespace)
+    submission.publish(case, registry)
     run_id = submission.submit(cluster, sent, root, screen)
     if wait:
         submission.wait(cluster, sent, run_id, timeout, interval, screen)
@@ -91,4 +92,16 @@ def schedule(
     moving = {"split": retraining(case).apply(case).split.model_dump(mode="json")} if kind == "training" else {}
     parameters = submission.parameters(registry, push=push, log=log, overrides=to_overrides(moving))
     sent = submission.Submission(build(context, kind, case), case.name, parameters)
-    submission.schedule(Cluster(host, auth, namespace), sent, cron, Screen())
+    cluster = Cluster(host, auth, namespace)
+    submission.publish(case, registry)
+    submission.schedule(cluster, sent, cron, Screen())
+
+
+@app.command(epilog=example("almanac publish usecases/demand.yaml --registry s3://models"))
+def publish(usecase: UseCaseFile, registry: RegistryAddress = "registry") -> None:
+    """Put a use case that is too large to travel in its pipelines where they find it: in the registry.
+
+    `submit` and `schedule` do so by themselves; a package that is uploaded by hand needs it once.
+    """
+    key = submission.publish(load(usecase), registry)
+    Screen().line("its pipelines carry it; nothing to do" if key is None else f"{registry}/{key}")

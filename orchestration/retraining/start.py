@@ -15,6 +15,7 @@ from orchestration.cluster import Cluster
 from orchestration.compiled import package
 from orchestration.console import Screen
 from orchestration.run import Request, run_training
+from orchestration.submission import publish
 
 #: Returns the training pipeline of a use case; handed in, because pipelines are built above this package.
 Builder = Callable[[UseCase], Any]
@@ -46,6 +47,7 @@ def local(build: Builder, usecase: UseCase, base: str, registry: str, runs: str)
 def on_cluster(build: Builder, usecase: UseCase, host: str, registry: str, base: str) -> dict[str, Any]:
     """Submit the training pipeline with this use case and return the run's id, without waiting for its end."""
     cluster = Cluster(host or None, "token" if os.environ.get("KFP_TOKEN") else "in-cluster")
+    publish(usecase, registry)
     # The version is one of a use case rather than of a revision.
     name = f"remediation-{digest(usecase)[:12]}"
     with tempfile.TemporaryDirectory() as folder:

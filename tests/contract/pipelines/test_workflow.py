@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from almanac.usecase import UseCase, dump, load, load_text
+from almanac.usecase.packed import fits, pack
 from orchestration.compiled import package
 from pipelines import BUILDERS
 from tests.support.workflow_size import LIMIT, workflow_size
@@ -38,10 +39,20 @@ def test_a_workflow_fits_into_argos_object(path: Path) -> None:
     assert size.raw < LIMIT
 
 
-def test_a_use_case_of_four_times_the_size_fits_as_well() -> None:
-    case = _larger(load(ROOT / "usecases" / "air_quality.yaml"), 4)
+@pytest.mark.parametrize("factor", [4, 16])
+def test_a_larger_use_case_fits_as_well(factor: int) -> None:
+    """From some size on it does not travel in the pipeline, so that the object no longer grows."""
+    case = _larger(load(ROOT / "usecases" / "air_quality.yaml"), factor)
     for build in BUILDERS.values():
-        assert workflow_size(package(build(case))).raw < LIMIT
+        size = workflow_size(package(build(case)))
+        assert size.compressed < 256_000
+        assert size.raw < LIMIT
+
+
+@pytest.mark.parametrize("name", ["air_quality", "traffic"])
+def test_the_reference_use_cases_travel_in_their_pipelines(name: str) -> None:
+    """So that a package uploaded by hand runs without another step."""
+    assert fits(pack(load(ROOT / "usecases" / f"{name}.yaml")))
 
 
 @each_package

@@ -10,6 +10,8 @@ from almanac.usecase.packed import VARIABLE, label, pack
 from components.configuration.task import run
 from components.fingerprint.task import run as fingerprint
 from components.ingestion.task import run as ingest
+from governance.registry.carried import put_use_case
+from governance.registry.stores import open_store
 from tests.support import small
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -69,9 +71,29 @@ def test_a_damaged_or_foreign_use_case_is_refused(
     monkeypatch.setenv(VARIABLE, pack(carried)[:-9])
     with pytest.raises(UseCaseError, match=f"{VARIABLE}: is not a packed use case"):
         run(label(carried), "", "registry", "local", tmp_path / "usecase")
+
+
+def test_a_use_case_that_is_too_large_to_be_carried_is_read_from_the_registry(
+    carried: UseCase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.delenv(VARIABLE)
-    with pytest.raises(PipelineError, match=f"{VARIABLE} is not set"):
-        run(label(carried), "", "registry", "local", tmp_path / "usecase")
+    registry = str(tmp_path / "registry")
+    with pytest.raises(PipelineError, match=f"run `almanac publish usecases/air_quality.yaml --registry {registry}`"):
+        run(label(carried), "", registry, "local", tmp_path / "usecase")
+    key = put_use_case(open_store(registry), carried)
+    assert put_use_case(open_store(registry), carried) == key
+    run(label(carried), "", registry, "local", tmp_path / "usecase")
+    assert load(tmp_path / "usecase") == carried
+
+
+def test_a_damaged_use_case_of_the_registry_is_refused(
+    carried: UseCase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(VARIABLE)
+    path = tmp_path / put_use_case(open_store(str(tmp_path)), carried)
+    path.write_text(path.read_text().replace("Beijing", "Peking", 1))
+    with pytest.raises(PipelineError, match=r"holds air_quality-\w+, not air_quality-"):
+        run(label(carried), "", str(tmp_path), "local", tmp_path / "usecase")
 
 
 def test_a_source_that_changes_after_its_fingerprint_is_refused(

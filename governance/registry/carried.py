@@ -1,0 +1,40 @@
+"""Use cases as blobs of a registry, for pipelines whose use case is too large to travel in them."""
+
+from almanac.core.errors import PipelineError
+from almanac.usecase import UseCase, digest, dump, load_text
+from governance.registry.stores import Store
+from governance.registry.versions import blob_key, put_immutable
+
+
+def put_use_case(store: Store, usecase: UseCase) -> str:
+    """Store a use case under its digest, and return the key; the same use case again changes nothing.
+
+    Raises:
+        RegistryError: the key holds other bytes.
+    """
+    key = blob_key(digest(usecase))
+    put_immutable(store, key, dump(usecase).encode())
+    return key
+
+
+def read_use_case(store: Store, label: str, identity: str) -> UseCase:
+    """Return the use case with this digest.
+
+    Args:
+        store: the registry's store.
+        label: name of the use case, for errors.
+        identity: its digest.
+
+    Raises:
+        PipelineError: it is not there.
+        UseCaseError: it breaks a rule of this release.
+    """
+    key = blob_key(identity)
+    try:
+        data = store.read(key)
+    except FileNotFoundError:
+        raise PipelineError(
+            f"{store.url}/{key}: the use case {label} is too large to travel in its pipeline and is not in the "
+            f"registry; run `almanac publish usecases/{label}.yaml --registry {store.url}`"
+        ) from None
+    return load_text(data.decode(), key)
