@@ -58,7 +58,8 @@ def signing_key(environment: str = "local") -> Path:
     if environment != "local":
         raise RegistryError(
             "there is no key to sign with: ALMANAC_SIGNING_KEY is not set, and the secret almanac-signing has no key "
-            f"private_key, which pods have as {MOUNTED_KEY}"
+            f"private_key, which pods have as {MOUNTED_KEY}; run `kubectl create secret generic almanac-signing "
+            "--from-file=private_key=signing.pem`"
         )
     path = _own_key()
     if not path.exists():

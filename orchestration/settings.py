@@ -83,8 +83,14 @@ SETTINGS = {
 PIPELINE = dsl.PipelineConfig(ttl_seconds_after_success=7 * 86400, ttl_seconds_after_failure=30 * 86400)
 
 
-def configure(case: UseCase, task: dsl.PipelineTask) -> dsl.PipelineTask:
-    """Apply the settings of its component, and the use case's cluster section, to a task; return it."""
+def configure(case: UseCase, task: dsl.PipelineTask, signs: bool = False) -> dsl.PipelineTask:
+    """Apply the settings of its component, and the use case's cluster section, to a task; return it.
+
+    Args:
+        case: the use case.
+        task: the task.
+        signs: whether the key that signs is mounted, where its component's settings leave it out.
+    """
     # kfp numbers the tasks of one component: ingestion, ingestion-2.
     name = task.name.rstrip("-0123456789")
     settings = _settings(name, case.cluster)
@@ -106,7 +112,7 @@ def configure(case: UseCase, task: dsl.PipelineTask) -> dsl.PipelineTask:
                 task.set_env_variable(variable, os.environ[variable])
     if settings.log:
         kubernetes.use_config_map_as_env(task, *_PREDICTIONS, optional=True)
-    if settings.signs:
+    if settings.signs or signs:
         kubernetes.use_secret_as_volume(task, _SIGNING, mount_path=str(MOUNTED_KEY.parent), optional=True)
     if settings.dask:
         kubernetes.use_config_map_as_env(task, *_DASK, optional=True)

@@ -12,8 +12,10 @@ from components.ingestion.component import ingestion
 from orchestration.settings import configure
 
 
-def configured(case: UseCase, overrides: Any, registry: Any, environment: Any) -> dsl.PipelineTask:
-    """Return the task whose output `usecase` every other task reads."""
+def configured(
+    case: UseCase, overrides: Any, registry: Any, environment: Any, registers: bool = False
+) -> dsl.PipelineTask:
+    """Return the task whose output `usecase` every other task reads, and which checks what the pipeline needs."""
     task = configure(
         case, configuration(compiled=label(case), overrides=overrides, registry=registry, environment=environment)
     )

@@ -32,7 +32,7 @@ def training_pipeline(case: UseCase) -> Any:
         push: str = "",
     ) -> None:
         """Train, evaluate, register and deploy."""
-        usecase = configured(case, overrides, registry, environment).outputs["usecase"]
+        usecase = configured(case, overrides, registry, environment, registers=True).outputs["usecase"]
         table = ingested(case, usecase, base)
         valid = configure(case, validation(usecase=usecase, table=table.outputs["table"]))
         drifted = configure(case, drift(usecase=usecase, table=valid.outputs["validated"], registry=registry))

@@ -5,7 +5,12 @@ from orchestration.component import component
 
 @component
 def configuration(
-    compiled: str, overrides: str, registry: str, environment: str, usecase: dsl.Output[dsl.Artifact]
+    compiled: str,
+    overrides: str,
+    registry: str,
+    environment: str,
+    usecase: dsl.Output[dsl.Artifact],
+    registers: bool = False,
 ) -> None:
     """Write the use case that the pipeline was compiled for, with overrides; check what the run needs.
 
@@ -15,9 +20,10 @@ def configuration(
         registry: Address of the model registry, which has to be configured on a cluster.
         environment: local or cluster.
         usecase: The use case as JSON.
+        registers: Whether the pipeline writes a signed version to the registry, which needs rights and a key.
     """
     from pathlib import Path
 
     from components.configuration.task import run
 
-    usecase.metadata = run(compiled, overrides, registry, environment, Path(usecase.path))
+    usecase.metadata = run(compiled, overrides, registry, environment, Path(usecase.path), registers)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from almanac.core.errors import PipelineError, SourceError, UseCaseError
+from almanac.core.errors import PipelineError, RegistryError, SourceError, UseCaseError
 from almanac.usecase import UseCase, dump, load
 from almanac.usecase.packed import VARIABLE, label, pack
 from components.configuration.task import run
@@ -12,6 +12,7 @@ from components.fingerprint.task import run as fingerprint
 from components.ingestion.task import run as ingest
 from governance.registry.carried import put_use_case
 from governance.registry.stores import open_store
+from governance.signing import generate_key
 from tests.support import small
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -61,6 +62,26 @@ def test_a_cluster_without_an_address_of_the_registry_is_refused_first(
         run(label(carried), "", "registry", "cluster", tmp_path / "usecase")
     monkeypatch.setenv("ALMANAC_REGISTRY", "s3://bucket/registry")
     run(label(carried), "", "registry", "cluster", tmp_path / "usecase")
+
+
+def test_a_run_that_could_not_register_its_model_is_refused_first(
+    carried: UseCase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rather than by its eleventh task, after the training."""
+    monkeypatch.delenv("ALMANAC_SIGNING", raising=False)
+    monkeypatch.delenv("ALMANAC_SIGNING_KEY", raising=False)
+    registry, out = str(tmp_path / "registry"), tmp_path / "usecase"
+    with pytest.raises(RegistryError, match="kubectl create secret generic almanac-signing --from-file=private_key="):
+        run(label(carried), "", registry, "cluster", out, registers=True)
+    run(label(carried), "", registry, "cluster", out)
+    generate_key(tmp_path / "signing.pem")
+    monkeypatch.setenv("ALMANAC_SIGNING_KEY", str(tmp_path / "signing.pem"))
+    run(label(carried), "", registry, "cluster", out, registers=True)
+    (tmp_path / "file").touch()
+    with pytest.raises(
+        PipelineError, match=r"cannot be written: .*; pods write with the keys of the secret almanac-st"
+    ):
+        run(label(carried), "", str(tmp_path / "file"), "cluster", out, registers=True)
 
 
 def test_a_damaged_or_foreign_use_case_is_refused(
