@@ -11,7 +11,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 UV := $(VENV)/bin/uv
 
-.PHONY: help run test test-chaos bench-load check unit docs lint format compile bench bench-drift bench-distributed bench-serving serve lock clean check-compiled images image-tags engine test-containers retrain submit cluster-setup deploy release release-files changelog next-version bench-policy bench-fuzz
+.PHONY: help console run test test-chaos bench-load check unit docs lint format compile bench bench-drift bench-distributed bench-serving serve lock clean check-compiled images image-tags engine test-containers retrain submit cluster-setup deploy release release-files changelog next-version bench-policy bench-fuzz
 
 help: ## list the tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -75,6 +75,9 @@ bench-load: $(VENV)/.dev ## load tests with k6 at 100 and 1,000 requests/s, with
 FUZZ ?= 100000
 bench-fuzz: $(VENV)/.dev ## send generated requests by REST, V2 binary and gRPC (FUZZ=100000)
 	@ALMANAC_FUZZ=$(FUZZ) $(PY) -m pytest tests/system/serving/test_fuzz.py tests/system/serving/test_grpc.py -k "mutated or generated"
+
+console: $(VENV)/.dev ## serve the console on the last runs, and print a link that logs in
+	@$(PY) pipeline.py console --port 8090
 
 serve: $(VENV)/.serving ## serve the production version of the use case
 	@$(PY) -m serving --model registry:$(basename $(notdir $(USECASE)))/production --http-port 8080

@@ -1,4 +1,4 @@
-"""Address of the history: an option, `ALMANAC_HISTORY`, or a SQLite file beside the runs."""
+"""Address of the history: an option, `ALMANAC_HISTORY`, or a SQLite file."""
 
 import os
 

@@ -44,6 +44,7 @@ SECTIONS = {
         "dashboards": ("monitoring.commands", "Write the Grafana dashboards."),
     },
     "Operations": {
+        "console": ("operations.commands.console", "Serve the console: health, drift, versions, approvals."),
         "history": ("operations.commands.history", "Rebuild, export and migrate the history."),
     },
     "Clusters": {

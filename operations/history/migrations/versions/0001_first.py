@@ -91,8 +91,7 @@ def upgrade() -> None:
         sa.Column("drifted", sa.Boolean()),
         sa.Column("reasons", sa.Text(), nullable=False),
     )
-    op.create_index("ix_windows_use_case", "windows", ["use_case"])
-    op.create_index("ix_windows_stop", "windows", ["stop"])
+    op.create_index("ix_windows_newest", "windows", ["use_case", "stop", "start", "run"])
     op.create_table(
         "window_targets",
         sa.Column("run", sa.String(), primary_key=True),

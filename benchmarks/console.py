@@ -1,0 +1,72 @@
+"""Measure the console: pages under 50 users at once over 1,000 runs and 100,000 windows, and the history's rebuild.
+
+python -m benchmarks.console [--users 50] [--rounds 4]
+"""
+
+import argparse
+import statistics
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+
+from tests.support.console import ConsoleProcess
+from tests.support.operations_world import write_world
+
+PAGES = ("/", "/performance", "/drift", "/versions", "/versions/demo/2", "/history", "/agent", "/data")
+TRAININGS, MONITORINGS, WINDOWS = 500, 500, 200
+
+
+def main() -> None:
+    """Print the time of a rebuild, and the times of pages for one user and for many."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--users", type=int, default=50)
+    parser.add_argument("--rounds", type=int, default=4)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        world = write_world(folder, trainings=TRAININGS, monitorings=MONITORINGS, windows=WINDOWS)
+        start = time.perf_counter()
+        console = ConsoleProcess(world, folder)
+        print(
+            f"start, with a history of {TRAININGS + MONITORINGS:,} runs and {MONITORINGS * WINDOWS:,} windows",
+            end="",
+        )
+        print(f"  {time.perf_counter() - start:.1f} s")
+        try:
+            _measure(console, options.users, options.rounds)
+        finally:
+            console.stop()
+
+
+def _measure(console: ConsoleProcess, users: int, rounds: int) -> None:
+    with httpx.Client(base_url=console.address, timeout=60) as client:
+        client.get(console.link)
+        cookie = {"cookie": f"almanac_console={client.cookies['almanac_console']}"}
+        print("page                    first      again")
+        for path in PAGES:
+            first, again = _ask(client, path), statistics.median(_ask(client, path) for _ in range(5))
+            print(f"{path:<20}{1e3 * first:>8.1f} ms{1e3 * again:>8.1f} ms")
+
+    def user(number: int) -> list[float]:
+        with httpx.Client(base_url=console.address, headers=cookie, timeout=60) as own:
+            order = PAGES[number % len(PAGES) :] + PAGES[: number % len(PAGES)]
+            return [_ask(own, path) for _ in range(rounds) for path in order]
+
+    with ThreadPoolExecutor(users) as pool:
+        times = sorted(wait for waits in pool.map(user, range(users)) for wait in waits)
+    p50, p95 = times[len(times) // 2], times[int(0.95 * len(times))]
+    print(f"{users} users at once, {len(times):,} pages: p50 {1e3 * p50:.0f} ms, p95 {1e3 * p95:.0f} ms")
+
+
+def _ask(client: httpx.Client, path: str) -> float:
+    start = time.perf_counter()
+    answer = client.get(path)
+    assert answer.status_code == 200, (path, answer.status_code)
+    return time.perf_counter() - start
+
+
+if __name__ == "__main__":
+    main()

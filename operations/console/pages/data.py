@@ -1,0 +1,49 @@
+"""The page of the data: how fresh the newest rows are, and what the validations said."""
+
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from almanac.core.files import read_json
+from operations.console import queries
+from operations.console.rendering import figure, loads, moment
+from operations.console.room import Room, page, room_of
+
+
+def data(request: Request) -> Response:
+    """Answer with the page of the data."""
+    room = room_of(request)
+    use_case = room.use_case(request)
+    values = room.memory.answer(("data", use_case), lambda: _read(room, use_case))
+    return page(request, "data.html.j2", "Data", **values)
+
+
+def _read(room: Room, use_case: str) -> dict[str, Any]:
+    validations = []
+    for row in queries.runs(room.engine, use_case):
+        step = next((each for each in loads(row["steps"]) if each["name"] == "validation"), None)
+        if step:
+            validations.append([row["id"], moment(row["started"]), figure(step["rows"]), step["figure"] or "–"])
+    freshness = [found for name in room.use_cases() if (found := _freshness(room, name))]
+    return {"freshness": freshness, "validations": validations}
+
+
+def _freshness(room: Room, use_case: str) -> list[str] | None:
+    newest = queries.newest_run(room.engine, use_case, "monitoring")
+    if newest is None:
+        return None
+    try:
+        found = read_json(room.settings.origins.runs / newest["directory"] / "monitoring.json").get("staleness")
+    except (OSError, ValueError):
+        return None
+    if not found:
+        return None
+    most = found["max_age_seconds"]
+    return [
+        use_case,
+        moment(found["newest"]),
+        f"{found['age_seconds'] / 3600:.1f} h",
+        "–" if most is None else f"{most / 3600:.0f} h",
+        figure(found["stale"]),
+    ]

@@ -1,0 +1,82 @@
+"""The overview: the use cases, their health, and what waits for a person."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from operations.console import queries
+from operations.console.rendering import age, moment
+from operations.console.room import Room, page, room_of
+
+
+def overview(request: Request) -> Response:
+    """Answer with the overview."""
+    room = room_of(request)
+    waiting, cases, alarms = room.memory.answer(("overview",), lambda: _read(room))
+    return page(request, "overview.html.j2", "Overview", waiting=waiting, cases=cases, alarms=alarms)
+
+
+def _read(room: Room) -> tuple[list[dict[str, Any]], list[dict[str, Any]], list[list[str]]]:
+    alarms = queries.alarms(room.engine)
+    shown = [
+        [moment(row["when"]), row["use_case"], row["name"], row["state"], row["severity"], row["summary"]]
+        for row in alarms[:20]
+    ]
+    return _waiting(room), [_case(room, name) for name in room.use_cases()], shown
+
+
+def _waiting(room: Room) -> list[dict[str, Any]]:
+    found = [
+        {
+            "state": row["status"],
+            "path": f"/versions/{row['use_case']}/{row['number']}",
+            "text": f"{row['use_case']} version {row['number']}",
+            "note": f"proposed by {row['proposer']} {age(row['registered'])} ago",
+        }
+        for row in queries.waiting_versions(room.engine)
+    ]
+    found += [
+        {
+            "state": row["status"],
+            "path": f"/agent?use_case={row['use_case']}#plan-{row['digest'][:12]}",
+            "text": f"{row['use_case']}: plan of a retraining",
+            "note": f"proposed by {row['proposer']}, until {moment(row['expires'])}",
+        }
+        for row in queries.open_plans(room.engine, datetime.now(UTC).isoformat())
+    ]
+    firing = {}
+    for row in reversed(queries.alarms(room.engine)):
+        firing[row["use_case"], row["name"]] = row
+    found += [
+        {
+            "state": "firing",
+            "path": f"/agent?use_case={row['use_case']}",
+            "text": f"{row['use_case']}: {row['name']}",
+            "note": row["summary"],
+        }
+        for row in firing.values()
+        if row["state"] == "firing"
+    ]
+    return found
+
+
+def _case(room: Room, name: str) -> dict[str, Any]:
+    versions = queries.versions(room.engine, name)
+    production = next((row for row in versions if row["stage"] == "production"), None)
+    monitoring = queries.newest_run(room.engine, name, "monitoring")
+    training = queries.newest_run(room.engine, name, "training")
+    breached = bool(monitoring and monitoring["breached"])
+    facts = [("in production", f"version {production['number']}" if production else "–")]
+    if production:
+        figures = queries.metrics(room.engine, name, "version", [str(production["number"])])
+        facts += [
+            (f"{row['target']} {row['name']}", f"{row['value']:.4g}")
+            for row in figures
+            if row["name"] in ("rmse", "log_loss")
+        ]
+    facts.append(("last training", f"{age(training['started'])} ago" if training else "–"))
+    facts.append(("last monitoring", f"{age(monitoring['started'])} ago" if monitoring else "–"))
+    state = "breach" if breached else "healthy" if production and monitoring else "not watched yet"
+    return {"name": name, "state": state, "bad": breached, "facts": facts}

@@ -1,0 +1,148 @@
+"""Questions that the pages ask the history; each returns plain rows."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Engine, Select, and_, func, select
+
+from operations.history.tables import (
+    ACTIONS,
+    ALARMS,
+    APPROVALS,
+    EVENTS,
+    METRICS,
+    NOTIFICATIONS,
+    PLANS,
+    REQUESTS,
+    RUNS,
+    VERSIONS,
+    WINDOW_COLUMNS,
+    WINDOW_TARGETS,
+    WINDOWS,
+)
+
+Row = dict[str, Any]
+#: Rows that a page shows at most; older ones are in the export.
+MOST = 400
+
+
+def _rows(engine: Engine, query: Select[Any]) -> list[Row]:
+    with engine.connect() as connection:
+        return [dict(row._mapping) for row in connection.execute(query)]
+
+
+def use_cases(engine: Engine) -> list[str]:
+    """Return the names of the use cases that have versions or runs."""
+    names = {
+        row["use_case"] for table in (VERSIONS, RUNS) for row in _rows(engine, select(table.c.use_case).distinct())
+    }
+    return sorted(names)
+
+
+def versions(engine: Engine, use_case: str) -> list[Row]:
+    """Return the versions of a use case, newest first."""
+    query = select(VERSIONS).where(VERSIONS.c.use_case == use_case).order_by(VERSIONS.c.number.desc()).limit(MOST)
+    return _rows(engine, query)
+
+
+def waiting_versions(engine: Engine) -> list[Row]:
+    """Return the versions that await an approval."""
+    return _rows(engine, select(VERSIONS).where(VERSIONS.c.status == "awaits approval"))
+
+
+def open_plans(engine: Engine, now: str) -> list[Row]:
+    """Return the plans of retrainings that wait for an approval or an execution, as of a time in ISO 8601."""
+    return _rows(engine, select(PLANS).where(PLANS.c.status.in_(("open", "approved")), PLANS.c.expires > now))
+
+
+def plans(engine: Engine, use_case: str) -> list[Row]:
+    """Return the plans of a use case, newest first."""
+    return _rows(engine, select(PLANS).where(PLANS.c.use_case == use_case).order_by(PLANS.c.created.desc()).limit(MOST))
+
+
+def newest_run(engine: Engine, use_case: str, kind: str) -> Row | None:
+    """Return the newest run of a kind."""
+    where = and_(RUNS.c.use_case == use_case, RUNS.c.kind == kind)
+    found = _rows(engine, select(RUNS).where(where).order_by(RUNS.c.started.desc()).limit(1))
+    return found[0] if found else None
+
+
+def runs(engine: Engine, use_case: str = "") -> list[Row]:
+    """Return runs, newest first."""
+    query = select(RUNS).order_by(RUNS.c.started.desc(), RUNS.c.id).limit(MOST)
+    return _rows(engine, query.where(RUNS.c.use_case == use_case) if use_case else query)
+
+
+def run(engine: Engine, run_id: str) -> Row | None:
+    """Return a run by its id."""
+    found = _rows(engine, select(RUNS).where(RUNS.c.id == run_id))
+    return found[0] if found else None
+
+
+def metrics(engine: Engine, use_case: str, kind: str, subjects: Sequence[str]) -> list[Row]:
+    """Return the figures of runs or versions, at the top level of metrics.json."""
+    where = [METRICS.c.use_case == use_case, METRICS.c.kind == kind, METRICS.c.subject.in_(subjects)]
+    names = METRICS.c.name.in_(("rmse", "mae", "r2", "bias", "coverage.overall", "log_loss", "brier", "auc", "smape"))
+    return _rows(engine, select(METRICS).where(*where, names))
+
+
+def windows(engine: Engine, use_case: str) -> list[Row]:
+    """Return the newest judgement of each of the last windows, oldest first."""
+    newest = (
+        select(WINDOWS.c.start, WINDOWS.c.stop, func.max(WINDOWS.c.run).label("run"))
+        .where(WINDOWS.c.use_case == use_case)
+        .group_by(WINDOWS.c.stop, WINDOWS.c.start)
+        .order_by(WINDOWS.c.stop.desc())
+        .limit(MOST)
+        .subquery()
+    )
+    joined = WINDOWS.join(newest, and_(WINDOWS.c.run == newest.c.run, WINDOWS.c.start == newest.c.start))
+    query = select(WINDOWS).select_from(joined).where(WINDOWS.c.use_case == use_case).order_by(WINDOWS.c.stop)
+    return _rows(engine, query)
+
+
+def window_parts(engine: Engine, keys: Sequence[tuple[str, str]]) -> tuple[list[Row], list[Row]]:
+    """Return the targets and the columns of windows, given by run and start."""
+    wanted, found = set(keys), []
+    names = sorted({run_id for run_id, _ in keys})
+    for table in (WINDOW_TARGETS, WINDOW_COLUMNS):
+        rows = _rows(engine, select(table).where(table.c.run.in_(names)))
+        found.append([row for row in rows if (row["run"], row["start"]) in wanted])
+    return found[0], found[1]
+
+
+def events(engine: Engine, use_case: str) -> list[Row]:
+    """Return the registry's events of a use case, newest first."""
+    query = select(EVENTS).where(EVENTS.c.use_case == use_case).order_by(EVENTS.c.number.desc()).limit(MOST)
+    return _rows(engine, query)
+
+
+def approvals(engine: Engine, use_case: str) -> list[Row]:
+    """Return people's decisions on a use case, newest first."""
+    query = select(APPROVALS).where(APPROVALS.c.use_case == use_case).order_by(APPROVALS.c.when.desc()).limit(MOST)
+    return _rows(engine, query)
+
+
+def alarms(engine: Engine, use_case: str = "") -> list[Row]:
+    """Return alarms, newest first."""
+    query = select(ALARMS).order_by(ALARMS.c.when.desc()).limit(MOST)
+    return _rows(engine, query.where(ALARMS.c.use_case == use_case) if use_case else query)
+
+
+def actions(engine: Engine, use_case: str) -> list[Row]:
+    """Return what was diagnosed and done for a use case, newest first."""
+    query = select(ACTIONS).where(ACTIONS.c.use_case == use_case).order_by(ACTIONS.c.number.desc()).limit(MOST)
+    return _rows(engine, query)
+
+
+def notifications(engine: Engine, use_case: str) -> list[Row]:
+    """Return what was sent about a use case, newest first."""
+    where = NOTIFICATIONS.c.use_case == use_case
+    return _rows(engine, select(NOTIFICATIONS).where(where).order_by(NOTIFICATIONS.c.number.desc()).limit(MOST))
+
+
+def requests(engine: Engine, use_case: str) -> list[Row]:
+    """Return the predictions logged in each hour, oldest first."""
+    query = select(REQUESTS.c.hour, func.sum(REQUESTS.c.count).label("count")).where(REQUESTS.c.use_case == use_case)
+    found = _rows(engine, query.group_by(REQUESTS.c.hour).order_by(REQUESTS.c.hour.desc()).limit(MOST))
+    return found[::-1]
