@@ -21,8 +21,19 @@ _FIXED = 40_000
 #: Name, phase, times, pod and messages of a node.
 _NODE = {"id": "x" * 70, "name": "x" * 110, "displayName": "x" * 40, "times": "x" * 120, "resources": "x" * 60}
 _NODE |= {"templateScope": "x" * 50, "boundaryID": "x" * 70, "hostNodeName": "x" * 30, "progress": "1/1"}
-#: Bytes of a run's address of an artifact, with its id, type and metadata.
-_ARTIFACT = {"name": "9" * 6, "uri": "s3://bucket/" + "x" * 110, "metadata": {"digests": "x" * 200}}
+_URI = "minio://bucket/v2/artifacts/" + "x" * 128
+#: What the driver tells of the store of each input.
+_SESSION = {"accessKeyKey": "x" * 9, "disableSSL": "true", "endpoint": "x" * 22, "forcePathStyle": "true"}
+_SESSION |= {"fromEnv": "false", "maxRetries": "5", "region": "us-east-1", "secretKeyKey": "x" * 9}
+_SESSION |= {"secretName": "mlpipeline-minio-artifact"}
+_STORE = json.dumps({"Provider": "minio", "Params": _SESSION}, separators=(",", ":"))
+_METADATA = {"display_name": "x" * 11, "store_session_info": _STORE, "use_case": "x" * 11, "use_case_digest": "9" * 64}
+_INPUT = {"name": "999", "type": {"instanceSchema": ""}, "uri": _URI, "metadata": _METADATA}
+_OUTPUT = {"name": "x" * 11, "type": {"schemaTitle": "system.Artifact", "schemaVersion": "0.0.1"}, "uri": _URI}
+#: Arguments of the launcher beside the executor's input and the component.
+_LAUNCHER = ["/kfp-launcher/launch", "--pipeline_name", "x" * 20, "--run_id", "x" * 36, "--execution_id", "999"]
+_LAUNCHER += ["--pod_name", "$(KFP_POD_NAME)", "--pod_uid", "$(KFP_POD_UID)", "--publish_logs", "true"] * 2
+_LAUNCHER += ["--ml_pipeline_server_address", "x" * 38, "--mlmd_server_address", "x" * 48, "--mlmd_server_port", "8080"]
 LIMIT = 1 << 20
 
 
@@ -74,7 +85,7 @@ def _nodes(spec: Any, platform: Any, task: Any, component: Any, retries: bool) -
         "container": json.dumps(container),
         "kubernetes-config": json.dumps(settings),
     }
-    patch = json.dumps({"containers": [_container(container, component, _executor_input(spec, task, component))]})
+    patch = json.dumps(_pod(container, component, settings, _executor_input(spec, task, component)))
     inner = _node({"pod-spec-patch": patch}, {})
     return [_node(driver, {"pod-spec-patch": patch})] * copies + [inner] * copies + [inner] * copies
 
@@ -83,20 +94,37 @@ def _node(inputs: dict[str, str], outputs: dict[str, str]) -> str:
     return json.dumps({**_NODE, "inputs": inputs, "outputs": outputs})
 
 
-def _container(container: Any, component: Any, executor_input: str) -> dict[str, Any]:
-    launcher = ["--executor_input", executor_input, "--component_spec", json.dumps(component), "--pod_name", "x" * 60]
-    return {"name": "main", **container, "command": ["launcher", *launcher, *container["command"], *container["args"]]}
+def _pod(container: Any, component: Any, settings: Any, executor_input: str) -> dict[str, Any]:
+    """Return the patch of a task's pod, with what its platform settings become."""
+    launcher = [*_LAUNCHER, "--executor_input", executor_input, "--component_spec", json.dumps(component)]
+    variables = [
+        {"name": key["envVar"], "valueFrom": {"keyRef": {"name": each.get("secretName", ""), "key": "x" * 10}}}
+        for kind in ("secretAsEnv", "configMapAsEnv")
+        for each in settings.get(kind, [])
+        for key in each["keyToEnv"]
+    ]
+    volumes = [{"name": "x" * 12, "kind": {"name": "x" * 16}, "mountPath": "x" * 20}] * sum(
+        len(settings.get(kind, [])) for kind in ("secretAsVolume", "configMapAsVolume", "emptyDirMounts")
+    )
+    main = {"name": "main", "image": container["image"], "command": launcher}
+    main |= {"args": [*container["command"], *container["args"]], "env": [*container.get("env", []), *variables]}
+    return {"containers": [main | {"resources": container["resources"]}], "volumes": volumes}
 
 
 def _executor_input(spec: Any, task: Any, component: Any) -> str:
     inputs, outputs = component.get("inputDefinitions", {}), component.get("outputDefinitions", {})
+    # The launcher's log is an output of every task.
+    written = ["executor-logs", *outputs.get("artifacts", {})]
     return json.dumps(
         {
             "inputs": {
                 "parameterValues": _values(spec, spec["root"], task, component),
-                "artifacts": dict.fromkeys(inputs.get("artifacts", {}), _ARTIFACT),
+                "artifacts": {name: {"artifacts": [_INPUT]} for name in inputs.get("artifacts", {})},
             },
-            "outputs": {"artifacts": dict.fromkeys(outputs.get("artifacts", {}), _ARTIFACT), "file": "x" * 60},
+            "outputs": {
+                "artifacts": {name: {"artifacts": [_OUTPUT]} for name in written},
+                "outputFile": _URI,
+            },
         }
     )
 
