@@ -9,7 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from almanac.core.files import sha256_file, whole_directory, write_json
+from almanac.core.files import read_json, sha256_file, whole_directory, write_json
 from orchestration.console import Step
 
 Layout = Mapping[tuple[str, str], str]
@@ -67,9 +67,20 @@ def assemble(
             path = outputs.get(component, {}).get(output)
             if isinstance(path, Path) and path.exists():
                 _link(path, aside / name)
+        _write_stakes(aside)
         record["artifacts"] = _artifacts(aside)
         write_json(aside / "run.json", record)
     return record
+
+
+def _write_stakes(directory: Path) -> None:
+    """Write kelly.json, the simulated stakes of all targets that have any, out of the metrics."""
+    metrics = directory / "metrics.json"
+    if not metrics.exists():
+        return
+    targets = read_json(metrics)["targets"]
+    if stakes := {name: entry["stakes"] for name, entry in targets.items() if "stakes" in entry}:
+        write_json(directory / "kelly.json", stakes)
 
 
 def point_latest(directory: Path) -> None:

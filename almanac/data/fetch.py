@@ -5,18 +5,21 @@ from collections.abc import Mapping
 from almanac.core.errors import SourceError
 from almanac.core.files import canonical_json, sha256_bytes
 from almanac.data.cache import Content
+from almanac.data.mirror import from_mirror
 from almanac.data.sources import FetchContext
 from almanac.usecase.data_section import SOURCES, Source
 
 
 def fetch(source: Source, context: FetchContext) -> Content:
-    """Return the bytes of a source; those with a declared digest come from the cache if it holds them.
+    """Return the bytes of a source; those with a declared digest come from the cache or the mirror if it holds them.
 
     Raises:
         SourceError: every attempt failed or gave other bytes than declared; each is listed with its reason.
     """
     if source.sha256 is not None and (cached := context.cache.get(source.sha256)) is not None:
         return cached
+    if source.sha256 is not None and (mirrored := from_mirror(source.sha256, context.cache)) is not None:
+        return mirrored
     failures = []
     for attempt in SOURCES[source.type].attempts(source, context):
         try:

@@ -3,6 +3,8 @@
 import polars as pl
 
 from almanac.core.errors import TableError
+from almanac.data.derive import derive
+from almanac.data.join_by_keys import join_by_keys
 from almanac.usecase import UseCase
 from almanac.usecase.data_section import Join, Source
 from almanac.usecase.types import to_timedelta
@@ -22,23 +24,44 @@ def join(tables: list[tuple[Source, pl.DataFrame]], usecase: UseCase) -> pl.Data
         TableError: a column is missing or comes from two sources, or a joined source breaks the rules of time.
     """
     keys = [usecase.time.column, *([usecase.entity] if usecase.entity else [])]
+    tables = _stacked(tables)
     joined = tables[0][1]
     if usecase.entity and usecase.entity not in joined.columns:
         raise TableError(f"sources.{tables[0][0].name}: the entity column {usecase.entity!r} is missing")
     for source, table in tables[1:]:
-        if twice := [name for name in table.columns if name in joined.columns and name not in keys]:
+        own = [*keys, *(source.join.keys if source.join is not None else [])]
+        if twice := [name for name in table.columns if name in joined.columns and name not in own]:
             raise TableError(
                 f"sources.{source.name}: column {', '.join(map(repr, twice))} comes from an earlier source too; "
                 "rename one in 'read.rename' or list it in 'read.drop'"
             )
-        joined = _join_one(joined, table, source, usecase)
+        keyed = source.join is not None and source.join.keys
+        joined = (join_by_keys if keyed else _join_by_keyse)(joined, table, source, usecase)
+    joined = derive(joined, usecase)
     if missing := [name for name in usecase.columns if name not in joined.columns]:
         names = ", ".join(source.name for source, _ in tables)
         raise TableError(f"column {', '.join(map(repr, missing))} is declared, and missing from every source ({names})")
     return joined.select(*keys, *usecase.columns)
 
 
-def _join_one(left: pl.DataFrame, right: pl.DataFrame, source: Source, usecase: UseCase) -> pl.DataFrame:
+def _stacked(tables: list[tuple[Source, pl.DataFrame]]) -> list[tuple[Source, pl.DataFrame]]:
+    """Return the tables, those of sources that come below another one joined to its rows."""
+    stacked: list[tuple[Source, pl.DataFrame]] = []
+    for source, table in tables:
+        if not source.below:
+            stacked.append((source, table))
+            continue
+        above, rows = stacked[-1]
+        if set(rows.columns) != set(table.columns):
+            other = sorted(set(rows.columns) ^ set(table.columns))
+            raise TableError(
+                f"sources.{source.name}: comes below {above.name}; only one of them has {', '.join(map(repr, other))}"
+            )
+        stacked[-1] = above, pl.concat([rows, table.select(rows.columns)])
+    return stacked
+
+
+def _join_by_keyse(left: pl.DataFrame, right: pl.DataFrame, source: Source, usecase: UseCase) -> pl.DataFrame:
     terms, time = source.join or Join(tolerance="0h"), usecase.time.column
     by = [usecase.entity] if usecase.entity and terms.by_entity else []
     if missing := [name for name in by if name not in right.columns]:
@@ -59,7 +82,7 @@ def _join_one(left: pl.DataFrame, right: pl.DataFrame, source: Source, usecase: 
             by=by or None,
             # A later row would be a look into the future.
             strategy="backward",
-            tolerance=to_timedelta(terms.tolerance),
+            tolerance=to_timedelta(terms.tolerance or "0h"),
             # Polars cannot check the order within groups, and warns instead.
             check_sortedness=False,
         )

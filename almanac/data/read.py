@@ -7,7 +7,8 @@ import polars as pl
 
 from almanac.core.errors import TableError
 from almanac.data.compression import decompress
-from almanac.data.times import parse_time
+from almanac.data.shape import shaped
+from almanac.data.times import columns_of, parse_time
 from almanac.usecase import UseCase
 from almanac.usecase.data_section import FORMATS, SOURCES, Read, Source
 
@@ -29,10 +30,18 @@ def read_table(source: Source, data: bytes, usecase: UseCase) -> pl.DataFrame:
     raw = parse(read, decompress(read, data, location), location)
     if raw.is_empty():
         raise TableError(f"{location}: has no rows")
+    raw = shaped(raw, read, location)
     time = parse_time(raw, read.time, usecase.time.column, location)
     rest = _renamed(raw, read, usecase, location)
     columns = {name: _typed(rest[name], usecase, read, location, time) for name in rest.columns}
-    return pl.DataFrame([time, *(columns[name] for name in (usecase.entity, *usecase.columns) if name in columns)])
+    names = (usecase.entity, *usecase.columns, *join_keys(usecase))
+    return pl.DataFrame([time, *(columns[name] for name in dict.fromkeys(names) if name in columns)])
+
+
+def join_keys(usecase: UseCase) -> list[str]:
+    """Return the columns by which sources are joined, besides entity and time; they need no declaration."""
+    keys = (name for source in usecase.sources if source.join is not None for name in source.join.keys)
+    return list(dict.fromkeys(keys))
 
 
 def _effective(source: Source) -> Read:
@@ -59,7 +68,7 @@ def parse(read: Read, data: bytes, location: str) -> pl.DataFrame:
 def _renamed(raw: pl.DataFrame, read: Read, usecase: UseCase, location: str) -> pl.DataFrame:
     """Return the columns under their declared names; one that is missing or undeclared is an error."""
     time = read.time
-    used = {time.column} if time.column else set((time.parts or {}).values())
+    used = set(columns_of(time))
     # A column of the time that is renamed is kept as a column besides.
     dropped = (set(read.drop) | used) - read.rename.keys()
     if gone := sorted(read.rename.keys() - set(raw.columns)):
@@ -71,7 +80,9 @@ def _renamed(raw: pl.DataFrame, read: Read, usecase: UseCase, location: str) -> 
         rest = rest.rename(read.rename)
     except pl.exceptions.DuplicateError:
         raise TableError(f"{location}.read.rename: gives a name that another column of the source has") from None
-    declared = {*usecase.columns, usecase.entity}
+    declared = {*usecase.columns, usecase.entity, *join_keys(usecase)}
+    if read.others == "drop":
+        return rest.select(name for name in rest.columns if name in declared)
     if extra := [name for name in rest.columns if name not in declared]:
         raise TableError(
             f"{location}: column {', '.join(map(repr, extra))} is not declared; "
@@ -84,9 +95,10 @@ def _typed(column: pl.Series, usecase: UseCase, read: Read, location: str, time:
     location = f"{location}: column {column.name!r}"
     if column.name in read.values:
         return _mapped(_texts(column, location), read.values[column.name], location, time)
-    if column.name == usecase.entity or usecase.columns[column.name].type == "category":
+    declared = usecase.columns.get(column.name)
+    if column.name == usecase.entity or declared is None or declared.type in ("category", "text"):
         return _texts(column, location)
-    return _numbers(column, usecase.columns[column.name].type, read, location, time)
+    return _numbers(column, declared.type, read, location, time)
 
 
 def _texts(column: pl.Series, location: str) -> pl.Series:

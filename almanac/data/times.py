@@ -27,13 +27,13 @@ def parse_time(raw: pl.DataFrame, time: TimeFormat, name: str, location: str) ->
     Raises:
         TableError: a column is missing, or a time cannot be read; the rows are named.
     """
-    columns = [time.column] if time.column else list((time.parts or {}).values())
+    columns = columns_of(time)
     if missing := [column for column in columns if column not in raw.columns]:
         raise TableError(
             f"{location}.read.time: column {', '.join(map(repr, missing))} is missing; "
             f"there is {', '.join(raw.columns)}"
         )
-    source = raw[time.column] if time.column else _joined(raw, time.parts or {})
+    source = raw[time.column] if time.column else _joined(raw, time)
     parsed = _parse(source, "%Y-%m-%d %H:%M" if time.parts else time.format, location)
     parsed = _naive(parsed, time.zone).cast(_TYPE).alias(name)
     if wrong := int(parsed.null_count()):
@@ -45,8 +45,18 @@ def parse_time(raw: pl.DataFrame, time: TimeFormat, name: str, location: str) ->
     return parsed
 
 
-def _joined(raw: pl.DataFrame, parts: Mapping[Part, str]) -> pl.Series:
-    """Return the joined parts of the time as texts such as 2010-01-31 05:00."""
+def columns_of(time: TimeFormat) -> list[str]:
+    """Return the source columns that hold the time."""
+    return [time.column] if time.column else time.columns or list((time.parts or {}).values())
+
+
+def _joined(raw: pl.DataFrame, time: TimeFormat) -> pl.Series:
+    """Return the joined parts of the time as texts such as 2010-01-31 05:00, or its columns joined by a space."""
+    if time.columns:
+        return raw.select(time=pl.concat_str([pl.col(name).cast(pl.String) for name in time.columns], separator=" "))[
+            "time"
+        ]
+    parts: Mapping[Part, str] = time.parts or {}
     numbers = [
         pl.col(parts[part]).cast(pl.String).str.strip_chars().str.zfill(2) if part in parts else pl.lit("00")
         for part in get_args(Part)

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from almanac.evaluation.bootstrap import Bootstrap, interval
+from almanac.usecase.training_section import Target
 
 Array = npt.NDArray[np.float64]
 Sums = Mapping[str, Array]
@@ -49,6 +50,22 @@ CLASSIFICATION: dict[str, Metric] = {
     "base_rate": _ratio("y"),
 }
 INTERVAL: dict[str, Metric] = {"coverage": _ratio("covered"), "width": _ratio("width"), "pinball": _ratio("pinball")}
+
+
+#: Of a price, whose error is a share of it.
+PRICE: dict[str, Metric] = {"mae_log": _ratio("absolute_log", "positive")}
+
+
+def price_terms(y: Array, prediction: Array) -> dict[str, Array]:
+    """Return each row's terms of the metrics of a point forecast and of `PRICE`."""
+    rows = (y > 0) & (prediction > 0)
+    logs = np.log(np.where(rows, prediction, 1.0)) - np.log(np.where(rows, y, 1.0))
+    return regression_terms(y, prediction) | {"absolute_log": np.abs(logs), "positive": rows.astype(np.float64)}
+
+
+def errors_of(target: Target) -> tuple[str, ...]:
+    """Return the error metrics of a target, the leading one first."""
+    return (*ERRORS[target.task], *(PRICE if target.scale == "log" else ()))
 
 
 def regression_terms(y: Array, prediction: Array) -> dict[str, Array]:

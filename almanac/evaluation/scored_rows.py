@@ -1,7 +1,7 @@
 """The scored rows of a target: truth, forecast, baselines and groups."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +11,8 @@ import polars.selectors as cs
 
 from almanac.core.errors import TableError
 from almanac.evaluation.groups import Slices, bands_of, column, group_of, numbers
-from almanac.features.baselines import baseline_forecasts, seasonal_naive
+from almanac.features.baselines import baseline_forecasts, price_column, seasonal_naive
+from almanac.features.references import price_names, reference_columns
 from almanac.features.split import Span, train_test
 from almanac.model.model import Model
 from almanac.model.target_history import TargetHistory
@@ -41,6 +42,7 @@ class ScoredRows:
         bands: bands of the last known value.
         groups: declared groups.
         scale: mean absolute error of the seasonal baseline before the test span, the unit of MASE.
+        prices: prices of events that stakes and signals name, NaN where missing.
     """
 
     target: Target
@@ -56,6 +58,7 @@ class ScoredRows:
     bands: Slices
     groups: dict[str, Slices]
     scale: float
+    prices: dict[str, Array] = field(default_factory=dict)
 
     @property
     def classification(self) -> bool:
@@ -86,6 +89,7 @@ def read_parts(path: Path, usecase: UseCase) -> tuple[pl.DataFrame, pl.DataFrame
         TableError: it cannot be read, or has no time column.
     """
     names = [f"{kind}_{target.name}" for target in usecase.targets for kind in ("y", "last")]
+    names += [name for target in usecase.targets for name in reference_columns(target)]
     narrow = _read(
         path, usecase, lambda table: table.select(pl.col(*_keys(usecase)), cs.by_name(names, require_all=False))
     )
@@ -133,7 +137,11 @@ def score_rows(
     # On the training span, as MASE is defined: the test span must not set its own unit.
     scale = _mean_size((y - seasonal_naive(usecase, table, target))[before])
     if target.above is not None:
-        y, baselines = _as_classes(target.above, y), _as_rates(target.above, y, baselines, before)
+        # A declared baseline is a probability already.
+        declared = {name: values for name, values in baselines.items() if name in target.baselines}
+        rates = {name: values for name, values in baselines.items() if name not in declared}
+        baselines = {**_as_rates(target.above, y, rates, before), **declared}
+        y = _as_classes(target.above, y)
     late = table.filter(~before) if late is None else late
     # Both tables are sorted by the same keys: the k-th row of the test span in one is the k-th row of the other.
     late_rows = (np.cumsum(~before) - 1)[rows]
@@ -155,6 +163,7 @@ def score_rows(
         bands=bands_of(usecase, last[rows]),
         groups={group.name: group_of(usecase, late[late_rows], group, model) for group in usecase.evaluation.groups},
         scale=scale,
+        prices={name: numbers(table, price_column(target, name))[rows] for name in price_names(target)},
     )
 
 

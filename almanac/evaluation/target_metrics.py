@@ -6,12 +6,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from almanac.evaluation.bankroll import simulate
 from almanac.evaluation.bootstrap import Bootstrap, interval
+from almanac.evaluation.event_metrics import expected_calibration_error, median_absolute_percentage_error
 from almanac.evaluation.groups import UNKNOWN, Slices, band_names
 from almanac.evaluation.metrics import (
     CLASSIFICATION,
     ERRORS,
     INTERVAL,
+    PRICE,
     REGRESSION,
     BootstrapSums,
     Metric,
@@ -19,9 +22,12 @@ from almanac.evaluation.metrics import (
     auc,
     auc_repeats,
     classification_terms,
+    errors_of,
     interval_terms,
+    price_terms,
     regression_terms,
 )
+from almanac.evaluation.price_signals import followed
 from almanac.evaluation.scored_rows import ScoredRows
 from almanac.features.baselines import best_of
 from almanac.usecase import UseCase
@@ -35,8 +41,8 @@ BIAS = "bias"
 #: Smaller groups say little: they are left out of the disparities, and marked where they are shown.
 FEWEST_ROWS = 30
 
-_SLICED_TERMS = ("n", "error", "square", "absolute", "log", "covered", "width")
-_SLICED_METRICS = ("rmse", "mae", "log_loss", "brier", "bias", "coverage", "width")
+_SLICED_TERMS = ("n", "error", "square", "absolute", "log", "absolute_log", "positive", "covered", "width")
+_SLICED_METRICS = ("rmse", "mae", "mae_log", "log_loss", "brier", "bias", "coverage", "width")
 _NO_ROWS: dict[str, Any] = {"n": 0, "coverage": None, "width": None, "ci": {"coverage": None}}
 
 
@@ -61,7 +67,11 @@ def target_metrics(usecase: UseCase, scored: ScoredRows, model: str) -> dict[str
     if scored.classification:
         entry["auc"] = auc(scored.y, scored.prediction)
         entry["ci"]["auc"] = interval(auc_repeats(scored.y, scored.prediction, bootstrap))
+    entry |= _beyond_sums(scored, scored.prediction)
     entry["baselines"], entry["skill"] = _against_baselines(scored, sums)
+    for name, forecast in scored.baselines.items():
+        entry["baselines"][name] |= _beyond_sums(scored, forecast)
+    entry |= _decisions(usecase, scored)
     entry["headline"] = _headline(scored, sums)
     entry["slices"] = {name: _slices(scored, sums, name, slices) for name, slices in groups.items()}
     if scored.lower is not None:
@@ -86,7 +96,7 @@ def disparity(scored: ScoredRows, slices: Slices, fewest: int = FEWEST_ROWS) -> 
     rows = sizes[slices.code] >= fewest
     if np.unique(slices.code[rows]).size < 2:
         return {}
-    names = ERRORS[scored.target.task]
+    names = errors_of(scored.target)
     frame = MetricFrame(
         metrics={name: _error_metric(scored, name) for name in (*names, BIAS)},
         y_true=scored.y[rows],
@@ -111,11 +121,36 @@ def disparity(scored: ScoredRows, slices: Slices, fewest: int = FEWEST_ROWS) -> 
     return {**errors, BIAS: bias}
 
 
+def _beyond_sums(scored: ScoredRows, forecast: Array) -> dict[str, Any]:
+    """Return the metrics of a forecast that are no functions of sums, on the rows where it has a value."""
+    rows = np.isfinite(forecast)
+    if not rows.any():
+        return {}
+    if scored.classification:
+        return {"ece": expected_calibration_error(scored.y[rows], forecast[rows])}
+    if scored.target.scale == "log":
+        return {"mdape": median_absolute_percentage_error(scored.y[rows], forecast[rows])}
+    return {}
+
+
+def _decisions(usecase: UseCase, scored: ScoredRows) -> dict[str, Any]:
+    """Return what the declared stakes and signals would have come to."""
+    stakes, rule, found = scored.target.stakes, scored.target.signals, {}
+    if stakes is not None:
+        prices = {name: (scored.prices[f"{name}_yes"], scored.prices[f"{name}_no"]) for name in stakes.prices}
+        found["stakes"] = simulate(stakes, scored.time, scored.y, scored.prediction, prices, usecase.training.seed)
+    if rule is not None:
+        asked = scored.prices["asked"]
+        found["signals"] = followed(rule, asked, scored.prediction, scored.lower, scored.upper, scored.y)
+    return found
+
+
 def _metrics(scored: ScoredRows) -> dict[str, Metric]:
     """Return the metrics of a target's task that are functions of sums."""
     if scored.classification:
         return CLASSIFICATION
-    metrics = REGRESSION | {"mase": lambda sums: REGRESSION["mae"](sums) / scored.scale}
+    price = PRICE if scored.target.scale == "log" else {}
+    metrics = REGRESSION | price | {"mase": lambda sums: REGRESSION["mae"](sums) / scored.scale}
     return metrics if scored.lower is None else metrics | INTERVAL
 
 
@@ -131,6 +166,8 @@ def _error_metric(scored: ScoredRows, name: str) -> Any:
 
 
 def _point_terms(scored: ScoredRows) -> Any:
+    if scored.target.scale == "log":
+        return price_terms
     return classification_terms if scored.classification else regression_terms
 
 
@@ -180,7 +217,7 @@ def _with_intervals(sums: BootstrapSums, metrics: Mapping[str, Metric]) -> dict[
 
 def _against_baselines(scored: ScoredRows, sums: BootstrapSums) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return each baseline's errors, and the model's skill, both on the rows where the baseline has a forecast."""
-    errors = {error: _metrics(scored)[error] for error in ERRORS[scored.target.task]}
+    errors = {error: _metrics(scored)[error] for error in errors_of(scored.target)}
     baselines, skills = {}, {}
     for name in scored.baselines:
         theirs, ours = sums.under(f"baseline/{name}/"), sums.under(f"beside/{name}/")

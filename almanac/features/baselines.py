@@ -23,6 +23,9 @@ def baseline_names(usecase: UseCase, target: Target) -> tuple[str, ...]:
     Where the target lies a whole number of seasons ahead, the newest value of its phase is the last known value:
     persistence and the seasonal baseline are one, and it is called persistence.
     """
+    if usecase.events is not None:
+        # Events have no seasons; a use case may name columns and features that are forecasts themselves.
+        return (PERSISTENCE, *target.baselines)
     return (PERSISTENCE,) if _seasons_back(usecase, target) == _ahead(usecase, target) else (PERSISTENCE, SEASONAL)
 
 
@@ -37,10 +40,25 @@ def baseline_forecasts(usecase: UseCase, table: pl.DataFrame, target: Target) ->
     Raises:
         FeatureError: a column is missing.
     """
-    return {
-        name: _numbers(table, f"last_{target.name}") if name == PERSISTENCE else seasonal_naive(usecase, table, target)
-        for name in baseline_names(usecase, target)
-    }
+    forecasts = {}
+    for name in baseline_names(usecase, target):
+        if name == PERSISTENCE:
+            forecasts[name] = _numbers(table, f"last_{target.name}")
+        elif name in target.baselines:
+            forecasts[name] = _numbers(table, declared_column(target, name))
+        else:
+            forecasts[name] = seasonal_naive(usecase, table, target)
+    return forecasts
+
+
+def declared_column(target: Target, name: str) -> str:
+    """Return the column of the feature table that holds a baseline which the use case declares."""
+    return f"baseline_{target.name}_{name}"
+
+
+def price_column(target: Target, name: str) -> str:
+    """Return the column of the feature table that holds a price which a target's stakes or signals name."""
+    return f"price_{target.name}_{name}"
 
 
 def seasonal_naive(usecase: UseCase, table: pl.DataFrame, target: Target) -> Array:
@@ -49,6 +67,9 @@ def seasonal_naive(usecase: UseCase, table: pl.DataFrame, target: Target) -> Arr
     Raises:
         FeatureError: a column is missing.
     """
+    if usecase.events is not None:
+        # The newest outcome of the entity, as events have no phase.
+        return _numbers(table, f"last_{target.name}")
     keys = [*([usecase.entity] if usecase.entity else []), usecase.time.column]
     name = f"y_{target.name}"
     _numbers(table, name)

@@ -21,6 +21,7 @@ from almanac.core.dask_workers import Workers
 from almanac.core.errors import FeatureError
 from almanac.core.progress import progress
 from almanac.features.batch import compute
+from almanac.features.references import references
 from almanac.features.spec import FeatureSpec
 from almanac.features.split import longest_horizon
 from almanac.features.target import targets
@@ -59,7 +60,8 @@ def plan(rows: int, size: int, before: int, after: int) -> list[Partition]:
 
 def features_of(usecase: UseCase, spec: FeatureSpec, table: pl.DataFrame) -> pl.DataFrame:
     """Return keys, features and targets of every row of a table, as preprocessing writes them."""
-    return compute(spec, table).hstack(targets(usecase, spec, table))
+    features = compute(spec, table)
+    return features.hstack(targets(usecase, spec, table)).hstack(references(usecase, table, features))
 
 
 def computed(usecase: UseCase, spec: FeatureSpec, table: pl.LazyFrame, workers: Workers) -> pl.LazyFrame:

@@ -34,7 +34,7 @@ class Offset:
         coefficients: coefficient of each term, shape (m,).
         fill: value that replaces a missing feature, shape (m,).
         means: reference point of each term's contribution, its mean in the training rows, shape (m,).
-        link: identity or logit; None for the body's own.
+        link: identity, logit or log; None for the body's own.
         clip: smallest and largest prediction, infinite where open.
     """
 
@@ -67,7 +67,11 @@ class Offset:
     def apply(self, raw: Array, X: Array) -> Array:
         """Return the predictions (n,) from the body's raw output (n,) and the features X (n, f)."""
         score = self.add(raw, X)
-        return self.clipped(probability(score) if self.link == "logit" else score)
+        if self.link == "logit":
+            score = probability(score)
+        elif self.link == "log":
+            score = np.exp(score)
+        return self.clipped(score)
 
     def explain(self, contributions: Array, X: Array) -> float:
         """Add the terms' contributions to `contributions` (n, f) in place and return their part of the base value.
@@ -131,8 +135,8 @@ class Offset:
                 "see features.json"
             )
         link = document.get("link")
-        if link not in (None, "identity", "logit"):
-            raise ModelError(f"offset.json: the link {link!r} is not known; expected identity or logit")
+        if link not in (None, "identity", "logit", "log"):
+            raise ModelError(f"offset.json: the link {link!r} is not known; expected identity, logit or log")
         fill, means = (document.get(key) or {} for key in ("fill", "means"))
         return cls(
             intercept=float(document.get("intercept", 0.0)),

@@ -75,6 +75,9 @@ def make_problem(
     time = microseconds(table[usecase.time.column])
     if target.above is not None:
         y = np.where(np.isfinite(y), (y > target.above).astype(np.float64), np.nan)
+    baselines = baseline_forecasts(usecase, table, target)
+    if target.scale == "log":
+        y, baselines = logarithm(y), {name: logarithm(values) for name, values in baselines.items()}
     step = to_microseconds(usecase.time.frequency)
 
     # Built only for candidates of time series, since it copies the entities of all rows.
@@ -89,9 +92,8 @@ def make_problem(
         X=matrix(table, names) if X is None else X,
         y=y,
         last=last,
-        # A feature of kind `value` has the name of its column.
-        last_name=target.column if target.column in names else None,
-        baselines=baseline_forecasts(usecase, table, target),
+        last_name=_last_name(target, names),
+        baselines=baselines,
         time=time,
         train=train_test(usecase, time)[0].rows(time),
         history=history,
@@ -104,6 +106,16 @@ def make_problem(
             f"targets.{target.name}: {target.column} has no value {target.horizon} ahead in the whole training span"
         )
     return problem
+
+
+def logarithm(values: Array) -> Array:
+    """Return the natural logarithm of each value, NaN where it has none."""
+    return np.log(values, out=np.full(values.shape, np.nan), where=values > 0)
+
+
+def _last_name(target: Target, names: list[str]) -> str | None:
+    """Return the feature that is the newest known value: of kind `value`, or of events the last outcome of `form`."""
+    return next((name for name in (target.column, f"{target.column}_last_1") if name in names), None)
 
 
 def microseconds(times: pl.Series) -> npt.NDArray[np.int64]:

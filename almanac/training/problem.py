@@ -43,7 +43,8 @@ class Problem:
         target: the target.
         names: ordered feature names.
         X: features, shape (n, f).
-        y: the target's value, NaN where unknown, 0 or 1 for a classification; shape (n,).
+        y: the target's value, NaN where unknown, its logarithm on a scale of logarithms, 0 or 1 for a classification;
+            shape (n,).
         last: the last known value of the target's column, NaN where missing; shape (n,).
         last_name: the feature that holds it; None where no feature does.
         baselines: forecasts of the baselines by name, NaN where there is none, each of shape (n,).
@@ -73,6 +74,11 @@ class Problem:
     def classification(self) -> bool:
         """Whether the target is a probability."""
         return self.target.task == "classification"
+
+    @property
+    def truth(self) -> Array:
+        """The target's value in the unit of its column, or its class, shape (n,)."""
+        return np.exp(self.y) if self.target.scale == "log" else self.y
 
     @property
     def known(self) -> Mask:

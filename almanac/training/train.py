@@ -160,6 +160,7 @@ def _values(usecase: UseCase, selection: Selection, raw: Array) -> Array:
     """Return raw predictions as values within the declared bounds, or as probabilities."""
     if selection.problem.classification:
         return probability(raw)
+    raw = np.exp(raw) if selection.problem.target.scale == "log" else raw
     clip = clip_of(usecase, selection.problem)
     return raw.copy() if clip == (None, None) else np.asarray(np.clip(raw, *clip))
 
@@ -176,7 +177,7 @@ def _calibrated(
     if not problem.classification:
         last = None if problem.last_name is None else problem.X[rows, problem.names.index(problem.last_name)]
         intervals = calibrate(
-            problem.y[rows],
+            problem.truth[rows],
             prediction,
             last,
             level=usecase.training.intervals.level,
@@ -190,7 +191,7 @@ def _calibrated(
     frame = features.select(keys)[rows].with_columns(
         pl.lit(problem.target.name).alias("target"),
         pl.Series("fold", fold, dtype=pl.Int32),
-        pl.Series("y", problem.y[rows]),
+        pl.Series("y", problem.truth[rows]),
         pl.Series("prediction", prediction),
         pl.Series("last", problem.last[rows]),
     )
@@ -246,7 +247,7 @@ def _target_record(usecase: UseCase, selection: Selection) -> dict[str, Any]:
 def _bias(usecase: UseCase, selection: Selection, raw: Array) -> float:
     """Return the mean out-of-fold error of a contender, which a squared error hides as long as it is small."""
     rows = np.concatenate([fold.valid for fold in selection.folds])
-    return float(np.mean(_values(usecase, selection, raw) - selection.problem.y[rows]))
+    return float(np.mean(_values(usecase, selection, raw) - selection.problem.truth[rows]))
 
 
 def _fold_record(time_us: Any, train: Any, valid: Any) -> dict[str, Any]:

@@ -101,7 +101,7 @@ def _write_target(
     problem = model.problem
     low, high = model.clip
     bounds = (-np.inf if low is None else low, np.inf if high is None else high)
-    link = "logit" if problem.classification else "identity"
+    link = "logit" if problem.classification else "log" if problem.target.scale == "log" else "identity"
     # Bounds and link belong to the saved model only: the folds compare raw predictions.
     form = model.fitted.saved(problem, replace(model.fitted.linear, link=link, clip=bounds))
     for name, data in form.files.items():

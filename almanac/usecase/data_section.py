@@ -40,13 +40,17 @@ class TimeFormat(Section):
     """Its strftime format, or epoch_s, epoch_ms or epoch_us; ISO 8601 when absent."""
     parts: dict[Part, str] | None = None
     """Or the columns that hold the parts of the time."""
+    columns: Annotated[list[str] | None, Field(exclude_if=lambda columns: columns is None)] = None
+    """Or several columns, which are joined by a space and read by `format`."""
     zone: Annotated[str, AfterValidator(_check_zone)] | None = None
     """IANA zone of times without an offset, which are then turned into UTC; kept as they are written when absent."""
 
     @model_validator(mode="after")
     def _one_of(self) -> "TimeFormat":
-        if (self.column is None) == (self.parts is None):
+        if sum(part is not None for part in (self.column, self.parts, self.columns)) != 1:
             raise ValueError("give either 'column' or 'parts'")
+        if self.columns is not None and self.format is None:
+            raise ValueError("'columns' needs the 'format' of the columns joined by a space")
         if self.parts is not None and not {"year", "month", "day"} <= self.parts.keys():
             raise ValueError("'parts' needs at least year, month and day")
         if self.parts is not None and self.format is not None:
@@ -62,6 +66,19 @@ else:
     Format = name_of(FORMATS)
 
 
+class Pair(Section):
+    """Rows of one event, each of another role, brought side by side."""
+
+    by: str
+    """Source column that identifies the event."""
+    role: str
+    """Source column that tells the role of a row."""
+    roles: Annotated[dict[Name, str], Field(min_length=2)]
+    """Each role, and the value that its rows have."""
+    columns: Annotated[list[str], Field(min_length=1)]
+    """Source columns that each role has of its own: `home_runs` from `runs`; the others are those of the first role."""
+
+
 class Read(Section):
     """Reading of the bytes of a source."""
 
@@ -75,6 +92,10 @@ class Read(Section):
     """Delimiter of a CSV file."""
     null_values: list[str] = []
     """Texts that mean a missing value, besides the empty one."""
+    only: Annotated[dict[str, list[str]], Field(exclude_if=lambda only: not only)] = {}
+    """Source columns, and the values that a row must have in each of them to be read."""
+    pair: Annotated[Pair | None, Field(exclude_if=lambda pair: pair is None)] = None
+    """Rows of one event brought side by side."""
     time: TimeFormat
     """Notation of the time."""
     rename: dict[str, str] = {}
@@ -83,6 +104,8 @@ class Read(Section):
     """For a column (by the name used here) the number that each of its texts stands for."""
     drop: list[str] = []
     """Source columns to leave out; any other undeclared column is an error."""
+    others: Annotated[Literal["error", "drop"], Field(exclude_if=lambda others: others == "error")] = "error"
+    """Treatment of undeclared columns that `drop` does not name: an error, or left out, as of a wide archive."""
 
     @model_validator(mode="after")
     def _consistent(self) -> "Read":
@@ -99,10 +122,27 @@ class Read(Section):
 class Join(Section):
     """Join of a further source to the first: its newest row at or before each time, never a later one."""
 
-    tolerance: Duration
-    """Largest age of the joined row."""
+    tolerance: Duration | None = None
+    """Largest age of the joined row; may be absent where `keys` give the rows that belong together."""
+    keys: Annotated[list[Name], Field(exclude_if=lambda keys: not keys)] = []
+    """Columns by which rows belong together, such as the key of a game, in place of the entity."""
+    until: Annotated[Name | None, Field(exclude_if=lambda until: until is None)] = None
+    """With `keys`, a column with a time in seconds since 1970, UTC, after which no row is joined, such as the start of
+    a game; the rows' own time when absent."""
+    less: Annotated[Duration, Field(exclude_if=lambda less: less == "0h")] = "0h"
+    """How long before that time a joined row must have been known."""
+    take: Annotated[Literal["newest", "oldest", "only"], Field(exclude_if=lambda take: take == "newest")] = "newest"
+    """Which of the rows with equal keys: the newest or the oldest known by then, or the only one, whatever its time."""
     by_entity: bool = True
     """Whether to join within the entity, where the use case has one."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Join":
+        if not self.keys and self.tolerance is None:
+            raise ValueError("give a 'tolerance', the largest age of the joined row, or 'keys'")
+        if not self.keys and (self.until is not None or self.take != "newest" or self.less != "0h"):
+            raise ValueError("'until', 'less' and 'take' belong to 'keys'")
+        return self
 
 
 class SourceBase(Section):
@@ -124,6 +164,8 @@ class SourceBase(Section):
     """Reading of its bytes."""
     join: Join | None = None
     """Join to the first source; absent on the first."""
+    below: Annotated[bool, Field(exclude_if=lambda below: not below)] = False
+    """Whether its rows come below those of the source before it, as of one table in several files."""
 
 
 SOURCES: Kinds[Any] = Kinds("source", "almanac.data.sources", "almanac.sources")
@@ -150,11 +192,28 @@ class TimeGrid(Section):
     """Distance of two rows; of events, which have none, the step in which evaluation and drift count time."""
 
 
+class Derived(Section):
+    """A column computed from others of its row."""
+
+    operation: Literal["sum", "difference", "product", "ratio", "greater", "log", "us_odds"]
+    """Operation; greater is 1 or 0; us_odds is the vig-free probability of `left`, by both prices in US odds."""
+    left: Name
+    """Column."""
+    right: Name | float | int | None = None
+    """Column or number; absent for a logarithm."""
+
+    @model_validator(mode="after")
+    def _operands(self) -> "Derived":
+        if (self.operation == "log") != (self.right is None):
+            raise ValueError("'right' belongs to every operation but log")
+        return self
+
+
 class Column(Section):
     """One column of the joined table."""
 
-    type: Literal["float", "integer", "category"]
-    """Type of its values."""
+    type: Literal["float", "integer", "category", "text"]
+    """Type of its values; a text identifies something, such as a pitcher whose history counts, and is no feature."""
     description: str
     """Measured quantity."""
     unit: str | None = None
@@ -167,6 +226,8 @@ class Column(Section):
     """All values of a category."""
     max_missing: Annotated[float, Field(ge=0, le=1)] = 0.0
     """Largest share of missing values; more is an error."""
+    derived: Annotated[Derived | None, Field(exclude_if=lambda derived: derived is None)] = None
+    """Computation from other columns, where no source has it."""
 
     @model_validator(mode="after")
     def _consistent(self) -> "Column":

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 def problems(usecase: "UseCase") -> Iterator[str]:
     """Yield what is wrong with the section on events and with what depends on it."""
     if usecase.events is None:
+        for target in usecase.targets:
+            if target.baselines or target.stakes or target.signals:
+                yield f"targets.{target.name}: baselines, stakes and signals belong to events; see the section 'events'"
         return
     if usecase.entity is None:
         yield "entity: is missing; an event is identified by an entity and its time, such as the home team"

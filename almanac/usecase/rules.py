@@ -33,7 +33,10 @@ def _joins(usecase: "UseCase") -> Iterator[str]:
     if usecase.sources[0].join is not None:
         yield "sources.0.join: the first source sets the rows and has no join"
     for index, source in enumerate(usecase.sources[1:], start=1):
-        if source.join is None:
+        if source.below:
+            if source.join is not None:
+                yield f"sources.{index}.join: its rows come below those of {usecase.sources[index - 1].name}"
+        elif source.join is None:
             yield f"sources.{index}.join: a further source needs a join with a tolerance"
     yield from _repeated("sources", [source.name for source in usecase.sources])
 
@@ -43,8 +46,8 @@ def _targets(usecase: "UseCase") -> Iterator[str]:
     for target in usecase.targets:
         field = f"targets.{target.name}"
         yield from _unknown_column(usecase, f"{field}.column", target.column)
-        if usecase.columns[target.column].type == "category":
-            yield f"{field}.column: {target.column} is a category; a target is a number"
+        if usecase.columns[target.column].type in ("category", "text"):
+            yield f"{field}.column: {target.column} is a {usecase.columns[target.column].type}; a target is a number"
         if usecase.events is not None:
             continue
         try:
@@ -108,7 +111,8 @@ def _keys(usecase: "UseCase") -> Iterator[str]:
 
 
 def _sources(usecase: "UseCase") -> Iterator[str]:
-    known = {*usecase.columns, usecase.entity}
+    keys = {name for source in usecase.sources if source.join is not None for name in source.join.keys}
+    known = {*usecase.columns, usecase.entity, *keys}
     for source in usecase.sources:
         field = f"sources.{source.name}.read"
         for old, new in source.read.rename.items():
@@ -117,7 +121,7 @@ def _sources(usecase: "UseCase") -> Iterator[str]:
         for name in source.read.values:
             if name not in usecase.columns:
                 yield f"{field}.values: no column named {name}; known: {', '.join(sorted(usecase.columns))}"
-            elif usecase.columns[name].type == "category":
+            elif usecase.columns[name].type in ("category", "text"):
                 yield f"{field}.values.{name}: is a category, which keeps its texts; a number is needed"
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol
 from pydantic import Field, model_validator
 
 from almanac.core.kinds import Kinds, Named
+from almanac.usecase.stakes_section import Signals, Stakes
 from almanac.usecase.types import Duration, Name, Section, union_of
 
 Share = Annotated[float, Field(gt=0, lt=1)]
@@ -43,6 +44,15 @@ class Target(Section):
     """Threshold of a classification target."""
     decision: Decision | None = None
     """Decision of this target; for a classification its thresholds are probabilities."""
+    scale: Annotated[Literal["linear", "log"], Field(exclude_if=lambda scale: scale == "linear")] = "linear"
+    """Scale on which a model learns: log for a price, whose errors are shares; forecasts are in the column's unit."""
+    baselines: Annotated[dict[Name, Name], Field(exclude_if=lambda baselines: not baselines)] = {}
+    """Of events, further baselines by name: a column or feature that is a forecast itself, a probability for a
+    classification."""
+    stakes: Annotated[Stakes | None, Field(exclude_if=lambda stakes: stakes is None)] = None
+    """Of a classification of events, stakes by its probability and the prices of both sides."""
+    signals: Annotated[Signals | None, Field(exclude_if=lambda signals: signals is None)] = None
+    """Of a price, the signals BUY, SELL and HOLD."""
 
     @model_validator(mode="after")
     def _threshold(self) -> "Target":
@@ -55,6 +65,14 @@ class Target(Section):
         thresholds = self.decision.thresholds if self.decision is not None else []
         if self.task == "classification" and not all(0 < edge < 1 for edge in thresholds):
             raise ValueError("decision.thresholds: those of a classification are probabilities, between 0 and 1")
+        return self
+
+    @model_validator(mode="after")
+    def _tasks(self) -> "Target":
+        if self.stakes is not None and self.task != "classification":
+            raise ValueError("'stakes' belongs to task classification")
+        if (self.signals is not None or self.scale == "log") and self.task != "regression":
+            raise ValueError("'signals' and scale log belong to task regression")
         return self
 
 

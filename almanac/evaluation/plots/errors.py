@@ -29,11 +29,14 @@ def overview(targets: dict[str, Any]) -> Any:
 
 
 def _bars(axis: Any, targets: dict[str, Any], metric: str) -> None:
-    kinds = [("model", COLOURS["forecast"]), ("persistence", COLOURS["neutral"]), ("seasonal", "#c5cbd3")]
+    names = dict.fromkeys(name for entry in targets.values() for name in entry["baselines"])
+    greys = [COLOURS["neutral"], "#c5cbd3", COLOURS["band"], COLOURS["warning"], COLOURS["truth"]]
+    kinds = [("model", COLOURS["forecast"]), *zip(names, greys, strict=False)]
+    width = 0.81 / max(len(kinds), 3)
     for index, (kind, colour) in enumerate(kinds):
         values = [_error(entry, kind, metric) for entry in targets.values()]
-        spots = np.arange(len(values)) + (index - 1) * 0.27
-        axis.bar(spots, values, 0.25, color=colour, label=kind)
+        spots = np.arange(len(values)) + (index - (len(kinds) - 1) / 2) * width
+        axis.bar(spots, values, 0.92 * width, color=colour, label=kind)
         for spot, value in ((spot, value) for spot, value in zip(spots, values, strict=True) if np.isfinite(value)):
             axis.annotate(f"{value:.3g}", (spot, value), ha="center", va="bottom", fontsize=7.5, color="#5a6270")
     horizons = [ahead(entry["horizon"]) for entry in targets.values()]

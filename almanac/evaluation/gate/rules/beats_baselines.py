@@ -1,9 +1,10 @@
 """The model must beat every baseline."""
 
 from collections.abc import Iterator
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
+from pydantic import Field
 
 from almanac.evaluation.bootstrap import CONFIDENCE
 from almanac.evaluation.gate.check import Check
@@ -12,6 +13,7 @@ from almanac.evaluation.paired import compare
 from almanac.evaluation.student import student_quantile
 from almanac.features.baselines import baseline_names
 from almanac.usecase.training_section import GateRuleBase
+from almanac.usecase.types import Name
 
 
 class BeatsBaselines(GateRuleBase):
@@ -23,13 +25,15 @@ class BeatsBaselines(GateRuleBase):
     rule: Literal["beats_baselines"]
     metric: Literal["rmse", "mae", "log_loss"] = "rmse"
     """Error."""
+    without: Annotated[list[Name], Field(exclude_if=lambda without: not without)] = []
+    """Baselines that need not be beaten, and are reported all the same, such as a market's price."""
     false_refusals: Rate = 0.005
     """Chance that a model with the registered model's skill is refused by any target or baseline."""
 
 
 def _checks(rule: BeatsBaselines, model: Candidate) -> Iterator[Check]:
     metric = model.error(rule.metric)
-    names = baseline_names(model.usecase, model.target)
+    names = [name for name in baseline_names(model.usecase, model.target) if name not in rule.without]
     for name in names:
         ends = model.interval("skill", name, "cis", metric)
         what = f"lower end of the {metric} skill against {name}"

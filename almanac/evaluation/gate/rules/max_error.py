@@ -16,7 +16,7 @@ class MaxError(GateRuleBase):
     rule: Literal["max_error"]
     target: Name
     """Target."""
-    metric: Literal["rmse", "mae", "log_loss"] = "rmse"
+    metric: Literal["rmse", "mae", "log_loss", "ece", "mdape", "mae_log"] = "rmse"
     """Error."""
     value: float
     """Largest."""
