@@ -13,7 +13,7 @@ from monitoring.metrics import REDIS_AVAILABLE, Metrics
 from serving.features.data_freshness import DataFreshness
 from serving.features.feature_requests import Features
 from serving.features.feature_sets import FeatureSets
-from serving.features.store.open import StoreLimits, open_ingestor
+from serving.features.store.open import StoreAvailability, StoreLimits, open_ingestor
 from serving.operations.canaries import Canaries
 from serving.operations.live_drift import LiveDrift
 from serving.operations.metrics import publish_model_info, scraper, shared_directory
@@ -120,9 +120,12 @@ def build(settings: Settings) -> Server:
     bounds = Bounds(settings.max_rows, settings.max_values, settings.max_answer)
     repository = _repository(settings)
     store_limits = StoreLimits(settings.store_entities, settings.store_bytes)
+    availability = StoreAvailability(metrics)
     features = FeatureSets(
         lambda name: Features(
-            lambda: open_ingestor(settings.feature_store, repository.primary(name), metrics, store_limits),
+            lambda: open_ingestor(
+                settings.feature_store, repository.primary(name), metrics, store_limits, availability
+            ),
             DataFreshness(metrics),
             executor,
         )

@@ -16,6 +16,8 @@ from serving.features.store.observations import DEFAULT_ENTITY
 from serving.features.store.tables import plain_rows, read_table
 
 _CHUNK = 2000
+#: Arrow's types of texts.
+_TEXTS = frozenset({"string", "large_string", "string_view"})
 Rows = list[dict[str, Any]]
 
 
@@ -37,32 +39,61 @@ def ingest(
     if model:
         counts = asyncio.run(_to_store(chunks, table.slice(0, first), model, feature_store))
     else:
-        counts = list(_to_server(chunks, url, model_name))
+        counts = list(_to_server(chunks, table.slice(0, first), url, model_name))
     kept, dropped = (sum(parts) for parts in zip(*counts, strict=True))
     print(f"{kept} rows ingested" + (f", {dropped} are older than what the store keeps" if dropped else ""))
+    if first:
+        print(f"{first} older rows are left out; times that look back on them are a 409")
 
 
-def _to_server(chunks: list[Rows], url: str | None, model_name: str | None) -> Iterator[tuple[int, int]]:
+def _to_server(chunks: list[Rows], left: Any, url: str | None, model_name: str | None) -> Iterator[tuple[int, int]]:
+    """Send rows to a server, and tell it of the rows that are left out."""
     if not url or not model_name:
         raise ServingError("give --url and --model-name of a server, or --model and --feature-store of a store")
     if not url.startswith(("http://", "https://")):
         raise ServingError(f"--url {url}: an http or https address")
+    # First, so that meanwhile no time is answered that looks back on them.
+    last = _last_rows(left)
+    for at in range(0, len(last), _CHUNK):
+        _post(url, model_name, {"left_out": last[at : at + _CHUNK]})
+    # In chunks, to stay below the server's limit on bodies.
+    for chunk in chunks:
+        document = _post(url, model_name, {"observations": chunk})
+        yield document["ingested"], document.get("dropped", 0)
+
+
+def _post(url: str, model_name: str, document: dict[str, Rows]) -> dict[str, int]:
     headers = {"content-type": "application/json"}
     if key := os.environ.get("ALMANAC_API_KEY"):
         headers["x-api-key"] = key
     address = f"{url.rstrip('/')}/v1/models/{model_name}:ingest"
-    # In chunks, to stay below the server's limit on bodies.
-    for chunk in chunks:
-        data = json.dumps({"observations": chunk}).encode()
-        request = urllib.request.Request(address, data=data, headers=headers)  # noqa: S310  (checked above)
-        try:
-            with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310
-                document = json.load(answer)
-        except urllib.error.HTTPError as error:
-            raise ServingError(f"{address}: {error.code} {error.read().decode(errors='replace')}") from error
-        except OSError as error:
-            raise ServingError(f"{address}: {error}") from error
-        yield document["ingested"], document.get("dropped", 0)
+    request = urllib.request.Request(address, data=json.dumps(document).encode(), headers=headers)  # noqa: S310
+    try:
+        with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310  (the scheme is checked by the caller)
+            found: dict[str, int] = json.load(answer)
+            return found
+    except urllib.error.HTTPError as error:
+        raise ServingError(f"{address}: {error.code} {error.read().decode(errors='replace')}") from error
+    except OSError as error:
+        raise ServingError(f"{address}: {error}") from error
+
+
+def _last_rows(table: Any) -> Rows:
+    """Return the last row for each combination of texts: which of them is the entity, the server knows."""
+    names = [name for name in table.column_names if str(table.schema.field(name).type) in _TEXTS]
+    if not names:
+        return next(([row] for at in reversed(range(table.num_rows)) if _has_value(row := _row(table, at))), [])
+    last = {key: at for at, key in enumerate(zip(*(table.column(name).to_pylist() for name in names), strict=True))}
+    return [_row(table, at) for at in sorted(last.values())]
+
+
+def _has_value(row: dict[str, Any]) -> bool:
+    return any(isinstance(value, int | float) for value in row.values())
+
+
+def _row(table: Any, at: int) -> dict[str, Any]:
+    row: dict[str, Any] = plain_rows(table.slice(at, 1))[0]
+    return row
 
 
 async def _to_store(chunks: list[Rows], left: Any, model: str, feature_store: str) -> list[tuple[int, int]]:
@@ -90,4 +121,4 @@ def _last_times(table: Any, time: str, entity: str | None) -> dict[str, str]:
     """Return the time of each entity's last row."""
     names = table.column(entity).to_pylist() if entity else [DEFAULT_ENTITY] * min(1, table.num_rows)
     last = {name: at for at, name in enumerate(names)} if entity else dict.fromkeys(names, table.num_rows - 1)
-    return {str(name): plain_rows(table.slice(at, 1))[0][time] for name, at in last.items()}
+    return {str(name): _row(table, at)[time] for name, at in last.items()}

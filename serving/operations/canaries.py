@@ -85,8 +85,10 @@ class Canaries:
         return canary.describe()
 
     def end(self, name: str) -> dict[str, Any]:
-        """End a canary: the running version gets all requests."""
-        canary = self._running(name)
+        """End a canary: the running version gets all requests. One that failed is taken note of."""
+        canary = self._canaries.get(self._repository.use_case(name).name)
+        if canary is None or canary.state != "failed":
+            canary = self._running(name)
         self._finish(canary, "ended", "ended by order")
         return canary.describe()
 
@@ -156,6 +158,8 @@ class Canaries:
             raise ServingError(f"{new.use_case} is another use case than {use_case.name}")
         if (new.version, new.digest) == (traffic.primary.version, traffic.primary.digest):
             raise ServingError(f"version {new.version} is the one that is running")
+        if (before := self._canaries.get(use_case.name)) is not None:
+            self._forget(before)
         canary = self._canaries[use_case.name] = Canary(traffic.primary, new, percent, self._bounds)
         # Without a canary no request pays for a call.
         if self.answered not in self._observers:
@@ -186,6 +190,11 @@ class Canaries:
             self._repository.set_traffic(use_case, Traffic(use_case.traffic.primary))
         _LOG.info("the canary %s of %s is %s: %s", canary.new.version, canary.new.use_case, state, reason)
         self._publish(canary)
+
+    def _forget(self, canary: Canary) -> None:
+        """Show no state of a canary that is not the newest one any more."""
+        for state in STATES:
+            self._metrics.gauge(CANARY_STATE).labels(canary.new.use_case, canary.new.version, state).set(0)
 
     def _publish(self, canary: Canary) -> None:
         labels = canary.new.use_case, canary.new.version

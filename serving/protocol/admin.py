@@ -1,6 +1,7 @@
 """Probes, metrics, model repository, observations, feedback."""
 
 import asyncio
+import re
 from collections.abc import Callable
 from http import HTTPStatus
 from itertools import chain
@@ -20,6 +21,7 @@ from serving.runtime.errors import HTTPError, invalid
 from serving.runtime.http import Reply, Request
 from serving.runtime.readiness import State
 
+_LEFT_OUT = re.compile(rb'\s*\{\s*"left_out"')
 _TEXT = b"text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -104,16 +106,22 @@ class Admin:
         return json_reply({"name": request.model, "unload": True})
 
     async def ingest(self, request: Request) -> Reply:
-        """Append observations to the feature store."""
+        """Append observations to the feature store, or note the newest ones that it does not get."""
         bundle = self._repository.primary(request.model)
         request.answered_by = bundle.version
-        pieces = [rows async for _, rows in rows_of(request.body, "observations", self._bounds)]
+        left_out = _LEFT_OUT.match(request.body) is not None
+        field = "left_out" if left_out else "observations"
+        pieces = [rows async for _, rows in rows_of(request.body, field, self._bounds)]
         try:
             ingestor = self._features.of(bundle.use_case).ingestor
         except ModelError as error:
             message = f"no observations are kept for this model: {str(error).splitlines()[0]}"
             raise HTTPError(HTTPStatus.NOT_IMPLEMENTED, message) from error
-        result = await ingestor.append(bundle, list(chain.from_iterable(pieces)))
+        observations = list(chain.from_iterable(pieces))
+        if left_out:
+            await ingestor.leave_out_rows(bundle, observations)
+            return json_reply({"ingested": 0})
+        result = await ingestor.append(bundle, observations)
         return json_reply({"ingested": result.kept} | ({"dropped": result.dropped} if result.dropped else {}))
 
     async def feedback(self, request: Request) -> Reply:

@@ -12,6 +12,7 @@ _NUMBER: Json = {"type": "number"}
 _TEXT: Json = {"type": "string"}
 _TEXTS: Json = {"type": "array", "items": _TEXT}
 _OBJECT: Json = {"type": "object"}
+_ROWS: Json = {"type": "array", "items": _OBJECT, "minItems": 1}
 _KEPT: Json = {"type": "integer", "description": "Rows that were stored; rows without any value are not counted."}
 _DROPPED: Json = {
     "type": "integer",
@@ -39,7 +40,7 @@ def components(repository: Repository) -> dict[str, Json]:
         # Which rows a path takes, its model says: one document holds for the models of all use cases.
         "Rows": rows[0] if len(rows) == 1 else {"anyOf": rows} if rows else _OBJECT,
         "Infer": _infer(),
-        "Observations": _object({"observations": {"type": "array", "items": _OBJECT, "minItems": 1}}),
+        "Observations": {"oneOf": [_object({name: _ROWS}) for name in ("observations", "left_out")]},
         "Feedback": _object({"feedback": {"type": "array", "items": _feedback(repository), "minItems": 1}}),
         "Index": {"type": "object", "properties": {"ready": {"type": "boolean"}}, "additionalProperties": False},
         "Nothing": {},

@@ -82,6 +82,15 @@ class Ingestor:
         if not known:
             await self.store.forget(entity, step + 1)
 
+    async def leave_out_rows(self, bundle: Bundle, rows: Any) -> None:
+        """Tell the store that these rows and older ones of their entities exist which it does not get.
+
+        Raises:
+            HTTPError: as `append`; nothing is noted then.
+        """
+        for entity, (steps, _) in (await self._rows(bundle, rows)).items():
+            await self.leave_out(entity, self.schema.time_text(max(steps)))
+
     async def _keep(self, bundle: Bundle, observations: Any, write: Write) -> IngestResult:
         # All rows are read before the first is written, and written together.
         rows = await self._rows(bundle, observations)

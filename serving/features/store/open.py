@@ -1,6 +1,7 @@
 """Open the feature store of `--feature-store`."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -29,15 +30,45 @@ class StoreLimits(NamedTuple):
 DEFAULT_LIMITS = StoreLimits()
 
 
-def open_ingestor(url: str, bundle: Bundle, metrics: Metrics, limits: StoreLimits = DEFAULT_LIMITS) -> Ingestor:
+class StoreAvailability:
+    """Whether Redis answers the stores of all use cases of a process, as one metric: 0 while one is not answered.
+
+    Args:
+        metrics: the metrics.
+    """
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._gauge = metrics.gauge(REDIS_AVAILABLE)
+        self._away: set[str] = set()
+
+    def report(self, use_case: str, available: bool) -> None:
+        """Take whether Redis answers the store of a use case."""
+        (self._away.discard if available else self._away.add)(use_case)
+        self._gauge.labels("features").set(not self._away)
+
+
+def open_ingestor(
+    url: str,
+    bundle: Bundle,
+    metrics: Metrics,
+    limits: StoreLimits = DEFAULT_LIMITS,
+    availability: StoreAvailability | None = None,
+) -> Ingestor:
     """Open the feature store at `url` for the raw columns of a bundle.
+
+    Args:
+        url: address of the store.
+        bundle: the model.
+        metrics: the metrics.
+        limits: bounds on the rows that clients can store.
+        availability: that of the stores of all use cases; None where there is one.
 
     Raises:
         AlmanacError: a store that cannot be opened, or a model without raw columns.
     """
     schema, entity, history = raw_schema(bundle)
     namespace = f"{bundle.use_case}:{schema.digest}"
-    report = metrics.gauge(REDIS_AVAILABLE).labels("features").set
+    report = partial((availability or StoreAvailability(metrics)).report, bundle.use_case)
     store = open_store(url, namespace, len(schema.names), history, limits, report)
     return Ingestor(MeteredStore(store, metrics), schema, entity, metrics)
 

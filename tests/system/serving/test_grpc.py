@@ -22,6 +22,8 @@ from serving.protocol.grpc_servicer import SERVICE
 from serving.settings import Settings
 from serving.transport.grpc_listener import GRPCOptions, start_grpc
 from tests.support.server import FEATURES, ServerProcess, Start, as_row, free_port
+from tests.system.serving.test_admission import memory
+from tests.system.serving.test_fuzz import LEAK
 from tests.system.serving.test_security import create
 
 pb = load_messages()
@@ -259,12 +261,16 @@ def test_a_fault_is_counted_as_one(
 def test_mutated_messages_are_answered(start: Start, feature_rows: np.ndarray) -> None:
     """Real messages with bytes changed, cut out or doubled: a fault of the client's, never one of the server's."""
     port, rng = free_port(), random.Random(5)
-    server = start("--grpc-port", str(port))
+    server = start("--grpc-port", str(port), "--access-log", "off")
     seeds = [infer_message(feature_rows[:2], raw).SerializeToString() for raw in (False, True)]
     codes: Counter[grpc.StatusCode] = Counter()
+    before = 0
     with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
         stub = channel.unary_unary(f"/{SERVICE}/ModelInfer")
-        for _ in range(int(os.environ.get("ALMANAC_FUZZ", "1000")) // 3):
+        count = int(os.environ.get("ALMANAC_FUZZ", "1000")) // 3
+        for number in range(count):
+            if number == count // 4:
+                before = memory(server)
             data = bytearray(rng.choice(seeds))
             for _ in range(rng.randint(1, 4)):
                 at = rng.randrange(len(data))
@@ -281,5 +287,8 @@ def test_mutated_messages_are_answered(start: Start, feature_rows: np.ndarray) -
             except grpc.RpcError as error:
                 codes[error.code()] += 1
                 assert error.code() in (grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.NOT_FOUND), error.details()
+    grown = memory(server) - before
+    print(f"gRPC: {codes.total()} messages, {dict(codes)}, {grown >> 10} KiB more")
+    assert grown < LEAK
     assert codes[grpc.StatusCode.INVALID_ARGUMENT] > 100
     assert server.get("/healthz").status == 200

@@ -543,7 +543,9 @@ def test_redis_down_is_a_503_and_never_a_number(start: Start, tmp_path: Path, la
         redis.stop()
 
 
-def test_ingest_from_the_command_line(start: Start, tmp_path: Path, last_month: pl.DataFrame, model_dir: Path) -> None:
+def test_ingest_from_the_command_line(
+    start: Start, tmp_path: Path, last_month: pl.DataFrame, model_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     from serving.__main__ import main
 
     path, store = tmp_path / "rows.parquet", f"sqlite:///{tmp_path}/store.db"
@@ -557,7 +559,14 @@ def test_ingest_from_the_command_line(start: Start, tmp_path: Path, last_month: 
     other = start()
     url = f"http://127.0.0.1:{other.port}"
     assert main(["ingest", str(path), "--url", url, "--model-name", "air", "--newest", "100"]) == 0
+    told = capsys.readouterr().out
+    assert f"{last_month.height - 100} older rows are left out" in told
     assert other.post("/v1/models/air:predict", body).json["predictions"] == stored.json["predictions"]
+    # Twenty hours after the first row that the server has: it lacks the value of 24 hours before, which exists.
+    early = {"instances": [{"entity": "default", "time": last_month["timestamp"][-80].isoformat()}]}
+    assert server.post("/v1/models/air:predict", early).status == 200
+    refused = other.post("/v1/models/air:predict", early)
+    assert refused.status == 409, refused.body
 
 
 def test_the_printed_curl_line_answers_and_passes_over_gaps(
