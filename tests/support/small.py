@@ -1,6 +1,9 @@
 """A small use case of one's own making, to be bent into every shape."""
 
 import copy
+import json
+import random
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +12,7 @@ import polars as pl
 from almanac.core.files import pretty_json
 from almanac.data.ingest import ingest
 from almanac.data.sources import RetryPolicy
-from almanac.usecase import UseCase, load_text
+from almanac.usecase import UseCase, dump, load_text
 
 #: Fails at once where a server does not answer.
 HASTY = RetryPolicy(attempts=3, first_wait=0.01, longest_wait=0.02, timeout=2.0)
@@ -74,3 +77,13 @@ def take_csv(text: str, base: Path, **changes: Any) -> pl.DataFrame:
     """Return the table that a CSV text gives."""
     (base / "meters.csv").write_text(text)
     return take(usecase(**changes), base)
+
+
+def larger(case: UseCase, factor: int) -> UseCase:
+    """Return a use case of `factor` times the size, whose further words do not repeat each other."""
+    text = dump(case)
+    words, chance = sorted(set(re.findall(r"[a-z]{3,}", text))), random.Random(1)
+    data = json.loads(text)
+    while len(json.dumps(data)) < factor * len(text):
+        data["governance"]["owner"] += " " + chance.choice(words)
+    return load_text(json.dumps(data), "larger")

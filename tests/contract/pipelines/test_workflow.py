@@ -1,8 +1,5 @@
 """Compiled packages against the rules of Kubeflow's API server and of Argo, of which a Workflow is one object."""
 
-import json
-import random
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,25 +7,16 @@ from typing import Any
 import pytest
 import yaml
 
-from almanac.usecase import UseCase, dump, load, load_text
+from almanac.usecase import dump, load
 from almanac.usecase.packed import fits, pack
 from orchestration.compiled import package
 from pipelines import BUILDERS
+from tests.support.small import larger
 from tests.support.workflow_size import LIMIT, workflow_size
 
 ROOT = Path(__file__).resolve().parents[3]
 PACKAGES = sorted((ROOT / "compiled").glob("*.yaml"))
 each_package = pytest.mark.parametrize("path", PACKAGES, ids=lambda path: path.stem)
-
-
-def _larger(case: UseCase, factor: int) -> UseCase:
-    """Return a use case of `factor` times the size, whose further words do not repeat each other."""
-    text = dump(case)
-    words, chance = sorted(set(re.findall(r"[a-z]{3,}", text))), random.Random(1)
-    data = json.loads(text)
-    while len(json.dumps(data)) < factor * len(text):
-        data["governance"]["owner"] += " " + chance.choice(words)
-    return load_text(json.dumps(data), "larger")
 
 
 @each_package
@@ -42,7 +30,7 @@ def test_a_workflow_fits_into_argos_object(path: Path) -> None:
 @pytest.mark.parametrize("factor", [4, 16])
 def test_a_larger_use_case_fits_as_well(factor: int) -> None:
     """From some size on it does not travel in the pipeline, so that the object no longer grows."""
-    case = _larger(load(ROOT / "usecases" / "air_quality.yaml"), factor)
+    case = larger(load(ROOT / "usecases" / "air_quality.yaml"), factor)
     for build in BUILDERS.values():
         size = workflow_size(package(build(case)))
         assert size.compressed < 256_000

@@ -8,14 +8,20 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import fsspec
 import pytest
 
 from almanac.core.errors import PipelineError
 from almanac.core.image import VERSION
 from almanac.usecase import load
 from almanac.usecase.override import override
-from orchestration.submission import fetch
+from almanac.usecase.packed import label, parse_label
+from governance.registry.carried import read_use_case
+from governance.registry.stores import open_store
+from orchestration.submission import fetch, publish
 from tests.support.kubeflow_api import TOKEN, KubeflowApi
+from tests.support.object_store import serving_s3, use_endpoint
+from tests.support.small import larger
 
 ROOT = Path(__file__).resolve().parents[3]
 REFERENCE = "usecases/air_quality.yaml"
@@ -176,9 +182,25 @@ def test_fetching_without_a_place_is_refused_before_anything_is_uploaded(server:
     assert server.requests == []
 
 
-def test_outputs_of_an_object_store_are_named_as_a_local_run_names_them(tmp_path: Path) -> None:
-    import fsspec
+def test_a_use_case_that_no_pipeline_carries_goes_to_the_registry_of_the_cluster(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    case = load(ROOT / REFERENCE)
+    assert publish(case, "registry") is None
+    large = larger(case, 4)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(PipelineError, match="give --registry, the address of the cluster's, such as s3://"):
+        publish(large, "registry")
+    assert not list(tmp_path.iterdir())
+    with serving_s3() as url:
+        use_endpoint(monkeypatch, url)
+        fsspec.filesystem("s3").mkdir("models")
+        key = publish(large, "s3://models/registry")
+        assert key == publish(large, "s3://models/registry")
+        assert read_use_case(open_store("s3://models/registry"), *parse_label(label(large))) == large
 
+
+def test_outputs_of_an_object_store_are_named_as_a_local_run_names_them(tmp_path: Path) -> None:
     memory = fsspec.filesystem("memory")
     base = "/runs/toy/run-1"
     files = {
