@@ -64,11 +64,18 @@ def document(
         why = f"{record['address']}: documents written and verified"
         registry.attach_documents(usecase.name, number, collect(out, FOLDER), who=actor(), why=why)
         # Asked of the registry: its policy may need an approval of what the use case file would promote.
-        if not registry.needs_approval(usecase.name, number):
+        if not registry.needs_approval(usecase.name, number) and not _is_held_back(registry, usecase.name, number, out):
             registry.promote(usecase.name, number, who=actor(), why="the gate passed and no approval is asked for")
     entry = registry.version(usecase.name, number)
-    summary(f"{len(list(out.iterdir()))} documents; {record['address']} {_status(entry)}")
+    draft = "draft " if read_json(out / MANIFEST).get("not_stated") else ""
+    summary(f"{len(list(out.iterdir()))} {draft}documents; {record['address']} {_status(entry)}")
     return entry
+
+
+def _is_held_back(registry: Registry, use_case: str, number: int, out: Path) -> bool:
+    """Return whether a version is a draft that the registry's policy keeps out of production."""
+    draft = bool(read_json(out / MANIFEST)["not_stated"])
+    return draft and registry.state(use_case).needs_documents(registry.version(use_case, number))
 
 
 def _check_registered(registry: Registry, use_case: str, number: int, files: Mapping[str, Path]) -> None:

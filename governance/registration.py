@@ -10,7 +10,7 @@ from typing import Any
 from almanac.core.errors import RegistryError
 from almanac.core.files import read_json, write_json
 from almanac.core.progress import summary
-from almanac.usecase import UseCase
+from almanac.usecase import UseCase, digest
 from governance import signing
 from governance.registry import Event, Registry, State, Version, collect
 from governance.registry.fold import fold
@@ -63,6 +63,7 @@ def register(
         who=actor(),
         why=f"{usecase.title}: the gate passed",
         approval=getattr(usecase.governance.approval, environment),
+        use_case_digest=digest(usecase),
     )
     entry = registry.version(usecase.name, number)
     registration = _description(registry, usecase.name, entry)

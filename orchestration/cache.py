@@ -17,6 +17,8 @@ from kfp.local import cache as kfp_cache
 
 from almanac.core.files import canonical_json, sha256_bytes, sha256_file
 from almanac.core.progress import Summary
+from almanac.usecase import digest, load
+from almanac.usecase.views import reads
 from orchestration.code_digest import code_digest
 
 
@@ -66,7 +68,7 @@ class ContentCache(kfp_cache.LocalCache):  # type: ignore[misc]
             "image": image,
             "command": full_command,
             "code": code_digest(name.replace("-", "_")),
-            "arguments": _by_content(arguments),
+            "arguments": _by_content(arguments) | _use_case(name.replace("-", "_"), arguments),
             "environment": env_vars or {},
             "registry": self._registry_state(arguments["registry"]) if "registry" in arguments else "",
         }
@@ -141,6 +143,14 @@ def digest_of(path: Path) -> str:
         return sha256_file(path)
     files = sorted(file for file in path.rglob("*") if file.is_file())
     return sha256_bytes("\n".join(f"{file.relative_to(path)} {sha256_file(file)}" for file in files).encode())
+
+
+def _use_case(component: str, arguments: dict[str, Any]) -> dict[str, Any]:
+    """Return the digest of what a component reads of the use case, in place of that of the whole."""
+    artifact = arguments.get("usecase")
+    if not isinstance(artifact, dsl.Artifact) or not Path(artifact.uri).is_file():
+        return {}
+    return {"usecase": digest(reads(load(Path(artifact.uri)), component))}
 
 
 def _by_content(value: Any) -> Any:

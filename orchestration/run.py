@@ -28,7 +28,7 @@ from orchestration.rundir import (
     steps_record,
     timestamp,
 )
-from orchestration.statements_check import check_governance
+from orchestration.statements_check import check_draft
 
 # Working directories hold the files of cached outputs; older ones are computed again when needed.
 _KEPT = 8
@@ -59,10 +59,13 @@ def run_training(request: Request, pipeline: Callable[..., Any], screen: Screen)
     Raises:
         PipelineError: a step failed, with the step's own message; finished steps are cached.
         GateError: the model did not pass its gate; the run directory is written, nothing is registered.
-        DocumentError: the use case lacks a statement or answer that the documents need.
+        DocumentError: a statement or answer is given and wrong.
     """
     # Before hours of training rather than after it.
-    check_governance(request.usecase)
+    if missing := check_draft(request.usecase):
+        screen.line(
+            f"  a draft: {len(missing)} statements and answers are not stated (almanac statements {request.path})"
+        )
     arguments = {
         "base": str(request.path.absolute().parent),
         "registry": _address(request, request.registry),

@@ -20,7 +20,8 @@ from almanac.features.split import split_record
 from almanac.model.directory import MANIFEST
 from almanac.model.model import load_model
 from almanac.reports import write_page
-from almanac.usecase import UseCase, digest
+from almanac.usecase import UseCase
+from almanac.usecase.views import trained_digest
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,7 @@ def provenance(usecase: UseCase, features: Path, model: Path) -> dict[str, str]:
     """Return the digests of an evaluation's inputs, for the metadata of its artifacts."""
     return {
         "use_case": usecase.name,
-        "use_case_digest": digest(usecase),
+        "use_case_digest": trained_digest(usecase),
         "features_digest": sha256_file(features),
         "model_digest": sha256_file(model / MANIFEST),
     }

@@ -59,6 +59,8 @@ def band_names(usecase: UseCase) -> list[str]:
     if bands.names is not None:
         return list(bands.names)
     edges = [f"{edge:g}" for edge in bands.edges]
+    if not edges:
+        return ["all"]
     first = f"0-{edges[0]}" if bands.edges[0] > 0 else f"under {edges[0]}"
     return [first, *(f"{low}-{high}" for low, high in pairwise(edges)), f"over {edges[-1]}"]
 

@@ -29,7 +29,8 @@ from almanac.training.selection import Selection, refit, select
 from almanac.training.table_facts import table_facts
 from almanac.training.tracking import archive_in_background, finish, make_record
 from almanac.training.write import Provenance, TargetModel, clip_of, digest_of, write_models
-from almanac.usecase import UseCase, digest
+from almanac.usecase import UseCase
+from almanac.usecase.views import trained_digest
 
 Progress = Callable[[int, int, str], None]
 
@@ -141,7 +142,7 @@ def tracked(usecase: UseCase, record: dict[str, Any], directory: Path | None) ->
     if directory is None:
         yield
         return
-    process = archive_in_background(make_record(record, digest(usecase)), directory)
+    process = archive_in_background(make_record(record, trained_digest(usecase)), directory)
     try:
         yield
     finally:

@@ -15,8 +15,9 @@ from almanac.model.intervals import Intervals
 from almanac.training.fitted_model import FittedModel
 from almanac.training.problem import Array, Problem
 from almanac.training.reference import Frozen
-from almanac.usecase import UseCase, digest
+from almanac.usecase import UseCase
 from almanac.usecase.data_section import Column
+from almanac.usecase.views import trained_digest
 
 _LIBRARIES = ("lightgbm", "numpy", "polars", "scikit-learn", "scipy", "skops", "optuna")
 
@@ -76,7 +77,7 @@ def write_models(
     common = {
         "format": FORMAT,
         "use_case": usecase.name,
-        "use_case_digest": digest(usecase),
+        "use_case_digest": trained_digest(usecase),
         "data_digest": provenance.data_digest,
         "features_digest": provenance.features_digest,
         "split": split_record(usecase, models[0].problem.time),

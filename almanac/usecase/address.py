@@ -6,6 +6,8 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator
 
+#: What a use case file says, or stands for, where only its author knows.
+UNSTATED = "not stated"
 _EMAIL = re.compile(r"[^@\s<>]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+")
 _TELEPHONE = re.compile(r"tel:\+?[0-9][0-9 ()-]{4,}")
 #: Names that RFC 2606 reserves for examples: nobody is reached there.
@@ -18,6 +20,8 @@ def check_address(value: str) -> str:
     Raises:
         ValueError: neither an e-mail address, a web address nor a telephone number.
     """
+    if value == UNSTATED:
+        return value
     web = urlsplit(value)
     is_web = web.scheme in ("https", "http") and bool(web.hostname) and "." in str(web.hostname) and " " not in value
     if is_web or _EMAIL.fullmatch(value.removeprefix("mailto:")) or _TELEPHONE.fullmatch(value):
@@ -30,6 +34,8 @@ def check_address(value: str) -> str:
 
 def is_placeholder(value: str) -> bool:
     """Return whether an address is one of those that are reserved for examples, such as nobody@example.org."""
+    if value == UNSTATED:
+        return True
     host = urlsplit(value).hostname if "//" in value else value.rpartition("@")[2]
     return bool(_RESERVED.search(str(host)))
 

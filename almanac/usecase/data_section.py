@@ -6,6 +6,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import AfterValidator, Field, model_validator
 
 from almanac.core.kinds import Kinds
+from almanac.usecase.address import UNSTATED
 from almanac.usecase.types import Duration, Name, Section, Sha256, name_of, to_microseconds, to_utc, union_of
 
 
@@ -103,9 +104,10 @@ class Read(Section):
     values: dict[str, dict[str, float]] = {}
     """For a column (by the name used here) the number that each of its texts stands for."""
     drop: list[str] = []
-    """Source columns to leave out; any other undeclared column is an error."""
+    """Source columns to leave out."""
+    # Left out of a dump by default, so that the digests of use cases without it stay as they were.
     others: Annotated[Literal["error", "drop"], Field(exclude_if=lambda others: others == "error")] = "error"
-    """Treatment of undeclared columns that `drop` does not name: an error, or left out, as of a wide archive."""
+    """Treatment of any other undeclared column; they are left out where the file has no section `columns`."""
 
     @model_validator(mode="after")
     def _consistent(self) -> "Read":
@@ -152,11 +154,11 @@ class SourceBase(Section):
     """Kind of the source."""
     name: Name
     """Name of the source in the lineage."""
-    title: str
-    """Title for the data card."""
+    title: str = ""
+    """Title for the data card; the name when absent."""
     url: str | None = None
     """Page that describes the data."""
-    licence: str
+    licence: str = UNSTATED
     """Licence of the data."""
     sha256: Sha256 | None = None
     """Digest that the bytes must have."""
@@ -214,8 +216,8 @@ class Column(Section):
 
     type: Literal["float", "integer", "category", "text"]
     """Type of its values; a text identifies something, such as a pitcher whose history counts, and is no feature."""
-    description: str
-    """Measured quantity."""
+    description: str = ""
+    """Measured quantity; the column's name when absent."""
     unit: str | None = None
     """Unit of its values."""
     min: float | None = None

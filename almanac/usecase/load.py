@@ -12,8 +12,12 @@ from almanac.core.files import canonical_json, sha256_bytes
 from almanac.usecase.model import UseCase
 from almanac.usecase.types import KindUnion
 
-
 # YAML lets the last of two equal keys win, and a repeated section would go unnoticed.
+#: Fields without which there is no use case.
+MANDATORY = ("name", "time", "sources", "targets")
+_COMPLETED = {"Target": {"name", "horizon"}, "Training": {"candidates"}, "Evaluation": {"season", "bands"}}
+
+
 class _Loader(yaml.SafeLoader):
     """YAML in which a key given twice is an error."""
 
@@ -92,7 +96,14 @@ def digest(usecase: UseCase) -> str:
 
 def schema() -> dict[str, Any]:
     """Return the JSON schema of a use case file."""
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **UseCase.model_json_schema()}
+    written = UseCase.model_json_schema()
+    # What a file leaves out is filled in before the validation, which asks for everything.
+    written["required"] = list(MANDATORY)
+    for definition in written["$defs"].values():
+        if "required" in definition:
+            optional = _COMPLETED.get(str(definition.get("title")), {"read"})
+            definition["required"] = [name for name in definition["required"] if name not in optional]
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **written}
 
 
 def _explain(item: Any, model: type[BaseModel]) -> str:

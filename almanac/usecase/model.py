@@ -1,12 +1,13 @@
 """The use case as a whole, with the references between its sections."""
 
 from datetime import UTC, datetime
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 from pydantic import Field, model_validator
 
 from almanac.usecase.cluster_section import Cluster
 from almanac.usecase.data_section import Column, Source, TimeGrid, Validation
+from almanac.usecase.defaults import complete
 from almanac.usecase.events_section import Events
 from almanac.usecase.features_section import Features
 from almanac.usecase.operations_section import Drift, Governance, Schedule, Serving
@@ -66,6 +67,11 @@ class UseCase(Section):
     """Schedules."""
     cluster: Cluster = Cluster()
     """Pods of the pipelines' tasks."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _whole(cls, data: Any) -> Any:
+        return complete(data)
 
     @model_validator(mode="after")
     def _sections_agree(self) -> Self:

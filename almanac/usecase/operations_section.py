@@ -1,13 +1,12 @@
 """Sections on operations: drift, serving, governance, schedules."""
 
-from datetime import date
 from typing import Annotated, Literal, get_args
 
 from pydantic import Field, model_validator
 
-from almanac.usecase.address import Address
+from almanac.usecase.address import UNSTATED, Address
 from almanac.usecase.training_section import Decision
-from almanac.usecase.types import Duration, Name, Section
+from almanac.usecase.types import Date, Duration, Name, Section
 
 Signal = Literal["columns", "target", "prediction", "residual", "importance", "error", "coverage"]
 """Signals of drift: raw columns, and of each target the truth, the forecast, their difference, the ranking of the
@@ -76,7 +75,7 @@ class Statement(Section):
     """The statement."""
     author: Annotated[str, Field(min_length=1)]
     """Author of the statement."""
-    date: date
+    date: Date
     """Date of the statement."""
 
 
@@ -92,9 +91,9 @@ class Approval(Section):
 class Governance(Section):
     """Facts supplied by people; everything else in the documents is computed."""
 
-    owner: str
+    owner: str = UNSTATED
     """Person or team responsible for the model."""
-    contact: Address
+    contact: Address = UNSTATED
     """Address of the owner: e-mail, `https://…` or `tel:…`."""
     approval: Approval = Approval()
     """Approval policy."""

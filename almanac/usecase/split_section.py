@@ -2,12 +2,12 @@
 
 import calendar
 import re
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Annotated
 
 from pydantic import AfterValidator, Field, model_validator
 
-from almanac.usecase.types import Duration, Section, to_timedelta
+from almanac.usecase.types import Date, Duration, Section, to_timedelta
 
 _LAST = re.compile(r"last (\d+)(min|h|d|y)")
 _DAY = timedelta(days=1)
@@ -63,11 +63,11 @@ class Split(Section):
     """Training span of a rolling split: `expanding`, which is the default, or a sliding window such as last 3y."""
     retrain: Rolling | None = None
     """Split of a retraining by schedule, workflow or drift policy; the one above when absent."""
-    test_from: date | None = None
+    test_from: Date | None = None
     """Or, for an archive, the first day of the test span."""
-    test_to: date | None = None
+    test_to: Date | None = None
     """Day after the last of the test span; the end of the data when absent."""
-    train_from: date | None = None
+    train_from: Date | None = None
     """First day of training; the start of the data when absent."""
     train_window: Duration | None = None
     """Or a sliding window that ends at the gap before the test span."""

@@ -256,8 +256,8 @@ class Training(Section):
 class Bands(Section):
     """Bands of the last known value of the target's column, for coverage and slices."""
 
-    edges: Annotated[list[float], Field(min_length=1)]
-    """Inner edges, ascending."""
+    edges: list[float]
+    """Inner edges, ascending; a single band without any."""
     names: list[str] | None = None
     """Names, one more than edges; ranges when absent."""
 

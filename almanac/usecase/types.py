@@ -2,11 +2,11 @@
 
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any, get_args
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError, core_schema
 
 from almanac.core.errors import ExtensionError
@@ -149,6 +149,18 @@ def _check_no_password(address: str) -> str:
         )
     return address
 
+
+def _read_date(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    try:
+        return date.fromisoformat(value)
+    except ValueError:
+        raise ValueError("is no date; write it as ISO 8601 does, such as 2026-11-21") from None
+
+
+#: A day; YAML reads 2026-11-21 as one, and "2026-11-21" as a text that means the same.
+Date = Annotated[date, BeforeValidator(_read_date)]
 
 #: An address without a password.
 Address = Annotated[str, AfterValidator(_check_no_password)]

@@ -7,13 +7,14 @@ from almanac.core.files import write_json
 from almanac.core.progress import summary
 from almanac.drift.report import drift_page
 from almanac.reports import write_page
-from almanac.usecase import digest, load_text
+from almanac.usecase import load_text
+from almanac.usecase.views import reads, trained_digest
 from monitoring.windows.detect import detect
 
 
 def run(usecase: str, table: Path, registry: str, drift: Path, report: Path) -> tuple[bool, dict[str, Any]]:
     """Compare, write drift.json and drift.html, and return the decision and the metadata of both artifacts."""
-    case = load_text(usecase, "usecase")
+    case = reads(load_text(usecase, "usecase"), "drift")
     outcome = detect(case, table, registry)
     document = outcome.to_json(case)
     write_json(drift, document)
@@ -21,7 +22,7 @@ def run(usecase: str, table: Path, registry: str, drift: Path, report: Path) -> 
     summary(outcome.summary(), outcome.comparison.rows)
     return outcome.drifted, {
         "use_case": case.name,
-        "use_case_digest": digest(case),
+        "use_case_digest": trained_digest(case),
         "against": outcome.reference,
         "drifted": outcome.drifted,
         "drifted_features": len(document["drifted_features"]),

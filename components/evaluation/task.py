@@ -4,6 +4,7 @@ from pathlib import Path
 
 from almanac.evaluation.evaluate import Outputs, evaluate, leading_metrics, provenance
 from almanac.usecase import load_text
+from almanac.usecase.views import reads
 
 
 def run(
@@ -18,6 +19,6 @@ def run(
         tuning: record of the tuning.
         outputs: paths of metrics.json, evaluation.json, the predictions and the report.
     """
-    case = load_text(usecase, "usecase")
+    case = reads(load_text(usecase, "usecase"), "evaluation")
     metrics = evaluate(case, features, model, Outputs(*map(Path, outputs)), tuning)
     return provenance(case, features, model), leading_metrics(metrics)

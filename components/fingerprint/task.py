@@ -9,6 +9,7 @@ from almanac.data.disk import named_when_full
 from almanac.data.fetch import fetch, fingerprint_of
 from almanac.data.sources import FetchContext
 from almanac.usecase import load_text
+from almanac.usecase.views import reads
 
 
 def run(usecase: str, base: Path) -> str:
@@ -17,7 +18,7 @@ def run(usecase: str, base: Path) -> str:
     Raises:
         SourceError: a source is unreachable.
     """
-    case = load_text(usecase, "usecase")
+    case = reads(load_text(usecase, "usecase"), "fingerprint")
     cache = Path(os.environ.get("ALMANAC_CACHE", ".cache"))
     with named_when_full(cache):
         context = FetchContext(base, Cache(cache))

@@ -30,10 +30,11 @@ def gate(
     from pathlib import Path
 
     from almanac.usecase import load
+    from almanac.usecase.views import reads
     from components.gate.task import run
 
     inputs = (Path(figures.path), Path(predictions.path), Path(table.path))
-    passed = run(load(Path(usecase.path)), inputs, registry, Path(decision.path), Path(judged.path))
+    passed = run(reads(load(Path(usecase.path)), "gate"), inputs, registry, Path(decision.path), Path(judged.path))
     # By name, because on a cluster the metadata of an input hold the store's own keys, its display name among them.
     keys = ("use_case", "use_case_digest", "features_digest", "model_digest")
     for output in (decision, judged):

@@ -10,6 +10,7 @@ from almanac.core.progress import summary
 from almanac.data.fetch import fingerprint_of
 from almanac.data.ingest import ingest
 from almanac.usecase import digest, load_text
+from almanac.usecase.views import reads
 
 
 def run(
@@ -22,7 +23,7 @@ def run(
     Raises:
         SourceError: a source failed, or has changed since its fingerprint was taken.
     """
-    case = load_text(usecase, "usecase")
+    case = reads(load_text(usecase, "usecase"), "ingestion")
     record = ingest(case, base, Path(os.environ.get("ALMANAC_CACHE", ".cache")), table)
     # Otherwise this table would be reused whenever the sources return to the content of the fingerprint.
     if fingerprint and fingerprint != fingerprint_of({one["name"]: one["sha256"] for one in record["sources"]}):

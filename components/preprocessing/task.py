@@ -7,17 +7,18 @@ from almanac.core.image import VERSION
 from almanac.core.progress import summary
 from almanac.core.revision import git_revision
 from almanac.features.preprocess import preprocess
-from almanac.usecase import digest, load_text
+from almanac.usecase import load_text
+from almanac.usecase.views import reads, trained_digest
 
 
 def run(usecase: str, table: Path, features: Path, specification: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """Preprocess, report the number of features, and return the metadata of both artifacts."""
-    case = load_text(usecase, "usecase")
+    case = reads(load_text(usecase, "usecase"), "preprocessing")
     result = preprocess(case, table, features, specification)
     summary(f"{result['features']} features", result["rows"])
     common = {
         "use_case": case.name,
-        "use_case_digest": digest(case),
+        "use_case_digest": trained_digest(case),
         "data_digest": result["data_digest"],
         "split": result["split"],
         "library_version": VERSION,

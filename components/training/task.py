@@ -8,6 +8,7 @@ from almanac.core.progress import format_metric, summary
 from almanac.core.usage import measured
 from almanac.training.train import Inputs, train
 from almanac.usecase import load_text
+from almanac.usecase.views import reads
 
 
 def run(
@@ -22,7 +23,7 @@ def run(
         tuning: path of the tuning record to write.
         tracking: directory of the tracking record and archive to write.
     """
-    case = load_text(usecase, "usecase")
+    case = reads(load_text(usecase, "usecase"), "training")
     # Kept as metadata and in no file: the same input has to give the same files, but never takes the same time.
     with measured() as usage:
         record = train(case, Inputs(*inputs), model, tuning, tracking)

@@ -6,11 +6,12 @@ from typing import Any
 from almanac.core.progress import summary
 from almanac.data.validate import validate
 from almanac.usecase import digest, load_text
+from almanac.usecase.views import reads
 
 
 def run(usecase: str, table: Path, validated: Path, report: Path) -> dict[str, Any]:
     """Validate, print the warnings, and return the metadata of the valid table."""
-    case = load_text(usecase, "usecase")
+    case = reads(load_text(usecase, "usecase"), "validation")
     record = validate(case, table, validated, report)
     for finding in record["findings"]:
         print(f"warning: {finding['column'] or 'table'}: {finding['rule']}: {finding['text']}", flush=True)

@@ -13,6 +13,7 @@ from governance.documents.artifacts import REQUIRED, Artifacts, escape
 from governance.documents.computed import compute
 from governance.documents.html import page
 from governance.documents.kind import KINDS, Document, documents, rules
+from governance.documents.kinds.risk_assessment.risk import check_given_answers, unanswered
 from governance.documents.layout import (
     COMPUTED,
     FOLDER,
@@ -28,7 +29,7 @@ from governance.documents.layout import (
 from governance.documents.provenance import provenance
 from governance.documents.references import References, unmark
 from governance.documents.render import render_document
-from governance.documents.statements import check_statements, mandatory_statements
+from governance.documents.statements import check_given, mandatory_statements, unnamed, unstated
 from governance.signing import PUBLIC_KEY, SIGNATURE
 
 #: Number of a reference -> where it is printed, as references.json records it.
@@ -49,13 +50,15 @@ def write_documents(
         target: the directory to write.
 
     Raises:
-        DocumentError: a mandatory statement, an answer or an artifact is missing, by name; a number that is not a
-            reference; a bill of materials that does not follow its schema.
+        DocumentError: an artifact is missing, by name; a statement or answer that is given is wrong; a number that
+            is not a reference; a bill of materials that does not follow its schema.
     """
     missing = [name for name in REQUIRED if name not in files]
     if missing:
         raise DocumentError(f"{missing[0]}: missing from the artifacts; documents cannot do without it")
-    check_statements(json.loads(usecase)["governance"])
+    governance = json.loads(usecase)["governance"]
+    check_given(governance)
+    check_given_answers(governance["risk"])
     with whole_directory(target) as folder:
         artifacts = render_documents(files, usecase, registration, folder, documents())
         manifest = _manifest(artifacts, registration)
@@ -87,7 +90,10 @@ def render_documents(
     bundle = _Bundle(folder, Artifacts(files), kinds)
     bundle.put_inputs(usecase, registration)
     # Facts are written first: the documents quote computed.json like any other artifact.
-    bundle.put(COMPUTED, pretty_json({**(recorded or {}), **compute(bundle.artifacts, kinds)}))
+    before, computed = recorded or {}, compute(bundle.artifacts, kinds)
+    # Of a document that is not installed here, what it lacks is known from the record alone.
+    computed["unstated"] = {**before.get("unstated", {}), **computed["unstated"]}
+    bundle.put(COMPUTED, pretty_json({**before, **computed}))
     locations = bundle.put_documents() | bundle.put_bills()
     bundle.put(PROVENANCE, pretty_json(provenance(bundle.artifacts)))
     bundle.put(REFERENCES, pretty_json({"format": 1, "references": bundle.listed(locations)}))
@@ -173,6 +179,13 @@ def _located(value: Any, pointer: str, locations: _Locations) -> Any:
     return text
 
 
+def not_stated(governance: Mapping[str, Any]) -> list[str]:
+    """Return the fields of the section governance that are missing or hold placeholders; none but in a draft."""
+    answers = unanswered(governance.get("risk") or {})
+    statements = [f"statements.{key}" for key in unstated(governance)]
+    return [*statements, *(f"risk.{key}" for key in answers), *unnamed(governance)]
+
+
 def _manifest(artifacts: Artifacts, registration: Mapping[str, Any]) -> dict[str, Any]:
     own, others = {}, {}
     for uri, artifact in artifacts.files.items():
@@ -193,6 +206,7 @@ def _manifest(artifacts: Artifacts, registration: Mapping[str, Any]) -> dict[str
         "version": registration["version"],
         "complete": True,
         "statements": sorted(mandatory_statements(documents())),
+        "not_stated": not_stated(artifacts.value(USECASE, "/governance")),
         "files": own,
         "artifacts": others,
     }

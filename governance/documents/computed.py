@@ -1,15 +1,19 @@
 """Values that documents derive from artifacts, as computed.json keeps them; a verification computes them again."""
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from typing import Any
 
 from almanac.core.errors import DocumentError
 from governance.documents.artifacts import Artifacts
 from governance.documents.kind import Document
 from governance.documents.layout import USECASE
+from governance.documents.statements import unstated
+
+#: Facts that belong to no document.
+_OWN = ("counts", "unstated", "draft")
 
 
-def compute(artifacts: Artifacts, kinds: Iterable[Document]) -> dict[str, Any]:
+def compute(artifacts: Artifacts, kinds: Collection[Document]) -> dict[str, Any]:
     """Return the content of computed.json: the facts of the documents, then counts.
 
     Raises:
@@ -18,10 +22,16 @@ def compute(artifacts: Artifacts, kinds: Iterable[Document]) -> dict[str, Any]:
     computed: dict[str, Any] = {}
     for document in kinds:
         facts = document.facts(artifacts)
-        if twice := ({"counts", *computed} & facts.keys()):
+        if twice := ({*_OWN, *computed} & facts.keys()):
             raise DocumentError(f"{document.file}: another document computes {min(twice)!r} too; rename one of them")
         computed |= facts
-    return computed | {"counts": _counts(artifacts)}
+    missing = unstated(artifacts.value(USECASE, "/governance"), kinds)
+    return computed | {"counts": _counts(artifacts), "unstated": missing, "draft": len(missing) + _unanswered(computed)}
+
+
+def _unanswered(computed: dict[str, Any]) -> int:
+    # The document that asks the questions on risk is Almanac's own, and may yet be left out by a caller.
+    return len(computed.get("risk", {}).get("unanswered", {}))
 
 
 def _counts(artifacts: Artifacts) -> dict[str, int]:

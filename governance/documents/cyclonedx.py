@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from almanac.core.errors import DocumentError
+from almanac.usecase.address import UNSTATED
 from governance.documents.artifacts import Artifacts
-from governance.documents.layout import USECASE
+from governance.documents.layout import COMPUTED, FOLDER, USECASE
 from governance.documents.references import References
 
 _SCHEMAS = "http://cyclonedx.org/schema/"
@@ -203,8 +204,11 @@ def _metric(references: References, metrics: Any, kind: str, key: str) -> dict[s
 
 def _considerations(references: References) -> dict[str, Any]:
     statements = references.ref(USECASE)["governance"]["statements"]
+    missing = references.artifacts.value(f"{FOLDER}/{COMPUTED}", "/unstated")
 
     def say(key: str) -> str:
+        if key in missing:
+            return UNSTATED
         return references.quote(statements[key]["text"], "plain")
 
     return {

@@ -18,6 +18,7 @@ from governance.registry.versions import blob_key, manifest_key, read_blob, read
 _MODEL, _MODEL_MANIFEST, _GATE = "model/", "model/manifest.json", "gate.json"
 _FOLDER = "governance/"
 _AT_ONCE = 500
+_SHOWN = 3
 
 
 def check_evidence(store: Store, state: State, event: Event) -> None:
@@ -35,8 +36,12 @@ def check_evidence(store: Store, state: State, event: Event) -> None:
         _check_registered(store, state.use_case, event)
     elif event.kind == "documented":
         _check_documented(store, state.use_case, state.version(event.version))
-    elif event.kind in ("promoted", "rolled_back") and state.in_force().signers:
-        check_signed(store, state, state.version(event.version))
+    elif event.kind in ("promoted", "rolled_back"):
+        entry = state.version(event.version)
+        if entry.stage == "production" and state.needs_documents(entry):
+            check_stated(store, state.use_case, entry)
+        if state.in_force().signers:
+            check_signed(store, state, entry)
 
 
 def fetch_evidence(store: Store, use_case: str, events: Iterable[Event]) -> None:
@@ -83,6 +88,26 @@ def _check_documented(store: Store, use_case: str, entry: Version) -> None:
     missing = [name for name in entry.requires or () if f"{_FOLDER}{name}" not in manifest["files"]]
     if missing:
         raise RegistryError(f"its documents are incomplete, without {', '.join(missing)}")
+
+
+def check_stated(store: Store, use_case: str, entry: Version) -> None:
+    """Check that a version is no draft: that people have stated what its documents need.
+
+    Raises:
+        RegistryError: what is not stated, by name.
+    """
+    if entry.documents is None:
+        return
+    name = f"{_FOLDER}manifest.json"
+    item = read_manifest(store, use_case, entry.documents)["files"].get(name)
+    bundle = json.loads(read_blob(store, name, item["sha256"])) if item else {}
+    # Documents of earlier releases could not be written without every statement.
+    if missing := bundle.get("not_stated"):
+        more = f" and {len(missing) - _SHOWN} more" if len(missing) > _SHOWN else ""
+        raise RegistryError(
+            f"version {entry.number} is a draft, and the registry's policy asks for documents: not stated are "
+            f"{', '.join(missing[:_SHOWN])}{more}; `almanac statements FILE` asks for them"
+        )
 
 
 def check_signed(store: Store, state: State, entry: Version) -> None:

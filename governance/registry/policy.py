@@ -19,6 +19,7 @@ from governance.envelope import canonical_pem
 #: From the least strict to the strictest.
 APPROVALS = ("none", "required")
 IDENTITIES = ("typed", "verified")
+DOCUMENTS = ("draft", "complete")
 #: Services that tell who approves: the console's login, and a GitHub environment with required reviewers.
 ATTESTERS = ("console", "github")
 
@@ -34,6 +35,8 @@ class Policy:
         people: name -> public key (PEM) by which that person signs approvals.
         attesters: `console` or `github` -> public key (PEM) by which that service signs approvals of its users.
         signers: name -> public key (PEM); a promoted model must be signed with one of them, if there are any.
+        documents: `complete`: production needs documents in which everything is stated; `draft`: it does not; when
+            empty, it does where it needs an approval.
     """
 
     approval: str = "none"
@@ -42,6 +45,7 @@ class Policy:
     people: Mapping[str, str] = field(default_factory=dict)
     attesters: Mapping[str, str] = field(default_factory=dict)
     signers: Mapping[str, str] = field(default_factory=dict)
+    documents: str = ""
 
     @property
     def digest(self) -> str:
@@ -50,7 +54,9 @@ class Policy:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the policy as an event holds it."""
-        return {**asdict(self), "approvers": list(self.approvers)}
+        written = {**asdict(self), "approvers": list(self.approvers)}
+        # Left out when empty, so that the digests of earlier policies stay as they were.
+        return written if self.documents else {name: value for name, value in written.items() if name != "documents"}
 
     def may_approve(self, who: str) -> bool:
         """Return whether the policy lets this person approve at all."""
@@ -80,7 +86,7 @@ def parse_policy(value: Any, where: str) -> Policy:
     if not isinstance(value, Mapping) or (unknown := [name for name in value if name not in names]):
         given = f"has no field {unknown[0]!r}" if isinstance(value, Mapping) else f"is {value!r}"
         raise RegistryError(f"{where}: the policy {given}; expected {', '.join(names)}")
-    for name, allowed in (("approval", APPROVALS), ("identity", IDENTITIES)):
+    for name, allowed in (("approval", APPROVALS), ("identity", IDENTITIES), ("documents", DOCUMENTS)):
         if name in value and value[name] not in allowed:
             raise RegistryError(f"{where}: {name} is {value[name]!r}; expected {' or '.join(allowed)}")
     approvers = value.get("approvers", ())
@@ -91,7 +97,8 @@ def parse_policy(value: Any, where: str) -> Policy:
     if other := sorted(keys["attesters"].keys() - set(ATTESTERS)):
         raise RegistryError(f"{where}: attesters names {other[0]!r}; expected {' or '.join(ATTESTERS)}")
     approval, identity = value.get("approval", "none"), value.get("identity", "typed")
-    policy = Policy(approval, identity, tuple(approvers), keys["people"], keys["attesters"], keys["signers"])
+    documents = value.get("documents", "")
+    policy = Policy(approval, identity, tuple(approvers), keys["people"], keys["attesters"], keys["signers"], documents)
     _check_people(policy)
     return policy
 

@@ -8,7 +8,7 @@ from almanac.core.errors import RegistryError
 from almanac.core.files import sha256_bytes
 from almanac.core.people import same_person
 from governance.registry import release_checks
-from governance.registry.evidence import check_signed
+from governance.registry.evidence import check_signed, check_stated
 from governance.registry.identity import TYPED, Signer
 from governance.registry.labelling import Labelling
 from governance.registry.legislation import Legislation
@@ -36,6 +36,7 @@ class Registry(Legislation, Labelling):
         who: str,
         why: str,
         approval: str = "required",
+        use_case_digest: str = "",
     ) -> int:
         """Store a version and return its number; the same content registered again keeps its number.
 
@@ -46,6 +47,7 @@ class Registry(Legislation, Labelling):
             why: the reason, kept in the event.
             approval: `none` or `required`: whether production needs an approval by somebody else. The registry's policy
                 can make it stricter; the first version of a use case founds that policy.
+            use_case_digest: sha256 of the use case, where other words about the same model are another version.
 
         Raises:
             RegistryError: a file is missing, the approval is unknown, or the store has no create-only put.
@@ -62,7 +64,10 @@ class Registry(Legislation, Labelling):
         model, requires = sha256_bytes(files["model/manifest.json"].read_bytes()), required_files()
         listed = put_blobs(self.store, files)
         # `metadata` is in the manifests of all versions; without it the same files would get another number.
-        bodies = {rule: manifest_bytes(use_case, listed, {"metadata": {}, "approval": rule}) for rule in APPROVALS}
+        metadata = {"use_case_digest": use_case_digest} if use_case_digest else {}
+        bodies = {
+            rule: manifest_bytes(use_case, listed, {"metadata": metadata, "approval": rule}) for rule in APPROVALS
+        }
         digests = {sha256_bytes(body) for body in bodies.values()}
 
         def same(state: State) -> Version | None:
@@ -161,7 +166,7 @@ class Registry(Legislation, Labelling):
         bound = self.version(use_case, version)
         if stage in ("staging", "production"):
             may_promote(self.state(use_case), bound, stage)
-            self._check_bytes(use_case, bound)
+            self._check_bytes(use_case, bound, stage)
 
         def propose(state: State) -> Proposal:
             done = state.version(version).stage == stage
@@ -225,9 +230,11 @@ class Registry(Legislation, Labelling):
             raise RegistryError(f"{use_case} version {entry.number} was rejected by {entry.rejected}; not published")
         return publish(self.store, use_case, entry.model, self.files(use_case, entry.number))
 
-    def _check_bytes(self, use_case: str, entry: Version) -> None:
+    def _check_bytes(self, use_case: str, entry: Version, stage: str = "production") -> None:
         release_checks.check_version(self.store, use_case, entry, for_promotion=True)
         state = self.state(use_case)
+        if stage == "production" and state.needs_documents(entry):
+            check_stated(self.store, use_case, entry)
         if state.in_force().signers:
             check_signed(self.store, state, entry)
 

@@ -129,6 +129,11 @@ class State:
         rules = (entry.policy,) if self.policy is None else (entry.policy, self.policy.approval)
         return "required" in rules
 
+    def needs_documents(self, entry: Version) -> bool:
+        """Return whether production needs documents in which everything is stated."""
+        asked = self.in_force().documents
+        return asked == "complete" or (not asked and self.needs_approval(entry))
+
     def counted(self, entry: Version) -> tuple[Approval, ...]:
         """Return the version's approvals that the policy in force counts."""
         policy = self.in_force()

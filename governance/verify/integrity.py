@@ -9,6 +9,7 @@ from almanac.core.files import read_json, sha256_file
 from governance import signing
 from governance.documents import cyclonedx
 from governance.documents.artifacts import Artifacts
+from governance.documents.bundle import not_stated
 from governance.documents.layout import (
     COMMON_FILES,
     FOLDER,
@@ -21,7 +22,8 @@ from governance.documents.layout import (
     USECASE,
 )
 from governance.documents.references import render, unreferenced
-from governance.documents.statements import check_statements
+from governance.documents.statements import check_given, check_statements
+from governance.documents.usecase import is_trained_from
 from governance.verify.bundle import Bundle
 from governance.verify.event_chain import RECORD
 
@@ -69,14 +71,26 @@ def check_registration(bundle: Bundle) -> tuple[int, str]:
     model = artifacts["model/manifest.json"]
     if registration["model"] != model.sha256:
         raise DocumentError(f"{REGISTRATION}: is about another model than model/manifest.json")
-    if model.document["use_case_digest"] != artifacts[USECASE].sha256:
+    if not is_trained_from(artifacts):
         raise DocumentError(f"{USECASE}: not the use case that the model was made from (model/manifest.json)")
     for key in ("use_case", "version"):
         if bundle.manifest[key] != registration[key]:
             raise DocumentError(f"{FOLDER}/{MANIFEST}: {key} is not that of {REGISTRATION}")
-    statements = bundle.manifest["statements"]
-    check_statements(artifacts.value(USECASE, "/governance"), f"{USECASE}: governance", recorded=statements)
-    return 4 + _table(artifacts), ""
+    return 4 + _table(artifacts), _check_stated(bundle)
+
+
+def _check_stated(bundle: Bundle) -> str:
+    """Check the statements, and that a draft says that it is one; return what is not stated, in words."""
+    governance, statements = bundle.artifacts.value(USECASE, "/governance"), bundle.manifest["statements"]
+    section, missing = f"{USECASE}: governance", bundle.manifest.get("not_stated")
+    if not missing:
+        check_statements(governance, section, recorded=statements)
+        return ""
+    check_given(governance, section, recorded=statements)
+    own = not_stated(governance)
+    if other := sorted(set(missing) ^ set(own)):
+        raise DocumentError(f"{FOLDER}/{MANIFEST}: not_stated is not what {USECASE} leaves open: {', '.join(other)}")
+    return f"a draft: {len(missing)} statements and answers are not stated"
 
 
 def _table(artifacts: Artifacts) -> int:
@@ -155,9 +169,10 @@ def check_run_record(bundle: Bundle) -> tuple[int, str]:
         return 0, f"no {RECORD}: these documents are not in a run's directory"
     record, model = read_json(bundle.run / RECORD), bundle.artifacts.document("model/manifest.json")
     # Not the revision: a training that is found in the cache may be one of an earlier revision.
-    for key in ("use_case", "use_case_digest"):
-        if key in record and record[key] != model[key]:
-            raise DocumentError(f"{RECORD}#/{key}: states {record[key]!r}; model/manifest.json has {model[key]!r}")
+    said = {"use_case": model["use_case"], "use_case_digest": bundle.artifacts[USECASE].sha256}
+    for key, value in said.items():
+        if key in record and record[key] != value:
+            raise DocumentError(f"{RECORD}#/{key}: states {record[key]!r}; the documents are of {value!r}")
     for name, entry in record["artifacts"].items():
         if not (bundle.run / name).is_file():
             raise DocumentError(f"{name}: missing; {RECORD} lists it")

@@ -1,18 +1,20 @@
 """Commands on a use case file."""
 
+import os
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from almanac.core.errors import AlmanacError, UseCaseError
+from almanac.core.errors import UseCaseError
 from almanac.core.files import pretty_json, write_text
 from almanac.usecase import UseCase, digest
 from almanac.usecase import schema as json_schema
+from almanac.usecase.explanation import defaults_of, explained
 from almanac.usecase.override import load_with
 from orchestration.commands.options import AsJson, Set, UseCaseFile, command_app, example
-from orchestration.retraining.plan import retraining
-from orchestration.statements_check import check_governance
+from orchestration.review import Review, review, review_table
 
 app = command_app()
 
@@ -44,20 +46,28 @@ def new(
   almanac run {out}   # once they are there""")
 
 
-@app.command(epilog=example("almanac check usecases/demand.yaml"))
-def check(usecase: UseCaseFile, settings: Set = None, as_json: AsJson = False) -> None:
-    """Check a use case file as far as that needs no data: its fields, statements, answers and retraining window."""
+@app.command(epilog=example("almanac check usecases/demand.yaml --data"))
+def check(
+    usecase: UseCaseFile,
+    settings: Set = None,
+    data: Annotated[bool, typer.Option("--data", help="Read the table too.")] = False,
+    explain: Annotated[bool, typer.Option("--explain", help="Print what the file leaves to its defaults.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Check a use case file: fields, features, folds and statements; with --data its table, split and cost too."""
     case = load_with(usecase, settings or [])
-    if faults := _faults(case):
-        raise UseCaseError("\n".join(faults))
-    summary = {
-        "use_case": case.name,
-        "digest": digest(case),
-        "targets": [target.name for target in case.targets],
-        "candidates": [candidate.name for candidate in case.training.candidates],
-    }
-    text = f"{usecase}: {', '.join(summary['targets'])} by {len(case.training.candidates)} candidates; no faults"
-    typer.echo(pretty_json(summary) if as_json else f"{text}\n", nl=False)
+    found = review(case)
+    if data:
+        cache = Path(os.environ.get("ALMANAC_CACHE", ".cache"))
+        review_table(case, usecase.absolute().parent, cache, found)
+    defaults = defaults_of(usecase, case) if explain else {}
+    if as_json:
+        typer.echo(pretty_json(_summary(case, found) | ({"defaults": defaults} if explain else {})), nl=False)
+    else:
+        for line in (*explained(defaults), *_lines(usecase, case, found)):
+            typer.echo(line)
+    if found.errors:
+        raise UseCaseError("\n".join(f"{usecase}: {error}" for error in found.errors))
 
 
 @app.command(epilog=example("almanac schema > usecase.schema.json"))
@@ -66,12 +76,30 @@ def schema() -> None:
     typer.echo(pretty_json(json_schema()), nl=False)
 
 
-def _faults(case: UseCase) -> list[str]:
-    faults = []
-    # A retraining is checked here rather than at the first breach.
-    for rule in (check_governance, retraining(case).apply):
-        try:
-            rule(case)
-        except AlmanacError as error:
-            faults.append(str(error))
-    return faults
+def _summary(case: UseCase, found: Review) -> dict[str, Any]:
+    return {
+        "use_case": case.name,
+        "digest": digest(case),
+        "targets": [target.name for target in case.targets],
+        "candidates": [candidate.name for candidate in case.training.candidates],
+        "errors": found.errors,
+        "warnings": found.warnings,
+        "facts": found.facts,
+    }
+
+
+def _lines(path: Path, case: UseCase, found: Review) -> Iterator[str]:
+    facts = found.facts
+    yield f"{path}: {', '.join(target.name for target in case.targets)} by {len(case.training.candidates)} candidates"
+    if "features" in facts:
+        yield f"  features    {facts['features']}, which look back {facts['look_back']}"
+    if "rows" in facts:
+        yield f"  table       {facts['rows']:,} rows from {facts['from']} to {facts['to']}"
+    if "rows_test" in facts:
+        yield f"  split       {facts['rows_train']:,} rows to learn from, {facts['rows_test']:,} to test on"
+    if "fits" in facts:
+        cost = f"about {facts['seconds_estimated']:,.0f} s on one core and {facts['bytes_estimated'] / 1e9:.1f} GB"
+        yield f"  cost        {facts['fits']} fits, {cost} (an estimate)"
+    yield from (f"  look        {warning}" for warning in found.warnings)
+    if not found.errors:
+        yield "  no faults"

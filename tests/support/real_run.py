@@ -16,8 +16,9 @@ from almanac.evaluation.gate.decide import decide
 from almanac.evaluation.gate.evidence import read_evidence
 from almanac.model.intervals import Intervals
 from almanac.training.table_facts import table_facts
-from almanac.usecase import UseCase, digest
+from almanac.usecase import UseCase
 from almanac.usecase.training_section import Target
+from almanac.usecase.views import trained_digest
 
 _LAGS = (0, 1, 2, 3, 6, 12, 23, 24)
 _WEATHER = ("dewp", "temp", "pres", "iws")
@@ -126,7 +127,7 @@ def _common(usecase: UseCase) -> dict[str, Any]:
     return {
         "format": 1,
         "use_case": usecase.name,
-        "use_case_digest": digest(usecase),
+        "use_case_digest": trained_digest(usecase),
         "git_revision": "0123456789abcdef0123456789abcdef01234567",
         "libraries": libraries,
     }

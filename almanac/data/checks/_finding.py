@@ -75,7 +75,9 @@ def _finite(value: Any) -> Any:
 
 
 def _row(row: dict[str, Any]) -> str:
-    where = " ".join(str(row[name]).replace("T", " ") for name in ("entity", "time") if row.get(name) is not None)
+    # Of the time alone: an entity keeps its own letters.
+    time = None if row.get("time") is None else str(row["time"]).replace("T", " ")
+    where = " ".join(str(part) for part in (row.get("entity"), time) if part is not None)
     number = f"row {row['row']}" if row.get("row") is not None else ""
     value = f" {row['value']!r}" if "value" in row else ""
     return f"{number} ({where}){value}".strip() if where else f"{number}{value}"

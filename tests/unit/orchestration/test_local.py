@@ -14,6 +14,7 @@ from orchestration.cache import ContentCache
 from orchestration.console import RunLog, Screen
 from orchestration.local import LocalRun, RunOptions, run_local
 from orchestration.run import Request, run_training
+from orchestration.statements_check import check_draft, check_governance
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -137,12 +138,22 @@ def test_missing_facts_are_told_before_anything_is_run(tmp_path: Path) -> None:
     case = load(path)
     statements = {key: value for key, value in case.governance.statements.items() if key != "caveats"}
     governance = case.governance.model_copy(update={"statements": statements, "risk": {}})
-    request = Request(case.model_copy(update={"governance": governance}), path, tmp_path, str(tmp_path / "registry"))
+    draft = case.model_copy(update={"governance": governance})
     with pytest.raises(DocumentError) as caught:
-        run_training(request, lambda **_: None, Screen(io.StringIO()))
+        check_governance(draft)
     assert "governance.statements.caveats: is missing; it has to say" in str(caught.value)
     assert "governance.risk.annex_iii_area: is missing" in str(caught.value)
     assert "Expected one of none, biometrics" in str(caught.value)
+    assert len(check_draft(draft)) == 1 + 12
+
+
+def test_wrong_facts_are_told_before_anything_is_run(tmp_path: Path) -> None:
+    path = ROOT / "usecases" / "air_quality.yaml"
+    case = load(path)
+    governance = case.governance.model_copy(update={"risk": {**case.governance.risk, "severity": "awful"}})
+    request = Request(case.model_copy(update={"governance": governance}), path, tmp_path, str(tmp_path / "registry"))
+    with pytest.raises(DocumentError, match=r"governance\.risk\.severity: 'awful' is no answer"):
+        run_training(request, lambda **_: None, Screen(io.StringIO()))
     assert not list(tmp_path.iterdir())
 
 

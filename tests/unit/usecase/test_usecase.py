@@ -102,7 +102,7 @@ def test_the_tree_that_the_tests_change_is_right() -> None:
         ("name", "Air Quality", "name: string should match pattern"),
         ("columns.load.max_missing", 2, "columns.load.max_missing: input should be less than or equal to 1; got 2"),
         ("columns.load.min", "0", "columns.load.min: input should be a valid number; got '0'"),
-        ("columns.category", {"type": "float"}, "columns.category.description: is missing; it is required"),
+        ("columns.category", {"unit": "m"}, "columns.category.type: is missing; it is required"),
         ("columns.load.type", "number", "columns.load.type: input should be 'float', 'integer', 'category' or 'text'"),
         (
             "sources.0.type",
@@ -117,7 +117,7 @@ def test_the_tree_that_the_tests_change_is_right() -> None:
         ),
         ("sources.0.sha256", "abc", "sources.0.sha256: string should match pattern"),
         ("sources", [], "sources: list should have at least 1 item"),
-        ("split.test_from", "June", "split.test_from: input should be a valid date"),
+        ("split.test_from", "June", "split.test_from: is no date; write it as ISO 8601 does"),
         ("training.folds", {"count": 1}, "training.folds.count: input should be greater than or equal to 2; got 1"),
         ("gates", [], "gates: list should have at least 1 item"),
         # Sources.

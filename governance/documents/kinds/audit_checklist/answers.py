@@ -8,11 +8,12 @@ from io import BytesIO
 from typing import Any
 
 from almanac.core.errors import AlmanacError
-from almanac.usecase.address import is_placeholder
+from almanac.usecase.address import UNSTATED, is_placeholder
 from governance.documents.artifacts import Artifacts
 from governance.documents.kind import own_documents
 from governance.documents.layout import FOLDER, REGISTRATION, USECASE
-from governance.documents.statements import mandatory_statements
+from governance.documents.statements import mandatory_statements, unstated
+from governance.documents.usecase import is_trained_from
 from governance.dsse import verify_signature
 from governance.signing import PUBLIC_KEY, SIGNATURE, fingerprint
 
@@ -22,8 +23,6 @@ Target = dict[str, Any]
 
 MODEL = "model/manifest.json"
 _BAND = "band"
-#: What a proposed use case file says where only its author knows.
-_UNSTATED = "not stated"
 _PICKLES = (".pkl", ".pickle", ".joblib", ".pt")
 #: First bytes of a pickle of protocol 2 to 5.
 _PICKLE = re.compile(rb"\x80[\x02-\x05]")
@@ -112,8 +111,8 @@ def rules_of_the_use_case(artifacts: Artifacts) -> bool | None:
 
 
 def same_use_case(artifacts: Artifacts) -> bool:
-    """Answer whether the model records the digest of the use case that is documented."""
-    return bool(artifacts.value(MODEL, "/use_case_digest") == artifacts[USECASE].sha256)
+    """Answer whether the model records the digest of what training reads of the use case that is documented."""
+    return is_trained_from(artifacts)
 
 
 def registered(artifacts: Artifacts) -> bool | None:
@@ -190,7 +189,8 @@ def statements_complete(artifacts: Artifacts) -> bool | None:
         for key, each in statements.items()
         if each.get("text", "").strip() and each.get("author", "").strip() and _dated(each.get("date"), until)
     }
-    return complete == set(statements) | set(mandatory_statements(own_documents()))
+    missing = unstated(artifacts.value(USECASE, "/governance"), own_documents())
+    return not missing and complete == set(statements) | set(mandatory_statements(own_documents()))
 
 
 def _dated(value: Any, until: str) -> bool:
@@ -203,7 +203,7 @@ def _dated(value: Any, until: str) -> bool:
 def owner_and_contact(artifacts: Artifacts) -> bool | None:
     """Answer whether owner and contact are named; a placeholder of a template names nobody."""
     governance = artifacts.value(USECASE, "/governance")
-    if governance["owner"] == _UNSTATED or is_placeholder(governance["contact"]):
+    if governance["owner"] == UNSTATED or is_placeholder(governance["contact"]):
         return None
     return bool(governance["owner"].strip())
 
@@ -211,7 +211,7 @@ def owner_and_contact(artifacts: Artifacts) -> bool | None:
 def licensed(source: dict[str, Any]) -> bool | None:
     """Answer whether a source has a licence."""
     licence = source["licence"].strip()
-    return None if licence == _UNSTATED else bool(licence)
+    return None if licence == UNSTATED else bool(licence)
 
 
 def has_reference(artifacts: Artifacts) -> bool | None:

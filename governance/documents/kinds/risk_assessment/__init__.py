@@ -6,20 +6,23 @@ from typing import Any
 
 from governance.documents.artifacts import Artifacts
 from governance.documents.kind import Document
-from governance.documents.kinds.risk_assessment.risk import QUESTIONS, SCALE, assess
+from governance.documents.kinds.risk_assessment.risk import QUESTIONS, SCALE, assess, unanswered, unstated_risk
 from governance.documents.layout import USECASE
 
 
 def _facts(artifacts: Artifacts) -> dict[str, Any]:
-    """Return the risk classes.
+    """Return the risk classes, "not stated" where an answer that they need is missing.
 
     Raises:
-        DocumentError: an answer that they need is missing or not allowed.
+        DocumentError: an answer is not allowed.
     """
     answers = artifacts.value(USECASE, "/governance/risk")
-    risk = assess(answers, artifacts.document("metrics.json"), artifacts.document("gate.json"))
     questions = {key: text for key, (text, _) in QUESTIONS.items()}
-    return {"risk": {**asdict(risk), "scale": SCALE, "questions": questions}}
+    common = {"scale": SCALE, "questions": questions, "unanswered": unanswered(answers)}
+    metrics, gate = artifacts.document("metrics.json"), artifacts.document("gate.json")
+    # Without an answer there is no class, whatever the others are.
+    risk = unstated_risk(metrics, gate) if common["unanswered"] else asdict(assess(answers, metrics, gate))
+    return {"risk": {**risk, **common}}
 
 
 KIND = Document(

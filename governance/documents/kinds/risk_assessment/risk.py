@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from almanac.core.errors import DocumentError
+from almanac.usecase.address import UNSTATED
 
 YES_NO = (True, False)
 AREAS = (
@@ -94,6 +95,21 @@ class Risk:
     surcharges: list[str]
 
 
+def unanswered(answers: Mapping[str, Any]) -> dict[str, str]:
+    """Return the questions that have no answer yet: key -> question."""
+    return {key: text for key, (text, _) in QUESTIONS.items() if answers.get(key, UNSTATED) == UNSTATED}
+
+
+def check_given_answers(answers: Mapping[str, Any], section: str = "governance.risk") -> None:
+    """Refuse answers that are given and unknown or not allowed.
+
+    Raises:
+        DocumentError: every fault by key, with the allowed answers.
+    """
+    if faults := _wrong(answers, section):
+        raise DocumentError("\n".join(faults))
+
+
 def check_answers(answers: Mapping[str, Any], section: str = "governance.risk") -> None:
     """Refuse answers that are missing, unknown or not allowed.
 
@@ -103,17 +119,24 @@ def check_answers(answers: Mapping[str, Any], section: str = "governance.risk") 
     faults = [
         f"{section}.{key}: is missing; {text} Expected one of {_listed(allowed)}"
         for key, (text, allowed) in QUESTIONS.items()
-        if key not in answers
+        if key in unanswered(answers)
     ]
+    if faults := faults + _wrong(answers, section):
+        raise DocumentError("\n".join(faults))
+
+
+def _wrong(answers: Mapping[str, Any], section: str) -> list[str]:
+    faults = []
     for key, answer in answers.items():
+        if answer == UNSTATED:
+            continue
         if key not in QUESTIONS:
             faults.append(f"{section}.{key}: unknown; expected one of {', '.join(QUESTIONS)}")
         elif not any(
             answer is allowed or (isinstance(answer, str) and answer == allowed) for allowed in QUESTIONS[key][1]
         ):
             faults.append(f"{section}.{key}: {answer!r} is no answer; expected one of {_listed(QUESTIONS[key][1])}")
-    if faults:
-        raise DocumentError("\n".join(faults))
+    return faults
 
 
 def _listed(allowed: Iterable[Any]) -> str:
@@ -135,6 +158,17 @@ def assess(answers: Mapping[str, Any], metrics: Mapping[str, Any], gate: Mapping
     score = severity * likelihood
     operational = next(name for limit, name in _CLASSES if score <= limit)
     return Risk(legal, reason, severity, likelihood, score, operational, findings, surcharges)
+
+
+def unstated_risk(metrics: Mapping[str, Any], gate: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of a risk that has no class yet."""
+    unknown: dict[str, Any] = dict.fromkeys(("severity", "likelihood", "score"))
+    reason = "not every question is answered"
+    findings = _findings(metrics, gate)
+    return {
+        "legal": UNSTATED, "legal_reason": reason, **unknown, "operational": UNSTATED, "findings": findings,
+        "surcharges": [],
+    }  # fmt: skip
 
 
 def _legal(answers: Mapping[str, Any]) -> tuple[str, str]:

@@ -1,0 +1,214 @@
+"""Defaults of a use case file: whatever it leaves out but name, time, sources and targets.
+
+They follow from the step of the grid and from the targets, and are filled in before the file is validated, so that a
+use case that was read is always whole. `almanac check FILE --explain` prints them.
+"""
+
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
+from typing import Any
+
+from almanac.usecase.address import UNSTATED
+from almanac.usecase.types import to_timedelta
+
+_DAY = timedelta(days=1)
+_HOUR = timedelta(hours=1)
+#: Periods after which series repeat: a day, a week, 52 weeks.
+CYCLES = (_DAY, 7 * _DAY, 364 * _DAY)
+#: Longest lag or window in steps, since a server keeps the history of it for every entity.
+MOST_STEPS = 2100
+#: Largest shares of missing values of a column that the file does not declare; its target's rows are left out.
+_MISSING = 1.0
+
+
+def complete(data: Any) -> Any:
+    """Return the fields of a use case file with those that it leaves out; what is no mapping is left to validation."""
+    if not isinstance(data, dict) or not isinstance(data.get("time"), dict):
+        return data
+    step = _length(data["time"].get("frequency")) or _HOUR
+    data = dict(data)
+    if isinstance(data.get("targets"), list):
+        data["targets"] = [_target(item, step) for item in data["targets"]]
+    if isinstance(data.get("sources"), list):
+        data["sources"] = [_source(item, data["time"]) for item in data["sources"]]
+    name = str(data.get("name"))
+    data.setdefault("title", name.replace("_", " ").capitalize())
+    data.setdefault("description", f"Forecast of {', '.join(_columns(data)) or 'a table'}.")
+    if "columns" not in data:
+        data["columns"] = {column: {"type": "float", "max_missing": _MISSING} for column in _columns(data)}
+        # Which other columns there are is not known without the table.
+        if isinstance(data.get("sources"), list):
+            data["sources"] = [_open(item) for item in data["sources"]]
+    if isinstance(data["columns"], dict):
+        data["columns"] = {name: _described(name, column) for name, column in data["columns"].items()}
+    sections = _sections(data, step)
+    # Histories of events follow from their entities, which have no common pattern.
+    if data.get("events") is not None:
+        del sections["features"]
+    for section, value in sections.items():
+        data.setdefault(section, value)
+    if isinstance(data["training"], dict):
+        data["training"] = {"candidates": candidates(40), **data["training"]}
+    if isinstance(data["evaluation"], dict):
+        data["evaluation"] = {**_evaluation(step), **data["evaluation"]}
+    return data
+
+
+def features(
+    step: timedelta,
+    horizon: timedelta,
+    target: str,
+    others: Mapping[str, str],
+    cycles: Iterable[timedelta],
+    yearly: bool,
+) -> list[dict[str, Any]]:
+    """Return features that fit a step and a season.
+
+    Args:
+        step: step of the grid.
+        horizon: how far ahead the forecast is.
+        target: column that is forecast.
+        others: type of every other column by its name.
+        cycles: periods after which the series may repeat, shortest first.
+        yearly: whether the table is long enough to learn the course of a year.
+    """
+    cycles = [cycle for cycle in cycles if cycle <= MOST_STEPS * step]
+    items: list[dict[str, Any]] = []
+    parts = ["hour", "weekday"] if step < _DAY else ["weekday", "month"] if step == _DAY else ["month"]
+    periods = ["day", "week"] if step < _DAY else ["week"] if step < 7 * _DAY else []
+    periods += ["year"] if yearly else []
+    ahead = to_duration(horizon)
+    # A column of the table may have the name of a calendar feature already.
+    if fields := [part for part in parts if part not in (*others, target)]:
+        items.append({"kind": "calendar", "group": "temporal", "fields": fields, "ahead": ahead})
+    if periods:
+        items.append({"kind": "cyclic", "group": "temporal", "periods": periods, "harmonics": 2, "ahead": ahead})
+    items.append({"kind": "value", "group": "lagged", "columns": [target]})
+    # The same phase as the target's time, one cycle before, and the row's own.
+    phases = [lag for cycle in cycles for lag in (cycle - horizon, cycle) if lag >= step]
+    items.append(_spans("lag", "lagged", target, {"lags": [step, 2 * step, 3 * step, *phases]}))
+    windows = _spans("rolling", "rolling", target, {"windows": [4 * step, *cycles]})
+    items.append(windows | {"statistics": ["mean", "std", "min", "max"]})
+    if numbers := [name for name, kind in others.items() if kind != "category"]:
+        items.append({"kind": "value", "group": "other", "columns": numbers})
+    if categories := [name for name, kind in others.items() if kind == "category"]:
+        items.append({"kind": "categorical", "group": "other", "columns": categories, "encoding": "code"})
+    return items
+
+
+def candidates(least: int) -> list[dict[str, Any]]:
+    """Return the candidates: trees whose leaves have at least so many rows, and a ridge regression."""
+    trees = {"learning_rate": 0.05, "n_estimators": 300, "num_leaves": 31, "min_child_samples": least}
+    return [
+        {"name": "trees", "kind": "lightgbm", "fixed": trees},
+        {"name": "ridge", "kind": "linear", "fixed": {"alpha": 10.0}},
+    ]
+
+
+def gates() -> list[dict[str, Any]]:
+    """Return the conditions on which a model may be registered."""
+    return [
+        {"rule": "beats_baselines", "metric": "rmse"},
+        {"rule": "not_worse_than_registered", "metric": "rmse"},
+        {"rule": "coverage", "within": 0.05, "bands": False},
+    ]
+
+
+def season(step: timedelta) -> timedelta:
+    """Return the period after which a series of this step is taken to repeat."""
+    return next((cycle for cycle in CYCLES if not cycle % step and cycle >= 2 * step), 4 * step)
+
+
+def to_duration(span: timedelta) -> str:
+    """Return a span of whole minutes as a use case writes it."""
+    for unit, length in (("d", _DAY), ("h", _HOUR)):
+        if not span % length:
+            return f"{span // length}{unit}"
+    return f"{span // timedelta(minutes=1)}min"
+
+
+def _sections(data: Mapping[str, Any], step: timedelta) -> dict[str, Any]:
+    test = 14 * _DAY if step < _HOUR else 60 * _DAY if step < _DAY else 365 * _DAY if step == _DAY else 1095 * _DAY
+    return {
+        "features": {"items": _features(data, step)},
+        "split": {"test": f"last {test // _DAY}d", "train": "expanding"},
+        "training": {},
+        "evaluation": {},
+        "gates": gates(),
+        "governance": {},
+    }
+
+
+def _features(data: Mapping[str, Any], step: timedelta) -> list[dict[str, Any]]:
+    targets = [item for item in _items(data.get("targets")) if isinstance(item, dict)]
+    columns = data["columns"] if isinstance(data["columns"], dict) else {}
+    kinds = {name: str(column.get("type")) for name, column in columns.items() if isinstance(column, dict)}
+    period = season(step)
+    cycles = [cycle for cycle in CYCLES if cycle >= period and not cycle % step and cycle < 364 * _DAY]
+    result: list[dict[str, Any]] = []
+    for target in {str(item.get("column")): item for item in targets}.values():
+        column = str(target.get("column"))
+        horizon = _length(target.get("horizon")) or step
+        others = {name: kind for name, kind in kinds.items() if name != column}
+        # The first target brings the calendar and the other columns, a second one its own past.
+        for item in features(step, horizon, column, others, cycles, yearly=False):
+            if not result or item.get("columns") == [column] or not _shares(item, result):
+                result.append(item)
+    return result
+
+
+def _shares(item: Mapping[str, Any], items: Iterable[Mapping[str, Any]]) -> bool:
+    return any(item["kind"] == other["kind"] for other in items)
+
+
+def _evaluation(step: timedelta) -> dict[str, Any]:
+    block = _DAY if step < _HOUR else 7 * _DAY if step <= _DAY else 12 * step
+    return {"season": to_duration(season(step)), "bands": {"edges": []}, "block": to_duration(block)}
+
+
+def _target(item: Any, step: timedelta) -> Any:
+    if not isinstance(item, dict):
+        return item
+    horizon = item.get("horizon", to_duration(step))
+    return {"name": f"{item.get('column')}_{horizon}", **item, "horizon": horizon}
+
+
+def _source(item: Any, time: Mapping[str, Any]) -> Any:
+    if not isinstance(item, dict):
+        return item
+    item = {"title": str(item.get("name")), "licence": UNSTATED, **item}
+    read = item.get("read", {})
+    if isinstance(read, dict):
+        item["read"] = {"time": {"column": time.get("column", "timestamp")}, **read}
+    return item
+
+
+def _open(item: Any) -> Any:
+    if isinstance(item, dict) and isinstance(item.get("read"), dict):
+        return {**item, "read": {"others": "drop", **item["read"]}}
+    return item
+
+
+def _described(name: Any, column: Any) -> Any:
+    return {"description": str(name), **column} if isinstance(column, dict) else column
+
+
+def _columns(data: Mapping[str, Any]) -> list[str]:
+    names = [item.get("column") for item in _items(data.get("targets")) if isinstance(item, dict)]
+    return list(dict.fromkeys(name for name in names if isinstance(name, str)))
+
+
+def _spans(kind: str, group: str, column: str, spans: Mapping[str, list[timedelta]]) -> dict[str, Any]:
+    durations = {field: [to_duration(span) for span in sorted(set(values))] for field, values in spans.items()}
+    return {"kind": kind, "group": group, "columns": [column], **durations}
+
+
+def _items(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _length(value: Any) -> timedelta | None:
+    try:
+        return to_timedelta(value) or None
+    except (TypeError, ValueError):
+        return None
