@@ -1,4 +1,4 @@
-"""Review of a use case before its training, by the file alone or with its table."""
+"""Review of a use case before its training."""
 
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -39,7 +39,7 @@ class Review:
 
 
 def review(usecase: UseCase) -> Review:
-    """Return the findings of the file alone: on features, retraining window and statements."""
+    """Return the findings on features, retraining window and statements."""
     result = Review()
     # A retraining is checked here rather than at the first breach.
     for rule in (_features, lambda case, _: retraining(case).apply(case), _statements):
@@ -70,6 +70,8 @@ def review_table(usecase: UseCase, base: Path, cache: Path, result: Review) -> N
     for finding in outcome.findings:
         listed = result.errors if finding.severity == "error" else result.warnings
         listed.append(finding.message())
+    if outcome.table is None:
+        return
     times = outcome.table[usecase.time.column]
     result.facts |= {"rows": times.len(), "from": str(times.min()), "to": str(times.max())}
     _spans(usecase, outcome.table, result)
@@ -105,7 +107,7 @@ def _spans(usecase: UseCase, table: "pl.DataFrame", result: Review) -> None:
     train, test = train_test(usecase, times)
     in_train, in_test = int(train.rows(micros).sum()), int(test.rows(micros).sum())
     result.facts |= {"rows_train": in_train, "rows_test": in_test}
-    span = f"the data go from {times.min()} to {times.max()}"
+    span = f"the data go from {times.min()!s} to {times.max()!s}"
     if not in_test:
         result.errors.append(f"split: the test span lies outside the data; {span}")
     if not in_train:

@@ -27,7 +27,7 @@ def reads(usecase: UseCase, step: str) -> UseCase:
 
 
 def trained_digest(usecase: UseCase) -> str:
-    """Return the sha256 of what training reads, by which a model names its use case."""
+    """Return the sha256 of the part that training reads, by which a model names its use case."""
     return digest(reads(usecase, "training"))
 
 

@@ -38,7 +38,7 @@ def _find(subject: Subject) -> Iterator[Finding]:
         f"far from every other row of its series: with it the grid of {usecase.time.frequency} has {times:,} times for "
         f"{table.height:,} rows; correct or remove it, or give another time.frequency"
     )
-    yield subject.finding("error", "stretch", None, table.filter(pl.col(ROW) == far[ROW][0]), text)
+    yield subject.finding("error", "stretch", usecase.time.column, table.filter(pl.col(ROW) == far[ROW][0]), text)
 
 
 KIND = Check("stretch", Stage.GAPS, _find, stops=True)

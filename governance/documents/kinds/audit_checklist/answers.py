@@ -111,7 +111,7 @@ def rules_of_the_use_case(artifacts: Artifacts) -> bool | None:
 
 
 def same_use_case(artifacts: Artifacts) -> bool:
-    """Answer whether the model records the digest of what training reads of the use case that is documented."""
+    """Answer whether the model was trained from the use case that is documented."""
     return is_trained_from(artifacts)
 
 
