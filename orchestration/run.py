@@ -11,6 +11,7 @@ from typing import Any
 from almanac.core.errors import GateError, InterruptedRunError, PipelineError
 from almanac.core.files import read_json
 from almanac.core.revision import git_revision
+from almanac.reports.numbers import with_error
 from almanac.usecase import UseCase, digest
 from governance import signing
 from governance.documents.layout import FOLDER, REGISTRATION
@@ -171,11 +172,18 @@ def _metrics_line(name: str, target: dict[str, Any]) -> str:
     """Return a target's line: error, error of the best baseline, skill against it, and coverage of the interval."""
     # Classification has no RMSE.
     metric = "rmse" if "rmse" in target else "log_loss"
-    line, best = f"{name:<15}{metric} {target[metric]:8.2f}", target["headline"]
+    error, best = with_error(target[metric], (target.get("ci") or {}).get(metric)), target["headline"]
+    line = f"{name:<15} {metric} {error:>8}"
     if best["skill"] is not None:
-        line += f"   {best['baseline']:<11} {best['error']:8.2f}   skill {best['skill']:6.1%}"
+        line += f"   {best['baseline']:<11} {with_error(best['error'], best['ci'] and _scaled(best)):>8}"
+        line += f"   skill {best['skill']:6.1%}"
     coverage = (target.get("coverage") or {}).get("overall")
     return line if coverage is None else f"{line}   coverage {coverage:.1%}"
+
+
+def _scaled(best: dict[str, Any]) -> list[float]:
+    """Return the interval of a skill in units of the baseline's error."""
+    return [best["error"] * end for end in best["ci"]]
 
 
 def _address(request: Request, address: str) -> str:

@@ -1,5 +1,6 @@
 """Metrics of two evaluations on the rows that both scored."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,12 +32,36 @@ def compare_rows(first: pl.DataFrame, second: pl.DataFrame, classification: bool
         second: the same of another evaluation.
         classification: whether the target is a probability.
     """
-    # Rows are the same with their truth only, which a later version of the data may have corrected.
-    keys = first.columns[: first.columns.index("y") + 1]
-    both = first.join(second, on=keys, how="inner", maintain_order="left", suffix=" of the second")
+    rows, (one, other) = metrics_of_all([first, second], classification)
+    return CommonRows(rows, one, other)
+
+
+def metrics_of_all(tables: Sequence[pl.DataFrame], classification: bool) -> tuple[int, list[dict[str, float]]]:
+    """Return the number of rows that all tables of predictions have in common, and the metrics of each on them.
+
+    Args:
+        tables: keys, y, prediction, lower and upper of one target, as in predictions.parquet.
+        classification: whether the target is a probability.
+    """
+    both = joined(tables)
     if not both.height:
-        return CommonRows(0, {}, {})
-    return CommonRows(both.height, *(_metrics(both, end, classification) for end in ("", " of the second")))
+        return 0, [{} for _ in tables]
+    return both.height, [_metrics(both, f" {number}", classification) for number in range(len(tables))]
+
+
+def joined(tables: Sequence[pl.DataFrame]) -> pl.DataFrame:
+    """Return the rows that all tables have in common: keys and y, and each table's columns with its number."""
+    # Rows are the same with their truth only, which a later version of the data may have corrected.
+    keys = tables[0].columns[: tables[0].columns.index("y") + 1]
+    named = ("prediction", "lower", "upper")
+    numbered = [
+        table.select(*keys, *(pl.col(name).alias(f"{name} {number}") for name in named))
+        for number, table in enumerate(tables)
+    ]
+    both = numbered[0]
+    for table in numbered[1:]:
+        both = both.join(table, on=keys, how="inner", maintain_order="left")
+    return both
 
 
 def _metrics(rows: pl.DataFrame, end: str, classification: bool) -> dict[str, float]:

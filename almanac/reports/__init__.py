@@ -25,7 +25,7 @@ from almanac.reports.blocks import (
     Text,
     Tiles,
 )
-from almanac.reports.numbers import format_number
+from almanac.reports.numbers import format_number, with_error
 from almanac.reports.plotting import COLOURS, figure_svg, new_figure
 from almanac.reports.render import render, write_page
 
@@ -49,5 +49,6 @@ __all__ = [
     "format_number",
     "new_figure",
     "render",
+    "with_error",
     "write_page",
 ]

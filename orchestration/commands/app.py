@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable
 from importlib import import_module
 from types import ModuleType
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
@@ -22,7 +22,10 @@ SECTIONS = {
         "run": ("orchestration.commands.local", "Run the training pipeline on this machine."),
         "retrain": ("orchestration.commands.retrain", "Train on the newest data and ask for an approval."),
         "predict": ("orchestration.commands.local", "Predict a span of the newest data by the model in production."),
-        "compare": ("orchestration.commands.runs", "Compare the metrics of two runs."),
+        "statements": ("orchestration.commands.statements", "Ask for the statements that documents need."),
+        "runs": ("orchestration.commands.runs", "List the training runs on this machine."),
+        "compare": ("orchestration.commands.runs", "Compare runs: metrics, parameters, features and data."),
+        "open": ("orchestration.commands.runs", "Open the report of a run in the browser."),
         "upload": ("orchestration.commands.runs", "Upload the Comet archive of a run."),
     },
     "Models": {
@@ -82,12 +85,25 @@ class _Commands(TyperGroup):
 
 
 app = typer.Typer(
-    cls=_Commands, add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None
+    cls=_Commands, add_completion=True, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None
 )
 
 
+def _print_version(asked: bool) -> None:
+    if asked:
+        # Not before: it reads the metadata of the installed package.
+        from almanac.core.image import VERSION
+
+        typer.echo(f"almanac {VERSION}")
+        raise typer.Exit
+
+
 @app.callback(epilog=example("almanac run usecases/demand.yaml --set training.budget.trials=2"))
-def _almanac() -> None:
+def _almanac(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
     """Forecasts from tables: train, serve, monitor and document a model by one use case file."""
 
 

@@ -24,6 +24,7 @@ from orchestration.commands.options import (
 from orchestration.console import Screen
 from orchestration.local import Runner
 from orchestration.parameters import PARAMETERS
+from orchestration.preview import preview
 from orchestration.run import Request, run_training, show
 
 app = command_app()
@@ -66,7 +67,10 @@ def predict(
     case, screen = load_with(usecase, settings or []), Screen()
     span = {"start": start, "stop": stop, "log": log}
     request, pipeline = Request(case, usecase, out, registry), build(context, "batch", case)
-    recurring.show(recurring.predict(request, pipeline, span, screen), screen)
+    directory = recurring.predict(request, pipeline, span, screen)
+    for line in preview(directory / "predictions.parquet", case):
+        screen.line(line)
+    recurring.show(directory, screen)
 
 
 @app.command(epilog=example("almanac monitor usecases/demand.yaml --log .almanac/predictions"))

@@ -4,10 +4,12 @@ import inspect
 import os
 import signal
 import sys
+from pathlib import Path
 from types import FrameType
-from typing import Any, get_type_hints
+from typing import Annotated, Any, get_type_hints
 
 import typer
+import yaml
 
 from almanac.core.errors import ServingError
 from serving.runtime.redaction import has_secret
@@ -21,6 +23,8 @@ def serve(**options: Any) -> None:
         signal.signal(number, _end)
     # A reload that is asked for too early asks for what is loaded anyway.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    if usecase := options.pop("usecase", None):
+        options["model"] = [*(options["model"] or []), _production(usecase)]
     # Not by typer, which would divide the variable at every blank.
     options["model"] = options["model"] or os.environ.get("ALMANAC_MODEL", "").splitlines()
     settings = Settings(**options)
@@ -41,6 +45,23 @@ def serve(**options: Any) -> None:
     run(settings)
 
 
+def _production(path: Path) -> str:
+    """Return the address of the production version of the use case in a file.
+
+    Raises:
+        ServingError: the file cannot be read, or names no use case.
+    """
+    # Not validated: the file may have changed since the model was registered, and only its name counts here.
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise ServingError(f"{path}: cannot be read as a use case file: {str(error).splitlines()[0]}") from None
+    name = content.get("name") if isinstance(content, dict) else None
+    if not isinstance(name, str):
+        raise ServingError(f"{path}: has no field name; expected a use case file, or --model ADDRESS")
+    return f"registry:{name}/production"
+
+
 def _end(number: int, frame: FrameType | None) -> None:
     """End a server that still starts."""
     raise SystemExit(0)
@@ -53,5 +74,13 @@ def _hide(settings: Settings) -> None:
 
 
 # typer reads a command's options from its signature: these are the fields of Settings.
-serve.__signature__ = inspect.signature(Settings)  # type: ignore[attr-defined]
-serve.__annotations__ = get_type_hints(Settings, include_extras=True)
+_USECASE = Annotated[
+    Path | None, typer.Argument(metavar="[USECASE]", help="Use case file, whose version in production is served.")
+]
+serve.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+    [
+        inspect.Parameter("usecase", inspect.Parameter.POSITIONAL_OR_KEYWORD, default=None, annotation=_USECASE),
+        *inspect.signature(Settings).parameters.values(),
+    ]
+)
+serve.__annotations__ = {"usecase": _USECASE, **get_type_hints(Settings, include_extras=True)}

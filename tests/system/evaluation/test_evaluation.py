@@ -337,7 +337,7 @@ def test_the_component_leaves_what_the_user_interface_shows(judged: World, tmp_p
     made = outputs["report"].metadata
     assert made["features_digest"] == sha256_file(judged.features)
     assert made["model_digest"] == sha256_file(judged.model / "manifest.json")
-    assert made["use_case_digest"] == digest(case)
+    assert made["use_case_digest"] == trained_digest(case)
 
 
 def test_the_report_stands_alone(judged: World) -> None:
