@@ -14,7 +14,8 @@ from almanac.data.cache import Cache
 from almanac.data.ingest import ingest
 from almanac.data.lineage import read_lineage, table_digest, write_table
 from almanac.data.validate import validate
-from almanac.usecase import load
+from almanac.usecase import digest, load
+from almanac.usecase.views import reads
 from components.ingestion.component import ingestion
 from components.validation.component import validation
 from tests.support import small

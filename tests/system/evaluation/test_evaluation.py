@@ -19,8 +19,8 @@ from almanac.evaluation.importance import explain
 from almanac.evaluation.scored_rows import read_table, score_rows
 from almanac.evaluation.target_metrics import target_metrics
 from almanac.model.model import load_model
-from almanac.usecase import digest
 from almanac.usecase.training_section import Target
+from almanac.usecase.views import trained_digest
 from components.evaluation.component import evaluation
 from tests.support import evaluation_world as world
 from tests.support.use_case_artifact import use_case_artifact

@@ -84,7 +84,12 @@ def test_one_run_is_wrong_usage_and_an_unknown_one_an_error(out: Path) -> None:
 
 def test_open_shows_the_report_in_the_browser(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     opened: list[str] = []
-    monkeypatch.setattr(webbrowser, "open", lambda url: opened.append(url) or True)
+
+    def remember(url: str) -> bool:
+        opened.append(url)
+        return True
+
+    monkeypatch.setattr(webbrowser, "open", remember)
     done = call("open", "demo", "--out", out)
     report = (out / "demo" / "latest" / "report.html").absolute()
     assert (done.exit_code, done.output.strip(), opened) == (0, str(report), [report.as_uri()])
