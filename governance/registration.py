@@ -148,7 +148,9 @@ def _signature(registry: Registry, use_case: str, entry: Version, model: Path, k
 
 
 def _fetch_signature(registry: Registry, use_case: str, entry: Version, folder: Path) -> None:
-    files = registry.files(use_case, entry.number)
+    # Other statements about the same model are another version, and the model is signed as before.
+    twins = [one for one in registry.state(use_case).versions.values() if one.model == entry.model and one.documents]
+    files = registry.files(use_case, twins[-1].number if twins and not entry.documents else entry.number)
     for part in (signing.SIGNATURE, signing.PUBLIC_KEY):
         if item := files.get(f"governance/{part}"):
             (folder / part).write_bytes(read_blob(registry.store, f"governance/{part}", item["sha256"]))

@@ -146,7 +146,7 @@ def digest_of(path: Path) -> str:
 
 
 def _use_case(component: str, arguments: dict[str, Any]) -> dict[str, Any]:
-    """Return the digest of what a component reads of the use case, in place of that of the whole."""
+    """Return the digest of the part of the use case that a component reads, in place of that of the whole."""
     artifact = arguments.get("usecase")
     if not isinstance(artifact, dsl.Artifact) or not Path(artifact.uri).is_file():
         return {}

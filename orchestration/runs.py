@@ -123,7 +123,7 @@ def _settings(run: Run) -> Iterator[tuple[str, Any]]:
 
 
 def shown(name: str, values: list[Any]) -> list[str]:
-    """Return the values of a setting as a list prints them; of lists, what each has alone."""
+    """Return the values of a setting as texts; of lists, the items that not all of them have."""
     if not all(isinstance(value, list) for value in values):
         return ["–" if value is None else str(value) for value in values]
     everywhere = set.intersection(*map(set, values))

@@ -20,7 +20,7 @@ def check_governance(usecase: UseCase) -> None:
 
 
 def check_draft(usecase: UseCase) -> list[str]:
-    """Return what is not stated, none but in a draft.
+    """Return the fields that are not stated, none but in a draft.
 
     Raises:
         DocumentError: every statement and every answer that is given and wrong, by name.

@@ -22,7 +22,7 @@ _NAMED = {"owner": "the person or team that is responsible", "contact": "an addr
 
 @dataclass(frozen=True)
 class Question:
-    """Something to state: its field in the section governance, what it has to say, and the allowed answers."""
+    """A field of the section governance, the content that it needs, and the allowed answers."""
 
     field: str
     text: str

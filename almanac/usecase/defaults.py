@@ -22,7 +22,7 @@ _MISSING = 1.0
 
 
 def complete(data: Any) -> Any:
-    """Return the fields of a use case file with those that it leaves out; what is no mapping is left to validation."""
+    """Return a use case file with the defaults of the fields that it leaves out; only mappings are changed."""
     if not isinstance(data, dict) or not isinstance(data.get("time"), dict):
         return data
     step = _length(data["time"].get("frequency")) or _HOUR

@@ -36,7 +36,7 @@ def _everything(usecase: UseCase) -> UseCase:
 
 
 def _learned(usecase: UseCase) -> UseCase:
-    """Return what features and models are made of."""
+    """Return the part that features and models are made of."""
     evaluation, serving, drift = usecase.evaluation, usecase.serving, usecase.drift
     return usecase.model_copy(
         update=dict.fromkeys(_PROSE, "")
@@ -72,7 +72,7 @@ def _valid(usecase: UseCase) -> UseCase:
 
 
 def _tabular(usecase: UseCase) -> UseCase:
-    """Return what a table is read by: without anything on features, models and people."""
+    """Return the part that a table is read by, without anything on features, models and people."""
     return _learned(usecase).model_copy(
         update={
             "sources": usecase.sources,

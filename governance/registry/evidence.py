@@ -91,7 +91,7 @@ def _check_documented(store: Store, use_case: str, entry: Version) -> None:
 
 
 def check_stated(store: Store, use_case: str, entry: Version) -> None:
-    """Check that a version is no draft: that people have stated what its documents need.
+    """Check that a version is no draft: that its documents lack no statement.
 
     Raises:
         RegistryError: what is not stated, by name.

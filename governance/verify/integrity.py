@@ -80,7 +80,7 @@ def check_registration(bundle: Bundle) -> tuple[int, str]:
 
 
 def _check_stated(bundle: Bundle) -> str:
-    """Check the statements, and that a draft says that it is one; return what is not stated, in words."""
+    """Check the statements, and that a draft says that it is one; return a note on a draft."""
     governance, statements = bundle.artifacts.value(USECASE, "/governance"), bundle.manifest["statements"]
     section, missing = f"{USECASE}: governance", bundle.manifest.get("not_stated")
     if not missing:

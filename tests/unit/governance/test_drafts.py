@@ -93,6 +93,8 @@ def test_edited_statements_make_another_version_of_the_same_model(draft: World, 
     first, second = (registry.version("air_quality", number) for number in (1, 2))
     assert (first.model, first.stage, second.stage) == (second.model, "archived", "production")
     assert "Not stated" not in (made.run / "governance" / "model_card.md").read_text()
+    # Both versions' model is published in one place, with one signature.
+    assert registry.publish("air_quality", 1) == registry.publish("air_quality", 2)
 
 
 @pytest.mark.parametrize(
