@@ -22,6 +22,7 @@ REGISTRIES = {
     "Model bodies": "almanac.model.bodies:BODIES",
     "Sources": "almanac.usecase.data_section:SOURCES",
     "Formats": "almanac.usecase.data_section:FORMATS",
+    "Shapes of tables": "almanac.usecase.shape_section:SHAPES",
     "Checks of validation": "almanac.usecase.data_section:CHECKS",
     "Gate rules": "almanac.usecase.training_section:GATE_RULES",
     "Drift measures": "almanac.drift.measures:MEASURES",

@@ -1,5 +1,6 @@
 """Reading compressed files and members of zip archives."""
 
+import bz2
 import difflib
 import gzip
 import io
@@ -22,6 +23,8 @@ def decompress(read: Read, data: bytes, location: str) -> bytes:
         match read.compression:
             case "gzip":
                 return gzip.decompress(data)
+            case "bz2":
+                return bz2.decompress(data)
             case "xz":
                 return lzma.decompress(data)
             case "zip":

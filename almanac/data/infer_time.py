@@ -4,15 +4,12 @@ Dates with the day or the month first are read only where a single order fits al
 months, and a join to them could look ahead.
 """
 
-import re
 from pathlib import Path
 
 import polars as pl
 
 from almanac.core.errors import TableError
-
-_ISO = r"^\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d{2}:?\d{2})?)?$"
-_DAY_OR_MONTH_FIRST = re.compile(r"\d{1,2}([./-])\d{1,2}\1\d{4}( \d{1,2}:\d{2})?(:\d{2})?")
+from almanac.data.dates import DAY_OR_MONTH_FIRST, ISO, readings
 
 
 def time_column(raw: pl.DataFrame, name: str | None, path: Path) -> tuple[str, str | None]:
@@ -48,28 +45,25 @@ def is_time(column: pl.Series) -> bool:
     if column.dtype != pl.String:
         return column.dtype in (pl.Datetime, pl.Date)
     texts = column.drop_nulls().str.strip_chars()
-    return not texts.is_empty() and bool(texts.str.contains(_ISO).all())
+    return not texts.is_empty() and bool(texts.str.contains(ISO).all())
 
 
 def _looks_like_date(column: pl.Series) -> bool:
     if column.dtype != pl.String:
         return False
     texts = column.drop_nulls().head(1)
-    return any(_DAY_OR_MONTH_FIRST.fullmatch(text.strip()) for text in texts)
+    return any(DAY_OR_MONTH_FIRST.fullmatch(text.strip()) for text in texts)
 
 
 def _date_format(column: pl.Series, path: Path) -> str:
     """Return the only format that reads every date; two of them are refused with both readings."""
     name = f"{path}: column {column.name!r}"
     texts = column.drop_nulls().str.strip_chars() if column.dtype == pl.String else column.head(0).cast(pl.String)
-    match = _DAY_OR_MONTH_FIRST.fullmatch(texts[0]) if texts.len() else None
+    match = DAY_OR_MONTH_FIRST.fullmatch(texts[0]) if texts.len() else None
     if match is None:
-        odd = column if column.dtype != pl.String else texts.filter(~texts.str.contains(_ISO))
+        odd = column if column.dtype != pl.String else texts.filter(~texts.str.contains(ISO))
         raise TableError(f"{name} is no time: {odd.head(1).to_list()}; expected ISO 8601, such as 2020-01-31T05:00")
-    separator, clock = match[1], "".join(code for part, code in ((match[2], " %H:%M"), (match[3], ":%S")) if part)
-    forms = [f"{order.replace(' ', separator)}{clock}" for order in ("%d %m %Y", "%m %d %Y")]
-    readings = {form: texts.str.to_datetime(form, strict=False) for form in forms}
-    fitting = {form: times for form, times in readings.items() if not times.null_count()}
+    fitting = readings(texts)
     if len(fitting) == 1:
         return next(iter(fitting))
     if not fitting:

@@ -1,4 +1,4 @@
-"""Join of the sources: each adds its newest row at or before every time, and never a later one."""
+"""Join of the sources: each adds the newest row that is known at every time, and never a later one."""
 
 import polars as pl
 
@@ -36,7 +36,7 @@ def join(tables: list[tuple[Source, pl.DataFrame]], usecase: UseCase) -> pl.Data
                 "rename one in 'read.rename' or list it in 'read.drop'"
             )
         keyed = source.join is not None and source.join.keys
-        joined = (join_by_keys if keyed else _join_by_keyse)(joined, table, source, usecase)
+        joined = (join_by_keys if keyed else _join_newest)(joined, table, source, usecase)
     joined = derive(joined, usecase)
     if missing := [name for name in usecase.columns if name not in joined.columns]:
         names = ", ".join(source.name for source, _ in tables)
@@ -61,7 +61,7 @@ def _stacked(tables: list[tuple[Source, pl.DataFrame]]) -> list[tuple[Source, pl
     return stacked
 
 
-def _join_by_keyse(left: pl.DataFrame, right: pl.DataFrame, source: Source, usecase: UseCase) -> pl.DataFrame:
+def _join_newest(left: pl.DataFrame, right: pl.DataFrame, source: Source, usecase: UseCase) -> pl.DataFrame:
     terms, time = source.join or Join(tolerance="0h"), usecase.time.column
     by = [usecase.entity] if usecase.entity and terms.by_entity else []
     if missing := [name for name in by if name not in right.columns]:
@@ -72,17 +72,24 @@ def _join_by_keyse(left: pl.DataFrame, right: pl.DataFrame, source: Source, usec
     right = _in_order(
         right.select(pl.exclude(usecase.entity) if usecase.entity and not by else pl.all()), by, source, usecase
     )
+    late, tolerance = to_timedelta(source.delay or "0h"), to_timedelta(terms.tolerance or "0h")
+    if tolerance < late:
+        raise TableError(
+            f"sources.{source.name}.join.tolerance: no row is younger than {terms.tolerance} once it is known, "
+            f"{source.delay} after its time; expected at least {source.delay}"
+        )
     return (
         # An asof join needs rows in order of time; the order of the first source is restored for the checks.
         left.with_row_index(_ROW)
         .sort(time, maintain_order=True)
         .join_asof(
-            right,
+            # A row is found from the time on at which it is known, and not from its own.
+            right.with_columns(pl.col(time) + late),
             on=time,
             by=by or None,
             # A later row would be a look into the future.
             strategy="backward",
-            tolerance=to_timedelta(terms.tolerance or "0h"),
+            tolerance=tolerance - late,
             # Polars cannot check the order within groups, and warns instead.
             check_sortedness=False,
         )

@@ -5,7 +5,7 @@ import polars as pl
 from almanac.core.errors import TableError
 from almanac.usecase import UseCase
 from almanac.usecase.data_section import Join, Source
-from almanac.usecase.types import to_microseconds
+from almanac.usecase.types import to_microseconds, to_timedelta
 
 # No declared column has these names, because a name begins with a letter.
 _ROW, _LIMIT, _KNOWN = "__row__", "__limit__", "__known__"
@@ -30,7 +30,8 @@ def join_by_keys(left: pl.DataFrame, right: pl.DataFrame, source: Source, usecas
     if terms.take == "only":
         return _only(left, right.drop(time), terms.keys, source)
     rows = left.select(*terms.keys, _limit(left, terms, time).alias(_LIMIT)).with_row_index(_ROW)
-    known = rows.join(right.rename({time: _KNOWN}), on=terms.keys, how="inner").filter(pl.col(_KNOWN) <= pl.col(_LIMIT))
+    right = right.rename({time: _KNOWN}).with_columns(pl.col(_KNOWN) + to_timedelta(source.delay or "0h"))
+    known = rows.join(right, on=terms.keys, how="inner").filter(pl.col(_KNOWN) <= pl.col(_LIMIT))
     if terms.tolerance is not None:
         age = pl.duration(microseconds=to_microseconds(terms.tolerance))
         known = known.filter(pl.col(_KNOWN) >= pl.col(_LIMIT) - age)

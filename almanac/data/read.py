@@ -3,14 +3,21 @@
 Rows are numbered from 1 in the order of the source; the header of a CSV file does not count.
 """
 
+from collections.abc import Iterable
+
 import polars as pl
 
 from almanac.core.errors import TableError
+from almanac.data.bundle import unbundle
 from almanac.data.compression import decompress
+from almanac.data.file_names import with_name
+from almanac.data.numbers import to_numbers
+from almanac.data.resample import resample
 from almanac.data.shape import shaped
 from almanac.data.times import columns_of, parse_time
 from almanac.usecase import UseCase
 from almanac.usecase.data_section import FORMATS, SOURCES, Read, Source
+from almanac.usecase.shape_section import SHAPES, Shape
 
 _SHOWN = 5
 
@@ -27,15 +34,19 @@ def read_table(source: Source, data: bytes, usecase: UseCase) -> pl.DataFrame:
         TableError: a column is missing, undeclared or of another type, or a time cannot be read.
     """
     location, read = f"sources.{source.name}", _effective(source)
-    raw = parse(read, decompress(read, data, location), location)
+    raw = _raw(source, read, data, location)
     if raw.is_empty():
         raise TableError(f"{location}: has no rows")
-    raw = shaped(raw, read, location)
+    raw = shaped(reshape(raw, read.shape, location), read, location)
     time = parse_time(raw, read.time, usecase.time.column, location)
     rest = _renamed(raw, read, usecase, location)
     columns = {name: _typed(rest[name], usecase, read, location, time) for name in rest.columns}
     names = (usecase.entity, *usecase.columns, *join_keys(usecase))
-    return pl.DataFrame([time, *(columns[name] for name in dict.fromkeys(names) if name in columns)])
+    typed = pl.DataFrame([time, *(columns[name] for name in dict.fromkeys(names) if name in columns)])
+    if read.resample is None:
+        return typed
+    entity = usecase.entity if usecase.entity in typed.columns else None
+    return resample(typed, read.resample, usecase.time.column, entity, location)
 
 
 def join_keys(usecase: UseCase) -> list[str]:
@@ -48,6 +59,39 @@ def _effective(source: Source) -> Read:
     """Return the section `read`, with the format of the source's kind where the kind decides on it."""
     form = SOURCES[source.type].format
     return source.read if form is None else source.read.model_copy(update={"format": form, "delimiter": ","})
+
+
+def _raw(source: Source, read: Read, data: bytes, location: str) -> pl.DataFrame:
+    """Return the raw table of a source's file, or of its files one below the other."""
+    if not source.several:
+        return parse(read, decompress(read, data, location), location)
+    tables: dict[str, pl.DataFrame] = {}
+    for name, content in unbundle(data):
+        shown = f"{location}: {name}"
+        table = with_name(parse(read, decompress(read, content, shown), shown), name, read.from_name, shown)
+        first, known = next(iter(tables.items()), (name, table))
+        if table.columns != known.columns and (odd := sorted(set(table.columns) ^ set(known.columns))):
+            raise TableError(
+                f"{shown}: its columns are not those of {first}: only one of them has {', '.join(map(repr, odd))}"
+            )
+        tables[name] = table.select(known.columns)
+    # An integer column of one file may have fractions, or no value, in another.
+    return pl.concat(tables.values(), how="vertical_relaxed")
+
+
+def reshape(table: pl.DataFrame, steps: Iterable[Shape], location: str) -> pl.DataFrame:
+    """Return a raw table after the declared steps.
+
+    Raises:
+        TableError: a step does not suit the table; its number is named.
+    """
+    for number, step in enumerate(steps):
+        try:
+            table = SHAPES[step.step].apply(table, step)
+        except (ValueError, pl.exceptions.PolarsError) as error:
+            reason = str(error).splitlines()[0]
+            raise TableError(f"{location}.read.shape.{number} ({step.step}): {reason}") from None
+    return table
 
 
 def parse(read: Read, data: bytes, location: str) -> pl.DataFrame:
@@ -109,14 +153,22 @@ def _texts(column: pl.Series, location: str) -> pl.Series:
 
 
 def _numbers(column: pl.Series, declared: str, read: Read, location: str, time: pl.Series) -> pl.Series:
-    if column.dtype.is_numeric() or column.dtype in (pl.Boolean, pl.Null):
+    if column.dtype != pl.String and (declared == "date" or not (column.dtype.is_numeric() or column.dtype in _ALIKE)):
+        if declared == "date" and column.dtype in (pl.Date, pl.Datetime):
+            return column.cast(pl.Date).to_physical().cast(pl.Float64)
+        raise TableError(f"{location}: has type {column.dtype}, and should hold {_HELD.get(declared, 'numbers')}")
+    if column.dtype != pl.String:
         # A NaN in a file means a missing value, as an empty field does.
         return column.cast(pl.Float64).fill_nan(None)
-    if column.dtype != pl.String or not FORMATS[read.format].textual:
+    if not FORMATS[read.format].textual and declared != "date":
         raise TableError(f"{location}: has type {column.dtype}, and should hold numbers ({declared})")
-    numbers = column.str.strip_chars().cast(pl.Float64, strict=False)
-    _refuse(column, numbers.is_null() & column.is_not_null(), "not a number", location, time)
+    numbers, problem = to_numbers(column, declared, read)
+    _refuse(column, numbers.is_null() & column.is_not_null(), problem, location, time)
     return numbers.fill_nan(None)
+
+
+_ALIKE = (pl.Boolean, pl.Null)
+_HELD = {"date": "dates", "boolean": "true and false"}
 
 
 def _mapped(column: pl.Series, values: dict[str, float], location: str, time: pl.Series) -> pl.Series:

@@ -6,6 +6,7 @@ from typing import get_args
 import polars as pl
 
 from almanac.core.errors import TableError
+from almanac.data.dates import ISO, explain
 from almanac.usecase.data_section import Part, TimeFormat
 
 _EPOCHS = {"epoch_s": 1_000_000, "epoch_ms": 1_000, "epoch_us": 1}
@@ -77,6 +78,8 @@ def _parse(source: pl.Series, form: str | None, location: str) -> pl.Series:
             f"or 'format' should be one of {', '.join(_EPOCHS)}"
         )
     texts = source.str.strip_chars()
+    if form is None and texts.len() and not texts.str.contains(ISO).fill_null(True).all():
+        raise TableError(f"{location}.read.time: {explain(texts)}")
     if form is not None and "%H" in form and not any(code in form for code in _MINUTES):
         texts, form = texts + "~00", f"{form}~%M"
     try:

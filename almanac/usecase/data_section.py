@@ -1,5 +1,7 @@
 """Sections on the data: sources, columns, and the rules of validation."""
 
+import codecs
+import re
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -7,6 +9,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from almanac.core.kinds import Kinds
 from almanac.usecase.address import UNSTATED
+from almanac.usecase.shape_section import Resample, Shape
 from almanac.usecase.types import Duration, Name, Section, Sha256, name_of, to_microseconds, to_utc, union_of
 
 
@@ -26,6 +29,29 @@ def _check_as_of(text: str) -> str:
         except ValueError:
             raise ValueError(f'{text!r} is neither now nor an ISO date such as "2015-01-01"') from None
     return text
+
+
+def _check_encoding(encoding: str) -> str:
+    try:
+        codecs.lookup(encoding)
+    except LookupError:
+        raise ValueError(f"{encoding!r} is no encoding; write one such as utf-8, windows-1252 or utf-16") from None
+    return encoding
+
+
+def _check_pattern(pattern: str | None) -> str | None:
+    try:
+        groups = re.compile(pattern or "").groupindex
+    except re.error as error:
+        raise ValueError(f"{pattern!r} is no regular expression: {error}") from None
+    if pattern is not None and not groups:
+        raise ValueError(f"{pattern!r} has no named group, such as (?P<machine>.+)")
+    return pattern
+
+
+def _absent(default: Any) -> Any:
+    """Return the annotation of a field that a dump leaves out at its default."""
+    return Field(exclude_if=lambda value: value == default)
 
 
 #: The parts that a time can be written in.
@@ -85,12 +111,30 @@ class Read(Section):
 
     format: Format = "csv"
     """Format of the file."""
-    compression: Literal["none", "gzip", "xz", "zip"] = "none"
+    compression: Literal["none", "gzip", "bz2", "xz", "zip"] = "none"
     """Compression of the file."""
     member: str | None = None
     """Member of a zip archive; the only one when absent."""
     delimiter: Annotated[str, Field(min_length=1, max_length=1)] = ","
     """Delimiter of a CSV file."""
+    # What is left out of a dump at its default came later than the digests of use cases without it.
+    encoding: Annotated[str, AfterValidator(_check_encoding), _absent("utf-8")] = "utf-8"
+    """Encoding of a text file, such as windows-1252."""
+    decimal: Annotated[Literal[".", ","], _absent(".")] = "."
+    """Decimal mark of numbers in texts."""
+    thousands: Annotated[Literal[".", ",", " ", "'"] | None, _absent(None)] = None
+    """Mark between the thousands of numbers in texts, which is taken out."""
+    skip_rows: Annotated[int, Field(ge=0), _absent(0)] = 0
+    """Lines of a text file, or rows of a sheet, above the header."""
+    table: Annotated[str | None, _absent(None)] = None
+    """Table in the file: sheet of a workbook, object of R data; the only one when absent."""
+    from_name: Annotated[str | None, AfterValidator(_check_pattern), _absent(None)] = None
+    """Regular expression with named groups, each of which gives a column its value from the file's name; folders
+    such as year=2015 give theirs without it."""
+    shape: Annotated[list[Shape], _absent([])] = []
+    """Steps from the file's table to one with a row for each time, in their order, before anything else is read."""
+    resample: Annotated[Resample | None, _absent(None)] = None
+    """Gathering of rows to regular steps, after all else is read."""
     null_values: list[str] = []
     """Texts that mean a missing value, besides the empty one."""
     only: Annotated[dict[str, list[str]], Field(exclude_if=lambda only: not only)] = {}
@@ -111,6 +155,8 @@ class Read(Section):
 
     @model_validator(mode="after")
     def _consistent(self) -> "Read":
+        if self.decimal == self.thousands:
+            raise ValueError(f"'decimal' and 'thousands' are both {self.decimal!r}")
         if self.member is not None and self.compression != "zip":
             raise ValueError("'member' belongs to compression zip")
         names = list(self.rename.values())
@@ -164,10 +210,24 @@ class SourceBase(Section):
     """Digest that the bytes must have."""
     read: Read
     """Reading of its bytes."""
+    available_after: Annotated[Duration | None, _absent(None)] = None
+    """How long after its time a row of a joined source is known; the length of its steps where it is resampled."""
     join: Join | None = None
     """Join to the first source; absent on the first."""
     below: Annotated[bool, Field(exclude_if=lambda below: not below)] = False
     """Whether its rows come below those of the source before it, as of one table in several files."""
+
+    @property
+    def delay(self) -> str | None:
+        """How long after its time a row is known; None where it is known at once."""
+        # An aggregate has the time at which its step begins, and is known when the step is over.
+        step = self.read.resample.every if self.read.resample is not None else None
+        return self.available_after or step
+
+    @property
+    def several(self) -> bool:
+        """Whether the source's bytes are several files, bundled."""
+        return False
 
 
 SOURCES: Kinds[Any] = Kinds("source", "almanac.data.sources", "almanac.sources")
@@ -214,8 +274,9 @@ class Derived(Section):
 class Column(Section):
     """One column of the joined table."""
 
-    type: Literal["float", "integer", "category", "text"]
-    """Type of its values; a text identifies something, such as a pitcher whose history counts, and is no feature."""
+    type: Literal["float", "integer", "boolean", "date", "category", "text"]
+    """Type of its values; a boolean is 0 or 1, a date the days since 1970-01-01; a text identifies something, such as a
+    pitcher whose history counts, and is no feature."""
     description: str = ""
     """Measured quantity; the column's name when absent."""
     unit: str | None = None

@@ -32,12 +32,16 @@ def check(usecase: "UseCase") -> None:
 def _joins(usecase: "UseCase") -> Iterator[str]:
     if usecase.sources[0].join is not None:
         yield "sources.0.join: the first source sets the rows and has no join"
+    if usecase.sources[0].available_after is not None:
+        yield "sources.0.available_after: belongs to a joined source; for the first one, set features.cutoff"
     for index, source in enumerate(usecase.sources[1:], start=1):
         if source.below:
             if source.join is not None:
                 yield f"sources.{index}.join: its rows come below those of {usecase.sources[index - 1].name}"
         elif source.join is None:
             yield f"sources.{index}.join: a further source needs a join with a tolerance"
+        elif source.available_after is not None and source.join.take == "only":
+            yield f"sources.{index}.available_after: does not count where join.take is only, which asks for no time"
     yield from _repeated("sources", [source.name for source in usecase.sources])
 
 

@@ -10,18 +10,52 @@ from almanac.usecase.data_section import Read
 
 
 def _parse(data: bytes, read: Read) -> pl.DataFrame:
+    text = _utf8(data, read.encoding)
     try:
         # Inferred types would turn a malformed value into a missing one, or a code such as 007 into 7.
-        return pl.read_csv(data, separator=read.delimiter, infer_schema=False, null_values=read.null_values)
+        table = pl.read_csv(
+            text,
+            separator=read.delimiter,
+            infer_schema=False,
+            null_values=read.null_values,
+            skip_lines=read.skip_rows,
+        )
     except pl.exceptions.PolarsError as error:
-        raise ValueError(_too_long(data, read.delimiter) or str(error).splitlines()[0]) from None
+        raise ValueError(_too_long(text, read) or str(error).splitlines()[0]) from None
+    if table.width == 1 and (other := _delimiter(table.columns[0])) not in ("", read.delimiter):
+        raise ValueError(
+            f"the header {table.columns[0]!r} is one column with the delimiter {read.delimiter!r}; "
+            f"set read.delimiter to {other!r}"
+        )
+    return table
 
 
-def _too_long(data: bytes, delimiter: str) -> str:
-    """Return a message on the first row with more fields than the header, which Polars does not name."""
-    # Only the fields are counted, so that a byte that is no text may be replaced.
-    rows = csv.reader(io.StringIO(data.decode(errors="replace"), newline=""), delimiter=delimiter)
+def _utf8(data: bytes, encoding: str) -> bytes:
+    """Return a text in UTF-8.
+
+    Raises:
+        ValueError: it has another encoding; the first byte that shows it is named.
+    """
     try:
+        text = data.decode(encoding)
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        hint = "" if encoding != "utf-8" else "; set read.encoding, to windows-1252 for a file of an older Windows"
+        raise ValueError(f"line {line} is not in the encoding {encoding}{hint}") from None
+    return data if encoding == "utf-8" else text.encode()
+
+
+def _delimiter(header: str) -> str:
+    """Return the delimiter that a header most likely has, "" for none."""
+    return max((mark for mark in ",;\t|" if mark in header), key=header.count, default="")
+
+
+def _too_long(data: bytes, read: Read) -> str:
+    """Return a message on the first row with more fields than the header, which Polars does not name."""
+    rows = csv.reader(io.StringIO(data.decode(), newline=""), delimiter=read.delimiter)
+    try:
+        for _ in range(read.skip_rows):
+            next(rows, None)
         width = len(next(rows, []))
         for number, row in enumerate(rows, 1):
             if len(row) > width:

@@ -103,7 +103,7 @@ def test_a_file_with_a_header_alone(tmp_path: Path) -> None:
         (CSV.replace("4,\n", "4;0,a\n"), r"'load': 1 value not a number: row 4 \(2020-01-01 03:00:00\) '4;0'"),
         (CSV.replace("01T02", "32T02"), r"read.time: 1 value no time: row 3 '2020-01-32T02:00'"),
         (CSV.replace("2020-01-01T01:00", ""), r"read.time: 1 value no time: row 2 None"),
-        ("time,load,kind\nnoon,1,a\n", r"\['noon'\] is no ISO 8601 time; give its 'format'"),
+        ("time,load,kind\nnoon,1,a\n", r"row 1 'noon' is no ISO 8601 time, such as 2020-01-31T05:00; give its form"),
         (
             "time,load,kind\n2020-01-01,1,a\n2020-01-02,1,a,9\n",
             r"cannot be read as csv: row 2 has 4 fields, and the header has 3",

@@ -103,7 +103,11 @@ def test_the_tree_that_the_tests_change_is_right() -> None:
         ("columns.load.max_missing", 2, "columns.load.max_missing: input should be less than or equal to 1; got 2"),
         ("columns.load.min", "0", "columns.load.min: input should be a valid number; got '0'"),
         ("columns.category", {"unit": "m"}, "columns.category.type: is missing; it is required"),
-        ("columns.load.type", "number", "columns.load.type: input should be 'float', 'integer', 'category' or 'text'"),
+        (
+            "columns.load.type",
+            "number",
+            "columns.load.type: input should be 'float', 'integer', 'boolean', 'date', 'category' or 'text'",
+        ),
         (
             "sources.0.type",
             "ftp",
@@ -113,7 +117,7 @@ def test_the_tree_that_the_tests_change_is_right() -> None:
         (
             "sources.0.read.format",
             "xls",
-            "sources.0.read.format: input should be 'csv', 'jsonl', 'parquet' or 'rdata'; got 'xl",
+            "sources.0.read.format: input should be 'csv', 'excel', 'jsonl', 'parquet' or 'rdata'; got 'xl",
         ),
         ("sources.0.sha256", "abc", "sources.0.sha256: string should match pattern"),
         ("sources", [], "sources: list should have at least 1 item"),
