@@ -1,4 +1,4 @@
-"""Several files as the bytes of one source: an archive that depends on their names and contents alone."""
+"""Several files as the bytes of one source: an archive that depends on their names and contents only."""
 
 import io
 import zipfile

@@ -10,7 +10,7 @@ DAY_OR_MONTH_FIRST = re.compile(r"\d{1,2}([./-])\d{1,2}\1\d{4}( \d{1,2}:\d{2})?(
 
 
 def readings(texts: pl.Series) -> dict[str, pl.Series]:
-    """Return the formats that read every one of these dates with the day or the month first, with what they read.
+    """Return the formats that read every one of these dates with the day or the month first, and their readings.
 
     Empty where the first text is no such date.
     """
@@ -25,7 +25,7 @@ def readings(texts: pl.Series) -> dict[str, pl.Series]:
 
 
 def explain(texts: pl.Series) -> str:
-    """Return why dates without a format are refused: the readings of an ambiguous one, or the format that fits all.
+    """Explain why dates without a format are refused: the readings of an ambiguous one, or the format that fits all.
 
     Args:
         texts: Non-empty column of stripped texts, some of which are not as ISO 8601 writes them.

@@ -11,7 +11,7 @@ _FALSE = ("false", "f", "no", "n", "0")
 
 
 def to_numbers(texts: pl.Series, declared: str, read: Read) -> tuple[pl.Series, str]:
-    """Return texts as Float64, null where one is not what its column should hold, and the words for such a value.
+    """Return texts as Float64, null where one does not suit its column, and the words for such a value.
 
     Args:
         texts: Column of texts.

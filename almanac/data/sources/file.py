@@ -101,7 +101,7 @@ def _read_store(address: str, cache: Cache) -> Content:
 
 
 def _with_store(address: str, do: Callable[[Any, str], T]) -> T:
-    """Return what `do` returns for the store of an address and the path in it; each failure is a SourceError."""
+    """Call `do` with the store of an address and the path in it; each failure is a SourceError."""
     from fsspec.core import url_to_fs
 
     shown = without_credentials(address)

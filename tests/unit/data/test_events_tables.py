@@ -144,7 +144,7 @@ def test_an_r_data_frame_is_read_with_its_types_and_missing_values(tmp_path: Pat
     assert table.schema == {"game": pl.String, "runs": pl.Float64}
     assert table.rows() == [("g1", 4.0), ("g2", None)]
     rdata.write_rda(tmp_path / "two.rda", {"games": frame, "teams": frame})
-    with pytest.raises(ValueError, match="holds 2 objects; name one in 'read.table': games, teams"):
+    with pytest.raises(ValueError, match=r"holds 2 objects; name one in 'read\.table': games, teams"):
         RDATA.parse((tmp_path / "two.rda").read_bytes(), read(format="rdata"))
 
 
