@@ -11,7 +11,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 UV := $(VENV)/bin/uv
 
-.PHONY: help console run test test-chaos bench-load check unit docs lint format compile bench bench-drift bench-distributed bench-serving serve lock clean check-compiled images image-tags engine test-containers retrain submit cluster-setup deploy release release-files changelog next-version bench-policy bench-fuzz
+.PHONY: help console run test test-chaos bench-load check unit docs lint format compile bench bench-drift bench-distributed bench-serving serve lock clean check-compiled images image-tags engine test-containers test-cluster retrain submit cluster-setup deploy release release-files changelog next-version bench-policy bench-fuzz
 
 help: ## list the tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -110,6 +110,18 @@ test-containers: $(VENV)/.dev ## build the images, and run the pipeline and the 
 	$(MAKE) --no-print-directory images; \
 	ALMANAC_TAG=$(REVISION) $(PY) -m pytest -m containers tests/containers --durations=8
 
+CLUSTER ?= ../shared/cluster
+# A cluster that is started for the tests, in whose place KUBECONFIG names another one.
+test-cluster: $(VENV)/.dev ## prove deployments on a real KServe: the cluster of KUBECONFIG, or one that CLUSTER/up starts
+	@if test -z "$${KUBECONFIG:-}" && test -x $(CLUSTER)/up; then \
+	  export ALMANAC_CLUSTER=$(CLUSTER); \
+	  if test -z "$${CLUSTER_FAST:-}"; then \
+	    if ! $(ANSWERS); then $(ENGINE) >/dev/null; export DOCKER_HOST=unix:///run/almanac-docker/docker.sock; fi; \
+	    $(DOCKER) build -q --network host -f serving/Dockerfile -t $(IMAGES)/serving:$(VERSION) . >/dev/null; \
+	  fi; \
+	fi; \
+	PATH="$(CURDIR)/.tools:$$PATH" $(PY) -m pytest -m 'cluster$(if $(CLUSTER_FAST), and not slow)' tests/cluster --durations=8
+
 REGISTRY ?= registry
 # A workflow gives what is not configured as an empty word, which is no address: on a cluster the default is that of its
 # config map.
@@ -132,6 +144,7 @@ cluster-setup: $(VENV)/.components ## make a NAMESPACE ready: config map, rights
 	@$(PY) pipeline.py deploy keys --namespace $(NAMESPACE)
 	@$(PY) pipeline.py deploy check --namespace $(NAMESPACE)
 deploy: $(VENV)/.components ## apply the production version by an overlay (ENVIRONMENT), test it, go back where it fails
+	@test -n "$(KUSTOMIZE)" || command -v kubectl >/dev/null || { echo "error: neither kustomize nor kubectl is installed" >&2; exit 1; }
 	@rm -rf build/deploy; mkdir -p build/deploy; cp -r serving/deploy/kustomize/overlays build/deploy; \
 	config=build/deploy/kubeconfig; trap 'rm -f $$config' EXIT; \
 	if test -n "$${KUBE_CONFIG:-}"; then (umask 077; printf '%s' "$$KUBE_CONFIG" >$$config); export KUBECONFIG=$$config; fi; \
@@ -155,7 +168,7 @@ release: $(VENV)/.components $(VENV)/.serving ## set the next version everywhere
 	@test -z "$$(git status --porcelain)" || { echo "error: there are changes that are not committed" >&2; exit 1; }; \
 	version=$$($(PY) pipeline.py dev next-version); \
 	$(PY) pipeline.py dev set-version; \
-	$(PY) pipeline.py compile >/dev/null; $(PY) pipeline.py deploy base >/dev/null; \
+	$(PY) pipeline.py compile >/dev/null; $(PY) pipeline.py deploy base >/dev/null; $(PY) pipeline.py deploy chart >/dev/null; \
 	git add --all; git diff --cached --quiet || git commit -qm "Release $$version"; \
 	git tag -a "v$$version" -m "Almanac $$version"; \
 	echo "v$$version is tagged; release it by: git push --follow-tags"

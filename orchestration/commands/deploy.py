@@ -16,12 +16,14 @@ from serving.deploy.apply import apply_and_wait, connect
 from serving.deploy.ask import ask
 from serving.deploy.canary import Mode
 from serving.deploy.delete import delete_all
+from serving.deploy.helm import CHART
+from serving.deploy.helm import write as write_chart
 from serving.deploy.kube import Kube
 from serving.deploy.kustomize.layout import BASE, objects, write
 from serving.deploy.manifests import to_yaml
 from serving.deploy.prerequisites import look
 from serving.deploy.prerequisites import objects as prerequisites
-from serving.deploy.production import write_canary, write_manifest
+from serving.deploy.production import write_canary, write_manifest, write_values
 from serving.deploy.reach import KEY_SECRET, predictor_address, require_way, through_the_api
 from serving.deploy.smoke import PATIENCE, forecasters, smoke
 
@@ -63,6 +65,25 @@ def base(
     """Write the kustomize base."""
     for path in write(_read(manifest) if manifest else objects(), out):
         typer.echo(str(path))
+
+
+@app.command(epilog=example("almanac deploy chart --out deploy/helm/almanac"))
+def chart(
+    out: Annotated[Path, typer.Option(help="Directory of the chart.", show_default=False)] = CHART,
+) -> None:
+    """Write the Helm chart."""
+    for path in write_chart(out):
+        typer.echo(str(path))
+
+
+@app.command(epilog=example("almanac deploy values usecases/demand.yaml s3://models build/version.yaml"))
+def values(
+    usecase: UseCaseFile,
+    registry: _Registry,
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="File to write.", show_default=False)],
+) -> None:
+    """Write the Helm chart's values for the version in production."""
+    write_values(load(usecase), registry, out)
 
 
 @app.command(epilog=example("almanac deploy apply usecases/demand.yaml s3://models build/objects.yaml"))

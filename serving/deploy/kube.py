@@ -146,4 +146,4 @@ def _path(item: dict[str, Any]) -> str:
 
 def _refused(name: str, error: ApiException) -> DeploymentError:
     kind = RefusedError if error.status < 500 else DeploymentError
-    return kind(f"{name}: the cluster answered {error.status} {error.reason}: {error.body}")
+    return kind(f"{name}: the cluster answered {error.status} {error.reason}: {str(error.body).strip()}")

@@ -13,6 +13,7 @@ from almanac.core.files import sha256_bytes
 #: Where KServe mounts the model directory.
 _MOUNT = "/mnt/models"
 _TEMPLATE = Path(__file__).with_name("objects.yaml")
+_EDGES = Path(__file__).with_name("edges.yaml")
 
 
 @dataclass(frozen=True)
@@ -66,16 +67,26 @@ class Deployment:
 
 def render(deployment: Deployment) -> list[dict[str, Any]]:
     """Return the objects in the order in which they are applied."""
-    values = {**vars(deployment), "name": deployment.name, "runtime": deployment.runtime}
-    # Labels and annotations are text: a version must not become a number.
-    values["version"] = str(deployment.version)
-    values["model"] = _MOUNT if deployment.mounted else deployment.storage_uri
-    # JSON is YAML: quoted like this, no value can change the document's structure.
-    quoted = {name: json.dumps(value) for name, value in values.items()}
-    objects: list[dict[str, Any]] = list(yaml.safe_load_all(Template(_TEMPLATE.read_text("utf-8")).substitute(quoted)))
+    objects = _fill(_TEMPLATE, deployment)
     for item in objects:
         item["metadata"]["labels"] |= deployment.labels
     _storage(next(item for item in objects if item["kind"] == "InferenceService"), deployment)
+    return objects
+
+
+def render_edges(deployment: Deployment) -> list[dict[str, Any]]:
+    """Return what may surround a version: Ingress, HTTPRoute, ExternalSecret and PersistentVolumeClaim."""
+    return _fill(_EDGES, deployment)
+
+
+def _fill(template: Path, deployment: Deployment) -> list[dict[str, Any]]:
+    values = {**vars(deployment), "name": deployment.name, "runtime": deployment.runtime}
+    # Labels and annotations are text: a version must not become a number.
+    values |= {"version": str(deployment.version), "predictor": f"{deployment.name}-predictor"}
+    values["model"] = _MOUNT if deployment.mounted else deployment.storage_uri
+    # JSON is YAML: quoted like this, no value can change the document's structure.
+    quoted = {name: json.dumps(value) for name, value in values.items()}
+    objects: list[dict[str, Any]] = list(yaml.safe_load_all(Template(template.read_text("utf-8")).substitute(quoted)))
     return objects
 
 

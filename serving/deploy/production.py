@@ -3,12 +3,15 @@
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from almanac.core.errors import DeploymentError
 from almanac.core.files import write_text
 from almanac.core.image import SERVING_IMAGE
 from almanac.usecase import UseCase
 from governance.registry import Registry, Version
 from serving.deploy.canary import Mode, render_canary
+from serving.deploy.helm import values_of
 from serving.deploy.manifests import Deployment, render, to_yaml
 
 #: Name of the volume claim for a registry on a disk: mount it where the registry lies.
@@ -26,13 +29,22 @@ def write_manifest(usecase: UseCase, registry_url: str, out: Path) -> list[dict[
     Raises:
         DeploymentError: no version is in production.
     """
+    objects = render(_in_production(usecase, registry_url))
+    write_text(out, to_yaml(objects))
+    return objects
+
+
+def write_values(usecase: UseCase, registry_url: str, out: Path) -> None:
+    """Write the Helm chart's values for the version in production; arguments and errors as `write_manifest`."""
+    write_text(out, yaml.safe_dump(values_of(_in_production(usecase, registry_url)), sort_keys=False))
+
+
+def _in_production(usecase: UseCase, registry_url: str) -> Deployment:
     registry = Registry(registry_url)
     version = registry.current(usecase.name)
     if version is None:
         raise DeploymentError(f"{usecase.name}: no version is in production in the registry {registry_url}")
-    objects = render(describe(usecase, version, registry.publish(usecase.name, version.number)))
-    write_text(out, to_yaml(objects))
-    return objects
+    return describe(usecase, version, registry.publish(usecase.name, version.number))
 
 
 def write_canary(usecase: UseCase, registry_url: str, out: Path, canary: str, mode: Mode) -> list[dict[str, Any]]:

@@ -45,7 +45,7 @@ def missing(kube: Kube, service: dict[str, Any], image: str | None) -> str:
     replicas = max(deployment["spec"].get("replicas", 1), service["spec"]["predictor"].get("minReplicas", 1))
     counts = [status.get(name, 0) for name in ("replicas", "updatedReplicas", "availableReplicas")]
     if counts != [replicas] * 3 and not (min(counts) == max(counts) >= replicas):
-        return f"{counts[1]} of {replicas} pods are of this version, {counts[2]} are available"
+        return f"{counts[1]} of {replicas} pods are of this version; {counts[2]} of all {counts[0]} pods are available"
     return _ready(current).removeprefix("; ")
 
 
@@ -76,11 +76,27 @@ def _pod(kube: Kube, pod: dict[str, Any]) -> Iterator[str]:
     for container in [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]:
         reason = _reason(container)
         if reason is None:
+            if waiting := (container.get("state") or {}).get("waiting"):
+                yield f"pod {name}, container {container['name']}: {waiting.get('reason')}"
             continue
         yield f"pod {name}, container {container['name']}: {reason}"
         namespace, again = pod["metadata"]["namespace"], container.get("restartCount", 0) > 0
         text = kube.log(namespace, name, container["name"], _LOG_LINES, previous=again)
         yield from (f"  {line}" for line in text.splitlines())
+    yield from _warnings(kube, pod)
+
+
+def _warnings(kube: Kube, pod: dict[str, Any]) -> Iterator[str]:
+    """Yield the newest warning about a pod: only events tell of a volume that cannot be mounted."""
+    name, namespace = pod["metadata"]["name"], pod["metadata"]["namespace"]
+    query = {"fieldSelector": f"involvedObject.name={name},type=Warning"}
+    try:
+        found = (kube.read(f"/api/v1/namespaces/{namespace}/events", f"events of {name}", query) or {}).get("items", [])
+    except DeploymentError:  # without the right to see events the pod's own state has to do
+        return
+    if found:
+        newest = max(found, key=lambda event: event.get("lastTimestamp") or event.get("eventTime") or "")
+        yield f"pod {name}, last warning: {newest.get('reason')}: {newest.get('message')}"
 
 
 def _reason(container: dict[str, Any]) -> str | None:

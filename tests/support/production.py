@@ -58,6 +58,21 @@ def promote(case: UseCase, base: Path, model: Path, registry: str) -> None:
     known.promote(case.name, 1, who="ann", why="better")
 
 
+def two_versions(production: Production, base: Path) -> str:
+    """Make a registry with the version in production and a second one that may be promoted; return its address."""
+    shutil.copytree(production.registry, base / "registry")
+    other = "training.candidates=[{name: ridge, kind: linear, predict: difference, fixed: {alpha: 10.0}}]"
+    case = load_with(ROOT / "usecases" / "air_quality.yaml", [*QUICK, other])
+    inputs = Inputs(production.features, production.features.with_name("features.json"), production.table)
+    train(case, inputs, base / "model", base / "tuning.json")
+    write_json(base / "gate.json", {"passed": True, "rules": []})
+    files = {**collect(base / "model", "model"), "gate.json": base / "gate.json"}
+    registry = Registry(str(base / "registry"))
+    registry.register(case.name, files, who="ann", why="second", approval="none")
+    registry.attach_documents(case.name, 2, document_files(base / "documents", files), who="ann", why="documented")
+    return str(base / "registry")
+
+
 @pytest.fixture(scope="session")
 def earlier(production: Production, tmp_path_factory: pytest.TempPathFactory) -> Production:
     """The same version as an earlier release wrote it: no reference of its outputs, no model of its errors."""

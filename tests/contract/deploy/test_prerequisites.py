@@ -44,8 +44,10 @@ def test_the_role_lets_every_object_be_read_applied_and_deleted() -> None:
 def test_the_role_lets_a_rollout_be_followed() -> None:
     """Each path that the rollout reads belongs to a resource of the role."""
     source = Path(rollout.__file__).read_text() + Path(kube.__file__).read_text()
-    read = set(re.findall(r"/(deployments|pods)(?:/|\")", source)) | ({"pods/log"} if "/log" in source else set())
-    assert read == {"deployments", "pods", "pods/log"}
+    read = set(re.findall(r"/(deployments|pods|events)(?:/|\")", source)) | (
+        {"pods/log"} if "/log" in source else set()
+    )
+    assert read == {"deployments", "events", "pods", "pods/log"}
     assert read <= _rights().keys()
 
 

@@ -18,14 +18,11 @@ import pytest
 from almanac.core.errors import DeploymentError
 from almanac.core.files import write_json
 from almanac.model.bodies import read_body
-from almanac.training.train import Inputs, train
 from almanac.usecase import dump
-from almanac.usecase.override import load_with
-from governance.registry import Registry, collect, resolve
+from governance.registry import Registry, resolve
 from serving.deploy.smoke import examples, forecasters, smoke
-from tests.support.bundles import document_files
 from tests.support.kubernetes_api import KubernetesApi
-from tests.support.production import QUICK, Production
+from tests.support.production import Production, two_versions
 from tests.support.server import ServerProcess
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -71,18 +68,7 @@ def kubeconfig(host: str) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def versions(production: Production, tmp_path_factory: pytest.TempPathFactory) -> str:
     """A registry with the version in production, and a second one that a test may promote over it."""
-    base = tmp_path_factory.mktemp("versions")
-    shutil.copytree(production.registry, base / "registry")
-    other = "training.candidates=[{name: ridge, kind: linear, predict: difference, fixed: {alpha: 10.0}}]"
-    case = load_with(REFERENCE, [*QUICK, other])
-    inputs = Inputs(production.features, production.features.with_name("features.json"), production.table)
-    train(case, inputs, base / "model", base / "tuning.json")
-    write_json(base / "gate.json", {"passed": True, "rules": []})
-    files = {**collect(base / "model", "model"), "gate.json": base / "gate.json"}
-    registry = Registry(str(base / "registry"))
-    registry.register(case.name, files, who="ann", why="second", approval="none")
-    registry.attach_documents(case.name, 2, document_files(base / "documents", files), who="ann", why="documented")
-    return str(base / "registry")
+    return two_versions(production, tmp_path_factory.mktemp("versions"))
 
 
 @pytest.fixture(scope="module")

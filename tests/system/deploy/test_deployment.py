@@ -71,7 +71,7 @@ def test_a_version_that_does_not_start_is_named_and_rolled_back(release: str) ->
     with KubernetesApi(_only_the_first_starts, release) as server:
         apply_and_wait(render(FIRST), _client(server), timeout=5, interval=0.01)
         message = (
-            r"did not get ready within 0\.1 s: 1 of 2 pods are of this version, 2 are available\n"
+            r"did not get ready within 0\.1 s: 1 of 2 pods are of this version; 2 of all 3 pods are available\n"
             r"  pod pod-1, container kserve-container: ImagePullBackOff: no such image; "
             r"version 1 was applied again and is ready$"
         )
@@ -129,6 +129,20 @@ def test_a_container_that_ended_shows_the_end_of_its_log() -> None:
         with pytest.raises(
             DeploymentError, match=r"OOMKilled, exit code 137\n    loading\n    error: no space is left"
         ):
+            apply_and_wait(render(FIRST), _client(server), timeout=0.1, interval=0.01)
+
+
+def test_a_pod_that_waits_for_its_volume_is_named_with_the_warning() -> None:
+    def waits(service: dict[str, Any]) -> dict[str, Any]:
+        return {"state": {"waiting": {"reason": "ContainerCreating"}}}
+
+    event = {"reason": "FailedMount", "message": "hostPath type check failed", "lastTimestamp": "2026-11-27T06:00:00Z"}
+    with KubernetesApi(waits) as server:
+        server.there["/api/v1/namespaces/events"] = {
+            "items": [{**event, "lastTimestamp": None, "reason": "Old"}, event]
+        }
+        told = r"container kserve-container: ContainerCreating\n  pod pod-1, last warning: FailedMount: hostPath type"
+        with pytest.raises(DeploymentError, match=told):
             apply_and_wait(render(FIRST), _client(server), timeout=0.1, interval=0.01)
 
 

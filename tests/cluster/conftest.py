@@ -1,0 +1,123 @@
+"""What the cluster tier needs: a cluster with KServe, a node with the serving image, a registry, namespaces.
+
+The cluster is that of KUBECONFIG, or one that `up` in the directory ALMANAC_CLUSTER starts.
+"""
+
+import json
+import os
+import re
+import socket
+import stat
+import subprocess
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from almanac.core.image import SERVING_IMAGE
+from almanac.usecase import dump
+from tests.cluster.kubectl import get, kubectl
+from tests.support.production import Production, two_versions
+
+_HERE = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark this folder's tests, and skip them by name where there is no cluster."""
+    reason = None
+    if not os.environ.get("KUBECONFIG") and not os.environ.get("ALMANAC_CLUSTER"):
+        reason = "no cluster: give KUBECONFIG, or ALMANAC_CLUSTER, a directory whose `up` starts one"
+    for item in items:
+        if _HERE in item.path.parents:
+            item.add_marker(pytest.mark.cluster)
+            if reason:
+                item.add_marker(pytest.mark.skip(reason=reason))
+
+
+@pytest.fixture(scope="session")
+def cluster() -> str:
+    """The kubeconfig of a cluster with KServe."""
+    if starter := os.environ.get("ALMANAC_CLUSTER"):
+        done = subprocess.run([f"{starter}/up"], capture_output=True, text=True, check=False)
+        found = re.search(r"export KUBECONFIG=(\S+)", done.stdout)
+        assert found is not None, done.stderr
+        os.environ["KUBECONFIG"] = found[1]
+    return str(os.environ["KUBECONFIG"])
+
+
+HOLDER = {
+    "apiVersion": "v1",
+    "kind": "Pod",
+    "metadata": {"name": "serving-image", "namespace": "default"},
+    "spec": {
+        "terminationGracePeriodSeconds": 0,
+        "containers": [
+            {
+                "name": "holder",
+                "image": SERVING_IMAGE,
+                "command": ["python", "-c", "import time; time.sleep(7200)"],
+            }
+        ],
+    },
+}
+
+
+@pytest.fixture(scope="session")
+def node(cluster: str) -> Iterator[str]:
+    """The address of a node that is this machine, and has the serving image."""
+    if starter := os.environ.get("ALMANAC_CLUSTER"):
+        done = subprocess.run([f"{starter}/node/up", SERVING_IMAGE], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+    nodes = get("nodes")["items"]
+    addresses = [one["address"] for item in nodes for one in item["status"]["addresses"] if one["type"] == "InternalIP"]
+    here = [address for address in addresses if _is_here(address)]
+    if not here:
+        pytest.skip("no node of the cluster is this machine, so that none can read its directories")
+    # A kubelet that is short of disk removes images that no pod runs, in the middle of a test.
+    kubectl("apply", "-f", "-", text=json.dumps(HOLDER))
+    kubectl("wait", "--for=condition=Ready", "pod/serving-image", "-n", "default", "--timeout=120s")
+    yield str(here[0])
+    kubectl("delete", "pod", "serving-image", "-n", "default", "--wait=false")
+
+
+def _is_here(address: str) -> bool:
+    with socket.socket() as trial:
+        try:
+            trial.bind((address, 0))
+        except OSError:
+            return False
+    return True
+
+
+@pytest.fixture
+def namespace(cluster: str) -> Iterator[str]:
+    """A namespace of the test's own."""
+    name = f"almanac-test-{uuid.uuid4().hex[:6]}"
+    kubectl("create", "namespace", name)
+    yield name
+    kubectl("delete", "namespace", name, "--wait=false")
+
+
+@pytest.fixture(scope="session")
+def versions(production: Production, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A registry whose first version is in production, that a container's user may read."""
+    return readable(Path(two_versions(production, tmp_path_factory.mktemp("versions"))))
+
+
+def readable(directory: Path) -> Path:
+    """Let everybody read a directory, as a volume's user does, and pass through those above it."""
+    for path in [directory, *directory.rglob("*")]:
+        path.chmod(path.stat().st_mode | stat.S_IROTH | (stat.S_IXOTH if path.is_dir() else 0))
+    for parent in directory.parents:
+        if parent.owner() == directory.owner() and parent != Path("/"):
+            parent.chmod(parent.stat().st_mode | stat.S_IXOTH)
+    return directory
+
+
+@pytest.fixture(scope="session")
+def usecase(production: Production, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The file of the use case in production."""
+    path = tmp_path_factory.mktemp("usecase") / "case.yaml"
+    path.write_text(dump(production.case))
+    return str(path)
