@@ -33,7 +33,7 @@ def run(usecase: str, registry: str, environment: str, out: Path, push: str = ""
 
 
 def _deploy(objects: list[dict[str, Any]], version: str, use_case: str, registry: str) -> None:
-    """Apply the objects, and ask the service for forecasts that its models foretell: from inside the cluster."""
+    """Apply the objects, and compare the service's forecasts with its models' own, from inside the cluster."""
     api = connect()
     service = next(item for item in objects if item["kind"] == "InferenceService")
     key = client_key(Kube(api), service["metadata"]["namespace"])

@@ -87,7 +87,7 @@ def _pod(kube: Kube, pod: dict[str, Any]) -> Iterator[str]:
 
 
 def _warnings(kube: Kube, pod: dict[str, Any]) -> Iterator[str]:
-    """Yield the newest warning about a pod: only events tell of a volume that cannot be mounted."""
+    """Yield the newest warning among a pod's events, the only place that names a volume which cannot be mounted."""
     name, namespace = pod["metadata"]["name"], pod["metadata"]["namespace"]
     query = {"fieldSelector": f"involvedObject.name={name},type=Warning"}
     try:

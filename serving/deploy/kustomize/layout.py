@@ -57,7 +57,7 @@ def component_files(items: Sequence[dict[str, Any]]) -> dict[str, str]:
 
 
 def write(items: Sequence[dict[str, Any]], out: Path) -> list[Path]:
-    """Write a base to a directory, the components beside it, and return all files."""
+    """Write a base to a directory, and its components next to it; return all files."""
     texts = {out / name: text for name, text in files(items).items()}
     texts |= {out.parent / "components" / name: text for name, text in component_files(items).items()}
     for path, text in texts.items():
