@@ -75,7 +75,7 @@ def render(deployment: Deployment) -> list[dict[str, Any]]:
 
 
 def render_edges(deployment: Deployment) -> list[dict[str, Any]]:
-    """Return what may surround a version: Ingress, HTTPRoute, ExternalSecret and PersistentVolumeClaim."""
+    """Return the optional objects around a version: Ingress, HTTPRoute, ExternalSecret and PersistentVolumeClaim."""
     return _fill(_EDGES, deployment)
 
 

@@ -1,4 +1,4 @@
-"""What a namespace needs before the first run or deployment, and whether it has it.
+"""The prerequisites of a namespace for its first run or deployment, and whether it has them.
 
 `look` tells a person what is there and what is missing; `serving.deploy.requirements` refuses a deployment that lacks
 something.

@@ -1,4 +1,4 @@
-"""What a deployment needs of its cluster, looked at before anything is applied."""
+"""The requirements of a deployment on its cluster, checked before anything is applied."""
 
 from collections.abc import Iterator
 from typing import Any
