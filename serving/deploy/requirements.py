@@ -53,7 +53,9 @@ def _missing(kube: Kube, namespace: str, objects: list[dict[str, Any]]) -> Itera
     known = (_number(version.get("major")), _number(version.get("minor")))
     if known < KUBERNETES:
         yield f"Kubernetes {known[0]}.{known[1]}: 1.30 or newer is needed, for the sleep before a pod ends"
-    if kube.read(f"/api/v1/namespaces/{namespace}", f"namespace {namespace}") is None:
+    # An account of another namespace, such as that of Kubeflow's pipelines, may not be allowed to look.
+    seen = kube.may("get", "namespaces", namespace, name=namespace)
+    if seen and kube.read(f"/api/v1/namespaces/{namespace}", f"namespace {namespace}") is None:
         yield f"namespace {namespace}: kubectl create namespace {namespace}"
         return
     if kube.read(f"/apis{_KSERVE}", "KServe") is None:

@@ -364,6 +364,14 @@ class TestBeforeAnythingIsApplied:
                 apply_and_wait(render(FIRST), _client(server), timeout=5, interval=0.01)
             assert server.applied == []
 
+    def test_an_account_that_may_not_see_namespaces_deploys_into_one(self) -> None:
+        """Kubeflow's pipelines run in a namespace of their own."""
+        with KubernetesApi() as server:
+            del server.there["/api/v1/namespaces"]
+            server.forbidden.add("get namespaces")
+            apply_and_wait(render(FIRST), _client(server), timeout=5, interval=0.01)
+            assert server.applied
+
     def test_an_old_kserve_and_an_old_kubernetes_are_named(self) -> None:
         schema: dict[str, Any] = {"properties": {"spec": {"properties": {"predictor": {"properties": {"model": {}}}}}}}
         name = "io.kserve.serving.v1beta1.InferenceService"
