@@ -149,7 +149,7 @@ def _runner(options: RunOptions) -> Any:
 
 def _forwarded() -> dict[str, str]:
     """Return the environment variables that containers share with this process: locations, and no secrets."""
-    names = ("ALMANAC_CACHE", "ALMANAC_REGISTRY", "DASK_SCHEDULER_ADDRESS")
+    names = ("ALMANAC_CACHE", "ALMANAC_MIRROR", "ALMANAC_REGISTRY", "DASK_SCHEDULER_ADDRESS")
     return {name: os.environ[name] for name in names if name in os.environ} | {"HOME": "/tmp"}  # noqa: S108
 
 

@@ -204,6 +204,8 @@ def _shared(request: Request) -> tuple[Path, ...]:
     directories += [Path(address) for address in written if "://" not in address]
     for path in directories:
         path.mkdir(parents=True, exist_ok=True)
+    if mirror := os.environ.get("ALMANAC_MIRROR"):
+        directories.append(Path(mirror))
     return (request.path.absolute().parent, *directories)
 
 
@@ -247,6 +249,9 @@ def _locked(home: Path, out: Path, screen: Screen) -> Iterator[None]:
     except OSError as error:
         raise PipelineError(f"--out {out}: cannot be written to ({error.strerror})") from None
     os.environ.setdefault("ALMANAC_CACHE", str((Path.cwd() / ".cache").absolute()))
+    if mirror := os.environ.get("ALMANAC_MIRROR"):
+        # Tasks, and the containers that mount it, have working directories of their own.
+        os.environ["ALMANAC_MIRROR"] = str(Path(mirror).absolute())
     with lock_file as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -11,15 +11,17 @@ from almanac.usecase.data_section import SOURCES, Source
 
 
 def fetch(source: Source, context: FetchContext) -> Content:
-    """Return the bytes of a source; those with a declared digest come from the cache or the mirror if it holds them.
+    """Return the bytes of a source; those with a declared digest come from the mirror or the cache if it holds them.
+
+    The mirror is the directory that ALMANAC_MIRROR names, see `almanac.data.mirror`.
 
     Raises:
         SourceError: every attempt failed or gave other bytes than declared; each is listed with its reason.
     """
-    if source.sha256 is not None and (cached := context.cache.get(source.sha256)) is not None:
-        return cached
-    if source.sha256 is not None and (mirrored := from_mirror(source.sha256, context.cache)) is not None:
-        return mirrored
+    if source.sha256 is not None:
+        held = from_mirror(source.sha256, context.cache) or context.cache.get(source.sha256)
+        if held is not None:
+            return held
     failures = []
     for attempt in SOURCES[source.type].attempts(source, context):
         try:

@@ -131,7 +131,7 @@ def test_a_file_with_the_declared_digest_comes_from_the_mirror(tmp_path: Path, m
     monkeypatch.setenv("ALMANAC_MIRROR", str(tmp_path / "mirror"))
     found = from_mirror(sha256_bytes(b"a,b\n1,2\n"), cache)
     assert found is not None
-    assert (found.data, found.location) == (b"a,b\n1,2\n", "any name.csv")
+    assert (found.data, found.location) == (b"a,b\n1,2\n", "ALMANAC_MIRROR: mlb/any name.csv")
     assert from_mirror("0" * 64, cache) is None
 
 
