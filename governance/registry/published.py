@@ -5,6 +5,7 @@ are in signature/, each named by the first digits of the sha256 of its signer's 
 """
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import Any
 
 from almanac.core.errors import RegistryError
@@ -16,6 +17,7 @@ from governance.registry.versions import put_immutable, read_blob, read_manifest
 
 _MODEL, _MANIFEST = "model/", "manifest.json"
 _SIGNATURE = "governance/model."
+_SIGNATURES = "signature/"
 
 
 def publish(store: Store, use_case: str, model: str, files: Mapping[str, Any]) -> str:
@@ -32,7 +34,13 @@ def publish(store: Store, use_case: str, model: str, files: Mapping[str, Any]) -
     """
     folder = _folder(use_case, model)
     for path, (name, digest) in _layout(files).items():
-        put_immutable(store, f"{folder}/{path}", read_blob(store, name, digest))
+        data = read_blob(store, name, digest)
+        if path.startswith(_SIGNATURES):
+            # Two versions of one model may have two signatures of one key, each of which holds for the same files.
+            with suppress(FileExistsError):
+                store.create(f"{folder}/{path}", data)
+        else:
+            put_immutable(store, f"{folder}/{path}", data)
     return f"{store.url}/{folder}"
 
 
@@ -96,7 +104,7 @@ def _layout(files: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
         signer = files.get(f"{_SIGNATURE}pub", files[f"{_SIGNATURE}sig"])["sha256"][:SIGNER_DIGITS]
         for suffix in ("pub", "sig"):
             if item := files.get(f"{_SIGNATURE}{suffix}"):
-                layout[f"signature/{signer}.{suffix}"] = (f"{_SIGNATURE}{suffix}", item["sha256"])
+                layout[f"{_SIGNATURES}{signer}.{suffix}"] = (f"{_SIGNATURE}{suffix}", item["sha256"])
     return layout
 
 

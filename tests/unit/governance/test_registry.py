@@ -497,6 +497,22 @@ class TestTampering:
         with pytest.raises(RegistryError, match=rf"{signatures[0].name}: the published copy of governance/model\."):
             registry.verify("demo")
 
+    def test_a_second_signature_of_the_same_key_leaves_the_first_where_it_is(
+        self, registry: Registry, tmp_path: Path
+    ) -> None:
+        files = version_files(tmp_path, "s")
+        number = registry.register("demo", files, who="ann", why="first")
+        for turn in ("first", "second"):
+            documents = document_files(tmp_path / turn, files)
+            for suffix, text in (("sig", turn), ("pub", "ann")):
+                documents[f"governance/model.{suffix}"] = tmp_path / f"{turn}.{suffix}"
+                (tmp_path / f"{turn}.{suffix}").write_text(text)
+            registry.attach_documents("demo", number, documents, who="ann", why="documented")
+            copy = Path(registry.publish("demo", number))
+        (signature,) = (copy / "signature").glob("*.sig")
+        assert signature.read_text() == "first"
+        registry.verify("demo")
+
     def test_a_missing_blob_and_an_altered_manifest(self, registry: Registry, version: int, tmp_path: Path) -> None:
         manifest = tmp_path / "registry" / "use_cases" / "demo" / "manifests"
         path = manifest / f"{registry.version('demo', version).manifest}.json"
