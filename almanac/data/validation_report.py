@@ -10,6 +10,7 @@ from almanac.data.checks.range import range_text
 from almanac.data.validation_result import ValidationResult
 from almanac.reports import Block, Callout, Page, Plot, Section, Table, Text, Tiles
 from almanac.usecase import UseCase
+from almanac.usecase.data_section import Column
 
 
 def report(result: ValidationResult, record: dict[str, Any], usecase: UseCase, lineage: dict[str, Any] | None) -> Page:
@@ -104,11 +105,15 @@ def _columns(record: dict[str, Any], usecase: UseCase) -> Table:
     for name, column in usecase.columns.items():
         facts = record["columns"][name]
         if "counts" in facts:
-            cells = [f"{len(facts['counts'])} of {len(column.categories or [])} categories", None, None, None, None]
+            cells = [_levels(facts.get("levels", len(facts["counts"])), column), None, None, None, None]
         else:
             cells = [range_text(column), *(facts[key] for key in ("min", "median", "mean", "max"))]
         rows.append([name, column.description, f"{facts['missing']:.2%}", *cells])
     return Table(["Column", "Description", "Missing", "Declared", "Min", "Median", "Mean", "Max"], rows)
+
+
+def _levels(found: int, column: Column) -> str:
+    return f"{found:,} levels" if column.categories is None else f"{found:,} of {len(column.categories):,} categories"
 
 
 def _sources(record: dict[str, Any], lineage: dict[str, Any] | None) -> Iterator[Block]:

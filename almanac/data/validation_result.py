@@ -10,6 +10,9 @@ from almanac.data.checks.gaps import Gap
 from almanac.data.checks.missing_shares import missing_shares
 from almanac.usecase import UseCase
 
+#: Levels whose counts are recorded; a column may have millions.
+_MOST_LEVELS = 50
+
 
 @dataclass(frozen=True)
 class ValidationResult:
@@ -61,7 +64,8 @@ def _statistics(values: pl.Series) -> dict[str, Any]:
     if values.dtype == pl.String:
         # Ties are in the order of their names, so that equal tables give equal records.
         counts = values.value_counts(sort=True, name="count").sort("count", values.name, descending=[True, False])
-        return {"counts": dict(counts.iter_rows())}
+        more = {"levels": counts.height} if counts.height > _MOST_LEVELS else {}
+        return {"counts": dict(counts.head(_MOST_LEVELS).iter_rows()), **more}
     finite = values.filter(values.is_finite())
     if finite.is_empty():
         return {"mean": None, "std": None, "min": None, "median": None, "max": None}

@@ -8,12 +8,14 @@ import numpy.typing as npt
 import polars as pl
 
 from almanac.core.errors import FeatureError
+from almanac.core.levels import OTHER, is_open
 from almanac.features.events.batch import with_histories
 from almanac.features.kind import Declaration
 from almanac.features.spec import FeatureSpec
 from almanac.features.split import Span
 from almanac.features.table import check_columns, numbers, times
 from almanac.usecase import UseCase
+from almanac.usecase.data_section import Column
 
 Array = npt.NDArray[np.float64]
 
@@ -38,7 +40,7 @@ def fit(usecase: UseCase, table: pl.DataFrame | pl.LazyFrame, span: Span) -> Fea
     def training(name: str) -> pl.DataFrame:
         return lazy.select(name).collect().filter(pl.Series(rows))
 
-    categories = {name: _seen(training(name)[name], declared) for name, declared in spec.categories.items()}
+    categories = {name: _levels(training(name)[name], usecase.columns[name]) for name in spec.categories}
     squared = frozenset[str]().union(*(node.squared for node in spec.nodes))
     # Sums of squares alone need a centre, so that a variance takes no second pass.
     centres = {name: _centre(numbers(spec, training(name), name)) for name in spec.columns if name in squared}
@@ -66,10 +68,23 @@ def document(spec: FeatureSpec, features: pl.LazyFrame, rows: npt.NDArray[np.boo
     return {"spec": spec.model_dump(mode="json"), "names": spec.names, "fitted": fitted}
 
 
-def _seen(values: pl.Series, declared: list[str]) -> list[str]:
-    present = set(values.cast(pl.String).unique().to_list())
+def _levels(values: pl.Series, column: Column) -> list[str]:
+    """Return the levels of a category that occur in the training rows, with the bucket of an open one."""
+    texts = values.cast(pl.String)
+    if column.categories is None:
+        return _learned(texts, column.max_levels)
+    declared = column.categories
+    # The bucket is not left out, even where no training row is in it.
+    present = {*texts.unique().to_list(), *([OTHER] if is_open(declared) else [])}
     # In the declared order and not that of the rows, on which the codes would otherwise depend.
     return [category for category in declared if category in present]
+
+
+def _learned(texts: pl.Series, most: int | None) -> list[str]:
+    counts = texts.drop_nulls().rename("level").value_counts(name="rows")
+    # Of equally frequent levels those first by name, so that the order of the rows decides nothing.
+    kept = counts.sort("rows", "level", descending=[True, False]).head(most or counts.height)["level"]
+    return [*sorted(level for level in kept if level != OTHER), OTHER]
 
 
 def _centre(values: Array) -> float:

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, Self, cast
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from almanac.core.errors import FeatureError, ModelError
+from almanac.core.levels import OTHER
 from almanac.features.compiler.graph import Node, Wanted, traced
 from almanac.features.events.kind import EventDeclaration, columns_of
 from almanac.features.kind import Context, Declaration
@@ -88,7 +89,9 @@ class FeatureSpec(BaseModel):
         """
         declared, frequency = usecase.features, usecase.time.frequency
         if categories is None:
-            categories = {name: c.categories for name, c in usecase.columns.items() if c.categories is not None}
+            # Learned levels are unknown before the fit, but for their bucket.
+            columns_of_texts = {name: c for name, c in usecase.columns.items() if c.type == "category"}
+            categories = {name: c.categories or [OTHER] for name, c in columns_of_texts.items()}
         events = usecase.events
         # The histories of events keep to the cutoff themselves, by time.
         cutoff = 0 if events is not None else _steps("features.cutoff", declared.cutoff, frequency)

@@ -12,6 +12,7 @@ import polars as pl
 import pyarrow as pa
 
 from almanac.core.errors import FeatureError
+from almanac.core.levels import is_open
 from almanac.features.spec import FeatureSpec
 
 Array = npt.NDArray[np.float64]
@@ -115,7 +116,13 @@ def numbers(spec: FeatureSpec, table: pl.DataFrame, name: str) -> Array:
     values = table[name]
     if name in spec.categories:
         # Not strict, so that a category outside of the table becomes null instead of an error.
-        values = values.cast(pl.String).cast(pl.Enum(spec.categories[name]), strict=False).to_physical()
+        texts = values.cast(pl.String)
+        values = texts.cast(pl.Enum(spec.categories[name]), strict=False).to_physical()
+        if is_open(spec.categories[name]):
+            bucket = len(spec.categories[name]) - 1
+            values = pl.select(
+                pl.when(values.is_null() & texts.is_not_null()).then(bucket).otherwise(values)
+            ).to_series()
     if values.dtype != pl.Float64:
         values = values.cast(pl.Float64)
     read = values.to_numpy()  # NaN where null

@@ -11,6 +11,7 @@ import polars as pl
 
 from almanac.core.errors import TableError
 from almanac.core.files import whole_file
+from almanac.core.levels import OTHER, OpenCodes, some
 from almanac.features.batch import compute
 from almanac.features.spec import FeatureSpec
 from almanac.features.target import history_of
@@ -163,8 +164,11 @@ def _matrix(table: pl.DataFrame, model: Model, source: Path, first: int) -> Arra
 def _numbers(column: pl.Series, codes: dict[str, float] | None, source: Path, first: int) -> Array:
     """Return a column as float64, NaN for null; `first` is its first row's number in the file, for messages."""
     if codes and column.dtype == pl.String:
-        values = column.replace_strict(codes, default=None, return_dtype=pl.Float64)
-        _refuse(column, values.is_null() & column.is_not_null(), source, first, f"is none of {', '.join(codes)}")
+        bucket = codes[OTHER] if isinstance(codes, OpenCodes) else None
+        codes_or_bucket = column.replace_strict(dict(codes), default=bucket, return_dtype=pl.Float64)
+        # A missing value stays missing: the bucket is of texts.
+        values = pl.select(pl.when(column.is_not_null()).then(codes_or_bucket)).to_series()
+        _refuse(column, values.is_null() & column.is_not_null(), source, first, f"is none of {some(codes)}")
     # A column without a single value has the type Null in Polars.
     elif column.dtype.is_numeric() or column.dtype == pl.Null:
         values = column.cast(pl.Float64)

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from almanac.core.errors import ModelError
+from almanac.core.levels import codes_of
 
 Array = npt.NDArray[np.float64]
 
@@ -66,7 +67,7 @@ class Columns:
     def codes(self) -> dict[str, dict[str, float]]:
         """Code of each category name, by feature."""
         # As floats, like all values of X.
-        return {name: {c: float(code) for code, c in enumerate(cs)} for name, cs in self.categories.items()}
+        return {name: codes_of(levels) for name, levels in self.categories.items()}
 
     def outside(self, X: Array, most: int) -> "Outside":
         """Return the values of X, shape (n, f), out of range: all counts, and the positions of at most `most`.

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from almanac.core.files import sha256_bytes, sha256_file, whole_directory, write_bytes, write_json
+from almanac.core.levels import OTHER
 from almanac.features.spec import FeatureSpec
 from almanac.features.split import split_record
 from almanac.model.directory import FORMAT, LOSS, MANIFEST, REFERENCE
@@ -122,14 +123,14 @@ def _write_target(
 
 def signature(usecase: UseCase, specification: dict[str, Any], problem: Problem, intervals: bool) -> dict[str, Any]:
     """Return the input and output schema of a target's model."""
-    target = problem.target
+    target, spec = problem.target, FeatureSpec.model_validate(specification["spec"])
     unit = "" if problem.classification else usecase.columns[target.column].unit
     task = {"task": target.task, "above": target.above}
     decision = target.decision or (None if problem.classification else usecase.serving.decision)
     return {
         "target": {"name": target.name, "column": target.column, "horizon": target.horizon, "unit": unit, **task},
-        "inputs": _inputs(usecase),
-        "features": _features(FeatureSpec.model_validate(specification["spec"]), problem),
+        "inputs": _inputs(usecase, spec),
+        "features": _features(spec, problem),
         "outputs": [
             {"name": name, "type": "float", "unit": unit}
             for name in (["prediction", "lower", "upper"] if intervals else ["prediction"])
@@ -140,22 +141,30 @@ def signature(usecase: UseCase, specification: dict[str, Any], problem: Problem,
     }
 
 
-def _inputs(usecase: UseCase) -> list[dict[str, Any]]:
+#: Types that the table holds as numbers, by the type that a request has.
+_TYPES = {"boolean": "integer", "date": "integer"}
+
+
+def _inputs(usecase: UseCase, spec: FeatureSpec) -> list[dict[str, Any]]:
     keys = [{"name": usecase.time.column, "type": "timestamp", "unit": None, "nullable": False}]
     if usecase.entity:
         keys.insert(0, {"name": usecase.entity, "type": "category", "unit": None, "nullable": False})
     empty = {"min": None, "max": None, "categories": None}
-    return [{**key, **empty} for key in keys] + [_input(name, column) for name, column in usecase.columns.items()]
+    return [{**key, **empty} for key in keys] + [
+        _input(name, column, spec.categories.get(name)) for name, column in usecase.columns.items()
+    ]
 
 
-def _input(name: str, column: Column) -> dict[str, Any]:
+def _input(name: str, column: Column, fitted: list[str] | None) -> dict[str, Any]:
+    # A category that is no feature has learned no levels; any text counts as the bucket.
+    learned = fitted or [OTHER] if column.type == "category" else None
     return {
         "name": name,
-        "type": column.type,
+        "type": _TYPES.get(column.type, column.type),
         "unit": column.unit,
         "min": column.min,
         "max": column.max,
-        "categories": column.categories,
+        "categories": column.categories or learned,
         "nullable": column.max_missing > 0,
     }
 

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import AfterValidator, Field, model_validator
 
 from almanac.core.kinds import Kinds
+from almanac.core.levels import OTHER
 from almanac.usecase.address import UNSTATED
 from almanac.usecase.shape_section import Resample, Shape
 from almanac.usecase.types import Duration, Name, Section, Sha256, name_of, to_microseconds, to_utc, union_of
@@ -286,7 +287,10 @@ class Column(Section):
     max: float | None = None
     """Largest possible value."""
     categories: list[str] | None = None
-    """All values of a category."""
+    """All values of a category; learned from the training span when absent. With (other) as the last one, a value that
+    is none of them counts as that; learned levels always end with it."""
+    max_levels: Annotated[int | None, Field(ge=1), _absent(None)] = None
+    """Of learned levels, only so many of the most frequent ones; the others count as (other)."""
     max_missing: Annotated[float, Field(ge=0, le=1)] = 0.0
     """Largest share of missing values; more is an error."""
     derived: Annotated[Derived | None, Field(exclude_if=lambda derived: derived is None)] = None
@@ -294,7 +298,11 @@ class Column(Section):
 
     @model_validator(mode="after")
     def _consistent(self) -> "Column":
-        if (self.type == "category") != (self.categories is not None):
+        if self.max_levels is not None and (self.type != "category" or self.categories is not None):
+            raise ValueError("'max_levels' belongs to a category whose levels are learned, without 'categories'")
+        if self.categories is not None and OTHER in self.categories[:-1]:
+            raise ValueError(f"{OTHER!r} is the bucket of all other levels; write it last in 'categories'")
+        if self.type != "category" and self.categories is not None:
             raise ValueError("'categories' belongs to type category only")
         if self.categories is not None and len(set(self.categories)) < len(self.categories):
             raise ValueError("'categories' lists a value twice")

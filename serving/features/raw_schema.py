@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from almanac.core.errors import ModelError
 from almanac.core.files import canonical_json, sha256_bytes
+from almanac.core.levels import codes_of
 from serving.features.values import category, json_type, number, shortened
 from serving.runtime.errors import invalid
 
@@ -33,7 +34,7 @@ class RawColumn:
     @cached_property
     def codes(self) -> dict[str, float]:
         """Code of each category: its position among the declared ones."""
-        return {name: float(code) for code, name in enumerate(self.categories or ())}
+        return codes_of(self.categories or ())
 
     def value(self, value: Any, location: str) -> float:
         """Return one value as float64, a category as its code, NaN for null.

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from almanac.core.errors import ModelError
+from almanac.core.levels import codes_of, is_open
 from almanac.model.bundle import Bundle
 from almanac.model.model import Model
 from serving.features.raw_schema import RawSchema, read_schema
@@ -86,10 +87,14 @@ class RowReader:
             return
         if name not in fitted:
             raise ModelError(f"features.json: the specification has no categories of {name}")
-        codes = {category: float(code) for code, category in enumerate(fitted[name])}
+        codes = codes_of(fitted[name])
         # A declared category that training did not see is a missing value here as there; a foreign one is refused.
         self._tables.append((at, np.array([codes.get(category, np.nan) for category in stored])))
-        if foreign := {float(code): category for code, category in enumerate(stored) if category not in declared}:
+        if foreign := {
+            float(code): category
+            for code, category in enumerate(stored)
+            if category not in declared and not is_open(declared)
+        }:
             self._foreign.append((at, name, foreign))
 
     def block(self, rows: Array) -> Array:

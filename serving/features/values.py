@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from almanac.core.levels import some
 from almanac.model.columns import Columns
 from serving.runtime.errors import invalid
 
@@ -63,7 +64,7 @@ def category(codes: Mapping[str, float], value: Any, location: str) -> float:
     """Return the code of a category given by name or by code."""
     if isinstance(value, str):
         if value not in codes:
-            raise invalid(f"{location}: {value!r} is not a known category; one of {', '.join(codes)}")
+            raise invalid(f"{location}: {value!r} is not a known category; one of {some(codes)}")
         return codes[value]
     code = number(value, location)
     if code not in codes.values():
@@ -87,7 +88,7 @@ def check_names(names: Iterable[str], expected: tuple[str, ...], location: str) 
 
 def code_list(codes: Mapping[str, float]) -> str:
     """Return the categories with their codes, for a message."""
-    return ", ".join(f"{name} ({code:g})" for name, code in codes.items())
+    return some(f"{name} ({code:g})" for name, code in codes.items())
 
 
 def name_list(names: list[str], most: int = 5) -> str:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from almanac.core.levels import is_open, some
 from almanac.data.checks._values import value_check
 from almanac.usecase.data_section import Column
 
@@ -9,7 +10,8 @@ from almanac.usecase.data_section import Column
 def _constraint(column: Column) -> Any:
     import pandera.polars as pa
 
-    return None if column.categories is None else pa.Check.isin(column.categories)
+    # Levels without a list are learned, and an open list has a bucket for any other.
+    return None if column.categories is None or is_open(column.categories) else pa.Check.isin(column.categories)
 
 
-KIND = value_check("categories", _constraint, lambda column: f"none of {', '.join(column.categories or [])}")
+KIND = value_check("categories", _constraint, lambda column: f"none of {some(column.categories or [])}")

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from almanac.core.errors import FeatureError
+from almanac.core.levels import codes_of
 from almanac.features.events.kind import Asked, EventDeclaration, columns_of
 from almanac.features.events.ledger import Ledger
 from almanac.features.online import OnlineEngine
@@ -86,9 +87,7 @@ class EventEngine:
         self._known_after = to_microseconds(spec.events.known_after)
         self._online = OnlineEngine(spec, compiled)
         self._known = [name for name in spec.columns if name not in set(spec.states)]
-        self._codes = {
-            name: {text: float(k) for k, text in enumerate(table)} for name, table in spec.categories.items()
-        }
+        self._codes = {name: codes_of(table) for name, table in spec.categories.items()}
         self._books = {entity.name: _book(entity, spec) for entity in self.events.entities}
         self._items = [
             (self._books[item.of], item, item.asked(self.events))
