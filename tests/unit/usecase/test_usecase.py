@@ -163,7 +163,6 @@ def test_the_tree_that_the_tests_change_is_right() -> None:
         ("sources.3.connection_env", "DB", "sources.3: give either 'connection' or 'connection_env'"),
         # Columns and keys.
         ("columns.load.categories", ["a"], "columns.load: 'categories' belongs to type category only"),
-        ("columns.load.categories", ["a"], "columns.load: 'categories' belongs to type category only"),
         ("columns.kind.categories", ["a", "a"], "columns.kind: 'categories' lists a value twice"),
         ("columns.kind.min", 0, "columns.kind: 'min' and 'max' belong to numbers"),
         ("columns.load.max", -1, "columns.load: min 0.0 is above max -1.0"),
