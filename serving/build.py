@@ -15,6 +15,7 @@ from serving.features.feature_requests import Features
 from serving.features.feature_sets import FeatureSets
 from serving.features.store.open import StoreAvailability, StoreLimits, open_ingestor
 from serving.operations.canaries import Canaries
+from serving.operations.canary_files import CanaryFiles
 from serving.operations.live_drift import LiveDrift
 from serving.operations.metrics import publish_model_info, scraper, shared_directory
 from serving.prediction.cache import PredictionCache
@@ -153,7 +154,7 @@ def build(settings: Settings) -> Server:
         lambda use_case, version: _version(settings, use_case, version),
         settings.canary_bounds,
         metrics,
-        settings.workers,
+        _canary_files(settings),
         observers,
     )
     feedback.observers.append(canaries.observed)
@@ -175,6 +176,7 @@ def build(settings: Settings) -> Server:
     repository.watch(canaries.follow)
     if settings.canary_version is not None:
         _start_canary(settings, repository, canaries)
+    canaries.resume()
     return Server(
         settings, metrics, counters, state, repository, features, drift, canaries, service, guard, app, executor,
         in_flight, writers, closers,
@@ -251,10 +253,18 @@ def _add_second(repository: Repository, settings: Settings) -> None:
 
 
 def _version(settings: Settings, use_case: UseCase, version: str) -> Bundle:
-    """Load a version of a use case by its number in the registry."""
+    """Load a version of a use case by its number in the registry, or by the address of --canary."""
+    if settings.canary_version is not None and version == settings.canary_version[0] and not version.isdigit():
+        return Source(version, settings.trusted_key).load()
     if not use_case.source.follows_promotions:
         raise ServingError(f"{use_case.name} is no model of a registry, where versions have numbers; see --canary")
     return Source(f"registry:{use_case.name}/{version}", settings.trusted_key).load()
+
+
+def _canary_files(settings: Settings) -> CanaryFiles | None:
+    """Return the files of the canaries: a directory that stays, or that of the workers of this server."""
+    directory = settings.canary_state or shared_directory()
+    return CanaryFiles(directory) if directory is not None else None
 
 
 def _start_canary(settings: Settings, repository: Repository, canaries: Canaries) -> None:
@@ -269,7 +279,7 @@ def _start_canary(settings: Settings, repository: Repository, canaries: Canaries
     use_case = repository.find(new.use_case)
     if use_case is None:
         raise ServingError(f"--canary {settings.canary}: {new.use_case} is not served here")
-    canaries.begin_loaded(use_case, new, percent)
+    canaries.begin_loaded(use_case, new, percent, version)
 
 
 def _guard(settings: Settings, metrics: Metrics) -> Guard:

@@ -135,6 +135,9 @@ class Settings:
             "Canary and its percentage of the requests, such as 3=5 or registry:demand/3=5.", metavar="VERSION=PERCENT"
         ),
     ] = None
+    canary_state: Annotated[
+        Path | None, _option("Directory in which a canary and its evidence outlive the server.")
+    ] = None
     canary_error: Annotated[float, _option("How much larger its error may be, as a share.")] = 0.05
     canary_latency: Annotated[float, _option("How much longer its answers may take, as a share.")] = 0.25
     canary_failures: Annotated[float, _option("Share of its answers that may fail more often.")] = 0.01
@@ -234,8 +237,8 @@ class Settings:
             if self.history is not None and "{use_case}" not in self.history:
                 raise ServingError(f"--history {self.history}: with several models write {{use_case}} for their names")
         _ = self.budget
-        if self.canary_version is not None and (self.workers > 1 or self.second):
-            raise ServingError(f"--canary {self.canary}: with --workers 1 and without --second")
+        if self.canary_version is not None and self.second:
+            raise ServingError(f"--canary {self.canary}: without --second")
         for name, most in (("error", 10), ("latency", 10), ("failures", 1), ("alpha", 1)):
             value = getattr(self, f"canary_{name}")
             if not 0 < value < most:

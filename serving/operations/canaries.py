@@ -3,14 +3,17 @@
 import asyncio
 import logging
 import math
+import secrets
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 
 from almanac.core.errors import AlmanacError, ServingError
 from almanac.model.bundle import Bundle
 from monitoring.metrics import CANARY_EXCESS, CANARY_SHARE, CANARY_STATE, Metrics
+from serving.operations.canary_files import CanaryFiles, Order
 from serving.prediction.canary import STATES, Canary, CanaryBounds, State
 from serving.prediction.confidence_sequence import Interval
 from serving.prediction.repository import Repository
@@ -20,6 +23,9 @@ from serving.runtime.errors import HTTPError, invalid
 from serving.runtime.http import Observe, Reply, Request
 
 LOOK_SECONDS = 0.5
+_ACTIVE = ("running", "promote")
+#: Before the first order.
+_NONE = Order(0, "", "", "", "", 0.0, "ended", "", 0)
 _PREDICTS = frozenset({"predict", "infer", "ModelInfer"})
 _LOG = logging.getLogger("almanac.serving")
 
@@ -32,7 +38,7 @@ class Canaries:
         load: loads a version of a use case by its number or address.
         bounds: what new versions are allowed.
         metrics: the metrics.
-        workers: server processes; with several, each would see a part of the evidence.
+        files: what several processes, or one after the other, know of the canaries; None for one without a memory.
         observers: those of the transport, among which it is while there is a canary.
     """
 
@@ -42,14 +48,16 @@ class Canaries:
         load: Callable[[UseCase, str], Bundle],
         bounds: CanaryBounds,
         metrics: Metrics,
-        workers: int,
+        files: CanaryFiles | None,
         observers: list[Observe],
     ) -> None:
         self._repository = repository
         self._load = load
         self._bounds = bounds
         self._metrics = metrics
-        self._workers = workers
+        self._files = files
+        self._orders: dict[str, Order] = {}
+        self._versions: dict[str, str] = {}
         self._observers = observers
         self._canaries: dict[str, Canary] = {}
 
@@ -59,18 +67,15 @@ class Canaries:
         Raises:
             AlmanacError: it cannot be loaded, or cannot be compared here.
         """
-        self.begin_loaded(use_case, self._load(use_case, version), percent)
+        self.begin_loaded(use_case, self._load(use_case, version), percent, version)
 
     async def begin(self, name: str, version: str, percent: float) -> dict[str, Any]:
         """Start a canary by order, and return what is known of it."""
         use_case = self._repository.use_case(name)
         _check_percent(percent)
-        # Each of several processes would see a part of the evidence.
-        if self._workers > 1:
-            raise HTTPError(HTTPStatus.CONFLICT, "a canary needs a server of one process")
         try:
             new = await asyncio.get_running_loop().run_in_executor(None, self._load, use_case, version)
-            self.begin_loaded(use_case, new, percent)
+            self.begin_loaded(use_case, new, percent, version, anew=True)
         except HTTPError:
             raise
         except AlmanacError as error:
@@ -82,6 +87,7 @@ class Canaries:
         _check_percent(percent)
         canary = self._running(name)
         self._set_share(canary, percent)
+        self._put(canary)
         return canary.describe()
 
     def end(self, name: str) -> dict[str, Any]:
@@ -90,6 +96,7 @@ class Canaries:
         if canary is None or canary.state != "failed":
             canary = self._running(name)
         self._finish(canary, "ended", "ended by order")
+        self._put(canary)
         return canary.describe()
 
     def describe(self, name: str) -> dict[str, Any]:
@@ -123,30 +130,104 @@ class Canaries:
             return
         if traffic.primary.digest == canary.new.digest and traffic.primary.version == canary.new.version:
             self._finish(canary, "promoted", "the registry promoted it")
+            self._put(canary)
         elif traffic.primary is not canary.running:
             self._finish(canary, "ended", f"version {traffic.primary.version} took over meanwhile")
+            self._put(canary)
 
     async def run(self) -> None:
-        """Look at every canary again and again."""
+        """Follow the orders of other processes, and look at every canary, again and again."""
         while True:
             await asyncio.sleep(LOOK_SECONDS)
-            for canary in list(self._canaries.values()):
-                self._look(canary)
+            try:
+                if self._files is not None:
+                    for use_case in self._repository.use_cases:
+                        await self._follow_order(self._files, use_case)
+                for canary in list(self._canaries.values()):
+                    self._look(canary)
+            except (AlmanacError, OSError) as error:  # the next round must still run
+                _LOG.error("canaries were not looked at: %s", error)
+
+    def resume(self) -> None:
+        """Begin again what an earlier process of this server was doing, before the server runs.
+
+        Raises:
+            AlmanacError: a version cannot be loaded.
+        """
+        for use_case in self._repository.use_cases:
+            order = self._files.order(use_case.name) if self._files is not None else None
+            if (
+                order is None
+                or order.state not in _ACTIVE
+                or use_case.name in self._canaries
+                or use_case.traffic is None
+            ):
+                continue
+            # The running version changed meanwhile: the evidence is about two others.
+            if use_case.traffic.primary.digest == order.running:
+                self.begin_loaded(use_case, self._load(use_case, order.version), order.percent, order.version)
+
+    async def _follow_order(self, files: CanaryFiles, use_case: UseCase) -> None:
+        """Do what another process was ordered to do."""
+        order, known = files.order(use_case.name), self._orders.get(use_case.name)
+        if order is None or (known is not None and order.number <= known.number) or use_case.traffic is None:
+            return
+        canary = self._canaries.get(use_case.name)
+        if known is None or known.canary != order.canary:
+            self._orders[use_case.name] = order
+            if order.state in _ACTIVE and use_case.traffic.primary.digest == order.running:
+                load = partial(self._load, use_case, order.version)
+                new = await asyncio.get_running_loop().run_in_executor(None, load)
+                self.begin_loaded(use_case, new, order.percent, order.version)
+            return
+        self._orders[use_case.name] = order
+        if canary is None or not canary.active:
+            return
+        if order.state in _ACTIVE:
+            self._set_share(canary, order.percent, order.began)
+        else:
+            self._finish(canary, order.state, order.reason)
+
+    def _put(self, canary: Canary, known: Order | None = None) -> None:
+        """Tell the other processes of an order or a verdict of this one, unless it came from them."""
+        name = canary.new.use_case
+        if self._files is None:
+            return
+        before = known or self._orders.get(name)
+        identity = before.canary if before is not None and known is None else secrets.token_hex(6)
+        order = Order(
+            before.number + 1 if before is not None else 1, identity, self._versions.get(name, canary.new.version),
+            canary.running.digest, canary.new.digest, canary.percent, canary.state, canary.reason, canary.began,
+        )  # fmt: skip
+        if self._files.put(name, order):
+            self._orders[name] = order
 
     def _look(self, canary: Canary) -> None:
         if not canary.active:
             return
+        if self._files is not None and (order := self._orders.get(canary.new.use_case)) is not None:
+            self._files.write(canary.new.use_case, order.canary, canary.evidence())
+            canary.elsewhere = self._files.elsewhere(canary.new.use_case, order.canary)
         before = canary.state
         if canary.judge() == "failed":
             self._finish(canary, "failed", canary.reason)
+            self._put(canary)
         elif (percent := canary.due()) is not None:
             self._set_share(canary, percent)
+            self._put(canary)
         if canary.state == "promote" and before != "promote":
             _LOG.info("promotion of version %s of %s is proposed", canary.new.version, canary.new.use_case)
         self._publish(canary)
 
-    def begin_loaded(self, use_case: UseCase, new: Bundle, percent: float) -> None:
-        """Start the canary of a version that is loaded.
+    def begin_loaded(self, use_case: UseCase, new: Bundle, percent: float, version: str, anew: bool = False) -> None:
+        """Start the canary of a version that is loaded, or go on with it where another process began it.
+
+        Args:
+            use_case: the use case.
+            new: the version.
+            percent: its share of the requests.
+            version: its number or address, as it was ordered.
+            anew: whether what is known of the same two versions is forgotten.
 
         Raises:
             ServingError: it cannot be compared with what is running.
@@ -161,10 +242,24 @@ class Canaries:
         if (before := self._canaries.get(use_case.name)) is not None:
             self._forget(before)
         canary = self._canaries[use_case.name] = Canary(traffic.primary, new, percent, self._bounds)
+        self._versions[use_case.name] = version
+        newest = self._files.order(use_case.name) if self._files is not None else None
+        pair = (traffic.primary.digest, new.digest)
+        if newest is not None and (newest.running, newest.new) == pair and not anew:
+            self._orders[use_case.name] = newest
+            canary.percent, canary.began = newest.percent, newest.began
+            if newest.state not in _ACTIVE:
+                # What was decided stays decided: a version that failed gets no requests by a restart.
+                canary.end(newest.state, newest.reason)
+                _LOG.warning("the canary %s of %s is %s: %s", new.version, new.use_case, newest.state, newest.reason)
+                self._publish(canary)
+                return
+        else:
+            self._put(canary, newest or _NONE)
         # Without a canary no request pays for a call.
         if self.answered not in self._observers:
             self._observers.append(self.answered)
-        self._repository.set_traffic(use_case, Traffic(traffic.primary, new, "split", percent / 100))
+        self._repository.set_traffic(use_case, Traffic(traffic.primary, new, "split", canary.percent / 100))
         self._publish(canary)
 
     def _running(self, name: str) -> Canary:
@@ -174,9 +269,11 @@ class Canaries:
             raise HTTPError(HTTPStatus.CONFLICT, f"{use_case.name} has no running canary")
         return canary
 
-    def _set_share(self, canary: Canary, percent: float) -> None:
+    def _set_share(self, canary: Canary, percent: float, began: int | None = None) -> None:
         use_case = self._repository.use_case(canary.new.use_case)
         canary.move(percent)
+        if began is not None:
+            canary.began = began
         if use_case.traffic is not None:
             self._repository.set_traffic(use_case, replace(use_case.traffic, share=percent / 100))
         self._publish(canary)

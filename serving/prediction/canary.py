@@ -63,7 +63,13 @@ class Canary:
         self.errors = {name: Comparison(alpha, factor=1 + bounds.error) for name in shared}
         self.latency = Comparison(alpha, margin=math.log(1 + bounds.latency))
         self.failures = Comparison(alpha, margin=bounds.failures, deviation=_FAILURE_DEVIATION)
-        self._began = 0
+        self.began = 0
+        #: Evidence that other processes have of the same two versions, as `evidence` gives it.
+        self.elsewhere: list[dict[str, Any]] = []
+
+    def evidence(self) -> dict[str, Any]:
+        """Return the evidence of this process as plain JSON."""
+        return {name: comparison.evidence() for name, (comparison, _) in self._own().items()}
 
     @property
     def active(self) -> bool:
@@ -111,14 +117,14 @@ class Canary:
         if not self._bounds.advance or not following or not self.active:
             return None
         fewest = min(comparison.excess.count for comparison, decides in self._measures().values() if decides)
-        if fewest - self._began < self._bounds.advance or (following[0] == 100 and self.state != "promote"):
+        if fewest - self.began < self._bounds.advance or (following[0] == 100 and self.state != "promote"):
             return None
         return following[0]
 
     def move(self, percent: float) -> None:
         """Give the new version another share."""
         self.percent = percent
-        self._began = min(comparison.excess.count for comparison, decides in self._measures().values() if decides)
+        self.began = min(comparison.excess.count for comparison, decides in self._measures().values() if decides)
 
     def end(self, state: State, reason: str) -> None:
         """End it, by an order or a promotion."""
@@ -142,7 +148,15 @@ class Canary:
             visit(name, comparison.excess)
 
     def _measures(self) -> dict[str, tuple[Comparison, bool]]:
-        """Return the comparisons by name, each with whether a promotion waits for it."""
+        """Return the comparisons of all processes by name, each with whether a promotion waits for it."""
+        if not self.elsewhere:
+            return self._own()
+        return {
+            name: (one.with_others([part[name] for part in self.elsewhere if name in part]), decides)
+            for name, (one, decides) in self._own().items()
+        }
+
+    def _own(self) -> dict[str, tuple[Comparison, bool]]:
         errors = {f"error of {name}": (comparison, True) for name, comparison in self.errors.items()}
         # That failures are rare takes a hundred thousand answers to prove, so they can only end a canary.
         return {**errors, "latency": (self.latency, True), "failures": (self.failures, False)}

@@ -54,6 +54,25 @@ class MeanSequence:
         self._squares += step * (value - self._mean)
 
     @property
+    def sums(self) -> tuple[int, float, float]:
+        """Count, mean and sum of squared deviations, for `merge`."""
+        return self._count, self._mean, self._squares
+
+    def merge(self, count: int, mean: float, squares: float) -> None:
+        """Take the values of another sequence, given by its `sums`.
+
+        Source: T. F. Chan, G. H. Golub, R. J. LeVeque, "Updating formulae and a pairwise algorithm for computing sample
+        variances", COMPSTAT 1982.
+        """
+        total = self._count + count
+        if not count:
+            return
+        step = mean - self._mean
+        self._squares += squares + step * step * self._count * count / total
+        self._mean += step * count / total
+        self._count = total
+
+    @property
     def interval(self) -> Interval:
         """The bounds now; infinite ones before there are enough values."""
         n = self._count
@@ -82,6 +101,7 @@ class Comparison:
 
     def __init__(self, alpha: float, factor: float = 1.0, margin: float = 0.0, deviation: float | None = None) -> None:
         self._factor, self._margin = factor, margin
+        self._alpha, self._deviation = alpha, deviation
         self._excess = MeanSequence(alpha, deviation)
         self._counts = [0, 0]
         self._sums = [0.0, 0.0]
@@ -100,6 +120,26 @@ class Comparison:
             first, new = (total / count for total, count in zip(self._sums, self._counts, strict=True))
             self._excess.add(new - self._factor * first - self._margin)
             self._counts, self._sums = [0, 0], [0.0, 0.0]
+
+    def evidence(self) -> dict[str, list[float]]:
+        """Return what was compared so far as plain JSON; values of a block that has not ended are not among it."""
+        return {"excess": list(self._excess.sums), "counts": list(self._totals), "means": list(self._means)}
+
+    def with_others(self, others: "list[dict[str, list[float]]]") -> "Comparison":
+        """Return the comparison of all: its own evidence and that of others, as `evidence` gives it.
+
+        Differences of blocks are of one distribution whoever measured them, and in whatever order they are taken.
+        """
+        whole = Comparison(self._alpha, self._factor, self._margin, self._deviation)
+        for part in [self.evidence(), *others]:
+            count, mean, squares = part["excess"]
+            whole._excess.merge(int(count), mean, squares)
+            for at in (0, 1):
+                taken = int(part["counts"][at])
+                whole._totals[at] += taken
+                if taken:
+                    whole._means[at] += (part["means"][at] - whole._means[at]) * taken / whole._totals[at]
+        return whole
 
     @property
     def excess(self) -> Interval:

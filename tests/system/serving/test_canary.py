@@ -1,5 +1,6 @@
 """A new version beside the running one: shares, evidence, verdict, roll-back and promotion, on a real server."""
 
+import asyncio
 import json
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from almanac.core.errors import ServingError
 from almanac.model.bundle import Bundle, load_bundle
 from monitoring.metrics import Metrics
 from serving.operations.canaries import Canaries
+from serving.operations.canary_files import CanaryFiles
 from serving.prediction.canary import CanaryBounds
 from serving.prediction.repository import Repository
 from serving.prediction.source import Source
@@ -127,15 +129,14 @@ def test_a_wrong_order_changes_nothing(server: ServerProcess, body: dict[str, An
 @pytest.mark.parametrize(
     "change",
     [{"canary": "3"}, {"canary": "=5"}, {"canary": "3=0"}, {"canary": "3=101"}, {"canary": "3=x"},
-     {"canary_alpha": 1.0}, {"canary_error": 0.0}, {"canary": "3=5", "second": "m"},
-     {"canary": "3=5", "workers": 2, "feature_store": "sqlite:///s.db"}],
+     {"canary_alpha": 1.0}, {"canary_error": 0.0}, {"canary": "3=5", "second": "m"}],
 )  # fmt: skip
 def test_settings_of_a_canary_are_checked(change: dict[str, Any]) -> None:
     with pytest.raises(ServingError, match="--canary"):
         Settings(["m"], **change).check()
 
 
-def canaries(running: Bundle, **bounds: Any) -> tuple[Canaries, UseCase]:
+def canaries(running: Bundle, directory: Path | None = None, **bounds: Any) -> tuple[Canaries, UseCase]:
     use_case = UseCase(Source("registry:air/production"), Traffic(running))
     repository = Repository([use_case])
     made = Canaries(
@@ -143,7 +144,7 @@ def canaries(running: Bundle, **bounds: Any) -> tuple[Canaries, UseCase]:
         lambda _, number: replace(running, version=number),
         CanaryBounds(**bounds),
         Metrics(CollectorRegistry()),
-        1,
+        None if directory is None else CanaryFiles(directory),
         [],
     )
     repository.watch(made.follow)
@@ -198,6 +199,67 @@ def test_the_registry_has_the_last_word(model_dir: Path) -> None:
         assert (use_case.traffic.primary.version, use_case.traffic.second) == (promoted, None)
     with pytest.raises(HTTPError, match="has no running canary"):
         made.move("air", 100)
+
+
+def test_processes_judge_by_the_evidence_of_all(model_dir: Path, tmp_path: Path) -> None:
+    """Neither of two processes has enough by itself; what one decides, both do, and a third that starts later."""
+    bundle = load_bundle(model_dir, "1")
+    (one, first), (other, second) = (canaries(bundle, tmp_path) for _ in range(2))
+    one.start(first, "2", 5)
+    other.start(second, "2", 5)
+    alone = 0
+    while one.describe("air")["state"] == "running":
+        for made in one, other:
+            ask(made, "1")
+            ask(made, "2", 500)
+            made._look(made._canaries["air"])
+        alone += 1
+    assert one.describe("air")["measures"]["failures"]["differences"] > 1.5 * alone
+    asyncio.run(other._follow_order(CanaryFiles(tmp_path), second))
+    assert other.describe("air")["state"] == "failed"
+    assert second.traffic is not None
+    assert second.traffic.second is None
+    later, third = canaries(bundle, tmp_path)
+    later.start(third, "2", 5)
+    assert (later.describe("air")["state"], later.describe("air")["percent"]) == ("failed", 0)
+    assert third.traffic is not None
+    assert third.traffic.second is None
+
+
+def test_orders_and_evidence_outlive_a_process(model_dir: Path, tmp_path: Path) -> None:
+    bundle = load_bundle(model_dir, "1")
+    before, use_case = canaries(bundle, tmp_path)
+    before.start(use_case, "2", 5)
+    before.move("air", 25)
+    for _ in range(30):
+        ask(before, "1")
+        ask(before, "2")
+    known = before.describe("air")
+    after, use_case = canaries(bundle, tmp_path)
+    after.resume()
+    found = after.describe("air")
+    assert found["percent"] == 25
+    assert found["measures"]["failures"] == pytest.approx(known["measures"]["failures"])
+    assert use_case.traffic is not None
+    assert use_case.traffic.share == 0.25
+    # An order to begin anew forgets it.
+    asyncio.run(after.begin("air", "2", 10))
+    assert after.describe("air")["measures"]["failures"]["differences"] == 0
+
+
+def test_workers_share_a_canary_and_a_restart_keeps_it(start: Start, new_model: Path, tmp_path: Path) -> None:
+    arguments = ["--workers", "2", "--feature-store", f"sqlite:///{tmp_path}/s.db", "--canary", f"{new_model}=50"]
+    arguments += ["--canary-state", str(tmp_path / "canary")]
+    server = start(*arguments)
+    assert server.post(CANARY, {"percent": 25}).status == 200
+    wait_for(lambda: {state(server)["percent"] for _ in range(12)} == {25})
+    feedback(server, np.random.default_rng(4), 2.0, 600)
+    wait_for(lambda: {state(server)["state"] for _ in range(12)} == {"failed"})
+    server.stop()
+    again = start(*arguments)
+    found = [state(again) for _ in range(12)]
+    assert {one["state"] for one in found} == {"failed"}
+    assert len(again.get("/v2/models/air").json["versions"]) == 1
 
 
 def test_the_log_of_a_decision_is_json(start: Start, new_model: Path) -> None:
