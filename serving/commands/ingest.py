@@ -47,7 +47,7 @@ def ingest(
 
 
 def _to_server(chunks: list[Rows], left: Any, url: str | None, model_name: str | None) -> Iterator[tuple[int, int]]:
-    """Send rows to a server, and tell it of the rows that are left out."""
+    """Send rows to a server, after the newest ones that are left out."""
     if not url or not model_name:
         raise ServingError("give --url and --model-name of a server, or --model and --feature-store of a store")
     if not url.startswith(("http://", "https://")):

@@ -70,7 +70,7 @@ class Canaries:
         self.begin_loaded(use_case, self._load(use_case, version), percent, version)
 
     async def begin(self, name: str, version: str, percent: float) -> dict[str, Any]:
-        """Start a canary by order, and return what is known of it."""
+        """Start a canary by order, and return its state."""
         use_case = self._repository.use_case(name)
         _check_percent(percent)
         try:
@@ -83,7 +83,7 @@ class Canaries:
         return self._canaries[use_case.name].describe()
 
     def move(self, name: str, percent: float) -> dict[str, Any]:
-        """Give the new version another share, and return what is known of it."""
+        """Give the new version another share, and return its state."""
         _check_percent(percent)
         canary = self._running(name)
         self._set_share(canary, percent)
@@ -149,7 +149,7 @@ class Canaries:
                 _LOG.error("canaries were not looked at: %s", error)
 
     def resume(self) -> None:
-        """Begin again what an earlier process of this server was doing, before the server runs.
+        """Resume the canaries of an earlier process of this server, before the server runs.
 
         Raises:
             AlmanacError: a version cannot be loaded.
@@ -168,7 +168,7 @@ class Canaries:
                 self.begin_loaded(use_case, self._load(use_case, order.version), order.percent, order.version)
 
     async def _follow_order(self, files: CanaryFiles, use_case: UseCase) -> None:
-        """Do what another process was ordered to do."""
+        """Follow the newest order to another process."""
         order, known = files.order(use_case.name), self._orders.get(use_case.name)
         if order is None or (known is not None and order.number <= known.number) or use_case.traffic is None:
             return

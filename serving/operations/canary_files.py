@@ -1,4 +1,4 @@
-"""What the workers of a server know of its canaries together, in files; kept in a directory, it outlives the server.
+"""Orders and evidence of canaries in files, which the workers of a server share and which outlive it.
 
     canary-air.json                         the newest order or verdict about the use case air
     canary-air-3f…-a91c….evidence.json      evidence of the canary 3f… that the process a91c… has seen

@@ -24,7 +24,7 @@ _LOG = logging.getLogger("almanac.serving")
 
 @dataclass(frozen=True, slots=True)
 class CanaryBounds:
-    """What a new version is allowed.
+    """Bounds of a new version.
 
     Attributes:
         error: its mean error may be so much larger, as a share.

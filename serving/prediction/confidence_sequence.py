@@ -122,7 +122,7 @@ class Comparison:
             self._counts, self._sums = [0, 0], [0.0, 0.0]
 
     def evidence(self) -> dict[str, list[float]]:
-        """Return what was compared so far as plain JSON; values of a block that has not ended are not among it."""
+        """Return the comparison so far as plain JSON, without the values of a block that has not ended."""
         return {"excess": list(self._excess.sums), "counts": list(self._totals), "means": list(self._means)}
 
     def with_others(self, others: "list[dict[str, list[float]]]") -> "Comparison":

@@ -92,7 +92,7 @@ class PredictionLogs:
         self._logs[bundle.use_case].put(model, request, row)
 
     def close(self) -> None:
-        """Write what is queued, and close."""
+        """Write the queued lines, and close."""
         for log in self._logs.values():
             log.writer.close()
 

@@ -130,7 +130,7 @@ class Service:
         self._shadow = Shadow(metrics, self._compute_shadow)
 
     def follow(self, use_case: str, traffic: Traffic | None) -> None:
-        """Forget what was looked up for versions that are no longer served."""
+        """Forget the counters of versions that are no longer served."""
         bundles = traffic.bundles if traffic else []
         self._served[use_case] = {model.digest for bundle in bundles for model in bundle.targets.values()}
         served = set().union(*self._served.values())

@@ -69,7 +69,7 @@ class Ingestor:
         return await self._keep(bundle, observations, self.store.fill)
 
     async def leave_out(self, entity: str, time: str) -> None:
-        """Tell the store that rows up to a time exist which it does not get, unless it has them from before.
+        """Note in the store that rows up to a time exist which it does not get, unless it has them from before.
 
         Raises:
             HTTPError: the store does not answer (503).
@@ -83,7 +83,7 @@ class Ingestor:
             await self.store.forget(entity, step + 1)
 
     async def leave_out_rows(self, bundle: Bundle, rows: Any) -> None:
-        """Tell the store that these rows and older ones of their entities exist which it does not get.
+        """Note in the store that these rows and older ones of their entities exist which it does not get.
 
         Raises:
             HTTPError: as `append`; nothing is noted then.
