@@ -12,23 +12,23 @@ import polars as pl
 from almanac.core.errors import SourceError, TableError, UseCaseError
 from almanac.core.files import sha256_bytes
 from almanac.data.infer import Inferred, infer, require_column
-from almanac.data.propose_text import Draft, assumptions, lines, to_duration
+from almanac.data.propose_text import Draft, assumptions, lines, unsure
 from almanac.data.read import read_table
 from almanac.data.validate import refuse_errors, run_checks
 from almanac.usecase import load_text
+from almanac.usecase.defaults import CYCLES, MOST_STEPS, to_duration
 from almanac.usecase.split_section import end_of_data
 from almanac.usecase.types import to_timedelta
 
 _DAY = timedelta(days=1)
-#: Periods after which series repeat: a day, a week, 52 weeks.
-_CYCLES = (_DAY, 7 * _DAY, 364 * _DAY)
-#: Longest lag or window in steps, since a server keeps the history of it for every entity.
-_MOST_STEPS = 2100
 _TEST_SHARE = 0.2
 #: Number of folds, and the part of the training span that each of them takes, in order of preference.
 _FOLDS = ((3, 6), (3, 4), (2, 3))
 #: Fewest rows with a target in a fold and in the test span, and in all folds together, which calibrate the intervals.
 _FEWEST, _FEWEST_IN_FOLDS = 50, 200
+#: The same of a table that covers years, such as one of months, which will not soon be longer.
+_FEWEST_OF_YEARS = (20, 60)
+_YEARS = timedelta(days=8 * 365)
 
 
 @dataclass(frozen=True)
@@ -43,10 +43,11 @@ class Choices:
 
 @dataclass(frozen=True)
 class Proposal:
-    """Text of a use case file, and its assumptions as pairs of a title and a sentence."""
+    """Text of a use case file, its assumptions as pairs of a title and a sentence, and those that are unsure."""
 
     text: str
     assumptions: list[tuple[str, str]]
+    unsure: list[str]
 
 
 def propose(path: Path, out: Path, choices: Choices) -> Proposal:
@@ -63,14 +64,14 @@ def propose(path: Path, out: Path, choices: Choices) -> Proposal:
         data = path.read_bytes()
     except OSError as error:
         raise SourceError(f"{path}: cannot be read: {error.strerror}") from None
-    facts = infer(path, data, choices.time, choices.entity)
+    facts = infer(path, data, choices.time, choices.entity, choices.target)
     draft = _draft(path, facts, choices, _name(out.stem, set()))
     location = Path(os.path.relpath(path.resolve(), out.resolve().parent)).as_posix()
     text = "\n".join(lines(draft, location, sha256_bytes(data))) + "\n"
     case = load_text(text, str(out))
     # A proposal whose rules its own table breaks would fail only when it is run.
     refuse_errors(run_checks(read_table(case.sources[0], data, case), case, None), case)
-    return Proposal(text, assumptions(draft))
+    return Proposal(text, assumptions(draft), unsure(draft))
 
 
 def _draft(path: Path, facts: Inferred, choices: Choices, name: str) -> Draft:
@@ -84,7 +85,7 @@ def _draft(path: Path, facts: Inferred, choices: Choices, name: str) -> Draft:
     stop = newest - days * _DAY
     # Training ends a gap of the horizon before the test span.
     count, length = _folds(path, known, (start, stop - horizon, newest - horizon), facts.step, horizon)
-    cycles = [cycle for cycle in _CYCLES if not cycle % facts.step and 2 * facts.step <= cycle <= (stop - start) / 8]
+    cycles = [cycle for cycle in CYCLES if not cycle % facts.step and 2 * facts.step <= cycle <= (stop - start) / 8]
     taken: set[str] = set()
     keys = [facts.read.time.column or "time", *([facts.entity] if facts.entity else [])]
     return Draft(
@@ -98,7 +99,7 @@ def _draft(path: Path, facts: Inferred, choices: Choices, name: str) -> Draft:
         test_days=days,
         folds=count,
         fold=length,
-        cycles=[cycle for cycle in cycles if cycle <= _MOST_STEPS * facts.step],
+        cycles=[cycle for cycle in cycles if cycle <= MOST_STEPS * facts.step],
         years=(stop - start) / (365 * _DAY),
         edges=_edges(path, target, values.filter(facts.times < stop).drop_nulls().drop_nans()),
         rows=int((known < stop).sum()),
@@ -108,7 +109,7 @@ def _draft(path: Path, facts: Inferred, choices: Choices, name: str) -> Draft:
 
 def _target(path: Path, facts: Inferred, name: str | None) -> str:
     require_column(facts.raw, "--target", name)
-    numeric = [column for column, its in facts.columns.items() if its.type != "category"]
+    numeric = [column for column, its in facts.columns.items() if its.type in ("float", "integer")]
     if not numeric:
         raise TableError(f"{path}: no column holds numbers, and a target is one")
     if name is None and len(numeric) > 1:
@@ -150,21 +151,22 @@ def _folds(
         horizon: how far ahead the forecast is, which is also the gap before the test span.
     """
     start, stop, last = edges
+    few, few_in_folds = _FEWEST_OF_YEARS if last - start >= _YEARS else (_FEWEST, _FEWEST_IN_FOLDS)
     for count, part in _FOLDS:
         unit = _DAY if not _DAY % step and stop - start >= part * _DAY else step
         length = (stop - start) / part // unit * unit
         starts = [stop - index * length for index in range(count, 0, -1)]
         sizes = [int(known.is_between(low, low + length, closed="left").sum()) for low in starts]
         first = int((known < starts[0] - horizon).sum())
-        if min(*sizes, first) >= _FEWEST and sum(sizes) >= _FEWEST_IN_FOLDS:
+        if min(*sizes, first) >= few and sum(sizes) >= few_in_folds:
             break
     else:
         raise TableError(
             f"{path}: has {int((known < stop).sum()):,} rows with a target before the test span, too few for folds "
-            f"of {_FEWEST} rows each and {_FEWEST_IN_FOLDS} together; expected a longer table"
+            f"of {few} rows each and {few_in_folds} together; expected a longer table"
         )
-    if (tested := int(known.is_between(stop + horizon, last, closed="left").sum())) < _FEWEST:
-        raise TableError(f"{path}: the test span has {tested} rows with a target; expected at least {_FEWEST}")
+    if (tested := int(known.is_between(stop + horizon, last, closed="left").sum())) < few:
+        raise TableError(f"{path}: the test span has {tested} rows with a target; expected at least {few}")
     return count, length
 
 

@@ -11,6 +11,10 @@ from typing import Any
 import yaml
 
 from almanac.data.infer import Inferred
+from almanac.data.infer_days import terms
+from almanac.data.infer_events import SERIES
+from almanac.data.propose_events import event_features, events_section
+from almanac.usecase.defaults import candidates, features, gates, to_duration
 
 _DAY = timedelta(days=1)
 
@@ -59,6 +63,11 @@ class Draft:
         return str(self.facts.read.time.column)
 
     @property
+    def taken(self) -> set[str]:
+        """Names of columns, which no feature may have: those of time and entity are among them."""
+        return set(self.names.values())
+
+    @property
     def season(self) -> timedelta:
         """Period of the seasonal baseline."""
         return self.cycles[0] if self.cycles else 4 * self.facts.step
@@ -80,11 +89,20 @@ def lines(draft: Draft, location: str, sha256: str) -> Iterator[str]:
     yield f"title: {_flow(title)}  # look: the title of reports and documents"
     yield f"description: {_flow(f'Forecast of {title}.')}  # look: say what the forecast is for"
     yield ""
-    grid = {"column": names[draft.time], "frequency": to_duration(facts.step)}
+    step = facts.step if facts.events is None else facts.events.frequency
+    grid = {"column": names[draft.time], "frequency": to_duration(step)}
     yield f"time: {_flow(grid)}  # {_time_comment(draft)}"
     if facts.entity:
         reason = "the time repeats, and no time of one of its values does"
         yield f"entity: {_flow(names[facts.entity])}  # {draft.origin('entity', reason)}"
+    elif facts.events is not None:
+        yield f"entity: {SERIES}  # a column that `read.shape` adds, since the events are those of one series"
+    if facts.events is not None:
+        yield ""
+        yield "# inferred: the rows are off a regular grid, so each is an event; look: known_after, and outcomes, which"
+        yield "# are known only then; take out of them each column that is known before, such as a price or a plan."
+        yield "events:"
+        yield from (f"  {key}: {_flow(value)}" for key, value in events_section(draft).items())
     yield from _source(draft, location, sha256)
     yield from _columns(draft)
     yield "validation:"
@@ -113,10 +131,18 @@ def lines(draft: Draft, location: str, sha256: str) -> Iterator[str]:
 def _source(draft: Draft, location: str, sha256: str) -> Iterator[str]:
     facts = draft.facts
     rename = {raw: name for raw, name in draft.names.items() if raw not in (name, draft.time)}
-    read: dict[str, Any] = facts.read.model_dump(exclude_defaults=True, exclude_none=True)
+    # In JSON's terms: a step of `shape` is of a kind, which a plain dump of the list would not know.
+    read: dict[str, Any] = facts.read.model_dump(mode="json", exclude_defaults=True, exclude_none=True)
+    if facts.read.shape:
+        read["shape"] = [step.model_dump(exclude_defaults=True) for step in facts.read.shape]
     read = {"format": facts.read.format, **read, **({"rename": rename} if rename else {})}
     if facts.left_out:
         read["drop"] = list(facts.left_out)
+    if facts.events is not None and facts.events.single:
+        read["shape"] = [*read.get("shape", []), {"step": "constant", "columns": {SERIES: "all"}}]
+    if facts.gathered:
+        declared = terms(draft.names[draft.target], [name for _, name in _kept(draft)])
+        read["resample"] = declared.model_dump(exclude_defaults=True)
     yield ""
     yield "sources:"
     yield "  - name: table"
@@ -131,6 +157,10 @@ def _source(draft: Draft, location: str, sha256: str) -> Iterator[str]:
     yield ""
 
 
+def _kept(draft: Draft) -> list[tuple[str, str]]:
+    return [(raw, draft.names[raw]) for raw in draft.facts.columns]
+
+
 def _columns(draft: Draft) -> Iterator[str]:
     yield "# look: describe each column; a unit, and for numbers min and max, let wrong values be found."
     yield "columns:"
@@ -143,49 +173,24 @@ def _columns(draft: Draft) -> Iterator[str]:
     yield ""
 
 
-def _features(draft: Draft) -> Iterator[dict[str, Any]]:
-    step, horizon, target = draft.facts.step, draft.horizon, draft.names[draft.target]
+def _features(draft: Draft) -> list[dict[str, Any]]:
+    if draft.facts.events is not None:
+        return event_features(draft)
     kinds = {draft.names[raw]: its.type for raw, its in draft.facts.columns.items()}
-    parts = ["hour", "weekday"] if step < _DAY else ["weekday", "month"] if step == _DAY else ["month"]
-    periods = ["day", "week"] if step < _DAY else ["week"] if step < 7 * _DAY else []
-    periods += ["year"] if draft.years >= 2 else []
-    ahead = to_duration(horizon)
-    # A column of the table may have the name of a calendar feature already.
-    if fields := [part for part in parts if part not in kinds]:
-        yield {"kind": "calendar", "group": "temporal", "fields": fields, "ahead": ahead}
-    if periods:
-        yield {"kind": "cyclic", "group": "temporal", "periods": periods, "harmonics": 2, "ahead": ahead}
-    yield {"kind": "value", "group": "lagged", "columns": [target]}
-    # The same phase as the target's time, one cycle before, and the row's own.
-    cycles = [lag for cycle in draft.cycles for lag in (cycle - horizon, cycle) if lag >= step]
-    yield _spans("lag", "lagged", target, {"lags": [step, 2 * step, 3 * step, *cycles]})
-    windows = {"windows": [4 * step, *draft.cycles]}
-    yield _spans("rolling", "rolling", target, windows) | {"statistics": ["mean", "std", "min", "max"]}
-    others = [name for name, kind in kinds.items() if kind != "category" and name != target]
-    if others:
-        yield {"kind": "value", "group": "other", "columns": others}
-    if categories := [name for name, kind in kinds.items() if kind == "category"]:
-        yield {"kind": "categorical", "group": "other", "columns": categories, "encoding": "code"}
-
-
-def _spans(kind: str, group: str, column: str, spans: dict[str, list[timedelta]]) -> dict[str, Any]:
-    durations = {field: [to_duration(span) for span in sorted(set(values))] for field, values in spans.items()}
-    return {"kind": kind, "group": group, "columns": [column], **durations}
+    target = draft.names[draft.target]
+    others = {name: kind for name, kind in kinds.items() if name != target}
+    yearly = draft.years >= 2
+    return features(draft.facts.step, draft.horizon, target, others, draft.cycles, yearly, draft.taken)
 
 
 def _training(draft: Draft) -> Iterator[str]:
     least = max(5, min(40, draft.rows // 100))
-    trees = {"learning_rate": 0.05, "n_estimators": 300, "num_leaves": 31, "min_child_samples": least}
-    candidates = [
-        {"name": "trees", "kind": "lightgbm", "fixed": trees},
-        {"name": "ridge", "kind": "linear", "fixed": {"alpha": 10.0}},
-    ]
     folds = {"count": draft.folds, "length": to_duration(draft.fold)}
     yield "training:"
     yield f"  folds: {_flow(folds)}  # inferred: together at most three quarters of the training span"
     yield "  budget: {trials: 1, seconds: 600}"
     yield "  candidates:"
-    yield from (f"    - {_flow(candidate)}" for candidate in candidates)
+    yield from (f"    - {_flow(candidate)}" for candidate in candidates(least))
     yield ""
     yield "evaluation:"
     yield f"  season: {to_duration(draft.season)}  # inferred from the frequency; look: what the series repeats after"
@@ -194,18 +199,13 @@ def _training(draft: Draft) -> Iterator[str]:
     yield ""
     yield "# look: the conditions on which a model may be registered."
     yield "gates:"
-    yield "  - {rule: beats_baselines, metric: rmse}"
-    yield "  - {rule: not_worse_than_registered, metric: rmse}"
-    yield "  - {rule: coverage, within: 0.05, bands: false}"
+    yield from (f"  - {_flow(gate)}" for gate in gates())
     yield ""
     drift = {"window": to_duration(max(30 * _DAY // draft.facts.step, 4) * draft.facts.step)}
     drift |= {} if draft.years >= 2 else {"season": "none"}
     yield f"drift: {_flow(drift)}" + ("" if draft.years >= 2 else "  # inferred: less than two years to learn from")
     yield ""
-    yield "# look: `almanac check` names the statements and the answers on risk that the documents need."
-    yield "governance:"
-    yield "  owner: not stated"
-    yield "  contact: nobody@example.org  # look: a placeholder; give an address at which the owner is reached"
+    yield "# look: without statements its runs are drafts; `almanac statements FILE` asks for them."
 
 
 def _block(draft: Draft) -> timedelta:
@@ -219,12 +219,12 @@ def assumptions(draft: Draft) -> list[tuple[str, str]]:
     facts = draft.facts
     kinds = ", ".join(f"{draft.names[raw]} ({its.type})" for raw, its in facts.columns.items())
     entity = (
-        "none: a single series" if facts.entity is None else f"{facts.entity}, {facts.raw[facts.entity].n_unique()}"
+        "none: a single series" if facts.entity is None else f"{facts.entity}, {facts.raw[facts.entity].n_unique():,}"
     )
     rows = [
         ("table", f"{facts.raw.height:,} rows from {draft.span[0]} to {draft.span[1]}, {facts.read.format}"),
         ("time", f"{draft.time}, {_zone(draft)}"),
-        ("frequency", f"{to_duration(facts.step)}, {facts.regular:.1%} of the steps"),
+        ("frequency", _frequency(draft)),
         ("entity", entity),
         ("columns", kinds),
         *(("left out", f"{raw}, it {reason}") for raw, reason in facts.left_out.items()),
@@ -237,12 +237,32 @@ def assumptions(draft: Draft) -> list[tuple[str, str]]:
     return rows
 
 
-def to_duration(span: timedelta) -> str:
-    """Return a span of whole minutes as a use case writes it."""
-    for unit, length in (("d", _DAY), ("h", timedelta(hours=1))):
-        if not span % length:
-            return f"{span // length}{unit}"
-    return f"{span // timedelta(minutes=1)}min"
+def _frequency(draft: Draft) -> str:
+    facts = draft.facts
+    if facts.events is not None:
+        roles = f" in the roles {' and '.join(facts.events.roles)}" if facts.events.roles else ""
+        return f"none: each row is an event{roles}, known {to_duration(facts.events.known_after)} after it"
+    if facts.gathered:
+        return "rows come irregularly and are gathered to days: sums of the target, means of other numbers"
+    return f"{to_duration(facts.step)}, {facts.regular:.1%} of the steps"
+
+
+def unsure(draft: Draft) -> list[str]:
+    """Return the decisions that a person should look at first, as sentences."""
+    facts = draft.facts
+    told = []
+    if facts.events is not None:
+        told.append("events.outcomes: every number is taken to be known only after the event")
+    if facts.gathered:
+        told.append("read.resample: days without a row are taken to be 0, and not missing")
+    if facts.read.time.zone is None:
+        told.append("read.time.zone: times without an offset are taken as they are, without daylight saving")
+    if draft.years < 1:
+        told.append(f"split: {draft.years * 365:.0f} days to learn from show no course of a year")
+    known = [draft.names[raw] for raw, its in facts.columns.items() if raw != draft.target and its.type != "text"]
+    if known and facts.events is None:
+        told.append(f"features: {', '.join(known[:5])} may be read up to the time of the forecast, and not beyond it")
+    return told
 
 
 def _time_comment(draft: Draft) -> str:

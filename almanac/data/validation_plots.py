@@ -123,7 +123,8 @@ def distributions(table: pl.DataFrame, usecase: UseCase) -> list[tuple["Figure",
 def numeric_columns(usecase: UseCase) -> list[str]:
     """Return the numeric columns, those of targets first."""
     targets = list(dict.fromkeys(target.column for target in usecase.targets))
-    return [*targets, *(n for n, c in usecase.columns.items() if c.type != "category" and n not in targets)]
+    numbers = [name for name, column in usecase.columns.items() if column.type not in ("category", "text")]
+    return [*targets, *(name for name in numbers if name not in targets)]
 
 
 _TITLE: dict[str, Any] = {"fontsize": 8.5, "color": COLOURS["truth"]}

@@ -4,7 +4,7 @@ They follow from the step of the grid and from the targets, and are filled in be
 use case that was read is always whole. `almanac check FILE --explain` prints them.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -61,6 +61,7 @@ def features(
     others: Mapping[str, str],
     cycles: Iterable[timedelta],
     yearly: bool,
+    taken: Collection[str] = (),
 ) -> list[dict[str, Any]]:
     """Return features that fit a step and a season.
 
@@ -71,6 +72,7 @@ def features(
         others: type of every other column by its name.
         cycles: periods after which the series may repeat, shortest first.
         yearly: whether the table is long enough to learn the course of a year.
+        taken: names that no feature may have, besides those of the columns.
     """
     cycles = [cycle for cycle in cycles if cycle <= MOST_STEPS * step]
     items: list[dict[str, Any]] = []
@@ -79,7 +81,7 @@ def features(
     periods += ["year"] if yearly else []
     ahead = to_duration(horizon)
     # A column of the table may have the name of a calendar feature already.
-    if fields := [part for part in parts if part not in (*others, target)]:
+    if fields := [part for part in parts if part not in (*others, *taken, target)]:
         items.append({"kind": "calendar", "group": "temporal", "fields": fields, "ahead": ahead})
     if periods:
         items.append({"kind": "cyclic", "group": "temporal", "periods": periods, "harmonics": 2, "ahead": ahead})
@@ -143,6 +145,7 @@ def _features(data: Mapping[str, Any], step: timedelta) -> list[dict[str, Any]]:
     targets = [item for item in _items(data.get("targets")) if isinstance(item, dict)]
     columns = data["columns"] if isinstance(data["columns"], dict) else {}
     kinds = {name: str(column.get("type")) for name, column in columns.items() if isinstance(column, dict)}
+    taken = {str(data["time"].get("column")), str(data.get("entity"))}
     period = season(step)
     cycles = [cycle for cycle in CYCLES if cycle >= period and not cycle % step and cycle < 364 * _DAY]
     result: list[dict[str, Any]] = []
@@ -151,7 +154,7 @@ def _features(data: Mapping[str, Any], step: timedelta) -> list[dict[str, Any]]:
         horizon = _length(target.get("horizon")) or step
         others = {name: kind for name, kind in kinds.items() if name != column}
         # The first target brings the calendar and the other columns, a second one its own past.
-        for item in features(step, horizon, column, others, cycles, yearly=False):
+        for item in features(step, horizon, column, others, cycles, yearly=False, taken=taken):
             if not result or item.get("columns") == [column] or not _shares(item, result):
                 result.append(item)
     return result

@@ -21,7 +21,10 @@ app = command_app()
 
 @app.command(epilog=example("almanac new demand.csv --out usecases/demand.yaml --target load"))
 def new(
-    table: Annotated[Path, typer.Argument(metavar="TABLE", help="CSV, Parquet or JSON lines.", show_default=False)],
+    table: Annotated[
+        Path,
+        typer.Argument(metavar="TABLE", help="CSV, Parquet, Excel, JSON lines, or a directory.", show_default=False),
+    ],
     out: Annotated[Path, typer.Option(metavar="FILE", help="Use case file to write.", show_default=False)],
     target: Annotated[str | None, typer.Option(help="Column to forecast; the only one of numbers if absent.")] = None,
     time: Annotated[str | None, typer.Option(help="Time column; inferred if absent.")] = None,
@@ -40,10 +43,15 @@ def new(
     typer.echo(f"{out}: proposed for {table}; it assumes")
     for title, text in proposal.assumptions:
         typer.echo(f"  {title:<12}{text}")
+    if proposal.unsure:
+        typer.echo("it is unsure of")
+        for text in proposal.unsure:
+            typer.echo(f"  {text}")
     typer.echo(f"""next
-  edit the lines of {out} that say "look"
-  almanac check {out}   # names the statements and answers on risk that are still missing
-  almanac run {out}   # once they are there""")
+  edit the lines of {out} that say "look", if any of them is wrong
+  almanac check {out} --data
+  almanac run {out}   # a draft, until `almanac statements {out}` has asked for what documents need
+  almanac serve {out}""")
 
 
 @app.command(epilog=example("almanac check usecases/demand.yaml --data"))

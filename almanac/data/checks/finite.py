@@ -11,7 +11,7 @@ from almanac.usecase.data_section import Column
 def _constraint(column: Column) -> Any:
     import pandera.polars as pa
 
-    if column.type == "category":
+    if column.type in ("category", "text"):
         return None
     return pa.Check(lambda data: data.lazyframe.select(pl.col(data.key).is_finite()))
 

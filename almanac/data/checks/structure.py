@@ -28,7 +28,9 @@ def _types(usecase: UseCase) -> dict[str, Any]:
     types: dict[str, Any] = {usecase.time.column: pl.Datetime("us")}
     types |= {usecase.entity: pl.String} if usecase.entity else {}
     # Integers are floats here too, as ingestion reads them; the check `integer` compares their values.
-    return types | {name: pl.String if c.type == "category" else pl.Float64 for name, c in usecase.columns.items()}
+    return types | {
+        name: pl.String if c.type in ("category", "text") else pl.Float64 for name, c in usecase.columns.items()
+    }
 
 
 KIND = Check("structure", Stage.STRUCTURE, _find, stops=True)
