@@ -104,7 +104,7 @@ def _year(
         y[year], unseen, by[year], level=settings.level, bins=settings.bins, by=target.column,
         edges=usecase.evaluation.bands.edges, clip=(0.0, None),
     )  # fmt: skip
-    baselines = {name: each[late] for name, each in baseline_forecasts(usecase, values, target).items()}
+    baselines = {name: each[late] for name, each in baseline_forecasts(usecase, values, target, learned).items()}
     return Year(target, y[late], last[late], baselines, forecasts, intervals, by[late], 1.0)
 
 

@@ -103,9 +103,11 @@ def _comparison(targets: dict[str, Any]) -> Iterator[Block]:
         )
     yield Note(
         "Skill is the share of a baseline's error that the model saves, on the rows where the baseline has a forecast: "
-        "persistence repeats the last known value, seasonal the newest known value of the same phase. Where the target "
-        "lies whole seasons ahead the two are one, called persistence. The skill in the headlines is the one against "
-        "the best baseline on the rows where all of them have a forecast."
+        "persistence repeats the last known value, seasonal the newest known value of the same phase (where the target "
+        "lies whole seasons ahead the two are one, called persistence), mean is that of the training span, climatology "
+        "that at the same phase, recent mean that of the last season, and drift adds the training span's slope to the "
+        "last value. The skill in the headlines and at the gate is the one against the best of them on the rows where "
+        "all have a forecast."
     )
 
 

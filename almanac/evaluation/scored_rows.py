@@ -11,7 +11,7 @@ import polars.selectors as cs
 
 from almanac.core.errors import TableError
 from almanac.evaluation.groups import Slices, bands_of, column, group_of, numbers
-from almanac.features.baselines import baseline_forecasts, price_column, seasonal_naive
+from almanac.features.baselines import CLIMATOLOGY, MEAN, baseline_forecasts, price_column, seasonal_naive
 from almanac.features.references import price_names, reference_columns
 from almanac.features.split import Span, train_test
 from almanac.model.model import Model
@@ -128,8 +128,8 @@ def score_rows(
     time = table[usecase.time.column].to_physical().to_numpy()
     y = numbers(table, f"y_{target.name}")
     last = numbers(table, f"last_{target.name}")
-    baselines = baseline_forecasts(usecase, table, target)
-    _, test = train_test(usecase, time)
+    train, test = train_test(usecase, time)
+    baselines = baseline_forecasts(usecase, table, target, train.rows(time))
     before = time < int(test.start or 0)
     rows = np.flatnonzero(~before & _within(test, target, time) & np.isfinite(y))
     if not rows.size:
@@ -187,6 +187,9 @@ def _as_rates(above: float, y: Array, baselines: dict[str, Array], before: Mask)
     """Return each baseline as a probability: the event's frequency after its class, before the test span."""
     truth, result = _as_classes(above, y), {}
     for name, values in baselines.items():
+        if name in (MEAN, CLIMATOLOGY):
+            result[name] = values
+            continue
         classes = _as_classes(above, values)
         # From the training span only, as the model learns: the test span must not inform what it is compared with.
         known = before & np.isfinite(truth)

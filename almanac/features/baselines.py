@@ -12,13 +12,22 @@ from almanac.usecase.training_section import Target
 from almanac.usecase.types import to_microseconds
 
 Array = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
 
 PERSISTENCE = "persistence"
 SEASONAL = "seasonal"
+#: Mean of the training span, of each entity; for a classification the base rate.
+MEAN = "mean"
+#: Mean of the training span at the same phase of the season.
+CLIMATOLOGY = "climatology"
+#: Mean of the values known in the last season.
+RECENT = "recent_mean"
+#: Persistence with the slope of the training span (Hyndman and Athanasopoulos, 2021, section 5.2).
+DRIFT = "drift"
 
 
-def baseline_names(usecase: UseCase, target: Target) -> tuple[str, ...]:
-    """Return the names of a target's baselines, each forecast once.
+def naive_names(usecase: UseCase, target: Target) -> tuple[str, ...]:
+    """Return the names of the baselines that repeat a known value, each forecast once.
 
     Where the target lies a whole number of seasons ahead, the newest value of its phase is the last known value:
     persistence and the seasonal baseline are one, and it is called persistence.
@@ -29,8 +38,17 @@ def baseline_names(usecase: UseCase, target: Target) -> tuple[str, ...]:
     return (PERSISTENCE,) if _seasons_back(usecase, target) == _ahead(usecase, target) else (PERSISTENCE, SEASONAL)
 
 
-def baseline_forecasts(usecase: UseCase, table: pl.DataFrame, target: Target) -> dict[str, Array]:
-    """Return the forecasts of a target's baselines by name, NaN where there is none, each of shape (n,).
+def baseline_names(usecase: UseCase, target: Target) -> tuple[str, ...]:
+    """Return the names of a target's baselines, those that repeat a value first."""
+    naive = naive_names(usecase, target)
+    if usecase.events is not None:
+        return naive if MEAN in naive else (*naive, MEAN)
+    drift = () if target.above is not None else (DRIFT,)
+    return (*naive, MEAN, CLIMATOLOGY, RECENT, *drift)
+
+
+def naive_forecasts(usecase: UseCase, table: pl.DataFrame, target: Target) -> dict[str, Array]:
+    """Return the forecasts of the baselines that repeat a known value, NaN where there is none, each of shape (n,).
 
     Args:
         usecase: the use case.
@@ -41,7 +59,7 @@ def baseline_forecasts(usecase: UseCase, table: pl.DataFrame, target: Target) ->
         FeatureError: a column is missing.
     """
     forecasts = {}
-    for name in baseline_names(usecase, target):
+    for name in naive_names(usecase, target):
         if name == PERSISTENCE:
             forecasts[name] = _numbers(table, f"last_{target.name}")
         elif name in target.baselines:
@@ -59,6 +77,74 @@ def declared_column(target: Target, name: str) -> str:
 def price_column(target: Target, name: str) -> str:
     """Return the column of the feature table that holds a price which a target's stakes or signals name."""
     return f"price_{target.name}_{name}"
+
+
+def baseline_forecasts(usecase: UseCase, table: pl.DataFrame, target: Target, train: Mask) -> dict[str, Array]:
+    """Return the forecasts of all of a target's baselines, NaN where there is none, each of shape (n,).
+
+    For a classification the means are of the classes, and so probabilities; the others are values of the column.
+
+    Args:
+        usecase: the use case.
+        table: keys, y_<target> and last_<target> of all rows, in the order of entity and time.
+        target: what is forecast.
+        train: rows of the training span, from which alone means and slopes are learned, shape (n,).
+
+    Raises:
+        FeatureError: a column is missing.
+    """
+    found = naive_forecasts(usecase, table, target)
+    learned = (_of_events if usecase.events is not None else _learned)(usecase, table, target, train)
+    names = baseline_names(usecase, target)[len(found) :]
+    return found | {name: _numbers(learned, name) for name in names}
+
+
+def _truth(table: pl.DataFrame, target: Target) -> Array:
+    """Return the truth of each row, 0 or 1 for a classification, NaN where it is unknown."""
+    y = _numbers(table, f"y_{target.name}")
+    return y if target.above is None else np.where(np.isfinite(y), (y > target.above).astype(np.float64), np.nan)
+
+
+def _of_events(_: UseCase, table: pl.DataFrame, target: Target, train: Mask) -> pl.DataFrame:
+    truth = _truth(table, target)
+    known = truth[train & np.isfinite(truth)]
+    return pl.DataFrame({MEAN: np.full(truth.shape, known.mean() if known.size else np.nan)})
+
+
+def _learned(usecase: UseCase, table: pl.DataFrame, target: Target, train: Mask) -> pl.DataFrame:
+    time, horizon = usecase.time.column, to_microseconds(target.horizon)
+    season = to_microseconds(usecase.evaluation.season)
+    truth, last = _truth(table, target), _numbers(table, f"last_{target.name}")
+    due = table[time].cast(pl.Datetime("us")).to_physical() + horizon
+    group = table[usecase.entity] if usecase.entity else pl.repeat("", table.height, eager=True)
+    rows = pl.DataFrame(
+        {
+            "entity": group,
+            "time": table[time].cast(pl.Datetime("us")),
+            "phase": due % season,
+            "y": pl.Series(truth).fill_nan(None),
+            "last": pl.Series(last).fill_nan(None),
+        }
+    )
+    known = rows.filter(pl.Series(train) & pl.Series(np.isfinite(truth)))
+    means = known.group_by("entity").agg(pl.col("y").mean().alias(MEAN))
+    phases = known.group_by("entity", "phase").agg(pl.col("y").mean().alias(CLIMATOLOGY))
+    moved = rows.filter(pl.Series(train) & pl.col("last").is_not_null()).group_by("entity", maintain_order=True)
+    slopes = moved.agg(
+        slope=(pl.col("last").last() - pl.col("last").first())
+        / (pl.col("time").last() - pl.col("time").first()).dt.total_microseconds()
+    )
+    joined = (
+        rows.join(means, on="entity", how="left", maintain_order="left")
+        .join(phases, on=["entity", "phase"], how="left", maintain_order="left")
+        .join(slopes, on="entity", how="left", maintain_order="left")
+    )
+    overall = known["y"].mean()
+    recent = pl.col("last").rolling_mean_by("time", f"{season}us", min_samples=1).over("entity").alias(RECENT)
+    # An entity or a phase that training never saw has the mean of those that it saw.
+    mean = pl.col(MEAN).fill_null(overall)
+    drift = pl.col("last") + pl.col("slope").fill_nan(0.0).fill_null(0.0) * _ahead(usecase, target)
+    return joined.select(mean, pl.col(CLIMATOLOGY).fill_null(mean), recent, drift.alias(DRIFT))
 
 
 def seasonal_naive(usecase: UseCase, table: pl.DataFrame, target: Target) -> Array:

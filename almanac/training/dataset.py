@@ -8,7 +8,7 @@ import numpy.typing as npt
 import polars as pl
 
 from almanac.core.errors import TrainingError
-from almanac.features.baselines import baseline_forecasts
+from almanac.features.baselines import naive_forecasts
 from almanac.features.split import train_test
 from almanac.model.target_history import TargetHistory
 from almanac.training.problem import BLOCK, Array, Problem
@@ -75,7 +75,7 @@ def make_problem(
     time = microseconds(table[usecase.time.column])
     if target.above is not None:
         y = np.where(np.isfinite(y), (y > target.above).astype(np.float64), np.nan)
-    baselines = baseline_forecasts(usecase, table, target)
+    baselines = naive_forecasts(usecase, table, target)
     if target.scale == "log":
         y, baselines = logarithm(y), {name: logarithm(values) for name, values in baselines.items()}
     step = to_microseconds(usecase.time.frequency)
@@ -105,6 +105,7 @@ def make_problem(
         raise TrainingError(
             f"targets.{target.name}: {target.column} has no value {target.horizon} ahead in the whole training span"
         )
+    _check_varies(usecase, target, y, time)
     return problem
 
 
@@ -116,6 +117,27 @@ def logarithm(values: Array) -> Array:
 def _last_name(target: Target, names: list[str]) -> str | None:
     """Return the feature that is the newest known value: of kind `value`, or of events the last outcome of `form`."""
     return next((name for name in (target.column, f"{target.column}_last_1") if name in names), None)
+
+
+def _check_varies(usecase: UseCase, target: Target, y: Array, time: npt.NDArray[np.int64]) -> None:
+    """Refuse a target that has one value in a span: from such rows nothing is learned, or nothing can be judged.
+
+    Raises:
+        TrainingError: the span and the value.
+    """
+    for span, where, why in zip(
+        train_test(usecase, time),
+        ("training", "test"),
+        ("nothing can be learned", "no model can be judged"),
+        strict=True,
+    ):
+        values = np.unique(y[span.rows(time) & np.isfinite(y)])
+        if values.size == 1:
+            kind = "class" if target.above is not None else "value"
+            raise TrainingError(
+                f"targets.{target.name}: {target.column} has one {kind}, {values[0]:g}, in the whole {where} span, so "
+                f"that {why}; choose another split or target"
+            )
 
 
 def microseconds(times: pl.Series) -> npt.NDArray[np.int64]:

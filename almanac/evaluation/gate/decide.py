@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from almanac.evaluation.gate import soundness
 from almanac.evaluation.gate.evidence import Evidence
 from almanac.evaluation.gate.rules import Candidate
 from almanac.usecase import UseCase
@@ -26,10 +27,16 @@ def decide(usecase: UseCase, metrics: Mapping[str, Any], evidence: Evidence) -> 
         for target in usecase.targets
         for check in GATE_RULES[rule.rule].checks(rule, Candidate(usecase, target, metrics, evidence))
     ]
+    checks += [
+        check.to_json()
+        for target in usecase.targets
+        if (rows := evidence.rows.get(target.name)) is not None
+        for check in soundness.checks(target.name, rows, target.task == "classification")
+    ]
     checks += _foreign(usecase, metrics)
-    # All of no checks would hold.
-    passed = bool(checks) and all(check["passed"] is True for check in checks)
-    checked = {check["target"] for check in checks}
+    # All of no rules would hold.
+    passed = bool(usecase.gates) and bool(checks) and all(check["passed"] is True for check in checks)
+    checked = {check["target"] for check in checks if check["rule"] != soundness.RULE}
     # A target that every rule passes over must not get through unseen.
     unchecked = [target.name for target in usecase.targets if target.name not in checked]
     checks += [_closed(target, "no rule judges this target") for target in unchecked]

@@ -102,7 +102,7 @@ def _rows(usecase: UseCase, target: Target, predictions: pl.DataFrame) -> Judged
         lower,
         upper,
         bands_of(usecase, last),
-        {name: _numbers(rows, name) for name in baseline_names(usecase, target)},
+        {name: _numbers(rows, name) for name in baseline_names(usecase, target) if name in rows.columns},
         _numbers(rows, REGISTERED) if REGISTERED in rows.columns else None,
     )
 

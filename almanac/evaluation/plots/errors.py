@@ -29,16 +29,16 @@ def overview(targets: dict[str, Any]) -> Any:
 
 
 def _bars(axis: Any, targets: dict[str, Any], metric: str) -> None:
-    names = dict.fromkeys(name for entry in targets.values() for name in entry["baselines"])
-    greys = [COLOURS["neutral"], "#c5cbd3", COLOURS["band"], COLOURS["warning"], COLOURS["truth"]]
-    kinds = [("model", COLOURS["forecast"]), *zip(names, greys, strict=False)]
-    width = 0.81 / max(len(kinds), 3)
+    baselines = dict.fromkeys(name for entry in targets.values() for name in entry["baselines"])
+    greys = np.linspace(0.45, 0.85, len(baselines))
+    kinds = [("model", COLOURS["forecast"]), *zip(baselines, map(str, greys), strict=True)]
+    width = 0.84 / len(kinds)
     for index, (kind, colour) in enumerate(kinds):
         values = [_error(entry, kind, metric) for entry in targets.values()]
         spots = np.arange(len(values)) + (index - (len(kinds) - 1) / 2) * width
-        axis.bar(spots, values, 0.92 * width, color=colour, label=kind)
+        axis.bar(spots, values, 0.92 * width, color=colour, label=kind.replace("_", " "))
         for spot, value in ((spot, value) for spot, value in zip(spots, values, strict=True) if np.isfinite(value)):
-            axis.annotate(f"{value:.3g}", (spot, value), ha="center", va="bottom", fontsize=7.5, color="#5a6270")
+            axis.annotate(f"{value:.3g}", (spot, value), ha="center", va="bottom", fontsize=6, color="#5a6270")
     horizons = [ahead(entry["horizon"]) for entry in targets.values()]
     axis.set_xticks(range(len(targets)), horizons if len(set(horizons)) == len(horizons) else list(targets))
     axis.set_xlim(-0.6, len(targets) - 0.4)
