@@ -156,7 +156,8 @@ def test_nothing_after_the_prediction_time_is_seen(tmp_path: Path) -> None:
     """Other values from the first validation day on change neither the parameters nor the forecasts before it."""
     case, data = panel.usecase(), panel.table()
     cut = pl.datetime(2020, 4, 15)
-    other = data.with_columns(pl.when(pl.col("timestamp") >= cut).then(0.5 * pl.col("load") + 150.0).otherwise(pl.col("load")).alias("load"))
+    changed = 0.5 * pl.col("load") + 150.0
+    other = data.with_columns(pl.when(pl.col("timestamp") >= cut).then(changed).otherwise("load").alias("load"))
     frames = []
     for name, table in (("as_is", data), ("other", other)):
         files = panel.inputs(case, table, tmp_path / name / "in")
