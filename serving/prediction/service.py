@@ -5,10 +5,9 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +20,7 @@ from almanac.model.predictor import Rows
 from monitoring.metrics import ROWS, SIGNALS, Metrics
 from serving.features.feature_sets import FeatureSets
 from serving.features.records import EntityRequest, Instances, Values
+from serving.prediction.answers import Answer, Explanation, Observer
 from serving.prediction.cache import PredictionCache
 from serving.prediction.prediction_log import PredictionLogs
 from serving.prediction.ranges import NAMED, Policy, Ranges
@@ -41,40 +41,6 @@ _BOUNDS = Bounds()
 _EXPLAINED = 64
 #: Predictions that take as long as one explanation.
 _EXPLANATION_COST = 20
-
-
-class Observer(Protocol):
-    """Takes the predicted rows; see `serving.operations.live_drift`."""
-
-    def see(self, model: Model, rows: Array | list[Values]) -> None:
-        """Take rows in the order of the model's features."""
-        ...
-
-    def see_row(self, model: Model, row: Array | Values) -> None:
-        """Take one row, which is only valid during the call."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """Predictions by target, in the order of the bundle, with warnings."""
-
-    bundle: Bundle
-    outcomes: dict[str, Predictions]
-    warnings: list[str]
-
-
-@dataclass(frozen=True, slots=True)
-class Explanation:
-    """Contributions (n, f) and base value of each target, with the predictions that they explain."""
-
-    bundle: Bundle
-    parts: dict[str, tuple[Array, float, Array]]
-
-    @property
-    def rows(self) -> int:
-        """Number of rows."""
-        return len(next(iter(self.parts.values()))[2])
 
 
 class _Counters:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from almanac.model.bundle import Bundle
-from serving.prediction.service import Answer
+from serving.prediction.answers import Answer
 from serving.runtime.errors import invalid
 
 Tensor = dict[str, Any]

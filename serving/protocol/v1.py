@@ -11,7 +11,8 @@ from almanac.model.bundle import Bundle
 from almanac.model.model import Model
 from almanac.model.prediction import Output, Predictions, Row, as_list, outputs
 from serving.features.records import Instances, parse, read
-from serving.prediction.service import LARGE, Answer, Explanation, Service
+from serving.prediction.answers import Answer, Explanation
+from serving.prediction.service import LARGE, Service
 from serving.prediction.traffic import Traffic
 from serving.protocol.chunked import read_in_pieces
 from serving.protocol.json_lists import PIECE_BYTES

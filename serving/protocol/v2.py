@@ -6,7 +6,8 @@ import numpy as np
 
 from almanac.core.image import VERSION
 from almanac.model.bundle import Bundle
-from serving.prediction.service import LARGE, Answer, Service
+from serving.prediction.answers import Answer
+from serving.prediction.service import LARGE, Service
 from serving.protocol.infer_json import SMALL, InferRequest, encode_binary, read_infer, read_large
 from serving.protocol.message import encode_large, json_reply
 from serving.protocol.outputs import OutputTensor, input_tensors, output_tensors, outputs, platform

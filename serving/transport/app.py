@@ -11,16 +11,18 @@ from http import HTTPStatus
 from typing import NamedTuple
 
 from almanac.core.errors import AlmanacError
-from monitoring.metrics import IN_FLIGHT, LATENCY, LATENCY_BUCKETS, REQUESTS, Metrics
+from monitoring.metrics import IN_FLIGHT, Metrics
 from serving.protocol.message import error_reply
 from serving.protocol.router import Match, Router
-from serving.runtime.batched_counters import BatchedCounter, BatchedCounters, BatchedHistogram
+from serving.runtime.batched_counters import BatchedCounters
 from serving.runtime.errors import HTTPError, RefusedError, too_large
 from serving.runtime.http import Headers, Observe, Reply, Request
 from serving.runtime.in_flight import LONG, Hold, InFlight
 from serving.security.guard import PUBLIC, Guard
+from serving.transport.accounts import Accounts
 from serving.transport.asgi import Receive, Scope, Send, open_request, read_body, refuse_other
 from serving.transport.body_timeout import BodyTimeout
+from serving.transport.content_type import check_type
 from serving.transport.fast_path import Head
 from serving.transport.headers import STATUS_LINES, HeaderPolicy, lines
 from serving.transport.web_guard import WebGuard
@@ -36,7 +38,6 @@ _SHORT_BODY = 64 << 10
 _CHANGING = frozenset({"ingest", "feedback", "load", "unload"})
 #: The answer that nobody waits for; its status is that of nginx for a client that closed the connection.
 _ABANDONED = Reply(b"", 499)
-_CONTENT_TYPES = (b"application/json", b"application/octet-stream", b"application/x-ndjson")
 
 
 class Limits(NamedTuple):
@@ -90,18 +91,15 @@ class App:
         self.router = router
         self._guard = guard
         self._web = web or WebGuard()
-        self._metrics = metrics
-        self._batched = counters
         self._headers = headers
         self.limits = limits
         self._body_timeout = BodyTimeout(limits.body_seconds)
         self.draining = draining
         self.observers = observers
+        self._accounts = Accounts(metrics, counters, observers)
         # Ids are unique across workers by a random prefix, and cost no randomness per request.
         self._prefix = secrets.token_hex(4)
         self._numbers = itertools.count()
-        self._counters: dict[tuple[str, str, str, str, int], BatchedCounter] = {}
-        self._timers: dict[tuple[str, str, str], BatchedHistogram] = {}
         self._default_lines: tuple[Headers, bytes] = [], b""
         self._in_flight = 0
         counters.gauge(metrics.gauge(IN_FLIGHT), lambda: float(self._in_flight))
@@ -120,7 +118,7 @@ class App:
             await self._send(request, reply, send)
         finally:
             self._in_flight -= 1
-            self._account(request, reply, protocol, time.perf_counter() - start)
+            self._accounts.take(request, reply, protocol, time.perf_counter() - start)
 
     async def answer_whole(self, head: Head, body: bytes, client: str, default_headers: Headers) -> bytes:
         """Answer a POST request that arrived whole; see `serving.transport.uvicorn_http.protocol`.
@@ -138,7 +136,7 @@ class App:
             reply, protocol, start = await self._reply(request, None)
         finally:
             self._in_flight -= 1
-            self._account(request, reply, protocol, time.perf_counter() - start if start else 0.0)
+            self._accounts.take(request, reply, protocol, time.perf_counter() - start if start else 0.0)
         return self._bytes(request, reply, default_headers)
 
     def answer_unreadable(self, error: HTTPError, client: str, default_headers: Headers) -> bytes:
@@ -154,7 +152,7 @@ class App:
         # While the server drains, `_bytes` adds it.
         if not self.draining():
             reply.headers.append((b"connection", b"close"))
-        self._account(request, reply, "http", 0.0)
+        self._accounts.take(request, reply, "http", 0.0)
         return self._bytes(request, reply, default_headers)
 
     def _new_id(self) -> str:
@@ -211,7 +209,7 @@ class App:
         start = time.perf_counter()
         try:
             if request.method == "POST":
-                _check_type(request)
+                check_type(request)
                 self._web.check(request)
                 if receive is not None or len(request.body) > _LARGE:
                     reply, start = await self._answer_long(request, match, receive)
@@ -296,35 +294,3 @@ class App:
             b"connection: close\r\n" if self.draining() else b"",
             reply.body,
         )
-
-    def _account(self, request: Request, reply: Reply, protocol: str, seconds: float) -> None:
-        # The name in the path becomes a label only if a model answered: anybody can invent names.
-        model = request.model if request.answered_by else ""
-        key = (model, request.answered_by, protocol, request.verb, reply.status)
-        counter = self._counters.get(key)
-        if counter is None:
-            labels = (*key[:4], str(reply.status))
-            counter = self._counters[key] = self._batched.counter(self._metrics.counter(REQUESTS).labels(*labels))
-        counter.n += 1
-        timer = self._timers.get((model, protocol, request.verb))
-        if timer is None:
-            histogram = self._metrics.histogram(LATENCY).labels(model, protocol, request.verb)
-            timer = self._batched.histogram(histogram, LATENCY_BUCKETS)
-            self._timers[model, protocol, request.verb] = timer
-        timer.observe(seconds)
-        for observe in self.observers:
-            observe(request, reply, protocol, seconds)
-
-
-def _check_type(request: Request) -> None:
-    """Refuse a body in a form that no route reads; parameters such as `; charset=utf-8` are ignored."""
-    encoding = request.headers.get(b"content-encoding", b"identity")
-    if encoding.lower() != b"identity":
-        message = f"content-encoding {encoding.decode('latin-1')} is not read; send the body as it is"
-        raise HTTPError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, message)
-    content_type = request.headers.get(b"content-type", b"application/json")
-    if content_type in _CONTENT_TYPES or content_type.partition(b";")[0].strip().lower() in _CONTENT_TYPES:
-        return
-    text = content_type.decode("latin-1")
-    message = f"content-type {text} is not read; send application/json or application/octet-stream"
-    raise HTTPError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, message)
