@@ -10,20 +10,30 @@ from almanac.usecase.data_section import Derived
 
 
 def derive(table: pl.DataFrame, usecase: UseCase) -> pl.DataFrame:
-    """Return the table with the declared derived columns, in the order of their declarations; missing gives missing.
+    """Return the table with the declared derived columns, a missing value gives a missing one.
 
     Raises:
-        TableError: a source has a column of the same name.
+        TableError: a source has a column of the same name, or none has an operand.
     """
-    for name, column in usecase.columns.items():
-        if column.derived is None:
-            continue
-        if name in table.columns:
-            raise TableError(f"column {name!r} is derived, and comes from a source too; rename one")
-        value = _value(column.derived)
+    waiting = {name: column.derived for name, column in usecase.columns.items() if column.derived is not None}
+    if twice := [name for name in waiting if name in table.columns]:
+        raise TableError(f"column {twice[0]!r} is derived, and comes from a source too; rename one")
+    while waiting:
+        # A column may be derived from another; their declarations come in any order.
+        ready = {name: one for name, one in waiting.items() if _operands(one) <= set(table.columns)}
+        if not ready:
+            name, one = next(iter(waiting.items()))
+            missing = ", ".join(sorted(_operands(one) - set(table.columns)))
+            raise TableError(f"column {name!r} is derived from {missing}, which no source gives")
+        values = {name: _value(one) for name, one in ready.items()}
         # No infinity: a logarithm or a quotient of zero is missing.
-        table = table.with_columns(pl.when(value.is_finite()).then(value).alias(name))
+        table = table.with_columns(pl.when(value.is_finite()).then(value).alias(name) for name, value in values.items())
+        waiting = {name: one for name, one in waiting.items() if name not in ready}
     return table
+
+
+def _operands(derived: Derived) -> set[str]:
+    return {name for name in (derived.left, derived.right) if isinstance(name, str)}
 
 
 def _value(derived: Derived) -> pl.Expr:

@@ -19,25 +19,29 @@ def shaped(raw: pl.DataFrame, read: Read, location: str) -> pl.DataFrame:
         raw = raw.filter(pl.col(name).cast(pl.String).is_in(texts))
     if raw.is_empty():
         raise TableError(f"{location}.read.only: no row has these values")
+    for name, columns in read.combine.items():
+        _require(raw, columns, f"{location}.read.combine")
+        parts = [pl.col(column).cast(pl.String) for column in columns]
+        raw = raw.with_columns(pl.concat_str(parts, separator=" ").alias(name))
     return raw if read.pair is None else _paired(raw, read.pair, f"{location}.read.pair")
 
 
 def _paired(raw: pl.DataFrame, pair: Pair, location: str) -> pl.DataFrame:
-    """Return one row for each key: the first role's, with the columns of each role under a prefix."""
+    """Return one row for each key: that of `pair.first`, with the columns of each role under a prefix."""
     _require(raw, [pair.by, pair.role, *pair.columns], location)
     keys = raw[pair.by]
-    parts = [raw.filter(pl.col(pair.role).cast(pl.String) == value) for value in pair.roles.values()]
-    for (name, value), part in zip(pair.roles.items(), parts, strict=True):
+    parts = {name: raw.filter(pl.col(pair.role).cast(pl.String) == value) for name, value in pair.roles.items()}
+    for name, part in parts.items():
         # A file that holds an event once for each of its sources would pair a row with another source's.
         if (twice := part.filter(part[pair.by].is_duplicated())).height:
             raise TableError(
-                f"{location}: {twice[pair.by][0]} has more than one row with {pair.role} {value} ({name}); "
+                f"{location}: {twice[pair.by][0]} has more than one row with {pair.role} {pair.roles[name]} ({name}); "
                 "choose one of them by read.only"
             )
-    if alone := sorted(set(keys.to_list()) - set(parts[0][pair.by]).intersection(*(set(p[pair.by]) for p in parts))):
+    if alone := sorted(set(keys).difference(set(keys).intersection(*(set(part[pair.by]) for part in parts.values())))):
         raise TableError(f"{location}: {len(alone)} keys lack a row of some role, first: {alone[0]}")
-    joined = parts[0].with_row_index(_ROW)
-    for name, part in zip(pair.roles, parts, strict=True):
+    joined = parts[pair.first].with_row_index(_ROW)
+    for name, part in parts.items():
         side = part.select(pair.by, *(pl.col(column).alias(f"{name}_{column}") for column in pair.columns))
         joined = joined.join(side, on=pair.by, how="left", maintain_order="left")
     return joined.drop(_ROW, pair.role, *(column for column in pair.columns if column != pair.by))

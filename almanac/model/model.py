@@ -1,8 +1,8 @@
 """The model of one target as every reader loads it: prediction, interval, decision, explanation."""
 
 from bisect import bisect_right
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,9 +16,11 @@ from almanac.model.columns import Columns, read_columns
 from almanac.model.directory import INTERVALS, Directory, parse_object, read_directory
 from almanac.model.documents import read_documents
 from almanac.model.intervals import Intervals
-from almanac.model.prediction import Output, Prediction, Predictions, Row, outputs
+from almanac.model.prediction import Output, Prediction, Predictions, Row, StakedPrediction, outputs
 from almanac.model.predictor import Predictor, RowCall, Rows
+from almanac.model.price_signal import NAMES, signals
 from almanac.model.row_interval import RowInterval
+from almanac.model.stakes import SIDES, StakeRule
 
 Array = npt.NDArray[np.float64]
 
@@ -133,6 +135,32 @@ class Model:
     def signal(self, prediction: float) -> str | None:
         """Return the decision for a prediction."""
         return self.signal_names[bisect_right(self._thresholds, prediction)] if self.signal_names else None
+
+    def at_prices(self, row: Row, prices: Mapping[str, float]) -> Row:
+        """Return a row's prediction with side, edge and stake, or with the signal, at the prices of its request.
+
+        Args:
+            row: the prediction.
+            prices: `outcome` and `opposite` for stakes; `asked` for a signal.
+
+        Raises:
+            ModelError: the model has neither, or a price is missing.
+        """
+        stakes, rule = self.signature.get("stakes"), self.signature.get("signals")
+        try:
+            if stakes is not None:
+                sides = (np.array([prices["outcome"]]), np.array([prices["opposite"]]))
+                staked = StakeRule.from_json(stakes).stakes(np.array([row.prediction]), *sides)
+                edge = float(staked.edge[0]) if np.isfinite(staked.edge[0]) else None
+                side, stake = SIDES[int(staked.side[0])], float(staked.stake[0])
+                return StakedPrediction(row.prediction, row.lower, row.upper, row.decision, side, edge, stake)
+            if rule is not None:
+                ends = [None if end is None else np.array([end]) for end in (row.lower, row.upper)]
+                code = signals(rule, np.array([prices["asked"]]), np.array([row.prediction]), *ends)
+                return replace(row, decision=NAMES[int(code[0])])
+        except KeyError as error:
+            raise ModelError(f"{self.name}: the prices lack {error.args[0]!r}") from None
+        raise ModelError(f"{self.name}: has neither stakes nor signals, and takes no prices")
 
     def explain(self, rows: Rows | Array) -> tuple[Array, float, Array]:
         """Return exact contributions (n, f) to the score before link and bounds, their base, and the predictions (n,).

@@ -85,6 +85,21 @@ class Prediction(Generic[Number, Text]):
         return [build(*row) for row in zip(*columns, strict=True)]
 
 
+@dataclass(slots=True)
+class StakedPrediction(Prediction[Number, Text]):
+    """The outputs of one row whose request gave the prices of both sides.
+
+    Attributes:
+        side: side on which the stake would be: outcome, opposite or none.
+        edge: expected gain a unit staked on the better side; None without its price.
+        stake: share of the bankroll.
+    """
+
+    side: Text | None = field(default=None, metadata=output("side", "BYTES", "stakes", shared=True, logged=False))
+    edge: Number | None = field(default=None, metadata=output("edge", "FP64", "stakes", shared=True, logged=False))
+    stake: Number | None = field(default=None, metadata=output("stake", "FP64", "stakes", shared=True, logged=False))
+
+
 Row = Prediction[float, str]
 """The outputs of one row."""
 Predictions = Prediction[npt.NDArray[np.float64], list[str]]

@@ -11,7 +11,7 @@ from almanac.core.errors import ModelError
 Array = npt.NDArray[np.float64]
 
 #: Names of the sides by their number: nothing is staked, the outcome, its opposite.
-SIDES = ("none", "yes", "no")
+SIDES = ("none", "outcome", "opposite")
 
 
 @dataclass(frozen=True)

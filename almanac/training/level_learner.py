@@ -1,14 +1,16 @@
 """Candidates of features that learn the level, or the difference from the last known value."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
+from pydantic import Field
 
 from almanac.core.errors import TrainingError
 from almanac.model.offset import Offset
 from almanac.training.fitted_model import feature_means, full_offset
 from almanac.training.problem import TrainingRows
 from almanac.usecase.training_section import Learner
+from almanac.usecase.types import Name
 
 
 class LevelLearner(Learner):
@@ -16,6 +18,8 @@ class LevelLearner(Learner):
 
     predict: Literal["level", "difference"] = "level"
     """What the model learns."""
+    around: Annotated[Name | None, Field(exclude_if=lambda around: around is None)] = None
+    """Or a feature on the target's scale from which it learns the difference, such as the median of the last five."""
 
 
 def base(declared: LevelLearner, data: TrainingRows) -> Offset:
@@ -26,7 +30,14 @@ def base(declared: LevelLearner, data: TrainingRows) -> Offset:
     """
     problem = data.problem
     coefficients = np.zeros(len(problem.names))
-    if declared.predict == "difference":
+    if declared.around is not None:
+        if declared.around not in problem.names or problem.classification:
+            raise TrainingError(
+                f"candidate {declared.name}: around: {declared.around} is no feature, or {problem.target.name} is a "
+                "classification, which has no difference from one"
+            )
+        coefficients[problem.names.index(declared.around)] = 1.0
+    elif declared.predict == "difference":
         if problem.classification:
             raise TrainingError(
                 f"candidate {declared.name}: a classification has no difference from the last known value"

@@ -103,8 +103,16 @@ class Pair(Section):
     """Source column that tells the role of a row."""
     roles: Annotated[dict[Name, str], Field(min_length=2)]
     """Each role, and the value that its rows have."""
+    first: Name
+    """The role whose row gives the columns that are not of each role."""
     columns: Annotated[list[str], Field(min_length=1)]
-    """Source columns that each role has of its own: `home_runs` from `runs`; the others are those of the first role."""
+    """Source columns that each role has of its own: `home_runs` from `runs`."""
+
+    @model_validator(mode="after")
+    def _known_role(self) -> "Pair":
+        if self.first not in self.roles:
+            raise ValueError(f"first: no role {self.first}; known: {', '.join(self.roles)}")
+        return self
 
 
 class Read(Section):
@@ -140,6 +148,8 @@ class Read(Section):
     """Texts that mean a missing value, besides the empty one."""
     only: Annotated[dict[str, list[str]], Field(exclude_if=lambda only: not only)] = {}
     """Source columns, and the values that a row must have in each of them to be read."""
+    combine: Annotated[dict[Name, list[str]], Field(exclude_if=lambda combine: not combine)] = {}
+    """New text columns, each of several source columns joined by a space, such as a card and its grade."""
     pair: Annotated[Pair | None, Field(exclude_if=lambda pair: pair is None)] = None
     """Rows of one event brought side by side."""
     time: TimeFormat

@@ -2,11 +2,26 @@
 
 import time
 from collections.abc import Mapping
+from typing import Protocol
 
 from monitoring.metrics import DATA_AGE, DATA_NEWEST, Metrics
-from serving.features.raw_schema import RawSchema, micros_of
-from serving.features.store.base import Store
+from serving.features.raw_schema import micros_of
 from serving.runtime.errors import HTTPError
+
+
+class Newest(Protocol):
+    """A store that knows its newest time."""
+
+    async def newest(self, entity: str | None) -> int | None:
+        """Return the newest step of an entity, or of all."""
+
+
+class Steps(Protocol):
+    """A schema whose steps have a length."""
+
+    @property
+    def step(self) -> int:
+        """Length of a step in µs."""
 
 
 class DataFreshness:
@@ -22,7 +37,7 @@ class DataFreshness:
         self._newest, self._age = metrics.gauge(DATA_NEWEST), metrics.gauge(DATA_AGE)
         self._seconds: float | None = None
 
-    async def update(self, store: Store, schema: RawSchema, models: Mapping[str, str | None]) -> None:
+    async def update(self, store: "Newest", schema: "Steps", models: Mapping[str, str | None]) -> None:
         """Update the metrics of models that the store feeds; without any observation there are none.
 
         Args:

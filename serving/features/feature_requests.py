@@ -14,6 +14,7 @@ from almanac.model.bundle import Bundle
 from almanac.model.model import Model
 from almanac.model.predictor import Rows
 from serving.features.data_freshness import DataFreshness
+from serving.features.event_store import EventStore, has_events
 from serving.features.history import read_history
 from serving.features.history_coverage import check_coverage
 from serving.features.records import EntityRequest
@@ -45,16 +46,18 @@ class Features:
         executor: computes the features of large requests.
     """
 
-    def __init__(self, open_ingestor: Callable[[], Ingestor], freshness: DataFreshness, executor: Executor) -> None:
+    def __init__(
+        self, open_ingestor: Callable[[], Ingestor | EventStore], freshness: DataFreshness, executor: Executor
+    ) -> None:
         self._open = open_ingestor
-        self._opened: Ingestor | None = None
+        self._opened: Ingestor | EventStore | None = None
         self._lock = threading.Lock()
         self._freshness = freshness
         self._executor = executor
         self._plans: dict[str, FeaturePlan] = {}
 
     @property
-    def ingestor(self) -> Ingestor:
+    def ingestor(self) -> Ingestor | EventStore:
         """The feature store with its raw columns.
 
         Raises:
@@ -79,7 +82,10 @@ class Features:
         if not any(item.get("type") == "timestamp" for m in bundle.targets.values() for item in m.signature["inputs"]):
             return
         for model in bundle.targets.values():
-            self._plan(model)
+            if not has_events(model):
+                self._plan(model)
+            elif isinstance(self.ingestor, EventStore):
+                self.ingestor.check(model)
         _ = self.ingestor
 
     async def ask_store(self) -> None:
@@ -107,6 +113,9 @@ class Features:
             return  # it will be opened for the version in service then
         for model in bundle.targets.values():
             try:
+                if isinstance(self._opened, EventStore) or has_events(model):
+                    self._events(model).check(model)
+                    continue
                 self._store_reader(self._plan(model))
             except HTTPError as error:
                 raise ServingError(str(error)) from error
@@ -132,6 +141,11 @@ class Features:
         Raises:
             HTTPError: a time off the grid, a history that breaks a rule, or data that are not available.
         """
+        if any(has_events(model) for model in models):
+            return {
+                model.name: Rows(np.array([self._events(model).row(model, one) for one in requests]))
+                for model in models
+            }
         plans = [self._plan(model) for model in models]
         count = len(requests)
         X = [np.empty((count, len(model.columns.names))) for model in models]
@@ -156,6 +170,8 @@ class Features:
         Raises:
             HTTPError: as `rows`.
         """
+        if has_events(model):
+            return self._events(model).row(model, request)
         plan = self._plan(model)
         step = _step(plan, request)
         window = None
@@ -163,7 +179,7 @@ class Features:
             self._store_reader(plan)
             entity = _entity(plan, request)
             try:
-                window = await self.ingestor.store.window(entity, step, plan.history)
+                window = await self._grid.store.window(entity, step, plan.history)
             except RowsDroppedError as error:
                 raise _dropped(plan, error) from error
             if _is_absent(plan, window):
@@ -189,7 +205,7 @@ class Features:
         for plan in plans:
             self._store_reader(plan)
         try:
-            windows = await self.ingestor.store.windows([(entity, step, longest) for entity, step in distinct])
+            windows = await self._grid.store.windows([(entity, step, longest) for entity, step in distinct])
         except RowsDroppedError as error:
             raise _dropped(max(plans, key=lambda plan: plan.history), error) from error
         for plan in plans:
@@ -233,6 +249,19 @@ class Features:
             warnings.append(warning)
         return reader, rows
 
+    def _events(self, model: Model) -> EventStore:
+        """Return the store of events."""
+        if not isinstance(self.ingestor, EventStore):
+            raise unavailable(f"{model.name}: this process keeps rows of a grid; restart it with this version")
+        return self.ingestor
+
+    @property
+    def _grid(self) -> Ingestor:
+        """The store of rows on a grid."""
+        if isinstance(self.ingestor, EventStore):
+            raise unavailable("this process keeps events; restart it with this version")
+        return self.ingestor
+
     def _plan(self, model: Model) -> FeaturePlan:
         plan = self._plans.get(model.digest)
         if plan is None:
@@ -243,7 +272,7 @@ class Features:
         """Return the reader of the store's rows for a plan, which may be of a later version than the store's layout."""
         if plan.stored is not None:
             return plan.stored
-        ingestor = self.ingestor
+        ingestor = self._grid
         try:
             return plan.read_store(ingestor.schema, ingestor.entity, ingestor.store.most)
         except ModelError as error:
@@ -253,7 +282,7 @@ class Features:
     async def _absent(self, plan: FeaturePlan, entity: str, step: int) -> HTTPError:
         if plan.entity is None and entity != DEFAULT_ENTITY:
             return stale(f"entity {shortened(entity)}: {ONE_SERIES}")
-        newest = await self.ingestor.store.newest(entity)
+        newest = await self._grid.store.newest(entity)
         schema, step = plan.schema, step - plan.cutoff
         last = "it was never observed" if newest is None else f"its newest one is of {schema.time_text(newest)}"
         return stale(f"entity {entity!r} has no observation of {schema.time_text(step)}; {last}; see :ingest")

@@ -35,19 +35,23 @@ class EntityRequest:
         entity: name of the entity, or None.
         time: the prediction time as sent.
         history: raw columns as sent; None if the feature store has them.
+        event: of an event, its columns that are known before it, as sent.
+        prices: prices of both sides of its outcome, or the price asked, as sent.
     """
 
     location: str
     entity: str | None
     time: Any
     history: Any
+    event: Any = None
+    prices: Any = None
 
 
 #: The instances of a request: features (n, f), or requests whose features the server computes.
 Instances = Array | list[EntityRequest]
 
 _ANY = msgspec.json.Decoder()
-_ENTITY_FIELDS = {"entity", "time", "history"}
+_ENTITY_FIELDS = {"entity", "time", "history", "event", "prices"}
 
 
 def parse(data: bytes) -> dict[str, Any]:
@@ -115,7 +119,7 @@ def _is_entity_request(row: Any, columns: Columns) -> bool:
 def _entity_request(row: dict[str, Any], location: str) -> EntityRequest:
     unknown = sorted(row.keys() - _ENTITY_FIELDS)
     if unknown:
-        raise invalid(f"{location}: unknown field {unknown[0]}; a row by time has entity, time and history")
+        raise invalid(f"{location}: unknown field {unknown[0]}; a row by time has {', '.join(sorted(_ENTITY_FIELDS))}")
     if "time" not in row:
         raise invalid(f"{location}: missing field time")
     entity = row.get("entity")
@@ -123,7 +127,7 @@ def _entity_request(row: dict[str, Any], location: str) -> EntityRequest:
         raise invalid(f"{location}.entity: {json_type(entity)}; expected text")
     if entity is None and "history" not in row:
         raise invalid(f"{location}: give an entity whose history is in the feature store, or the history itself")
-    return EntityRequest(location, entity, row["time"], row.get("history"))
+    return EntityRequest(location, entity, row["time"], row.get("history"), row.get("event"), row.get("prices"))
 
 
 def _row(row: Any, columns: Columns, location: str) -> list[float]:

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from almanac.core.errors import AlmanacError, ServingError
 from almanac.model.bundle import Bundle
+from serving.features.event_store import EventStore
 from serving.features.feature_requests import Features
 from serving.features.store.observations import DEFAULT_ENTITY, Ingestor
 from serving.runtime.errors import HTTPError
@@ -51,7 +52,9 @@ async def seed(child: Process, path: Path, bundle: Bundle, features: Features) -
     """
     ingestor = features.ingestor
     try:
-        history = await read_newest(child, path, ingestor, features.history + _SPARE)
+        # Histories of events have no length, and are read whole.
+        count = 1 << 62 if isinstance(ingestor, EventStore) else features.history + _SPARE
+        history = await read_newest(child, path, ingestor, count)
         if not history.rows:
             raise ServingError("it has no observation")
         for entity, time in history.older.items():
@@ -80,7 +83,7 @@ async def reader() -> AsyncIterator[Process]:
             await child.wait()
 
 
-async def read_newest(child: Process, path: Path, ingestor: Ingestor, count: int) -> History:
+async def read_newest(child: Process, path: Path, ingestor: Ingestor | EventStore, count: int) -> History:
     """Return the newest `count` rows of each entity in a table, with the columns of the store.
 
     Raises:
@@ -102,6 +105,6 @@ def _environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
 
 
-def _last(rows: list[dict[str, Any]], ingestor: Ingestor) -> tuple[str, str]:
+def _last(rows: list[dict[str, Any]], ingestor: Ingestor | EventStore) -> tuple[str, str]:
     entity = str(rows[-1][ingestor.entity]) if ingestor.entity else DEFAULT_ENTITY
     return entity, str(rows[-1][ingestor.schema.time])

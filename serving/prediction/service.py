@@ -20,6 +20,7 @@ from almanac.model.predictor import Rows
 from monitoring.metrics import ROWS, SIGNALS, Metrics
 from serving.features.feature_sets import FeatureSets
 from serving.features.records import EntityRequest, Instances, Values
+from serving.features.values import number
 from serving.prediction.answers import Answer, Explanation, Observer
 from serving.prediction.cache import PredictionCache
 from serving.prediction.prediction_log import PredictionLogs
@@ -143,6 +144,7 @@ class Service:
             # None for missing, as in rows by name: NaN differs from itself, so the cache would never find it.
             values = [None if value != value else value for value in values]
         row, warnings = self.predict_row(model, tuple(values))
+        row = _priced(model, row, request)
         if self._logs is not None:
             self._logs.put(bundle, model, request, row)
         return row, history_warnings + warnings
@@ -252,6 +254,23 @@ class Service:
         for target, predictions in outcomes.items():
             self._count(shadow.targets[target], predictions)
         return outcomes
+
+
+def _priced(model: Model, row: Row, request: EntityRequest) -> Row:
+    """Return a row with what the prices of its request make of it.
+
+    Raises:
+        HTTPError: prices that are no numbers, or that the model does not take.
+    """
+    if request.prices is None:
+        return row
+    location = f"{request.location}.prices"
+    if not isinstance(request.prices, dict):
+        raise invalid(f"{location}: expected an object of prices")
+    try:
+        return model.at_prices(row, {name: number(v, f"{location}.{name}") for name, v in request.prices.items()})
+    except ModelError as error:
+        raise invalid(f"{location}: {error}") from error
 
 
 @contextmanager

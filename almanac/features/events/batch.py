@@ -7,7 +7,7 @@ import numpy.typing as npt
 import polars as pl
 
 from almanac.core.errors import FeatureError
-from almanac.features.events.engine import Event, EventEngine
+from almanac.features.events.engine import Event, EventEngine, needed
 from almanac.features.spec import FeatureSpec
 from almanac.usecase import UseCase
 
@@ -103,17 +103,3 @@ def events_of(spec: FeatureSpec, table: pl.DataFrame) -> Iterator[Event]:
             {name: values[row] for name, values in zip(texts, named, strict=True)},
             {name: values[row] for name, values in zip(numbers, valued, strict=True)},
         )
-
-
-def needed(spec: FeatureSpec) -> tuple[list[str], list[str]]:
-    """Return the text columns and the numeric columns that the features read, outcomes included."""
-    events = spec.events
-    if events is None:
-        raise FeatureError("the specification has no events")
-    texts = dict.fromkeys([str(spec.entity)])
-    for entity in events.entities:
-        texts |= dict.fromkeys(entity.roles.values() if entity.roles else [entity.column] if entity.column else [])
-    texts |= dict.fromkeys(name for name in spec.columns if name in spec.categories)
-    numbers = dict.fromkeys(name for name in spec.columns if name not in spec.categories and name not in spec.states)
-    numbers |= dict.fromkeys([*events.outcomes, *(c for side in events.sides.values() for c in side.values())])
-    return list(texts), list(numbers)

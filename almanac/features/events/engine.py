@@ -220,5 +220,19 @@ def states_of(spec_items: list[object], events: Events) -> Iterator[str]:
             yield from columns_of(item, events)
 
 
+def needed(spec: FeatureSpec) -> tuple[list[str], list[str]]:
+    """Return the text columns and the numeric columns that the features read, outcomes included."""
+    events = spec.events
+    if events is None:
+        raise FeatureError("the specification has no events")
+    texts = dict.fromkeys([str(spec.entity)])
+    for entity in events.entities:
+        texts |= dict.fromkeys(entity.roles.values() if entity.roles else [entity.column] if entity.column else [])
+    texts |= dict.fromkeys(name for name in spec.columns if name in spec.categories)
+    numbers = dict.fromkeys(name for name in spec.columns if name not in spec.categories and name not in spec.states)
+    numbers |= dict.fromkeys([*events.outcomes, *(c for side in events.sides.values() for c in side.values())])
+    return list(texts), list(numbers)
+
+
 def _text(time: int) -> str:
     return str(np.datetime64(time, "us").astype("datetime64[s]"))

@@ -60,7 +60,9 @@ class _LightGBM:
         settings = dict(parameters)
         # `lightgbm.train` takes the rounds as an argument, and warns of any other name for them.
         rounds = next((int(settings.pop(n)) for n in (_ROUNDS, *_aliases()[_ROUNDS]) if n in settings), 400)
-        objective = "binary" if data.problem.classification else "regression"
+        # The price of a lot among those of single cards would pull a mean.
+        robust = data.problem.target.scale == "log"
+        objective = "binary" if data.problem.classification else "regression_l1" if robust else "regression"
         label = data.y - score(linear, data.problem.X, data.rows)
         grow = data.problem.grower or partial(_grow, data.problem)
         seeds = [seed + number for number in range(declared.seeds)]

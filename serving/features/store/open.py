@@ -8,6 +8,7 @@ from typing import NamedTuple
 from almanac.core.errors import ServingError
 from almanac.model.bundle import Bundle
 from monitoring.metrics import REDIS_AVAILABLE, Metrics
+from serving.features.event_store import EventStore, has_events
 from serving.features.row_layout import raw_schema
 from serving.features.store.base import MeteredStore, Store
 from serving.features.store.memory import MemoryStore
@@ -53,7 +54,7 @@ def open_ingestor(
     metrics: Metrics,
     limits: StoreLimits = DEFAULT_LIMITS,
     availability: StoreAvailability | None = None,
-) -> Ingestor:
+) -> Ingestor | EventStore:
     """Open the feature store at `url` for the raw columns of a bundle.
 
     Args:
@@ -66,6 +67,10 @@ def open_ingestor(
     Raises:
         AlmanacError: a store that cannot be opened, or a model without raw columns.
     """
+    if any(has_events(model) for model in bundle.targets.values()):
+        if url != "memory://":
+            raise ServingError(f"--feature-store {redacted(url)}: events are kept in memory; use memory://")
+        return EventStore(bundle, metrics)
     schema, entity, history = raw_schema(bundle)
     namespace = f"{bundle.use_case}:{schema.digest}"
     report = partial((availability or StoreAvailability(metrics)).report, bundle.use_case)

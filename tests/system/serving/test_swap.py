@@ -13,6 +13,7 @@ from almanac.core.files import read_json, write_json
 from almanac.model.bundle import load_bundle
 from governance.registry import Registry
 from serving.build import Server, build
+from serving.features.event_store import EventStore
 from serving.features.records import EntityRequest
 from serving.operations.warmup import reader, seed
 from serving.runtime.errors import HTTPError
@@ -179,7 +180,9 @@ def test_a_stored_category_that_a_version_does_not_know_is_refused_where_it_occu
 
 def test_a_version_that_looks_back_beyond_the_store_is_refused(model_dir: Path, history: Path) -> None:
     async def shorter(server: Server, moment: EntityRequest) -> None:
-        server.feature_sets.of("air").ingestor.store.most = 24
+        store = server.feature_sets.of("air").ingestor.store
+        assert not isinstance(store, EventStore)
+        store.most = 24
         for plan in server.feature_sets.of("air")._plans.values():
             plan.stored = None
         with pytest.raises(ServingError, match="the newest 24 rows where the model looks back on 25"):

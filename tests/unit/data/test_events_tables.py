@@ -34,7 +34,7 @@ BOX = pl.DataFrame(
         "runs": ["5", "3", "5", "3", "0", "1"],
     }
 )
-PAIR = {"by": "key", "role": "home", "roles": {"home": "1", "away": "0"}, "columns": ["runs"]}
+PAIR = {"by": "key", "role": "home", "roles": {"away": "0", "home": "1"}, "first": "home", "columns": ["runs"]}
 
 
 def read(**fields: object) -> Read:
@@ -51,7 +51,7 @@ def test_the_rows_of_an_event_come_side_by_side() -> None:
 
 def test_an_event_that_stands_twice_in_a_file_is_refused() -> None:
     with pytest.raises(
-        TableError, match=r"g1 has more than one row with home 1 \(home\); choose one of them by read.only"
+        TableError, match=r"g1 has more than one row with home 0 \(away\); choose one of them by read.only"
     ):
         shaped(BOX, read(pair=PAIR), "sources.box")
     with pytest.raises(TableError, match="1 keys lack a row of some role, first: g2"):
