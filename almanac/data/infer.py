@@ -285,7 +285,8 @@ def _steps(times: pl.Series, entity: pl.Series | None, path: Path) -> tuple[time
     if int(steps["step"].sum()) // median > _STRETCH * rows.height:
         far = other.sort("step", descending=True).row(0, named=True)
         raise StretchError(
-            f"{shown}, and row {far['row']} is {timedelta(microseconds=far['step'])} after the one before: the grid "
+            f"{shown}, and row {far['row']} ({times[far['row'] - 1]}) is {timedelta(microseconds=far['step'])} after "
+            "the one before it in time; correct or remove the stray one: the grid "
             f"would have more than {_STRETCH} times for each row"
         )
     return timedelta(microseconds=median), regular

@@ -17,6 +17,8 @@ from almanac.data.propose_events import event_features, events_section
 from almanac.usecase.defaults import candidates, features, gates, to_duration
 
 _DAY = timedelta(days=1)
+#: A window of drift is judged by 30 rows; some of them may be missing.
+_FEWEST_IN_WINDOW = 40
 
 
 @dataclass(frozen=True)
@@ -201,11 +203,19 @@ def _training(draft: Draft) -> Iterator[str]:
     yield "gates:"
     yield from (f"  - {_flow(gate)}" for gate in gates())
     yield ""
-    drift = {"window": to_duration(max(30 * _DAY // draft.facts.step, 4) * draft.facts.step)}
+    drift = {"window": to_duration(_window(draft))}
     drift |= {} if draft.years >= 2 else {"season": "none"}
     yield f"drift: {_flow(drift)}" + ("" if draft.years >= 2 else "  # inferred: less than two years to learn from")
     yield ""
     yield "# look: without statements its runs are drafts; `almanac statements FILE` asks for them."
+
+
+def _window(draft: Draft) -> timedelta:
+    """Return the window of drift: 30 days, or as many as it takes to have rows enough to be judged."""
+    facts = draft.facts
+    spacing = facts.step if facts.events is None else (draft.span[1] - draft.span[0]) / facts.raw.height
+    unit = facts.step if facts.events is None else _DAY
+    return max(30 * _DAY, _FEWEST_IN_WINDOW * spacing) // unit * unit
 
 
 def _block(draft: Draft) -> timedelta:

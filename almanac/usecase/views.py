@@ -68,7 +68,8 @@ def _judged(usecase: UseCase) -> UseCase:
 
 def _valid(usecase: UseCase) -> UseCase:
     kept = ("title", "description", "validation", "targets")
-    return _tabular(usecase).model_copy(update={name: getattr(usecase, name) for name in kept})
+    read = {name: getattr(usecase, name) for name in kept}
+    return _tabular(usecase).model_copy(update=read | {"sources": _learned(usecase).sources})
 
 
 def _tabular(usecase: UseCase) -> UseCase:

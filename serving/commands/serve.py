@@ -24,7 +24,11 @@ def serve(**options: Any) -> None:
     # A reload that is asked for too early asks for what is loaded anyway.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     if usecase := options.pop("usecase", None):
-        options["model"] = [*(options["model"] or []), _production(usecase)]
+        name = _name_in(usecase)
+        options["model"] = [*(options["model"] or []), f"registry:{name}/production"]
+        # The table of the newest run beside it answers requests by entity at once.
+        newest = Path("runs") / name / "latest" / "data.parquet"
+        options["history"] = options["history"] or (str(newest) if newest.is_file() else None)
     # Not by typer, which would divide the variable at every blank.
     options["model"] = options["model"] or os.environ.get("ALMANAC_MODEL", "").splitlines()
     settings = Settings(**options)
@@ -45,8 +49,8 @@ def serve(**options: Any) -> None:
     run(settings)
 
 
-def _production(path: Path) -> str:
-    """Return the address of the production version of the use case in a file.
+def _name_in(path: Path) -> str:
+    """Return the name of the use case in a file.
 
     Raises:
         ServingError: the file cannot be read, or names no use case.
@@ -59,7 +63,7 @@ def _production(path: Path) -> str:
     name = content.get("name") if isinstance(content, dict) else None
     if not isinstance(name, str):
         raise ServingError(f"{path}: has no field name; expected a use case file, or --model ADDRESS")
-    return f"registry:{name}/production"
+    return name
 
 
 def _end(number: int, frame: FrameType | None) -> None:
@@ -75,7 +79,10 @@ def _hide(settings: Settings) -> None:
 
 # typer reads a command's options from its signature: these are the fields of Settings.
 _USECASE = Annotated[
-    Path | None, typer.Argument(metavar="[USECASE]", help="Use case file, whose version in production is served.")
+    Path | None,
+    typer.Argument(
+        metavar="[USECASE]", help="Use case file: its version in production, and runs/NAME/latest as history."
+    ),
 ]
 serve.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
     [
