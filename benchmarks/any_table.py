@@ -96,7 +96,7 @@ def _errors(case: UseCase, run: Path) -> dict[str, float]:
     """Return the model's error, and that of an untuned LightGBM on the same features and rows."""
     target = case.targets[0]
     metrics = read_json(run / "metrics.json")
-    names = [one["name"] for one in read_json(run / "model" / target.name / "features.json")["features"]]
+    names = read_json(run / "model" / target.name / "features.json")["names"]
     keys = [*([case.entity] if case.entity else []), case.time.column]
     table = pl.read_parquet(run / "features.parquet")
     stop = pl.lit(metrics["split"]["train_to"]).str.to_datetime(time_unit="us", strict=False)

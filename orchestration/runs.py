@@ -117,9 +117,9 @@ def _settings(run: Run) -> Iterator[tuple[str, Any]]:
         for candidate, parameters in (target.get("parameters") or {}).items():
             for key, value in parameters.items():
                 yield f"{name}: {candidate}.{key}", value
-        features = run.get(f"model/{name}/features.json").get("features", [])
+        features = run.get(f"model/{name}/features.json").get("names", [])
         yield f"{name}: number of features", len(features)
-        yield f"{name}: features", sorted(str(one["name"]) for one in features)
+        yield f"{name}: features", sorted(features)
 
 
 def shown(name: str, values: list[Any]) -> list[str]:
