@@ -169,7 +169,7 @@ def _error(action: Callable[..., None], item: dict[str, Any], *options: bool) ->
 
 
 def _wait(kube: Kube, objects: list[dict[str, Any]], timeout: float, interval: float) -> str | None:
-    """Return None once the rollout is complete, or what it lacks when time is up."""
+    """Return None once the rollout is complete, or its missing parts when time is up."""
     service = next(item for item in objects if item["kind"] == "InferenceService")
     deadline, lacking = time.monotonic() + timeout, "was not seen"
     while time.monotonic() < deadline:

@@ -6,6 +6,7 @@ into `predictor` with `canaryTrafficPercent`, and Knative leaves the rest to the
 """
 
 import copy
+from dataclasses import replace
 from typing import Any, Literal
 
 from almanac.core.errors import DeploymentError
@@ -32,7 +33,8 @@ def render_canary(running: Deployment, new: Deployment, percent: int, mode: Mode
     if not 0 <= percent <= 100:
         raise DeploymentError(f"canary: {percent} percent; between 0 and 100")
     if mode == "Knative":
-        objects = render(new)
+        # Knative allows a pod no init containers of its own, so that KServe's has to load the model.
+        objects = render(replace(new, loading="initializer"))
         service = _service(objects)
         service["metadata"]["annotations"][_MODE] = "Knative"
         service["spec"]["predictor"]["canaryTrafficPercent"] = percent
@@ -46,6 +48,9 @@ def render_canary(running: Deployment, new: Deployment, percent: int, mode: Mode
     objects = [item for item in others if item["kind"] == "ServingRuntime" and new.runtime != running.runtime] + objects
     predictor = copy.deepcopy(_service(others)["spec"]["predictor"])
     predictor["name"] = f"v{new.version}"
+    # KServe gives a canary so many pods as its share of the traffic asks for, and refuses other bounds.
+    for field in ("minReplicas", "maxReplicas", "scaleMetric", "scaleTarget"):
+        predictor.pop(field, None)
     service = _service(objects)
     service["spec"]["canary"] = [{"predictor": predictor, "trafficPercent": percent}]
     return objects

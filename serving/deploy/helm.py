@@ -3,6 +3,7 @@
 import copy
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +55,8 @@ def values_of(deployment: Deployment) -> dict[str, Any]:
         "runtime": deployment.runtime,
         "image": deployment.image,
         "model": "/mnt/models" if deployment.mounted else deployment.storage_uri,
-        "storageUri": deployment.storage_uri if deployment.mounted else "",
+        "storageUri": deployment.storage_uri,
+        "loading": "mounted" if deployment.mounted else "server",
         "storageSecretName": (
             "almanac-store" if deployment.mounted and not deployment.storage_uri.startswith("pvc://") else ""
         ),
@@ -62,9 +64,13 @@ def values_of(deployment: Deployment) -> dict[str, Any]:
 
 
 def _templates() -> dict[str, str]:
-    # Both ways of loading leave something out of the objects; the chart has the places of both.
-    loaded = Deployment(**{**vars(PLACEHOLDER), "storage_uri": "s3://models", "loading": "initializer"})
+    # Each way of loading leaves something out of the objects; the chart has the places of all.
+    loaded = replace(PLACEHOLDER, storage_uri="s3://models", loading="initializer")
     objects = {item["kind"]: item for item in render(loaded) + render_edges(loaded)}
+    by_server = next(item for item in render(replace(loaded, loading="server")) if item["kind"] == "InferenceService")
+    objects["InferenceService"]["spec"]["predictor"]["initContainers"] = by_server["spec"]["predictor"][
+        "initContainers"
+    ]
     return {kind: _CHANGES[kind](copy.deepcopy(item)) for kind, item in objects.items()}
 
 
@@ -111,6 +117,11 @@ def _service(item: dict[str, Any]) -> str:
     scaling = {"minReplicas": "minReplicas", "maxReplicas": "maxReplicas", "scaleTarget": "scaleTarget"}
     predictor |= {name: _value(value) for name, value in scaling.items()}
     predictor |= {"topologySpreadConstraints": "@@SPREAD@@", "priorityClassName": _value("priorityClassName")}
+    predictor["initContainers"][0]["image"] = _value("image")
+    # Helm's own notation marks where the block begins and ends.
+    predictor["initContainers"] = (
+        "@@" + json.dumps(predictor["initContainers"]).replace('"@@', "").replace('@@"', "") + "@@"
+    )
     model = predictor["model"]
     model |= {"runtime": _value("runtime"), "storageUri": _value("storageUri")}
     named = {"ALMANAC_MODEL": "model", "ALMANAC_MODEL_VERSION": "version"}
@@ -118,7 +129,9 @@ def _service(item: dict[str, Any]) -> str:
         variable["value"] = _value(named[variable["name"]])
     text = _text(item).replace(" SPREAD\n", f"{_SPREAD}\n")
     text = _optional(text, "storageSecretName", "storageSecretName", "    serving.kserve.io/")
-    text = _optional(text, "storageUri", "storageUri", "      ")
+    text = re.sub(
+        r"(?m)^    initContainers: .*\n", r'    {{- if eq .Values.loading "server" }}\n\g<0>    {{- end }}\n', text
+    )
     text = _optional(text, "priorityClassName", "priorityClassName", "    ")
     # By KEDA the measure is one of its own, so that KServe's for the pods' processors is left out.
     text = text.replace(

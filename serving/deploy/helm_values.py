@@ -1,4 +1,4 @@
-"""The values of the Helm chart: the defaults with what they mean, and those of each environment."""
+"""The values of the Helm chart: the defaults with their meaning, and those of each environment."""
 
 from typing import Any
 
@@ -12,6 +12,8 @@ image: ""
 # Address of the model, or /mnt/models where KServe mounts it from storageUri.
 model: ""
 storageUri: ""
+# server: the server reads the object store itself; mounted: KServe puts the model into the pod.
+loading: mounted
 storageSecretName: ""
 
 # Labels of every object.

@@ -91,10 +91,9 @@ def _fill(template: Path, deployment: Deployment) -> list[dict[str, Any]]:
 
 
 def _storage(service: dict[str, Any], deployment: Deployment) -> None:
-    """Leave in a service what its way of loading needs."""
-    # KServe's initializer has no security context, so that PodSecurity `restricted` refuses the pod.
-    if not deployment.mounted:
-        del service["spec"]["predictor"]["model"]["storageUri"]
+    """Remove from a service the fields of other ways of loading."""
+    if deployment.mounted:
+        del service["spec"]["predictor"]["initContainers"]
     if not deployment.mounted or deployment.storage_uri.startswith("pvc://"):
         del service["metadata"]["annotations"]["serving.kserve.io/storageSecretName"]
 

@@ -65,7 +65,7 @@ def objects(namespace: str, registry: str, predictions: str, account: str) -> li
 
 
 def look(kube: Kube, namespace: str) -> Iterator[Finding]:
-    """Yield what a namespace has and what it lacks.
+    """Yield the prerequisites that a namespace has and those that it lacks.
 
     Raises:
         DeploymentError: the cluster does not answer, or refuses to.

@@ -19,7 +19,7 @@ _LOG_LINES = 8
 
 
 def missing(kube: Kube, service: dict[str, Any], image: str | None) -> str:
-    """Return what a version's rollout still lacks, in words; empty if it is complete.
+    """Return the missing parts of a version's rollout, in words; empty if it is complete.
 
     Args:
         kube: The cluster.

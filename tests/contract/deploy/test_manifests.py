@@ -90,6 +90,7 @@ REQUIRED = {
         apiVersion kind metadata metadata.name metadata.namespace spec
         spec.predictor
         spec.predictor.securityContext.seccompProfile.type
+        spec.predictor.initContainers.*.name
         spec.predictor.topologySpreadConstraints.*.maxSkew spec.predictor.topologySpreadConstraints.*.topologyKey
         spec.predictor.topologySpreadConstraints.*.whenUnsatisfiable
         spec.predictor.model spec.predictor.model.modelFormat spec.predictor.model.modelFormat.name
@@ -204,24 +205,27 @@ def test_the_same_version_gives_the_same_bytes() -> None:
 
 
 @pytest.mark.parametrize(
-    ("address", "loading", "model", "mounted", "secret"),
+    ("address", "loading", "model", "own", "secret"),
     [
-        ("s3://models/a/3", "server", "s3://models/a/3", None, None),
-        ("gs://models/a/3", "server", "gs://models/a/3", None, None),
-        ("s3://models/a/3", "initializer", "/mnt/models", "s3://models/a/3", "almanac-store"),
-        ("pvc://almanac-registry/a/3", "server", "/mnt/models", "pvc://almanac-registry/a/3", None),
-        ("pvc://almanac-registry/a/3", "initializer", "/mnt/models", "pvc://almanac-registry/a/3", None),
+        ("s3://models/a/3", "server", "s3://models/a/3", True, None),
+        ("gs://models/a/3", "server", "gs://models/a/3", True, None),
+        ("s3://models/a/3", "initializer", "/mnt/models", False, "almanac-store"),
+        ("pvc://almanac-registry/a/3", "server", "/mnt/models", False, None),
+        ("pvc://almanac-registry/a/3", "initializer", "/mnt/models", False, None),
     ],
 )
 def test_each_way_of_loading_has_its_credentials(
-    address: str, loading: Any, model: str, mounted: str | None, secret: str | None
+    address: str, loading: Any, model: str, own: bool, secret: str | None
 ) -> None:
     """The initializer reads a secret that the service names, the server its own environment."""
     objects = {one["kind"]: one for one in render(replace(DEPLOYMENT, storage_uri=address, loading=loading))}
     service, runtime = objects["InferenceService"], objects["ServingRuntime"]
     env = {one["name"]: one["value"] for one in service["spec"]["predictor"]["model"]["env"]}
     assert env == {"ALMANAC_MODEL": model, "ALMANAC_MODEL_VERSION": "3"}
-    assert service["spec"]["predictor"]["model"].get("storageUri") == mounted
+    # Without an address KServe adds the agent of its servers of many models, and an initializer unless there is one.
+    assert service["spec"]["predictor"]["model"]["storageUri"] == address
+    names = [one["name"] for one in service["spec"]["predictor"].get("initContainers", [])]
+    assert names == (["storage-initializer"] if own else [])
     assert service["metadata"]["annotations"].get("serving.kserve.io/storageSecretName") == secret
     container = runtime["spec"]["containers"][0]
     assert not [argument for argument in container["args"] if argument.startswith("--model_dir")]

@@ -1,0 +1,70 @@
+"""A registry in an S3 on this machine, from an empty namespace to a forecast, under PodSecurity restricted."""
+
+import contextlib
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import fsspec
+import httpx
+import pytest
+
+from tests.cluster.kubectl import almanac, get, kubectl, make
+from tests.support.object_store import use_endpoint
+from tests.support.server import free_port
+
+pytestmark = pytest.mark.slow
+NAMESPACE = "almanac-dev"
+
+
+@pytest.fixture
+def store(node: str) -> Iterator[str]:
+    """The address of an S3 on the node's address, where pods reach it."""
+    port = free_port()
+    command = [sys.executable, "-m", "moto.server", "-H", node, "-p", str(port)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    url, deadline = f"http://{node}:{port}", time.monotonic() + 60
+    while True:
+        try:
+            httpx.get(url)
+            break
+        except httpx.HTTPError:
+            assert time.monotonic() < deadline, "the S3 did not start"
+            time.sleep(0.2)
+    yield url
+    process.terminate()
+    process.wait()
+
+
+def test_a_model_in_an_object_store_is_served(
+    store: str, versions: Path, usecase: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use_endpoint(monkeypatch, store)
+    kubectl("wait", "--for=delete", f"namespace/{NAMESPACE}", "--timeout=90s")
+    bucket = fsspec.filesystem("s3")
+    bucket.mkdir("models")
+    for path in versions.rglob("*"):
+        if path.is_file():
+            bucket.put(str(path), f"models/{path.relative_to(versions)}")
+    try:
+        made = make("cluster-setup", NAMESPACE=NAMESPACE, REGISTRY="s3://models")
+        assert made.returncode == 0, made.stdout + made.stderr
+        kubectl("label", "namespace", NAMESPACE, "pod-security.kubernetes.io/enforce=restricted")
+        values = {"access_key": "testing", "secret_key": "testing", "endpoint": store}
+        literals = [f"--from-literal={name}={value}" for name, value in values.items()]
+        kubectl("create", "secret", "generic", "almanac-store", "-n", NAMESPACE, *literals)
+        done = make("deploy", ENVIRONMENT="dev", USECASE=usecase, REGISTRY="s3://models", DEPLOY="--timeout 120")
+        assert done.returncode == 0, done.stdout + done.stderr
+        answer = almanac("deploy", "predict", usecase, "s3://models", "--namespace", NAMESPACE)
+        assert answer.returncode == 0, answer.stderr
+        assert json.loads(answer.stdout)["model_version"] == "1"
+        (pod,) = (one for one in get("pods", "-n", NAMESPACE)["items"] if "deletionTimestamp" not in one["metadata"])
+        # No agent of a server of many models, and no initializer but the one that keeps KServe's out.
+        assert [one["name"] for one in pod["spec"]["containers"]] == ["kserve-container"]
+        assert [one["command"] for one in pod["spec"]["initContainers"]] == [["python", "-c", "pass"]]
+    finally:
+        with contextlib.suppress(AssertionError):
+            kubectl("delete", "namespace", NAMESPACE, "--wait=false")
