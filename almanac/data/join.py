@@ -1,10 +1,13 @@
 """Join of the sources: each adds the newest row that is known at every time, and never a later one."""
 
+from datetime import timedelta
+
 import polars as pl
 
 from almanac.core.errors import TableError
 from almanac.data.derive import derive
 from almanac.data.join_by_keys import join_by_keys
+from almanac.data.others import with_others
 from almanac.usecase import UseCase
 from almanac.usecase.data_section import Join, Source
 from almanac.usecase.types import to_timedelta
@@ -37,7 +40,7 @@ def join(tables: list[tuple[Source, pl.DataFrame]], usecase: UseCase) -> pl.Data
             )
         keyed = source.join is not None and source.join.keys
         joined = (join_by_keys if keyed else _join_newest)(joined, table, source, usecase)
-    joined = derive(joined, usecase)
+    joined = with_others(derive(joined, usecase), usecase)
     if missing := [name for name in usecase.columns if name not in joined.columns]:
         names = ", ".join(source.name for source, _ in tables)
         raise TableError(f"column {', '.join(map(repr, missing))} is declared, and missing from every source ({names})")
@@ -73,6 +76,7 @@ def _join_newest(left: pl.DataFrame, right: pl.DataFrame, source: Source, usecas
         right.select(pl.exclude(usecase.entity) if usecase.entity and not by else pl.all()), by, source, usecase
     )
     late, tolerance = to_timedelta(source.delay or "0h"), to_timedelta(terms.tolerance or "0h")
+    late -= to_timedelta(terms.ahead or "0h")
     if tolerance < late:
         raise TableError(
             f"sources.{source.name}.join.tolerance: no row is younger than {terms.tolerance} once it is known, "
@@ -89,7 +93,8 @@ def _join_newest(left: pl.DataFrame, right: pl.DataFrame, source: Source, usecas
             by=by or None,
             # A later row would be a look into the future.
             strategy="backward",
-            tolerance=tolerance - late,
+            # Of a row that is known before its time the age counts from the time that it is valid at.
+            tolerance=tolerance - max(late, timedelta()),
             # Polars cannot check the order within groups, and warns instead.
             check_sortedness=False,
         )

@@ -33,12 +33,13 @@ def read_table(source: Source, data: bytes, usecase: UseCase) -> pl.DataFrame:
         SourceError: the bytes cannot be read as what they are declared to be.
         TableError: a column is missing, undeclared or of another type, or a time cannot be read.
     """
-    location, read = f"sources.{source.name}", _effective(source)
+    location, read = f"sources.{source.name}", _effective(source, usecase.time.zone)
     raw = _raw(source, read, data, location)
     if raw.is_empty():
         raise TableError(f"{location}: has no rows")
     raw = shaped(reshape(raw, read.shape, location), read, location)
-    time = parse_time(raw, read.time, usecase.time.column, location)
+    entity = next((old for old, new in read.rename.items() if new == usecase.entity), usecase.entity)
+    time = parse_time(raw, read.time, usecase.time.column, location, entity)
     rest = _renamed(raw, read, usecase, location)
     columns = {name: _typed(rest[name], usecase, read, location, time) for name in rest.columns}
     names = (usecase.entity, *usecase.columns, *join_keys(usecase))
@@ -55,10 +56,12 @@ def join_keys(usecase: UseCase) -> list[str]:
     return list(dict.fromkeys(keys))
 
 
-def _effective(source: Source) -> Read:
-    """Return the section `read`, with the format of the source's kind where the kind decides on it."""
-    form = SOURCES[source.type].format
-    return source.read if form is None else source.read.model_copy(update={"format": form, "delimiter": ","})
+def _effective(source: Source, zone: str | None) -> Read:
+    """Return the section `read`, with the format that the source's kind decides on, and the zone of the use case."""
+    read, form = source.read, SOURCES[source.type].format
+    if read.time.zone is None and zone is not None:
+        read = read.model_copy(update={"time": read.time.model_copy(update={"zone": zone})})
+    return read if form is None else read.model_copy(update={"format": form, "delimiter": ","})
 
 
 def _raw(source: Source, read: Read, data: bytes, location: str) -> pl.DataFrame:

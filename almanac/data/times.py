@@ -16,7 +16,7 @@ _TYPE = pl.Datetime("us")
 _SHOWN = 5
 
 
-def parse_time(raw: pl.DataFrame, time: TimeFormat, name: str, location: str) -> pl.Series:
+def parse_time(raw: pl.DataFrame, time: TimeFormat, name: str, location: str, series: str | None = None) -> pl.Series:
     """Return the times of a raw table as Datetime[us] in naive UTC.
 
     Args:
@@ -24,6 +24,7 @@ def parse_time(raw: pl.DataFrame, time: TimeFormat, name: str, location: str) ->
         time: How the source writes its time.
         name: Name of the result.
         location: The source, for errors.
+        series: Column that tells the series apart, of which a time in an hour that clocks repeat comes up twice.
 
     Raises:
         TableError: a column is missing, or a time cannot be read; the rows are named.
@@ -36,7 +37,7 @@ def parse_time(raw: pl.DataFrame, time: TimeFormat, name: str, location: str) ->
         )
     source = raw[time.column] if time.column else _joined(raw, time)
     parsed = _parse(source, "%Y-%m-%d %H:%M" if time.parts else time.format, location)
-    parsed = _naive(parsed, time.zone).cast(_TYPE).alias(name)
+    parsed = _naive(parsed, time.zone, raw[series] if series in raw.columns else None).cast(_TYPE).alias(name)
     if wrong := int(parsed.null_count()):
         rows = [f"row {i + 1} {source[i]!r}" for i in parsed.is_null().arg_true()[:_SHOWN].to_list()]
         raise TableError(
@@ -92,12 +93,17 @@ def _parse(source: pl.Series, form: str | None, location: str) -> pl.Series:
         raise TableError(f"{location}.read.time: {first} cannot be read by the format {form!r}: {error}") from None
 
 
-def _naive(times: pl.Series, zone: str | None) -> pl.Series:
-    """Return times in naive UTC; in the hour that a clock repeats, the earlier reading is used."""
+def _naive(times: pl.Series, zone: str | None, series: pl.Series | None) -> pl.Series:
+    """Return times in naive UTC; in the hour that a clock repeats the earlier one, and the later one for a second row."""
     if isinstance(times.dtype, pl.Datetime) and times.dtype.time_zone is not None:
         return times.dt.convert_time_zone("UTC").dt.replace_time_zone(None)
     if zone is None:
         return times
     # The hour that a clock skips does not exist, and is reported as no time.
     local = times.dt.replace_time_zone(zone, ambiguous="earliest", non_existent="null")
+    again = times.dt.replace_time_zone(zone, ambiguous="latest", non_existent="null")
+    if (local != again).any():
+        keys = [times.alias("time"), *([] if series is None else [series.alias("series")])]
+        before = pl.DataFrame(keys).select(before=pl.int_range(pl.len()).over([one.name for one in keys]))["before"]
+        local = pl.select(pl.when(before > 0).then(again).otherwise(local)).to_series()
     return local.dt.convert_time_zone("UTC").dt.replace_time_zone(None)

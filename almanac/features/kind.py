@@ -61,6 +61,7 @@ class Context:
         categories: category tables by column.
         learned: what the declaration has learned from the training rows; None before.
         events: the section on events; None for a grid.
+        zone: IANA zone whose local time the calendar is of; None for UTC.
     """
 
     frequency: str
@@ -68,6 +69,7 @@ class Context:
     categories: Mapping[str, list[str]]
     learned: Any = None
     events: Events | None = None
+    zone: str | None = None
 
     def steps(self, duration: str) -> int:
         """Return how many steps a duration has."""

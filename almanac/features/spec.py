@@ -46,6 +46,7 @@ class FeatureSpec(BaseModel):
         features: ordered names with their categories, as the declarations give them.
         history: grid rows up to the prediction time that a row of features needs.
         events: the section on events; None for a grid.
+        zone: IANA zone whose local time the calendar is of; None for UTC.
         last: columns of events whose newest known value is kept for the targets.
     """
 
@@ -66,6 +67,7 @@ class FeatureSpec(BaseModel):
     history: int
     # Left out where there are none, so that the bytes of a grid's specification stay as they were.
     events: Annotated[Events | None, Field(exclude_if=lambda events: events is None)] = None
+    zone: Annotated[str | None, Field(exclude_if=lambda zone: zone is None)] = None
     last: Annotated[list[str], Field(exclude_if=lambda last: not last)] = []
 
     @classmethod
@@ -95,7 +97,7 @@ class FeatureSpec(BaseModel):
         events = usecase.events
         # The histories of events keep to the cutoff themselves, by time.
         cutoff = 0 if events is not None else _steps("features.cutoff", declared.cutoff, frequency)
-        context = Context(frequency, cutoff, categories, events=events)
+        context = Context(frequency, cutoff, categories, events=events, zone=usecase.time.zone)
         limit = _steps("features.impute.limit", declared.impute.limit, frequency)
         columns = [name for name in usecase.columns if events is None or name not in events.outcomes]
         columns += _states(declared.items, events)
@@ -120,6 +122,7 @@ class FeatureSpec(BaseModel):
             # Imputation looks back from the oldest row that a feature reads, and the newest rows are cut off.
             history=_reach(nodes) + limit + context.cutoff,
             events=events,
+            zone=usecase.time.zone,
             last=[] if events is None else sorted({target.column for target in usecase.targets}),
         )
 
@@ -148,7 +151,7 @@ class FeatureSpec(BaseModel):
     @cached_property
     def nodes(self) -> list[Node]:
         """The features, in order, as both engines execute them."""
-        context = Context(self.frequency, self.cutoff_steps, self.categories, events=self.events)
+        context = Context(self.frequency, self.cutoff_steps, self.categories, events=self.events, zone=self.zone)
         return _expanded(self.items, context, self.columns, self.learned)
 
     def wanted(self, nodes: Sequence[tuple[int, Node]], columns: Sequence[str]) -> Wanted:

@@ -23,6 +23,10 @@ def _check_zone(zone: str) -> str:
     return zone
 
 
+def _check_zone_if_any(zone: str | None) -> str | None:
+    return None if zone is None else _check_zone(zone)
+
+
 def _check_as_of(text: str) -> str:
     if text != "now":
         try:
@@ -71,7 +75,9 @@ class TimeFormat(Section):
     columns: Annotated[list[str] | None, Field(exclude_if=lambda columns: columns is None)] = None
     """Or several columns, which are joined by a space and read by `format`."""
     zone: Annotated[str, AfterValidator(_check_zone)] | None = None
-    """IANA zone of times without an offset, which are then turned into UTC; kept as they are written when absent."""
+    """IANA zone of times without an offset, which are then turned into UTC; the zone of the use case when absent. In an
+    hour that clocks repeat, a time is the earlier one, and the later one where it comes up again; one that clocks skip
+    is an error."""
 
     @model_validator(mode="after")
     def _one_of(self) -> "TimeFormat":
@@ -192,6 +198,9 @@ class Join(Section):
     """How long before that time a joined row must have been known."""
     take: Annotated[Literal["newest", "oldest", "only"], Field(exclude_if=lambda take: take == "newest")] = "newest"
     """Which of the rows with equal keys: the newest or the oldest known by then, or the only one, whatever its time."""
+    ahead: Annotated[Duration | None, _absent(None)] = None
+    """How long before its time a row is known, such as a price plan or a weather forecast: each time gets the row that
+    is valid so much later, at most up to a target's time."""
     by_entity: bool = True
     """Whether to join within the entity, where the use case has one."""
 
@@ -201,6 +210,8 @@ class Join(Section):
             raise ValueError("give a 'tolerance', the largest age of the joined row, or 'keys'")
         if not self.keys and (self.until is not None or self.take != "newest" or self.less != "0h"):
             raise ValueError("'until', 'less' and 'take' belong to 'keys'")
+        if self.keys and self.ahead is not None:
+            raise ValueError("'ahead' belongs to a join by time, without 'keys'")
         return self
 
 
@@ -263,6 +274,9 @@ class TimeGrid(Section):
     """Name of the time column."""
     frequency: Annotated[Duration, AfterValidator(_check_positive)]
     """Distance of two rows; of events, which have none, the step in which evaluation and drift count time."""
+    zone: Annotated[str | None, AfterValidator(_check_zone_if_any), _absent(None)] = None
+    """IANA zone of the use case: calendar features and groups are of its local time, and sources' times without an
+    offset are read in it unless `read.time.zone` says otherwise; UTC when absent. Tables and models keep UTC."""
 
 
 class Derived(Section):
@@ -280,6 +294,15 @@ class Derived(Section):
         if (self.operation == "log") != (self.right is None):
             raise ValueError("'right' belongs to every operation but log")
         return self
+
+
+class Others(Section):
+    """A statistic of a column over the other entities at the same time."""
+
+    column: Name
+    """Numeric column."""
+    statistic: Literal["mean", "sum", "count"] = "mean"
+    """Statistic of the values present; count is their number."""
 
 
 class Column(Section):
@@ -305,6 +328,8 @@ class Column(Section):
     """Largest share of missing values; more is an error."""
     derived: Annotated[Derived | None, Field(exclude_if=lambda derived: derived is None)] = None
     """Computation from other columns, where no source has it."""
+    others: Annotated[Others | None, _absent(None)] = None
+    """Or a statistic over the other entities; it is known when their values are, at the row's own time."""
 
     @model_validator(mode="after")
     def _consistent(self) -> "Column":

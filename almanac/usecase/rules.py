@@ -40,6 +40,8 @@ def _joins(usecase: "UseCase") -> Iterator[str]:
                 yield f"sources.{index}.join: its rows come below those of {usecase.sources[index - 1].name}"
         elif source.join is None:
             yield f"sources.{index}.join: a further source needs a join with a tolerance"
+        elif source.join.ahead is not None and source.delay is not None:
+            yield f"sources.{index}.join.ahead: its rows are known {source.delay} after their time; give one of the two"
         elif source.available_after is not None and source.join.take == "only":
             yield f"sources.{index}.available_after: does not count where join.take is only, which asks for no time"
     yield from _repeated("sources", [source.name for source in usecase.sources])

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from pydantic import Field
 
 from almanac.features.kind import Context, Declaration, Duration, Feature, FeatureKind, Inputs, Value, seconds
+from almanac.features.local import LocalClock, in_zone
 
 Part = Literal["hour", "weekday", "weekend", "month", "quarter", "day_of_month", "day_of_year", "week", "year"]
 
@@ -25,7 +26,7 @@ _PARTS: dict[int | None, tuple[str, ...]] = {
 
 
 class Calendar(Declaration):
-    """Parts of the calendar, as numbers: `hour`, `weekday`."""
+    """Parts of the calendar, as numbers: `hour`, `weekday`; in local time where the use case has a zone."""
 
     kind: Literal["calendar"]
     fields: Annotated[list[Part], Field(min_length=1)]
@@ -38,10 +39,11 @@ class Calendar(Declaration):
         for field in self.fields:
             # Parts are clocks by their cycle, so that what repeats is computed for one cycle.
             cycle = next(cycle for cycle, parts in _PARTS.items() if field in parts)
-            yield Feature(field, _part, (CalendarClock(cycle, seconds(self.ahead)), _PARTS[cycle].index(field)))
+            clock = in_zone(CalendarClock(cycle, seconds(self.ahead)), context.zone)
+            yield Feature(field, _part, (clock, _PARTS[cycle].index(field)))
 
 
-def _part(inputs: Inputs, clock: "CalendarClock", which: int) -> Value:
+def _part(inputs: Inputs, clock: "CalendarClock | LocalClock", which: int) -> Value:
     return inputs.clock(clock, which)
 
 

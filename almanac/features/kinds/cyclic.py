@@ -14,6 +14,7 @@ import numpy.typing as npt
 from pydantic import Field
 
 from almanac.features.kind import Context, Declaration, Duration, Feature, FeatureKind, Inputs, Value, seconds
+from almanac.features.local import LocalClock, in_zone
 
 Array = npt.NDArray[np.float64]
 Period = Literal["day", "week", "year"]
@@ -43,12 +44,12 @@ class Cyclic(Declaration):
         """Yield sine and cosine of each harmonic of each period."""
         for period in self.periods:
             for harmonic in range(1, self.harmonics + 1):
-                clock = PhaseClock(period, harmonic, seconds(self.ahead))
+                clock = in_zone(PhaseClock(period, harmonic, seconds(self.ahead)), context.zone)
                 for which, function in enumerate(("sin", "cos")):
                     yield Feature(f"{period}_{function}_{harmonic}", _phase, (clock, which))
 
 
-def _phase(inputs: Inputs, clock: "PhaseClock", which: int) -> Value:
+def _phase(inputs: Inputs, clock: "PhaseClock | LocalClock", which: int) -> Value:
     return inputs.clock(clock, which)
 
 

@@ -13,7 +13,7 @@ from almanac.features.windows import aged, extreme, mean, standard_deviation, to
 
 Statistic = Literal["mean", "std", "min", "max", "sum", "range", "slope", "count"]
 #: Values that a statistic needs at least; 1 for others.
-_LEAST: dict[Statistic, int] = {"std": 2, "slope": 2, "count": 0}
+LEAST: dict[Statistic, int] = {"std": 2, "slope": 2, "count": 0}
 
 
 class Rolling(Declaration):
@@ -36,11 +36,12 @@ class Rolling(Declaration):
                 length = context.window(window)
                 for statistic in self.statistics:
                     # A deviation or a slope of a single value says nothing.
-                    need = max(_LEAST.get(statistic, 1), math.ceil(self.min_share * length))
-                    yield Feature(f"{column}_{statistic}_{window}", _rolling, (column, statistic, length, need))
+                    need = max(LEAST.get(statistic, 1), math.ceil(self.min_share * length))
+                    yield Feature(f"{column}_{statistic}_{window}", rolling, (column, statistic, length, need))
 
 
-def _rolling(inputs: Inputs, column: str, statistic: Statistic, length: int, need: int) -> Value:
+def rolling(inputs: Inputs, column: str, statistic: Statistic, length: int, need: int) -> Value:
+    """Return a statistic of the newest window; missing where fewer than `need` values are present."""
     x = inputs.column(column)
     present = total(x.present, length)
     # A count of nothing is 0, so that this one never misses.
