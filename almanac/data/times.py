@@ -94,7 +94,7 @@ def _parse(source: pl.Series, form: str | None, location: str) -> pl.Series:
 
 
 def _naive(times: pl.Series, zone: str | None, series: pl.Series | None) -> pl.Series:
-    """Return times in naive UTC; in the hour that a clock repeats the earlier one, and the later one for a second row."""
+    """Return times in naive UTC; in an hour that clocks repeat the earlier one, then the later one for a second row."""
     if isinstance(times.dtype, pl.Datetime) and times.dtype.time_zone is not None:
         return times.dt.convert_time_zone("UTC").dt.replace_time_zone(None)
     if zone is None:

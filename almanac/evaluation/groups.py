@@ -94,7 +94,7 @@ def group_of(usecase: UseCase, table: pl.DataFrame, group: Group, model: Model) 
         TableError: the group's column is no feature.
     """
     if group.calendar is not None:
-        return _calendar(table[usecase.time.column], group.calendar)
+        return _calendar(_local(table[usecase.time.column], usecase.time.zone), group.calendar)
     name = str(group.column)
     # The entity is a key of the feature table and no feature, so that it still has its texts.
     if name in table.columns and not table.schema[name].is_numeric():
@@ -126,6 +126,11 @@ def _labels(values: pl.Series) -> Slices:
     names = sorted(values.drop_nulls().unique().to_list())
     codes = {name: code for code, name in enumerate(names)}
     return Slices.of(names, np.asarray([codes.get(value, -1) for value in values], dtype=np.int64))
+
+
+def _local(time: pl.Series, zone: str | None) -> pl.Series:
+    """Return times in UTC as those of the clocks of a zone."""
+    return time if zone is None else time.dt.replace_time_zone("UTC").dt.convert_time_zone(zone)
 
 
 def _calendar(time: pl.Series, part: str) -> Slices:
