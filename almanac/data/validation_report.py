@@ -9,6 +9,7 @@ from almanac.data.checks import count_of
 from almanac.data.checks.range import range_text
 from almanac.data.validation_result import ValidationResult
 from almanac.reports import Block, Callout, Page, Plot, Section, Table, Text, Tiles
+from almanac.reports.zones import zone_sentence
 from almanac.usecase import UseCase
 from almanac.usecase.data_section import Column
 
@@ -25,7 +26,8 @@ def report(result: ValidationResult, record: dict[str, Any], usecase: UseCase, l
     blocks = [*_verdict(result, record), Section("Findings", _findings(result))]
     blocks += _data(result, record, usecase)
     blocks.append(Section("Sources", _sources(record, lineage)))
-    return Page(f"Validation: {usecase.title}", usecase.description, blocks)
+    lead = f"{usecase.description.strip()} {zone_sentence(usecase.time.zone)}".strip()
+    return Page(f"Validation: {usecase.title}", lead, blocks)
 
 
 def _verdict(result: ValidationResult, record: dict[str, Any]) -> Iterator[Block]:

@@ -22,6 +22,7 @@ from almanac.reports import (
     Text,
     format_number,
 )
+from almanac.reports.zones import zone_sentence
 from almanac.usecase import UseCase
 
 _SHOWN = {
@@ -45,7 +46,8 @@ def report(usecase: UseCase, metrics: dict[str, Any], analyses: list[TargetAnaly
     return Page(
         f"{usecase.title}: forecasts put to the test",
         f"{usecase.description.strip()} Judged on {_span(analyses)}, up to {rows:,} rows a target that no model, "
-        "no tuning and no calibration had seen. Brackets hold 95% block-bootstrap intervals.",
+        "no tuning and no calibration had seen. Brackets hold 95% block-bootstrap intervals. "
+        + zone_sentence(usecase.time.zone),
         [
             Headlines([_headline(entry) for entry in targets.values()]),
             Contents([("comparison", "Comparison"), *titles, ("method", "Method")]),

@@ -93,7 +93,7 @@ _VERSION, _USE_CASE = ("approve", "reject", "promote"), ("rollback", "stop", "re
 
 
 def _known(endpoint: acts.Endpoint, names: tuple[str, ...]) -> acts.Endpoint:
-    """Return an endpoint that knows these acts alone."""
+    """Return an endpoint that knows only these acts."""
 
     async def known(request: Request) -> Response:
         if request.path_params["act"] not in names:

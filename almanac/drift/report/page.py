@@ -31,7 +31,7 @@ def drift_page(
     drifted = comparison.drifted if drifted is None else drifted
     span = " to ".join(iso_span(comparison.span) or ()) or f"{comparison.rows:,} rows"
     blocks = _blocks(comparison, outputs or {}, drifted)
-    return Page(f"Drift: {'alarm' if drifted else 'quiet'}", f"Window {span}", blocks)
+    return Page(f"Drift: {'alarm' if drifted else 'quiet'}", f"Window {span}, in UTC", blocks)
 
 
 def _blocks(comparison: Comparison, outputs: Mapping[str, OutputDrift | str], drifted: bool) -> Iterator[Block]:

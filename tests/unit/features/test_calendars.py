@@ -11,13 +11,16 @@ import pytest
 from scipy import stats
 
 from almanac.core.errors import FeatureError, TableError
+from almanac.evaluation.groups import group_of
 from almanac.features.batch import compute
 from almanac.features.fit import fit
 from almanac.features.kinds.quantile import _needed
 from almanac.features.online import OnlineEngine
 from almanac.features.spec import FeatureSpec
 from almanac.features.split import train_test
+from almanac.reports.zones import zone_sentence
 from almanac.usecase import UseCase
+from almanac.usecase.training_section import Group
 from tests.support import small
 
 
@@ -153,3 +156,15 @@ class TestAhead:
         columns = {"load": number, "rest": number | {"others": {"column": "load"}}}
         rows = small.take(small.usecase(entity="meter", columns=columns), tmp_path)
         assert rows["rest"].to_list() == [5.5, 4.0, 4.5, 3.0, 2.0, 2.0]
+
+
+def test_reports_name_the_zone() -> None:
+    assert zone_sentence(None) == "Times are in UTC."
+    assert "hours and days of the calendar are of Europe/Berlin" in zone_sentence("Europe/Berlin")
+
+
+def test_groups_are_of_local_hours() -> None:
+    group = Group(name="hour", calendar="hour")
+    rows = pl.DataFrame({"timestamp": [datetime(2020, 7, 1, 22), datetime(2020, 12, 1, 22)]})
+    slices = group_of(case([{"kind": "calendar", "fields": ["hour"]}], "Europe/Berlin"), rows, group, None)  # type: ignore[arg-type]
+    assert slices.labels.tolist() == ["00", "23"]
