@@ -11,6 +11,9 @@ _NAMES = {
     "smape": "sMAPE",
     "mase": "MASE",
     "auc": "AUC",
+    "ece": "Calibration error",
+    "mdape": "Median error",
+    "mae_log": "MAE of log",
 }
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from almanac.evaluation.decisions_report import decisions, has_decisions
 from almanac.evaluation.labels import ahead, label, unit_of
 from almanac.evaluation.metrics import ERRORS
 from almanac.evaluation.plots import errors, shap
@@ -26,8 +27,8 @@ from almanac.reports.zones import zone_sentence
 from almanac.usecase import UseCase
 
 _SHOWN = {
-    "regression": ("rmse", "mae", "r2", "smape", "mase", "bias", "pinball"),
-    "classification": ("log_loss", "brier", "auc", "bias", "base_rate"),
+    "regression": ("rmse", "mae", "mdape", "mae_log", "r2", "smape", "mase", "bias", "pinball"),
+    "classification": ("log_loss", "brier", "ece", "auc", "bias", "base_rate"),
 }
 _IN_UNITS = ("rmse", "mae", "bias", "pinball", "width")
 
@@ -151,6 +152,8 @@ def _chapter(entry: dict[str, Any], analysis: TargetAnalysis) -> Section:
         "What the model goes by": _explanations(analysis, unit),
         "How the model was chosen": _candidates(analysis.tuning),
     }
+    if has_decisions(entry):
+        parts["What decisions by price would have come to"] = decisions(entry)
     name = scored.target.name
     # Every chapter has the same parts, and the anchors of a page must differ.
     sections = (Section(title, blocks, f"{name}-{number}") for number, (title, blocks) in enumerate(parts.items()))

@@ -40,8 +40,10 @@ def _outcomes(usecase: UseCase, spec: FeatureSpec, table: pl.DataFrame) -> pl.Da
     table = with_histories(usecase, table)
     columns: list[pl.Expr] = []
     for target in usecase.targets:
-        columns.append(_finite(target.column).fill_null(float("nan")).alias(f"y_{target.name}"))
-        columns.append(pl.col(last_column(target.column)).alias(f"last_{target.name}"))
+        last, value = pl.col(last_column(target.column)), _finite(target.column).fill_null(float("nan"))
+        if target.with_last:
+            value = pl.when(last.is_nan()).then(float("nan")).otherwise(value)
+        columns += [value.alias(f"y_{target.name}"), last.alias(f"last_{target.name}")]
     return table.select(columns)
 
 

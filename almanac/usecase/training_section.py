@@ -49,6 +49,9 @@ class Target(Section):
     baselines: Annotated[dict[Name, Name], Field(exclude_if=lambda baselines: not baselines)] = {}
     """Of events, further baselines by name: a column or feature that is a forecast itself, a probability for a
     classification."""
+    with_last: Annotated[bool, Field(exclude_if=lambda with_last: not with_last)] = False
+    """Of events, whether only those are learned from and judged whose entity had one before, such as a card's second
+    sale."""
     stakes: Annotated[Stakes | None, Field(exclude_if=lambda stakes: stakes is None)] = None
     """Of a classification of events, stakes by its probability and the prices of both sides."""
     signals: Annotated[Signals | None, Field(exclude_if=lambda signals: signals is None)] = None
