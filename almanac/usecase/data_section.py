@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import AfterValidator, Field, model_validator
 
 from almanac.core.kinds import Kinds
-from almanac.core.levels import OTHER
+from almanac.core.levels import OTHER, is_open
 from almanac.usecase.address import UNSTATED
 from almanac.usecase.shape_section import Resample, Shape
 from almanac.usecase.types import Duration, Name, Section, Sha256, name_of, to_microseconds, to_utc, union_of
@@ -330,6 +330,11 @@ class Column(Section):
     """Computation from other columns, where no source has it."""
     others: Annotated[Others | None, _absent(None)] = None
     """Or a statistic over the other entities; it is known when their values are, at the row's own time."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it is a category that takes any text, most of which count as the bucket."""
+        return self.type == "category" and (self.categories is None or is_open(self.categories))
 
     @model_validator(mode="after")
     def _consistent(self) -> "Column":

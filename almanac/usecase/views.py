@@ -67,7 +67,9 @@ def _judged(usecase: UseCase) -> UseCase:
 
 
 def _valid(usecase: UseCase) -> UseCase:
-    kept = ("title", "description", "validation", "targets")
+    # Where any text may come up, the training span decides which ones are unseen.
+    open_ = any(column.is_open for column in usecase.columns.values())
+    kept = ("title", "description", "validation", "targets", *(["split"] if open_ else []))
     read = {name: getattr(usecase, name) for name in kept}
     return _tabular(usecase).model_copy(update=read | {"sources": _learned(usecase).sources})
 

@@ -4,14 +4,13 @@ from collections.abc import Iterator
 
 import polars as pl
 
-from almanac.core.levels import OTHER, is_open, some
+from almanac.core.levels import OTHER, some
 from almanac.data.checks import Check, Finding, Stage, Subject
 from almanac.features.split import train_test
-from almanac.usecase.data_section import Column
 
 
 def _find(subject: Subject) -> Iterator[Finding]:
-    if not any(_open(column) for column in subject.usecase.columns.values()):
+    if not any(column.is_open for column in subject.usecase.columns.values()):
         return
     # A row without a time is another check's finding.
     table = subject.table.filter(pl.col(subject.usecase.time.column).is_not_null())
@@ -20,7 +19,7 @@ def _find(subject: Subject) -> Iterator[Finding]:
     micros = time.cast(pl.Datetime("us")).to_physical().to_numpy()
     before, test = table.filter(training.rows(micros)), table.filter(tested.rows(micros))
     for name, column in subject.usecase.columns.items():
-        if not _open(column):
+        if not column.is_open:
             continue
         known = before[name].drop_nulls().unique() if column.categories is None else pl.Series(column.categories)
         wrong = test.filter(pl.col(name).is_not_null() & ~pl.col(name).is_in(known.cast(pl.String).implode()))
@@ -31,10 +30,6 @@ def _find(subject: Subject) -> Iterator[Finding]:
                 f"of the test span ({share:.1%}) unknown to the training, which counts them as {OTHER}: {some(levels)}"
             )
             yield subject.value_finding("warning", "unseen_levels", name, wrong, text)
-
-
-def _open(column: Column) -> bool:
-    return column.type == "category" and (column.categories is None or is_open(column.categories))
 
 
 KIND = Check("unseen_levels", Stage.VALUES, _find)

@@ -15,6 +15,7 @@ from almanac.features.fit import fit
 from almanac.features.spec import FeatureSpec
 from almanac.features.split import train_test
 from almanac.usecase import UseCase
+from almanac.usecase.views import reads
 from serving.features.raw_schema import read_schema
 from tests.support import small
 
@@ -82,7 +83,11 @@ def test_frequencies_are_those_of_the_training_rows() -> None:
 
 
 def test_a_level_that_comes_up_in_the_test_span_is_a_finding_and_no_stop() -> None:
-    findings = [one for one in run_checks(table(), case(CODES), None).findings if one.rule == "unseen_levels"]
+    findings = [
+        one
+        for one in run_checks(table(), reads(case(CODES), "validation"), None).findings
+        if one.rule == "unseen_levels"
+    ]
     assert [(one.severity, one.column, one.count) for one in findings] == [("warning", "kind", 1)]
     assert "of the test span (4.3%) unknown to the training, which counts them as (other): new" in findings[0].text
 
