@@ -42,6 +42,8 @@ class ScoredRows:
         bands: bands of the last known value.
         groups: declared groups.
         scale: mean absolute error of the seasonal baseline before the test span, the unit of MASE.
+        scales: the same of each row's entity, NaN where it has none; None for a table of one series or of
+            events; shape (n,).
         prices: prices of events that stakes and signals name, NaN where missing.
     """
 
@@ -59,6 +61,7 @@ class ScoredRows:
     groups: dict[str, Slices]
     scale: float
     prices: dict[str, Array] = field(default_factory=dict)
+    scales: Array | None = None
 
     @property
     def classification(self) -> bool:
@@ -135,7 +138,10 @@ def score_rows(
     if not rows.size:
         raise TableError(f"targets.{target.name}: {target.column} was nowhere measured in the test span; see split")
     # On the training span, as MASE is defined: the test span must not set its own unit.
-    scale = _mean_size((y - seasonal_naive(usecase, table, target))[before])
+    size = np.abs(y - seasonal_naive(usecase, table, target))
+    scale = _mean_size(size[before])
+    panel = table[usecase.entity] if usecase.entity and usecase.events is None else None
+    scales = None if panel is None else _by_entity(np.where(before, size, np.nan), panel)
     if target.above is not None:
         # A declared baseline is a probability already.
         declared = {name: values for name, values in baselines.items() if name in target.baselines}
@@ -163,6 +169,7 @@ def score_rows(
         bands=bands_of(usecase, last[rows]),
         groups={group.name: group_of(usecase, late[late_rows], group, model) for group in usecase.evaluation.groups},
         scale=scale,
+        scales=None if scales is None else scales[rows],
         prices={name: numbers(table, price_column(target, name))[rows] for name in price_names(target)},
     )
 
@@ -198,6 +205,12 @@ def _as_rates(above: float, y: Array, baselines: dict[str, Array], before: Mask)
         rates = [np.mean(side if side.size else truth[known]) for side in sides]
         result[name] = np.where(np.isfinite(classes), np.where(classes == 1, rates[1], rates[0]), np.nan)
     return result
+
+
+def _by_entity(sizes: Array, entity: pl.Series) -> Array:
+    """Return the mean of the finite sizes of each row's entity, NaN for an entity without any, shape (n,)."""
+    frame = pl.DataFrame({"entity": entity, "size": pl.Series(sizes).fill_nan(None)})
+    return frame.select(pl.col("size").mean().over("entity"))["size"].fill_null(float("nan")).to_numpy()
 
 
 def _mean_size(errors: Array) -> float:

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import polars as pl
 
 from almanac.evaluation.bankroll import simulate
 from almanac.evaluation.bootstrap import Bootstrap, interval
@@ -128,9 +129,32 @@ def _beyond_sums(scored: ScoredRows, forecast: Array) -> dict[str, Any]:
         return {}
     if scored.classification:
         return {"ece": expected_calibration_error(scored.y[rows], forecast[rows])}
+    found: dict[str, Any] = {}
+    if scored.scales is not None:
+        # Of a panel, whose entities differ in size: the mean over all rows is that of the largest.
+        found |= {"smape": _smape(scored.y[rows], forecast[rows]), "mase_median": _median_mase(scored, forecast)}
     if scored.target.scale == "log":
-        return {"mdape": median_absolute_percentage_error(scored.y[rows], forecast[rows])}
-    return {}
+        found |= {"mdape": median_absolute_percentage_error(scored.y[rows], forecast[rows])}
+    return found
+
+
+def _smape(y: Array, forecast: Array) -> float:
+    terms = regression_terms(y, forecast)
+    return float(terms["symmetric"].mean())
+
+
+def _median_mase(scored: ScoredRows, forecast: Array) -> float | None:
+    """Return the median over the entities of their mean absolute scaled error (Hyndman and Koehler, 2006).
+
+    An entity's unit is the error of its own seasonal baseline before the test span; one without a unit is left out.
+    """
+    entity = scored.keys.columns[0]
+    errors = scored.keys.select(entity).with_columns(
+        error=pl.Series(np.abs(scored.y - forecast) / np.asarray(scored.scales))
+    )
+    # A scale of zero is that of a series that repeats itself exactly.
+    means = errors.filter(pl.col("error").is_finite()).group_by(entity).agg(pl.col("error").mean())
+    return None if means.is_empty() else float(np.median(means["error"].to_numpy()))
 
 
 def _decisions(usecase: UseCase, scored: ScoredRows) -> dict[str, Any]:

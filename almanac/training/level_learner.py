@@ -23,7 +23,7 @@ class LevelLearner(Learner):
 
 
 def base(declared: LevelLearner, data: TrainingRows) -> Offset:
-    """Return the linear part that the learner builds upon: the last known value, or zero.
+    """Return the linear part that the learner builds upon: the last known value, on the target's scale, or zero.
 
     Raises:
         TrainingError: there is no difference for this target or with these features.
@@ -42,11 +42,18 @@ def base(declared: LevelLearner, data: TrainingRows) -> Offset:
             raise TrainingError(
                 f"candidate {declared.name}: a classification has no difference from the last known value"
             )
-        if problem.last_name is None:
+        log = problem.target.scale == "log"
+        name = f"{problem.target.column}_log" if log else problem.last_name
+        if log and name not in problem.names:
+            raise TrainingError(
+                f"candidate {declared.name}: a difference on scale log needs the feature {name} (features.items of "
+                f"kind transform, function log of {problem.target.column})"
+            )
+        if name is None:
             raise TrainingError(
                 f"candidate {declared.name}: a difference needs the newest value of {problem.target.column} as a "
                 f"feature (features.items of kind value)"
             )
         # Kept as a linear part, so that a saved model needs no special case for differences.
-        coefficients[problem.names.index(problem.last_name)] = 1.0
+        coefficients[problem.names.index(name)] = 1.0
     return full_offset(0.0, coefficients, feature_means(problem.X, data.rows))

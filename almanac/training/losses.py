@@ -9,8 +9,15 @@ from almanac.model.offset import probability
 from almanac.training.problem import Array
 
 
-def loss(metric: str) -> Callable[[Array, Array, bool], float]:
-    """Return the loss of a metric: a function of the truth, the raw prediction, and whether that is in log-odds."""
+def loss(metric: str, scale: str = "linear") -> Callable[[Array, Array, bool], float]:
+    """Return the loss of a metric: a function of the truth, the raw prediction, and whether that is in log-odds.
+
+    Args:
+        metric: its name.
+        scale: of truth and raw prediction: linear or log.
+    """
+    if metric == "smape":
+        return _smape_of_logs if scale == "log" else _smape
     return {"rmse": _rmse, "mae": _mae, "log_loss": _log_loss}[metric]
 
 
@@ -20,6 +27,17 @@ def _rmse(y: Array, raw: Array, classification: bool) -> float:
 
 def _mae(y: Array, raw: Array, classification: bool) -> float:
     return float(np.mean(np.abs(_value(raw, classification) - y)))
+
+
+def _smape(y: Array, raw: Array, classification: bool) -> float:
+    size = np.abs(y) + np.abs(raw)
+    # A forecast of zero for a value of zero is exact, and not 0/0.
+    return float(np.mean(np.divide(2.0 * np.abs(raw - y), size, out=np.zeros_like(size), where=size > 0)))
+
+
+def _smape_of_logs(y: Array, raw: Array, classification: bool) -> float:
+    # 2 |a - b| / (a + b) of a = exp(raw) and b = exp(y), without their overflow.
+    return float(np.mean(2.0 * np.tanh(np.abs(raw - y) / 2.0)))
 
 
 def _log_loss(y: Array, raw: Array, classification: bool) -> float:

@@ -184,7 +184,7 @@ def _blended(task: Tuning, name: str, members: list[Tuned]) -> Contender:
     """Weigh the members on all folds; each fold's loss uses the weights of the other folds."""
     y = [task.problem.y[fold.valid] for fold in task.folds]
     raw = [np.column_stack([member.raw[k] for member in members]) for k in range(len(task.folds))]
-    binary, metric = task.problem.classification, loss(task.metric)
+    binary, metric = task.problem.classification, loss(task.metric, task.problem.target.scale)
     losses = []
     for k, keep in enumerate(task.compared):
         # Weights that had seen the fold would make the blend look better than its members.
@@ -198,7 +198,7 @@ def _blended(task: Tuning, name: str, members: list[Tuned]) -> Contender:
 
 def _baselines(task: Tuning) -> dict[str, list[float]]:
     """Return the loss of each baseline on each fold's compared rows."""
-    metric, y = loss(task.metric), task.problem.y
+    metric, y = loss(task.metric, task.problem.target.scale), task.problem.y
     rows = [fold.valid[keep] for fold, keep in zip(task.folds, task.compared, strict=True)]
     losses = {name: [metric(y[r], values[r], False) for r in rows] for name, values in task.problem.baselines.items()}
     # Where all rows are compared, a baseline may lack a value for some of them.

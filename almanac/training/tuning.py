@@ -151,7 +151,7 @@ def _out_of_fold(task: Tuning, candidate: Learner, parameters: Parameters, fold:
 
 
 def _loss(task: Tuning, step: int, raw: Array) -> float:
-    keep, metric = task.compared[step], loss(task.metric)
+    keep, metric = task.compared[step], loss(task.metric, task.problem.target.scale)
     return metric(task.problem.y[task.folds[step].valid][keep], raw[keep], task.problem.classification)
 
 

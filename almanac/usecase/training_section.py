@@ -190,7 +190,7 @@ else:
 class Choose(Section):
     """The rule by which a candidate is chosen on the folds."""
 
-    metric: Literal["rmse", "mae", "log_loss"] = "rmse"
+    metric: Literal["rmse", "mae", "smape", "log_loss"] = "rmse"
     """Metric whose mean over the folds is minimised; a classification always uses its log loss."""
     prefer: list[Name] = []
     """Candidates in order of preference among those within `tolerance` of the best."""

@@ -101,6 +101,10 @@ def _point(target: dict[str, Any], columns: dict[str, Array]) -> Metrics:
             "smape": symmetric.mean(),
             "bias": error.mean(),
         }
+        # Stated for a target on the scale of logarithms, over the rows that have one.
+        both = (y > 0) & (prediction > 0)
+        if both.any():
+            values["mae_log"] = np.abs(np.log(prediction[both]) - np.log(y[both])).mean()
     return {key: float(value) for key, value in values.items() if math.isfinite(value)}
 
 

@@ -1,7 +1,7 @@
 """The elementary operations that features are made of: the only list of them.
 
 An operation takes arrays and numbers and writes its result to `out`. The compiled kernels give the same result in every
-bit for those that they know; a function of a mathematical library (log1p, exp) stays with NumPy.
+bit for those that they know; a function of a mathematical library (log, log1p, exp) stays with NumPy.
 """
 
 from collections.abc import Callable
@@ -89,6 +89,7 @@ OPERATIONS: dict[str, Operation] = {
     "filled": Operation(_filled, 1),
     "since": Operation(_since, 0),
     "looked_up": Operation(_looked_up, 0),
+    "log": Operation(np.log, 1, compiled=False),
     "log1p": Operation(np.log1p, 1, compiled=False),
     "exp": Operation(np.exp, 1, compiled=False),
 }

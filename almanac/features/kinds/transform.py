@@ -8,8 +8,9 @@ import numpy as np
 from almanac.features.kind import Context, Declaration, Feature, FeatureKind, Inputs, Name, Value
 from almanac.features.windows import finite
 
-Function = Literal["log1p", "sqrt", "square", "abs", "exp"]
+Function = Literal["log", "log1p", "sqrt", "square", "abs", "exp"]
 _FUNCTIONS: dict[Function, Callable[[Value], Value]] = {
+    "log": np.log,
     "log1p": np.log1p,
     "sqrt": np.sqrt,
     "square": np.square,

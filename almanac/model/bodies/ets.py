@@ -184,6 +184,8 @@ class StateSpacePredictor:
                 f"an ets model needs the last {self.history} values of the target of each row; expected the shape "
                 f"(n, {self.history}), got {shape}"
             )
+        # The recursion runs on the scale on which the model learned.
+        past = np.log(np.where(past > 0, past, np.nan)) if self.offset.link == "log" else past
         result = np.empty(len(past))
         for start in range(0, len(past), _BLOCK):
             block = slice(start, start + _BLOCK)

@@ -97,6 +97,8 @@ class _ETS:
         times = (problem.time[data.rows] - history.time.min()) // history.step
         end = int(times.max()) + 1
         series = history.series[:, max(int(times.min()), end - declared.learn_from) : end]
+        log = problem.target.scale == "log"
+        series = np.log(np.where(series > 0, series, np.nan)) if log else series
         fitted = {
             name: _estimate(values, period, parameters)
             for name, values in zip(history.names, series, strict=True)
@@ -113,7 +115,7 @@ class _ETS:
             steps=problem.steps_ahead,
             entities=fitted,
             pooled=_pooled(list(fitted.values())),
-            offset=Offset(),
+            offset=Offset(link="log" if log else None),
             names=problem.names,
         )
         return SmoothingModel(predictor)
