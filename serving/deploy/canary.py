@@ -51,6 +51,8 @@ def render_canary(running: Deployment, new: Deployment, percent: int, mode: Mode
     # KServe gives a canary so many pods as its share of the traffic asks for, and refuses other bounds.
     for field in ("minReplicas", "maxReplicas", "scaleMetric", "scaleTarget"):
         predictor.pop(field, None)
+    # Of a canary the definition asks for the container's name, which it knows of the predictor itself.
+    predictor["model"]["name"] = "kserve-container"
     service = _service(objects)
     service["spec"]["canary"] = [{"predictor": predictor, "trafficPercent": percent}]
     return objects
