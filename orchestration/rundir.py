@@ -65,7 +65,8 @@ def assemble(
     with whole_directory(directory) as aside:
         for (component, output), name in layout.items():
             path = outputs.get(component, {}).get(output)
-            if isinstance(path, Path) and path.exists():
+            # The cache makes empty files for outputs that were not written, such as objects that await an approval.
+            if isinstance(path, Path) and path.exists() and (path.is_dir() or path.stat().st_size):
                 _link(path, aside / name)
         _write_stakes(aside)
         record["artifacts"] = _artifacts(aside)

@@ -74,8 +74,11 @@ def training_pipeline(case: UseCase) -> Any:
             registered = configure(case, registration(environment=environment, **common, **evidence))
             record = registered.outputs["registration"]
             documented = configure(case, documentation(registration=record, **common, **evidence))
-            with dsl.If(documented.outputs["Output"] == True, name="promoted"):  # noqa: E712
-                configure(case, deployment(environment=environment, push=push, **common))
+            # No condition of its own: Kubeflow leaves a branch that holds a skipped branch at "running" after the run.
+            configure(
+                case,
+                deployment(promoted=documented.outputs["Output"], environment=environment, push=push, **common),
+            )
         # Otherwise the run would succeed without a model.
         with dsl.Else(name="closed"):
             configure(case, rejection(decision=decided.outputs["decision"]))

@@ -14,6 +14,11 @@ from serving.deploy.reach import client_key, predictor_address
 from serving.deploy.smoke import forecasters, smoke
 
 
+def awaited() -> None:
+    """Say that nothing is deployed, since the version awaits an approval."""
+    summary("nothing to deploy: the version awaits an approval")
+
+
 def run(usecase: str, registry: str, environment: str, out: Path, push: str = "") -> dict[str, Any]:
     """Render the production version's manifest, apply it on a cluster, and return the artifact's metadata.
 
