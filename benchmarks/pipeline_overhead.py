@@ -185,8 +185,9 @@ def run_in_process(usecase: Path, settings: list[str], directory: Path) -> None:
     kinds = {"registration": file}
     registered = call(registration, kinds, registry=registry, environment="local", **evidence)
     kinds = {"governance": file, "page": page}
-    call(documentation, kinds, registration=registered["registration"], registry=registry, **evidence)
-    call(deployment, {"manifest": file}, registry=registry, environment="local", push="")
+    documented = call(documentation, kinds, registration=registered["registration"], registry=registry, **evidence)
+    promoted = documented["Output"]
+    call(deployment, {"manifest": file}, promoted=promoted, registry=registry, environment="local", push="")
 
 
 if __name__ == "__main__":
