@@ -133,7 +133,7 @@ def _served(home: Path, name: str, case: UseCase) -> Any:
             asked["entity"] = newest[case.entity][0]
         if case.events is not None:
             known = [case.time.column, case.entity, *case.events.outcomes]
-            asked |= {column: newest[column][0] for column in newest.columns if column not in known}
+            asked["event"] = {column: newest[column][0] for column in newest.columns if column not in known}
         return _ask(f"http://127.0.0.1:{port}/v1/models/{case.name}:predict", {"instances": [asked]}, server)
     finally:
         server.send_signal(signal.SIGTERM)

@@ -7,6 +7,7 @@ from typing import Any, Literal
 import polars as pl
 
 from almanac.core.errors import TableError
+from almanac.data.bundle import unbundle
 from almanac.data.compression import decompress
 from almanac.data.infer_time import is_time
 from almanac.data.numbers import to_numbers
@@ -40,6 +41,8 @@ def infer_read(path: Path, data: bytes) -> tuple[Read, pl.DataFrame]:
         SourceError: the bytes are not compressed as the suffix says.
         TableError: the format is unknown, or the bytes are none of it.
     """
+    if path.is_dir():
+        return _of_directory(data, path)
     read = _by_name(path)
     content = decompress(read, data, str(path))
     if read.format == "csv":
@@ -57,6 +60,23 @@ def infer_read(path: Path, data: bytes) -> tuple[Read, pl.DataFrame]:
         read = read.model_copy(update={"null_values": markers})
         raw = parse(read, content, str(path))
     return read, raw
+
+
+def is_table(path: Path) -> bool:
+    """Return whether a file's name says that it holds a table."""
+    *_, before, last = ["", "", *(suffix[1:].lower() for suffix in path.suffixes)]
+    return (before if last in _COMPRESSIONS else last) in _FORMATS
+
+
+def _of_directory(data: bytes, path: Path) -> tuple[Read, pl.DataFrame]:
+    """Return how the files of a directory are read, by the first of them, and their rows below each other."""
+    files = list(unbundle(data))
+    read, _ = infer_read(path / Path(files[0][0]).name, files[0][1])
+    tables = [parse(read, decompress(read, content, name), name) for name, content in files]
+    try:
+        return read, pl.concat(tables, how="vertical_relaxed")
+    except pl.exceptions.PolarsError as error:
+        raise TableError(f"{path}: its files have not the same columns: {str(error).splitlines()[0]}") from None
 
 
 def melted(raw: pl.DataFrame, time: str, path: Path) -> tuple[list[Any], pl.DataFrame] | None:

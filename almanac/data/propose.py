@@ -3,6 +3,7 @@
 import os
 import re
 import unicodedata
+from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -11,7 +12,9 @@ import polars as pl
 
 from almanac.core.errors import SourceError, TableError, UseCaseError
 from almanac.core.files import sha256_bytes
+from almanac.data.bundle import bundle
 from almanac.data.infer import Inferred, infer, require_column
+from almanac.data.infer_read import is_table
 from almanac.data.propose_text import Draft, assumptions, lines, unsure
 from almanac.data.read import read_table
 from almanac.data.validate import refuse_errors, run_checks
@@ -60,18 +63,35 @@ def propose(path: Path, out: Path, choices: Choices) -> Proposal:
         TableError: it has no single reading, no regular grid or too few rows, or a column is wrong.
         UseCaseError: the horizon is wrong.
     """
+    location = Path(os.path.relpath(path.resolve(), out.resolve().parent)).as_posix()
     try:
-        data = path.read_bytes()
+        data, location = _contents(path, location)
     except OSError as error:
         raise SourceError(f"{path}: cannot be read: {error.strerror}") from None
     facts = infer(path, data, choices.time, choices.entity, choices.target)
     draft = _draft(path, facts, choices, _name(out.stem, set()))
-    location = Path(os.path.relpath(path.resolve(), out.resolve().parent)).as_posix()
     text = "\n".join(lines(draft, location, sha256_bytes(data))) + "\n"
     case = load_text(text, str(out))
     # A proposal whose rules its own table breaks would fail only when it is run.
     refuse_errors(run_checks(read_table(case.sources[0], data, case), case, None), case)
     return Proposal(text, assumptions(draft), unsure(draft))
+
+
+def _contents(path: Path, location: str) -> tuple[bytes, str]:
+    """Return the bytes of a file, or of a directory's files of its most frequent form, and the path of the source.
+
+    Raises:
+        SourceError: a directory without a file whose name says its form.
+    """
+    if not path.is_dir():
+        return path.read_bytes(), location
+    files = [file for file in sorted(path.iterdir()) if file.is_file() and is_table(file)]
+    if not files:
+        raise SourceError(f"{path}: holds no table; expected files such as .csv or .parquet")
+    counts = Counter("".join(file.suffixes) for file in files)
+    suffix = max(counts, key=lambda one: counts[one])
+    chosen = [file for file in files if "".join(file.suffixes) == suffix]
+    return bundle((f"{location}/{file.name}", file.read_bytes()) for file in chosen), f"{location}/*{suffix}"
 
 
 def _draft(path: Path, facts: Inferred, choices: Choices, name: str) -> Draft:

@@ -17,6 +17,8 @@ _HOUR = timedelta(hours=1)
 CYCLES = (_DAY, 7 * _DAY, 364 * _DAY)
 #: Longest lag or window in steps, since a server keeps the history of it for every entity.
 MOST_STEPS = 2100
+#: Cycles over which the mean of one phase is taken.
+_COUNTS = (4, 12, 26)
 #: Largest shares of missing values of a column that the file does not declare; its target's rows are left out.
 _MISSING = 1.0
 
@@ -91,6 +93,11 @@ def features(
     items.append(_spans("lag", "lagged", target, {"lags": [step, 2 * step, 3 * step, *phases]}))
     windows = _spans("rolling", "rolling", target, {"windows": [4 * step, *cycles]})
     items.append(windows | {"statistics": ["mean", "std", "min", "max"]})
+    # The mean of one phase over many cycles, without which no model beats the climatology of a noisy series.
+    for cycle in cycles:
+        if counts := [count for count in _COUNTS if (count + 1) * cycle <= MOST_STEPS * step]:
+            same = {"kind": "seasonal", "group": "seasonal", "columns": [target], "period": to_duration(cycle)}
+            items.append({**same, "counts": counts, "statistics": ["mean"], "ahead": ahead})
     if numbers := [name for name, kind in others.items() if kind != "category"]:
         items.append({"kind": "value", "group": "other", "columns": numbers})
     if categories := [name for name, kind in others.items() if kind == "category"]:

@@ -23,7 +23,7 @@ app = command_app()
 def new(
     table: Annotated[
         Path,
-        typer.Argument(metavar="TABLE", help="CSV, Parquet, Excel, JSON lines, or a directory.", show_default=False),
+        typer.Argument(metavar="TABLE", help="Table file, or a directory of them.", show_default=False),
     ],
     out: Annotated[Path, typer.Option(metavar="FILE", help="Use case file to write.", show_default=False)],
     target: Annotated[str | None, typer.Option(help="Column to forecast; the only one of numbers if absent.")] = None,

@@ -71,9 +71,15 @@ def sales(folder: Path, size: float) -> Path:
     """Sales at irregular times, several a day and shop, more of them at weekends."""
     random, days = np.random.default_rng(3), int(900 * max(size, 0.4))
     rows = []
+    demand = np.exp(0.4 * _fading(random, days, 0.95))
     for day in range(days):
         for shop, rate in (("Mitte", 6.0), ("Nord", 3.0), ("Süd", 4.0)):
-            busy = rate * (2.0 if day % 7 in (3, 4) else 1.0) * (1 + 0.3 * np.sin(2 * np.pi * day / 365))
+            busy = (
+                rate
+                * float(demand[day])
+                * (2.0 if day % 7 in (3, 4) else 1.0)
+                * (1 + 0.3 * np.sin(2 * np.pi * day / 365))
+            )
             for minute in sorted(random.integers(9 * 60, 18 * 60, random.poisson(busy)).tolist()):
                 time = START + timedelta(days=day, minutes=int(minute))
                 rows.append((time, shop, round(float(random.gamma(2.0, 15.0)), 2)))

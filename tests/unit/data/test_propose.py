@@ -177,6 +177,22 @@ def test_a_sheet_with_a_title_above_its_header(tmp_path: Path) -> None:
     assert (read.format, read.skip_rows, case.targets[0].column) == ("excel", 2, "verbrauch_kwh")
 
 
+def test_the_files_of_a_directory_are_one_table(tmp_path: Path) -> None:
+    (tmp_path / "loads").mkdir()
+    table = hours()
+    for number in range(3):
+        table[number * 500 : (number + 1) * 500].write_csv(tmp_path / "loads" / f"part-{number}.csv")
+    (tmp_path / "loads" / "readme.md").write_text("no table")
+    case = case_of(tmp_path / "loads")
+    source: Any = case.sources[0]
+    assert source.path == "loads/*.csv"
+    ingest(case, tmp_path, tmp_path / "cache", tmp_path / "out.parquet")
+    assert pl.read_parquet(tmp_path / "out.parquet").height == 1500
+    (tmp_path / "loads" / "part-1.csv").write_text("when,other\n2020-01-01,1\n")
+    with pytest.raises(TableError, match="its files have not the same columns"):
+        case_of(tmp_path / "loads")
+
+
 def test_numbers_with_a_decimal_comma(tmp_path: Path) -> None:
     lines = ["day;used", *(f"{row['day']};1.{row['sales']:03d},5" for row in days(("one",)).to_dicts())]
     (tmp_path / "t.csv").write_text("\n".join(lines), encoding="utf-8")
