@@ -27,6 +27,7 @@ import polars as pl
 
 from almanac.core.files import read_json
 from almanac.usecase import UseCase, load
+from serving.features.store.observations import DEFAULT_ENTITY
 from tests.support.tables import TABLES
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -129,8 +130,7 @@ def _served(home: Path, name: str, case: UseCase) -> Any:
     try:
         newest = pl.read_parquet(home / "runs" / name / "latest" / "data.parquet").sort(case.time.column)[-1]
         asked = {"time": newest[case.time.column][0].isoformat()}
-        if case.entity:
-            asked["entity"] = newest[case.entity][0]
+        asked["entity"] = newest[case.entity][0] if case.entity else DEFAULT_ENTITY
         if case.events is not None:
             known = [case.time.column, case.entity, *case.events.outcomes]
             asked["event"] = {column: newest[column][0] for column in newest.columns if column not in known}
