@@ -11,7 +11,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 UV := $(VENV)/bin/uv
 
-.PHONY: help console run test test-chaos bench-load check unit docs lint format compile bench bench-drift bench-distributed bench-serving serve lock clean check-compiled images image-tags engine test-containers test-cluster retrain submit cluster-setup deploy release release-files changelog next-version bench-policy bench-fuzz
+.PHONY: help console run test test-chaos bench-load check unit docs lint format compile bench bench-drift bench-distributed bench-serving serve lock clean check-compiled images image-tags engine test-containers test-cluster retrain approve submit cluster-setup deploy release release-files changelog next-version bench-policy bench-fuzz
 
 help: ## list the tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -128,6 +128,12 @@ REGISTRY ?= registry
 override REGISTRY := $(or $(strip $(REGISTRY)),registry)
 retrain: $(VENV)/.components ## train on the newest data, here or on the Kubeflow of KFP_HOST, and leave the version to an approval
 	@$(PY) pipeline.py retrain $(USECASE) --registry '$(REGISTRY)'
+
+# The texts stay in the environment: make would expand a dollar sign that a person typed.
+approve: $(VENV)/.components ## record, in a GitHub workflow, the approval of the version APPROVED by its reviewer, for the reason WHY
+	@test -n "$$GITHUB_KEY" || { echo "error: the secret ALMANAC_GITHUB_KEY_PEM is not set in the environment approval" >&2; exit 1; }; \
+	key=$$(mktemp); trap 'rm -f $$key' EXIT; printf '%s' "$$GITHUB_KEY" >$$key; \
+	$(PY) -m governance registry approve "$$APPROVED" --via github --by "" --key "$$key" --why "$$WHY" --registry "$$REGISTRY"
 
 submit: $(VENV)/.components ## run the training pipeline on the Kubeflow of KFP_HOST; fetch what it leaves in KFP_PIPELINE_ROOT
 	@$(PY) pipeline.py submit $(USECASE) --registry '$(REGISTRY)' $(if $(strip $(KFP_PIPELINE_ROOT)),--fetch runs)

@@ -12,7 +12,7 @@ from governance.registry import resolve
 _LARGE = ("*.parquet", "*.bst", "*.skops")
 
 
-def export(address: str, folder: Path, registry: str) -> list[str]:
+def export(address: str, folder: Path, registry: str, allow_rejected: bool = False) -> list[str]:
     """Write a version, verified, to a folder that does not exist yet; return the paths of its files.
 
     The folder holds README.md, the model card with the metadata that model hubs read; the model; the documents; and the
@@ -22,13 +22,14 @@ def export(address: str, folder: Path, registry: str) -> list[str]:
         address: `registry:<use case>/<stage or version>`.
         folder: the folder to write.
         registry: a path, s3:// or gs://.
+        allow_rejected: export a version that was rejected.
 
     Raises:
-        RegistryError: unknown version, no documents, a file that does not verify, or a folder that exists.
+        RegistryError: unknown or rejected version, no documents, a file that does not verify, or a folder that exists.
     """
     if folder.exists():
         raise RegistryError(f"{folder}: exists; expected the name of a new folder")
-    version = resolve(address, registry).parent
+    version = resolve(address, registry, allow_rejected=allow_rejected).parent
     card = version / FOLDER / "model_card.md"
     if not card.is_file():
         raise RegistryError(f"{address}: has no model card; its documents are not attached yet")

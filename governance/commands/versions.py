@@ -64,13 +64,16 @@ def export(
     address: Address,
     folder: Annotated[Path, typer.Argument(help="The folder to write.")],
     registry: Url = "",
+    allow_rejected: Annotated[
+        bool, typer.Option("--allow-rejected", help="Export a version that was rejected.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Write a verified version to a folder that can be pushed as a repository; the model card is its README."""
     from governance.export import export as export_version
 
     url = registry or default_url()
-    files = export_version(f"{SCHEME}{address.removeprefix(SCHEME)}", folder, url)
+    files = export_version(f"{SCHEME}{address.removeprefix(SCHEME)}", folder, url, allow_rejected)
     emit({"folder": str(folder), "files": files}, [f"{folder}: {len(files)} files"], as_json)
 
 

@@ -46,7 +46,12 @@ def parse_address(address: str) -> tuple[str, str]:
     return use_case, f"@{selector}" if separator == "@" else selector
 
 
-def resolve(address: str, registry_url: str | Path | None = None, cache: Path | None = None) -> Path:
+def resolve(
+    address: str,
+    registry_url: str | Path | None = None,
+    cache: Path | None = None,
+    allow_rejected: bool = True,
+) -> Path:
     """Return the verified local model directory of an address; fetch it if it is not in the cache.
 
     The returned path ends in `model`; its parent also holds metrics.json, gate.json, lineage.json and governance/.
@@ -56,13 +61,20 @@ def resolve(address: str, registry_url: str | Path | None = None, cache: Path | 
         address: `registry:<use case>/<stage or version>`.
         registry_url: the registry; the default is `default_url()`.
         cache: directory of fetched versions; the default is `default_cache()`.
+        allow_rejected: whether a rejected version may be had, as whoever reads or verifies it must.
 
     Raises:
-        RegistryError: unknown version or stage, or a file that does not verify, named.
+        RegistryError: unknown version or stage, a rejected version, or a file that does not verify, named.
     """
     use_case, selector = parse_address(address)
     registry = Registry(registry_url or default_url())
-    return fetch(registry, use_case, registry.version(use_case, selector), cache)
+    version = registry.version(use_case, selector)
+    if version.rejected and not allow_rejected:
+        raise RegistryError(
+            f"{address}: version {version.number} was rejected by {version.rejected}; "
+            "--allow-rejected takes it all the same"
+        )
+    return fetch(registry, use_case, version, cache)
 
 
 def fetch(registry: Registry, use_case: str, version: Version, cache: Path | None = None) -> Path:

@@ -200,7 +200,8 @@ def check_coverage(bundle: Bundle) -> tuple[int, str]:
     bare = [name for name in bundle.others() if sha256_file(bundle.run / name) not in digests]
     if bare and bundle.trust is not None:
         raise DocumentError(
-            f"{bare[0]}: nothing signed covers it, as there is no {signing.RUN_SIGNATURE}; "
+            f"{bare[0]}: nothing signed covers it, as there is no {signing.RUN_SIGNATURE}, "
+            "which a run fetched from a cluster never has; "
             f"verify the documents alone: {bundle.run.name}/{FOLDER}"
         )
     listed = read_json(bundle.run / RECORD)["artifacts"] if (bundle.run / RECORD).is_file() else {}

@@ -8,6 +8,12 @@ from governance import signing
 from governance.documents.layout import FOLDER
 from governance.verify.bundle import Bundle
 
+# The tasks of a cluster end apart, so that none of them could sign the whole.
+_UNSIGNED_RUN = (
+    "nothing signed covers the run's other files, as in a run that was fetched from a cluster; "
+    "its model and documents have signatures of their own"
+)
+
 
 def check_model_signature(bundle: Bundle) -> tuple[int, str]:
     """Check that the model directory is the one that was signed."""
@@ -30,7 +36,7 @@ def check_run_signature(bundle: Bundle) -> tuple[int, str]:
     """Check that every file of the run's directory, run.json included, is the one that was signed."""
     if bundle.run is None:
         return 0, "these documents are not verified as part of a run's directory"
-    return _check_contents(bundle, bundle.run, signing.RUN_SIGNATURE, "nothing signed covers the run's other files")
+    return _check_contents(bundle, bundle.run, signing.RUN_SIGNATURE, _UNSIGNED_RUN)
 
 
 def _check_contents(bundle: Bundle, directory: Path, name: str, missing: str) -> tuple[int, str]:

@@ -98,6 +98,9 @@ def apply(
         typer.Option(envvar="ALMANAC_URL", help="Address to test the service at; through the API server when empty."),
     ] = "",
     push: Push = "",
+    allow_rejected: Annotated[
+        bool, typer.Option("--allow-rejected", help="Deploy a version that was rejected.")
+    ] = False,
 ) -> None:
     """Apply objects on the cluster of KUBECONFIG, wait, test the service, and roll back if that fails.
 
@@ -109,7 +112,7 @@ def apply(
         raise DeploymentError(f"{manifest}: holds no InferenceService")
     version = service["metadata"]["annotations"]["almanac.io/version"]
     # Read before anything is applied: without the registered model there is no test.
-    models = forecasters(resolve(f"registry:{case.name}/{version}", registry))
+    models = forecasters(resolve(f"registry:{case.name}/{version}", registry, allow_rejected=allow_rejected))
 
     api, namespace = connect(), service["metadata"]["namespace"]
     key = require_way(Kube(api), namespace, url)

@@ -1,5 +1,6 @@
 """The workflows held against the Makefile, the file tree and the rules of safe workflows."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -32,8 +33,8 @@ def targets() -> set[str]:
     return set(re.findall(r"^([a-z][a-z-]*):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE))
 
 
-def test_the_workflows_are_the_five_that_are_documented() -> None:
-    assert [path.stem for path in WORKFLOWS] == ["ci", "deploy", "images", "release", "retrain"]
+def test_the_workflows_are_the_six_that_are_documented() -> None:
+    assert [path.stem for path in WORKFLOWS] == ["approve", "ci", "deploy", "images", "release", "retrain"]
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
@@ -87,6 +88,28 @@ def test_the_retrain_asks_and_never_promotes() -> None:
     assert any(one.startswith("gh issue create") for one in commands)
     assert workflow["jobs"]["keep-alive"]["steps"][-1]["run"] == "gh workflow enable retrain.yml"
     assert workflow["jobs"]["ask"]["needs"] == "train"
+
+
+def test_an_approval_is_by_a_reviewer_and_promotes_nothing(tmp_path: Path) -> None:
+    (job,) = read(ROOT / ".github/workflows/approve.yml")["jobs"].values()
+    assert job["environment"] == "approval"
+    assert job["permissions"]["actions"] == "read", "who reviewed the run is asked of GitHub"
+    assert [step["run"] for step in job["steps"] if "run" in step] == ["make approve"]
+    recipe = (ROOT / "Makefile").read_text().split("\napprove:")[1].split("\n\n")[0]
+    assert "registry approve" in recipe
+    assert "--via github" in recipe
+    assert "promote" not in recipe
+    given = {"GITHUB_KEY": "a key", "REGISTRY": str(tmp_path / "registry"), "APPROVED": "demo/1", "WHY": "read $(it)"}
+
+    def approve(**variables: str) -> str:
+        environment = {k: v for k, v in os.environ.items() if not k.startswith("GITHUB_")} | variables
+        command = ["make", "-s", "-o", ".venv/.components", "approve"]
+        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60)
+        assert done.returncode != 0
+        return done.stderr
+
+    assert "ALMANAC_GITHUB_KEY_PEM is not set" in approve(**given | {"GITHUB_KEY": ""})
+    assert "--via github: GITHUB_REPOSITORY is not set" in approve(**given)
 
 
 def test_a_release_is_published_once_the_images_that_it_names_are_there() -> None:

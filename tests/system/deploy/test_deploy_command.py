@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 
 from almanac.core.errors import DeploymentError
 from almanac.core.files import write_json
@@ -21,6 +22,7 @@ from almanac.model.bodies import read_body
 from almanac.usecase import dump
 from governance.registry import Registry, resolve
 from serving.deploy.smoke import examples, forecasters, smoke
+from tests.support.bundles import version_files
 from tests.support.kubernetes_api import KubernetesApi
 from tests.support.production import Production, two_versions
 from tests.support.server import ServerProcess
@@ -216,3 +218,28 @@ def test_objects_without_a_service_are_refused(tmp_path: Path) -> None:
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert "holds no InferenceService" in done.stderr
+
+
+def test_a_rejected_version_is_deployed_by_an_option_alone(tmp_path: Path) -> None:
+    registry = Registry(tmp_path / "registry")
+    files = version_files(tmp_path, "a")
+    manifest = files["model/manifest.json"]
+    write_json(manifest, json.loads(manifest.read_text()) | {"targets": {}})
+    registry.register("air_quality", files, who="ann", why="test")
+    registry.reject("air_quality", 1, who="bob", why="biased")
+    annotations = {"almanac.io/version": "1"}
+    service = {"kind": "InferenceService", "metadata": {"name": "a", "annotations": annotations, "namespace": "a"}}
+    (tmp_path / "objects.yaml").write_text(yaml.safe_dump(service))
+    arguments = ["apply", str(REFERENCE), str(tmp_path / "registry"), str(tmp_path / "objects.yaml")]
+    command = [sys.executable, "pipeline.py", "deploy", *arguments]
+    environment = os.environ | {"ALMANAC_CACHE": str(tmp_path / "cache"), "KUBECONFIG": str(tmp_path / "none")}
+
+    def refusal(*options: str) -> str:
+        done = subprocess.run([*command, *options], cwd=ROOT, env=environment, capture_output=True, text=True)
+        assert done.returncode == 1
+        return done.stderr
+
+    assert "version 1 was rejected by bob; --allow-rejected takes it all the same" in refusal()
+    assert refusal("--allow-rejected").startswith("error: no cluster to apply to"), (
+        "the next step, which has no cluster here"
+    )

@@ -164,6 +164,18 @@ class TestLabels:
         assert registry.verify("demo").labels_of(0).tags == {"cost.centre": "7"}
 
 
+def test_a_rejected_version_is_exported_by_an_option_alone(shell: Shell, registry: Registry, tmp_path: Path) -> None:
+    documented_version(registry, tmp_path, "a")
+    registry.reject("demo", 1, who="bob", why="biased")
+    export = ("registry", "export", "demo/1", str(tmp_path / "pushed"))
+    code, _, error = shell(*export)
+    assert code == 1
+    assert "version 1 was rejected by bob; --allow-rejected takes it all the same" in error
+    assert not (tmp_path / "pushed").exists()
+    assert shell(*export, "--allow-rejected")[0] == 0
+    assert (tmp_path / "pushed" / "README.md").is_file()
+
+
 class TestSearchAndComparison:
     @pytest.fixture(autouse=True)
     def versions(self, registry: Registry, tmp_path: Path) -> None:

@@ -506,7 +506,10 @@ class TestSigned:
         with pytest.raises(DocumentError, match=r"run\.sig: no valid signature .*additional: report\.html"):
             verify(complete.run, trust=pinned)
         (complete.run / "run.sig").unlink()
-        with pytest.raises(DocumentError, match=r"\w+\.\w+: nothing signed covers it, as there is no run\.sig"):
+        with pytest.raises(
+            DocumentError,
+            match=r"\w+\.\w+: nothing signed covers it, as there is no run\.sig, which a run fetched",
+        ):
             verify(complete.run, trust=pinned)
         verify(complete.run / "governance", trust=pinned)
 
