@@ -73,17 +73,21 @@ def _pod(kube: Kube, pod: dict[str, Any]) -> Iterator[str]:
     scheduled = conditions.get("PodScheduled", {})
     if scheduled.get("status") == "False":
         yield f"pod {name}: {scheduled.get('reason', 'not scheduled')}: {scheduled.get('message', '')}"
+    explained = False
     for container in [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]:
         reason = _reason(container)
         if reason is None:
             if waiting := (container.get("state") or {}).get("waiting"):
                 yield f"pod {name}, container {container['name']}: {waiting.get('reason')}"
             continue
+        explained = True
         yield f"pod {name}, container {container['name']}: {reason}"
         namespace, again = pod["metadata"]["namespace"], container.get("restartCount", 0) > 0
         text = kube.log(namespace, name, container["name"], _LOG_LINES, previous=again)
         yield from (f"  {line}" for line in text.splitlines())
-    yield from _warnings(kube, pod)
+    # Otherwise the newest event is often about something else, such as a node without DNS.
+    if not explained:
+        yield from _warnings(kube, pod)
 
 
 def _warnings(kube: Kube, pod: dict[str, Any]) -> Iterator[str]:

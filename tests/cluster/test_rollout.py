@@ -149,7 +149,10 @@ def test_a_version_that_cannot_start_is_named_and_rolled_back_under_load(world: 
         done = world.apply(change, "--timeout", str(timeout))
         taken = time.monotonic() - begun
     assert done.returncode == 1
-    named = {"image": r"(ErrImagePull|ImagePullBackOff): .*no-such-version", "directory": r"Error: .*directory"}[broken]
+    named = {
+        "image": r"(ErrImagePull|ImagePullBackOff): .*no-such-version",
+        "directory": r"Error, exit code 1\n.*manifest\.json: cannot be read",
+    }[broken]
     told = rf"(?s)did not get ready within 25 s: .*pod \S+, container kserve-container: {named}"
     assert re.search(told, done.stderr), done.stderr
     assert "version 2 was applied again and is ready" in done.stderr
