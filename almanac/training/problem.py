@@ -1,13 +1,14 @@
 """The learning problem of one target, and the backend interface for growing LightGBM boosters on its rows."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from almanac.model.target_history import TargetHistory
+from almanac.training.binned import BinnedRows
 from almanac.usecase.training_section import Target
 
 Array = npt.NDArray[np.float64]
@@ -54,6 +55,7 @@ class Problem:
         steps_ahead: grid steps from the newest known value to the target.
         season_length: length of the seasonal baseline's season in µs.
         grower: grows LightGBM's boosters on a backend; in this process when None.
+        binned: LightGBM's copies of the rows, for this process.
     """
 
     target: Target
@@ -69,6 +71,7 @@ class Problem:
     steps_ahead: int
     season_length: int
     grower: TreeGrower | None = None
+    binned: BinnedRows = field(default_factory=BinnedRows, compare=False)
 
     @property
     def classification(self) -> bool:

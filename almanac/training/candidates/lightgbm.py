@@ -79,9 +79,13 @@ def _grow(
 ) -> list["lightgbm.Booster"]:
     import lightgbm
 
-    # LightGBM's binned copy of the rows is made once and shared by the seeds.
-    data = lightgbm.Dataset(problem.X[rows], label, feature_name=problem.names, params=_SETTINGS, free_raw_data=True)
-    return [lightgbm.train({**parameters, "seed": seed}, data, rounds) for seed in seeds]
+    def make() -> lightgbm.Dataset:
+        names = problem.names
+        return lightgbm.Dataset(problem.X[rows], label, feature_name=names, params=dict(_SETTINGS), free_raw_data=True)
+
+    # The seeds, trials and candidates that learn from the same rows share LightGBM's binned copy of them.
+    with problem.binned.lend(rows, len(problem.names), label, parameters, make) as data:
+        return [lightgbm.train({**parameters, "seed": seed}, data, rounds) for seed in seeds]
 
 
 @cache
