@@ -1,5 +1,6 @@
 """Apply objects on a cluster, and roll back if the new version does not become ready."""
 
+import os
 import time
 from collections.abc import Callable
 from typing import Any
@@ -43,7 +44,8 @@ def connect() -> client.ApiClient:
         config.load_incluster_config()
     except config.ConfigException:
         try:
-            config.load_kube_config()
+            # The client reads the variable when it is imported, and nobody may have set it yet.
+            config.load_kube_config(os.environ.get("KUBECONFIG"))
         except (config.ConfigException, OSError) as error:
             raise DeploymentError(f"no cluster to apply to: not in a pod, and KUBECONFIG gives none: {error}") from None
     return client.ApiClient()
