@@ -12,6 +12,7 @@ import polars as pl
 from almanac.drift import Profile, compare, restrict
 from almanac.drift.comparison import LEAST_ROWS
 from almanac.drift.outputs import OutputDrift
+from almanac.evaluation.groups import Slices, bands_of
 from almanac.model.model import Model
 from almanac.usecase import UseCase
 from almanac.usecase.types import to_timedelta
@@ -151,16 +152,45 @@ def _target(monitored: Monitored, name: str, span: Span) -> dict[str, Any]:
     metrics: dict[str, Any] = {"rows": known.height, "predicted": due.height}
     if known.height < LEAST_ROWS:
         return {**metrics, "judged": False, "estimated": _estimated(monitored, name, span)}
-    error = (known["prediction"] - known["y"]).to_numpy()
     metrics |= {
+        **_metrics(known),
         "judged": True,
+        **_relative(known, ranges),
+        **_coverage(known, ranges),
+        "bands": _bands(monitored.usecase, name, known),
+    }
+    return {**metrics, "estimated": _estimated(monitored, name, span)}
+
+
+def _bands(usecase: UseCase, name: str, known: pl.DataFrame) -> dict[str, dict[str, Any]]:
+    """Return the metrics of each band of the last value, its absence among them; every row is in one of them."""
+    last = known["last"].cast(pl.Float64).fill_null(float("nan")).to_numpy()
+    (target,) = (each for each in usecase.targets if each.name == name)
+    if target.task == "classification":
+        # Its last value is a class, which lies in no band.
+        slices = Slices.of(("0", "1"), np.nan_to_num(last, nan=-1.0).astype(np.int64))
+    else:
+        slices = bands_of(usecase, last)
+    return {band: _metrics(known.filter(pl.Series(inside))) for band, inside in slices.items()}
+
+
+def _metrics(known: pl.DataFrame) -> dict[str, Any]:
+    error = (known["prediction"] - known["y"]).to_numpy()
+    return {
+        "rows": known.height,
         "mae": float(np.abs(error).mean()),
         "rmse": float(np.sqrt((error**2).mean())),
         "bias": float(error.mean()),
-        **_relative(known, ranges),
-        **_coverage(known, ranges),
+        "coverage": _covered(known),
     }
-    return {**metrics, "estimated": _estimated(monitored, name, span)}
+
+
+def _covered(known: pl.DataFrame) -> float | None:
+    """Return the share of the rows with an interval that lie in it; None without any."""
+    rows = known.filter(pl.col("lower").is_finite() & pl.col("upper").is_finite())
+    if not rows.height:
+        return None
+    return float(((rows["y"] >= rows["lower"]) & (rows["y"] <= rows["upper"])).to_numpy().mean())
 
 
 def _relative(known: pl.DataFrame, ranges: ExpectedRanges) -> dict[str, Any]:
@@ -175,11 +205,9 @@ def _relative(known: pl.DataFrame, ranges: ExpectedRanges) -> dict[str, Any]:
 
 
 def _coverage(known: pl.DataFrame, ranges: ExpectedRanges) -> dict[str, Any]:
-    rows = known.filter(pl.col("lower").is_finite() & pl.col("upper").is_finite())
-    if not rows.height:
+    share = _covered(known)
+    if share is None:
         return {"coverage": None, "coverage_p_value": None}
-    inside = (rows["y"] >= rows["lower"]) & (rows["y"] <= rows["upper"])
-    share = float(inside.to_numpy().mean())
     return {"coverage": share, "coverage_p_value": ranges.coverage.p_value(share) if ranges.coverage else None}
 
 

@@ -77,6 +77,11 @@ def test_the_figures_are_those_of_a_plain_join(
     assert figures["bias"] == pytest.approx(np.mean(errors), rel=1e-9)
     assert figures["coverage"] == pytest.approx(np.mean(inside), rel=1e-12)
     assert figures["persistence_mae"] == pytest.approx(np.mean(persistence), rel=1e-12)
+    bands = figures["bands"].values()
+    assert sum(band["rows"] for band in bands) == len(errors), "every row has a band, that of the unknown among them"
+    assert figures["bands"]["unknown"]["rows"] == len(errors) - len(persistence) > 0
+    assert sum(band["rows"] * band["mae"] for band in bands) == pytest.approx(np.abs(errors).sum(), rel=1e-12)
+    assert sum(band["rows"] * band["coverage"] for band in bands) == pytest.approx(np.sum(inside), rel=1e-12)
 
 
 def test_the_real_series_is_quiet(clean: dict[str, Any]) -> None:
