@@ -148,7 +148,8 @@ def _ask(url: str, body: dict[str, Any], server: "subprocess.Popen[bytes]") -> A
             with urllib.request.urlopen(request, timeout=30) as answer:
                 return json.loads(answer.read())["predictions"][0]
         except urllib.error.HTTPError as error:
-            if error.code != 503:
+            # Until it is ready, its store is not filled yet.
+            if error.code not in (409, 503):
                 return f"{error.code}: {error.read().decode()[:300]}"
         except OSError:
             pass
