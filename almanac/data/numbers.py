@@ -19,14 +19,13 @@ def to_numbers(texts: pl.Series, declared: str, read: Read) -> tuple[pl.Series, 
         read: Section with the marks of decimals and thousands.
     """
     stripped = texts.str.strip_chars()
-    match declared:
-        case "boolean":
-            names = {**dict.fromkeys(_TRUE, 1.0), **dict.fromkeys(_FALSE, 0.0)}
-            numbers = stripped.str.to_lowercase().replace_strict(names, default=None, return_dtype=pl.Float64)
-            return numbers, f"neither true nor false ({', '.join([*_TRUE, *_FALSE])})"
-        case "date":
-            days = stripped.str.to_date("%Y-%m-%d", strict=False)
-            return days.to_physical().cast(pl.Float64), "no ISO 8601 date"
+    if declared == "boolean":
+        names = {**dict.fromkeys(_TRUE, 1.0), **dict.fromkeys(_FALSE, 0.0)}
+        numbers = stripped.str.to_lowercase().replace_strict(names, default=None, return_dtype=pl.Float64)
+        return numbers, f"neither true nor false ({', '.join([*_TRUE, *_FALSE])})"
+    if declared == "date":
+        days = stripped.str.to_date("%Y-%m-%d", strict=False)
+        return days.to_physical().cast(pl.Float64), "no ISO 8601 date"
     if read.thousands is not None:
         stripped = _without_thousands(stripped, read)
     if read.decimal == ",":

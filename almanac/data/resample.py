@@ -51,12 +51,14 @@ def _aggregate(name: str, how: str) -> pl.Expr:
         # The sum of no value is missing, and not 0.
         return pl.when(column.count() > 0).then(column.sum()).alias(name)
     known = column.drop_nulls()
-    match how:
-        case "first":
-            return known.first()
-        case "last":
-            return known.last()
-    return {"mean": column.mean(), "min": column.min(), "max": column.max(), "median": column.median()}[how]
+    return {
+        "first": known.first(),
+        "last": known.last(),
+        "mean": column.mean(),
+        "min": column.min(),
+        "max": column.max(),
+        "median": column.median(),
+    }[how]
 
 
 def _with_empty(table: pl.DataFrame, terms: Resample, time: str, entity: str | None) -> pl.DataFrame:
