@@ -142,7 +142,7 @@ def _learned(usecase: UseCase, table: pl.DataFrame, target: Target, train: Mask)
     overall = known["y"].mean()
     recent = pl.col("last").rolling_mean_by("time", f"{season}us", min_samples=1).over("entity").alias(RECENT)
     # An entity or a phase that training never saw has the mean of those that it saw.
-    mean = pl.col(MEAN).fill_null(overall)
+    mean = pl.col(MEAN).fill_null(pl.lit(overall, pl.Float64))
     drift = pl.col("last") + pl.col("slope").fill_nan(0.0).fill_null(0.0) * _ahead(usecase, target)
     return joined.select(mean, pl.col(CLIMATOLOGY).fill_null(mean), recent, drift.alias(DRIFT))
 

@@ -96,10 +96,13 @@ def test_the_seasonal_baseline_is_the_newest_known_value_of_the_phase(judged: Wo
 def test_a_baseline_that_repeats_another_is_counted_once(judged: World) -> None:
     """A day ahead the last known value is the newest one of the phase."""
     near, far = (judged.metrics["targets"][f"pm25_{hours}h"] for hours in (1, 24))
-    assert (list(near["baselines"]), list(near["skill"])) == (["persistence", "seasonal"],) * 2
-    assert (list(far["baselines"]), list(far["skill"])) == (["persistence"],) * 2
+    learned = ["mean", "climatology", "recent_mean", "drift"]
+    assert (list(near["baselines"]), list(near["skill"])) == (["persistence", "seasonal", *learned],) * 2
+    assert (list(far["baselines"]), list(far["skill"])) == (["persistence", *learned],) * 2
     assert judged.rows("pm25_24h")["seasonal"].is_null().all()
-    assert "Skill over the best baseline, persistence" in (judged.out / "report.html").read_text()
+    page = (judged.out / "report.html").read_text()
+    assert f"Skill over the best baseline, {near['headline']['baseline']}" in page
+    assert f"Skill over the best baseline, {far['headline']['baseline']}" in page
 
 
 @pytest.mark.parametrize("hours", [1, 24])

@@ -224,7 +224,7 @@ def test_every_rule_is_evaluated(prometheus: int) -> None:
     groups = get_json(f"http://127.0.0.1:{prometheus}/api/v1/rules")["data"]["groups"]
     rules = [rule for group in groups for rule in group["rules"]]
     assert {rule["health"] for rule in rules} == {"ok"}
-    assert len(rules) == 55
+    assert len(rules) == 57
 
 
 def test_what_is_scraped_is_what_is_declared(prometheus: int) -> None:
