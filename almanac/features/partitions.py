@@ -8,7 +8,6 @@ the one before it, so that a halo of so many rows reaches so many steps; what th
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 from io import BytesIO
 from typing import Any
 
@@ -25,7 +24,7 @@ from almanac.features.references import references
 from almanac.features.spec import FeatureSpec
 from almanac.features.split import longest_horizon
 from almanac.features.target import targets
-from almanac.usecase import UseCase, dump, load_text
+from almanac.usecase import UseCase
 
 Packed = npt.NDArray[np.uint8]
 
@@ -101,28 +100,23 @@ def _read(usecase: UseCase, spec: FeatureSpec) -> list[str]:
 
 def _task(usecase: UseCase, spec: FeatureSpec, table: pl.LazyFrame, part: Partition) -> tuple[Any, ...]:
     rows = table.slice(part.first, part.last - part.first).collect()
-    return dump(usecase), spec.model_dump_json(), packed(rows), part
+    # As an object: the part of a use case that preprocessing reads would not validate as a text.
+    return usecase, spec, packed(rows), part
 
 
-def work(usecase: str, spec: str, rows: Packed, part: Partition) -> tuple[Packed, list[Any]]:
+def work(usecase: UseCase, spec: FeatureSpec, rows: Packed, part: Partition) -> tuple[Packed, list[Any]]:
     """Compute a partition, on a worker: its features and targets as Arrow IPC, and its entities in order.
 
     Raises:
         FeatureError: as `compute` does, and which rows of the table they are.
     """
-    case, specification = _parsed(usecase, spec)
     try:
-        frame = features_of(case, specification, unpacked(rows))
+        frame = features_of(usecase, spec, unpacked(rows))
     except FeatureError as error:
         raise FeatureError(f"in rows {part.first + 1} to {part.last} of the table: {error}") from error
     frame = frame.slice(part.start - part.first, part.stop - part.start)
-    entities = frame[specification.entity].unique(maintain_order=True).to_list() if specification.entity else []
+    entities = frame[spec.entity].unique(maintain_order=True).to_list() if spec.entity else []
     return packed(frame), entities
-
-
-@lru_cache(maxsize=1)
-def _parsed(usecase: str, spec: str) -> tuple[UseCase, FeatureSpec]:
-    return load_text(usecase, "usecase"), FeatureSpec.model_validate_json(spec)
 
 
 def packed(frame: pl.DataFrame) -> Packed:

@@ -211,7 +211,8 @@ def _candidates(usecase: "UseCase") -> Iterator[str]:
 def _blend(blend: Blend, kinds: Mapping[str, CandidateKind]) -> Iterator[str]:
     for name in blend.of:
         if not kinds[name].blendable:
-            allowed = " and ".join(kind for kind in CANDIDATES if CANDIDATES[kind].blendable)
+            *others, last = (kind for kind in CANDIDATES if CANDIDATES[kind].blendable)
+            allowed = f"{', '.join(others)} and {last}"
             yield f"{name} is of kind {kinds[name].name}; a blend is made of kinds {allowed}"
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from urllib.request import Request, urlopen
 
 import fsspec
 import pytest
@@ -14,6 +15,8 @@ def serving_s3() -> Iterator[str]:
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
+    # All servers of a process share their buckets.
+    urlopen(Request(f"http://{host}:{port}/moto-api/reset", method="POST")).close()
     try:
         yield f"http://{host}:{port}"
     finally:

@@ -24,7 +24,7 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
 
 def test_a_directory_in_place_of_a_file(tmp_path: Path) -> None:
     (tmp_path / "meters.csv").mkdir()
-    with pytest.raises(SourceError, match=r"meters.csv cannot be read: Is a directory"):
+    with pytest.raises(SourceError, match=r"meters.csv is a directory; for its files as one table write a pattern"):
         small.take(small.usecase(), tmp_path)
 
 

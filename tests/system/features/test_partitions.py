@@ -24,7 +24,7 @@ from almanac.features.partitions import computed, features_of, packed, plan, unp
 from almanac.features.preprocess import preprocess
 from almanac.features.spec import FeatureSpec
 from almanac.features.split import train_test
-from almanac.usecase import UseCase, dump
+from almanac.usecase import UseCase
 from almanac.usecase.override import load_with
 from almanac.usecase.training_section import Dask
 from tests.support import small
@@ -78,7 +78,7 @@ def in_parts(
     made = []
     for part in plan(table.height, size, before or spec.history, 24):
         rows = table.slice(part.first, part.last - part.first)
-        made.append(unpacked(work(dump(case), spec.model_dump_json(), packed(rows), part)[0]))
+        made.append(unpacked(work(case, spec, packed(rows), part)[0]))
     return pl.concat(made)
 
 
