@@ -62,29 +62,24 @@ def measure(usecase: Path, settings: list[str]) -> dict[str, float]:
     return {"pipeline_seconds": pipeline, "in_process_seconds": direct, "ratio": pipeline / direct}
 
 
-#: What kfp writes when a task begins and ends, and what its executor writes around the component's body.
-_MARKS = (
-    (re.compile(r"^(\d\d:\d\d:\d\d\.\d{3}) .*Executing task .*?'([\w-]+)'"), "%H:%M:%S.%f"),
-    (re.compile(r"Executor [\d-]+ (\d\d:\d\d:\d\d,\d{3}) INFO\]: Got executor_input"), "%H:%M:%S,%f"),
-    (re.compile(r"Executor [\d-]+ (\d\d:\d\d:\d\d,\d{3}) INFO\]: Wrote executor output"), "%H:%M:%S,%f"),
-    (re.compile(r"^(\d\d:\d\d:\d\d\.\d{3}) .*Task .*? finished with status"), "%H:%M:%S.%f"),
-)
+#: What kfp writes when a task begins and ends, and what its executor writes after the component's body.
+_BEGUN = re.compile(r"^(\d\d:\d\d:\d\d\.\d{3}) .*Executing task .*?'([\w-]+)'")
+_BODY = re.compile(r"\[body\] ([\d.]+) s$")
+_ENDED = re.compile(r"^(\d\d:\d\d:\d\d\.\d{3}) .*Task .*? finished with status")
+_CLOCK = "%H:%M:%S.%f"
 
 
 def task_times(log: str) -> dict[str, tuple[float, float]]:
     """Return of each task in a run's log its wall-clock seconds, and those of its component's body."""
     found: dict[str, tuple[float, float]] = {}
-    name, times = "", list[datetime]()
+    name, begun, body = "", datetime.min, 0.0
     for line in log.splitlines():
-        pattern, form = _MARKS[len(times)]
-        if (match := pattern.search(line.strip())) is None:
-            continue
-        name = match[2] if not times else name
-        times.append(datetime.strptime(match[1], form))
-        if len(times) == len(_MARKS):
-            begun, body, done, ended = times
-            found[name] = _seconds(begun, ended), _seconds(body, done)
-            times = []
+        if match := _BEGUN.search(line.strip()):
+            name, begun, body = match[2], datetime.strptime(match[1], _CLOCK), 0.0
+        elif match := _BODY.search(line.strip()):
+            body = float(match[1])
+        elif name and (match := _ENDED.search(line.strip())):
+            found[name] = _seconds(begun, datetime.strptime(match[1], _CLOCK)), body
     return found
 
 

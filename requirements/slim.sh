@@ -12,6 +12,9 @@ find "$site" -type d \( -name tests -o -name test -o -name include -o -name __py
 find "$site" -type f \( -name '*.pyi' -o -name '*.pyx' -o -name '*.pxd' -o -name '*.pxi' -o -name '*.[ch]' \
   -o -name '*.cc' -o -name '*.cpp' -o -name '*.hpp' \) -delete
 
+# Translations of holidays' names; the dates are the same in every language.
+rm -rf "$site"/holidays/locale
+
 # shap and statsforecast compile functions with numba that this project does not use; the others are in C++.
 rm -rf "$site"/llvmlite* "$site"/numba*
 

@@ -13,7 +13,7 @@ from tests.containers.engine import docker, inspect
 MEGABYTE = 1_000_000
 
 
-@pytest.mark.parametrize(("kind", "most"), [("components", 800), ("serving", 380)])
+@pytest.mark.parametrize(("kind", "most"), [("components", 820), ("serving", 380)])
 def test_an_image_is_small(request: pytest.FixtureRequest, kind: str, most: int) -> None:
     image = inspect(request.getfixturevalue(f"{kind}_image"))
     base = inspect("python:3.11-slim-bookworm")
