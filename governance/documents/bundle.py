@@ -1,7 +1,7 @@
 """The governance directory of a run: documents, their references, and a manifest of all files."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -179,10 +179,15 @@ def _located(value: Any, pointer: str, locations: _Locations) -> Any:
     return text
 
 
-def not_stated(governance: Mapping[str, Any]) -> list[str]:
-    """Return the fields of the section governance that are missing or hold placeholders; none but in a draft."""
+def not_stated(governance: Mapping[str, Any], kinds: Iterable[Document] | None = None) -> list[str]:
+    """Return the fields of the section governance that are missing or hold placeholders; none but in a draft.
+
+    Args:
+        governance: the use case's section.
+        kinds: the documents that need statements; all installed ones when None.
+    """
     answers = unanswered(governance.get("risk") or {})
-    statements = [f"statements.{key}" for key in unstated(governance)]
+    statements = [f"statements.{key}" for key in unstated(governance, kinds)]
     return [*statements, *(f"risk.{key}" for key in answers), *unnamed(governance)]
 
 

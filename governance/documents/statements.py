@@ -63,7 +63,10 @@ def _is_placeholder(text: str) -> bool:
 
 
 def check_statements(
-    governance: Mapping[str, Any], section: str = "governance", recorded: Iterable[str] | None = None
+    governance: Mapping[str, Any],
+    section: str = "governance",
+    recorded: Iterable[str] | None = None,
+    kinds: Iterable[Document] | None = None,
 ) -> None:
     """Refuse a governance section that lacks a mandatory statement, or that leaves one unsigned or undated.
 
@@ -72,11 +75,12 @@ def check_statements(
         section: name of the section in errors.
         recorded: the mandatory statements of a bundle, which may be written by other documents than those that are
             installed here; None for those of all installed documents.
+        kinds: the documents whose statements may not be missing; all installed ones when None.
 
     Raises:
         DocumentError: every missing or incomplete statement, by key, with what it has to say.
     """
-    missing, given = unstated(governance), governance.get("statements") or {}
+    missing, given = unstated(governance, kinds), governance.get("statements") or {}
     faults = [
         f"{section}.statements.{key}: {'holds a placeholder' if key in given else 'is missing'}; it has to say {text}"
         for key, text in missing.items()

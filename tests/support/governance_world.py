@@ -50,7 +50,8 @@ def artifacts_of(run: Path) -> dict[str, Path]:
 def signer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Keep keys and names of this machine's user out of the tests."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("config")))
+        # Each place that imports this fixture has its own; all of a session have to sign with one key.
+        patch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.getbasetemp() / "config"))
         patch.setenv("ALMANAC_ACTOR", "ann")
         patch.delenv("ALMANAC_SIGNING_KEY", raising=False)
         yield
