@@ -226,7 +226,7 @@ async def _drain(server: Server, http: HTTPServer, listening: socket.socket, ret
     server.state.drain()
     with suppress(TimeoutError):
         await asyncio.wait_for(retired.wait(), server.settings.drain_seconds)
-    await http.finish(listening)
+    await http.finish(listening, shared=retired.is_set())
 
 
 def _announcement(server: Server, bundle: Bundle, sock: socket.socket, grpc_port: int | None) -> str:

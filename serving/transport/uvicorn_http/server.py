@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import uvicorn
 
+from serving.transport.sockets import take_no_more
 from serving.transport.uvicorn_http.protocol import Protocol
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 _LINGER_SECONDS = 1.0
 _POLL_SECONDS = 0.02
+_HANDSHAKE_SECONDS = 0.1
 
 
 class HTTPServer(uvicorn.Server):
@@ -42,7 +44,7 @@ class HTTPServer(uvicorn.Server):
         """Leave signals to the caller."""
         yield
 
-    async def finish(self, listening: socket.socket) -> None:
+    async def finish(self, listening: socket.socket, shared: bool) -> None:
         """Accept no more connections, and end once the open ones are answered.
 
         A connection that was accepted a moment ago may not have sent its request yet: it is given a second to, and is
@@ -50,7 +52,12 @@ class HTTPServer(uvicorn.Server):
 
         Args:
             listening: a copy of the listening socket, which is closed.
+            shared: whether others go on accepting from it.
         """
+        if not shared:
+            take_no_more(listening)
+            # Those whose handshake was under way are accepted as ever.
+            await asyncio.sleep(_HANDSHAKE_SECONDS)
         for listener in getattr(self, "servers", []):
             listener.close()
         loop = asyncio.get_running_loop()

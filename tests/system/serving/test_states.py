@@ -11,6 +11,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from serving.transport.sockets import listen, take_no_more
 from tests.support.server import ServerProcess, Start, as_row, free_port, wait_for
 from tests.system.serving.test_operation import PREDICT, total, workers
 from tests.system.serving.test_store import Redis, last_month, needs_redis
@@ -102,6 +104,22 @@ def gone(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
     except OSError:
         return True
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_a_socket_that_takes_no_more_keeps_what_it_has(host: str) -> None:
+    with closing(listen(host, 0)) as sock, closing(socket.create_connection(sock.getsockname()[:2], 5)) as before:
+        take_no_more(sock)
+        with pytest.raises(TimeoutError):
+            socket.create_connection(sock.getsockname()[:2], 0.3)
+        before.sendall(b"asked")
+        with closing(sock.accept()[0]) as accepted:
+            assert accepted.recv(5) == b"asked"
+            accepted.sendall(b"answered")
+            assert before.recv(8) == b"answered"
+        sock.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            sock.accept()
 
 
 @pytest.mark.parametrize("drain", ["0", "0.5"])
