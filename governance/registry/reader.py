@@ -18,7 +18,8 @@ from governance.registry.stores import open_store
 from governance.registry.versions import read_manifest
 
 _USE_CASE = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
-_FOLDER = "use_cases"
+#: Folder of a registry that holds a folder for each use case.
+USE_CASES = "use_cases"
 
 
 class Reader:
@@ -40,7 +41,7 @@ class Reader:
         Raises:
             RegistryError: there is no registry at the address, nothing is registered in it, or events are gone.
         """
-        names = self.store.keys(_FOLDER)
+        names = self.store.keys(USE_CASES)
         if not names:
             raise RegistryError(
                 f"registry {self.store.url}: there is no registry here, or nothing was ever registered in it; "
@@ -163,7 +164,7 @@ class Reader:
         state = self.state(use_case)
         if state.last is None:
             # Deleted events and a killed first registration look the same; both are no registry to rely on.
-            if left := self.store.keys(f"{_FOLDER}/{use_case}"):
+            if left := self.store.keys(f"{USE_CASES}/{use_case}"):
                 raise RegistryError(
                     f"registry {self.store.url}: {use_case!r} has {', '.join(left)} and no events; they are gone, or "
                     "its first registration did not end"

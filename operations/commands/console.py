@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from operations.commands.options import History, Log, Registry, Runs
+from operations.commands.options import History, Log, Registry, Runs, room_libraries
 from orchestration.commands.options import example
 
 app = typer.Typer(
@@ -44,10 +44,11 @@ def console(
     if context.invoked_subcommand:
         return
     # Imported here: the help would otherwise load a web server and a database's client.
-    from governance.registry import default_url as registry_url
-    from operations.console.run import serve
-    from operations.console.settings import ConsoleSettings
-    from operations.history import Origins, default_url
+    with room_libraries():
+        from governance.registry import default_url as registry_url
+        from operations.console.run import serve
+        from operations.console.settings import ConsoleSettings
+        from operations.history import Origins, default_url
 
     origins = Origins(registry or registry_url(), runs, log)
     settings = ConsoleSettings(history or default_url(), origins, keys, signing, secure, audit)

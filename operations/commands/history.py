@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.status import Status
 
 from almanac.core.files import pretty_json
-from operations.commands.options import History, Log, Registry, Runs
+from operations.commands.options import History, Log, Registry, Runs, room_libraries
 from orchestration.commands.options import AsJson, command_app, example
 
 app = command_app(
@@ -28,8 +28,9 @@ def rebuild(
 ) -> None:
     """Make the history again from the registry, the run directories and the prediction log."""
     # Imported here: the help of every command would otherwise load a database's client.
-    from governance.registry import default_url as registry_url
-    from operations import history as room
+    with room_libraries():
+        from governance.registry import default_url as registry_url
+        from operations import history as room
 
     engine = room.open_history(history or room.default_url())
     origins = room.Origins(registry or registry_url(), runs, log)
@@ -50,8 +51,9 @@ def export(
     out: Annotated[Path | None, typer.Option(help="File; standard output without it.")] = None,
 ) -> None:
     """Write every row as a line of JSON, the same bytes from SQLite and PostgreSQL."""
-    from almanac.core.files import write_bytes
-    from operations import history as room
+    with room_libraries():
+        from almanac.core.files import write_bytes
+        from operations import history as room
 
     lines = room.export(room.open_history(history or room.default_url()))
     if out is None:
@@ -64,7 +66,8 @@ def export(
 @app.command(epilog=example("almanac history migrate --history sqlite:///history.db"))
 def migrate(history: History = "") -> None:
     """Bring the tables to this release's form; `rebuild` and the console do it by themselves."""
-    from operations import history as room
+    with room_libraries():
+        from operations import history as room
 
     revision = room.migrate(history or room.default_url())
     typer.echo(f"revision {revision}")

@@ -8,6 +8,8 @@ from sqlalchemy import Engine
 
 from almanac.core.errors import AlmanacError
 from governance.registry import Registry
+from governance.registry.events import event_chain
+from governance.registry.reader import USE_CASES
 from operations.history import Origins, rebuild
 from operations.history.sources.runs import run_directories
 from operations.journal import Journal
@@ -26,11 +28,11 @@ class Memory:
 
     def __init__(self, engine: Engine, origins: Origins) -> None:
         self.engine, self.origins = engine, origins
-        self.generation = 0
         self.problem = ""
         self._lock = threading.Lock()
         self._state: tuple[Any, ...] = ()
         self._answers: dict[tuple[Any, ...], Any] = {}
+        self._registry = Registry(origins.registry)
 
     def refresh(self) -> None:
         """Make the history again if an origin has changed; a failure is shown on every page, over the old rows."""
@@ -43,7 +45,6 @@ class Memory:
                 self._state, self.problem = state, ""
             except AlmanacError as error:
                 self.problem = str(error)
-            self.generation += 1
             self._answers = {}
 
     def answer(self, key: tuple[Any, ...], query: Callable[[], T]) -> T:
@@ -55,14 +56,11 @@ class Memory:
         return found
 
     def _present(self) -> tuple[Any, ...]:
-        registry = Registry(self.origins.registry)
-        heads = []
-        for use_case in registry.use_cases():
-            last = registry.state(use_case).last
-            logs = (AuditLog, Journal)
-            heads.append((use_case, last and last.digest, *(self._last(log, use_case) for log in logs)))
+        """Return what tells one state of the origins from another: a small read a log, and the names of the runs."""
+        url, reader = self.origins.registry, self._registry
+        # Chains are read and checked by the rebuild, once they have grown.
+        heads = [
+            (name, event_chain(reader.store, name).head(), AuditLog(url, name).head(), Journal(url, name).head())
+            for name in reader.store.keys(USE_CASES)
+        ]
         return (*heads, tuple(map(str, run_directories(self.origins.runs))))
-
-    def _last(self, log: type[AuditLog], use_case: str) -> str:
-        entries = log(self.origins.registry, use_case).entries()
-        return entries[-1].digest if entries else ""

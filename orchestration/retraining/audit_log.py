@@ -102,6 +102,11 @@ class AuditLog:
         self._chain.check_head(head, {entry.number: entry.digest for entry in entries})
         return entries
 
+    def head(self) -> str:
+        """Return the digest of the newest entry as noted, empty before the first; costs one read and checks nothing."""
+        head = self._chain.head()
+        return "" if head is None else str(head["digest"])
+
     def append(self, propose: Callable[[list[Entry]], Draft | None]) -> Entry | None:
         """Write the proposed entry as the next one; if another writer takes its number, propose again.
 

@@ -77,3 +77,16 @@ def test_a_console_that_others_reach_needs_keys(tmp_path: Path) -> None:
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=dict(os.environ), check=False)
     assert done.returncode == 1
     assert "needs --keys" in done.stderr
+
+
+def test_a_missing_library_is_named(tmp_path: Path) -> None:
+    """As after `make run`, which installs what pipelines need and no web server."""
+    code = (
+        "import sys; sys.modules['uvicorn'] = None; sys.argv = ['almanac', 'console']; import pipeline; pipeline.main()"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=environment, check=False)
+    assert done.returncode == 1
+    assert "uvicorn is not installed; `make .venv/.dev`" in done.stderr
+    assert "Traceback" not in done.stderr

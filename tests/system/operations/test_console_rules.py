@@ -18,8 +18,9 @@ from operations.console.rates import Rate
 from operations.console.roles import ROLES
 from operations.console.settings import ConsoleSettings
 from operations.history import Origins
+from operations.journal import Journal
 from orchestration.retraining import policy
-from orchestration.retraining.audit_log import AuditLog
+from orchestration.retraining.audit_log import AuditLog, Draft
 from tests.support.console import Client, serving
 from tests.support.operations_world import World, write_world
 
@@ -234,6 +235,9 @@ def test_a_broken_origin_is_said_over_the_old_rows(console: Client, world: World
     log_in(console, "viewer")
     events = sorted(Path(world.registry).rglob("events/*.json"))
     events[1].write_text(events[1].read_text().replace("first model", "second model"))
+    # Chains are read again once one of them has grown.
+    sent = Draft("notified", "d" * 64, "almanac", "asked again", {"channel": "mail", "outcome": "sent"})
+    Journal(world.registry, "demo").append(lambda _: sent)
     console.room.memory.refresh()
     text = console.get("/").text
     assert "cannot be read, so what follows may be old" in text
