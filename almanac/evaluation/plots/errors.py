@@ -24,7 +24,8 @@ def overview(targets: dict[str, Any]) -> Any:
         for axis, metric in zip(row, ERRORS[task], strict=True):
             _bars(axis, {name: targets[name] for name in names}, metric)
             axis.set_title(f"{label(metric)}{unit}: lower is better")
-    axes[0, 0].legend(loc="upper left", ncols=3)
+    # Above the plots: with six baselines it would cover the bars.
+    axes[0, 0].legend(loc="lower left", bbox_to_anchor=(0.0, 1.14), ncols=7, borderaxespad=0.0)
     return figure
 
 
@@ -33,17 +34,22 @@ def _bars(axis: Any, targets: dict[str, Any], metric: str) -> None:
     greys = np.linspace(0.45, 0.85, len(baselines))
     kinds = [("model", COLOURS["forecast"]), *zip(baselines, map(str, greys), strict=True)]
     width = 0.84 / len(kinds)
+    # The figures that people compare; those of every baseline are in the table, and would run into each other here.
+    least = [
+        min((_error(entry, name, metric) for name in entry["baselines"]), default=np.nan) for entry in targets.values()
+    ]
     for index, (kind, colour) in enumerate(kinds):
         values = [_error(entry, kind, metric) for entry in targets.values()]
         spots = np.arange(len(values)) + (index - (len(kinds) - 1) / 2) * width
         axis.bar(spots, values, 0.92 * width, color=colour, label=kind.replace("_", " "))
-        for spot, value in ((spot, value) for spot, value in zip(spots, values, strict=True) if np.isfinite(value)):
-            axis.annotate(f"{value:.3g}", (spot, value), ha="center", va="bottom", fontsize=6, color="#5a6270")
+        for spot, value, best in zip(spots, values, least, strict=True):
+            if np.isfinite(value) and (kind == "model" or value == best):
+                axis.annotate(f"{value:.3g}", (spot, value), ha="center", va="bottom", fontsize=7, color="#5a6270")
     horizons = [ahead(entry["horizon"]) for entry in targets.values()]
     axis.set_xticks(range(len(targets)), horizons if len(set(horizons)) == len(horizons) else list(targets))
     axis.set_xlim(-0.6, len(targets) - 0.4)
     axis.grid(axis="x", visible=False)
-    axis.set_ylim(top=1.22 * axis.get_ylim()[1])
+    axis.set_ylim(top=1.1 * axis.get_ylim()[1])
 
 
 def weeks(scored: ScoredRows, unit: str) -> Any:
