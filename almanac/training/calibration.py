@@ -20,6 +20,8 @@ _KNOTS = 16
 _FEWEST_AT_A_KNOT = 12
 #: Rows of a bin below which it is merged with its neighbour; a 5% tail then still holds ten residuals.
 _FEWEST = 200
+#: Relative error of a product and a sum, with room to spare.
+_ROUNDING = 1e-12
 #: Halvings in the search for a level; the last step is a hundredth of a percent of coverage or less.
 _HALVINGS = 12
 
@@ -193,4 +195,15 @@ def _offsets(score: Array, level: float) -> tuple[float, float]:
     # The ranks are of n + 1, since the row to be covered counts as one of them in split conformal prediction.
     below = max(int(np.floor((ordered.size + 1) * tail)), 1)
     above = min(int(np.ceil((ordered.size + 1) * (1.0 - tail))), ordered.size)
-    return float(ordered[below - 1]), float(ordered[above - 1])
+    return _holding(ordered, below - 1, -1), _holding(ordered, above - 1, 1)
+
+
+def _holding(ordered: Array, place: int, side: int) -> float:
+    """Return an order statistic as an offset whose end holds all values that are equal to it.
+
+    Offsets are multiplied by the scale again. Where many values are equal, such as zeros, the rounding of that product
+    would leave all of them out.
+    """
+    value = float(ordered[place])
+    tied = np.searchsorted(ordered, value, side="right") - np.searchsorted(ordered, value, side="left") > 1
+    return value + side * _ROUNDING * (abs(value) + _ROUNDING) if tied else value

@@ -212,6 +212,28 @@ def test_coverage_too_far_off_closes_on_either_side(
     assert f"chance alone reaches {evidence['by_chance']:.2g} in " in check["message"]
 
 
+@pytest.mark.parametrize("tied", [False, True])
+def test_coverage_that_ties_force_does_not_close(
+    usecase: UseCase, judged: Judged, metrics: Metrics, tied: bool
+) -> None:
+    """A lower end that many values are equal to can leave no twentieth of them below it."""
+    inside = pl.col("last") > 150
+    missed = (inside.cum_sum() % 25 == 0) & inside
+    below, above = (
+        pl.when(missed).then(at).otherwise(other) for at, other in ((2.0, 0.0 if tied else 2.0), (-1.0, 1.0))
+    )
+    rows = judged.predictions.with_columns(
+        lower=pl.when(inside).then(pl.col("y") - below).otherwise("lower"),
+        upper=pl.when(inside).then(pl.col("y") + above).otherwise("upper"),
+    )
+    decision = decide(usecase, covering(metrics, rows, "over 150"), read_evidence(usecase, rows))
+    check = next(rule for rule in decision["rules"] if "in the band over 150" in rule["figure"])
+    assert check["passed"] is tied
+    assert check["observed"] == pytest.approx(0.01 if tied else 0.06, abs=0.001)
+    assert check["evidence"]["forced"] == pytest.approx(0.05 if tied else 0.0)
+    assert ("0.05 of the coverage is forced" in check["message"]) is tied
+
+
 def test_few_rows_are_given_what_chance_allows(usecase: UseCase, judged: Judged, metrics: Metrics) -> None:
     """The same deviation closes the gate in a year, and not in a fortnight."""
     for days, passed in ((365, False), (14, True)):

@@ -11,6 +11,7 @@ from almanac.evaluation.gate.rules import Candidate, GateRule, Rate
 from almanac.evaluation.groups import UNKNOWN, Mask, band_names
 from almanac.evaluation.paired import POWER
 from almanac.evaluation.student import student_quantile
+from almanac.evaluation.ties import forced_coverage
 from almanac.usecase.training_section import GateRuleBase, Share
 
 
@@ -43,7 +44,7 @@ def _checks(rule: CoverageWithin, model: Candidate) -> Iterator[Check]:
         elif rows is None or place is None or not place.any():
             yield Check(rule.rule, model.target.name, what, None, rule.within)
         else:
-            yield _check(rule, model.target.name, what, path[-1], observed, nominal, rows, place, rate)
+            yield _check(rule, model, what, path[-1], observed, rows, place, rate)
 
 
 def _groups(rule: CoverageWithin, model: Candidate) -> dict[str, tuple[str, ...]]:
@@ -65,28 +66,31 @@ def _inside(rows: JudgedRows, path: tuple[str, ...]) -> Mask | None:
 
 def _check(
     rule: CoverageWithin,
-    target: str,
+    model: Candidate,
     what: str,
     group: str,
     observed: float | None,
-    nominal: float,
     rows: JudgedRows,
     place: Mask,
     rate: float,
 ) -> Check:
+    nominal, column = model.usecase.training.intervals.level, model.usecase.columns[model.target.column]
     error, blocks = _standard_error(rows, place, nominal)
-    n, distance = int(place.sum()), None if observed is None else abs(observed - nominal)
+    y, lower, upper = (values[place] for values in (rows.y, rows.lower, rows.upper))
+    forced = forced_coverage(y, lower, upper, nominal, (column.min, column.max))
+    n, distance = int(place.sum()), None if observed is None else _distance(observed, nominal, forced)
     # Rows of a single block are one observation: they can contradict nothing.
     chance = float(student_quantile(blocks - 1, 1.0 - rate / 2) * error) if blocks > 1 else 1.0
     allowed = max(rule.within, min(chance, 1.0))
     found = allowed + student_quantile(1e9, POWER) * error
     return Check(
         rule.rule,
-        target,
+        model.target.name,
         what,
         distance,
         allowed,
-        note=f"{n:,} rows; chance alone reaches {min(chance, 1.0):.2g} in {rate:.2%}, and a distance of "
+        note=(f"{forced:.2g} of the coverage is forced by values on an end or ends on a bound; " if forced else "")
+        + f"{n:,} rows; chance alone reaches {min(chance, 1.0):.2g} in {rate:.2%}, and a distance of "
         f"{min(found, 1.0):.2g} is refused in {POWER:.0%}",
         evidence={
             "group": group,
@@ -95,11 +99,17 @@ def _check(
             "blocks": blocks,
             "within": rule.within,
             "by_chance": chance,
+            "forced": forced,
             "false_refusal_rate": rate,
             "detectable_distance": found,
             "power": POWER,
         },
     )
+
+
+def _distance(observed: float, nominal: float, forced: float) -> float:
+    """Return how far the coverage is from the nominal one; of what lies above it, the forced part does not count."""
+    return nominal - observed if observed < nominal else max(observed - forced - nominal, 0.0)
 
 
 def _standard_error(rows: JudgedRows, place: Mask, nominal: float) -> tuple[float, int]:
