@@ -215,6 +215,19 @@ WINDOW_BIAS = _of_pipeline("almanac_window_bias", "Mean of prediction minus trut
 WINDOW_COVERAGE = _of_pipeline(
     "almanac_window_coverage_ratio", "Share of the newest window inside the interval.", "model"
 )
+_BAND = ("model", "band")
+WINDOW_BAND_ROWS = _of_pipeline(
+    "almanac_window_band_rows", "Predictions of the newest window by band of the last value, or its absence.", *_BAND
+)
+WINDOW_BAND_RMSE = _of_pipeline(
+    "almanac_window_band_rmse", "Root mean squared error in the newest window by band of the last value.", *_BAND
+)
+WINDOW_BAND_BIAS = _of_pipeline(
+    "almanac_window_band_bias", "Mean of prediction minus truth in the newest window by band of the last value.", *_BAND
+)
+WINDOW_BAND_COVERAGE = _of_pipeline(
+    "almanac_window_band_coverage_ratio", "Share of each band of the last value inside the interval.", *_BAND
+)
 WINDOW_ESTIMATED_MAE = _of_pipeline(
     "almanac_window_estimated_mae", "Mean absolute error to be expected in the newest window.", "model"
 )

@@ -1,6 +1,6 @@
-"""Samples of the newest window: its drift, and the errors of its forecasts."""
+"""Samples of the newest window: its drift, and the errors of its forecasts, as a whole and by band."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from almanac.core.errors import MetricError
@@ -10,6 +10,13 @@ from monitoring.operations.samples import Sample, seconds
 
 if TYPE_CHECKING:
     import polars as pl
+
+_BY_BAND = {
+    m.WINDOW_BAND_ROWS: "rows",
+    m.WINDOW_BAND_RMSE: "rmse",
+    m.WINDOW_BAND_BIAS: "bias",
+    m.WINDOW_BAND_COVERAGE: "coverage",
+}
 
 
 def drift_samples(document: dict[str, Any]) -> list[Sample]:
@@ -83,6 +90,23 @@ def prediction_samples(
         if estimate is not None:
             samples.append(Sample(m.WINDOW_ESTIMATED_MAE, labels, estimate(str(target))))
     return samples
+
+
+def band_samples(use_case: str, targets: Mapping[str, dict[str, Any]]) -> list[Sample]:
+    """Return the realised error of each target by band of the last value, that of the unknown among them.
+
+    Args:
+        use_case: its name.
+        targets: metrics of each target in the newest window, as monitoring.json holds them; a target of too few rows
+            has no bands.
+    """
+    return [
+        Sample(metric, (use_case, target, band), float(found[key]))
+        for target, metrics in targets.items()
+        for band, found in metrics.get("bands", {}).items()
+        for metric, key in _BY_BAND.items()
+        if found[key] is not None
+    ]
 
 
 def _realised(rows: "pl.DataFrame") -> Iterator[tuple[m.Metric, float]]:

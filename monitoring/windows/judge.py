@@ -152,11 +152,13 @@ def _target(monitored: Monitored, name: str, span: Span) -> dict[str, Any]:
     metrics: dict[str, Any] = {"rows": known.height, "predicted": due.height}
     if known.height < LEAST_ROWS:
         return {**metrics, "judged": False, "estimated": _estimated(monitored, name, span)}
+    realised = _metrics(known)
+    covered = realised["coverage"]
     metrics |= {
-        **_metrics(known),
+        **realised,
         "judged": True,
         **_relative(known, ranges),
-        **_coverage(known, ranges),
+        "coverage_p_value": None if covered is None or ranges.coverage is None else ranges.coverage.p_value(covered),
         "bands": _bands(monitored.usecase, name, known),
     }
     return {**metrics, "estimated": _estimated(monitored, name, span)}
@@ -202,13 +204,6 @@ def _relative(known: pl.DataFrame, ranges: ExpectedRanges) -> dict[str, Any]:
     relative = float((rows["prediction"] - rows["y"]).abs().to_numpy().mean()) / persistence
     p_value = ranges.relative.p_value(relative) if ranges.relative else None
     return {"persistence_mae": persistence, "relative": relative, "relative_p_value": p_value}
-
-
-def _coverage(known: pl.DataFrame, ranges: ExpectedRanges) -> dict[str, Any]:
-    share = _covered(known)
-    if share is None:
-        return {"coverage": None, "coverage_p_value": None}
-    return {"coverage": share, "coverage_p_value": ranges.coverage.p_value(share) if ranges.coverage else None}
 
 
 def _estimated(monitored: Monitored, name: str, span: Span) -> dict[str, Any] | None:

@@ -21,7 +21,7 @@ from almanac.usecase.types import to_timedelta, to_utc
 from governance.registry import Registry, fetch
 from monitoring.operations.model_samples import try_push_version
 from monitoring.operations.push import push
-from monitoring.operations.window_samples import drift_samples, prediction_samples
+from monitoring.operations.window_samples import band_samples, drift_samples, prediction_samples
 from monitoring.windows.expected_ranges import read_expected_ranges
 from monitoring.windows.join import EmptyLogError, read_log, read_predictions, with_truth
 from monitoring.windows.judge import JudgedWindow, Monitored, breached, judge
@@ -176,6 +176,7 @@ def push_monitoring(monitoring: Monitoring, registry: str, to: str) -> None:
     # Asked for every target, and so passed on only where each of them has an estimate.
     estimated = all(metrics["estimated"] is not None for metrics in newest["targets"].values())
     samples = prediction_samples(usecase.name, rows, usecase.drift.window, estimate if estimated else None)
+    samples += band_samples(usecase.name, newest["targets"])
     if samples:
         push(samples, to, f"{usecase.name}-window")
     try_push_version(usecase, monitoring.document["version"], registry, to, monitored.now)

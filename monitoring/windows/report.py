@@ -15,6 +15,8 @@ from monitoring.windows.judge import JudgedWindow
 _TARGET_HEADER = (
     "window", "rows", "mean absolute error", "estimated", "expected", "over persistence's", "p", "coverage", "p",
 )  # fmt: skip
+_BAND_HEADER = ("band", "rows", "mean absolute error", "root mean squared error", "bias", "coverage")
+_BAND_KEYS = ("rows", "mae", "rmse", "bias", "coverage")
 
 
 def monitoring_page(
@@ -76,8 +78,12 @@ def _windows(document: dict[str, Any]) -> Table:
 
 
 def _target(name: str, windows: Sequence[dict[str, Any]], joined: pl.DataFrame) -> Iterator[Block]:
-    """Yield a target's metrics in each window, and its error and coverage by day."""
+    """Yield a target's metrics in each window, by band in the newest one, and its error and coverage by day."""
     yield Table(_TARGET_HEADER, [_target_row(window, window["targets"][name]) for window in windows], digits=3)
+    if bands := windows[-1]["targets"][name].get("bands"):
+        yield Note("The newest window by band of the last value; the band unknown has the forecasts made without one.")
+        rows = [(band, *(found[key] for key in _BAND_KEYS)) for band, found in bands.items()]
+        yield Table(_BAND_HEADER, rows, digits=3)
     daily = _daily(joined.filter(pl.col("target") == name))
     if daily.height < 2:
         return

@@ -55,6 +55,22 @@ QUALITY = Board(
                 | newest("almanac_window_bias", "model", prefix="bias"),
             ),
             Panel("Coverage of the newest window", newest("almanac_window_coverage_ratio", "model"), "percentunit"),
+            Panel(
+                "Error of the newest window by band of the last value",
+                newest("almanac_window_band_rmse", "model", "band", prefix="rmse")
+                | newest("almanac_window_band_bias", "model", "band", prefix="bias"),
+                help="The band unknown has the forecasts that were made without a last value.",
+            ),
+            Panel(
+                "Coverage of the newest window by band of the last value",
+                newest("almanac_window_band_coverage_ratio", "model", "band"),
+                "percentunit",
+                "Uncertain where a band has few predictions; the next panel counts them.",
+            ),
+            Panel(
+                "Predictions with known truth by band of the last value",
+                newest("almanac_window_band_rows", "model", "band"),
+            ),
             Panel("Predictions with known truth", newest("almanac_window_rows", "model"), kind="stat"),
             Panel(
                 "Age of the model",

@@ -24,7 +24,7 @@ from monitoring.metrics import ALL, WORKER_STARTS
 from monitoring.operations.dashboards import boards
 from monitoring.operations.dashboards.variables import VARIABLES, options, scoped
 from monitoring.operations.push import push
-from monitoring.operations.window_samples import prediction_samples
+from monitoring.operations.window_samples import band_samples, prediction_samples
 from tests.support.live import ROOT, RULES, get_json, needs, prometheus_command, query, read_yaml, running, wait_for
 from tests.support.server import (
     FEATURES,
@@ -144,7 +144,10 @@ def prometheus(
     figures, exported, port = folder / "figures", free_port(), free_port()
     assert main(["push", str(run_directory), "--to", str(figures)]) == 0
     table = pl.read_parquet(run_directory / "predictions.parquet")
-    push(prediction_samples("air", table, estimate=lambda target: 12.0), str(figures), "air-window")
+    unknown = {"unknown": {"rows": 30, "rmse": 34.0, "bias": -1.0, "coverage": 0.77}}
+    samples = prediction_samples("air", table, estimate=lambda target: 12.0)
+    samples += band_samples("air", {"pm25_1h": {"bands": unknown}})
+    push(samples, str(figures), "air-window")
     config = read_yaml(ROOT / "monitoring" / "prometheus.yaml")
     config["global"] = {"scrape_interval": "500ms", "evaluation_interval": "1s"}
     config["rule_files"] = [str(RULES / "*.yaml")]

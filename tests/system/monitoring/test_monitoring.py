@@ -230,6 +230,14 @@ def test_the_component_writes_the_same_bytes_and_pushes(
     assert 'almanac_window_drifted{use_case="air_quality"} 0.0' in lines
     assert f'almanac_window_coverage_ratio{{model="pm25_6h",use_case="air_quality"}} {newest["coverage"]}' in lines
     assert "almanac_window_estimated_mae" in lines
+    for band, figures in newest["bands"].items():
+        labels = f'band="{band}",model="pm25_6h",use_case="air_quality"'
+        for name, key in (("rows", "rows"), ("rmse", "rmse"), ("bias", "bias"), ("coverage_ratio", "coverage")):
+            assert f"almanac_window_band_{name}{{{labels}}} {float(figures[key])}" in lines
+    unknown = newest["bands"]["unknown"]
+    errors = (f"{unknown[key]:.3f}" for key in ("mae", "rmse", "bias", "coverage"))
+    cells = "".join(f"<td>{cell}</td>" for cell in (unknown["rows"], *errors))
+    assert f'<td class="text">unknown</td>{cells}' in first[2].decode().replace("−", "-")
     residual = json.loads(first[1])["windows"][-1]["outputs"]["pm25_6h"]["residual"]
     labels = 'model="pm25_6h",output="residual",use_case="air_quality"'
     assert f"almanac_window_output_drift_score{{{labels}}} {residual['score']}" in lines

@@ -28,7 +28,7 @@ from monitoring.operations.model_samples import model_samples
 from monitoring.operations.push import exporter, push, text
 from monitoring.operations.resources import Resources, this_process
 from monitoring.operations.samples import Sample
-from monitoring.operations.window_samples import drift_samples, prediction_samples
+from monitoring.operations.window_samples import band_samples, drift_samples, prediction_samples
 from tests.support.live import get_json, needs, prometheus_command, query, running, wait_for
 from tests.support.server import free_port
 
@@ -150,6 +150,20 @@ def test_realised_error_of_the_newest_window(beijing: pl.DataFrame) -> None:
     assert found[("almanac_window_coverage_ratio", labels)] == pytest.approx((abs(error) <= 30).mean())
     with pytest.raises(MetricError, match="no column 'lower'"):
         prediction_samples("u", told.drop("lower"))
+
+
+def test_realised_error_by_band() -> None:
+    bands = {
+        "0-35": {"rows": 600, "rmse": 20.0, "mae": 12.0, "bias": 1.0, "coverage": 0.9},
+        "unknown": {"rows": 30, "rmse": 34.0, "mae": 25.0, "bias": -2.0, "coverage": None},
+    }
+    found = values(band_samples("u", {"t_1h": {"bands": bands}, "t_6h": {"judged": False}}))
+    assert found[("almanac_window_band_coverage_ratio", ("u", "t_1h", "0-35"))] == 0.9
+    # Without an interval there is no coverage.
+    assert {name: value for (name, labels), value in found.items() if labels[2] == "unknown"} == {
+        "almanac_window_band_rows": 30.0, "almanac_window_band_rmse": 34.0, "almanac_window_band_bias": -2.0
+    }  # fmt: skip
+    assert len(found) == 7
 
 
 def test_a_sample_must_fit_its_metric() -> None:
