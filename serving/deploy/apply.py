@@ -3,13 +3,14 @@
 import os
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from kubernetes import client, config
 
 from almanac.core.errors import AlmanacError, DeploymentError
 from almanac.core.progress import progress
-from serving.deploy.kube import Kube, RefusedError, label
+from serving.deploy.kube import PLURALS, Kube, RefusedError, label
 from serving.deploy.requirements import require
 from serving.deploy.rollout import missing, problems
 
@@ -27,8 +28,7 @@ _SERVER_FIELDS = (
     "deletionTimestamp",
     "deletionGracePeriodSeconds",
 )
-#: A service is refused without its runtime, and what selects its pods is of no use without them.
-_ORDER = ("ServingRuntime", "InferenceService", "PodDisruptionBudget", "NetworkPolicy", "ServiceMonitor", "HTTPRoute")
+_ORDER = list(PLURALS)
 #: Seconds for a rollback, whose pods are still there: a rollout takes none away before the next is ready.
 _BACK = 10.0
 
@@ -76,7 +76,7 @@ def apply_and_wait(
     objects = require(kube, in_order(objects))
     service = next(item for item in objects if item["kind"] == "InferenceService")
     # Nothing is applied by halves: what the cluster would refuse is known before the first object is sent.
-    if refused := [error for item in objects if (error := _error(kube.apply, item, True)) is not None]:
+    if refused := [error for item in objects if (error := _error(partial(kube.apply, dry=True), item)) is not None]:
         raise DeploymentError("\n  ".join(refused) + "; nothing was changed")
     # Read before anything changes, for the rollback.
     before = [kube.get(item) for item in objects]
@@ -162,9 +162,9 @@ def _roll_back(
     )
 
 
-def _error(action: Callable[..., None], item: dict[str, Any], *options: bool) -> str | None:
+def _error(action: Callable[[dict[str, Any]], None], item: dict[str, Any]) -> str | None:
     try:
-        action(item, *options)
+        action(item)
     except DeploymentError as error:
         return str(error)
     return None

@@ -6,6 +6,7 @@ from serving.deploy.kube import PLURALS, Kube
 
 #: Where each kind lives, in an order in which a service goes before its runtime.
 _GROUPS = {
+    "Ingress": "networking.k8s.io/v1",
     "HTTPRoute": "gateway.networking.k8s.io/v1",
     "InferenceService": "serving.kserve.io/v1beta1",
     "ServingRuntime": "serving.kserve.io/v1alpha1",

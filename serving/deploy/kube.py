@@ -10,15 +10,19 @@ from kubernetes.client.exceptions import ApiException
 from almanac.core.errors import DeploymentError
 
 FIELD_MANAGER = "almanac"
-#: Name of each kind in the paths of the API.
+#: Name of each kind in the paths of the API, in the order in which objects are applied: pods wait for secrets and
+#: claims, a service is refused without its runtime, and what selects its pods is of no use without them.
 PLURALS = {
+    "Secret": "secrets",
+    "ExternalSecret": "externalsecrets",
+    "PersistentVolumeClaim": "persistentvolumeclaims",
     "ServingRuntime": "servingruntimes",
     "InferenceService": "inferenceservices",
     "PodDisruptionBudget": "poddisruptionbudgets",
     "NetworkPolicy": "networkpolicies",
     "ServiceMonitor": "servicemonitors",
     "HTTPRoute": "httproutes",
-    "Secret": "secrets",
+    "Ingress": "ingresses",
 }
 #: Seconds until a connection stands, and between two bytes of an answer.
 _TIMEOUT = (5, 30)
@@ -136,10 +140,13 @@ class Kube:
 
 def label(item: dict[str, Any]) -> str:
     """Return kind, namespace and name of an object, for messages."""
-    return f"{item['kind']} {item['metadata']['namespace']}/{item['metadata']['name']}"
+    place = [item["metadata"][name] for name in ("namespace", "name") if name in item["metadata"]]
+    return f"{item['kind']} {'/'.join(place)}"
 
 
 def _path(item: dict[str, Any]) -> str:
+    if item["kind"] not in PLURALS:
+        raise DeploymentError(f"{label(item)}: is of no kind that a deployment applies: {', '.join(PLURALS)}")
     path = f"namespaces/{item['metadata']['namespace']}/{PLURALS[item['kind']]}/{item['metadata']['name']}"
     return f"/{'apis' if '/' in item['apiVersion'] else 'api'}/{item['apiVersion']}/{path}"
 

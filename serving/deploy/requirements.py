@@ -77,11 +77,11 @@ def _rights(kube: Kube, namespace: str) -> Iterator[str]:
 
 def _mounted(kube: Kube, namespace: str, objects: list[dict[str, Any]]) -> Iterator[str]:
     """Yield the secrets and claims that the pods would wait for in vain."""
-    for secret in _secrets(objects):
+    for secret in _secrets(objects) - _named(objects, "Secret", "ExternalSecret"):
         # Deploying asks for no right to read secrets: where they are hidden the pods tell.
         if kube.may("get", "secrets", namespace, name=secret) and not _there(kube, namespace, "secrets", secret):
             yield f"secret {secret}: almanac deploy keys --namespace {namespace}"
-    for claim in _claims(objects):
+    for claim in _claims(objects) - _named(objects, "PersistentVolumeClaim"):
         if kube.may("get", "persistentvolumeclaims", namespace, name=claim) and not _there(
             kube, namespace, "persistentvolumeclaims", claim
         ):
@@ -98,6 +98,10 @@ def _claims(objects: list[dict[str, Any]]) -> set[str]:
     services = [item for item in objects if item["kind"] == "InferenceService"]
     addresses = [str(item["spec"]["predictor"]["model"].get("storageUri", "")) for item in services]
     return {one.removeprefix("pvc://").split("/")[0] for one in addresses if one.startswith("pvc://")}
+
+
+def _named(objects: list[dict[str, Any]], *kinds: str) -> set[str]:
+    return {item["metadata"]["name"] for item in objects if item["kind"] in kinds}
 
 
 def _there(kube: Kube, namespace: str, plural: str, name: str) -> bool:

@@ -29,6 +29,8 @@ Fault = Callable[[str, str], int | None]
 Pods = Callable[[dict[str, Any]], dict[str, Any] | None]
 #: Of KServe, before and after Ready was kept through a rollout.
 RELEASES = ("0.17", "0.20")
+#: Groups of definitions that no package here has schemas of.
+_DEFINED = ("monitoring.coreos.com", "external-secrets.io", "gateway.networking.k8s.io")
 #: What a cluster has on which everything is installed, and every namespace that was set up.
 _THERE: dict[str, Any] = {
     "/version": {"major": "1", "minor": "34"},
@@ -238,7 +240,7 @@ class KubernetesApi:
     def _validate(item: dict[str, Any]) -> None:
         if item["apiVersion"].startswith("serving.kserve.io"):
             check(item)
-        elif not item["apiVersion"].startswith("monitoring.coreos.com"):
+        elif not item["apiVersion"].startswith(_DEFINED):
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", DeprecationWarning)
                 kubernetes_validate.validate(item, "1.31", strict=True)

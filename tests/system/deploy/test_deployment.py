@@ -19,7 +19,7 @@ from serving.deploy.apply import apply_and_wait
 from serving.deploy.canary import render_canary
 from serving.deploy.delete import delete_all
 from serving.deploy.kube import Kube
-from serving.deploy.manifests import Deployment, render
+from serving.deploy.manifests import Deployment, render, render_edges
 from serving.deploy.prerequisites import look
 from serving.deploy.production import storage_uri
 from serving.deploy.reach import client_key, require_way
@@ -471,6 +471,28 @@ def test_deleting_leaves_nothing_of_the_use_case_and_everything_else() -> None:
         assert deleted[0] == "InferenceService air-quality"
         assert len(deleted) == 5
         assert {item["metadata"]["labels"]["app.kubernetes.io/name"] for item in server.objects.values()} == {"traffic"}
+
+
+def test_what_surrounds_a_version_is_applied_and_deleted_with_it() -> None:
+    mounted = replace(FIRST, storage_uri="pvc://almanac-registry/use_cases/air_quality/models/1")
+    with KubernetesApi() as server:
+        # The claim that the pods wait for is among the objects.
+        del server.there["/api/v1/namespaces/persistentvolumeclaims/almanac-registry"]
+        apply_and_wait(render(mounted) + render_edges(mounted), _client(server), timeout=5, interval=0.01)
+        kinds = [item["kind"] for item in server.applied]
+        assert kinds[:3] == ["ExternalSecret", "PersistentVolumeClaim", "ServingRuntime"]
+        assert kinds[-2:] == ["HTTPRoute", "Ingress"]
+        assert len(list(delete_all(Kube(_client(server)), "air_quality", "almanac"))) == 7
+        # They belong to the namespace: other use cases read the same registry.
+        assert {item["kind"] for item in server.objects.values()} == {"ExternalSecret", "PersistentVolumeClaim"}
+
+
+def test_an_object_that_a_deployment_does_not_know_stops_all() -> None:
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "one", "namespace": "almanac"}}
+    with KubernetesApi() as server:
+        with pytest.raises(DeploymentError, match=r"Pod almanac/one: is of no kind .*; nothing was changed$"):
+            apply_and_wait([*render(FIRST), pod], _client(server), timeout=5, interval=0.01)
+        assert server.applied == []
 
 
 def test_a_canary_of_another_image_leaves_the_running_version_ready() -> None:
