@@ -10,17 +10,20 @@ import httpx
 import numpy as np
 
 from almanac.core.errors import DeploymentError
-from almanac.core.files import read_json
-from almanac.model.directory import MANIFEST
-from almanac.model.model import Model, load_model
+from almanac.model.bundle import load_bundle
+from almanac.model.model import Model
 
 #: Seconds for the new version's first answer once the service is ready; the old one may still answer until then.
 PATIENCE = 60.0
 
 
 def forecasters(model: Path) -> list[Model]:
-    """Load the models of a version's directory, one for each target."""
-    return [load_model(model / name) for name in read_json(model / MANIFEST)["targets"]]
+    """Load the models of a version's directory, one for each target.
+
+    Raises:
+        ModelError: a directory that lists no model, is incomplete or was altered.
+    """
+    return list(load_bundle(model).targets.values())
 
 
 def smoke(

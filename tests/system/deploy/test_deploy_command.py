@@ -16,13 +16,12 @@ import numpy as np
 import pytest
 import yaml
 
-from almanac.core.errors import DeploymentError
+from almanac.core.errors import DeploymentError, ModelError
 from almanac.core.files import write_json
 from almanac.model.bodies import read_body
 from almanac.usecase import dump
-from governance.registry import Registry, resolve
+from governance.registry import Registry, collect, resolve
 from serving.deploy.smoke import examples, forecasters, smoke
-from tests.support.bundles import version_files
 from tests.support.kubernetes_api import KubernetesApi
 from tests.support.production import Production, two_versions
 from tests.support.server import ServerProcess
@@ -174,6 +173,14 @@ def test_a_service_that_asks_for_a_key_gets_it(model: Path, tmp_path: Path) -> N
         server.stop()
 
 
+def test_the_models_of_a_version_are_those_of_a_bundle(model: Path, tmp_path: Path) -> None:
+    """The directory of one target is a version as well; one that lists no model is named."""
+    assert [one.digest for one in forecasters(model / "pm25_6h")] == [one.digest for one in forecasters(model)]
+    write_json(tmp_path / "manifest.json", {"format": 1, "files": {}})
+    with pytest.raises(ModelError, match=r"manifest\.json"):
+        forecasters(tmp_path)
+
+
 def test_an_answer_that_is_off_is_told_beside_the_right_one(server: ServerProcess, model: Path) -> None:
     (known,) = forecasters(model)
     smoke(f"http://127.0.0.1:{server.port}", [known], None, patience=0)
@@ -220,12 +227,9 @@ def test_objects_without_a_service_are_refused(tmp_path: Path) -> None:
     assert "holds no InferenceService" in done.stderr
 
 
-def test_a_rejected_version_is_deployed_by_an_option_alone(tmp_path: Path) -> None:
+def test_a_rejected_version_is_deployed_by_an_option_alone(model: Path, tmp_path: Path) -> None:
     registry = Registry(tmp_path / "registry")
-    files = version_files(tmp_path, "a")
-    manifest = files["model/manifest.json"]
-    write_json(manifest, json.loads(manifest.read_text()) | {"targets": {}})
-    registry.register("air_quality", files, who="ann", why="test")
+    registry.register("air_quality", collect(model, "model"), who="ann", why="test")
     registry.reject("air_quality", 1, who="bob", why="biased")
     annotations = {"almanac.io/version": "1"}
     service = {"kind": "InferenceService", "metadata": {"name": "a", "annotations": annotations, "namespace": "a"}}
