@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from almanac.core.errors import AlmanacError
 from almanac.usecase import UseCase
 from almanac.usecase.fold_lengths import fold_length, longest_horizon
-from almanac.usecase.types import to_timedelta
+from almanac.usecase.types import to_duration, to_timedelta
 from orchestration.retraining.plan import retraining
 from orchestration.statements_check import check_draft
 
@@ -84,8 +84,9 @@ def _features(usecase: UseCase, result: Review) -> None:
 
     specification = FeatureSpec.of(usecase)
     result.facts |= {"features": len(specification.names), "history": specification.history}
-    longest = specification.history * to_timedelta(usecase.time.frequency)
-    result.facts["look_back"] = str(longest)
+    # Events look back on histories of any length.
+    if usecase.events is None:
+        result.facts["look_back"] = to_duration(specification.history * to_timedelta(usecase.time.frequency))
 
 
 def _statements(usecase: UseCase, result: Review) -> None:

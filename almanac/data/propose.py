@@ -19,9 +19,9 @@ from almanac.data.propose_text import Draft, assumptions, lines, unsure
 from almanac.data.read import read_table
 from almanac.data.validate import refuse_errors, run_checks
 from almanac.usecase import load_text
-from almanac.usecase.defaults import CYCLES, MOST_STEPS, to_duration
+from almanac.usecase.defaults import CYCLES, MOST_STEPS
 from almanac.usecase.split_section import end_of_data
-from almanac.usecase.types import to_timedelta
+from almanac.usecase.types import to_duration, to_timedelta
 
 _DAY = timedelta(days=1)
 _TEST_SHARE = 0.2

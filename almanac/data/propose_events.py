@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from almanac.data.infer_events import SERIES, role_columns
-from almanac.usecase.defaults import to_duration
+from almanac.usecase.types import to_duration
 
 if TYPE_CHECKING:
     from almanac.data.propose_text import Draft

@@ -14,7 +14,8 @@ from almanac.data.infer import Inferred
 from almanac.data.infer_days import terms
 from almanac.data.infer_events import SERIES
 from almanac.data.propose_events import event_features, events_section
-from almanac.usecase.defaults import candidates, features, gates, to_duration
+from almanac.usecase.defaults import candidates, features, gates
+from almanac.usecase.types import to_duration
 
 _DAY = timedelta(days=1)
 #: A window of drift is judged by 30 rows; some of them may be missing.

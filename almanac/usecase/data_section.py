@@ -11,7 +11,7 @@ from almanac.core.kinds import Kinds
 from almanac.core.levels import OTHER, is_open
 from almanac.usecase.address import UNSTATED
 from almanac.usecase.shape_section import Resample, Shape
-from almanac.usecase.types import Duration, Name, Section, Sha256, name_of, to_microseconds, to_utc, union_of
+from almanac.usecase.types import Duration, Length, Name, Section, Sha256, name_of, to_utc, union_of
 
 
 def _check_zone(zone: str) -> str:
@@ -260,19 +260,13 @@ else:
     Source = union_of(SOURCES, "type")
 
 
-def _check_positive(duration: str) -> str:
-    # Every lag and window is counted in steps of the grid, and none fits into a step of nothing.
-    if not to_microseconds(duration):
-        raise ValueError(f"{duration!r} has no length; write one such as 1h")
-    return duration
-
-
 class TimeGrid(Section):
     """The time column and its grid."""
 
     column: Name = "timestamp"
     """Name of the time column."""
-    frequency: Annotated[Duration, AfterValidator(_check_positive)]
+    # Every lag and window is counted in steps of the grid, and none fits into a step of nothing.
+    frequency: Length
     """Distance of two rows; of events, which have none, the step in which evaluation and drift count time."""
     zone: Annotated[str | None, AfterValidator(_check_zone_if_any), _absent(None)] = None
     """IANA zone of the use case: calendar features and groups are of its local time, and sources' times without an

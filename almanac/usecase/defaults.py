@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 from almanac.usecase.address import UNSTATED
-from almanac.usecase.types import to_timedelta
+from almanac.usecase.types import to_duration, to_timedelta
 
 _DAY = timedelta(days=1)
 _HOUR = timedelta(hours=1)
@@ -126,14 +126,6 @@ def gates() -> list[dict[str, Any]]:
 def season(step: timedelta) -> timedelta:
     """Return the period after which a series of this step is taken to repeat."""
     return next((cycle for cycle in CYCLES if not cycle % step and cycle >= 2 * step), 4 * step)
-
-
-def to_duration(span: timedelta) -> str:
-    """Return a span of whole minutes as a use case writes it."""
-    for unit, length in (("d", _DAY), ("h", _HOUR)):
-        if not span % length:
-            return f"{span // length}{unit}"
-    return f"{span // timedelta(minutes=1)}min"
 
 
 def _sections(data: Mapping[str, Any], step: timedelta) -> dict[str, Any]:

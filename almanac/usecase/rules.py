@@ -9,9 +9,9 @@ from almanac.usecase import event_rules
 from almanac.usecase.cron import wrong_cron
 from almanac.usecase.data_section import CHECKS
 from almanac.usecase.fold_lengths import longest_horizon, shortest_window
-from almanac.usecase.split_section import in_words, window_of
+from almanac.usecase.split_section import window_of
 from almanac.usecase.training_section import CANDIDATES, GATE_RULES, Blend, CandidateKind, Choice, Learner
-from almanac.usecase.types import steps, to_timedelta
+from almanac.usecase.types import steps, to_duration, to_timedelta
 
 if TYPE_CHECKING:
     from almanac.usecase.model import UseCase
@@ -157,9 +157,10 @@ def _windows(usecase: "UseCase") -> Iterator[str]:
         if text in (None, "expanding") or window_of(text) >= needed:
             continue
         length = f"of {folds.length}" if folds.length else "that calibrate intervals"
+        longest = to_duration(longest_horizon(usecase))
         yield (
-            f"{field}: {text} is too short; it must hold at least {in_words(needed)}: rows to learn from, the longest "
-            f"horizon, {in_words(longest_horizon(usecase))}, and {folds.count} folds {length} (training.folds)"
+            f"{field}: {text} is too short; it must hold at least {to_duration(needed)}: rows to learn from, the "
+            f"longest horizon, {longest}, and {folds.count} folds {length} (training.folds)"
         )
 
 

@@ -2,10 +2,10 @@
 
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
 from almanac.core.kinds import Kinds
-from almanac.usecase.types import Duration, Name, Section, to_microseconds, union_of
+from almanac.usecase.types import Length, Name, Section, union_of
 
 
 class ShapeBase(Section):
@@ -23,16 +23,10 @@ else:
     Shape = union_of(SHAPES, "step")
 
 
-def _check_length(duration: str) -> str:
-    if not to_microseconds(duration):
-        raise ValueError(f"{duration!r} has no length; write one such as 1h")
-    return duration
-
-
 class Resample(Section):
     """Rows gathered to steps: each step's row has the time at which the step begins."""
 
-    every: Annotated[Duration, AfterValidator(_check_length)]
+    every: Length
     """Length of a step; a time is floored to it in UTC."""
     columns: Annotated[
         dict[Name, Literal["sum", "mean", "first", "last", "min", "max", "median", "count"]], Field(min_length=1)

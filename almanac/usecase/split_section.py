@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field, model_validator
 
-from almanac.usecase.types import Date, Duration, Section, to_timedelta
+from almanac.usecase.types import Date, Duration, Section, to_duration, to_timedelta
 
 _LAST = re.compile(r"last (\d+)(min|h|d|y)")
 _DAY = timedelta(days=1)
@@ -109,7 +109,7 @@ class Split(Section):
         return Split(
             test_from=start.date(),
             test_to=end.date(),
-            train_window=None if window is None else in_words(window),
+            train_window=None if window is None else to_duration(window),
             gap=self.gap,
         )
 
@@ -134,11 +134,3 @@ def _back(end: datetime, text: str) -> datetime:
     year = end.year - int(text[5:-1])
     # From a 29 February back to a year without one.
     return end.replace(year=year, day=min(end.day, calendar.monthrange(year, end.month)[1]))
-
-
-def in_words(span: timedelta) -> str:
-    """Return a span of whole minutes as a use case writes it, in the largest unit that it is a whole number of."""
-    for unit, length in (("d", _DAY), ("h", timedelta(hours=1))):
-        if not span % length:
-            return f"{span // length}{unit}"
-    return f"{span // timedelta(minutes=1)}min"

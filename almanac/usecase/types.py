@@ -109,6 +109,12 @@ def to_timedelta(duration: str) -> timedelta:
     return int(match[1]) * _UNITS[match[2]]
 
 
+def to_duration(span: timedelta) -> str:
+    """Return a span of whole minutes as a use case writes it, in the largest unit that it is a whole number of."""
+    unit = next(unit for unit in ("d", "h", "min") if unit == "min" or not span % _UNITS[unit])
+    return f"{span // _UNITS[unit]}{unit}"
+
+
 def to_microseconds(duration: str) -> int:
     """Return a duration in whole microseconds."""
     return to_timedelta(duration) // timedelta(microseconds=1)
@@ -141,6 +147,12 @@ def _check_duration(duration: str) -> str:
     return duration
 
 
+def _check_length(duration: str) -> str:
+    if not to_timedelta(duration):
+        raise ValueError(f"{duration!r} has no length; write one such as 1h")
+    return duration
+
+
 def _check_no_password(address: str) -> str:
     if urlsplit(address).password is not None:
         # A type of its own, by which an error message leaves the value out.
@@ -167,6 +179,9 @@ Address = Annotated[str, AfterValidator(_check_no_password)]
 
 #: A length of time: a whole number and a unit, such as 30min, 6h or 7d.
 Duration = Annotated[str, AfterValidator(_check_duration), Field(examples=["30min", "6h", "7d"])]
+
+#: A length of time that is longer than nothing.
+Length = Annotated[Duration, AfterValidator(_check_length)]
 
 #: A name that can be a column, a feature, a file and a Kubernetes label: lower case, digits and underscores.
 #: 63 characters are the most that a Kubernetes label has.

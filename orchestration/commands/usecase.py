@@ -100,7 +100,8 @@ def _lines(path: Path, case: UseCase, found: Review) -> Iterator[str]:
     facts = found.facts
     yield f"{path}: {', '.join(target.name for target in case.targets)} by {len(case.training.candidates)} candidates"
     if "features" in facts:
-        yield f"  features    {facts['features']}, which look back {facts['look_back']}"
+        reach = f", which look back {facts['look_back']}" if "look_back" in facts else ""
+        yield f"  features    {facts['features']}{reach}"
     if "rows" in facts:
         yield f"  table       {facts['rows']:,} rows from {facts['from']} to {facts['to']}"
     if "rows_test" in facts:
