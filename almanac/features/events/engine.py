@@ -18,7 +18,7 @@ import numpy.typing as npt
 from almanac.core.errors import FeatureError
 from almanac.core.levels import codes_of
 from almanac.features.events.kind import Asked, EventDeclaration, columns_of
-from almanac.features.events.ledger import Ledger
+from almanac.features.events.ledger import Ledger, Past
 from almanac.features.online import OnlineEngine
 from almanac.features.spec import FeatureSpec
 from almanac.usecase.events_section import EventEntity, Events
@@ -64,6 +64,15 @@ class _Book:
             return [event.texts.get(self.entity.roles[role]) for role in self.roles]
         return ["" if self.entity.column is None else event.texts.get(self.entity.column)]
 
+    def pasts(self, event: Event, until: int) -> list[Past]:
+        """Return what is known up to the time `until` of the entity in each role."""
+        return [
+            (self.empty if name is None else self.ledgers.get(name, self.empty)).past(
+                until, event.time, role, self.places
+            )
+            for role, name in enumerate(self.names(event))
+        ]
+
 
 class EventEngine:
     """Computes the features of events; for one thread at a time.
@@ -89,11 +98,7 @@ class EventEngine:
         self._known = [name for name in spec.columns if name not in set(spec.states)]
         self._codes = {name: codes_of(table) for name, table in spec.categories.items()}
         self._books = {entity.name: _book(entity, spec) for entity in self.events.entities}
-        self._items = [
-            (self._books[item.of], item, item.asked(self.events))
-            for item in spec.items
-            if isinstance(item, EventDeclaration)
-        ]
+        self._items = [(item, item.asked(self.events)) for item in spec.items if isinstance(item, EventDeclaration)]
         self._newest: tuple[int, str] | None = None
 
     @property
@@ -131,12 +136,9 @@ class EventEngine:
         """Return the columns that the histories give, in the order of `states`."""
         values: list[float] = []
         until = self._until(event)
-        for book, item, asked in self._items:
-            by_role = []
-            for role, name in enumerate(book.names(event)):
-                ledger = book.empty if name is None else book.ledgers.get(name, book.empty)
-                past = ledger.past(until, event.time, role, book.places)
-                by_role.append(asked.compute(past))
+        pasts = {name: book.pasts(event, until) for name, book in self._books.items()}
+        for item, asked in self._items:
+            by_role = [asked.compute(past) for past in pasts[item.of]]
             values += [value for numbers in by_role for value in numbers]
             if item.difference:
                 values += [first - second for first, second in zip(by_role[0], by_role[1], strict=True)]

@@ -67,15 +67,21 @@ def _form(
     past = past.in_role() if in_role else past
     counts = [past.since(window[0]) if isinstance(window, tuple) else window for window in windows]
     values = past.columns(columns, max(counts))
+    present = ~np.isnan(values)
+    complete = bool(present.all())
+    known = values if complete else np.where(present, values, 0.0)
     result: list[float] = []
-    for count in counts:
-        rows = values[max(len(values) - count, 0) :]
-        present = ~np.isnan(rows)
-        number = present.sum(axis=0)
-        known = np.where(present, rows, 0.0)
-        for statistic in statistics:
-            numbers = _statistic(statistic, rows, known, present, number)
-            result += (numbers if statistic == "count" else np.where(number < least, np.nan, numbers)).tolist()
+    with np.errstate(invalid="ignore", divide="ignore"):
+        for count in counts:
+            window = slice(max(len(values) - count, 0), None)
+            rows, there = values[window], present[window]
+            number = np.full(len(columns), len(rows)) if complete else there.sum(axis=0)
+            enough = complete and len(rows) >= least
+            for statistic in statistics:
+                numbers = _statistic(statistic, rows, known[window], there, number)
+                if statistic != "count" and not enough:
+                    numbers = np.where(number < least, np.nan, numbers)
+                result += numbers.tolist()
     return result
 
 
@@ -87,29 +93,28 @@ def _statistic(
         return number.astype(np.float64)
     if not len(rows):
         return np.full(number.shape, np.nan)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        match statistic:
-            case "sum":
-                return np.asarray(known.sum(axis=0))
-            case "mean":
-                return np.asarray(known.sum(axis=0) / number)
-            case "std":
-                deviation = np.where(present, rows - known.sum(axis=0) / number, 0.0)
-                # Of a single value the deviation says nothing.
-                squares = (deviation * deviation).sum(axis=0)
-                return np.asarray(np.sqrt(squares / np.where(number > 1, number - 1.0, np.nan)))
-            case "min":
-                return np.asarray(np.where(present, rows, np.inf).min(axis=0))
-            case "max":
-                return np.asarray(np.where(present, rows, -np.inf).max(axis=0))
-            case "median":
-                return _median(rows, number)
-            case "last":
-                # The row of the newest value present, of each column.
-                newest = len(rows) - 1 - present[::-1].argmax(axis=0)
-                return np.asarray(rows[newest, np.arange(rows.shape[1])])
-            case _:
-                assert_never(statistic)
+    match statistic:
+        case "sum":
+            return np.asarray(known.sum(axis=0))
+        case "mean":
+            return np.asarray(known.sum(axis=0) / number)
+        case "std":
+            deviation = np.where(present, rows - known.sum(axis=0) / number, 0.0)
+            # Of a single value the deviation says nothing.
+            squares = (deviation * deviation).sum(axis=0)
+            return np.asarray(np.sqrt(squares / np.where(number > 1, number - 1.0, np.nan)))
+        case "min":
+            return np.asarray(np.where(present, rows, np.inf).min(axis=0))
+        case "max":
+            return np.asarray(np.where(present, rows, -np.inf).max(axis=0))
+        case "median":
+            return _median(rows, number)
+        case "last":
+            # The row of the newest value present, of each column.
+            newest = len(rows) - 1 - present[::-1].argmax(axis=0)
+            return np.asarray(rows[newest, np.arange(rows.shape[1])])
+        case _:
+            assert_never(statistic)
 
 
 def _median(rows: Array, number: npt.NDArray[np.intp]) -> Array:
