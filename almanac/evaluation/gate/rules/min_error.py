@@ -1,11 +1,8 @@
-"""The error of a target must not be smaller than anyone's: a smaller one is a sign of a leak."""
+"""The error of a target must not fall below a fixed bound: a smaller one is a sign of a leak."""
 
-from collections.abc import Iterator
 from typing import Literal
 
-from almanac.evaluation.gate.check import Check, number
-from almanac.evaluation.gate.rules import Candidate, GateRule
-from almanac.usecase import UseCase
+from almanac.evaluation.gate.rules._fixed_bound import fixed_bound
 from almanac.usecase.training_section import GateRuleBase
 from almanac.usecase.types import Name
 
@@ -22,16 +19,4 @@ class MinError(GateRuleBase):
     """Smallest."""
 
 
-def _problems(rule: MinError, usecase: UseCase) -> Iterator[str]:
-    if rule.target not in {target.name for target in usecase.targets}:
-        yield f"target: no target named {rule.target}"
-
-
-def _checks(rule: MinError, model: Candidate) -> Iterator[Check]:
-    # The gate asks each rule about each target, and this one names its own.
-    if rule.target == model.target.name:
-        what = f"{rule.metric}, below which a leak is suspected"
-        yield Check(rule.rule, rule.target, what, number(model.entry, rule.metric), rule.value, side=1)
-
-
-KIND = GateRule("min_error", MinError, _checks, _problems)
+KIND = fixed_bound("min_error", MinError, side=1, why=", below which a leak is suspected")
