@@ -13,8 +13,8 @@ from almanac.usecase.training_section import GATE_RULES
 def decide(usecase: UseCase, metrics: Mapping[str, Any], evidence: Evidence) -> dict[str, Any]:
     """Return the decision, as gate.json holds it.
 
-    The gate closes by default: without rules, without targets, or where a metric is missing or not finite. The same
-    arguments give the same decision, so that whoever has the files can decide again.
+    The gate closes by default: without rules, without targets, or where a metric or the rows of a target are missing.
+    The same arguments give the same decision, so that whoever has the files can decide again.
 
     Args:
         usecase: the use case, whose `gates` are the rules.
@@ -34,18 +34,22 @@ def decide(usecase: UseCase, metrics: Mapping[str, Any], evidence: Evidence) -> 
         for check in soundness.checks(target.name, rows, target.task == "classification")
     ]
     checks += _foreign(usecase, metrics)
-    # All of no rules would hold.
-    passed = bool(usecase.gates) and bool(checks) and all(check["passed"] is True for check in checks)
-    checked = {check["target"] for check in checks if check["rule"] != soundness.RULE}
-    # A target that every rule passes over must not get through unseen.
-    unchecked = [target.name for target in usecase.targets if target.name not in checked]
-    checks += [_closed(target, "no rule judges this target") for target in unchecked]
+    judged = {check["target"] for check in checks if check["rule"] != soundness.RULE}
+    for target in usecase.targets:
+        # A target that every rule passes over must not get through unseen, and none without evidence.
+        if target.name not in judged:
+            checks.append(_closed(target.name, "no rule judges this target"))
+        elif target.name not in evidence.rows:
+            checks.append(_closed(target.name, "there are no scored rows of this target"))
+    values = sum(target.task == "regression" for target in usecase.targets)
     return {
-        "passed": passed and not unchecked,
+        # All of no rules would hold.
+        "passed": bool(usecase.gates) and bool(checks) and all(check["passed"] is True for check in checks),
         "use_case": usecase.name,
         "registered": None if evidence.registered is None else evidence.registered.to_json(),
         # At most the sum, by Bonferroni's inequality.
-        "false_refusals": sum(getattr(rule, "false_refusals", 0.0) for rule in usecase.gates),
+        "false_refusals": values * soundness.FALSE_REFUSALS
+        + sum(getattr(rule, "false_refusals", 0.0) for rule in usecase.gates),
         "rules": checks,
     }
 

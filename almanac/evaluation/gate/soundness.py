@@ -1,4 +1,8 @@
-"""Checks that no use case can leave out: rows that can judge a model, and a model that says more than a constant."""
+"""Checks that no use case can leave out: rows that can judge a model, and a model that says more than a constant.
+
+A forecast of values may not be demonstrably worse than the mean of the test span; the AUC of a probability must be
+demonstrably above that of a constant, so that rows too few to show it refuse a good one, too.
+"""
 
 from collections.abc import Iterator
 
@@ -13,8 +17,8 @@ from almanac.evaluation.paired import compare
 RULE = "sound"
 #: Fewer rows than this have no interval that says anything.
 _FEWEST_ROWS = 30
-#: Chance that a model as good as the mean of the test span is refused.
-_RATE = 0.005
+#: Chance, for each target that is a value, that a forecast as good as the mean of the test span is refused.
+FALSE_REFUSALS = 0.005
 
 
 def checks(target: str, rows: JudgedRows, classification: bool) -> Iterator[Check]:
@@ -42,8 +46,9 @@ def checks(target: str, rows: JudgedRows, classification: bool) -> Iterator[Chec
         yield Check(RULE, target, "lower end of the AUC", None if ends is None else ends[0], 0.5, side=1, strict=True)
         return
     pair = compare("rmse", rows.clock, rows.y, rows.prediction, np.full_like(rows.y, rows.y.mean()))
-    note = f"R² is {1 - np.expm1(2 * pair.log_ratio) - 1:.3g}"
-    excess = pair.at_least(_RATE) if pair.enough else None
+    # One less the ratio of the squared errors.
+    note = f"R² is {-np.expm1(2 * pair.log_ratio):.3g}"
+    excess = pair.at_least(FALSE_REFUSALS) if pair.enough else None
     yield Check(
         RULE, target, "lower bound of the error's excess over that of the test span's own mean", excess, 0.0, note=note
     )

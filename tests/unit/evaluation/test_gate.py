@@ -344,6 +344,24 @@ def test_a_target_that_no_rule_judges_closes(usecase: UseCase, metrics: Metrics,
     assert rule["message"] == "complete, pm25_1h: no rule judges this target"
 
 
+def test_a_target_without_scored_rows_closes(usecase: UseCase, judged: Judged, metrics: Metrics) -> None:
+    """Whatever its metrics say: nothing of soundness was checked."""
+    case = usecase.model_copy(update={"gates": [MaxError(rule="max_error", target="pm25_6h", value=999.0)]})
+    nothing = read_evidence(case, judged.predictions.clear())
+    assert decide(case, metrics, read_evidence(case, judged.predictions))["passed"] is True
+    decision = decide(case, metrics, nothing)
+    assert decision["passed"] is False
+    [rule] = failed(decision)
+    assert rule["message"] == "complete, pm25_6h: there are no scored rows of this target"
+
+
+def test_the_chance_of_a_false_refusal_counts_every_rule_and_soundness(
+    usecase: UseCase, metrics: Metrics, alone: Evidence
+) -> None:
+    assert [getattr(rule, "false_refusals", 0.0) for rule in usecase.gates] == [0.005] * 4
+    assert decide(usecase, metrics, alone)["false_refusals"] == pytest.approx(5 * 0.005)
+
+
 class Production:
     """Runs of models with a feature specification of their own, beside a registry."""
 

@@ -55,3 +55,9 @@ def test_one_value_one_class_and_too_few_rows_are_refused() -> None:
     assert failed(y, y, classification=True) == ["number of classes in the test span"]
     few = np.arange(20.0)
     assert failed(few, few) == ["number of scored rows"]
+
+
+def test_the_check_states_r2() -> None:
+    y = np.tile([0.0, 1.0], N // 2)
+    *_, check = checks("demo", rows(y, np.full(N, 0.5) + 0.25 * (2 * y - 1)), False)
+    assert check.note == "R² is 0.75"
