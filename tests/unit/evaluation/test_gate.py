@@ -112,9 +112,22 @@ def test_skill_whose_interval_reaches_zero_closes(usecase: UseCase, metrics: Met
     assert decision["passed"] is False
     [rule] = failed(decision)
     assert rule["rule"] == "beats_baselines"
+    skill = metrics["targets"]["pm25_6h"]["skill"]["persistence"]["rmse"]
     assert rule["message"] == (
-        "beats_baselines, pm25_6h: lower end of the rmse skill against persistence is 0, must be above 0: missed by 0"
+        "beats_baselines, pm25_6h: lower end of the rmse skill against persistence is 0, must be above 0: missed by 0 "
+        f"(the skill of {skill:.1%} is neither shown nor refuted; these rows show one of about {skill:.1%})"
     )
+
+
+def test_a_first_version_must_show_its_skill(usecase: UseCase, judged: Judged, metrics: Metrics) -> None:
+    """A week's rows refuse it that refuse no later version; a skill refuted by them is not called unshown."""
+    rows = read_evidence(usecase, judged.predictions.head(24 * 7))
+    for ends, said in (([-0.1, 0.4], "neither shown nor refuted"), ([-0.4, -0.1], "missed by 0.4")):
+        for skill in metrics["targets"]["pm25_6h"]["skill"].values():
+            skill["cis"]["rmse"] = ends
+        [rule] = [each for each in failed(decide(usecase, metrics, rows)) if each["rule"] == "beats_baselines"]
+        assert said in rule["message"]
+        assert ("neither" in rule["message"]) is (ends[1] > 0)
 
 
 def test_a_worse_model_closes_and_the_check_says_by_how_much_on_which_rows(

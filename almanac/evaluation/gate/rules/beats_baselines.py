@@ -19,7 +19,9 @@ from almanac.usecase.types import Name
 class BeatsBaselines(GateRuleBase):
     """The error's skill against the best baseline must be above zero with its whole interval.
 
-    Rows that are too few to show the registered model's own skill refuse no model as good as that one.
+    Rows that are too few to show the registered model's own skill refuse no model as good as that one. A first version
+    has none to be as good as, and must show its skill: an open gate would serve a model that may be worse than the
+    baseline, and a closed one costs a longer test span (`split`).
     """
 
     rule: Literal["beats_baselines"]
@@ -37,11 +39,22 @@ def _checks(rule: BeatsBaselines, model: Candidate) -> Iterator[Check]:
         ends = model.interval("skill", name, "cis", metric)
         what = f"lower end of the {metric} skill against {name}"
         low, high = (None, None) if ends is None else ends
+        note = ""
         # Only where the skill is neither shown nor refuted can the rows be too few.
-        if low is not None and high is not None and low <= 0 < high and (why := _too_few(rule, model, metric, name)):
-            yield Check(rule.rule, model.target.name, what, None, None, vacuous=why)
-        else:
-            yield Check(rule.rule, model.target.name, what, low, 0.0, side=1, strict=True)
+        if low is not None and high is not None and low <= 0 < high:
+            if why := _too_few(rule, model, metric, name):
+                yield Check(rule.rule, model.target.name, what, None, None, vacuous=why)
+                continue
+            note = _not_shown(model, metric, name, low)
+        yield Check(rule.rule, model.target.name, what, low, 0.0, side=1, strict=True, note=note)
+
+
+def _not_shown(model: Candidate, metric: str, name: str, low: float) -> str:
+    """Return the skill that the rows would have shown, for whoever asks whether model or rows are too weak."""
+    skill = model.number("skill", name, metric)
+    if skill is None:
+        return ""
+    return f"the skill of {skill:.1%} is neither shown nor refuted; these rows show one of about {skill - low:.1%}"
 
 
 def _strongest(rule: BeatsBaselines, model: Candidate, metric: str) -> tuple[str, ...]:
