@@ -68,6 +68,31 @@ def errors_of(target: Target) -> tuple[str, ...]:
     return (*ERRORS[target.task], *(PRICE if target.scale == "log" else ()))
 
 
+def _scaled(metric: str, unit: float) -> Metric:
+    return lambda sums: REGRESSION[metric](sums) / unit
+
+
+def metrics_of(target: Target, scale: float, intervals: bool) -> dict[str, Metric]:
+    """Return the metrics of a target's task that are functions of sums.
+
+    Args:
+        target: the target.
+        scale: unit of MASE.
+        intervals: whether the forecasts have intervals.
+    """
+    if target.task == "classification":
+        return CLASSIFICATION
+    metrics = REGRESSION | (PRICE if target.scale == "log" else {}) | {"mase": _scaled("mae", scale)}
+    return metrics | INTERVAL if intervals else metrics
+
+
+def terms_of(target: Target) -> Callable[[Array, Array], dict[str, Array]]:
+    """Return the function that returns each row's terms of truth and point forecast."""
+    if target.scale == "log":
+        return price_terms
+    return classification_terms if target.task == "classification" else regression_terms
+
+
 def regression_terms(y: Array, prediction: Array) -> dict[str, Array]:
     """Return each row's terms of the metrics of a point forecast."""
     error = prediction - y

@@ -4,11 +4,12 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from almanac.evaluation.decisions_report import decisions, has_decisions
+from almanac.evaluation.disparity import FEWEST_ROWS
 from almanac.evaluation.labels import ahead, label, unit_of
 from almanac.evaluation.metrics import ERRORS
 from almanac.evaluation.plots import errors, shap
 from almanac.evaluation.target_analysis import TargetAnalysis
-from almanac.evaluation.target_metrics import BAND, FEWEST_ROWS
+from almanac.evaluation.target_metrics import BAND
 from almanac.reports import (
     Block,
     Contents,

@@ -11,6 +11,7 @@ import polars.selectors as cs
 
 from almanac.core.errors import TableError
 from almanac.evaluation.groups import Slices, bands_of, column, group_of, numbers
+from almanac.evaluation.metrics import Metric, metrics_of
 from almanac.features.baselines import CLIMATOLOGY, MEAN, baseline_forecasts, price_column, seasonal_naive
 from almanac.features.references import price_names, reference_columns
 from almanac.features.split import Span, train_test
@@ -67,6 +68,11 @@ class ScoredRows:
     def classification(self) -> bool:
         """Whether the target is a probability."""
         return self.target.task == "classification"
+
+    @property
+    def metrics(self) -> dict[str, Metric]:
+        """The metrics of the target that are functions of sums."""
+        return metrics_of(self.target, self.scale, self.lower is not None)
 
     @property
     def due(self) -> npt.NDArray[np.datetime64]:
@@ -132,16 +138,12 @@ def score_rows(
     y = numbers(table, f"y_{target.name}")
     last = numbers(table, f"last_{target.name}")
     train, test = train_test(usecase, time)
-    baselines = baseline_forecasts(usecase, table, target, train.rows(time))
     before = time < int(test.start or 0)
     rows = np.flatnonzero(~before & _within(test, target, time) & np.isfinite(y))
     if not rows.size:
         raise TableError(f"targets.{target.name}: {target.column} was nowhere measured in the test span; see split")
-    # On the training span, as MASE is defined: the test span must not set its own unit.
-    size = np.abs(y - seasonal_naive(usecase, table, target))
-    scale = _mean_size(size[before])
-    panel = table[usecase.entity] if usecase.entity and usecase.events is None else None
-    scales = None if panel is None else _by_entity(np.where(before, size, np.nan), panel)
+    baselines = baseline_forecasts(usecase, table, target, train.rows(time))
+    scale, scales = _units(usecase, table, target, np.where(before, y, np.nan))
     if target.above is not None:
         # A declared baseline is a probability already.
         declared = {name: values for name, values in baselines.items() if name in target.baselines}
@@ -150,10 +152,11 @@ def score_rows(
         y = _as_classes(target.above, y)
     late = table.filter(~before) if late is None else late
     # Both tables are sorted by the same keys: the k-th row of the test span in one is the k-th row of the other.
-    late_rows = (np.cumsum(~before) - 1)[rows]
-    X = np.column_stack([numbers(late, name)[late_rows] for name in model.names])
-    entity = table[usecase.entity] if usecase.entity else None
-    history = TargetHistory(time, last, to_microseconds(usecase.time.frequency), entity)
+    judged = late[(np.cumsum(~before) - 1)[rows]]
+    X = np.column_stack([numbers(judged, name) for name in model.names])
+    history = TargetHistory(
+        time, last, to_microseconds(usecase.time.frequency), table[usecase.entity] if usecase.entity else None
+    )
     predicted = model.predict(history.rows(X, rows, model.predictor.history))
     return ScoredRows(
         target=target,
@@ -167,11 +170,25 @@ def score_rows(
         last=last[rows],
         baselines={name: values[rows] for name, values in baselines.items()},
         bands=bands_of(usecase, last[rows]),
-        groups={group.name: group_of(usecase, late[late_rows], group, model) for group in usecase.evaluation.groups},
+        groups={group.name: group_of(usecase, judged, group, model) for group in usecase.evaluation.groups},
         scale=scale,
         scales=None if scales is None else scales[rows],
         prices={name: numbers(table, price_column(target, name))[rows] for name in price_names(target)},
     )
+
+
+def _units(usecase: UseCase, table: pl.DataFrame, target: Target, y: Array) -> tuple[float, Array | None]:
+    """Return the unit of MASE, and that of each row's entity, shape (n,); None for a table of one series or of events.
+
+    Args:
+        usecase: the use case.
+        table: keys, y_<target> and last_<target> of all rows.
+        target: the target.
+        y: truth of the rows before the test span, which must not set its own unit; NaN in all others, shape (n,).
+    """
+    sizes = np.abs(y - seasonal_naive(usecase, table, target))
+    panel = usecase.entity if usecase.events is None else None
+    return _mean_size(sizes), None if panel is None else _by_entity(sizes, table[panel])
 
 
 def _keys(usecase: UseCase) -> list[str]:
@@ -213,6 +230,6 @@ def _by_entity(sizes: Array, entity: pl.Series) -> Array:
     return frame.select(pl.col("size").mean().over("entity"))["size"].fill_null(float("nan")).to_numpy()
 
 
-def _mean_size(errors: Array) -> float:
-    finite = np.abs(errors[np.isfinite(errors)])
+def _mean_size(sizes: Array) -> float:
+    finite = sizes[np.isfinite(sizes)]
     return float(finite.mean()) if finite.size else float("nan")

@@ -5,30 +5,29 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import polars as pl
 
 from almanac.evaluation.bankroll import simulate
 from almanac.evaluation.bootstrap import Bootstrap, interval
-from almanac.evaluation.event_metrics import expected_calibration_error, median_absolute_percentage_error
+from almanac.evaluation.disparity import FEWEST_ROWS, disparity
 from almanac.evaluation.groups import UNKNOWN, Slices, band_names
 from almanac.evaluation.metrics import (
-    CLASSIFICATION,
     ERRORS,
-    INTERVAL,
-    PRICE,
-    REGRESSION,
     BootstrapSums,
     Metric,
     Terms,
     auc,
     auc_repeats,
-    classification_terms,
     errors_of,
     interval_terms,
-    price_terms,
     regression_terms,
+    terms_of,
 )
 from almanac.evaluation.price_signals import followed
+from almanac.evaluation.rank_metrics import (
+    expected_calibration_error,
+    median_absolute_percentage_error,
+    median_mase,
+)
 from almanac.evaluation.scored_rows import ScoredRows
 from almanac.features.baselines import best_of
 from almanac.usecase import UseCase
@@ -38,9 +37,6 @@ Array = npt.NDArray[np.float64]
 
 #: Name of the bands among the slices.
 BAND = "band"
-BIAS = "bias"
-#: Smaller groups say little: they are left out of the disparities, and marked where they are shown.
-FEWEST_ROWS = 30
 
 _SLICED_TERMS = ("n", "error", "square", "absolute", "log", "absolute_log", "positive", "covered", "width")
 _SLICED_METRICS = ("rmse", "mae", "mae_log", "log_loss", "brier", "bias", "coverage", "width")
@@ -64,7 +60,7 @@ def target_metrics(usecase: UseCase, scored: ScoredRows, model: str) -> dict[str
     )
     groups = {BAND: scored.bands, **scored.groups}
     sums = _terms(scored, usecase.training.intervals.level, groups).sums(bootstrap)
-    entry = _head(usecase, scored, model) | _with_intervals(sums, _metrics(scored))
+    entry = _head(usecase, scored, model) | _with_intervals(sums, scored.metrics)
     if scored.classification:
         entry["auc"] = auc(scored.y, scored.prediction)
         entry["ci"]["auc"] = interval(auc_repeats(scored.y, scored.prediction, bootstrap))
@@ -82,46 +78,6 @@ def target_metrics(usecase: UseCase, scored: ScoredRows, model: str) -> dict[str
     return entry
 
 
-def disparity(scored: ScoredRows, slices: Slices, fewest: int = FEWEST_ROWS) -> dict[str, Any]:
-    """Return the disparities between groups by fairlearn's MetricFrame; groups of fewer rows are left out.
-
-    Returns:
-        For each error metric the worst group's minus (`difference`) and over (`ratio`) the best group's, and the
-        names of both; for the bias the largest less the smallest, without a ratio, and the groups with the largest and
-        the smallest absolute bias. Empty if fewer than two groups can be compared.
-    """
-    # Slow to import.
-    from fairlearn.metrics import MetricFrame
-
-    sizes = np.bincount(slices.code, minlength=len(slices.names))
-    rows = sizes[slices.code] >= fewest
-    if np.unique(slices.code[rows]).size < 2:
-        return {}
-    names = errors_of(scored.target)
-    frame = MetricFrame(
-        metrics={name: _error_metric(scored, name) for name in (*names, BIAS)},
-        y_true=scored.y[rows],
-        y_pred=scored.prediction[rows],
-        sensitive_features=slices.labels[rows],
-    )
-    difference, shares, by_group = frame.difference(), frame.ratio(), frame.by_group
-    errors = {
-        name: {
-            "difference": float(difference[name]),
-            # Fairlearn's ratio is that of the best group over the worst.
-            "ratio": float(1.0 / shares[name]) if shares[name] > 0 else None,
-            "worst": str(by_group[name].idxmax()),
-            "best": str(by_group[name].idxmin()),
-        }
-        for name in names
-    }
-    # Signed: opposite biases lie apart, although their sizes may be equal.
-    size = by_group[BIAS].abs()
-    apart = float(by_group[BIAS].max() - by_group[BIAS].min())
-    bias = {"difference": apart, "ratio": None, "worst": str(size.idxmax()), "best": str(size.idxmin())}
-    return {**errors, BIAS: bias}
-
-
 def _beyond_sums(scored: ScoredRows, forecast: Array) -> dict[str, Any]:
     """Return the metrics of a forecast that are no functions of sums, on the rows where it has a value."""
     rows = np.isfinite(forecast)
@@ -131,34 +87,19 @@ def _beyond_sums(scored: ScoredRows, forecast: Array) -> dict[str, Any]:
         return {"ece": expected_calibration_error(scored.y[rows], forecast[rows])}
     found: dict[str, Any] = {}
     if scored.scales is not None:
-        # Of a panel, whose entities differ in size: the mean over all rows is that of the largest.
-        found |= {"smape": _smape(scored.y[rows], forecast[rows]), "mase_median": _median_mase(scored, forecast)}
+        entity, size = scored.keys[scored.keys.columns[0]], np.abs(scored.y - forecast)
+        # Of a panel, whose entities differ in size: a mean of errors over all rows is that of the largest.
+        found |= {
+            "smape": float(regression_terms(scored.y[rows], forecast[rows])["symmetric"].mean()),
+            "mase_median": median_mase(entity, size, scored.scales),
+        }
     if scored.target.scale == "log":
         found |= {"mdape": median_absolute_percentage_error(scored.y[rows], forecast[rows])}
     return found
 
 
-def _smape(y: Array, forecast: Array) -> float:
-    terms = regression_terms(y, forecast)
-    return float(terms["symmetric"].mean())
-
-
-def _median_mase(scored: ScoredRows, forecast: Array) -> float | None:
-    """Return the median over the entities of their mean absolute scaled error (Hyndman and Koehler, 2006).
-
-    An entity's unit is the error of its own seasonal baseline before the test span; one without a unit is left out.
-    """
-    entity = scored.keys.columns[0]
-    errors = scored.keys.select(entity).with_columns(
-        error=pl.Series(np.abs(scored.y - forecast) / np.asarray(scored.scales))
-    )
-    # A scale of zero is that of a series that repeats itself exactly.
-    means = errors.filter(pl.col("error").is_finite()).group_by(entity).agg(pl.col("error").mean())
-    return None if means.is_empty() else float(np.median(means["error"].to_numpy()))
-
-
 def _decisions(usecase: UseCase, scored: ScoredRows) -> dict[str, Any]:
-    """Return what the declared stakes and signals would have come to."""
+    """Return the simulation of the declared stakes, and the outcomes of the declared signals."""
     stakes, rule, found = scored.target.stakes, scored.target.signals, {}
     if stakes is not None:
         prices = {name: (scored.prices[f"{name}_yes"], scored.prices[f"{name}_no"]) for name in stakes.prices}
@@ -169,35 +110,9 @@ def _decisions(usecase: UseCase, scored: ScoredRows) -> dict[str, Any]:
     return found
 
 
-def _metrics(scored: ScoredRows) -> dict[str, Metric]:
-    """Return the metrics of a target's task that are functions of sums."""
-    if scored.classification:
-        return CLASSIFICATION
-    price = PRICE if scored.target.scale == "log" else {}
-    metrics = REGRESSION | price | {"mase": lambda sums: REGRESSION["mae"](sums) / scored.scale}
-    return metrics if scored.lower is None else metrics | INTERVAL
-
-
-def _error_metric(scored: ScoredRows, name: str) -> Any:
-    metric, terms = _metrics(scored)[name], _point_terms(scored)
-
-    def error(y_true: Any, y_pred: Any) -> float:
-        columns = terms(np.asarray(y_true, dtype=np.float64), np.asarray(y_pred, dtype=np.float64))
-        # Fairlearn asks for a function of truth and forecast; ours are functions of sums.
-        return float(metric({key: values.sum() for key, values in columns.items()}))
-
-    return error
-
-
-def _point_terms(scored: ScoredRows) -> Any:
-    if scored.target.scale == "log":
-        return price_terms
-    return classification_terms if scored.classification else regression_terms
-
-
 def _terms(scored: ScoredRows, nominal: float, groups: dict[str, Slices]) -> Terms:
     """Return the terms of all metrics: overall, on the rows of each baseline, and of each slice."""
-    ours: dict[str, Array] = _point_terms(scored)(scored.y, scored.prediction)
+    ours: dict[str, Array] = terms_of(scored.target)(scored.y, scored.prediction)
     if scored.lower is not None and scored.upper is not None:
         ours |= interval_terms(scored.y, scored.lower, scored.upper, nominal)
     terms = Terms()
@@ -206,7 +121,7 @@ def _terms(scored: ScoredRows, nominal: float, groups: dict[str, Slices]) -> Ter
     for name, forecast in scored.baselines.items():
         present = np.isfinite(forecast)
         # Any number will do in rows that do not count, but NaN would spread to every sum.
-        theirs = _point_terms(scored)(scored.y, np.where(present, forecast, 0.0))
+        theirs = terms_of(scored.target)(scored.y, np.where(present, forecast, 0.0))
         terms.add(theirs, f"baseline/{name}/", present)
         # Errors are compared on the same rows only.
         terms.add(ours, f"beside/{name}/", present)
@@ -241,7 +156,7 @@ def _with_intervals(sums: BootstrapSums, metrics: Mapping[str, Metric]) -> dict[
 
 def _against_baselines(scored: ScoredRows, sums: BootstrapSums) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return each baseline's errors, and the model's skill, both on the rows where the baseline has a forecast."""
-    errors = {error: _metrics(scored)[error] for error in errors_of(scored.target)}
+    errors = {error: scored.metrics[error] for error in errors_of(scored.target)}
     baselines, skills = {}, {}
     for name in scored.baselines:
         theirs, ours = sums.under(f"baseline/{name}/"), sums.under(f"beside/{name}/")
@@ -264,7 +179,7 @@ def _headline(scored: ScoredRows, sums: BootstrapSums) -> dict[str, Any]:
     Against a weaker one the same model would look better, and on other rows each baseline has another error.
     """
     error = ERRORS[scored.target.task][0]
-    metric, ours = _metrics(scored)[error], sums.under("common/model/")
+    metric, ours = scored.metrics[error], sums.under("common/model/")
     theirs = {name: sums.under(f"common/{name}/") for name in scored.baselines}
     found = {name: value for name, part in theirs.items() if (value := part.metric(metric)[0]) is not None}
     head = {"metric": error, "n": int(ours.total["n"]), "model": ours.metric(metric)[0]}
@@ -284,7 +199,7 @@ def _skill(ours: BootstrapSums, theirs: BootstrapSums, metric: Metric) -> tuple[
 
 
 def _slices(scored: ScoredRows, sums: BootstrapSums, group: str, slices: Slices) -> dict[str, Any]:
-    metrics = {name: metric for name, metric in _metrics(scored).items() if name in _SLICED_METRICS}
+    metrics = {name: metric for name, metric in scored.metrics.items() if name in _SLICED_METRICS}
     return {
         value: {"n": int(rows.sum())} | _with_intervals(sums.under(f"slice/{group}/{value}/"), metrics)
         for value, rows in slices.items()

@@ -5,8 +5,8 @@ import pytest
 
 from almanac.core.errors import ModelError
 from almanac.evaluation.bankroll import simulate
-from almanac.evaluation.event_metrics import expected_calibration_error, median_absolute_percentage_error
 from almanac.evaluation.price_signals import followed
+from almanac.evaluation.rank_metrics import expected_calibration_error, median_absolute_percentage_error
 from almanac.model.price_signal import NAMES, signals
 from almanac.model.stakes import StakeRule, decimal_odds
 from almanac.usecase.stakes_section import Signals, Stakes
