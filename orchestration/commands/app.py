@@ -17,7 +17,7 @@ from orchestration.commands.options import example
 SECTIONS = {
     "Forecasts": {
         "new": ("orchestration.commands.usecase", "Propose a use case file for a table."),
-        "check": ("orchestration.commands.usecase", "Check a use case file without its data."),
+        "check": ("orchestration.commands.usecase", "Check a use case file, and with --data its table."),
         "schema": ("orchestration.commands.usecase", "Print the JSON schema of a use case file."),
         "run": ("orchestration.commands.local", "Run the training pipeline on this machine."),
         "retrain": ("orchestration.commands.retrain", "Train on the newest data and ask for an approval."),

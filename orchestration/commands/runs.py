@@ -59,12 +59,9 @@ def open_(
     show: Annotated[bool, typer.Option("--print", help="Print the path alone.")] = False,
 ) -> None:
     """Open the report of a run in the browser."""
-    pages = {name: f"{name}.html" for name in ("report", "validation", "drift")} | {
-        "documents": "governance/index.html"
-    }
-    if page not in pages:
-        raise typer.BadParameter(f"{page!r}; expected one of {', '.join(pages)}", param_hint="--page")
-    path = (find(run, out).directory / pages[page]).absolute()
+    if page not in _PAGES:
+        raise typer.BadParameter(f"{page!r}; expected one of {', '.join(_PAGES)}", param_hint="--page")
+    path = (find(run, out).directory / _PAGES[page]).absolute()
     if not path.is_file():
         raise PipelineError(f"{path}: is missing; the run has no {page}")
     typer.echo(path)
