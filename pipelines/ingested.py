@@ -16,9 +16,8 @@ def configured(
     case: UseCase, overrides: Any, registry: Any, environment: Any, registers: bool = False
 ) -> dsl.PipelineTask:
     """Return the task whose output `usecase` every other task reads, and which checks what the pipeline needs."""
-    task = configure(
-        case, configuration(compiled=label(case), overrides=overrides, registry=registry, environment=environment)
-    )
+    common = {"overrides": overrides, "registry": registry, "environment": environment}
+    task = configure(case, configuration(compiled=label(case), registers=registers, **common), signs=registers)
     # Neither a parameter nor an artifact: Kubeflow copies a parameter six times for every task that reads it, and
     # Argo refuses a workflow of more than 1 MiB.
     if fits(packed := pack(case)):

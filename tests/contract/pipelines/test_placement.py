@@ -94,6 +94,16 @@ def test_secrets_of_sources_reach_the_tasks_that_read_them_and_no_other(specs: t
     assert "exec-ingestion" in holders
 
 
+@pytest.mark.parametrize("kind", sorted(BUILDERS))
+def test_the_first_task_of_a_training_checks_the_key_that_it_ends_with(kind: str) -> None:
+    spec, platform = yaml.safe_load_all(package(BUILDERS[kind](_case({}))))
+    given = spec["root"]["dag"]["tasks"]["configuration"]["inputs"]["parameters"]["registers"]
+    assert given == {"runtimeValue": {"constant": kind == "training"}}
+    settings = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]["exec-configuration"]
+    mounted = [(each["secretName"], each["mountPath"]) for each in settings.get("secretAsVolume", [])]
+    assert mounted == [("almanac-signing", "/etc/almanac/signing")] * (kind == "training")
+
+
 def test_resources_of_a_task_fit_a_quota() -> None:
     containers, platform = _specs(SECTION)
     resources = containers["exec-training"]["resources"]
