@@ -2,8 +2,10 @@
 
 import asyncio
 import gc
+import json
 import logging
 import os
+import shlex
 import signal
 import socket
 import sys
@@ -178,13 +180,13 @@ async def _open(server: Server, sock: socket.socket, grpc_port: int | None) -> N
     # One worker's example would be repeated by all others.
     for use_case, found in newest.items():
         if found is not None and server.settings.listen_fd is None:
-            print(_curl(server, use_case, *found), flush=True)
+            print(_curl(server, use_case, found), flush=True)
     for bundle in (one for one in bundles if one.use_case in later):
         await _warm(server, bundle, None)
 
 
-async def _warm(server: Server, bundle: Bundle, history: Path | None) -> tuple[str, str] | None:
-    """Open the feature engine and store, and fill it; return entity and time of the newest row of the history.
+async def _warm(server: Server, bundle: Bundle, history: Path | None) -> dict[str, Any] | None:
+    """Open the feature engine and store, and fill it; return the request that asks for the newest row of the history.
 
     A store that does not answer is asked again until it does.
     """
@@ -206,7 +208,7 @@ async def _warm(server: Server, bundle: Bundle, history: Path | None) -> tuple[s
         pause = min(2 * pause, _LONGEST_PAUSE)
 
 
-async def _warm_once(server: Server, bundle: Bundle, history: Path | None) -> tuple[str, str] | None:
+async def _warm_once(server: Server, bundle: Bundle, history: Path | None) -> dict[str, Any] | None:
     features = server.feature_sets.of(bundle.use_case)
     opening = asyncio.get_running_loop().run_in_executor(None, features.warm, bundle)
     if history is None:
@@ -235,13 +237,13 @@ def _announcement(server: Server, bundle: Bundle, sock: socket.socket, grpc_port
     return line if grpc_port is None else f"{line}, gRPC on {host}:{grpc_port}"
 
 
-def _curl(server: Server, use_case: str, entity: str, time: str) -> str:
+def _curl(server: Server, use_case: str, request: dict[str, Any]) -> str:
     settings = server.settings
     key = ' -H "X-API-Key: $ALMANAC_API_KEY"' if settings.auth == "required" else ""
-    body = f'{{"instances": [{{"entity": "{entity}", "time": "{time}"}}]}}'
+    body = shlex.quote(json.dumps({"instances": [request]}, ensure_ascii=False))
     path = f"v1/models/{use_case}:predict"
     url = f"{_scheme(server)}://{settings.host}:{server.port}/{path}"
-    return f"curl {url}{key} -H 'Content-Type: application/json' -d '{body}'"
+    return f"curl {url}{key} -H 'Content-Type: application/json' -d {body}"
 
 
 def _scheme(server: Server) -> str:

@@ -153,12 +153,18 @@ class EventStore:
             HTTPError: the event lacks a column that its features read.
         """
         engine, needed = self._engine(model), self._known(model)
-        if not isinstance(request.event, dict):
+        # Where features read the past alone, an event is its time and entity.
+        given = {} if request.event is None and not needed else request.event
+        if not isinstance(given, dict):
             raise invalid(f"{request.location}: missing field event, an object with {name_list(sorted(needed), 12)}")
-        event = self.schema.event(request.entity, request.time, request.event, needed, f"{request.location}.event")
+        event = self.schema.event(request.entity, request.time, given, needed, f"{request.location}.event")
         row = engine.row(event)
         names = list(model.columns.names)
         return row if names == engine.names else row[[engine.names.index(name) for name in names]]
+
+    def known(self, bundle: Bundle) -> list[str]:
+        """Return the columns that a request for an event needs: those known before it that features read."""
+        return sorted(set().union(*(self._known(model) for model in bundle.targets.values())))
 
     def check(self, model: Model) -> None:
         """Make the engine of a version.

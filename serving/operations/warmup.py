@@ -41,8 +41,8 @@ class History(NamedTuple):
     older: dict[str, str]
 
 
-async def seed(child: Process, path: Path, bundle: Bundle, features: Features) -> tuple[str, str] | None:
-    """Add the newest rows of a table to the store; return entity and time of the newest one, None without any.
+async def seed(child: Process, path: Path, bundle: Bundle, features: Features) -> dict[str, Any] | None:
+    """Add the newest rows of a table to the store; return the request that asks for the newest, None without any.
 
     Rows in the store are not overwritten: they were observed later than the file was written. The store is told of
     rows that it does not get, so that no time is answered that looks back on them.
@@ -66,7 +66,7 @@ async def seed(child: Process, path: Path, bundle: Bundle, features: Features) -
             raise
         _LOG.warning("no history was taken from %s: %s", path, error)
         return None
-    return _last(history.rows, ingestor)
+    return _request(history.rows[-1], bundle, ingestor)
 
 
 @asynccontextmanager
@@ -105,6 +105,9 @@ def _environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
 
 
-def _last(rows: list[dict[str, Any]], ingestor: Ingestor | EventStore) -> tuple[str, str]:
-    entity = str(rows[-1][ingestor.entity]) if ingestor.entity else DEFAULT_ENTITY
-    return entity, str(rows[-1][ingestor.schema.time])
+def _request(row: dict[str, Any], bundle: Bundle, ingestor: Ingestor | EventStore) -> dict[str, Any]:
+    entity = str(row[ingestor.entity]) if ingestor.entity else DEFAULT_ENTITY
+    request: dict[str, Any] = {"entity": entity, "time": str(row[ingestor.schema.time])}
+    if isinstance(ingestor, EventStore):
+        request["event"] = {name: row[name] for name in ingestor.known(bundle)}
+    return request

@@ -1,6 +1,7 @@
 """Events at the server: what a request must hold, the order of outcomes, and the same bits as the batch engine."""
 
 import asyncio
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,9 +17,13 @@ from almanac.features.spec import FeatureSpec
 from almanac.model.bundle import Bundle
 from almanac.model.model import Model
 from almanac.training.write import _inputs
+from almanac.usecase import UseCase
+from almanac.usecase.events_section import Events
 from monitoring.metrics import Metrics
 from serving.features.event_store import EventStore, has_events
+from serving.features.feature_requests import Features
 from serving.features.records import EntityRequest
+from serving.operations.warmup import reader, seed
 from serving.runtime.errors import HTTPError
 from tests.unit.features.test_features_events import GAMES, make_usecase
 
@@ -31,16 +36,25 @@ CASE = make_usecase(
     ]
 )
 SPEC = FeatureSpec.of(CASE)
-MODEL = cast(
-    Model,
-    SimpleNamespace(
-        spec=SPEC.model_dump(mode="json"),
-        signature={"inputs": _inputs(CASE, SPEC)},
-        columns=SimpleNamespace(names=tuple(SPEC.names)),
+
+
+def model_of(case: UseCase) -> Model:
+    spec = FeatureSpec.of(case)
+    parts = SimpleNamespace(
+        spec=spec.model_dump(mode="json"),
+        signature={"inputs": _inputs(case, spec)},
+        columns=SimpleNamespace(names=tuple(spec.names)),
         directory=SimpleNamespace(path=Path("model")),
-    ),
-)
-BUNDLE = cast(Bundle, SimpleNamespace(use_case="games", targets={"margin": MODEL}))
+    )
+    return cast(Model, parts)
+
+
+def bundle_of(model: Model) -> Bundle:
+    return cast(Bundle, SimpleNamespace(use_case="games", targets={"margin": model}))
+
+
+MODEL = model_of(CASE)
+BUNDLE = bundle_of(MODEL)
 KNOWN = ("away", "park", "odds")
 
 
@@ -105,6 +119,43 @@ def test_a_request_that_lacks_something_is_refused_by_name(changes: dict[str, An
     asked |= changes
     with pytest.raises(HTTPError, match=message):
         store(GAMES).row(MODEL, EntityRequest("instances[0]", asked["entity"], asked["time"], None, asked["event"]))
+
+
+def test_the_request_of_the_newest_row_holds_what_its_features_read(tmp_path: Path) -> None:
+    """As the server's start line prints it."""
+    GAMES.sort("timestamp").write_parquet(tmp_path / "data.parquet")
+    kept = EventStore(BUNDLE, Metrics(CollectorRegistry()))
+
+    async def filled() -> dict[str, Any] | None:
+        async with reader() as child:
+            features = cast(Features, SimpleNamespace(ingestor=kept, history=1))
+            return await seed(child, tmp_path / "data.parquet", BUNDLE, features)
+
+    asked = asyncio.run(filled())
+    assert asked is not None
+    assert list(asked["event"]) == sorted(KNOWN)
+    newest = EntityRequest("instances[0]", asked["entity"], asked["time"], None, asked["event"])
+    row = next(
+        row for row in GAMES.to_dicts() if (row["home"], row["timestamp"].isoformat()) == (newest.entity, newest.time)
+    )
+    assert row["timestamp"] == GAMES["timestamp"].max()
+    assert np.array_equal(kept.row(MODEL, newest), kept.row(MODEL, request(row)), equal_nan=True)
+
+
+def test_an_event_whose_features_read_the_past_only_is_its_time_and_entity() -> None:
+    case = make_usecase(
+        [{"kind": "form", "of": "league", "columns": ["margin"], "windows": [2], "statistics": ["mean"]}]
+    )
+    events = Events.model_validate({"known_after": "6h", "outcomes": ["margin"], "entities": [{"name": "league"}]})
+    model = model_of(case.model_copy(update={"events": events}))
+    kept = EventStore(bundle_of(model), Metrics(CollectorRegistry()))
+    assert kept.known(bundle_of(model)) == []
+    row = {"home": "ANA", "timestamp": "2015-05-01T00:00:00", "margin": 3.0}
+    asyncio.run(kept.append(bundle_of(model), [row]))
+    asked = EntityRequest("instances[0]", "ANA", "2015-05-02T00:00:00", None, None)
+    assert kept.row(model, asked).tolist() == [3.0]
+    with pytest.raises(HTTPError, match=r"instances\[0\].event: unknown column rain"):
+        kept.row(model, replace(asked, event={"rain": 2}))
 
 
 def test_outcomes_are_taken_in_order_of_time_each_once() -> None:
