@@ -95,7 +95,7 @@ def test_a_moment_with_a_gap_in_its_history_is_found_again(
         assert newest is not None
         target = bundle.targets["pm25_1h"]
         for at, hits in ((99, 1), (98, 2)):  # the lag of 24 hours is the gap in one of them
-            moment = EntityRequest("instances[0]", newest[0], month["timestamp"][at].isoformat(), None)
+            moment = EntityRequest("instances[0]", newest["entity"], month["timestamp"][at].isoformat(), None)
             features = await server.feature_sets.of("air").row(target, moment, [])
             assert np.isnan(features).any() == (at == 99)
             first, again = (

@@ -84,7 +84,7 @@ def opened(model: Path, history: Path, work: Callable[[Server, EntityRequest], A
             async with reader() as child:
                 newest = await seed(child, history, server.repository.traffic.primary, server.feature_sets.of("air"))
             assert newest is not None
-            return await work(server, EntityRequest("instances[0]", *newest, None))
+            return await work(server, EntityRequest("instances[0]", newest["entity"], newest["time"], None))
         finally:
             await server.close()
 
