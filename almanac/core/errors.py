@@ -17,6 +17,8 @@ AlmanacError
 ├── RemediationError    a plan, an approval or an execution that is refused
 ├── HistoryError        a history that cannot be opened, migrated or rebuilt
 ├── ConsoleError        a console that cannot start as configured, or an act that it refuses
+├── ReportError         a report that cannot be made: its period, its templates, its programs
+├── NotificationError   settings of notifications that cannot be used, or a message that was not sent
 ├── DocumentError       a governance document that cannot be written or does not verify
 ├── DeploymentError     a manifest that cannot be rendered or applied
 ├── ServingError        a server that cannot start as configured
@@ -109,6 +111,14 @@ class HistoryError(AlmanacError):
 
 class ConsoleError(AlmanacError):
     """A console that cannot start as configured, or an act that it refuses."""
+
+
+class ReportError(AlmanacError):
+    """A report that cannot be made: an unknown period, a template with an error, a missing program."""
+
+
+class NotificationError(AlmanacError):
+    """Settings of notifications that cannot be used, or a message that was not sent."""
 
 
 class DocumentError(AlmanacError, ValueError):

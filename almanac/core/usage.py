@@ -10,6 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+#: Assumed power of a busy processor core with its share of memory, in watts; cooling and losses are left out.
+WATTS_PER_CORE = 10.0
+
 
 @contextmanager
 def measured() -> Iterator[dict[str, Any]]:

@@ -27,7 +27,7 @@ from almanac.reports.blocks import (
 )
 from almanac.reports.numbers import format_number, with_error
 from almanac.reports.plotting import COLOURS, figure_svg, new_figure
-from almanac.reports.render import render, write_page
+from almanac.reports.render import plot_renderer, render, template_environment, write_page
 
 __all__ = [
     "COLOURS",
@@ -48,7 +48,9 @@ __all__ = [
     "figure_svg",
     "format_number",
     "new_figure",
+    "plot_renderer",
     "render",
+    "template_environment",
     "with_error",
     "write_page",
 ]

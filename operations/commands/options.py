@@ -3,11 +3,16 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from almanac.core.errors import ConsoleError
+from almanac.core.errors import ConsoleError, HistoryError
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from operations.history import Origins
 
 History = Annotated[
     str,
@@ -22,6 +27,34 @@ Runs = Annotated[Path, typer.Option("--runs", help="Directory of run directories
 Log = Annotated[
     str, typer.Option("--log", envvar="ALMANAC_PREDICTION_LOG", help="Directory or URL of the prediction log.")
 ]
+Given = Annotated[
+    str, typer.Argument(metavar="USECASE", help="Use case file, or the name of a use case.", show_default=False)
+]
+Kept = Annotated[
+    bool, typer.Option("--no-rebuild", help="Read the history as it is, where something else keeps it up to date.")
+]
+
+
+def refreshed(history: str, registry: str, runs: Path, log: str, kept: bool) -> "tuple[Engine, Origins]":
+    """Return the history with its origins, made again from them unless it is to be kept.
+
+    Raises:
+        HistoryError: the history holds runs, and their directory is missing: it would lose them.
+    """
+    # Imported here: the help of every command would otherwise load a database's client.
+    from governance.registry import default_url as registry_url
+    from operations import history as room
+
+    engine = room.open_history(history or room.default_url())
+    origins = room.Origins(registry or registry_url(), runs, log)
+    if not kept:
+        if not runs.is_dir() and room.run_count(engine):
+            raise HistoryError(
+                f"--runs {runs}: no such directory, though the history has {room.run_count(engine)} runs; give their "
+                "directory, or --no-rebuild to read the history as it is"
+            )
+        room.rebuild(engine, origins)
+    return engine, origins
 
 
 @contextmanager

@@ -5,11 +5,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import Connection, Engine, create_engine, event, func, select
 from sqlalchemy.exc import DatabaseError, OperationalError
 
 from almanac.core.errors import HistoryError
 from operations.history.address import parse, shown
+from operations.history.tables import RUNS
 
 _SCRIPTS = Path(__file__).parent / "migrations"
 
@@ -54,6 +55,12 @@ def migrate(url: str) -> str:
                     "history and run `almanac history rebuild`"
                 ) from None
         return str(head)
+
+
+def run_count(engine: Engine) -> int:
+    """Return the number of runs in the history."""
+    with engine.connect() as connection:
+        return int(connection.scalar(select(func.count()).select_from(RUNS)) or 0)
 
 
 @contextmanager

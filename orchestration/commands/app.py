@@ -49,6 +49,7 @@ SECTIONS = {
     "Operations": {
         "console": ("operations.commands.console", "Serve the console: health, drift, versions, approvals."),
         "history": ("operations.commands.history", "Rebuild, export and migrate the history."),
+        "report": ("operations.commands.report", "Write and send the weekly and the monthly report."),
     },
     "Clusters": {
         "compile": ("orchestration.commands.compile", "Compile every pipeline and component."),

@@ -7,6 +7,7 @@ from typing import Any
 
 from almanac.core.errors import HistoryError
 from almanac.core.files import read_json
+from governance.documents.layout import REGISTRATION
 from governance.registry.overview import flatten
 from operations.history.sources import Rows
 from operations.history.sources.text import as_text, number
@@ -67,6 +68,8 @@ def _run(runs: Path, directory: Path, record: dict[str, Any]) -> Rows:
     )
     if metrics:
         yield from _metrics(record, metrics)
+    if registered := _optional(directory / REGISTRATION):
+        yield from _compute(record, registered)
     if monitoring:
         for window in monitoring["windows"]:
             yield from _window(record["run_id"], monitoring, window)
@@ -78,6 +81,14 @@ def _metrics(record: dict[str, Any], metrics: dict[str, Any]) -> Rows:
         for name, value in flatten(values):
             if (finite := number(value)) is not None:
                 yield METRICS, {**key, "target": target, "name": name, "value": finite}
+
+
+def _compute(record: dict[str, Any], registered: dict[str, Any]) -> Rows:
+    """Yield the compute that a training took, as the documents of its version state it."""
+    key = {"use_case": record["use_case"], "kind": "run", "subject": record["run_id"]}
+    for name, value in (registered.get("compute") or {}).items():
+        if (finite := number(value)) is not None:
+            yield METRICS, {**key, "target": "", "name": f"compute.{name}", "value": finite}
 
 
 def _window(run: str, monitoring: dict[str, Any], window: dict[str, Any]) -> Rows:

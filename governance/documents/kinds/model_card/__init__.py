@@ -3,12 +3,11 @@
 from pathlib import Path
 from typing import Any
 
+from almanac.core.usage import WATTS_PER_CORE
 from governance.documents.artifacts import Artifacts
 from governance.documents.kind import Document
 from governance.documents.layout import REGISTRATION
 
-#: Assumed power of a busy processor core with its share of memory, in watts; cooling and losses are left out.
-_WATTS = 10.0
 _SECONDS_PER_HOUR = 3600.0
 
 
@@ -17,7 +16,7 @@ def _facts(artifacts: Artifacts) -> dict[str, Any]:
     seconds = artifacts.document(REGISTRATION).get("compute", {}).get("cpu_seconds")
     if seconds is None:
         return {"energy": None}
-    return {"energy": {"watts_per_core": _WATTS, "watt_hours": seconds * _WATTS / _SECONDS_PER_HOUR}}
+    return {"energy": {"watts_per_core": WATTS_PER_CORE, "watt_hours": seconds * WATTS_PER_CORE / _SECONDS_PER_HOUR}}
 
 
 KIND = Document(
