@@ -18,6 +18,11 @@ _SECRETS = {
         "endpoint": "AWS_ENDPOINT_URL",
     },
     "almanac-comet": {"api_key": "COMET_API_KEY"},
+    "almanac-mlflow": {
+        "username": "MLFLOW_TRACKING_USERNAME",
+        "password": "MLFLOW_TRACKING_PASSWORD",
+        "token": "MLFLOW_TRACKING_TOKEN",
+    },
 }
 #: Names of the images, which tasks that make pipelines or servers need where they are not the release's own.
 _IMAGES = ("ALMANAC_IMAGE", "ALMANAC_SERVING_IMAGE")
@@ -103,7 +108,8 @@ def configure(case: UseCase, task: dsl.PipelineTask, signs: bool = False) -> dsl
     kubernetes.set_security_context(task, run_as_non_root=True)
     # The image is read-only, and libraries write to /tmp.
     kubernetes.empty_dir_mount(task, volume_name="tmp", mount_path="/tmp", size_limit="4Gi")  # noqa: S108
-    for secret in settings.secrets:
+    tracked = ("almanac-mlflow",) if name == "training" and case.tracking is not None else ()
+    for secret in (*settings.secrets, *tracked):
         kubernetes.use_secret_as_env(task, secret, _keys(secret, case.cluster), optional=True)
     if settings.secrets == _STORE:
         kubernetes.use_config_map_as_env(task, *_REGISTRY, optional=True)

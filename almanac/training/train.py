@@ -27,7 +27,7 @@ from almanac.training.problem import Array
 from almanac.training.reference import freeze, input_profile
 from almanac.training.selection import Selection, refit, select
 from almanac.training.table_facts import table_facts
-from almanac.training.tracking import archive_in_background, finish, make_record
+from almanac.training.tracking import archive_in_background, finish, log_to_mlflow, make_record
 from almanac.training.write import Provenance, TargetModel, clip_of, digest_of, write_models
 from almanac.usecase import UseCase
 from almanac.usecase.views import trained_digest
@@ -77,6 +77,10 @@ def train(
     # BLAS sums in another order when it has more threads; one thread gives the same bytes on every machine.
     with threadpool_limits(1):
         record, manifest = _train(usecase, inputs, out_model, out_tuning, out_tracking, progress)
+    if usecase.tracking is not None and out_tracking is not None:
+        tracking = make_record(record, trained_digest(usecase))
+        if problem := log_to_mlflow(usecase, usecase.tracking.mlflow, tracking, out_model, out_tuning):
+            print(f"warning: {problem}", flush=True)
     kept = ("use_case_digest", "data_digest", "features_digest", "git_revision")
     return {**record, "model_digest": digest_of(out_model), **{key: manifest[key] for key in kept}}
 

@@ -13,6 +13,7 @@ from almanac.usecase.features_section import Features
 from almanac.usecase.operations_section import Drift, Governance, Schedule, Serving
 from almanac.usecase.rules import check
 from almanac.usecase.split_section import Split
+from almanac.usecase.tracking_section import Tracking
 from almanac.usecase.training_section import (
     Evaluation,
     GateRule,
@@ -53,6 +54,8 @@ class UseCase(Section):
     """Training and test span."""
     training: Training
     """Candidates and tuning."""
+    tracking: Annotated[Tracking | None, Field(exclude_if=lambda tracking: tracking is None)] = None
+    """Where trainings are logged to, beside the archive for Comet."""
     evaluation: Evaluation
     """Evaluation on the held-out span."""
     gates: Annotated[list[GateRule], Field(min_length=1)]

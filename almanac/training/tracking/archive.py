@@ -21,7 +21,7 @@ def archive_in_background(record: dict[str, Any], directory: Path) -> "subproces
     directory.mkdir(parents=True, exist_ok=True)
     write_json(directory / RECORD, record)
     return subprocess.Popen(
-        [sys.executable, "-m", "almanac.training.tracking", str(directory.absolute())],
+        [sys.executable, "-m", "almanac.training.tracking", "comet", str(directory.absolute())],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -35,7 +35,13 @@ def upload(run: Path) -> Path:
     from comet_ml.config import get_config  # type: ignore[attr-defined]
     from comet_ml.offline import upload_single_offline_experiment
 
-    _reach(str(get_config()["comet.url_override"]), archive)
+    address = str(get_config()["comet.url_override"])
+    try:
+        reach(address)
+    except OSError as error:
+        raise TrackingError(
+            f"Comet's server {urlsplit(address).hostname} cannot be reached ({error}); {archive.name} is kept for later"
+        ) from error
     try:
         # Not forced: the key follows from the record, so that the same training is refused a second time.
         done = upload_single_offline_experiment(str(archive), api_key=key, force_upload=False)
@@ -46,13 +52,12 @@ def upload(run: Path) -> Path:
     return archive
 
 
-def _reach(address: str, archive: Path) -> None:
-    """Connect to the server's port first, since Comet's own client would wait for half a minute."""
+def reach(address: str) -> None:
+    """Connect to a server's port, since the clients of trackers wait for minutes where nobody answers.
+
+    Raises:
+        OSError: it cannot be reached.
+    """
     parts = urlsplit(address)
     port = parts.port or (80 if parts.scheme == "http" else 443)
-    try:
-        socket.create_connection((parts.hostname or "", port), timeout=_SECONDS).close()
-    except OSError as error:
-        raise TrackingError(
-            f"Comet's server {parts.hostname} cannot be reached ({error}); {archive.name} is kept for later"
-        ) from error
+    socket.create_connection((parts.hostname or "", port), timeout=_SECONDS).close()
