@@ -55,7 +55,7 @@ class UseCase(Section):
     training: Training
     """Candidates and tuning."""
     tracking: Annotated[Tracking | None, Field(exclude_if=lambda tracking: tracking is None)] = None
-    """Where trainings are logged to, beside the archive for Comet."""
+    """Where trainings are logged to, in addition to the archive for Comet."""
     evaluation: Evaluation
     """Evaluation on the held-out span."""
     gates: Annotated[list[GateRule], Field(min_length=1)]

@@ -1,4 +1,4 @@
-"""Section on tracking: a server that trainings are logged to, beside the archive for Comet that each of them writes."""
+"""Section on tracking: an MLflow server that trainings are logged to, in addition to the archive for Comet."""
 
 from typing import Annotated
 

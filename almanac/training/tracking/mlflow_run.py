@@ -1,4 +1,4 @@
-"""A training as a run of MLflow: what `mlflow_log` asks for, written by the process that it starts."""
+"""Write a training as a run of MLflow, in the process that `mlflow_log` starts."""
 
 import json
 from pathlib import Path
