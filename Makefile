@@ -181,7 +181,7 @@ release: $(VENV)/.components $(VENV)/.serving ## set the next version everywhere
 
 LOCK := pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header
 lock: $(VENV)/.uv ## lock the dependencies with hashes
-	@$(UV) $(LOCK) pyproject.toml --group dev -o requirements/dev.txt
+	@$(UV) $(LOCK) pyproject.toml --group dev --extra console -o requirements/dev.txt
 	@$(UV) $(LOCK) pyproject.toml --group stores --group dask --extra statistical -c requirements/dev.txt -o requirements/components.txt
 	@$(UV) $(LOCK) --group serving -c requirements/dev.txt -o requirements/serving.txt
 

@@ -121,6 +121,10 @@ class NotificationError(AlmanacError):
     """Settings of notifications that cannot be used, or a message that was not sent."""
 
 
+class SecretError(AlmanacError):
+    """A secret that the settings name is missing."""
+
+
 class DocumentError(AlmanacError, ValueError):
     """A governance document that cannot be written, or does not verify."""
 

@@ -22,6 +22,11 @@ _Keys = Annotated[
 ]
 
 
+_Oidc = Annotated[
+    Path | None, typer.Option("--oidc", metavar="FILE", help="Settings of a login by an OpenID Connect provider.")
+]
+
+
 @app.callback()
 def console(
     context: typer.Context,
@@ -32,6 +37,7 @@ def console(
     runs: Runs = Path("runs"),
     log: Log = "",
     keys: _Keys = None,
+    oidc: _Oidc = None,
     signing: Annotated[
         Path | None, typer.Option("--signing", metavar="PEM", help="Private key that signs decisions; policies pin it.")
     ] = None,
@@ -51,7 +57,7 @@ def console(
         from operations.history import Origins, default_url
 
     origins = Origins(registry or registry_url(), runs, log)
-    settings = ConsoleSettings(history or default_url(), origins, keys, signing, secure, audit)
+    settings = ConsoleSettings(history or default_url(), origins, keys, oidc, signing, secure, audit)
     serve(settings, host, port)
 
 

@@ -18,6 +18,7 @@ from operations.console.audit import Audit
 from operations.console.guard import Guard
 from operations.console.keys import Keys, Links
 from operations.console.memory import Memory
+from operations.console.oidc import RETURN_PATH, Oidc, read_oidc
 from operations.console.pages.agent import agent
 from operations.console.pages.data import data
 from operations.console.pages.drift import drift
@@ -39,7 +40,7 @@ def build(settings: ConsoleSettings) -> Starlette:
     """Return the console.
 
     Raises:
-        ConsoleError: keys or audit file that cannot be used.
+        ConsoleError: keys, settings of a provider, or audit file that cannot be used.
         HistoryError: a history that cannot be opened.
     """
     room = Room(
@@ -47,6 +48,7 @@ def build(settings: ConsoleSettings) -> Starlette:
         memory=Memory(open_history(settings.history), settings.origins),
         keys=Keys(settings.keys),
         links=Links(),
+        oidc=None if settings.oidc is None else Oidc(read_oidc(settings.oidc)),
         sessions=Sessions(),
         audit=Audit(settings.audit),
         logins=Rate(*_LOGINS),
@@ -69,6 +71,8 @@ def _routes() -> list[Route | Mount]:
     return [
         Route("/healthz", _healthz),
         Route("/login", logins.login, methods=["GET", "POST"]),
+        Route("/login/oidc", logins.begin_oidc),
+        Route(RETURN_PATH, logins.finish_oidc),
         Route("/logout", logins.logout, methods=["POST"]),
         Route("/", overview),
         Route("/performance", performance),

@@ -11,6 +11,7 @@ from operations.console import queries
 from operations.console.audit import Audit
 from operations.console.keys import Keys, Links
 from operations.console.memory import Memory
+from operations.console.oidc import Oidc
 from operations.console.rates import Rate
 from operations.console.rendering import render
 from operations.console.sessions import COOKIE, Session, Sessions
@@ -35,6 +36,7 @@ class Room:
     memory: Memory
     keys: Keys
     links: Links
+    oidc: Oidc | None
     sessions: Sessions
     audit: Audit
     logins: Rate

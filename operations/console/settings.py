@@ -14,6 +14,7 @@ class ConsoleSettings:
         history: address of the history.
         origins: where the history comes from.
         keys: file of the users' keys; None where links are the only way in.
+        oidc: file of the settings of a login by a provider; None without.
         signing: private key by which the console signs what its users decide; None for typed names.
         secure: whether cookies are sent over TLS alone, as behind an ingress.
         audit: file that every login and act is appended to.
@@ -23,6 +24,7 @@ class ConsoleSettings:
     history: str
     origins: Origins
     keys: Path | None
+    oidc: Path | None
     signing: Path | None
     secure: bool
     audit: Path

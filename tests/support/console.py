@@ -59,17 +59,17 @@ class Client(httpx.Client):
 
 
 @contextmanager
-def serving(app: Starlette, given: Mapping[str, str]) -> Iterator[Client]:
-    """Serve a console on a free port of loopback, and yield a client."""
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error"))
+def serving(app: Starlette, given: Mapping[str, str], port: int = 0) -> Iterator[Client]:
+    """Serve a console on a port of loopback, a free one unless it is given, and yield a client."""
+    server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="error"))
     thread = threading.Thread(target=server.run)
     thread.start()
     while not server.started:
         assert thread.is_alive()
         time.sleep(0.01)
-    port = server.servers[0].sockets[0].getsockname()[1]
+    taken = server.servers[0].sockets[0].getsockname()[1]
     try:
-        with Client(f"http://127.0.0.1:{port}", app.state.room, given) as client:
+        with Client(f"http://127.0.0.1:{taken}", app.state.room, given) as client:
             yield client
     finally:
         server.should_exit = True

@@ -53,6 +53,7 @@ def app(world: World, folder: Path, signing_key: Path | None = None) -> Starlett
             history=f"sqlite:///{folder}/history.db",
             origins=Origins(world.registry, world.runs, world.log),
             keys=folder / "keys.json" if (folder / "keys.json").exists() else None,
+            oidc=None,
             signing=signing_key,
             secure=False,
             audit=folder / "audit.jsonl",

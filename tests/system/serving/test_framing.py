@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import httpx
 import numpy as np
 import pytest
-import requests  # type: ignore[import-untyped]
+import requests
 import uvicorn
 import uvloop
 from prometheus_client import CollectorRegistry
