@@ -44,8 +44,9 @@ from serving.security.guard import Guard
 from serving.security.keys import load_keys
 from serving.security.limits import Limiter, MemoryLimiter, RedisLimiter, parse_rates
 from serving.settings import Settings
-from serving.transport.app import App, Limits
+from serving.transport.app import App
 from serving.transport.headers import HeaderPolicy
+from serving.transport.limits import Limits
 from serving.transport.web_guard import WebGuard, known_hosts
 
 if TYPE_CHECKING:

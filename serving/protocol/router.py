@@ -1,14 +1,15 @@
 """Find the route of a path: exact paths of the served models by a dict, all others by pattern."""
 
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from http import HTTPStatus
+from typing import Any
 
 from serving.runtime.errors import HTTPError
 from serving.runtime.http import Reply, Request
 
-Handler = Callable[[Request], Awaitable[Reply]]
+Handler = Callable[[Request], Coroutine[Any, Any, Reply]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +44,16 @@ class Match:
 
 
 class Router:
-    """Finds the route of a request."""
+    """Finds the route of a request.
+
+    Attributes:
+        routes: all routes.
+        generation: number of changes of the served models; a match is that of its generation.
+    """
 
     def __init__(self, routes: list[Route]) -> None:
         self.routes = routes
+        self.generation = 0
         self._exact: dict[tuple[str, str], Match] = {}
         self._use_cases: dict[str, str] = {}
         self._patterns = [(re.compile(_regex(route.pattern)), route) for route in routes]
@@ -54,6 +61,7 @@ class Router:
     def remember(self, use_cases: dict[str, str]) -> None:
         """Cache the paths of these models, each given with its use case."""
         self._use_cases = use_cases
+        self.generation += 1
         self._exact = {
             (route.method, route.pattern.replace("{model}", name)): Match(route, name, None, use_cases.get(name, ""))
             for route in self.routes

@@ -6,11 +6,13 @@ Most answers need no suspension, and a task costs more than the prediction does.
 import asyncio
 import types
 from collections.abc import Coroutine, Generator
-from typing import Any
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 
 @types.coroutine
-def resume(coroutine: Coroutine[Any, Any, bytes], waiting: Any) -> Generator[Any, Any, bytes]:
+def resume(coroutine: Coroutine[Any, Any, T], waiting: Any) -> Generator[Any, Any, T]:
     """Run the rest of a coroutine that was started by `send(None)`.
 
     Args:
@@ -27,7 +29,8 @@ def resume(coroutine: Coroutine[Any, Any, bytes], waiting: Any) -> Generator[Any
             else:
                 waiting = coroutine.send(value)
         except StopIteration as end:
-            return bytes(end.value)
+            value = end.value
+            return value  # type: ignore[no-any-return]
 
 
 async def ensure_task() -> None:

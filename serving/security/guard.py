@@ -37,6 +37,18 @@ class Admission(NamedTuple):
     use_cases: tuple[str, ...] | None = None
 
 
+class Grant(NamedTuple):
+    """A right key, or the absence of one, for operations of one scope and use case; see `Guard.admit_by`.
+
+    Attributes:
+        key: the key, None where none is needed.
+        rate: the rate of its requests.
+    """
+
+    key: Key | None
+    rate: Rate | None
+
+
 class Guard:
     """Admits requests or raises a RefusedError.
 
@@ -66,6 +78,8 @@ class Guard:
         self.mode = mode
         self.ring = ring
         self._limiter = limiter
+        # Without an await on the hot path: a coroutine costs as much as the bucket.
+        self._own_limiter = limiter if isinstance(limiter, MemoryLimiter) else None
         self._metrics = metrics
         # Workers share the buckets in Redis; those in memory, and those of failures, are each worker's own.
         self._workers = workers if isinstance(limiter, MemoryLimiter) else 1
@@ -95,12 +109,10 @@ class Guard:
         headers: list[tuple[bytes, bytes]] = []
         # The token is taken before the key is refused, so that wrong keys are limited too.
         if rate is not None:
-            limiter = self._limiter
-            # Without an await on the hot path: a coroutine costs as much as the bucket.
-            if isinstance(limiter, MemoryLimiter):
-                verdict = limiter.take_now(who, rate)
+            if self._own_limiter is not None:
+                verdict = self._own_limiter.take_now(who, rate)
             else:
-                verdict = await limiter.take(who, rate)
+                verdict = await self._limiter.take(who, rate)
             headers = verdict.headers()
             if not verdict.allowed:
                 raise self._too_many(who, key is not None, f"{verdict.limit} requests in {rate.seconds:g} s", verdict)
@@ -108,6 +120,47 @@ class Guard:
             error.headers.update((name.decode(), value.decode()) for name, value in headers)
             raise error
         return Admission(who, headers, key.use_cases if key else None)
+
+    def grant(self, text: str | None, scope: str, use_case: str) -> Grant | None:
+        """Return what admits further requests with this key, None if each has to be looked at by itself.
+
+        Args:
+            text: the key as sent.
+            scope: scope of the operation.
+            use_case: name of the use case that it asks for.
+        """
+        if self._own_limiter is None or self.has_use_case_rates:
+            return None
+        now = time.time()
+        if self.mode == "off" or scope == PUBLIC or (text is None and self.mode == "optional" and scope != "admin"):
+            return Grant(None, self._rate)
+        key = self.ring.find(text, now) if text is not None else None
+        if key is None or not key.allows(scope) or (key.use_cases is not None and use_case not in ("", *key.use_cases)):
+            return None
+        # Which of the two secrets was sent is not kept, and one of them ends.
+        if key.previous is not None and now < key.previous_until:
+            return None
+        return Grant(key, self._rate_of(key))
+
+    def admit_by(self, grant: Grant, client: str) -> tuple[str, bytes] | None:
+        """Admit a request by a grant; return who it is and the lines of its rate, None if the key has changed since.
+
+        Raises:
+            RefusedError: 429 above the rate.
+        """
+        key, rate = grant
+        who = client
+        if key is not None:
+            who = key.id
+            # A key that is revoked, rotated or read anew is another object.
+            if self.ring.keys.get(who) is not key:
+                return None
+        if rate is None or self._own_limiter is None:
+            return who, b""
+        verdict = self._own_limiter.take_now(who, rate)
+        if not verdict.allowed:
+            raise self._too_many(who, key is not None, f"{verdict.limit} requests in {rate.seconds:g} s", verdict)
+        return who, verdict.lines()
 
     async def admit_to(self, admission: Admission, use_case: str) -> None:
         """Admit a request to its use case, once it is known.

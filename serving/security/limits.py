@@ -86,6 +86,11 @@ class Verdict(NamedTuple):
         ]
         return lines if self.allowed else [*lines, (b"retry-after", b"%d" % max(1, math.ceil(self.wait)))]
 
+    def lines(self) -> bytes:
+        """Return the `X-RateLimit-*` headers as the lines of an answer, for the hot path."""
+        limits = self.limit, self.remaining, math.ceil(self.wait)
+        return b"x-ratelimit-limit: %d\r\nx-ratelimit-remaining: %d\r\nx-ratelimit-reset: %d\r\n" % limits
+
 
 class Limiter(Protocol):
     """Rate limits by token buckets, one for each client."""

@@ -1,61 +1,39 @@
 """The ASGI application: admit, route, answer, count, log. One coroutine for the hot path, no framework in it."""
 
 import asyncio
-import itertools
-import logging
-import re
-import secrets
 import time
-from collections.abc import Callable
-from http import HTTPStatus
-from typing import NamedTuple
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
 
-from almanac.core.errors import AlmanacError
 from monitoring.metrics import IN_FLIGHT, Metrics
 from serving.protocol.message import error_reply
 from serving.protocol.router import Match, Router
 from serving.runtime.batched_counters import BatchedCounters
-from serving.runtime.errors import HTTPError, RefusedError, too_large
+from serving.runtime.coroutine_start import resume
+from serving.runtime.errors import HTTPError, too_large
 from serving.runtime.http import Headers, Observe, Reply, Request
 from serving.runtime.in_flight import LONG, Hold, InFlight
 from serving.security.guard import PUBLIC, Guard
 from serving.transport.accounts import Accounts
+from serving.transport.answer_bytes import AnswerBytes
 from serving.transport.asgi import Receive, Scope, Send, open_request, read_body, refuse_other
 from serving.transport.body_timeout import BodyTimeout
+from serving.transport.clearance import CHANGING, clear
 from serving.transport.content_type import check_type
-from serving.transport.fast_path import Head
-from serving.transport.headers import STATUS_LINES, HeaderPolicy, lines
+from serving.transport.failures import failure_reply
+from serving.transport.fast_path import Head, HeadCache
+from serving.transport.headers import HeaderPolicy
+from serving.transport.limits import Limits
+from serving.transport.request_ids import RequestIds
 from serving.transport.web_guard import WebGuard
 
-_ID = re.compile(rb"[A-Za-z0-9._:+/=-]{1,128}")
-_LOG = logging.getLogger("almanac.serving")
 #: Bytes from which a body that arrived whole counts as memory in flight.
 _LARGE = 16 << 10
 #: Operations whose bodies are long, and the bytes of a body of any other.
 _LONG_BODIES = frozenset({"predict", "explain", "infer", "ingest", "feedback"})
 _SHORT_BODY = 64 << 10
-#: Operations that are finished even if the client goes away.
-_CHANGING = frozenset({"ingest", "feedback", "load", "unload"})
 #: The answer that nobody waits for; its status is that of nginx for a client that closed the connection.
 _ABANDONED = Reply(b"", 499)
-
-
-class Limits(NamedTuple):
-    """Limits on a client's requests.
-
-    Attributes:
-        head: bytes of a head; trailers count with it.
-        head_seconds: how long a head may take from its first byte.
-        linger_seconds: how long bytes that follow an answer are discarded before the connection is closed.
-        body: bytes of a body.
-        body_seconds: how long a body may take.
-    """
-
-    head: int
-    head_seconds: float
-    linger_seconds: float
-    body: int = 16 << 20
-    body_seconds: float = 10.0
 
 
 class App:
@@ -72,6 +50,9 @@ class App:
         observers: called with each request and its answer, for logs, audit and traces.
         web: refuses what web pages may not send; by default those of any other origin.
         in_flight: memory of requests and answers; by default that of four bodies.
+
+    Attributes:
+        heads: heads of whole requests.
     """
 
     def __init__(
@@ -92,15 +73,15 @@ class App:
         self._guard = guard
         self._web = web or WebGuard()
         self._headers = headers
+        self._bytes = AnswerBytes(headers, draining)
         self.limits = limits
+        self._short = min(_LARGE, limits.body)
         self._body_timeout = BodyTimeout(limits.body_seconds)
         self.draining = draining
         self.observers = observers
+        self.heads = HeadCache()
         self._accounts = Accounts(metrics, counters, observers)
-        # Ids are unique across workers by a random prefix, and cost no randomness per request.
-        self._prefix = secrets.token_hex(4)
-        self._numbers = itertools.count()
-        self._default_lines: tuple[Headers, bytes] = [], b""
+        self._ids = RequestIds()
         self._in_flight = 0
         counters.gauge(metrics.gauge(IN_FLIGHT), lambda: float(self._in_flight))
 
@@ -120,7 +101,9 @@ class App:
             self._in_flight -= 1
             self._accounts.take(request, reply, protocol, time.perf_counter() - start)
 
-    async def answer_whole(self, head: Head, body: bytes, client: str, default_headers: Headers) -> bytes:
+    def answer_whole(
+        self, head: Head, body: bytes, client: str, default_headers: Headers
+    ) -> bytes | Coroutine[Any, Any, bytes]:
         """Answer a POST request that arrived whole; see `serving.transport.uvicorn_http.protocol`.
 
         Args:
@@ -128,16 +111,69 @@ class App:
             body: its body.
             client: address of the client.
             default_headers: headers that the server adds to every answer.
+
+        Returns:
+            The answer, or a coroutine that returns it where it may have to wait.
         """
-        self._in_flight += 1
+        start = time.perf_counter()
         request = Request("POST", head.path, head.headers, client, body)
+        clearance = head.clearance
+        if clearance is None or clearance.generation != self.router.generation:
+            clearance = head.clearance = clear(request, self.router, self._guard, self._web)
+        if clearance is None or len(body) > self._short:
+            return self._answer_in_turn(request, default_headers)
+        match, rate = clearance.match, b""
+        self._ids.name(request)
+        _direct(request, match)
+        try:
+            admitted = self._guard.admit_by(clearance.grant, client)
+            if admitted is None:
+                head.clearance = None
+                return self._answer_in_turn(request, default_headers)
+            request.who, rate = admitted
+            handling = match.route.handler(request)
+            # Most handlers wait for nothing, and a task costs more than the prediction.
+            waiting = handling.send(None)
+        except StopIteration as end:
+            reply: Reply = end.value
+        except Exception as error:
+            reply = failure_reply(request, error)
+        else:
+            return self._answer_later(request, match, resume(handling, waiting), rate, start, default_headers)
+        self._accounts.take(request, reply, match.route.protocol, time.perf_counter() - start)
+        return self._bytes.render(request, reply, default_headers, rate)
+
+    async def _answer_later(
+        self,
+        request: Request,
+        match: Match,
+        handling: Awaitable[Reply],
+        rate: bytes,
+        start: float,
+        default_headers: Headers,
+    ) -> bytes:
+        """Answer an admitted request whose handler waits for something."""
+        self._in_flight += 1
+        reply = _ABANDONED
+        try:
+            reply = await handling
+        except Exception as error:
+            reply = failure_reply(request, error)
+        finally:
+            self._in_flight -= 1
+            self._accounts.take(request, reply, match.route.protocol, time.perf_counter() - start)
+        return self._bytes.render(request, reply, default_headers, rate)
+
+    async def _answer_in_turn(self, request: Request, default_headers: Headers) -> bytes:
+        """Answer a request of which nothing is known beforehand."""
+        self._in_flight += 1
         reply, protocol, start = _ABANDONED, "http", 0.0
         try:
             reply, protocol, start = await self._reply(request, None)
         finally:
             self._in_flight -= 1
             self._accounts.take(request, reply, protocol, time.perf_counter() - start if start else 0.0)
-        return self._bytes(request, reply, default_headers)
+        return self._bytes.render(request, reply, default_headers)
 
     def answer_unreadable(self, error: HTTPError, client: str, default_headers: Headers) -> bytes:
         """Return the answer to bytes that are no request, after which the connection is closed.
@@ -147,21 +183,17 @@ class App:
             client: address of the client.
             default_headers: headers that the server adds to every answer.
         """
-        request = Request("", "", {}, client, id=self._new_id())
+        request = Request("", "", {}, client, id=self._ids.new())
         reply = error_reply(error)
-        # While the server drains, `_bytes` adds it.
+        # While the server drains, it is there anyway.
         if not self.draining():
             reply.headers.append((b"connection", b"close"))
         self._accounts.take(request, reply, "http", 0.0)
-        return self._bytes(request, reply, default_headers)
-
-    def _new_id(self) -> str:
-        return f"{self._prefix}{next(self._numbers):08x}"
+        return self._bytes.render(request, reply, default_headers)
 
     async def _reply(self, request: Request, receive: Receive | None) -> tuple[Reply, str, float]:
         """Return the reply, the protocol, and the time at which the request was complete."""
-        client_id = request.headers.get(b"x-request-id")
-        request.id = client_id.decode() if client_id is not None and _ID.fullmatch(client_id) else self._new_id()
+        self._ids.name(request)
         protocol, start = "http", time.perf_counter()
         try:
             match = self._match(request)
@@ -173,17 +205,8 @@ class App:
             else:
                 protocol = match.route.protocol
                 reply, start = await self._answer(request, match, receive)
-        except HTTPError as error:
-            if isinstance(error, RefusedError):
-                request.who = error.who  # the audit log names the key that was refused
-            reply = error_reply(error)
-        except AlmanacError as error:
-            _LOG.exception("request %s failed", request.id)
-            reply = error_reply(HTTPError(HTTPStatus.INTERNAL_SERVER_ERROR, str(error)))
-        except Exception:
-            _LOG.exception("request %s failed", request.id)
-            message = f"internal error; the log has it under the request id {request.id}"
-            reply = error_reply(HTTPError(HTTPStatus.INTERNAL_SERVER_ERROR, message))
+        except Exception as error:
+            reply = failure_reply(request, error)
         return reply, protocol, start
 
     def _match(self, request: Request) -> Match | Reply:
@@ -197,10 +220,8 @@ class App:
 
     async def _answer(self, request: Request, match: Match, receive: Receive | None) -> tuple[Reply, float]:
         """Return the reply and the time at which the request was complete."""
-        route = match.route
-        request.verb, request.model, request.version = route.verb, match.model, match.version
-        request.use_case = match.use_case
-        headers = None
+        route, headers = match.route, None
+        _direct(request, match)
         if route.scope is not None:
             admission = await self._guard.admit(request.key, route.scope, request.client)
             request.who, headers = admission.who, admission.headers
@@ -233,7 +254,7 @@ class App:
             limit = min(limit, _SHORT_BODY)
         try:
             if receive is not None:
-                request.body = await self._body(request, receive, hold, limit)
+                request.body = await self._body_timeout.limit(read_body(request, receive, limit, hold.take))
             elif len(request.body) > limit:
                 raise too_large(len(request.body), limit)
             else:
@@ -247,24 +268,10 @@ class App:
             hold.end()
 
     async def _handle(self, request: Request, match: Match) -> Reply:
-        if match.route.verb not in _CHANGING:
+        if match.route.verb not in CHANGING:
             return await match.route.handler(request)
         # A client that goes away ends the work for it, but not a change half-way through.
         return await asyncio.shield(match.route.handler(request))
-
-    async def _body(self, request: Request, receive: Receive, hold: Hold, limit: int) -> bytes:
-        reading = self._body_timeout.start()
-        try:
-            return await read_body(request, receive, limit, hold.take)
-        except asyncio.CancelledError:
-            if not reading.late:
-                raise
-            # The time-out is answered here, so its cancellation must not stay counted in the task.
-            reading.task.uncancel()
-            message = f"the body did not arrive within {self.limits.body_seconds:g} s"
-            raise HTTPError(HTTPStatus.REQUEST_TIMEOUT, message, {"connection": "close"}) from None
-        finally:
-            self._body_timeout.stop(reading)
 
     async def _send(self, request: Request, reply: Reply, send: Send) -> None:
         headers = [
@@ -279,18 +286,8 @@ class App:
         await send({"type": "http.response.start", "status": reply.status, "headers": headers})
         await send({"type": "http.response.body", "body": b"" if request.method == "HEAD" else reply.body})
 
-    def _bytes(self, request: Request, reply: Reply, default_headers: Headers) -> bytes:
-        if default_headers is not self._default_lines[0]:
-            # uvicorn makes a new list once a second, with the new date.
-            self._default_lines = default_headers, lines(default_headers)
-        return b"%b%b%bcontent-type: %b\r\ncontent-length: %d\r\nx-request-id: %b\r\n%b%b\r\n%b" % (
-            STATUS_LINES[reply.status],
-            self._default_lines[1],
-            self._headers.lines_of(request),
-            reply.content_type,
-            len(reply.body),
-            request.id.encode(),
-            lines(reply.headers) if reply.headers else b"",
-            b"connection: close\r\n" if self.draining() else b"",
-            reply.body,
-        )
+
+def _direct(request: Request, match: Match) -> None:
+    """Write down where a request goes."""
+    request.verb, request.model, request.version = match.route.verb, match.model, match.version
+    request.use_case = match.use_case

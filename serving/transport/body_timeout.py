@@ -1,8 +1,12 @@
 """A time limit for request bodies that costs almost nothing while nobody exceeds it."""
 
 import asyncio
+from collections.abc import Awaitable
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any
+
+from serving.runtime.errors import HTTPError
 
 #: Checks within the limit, which is therefore kept to an eighth of itself.
 _CHECKS = 8
@@ -28,8 +32,26 @@ class BodyTimeout:
         self._readings: set[Reading] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
 
-    def start(self) -> Reading:
-        """Begin to time the running task."""
+    async def limit(self, reading: Awaitable[bytes]) -> bytes:
+        """Read a body in time.
+
+        Raises:
+            HTTPError: 408, it did not arrive.
+        """
+        timed = self._start()
+        try:
+            return await reading
+        except asyncio.CancelledError:
+            if not timed.late:
+                raise
+            # The time-out is answered here, so its cancellation must not stay counted in the task.
+            timed.task.uncancel()
+            message = f"the body did not arrive within {self.seconds:g} s"
+            raise HTTPError(HTTPStatus.REQUEST_TIMEOUT, message, {"connection": "close"}) from None
+        finally:
+            self._readings.discard(timed)
+
+    def _start(self) -> Reading:
         task = asyncio.current_task()
         if task is None:
             raise RuntimeError("a body is read outside of a task")
@@ -40,10 +62,6 @@ class BodyTimeout:
         reading = Reading(task, self._loop.time() + self.seconds)
         self._readings.add(reading)
         return reading
-
-    def stop(self, reading: Reading) -> None:
-        """Time the task no longer."""
-        self._readings.discard(reading)
 
     def _schedule(self, loop: asyncio.AbstractEventLoop) -> None:
         loop.call_later(self.seconds / _CHECKS, self._check, loop)

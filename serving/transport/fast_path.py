@@ -5,9 +5,10 @@ Whatever is unusual about a head (chunks, continuations, escapes, connection opt
 """
 
 import re
-from typing import NamedTuple
+from dataclasses import dataclass
 
 from serving.transport.asgi import READ_HEADERS
+from serving.transport.clearance import Clearance
 from serving.transport.web_guard import host_of
 
 _LINE = re.compile(rb"POST (/[A-Za-z0-9._~:/@!$&'()*+,;=-]*) HTTP/1\.1")
@@ -18,18 +19,21 @@ LONGEST_HEAD = 4096
 _MOST_HEADS = 256
 
 
-class Head(NamedTuple):
+@dataclass(slots=True)
+class Head:
     """A parsed head of a request.
 
     Attributes:
         path: path, which has no query and no escapes.
         headers: the headers that the server reads.
         length: bytes of the body.
+        clearance: what an earlier request with this head was found to be allowed.
     """
 
     path: str
     headers: dict[bytes, bytes]
     length: int
+    clearance: Clearance | None = None
 
 
 class HeadCache:

@@ -29,11 +29,15 @@ class HeaderPolicy:
     Args:
         tls: whether the server speaks TLS itself, which adds Strict-Transport-Security.
         origins: origins that browsers may call from; none by default.
+
+    Attributes:
+        by_origin: whether the headers depend on the request's origin.
     """
 
     def __init__(self, tls: bool, origins: tuple[str, ...]) -> None:
         self._fixed = [*_SECURE, _HSTS] if tls else list(_SECURE)
         self._origins = {origin.encode() for origin in origins}
+        self.by_origin = bool(origins)
         # Rendered once: without CORS every answer has the same lines.
         self._fixed_lines = lines(self._fixed)
 

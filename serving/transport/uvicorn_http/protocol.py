@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from serving.runtime.coroutine_start import resume
-from serving.transport.fast_path import Head, HeadCache
+from serving.transport.fast_path import Head
 from serving.transport.headers import STATUS_LINES
 from serving.transport.uvicorn_http.read_flow import LONG_PIECE
 from serving.transport.uvicorn_http.request_limits import FramedProtocol
@@ -20,7 +20,6 @@ from serving.transport.uvicorn_http.request_limits import FramedProtocol
 if TYPE_CHECKING:
     import asyncio
 
-_HEADS = HeadCache()
 #: Bytes from which an answer is sent after its head, since joining the two would copy it.
 _LARGE = 64 << 10
 
@@ -31,6 +30,11 @@ class Protocol(FramedProtocol):
     _waiting: "asyncio.Task[None] | None" = None
     _task: "asyncio.Task[None] | None" = None
     _held: bytes = b""
+
+    def connection_made(self, transport: "asyncio.Transport") -> None:  # type: ignore[override]
+        """Take a connection."""
+        super().connection_made(transport)
+        self._heads = self.app.heads
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End the work for a client that has gone; a body that is still expected ends by itself."""
@@ -50,7 +54,7 @@ class Protocol(FramedProtocol):
         # Within a message the same bytes could be part of a head or a body.
         if self.between and (self.cycle is None or self.cycle.response_complete) and not self.flow.write_paused:
             end = data.find(b"\r\n\r\n")
-            head = _HEADS.read(data[:end]) if end > 0 else None
+            head = self._heads.read(data[:end]) if end > 0 else None
             if head is not None and len(data) == end + 4 + head.length:
                 self._answer(head, data[end + 4 :])
                 return
@@ -59,13 +63,16 @@ class Protocol(FramedProtocol):
     def _answer(self, head: Head, body: bytes) -> None:
         self._last = self.loop.time()
         client = self.client[0] if self.client else "local"
-        coroutine = self.app.answer_whole(head, body, client, self.server_state.default_headers)
+        answer = self.app.answer_whole(head, body, client, self.server_state.default_headers)
+        if isinstance(answer, bytes):
+            self._write(answer)
+            return
         try:
-            waiting = coroutine.send(None)
+            waiting = answer.send(None)
         except StopIteration as end:
             self._write(end.value)
         else:
-            self._waiting = self.loop.create_task(self._later(coroutine, waiting))
+            self._waiting = self.loop.create_task(self._later(answer, waiting))
             # uvicorn's shutdown waits for the tasks in this set.
             self.tasks.add(self._waiting)
             self._waiting.add_done_callback(self.tasks.discard)

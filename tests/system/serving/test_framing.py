@@ -31,8 +31,9 @@ from serving.runtime.http import Reply, Request
 from serving.security.guard import Guard
 from serving.security.keys import KeyRing
 from serving.security.limits import MemoryLimiter
-from serving.transport.app import App, Limits
+from serving.transport.app import App
 from serving.transport.headers import HeaderPolicy
+from serving.transport.limits import Limits
 from serving.transport.uvicorn_http import Protocol
 from serving.transport.uvicorn_http.request_limits import FramedProtocol
 from tests.support.server import ServerProcess, Start, as_row

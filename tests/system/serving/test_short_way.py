@@ -5,10 +5,12 @@ import re
 import socket
 import time
 from io import BufferedReader
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from serving.security.keys import changing
 from serving.transport.fast_path import HeadCache, parse
 from tests.support.server import ServerProcess, Start, as_row, wait_for
 
@@ -108,6 +110,32 @@ def test_an_idle_connection_stays_open_between_requests(start: Start, feature_ro
     data = request(PREDICT, rows(feature_rows, 1))
     answers = converse(start().port, data, data, data, answers=3, pause=0.4)
     assert [answer[0] for answer in answers] == [200, 200, 200]
+
+
+def test_a_head_that_was_admitted_is_refused_once_its_key_is(
+    start: Start, tmp_path: Path, feature_rows: np.ndarray
+) -> None:
+    path = tmp_path / "keys.json"
+    with changing(path) as ring:
+        key, text = ring.create("test", ("predict",))
+        _, slow = ring.create("slow", ("predict",), rate="3/h")
+    server = start("--auth", "required", "--keys", str(path))
+
+    def ask(stream: BufferedReader, connection: socket.socket, sent: str) -> tuple[int, dict[str, str], bytes]:
+        connection.sendall(request(PREDICT, rows(feature_rows, 1), f"X-API-Key: {sent}"))
+        return _answer(stream)
+
+    with socket.create_connection(("127.0.0.1", server.port), 10) as connection:
+        stream = connection.makefile("rb")
+        assert [ask(stream, connection, text)[0] for _ in range(3)] == [200, 200, 200]
+        limited = [ask(stream, connection, slow) for _ in range(4)]
+        assert [answer[0] for answer in limited] == [200, 200, 200, 429]
+        assert [answer[1]["x-ratelimit-remaining"] for answer in limited] == ["2", "1", "0", "0"]
+        assert "retry-after" in limited[-1][1]
+        with changing(path) as ring:
+            ring.revoke(key.id)
+        wait_for(lambda: ask(stream, connection, text)[0] == 401, pause=0.5)
+        assert ask(stream, connection, text)[0] == 401
 
 
 USUAL = b"POST /v1/models/m:predict HTTP/1.1\r\nHost: a\r\nContent-Length: 12"
