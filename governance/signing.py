@@ -47,14 +47,8 @@ def signing_key(environment: str = "local") -> Path:
     Raises:
         RegistryError: a cluster without a key, or the configured file is missing.
     """
-    configured = os.environ.get("ALMANAC_SIGNING_KEY")
-    if configured:
-        # The message leaves the value out, as it may be the key itself.
-        if "\n" in configured or not Path(configured).is_file():
-            raise RegistryError("ALMANAC_SIGNING_KEY does not name a file; expected the path of a PEM key")
-        return Path(configured)
-    if MOUNTED_KEY.is_file():
-        return MOUNTED_KEY
+    if (provided := _provided_key()) is not None:
+        return provided
     if environment != "local":
         raise RegistryError(
             "there is no key to sign with: ALMANAC_SIGNING_KEY is not set, and the secret almanac-signing has no key "
@@ -65,6 +59,16 @@ def signing_key(environment: str = "local") -> Path:
     if not path.exists():
         generate_key(path)
     return path
+
+
+def present_key() -> Path | None:
+    """Return the private key's file as it is, None where there is none yet.
+
+    Raises:
+        RegistryError: the configured file is missing.
+    """
+    own = _own_key()
+    return _provided_key() or (own if own.exists() else None)
 
 
 def key_of(fingerprint_: str) -> Path | None:
@@ -83,6 +87,17 @@ def key_of(fingerprint_: str) -> Path | None:
             f"the key at hand, {actual[:12]}…, is not the one that signed the model, {fingerprint_[:12]}…"
         )
     return key
+
+
+def _provided_key() -> Path | None:
+    """Return the key that the environment or a mounted secret provides."""
+    configured = os.environ.get("ALMANAC_SIGNING_KEY")
+    if configured:
+        # The message leaves the value out, as it may be the key itself.
+        if "\n" in configured or not Path(configured).is_file():
+            raise RegistryError("ALMANAC_SIGNING_KEY does not name a file; expected the path of a PEM key")
+        return Path(configured)
+    return MOUNTED_KEY if MOUNTED_KEY.is_file() else None
 
 
 def _own_key() -> Path:

@@ -121,6 +121,10 @@ class NotificationError(AlmanacError):
     """Settings of notifications that cannot be used, or a message that was not sent."""
 
 
+class BackupError(AlmanacError):
+    """A backup that cannot be made, read or restored."""
+
+
 class SecretError(AlmanacError):
     """A secret that the settings name is missing."""
 

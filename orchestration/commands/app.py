@@ -49,6 +49,8 @@ SECTIONS = {
     "Operations": {
         "console": ("operations.commands.console", "Serve the console: health, drift, versions, approvals."),
         "history": ("operations.commands.history", "Rebuild, export and migrate the history."),
+        "backup": ("operations.commands.backup", "Back up registry, runs and log, and restore them."),
+        "doctor": ("operations.commands.doctor", "Examine an installation, and fill in the checklist."),
         "report": ("operations.commands.report", "Write and send the weekly and the monthly report."),
     },
     "Clusters": {
