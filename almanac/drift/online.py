@@ -16,16 +16,15 @@ import base64
 import threading
 import zlib
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from almanac.core.errors import DriftError
 from almanac.drift import statistics
-from almanac.drift.counting.accumulators import ABOVE, BELOW, HEAD, MISSING, OFF, ROWS
-from almanac.drift.counting.histogram import BucketKind, Buckets, Counts, Floats, Grid
+from almanac.drift.counting.accumulators import ABOVE, BELOW, MISSING, ROWS
+from almanac.drift.counting.histogram import Floats
+from almanac.drift.counting.row_counters import row_counters
 from almanac.drift.measures import Pair, measure_numbers
 from almanac.drift.profiles.reference import Feature, Profile
 from almanac.drift.profiles.seasons import mixture
@@ -33,8 +32,6 @@ from almanac.drift.thresholds import judge_all, step_up, strength
 
 #: Version of the exported state.
 FORMAT = 1
-_MAGIC = 2.0**52
-_MAGIC_BITS = np.float64(_MAGIC).view(np.int64)
 
 
 class OnlineDrift:
@@ -64,7 +61,8 @@ class OnlineDrift:
         # Allocated once: a request costs the copy of its row and no more.
         self._rows = np.empty((buffer, self.columns))
         self._times = np.zeros(buffer, np.int64)
-        self._kernel = _Kernel(self._features)
+        layouts = [feature.layout for feature in self._features if feature.layout is not None]
+        self._kernel = row_counters(layouts, self._positions, self.columns)
         self.reset()
 
     def reset(self) -> None:
@@ -102,8 +100,7 @@ class OnlineDrift:
     def _flush(self) -> None:
         if not self._filled:
             return
-        rows = self._rows[: self._filled]
-        self._kernel.count(rows[:, self._positions] if len(self._positions) < self.columns else rows)
+        self._kernel.count(self._rows[: self._filled])
         times = self._times[: self._filled]
         timed = times[times != 0]
         # A row without a time says nothing of the season, and is left out of the mixture.
@@ -155,7 +152,7 @@ class OnlineDrift:
             kernel.rows += int(state["rows"])
             kernel.counts += counts
             # Not joined: the rows of one worker do not go on from those of another.
-            kernel.longest = np.maximum(kernel.longest, np.asarray(state["longest"], np.int64))
+            np.maximum(kernel.longest, np.asarray(state["longest"], np.int64), out=kernel.longest)
             kernel.beyond += np.asarray(state["beyond"], np.int64)
             kernel.off += np.asarray(state["off"], np.int64)
             whole._seasons += np.asarray(state["seasons"])
@@ -182,7 +179,7 @@ class OnlineDrift:
     def _judge(self, column: int, feature: Feature) -> tuple[float, dict[str, float]]:
         layout = feature.layout
         assert layout is not None
-        fine, tally = self._kernel.tally(column, feature)
+        fine, tally = self._kernel.tally(column)
         run = int(self._kernel.longest[column])
         like, relative = mixture(feature.seasons, self._seasons), run / max(1.0, tally[ROWS] / self._profile.block_rows)
         values = measure_numbers(Pair(like, tally, relative, layout, feature.spread), sequential=False)
@@ -201,99 +198,3 @@ class OnlineDrift:
         if fine.sum() and feature.fine.sum():
             metrics["ks_overall"] = statistics.ks(feature.fine, fine)
         return min(1.0, min(p_values.values())), metrics
-
-
-@lru_cache(maxsize=4)
-def _table(grids: tuple[tuple[BucketKind, bytes], ...]) -> NDArray[np.uint16]:
-    """Return the cell of every bucket of all columns; cached, because the targets of a model share their columns."""
-    return np.concatenate([Grid(Buckets(kind, 0.0), np.frombuffer(starts, np.int64)).table() for kind, starts in grids])
-
-
-class _Kernel:
-    """The counters of all columns; the same few array operations count a whole block of rows."""
-
-    def __init__(self, features: Sequence[Feature]) -> None:
-        layouts = [feature.layout for feature in features if feature.layout is not None]
-        grids = [layout.grid for layout in layouts]
-        self._origin = np.array([grid.buckets.origin for grid in grids])
-        self._scale = np.array([grid.buckets.scale for grid in grids])
-        self._top = np.array([grid.buckets.size - 3.0 for grid in grids])
-        self._floats = [i for i, grid in enumerate(grids) if grid.buckets.kind == "float"]
-        self._grids = grids
-        self._low = np.array([layout.low for layout in layouts])
-        self._high = np.array([layout.high for layout in layouts])
-        self._unit = np.array([10.0**layout.decimals if layout.decimals is not None else 0.0 for layout in layouts])
-        sizes = [grid.buckets.size for grid in grids]
-        self._bucket_offsets = np.concatenate(([0], np.cumsum(sizes)[:-1])).astype(np.int64)
-        # One more cell a column, for the missing.
-        self._ends = np.cumsum([grid.cells + 1 for grid in grids])
-        self._cell_offsets = np.concatenate(([0], self._ends[:-1]))
-        # Bytes, because the key of the cache must be hashable.
-        self._table = _table(tuple((grid.buckets.kind, grid.starts.astype(np.int64).tobytes()) for grid in grids))
-        self.reset()
-
-    def reset(self) -> None:
-        width = len(self._grids)
-        self.rows = 0
-        self.counts: Counts = np.zeros(int(self._ends[-1]), np.int64)
-        self.longest: Counts = np.zeros(width, np.int64)
-        self.beyond: Counts = np.zeros((2, width), np.int64)
-        self.off: Counts = np.zeros(width, np.int64)
-        self._last: Floats = np.full(width, np.nan)
-        self._run: Counts = np.zeros(width, np.int64)
-
-    def count(self, rows: Floats) -> None:
-        """Count a block of rows (n, f)."""
-        with np.errstate(all="ignore"):
-            missing = np.isnan(rows)
-            numbers = self._buckets(rows, missing)
-            numbers += self._bucket_offsets
-            # All columns share one vector of counters, each at its own offset, so that one bincount counts them all.
-            cells = self._table[numbers] + self._cell_offsets
-            self.counts += np.bincount(cells.ravel(), minlength=len(self.counts))
-            self.beyond[0] += np.count_nonzero(rows < self._low, axis=0)
-            self.beyond[1] += np.count_nonzero(rows > self._high, axis=0)
-            scaled = rows * self._unit
-            self.off += np.count_nonzero(np.abs(scaled - np.rint(scaled)) > 1e-3, axis=0)
-        self._follow(rows, missing)
-        self.rows += len(rows)
-
-    def _buckets(self, rows: Floats, missing: NDArray[np.bool_]) -> Counts:
-        work = (rows - self._origin) * self._scale
-        np.maximum(work, -1.0, out=work)
-        np.minimum(work, self._top, out=work)
-        work += _MAGIC + 2
-        numbers: NDArray[np.int64] = work.view(np.int64)
-        numbers -= _MAGIC_BITS
-        for column in self._floats:
-            numbers[:, column] = self._grids[column].buckets.numbers(rows[:, column], np.empty(len(rows)))
-        # Bucket 0 is that of missing values.
-        numbers[missing] = 0
-        return numbers
-
-    def _follow(self, rows: Floats, missing: NDArray[np.bool_]) -> None:
-        """Follow the runs of equal values through the rows of a block, beginning with those of the block before."""
-        # Numbers of rows begin behind the longest run so far: where a run began is positive, and all others are 0.
-        first = int(self._run.max()) + 1
-        numbers = np.arange(first, first + len(rows))[:, None]
-        starts = np.empty(rows.shape, np.int64)
-        starts[0] = np.where(rows[0] == self._last, first - self._run, first)
-        np.multiply(rows[1:] != rows[:-1], numbers[1:], out=starts[1:])
-        np.maximum.accumulate(starts, axis=0, out=starts)
-        lengths = np.subtract(numbers + 1, starts, out=starts)
-        lengths[missing] = 0
-        self.longest = np.maximum(self.longest, lengths.max(axis=0))
-        self._last, self._run = rows[-1].copy(), lengths[-1].copy()
-
-    def tally(self, column: int, feature: Feature) -> tuple[Counts, Floats]:
-        """Return the fine counts (k,) and the tally (w,) of a column."""
-        layout = feature.layout
-        assert layout is not None
-        cells = self.counts[self._cell_offsets[column] : self._ends[column]]
-        fine = cells[:-1]
-        tally = np.zeros(layout.width)
-        tally[len(HEAD) :] = np.add.reduceat(fine, layout.groups)
-        tally[ROWS], tally[MISSING] = self.rows, cells[-1]
-        tally[BELOW], tally[ABOVE] = self.beyond[:, column]
-        tally[OFF] = self.off[column]
-        return fine, tally

@@ -1,4 +1,4 @@
-"""The two C libraries: prediction and explanation of trees, and the computation of features."""
+"""The C libraries: prediction and explanation of trees, the computation of features, and counting for drift."""
 
 from pathlib import Path
 
@@ -12,20 +12,31 @@ TREES = Kernels(
     name="kernels",
     directory=_SOURCES,
     sources=("kernels.c", "paths.c", "shap.c"),
-    headers=("kernels.h", "paths.h"),
+    headers=("kernels.h", "paths.h", "dispatch.h"),
     flags=("-O3", "-std=gnu11", "-fPIC", "-shared", "-Wno-psabi"),
     slower="trees predict",
 )
 
 # Without errno and traps a square root and a choice are single machine instructions; neither changes a result.
+_EXACT = (
+    *("-O3", "-std=gnu11", "-fPIC", "-shared"),
+    *("-fno-fast-math", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math"),
+)
+
 FEATURES = Kernels(
     name="features",
     directory=_SOURCES,
     sources=("rows.c", "point.c"),
-    headers=("operations.h",),
-    flags=(
-        *("-O3", "-std=gnu11", "-fPIC", "-shared"),
-        *("-fno-fast-math", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math"),
-    ),
+    headers=("operations.h", "dispatch.h"),
+    flags=_EXACT,
     slower="features are computed",
+)
+
+DRIFT = Kernels(
+    name="drift",
+    directory=_SOURCES,
+    sources=("drift.c",),
+    headers=("dispatch.h",),
+    flags=_EXACT,
+    slower="rows are counted for drift",
 )

@@ -18,6 +18,7 @@ from almanac.model.directory import REFERENCE
 from almanac.model.model import Model
 from monitoring.metrics import DRIFT_DRIFTED, DRIFT_KS, DRIFT_MISSING, DRIFT_PSI, DRIFT_ROWS, DRIFT_SCORE, Metrics
 from serving.features.records import Values
+from serving.operations.metrics import publish_libraries
 from serving.prediction.traffic import Traffic
 
 if TYPE_CHECKING:
@@ -113,6 +114,7 @@ class LiveDrift:
 
     def publish(self) -> None:
         """Update the metrics of the live window."""
+        publish_libraries(self._metrics)  # among them the one that counts
         for digest, (counter, profile) in list(self._counters.items()):
             model = self._models.get(digest)
             if model is None:

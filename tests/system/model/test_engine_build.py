@@ -12,7 +12,7 @@ import pytest
 from almanac.core.errors import NoCompilerError
 from almanac.model.engine import Engine
 from almanac.native import library
-from almanac.native.libraries import FEATURES, TREES
+from almanac.native.libraries import DRIFT, FEATURES, TREES
 from tests.support.engine_models import matrix, text
 
 needs_compiler = pytest.mark.skipif(
@@ -46,7 +46,7 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_kernels_are_compiled_once_and_whole(image: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ALMANAC_KERNELS", str(image))
     files = list(image.iterdir())
-    assert [path.suffix for path in files] == [".so", ".so"]
+    assert [path.suffix for path in files] == [".so", ".so", ".so"]
     written = [path.stat().st_mtime_ns for path in files]
     TREES.load()
     assert list(image.iterdir()) == files
@@ -207,7 +207,7 @@ def test_a_directory_that_cannot_be_written_costs_a_compilation_only(
 @needs_compiler
 def test_a_file_name_carries_the_platform(image: Path, directory: Path) -> None:
     shutil.copytree(image, directory)
-    for kernels in (TREES, FEATURES):
+    for kernels in (TREES, FEATURES, DRIFT):
         (path,) = kernels.files(directory)
         assert library.platform_tag() in path.name
         (directory / path.name.replace(library.platform_tag(), "riscv64-linux-gnu")).write_bytes(b"of another machine")
