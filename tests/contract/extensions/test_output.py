@@ -78,7 +78,7 @@ def ask(server: Server, path: str, body: dict[str, Any] | None = None) -> Any:
     method = "GET" if body is None else "POST"
     match = server.app.router.find(method, path)
     request = Request(method, path, {}, "local", json.dumps(body).encode() if body else b"", model=match.model)
-    return json.loads(asyncio.run(match.route.handler(request)).body)  # type: ignore[arg-type]
+    return json.loads(asyncio.run(match.route.handler(request)).body)
 
 
 @pytest.mark.parametrize("count", [1, 3, 200])
