@@ -17,7 +17,7 @@ from almanac.evaluation.scored_rows import ScoredRows, read_parts, score_rows
 from almanac.evaluation.target_analysis import TargetAnalysis, analyse
 from almanac.evaluation.target_metrics import target_metrics
 from almanac.features.split import split_record
-from almanac.model.directory import MANIFEST
+from almanac.model.directory import MANIFEST, OUT_OF_FOLD
 from almanac.model.model import load_model
 from almanac.reports import write_page
 from almanac.usecase import UseCase
@@ -63,12 +63,13 @@ def evaluate(
     outputs = Outputs.below(out) if isinstance(out, Path) else out
     table, late = read_parts(features, usecase)
     records = {} if tuning is None else read_json(tuning)["targets"]
+    unseen = pl.read_parquet(model / OUT_OF_FOLD) if (model / OUT_OF_FOLD).is_file() else None
     entries: dict[str, Any] = {}
     analyses: list[TargetAnalysis] = []
     for done, target in enumerate(usecase.targets):
         progress(done, len(usecase.targets) + 1, target.name)
         forecaster = load_model(model / target.name)
-        scored = score_rows(usecase, table, target, forecaster, late)
+        scored = score_rows(usecase, table, target, forecaster, late, unseen)
         record = records.get(target.name, {})
         entries[target.name] = target_metrics(usecase, scored, record.get("chosen", forecaster.predictor.kind))
         analyses.append(analyse(usecase, scored, forecaster, record))

@@ -1,10 +1,8 @@
 """Paired comparison of two forecasts on the same rows.
 
 The error of one over that of the other is compared on a logarithmic scale, on which its distribution is close to
-symmetric. Its standard error is that of a moving-block bootstrap in which both forecasts share the drawn blocks
-(Künsch, 1989, doi:10.1214/aos/1176347265), of length `block_length`, from `REPEATS` repeats with a fixed seed. Its
-bounds are Student's t with one degree of freedom less than there are blocks, since a few blocks tell the standard error
-but roughly (Hesterberg, 2015, doi:10.1080/00031305.2015.1089789, section 4).
+symmetric, in each of the span's periods. The bounds are those of Student's t for the mean of the periods' logarithms,
+with one degree of freedom less than there are periods (see `periods`).
 """
 
 from dataclasses import dataclass
@@ -16,7 +14,11 @@ import numpy.typing as npt
 from almanac.evaluation.block_length import block_length
 from almanac.evaluation.bootstrap import Bootstrap, sums_by_step
 from almanac.evaluation.metrics import log_loss
-from almanac.evaluation.student import student_quantile
+from almanac.evaluation.periods import Codes, periods_of, sums_by_period
+from almanac.evaluation.student import noncentrality, student_quantile
+from almanac.usecase import UseCase
+from almanac.usecase.training_section import Target
+from almanac.usecase.types import to_microseconds
 
 Array = npt.NDArray[np.float64]
 
@@ -27,7 +29,9 @@ POWER = 0.9
 #: Excess of the error for which the standard error of a worse model is measured.
 _WORSE = 0.1
 _FEWEST_ROWS = 30
-_FEWEST_BLOCKS = 3
+_FEWEST_PERIODS = 3
+# Loss, as a share of the mean, that a period has at least.
+_LEAST = 1e-6
 # The largest weight of a baseline in a model that is made worse by it.
 _MOST_WEIGHT = 8.0
 _HALVINGS = 40
@@ -51,10 +55,22 @@ class Clock:
         """Return the times of some rows."""
         return Clock(self.time[rows], self.frequency, self.lead)
 
+    @cached_property
+    def periods(self) -> Codes:
+        """Number of each row's period, shape (n,)."""
+        return periods_of(self.time, self.frequency, self.lead)
+
     def draw(self, values: Array) -> Bootstrap:
         """Return the drawn blocks for the mean of the rows' values, shape (n,)."""
         length = block_length(sums_by_step(self.time, self.frequency, values), self.lead)
         return Bootstrap.draw(self.time, self.frequency, length * self.frequency, REPEATS, SEED)
+
+
+def clock_of(usecase: UseCase, target: Target, time: npt.NDArray[np.int64]) -> Clock:
+    """Return the times of a target's rows, in µs."""
+    frequency = to_microseconds(usecase.time.frequency)
+    ahead = to_microseconds(target.horizon) + to_microseconds(usecase.features.cutoff)
+    return Clock(time, frequency, -(-ahead // frequency))
 
 
 @dataclass(frozen=True)
@@ -75,8 +91,8 @@ class PairedLosses:
 
     @property
     def enough(self) -> bool:
-        """Whether there are rows and blocks enough to compare at all."""
-        return self.ours.size >= _FEWEST_ROWS and self.bootstrap.blocks >= _FEWEST_BLOCKS
+        """Whether there are rows and periods enough to compare at all."""
+        return self.ours.size >= _FEWEST_ROWS and self.log_ratios.size >= _FEWEST_PERIODS
 
     @property
     def errors(self) -> tuple[float, float]:
@@ -84,14 +100,8 @@ class PairedLosses:
         return float(self.ours.mean() ** self.power), float(self.theirs.mean() ** self.power)
 
     @cached_property
-    def bootstrap(self) -> Bootstrap:
-        """The drawn blocks."""
-        ours, theirs = (loss / (loss.mean() or 1.0) for loss in (self.ours, self.theirs))
-        return self.clock.draw(ours - theirs)
-
-    @cached_property
     def log_ratio(self) -> float:
-        """Logarithm of our error over theirs."""
+        """Logarithm of our error over theirs, on all rows."""
         ours, theirs = self.errors
         # Two forecasts without an error are equal, and none is worse than infinitely better.
         if ours == theirs:
@@ -99,23 +109,45 @@ class PairedLosses:
         return float(np.log(ours / theirs)) if ours and theirs else float(np.inf if ours else -np.inf)
 
     @cached_property
+    def log_ratios(self) -> Array:
+        """The same in each period, shape (periods,)."""
+        code = self.clock.periods
+        # A period without any error has no ratio; this share of the mean loss stands in for what it lacks.
+        least = _LEAST * max(float(self.ours.mean()), float(self.theirs.mean())) * np.bincount(code)
+        ours, theirs = (sums_by_period(code, loss) + least for loss in (self.ours, self.theirs))
+        return np.zeros(ours.shape) if np.array_equal(ours, theirs) else np.asarray(self.power * np.log(ours / theirs))
+
+    @cached_property
+    def typical(self) -> float:
+        """Mean of the periods' logarithms."""
+        return float(self.log_ratios.mean())
+
+    @cached_property
     def standard_error(self) -> float:
-        """Bootstrap standard error of the logarithm."""
-        if not np.isfinite(self.log_ratio) or np.array_equal(self.ours, self.theirs):
-            return 0.0
-        sums = self.bootstrap.sums(np.column_stack([self.ours, self.theirs]))
-        # A repeat that drew no error at all has no ratio.
-        drawn = sums[(sums > 0).all(axis=1)]
-        return float(self.power * np.std(np.log(drawn[:, 0] / drawn[:, 1]))) if len(drawn) else 0.0
+        """Standard error of that mean."""
+        return float(self.log_ratios.std(ddof=1) / np.sqrt(self.log_ratios.size)) if self.log_ratios.size > 1 else 0.0
+
+    @property
+    def degrees(self) -> int:
+        """Degrees of freedom."""
+        return self.log_ratios.size - 1
 
     def quantile(self, level: float) -> float:
-        """Return the quantile of Student's t, widened as the variance is of so many blocks only."""
-        blocks = self.bootstrap.blocks
-        return float(student_quantile(blocks - 1, level) * np.sqrt(blocks / (blocks - 1)))
+        """Return the quantile of Student's t."""
+        return student_quantile(self.degrees, level)
 
     def at_least(self, rate: float) -> float:
-        """Return the lower bound of our relative excess, which is wrongly above zero at this rate for equal errors."""
-        return float(np.expm1(self.log_ratio - self.quantile(1.0 - rate) * self.standard_error))
+        """Return the lower bound of our relative excess, which is wrongly above zero at this rate for equal errors.
+
+        It is no more than the excess on all rows, in which single severe periods count for more.
+        """
+        low = self.typical - self.quantile(1.0 - rate) * self.standard_error
+        return float(np.expm1(min(low, self.log_ratio)))
+
+    def at_most(self, rate: float) -> float:
+        """Return the upper bound of our relative excess, no less than the excess on all rows."""
+        high = self.typical + self.quantile(1.0 - rate) * self.standard_error
+        return float(np.expm1(max(high, self.log_ratio)))
 
 
 def losses(metric: str, y: Array, forecast: Array) -> tuple[Array, float]:
@@ -134,9 +166,10 @@ def compare(metric: str, clock: Clock, y: Array, ours: Array, theirs: Array) -> 
 def detectable(pair: PairedLosses, worse: PairedLosses | None, rate: float, tolerance: float = 0.0) -> float | None:
     """Return how much larger our error must be to be refused in `POWER` of the cases; None if nothing says so.
 
-    The excess e that is found so often solves e = log(1 + tolerance) + (t + z) s(e), with t the bound's quantile and z
-    that of `POWER`. The variance s² is that of a worse model, which is measured at `_WORSE` and in proportion to e, as
-    errors that are independent of the model's add to the mean and to its variance alike; it is at least the pair's own.
+    The excess e that is found so often solves e = log(1 + tolerance) + d s(e), with d the noncentrality at which
+    Student's t exceeds the bound's quantile so often. The variance s² is the pair's own and that of a worse model,
+    which is measured at `_WORSE` and in proportion to e, as errors that are independent of the model's add to the mean
+    and to its variance alike.
 
     Args:
         pair: the compared forecasts.
@@ -146,11 +179,11 @@ def detectable(pair: PairedLosses, worse: PairedLosses | None, rate: float, tole
     """
     if worse is None or worse.log_ratio <= 0:
         return None
-    z = pair.quantile(1.0 - rate) + student_quantile(1e9, POWER)
+    d = noncentrality(pair.degrees, pair.quantile(1.0 - rate), POWER)
     excess = worse.log_ratio
     for _ in range(_HALVINGS):
-        variance = max(pair.standard_error**2, worse.standard_error**2 * excess / worse.log_ratio)
-        excess = float(np.log1p(tolerance) + z * np.sqrt(variance))
+        variance = pair.standard_error**2 + worse.standard_error**2 * excess / worse.log_ratio
+        excess = float(np.log1p(tolerance) + d * np.sqrt(variance))
     return float(np.expm1(excess))
 
 

@@ -12,6 +12,8 @@ import polars.selectors as cs
 from almanac.core.errors import TableError
 from almanac.evaluation.groups import Slices, bands_of, column, group_of, numbers
 from almanac.evaluation.metrics import Metric, metrics_of
+from almanac.evaluation.out_of_fold import OutOfFold
+from almanac.evaluation.paired import clock_of
 from almanac.features.baselines import CLIMATOLOGY, MEAN, baseline_forecasts, price_column, seasonal_naive
 from almanac.features.references import price_names, reference_columns
 from almanac.features.split import Span, train_test
@@ -46,6 +48,7 @@ class ScoredRows:
         scales: the same of each row's entity, NaN where it has none; None for a table of one series or of
             events; shape (n,).
         prices: prices of events that stakes and signals name, NaN where missing.
+        out_of_fold: the rows of the training's folds; None where they are not at hand.
     """
 
     target: Target
@@ -63,6 +66,7 @@ class ScoredRows:
     scale: float
     prices: dict[str, Array] = field(default_factory=dict)
     scales: Array | None = None
+    out_of_fold: OutOfFold | None = None
 
     @property
     def classification(self) -> bool:
@@ -120,7 +124,12 @@ def _read(path: Path, usecase: UseCase, chosen: Callable[[pl.LazyFrame], pl.Lazy
 
 
 def score_rows(
-    usecase: UseCase, table: pl.DataFrame, target: Target, model: Model, late: pl.DataFrame | None = None
+    usecase: UseCase,
+    table: pl.DataFrame,
+    target: Target,
+    model: Model,
+    late: pl.DataFrame | None = None,
+    unseen: pl.DataFrame | None = None,
 ) -> ScoredRows:
     """Score a model on the test span.
 
@@ -130,6 +139,7 @@ def score_rows(
         target: the target.
         model: its model.
         late: the whole rows of the feature table from the test span on; taken from `table` if None.
+        unseen: the out-of-fold predictions of the training, of all targets.
 
     Raises:
         TableError: a column is missing, or the target was nowhere measured in the test span.
@@ -173,6 +183,7 @@ def score_rows(
         groups={group.name: group_of(usecase, judged, group, model) for group in usecase.evaluation.groups},
         scale=scale,
         scales=None if scales is None else scales[rows],
+        out_of_fold=None if unseen is None else _out_of_fold(usecase, table, target, unseen, baselines),
         prices={name: numbers(table, price_column(target, name))[rows] for name in price_names(target)},
     )
 
@@ -189,6 +200,25 @@ def _units(usecase: UseCase, table: pl.DataFrame, target: Target, y: Array) -> t
     sizes = np.abs(y - seasonal_naive(usecase, table, target))
     panel = usecase.entity if usecase.events is None else None
     return _mean_size(sizes), None if panel is None else _by_entity(sizes, table[panel])
+
+
+def _out_of_fold(
+    usecase: UseCase, table: pl.DataFrame, target: Target, unseen: pl.DataFrame, baselines: dict[str, Array]
+) -> OutOfFold:
+    keys = _keys(usecase)
+    # Of events that share their keys nobody can tell which was predicted.
+    place = table.select(*keys, pl.int_range(pl.len()).alias("place")).unique(keys, keep="none", maintain_order=True)
+    rows = unseen.filter(pl.col("target") == target.name).with_columns(
+        pl.col(usecase.time.column).cast(pl.Datetime("us"))
+    )
+    joined = rows.join(place, on=keys, how="inner", maintain_order="left")
+    time = joined[usecase.time.column].to_physical().to_numpy()
+    return OutOfFold(
+        clock_of(usecase, target, time),
+        numbers(joined, "y"),
+        numbers(joined, "prediction"),
+        {name: values[joined["place"].to_numpy()] for name, values in baselines.items()},
+    )
 
 
 def _keys(usecase: UseCase) -> list[str]:

@@ -1,4 +1,4 @@
-"""Quantiles of Student's distribution."""
+"""Student's distribution."""
 
 
 def student_quantile(degrees: float, level: float) -> float:
@@ -7,3 +7,10 @@ def student_quantile(degrees: float, level: float) -> float:
     from scipy.special import stdtrit
 
     return float(stdtrit(degrees, level))
+
+
+def noncentrality(degrees: float, bound: float, power: float) -> float:
+    """Return by how many standard errors a mean must differ for Student's t to exceed `bound` with this chance."""
+    from scipy.special import nctdtrinc
+
+    return float(nctdtrinc(degrees, 1.0 - power, bound))

@@ -22,6 +22,7 @@ from almanac.evaluation.metrics import (
     regression_terms,
     terms_of,
 )
+from almanac.evaluation.out_of_fold import out_of_fold_skill
 from almanac.evaluation.price_signals import followed
 from almanac.evaluation.rank_metrics import (
     expected_calibration_error,
@@ -70,6 +71,8 @@ def target_metrics(usecase: UseCase, scored: ScoredRows, model: str) -> dict[str
         entry["baselines"][name] |= _beyond_sums(scored, forecast)
     entry |= _decisions(usecase, scored)
     entry["headline"] = _headline(scored, sums)
+    if scored.out_of_fold is not None:
+        entry["out_of_fold"] = out_of_fold_skill(scored.target, scored.out_of_fold)
     entry["slices"] = {name: _slices(scored, sums, name, slices) for name, slices in groups.items()}
     if scored.lower is not None:
         entry["coverage"] = _coverage(usecase, entry)

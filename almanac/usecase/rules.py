@@ -10,7 +10,16 @@ from almanac.usecase.cron import wrong_cron
 from almanac.usecase.data_section import CHECKS
 from almanac.usecase.fold_lengths import longest_horizon, shortest_window
 from almanac.usecase.split_section import window_of
-from almanac.usecase.training_section import CANDIDATES, GATE_RULES, Blend, CandidateKind, Choice, Learner
+from almanac.usecase.training_section import (
+    CANDIDATES,
+    FALSE_REFUSALS,
+    GATE_RULES,
+    Blend,
+    CandidateKind,
+    ChanceRule,
+    Choice,
+    Learner,
+)
 from almanac.usecase.types import steps, to_duration, to_timedelta
 
 if TYPE_CHECKING:
@@ -97,6 +106,14 @@ def _references(usecase: "UseCase") -> Iterator[str]:
             yield from _unknown_column(usecase, f"evaluation.groups.{group.name}.column", group.column)
     for column in usecase.drift.columns or []:
         yield from _unknown_column(usecase, "drift.columns", column)
+
+
+def _false_refusals(usecase: "UseCase") -> Iterator[str]:
+    rules = [rule for rule in usecase.gates if isinstance(rule, ChanceRule)]
+    total = sum(rule.false_refusals or 0.0 for rule in rules)
+    # What every gate checks unasked has its part as well.
+    if total >= FALSE_REFUSALS:
+        yield f"gates: the false_refusals of all rules add up to {total:g}; must be less than {FALSE_REFUSALS:g}"
 
 
 def _bands(usecase: "UseCase") -> Iterator[str]:
@@ -287,6 +304,7 @@ _RULES = (
     _gap,
     _blends,
     _references,
+    _false_refusals,
     _bands,
     _keys,
     event_rules.problems,

@@ -1,10 +1,12 @@
 """The gate's decision: open only if every rule of the use case holds."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from almanac.evaluation.gate import soundness
 from almanac.evaluation.gate.evidence import Evidence
+from almanac.evaluation.gate.rates import share
 from almanac.evaluation.gate.rules import Candidate
 from almanac.usecase import UseCase
 from almanac.usecase.training_section import GATE_RULES
@@ -21,17 +23,19 @@ def decide(usecase: UseCase, metrics: Mapping[str, Any], evidence: Evidence) -> 
         metrics: metrics.json of the new model.
         evidence: the scored rows, and the forecasts of the model in production for them.
     """
+    models = [Candidate(usecase, target, metrics, evidence) for target in usecase.targets]
+    rates = share(usecase.gates, models)
     checks = [
         check.to_json()
-        for rule in usecase.gates
-        for target in usecase.targets
-        for check in GATE_RULES[rule.rule].checks(rule, Candidate(usecase, target, metrics, evidence))
+        for rule, rate in zip(usecase.gates, rates.rules, strict=True)
+        for model in models
+        for check in GATE_RULES[rule.rule].checks(rule, replace(model, rate=rate))
     ]
     checks += [
         check.to_json()
         for target in usecase.targets
         if (rows := evidence.rows.get(target.name)) is not None
-        for check in soundness.checks(target.name, rows, target.task == "classification")
+        for check in soundness.checks(target.name, rows, target.task == "classification", rates.sound)
     ]
     checks += _foreign(usecase, metrics)
     judged = {check["target"] for check in checks if check["rule"] != soundness.RULE}
@@ -41,15 +45,12 @@ def decide(usecase: UseCase, metrics: Mapping[str, Any], evidence: Evidence) -> 
             checks.append(_closed(target.name, "no rule judges this target"))
         elif target.name not in evidence.rows:
             checks.append(_closed(target.name, "there are no scored rows of this target"))
-    values = sum(target.task == "regression" for target in usecase.targets)
     return {
         # All of no rules would hold.
         "passed": bool(usecase.gates) and bool(checks) and all(check["passed"] is True for check in checks),
         "use_case": usecase.name,
         "registered": None if evidence.registered is None else evidence.registered.to_json(),
-        # At most the sum, by Bonferroni's inequality.
-        "false_refusals": values * soundness.FALSE_REFUSALS
-        + sum(getattr(rule, "false_refusals", 0.0) for rule in usecase.gates),
+        "false_refusals": rates.total,
         "rules": checks,
     }
 

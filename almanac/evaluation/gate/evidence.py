@@ -9,11 +9,10 @@ import numpy.typing as npt
 import polars as pl
 
 from almanac.evaluation.groups import Slices, bands_of
-from almanac.evaluation.paired import Clock
+from almanac.evaluation.paired import Clock, clock_of
 from almanac.features.baselines import baseline_names
 from almanac.usecase import UseCase
 from almanac.usecase.training_section import Target
-from almanac.usecase.types import to_microseconds
 
 Array = npt.NDArray[np.float64]
 
@@ -65,7 +64,7 @@ class RegisteredModel:
 
 @dataclass(frozen=True)
 class Evidence:
-    """What the gate knows beside the metrics.
+    """Evidence of the gate beside the metrics.
 
     Attributes:
         rows: scored rows by target.
@@ -91,12 +90,10 @@ def read_evidence(usecase: UseCase, predictions: pl.DataFrame, registered: Regis
 
 def _rows(usecase: UseCase, target: Target, predictions: pl.DataFrame) -> JudgedRows:
     rows = predictions.filter(pl.col("target") == target.name)
-    frequency = to_microseconds(usecase.time.frequency)
-    lead = -(-(to_microseconds(target.horizon) + to_microseconds(usecase.features.cutoff)) // frequency)
     time = rows[usecase.time.column].cast(pl.Datetime("us")).to_physical().to_numpy()
     y, prediction, lower, upper, last = (_numbers(rows, name) for name in ("y", "prediction", "lower", "upper", "last"))
     return JudgedRows(
-        Clock(time, frequency, lead),
+        clock_of(usecase, target, time),
         y,
         prediction,
         lower,

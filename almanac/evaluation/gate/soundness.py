@@ -17,17 +17,17 @@ from almanac.evaluation.paired import compare
 RULE = "sound"
 #: Fewer rows than this have no interval that says anything.
 _FEWEST_ROWS = 30
-#: Chance, for each target that is a value, that a forecast as good as the mean of the test span is refused.
-FALSE_REFUSALS = 0.005
 
 
-def checks(target: str, rows: JudgedRows, classification: bool) -> Iterator[Check]:
+def checks(target: str, rows: JudgedRows, classification: bool, rate: float) -> Iterator[Check]:
     """Yield the checks of one target's scored rows.
 
     Args:
         target: the target's name.
         rows: its scored rows.
         classification: whether it is a probability.
+        rate: chance that a model as good as the mean of the test span is refused; no probability is, which must show
+            that it tells the classes apart.
     """
     yield Check(RULE, target, "number of scored rows", float(rows.y.size), float(_FEWEST_ROWS), side=1)
     distinct = float(np.unique(rows.y).size)
@@ -47,8 +47,13 @@ def checks(target: str, rows: JudgedRows, classification: bool) -> Iterator[Chec
         return
     pair = compare("rmse", rows.clock, rows.y, rows.prediction, np.full_like(rows.y, rows.y.mean()))
     # One less the ratio of the squared errors.
-    note = f"R² is {-np.expm1(2 * pair.log_ratio):.3g}"
-    excess = pair.at_least(FALSE_REFUSALS) if pair.enough else None
+    note = f"R² is {-np.expm1(2 * pair.log_ratio):.3g}; one of 0 is refused in {rate:.2%}"
     yield Check(
-        RULE, target, "lower bound of the error's excess over that of the test span's own mean", excess, 0.0, note=note
+        RULE,
+        target,
+        "lower bound of the error's excess over that of the test span's own mean",
+        pair.at_least(rate) if pair.enough else None,
+        0.0,
+        note=note,
+        evidence={"false_refusal_rate": rate},
     )

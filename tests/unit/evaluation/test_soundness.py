@@ -22,7 +22,7 @@ def rows(y: np.ndarray, prediction: np.ndarray) -> JudgedRows:
 
 def failed(y: np.ndarray, prediction: np.ndarray, classification: bool = False) -> list[str]:
     """The metrics of the failed checks."""
-    return [each.metric for each in checks("demo", rows(y, prediction), classification) if not each.passed]
+    return [each.metric for each in checks("demo", rows(y, prediction), classification, 0.01) if not each.passed]
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -59,5 +59,5 @@ def test_one_value_one_class_and_too_few_rows_are_refused() -> None:
 
 def test_the_check_states_r2() -> None:
     y = np.tile([0.0, 1.0], N // 2)
-    *_, check = checks("demo", rows(y, np.full(N, 0.5) + 0.25 * (2 * y - 1)), False)
-    assert check.note == "R² is 0.75"
+    *_, check = checks("demo", rows(y, np.full(N, 0.5) + 0.25 * (2 * y - 1)), False, 0.01)
+    assert check.note == "R² is 0.75; one of 0 is refused in 1.00%"

@@ -249,6 +249,8 @@ def test_the_tree_that_the_tests_change_is_right() -> None:
         ("evaluation.bands.names", ["low"], "evaluation.bands.names: 2 edges need 3 names"),
         ("evaluation.groups.0.column", "kind", "evaluation.groups.0: give either 'calendar' or 'column'"),
         ("evaluation.groups", [{"name": "hour", "column": "x"}], "evaluation.groups.hour.column: no column named x"),
+        ("gates.0.false_refusals", 0.06, "gates.0.false_refusals: input should be less than or equal to 0.05"),
+        ("gates.0.false_refusals", 0.05, "gates: the false_refusals of all rules add up to 0.05; must be less than"),
         ("gates.1.group", "day", "gates.1.group: no group named day; known: hour"),
         ("gates.2.target", "x", "gates.2.target: no target named x"),
         ("drift.columns", ["x"], "drift.columns: no column named x"),

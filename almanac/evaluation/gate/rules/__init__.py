@@ -2,20 +2,16 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any
-
-from pydantic import Field
+from typing import Any
 
 from almanac.evaluation.gate.check import Check, number
 from almanac.evaluation.gate.evidence import Evidence, JudgedRows, RegisteredModel
 from almanac.usecase import UseCase
 from almanac.usecase.training_section import GateRuleBase, Target
 
-__all__ = ["Candidate", "GateRule", "Metrics", "Rate"]
+__all__ = ["Candidate", "GateRule", "Metrics"]
 
 Metrics = Mapping[str, Any]
-#: A chance of false refusals, which all checks of a rule share in equal parts (Bonferroni).
-Rate = Annotated[float, Field(gt=0, le=0.5)]
 
 
 @dataclass(frozen=True)
@@ -27,12 +23,15 @@ class Candidate:
         target: the target.
         metrics: metrics.json of the new models of all targets.
         evidence: the scored rows, and the registered model's forecasts for them.
+        rate: chance of a false refusal that the rule has for this target; its checks share it in equal parts
+            (Bonferroni).
     """
 
     usecase: UseCase
     target: Target
     metrics: Metrics
     evidence: Evidence
+    rate: float = 0.0
 
     @property
     def entry(self) -> Metrics:
@@ -88,9 +87,13 @@ class GateRule:
             the rule does not concern.
         problems: takes a declared rule and its use case; yields "field: message" for each field that refers to a
             part of the use case that does not exist.
+        by_chance: takes a declared rule and the new model of one target; returns whether the rule could refuse it by
+            chance. None for a rule that never does, such as a fixed bound. The declaration of any other is a
+            `ChanceRule`.
     """
 
     name: str
     declaration: type[GateRuleBase]
     checks: Callable[[Any, Candidate], Iterator[Check]]
     problems: Callable[[Any, UseCase], Iterator[str]] | None = None
+    by_chance: Callable[[Any, Candidate], bool] | None = None

@@ -1,30 +1,35 @@
-"""The intervals must cover as many values as they claim to, as far as the number of rows can tell."""
+"""The intervals must cover as many values as they claim to, within the limits of their rows."""
 
 from collections.abc import Iterator
 from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 
 from almanac.evaluation.gate.check import Check
 from almanac.evaluation.gate.evidence import JudgedRows
-from almanac.evaluation.gate.rules import Candidate, GateRule, Rate
+from almanac.evaluation.gate.rules import Candidate, GateRule
 from almanac.evaluation.groups import UNKNOWN, Mask, band_names
 from almanac.evaluation.paired import POWER
+from almanac.evaluation.periods import Codes
 from almanac.evaluation.student import student_quantile
 from almanac.evaluation.ties import forced_coverage
-from almanac.usecase.training_section import GateRuleBase, Share
+from almanac.usecase.training_section import ChanceRule, Share
+
+Array = npt.NDArray[np.float64]
+
+# Of a forecast that is an end of its own interval.
+_LEAST_WIDTH = 1e-9
 
 
-class CoverageWithin(GateRuleBase):
-    """Interval coverage must lie within this distance of the nominal one, or within what chance allows."""
+class CoverageWithin(ChanceRule):
+    """Interval coverage must lie within this distance of the nominal one, or within that of chance."""
 
     rule: Literal["coverage"]
     within: Share = 0.03
     """Distance."""
     bands: bool = True
     """In each band too, and where the last value is unknown."""
-    false_refusals: Rate = 0.005
-    """Chance that intervals of the nominal coverage are refused by any target or band."""
 
 
 def _checks(rule: CoverageWithin, model: Candidate) -> Iterator[Check]:
@@ -33,7 +38,7 @@ def _checks(rule: CoverageWithin, model: Candidate) -> Iterator[Check]:
         return
     coverage, rows = model.entry.get("coverage"), model.rows
     groups = _groups(rule, model)
-    rate = rule.false_refusals / (sum(t.task == "regression" for t in model.usecase.targets) * len(groups))
+    rate = model.rate / len(groups)
     nominal = model.usecase.training.intervals.level
     for where, path in groups.items():
         observed = model.number("coverage", *path)
@@ -75,12 +80,12 @@ def _check(
     rate: float,
 ) -> Check:
     nominal, column = model.usecase.training.intervals.level, model.usecase.columns[model.target.column]
-    error, blocks = _standard_error(rows, place, nominal)
+    error, periods = _standard_error(rows, place, nominal)
     y, lower, upper = (values[place] for values in (rows.y, rows.lower, rows.upper))
     forced = forced_coverage(y, lower, upper, nominal, (column.min, column.max))
     n, distance = int(place.sum()), None if observed is None else _distance(observed, nominal, forced)
-    # Rows of a single block are one observation: they can contradict nothing.
-    chance = float(student_quantile(blocks - 1, 1.0 - rate / 2) * error) if blocks > 1 else 1.0
+    # Rows of a single period are one observation: they can contradict nothing.
+    chance = student_quantile(periods - 1, 1.0 - rate / 2) * error if periods > 1 else 1.0
     allowed = max(rule.within, min(chance, 1.0))
     found = allowed + student_quantile(1e9, POWER) * error
     return Check(
@@ -96,7 +101,7 @@ def _check(
             "group": group,
             "rows": n,
             "standard_error": error,
-            "blocks": blocks,
+            "periods": periods,
             "within": rule.within,
             "by_chance": chance,
             "forced": forced,
@@ -113,18 +118,39 @@ def _distance(observed: float, nominal: float, forced: float) -> float:
 
 
 def _standard_error(rows: JudgedRows, place: Mask, nominal: float) -> tuple[float, int]:
-    """Return the standard error of the coverage of intervals that are right, and the number of blocks that hold rows.
+    """Return the standard error of the coverage of intervals that are right, and the number of periods with rows.
 
-    Misses come in a row, which the moving-block bootstrap of `almanac.evaluation.paired` accounts for; but what it sees
-    in few rows may be no miss at all, so that no error is smaller than that of independent rows.
+    Misses come in a row, and the periods differ by it. A span that holds few of them seems to be sure of its coverage,
+    which it is not: so the largest is taken of what the misses give, of what those of intervals give that are rescaled
+    to the nominal coverage, and of what independent rows would.
     """
-    covered = ((rows.y >= rows.lower) & (rows.y <= rows.upper)).astype(np.float64)
-    bootstrap = rows.clock.draw(np.where(place, covered - nominal, 0.0))
-    sums = bootstrap.sums(np.column_stack([np.where(place, covered, 0.0), place.astype(np.float64)]))
-    drawn = sums[sums[:, 1] > 0]
-    tied = float(np.std(drawn[:, 0] / drawn[:, 1])) if len(drawn) else 0.0
-    free = float(np.sqrt(nominal * (1.0 - nominal) / place.sum()))
-    return max(tied, free), int(np.unique(bootstrap.step[place] // bootstrap.length).size)
+    code, n = rows.clock.periods, int(place.sum())
+    score = np.where(place, _excess(rows), -np.inf)
+    bound = np.sort(score[place])[min(int(np.ceil(nominal * n)), n) - 1]
+    free = float(np.sqrt(nominal * (1.0 - nominal) / n))
+    errors = [_of_periods(code, place, missed) for missed in (score > 0.0, score > bound)]
+    return max(free, *errors), int(np.unique(code[place]).size)
 
 
-KIND = GateRule("coverage", CoverageWithin, _checks)
+def _excess(rows: JudgedRows) -> Array:
+    """Return by how much each value lies outside of its interval, in units of the distance of that end."""
+    below, above = (
+        np.maximum(end, _LEAST_WIDTH) for end in (rows.prediction - rows.lower, rows.upper - rows.prediction)
+    )
+    # A row without an interval is a miss.
+    return np.nan_to_num(np.maximum((rows.lower - rows.y) / below, (rows.y - rows.upper) / above), nan=np.inf)
+
+
+def _of_periods(code: Codes, place: Mask, missed: Mask) -> float:
+    """Return the standard error of the share of misses, a ratio of the periods' sums."""
+    inside = missed[place].astype(np.float64)
+    sums = np.bincount(code[place], inside - inside.mean())
+    present = np.unique(code[place]).size
+    return float(np.sqrt((sums**2).sum() * present / max(present - 1, 1)) / inside.size)
+
+
+def _by_chance(_: CoverageWithin, model: Candidate) -> bool:
+    return not model.classification
+
+
+KIND = GateRule("coverage", CoverageWithin, _checks, by_chance=_by_chance)

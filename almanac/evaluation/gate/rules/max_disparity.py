@@ -1,4 +1,4 @@
-"""The errors of the groups must not lie too far apart, as far as the number of rows can tell."""
+"""The errors of the groups must not lie too far apart, within the limits of their rows."""
 
 from collections.abc import Iterator
 from typing import Annotated, Literal
@@ -7,17 +7,17 @@ import numpy as np
 from pydantic import Field
 
 from almanac.evaluation.gate.check import Check
-from almanac.evaluation.gate.rules import Candidate, GateRule, Rate
+from almanac.evaluation.gate.rules import Candidate, GateRule
 from almanac.evaluation.student import student_quantile
 from almanac.usecase import UseCase
-from almanac.usecase.training_section import GateRuleBase
+from almanac.usecase.training_section import ChanceRule
 from almanac.usecase.types import Name
 
 # Width of a 95% interval in standard errors.
 _STANDARD_ERRORS = 2 * 1.959964
 
 
-class MaxDisparity(GateRuleBase):
+class MaxDisparity(ChanceRule):
     """The worst group's error over the best group's must not exceed this, or what chance allows."""
 
     rule: Literal["max_disparity"]
@@ -27,8 +27,6 @@ class MaxDisparity(GateRuleBase):
     """Error."""
     ratio: Annotated[float, Field(ge=1)]
     """Largest ratio."""
-    false_refusals: Rate = 0.005
-    """Chance that a model whose groups lie this ratio apart is refused by any target."""
 
 
 def _problems(rule: MaxDisparity, usecase: UseCase) -> Iterator[str]:
@@ -49,8 +47,10 @@ def _checks(rule: MaxDisparity, model: Candidate) -> Iterator[Check]:
         return
     groups = len(model.entry["slices"][rule.group])
     # Any two of the groups can turn out to be the worst and the best.
-    rate = rule.false_refusals / (len(model.usecase.targets) * max(groups * (groups - 1), 1))
-    allowed = float(rule.ratio * np.exp(student_quantile(1e9, 1.0 - rate) * error))
+    rate = model.rate / max(groups * (groups - 1), 1)
+    # The intervals are those of a bootstrap, which has no more to tell them by than the span has periods.
+    degrees = 1e9 if model.rows is None else np.unique(model.rows.clock.periods).size - 1
+    allowed = float(rule.ratio * np.exp(student_quantile(degrees, 1.0 - rate) * error))
     note = f"{rule.ratio:g}, and what chance adds to it in {rate:.2%}"
     evidence = {"ratio": rule.ratio, "standard_error": error, "false_refusal_rate": rate}
     yield Check(rule.rule, model.target.name, what, observed, allowed, note=note, evidence=evidence)
@@ -73,4 +73,8 @@ def _standard_error(rule: MaxDisparity, model: Candidate) -> float | None:
     return float(np.sqrt(squares))
 
 
-KIND = GateRule("max_disparity", MaxDisparity, _checks, _problems)
+def _by_chance(_: MaxDisparity, model: Candidate) -> bool:
+    return not model.classification
+
+
+KIND = GateRule("max_disparity", MaxDisparity, _checks, _problems, _by_chance)

@@ -8,13 +8,13 @@ from pydantic import Field
 
 from almanac.evaluation.gate.check import Check
 from almanac.evaluation.gate.evidence import JudgedRows
-from almanac.evaluation.gate.rules import Candidate, GateRule, Rate
+from almanac.evaluation.gate.rules import Candidate, GateRule
 from almanac.evaluation.paired import POWER, PairedLosses, compare, detectable, made_worse
 from almanac.features.baselines import PERSISTENCE
-from almanac.usecase.training_section import GateRuleBase
+from almanac.usecase.training_section import ChanceRule
 
 
-class NotWorse(GateRuleBase):
+class NotWorse(ChanceRule):
     """The error must not be demonstrably larger than the registered model's on the same rows."""
 
     rule: Literal["not_worse_than_registered"]
@@ -22,8 +22,6 @@ class NotWorse(GateRuleBase):
     """Error."""
     tolerance: Annotated[float, Field(ge=0)] = 0.0
     """Relative excess that counts as equal."""
-    false_refusals: Rate = 0.005
-    """Chance that a model as good as the registered one is refused by any target."""
 
 
 def _checks(rule: NotWorse, model: Candidate) -> Iterator[Check]:
@@ -34,8 +32,7 @@ def _checks(rule: NotWorse, model: Candidate) -> Iterator[Check]:
         yield Check(rule.rule, name, f"{metric} beside the registered model's", None, None, vacuous=why)
         return
     version, rows = model.registered.version, model.rows
-    # Bonferroni: the rate holds for all targets together.
-    rate = rule.false_refusals / len(model.usecase.targets)
+    rate = model.rate
     pair = None if rows is None else _pair(metric, rows)
     # A model whose own figure is missing was judged on nothing, whatever its rows say.
     if rows is None or pair is None or model.number(metric) is None:
@@ -58,9 +55,9 @@ def _checks(rule: NotWorse, model: Candidate) -> Iterator[Check]:
             "observed": ours,
             "registered": theirs,
             "excess": _finite(float(np.expm1(pair.log_ratio))),
+            "typical_excess": _finite(float(np.expm1(pair.typical))),
             "standard_error": pair.standard_error,
-            "block_steps": pair.bootstrap.length,
-            "repeats": pair.bootstrap.starts.shape[0],
+            "periods": pair.log_ratios.size,
             "false_refusal_rate": rate,
             "detectable_excess": smallest,
             "power": POWER,
@@ -94,4 +91,8 @@ def _finite(value: float) -> float | None:
     return value if np.isfinite(value) else None
 
 
-KIND = GateRule("not_worse_than_registered", NotWorse, _checks)
+def _by_chance(_: NotWorse, model: Candidate) -> bool:
+    return model.registered is not None
+
+
+KIND = GateRule("not_worse_than_registered", NotWorse, _checks, by_chance=_by_chance)
