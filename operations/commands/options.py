@@ -33,6 +33,11 @@ Given = Annotated[
 Kept = Annotated[
     bool, typer.Option("--no-rebuild", help="Read the history as it is, where something else keeps it up to date.")
 ]
+SettingsFile = Annotated[
+    Path | None,
+    typer.Option("--settings", metavar="FILE", help="Channels; ALMANAC_NOTIFICATIONS, or notifications.yaml."),
+]
+Again = Annotated[bool, typer.Option("--again", help="Send again what was refused or given up, or may have been lost.")]
 
 
 def refreshed(history: str, registry: str, runs: Path, log: str, kept: bool) -> "tuple[Engine, Origins]":

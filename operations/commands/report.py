@@ -2,13 +2,28 @@
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from almanac.core.errors import NotificationError, ReportError
 from almanac.core.files import write_bytes, write_text
-from operations.commands.options import Given, History, Kept, Log, Registry, Runs, refreshed, room_libraries
+from operations.commands.options import (
+    Again,
+    Given,
+    History,
+    Kept,
+    Log,
+    Registry,
+    Runs,
+    SettingsFile,
+    refreshed,
+    room_libraries,
+)
 from orchestration.commands.options import command_app, example
+
+if TYPE_CHECKING:
+    from operations.notifications import Courier, Delivery
 
 app = command_app(
     help="Reports of a use case on a week or a month: performance, drift, alarms, actions, approvals, costs.",
@@ -18,6 +33,7 @@ app = command_app(
 _Name = Annotated[str, typer.Option("--period", help="Such as 2026-10 or 2026-W44; the last one that is over.")]
 _Html = Annotated[Path | None, typer.Option("--html", metavar="OUT", help="Write it as HTML.")]
 _Pdf = Annotated[Path | None, typer.Option("--pdf", metavar="OUT", help="Write it as PDF.")]
+_Mail = Annotated[bool, typer.Option("--mail", help="Send it to everybody whom the settings name, each once.")]
 
 
 @app.command(epilog=example("almanac report monthly usecases/demand.yaml --period 2026-10 --html demand.html"))
@@ -26,6 +42,9 @@ def monthly(
     period: _Name = "",
     html: _Html = None,
     pdf: _Pdf = None,
+    mail: _Mail = False,
+    again: Again = False,
+    settings: SettingsFile = None,
     history: History = "",
     registry: Registry = "",
     runs: Runs = Path("runs"),
@@ -33,7 +52,7 @@ def monthly(
     kept: Kept = False,
 ) -> None:
     """Write the report on a month."""
-    _report("monthly", usecase, period, html, pdf, history, registry, runs, log, kept)
+    _report("monthly", usecase, period, (html, pdf), (mail, again, settings), history, registry, runs, log, kept)
 
 
 @app.command(epilog=example("almanac report weekly demand --period 2026-W44 --pdf demand.pdf"))
@@ -42,6 +61,9 @@ def weekly(
     period: _Name = "",
     html: _Html = None,
     pdf: _Pdf = None,
+    mail: _Mail = False,
+    again: Again = False,
+    settings: SettingsFile = None,
     history: History = "",
     registry: Registry = "",
     runs: Runs = Path("runs"),
@@ -49,15 +71,15 @@ def weekly(
     kept: Kept = False,
 ) -> None:
     """Write the report on a week, Monday to Sunday."""
-    _report("weekly", usecase, period, html, pdf, history, registry, runs, log, kept)
+    _report("weekly", usecase, period, (html, pdf), (mail, again, settings), history, registry, runs, log, kept)
 
 
 def _report(
     kind: Literal["weekly", "monthly"],
     usecase: str,
     name: str,
-    html: Path | None,
-    pdf: Path | None,
+    outs: tuple[Path | None, Path | None],
+    sending: tuple[bool, bool, Path | None],
     history: str,
     registry: str,
     runs: Path,
@@ -66,17 +88,45 @@ def _report(
 ) -> None:
     # Imported here: the help would otherwise load a database's client.
     with room_libraries():
-        from operations import reports
+        from operations import notifications, reports
+        from operations.journal import Journal
         from operations.subject import find_subject
 
+        html, pdf = outs
+        mail, again, file = sending
+        path = notifications.settings_path(file)
+        # A team's templates are those of its settings, whether the report is sent or not.
+        given = notifications.load_settings(path) if mail or file or path.is_file() else None
         engine, origins = refreshed(history, registry, runs, log, kept)
     subject, now = find_subject(usecase, origins.registry), datetime.now(UTC)
     zone = subject.zone
     period = reports.period_named(kind, name, zone) if name else reports.last_period(kind, now, zone)
+    if mail and period.stop > now:
+        raise ReportError(f"--period {period.name}: not over yet; a report is sent once, when all of it is known")
     report = reports.make_report(engine, subject.name, period, title=subject.title, over=period.stop <= now)
-    document = report.html()
+    document = report.html(given.templates if given else None)
     typer.echo(f"{report.title}\n{report.verdict}")
+    printed = reports.to_pdf(document) if pdf is not None or mail else b""
     if html is not None:
         write_text(html, document)
     if pdf is not None:
-        write_bytes(pdf, reports.to_pdf(document))
+        write_bytes(pdf, printed)
+    if mail and given is not None:
+        message = notifications.report_message(report, given.console, document, printed)
+        courier = notifications.Courier(Journal(origins.registry, subject.name), given)
+        _send(courier, notifications.deliveries(given, message), again)
+        if not kept:
+            refreshed(history, registry, runs, log, kept)
+
+
+def _send(courier: "Courier", deliveries: "list[Delivery]", again: bool) -> None:
+    lost = []
+    if not deliveries:
+        typer.echo("no channel of the settings wants this report")
+    for delivery in deliveries:
+        found = courier.deliver(delivery, again=again)
+        typer.echo(f"{delivery.shown}: {found.told if found else courier.past(delivery)}")
+        if found is not None and found.outcome != "sent":
+            lost.append(f"{delivery.shown}: {found.told}")
+    if lost:
+        raise NotificationError("the report was not sent to all\n" + "\n".join(lost))

@@ -20,12 +20,13 @@ def environment(templates: Path | None) -> "Environment":
     """
     from jinja2 import FileSystemLoader, PackageLoader
 
-    ours = [PackageLoader("operations.reports")]
-    if templates is None:
-        return template_environment(*ours)
-    if not templates.is_dir():
+    if templates is not None and not templates.is_dir():
         raise ReportError(f"templates {templates}: no such directory")
-    return template_environment(FileSystemLoader(templates), *ours)
+    theirs = [] if templates is None else [FileSystemLoader(templates)]
+    ours = [PackageLoader("operations.reports"), PackageLoader("operations.notifications")]
+    found = template_environment(*theirs, *ours)
+    found.filters["slack"] = _for_slack
+    return found
 
 
 def fill(templates: Path | None, name: str, **values: Any) -> str:
@@ -63,6 +64,12 @@ def to_pdf(html: str) -> bytes:
 
 def _refuse(url: str, *_: Any, **__: Any) -> NoReturn:
     raise ReportError(f"{url[:80]}: a report loads nothing from elsewhere")
+
+
+def _for_slack(text: str) -> str:
+    """Return a text in one line without Slack's markup: what people typed must not mention all of a channel."""
+    text = " ".join(text.split()).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return text.replace("`", "'")
 
 
 def _place(error: BaseException, name: str) -> str:

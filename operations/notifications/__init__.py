@@ -1,0 +1,16 @@
+"""Notifications of what people wait for, and the ways by which messages and reports reach them."""
+
+from operations.notifications.delivery import Courier, Delivery, Outcome, deliveries
+from operations.notifications.report_message import report_message
+from operations.notifications.settings import Settings, load_settings, settings_path
+
+__all__ = [
+    "Courier",
+    "Delivery",
+    "Outcome",
+    "Settings",
+    "deliveries",
+    "load_settings",
+    "report_message",
+    "settings_path",
+]
