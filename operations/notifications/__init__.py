@@ -1,4 +1,4 @@
-"""Notifications of what people wait for, and the ways by which messages and reports reach them."""
+"""Notifications of events that people wait for, and the channels of messages and reports."""
 
 from operations.notifications.delivery import Courier, Delivery, Outcome, deliveries
 from operations.notifications.report_message import report_message

@@ -100,7 +100,7 @@ class Courier:
         return self._attempts(delivery, trace) if state == "due" else None
 
     def past(self, delivery: Delivery) -> str:
-        """Return what the journal says last about a delivery, for people."""
+        """Return the last entry about a delivery, as text for people."""
         about = ledger.entries_about(self._read(), delivery.key)
         if not about:
             return "not sent"

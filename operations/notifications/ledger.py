@@ -1,4 +1,4 @@
-"""State of a delivery, by what the journal says about it."""
+"""State of a delivery, by the entries of the journal about it."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta

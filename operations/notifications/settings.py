@@ -133,7 +133,7 @@ Channel = Annotated[Mail | Slack | Webhook, Field(discriminator="kind")]
 
 
 class Retries(Section):
-    """Policy of retries of what surely did not arrive."""
+    """Policy of retries of messages that surely did not arrive."""
 
     attempts: Annotated[int, Field(ge=1, le=10)] = 3
     """Attempts in one pass."""

@@ -67,7 +67,7 @@ def _refuse(url: str, *_: Any, **__: Any) -> NoReturn:
 
 
 def _for_slack(text: str) -> str:
-    """Return a text in one line without Slack's markup: what people typed must not mention all of a channel."""
+    """Return a text in one line without Slack's markup, by which a typed reason could mention all of a channel."""
     text = " ".join(text.split()).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return text.replace("`", "'")
 

@@ -1,4 +1,4 @@
-"""Actions: plans of retrainings, trainings with their gates, and what the agent diagnosed and did."""
+"""Actions: plans of retrainings, trainings with their gates, and the agent's diagnoses and actions."""
 
 import json
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Approvals: people's decisions, the changes of versions, and what waited for a decision at the end of the period."""
+"""Approvals: people's decisions, the changes of versions, and versions that wait for a decision."""
 
 from collections.abc import Iterator
 

@@ -8,7 +8,7 @@ from operations.reports.sections.lists import listed
 
 
 def section(facts: Facts) -> Section:
-    """Return the section on what was sent."""
+    """Return the section on messages."""
     return Section("Messages", _blocks(facts))
 
 
