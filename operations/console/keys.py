@@ -20,7 +20,7 @@ LINK_SECONDS = 900.0
 
 @dataclass(frozen=True)
 class Key:
-    """A user's key, of which the file holds the digest alone."""
+    """A user's key, of which the file holds only the digest."""
 
     name: str
     role: str

@@ -130,13 +130,13 @@ def alarms(engine: Engine, use_case: str = "") -> list[Row]:
 
 
 def actions(engine: Engine, use_case: str) -> list[Row]:
-    """Return what was diagnosed and done for a use case, newest first."""
+    """Return the diagnoses and actions for a use case, newest first."""
     query = select(ACTIONS).where(ACTIONS.c.use_case == use_case).order_by(ACTIONS.c.number.desc()).limit(MOST)
     return _rows(engine, query)
 
 
 def notifications(engine: Engine, use_case: str) -> list[Row]:
-    """Return what was sent about a use case, newest first."""
+    """Return the messages about a use case, newest first."""
     where = NOTIFICATIONS.c.use_case == use_case
     return _rows(engine, select(NOTIFICATIONS).where(where).order_by(NOTIFICATIONS.c.number.desc()).limit(MOST))
 

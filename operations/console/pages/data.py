@@ -1,4 +1,4 @@
-"""The page of the data: how fresh the newest rows are, and what the validations said."""
+"""The page of the data: freshness of the newest rows, and results of the validations."""
 
 from typing import Any
 

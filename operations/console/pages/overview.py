@@ -1,4 +1,4 @@
-"""The overview: the use cases, their health, and what waits for a person."""
+"""The overview: the use cases, their health, and tasks that wait for a person."""
 
 from datetime import UTC, datetime
 from typing import Any

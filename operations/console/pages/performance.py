@@ -1,4 +1,4 @@
-"""The performance page: errors and coverage over time against what was expected, with the versions marked."""
+"""The performance page: errors and coverage over time against the expected ones, with the versions marked."""
 
 from typing import Any
 
