@@ -5,6 +5,7 @@ from typing import Any
 
 from almanac.evaluation.decisions_report import decisions, has_decisions
 from almanac.evaluation.disparity import FEWEST_ROWS
+from almanac.evaluation.entities_report import entities
 from almanac.evaluation.labels import ahead, label, unit_of
 from almanac.evaluation.metrics import ERRORS
 from almanac.evaluation.plots import errors, shap
@@ -150,6 +151,7 @@ def _chapter(entry: dict[str, Any], analysis: TargetAnalysis) -> Section:
         "Forecast against truth": [weeks],
         "Calibration": [calibration],
         "Where the errors are": _errors(entry, analysis, unit),
+        **({"Entities": entities(entry)} if "entities" in entry else {}),
         "What the model goes by": _explanations(analysis, unit),
         "How the model was chosen": _candidates(analysis.tuning),
     }

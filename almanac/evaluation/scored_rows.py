@@ -49,6 +49,7 @@ class ScoredRows:
             events; shape (n,).
         prices: prices of events that stakes and signals name, NaN where missing.
         out_of_fold: the rows of the training's folds; None where they are not at hand.
+        unseen: rows of entities without a known target in the training span; None for a table of one series.
     """
 
     target: Target
@@ -67,6 +68,7 @@ class ScoredRows:
     prices: dict[str, Array] = field(default_factory=dict)
     scales: Array | None = None
     out_of_fold: OutOfFold | None = None
+    unseen: Mask | None = None
 
     @property
     def classification(self) -> bool:
@@ -185,7 +187,16 @@ def score_rows(
         scales=None if scales is None else scales[rows],
         out_of_fold=None if unseen is None else _out_of_fold(usecase, table, target, unseen, baselines),
         prices={name: numbers(table, price_column(target, name))[rows] for name in price_names(target)},
+        unseen=unseen_rows(usecase, table, train.rows(time) & np.isfinite(y), rows),
     )
+
+
+def unseen_rows(usecase: UseCase, table: pl.DataFrame, learned: Mask, rows: npt.NDArray[np.intp]) -> Mask | None:
+    """Return which of the rows at these positions belong to an entity that no learned row belongs to."""
+    if usecase.entity is None:
+        return None
+    entity = table[usecase.entity]
+    return ~entity[rows].is_in(entity.filter(pl.Series(learned)).unique().implode()).to_numpy()
 
 
 def _units(usecase: UseCase, table: pl.DataFrame, target: Target, y: Array) -> tuple[float, Array | None]:

@@ -9,6 +9,7 @@ import numpy.typing as npt
 from almanac.evaluation.bankroll import simulate
 from almanac.evaluation.bootstrap import Bootstrap, interval
 from almanac.evaluation.disparity import FEWEST_ROWS, disparity
+from almanac.evaluation.entities import TRAINING, UNSEEN, entity_figures, seen_and_unseen
 from almanac.evaluation.groups import UNKNOWN, Slices, band_names
 from almanac.evaluation.metrics import (
     ERRORS,
@@ -59,7 +60,7 @@ def target_metrics(usecase: UseCase, scored: ScoredRows, model: str) -> dict[str
         usecase.evaluation.repeats,
         usecase.training.seed,
     )
-    groups = {BAND: scored.bands, **scored.groups}
+    groups = {BAND: scored.bands, **scored.groups, **seen_and_unseen(scored)}
     sums = _terms(scored, usecase.training.intervals.level, groups).sums(bootstrap)
     entry = _head(usecase, scored, model) | _with_intervals(sums, scored.metrics)
     if scored.classification:
@@ -76,6 +77,8 @@ def target_metrics(usecase: UseCase, scored: ScoredRows, model: str) -> dict[str
     entry["slices"] = {name: _slices(scored, sums, name, slices) for name, slices in groups.items()}
     if scored.lower is not None:
         entry["coverage"] = _coverage(usecase, entry)
+    if (entities := entity_figures(scored, FEWEST_ROWS)) is not None:
+        entry["entities"] = entities
     entry["fewest_rows"] = FEWEST_ROWS
     entry["disparity"] = {name: disparity(scored, slices) for name, slices in groups.items()}
     return entry
@@ -212,6 +215,7 @@ def _slices(scored: ScoredRows, sums: BootstrapSums, group: str, slices: Slices)
 def _coverage(usecase: UseCase, entry: dict[str, Any]) -> dict[str, Any]:
     """Return the interval's metrics; a declared band without rows has none, and one without a last value is unknown."""
     sliced = entry["slices"][BAND]
+    unseen = entry["slices"].get(TRAINING, {}).get(UNSEEN)
     bands = {name: sliced.get(name, _NO_ROWS) for name in (*band_names(usecase), UNKNOWN)}
     return {
         "nominal": usecase.training.intervals.level,
@@ -220,8 +224,11 @@ def _coverage(usecase: UseCase, entry: dict[str, Any]) -> dict[str, Any]:
         "width": entry.pop("width"),
         "width_ci": entry["ci"].pop("width"),
         "bands": {name: band["coverage"] for name, band in bands.items()},
-        "band_details": {
-            name: {"n": b["n"], "coverage": b["coverage"], "ci": b["ci"]["coverage"], "width": b["width"]}
-            for name, b in bands.items()
-        },
+        "band_details": {name: _covered(band) for name, band in bands.items()},
+        # Entities that training has not seen have no residual in the calibration.
+        **({} if unseen is None else {"unseen": _covered(unseen)}),
     }
+
+
+def _covered(part: dict[str, Any]) -> dict[str, Any]:
+    return {"n": part["n"], "coverage": part["coverage"], "ci": part["ci"]["coverage"], "width": part["width"]}

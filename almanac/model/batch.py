@@ -68,7 +68,7 @@ def predict_file(bundle: Bundle, source: Path, output: Path, target: str | None 
                     if (computed := computable.get(model.name)) is not None:
                         rows = computed.take(positions)
                     elif not model.predictor.history:
-                        rows = Rows(_matrix(table, model, source, count))
+                        rows = Rows(_matrix(table, model, source, count), entity=_entities(table, model))
                     else:
                         raise TableError(f"{source}: the model of {model.name} needs the raw columns with their time")
                     table = table.with_columns(_predicted(model, rows, f"{model.name}_"))
@@ -114,15 +114,18 @@ def predict_span(usecase: UseCase, frame: pl.DataFrame, bundle: Bundle, first: d
 
 @dataclass(frozen=True)
 class _Computed:
-    """The features of a raw table's rows, shape (n, f), and the target's history where the model needs it."""
+    """The features of a raw table's rows, shape (n, f), their entities, and the target's history where it is needed."""
 
     X: Array
+    entity: pl.Series | None
     length: int
     history: TargetHistory | None
 
     def take(self, positions: npt.NDArray[np.intp]) -> Rows:
         X = self.X[positions]
-        return Rows(X) if self.history is None else self.history.rows(X, positions, self.length)
+        if self.history is not None:
+            return self.history.rows(X, positions, self.length)
+        return Rows(X, entity=None if self.entity is None else self.entity[positions].to_list())
 
 
 def _compute(model: Model, raw: pl.DataFrame) -> _Computed:
@@ -130,7 +133,8 @@ def _compute(model: Model, raw: pl.DataFrame) -> _Computed:
     # Polars returns a matrix in column order, and the rows are taken and predicted one after the other.
     X = np.ascontiguousarray(compute(spec, raw, model.names).select(model.names).to_numpy())
     column = str(model.signature["target"]["column"])
-    return _Computed(X, length, history_of(spec, raw, column) if length else None)
+    entity = raw[spec.entity].cast(pl.String) if spec.entity and model.by_entity else None
+    return _Computed(X, entity, length, history_of(spec, raw, column) if length else None)
 
 
 def _predicted(model: Model, rows: Rows, prefix: str = "") -> list[pl.Series]:
@@ -148,6 +152,12 @@ def _computed(models: list[Model], source: Path, present: set[str]) -> dict[str,
             # Whole and not batch by batch, since a row's features look back on the rows before it.
             computed[model.name] = _compute(model, pl.read_parquet(source))
     return computed
+
+
+def _entities(table: pl.DataFrame, model: Model) -> list[str] | None:
+    """Return the entity of each row; None where no interval depends on it, or the file does not name it."""
+    name = model.spec.get("entity")
+    return table[name].cast(pl.String).to_list() if model.by_entity and name in table.columns else None
 
 
 def _matrix(table: pl.DataFrame, model: Model, source: Path, first: int) -> Array:

@@ -89,6 +89,26 @@ class Model:
         """Names of the decisions, lowest first; empty where the use case defines none."""
         return tuple((self.signature.get("decision") or {}).get("names", []))
 
+    @cached_property
+    def learned(self) -> frozenset[str] | None:
+        """The entities that training has seen; None for a model of one series or of events."""
+        entities = self.signature.get("entities")
+        return None if entities is None else frozenset(entities["learned"])
+
+    @cached_property
+    def by_entity(self) -> bool:
+        """Whether a row's interval depends on its entity."""
+        return self.intervals is not None and self.intervals.entities is not None
+
+    def unseen(self, entity: str | None) -> str | None:
+        """Return what an answer says of an entity that training has not seen; None for all others."""
+        if self.learned is None or entity is None or entity in self.learned:
+            return None
+        return (
+            f"entity {entity!r} is unseen: {self.name} has learned from {len(self.learned):,} other entities, and its "
+            "interval is that of their errors"
+        )
+
     def predict(self, rows: Rows | Array) -> Predictions:
         """Predict rows, or the rows of a feature matrix of shape (n, f); from any thread.
 
@@ -97,7 +117,7 @@ class Model:
         """
         rows = self._checked(rows)
         prediction = self.predictor.predict(rows)
-        lower, upper = self.interval(rows.X, prediction)
+        lower, upper = self.interval(rows.X, prediction, rows.entity)
         decisions = None
         if self.signal_names:
             # A prediction at a threshold belongs to the decision above it, as in `signal`.
@@ -105,12 +125,12 @@ class Model:
             decisions = [self.signal_names[place] for place in places]
         return Prediction(prediction, lower, upper, decisions)
 
-    def row(self, values: Sequence[float | None]) -> Row:
-        """Predict one row given as ordered values, None for missing; for one thread only."""
+    def row(self, values: Sequence[float | None], entity: str | None = None) -> Row:
+        """Predict one row, of an entity, given as ordered values, None for missing; for one thread only."""
         # The buffer belongs to the model and is written before each call, hence one thread only.
         self._call.values[:] = values
         prediction = self._call.predict()
-        lower, upper = self._row_interval(values, prediction) if self._row_interval else (None, None)
+        lower, upper = self._row_interval(values, prediction, entity) if self._row_interval else (None, None)
         return Prediction(prediction, lower, upper, self.signal(prediction))
 
     @property
@@ -125,12 +145,14 @@ class Model:
             return []
         return [self.columns.names[at] for at in np.flatnonzero((call.values < call.low) | (call.values > call.high))]
 
-    def interval(self, X: Array, prediction: Array) -> tuple[Array | None, Array | None]:
+    def interval(
+        self, X: Array, prediction: Array, entity: Sequence[str] | None = None
+    ) -> tuple[Array | None, Array | None]:
         """Return both ends of the interval of each row, or None twice for a model without intervals."""
         if self.intervals is None:
             return None, None
         by = self.intervals.by
-        return self.intervals.apply(None if by is None else X[:, self.columns.position[by]], prediction)
+        return self.intervals.apply(None if by is None else X[:, self.columns.position[by]], prediction, entity)
 
     def signal(self, prediction: float) -> str | None:
         """Return the decision for a prediction."""

@@ -23,25 +23,37 @@ class RowInterval:
         self._lower = intervals.lower.tolist()
         self._upper = intervals.upper.tolist()
         self._missing = intervals.missing
+        own = intervals.entities
+        self._factors = {} if own is None else own.factors
+        self._own = ([], [], (0.0, 0.0)) if own is None else (own.lower.tolist(), own.upper.tolist(), own.missing)
         self._knots: list[float] = intervals.knots.tolist()
         self._scale: list[float] = intervals.scale.tolist()
         self._floor, self._ceiling = intervals.clip
 
-    def __call__(self, row: Sequence[float | None], prediction: float) -> tuple[float, float]:
-        """Return both ends for the feature values `row`, None or NaN for missing."""
-        low, high = self._offsets(row)
+    def __call__(
+        self, row: Sequence[float | None], prediction: float, entity: str | None = None
+    ) -> tuple[float, float]:
+        """Return both ends for the feature values `row`, None or NaN for missing, of an entity."""
+        factor = self._factors.get(entity) if entity is not None else None
+        if factor is None:
+            low, high = self._offsets(row, self._lower, self._upper, self._missing)
+        else:
+            low, high = self._offsets(row, *self._own)
+            low, high = factor * low, factor * high
         width = self._width(prediction) if self._knots else 1.0
         return self._clip(prediction + width * low), self._clip(prediction + width * high)
 
-    def _offsets(self, row: Sequence[float | None]) -> tuple[float, float]:
+    def _offsets(
+        self, row: Sequence[float | None], lower: list[float], upper: list[float], missing: tuple[float, float]
+    ) -> tuple[float, float]:
         if self._at is None:
-            return self._lower[0], self._upper[0]
+            return lower[0], upper[0]
         last = row[self._at]
         # NaN and infinity: the only floats whose difference from themselves is not 0.
         if last is None or last - last != 0.0:
-            return self._missing
+            return missing
         place = bisect_left(self._edges, last)
-        return self._lower[place], self._upper[place]
+        return lower[place], upper[place]
 
     def _width(self, x: float) -> float:
         knots, scale = self._knots, self._scale

@@ -41,10 +41,8 @@ class TargetHistory:
 
     def rows(self, X: Array, positions: Positions, length: int) -> Rows:
         """Return rows with these features (n, f) and the last `length` values known at the rows at `positions`."""
-        if not length:
-            return Rows(X)
-        entity = None if self.entity is None else [self.names[code] for code in self._codes[positions]]
-        return Rows(X, self.windows(positions, length), entity)
+        entity = None if self.entity is None else np.asarray(self.entity)[positions].astype(str).tolist()
+        return Rows(X, self.windows(positions, length) if length else None, entity)
 
     def windows(self, positions: Positions, length: int) -> Array:
         """Return the last `length` values known at the rows at `positions`, oldest first, shape (n, length)."""

@@ -5,13 +5,13 @@ forward in time, separately for each band. Both use the folds only and never the
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from almanac.core.errors import TrainingError
-from almanac.model.intervals import Array, Intervals
+from almanac.model.intervals import Array, EntityOffsets, Intervals
 from almanac.usecase.fold_lengths import fewest_calibrated
 
 #: Bins of the prediction in which the mean absolute error is measured.
@@ -20,6 +20,10 @@ _KNOTS = 16
 _FEWEST_AT_A_KNOT = 12
 #: Rows of a bin below which it is merged with its neighbour; a 5% tail then still holds ten residuals.
 _FEWEST = 200
+#: Rows of an entity from which its errors have a size of their own.
+_FEWEST_OF_ENTITY = 50
+#: Rows of usual errors that every entity is given beside its own.
+_PRIOR = 50
 #: Relative error of a product and a sum, with room to spare.
 _ROUNDING = 1e-12
 #: Halvings in the search for a level; the last step is a hundredth of a percent of coverage or less.
@@ -37,6 +41,7 @@ def calibrate(
     edges: Sequence[float] = (),
     fold: npt.NDArray[np.int64] | None = None,
     clip: tuple[float | None, float | None] = (None, None),
+    entity: Sequence[str] | None = None,
 ) -> Intervals:
     """Return intervals that cover `level` of the given out-of-fold rows, in every bin of the last known value.
 
@@ -51,6 +56,7 @@ def calibrate(
         fold: number of each row's fold, oldest first, shape (n,). With it the level of each band's offsets is itself
             calibrated, see `_levels`; without it the level of every band is `level`.
         clip: smallest and largest value an end may take.
+        entity: entity of each row. With it, entities of enough rows have intervals of their own, see `_factors`.
 
     Raises:
         TrainingError: too few rows for the tails.
@@ -62,21 +68,38 @@ def calibrate(
     rows = _Rows(y, prediction, last if by is not None else None, inner)
     # An edge that too few rows separate from another is gone, and its two bands share a level.
     cuts = [edge for edge in edges if edge in inner]
-    levels = np.full(len(cuts) + 1, level) if fold is None else _levels(rows, level, cuts, fold)
-    return _fit(rows, level, levels[_band_of_bin(inner, cuts)], by, clip)
+
+    def fitted(rows: _Rows) -> Intervals:
+        levels = np.full(len(cuts) + 1, level) if fold is None else _levels(rows, level, cuts, fold)
+        return _fit(rows, level, levels[_band_of_bin(inner, cuts)], by, clip)
+
+    intervals = fitted(rows)
+    if entity is None:
+        return intervals
+    names, counts = np.unique(np.asarray(entity, dtype=np.str_), return_counts=True)
+    known = {str(name) for name, count in zip(names, counts, strict=True) if count >= _FEWEST_OF_ENTITY}
+    if not known:
+        return intervals
+    own = fitted(replace(rows, entity=np.asarray(entity, dtype=np.object_))).entities
+    assert own is not None
+    factors = {name: factor for name, factor in own.factors.items() if name in known}
+    return replace(intervals, entities=replace(own, factors=factors))
 
 
 @dataclass(frozen=True)
 class _Rows:
-    """Calibration rows, and the bins of their last known value."""
+    """Calibration rows, the bins of their last known value, and their entities if these have offsets of their own."""
 
     y: Array
     prediction: Array
     last: Array | None
     edges: Array
+    entity: npt.NDArray[np.object_] | None = None
 
     def take(self, keep: npt.NDArray[np.bool_]) -> "_Rows":
-        return _Rows(self.y[keep], self.prediction[keep], None if self.last is None else self.last[keep], self.edges)
+        last = None if self.last is None else self.last[keep]
+        entity = None if self.entity is None else self.entity[keep]
+        return _Rows(self.y[keep], self.prediction[keep], last, self.edges, entity)
 
 
 def _fit(
@@ -85,6 +108,10 @@ def _fit(
     """Return the intervals whose offsets cover the share `levels` of each bin's rows."""
     knots, scale = _error_scale(rows.y - rows.prediction, rows.prediction)
     score = (rows.y - rows.prediction) / np.interp(rows.prediction, knots, scale)
+    factors: dict[str, float] = {}
+    if rows.entity is not None:
+        factors = _factors(np.abs(score), rows.entity)
+        score = score / np.array([factors[name] for name in rows.entity])
     if rows.last is None:
         offsets, missing = [_offsets(score, float(levels[0]))], _offsets(score, level)
     else:
@@ -99,7 +126,22 @@ def _fit(
         if (~known).sum() >= _FEWEST:
             missing = _offsets(score[~known], level)
     lower, upper = (np.array([pair[end] for pair in offsets]) for end in (0, 1))
-    return Intervals(level, by, rows.edges, lower, upper, missing, knots, scale, clip)
+    own = None if rows.entity is None else EntityOffsets(factors, lower, upper, missing)
+    return Intervals(level, by, rows.edges, lower, upper, missing, knots, scale, clip, own)
+
+
+def _factors(size: Array, entity: npt.NDArray[np.object_]) -> dict[str, float]:
+    """Return the mean size of each entity's scores over that of all, shrunk towards one.
+
+    An entity's mean counts as one of `_PRIOR` rows more that have the mean of all: its errors follow each other, so
+    that many rows say little. The offsets are order statistics of the scores divided by these factors, a
+    normalised conformity score (Papadopoulos et al., 2002, doi:10.1007/3-540-36755-1_29) whose normaliser is the
+    entity's.
+    """
+    names, code = np.unique(entity.astype(np.str_), return_inverse=True)
+    n, total, mean = np.bincount(code), np.bincount(code, weights=size), max(float(size.mean()), 1e-12)
+    factors = (total + _PRIOR * mean) / (n + _PRIOR) / mean
+    return {str(name): float(factor) for name, factor in zip(names, factors, strict=True)}
 
 
 def _levels(rows: _Rows, level: float, cuts: list[float], fold: npt.NDArray[np.int64]) -> Array:
@@ -135,7 +177,8 @@ def _forward(rows: _Rows, level: float, levels: Array, cuts: list[float], fold: 
         # As the next span will be predicted: by intervals from earlier folds only.
         past, ahead = rows.take(fold < number), rows.take(fold == number)
         intervals = _fit(past, level, bin_levels, None if rows.last is None else "", (None, None))
-        lower, upper = intervals.apply(ahead.last, ahead.prediction)
+        entity = None if ahead.entity is None else ahead.entity.tolist()
+        lower, upper = intervals.apply(ahead.last, ahead.prediction, entity)
         covered = (ahead.y >= lower) & (ahead.y <= upper)
         for band in range(len(cuts) + 1):
             keep = _in_band(ahead, cuts, band)

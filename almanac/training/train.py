@@ -23,7 +23,7 @@ from almanac.model.offset import probability
 from almanac.training.backends import open_problems
 from almanac.training.calibration import calibrate
 from almanac.training.fitted_model import FittedModel
-from almanac.training.problem import Array
+from almanac.training.problem import Array, Rows
 from almanac.training.reference import freeze, input_profile
 from almanac.training.selection import Selection, refit, select
 from almanac.training.table_facts import table_facts
@@ -191,6 +191,7 @@ def _calibrated(
             edges=usecase.evaluation.bands.edges,
             fold=fold,
             clip=clip_of(usecase, problem),
+            entity=_entities(usecase, features, rows),
         )
     keys = [*([usecase.entity] if usecase.entity else []), usecase.time.column]
     frame = features.select(keys)[rows].with_columns(
@@ -201,6 +202,14 @@ def _calibrated(
         pl.Series("last", problem.last[rows]),
     )
     return frame, intervals
+
+
+def _entities(usecase: UseCase, features: pl.DataFrame, rows: Rows) -> list[str] | None:
+    """Return the entity of each row for offsets of its own; None where entities share theirs."""
+    # Events of one entity are few, and come in no regular step.
+    if usecase.entity is None or usecase.events is not None or not usecase.training.intervals.by_entity:
+        return None
+    return features[usecase.entity].cast(pl.String)[rows].to_list()
 
 
 def tuning_record(usecase: UseCase, selections: list[Selection], table: dict[str, Any]) -> dict[str, Any]:

@@ -137,10 +137,19 @@ def signature(usecase: UseCase, specification: dict[str, Any], problem: Problem,
         ],
         "out_of_range": usecase.serving.out_of_range,
         "as_of": usecase.archive_as_of,
+        **_entities(usecase, problem),
         "decision": None if decision is None else {"thresholds": decision.thresholds, "names": decision.names},
         **({} if target.stakes is None else {"stakes": target.stakes.model_dump(mode="json", exclude={"prices"})}),
         **({} if target.signals is None else {"signals": target.signals.model_dump(mode="json")}),
     }
+
+
+def _entities(usecase: UseCase, problem: Problem) -> dict[str, Any]:
+    """Return the entities whose target the model has learned, so that a reader knows one that it has not."""
+    if usecase.entity is None or usecase.events is not None:
+        return {}
+    learned = np.asarray(problem.history().entity, dtype=np.str_)[problem.known]
+    return {"entities": {"column": usecase.entity, "learned": np.unique(learned).tolist()}}
 
 
 #: Types that the table holds as numbers, by the type that a request has.

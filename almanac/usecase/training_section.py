@@ -210,6 +210,8 @@ class Intervals(Section):
     """Nominal coverage."""
     bins: Annotated[int, Field(ge=1)] = 12
     """Bins of the last known value; a bin with few rows is merged with its neighbour."""
+    by_entity: Annotated[bool, Field(exclude_if=lambda by_entity: by_entity)] = True
+    """Of several series on a grid, offsets of its own for each entity that has rows enough."""
 
 
 class Dask(Section):

@@ -284,7 +284,8 @@ class Features:
             return stale(f"entity {shortened(entity)}: {ONE_SERIES}")
         newest = await self._grid.store.newest(entity)
         schema, step = plan.schema, step - plan.cutoff
-        last = "it was never observed" if newest is None else f"its newest one is of {schema.time_text(newest)}"
+        new = "it was never observed, and a new entity is answered from its own history"
+        last = new if newest is None else f"its newest one is of {schema.time_text(newest)}"
         return stale(f"entity {entity!r} has no observation of {schema.time_text(step)}; {last}; see :ingest")
 
 

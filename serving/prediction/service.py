@@ -103,17 +103,18 @@ class Service:
         served = set().union(*self._served.values())
         self._counters = {digest: found for digest, found in self._counters.items() if digest in served}
 
-    def predict_row(self, model: Model, values: Values) -> tuple[Row, list[str]]:
+    def predict_row(self, model: Model, values: Values, entity: str | None = None) -> tuple[Row, list[str]]:
         """Predict one row of features with its warnings, by the fast path; only in the event loop's thread.
 
         Raises:
             HTTPError: a value is out of range, and the policy refuses that.
         """
-        row = self._cache.get((model.digest, values)) if self._cache.size else None
+        key = (model.digest, values, entity) if model.by_entity else (model.digest, values)
+        row = self._cache.get(key) if self._cache.size else None
         warnings: list[str] = []
         seen: Array | Values = values
         if row is None:
-            row = model.row(values)
+            row = model.row(values, entity)
             # An array is copied fifty times faster than a tuple of as many numbers.
             seen = model.row_values
             outside = model.row_outside()
@@ -121,7 +122,7 @@ class Service:
                 warnings = self._ranges.check_row(model, outside)
             # Rows out of range are not cached: their warnings must be repeated and counted.
             elif self._cache.size:
-                self._cache.put((model.digest, values), row)
+                self._cache.put(key, row)
         counters = self._counters.get(model.digest) or self._add_counters(model)
         counters.rows.n += 1
         if row.decision is not None:
@@ -143,7 +144,9 @@ class Service:
         if np.isnan(features).any():
             # None for missing, as in rows by name: NaN differs from itself, so the cache would never find it.
             values = [None if value != value else value for value in values]
-        row, warnings = self.predict_row(model, tuple(values))
+        row, warnings = self.predict_row(model, tuple(values), request.entity)
+        if unseen := model.unseen(request.entity):
+            warnings = [*warnings, unseen]
         row = _priced(model, row, request)
         if self._logs is not None:
             self._logs.put(bundle, model, request, row)
@@ -160,6 +163,7 @@ class Service:
         warnings = _shortened(list(dict.fromkeys(history_warnings)))
         for target, part in rows.items():
             warnings += await self._check_ranges(bundle.targets[target], part.X)
+            warnings += _unseen(bundle.targets[target], part)
         answer = Answer(bundle, await self._predict_rows(bundle, rows), list(dict.fromkeys(warnings)))
         for target, predictions in answer.outcomes.items():
             self._count(bundle.targets[target], predictions)
@@ -285,6 +289,14 @@ def _feature_errors() -> Iterator[None]:
         raise HTTPError(HTTPStatus.NOT_IMPLEMENTED, message) from error
 
 
+def _unseen(model: Model, rows: Rows) -> list[str]:
+    """Return what the answer says of each entity that training has not seen."""
+    if model.learned is None or rows.entity is None:
+        return []
+    found = (model.unseen(entity) for entity in dict.fromkeys(rows.entity))
+    return _shortened([text for text in found if text], "entities are unseen")
+
+
 def _sliced(rows: Rows, start: int, stop: int) -> Rows:
     past = None if rows.past is None else rows.past[start:stop]
     return Rows(rows.X[start:stop], past, None if rows.entity is None else rows.entity[start:stop])
@@ -295,6 +307,6 @@ def _split(bundle: Bundle, X: Array) -> dict[str, Rows]:
     return {target: Rows(np.ascontiguousarray(X[:, places])) for target, places in bundle.places.items()}
 
 
-def _shortened(warnings: list[str]) -> list[str]:
+def _shortened(warnings: list[str], more: str = "rows look back on as little") -> list[str]:
     rest = len(warnings) - NAMED
-    return warnings if rest <= 0 else [*warnings[:NAMED], f"{rest} more rows look back on as little"]
+    return warnings if rest <= 0 else [*warnings[:NAMED], f"{rest} more {more}"]

@@ -4,11 +4,10 @@ from importlib import import_module
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from almanac.evaluation.error_analysis import week_of
 from almanac.evaluation.labels import ahead, in_unit, label
 from almanac.evaluation.metrics import ERRORS
+from almanac.evaluation.sampled_weeks import sampled_weeks
 from almanac.evaluation.scored_rows import ScoredRows
 from almanac.reports import COLOURS, new_figure
 
@@ -53,9 +52,8 @@ def _bars(axis: Any, targets: dict[str, Any], metric: str) -> None:
 
 
 def weeks(scored: ScoredRows, unit: str) -> Any:
-    """Return forecast, interval and truth over three weeks: the highest, an ordinary one, the hardest."""
-    chosen, entity = chosen_weeks(scored), _main_entity(scored)
-    of = f", {entity}" if entity is not None else ""
+    """Return forecast, interval and truth over the sampled weeks."""
+    chosen = sampled_weeks(scored)
     figure, axes = new_figure(10.6, 2.1 * len(chosen), len(chosen), 1, gridspec_kw={"hspace": 0.42})
     for axis, (title, rows) in zip(axes[:, 0], chosen.items(), strict=True):
         time = scored.due[rows].astype("datetime64[s]").astype(object)
@@ -63,30 +61,12 @@ def weeks(scored: ScoredRows, unit: str) -> Any:
             axis.fill_between(time, scored.lower[rows], scored.upper[rows], color=COLOURS["band"], alpha=0.45, lw=0)
         axis.plot(time, scored.prediction[rows], color=COLOURS["forecast"], label="forecast")
         axis.plot(time, scored.y[rows], color=COLOURS["truth"], lw=1.1, label="measured")
-        axis.set_title(f"{title}{of}: {time[0]:%-d %B} to {time[-1]:%-d %B %Y}")
+        axis.set_title(f"{title}: {time[0]:%-d %B} to {time[-1]:%-d %B %Y}")
         axis.set_ylabel(unit)
         axis.margins(x=0)
         _dates(axis, "DayLocator", "%a %-d")
     axes[0, 0].legend(loc="upper right", ncols=2)
     return figure
-
-
-def chosen_weeks(scored: ScoredRows) -> dict[str, npt.NDArray[np.intp]]:
-    """Return the rows of three instructive weeks of the series with the most rows."""
-    series = np.flatnonzero(_main_series(scored))
-    week = week_of(scored.time[series])
-    weeks, index = np.unique(week, return_inverse=True)
-    n = np.bincount(index)
-    error = np.sqrt(np.bincount(index, weights=(scored.prediction - scored.y)[series] ** 2) / n)
-    mean = np.bincount(index, weights=scored.y[series]) / n
-    # A week with few rows is no example.
-    full = np.flatnonzero(n >= 0.8 * n.max())
-    ordinary = full[np.argsort(error[full], kind="stable")[full.size // 2]]
-    picks = {"The highest week": full[np.argmax(mean[full])], "An ordinary week": ordinary}
-    picks["The hardest week"] = full[np.argmax(error[full])]
-    # A week that is picked twice keeps its first title.
-    titles = {int(pick): title for title, pick in reversed(picks.items())}
-    return {title: series[week == weeks[pick]] for pick, title in reversed(titles.items())}
 
 
 def calibration(entry: dict[str, Any], curve: list[dict[str, Any]]) -> Any:
@@ -173,21 +153,6 @@ def residuals(
 def _error(entry: dict[str, Any], kind: str, metric: str) -> float:
     value = entry[metric] if kind == "model" else entry["baselines"].get(kind, {}).get(metric)
     return float("nan") if value is None else float(value)
-
-
-def _main_entity(scored: ScoredRows) -> str | None:
-    """Return the entity with the most rows, None if there is one series."""
-    if scored.keys.width == 1:
-        return None
-    names, n = np.unique(scored.keys.to_series(0).cast(str).to_numpy(), return_counts=True)
-    return str(names[np.argmax(n)])
-
-
-def _main_series(scored: ScoredRows) -> npt.NDArray[np.bool_]:
-    entity = _main_entity(scored)
-    if entity is None:
-        return np.ones(scored.time.shape, dtype=np.bool_)
-    return np.asarray(scored.keys.to_series(0).cast(str).to_numpy() == entity)
 
 
 def _reliability(axis: Any, curve: list[dict[str, Any]], entry: dict[str, Any]) -> None:

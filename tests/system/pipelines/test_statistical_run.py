@@ -97,6 +97,9 @@ def test_the_server_says_what_the_batch_says(
     ]
     unseen = server.post("/v1/models/load_6h:predict", {"instances": [{**brought, "entity": "south"}]})
     assert unseen.status == 200
+    assert unseen.json["warnings"] == [
+        "entity 'south' is unseen: load_6h has learned from 3 other entities, and its interval is that of their errors"
+    ]
     short = {**brought, "history": {"load": history["load"][-20:]}}
     refused = server.post("/v1/models/load_6h:predict", {"instances": [short]})
     assert refused.status == 400

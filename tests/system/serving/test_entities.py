@@ -76,11 +76,32 @@ def test_observations_and_a_history_name_their_entity(world: tuple[UseCase, Path
     assert found == pytest.approx(expected(folder, table, "south"), rel=1e-9)
     answer = server.post("/v1/models/pm25_6h:predict", {"instances": [{"time": "2012-06-30T22:00:00", "entity": "x"}]})
     assert answer.status == 409
+    assert "entity 'x' has no observation" in answer.json["error"]
+    assert "a new entity is answered from its own history" in answer.json["error"]
     history = {name: south[name].to_list() for name in case.columns}
     row = {"entity": "south", "time": "2012-06-30T22:00:00", "history": history}
     given = server.post("/v1/models/pm25_6h:predict", {"instances": [row]})
     assert given.status == 200, given.body
     assert given.json["predictions"][0] == pytest.approx(found, rel=1e-9)
+    assert "warnings" not in given.json
+    stored = server.post("/v1/models/pm25_6h:predict", {"instances": [{**row, "history": None}]})
+    assert stored.json["intervals"] == given.json["intervals"]
+    # The same history of another place: another interval, and of a new place that of all places, and a word on it.
+    others = [
+        server.post("/v1/models/pm25_6h:predict", {"instances": [{**row, "entity": n}]}) for n in ("north", "new")
+    ]
+    assert all(other.json["predictions"] == given.json["predictions"] for other in others)
+    widths = [
+        each["intervals"][0]["upper"] - each["intervals"][0]["lower"]
+        for each in (given.json, *(o.json for o in others))
+    ]
+    assert widths[0] < widths[2] < widths[1]
+    assert others[1].json["warnings"] == [
+        "entity 'new' is unseen: pm25_6h has learned from 2 other entities, and its interval is that of their errors"
+    ]
+    several = server.post("/v1/models/pm25_6h:predict", {"instances": [row, {**row, "entity": "new"}]})
+    assert several.json["intervals"] == [given.json["intervals"][0], others[1].json["intervals"][0]]
+    assert several.json["warnings"] == others[1].json["warnings"]
     late = (south["timestamp"][-1] + timedelta(hours=1)).isoformat()
     wrong = server.post("/v1/models/pm25_6h:ingest", {"observations": [{**rows[-1], "timestamp": late, "place": 5}]})
     assert wrong.status == 400
