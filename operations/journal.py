@@ -9,9 +9,13 @@ from typing import ClassVar
 from almanac.core.errors import RemediationError
 from orchestration.retraining.audit_log import AuditLog, Entry
 
-#: Kinds of entries that are about alarms, actions and notifications.
+#: Kinds of entries that are about alarms, actions and notifications. Of an action the subject is its digest, of alarms,
+#: diagnoses and of `gave_up` that of the alarm; `finished`, `verified`, `undone`, `failed` and `gave_up` are news.
 ALARMS = ("alarm",)
-ACTIONS = ("diagnosed", "proposed", "approved", "rejected", "started", "finished", "failed", "verified", "undone")
+ACTIONS = (
+    *("diagnosed", "proposed", "approved", "rejected", "started", "finished", "failed", "verified"),
+    *("undoing", "undone", "gave_up"),
+)
 SWITCHES = ("stopped", "released")
 NOTIFICATIONS = ("notified",)
 

@@ -163,6 +163,28 @@ class Cluster:
             )
         return str(created.recurring_run_id)
 
+    def schedule_states(self, names: Collection[str]) -> dict[str, bool]:
+        """Return whether each recurring run of these names is enabled; one that is not there is left out."""
+        with api_errors("list schedules"):
+            runs = {run.display_name: run for run in self._recurring_runs(None)}
+        return {name: runs[name].status == "ENABLED" for name in names if name in runs}
+
+    def switch_schedule(self, name: str, run: bool) -> None:
+        """Enable the recurring run of a name, or disable it.
+
+        Raises:
+            RunError: there is none.
+        """
+        with api_errors(f"switch the schedule {name}"):
+            ids = [one.recurring_run_id for one in self._recurring_runs(None) if one.display_name == name]
+            if not ids:
+                raise RunError(f"there is no schedule {name}")
+            for each in ids:
+                if run:
+                    self._recurring.recurring_run_service_enable_recurring_run(recurring_run_id=each)
+                else:
+                    self._recurring.recurring_run_service_disable_recurring_run(recurring_run_id=each)
+
     def _check_ended(self, run: Any, states: dict[str, str]) -> None:
         if run.state == "SUCCEEDED":
             return
@@ -216,10 +238,10 @@ class Cluster:
             (one for page in pages for one in page.pipeline_versions or [] if one.display_name == version), None
         )
 
-    def _recurring_runs(self, experiment_id: str) -> list[Any]:
-        pages = self._pages(
-            lambda token: self._client.list_recurring_runs(page_token=token, page_size=100, experiment_id=experiment_id)
-        )
+    def _recurring_runs(self, experiment_id: str | None) -> list[Any]:
+        """Return the recurring runs of an experiment, or of the namespace."""
+        within = {"namespace": self.namespace} if experiment_id is None else {"experiment_id": experiment_id}
+        pages = self._pages(lambda token: self._client.list_recurring_runs(page_token=token, page_size=100, **within))
         return [run for page in pages for run in page.recurring_runs or []]
 
     @staticmethod

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from almanac.core.errors import GateError, InterruptedRunError, PipelineError
-from almanac.core.files import read_json
+from almanac.core.files import read_json, write_json
 from almanac.core.revision import git_revision
 from almanac.reports.numbers import with_error
 from almanac.usecase import UseCase, digest
@@ -19,6 +19,7 @@ from governance.registry import Registry
 from orchestration.console import Screen
 from orchestration.local import LocalRun, Runner, RunOptions, run_local
 from orchestration.rundir import (
+    FAILURES,
     LAYOUT,
     Layout,
     assemble,
@@ -139,6 +140,7 @@ def execute(
         raise InterruptedRunError("interrupted; the same command goes on from the last finished step") from None
     # A closed gate fails the task `rejection`, but the run directory explains why, so that it is written.
     if run.error is not None and not tolerate(run):
+        _note_failure(request, kind, run_id, run)
         raise PipelineError(f"{run.error}\nThe whole log: {short_path(work / 'log.txt')}")
     return run, {
         "run_id": run_id,
@@ -152,6 +154,21 @@ def execute(
         "libraries": libraries(),
         "steps": steps_record(run.steps),
     }
+
+
+def _note_failure(request: Request, kind: str, run_id: str, run: LocalRun) -> None:
+    """Write a record of a failed run, which has no run directory, for those who look for its cause."""
+    table = run.outputs.get("ingestion", {}).get("table")
+    record = {
+        "run_id": run_id,
+        "use_case": request.usecase.name,
+        "kind": kind,
+        "step": next((step.name for step in run.steps if step.failed), ""),
+        "error": run.error,
+        "table": str(table) if isinstance(table, Path) else None,
+        "failed_at": timestamp().isoformat(timespec="seconds"),
+    }
+    write_json(request.home / FAILURES / f"{run_id}.json", record)
 
 
 def show(request: Request, record: dict[str, Any], screen: Screen) -> None:

@@ -39,10 +39,14 @@ RECURRING = {
     ("ingestion", "lineage"): "lineage.json",
     ("validation", "report"): "validation.html",
     ("prediction", "predictions"): "predictions.parquet",
+    ("validation", "validated"): "data.parquet",
     ("monitoring", "monitoring"): "monitoring.json",
     ("monitoring", "report"): "report.html",
     ("remediation", "plan"): "plan.json",
 }
+
+#: Directory of the records of failed runs, beside the run directories of a use case.
+FAILURES = "failed"
 
 _LIBRARIES = ("kfp", "polars", "numpy", "scipy", "scikit-learn", "lightgbm", "optuna", "pandera", "shap", "skops")
 

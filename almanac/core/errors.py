@@ -19,6 +19,7 @@ AlmanacError
 ├── ConsoleError        a console that cannot start as configured, or an act that it refuses
 ├── ReportError         a report that cannot be made: its period, its templates, its programs
 ├── NotificationError   settings of notifications that cannot be used, or a message that was not sent
+├── AgentError          a policy, an alarm or an action that the agent cannot take
 ├── DocumentError       a governance document that cannot be written or does not verify
 ├── DeploymentError     a manifest that cannot be rendered or applied
 ├── ServingError        a server that cannot start as configured
@@ -127,6 +128,10 @@ class BackupError(AlmanacError):
 
 class SecretError(AlmanacError):
     """A secret that the settings name is missing."""
+
+
+class AgentError(AlmanacError):
+    """A policy, an alarm or an action that the agent cannot take."""
 
 
 class DocumentError(AlmanacError, ValueError):

@@ -42,6 +42,44 @@ class Retrain(_Strict):
         return load_text(canonical_json(changed).decode(), "the retraining")
 
 
+class RetrainWithout(_Strict):
+    """Train again by a split that moves with the data, without the features of one column."""
+
+    kind: Literal["retrain_without"] = "retrain_without"
+    column: str
+    """Column whose features are left out."""
+    test: str
+    """Test span, such as last 30d."""
+    train: str
+    """Training span, `expanding` or such as last 3y."""
+
+    def apply(self, usecase: UseCase) -> UseCase:
+        """Return the use case with this split, and without the features of the column.
+
+        Raises:
+            RemediationError: the column is a target's, or no feature is left.
+            UseCaseError: a training span that is too short for the folds, or a feature that needs the column.
+        """
+        if self.column in {target.column for target in usecase.targets}:
+            raise RemediationError(
+                f"{usecase.name}: {self.column} is what is forecast; its features cannot be left out"
+            )
+        changed = Retrain(test=self.test, train=self.train).apply(usecase).model_dump(mode="json")
+        items = [kept for item in changed["features"]["items"] if (kept := _without(item, self.column)) is not None]
+        if not items:
+            raise RemediationError(f"{usecase.name}: without {self.column} there is no feature left")
+        changed["features"]["items"] = items
+        return load_text(canonical_json(changed).decode(), f"the retraining without {self.column}")
+
+
+def _without(item: dict[str, Any], column: str) -> dict[str, Any] | None:
+    """Return a feature's declaration without a column; None where it is of this column alone or needs it."""
+    if column in (item.get("columns") or []):
+        kept = [name for name in item["columns"] if name != column]
+        return {**item, "columns": kept} if kept else None
+    return None if column in [value for value in item.values() if isinstance(value, str)] else item
+
+
 class DatedRetrain(_Strict):
     """The action of plans of format 1, which pinned a date; the log is never rewritten, so they stay readable."""
 
@@ -76,7 +114,7 @@ class Plan(_Strict):
     use_case: str
     use_case_digest: str
     """Digest of the use case before the change."""
-    action: Retrain | DatedRetrain
+    action: Retrain | RetrainWithout | DatedRetrain
     difference: list[str]
     """Changes that the action would make, field by field."""
     observed: Observed
@@ -111,8 +149,18 @@ def retraining(usecase: UseCase) -> Retrain:
     return Retrain(test=rolling.test, train=rolling.train if window is None else f"last {window}")
 
 
-def make(usecase: UseCase, monitoring: dict[str, Any], registry: str, proposer: str, now: datetime) -> Plan:
+def make(
+    usecase: UseCase, monitoring: dict[str, Any], registry: str, proposer: str, now: datetime, without: str = ""
+) -> Plan:
     """Return the plan for a monitoring document; the same inputs give the same plan.
+
+    Args:
+        usecase: the use case.
+        monitoring: monitoring.json.
+        registry: address of the model registry.
+        proposer: name of the person or program.
+        now: the present.
+        without: column whose features the retraining leaves out; "" for none.
 
     Raises:
         RemediationError: a document of another use case, or nothing in production.
@@ -122,7 +170,8 @@ def make(usecase: UseCase, monitoring: dict[str, Any], registry: str, proposer: 
             f"the document is of {monitoring.get('use_case')!r}; expected monitoring.json of {usecase.name}"
         )
     windows = monitoring["windows"]
-    action = retraining(usecase)
+    moved = retraining(usecase)
+    action = RetrainWithout(column=without, test=moved.test, train=moved.train) if without else moved
     return Plan(
         use_case=usecase.name,
         use_case_digest=digest(usecase),
@@ -153,5 +202,9 @@ def observe(usecase: UseCase, registry: str) -> Observed:
 
 
 def _difference(before: UseCase, after: UseCase) -> list[str]:
-    old, new = (case.model_dump(mode="json")["split"] for case in (before, after))
-    return [f"split.{name}: {old[name]} -> {new[name]}" for name in new if old[name] != new[name]]
+    first, second = (case.model_dump(mode="json") for case in (before, after))
+    old, new = first["split"], second["split"]
+    split = [f"split.{name}: {old[name]} -> {new[name]}" for name in new if old[name] != new[name]]
+    kept = second["features"]["items"]
+    left = [item for item in first["features"]["items"] if item not in kept]
+    return split + [f"features.items: {canonical_json(item).decode()} is left out or narrower" for item in left]

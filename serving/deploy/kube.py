@@ -10,6 +10,7 @@ from kubernetes.client.exceptions import ApiException
 from almanac.core.errors import DeploymentError
 
 FIELD_MANAGER = "almanac"
+_APPLY, _MERGE = "application/apply-patch+yaml", "application/merge-patch+json"
 #: Name of each kind in the paths of the API, in the order in which objects are applied: pods wait for secrets and
 #: claims, a service is refused without its runtime, and what selects its pods is of no use without them.
 PLURALS = {
@@ -66,6 +67,17 @@ class Kube:
         except ApiException as error:
             raise _refused(label(item), error) from None
 
+    def merge(self, item: dict[str, Any], change: dict[str, Any]) -> None:
+        """Change some fields of an object that is there, and leave the others to whoever applied it.
+
+        Raises:
+            RefusedError: the cluster refused it, or there is no such object.
+        """
+        try:
+            self._call("PATCH", _path(item), label(item), [("fieldManager", FIELD_MANAGER)], change, patch=_MERGE)
+        except ApiException as error:
+            raise _refused(label(item), error) from None
+
     def delete(self, item: dict[str, Any]) -> None:
         """Delete an object; one that is not there is no error."""
         try:
@@ -117,11 +129,12 @@ class Kube:
         query: list[tuple[str, str]] | None = None,
         body: dict[str, Any] | None = None,
         kind: str = "object",
+        patch: str = _APPLY,
     ) -> Any:
         """Call the API below the typed client, which has no server-side apply."""
         headers = {"Accept": "*/*" if kind == "str" else "application/json"}
         if body is not None:
-            headers["Content-Type"] = "application/apply-patch+yaml" if method == "PATCH" else "application/json"
+            headers["Content-Type"] = patch if method == "PATCH" else "application/json"
         try:
             answer: tuple[Any, Any, Any] = self._api.call_api(
                 path,

@@ -1,0 +1,1 @@
+"""Injected faults: how often the remediation agent names the right cause, how fast it acts, and its calibration."""

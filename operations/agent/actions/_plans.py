@@ -1,0 +1,48 @@
+"""Retrainings by the plans of `orchestration.retraining`, with their own rules and their own log."""
+
+from typing import TYPE_CHECKING
+
+from almanac.core.errors import AgentError
+from operations.agent.actions import Values
+from orchestration.retraining import policy
+from orchestration.retraining.audit_log import Entry
+
+if TYPE_CHECKING:
+    from operations.agent.site import Site
+
+
+def propose(site: "Site", column: str = "") -> Values | None:
+    """Return the digest of the open plan for the newest monitoring result; None where no plan may be made now.
+
+    Args:
+        site: where.
+        column: column whose features the retraining leaves out; "" for none.
+    """
+    usecase, monitoring = site.usecase(), site.monitoring()
+    if usecase is None or monitoring is None:
+        return None
+    plan = site.make_plan(usecase, monitoring, column)
+    accepted = policy.propose(site.plans(), plan, usecase)
+    return None if accepted is None else {"plan": accepted.digest} | ({"column": column} if column else {})
+
+
+def approved(site: "Site", parameters: Values) -> bool:
+    """Return whether the log of retrainings has the plan's approval."""
+    return bool(_entries(site, parameters, "approved")) and not _entries(site, parameters, "rejected")
+
+
+def execute(site: "Site", parameters: Values) -> Values:
+    """Execute the plan, or go on with an execution that was interrupted."""
+    usecase = site.usecase()
+    if usecase is None:
+        raise AgentError(f"use_cases.{site.use_case}.file: missing; a retraining needs the use case file")
+    return site.execute_plan(parameters["plan"], usecase, resume=bool(_entries(site, parameters, "started")))
+
+
+def executed(site: "Site", parameters: Values) -> bool:
+    """Return whether the plan's execution has ended."""
+    return bool(_entries(site, parameters, "finished", "failed"))
+
+
+def _entries(site: "Site", parameters: Values, *kinds: str) -> list[Entry]:
+    return [entry for entry in site.plans().entries() if entry.plan == parameters["plan"] and entry.kind in kinds]

@@ -1,0 +1,44 @@
+"""Train again without the features of a column that is broken, by a plan that a person approves."""
+
+from typing import TYPE_CHECKING
+
+from operations.agent.actions import Action, Values
+from operations.agent.actions import _plans as plans
+
+if TYPE_CHECKING:
+    from operations.agent.site import Site
+
+#: Cause -> the figure of its column.
+_FIGURES = {"sensor_stuck": "run", "unit_change": "unit", "source_broken": "missing", "category_change": "recode"}
+
+
+class _DisableFeature(Action):
+    name = "disable_feature"
+    title = "Train again without the features of the broken column"
+    risk = "risky"
+    inverse = "none: the gate decides on the version, and a retraining brings the features back"
+    reversible = False
+
+    def plan(self, site: "Site", cause: str) -> Values | None:
+        figure = _FIGURES.get(cause)
+        found = site.evidence.worst(figure) if figure and site.evidence else None
+        usecase = site.usecase()
+        # Without the target's own column there is nothing to learn.
+        if found is None or usecase is None or found[0] in {target.column for target in usecase.targets}:
+            return None
+        return plans.propose(site, found[0])
+
+    def do(self, site: "Site", parameters: Values, before: Values, key: str) -> Values:
+        return plans.execute(site, parameters)
+
+    def done(self, site: "Site", parameters: Values, before: Values, key: str) -> bool:
+        return plans.executed(site, parameters)
+
+    def approved(self, site: "Site", parameters: Values) -> bool | None:
+        return plans.approved(site, parameters)
+
+    def helped(self, site: "Site", result: Values) -> bool | None:
+        return result.get("result") in ("promoted", "submitted")
+
+
+KIND = _DisableFeature()

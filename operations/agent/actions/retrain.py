@@ -1,0 +1,35 @@
+"""Train again on the newest data, by a plan that a person approves."""
+
+from typing import TYPE_CHECKING
+
+from operations.agent.actions import Action, Values
+from operations.agent.actions import _plans as plans
+
+if TYPE_CHECKING:
+    from operations.agent.site import Site
+
+
+class _Retrain(Action):
+    name = "retrain"
+    title = "Train again on the newest data"
+    risk = "risky"
+    inverse = "none: the gate decides on the version, and a rollback brings the one before back"
+    reversible = False
+
+    def plan(self, site: "Site", cause: str) -> Values | None:
+        return plans.propose(site)
+
+    def do(self, site: "Site", parameters: Values, before: Values, key: str) -> Values:
+        return plans.execute(site, parameters)
+
+    def done(self, site: "Site", parameters: Values, before: Values, key: str) -> bool:
+        return plans.executed(site, parameters)
+
+    def approved(self, site: "Site", parameters: Values) -> bool | None:
+        return plans.approved(site, parameters)
+
+    def helped(self, site: "Site", result: Values) -> bool | None:
+        return result.get("result") in ("promoted", "submitted")
+
+
+KIND = _Retrain()

@@ -1,0 +1,126 @@
+"""The agent: it notes alarms as they arrive, and works on every use case in turn."""
+
+import fcntl
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from almanac.core.errors import AgentError, AlmanacError
+from operations.agent.alarms import from_webhook
+from operations.agent.policy import Policy
+from operations.agent.redaction import without_secrets
+from operations.agent.watch import found
+from operations.agent.work import Work
+
+#: Looks that may fail or be late before the agent calls itself unhealthy.
+_LATE = 10.0
+
+
+class Agent:
+    """The agent over all use cases of a policy.
+
+    Args:
+        policy: the policy.
+        works: the work on each use case, by name.
+        runs: directory of run directories.
+        say: told of every step in a line.
+    """
+
+    def __init__(self, policy: Policy, works: dict[str, Work], runs: Path, say: Callable[[str], None]) -> None:
+        self.policy, self.works, self.runs, self._say = policy, works, runs, say
+        self._news, self._stopping = threading.Event(), threading.Event()
+        self._locks = {name: threading.Lock() for name in works}
+        self._looked = time.monotonic()
+        self._known = _known(policy)
+
+    @property
+    def healthy(self) -> bool:
+        """Whether the agent has looked at its use cases lately."""
+        return time.monotonic() - self._looked < _LATE * self.policy.watch_seconds + 60
+
+    def receive(self, payload: Any) -> int:
+        """Note the alarms of a webhook's body, and return how many are about a use case of the policy.
+
+        Raises:
+            AgentError: not such a body.
+            AlmanacError: the journal cannot be written; the sender then sends them again.
+        """
+        mine = [alarm for alarm in from_webhook(payload, self._known) if alarm.use_case in self.works]
+        for alarm in mine:
+            self.works[alarm.use_case].note(alarm)
+        self._news.set()
+        return len(mine)
+
+    def run(self) -> None:
+        """Work until `stop`, at every alarm at once and otherwise in the policy's rhythm."""
+        threads = [threading.Thread(target=self._follow, args=(name,), name=name) for name in self.works]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+    def stop(self) -> None:
+        """Let `run` end after the step that each use case is in."""
+        self._stopping.set()
+        self._news.set()
+
+    def look(self, name: str) -> None:
+        """Look at one use case: scrape, note what the run directories say, and do everything that can be done now."""
+        work = self.works[name]
+        if work.site.settings.server is not None:
+            work.site.scrapes.add(work.site.scrape())
+        for alarm in list(found(self.runs, name, work.ledger(), work.journal.clock())):
+            work.note(alarm)
+        work.advance()
+
+    def _follow(self, name: str) -> None:
+        # Use cases do not wait for each other: a retraining takes minutes.
+        seen, due = "", 0.0
+        while not self._stopping.is_set():
+            work = self.works[name]
+            try:
+                head = work.journal.head()
+                if head != seen or time.monotonic() >= due:
+                    self.look(name)
+                    seen, due = work.journal.head(), time.monotonic() + self.policy.watch_seconds
+                self._looked = time.monotonic()
+            except (AlmanacError, OSError) as error:
+                self._say(f"{name}: {without_secrets(str(error))}")
+                due = time.monotonic() + self.policy.watch_seconds
+            # The journal's head is a small read, and tells of alarms and approvals of other programs as well.
+            self._stopping.wait(min(1.0, self.policy.watch_seconds))
+
+
+def _known(policy: Policy) -> dict[str, str]:
+    """Return the use case of each name that an alarm's labels may have."""
+    known = {}
+    for name, settings in policy.use_cases.items():
+        known[name] = name
+        if settings.server is not None and settings.server.model:
+            known[settings.server.model] = name
+        if settings.service is not None:
+            known[settings.service.name] = name
+    return known
+
+
+@contextmanager
+def only_one(state: Path) -> Iterator[None]:
+    """Hold the lock of a state directory: two agents over one registry would share every action.
+
+    Raises:
+        AgentError: another agent holds it, or the directory cannot be written.
+    """
+    try:
+        state.mkdir(parents=True, exist_ok=True)
+        lock = open(state / "lock", "w")  # noqa: SIM115  (held as long as the agent runs)
+    except OSError as error:
+        raise AgentError(f"--state {state}: cannot be written ({error.strerror})") from None
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise AgentError(f"--state {state}: another agent runs on it") from None
+        yield

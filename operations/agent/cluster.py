@@ -1,0 +1,61 @@
+"""Replicas of InferenceServices on Kubernetes, and schedules on Kubeflow."""
+
+from typing import Any
+
+from almanac.core.errors import AgentError
+from operations.agent.policy import Schedules, Service
+
+
+def replicas(service: Service) -> int:
+    """Return the least replicas of an InferenceService."""
+    found = _kube().get(_item(service))
+    if found is None:
+        raise AgentError(f"InferenceService {service.namespace}/{service.name}: there is none")
+    return int(found["spec"]["predictor"].get("minReplicas", 1))
+
+
+def set_replicas(service: Service, count: int) -> None:
+    """Set the least replicas of an InferenceService, within the policy's bounds.
+
+    Raises:
+        AgentError: beyond the bounds.
+    """
+    if not service.lowest <= count <= service.highest:
+        bounds = f"{service.lowest} to {service.highest}"
+        raise AgentError(f"{count} replicas of {service.name} are beyond the policy's bounds, {bounds}")
+    _kube().merge(_item(service), {"spec": {"predictor": {"minReplicas": count}}})
+
+
+def schedules(settings: Schedules) -> dict[str, bool]:
+    """Return whether each of the named schedules runs; one that is not there is left out."""
+    found: dict[str, bool] = _cluster(settings).schedule_states(settings.names)
+    return found
+
+
+def set_schedule(settings: Schedules, name: str, run: bool) -> None:
+    """Let a schedule run, or pause it.
+
+    Raises:
+        AgentError: a schedule that the policy does not name.
+    """
+    if name not in settings.names:
+        raise AgentError(f"schedule {name}: the policy does not name it")
+    _cluster(settings).switch_schedule(name, run)
+
+
+def _item(service: Service) -> dict[str, Any]:
+    names = {"namespace": service.namespace, "name": service.name}
+    return {"apiVersion": "serving.kserve.io/v1beta1", "kind": "InferenceService", "metadata": names}
+
+
+def _kube() -> Any:
+    from serving.deploy.apply import connect
+    from serving.deploy.kube import Kube
+
+    return Kube(connect())
+
+
+def _cluster(settings: Schedules) -> Any:
+    from orchestration.cluster import Cluster
+
+    return Cluster(settings.host, "token")

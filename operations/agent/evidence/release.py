@@ -1,0 +1,89 @@
+"""Figures of the version in production beside the one before it, on the same rows."""
+
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from almanac.core.errors import AlmanacError
+from almanac.model.model import load_model
+from almanac.usecase import UseCase
+from almanac.usecase.types import to_timedelta
+from governance.registry import Registry, fetch
+from governance.registry.stages import rollback_history
+from monitoring.windows.outputs import Features, Span
+
+#: Rows that two versions are compared on at least.
+_LEAST_ROWS = 48
+#: Share by which the newer version may be worse before it is news.
+_WORSE = 0.08
+
+
+def release_figures(usecase: UseCase, table: pl.DataFrame, registry: str) -> dict[str, float]:
+    """Return how much larger the error of production is than that of the version before, at its worst target.
+
+    Empty without an earlier version, or where one of the two cannot be computed on this table.
+    """
+    store = Registry(registry)
+    current, history = store.current(usecase.name), rollback_history(store.registered(usecase.name))
+    if current is None or not history or usecase.time.frequency is None:
+        return {}
+    time = usecase.time.column
+    newest: Any = table[time].max()
+    longest = max(to_timedelta(target.horizon) for target in usecase.targets)
+    stop = newest + to_timedelta(usecase.time.frequency)
+    span = Span(stop - longest - to_timedelta(usecase.drift.window), stop - longest)
+    ratios = []
+    try:
+        directories = [
+            fetch(store, usecase.name, store.version(usecase.name, str(n))) for n in (current.number, history[-1])
+        ]
+        features = Features(usecase, table)
+        for target in usecase.targets:
+            truth = _truth(usecase, table, target.name)
+            errors = []
+            for directory in directories:
+                model = load_model(directory / target.name)
+                made = (
+                    features.of(model, span)
+                    .select(*_keys(usecase))
+                    .with_columns(prediction=features.predict(model, span))
+                )
+                errors.append(made.join(truth, on=_keys(usecase), how="left", maintain_order="left"))
+            ratios.append(
+                error_ratio(*(frame.select(pl.col("prediction") - pl.col("y")).to_series() for frame in errors))
+            )
+    # A version of an earlier release may need what this table does not have.
+    except AlmanacError:
+        return {}
+    known = [ratio for ratio in ratios if np.isfinite(ratio)]
+    return {"release.worse": worse(max(known))} if known else {}
+
+
+def worse(ratio: float) -> float:
+    """Return the figure of a ratio of two errors."""
+    return max(0.0, ratio - 1) / _WORSE
+
+
+def error_ratio(ours: pl.Series, theirs: pl.Series) -> float:
+    """Return the ratio of two mean absolute errors on the rows that both have; NaN where these are few."""
+    one, other = (series.to_numpy().astype(np.float64) for series in (ours, theirs))
+    both = np.isfinite(one) & np.isfinite(other)
+    if both.sum() < _LEAST_ROWS:
+        return float("nan")
+    below = float(np.abs(other[both]).mean())
+    return float(np.abs(one[both]).mean()) / below if below > 0 else float("nan")
+
+
+def _truth(usecase: UseCase, table: pl.DataFrame, name: str) -> pl.DataFrame:
+    target, time = usecase.target(name), usecase.time.column
+    value = pl.col(target.column).cast(pl.Float64)
+    if target.above is not None:
+        value = (value > target.above).cast(pl.Float64)
+    return table.select(
+        *_keys(usecase)[:-1], (pl.col(time) - to_timedelta(target.horizon)).alias(time), value.alias("y")
+    )
+
+
+def _keys(usecase: UseCase) -> list[str]:
+    return [*([usecase.entity] if usecase.entity else []), usecase.time.column]

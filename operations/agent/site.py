@@ -1,0 +1,135 @@
+"""The place of actions: one use case with its server, registry, runs and schedules."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from almanac.core.errors import AgentError
+from almanac.core.files import read_json
+from almanac.usecase import UseCase, load
+from operations.agent.client import ServerClient
+from operations.agent.evidence import Evidence
+from operations.agent.evidence.service import Scrape, Scrapes
+from operations.agent.policy import Policy, UseCaseSettings
+from orchestration.retraining import policy as retraining
+from orchestration.retraining.audit_log import AuditLog
+from orchestration.retraining.plan import Plan, make, observe
+from orchestration.retraining.start import Builder, local
+
+
+@dataclass
+class Site:
+    """A use case as actions and diagnoses see it.
+
+    Attributes:
+        use_case: its name.
+        policy: the agent's policy.
+        settings: the use case's part of it.
+        registry: address of the model registry.
+        runs: directory of run directories.
+        build: returns the training pipeline of a use case; None where the agent cannot train.
+        scrapes: the last metrics of its server.
+        evidence: the newest evidence.
+    """
+
+    use_case: str
+    policy: Policy
+    settings: UseCaseSettings
+    registry: str
+    runs: Path
+    build: Builder | None = None
+    scrapes: Scrapes = field(default_factory=Scrapes)
+    evidence: Evidence | None = None
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+
+    @property
+    def model(self) -> str:
+        """Name of the server's model."""
+        return (self.settings.server.model if self.settings.server else None) or self.use_case
+
+    def client(self) -> ServerClient:
+        """Return a client of the use case's server."""
+        server = self.settings.server
+        if server is None:
+            raise AgentError(f"use_cases.{self.use_case}.server: missing")
+        return ServerClient(server.url, server.key_file)
+
+    def scrape(self) -> Scrape:
+        """Return the server's metrics now; without samples where it does not answer."""
+        now = time.monotonic()
+        try:
+            return Scrape.parse(now, self.client().text("GET", "/metrics"))
+        except (AgentError, ValueError):
+            return Scrape(now, None)
+
+    def usecase(self) -> UseCase | None:
+        """Return the use case of its file; None where the policy names none."""
+        return load(Path(self.settings.file)) if self.settings.file else None
+
+    def monitoring(self) -> dict[str, Any] | None:
+        """Return the newest monitoring result; None without any."""
+        path = self.runs / self.use_case / "monitoring" / "latest" / "monitoring.json"
+        try:
+            document: dict[str, Any] = read_json(path)
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError) as error:
+            raise AgentError(f"{path}: cannot be read ({error})") from None
+        return document
+
+    def plans(self) -> AuditLog:
+        """Return the log of retrainings."""
+        return AuditLog(self.registry, self.use_case, self.clock)
+
+    def make_plan(self, usecase: UseCase, monitoring: dict[str, Any], column: str) -> Plan:
+        """Return the plan of a retraining, without a column's features where one is named."""
+        return make(usecase, monitoring, self.registry, self.policy.name, self.clock(), column)
+
+    def execute_plan(self, plan: str, usecase: UseCase, resume: bool) -> dict[str, Any]:
+        """Execute an approved plan on this machine, and return its outcome."""
+        if self.build is None or self.settings.file is None:
+            raise AgentError("this agent cannot train; execute the plan by `almanac plans execute`")
+        base = str(Path(self.settings.file).absolute().parent)
+        begin = partial(local, self.build, base=base, registry=self.registry, runs=str(self.runs))
+        state = partial(observe, usecase, self.registry)
+        return retraining.execute(
+            self.plans(), plan, usecase, who=self.policy.name, observe=state, start=begin, resume=resume
+        )
+
+    def replicas(self) -> int:
+        """Return the least replicas of the InferenceService."""
+        from operations.agent.cluster import replicas
+
+        return replicas(self._service())
+
+    def set_replicas(self, count: int) -> None:
+        """Set the least replicas of the InferenceService."""
+        from operations.agent.cluster import set_replicas
+
+        set_replicas(self._service(), count)
+
+    def schedules(self) -> dict[str, bool]:
+        """Return whether each schedule runs that the policy names."""
+        from operations.agent.cluster import schedules
+
+        return schedules(self._schedules())
+
+    def set_schedule(self, name: str, run: bool) -> None:
+        """Let a schedule run, or pause it."""
+        from operations.agent.cluster import set_schedule
+
+        set_schedule(self._schedules(), name, run)
+
+    def _service(self) -> Any:
+        if self.settings.service is None:
+            raise AgentError(f"use_cases.{self.use_case}.service: missing")
+        return self.settings.service
+
+    def _schedules(self) -> Any:
+        if self.settings.schedules is None:
+            raise AgentError(f"use_cases.{self.use_case}.schedules: missing")
+        return self.settings.schedules
