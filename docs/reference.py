@@ -27,6 +27,8 @@ REGISTRIES = {
     "Gate rules": "almanac.usecase.training_section:GATE_RULES",
     "Drift measures": "almanac.drift.measures:MEASURES",
     "Governance documents": "governance.documents.kind:KINDS",
+    "Causes of alarms": "operations.agent.causes:CAUSES",
+    "Actions of the agent": "operations.agent.actions:ACTIONS",
 }
 
 

@@ -1,4 +1,4 @@
-"""Alarms: what the agent is told by Alertmanager, by monitoring results and by failed runs."""
+"""Alarms from Alertmanager, from monitoring results and from failed runs."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field

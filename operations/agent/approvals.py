@@ -1,4 +1,4 @@
-"""Decisions of people on the agent's actions, by the rules of retrainings: nobody approves what they proposed."""
+"""Decisions of people on the agent's actions, by the rules of retrainings: nobody approves an action of their own."""
 
 from datetime import datetime
 from typing import Any

@@ -80,7 +80,7 @@ class Step:
 
 @dataclass
 class Episode:
-    """An alarm from its beginning to its end, with what was done about it."""
+    """An alarm from its beginning to its end, with its diagnosis and its actions."""
 
     alarm: Alarm
     when: datetime

@@ -80,7 +80,7 @@ def agent(
 
 @app.command(epilog=example("almanac agent actions demand"))
 def actions(use_case: _UseCaseName, registry: Registry = "", as_json: AsJson = False) -> None:
-    """List the actions that wait or run, and what has become of the others."""
+    """List the actions with their states."""
     from operations.agent.ledger import read_ledger
     from operations.journal import Journal
 

@@ -48,7 +48,7 @@ SECTIONS = {
     },
     "Operations": {
         "console": ("operations.commands.console", "Serve the console: health, drift, versions, approvals."),
-        "agent": ("operations.commands.agent", "Run the remediation agent: it diagnoses alarms, and acts by a policy."),
+        "agent": ("operations.commands.agent", "Diagnose alarms, and act on them by a policy."),
         "history": ("operations.commands.history", "Rebuild, export and migrate the history."),
         "backup": ("operations.commands.backup", "Back up registry, runs and log, and restore them."),
         "doctor": ("operations.commands.doctor", "Examine an installation, and fill in the checklist."),

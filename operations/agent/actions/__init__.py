@@ -44,7 +44,7 @@ class Action(ABC):
         """Return the parameters of the action for a cause; None where it does not apply to this use case now."""
 
     def observe(self, site: "Site", parameters: Values) -> Values:
-        """Return what the action is about to change, for `undo`."""
+        """Return the values that the action is about to change, for `undo`."""
         return {}
 
     @abstractmethod
@@ -63,10 +63,10 @@ class Action(ABC):
 
     @abstractmethod
     def done(self, site: "Site", parameters: Values, before: Values, key: str) -> bool:
-        """Return whether an action that was begun has changed what it should."""
+        """Return whether an action that was begun is carried out."""
 
     def undo(self, site: "Site", parameters: Values, before: Values, key: str) -> None:
-        """Restore what was observed; repeating it changes nothing."""
+        """Restore the observed values; repeating it changes nothing."""
         raise AgentError(f"{self.name} has no inverse: {self.inverse}")
 
     def approved(self, site: "Site", parameters: Values) -> bool | None:

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from operations.agent.actions import Action, Values
-from operations.agent.actions import _plans as plans
+from operations.agent.actions._plans import approved, execute, executed, propose
 
 if TYPE_CHECKING:
     from operations.agent.site import Site
@@ -26,16 +26,16 @@ class _DisableFeature(Action):
         # Without the target's own column there is nothing to learn.
         if found is None or usecase is None or found[0] in {target.column for target in usecase.targets}:
             return None
-        return plans.propose(site, found[0])
+        return propose(site, found[0])
 
     def do(self, site: "Site", parameters: Values, before: Values, key: str) -> Values:
-        return plans.execute(site, parameters)
+        return execute(site, parameters)
 
     def done(self, site: "Site", parameters: Values, before: Values, key: str) -> bool:
-        return plans.executed(site, parameters)
+        return executed(site, parameters)
 
     def approved(self, site: "Site", parameters: Values) -> bool | None:
-        return plans.approved(site, parameters)
+        return approved(site, parameters)
 
     def helped(self, site: "Site", result: Values) -> bool | None:
         return result.get("result") in ("promoted", "submitted")

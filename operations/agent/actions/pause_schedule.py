@@ -1,4 +1,4 @@
-"""Pause the schedules of a use case's pipelines, so that none trains or predicts on what is broken."""
+"""Pause the schedules of a use case's pipelines, so that none trains or predicts on broken data."""
 
 from typing import TYPE_CHECKING
 

@@ -58,7 +58,7 @@ def _shares(values: Array, days: Array, length: int, levels: int) -> dict[str, f
 
 
 def _places(values: Array, numbers: Array, days: Array, length: int, levels: int) -> dict[str, float]:
-    """Return how much better the levels fit the other columns once two of them are exchanged, over what is usual."""
+    """Return how much better the levels fit the other columns once two of them are exchanged, over the usual."""
     segments = cut(values, days, length)
     if segments is None or levels < 2 or not numbers.shape[1]:
         return {}

@@ -1,4 +1,4 @@
-"""Figures of a failed run: which step failed, and what its message is about."""
+"""Figures of a failed run: the step that failed, and the subjects of its message."""
 
 import re
 

@@ -26,7 +26,7 @@ _SERVICE_AREA = "serving"
 
 
 def gather(site: "Site", alarm: Alarm) -> Evidence:
-    """Return the evidence for an alarm; what cannot be looked at is a note."""
+    """Return the evidence for an alarm, with a note where it is incomplete."""
     figures: dict[str, float] = {}
     notes: list[str] = []
     columns: dict[str, dict[str, float]] = {}

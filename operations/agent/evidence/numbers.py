@@ -1,4 +1,4 @@
-"""Figures of a numeric column: how far the newest values are from what they were in this season before."""
+"""Figures of a numeric column: the distance of its newest values from the same season before."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Figures of a numeric column beside the others: its level, and its course over the day, given what they are.
+"""Figures of a numeric column given the others: its level, and its course over the day.
 
 A column is regressed on the season, the hour and all other columns. A sensor that has moved by a few degrees is within
 its own range for months, but not within what the others say about it.
@@ -18,7 +18,7 @@ _HOURS = 24
 def relation_figures(
     columns: dict[str, Array], judged: list[str], days: Array, hours: Array, lengths: tuple[int, int]
 ) -> dict[str, dict[str, float]]:
-    """Return for each judged column how far its level and its daily course are from what the others say.
+    """Return for each judged column the distance of its level and of its daily course from those that the others imply.
 
     Args:
         columns: values on the scale of `numbers.scale_of`, NaN where missing, by name (n,).

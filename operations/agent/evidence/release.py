@@ -1,4 +1,4 @@
-"""Figures of the version in production beside the one before it, on the same rows."""
+"""Figures of the version in production and of the one before it, on the same rows."""
 
 from typing import Any
 

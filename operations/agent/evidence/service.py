@@ -1,4 +1,4 @@
-"""Figures of a running server: two looks at its metrics, and what was usual before."""
+"""Figures of a running server: two looks at its metrics, and the usual values before."""
 
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping

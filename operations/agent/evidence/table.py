@@ -70,7 +70,7 @@ def _numbers(usecase: UseCase, series: pl.DataFrame) -> dict[str, npt.NDArray[np
 
 
 def staleness(usecase: UseCase, table: pl.DataFrame, now: datetime) -> float:
-    """Return the age of the newest row with a value, over what the use case allows or three of its steps."""
+    """Return the age of the newest row with a value, over the allowed age, or three steps."""
     time = usecase.time.column
     watched = [name for name in {target.column for target in usecase.targets} if name in table.columns]
     known = table.filter(pl.any_horizontal(pl.col(name).is_not_null() for name in watched)) if watched else table
