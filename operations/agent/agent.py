@@ -68,7 +68,7 @@ class Agent:
         self._news.set()
 
     def look(self, name: str) -> None:
-        """Look at one use case: scrape, note the alarms of its run directories, and do everything that can be done now."""
+        """Look at one use case: scrape, note the alarms of its run directories, and do all that can be done."""
         work = self.works[name]
         if work.site.settings.server is not None:
             work.site.scrapes.add(work.site.scrape())
