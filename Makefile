@@ -11,7 +11,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 UV := $(VENV)/bin/uv
 
-.PHONY: help console run test test-chaos bench-load check unit docs lint format compile bench bench-drift bench-distributed bench-serving serve lock clean check-compiled images image-tags engine test-containers test-cluster retrain approve submit cluster-setup deploy release release-files changelog next-version bench-policy bench-fuzz
+.PHONY: help console run test test-chaos bench-load check unit docs lint format compile bench bench-drift bench-distributed bench-serving serve lock clean check-compiled images image-tags engine test-containers test-cluster retrain approve submit cluster-setup deploy release release-files changelog next-version bench-policy bench-gate bench-fuzz
 
 help: ## list the tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -63,6 +63,9 @@ bench-distributed: $(VENV)/.dev ## send 50 million rows through features and dri
 
 bench-policy: $(VENV)/.dev ## walk the drift policy over the whole series, against retraining every window and never
 	@$(PY) -m benchmarks.policy_backtest
+
+bench-gate: $(VENV)/.dev ## measure the gate's false refusals and power over 200 resampled months
+	@$(PY) -m benchmarks.gate
 
 bench-serving: $(VENV)/.dev ## measure the model server against its peers
 	@$(PY) -m benchmarks.serving

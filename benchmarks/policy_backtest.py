@@ -8,7 +8,7 @@ LightGBM on the same span, all data known by then or a sliding window, and forec
 when they train, and in what they do with the new model. With the gate it learns what was known before the window that
 has just ended, and is judged on that window beside the model in use (`not_worse_than_registered`, 2% false refusals);
 without the gate it learns everything and is taken as it is. Each policy's errors are compared with those of never
-retraining on the same rows, with the gate's own block bootstrap.
+retraining on the same rows, by the gate's own comparison of periods.
 """
 
 import argparse
@@ -369,10 +369,8 @@ def beside(series: Series, done: Walk, other: Walk) -> dict[str, Any]:
         clock = Clock(microseconds(rows[series.time]), frequency, lead)
         y, mine, its = (rows[name].to_numpy() for name in ("y", "prediction", "other"))
         pair = compare("mae", clock, y, mine, its)
-        reach = pair.quantile(0.975) * pair.standard_error
-        ends = (pair.log_ratio, pair.log_ratio - reach, pair.log_ratio + reach)
-        change, low, high = (float(np.expm1(end)) for end in ends)
-        found[target.name] = {"change": change, "interval": [low, high], "n": rows.height}
+        change, interval = float(np.expm1(pair.log_ratio)), [pair.at_least(0.025), pair.at_most(0.025)]
+        found[target.name] = {"change": change, "interval": interval, "n": rows.height}
     return found
 
 

@@ -3,7 +3,8 @@
 Signed are the model directory, the documents, and the run's directory.
 
 The default signer is an elliptic-curve key of the user, whose PEM file ALMANAC_SIGNING_KEY names. With
-ALMANAC_SIGNING=keyless the signer is a Sigstore identity, such as that of a workflow with an OpenID token.
+ALMANAC_SIGNING=keyless the signer is a Sigstore identity, such as that of a workflow with an OpenID token, of the
+public instance or of the one whose trust configuration ALMANAC_SIGSTORE_TRUST names.
 """
 
 import os
@@ -205,8 +206,26 @@ def keyless() -> bool:
     return os.environ.get("ALMANAC_SIGNING", "key") == "keyless"
 
 
+def sigstore_trust() -> Path | None:
+    """Return the trust configuration of another Sigstore instance, or of the public one for a place without a network.
+
+    Without one the public instance's is fetched, which a verification needs a network for.
+
+    Raises:
+        RegistryError: ALMANAC_SIGSTORE_TRUST names no file.
+    """
+    configured = os.environ.get("ALMANAC_SIGSTORE_TRUST")
+    if not configured:
+        return None
+    if not Path(configured).is_file():
+        raise RegistryError(
+            f"ALMANAC_SIGSTORE_TRUST: {configured} is no file; expected a trust configuration of Sigstore's clients"
+        )
+    return Path(configured)
+
+
 def sign_keyless(directory: Path, target: Path) -> None:
-    """Sign with the environment's identity, such as a workflow's OpenID token, through the public Sigstore instance.
+    """Sign with the environment's identity, such as a workflow's OpenID token, through Sigstore.
 
     Raises:
         RegistryError: the environment has no identity, or Sigstore cannot be reached.
@@ -216,8 +235,9 @@ def sign_keyless(directory: Path, target: Path) -> None:
 
 
 def _sign_by_identity(config: Any, directory: Path, signature: Path) -> None:
+    trust = sigstore_trust()
     try:
-        config.use_sigstore_signer(use_ambient_credentials=True).sign(directory, signature)
+        config.use_sigstore_signer(use_ambient_credentials=True, trust_config=trust).sign(directory, signature)
     except Exception as error:  # Sigstore's clients raise errors of many libraries
         raise RegistryError(f"ALMANAC_SIGNING=keyless: cannot sign {directory}: {error}") from error
 
@@ -239,11 +259,12 @@ def verify(directory: Path, signature: Path, trust: Path | Identity, contents: b
     config = verifying.Config()  # type: ignore[no-untyped-call]
     if contents:
         config.set_hashing_config(_hashing(directory, signature.name))
+    instance = None if isinstance(trust, Path) else sigstore_trust()
     try:
         if isinstance(trust, Path):
             config.use_elliptic_key_verifier(public_key=trust)
         else:
-            config.use_sigstore_verifier(identity=trust.subject, oidc_issuer=trust.issuer)
+            config.use_sigstore_verifier(identity=trust.subject, oidc_issuer=trust.issuer, trust_config=instance)
         config.verify(directory, signature)
     except Exception as error:  # the library raises Sigstore's, protobuf's and its own errors
         signer = trust if isinstance(trust, Path) else trust.subject

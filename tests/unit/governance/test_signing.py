@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from model_signing import verifying
+from sigstore.models import ClientTrustConfig
 
 from almanac.core.errors import RegistryError
 from governance import signing
@@ -135,3 +136,76 @@ def test_a_file_that_is_no_key(model: Path, tmp_path: Path) -> None:
     (tmp_path / "bad.pem").write_text("no key")
     with pytest.raises(RegistryError, match=r"bad\.pem: not an unencrypted PEM private key"):
         signing.sign(model, tmp_path / "signed", tmp_path / "bad.pem")
+
+
+KEYLESS = Path(__file__).resolve().parents[2] / "support" / "keyless.sig"
+SIGNER = signing.Identity("stefanb@us.ibm.com", "https://sigstore.verify.ibm.com/oauth2")
+
+
+@pytest.fixture
+def keyless(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """Two files with the signature that Sigstore's public instance made of them, and that instance's trust at hand.
+
+    The signature is from the tests of sigstore/model-transparency (scripts/tests/v1.1.0-sigstore, Apache-2.0).
+    """
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    trust = tmp_path / "trust.json"
+    # The roots that the library brings along; without them it would ask the network.
+    trust.write_text(ClientTrustConfig.production(offline=True)._inner.to_json())
+    monkeypatch.setenv("ALMANAC_SIGSTORE_TRUST", str(trust))
+    folder = tmp_path / "keyless"
+    folder.mkdir()
+    for number in (1, 2):
+        (folder / f"signme-{number}").write_text(f"signme-{number}")
+    return folder
+
+
+def test_a_keyless_signature_is_verified_without_a_network(keyless: Path) -> None:
+    """By certificate, transparency log and time stamp, of which the certificate was valid for ten minutes only."""
+    signing.verify(keyless, KEYLESS, SIGNER)
+
+
+@pytest.mark.parametrize(
+    "identity",
+    [
+        signing.Identity("eve@us.ibm.com", SIGNER.issuer),
+        signing.Identity(SIGNER.subject, "https://token.actions.githubusercontent.com"),
+    ],
+)
+def test_a_keyless_signature_of_somebody_else(keyless: Path, identity: signing.Identity) -> None:
+    with pytest.raises(RegistryError, match=r"keyless\.sig: no valid signature of .* by "):
+        signing.verify(keyless, KEYLESS, identity)
+
+
+def test_files_that_a_keyless_signature_does_not_fit(keyless: Path) -> None:
+    (keyless / "signme-2").write_text("signme-3")
+    with pytest.raises(RegistryError, match="altered: signme-2"):
+        signing.verify(keyless, KEYLESS, SIGNER)
+    (keyless / "signme-2").write_text("signme-2")
+    (keyless / "signme-3").write_text("")
+    with pytest.raises(RegistryError, match="signme-3"):
+        signing.verify(keyless, KEYLESS, SIGNER)
+
+
+@pytest.mark.parametrize(
+    ("place", "old", "new"),
+    [
+        ("payload", "bWUiOiAidjEuMS4wLXNpZ3N0b3JlIiwK", "bWUiOiAidjEuMS4xLXNpZ3N0b3JlIiwK"),
+        ("certificate", "MIIC4TCC", "MIIC4TCD"),
+        ("log", "476246825", "476246826"),
+    ],
+)
+def test_an_edited_keyless_signature(keyless: Path, tmp_path: Path, place: str, old: str, new: str) -> None:
+    text = KEYLESS.read_text()
+    assert old in text, place
+    edited = tmp_path / "edited.sig"
+    edited.write_text(text.replace(old, new))
+    with pytest.raises(RegistryError, match="no valid signature"):
+        signing.verify(keyless, edited, SIGNER)
+
+
+def test_a_trust_configuration_that_is_no_file(keyless: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("ALMANAC_SIGSTORE_TRUST", str(tmp_path / "none.json"))
+    with pytest.raises(RegistryError, match=r"ALMANAC_SIGSTORE_TRUST: .*none\.json is no file"):
+        signing.verify(keyless, KEYLESS, SIGNER)

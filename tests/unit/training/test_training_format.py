@@ -351,3 +351,18 @@ def test_calibration_without_enough_rows_is_refused() -> None:
     few = np.zeros(18)
     with pytest.raises(TrainingError, match=r"level 0\.9 need at least 19 out-of-fold rows; there are 18"):
         calibrate(few, few, None, level=0.9, bins=4)
+
+
+@pytest.mark.parametrize(("unknown", "own"), [(40, False), (80, True)])
+def test_rows_whose_last_value_is_unknown_have_offsets_of_their_own_where_they_are_enough(
+    unknown: int, own: bool
+) -> None:
+    """They err more: the newest reading is what a forecast an hour ahead lives on."""
+    random = np.random.default_rng(9)
+    last = np.r_[np.full(unknown, np.nan), random.gamma(1.5, 60.0, size=4000)]
+    harder = np.where(np.isfinite(last), 1.0, 3.0)
+    found = calibrate(harder * random.normal(size=last.size), np.zeros(last.size), last, level=0.9, bins=6, by="load")
+    lower, upper = found.apply(np.full(5000, np.nan), np.zeros(5000))
+    later = 3.0 * random.normal(size=5000)
+    covered = float(((later >= lower) & (later <= upper)).mean())
+    assert covered == pytest.approx(0.9, abs=0.05) if own else covered < 0.5
