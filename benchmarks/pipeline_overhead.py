@@ -154,6 +154,7 @@ def run_in_process(usecase: Path, settings: list[str], directory: Path) -> None:
     from components.evaluation.component import evaluation
     from components.gate.component import gate
     from components.ingestion.component import ingestion
+    from components.preflight.component import preflight
     from components.preprocessing.component import preprocessing
     from components.registration.component import registration
     from components.training.component import training
@@ -162,7 +163,9 @@ def run_in_process(usecase: Path, settings: list[str], directory: Path) -> None:
     call = Direct(dump(load_with(usecase, settings)), directory)
     registry = str(directory / "registry")
     data, file, page = dsl.Dataset, dsl.Artifact, dsl.HTML
-    ingested = call(ingestion, {"table": data, "lineage": file}, base=str(usecase.absolute().parent), fingerprint="")
+    base = str(usecase.absolute().parent)
+    present = call(preflight, {}, base=base, registry=registry, environment="local")["Output"].fingerprint
+    ingested = call(ingestion, {"table": data, "lineage": file}, base=base, fingerprint=present)
     valid = call(validation, {"validated": data, "report": page}, table=ingested["table"])["validated"]
     call(drift, {"drift": file, "report": page}, table=valid, registry=registry)
     features = call(preprocessing, {"features": data, "specification": file}, table=valid)
@@ -180,7 +183,7 @@ def run_in_process(usecase: Path, settings: list[str], directory: Path) -> None:
     kinds = {"registration": file}
     registered = call(registration, kinds, registry=registry, environment="local", **evidence)
     kinds = {"governance": file, "page": page}
-    documented = call(documentation, kinds, registration=registered["registration"], registry=registry, **evidence)
+    documented = call(documentation, kinds, registration=registered["registration"], registry=registry)
     promoted = documented["Output"]
     call(deployment, {"manifest": file}, promoted=promoted, registry=registry, environment="local", push="")
 

@@ -8,17 +8,19 @@ from pathlib import Path
 from typing import Any
 
 from almanac.core.errors import RegistryError
-from almanac.core.files import read_json, write_json
+from almanac.core.files import read_json, sha256_file, write_json
 from almanac.core.progress import summary
 from almanac.usecase import UseCase, digest
 from governance import signing
-from governance.registry import Event, Registry, State, Version, collect
+from governance.registry import Event, Registry, State, Version, collect, fetch
 from governance.registry.fold import fold
-from governance.registry.versions import read_blob
+from governance.registry.versions import read_blob, read_manifest
 
 _ENVIRONMENTS = ("local", "cluster")
 #: Number of earlier versions that documents list.
 _PREVIOUS = 12
+#: Files of a version that depend on the model that was in production beside it.
+_JUDGED = {"gate.json", "predictions.parquet"}
 #: Inputs of the pipeline's tasks whose files have another name in a run directory.
 _FILES = {"figures": "metrics.json", "decision": "gate.json", "predictions": "predictions.parquet"}
 
@@ -34,12 +36,21 @@ def version_files(model: str, **inputs: str) -> dict[str, Path]:
     return {**collect(Path(model), "model"), **named}
 
 
+def registered_files(registry_url: str, use_case: str, number: int) -> dict[str, Path]:
+    """Return the verified local files of a version as it was registered, path in the version -> file."""
+    registry = Registry(registry_url)
+    entry = registry.version(use_case, number)
+    folder = fetch(registry, use_case, entry).parent
+    return {name: folder / name for name in read_manifest(registry.store, use_case, entry.manifest)["files"]}
+
+
 def register(
     usecase: UseCase, files: Mapping[str, Path], registry_url: str, environment: str, out: Path
 ) -> dict[str, Any]:
     """Register a run's files, sign the model, write registration.json to `out` and return its content.
 
-    The same files registered again keep their version and, with the same key, their signature.
+    The same files registered again keep their version and, with the same key, their signature. So does the model in
+    production: the gate compared it with itself, and the version stays as it was judged before.
 
     Args:
         usecase: the use case; its policy for the environment can make the registry's stricter, and no laxer.
@@ -57,21 +68,35 @@ def register(
         raise RegistryError("gate.json: the gate is closed; nothing is registered")
     key = None if signing.keyless() else signing.signing_key(environment)
     registry = Registry(registry_url)
-    number = registry.register(
-        usecase.name,
-        files,
-        who=actor(),
-        why=f"{usecase.title}: the gate passed",
-        approval=getattr(usecase.governance.approval, environment),
-        use_case_digest=digest(usecase),
-    )
-    entry = registry.version(usecase.name, number)
+    entry = _again(registry, usecase, files)
+    if entry is None:
+        number = registry.register(
+            usecase.name,
+            files,
+            who=actor(),
+            why=f"{usecase.title}: the gate passed",
+            approval=getattr(usecase.governance.approval, environment),
+            use_case_digest=digest(usecase),
+        )
+        entry = registry.version(usecase.name, number)
     registration = _description(registry, usecase.name, entry)
     signature: dict[str, Any] = _signature(registry, usecase.name, entry, files["model/manifest.json"].parent, key)
     registration["signature"] = {**signature, "pinned": _pinned(registry, usecase.name, registration["event"])}
     write_json(out, registration)
     summary(f"{registration['address']}, model {entry.model[:12]}")
     return registration
+
+
+def _again(registry: Registry, usecase: UseCase, files: Mapping[str, Path]) -> Version | None:
+    """Return the version in production if these files are its own, but for the gate's."""
+    entry = registry.current(usecase.name)
+    if entry is None:
+        return None
+    manifest = read_manifest(registry.store, usecase.name, entry.manifest)
+    if manifest.get("metadata", {}).get("use_case_digest") != digest(usecase):
+        return None
+    listed = {name: item["sha256"] for name, item in manifest["files"].items() if name not in _JUDGED}
+    return entry if listed == {name: sha256_file(files[name]) for name in files if name not in _JUDGED} else None
 
 
 def actor() -> str:

@@ -109,8 +109,8 @@ class Cluster:
         on_task: Callable[[Task], None],
         timeout: float,
         interval: float = 5.0,
-    ) -> None:
-        """Wait for a run to end, and report each task's new state.
+    ) -> frozenset[str]:
+        """Wait for a run to end, report each task's new state, and return the names of the tasks that had one.
 
         Args:
             run_id: The run.
@@ -133,7 +133,8 @@ class Cluster:
                     on_task(task)
                     seen[task.name] = task.state
             if run.state in _ENDED:
-                return self._check_ended(run, seen)
+                self._check_ended(run, seen)
+                return frozenset(seen)
             # The run is left alone: a slow cluster is no reason to cancel hours of training.
             if time.monotonic() > deadline:
                 raise RunError(f"run {run_id} has not ended after {timeout:g} s; it continues on the cluster")

@@ -138,7 +138,7 @@ def execute(
             run = run_local(pipeline, arguments, _options(request, work), screen)
     except KeyboardInterrupt:
         raise InterruptedRunError("interrupted; the same command goes on from the last finished step") from None
-    # A closed gate fails the task `rejection`, but the run directory explains why, so that it is written.
+    # A closed gate fails the registration, but the run directory explains why, so that it is written.
     if run.error is not None and not tolerate(run):
         _note_failure(request, kind, run_id, run)
         raise PipelineError(f"{run.error}\nThe whole log: {short_path(work / 'log.txt')}")
@@ -234,8 +234,8 @@ def _options(request: Request, work: Path) -> RunOptions:
         runner=request.runner,
         shared=_shared(request) if request.runner == "docker" else (),
         # A source without a digest may have changed at its address.
-        never_cached=_ALWAYS if pinned else _ALWAYS | {"fingerprint"},
-        settled=("gate", "registration", "documentation", "deployment"),
+        never_cached=_ALWAYS if pinned else _ALWAYS | {"preflight", "fingerprint"},
+        settled=("preflight", "gate", "registration", "documentation", "deployment"),
         registry_state=lambda url: _registry_state(url, request.usecase.name),
     )
 

@@ -63,9 +63,10 @@ class Settings:
 
 _STORE = ("almanac-store",)
 #: Tasks that read the sources.
-_READERS = frozenset({"fingerprint", "ingestion"})
+_READERS = frozenset({"preflight", "fingerprint", "ingestion"})
 SETTINGS = {
     "configuration": Settings(memory="1Gi", minutes=10, secrets=_STORE),
+    "preflight": Settings(minutes=60, cached=False, secrets=_STORE, signs=True),
     "fingerprint": Settings(minutes=60, cached=False, secrets=_STORE),
     # Keyed by the sources' fingerprint, or by the digests that the use case declares.
     "ingestion": Settings(minutes=60, secrets=_STORE),
@@ -75,7 +76,6 @@ SETTINGS = {
     "training": Settings(cpu=2, memory="8Gi", minutes=360, secrets=("almanac-comet",), dask=True),
     "evaluation": Settings(cpu=2, memory="4Gi"),
     "gate": Settings(cached=False, secrets=_STORE),
-    "rejection": Settings(cached=False),
     "registration": Settings(cached=False, secrets=_STORE, signs=True),
     "documentation": Settings(cached=False, secrets=_STORE, signs=True),
     "prediction": Settings(cpu=2, memory="4Gi", cached=False, secrets=_STORE),
@@ -88,13 +88,12 @@ SETTINGS = {
 PIPELINE = dsl.PipelineConfig(ttl_seconds_after_success=7 * 86400, ttl_seconds_after_failure=30 * 86400)
 
 
-def configure(case: UseCase, task: dsl.PipelineTask, signs: bool = False) -> dsl.PipelineTask:
+def configure(case: UseCase, task: dsl.PipelineTask) -> dsl.PipelineTask:
     """Apply the settings of its component, and the use case's cluster section, to a task; return it.
 
     Args:
         case: the use case.
         task: the task.
-        signs: whether the key that signs is mounted, where its component's settings leave it out.
     """
     # kfp numbers the tasks of one component: ingestion, ingestion-2.
     name = task.name.rstrip("-0123456789")
@@ -118,7 +117,7 @@ def configure(case: UseCase, task: dsl.PipelineTask, signs: bool = False) -> dsl
                 task.set_env_variable(variable, os.environ[variable])
     if settings.log:
         kubernetes.use_config_map_as_env(task, *_PREDICTIONS, optional=True)
-    if settings.signs or signs:
+    if settings.signs:
         kubernetes.use_secret_as_volume(task, _SIGNING, mount_path=str(MOUNTED_KEY.parent), optional=True)
     if settings.dask:
         kubernetes.use_config_map_as_env(task, *_DASK, optional=True)

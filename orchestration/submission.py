@@ -46,9 +46,17 @@ class Submission:
     def tasks(self) -> frozenset[str]:
         """Names of the tasks that run a component, at every depth."""
         spec = self.pipeline.pipeline_spec
-        graphs = (spec.root, *spec.components.values())
-        tasks = [(name, task) for graph in graphs for name, task in graph.dag.tasks.items()]
-        return frozenset(name for name, task in tasks if spec.components[task.component_ref.name].executor_label)
+        return frozenset().union(*(self._of(graph) for graph in (spec.root, *spec.components.values())))
+
+    @property
+    def first(self) -> frozenset[str]:
+        """Names of the tasks outside of any condition."""
+        return self._of(self.pipeline.pipeline_spec.root)
+
+    def _of(self, graph: Any) -> frozenset[str]:
+        components = self.pipeline.pipeline_spec.components
+        tasks = graph.dag.tasks.items()
+        return frozenset(name for name, task in tasks if components[task.component_ref.name].executor_label)
 
 
 def parameters(registry: str, **optional: str) -> dict[str, Any]:
@@ -102,14 +110,18 @@ def submit(cluster: Cluster, submission: Submission, root: str | None, screen: S
 
 def wait(
     cluster: Cluster, submission: Submission, run_id: str, timeout: float, interval: float, screen: Screen
-) -> None:
-    """Wait for a run to end, and print each task's states and times.
+) -> bool:
+    """Wait for a run to end, print each task's states and times, and return whether more than its first tasks ran.
 
     Raises:
         RunError: it failed, was cancelled or did not end in time.
     """
-    cluster.wait(run_id, submission.tasks, lambda task: screen.line(_line(task)), timeout, interval)
-    screen.line(f"run {run_id} succeeded")
+    seen = cluster.wait(run_id, submission.tasks, lambda task: screen.line(_line(task)), timeout, interval)
+    # A server that reports no tasks tells nothing.
+    changed = not seen or not seen <= submission.first
+    unchanged = "" if changed else ": nothing has changed since the version that the registry has"
+    screen.line(f"run {run_id} succeeded{unchanged}")
+    return changed
 
 
 def _line(task: Task) -> str:

@@ -12,15 +12,23 @@ from components.ingestion.component import ingestion
 from orchestration.settings import configure
 
 
-def configured(
-    case: UseCase, overrides: Any, registry: Any, environment: Any, registers: bool = False
-) -> dsl.PipelineTask:
-    """Return the task whose output `usecase` every other task reads, and which checks what the pipeline needs."""
-    common = {"overrides": overrides, "registry": registry, "environment": environment}
-    task = configure(case, configuration(compiled=label(case), registers=registers, **common), signs=registers)
+def configured(case: UseCase, overrides: Any, registry: Any, environment: Any = "") -> dsl.PipelineTask:
+    """Return the task whose output `usecase` every other task reads.
+
+    Args:
+        case: the use case.
+        overrides: the run's changed fields.
+        registry: the run's address of the registry.
+        environment: the run's environment, where no later task looks for the registry's address before its work.
+    """
+    carried = fits(packed := pack(case))
+    # The cluster's cache would compute everything anew for another address, which a carried use case does not need.
+    address = "" if carried and environment == "" else registry
+    given = {"overrides": overrides, "registry": address, "environment": environment}
+    task = configure(case, configuration(compiled=label(case), **given))
     # Neither a parameter nor an artifact: Kubeflow copies a parameter six times for every task that reads it, and
     # Argo refuses a workflow of more than 1 MiB.
-    if fits(packed := pack(case)):
+    if carried:
         task.set_env_variable(VARIABLE, packed)
     return task
 

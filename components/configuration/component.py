@@ -10,9 +10,8 @@ def configuration(
     registry: str,
     environment: str,
     usecase: dsl.Output[dsl.Artifact],
-    registers: bool = False,
 ) -> None:
-    """Write the use case that the pipeline was compiled for, with overrides; check what the run needs.
+    """Write the use case that the pipeline was compiled for, with overrides.
 
     Args:
         compiled: Name and digest of the use case, which the variable ALMANAC_USE_CASE holds, or else the registry.
@@ -20,10 +19,9 @@ def configuration(
         registry: Address of the model registry, which has to be configured on a cluster.
         environment: local or cluster.
         usecase: The use case as JSON.
-        registers: Whether the pipeline writes a signed version to the registry, which needs rights and a key.
     """
     from pathlib import Path
 
     from components.configuration.task import run
 
-    usecase.metadata = run(compiled, overrides, registry, environment, Path(usecase.path), registers)
+    usecase.metadata = run(compiled, overrides, registry, environment, Path(usecase.path))

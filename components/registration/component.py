@@ -17,7 +17,7 @@ def registration(
     environment: str,
     registration: dsl.Output[dsl.Artifact],
 ) -> None:
-    """Register the run's model with its metrics and records as a version, and sign it.
+    """Register the run's model with its metrics and records as a version, and sign it; fail if the gate is closed.
 
     Args:
         usecase: The use case as JSON.
@@ -41,3 +41,5 @@ def registration(
     inputs |= {"evaluation": evaluation, "predictions": predictions}
     paths = {name: artifact.path for name, artifact in inputs.items()}
     run(case, model.path, paths, registry, environment, registration.path)
+    # What the training took differs from run to run, so that it is in no file before the documents.
+    registration.metadata["compute"] = model.metadata.get("compute", {})

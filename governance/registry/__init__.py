@@ -1,6 +1,6 @@
 """Model registry on plain object stores: immutable blobs, hash-chained events, and stages that follow from them."""
 
-from governance.registry.address import default_url, fetch, parse_address, resolve
+from governance.registry.address import default_url, fetch, parse_address, require_address, resolve
 from governance.registry.events import Event
 from governance.registry.identity import Signer
 from governance.registry.policy import Policy, parse_policy, read_policy
@@ -23,5 +23,6 @@ __all__ = [
     "parse_address",
     "parse_policy",
     "read_policy",
+    "require_address",
     "resolve",
 ]

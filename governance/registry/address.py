@@ -20,6 +20,19 @@ def default_url() -> str:
     return os.environ.get("ALMANAC_REGISTRY", DEFAULT)
 
 
+def require_address(url: str, environment: str) -> None:
+    """Refuse a registry on a cluster whose address is neither given nor configured.
+
+    Raises:
+        RegistryError: it would be a directory of a pod, which ends with the pod.
+    """
+    if environment == "cluster" and url in ("", DEFAULT) and not os.environ.get("ALMANAC_REGISTRY"):
+        raise RegistryError(
+            "no registry: the config map almanac of this namespace has no key registry; run `kubectl create configmap "
+            "almanac --from-literal=registry=s3://BUCKET/registry`, or give the run's parameter registry an address"
+        )
+
+
 def default_cache() -> Path:
     """Return the directory of fetched versions: in ALMANAC_CACHE, or in the user's cache directory."""
     base = os.environ.get("XDG_CACHE_HOME")

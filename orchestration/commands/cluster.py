@@ -62,9 +62,8 @@ def submit(
     cluster = Cluster(host, auth, namespace)
     submission.publish(case, registry)
     run_id = submission.submit(cluster, sent, root, screen)
-    if wait:
-        submission.wait(cluster, sent, run_id, timeout, interval, screen)
-    if fetch and root:
+    changed = not wait or submission.wait(cluster, sent, run_id, timeout, interval, screen)
+    if fetch and root and changed:
         files = submission.fetch(root, sent.name, run_id, fetch / run_id)
         screen.line(f"{len(files)} files in {fetch / run_id}")
 

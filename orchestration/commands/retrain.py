@@ -53,7 +53,9 @@ def retrain(
         try:
             if host := os.environ.get("KFP_HOST"):
                 sent = _submission(context, usecase, settings or [], registry)
-                directory = _on_cluster(Cluster(host, "token", namespace), sent, out, (timeout, interval), screen)
+                directory: Path | None = _on_cluster(
+                    Cluster(host, "token", namespace), sent, out, (timeout, interval), screen
+                )
                 # The event that registered the version has the cluster's time.
                 started -= _CLOCKS
             else:
@@ -61,6 +63,9 @@ def retrain(
         except GateError:
             publish(None, registry, environment)
             raise
+        if directory is None:
+            publish(None, registry, environment)
+            return
         outcome = read_outcome(directory, registry, started)
         publish(outcome, registry, environment)
     screen.line(title(outcome) if outcome.changed else f"{outcome.name} was registered before; nothing changed")
@@ -87,10 +92,11 @@ def _submission(context: typer.Context, path: Path, settings: list[str], registr
 
 def _on_cluster(
     cluster: Cluster, sent: submission.Submission, out: Path, patience: tuple[float, float], screen: Screen
-) -> Path:
-    """Run the pipeline on a cluster, and return the directory that its outputs were fetched to."""
+) -> Path | None:
+    """Run the pipeline on a cluster; return the directory of its fetched outputs, None where nothing had changed."""
     root = os.environ["KFP_PIPELINE_ROOT"]
     run_id = submission.submit(cluster, sent, root, screen)
-    submission.wait(cluster, sent, run_id, *patience, screen)
+    if not submission.wait(cluster, sent, run_id, *patience, screen):
+        return None
     submission.fetch(root, sent.name, run_id, out / run_id)
     return out / run_id

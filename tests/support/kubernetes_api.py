@@ -47,6 +47,18 @@ def starting(service: dict[str, Any]) -> None:
     return None
 
 
+def kubeconfig(host: str) -> dict[str, Any]:
+    """Return the content of a kubeconfig for a server."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": "here", "cluster": {"server": host}}],
+        "users": [{"name": "me", "user": {"token": "t"}}],
+        "contexts": [{"name": "here", "context": {"cluster": "here", "user": "me"}}],
+        "current-context": "here",
+    }
+
+
 class KubernetesApi:
     """The server; use it as a context manager, its address is `host`."""
 

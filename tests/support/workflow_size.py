@@ -16,8 +16,10 @@ from typing import Any
 
 import yaml
 
-#: Templates, driver commands and metadata that are the same for every pipeline, in bytes (a Workflow of 14 tasks).
-_FIXED = 40_000
+#: Templates, driver commands and metadata that are the same for every pipeline, in bytes.
+_FIXED = 10_000
+#: What a task adds to the template of its graph, and a node to the fields that Kubernetes records as Argo's.
+_TEMPLATE, _MANAGED = 1_450, 430
 #: Name, phase, times, pod and messages of a node.
 _NODE = {"id": "x" * 70, "name": "x" * 110, "displayName": "x" * 40, "times": "x" * 120, "resources": "x" * 60}
 _NODE |= {"templateScope": "x" * 50, "boundaryID": "x" * 70, "hostNodeName": "x" * 30, "progress": "1/1"}
@@ -44,38 +46,49 @@ class WorkflowSize:
     Attributes:
         raw: The object as it is, which is what Argo stores up to its limit.
         compressed: The object with its nodes compressed, which Argo stores above it.
+        inputs: Bytes of the copies of all tasks' inputs and outputs, which are what a use case could make grow.
         parameters: Bytes of each task's parameters by task.
     """
 
     raw: int
     compressed: int
+    inputs: int
     parameters: dict[str, int]
 
 
 def workflow_size(package: bytes, retries: bool = True) -> WorkflowSize:
     """Return the size of the Workflow of a compiled pipeline; `retries` as set by Kubeflow 2.17's defaults."""
     spec, platform = yaml.safe_load_all(package)
-    nodes: list[str] = []
+    copies = 2 if retries else 1
+    nodes = _graph(spec["root"], {}, copies)
     parameters: dict[str, int] = {}
+    tasks = inputs = 0
     graphs = [spec["root"], *(each for each in spec["components"].values() if "dag" in each)]
     for graph in graphs:
         for name, task in graph["dag"]["tasks"].items():
+            tasks += 1
             component = spec["components"][task["componentRef"]["name"]]
-            nodes += _nodes(spec, platform, task, component, retries)
+            nodes += _nodes(spec, platform, task, component, copies)
             if "executorLabel" in component:
                 parameters[name] = len(json.dumps(_values(spec, graph, task, component)))
+                inputs += 3 * copies * len(_executor_input(spec, task, component))
     # Argo sorts the nodes by their ids, which are hashes: copies of one text are seldom neighbours.
     random.Random(7).shuffle(nodes)
-    static = len(json.dumps(spec)) + len(json.dumps(platform)) + _FIXED
+    static = len(json.dumps(spec)) + len(json.dumps(platform)) + _FIXED + _TEMPLATE * tasks + _MANAGED * len(nodes)
     # The status is compressed as one text and stored in base64; gzip finds repetitions within 32 kB.
     packed = base64.b64encode(gzip.compress("".join(nodes).encode()))
-    return WorkflowSize(static + sum(map(len, nodes)), static + len(packed), parameters)
+    return WorkflowSize(static + sum(map(len, nodes)), static + len(packed), inputs, parameters)
 
 
-def _nodes(spec: Any, platform: Any, task: Any, component: Any, retries: bool) -> list[str]:
-    copies = 2 if retries else 1
+def _graph(component: Any, task: Any, copies: int) -> list[str]:
+    """Return the nodes of a graph: those of its driver, and its own, which have no inputs but ids."""
+    driver = _node({"component": json.dumps(component), "task": json.dumps(task)}, {})
+    return [driver] * copies + [_node({}, {})] * copies
+
+
+def _nodes(spec: Any, platform: Any, task: Any, component: Any, copies: int) -> list[str]:
     if "executorLabel" not in component:
-        return [_node({"component": json.dumps(component), "task": json.dumps(task)}, {})] * copies * 2
+        return _graph(component, task, copies)
     label = component["executorLabel"]
     container = spec["deploymentSpec"]["executors"][label]["container"]
     settings = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"].get(label, {})

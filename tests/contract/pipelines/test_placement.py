@@ -90,18 +90,25 @@ def test_secrets_of_sources_reach_the_tasks_that_read_them_and_no_other(specs: t
         for each in settings.get("secretAsEnv", [])
         if each["secretName"] == "warehouse"
     }
-    assert holders == {name for name in specs[1] if name in ("exec-ingestion", "exec-fingerprint")}
+    readers = {"exec-ingestion", "exec-fingerprint", "exec-preflight"}
+    assert holders == readers & specs[1].keys()
     assert "exec-ingestion" in holders
 
 
-@pytest.mark.parametrize("kind", sorted(BUILDERS))
-def test_the_first_task_of_a_training_checks_the_key_that_it_ends_with(kind: str) -> None:
-    spec, platform = yaml.safe_load_all(package(BUILDERS[kind](_case({}))))
-    given = spec["root"]["dag"]["tasks"]["configuration"]["inputs"]["parameters"]["registers"]
-    assert given == {"runtimeValue": {"constant": kind == "training"}}
-    settings = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]["exec-configuration"]
-    mounted = [(each["secretName"], each["mountPath"]) for each in settings.get("secretAsVolume", [])]
-    assert mounted == [("almanac-signing", "/etc/almanac/signing")] * (kind == "training")
+def test_a_training_checks_the_key_that_it_ends_with_before_it_begins() -> None:
+    spec, platform = yaml.safe_load_all(package(BUILDERS["training"](_case({}))))
+    executors = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+    mounted = {
+        name: [(each["secretName"], each["mountPath"]) for each in settings["secretAsVolume"]]
+        for name, settings in executors.items()
+        if "secretAsVolume" in settings
+    }
+    key = [("almanac-signing", "/etc/almanac/signing")]
+    assert mounted == {f"exec-{name}": key for name in ("preflight", "registration", "documentation")}
+    # Whatever is cached: a secret may have gone since.
+    preflight = spec["root"]["dag"]["tasks"]["preflight"]
+    assert "enableCache" not in preflight["cachingOptions"]
+    assert preflight["inputs"]["parameters"]["environment"] == {"componentInputParameter": "environment"}
 
 
 def test_resources_of_a_task_fit_a_quota() -> None:

@@ -23,8 +23,9 @@ each_package = pytest.mark.parametrize("path", PACKAGES, ids=lambda path: path.s
 def test_a_workflow_fits_into_argos_object(path: Path) -> None:
     size = workflow_size(path.read_bytes())
     assert size.compressed < 256_000
-    # Below this limit Argo never compresses the status, whose tasks Kubeflow then no longer reports.
-    assert size.raw < LIMIT
+    assert size.inputs < 256_000
+    # Below its limit Argo never compresses the status, whose tasks Kubeflow then no longer reports.
+    assert size.raw < 0.85 * LIMIT
 
 
 @pytest.mark.parametrize("factor", [4, 16])
@@ -34,7 +35,8 @@ def test_a_larger_use_case_fits_as_well(factor: int) -> None:
     for build in BUILDERS.values():
         size = workflow_size(package(build(case)))
         assert size.compressed < 256_000
-        assert size.raw < LIMIT
+        assert size.inputs < 256_000
+        assert size.raw < 0.8 * LIMIT
 
 
 @pytest.mark.parametrize("name", ["air_quality", "traffic"])
@@ -69,7 +71,7 @@ def test_a_task_that_is_cached_reads_only_what_is_cached(path: Path) -> None:
     for name, task in _tasks(spec):
         if name in cached:
             artifacts = task.get("inputs", {}).get("artifacts", {}).values()
-            assert {one["taskOutputArtifact"]["producerTask"] for one in artifacts} <= cached, name
+            assert {_producer(one) for one in artifacts} <= cached, name
     if path.stem.endswith("_training"):
         assert {"preprocessing", "training", "evaluation"} <= cached
 
@@ -91,12 +93,45 @@ def test_the_form_has_short_values(path: Path) -> None:
 def test_sources_without_a_digest_are_cached_by_their_fingerprint() -> None:
     case = load(ROOT / "usecases" / "air_quality.yaml")
     sources = [source.model_copy(update={"sha256": None}) for source in case.sources]
-    spec = next(yaml.safe_load_all(package(BUILDERS["training"](case.model_copy(update={"sources": sources})))))
+    spec = next(yaml.safe_load_all(package(BUILDERS["batch"](case.model_copy(update={"sources": sources})))))
     tasks = dict(_tasks(spec))
     assert not tasks["fingerprint"].get("cachingOptions", {}).get("enableCache")
     origin = tasks["ingestion"]["inputs"]["parameters"]["fingerprint"]["taskOutputParameter"]
     assert origin == {"outputParameterKey": "Output", "producerTask": "fingerprint"}
     assert tasks["ingestion"]["cachingOptions"]["enableCache"]
+
+
+def test_a_training_is_cached_by_the_fingerprint_and_ends_where_nothing_has_changed() -> None:
+    """Each pod waits up to ten seconds for Argo's queue: a repeated run has five, and no task of the training."""
+    spec = next(yaml.safe_load_all((ROOT / "compiled" / "air_quality_training.yaml").read_bytes()))
+    assert set(spec["root"]["dag"]["tasks"]) == {"configuration", "preflight", "condition-1"}
+    assert not spec["root"]["dag"]["tasks"]["preflight"].get("cachingOptions", {}).get("enableCache")
+    condition = spec["root"]["dag"]["tasks"]["condition-1"]
+    assert condition["triggerPolicy"] == {
+        "condition": "inputs.parameter_values['pipelinechannel--preflight-changed'] == true"
+    }
+    inner = spec["components"]["comp-condition-1"]["dag"]["tasks"]
+    assert {"ingestion", "training", "gate", "registration", "documentation", "deployment"} < inner.keys()
+    assert inner["ingestion"]["inputs"]["parameters"]["fingerprint"] == {
+        "componentInputParameter": "pipelinechannel--preflight-fingerprint"
+    }
+
+
+def test_another_address_of_the_registry_leaves_the_cached_tasks_as_they_are() -> None:
+    """An artifact that is written anew has another id, by which the server's cache knows every task after it."""
+    spec = next(yaml.safe_load_all((ROOT / "compiled" / "air_quality_training.yaml").read_bytes()))
+    for name, task in _tasks(spec):
+        given = task.get("inputs", {}).get("parameters", {})
+        if task.get("cachingOptions", {}).get("enableCache"):
+            from_run = {one.get("componentInputParameter", "").split("--")[-1] for one in given.values()}
+            assert not {"registry", "environment", "push"} & from_run, name
+
+
+def _producer(artifact: Any) -> str:
+    """Return the task that made an input, also where it comes from the graph around: pipelinechannel--TASK-OUTPUT."""
+    if "taskOutputArtifact" in artifact:
+        return str(artifact["taskOutputArtifact"]["producerTask"])
+    return str(artifact["componentInputArtifact"]).removeprefix("pipelinechannel--").rpartition("-")[0]
 
 
 def _tasks(spec: Any) -> Iterator[tuple[str, Any]]:

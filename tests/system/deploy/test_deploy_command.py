@@ -22,7 +22,7 @@ from almanac.model.bodies import read_body
 from almanac.usecase import dump
 from governance.registry import Registry, collect, resolve
 from serving.deploy.smoke import examples, forecasters, smoke
-from tests.support.kubernetes_api import KubernetesApi
+from tests.support.kubernetes_api import KubernetesApi, kubeconfig
 from tests.support.production import Production, two_versions
 from tests.support.server import ServerProcess
 
@@ -53,17 +53,6 @@ class Cluster:
     def service(self, namespace: str) -> dict[str, Any]:
         path = f"/apis/serving.kserve.io/v1beta1/namespaces/{namespace}/inferenceservices/air-quality"
         return self.api.objects[path]
-
-
-def kubeconfig(host: str) -> dict[str, Any]:
-    return {
-        "apiVersion": "v1",
-        "kind": "Config",
-        "clusters": [{"name": "here", "cluster": {"server": host}}],
-        "users": [{"name": "me", "user": {"token": "t"}}],
-        "contexts": [{"name": "here", "context": {"cluster": "here", "user": "me"}}],
-        "current-context": "here",
-    }
 
 
 @pytest.fixture(scope="module")

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from kfp import dsl
 
-from almanac.core.errors import DocumentError, RegistryError
+from almanac.core.errors import DocumentError, GateError, RegistryError
 from almanac.core.files import read_json, write_json
+from almanac.core.usage import measured
 from almanac.usecase import dump, load_text
 from almanac.usecase.override import load_with
 from components.documentation.component import documentation
@@ -34,7 +35,7 @@ INPUTS = {
 
 
 def inputs(run: Path) -> dict[str, Any]:
-    """Return the artifacts that both components take."""
+    """Return the artifacts of a run that is registered."""
     files = {name: dsl.Artifact(name=name, uri=str(run / path)) for name, path in INPUTS.items()}
     model = dsl.Model(name="model", uri=str(run / "model"))
     return {
@@ -48,8 +49,8 @@ def tail(world: World, run: Path, out: Path, environment: str = "local") -> bool
     """Run both components as Kubeflow's executor does."""
     out.mkdir(parents=True)
     told = dsl.Artifact(name="registration", uri=str(out / "registration.json"))
-    common = {"usecase": use_case_artifact(world.usecase, out), "registry": str(out.parent / "registry"), **inputs(run)}
-    registration.python_func(environment=environment, registration=told, **common)
+    common = {"usecase": use_case_artifact(world.usecase, out), "registry": str(out.parent / "registry")}
+    registration.python_func(environment=environment, registration=told, **common, **inputs(run))
     promoted: bool = documentation.python_func(
         registration=told,
         governance=dsl.Artifact(name="governance", uri=str(out / "governance")),
@@ -133,10 +134,51 @@ def test_no_file_option_or_environment_goes_past_a_shared_registrys_policy(
 def test_a_closed_gate_registers_nothing(world: World, trained: Path, tmp_path: Path) -> None:
     shutil.copytree(trained, tmp_path / "run")
     gate = read_json(tmp_path / "run" / "gate.json")
-    (tmp_path / "run" / "gate.json").write_text(json.dumps({**gate, "passed": False}))
-    with pytest.raises(RegistryError, match=r"gate\.json: the gate is closed; nothing is registered"):
+    rules = [{**gate["rules"][0], "passed": False}, *gate["rules"][1:]]
+    (tmp_path / "run" / "gate.json").write_text(json.dumps({**gate, "passed": False, "rules": rules}))
+    with pytest.raises(GateError, match=r"The gate is closed:\n  .*pm25_1h"):
         tail(world, tmp_path / "run", tmp_path / "one")
+    with pytest.raises(RegistryError, match=r"gate\.json: the gate is closed; nothing is registered"):
+        register(world.usecase, artifacts_of(tmp_path / "run"), str(tmp_path / "registry"), "local", tmp_path / "told")
     assert not (tmp_path / "registry").exists()
+
+
+def test_the_model_in_production_keeps_its_version_when_it_is_judged_beside_itself(
+    world: World, trained: Path, tmp_path: Path
+) -> None:
+    tail(world, trained, tmp_path / "one")
+    shutil.copytree(trained, tmp_path / "run")
+    gate = read_json(tmp_path / "run" / "gate.json")
+    write_json(tmp_path / "run" / "gate.json", {**gate, "registered": {"version": 1}})
+    assert tail(world, tmp_path / "run", tmp_path / "two") is True
+    registry = Registry(tmp_path / "registry")
+    assert len(registry.log("air_quality")) == 4
+    for path in (tmp_path / "one" / "governance").iterdir():
+        assert (tmp_path / "two" / "governance" / path.name).read_bytes() == path.read_bytes()
+    write_json(tmp_path / "run" / "tuning.json", {**read_json(trained / "tuning.json"), "seed": 8})
+    told = register(
+        world.usecase, artifacts_of(tmp_path / "run"), str(tmp_path / "registry"), "local", tmp_path / "told.json"
+    )
+    assert told["version"] == 2
+
+
+def test_what_the_training_took_reaches_the_documents(world: World, trained: Path, tmp_path: Path) -> None:
+    """Also by way of Kubeflow, which keeps a mapping in an artifact's metadata under the name of its type."""
+    told = dsl.Artifact(name="registration", uri=str(tmp_path / "registration.json"))
+    case, url = use_case_artifact(world.usecase, tmp_path), str(tmp_path / "registry")
+    run = inputs(trained)
+    with measured() as usage:
+        pass
+    run["model"].metadata["compute"] = {"struct": {**usage, "wall_seconds": 143.687}}
+    registration.python_func(usecase=case, registry=url, environment="local", registration=told, **run)
+    documentation.python_func(
+        usecase=case,
+        registry=url,
+        registration=told,
+        governance=dsl.Artifact(name="governance", uri=str(tmp_path / "governance")),
+        page=dsl.HTML(name="page", uri=str(tmp_path / "page.html")),
+    )
+    assert read_json(tmp_path / "governance" / "registration.json")["compute"]["wall_seconds"] == 143.687
 
 
 def test_documents_of_other_artifacts_than_were_registered(world: World, trained: Path, tmp_path: Path) -> None:

@@ -84,7 +84,8 @@ def test_a_run_is_waited_for_and_each_task_told_once_a_state(
     ]
     run = cluster.run(cluster.upload(package, "v1"), "toy run", {"registry": "s3://models"}, "toys")
     reported: list[Task] = []
-    cluster.wait(run, TASKS, reported.append, timeout=10, interval=0.01)
+    seen = cluster.wait(run, TASKS, reported.append, timeout=10, interval=0.01)
+    assert seen == {"ingestion", "validation"}
     assert reported == [
         Task("ingestion", "RUNNING", None),
         Task("ingestion", "SUCCEEDED", 42.0),

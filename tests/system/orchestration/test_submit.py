@@ -75,6 +75,15 @@ def test_a_pipeline_is_uploaded_once_run_waited_for_and_its_outputs_fetched(
     assert json.loads((tmp_path / "fetched" / newest / "gate.json").read_text()) == {"passed": True}
 
 
+def test_a_run_that_ended_early_is_told_and_has_nothing_to_fetch(server: KubeflowApi, tmp_path: Path) -> None:
+    server.run_states = [("SUCCEEDED", {"configuration": "SUCCEEDED", "preflight": "SUCCEEDED"})]
+    where = ["--pipeline-root", str(tmp_path), "--fetch", str(tmp_path / "fetched"), "--interval", "0.05"]
+    done = call("submit", server.host, *where)
+    assert done.returncode == 0, done.stderr
+    assert "succeeded: nothing has changed since the version that the registry has" in done.stdout
+    assert not (tmp_path / "fetched").exists()
+
+
 def test_a_schedule_is_that_of_the_use_case_and_replaces_the_one_before(server: KubeflowApi) -> None:
     for revision in ("a" * 40, "b" * 40):
         done = call("schedule", server.host, revision=revision)

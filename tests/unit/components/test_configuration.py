@@ -10,6 +10,7 @@ from almanac.usecase.packed import VARIABLE, label, pack
 from components.configuration.task import run
 from components.fingerprint.task import run as fingerprint
 from components.ingestion.task import run as ingest
+from components.preflight.task import run as preflight
 from governance.registry.carried import put_use_case
 from governance.registry.stores import open_store
 from governance.signing import generate_key
@@ -58,30 +59,33 @@ def test_a_cluster_without_an_address_of_the_registry_is_refused_first(
     carried: UseCase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("ALMANAC_REGISTRY", raising=False)
-    with pytest.raises(PipelineError, match="kubectl create configmap almanac --from-literal=registry="):
+    with pytest.raises(RegistryError, match="kubectl create configmap almanac --from-literal=registry="):
         run(label(carried), "", "registry", "cluster", tmp_path / "usecase")
     monkeypatch.setenv("ALMANAC_REGISTRY", "s3://bucket/registry")
     run(label(carried), "", "registry", "cluster", tmp_path / "usecase")
 
 
-def test_a_run_that_could_not_register_its_model_is_refused_first(
-    carried: UseCase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_run_that_could_not_register_its_model_is_refused_before_the_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Rather than by its eleventh task, after the training."""
-    monkeypatch.delenv("ALMANAC_SIGNING", raising=False)
-    monkeypatch.delenv("ALMANAC_SIGNING_KEY", raising=False)
-    registry, out = str(tmp_path / "registry"), tmp_path / "usecase"
+    """Rather than by its eleventh task."""
+    for name in ("ALMANAC_SIGNING", "ALMANAC_SIGNING_KEY", "ALMANAC_REGISTRY", "KUBECONFIG"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("ALMANAC_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "meters.csv").write_text(small.CSV)
+    case, registry = dump(small.usecase()), str(tmp_path / "registry")
+    with pytest.raises(RegistryError, match="kubectl create configmap almanac --from-literal=registry="):
+        preflight(case, tmp_path, "registry", "cluster")
     with pytest.raises(RegistryError, match="kubectl create secret generic almanac-signing --from-file=private_key="):
-        run(label(carried), "", registry, "cluster", out, registers=True)
-    run(label(carried), "", registry, "cluster", out)
+        preflight(case, tmp_path, registry, "cluster")
     generate_key(tmp_path / "signing.pem")
     monkeypatch.setenv("ALMANAC_SIGNING_KEY", str(tmp_path / "signing.pem"))
-    run(label(carried), "", registry, "cluster", out, registers=True)
+    assert preflight(case, tmp_path, registry, "cluster") == (fingerprint(case, tmp_path), True)
     (tmp_path / "file").touch()
     with pytest.raises(
         PipelineError, match=r"cannot be written: .*; pods write with the keys of the secret almanac-st"
     ):
-        run(label(carried), "", str(tmp_path / "file"), "cluster", out, registers=True)
+        preflight(case, tmp_path, str(tmp_path / "file"), "cluster")
 
 
 def test_a_damaged_or_foreign_use_case_is_refused(
