@@ -152,15 +152,16 @@ cluster-setup: $(VENV)/.components ## make a NAMESPACE ready: config map, rights
 	@$(PY) pipeline.py deploy setup --namespace $(NAMESPACE) --registry '$(REGISTRY)' --account $(ACCOUNT) | kubectl apply -f -
 	@$(PY) pipeline.py deploy keys --namespace $(NAMESPACE)
 	@$(PY) pipeline.py deploy check --namespace $(NAMESPACE)
+# CANARY=10 RELEASE=4 gives version 4 that share of the requests first, and acts by the verdict.
 deploy: $(VENV)/.components ## apply the production version by an overlay (ENVIRONMENT), test it, go back where it fails
 	@test -n "$(KUSTOMIZE)" || command -v kubectl >/dev/null || { echo "error: neither kustomize nor kubectl is installed" >&2; exit 1; }
 	@rm -rf build/deploy; mkdir -p build/deploy; cp -r serving/deploy/kustomize/overlays build/deploy; \
 	config=build/deploy/kubeconfig; trap 'rm -f $$config' EXIT; \
 	if test -n "$${KUBE_CONFIG:-}"; then (umask 077; printf '%s' "$$KUBE_CONFIG" >$$config); export KUBECONFIG=$$config; fi; \
-	$(PY) pipeline.py deploy render $(USECASE) $(REGISTRY) build/deploy/production.yaml; \
+	$(PY) pipeline.py deploy render $(USECASE) $(REGISTRY) build/deploy/production.yaml $(if $(RELEASE),--version $(RELEASE)); \
 	$(PY) pipeline.py deploy base --manifest build/deploy/production.yaml --out build/deploy/base >/dev/null; \
 	$(BUILD) build/deploy/overlays/$(ENVIRONMENT) >build/deploy/objects.yaml; \
-	$(PY) pipeline.py deploy apply $(USECASE) $(REGISTRY) build/deploy/objects.yaml $(DEPLOY)
+	$(PY) pipeline.py deploy apply $(USECASE) $(REGISTRY) build/deploy/objects.yaml $(if $(CANARY),--canary $(CANARY)) $(DEPLOY)
 
 release-files: $(VENV)/.components ## compile into build/compiled, for the images of this version in IMAGES
 	@ALMANAC_IMAGE=$(IMAGES)/components-python:$(VERSION) ALMANAC_SERVING_IMAGE=$(IMAGES)/serving:$(VERSION) \

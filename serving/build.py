@@ -256,7 +256,7 @@ def _add_second(repository: Repository, settings: Settings) -> None:
 def _version(settings: Settings, use_case: UseCase, version: str) -> Bundle:
     """Load a version of a use case by its number in the registry, or by the address of --canary."""
     if settings.canary_version is not None and version == settings.canary_version[0] and not version.isdigit():
-        return Source(version, settings.trusted_key).load()
+        return Source(version, settings.trusted_key, settings.canary_number).load()
     if not use_case.source.follows_promotions:
         raise ServingError(f"{use_case.name} is no model of a registry, where versions have numbers; see --canary")
     return Source(f"registry:{use_case.name}/{version}", settings.trusted_key).load()
@@ -276,7 +276,7 @@ def _start_canary(settings: Settings, repository: Repository, canaries: Canaries
             raise ServingError(f"--canary {settings.canary}: with several models write registry:<use case>/{version}=…")
         canaries.start(repository.use_cases[0], version, percent)
         return
-    new = Source(version, settings.trusted_key).load()
+    new = Source(version, settings.trusted_key, settings.canary_number).load()
     use_case = repository.find(new.use_case)
     if use_case is None:
         raise ServingError(f"--canary {settings.canary}: {new.use_case} is not served here")

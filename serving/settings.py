@@ -135,6 +135,9 @@ class Settings:
             "Canary and its percentage of the requests, such as 3=5 or registry:demand/3=5.", metavar="VERSION=PERCENT"
         ),
     ] = None
+    canary_number: Annotated[
+        str | None, _option("Version of a canary in a directory or URL; its digest's first digits by default.")
+    ] = None
     canary_state: Annotated[
         Path | None, _option("Directory in which a canary and its evidence outlive the server.")
     ] = None

@@ -10,9 +10,10 @@ from almanac.core.errors import DeploymentError
 from almanac.usecase import load
 from governance.registry import resolve
 from monitoring.operations.model_samples import try_push_version
+from orchestration.canary import Trial, deploy_by_canary, running_service
 from orchestration.client_key import RING_SECRET, make_client_key
 from orchestration.commands.options import Push, UseCaseFile, command_app, example
-from serving.deploy.apply import apply_and_wait, connect
+from serving.deploy.apply import Check, apply_and_wait, connect
 from serving.deploy.ask import ask
 from serving.deploy.canary import Mode
 from serving.deploy.delete import delete_all
@@ -43,14 +44,16 @@ def render(
     usecase: UseCaseFile,
     registry: _Registry,
     out: Annotated[Path, typer.Argument(metavar="OUT", help="File to write.", show_default=False)],
+    version: Annotated[str, typer.Option(help="The version's number, stage or alias.")] = "production",
     canary: Annotated[
-        str | None, typer.Option(metavar="VERSION=PERCENT", help="A new version with a percentage of the traffic.")
+        str | None,
+        typer.Option(metavar="VERSION=PERCENT", help="A new version beside it, with a percentage of KServe's traffic."),
     ] = None,
     mode: Annotated[Mode, typer.Option(help="Mode of KServe that divides the traffic.")] = "Standard",
 ) -> None:
-    """Write the objects of the version in production, with a canary if one is given."""
+    """Write the objects of the version in production or another one, with a canary if one is given."""
     if canary is None:
-        write_manifest(load(usecase), registry, out)
+        write_manifest(load(usecase), registry, out, version)
     else:
         write_canary(load(usecase), registry, out, canary, mode)
 
@@ -101,27 +104,42 @@ def apply(
     allow_rejected: Annotated[
         bool, typer.Option("--allow-rejected", help="Deploy a version that was rejected.")
     ] = False,
+    canary: Annotated[
+        int | None,
+        typer.Option(metavar="PERCENT", help="Give the version this share of the requests until its canary is judged."),
+    ] = None,
+    verdict: Annotated[float, typer.Option(help="Seconds in which a canary must be judged.")] = 86400,
 ) -> None:
     """Apply objects on the cluster of KUBECONFIG, wait, test the service, and roll back if that fails.
 
-    The key for the test's requests is ALMANAC_API_KEY, or else that of the namespace's secret almanac-client-key.
+    The key for the test's requests is ALMANAC_API_KEY, or else that of the namespace's secret almanac-client-key. With
+    `--canary` every server divides its requests and compares both versions; the verdict promotes the new one and rolls
+    it out, or gives the running one all requests back and ends with exit code 3.
     """
     case, items = load(usecase), _read(manifest)
     service = next((item for item in items if item["kind"] == "InferenceService"), None)
     if service is None:
         raise DeploymentError(f"{manifest}: holds no InferenceService")
     version = service["metadata"]["annotations"]["almanac.io/version"]
-    # Read before anything is applied: without the registered model there is no test.
-    models = forecasters(resolve(f"registry:{case.name}/{version}", registry, allow_rejected=allow_rejected))
-
     api, namespace = connect(), service["metadata"]["namespace"]
     key = require_way(Kube(api), namespace, url)
 
-    def check(applied: dict[str, Any]) -> None:
-        way = None if url else through_the_api(api, applied)
-        smoke(url or predictor_address(applied), models, key, patience, transport=way)
+    def check_of(number: str) -> Check:
+        # Read before anything is applied: without the registered model there is no test.
+        models = forecasters(resolve(f"registry:{case.name}/{number}", registry, allow_rejected=allow_rejected))
 
-    apply_and_wait(items, api, timeout, check=check)
+        def check(applied: dict[str, Any]) -> None:
+            way = None if url else through_the_api(api, applied)
+            smoke(url or predictor_address(applied), models, key, patience, transport=way)
+
+        return check
+
+    if canary is None:
+        apply_and_wait(items, api, timeout, check=check_of(version))
+    else:
+        running = running_service(Kube(api), items)["metadata"]["annotations"]["almanac.io/version"]
+        checks = check_of(running), check_of(version)
+        deploy_by_canary(case, registry, items, api, Trial(canary, verdict, timeout), checks, typer.echo)
     if push:
         try_push_version(case, version, registry, push, case.now())
     typer.echo(f"version {version} is ready in {namespace} and answers as its models do")

@@ -95,6 +95,12 @@ def in_order(objects: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return sorted(objects, key=lambda item: _ORDER.index(item["kind"]) if item["kind"] in _ORDER else len(_ORDER))
 
 
+def sendable(item: dict[str, Any]) -> dict[str, Any]:
+    """Return an object of the cluster without what the cluster itself adds, so that it can be applied again."""
+    metadata = {key: value for key, value in item["metadata"].items() if key not in _SERVER_FIELDS}
+    return {key: value for key, value in item.items() if key != "status"} | {"metadata": metadata}
+
+
 def _apply_all(kube: Kube, objects: list[dict[str, Any]]) -> tuple[int, str | None]:
     """Apply the objects up to the first failure; return how many may have been applied, and the failure."""
     for done, item in enumerate(objects):
@@ -148,14 +154,14 @@ def _roll_back(
     """Apply the earlier objects again, delete those that were not there, and return a description of the result."""
     earlier = [item for item in before[:sent] if item is not None]
     made = [item for item, old in zip(objects[:sent], before[:sent], strict=True) if old is None]
-    failed = [error for item in earlier if (error := _error(kube.apply, _sendable(item))) is not None]
+    failed = [error for item in earlier if (error := _error(kube.apply, sendable(item))) is not None]
     # In reverse, so that a service goes before its runtime.
     failed += [error for item in reversed(made) if (error := _error(kube.delete, item)) is not None]
     notes = [f"not everything could be undone: {'; '.join(failed)}"] if failed else []
     service = next((item for item in before if item is not None and item["kind"] == "InferenceService"), None)
     if service is None:
         return "; ".join(["there is no earlier version to go back to, and what was applied was deleted", *notes])
-    again = _wait(kube, [_sendable(item) for item in before if item is not None], min(timeout, _BACK), interval)
+    again = _wait(kube, [sendable(item) for item in before if item is not None], min(timeout, _BACK), interval)
     version = service["metadata"].get("annotations", {}).get("almanac.io/version", "unknown")
     return "; ".join(
         [f"version {version} was applied again {'and is ready' if again is None else f'but {again}'}", *notes]
@@ -195,8 +201,3 @@ def _image(objects: list[dict[str, Any]]) -> str | None:
         if item["kind"] == "ServingRuntime"
     }
     return images.get(named)
-
-
-def _sendable(item: dict[str, Any]) -> dict[str, Any]:
-    metadata = {key: value for key, value in item["metadata"].items() if key not in _SERVER_FIELDS}
-    return {key: value for key, value in item.items() if key != "status"} | {"metadata": metadata}

@@ -121,6 +121,18 @@ class Kube:
         except (ApiException, DeploymentError):
             return ""
 
+    def page(self, namespace: str, pod: str, port: int, path: str) -> str:
+        """Return a page of a pod's server, through the API server.
+
+        Raises:
+            DeploymentError: no answer, or a refusal.
+        """
+        address = f"/api/v1/namespaces/{namespace}/pods/{quote(pod)}:{port}/proxy{path}"
+        try:
+            return str(self._call("GET", address, f"{path} of {pod}", kind="str"))
+        except ApiException as error:
+            raise _refused(f"{path} of {pod}", error) from None
+
     def _call(
         self,
         method: str,

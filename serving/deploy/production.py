@@ -18,30 +18,34 @@ from serving.deploy.manifests import Deployment, render, to_yaml
 REGISTRY_CLAIM = "almanac-registry"
 
 
-def write_manifest(usecase: UseCase, registry_url: str, out: Path) -> list[dict[str, Any]]:
-    """Write the manifest of the version in production and return its objects.
+def write_manifest(
+    usecase: UseCase, registry_url: str, out: Path, selector: str = "production"
+) -> list[dict[str, Any]]:
+    """Write the manifest of a version and return its objects.
 
     Args:
         usecase: The use case.
         registry_url: Address of the registry; the model is published there for KServe's storage initializer.
         out: Where to write the objects, as one YAML file.
+        selector: The version's number, stage or alias.
 
     Raises:
         DeploymentError: no version is in production.
+        RegistryError: there is no such version, or it was rejected.
     """
-    objects = render(_in_production(usecase, registry_url))
+    objects = render(_described(usecase, registry_url, selector))
     write_text(out, to_yaml(objects))
     return objects
 
 
 def write_values(usecase: UseCase, registry_url: str, out: Path) -> None:
     """Write the Helm chart's values for the version in production; arguments and errors as `write_manifest`."""
-    write_text(out, yaml.safe_dump(values_of(_in_production(usecase, registry_url)), sort_keys=False))
+    write_text(out, yaml.safe_dump(values_of(_described(usecase, registry_url, "production")), sort_keys=False))
 
 
-def _in_production(usecase: UseCase, registry_url: str) -> Deployment:
+def _described(usecase: UseCase, registry_url: str, selector: str) -> Deployment:
     registry = Registry(registry_url)
-    version = registry.current(usecase.name)
+    version = registry.current(usecase.name) if selector == "production" else registry.version(usecase.name, selector)
     if version is None:
         raise DeploymentError(f"{usecase.name}: no version is in production in the registry {registry_url}")
     return describe(usecase, version, registry.publish(usecase.name, version.number))

@@ -11,7 +11,7 @@ from almanac.core.errors import DeploymentError
 from serving.deploy.kube import Kube
 
 #: Annotations of the InferenceService that KServe copies to its pods.
-_VERSION, _DIGEST = "almanac.io/version", "almanac.io/manifest-sha256"
+_VERSION, _DIGEST, CANARY = "almanac.io/version", "almanac.io/manifest-sha256", "almanac.io/canary"
 _CONTAINER = "kserve-container"
 #: States of a container that is on its way.
 _STARTING = {"ContainerCreating", "PodInitializing"}
@@ -47,6 +47,26 @@ def missing(kube: Kube, service: dict[str, Any], image: str | None) -> str:
     if counts != [replicas] * 3 and not (min(counts) == max(counts) >= replicas):
         return f"{counts[1]} of {replicas} pods are of this version; {counts[2]} of all {counts[0]} pods are available"
     return _ready(current).removeprefix("; ")
+
+
+def ready_pods(kube: Kube, service: dict[str, Any]) -> list[str]:
+    """Return the names of the ready pods of a version.
+
+    Raises:
+        DeploymentError: the cluster refused to answer, or did not answer.
+    """
+    namespace, name = service["metadata"]["namespace"], service["metadata"]["name"]
+    selector = {"labelSelector": f"serving.kserve.io/inferenceservice={name}"}
+    pods = kube.read(f"/api/v1/namespaces/{namespace}/pods", f"pods of {name}", selector) or {}
+    return [
+        pod["metadata"]["name"]
+        for pod in pods.get("items", [])
+        if _wanted(pod) == _wanted(service)
+        and any(
+            one["type"] == "Ready" and one["status"] == "True"
+            for one in (pod.get("status") or {}).get("conditions", [])
+        )
+    ]
 
 
 def problems(kube: Kube, service: dict[str, Any]) -> list[str]:
@@ -124,9 +144,9 @@ def _deployment(kube: Kube, service: dict[str, Any]) -> dict[str, Any] | None:
     return found
 
 
-def _wanted(item: dict[str, Any]) -> tuple[str | None, str | None]:
+def _wanted(item: dict[str, Any]) -> tuple[str | None, ...]:
     annotations = item["metadata"].get("annotations") or {}
-    return annotations.get(_VERSION), annotations.get(_DIGEST)
+    return tuple(annotations.get(name) for name in (_VERSION, _DIGEST, CANARY))
 
 
 def _image(template: dict[str, Any]) -> str | None:

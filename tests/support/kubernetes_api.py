@@ -69,7 +69,9 @@ class KubernetesApi:
         #: Templates that the Deployment has had, each of which was a rollout.
         self.templates: list[dict[str, Any]] = []
         self.logs: dict[str, str] = {}
-        self._pods, self._release, self._seconds, self._url = pods, release, seconds, url
+        self._pods, self._release, self._seconds = pods, release, seconds
+        #: Address of the server that stands for all pods.
+        self.url = url
         self._deployments: dict[str, dict[str, Any]] = {}
         #: Its methods are those of HTTP, and DRY for an apply that changes nothing.
         self.fault: Fault = lambda method, path: None
@@ -155,11 +157,11 @@ class KubernetesApi:
 
     def _proxied(self, request: BaseHTTPRequestHandler, body: bytes) -> tuple[int, Any]:
         """Forward a request to the address that stands for the pods, as the API server does to a Service."""
-        if not self._url:
+        if not self.url:
             return 503, {"kind": "Status", "message": "error trying to reach service: no endpoints available"}
         headers = {name: value for name, value in request.headers.items() if name in ("content-type", "x-api-key")}
         rest = request.path.split("/proxy", 1)[1]
-        answer = httpx.request(request.command, self._url + rest, content=body, headers=headers)
+        answer = httpx.request(request.command, self.url + rest, content=body, headers=headers)
         return answer.status_code, answer.text
 
     def _reconcile(self, service: dict[str, Any]) -> None:
@@ -175,6 +177,7 @@ class KubernetesApi:
             "metadata": {"annotations": annotations},
             "spec": {"containers": [{"name": "kserve-container", "image": image}]},
             "env": predictor["model"]["env"],
+            "args": predictor["model"].get("args", []),
         }
         path = f"/apis/apps/v1/namespaces/{metadata['namespace']}/deployments/{metadata['name']}-predictor"
         known = self._deployments.get(path)
@@ -197,7 +200,7 @@ class KubernetesApi:
         if path in self._deployments:
             return self._deployment(self._deployments[path])
         if path.endswith("/pods"):
-            return {"items": [pod for known in self._deployments.values() for pod in self._bad_pods(known)]}
+            return {"items": [pod for known in self._deployments.values() for pod in self._every_pod(known)]}
         if path.endswith("/log"):
             return self.logs.get(path.split("/")[-2])
         if path.rsplit("/", 1)[1] in PLURALS.values():
@@ -233,13 +236,16 @@ class KubernetesApi:
         condition = {"type": "Ready", "status": str(served)}
         if not served:
             condition |= {"reason": "PredictorNotReady", "message": "Deployment has not finished"}
-        address = {"url": self._url} if self._url else {}
+        address = {"url": self.url} if self.url else {}
         return {"observedGeneration": deployment["observedGeneration"], "conditions": [condition], **address}
 
-    @staticmethod
-    def _bad_pods(known: dict[str, Any]) -> list[dict[str, Any]]:
+    def _every_pod(self, known: dict[str, Any]) -> list[dict[str, Any]]:
+        """Return the ready pods of the newest template, or one that is not."""
         if known["failure"] is None:
-            return []
+            about = {"namespace": "almanac", "annotations": known["template"]["metadata"]["annotations"]}
+            status = {"conditions": [{"type": "Ready", "status": "True"}]}
+            names = [f"{known['service']}-{number}" for number in range(self._available(known))]
+            return [{"metadata": {**about, "name": name}, "status": status} for name in names]
         container = {"name": "kserve-container", "ready": False, "restartCount": 0, **known["failure"]}
         metadata = {
             "name": "pod-1",
