@@ -38,7 +38,7 @@ def training_pipeline(case: UseCase) -> Any:
         present = configure(case, preflight(usecase=usecase, base=base, **where))
         # One condition around all: each further one would be a pod before its tasks, and Kubeflow leaves a graph that
         # holds a skipped one at "running" after the run. A closed gate fails the registration instead.
-        with dsl.If(present.outputs["changed"] == True, name="changed"):  # noqa: E712
+        with dsl.If(present.outputs["Output"] == True, name="changed"):  # noqa: E712
             table = configure(case, ingestion(usecase=usecase, base=base, fingerprint=present.outputs["fingerprint"]))
             valid = configure(case, validation(usecase=usecase, table=table.outputs["table"]))
             drifted = configure(case, drift(usecase=usecase, table=valid.outputs["validated"], registry=registry))

@@ -9,7 +9,8 @@ class Preflight(NamedTuple):
     """Outputs of the component."""
 
     fingerprint: str
-    changed: bool
+    #: KFP's local runner finds the value of a condition under this name alone.
+    Output: bool
 
 
 @component
@@ -24,11 +25,10 @@ def preflight(usecase: dsl.Input[dsl.Artifact], base: str, registry: str, enviro
 
     Returns:
         fingerprint: The sha256 of the names and digests of all sources.
-        changed: Whether the use case, the sources or the code differ from those of the version in production.
+        Output: Whether the use case, the sources or the code differ from those of the version in production.
     """
     from pathlib import Path
 
     from components.preflight.task import run
 
-    # By its fields, because the executor asks for a tuple of exactly the declared names.
     return Preflight(*run(Path(usecase.path).read_text(encoding="utf-8"), Path(base), registry, environment))

@@ -108,7 +108,7 @@ def test_a_training_is_cached_by_the_fingerprint_and_ends_where_nothing_has_chan
     assert not spec["root"]["dag"]["tasks"]["preflight"].get("cachingOptions", {}).get("enableCache")
     condition = spec["root"]["dag"]["tasks"]["condition-1"]
     assert condition["triggerPolicy"] == {
-        "condition": "inputs.parameter_values['pipelinechannel--preflight-changed'] == true"
+        "condition": "inputs.parameter_values['pipelinechannel--preflight-Output'] == true"
     }
     inner = spec["components"]["comp-condition-1"]["dag"]["tasks"]
     assert {"ingestion", "training", "gate", "registration", "documentation", "deployment"} < inner.keys()
