@@ -81,9 +81,11 @@ async def serve(server: Server, sock: socket.socket) -> None:
         loop.add_reader(int(parent), stop.set)  # the end of the supervisor
     # Port 0 was a request for a free one.
     server.port = int(sock.getsockname()[1])
+    # Before the first request: a part of a history would be taken for the whole.
+    histories = _announce_histories(server)
     serving = asyncio.create_task(http.serve(sockets=[sock]))
     grpc = await _start_grpc(server)
-    opening = asyncio.create_task(_open(server, sock, grpc[1] if grpc else None))
+    opening = asyncio.create_task(_open(server, sock, grpc[1] if grpc else None, histories))
     # An error while opening ends the server; it is raised after the drain.
     opening.add_done_callback(lambda done: stop.set() if not done.cancelled() and done.exception() else None)
     background = [asyncio.create_task(work) for work in _background(server)]
@@ -159,17 +161,31 @@ async def _flush(server: Server) -> None:
         server.counters.flush()
 
 
-async def _open(server: Server, sock: socket.socket, grpc_port: int | None) -> None:
+def _announce_histories(server: Server) -> dict[str, Path]:
+    """Return the table with the history of each use case that has one, for which requests by entity wait."""
+    histories = {}
+    for use_case in dict.fromkeys(bundle.use_case for bundle in server.repository.bundles):
+        if (path := history_file(server.settings, use_case)) is not None:
+            histories[use_case] = path
+            server.feature_sets.of(use_case).filling = str(path)
+            # One worker says it for all others.
+            if server.settings.listen_fd is None:
+                print(f"{use_case}: reads its history from {path}; requests by entity are a 503 until then", flush=True)
+    return histories
+
+
+async def _open(server: Server, sock: socket.socket, grpc_port: int | None, histories: dict[str, Path]) -> None:
     """Report ready once the store answers and has the history for entity requests, if there is any.
 
     Rows by name are answered meanwhile. With an empty store in memory nothing is waited for: the feature engine and the
     store are opened behind the first answers.
     """
     bundles, in_memory = server.repository.bundles, server.settings.feature_store == "memory://"
-    paths = {bundle.use_case: history_file(server.settings, bundle.use_case) for bundle in bundles}
-    later = {name for name, path in paths.items() if in_memory and path is None}
+    later = {one.use_case for one in bundles if in_memory and one.use_case not in histories}
     newest = {
-        one.use_case: await _warm(server, one, paths[one.use_case]) for one in bundles if one.use_case not in later
+        one.use_case: await _warm(server, one, histories.get(one.use_case))
+        for one in bundles
+        if one.use_case not in later
     }
     server.state.open()
     # The first pending answers go out before the announcement.
@@ -190,10 +206,12 @@ async def _warm(server: Server, bundle: Bundle, history: Path | None) -> dict[st
 
     A store that does not answer is asked again until it does.
     """
-    pause = _FIRST_PAUSE
+    pause, features = _FIRST_PAUSE, server.feature_sets.of(bundle.use_case)
     while True:
         try:
-            return await _warm_once(server, bundle, history)
+            newest = await _warm_once(server, bundle, history)
+            features.filling = ""
+            return newest
         except HTTPError as error:
             if not server.state.waits_for:
                 _LOG.warning("not ready: %s", error)
@@ -201,6 +219,7 @@ async def _warm(server: Server, bundle: Bundle, history: Path | None) -> dict[st
             server.state.waits_for = str(error)
         except AlmanacError as error:
             _LOG.warning("features are not computed here: %s", error)
+            features.filling = ""
             return None
         finally:
             publish_libraries(server.metrics)  # here those of the trees and of the features have been asked for

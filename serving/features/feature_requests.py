@@ -44,6 +44,9 @@ class Features:
         open_ingestor: opens the store; called once.
         freshness: the metrics of the data's age.
         executor: computes the features of large requests.
+
+    Attributes:
+        filling: the table that the store is being filled from; "" when it is not.
     """
 
     def __init__(
@@ -55,6 +58,7 @@ class Features:
         self._freshness = freshness
         self._executor = executor
         self._plans: dict[str, FeaturePlan] = {}
+        self.filling = ""
 
     @property
     def ingestor(self) -> Ingestor | EventStore:
@@ -141,6 +145,7 @@ class Features:
         Raises:
             HTTPError: a time off the grid, a history that breaks a rule, or data that are not available.
         """
+        self._require_filled(requests)
         if any(has_events(model) for model in models):
             return {
                 model.name: Rows(np.array([self._events(model).row(model, one) for one in requests]))
@@ -170,6 +175,7 @@ class Features:
         Raises:
             HTTPError: as `rows`.
         """
+        self._require_filled([request])
         if has_events(model):
             return self._events(model).row(model, request)
         plan = self._plan(model)
@@ -186,6 +192,11 @@ class Features:
                 raise await self._absent(plan, entity, step)
         reader, rows = self._raw_rows(plan, request, window, warnings)
         return plan.row(reader, rows, step, window is not None)
+
+    def _require_filled(self, requests: list[EntityRequest]) -> None:
+        """Refuse requests that a part of the history would answer (503)."""
+        if self.filling and any(request.history is None for request in requests):
+            raise unavailable(f"the feature store is still being filled from {self.filling}")
 
     async def _windows(self, plans: list[FeaturePlan], requests: list[EntityRequest]) -> list[Window]:
         """Return the step of each request, and its stored rows for the plan that looks back furthest."""

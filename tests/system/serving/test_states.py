@@ -222,6 +222,35 @@ def test_a_request_in_flight_counts_in_every_worker(start: Start, tmp_path: Path
     wait_for(lambda: total(server, "almanac_requests_in_flight") == 1)
 
 
+def test_requests_by_entity_wait_for_the_history(
+    model_dir: Path, tmp_path: Path, last_month: pl.DataFrame, feature_rows: np.ndarray
+) -> None:
+    # A reader of a pipe waits until something writes to it.
+    os.mkfifo(tmp_path / "rows.parquet")
+    server = ServerProcess(["--model", str(model_dir), "--history", str(tmp_path / "rows.parquet")])
+
+    def serves() -> bool:
+        try:
+            return server.post(PREDICT, {"instances": [as_row(feature_rows[0])]}).status == 200
+        except OSError:
+            return False
+
+    try:
+        wait_for(serves)
+        moment = {"instances": [{"entity": "default", "time": last_month["timestamp"][-1].isoformat()}]}
+        early = server.post(PREDICT, moment)
+        assert (early.status, early.headers["retry-after"]) == (503, "1")
+        assert "filled from" in early.json["error"]
+        assert server.process.stdout is not None
+        assert b"reads its history from" in server.process.stdout.readline()
+        # An empty table ends the wait, and what is asked for is then known to be missing.
+        (tmp_path / "rows.parquet").open("wb").close()
+        wait_for(lambda: server.get("/healthz").status == 200)
+        assert server.post(PREDICT, moment).status == 409
+    finally:
+        server.stop()
+
+
 @needs_redis
 @pytest.mark.parametrize("count", [1, 2])
 def test_a_store_that_is_down_at_the_start_is_asked_again(
