@@ -17,7 +17,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from contextlib import closing
+from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -40,20 +40,22 @@ def main() -> None:
     parser.add_argument("names", nargs="*", default=list(TABLES), metavar="TABLE")
     parser.add_argument("--size", type=float, default=1.0, help="share of the full size")
     parser.add_argument("--json", type=Path, help="file for the results")
+    parser.add_argument("--keep", type=Path, help="directory in which the runs of each table stay")
     arguments = parser.parse_args()
     results = {}
     for name in arguments.names:
-        results[name] = measure(name, arguments.size)
+        results[name] = measure(name, arguments.size, arguments.keep)
         print(_line(name, results[name]), flush=True)
         if arguments.json is not None:
             arguments.json.write_text(json.dumps(results, indent=1) + "\n")
 
 
-def measure(name: str, size: float) -> dict[str, Any]:
+def measure(name: str, size: float, keep: Path | None = None) -> dict[str, Any]:
     """Return seconds, bytes and errors of one table; the step that failed, with its message, if one did."""
     brought = TABLES[name]
-    with tempfile.TemporaryDirectory(prefix="any-table-") as folder:
+    with nullcontext(keep / name) if keep else tempfile.TemporaryDirectory(prefix="any-table-") as folder:
         home = Path(folder)
+        home.mkdir(parents=True, exist_ok=True)
         table = brought.make(home, size)
         options = [word for key, value in brought.options.items() for word in (f"--{key}", value)]
         started = time.monotonic()
@@ -90,7 +92,8 @@ def _rows(table: Path) -> int:
         return int(pl.scan_parquet(table).select(pl.len()).collect().item())
     if table.suffix == ".csv":
         return sum(1 for _ in table.open("rb")) - 1
-    return pl.read_excel(table).height
+    # A title, an empty row and the header stand above the rows of the sheet.
+    return pl.read_excel(table, has_header=False, infer_schema_length=None).height - 2
 
 
 def _errors(case: UseCase, run: Path) -> dict[str, float]:
@@ -149,7 +152,7 @@ def _ask(url: str, body: dict[str, Any], server: "subprocess.Popen[bytes]") -> A
                 return json.loads(answer.read())["predictions"][0]
         except urllib.error.HTTPError as error:
             # Until it is ready, its store is not filled yet.
-            if error.code not in (409, 503):
+            if error.code != 503:
                 return f"{error.code}: {error.read().decode()[:300]}"
         except OSError:
             pass

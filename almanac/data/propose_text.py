@@ -20,6 +20,8 @@ from almanac.usecase.types import to_duration
 _DAY = timedelta(days=1)
 #: A window of drift is judged by 30 rows; some of them may be missing.
 _FEWEST_IN_WINDOW = 40
+#: Share of zeros from which on a target that is never negative is taken to be bounded by them.
+_BOUNDED = 0.01
 
 
 @dataclass(frozen=True)
@@ -172,8 +174,20 @@ def _columns(draft: Draft) -> Iterator[str]:
         most = math.ceil(200 * its.missing) / 100
         entry = {"type": its.type, "description": raw, "max_missing": min(1.0, max(0.01, most))}
         entry |= {"categories": its.levels} if its.levels is not None else {}
-        yield f"  {_flow(draft.names[raw])}: {_flow(entry)}  # inferred: {its.missing:.1%} missing"
+        reason = f"{its.missing:.1%} missing"
+        if raw == draft.target and (zeros := _zeros(draft)):
+            # Forecasts and their intervals end there too.
+            entry["min"] = 0
+            reason += f", never below 0, which {zeros:.0%} of the values are"
+        yield f"  {_flow(draft.names[raw])}: {_flow(entry)}  # inferred: {reason}"
     yield ""
+
+
+def _zeros(draft: Draft) -> float:
+    """Return the share of zeros of a target that is never below and often there, 0 of any other."""
+    values = draft.facts.numbers(draft.target).drop_nulls().drop_nans()
+    zeros = float((values == 0).mean() or 0.0)  # type: ignore[arg-type]
+    return zeros if zeros >= _BOUNDED and not (values < 0).any() else 0.0
 
 
 def _features(draft: Draft) -> list[dict[str, Any]]:
@@ -243,7 +257,7 @@ def assumptions(draft: Draft) -> list[tuple[str, str]]:
         ("split", f"test the last {draft.test_days}d; {draft.folds} folds of {to_duration(draft.fold)} before"),
         ("season", to_duration(draft.season)),
         ("bands", f"at {', '.join(f'{edge:g}' for edge in draft.edges)}"),
-        ("candidates", "lightgbm and linear, with fixed parameters"),
+        ("candidates", "lightgbm, linear and their blend, with fixed parameters"),
     ]
     return rows
 

@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -51,6 +52,12 @@ class Slices:
     def labels(self) -> npt.NDArray[np.str_]:
         """The group of each row by name, shape (n,)."""
         return np.asarray(self.names)[self.code]
+
+
+def largest(groups: dict[str, Any], most: int) -> dict[str, Any]:
+    """Return the entries of the groups with most rows, at most so many of them, in their order."""
+    kept = set(sorted(groups, key=lambda name: -groups[name]["n"])[:most])
+    return {name: entry for name, entry in groups.items() if name in kept}
 
 
 def band_names(usecase: UseCase) -> list[str]:

@@ -17,8 +17,10 @@ _NAMES = {
 }
 
 
-def ahead(horizon: str) -> str:
-    """Return a horizon as people write it: 6 h ahead."""
+def ahead(horizon: str, events: bool = False) -> str:
+    """Return a horizon as people write it: 6 h ahead; of events, which come at any time, the next one."""
+    if events:
+        return "next event"
     return f"{horizon.rstrip('minhd')} {horizon.lstrip('0123456789')} ahead"
 
 

@@ -6,13 +6,17 @@ from typing import Any
 from almanac.evaluation.decisions_report import decisions, has_decisions
 from almanac.evaluation.disparity import FEWEST_ROWS
 from almanac.evaluation.entities_report import entities
-from almanac.evaluation.labels import ahead, label, unit_of
+from almanac.evaluation.groups import largest
+from almanac.evaluation.labels import label, unit_of
 from almanac.evaluation.metrics import ERRORS
 from almanac.evaluation.plots import errors, shap
 from almanac.evaluation.target_analysis import TargetAnalysis
 from almanac.evaluation.target_metrics import BAND
+from almanac.evaluation.verdict import advice, title_of, verdict
 from almanac.reports import (
     Block,
+    Bullets,
+    Callout,
     Contents,
     Details,
     Headline,
@@ -32,6 +36,8 @@ _SHOWN = {
     "regression": ("rmse", "mae", "mdape", "mae_log", "r2", "smape", "mase", "bias", "pinball"),
     "classification": ("log_loss", "brier", "ece", "auc", "bias", "base_rate"),
 }
+#: Targets that fit beside each other in a table, and rows of each grouping that are worth reading.
+_COLUMNS, _GROUPS = 4, 40
 _IN_UNITS = ("rmse", "mae", "bias", "pinball", "width")
 
 
@@ -43,21 +49,33 @@ def report(usecase: UseCase, metrics: dict[str, Any], analyses: list[TargetAnaly
         metrics: metrics.json.
         analyses: the analysis of each target.
     """
-    targets = metrics["targets"]
-    rows = max(entry["n"] for entry in targets.values())
-    titles = [(name, _title(entry)) for name, entry in targets.items()]
+    targets, events = metrics["targets"], usecase.events is not None
+    titles = [(name, title_of(entry, events)) for name, entry in targets.items()]
+    tone, sentence = verdict(targets, events)
     return Page(
         f"{usecase.title}: forecasts put to the test",
-        f"{usecase.description.strip()} Judged on {_span(analyses)}, up to {rows:,} rows a target that no model, "
-        "no tuning and no calibration had seen. Brackets hold 95% block-bootstrap intervals. "
-        + zone_sentence(usecase.time.zone),
+        usecase.description.strip(),
         [
-            Headlines([_headline(entry) for entry in targets.values()]),
+            Callout(sentence, tone),
+            Headlines([_headline(entry, events) for entry in targets.values()]),
+            Section("What to do", [Bullets(advice(targets, events))], "advice"),
+            Note(_ground(usecase, targets, analyses)),
             Contents([("comparison", "Comparison"), *titles, ("method", "Method")]),
-            Section("Comparison with the baselines", _comparison(targets), "comparison"),
-            *(_chapter(targets[each.scored.target.name], each) for each in analyses),
+            Section("Comparison with the baselines", _comparison(targets, events), "comparison"),
+            *(_chapter(targets[each.scored.target.name], each, events) for each in analyses),
             Section("Method", [_method(usecase, metrics["split"])], "method"),
         ],
+    )
+
+
+def _ground(usecase: UseCase, targets: dict[str, Any], analyses: list[TargetAnalysis]) -> str:
+    """Return what the figures of the first page rest on."""
+    rows = max(entry["n"] for entry in targets.values())
+    keys = analyses[0].scored.keys
+    series = "" if keys.width == 1 else f" of {keys.to_series(0).n_unique():,} {usecase.entity} series"
+    return (
+        f"Judged on {_span(analyses)}, up to {rows:,} rows a target{series} that no model, no tuning and no "
+        f"calibration had seen. Brackets hold 95% block-bootstrap intervals. {zone_sentence(usecase.time.zone)}"
     )
 
 
@@ -67,12 +85,14 @@ def _span(analyses: list[TargetAnalysis]) -> str:
     return f"{first} to {last}"
 
 
-def _headline(entry: dict[str, Any]) -> Headline:
+def _headline(entry: dict[str, Any], events: bool) -> Headline:
     """Return a target's card; red if its skill against a baseline is not above zero with its whole interval."""
     metric, best = ERRORS[entry["task"]][0], entry["headline"]
     facts = [("95% interval", _brackets(entry["ci"][metric], _digits(entry)))]
     if best["skill"] is not None:
-        facts.append((f"Skill over the best baseline, {best['baseline']}", _percent(best["skill"], best["ci"])))
+        error = format_number(best["error"], _digits(entry))
+        facts.append(("Best baseline", f"{best['baseline'].replace('_', ' ')} {error}"))
+        facts.append(("Skill over it", _percent(best["skill"], best["ci"])))
     if coverage := entry.get("coverage"):
         facts.append((f"{coverage['nominal']:.0%} interval holds", _percent(coverage["overall"], coverage["ci"])))
     if entry["task"] == "classification":
@@ -81,31 +101,17 @@ def _headline(entry: dict[str, Any]) -> Headline:
     # An interval that could not be computed shows no skill either.
     lost = any(skill["ci"] is None or skill["ci"][0] <= 0 for skill in entry["skill"].values())
     unit = f"{unit_of(entry)} {label(metric)}".strip()
-    return Headline(_title(entry), format_number(entry[metric], _digits(entry)), unit, facts, bad=lost)
+    return Headline(title_of(entry, events), format_number(entry[metric], _digits(entry)), unit, facts, bad=lost)
 
 
-def _title(entry: dict[str, Any]) -> str:
-    above = f" above {entry['above']:g} {entry['unit'] or ''}".rstrip() if "above" in entry else ""
-    return f"{entry['column']}{above}, {ahead(entry['horizon'])}"
-
-
-def _comparison(targets: dict[str, Any]) -> Iterator[Block]:
+def _comparison(targets: dict[str, Any], events: bool) -> Iterator[Block]:
     yield Plot(
-        errors.overview(targets),
+        errors.overview(targets, events),
         "Errors of the model and of the baselines; each baseline on the rows where it has a forecast.",
     )
     for task in sorted({entry["task"] for entry in targets.values()}):
         entries = {name: entry for name, entry in targets.items() if entry["task"] == task}
-        shown = [metric for metric in _SHOWN[task] if any(entry.get(metric) is not None for entry in entries.values())]
-        units = {name: f"({entry['unit']})" if unit_of(entry) else "" for name, entry in entries.items()}
-        yield Table(
-            ["", *(f"{name} {unit}".strip() for name, unit in units.items())],
-            [
-                [label(m), *(_with_interval(e[m], e["ci"].get(m), _digits(e, m)) for e in entries.values())]
-                for m in shown
-            ]
-            + _against_baselines(list(entries.values())),
-        )
+        yield _figures(task, entries)
     yield Note(
         "Skill is the share of a baseline's error that the model saves, on the rows where the baseline has a forecast: "
         "persistence repeats the last known value, seasonal the newest known value of the same phase (where the target "
@@ -116,6 +122,17 @@ def _comparison(targets: dict[str, Any]) -> Iterator[Block]:
     )
 
 
+def _figures(task: str, entries: dict[str, Any]) -> Table:
+    """Return the figures of the targets: a column for each, or a row for each where there are many."""
+    shown = [metric for metric in _SHOWN[task] if any(entry.get(metric) is not None for entry in entries.values())]
+    names = [f"{name} ({unit_of(entry)})" if unit_of(entry) else name for name, entry in entries.items()]
+    rows = [[label(m), *(_with_interval(e[m], e["ci"].get(m), _digits(e, m)) for e in entries.values())] for m in shown]
+    rows += _against_baselines(list(entries.values()))
+    if len(entries) <= _COLUMNS:
+        return Table(["", *names], rows)
+    return Table(["", *(row[0] for row in rows)], list(map(list, zip(names, *(row[1:] for row in rows), strict=True))))
+
+
 def _against_baselines(entries: list[dict[str, Any]]) -> list[list[Any]]:
     """Return the rows of the comparison on baselines and intervals."""
     metric = ERRORS[entries[0]["task"]][0]
@@ -124,11 +141,13 @@ def _against_baselines(entries: list[dict[str, Any]]) -> list[list[Any]]:
         theirs = (
             format_number(e["baselines"][name][metric], _digits(e)) if name in e["skill"] else "–" for e in entries
         )
-        rows.append([f"{label(metric)} of {name}", *theirs])
+        said = name.replace("_", " ")
+        rows.append([f"{label(metric)} of {said}", *theirs])
         skills = (e["skill"].get(name) for e in entries)
-        rows.append([f"Skill against {name}", *(_percent(s[metric], s["ci"]) if s else "–" for s in skills)])
+        rows.append([f"Skill against {said}", *(_percent(s[metric], s["ci"]) if s else "–" for s in skills)])
     best = (
-        f"{_percent(e['headline']['skill'], e['headline']['ci'])} {e['headline']['baseline'] or ''}" for e in entries
+        f"{_percent(e['headline']['skill'], e['headline']['ci'])} {(e['headline']['baseline'] or '').replace('_', ' ')}"
+        for e in entries
     )
     rows.append(["Skill against the best baseline", *best])
     if all("coverage" in entry for entry in entries):
@@ -138,9 +157,12 @@ def _against_baselines(entries: list[dict[str, Any]]) -> list[list[Any]]:
     return rows
 
 
-def _chapter(entry: dict[str, Any], analysis: TargetAnalysis) -> Section:
+def _chapter(entry: dict[str, Any], analysis: TargetAnalysis, events: bool) -> Section:
     scored, unit = analysis.scored, unit_of(entry)
-    weeks = Plot(errors.weeks(scored, unit), "Measured values, forecasts made the horizon before, and the interval.")
+    made = "before the event" if events else "the horizon before"
+    weeks = Plot(
+        errors.weeks(scored, unit), f"Measured values, forecasts made {made}, and the interval. Times are in UTC."
+    )
     calibration = Plot(
         errors.calibration(entry, analysis.calibration),
         "Dots with 95% intervals: share of measured values inside the interval; dashed: what was asked for."
@@ -160,7 +182,7 @@ def _chapter(entry: dict[str, Any], analysis: TargetAnalysis) -> Section:
     name = scored.target.name
     # Every chapter has the same parts, and the anchors of a page must differ.
     sections = (Section(title, blocks, f"{name}-{number}") for number, (title, blocks) in enumerate(parts.items()))
-    return Section(_title(entry), sections, name)
+    return Section(title_of(entry, events), sections, name)
 
 
 def _errors(entry: dict[str, Any], analysis: TargetAnalysis, unit: str) -> Iterator[Block]:
@@ -194,9 +216,12 @@ def _groups(entry: dict[str, Any]) -> Iterator[Block]:
                 *(_with_interval(part[m], part["ci"][m], _digits(entry, m)) for m in metrics),
             ]
             for group, values in entry["slices"].items()
-            for value, part in values.items()
+            for value, part in largest(values, _GROUPS).items()
         ],
     )
+    if cut := {group: len(values) for group, values in entry["slices"].items() if len(values) > _GROUPS}:
+        many = ", ".join(f"{group.replace('_', ' ')} {count:,}" for group, count in cut.items())
+        yield Note(f"Of groupings with more groups ({many}), the {_GROUPS} with most rows; all are in metrics.json.")
     yield Table(
         ["Disparity", "Figure", "Best group", "Worst group", "Difference", "Ratio"],
         [
@@ -214,8 +239,8 @@ def _explanations(analysis: TargetAnalysis, unit: str) -> Iterator[Block]:
     shares = ", ".join(f"{share:.0%} {group}" for group, share in analysis.groups.items()).capitalize()
     yield Plot(
         shap.importance(analysis.explained, analysis.scored, unit, analysis.categories),
-        f"Exact SHAP values of {analysis.explained.rows.size:,} random rows: how far each feature moves the forecast. "
-        + shares,
+        f"Exact SHAP values of {analysis.explained.rows.size:,} random rows: how far each feature moves the forecast."
+        + (f" {shares}." if shares else ""),
     )
     yield Plot(
         shap.local(analysis.local, unit, analysis.categories),

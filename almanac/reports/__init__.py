@@ -9,8 +9,10 @@
 The templates escape every text; only `Markup` passes finished HTML.
 """
 
+from almanac.reports.axes import date_ticks, name_ticks, share_ticks
 from almanac.reports.blocks import (
     Block,
+    Bullets,
     Callout,
     Contents,
     Details,
@@ -32,6 +34,7 @@ from almanac.reports.render import plot_renderer, render, template_environment, 
 __all__ = [
     "COLOURS",
     "Block",
+    "Bullets",
     "Callout",
     "Contents",
     "Details",
@@ -45,11 +48,14 @@ __all__ = [
     "Table",
     "Text",
     "Tiles",
+    "date_ticks",
     "figure_svg",
     "format_number",
+    "name_ticks",
     "new_figure",
     "plot_renderer",
     "render",
+    "share_ticks",
     "template_environment",
     "with_error",
     "write_page",

@@ -43,6 +43,13 @@ class Callout(Block):
 
 
 @dataclass(frozen=True)
+class Bullets(Block):
+    """A list of sentences, such as what to do next."""
+
+    items: Sequence[str]
+
+
+@dataclass(frozen=True)
 class Tiles(Block):
     """A row of key numbers, as (label, value)."""
 

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 #: One palette for every plot: truth, forecast, interval, warning, neutral.
 COLOURS = {"truth": "#2b2d42", "forecast": "#0a7e8c", "band": "#9ad1d4", "warning": "#d1495b", "neutral": "#8d99ae"}
 
+_NO_METADATA: Any = {"Date": None, "Creator": None}
 _STYLE: Any = {
     # The ids of clip paths and markers are hashes, salted at random unless a salt is given.
     "svg.hashsalt": "almanac",
@@ -71,7 +72,7 @@ def figure_svg(figure: "Figure", prefix: str = "") -> str:
     with matplotlib.rc_context(_STYLE):
         # Not bbox_inches="tight", which draws everything twice to find the same box.
         box = figure.get_tightbbox().padded(0.16)
-        figure.savefig(buffer, format="svg", bbox_inches=box, metadata={"Date": None, "Creator": None})
+        figure.savefig(buffer, format="svg", bbox_inches=box, transparent=True, metadata=_NO_METADATA)
     text = buffer.getvalue()
     # matplotlib writes its version there, which would change the bytes.
     text = re.sub(r"<metadata>.*?</metadata>", "", text[text.index("<svg") :], flags=re.S)

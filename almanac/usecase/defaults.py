@@ -106,11 +106,13 @@ def features(
 
 
 def candidates(least: int) -> list[dict[str, Any]]:
-    """Return the candidates: trees whose leaves have at least so many rows, and a ridge regression."""
+    """Return the candidates: trees whose leaves have at least so many rows, a ridge regression, and both together."""
     trees = {"learning_rate": 0.05, "n_estimators": 300, "num_leaves": 31, "min_child_samples": least}
     return [
         {"name": "trees", "kind": "lightgbm", "fixed": trees},
         {"name": "ridge", "kind": "linear", "fixed": {"alpha": 10.0}},
+        # Where neither is much better their errors differ, and the mean of both is better than either.
+        {"name": "blend", "kind": "blend", "of": ["trees", "ridge"]},
     ]
 
 

@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 _FRONT_MATTER = re.compile(r"\A---\n.*?\n---\n", re.S)
 
 _STYLE = """
-.ref { border-bottom: 1px dotted #8d99ae; cursor: help }
-blockquote { border-left: 3px solid #9ad1d4; margin: .6rem 0; padding: .1rem 1rem; color: #3c4350 }
+.ref { border-bottom: 1px dotted var(--rule); cursor: help }
+blockquote { border-left: 3px solid var(--head-line); margin: .6rem 0; padding: .1rem 1rem; color: var(--soft) }
 code { font-size: .85em; overflow-wrap: anywhere }
 section { margin-top: 3rem }
 section table { display: block; overflow-x: auto }
 section td, section th { text-align: left }
 section td { white-space: normal; min-width: 5rem; max-width: 27rem }
-pre { background: #f6f7f9; border-radius: 6px; padding: .6rem .9rem; overflow-x: auto }
+pre { background: var(--ground); border-radius: 6px; padding: .6rem .9rem; overflow-x: auto }
 blockquote .ref, p > .ref:only-child { border: 0 }
 """
 

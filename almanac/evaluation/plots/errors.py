@@ -1,34 +1,46 @@
 """Plots of forecasts and errors."""
 
-from importlib import import_module
 from typing import Any
 
 import numpy as np
 
+from almanac.evaluation.groups import largest
 from almanac.evaluation.labels import ahead, in_unit, label
 from almanac.evaluation.metrics import ERRORS
 from almanac.evaluation.sampled_weeks import sampled_weeks
 from almanac.evaluation.scored_rows import ScoredRows
-from almanac.reports import COLOURS, new_figure
+from almanac.reports import COLOURS, date_ticks, name_ticks, new_figure, share_ticks
+
+#: Width of a figure in inches.
+_WIDTH = 10.6
+#: Targets whose two errors fit beside each other.
+_BESIDE = 4
+#: Groups that are drawn; of more of them, those with most rows.
+_GROUPS = 48
 
 
-def overview(targets: dict[str, Any]) -> Any:
+def overview(targets: dict[str, Any], events: bool = False) -> Any:
     """Return the errors of models and baselines: a row of plots for each scale, a group of bars for each target."""
     scales: dict[tuple[str, str], list[str]] = {}
     for name, entry in targets.items():
         scales.setdefault((entry["task"], in_unit(entry)), []).append(name)
-    spacing = {"wspace": 0.22, "hspace": 0.42}
-    figure, axes = new_figure(10.6, 2.7 * len(scales), len(scales), 2, gridspec_kw=spacing)
-    for row, ((task, unit), names) in zip(axes, scales.items(), strict=True):
-        for axis, metric in zip(row, ERRORS[task], strict=True):
-            _bars(axis, {name: targets[name] for name in names}, metric)
+    # Many groups of bars take the whole width, and the second error stands below the first.
+    across = 1 if max(map(len, scales.values())) > _BESIDE else 2
+    down = len(scales) * (3 - across)
+    spacing = {"wspace": 0.22, "hspace": 0.6 if across == 1 else 0.42}
+    figure, axes = new_figure(_WIDTH, 2.7 * down, down, across, gridspec_kw=spacing)
+    spots = iter(axes.ravel())
+    for (task, unit), names in scales.items():
+        for metric in ERRORS[task]:
+            axis = next(spots)
+            _bars(axis, {name: targets[name] for name in names}, metric, events, _WIDTH / across)
             axis.set_title(f"{label(metric)}{unit}: lower is better")
     # Above the plots: with six baselines it would cover the bars.
     axes[0, 0].legend(loc="lower left", bbox_to_anchor=(0.0, 1.14), ncols=7, borderaxespad=0.0)
     return figure
 
 
-def _bars(axis: Any, targets: dict[str, Any], metric: str) -> None:
+def _bars(axis: Any, targets: dict[str, Any], metric: str, events: bool, inches: float) -> None:
     baselines = dict.fromkeys(name for entry in targets.values() for name in entry["baselines"])
     greys = np.linspace(0.45, 0.85, len(baselines))
     kinds = [("model", COLOURS["forecast"]), *zip(baselines, map(str, greys), strict=True)]
@@ -43,9 +55,11 @@ def _bars(axis: Any, targets: dict[str, Any], metric: str) -> None:
         axis.bar(spots, values, 0.92 * width, color=colour, label=kind.replace("_", " "))
         for spot, value, best in zip(spots, values, least, strict=True):
             if np.isfinite(value) and (kind == "model" or value == best):
-                axis.annotate(f"{value:.3g}", (spot, value), ha="center", va="bottom", fontsize=7, color="#5a6270")
-    horizons = [ahead(entry["horizon"]) for entry in targets.values()]
-    axis.set_xticks(range(len(targets)), horizons if len(set(horizons)) == len(horizons) else list(targets))
+                # Away from each other, since the two bars may be neighbours.
+                side, edge = ("right", spot + width / 2) if kind == "model" else ("left", spot - width / 2)
+                axis.annotate(f"{value:.3g}", (edge, value), ha=side, va="bottom", fontsize=7, color="#5a6270")
+    horizons = [ahead(entry["horizon"], events) for entry in targets.values()]
+    name_ticks(axis, horizons if len(set(horizons)) == len(horizons) else list(targets), inches)
     axis.set_xlim(-0.6, len(targets) - 0.4)
     axis.grid(axis="x", visible=False)
     axis.set_ylim(top=1.1 * axis.get_ylim()[1])
@@ -54,7 +68,7 @@ def _bars(axis: Any, targets: dict[str, Any], metric: str) -> None:
 def weeks(scored: ScoredRows, unit: str) -> Any:
     """Return forecast, interval and truth over the sampled weeks."""
     chosen = sampled_weeks(scored)
-    figure, axes = new_figure(10.6, 2.1 * len(chosen), len(chosen), 1, gridspec_kw={"hspace": 0.42})
+    figure, axes = new_figure(_WIDTH, 2.1 * len(chosen), len(chosen), 1, gridspec_kw={"hspace": 0.42})
     for axis, (title, rows) in zip(axes[:, 0], chosen.items(), strict=True):
         time = scored.due[rows].astype("datetime64[s]").astype(object)
         if scored.lower is not None and scored.upper is not None:
@@ -64,7 +78,7 @@ def weeks(scored: ScoredRows, unit: str) -> Any:
         axis.set_title(f"{title}: {time[0]:%-d %B} to {time[-1]:%-d %B %Y}")
         axis.set_ylabel(unit)
         axis.margins(x=0)
-        _dates(axis, "DayLocator", "%a %-d")
+        date_ticks(axis)
     axes[0, 0].legend(loc="upper right", ncols=2)
     return figure
 
@@ -72,16 +86,17 @@ def weeks(scored: ScoredRows, unit: str) -> Any:
 def calibration(entry: dict[str, Any], curve: list[dict[str, Any]]) -> Any:
     """Return coverage by band, width by band, and mean truth against mean forecast."""
     coverage = entry.get("coverage")
-    figure, axes = new_figure(10.6, 2.6, 1, 3 if coverage else 1, gridspec_kw={"wspace": 0.28})
+    figure, axes = new_figure(_WIDTH, 2.6, 1, 3 if coverage else 1, gridspec_kw={"wspace": 0.28})
     _reliability(axes[0, -1], curve, entry)
     if coverage:
         details = {name: d for name, d in coverage["band_details"].items() if d["coverage"] is not None}
-        names = [f"{name}\nn {d['n']:,}" for name, d in details.items()]
-        _dots(axes[0, 0], names, [d["coverage"] for d in details.values()], [d["ci"] for d in details.values()])
+        names, third = [f"{name}\nn {d['n']:,}" for name, d in details.items()], _WIDTH / 3.4
+        _dots(axes[0, 0], names, [d["coverage"] for d in details.values()], [d["ci"] for d in details.values()], third)
         axes[0, 0].axhline(coverage["nominal"], color=COLOURS["warning"], lw=1, ls="--")
         axes[0, 0].set_title("Coverage by last known value")
-        axes[0, 0].yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
-        axes[0, 1].bar(names, [d["width"] for d in details.values()], 0.6, color=COLOURS["band"])
+        share_ticks(axes[0, 0])
+        axes[0, 1].bar(range(len(names)), [d["width"] for d in details.values()], 0.6, color=COLOURS["band"])
+        name_ticks(axes[0, 1], names, third)
         axes[0, 1].grid(axis="x", visible=False)
         axes[0, 1].set_title(f"Mean interval width{in_unit(entry)}")
     return figure
@@ -89,19 +104,25 @@ def calibration(entry: dict[str, Any], curve: list[dict[str, Any]]) -> Any:
 
 def slices(entry: dict[str, Any], band: str) -> Any:
     """Return an error metric by group with its intervals: lines for many groups, dots for few; None without groups."""
-    groups = {name: values for name, values in entry["slices"].items() if name != band and len(values) > 1}
+    groups = {
+        name: largest(values, _GROUPS) for name, values in entry["slices"].items() if name != band and len(values) > 1
+    }
     if not groups:
         return None
     metric = ERRORS[entry["task"]][1]
     ratios = [min(14.0, max(4.0, sum(len(name) + 2.5 for name in values) / 2.5)) for values in groups.values()]
-    figure, axes = new_figure(10.6, 2.5, 1, len(groups), sharey=True, width_ratios=ratios, gridspec_kw={"wspace": 0.08})
-    for axis, (group, values) in zip(axes[0], groups.items(), strict=True):
+    figure, axes = new_figure(
+        _WIDTH, 2.5, 1, len(groups), sharey=True, width_ratios=ratios, gridspec_kw={"wspace": 0.08}
+    )
+    for axis, ratio, (group, values) in zip(axes[0], ratios, groups.items(), strict=True):
         errors, spans = [v[metric] for v in values.values()], [v["ci"][metric] for v in values.values()]
+        inches = 0.9 * _WIDTH * ratio / sum(ratios)
         if len(values) > 8:
-            _ribbon(axis, list(values), errors, spans)
+            _ribbon(axis, list(values), errors, spans, inches)
         else:
-            _dots(axis, list(values), errors, spans)
-        axis.set_title(group.replace("_", " "))
+            _dots(axis, list(values), errors, spans, inches)
+        every = len(entry["slices"][group])
+        axis.set_title(group.replace("_", " ") + (f": the {len(values)} largest of {every:,}" * (every > len(values))))
     axes[0, 0].set_ylabel(f"{label(metric)}{in_unit(entry)}")
     tops = [v["ci"][metric][1] if v["ci"][metric] else v[metric] for values in groups.values() for v in values.values()]
     axes[0, 0].set_ylim(0, 1.06 * max(top for top in tops if top is not None))
@@ -116,7 +137,7 @@ def residuals(
     categories: dict[str, list[str]],
 ) -> Any:
     """Return the residuals over time, and their bias and size against the forecast and features."""
-    figure, axes = new_figure(10.6, 4.9, 2, 4, gridspec_kw={"hspace": 0.42, "wspace": 0.3})
+    figure, axes = new_figure(_WIDTH, 4.9, 2, 4, gridspec_kw={"hspace": 0.42, "wspace": 0.3})
     for axis in axes[0, 1:3]:
         axis.remove()
     axes[0, 0].set_subplotspec(axes[0, 0].get_gridspec()[0, :3])
@@ -129,7 +150,7 @@ def residuals(
     wide.set_title(f"Forecast less truth, week by week{f', {unit}' if unit else ''}")
     wide.legend(loc="upper right", ncols=2)
     wide.margins(x=0)
-    _dates(wide, "MonthLocator", "%b")
+    date_ticks(wide)
     error = scored.prediction - scored.y
     # Outliers are drawn in the outermost bins, or the rest would be one bar.
     reach = float(np.quantile(np.abs(error), 0.99)) or 1.0
@@ -143,7 +164,7 @@ def residuals(
         axis.axhline(0, color=COLOURS["truth"], lw=0.7)
         axis.set_title(f"by {name}")
         if name in categories:
-            axis.set_xticks(range(len(categories[name])), categories[name])
+            name_ticks(axis, categories[name], _WIDTH / 5)
     axes[1, 0].legend(loc="upper left")
     for axis in axes[1, len(binned) :]:
         axis.set_visible(False)
@@ -163,28 +184,21 @@ def _reliability(axis: Any, curve: list[dict[str, Any]], entry: dict[str, Any]) 
     axis.set_title("Mean truth by mean forecast" + in_unit(entry))
 
 
-def _dots(axis: Any, names: list[str], errors: list[Any], spans: list[Any]) -> None:
+def _dots(axis: Any, names: list[str], errors: list[Any], spans: list[Any], inches: float) -> None:
     spots = np.arange(len(names))
     for spot, span in zip(spots, spans, strict=True):
         if span is not None:
             axis.plot([spot, spot], span, color=COLOURS["band"], lw=5, solid_capstyle="butt")
     axis.plot(spots, [np.nan if error is None else error for error in errors], "o", ms=5, color=COLOURS["forecast"])
-    axis.set_xticks(spots, names)
+    name_ticks(axis, names, inches)
     axis.set_xlim(-0.6, len(names) - 0.4)
     axis.grid(axis="x", visible=False)
 
 
-def _ribbon(axis: Any, names: list[str], errors: list[Any], spans: list[Any]) -> None:
+def _ribbon(axis: Any, names: list[str], errors: list[Any], spans: list[Any], inches: float) -> None:
     spots = np.arange(len(names))
     low, high = (np.asarray([np.nan if s is None else s[end] for s in spans], dtype=np.float64) for end in (0, 1))
     axis.fill_between(spots, low, high, color=COLOURS["band"], alpha=0.45, lw=0)
     axis.plot(spots, [np.nan if error is None else error for error in errors], color=COLOURS["forecast"])
-    step = -(-len(names) // 8)
-    axis.set_xticks(spots[::step], names[::step])
+    name_ticks(axis, names, inches)
     axis.margins(x=0.01)
-
-
-def _dates(axis: Any, locator: str, form: str) -> None:
-    dates: Any = import_module("matplotlib.dates")  # untyped
-    axis.xaxis.set_major_locator(getattr(dates, locator)())
-    axis.xaxis.set_major_formatter(dates.DateFormatter(form))

@@ -6,7 +6,7 @@ import numpy as np
 
 from almanac.evaluation.importance import Explained
 from almanac.evaluation.scored_rows import ScoredRows
-from almanac.reports import COLOURS, new_figure
+from almanac.reports import COLOURS, name_ticks, new_figure
 
 _SHOWN = 14
 #: Points of a dependence; the plot is drawn into the report, whose size grows with each.
@@ -28,7 +28,7 @@ def importance(explained: Explained, scored: ScoredRows, unit: str, categories: 
     for axis, (name, _) in zip(spots, ranking, strict=False):
         _dependence(axis, explained, scored, name)
         if name in categories:
-            axis.set_xticks(range(len(categories[name])), categories[name])
+            name_ticks(axis, categories[name], 1.8)
     for axis in spots[len(ranking) :]:
         axis.set_visible(False)
     return figure

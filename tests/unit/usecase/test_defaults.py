@@ -22,7 +22,7 @@ def test_four_fields_make_a_use_case_and_everything_else_has_a_default() -> None
     assert (case.title, case.targets[0].name, case.targets[0].horizon) == ("Demand", "load_1h", "1h")
     assert (list(case.columns), case.sources[0].read.others) == (["load"], "drop")
     assert (case.evaluation.season, case.split.test, case.governance.owner) == ("1d", "last 60d", "not stated")
-    assert [candidate.kind for candidate in case.training.candidates] == ["lightgbm", "linear"]
+    assert [candidate.kind for candidate in case.training.candidates] == ["lightgbm", "linear", "blend"]
     # What a component gets is the same use case, not the defaults of the defaults.
     assert load_text(dump(case), "demand.json") == case
 

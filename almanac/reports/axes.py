@@ -1,0 +1,79 @@
+"""Ticks of plots: labels that differ from each other and fit beside each other."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from importlib import import_module
+from typing import Any
+
+#: Width of a letter and height of a line in inches, at the size of ticks.
+_LETTER, _LINE = 0.065, 0.16
+#: Letters of a name; a longer one loses its middle, since names of one kind often begin or end alike.
+_LONGEST = 22
+_DAY = timedelta(days=1)
+#: Forms of a date by the span of an axis; the first is taken under which no two ticks have one label.
+_FORMS = (
+    (2 * _DAY, ("%H:%M", "%-d %b %H:%M")),
+    (11 * _DAY, ("%a %-d", "%a %-d %b", "%-d %b %H:%M")),
+    (330 * _DAY, ("%-d %b", "%-d %b %H:%M")),
+    (2200 * _DAY, ("%b %Y", "%-d %b %Y")),
+    (timedelta.max, ("%Y", "%b %Y", "%-d %b %Y")),
+)
+
+
+def date_ticks(axis: Any, most: int = 8) -> None:
+    """Set ticks of dates on the horizontal axis, at most so many; call it when everything is drawn."""
+    dates: Any = import_module("matplotlib.dates")  # untyped
+    low, high = axis.get_xlim()
+    axis.xaxis.set_major_locator(dates.AutoDateLocator(minticks=min(3, most), maxticks=most))
+    ticks = [tick for tick in axis.get_xticks() if low <= tick <= high]
+    times = [dates.num2date(tick) for tick in ticks]
+    span = (times[-1] - times[0]) if times else _DAY
+    forms = next(forms for longest, forms in _FORMS if span <= longest)
+    labels = ([f"{time:{form}}" for time in times] for form in forms)
+    axis.set_xticks(
+        ticks, next((each for each in labels if len(set(each)) == len(each)), [str(time) for time in times])
+    )
+    axis.set_xlim(low, high)
+
+
+def share_ticks(axis: Any, most: int = 6) -> None:
+    """Set ticks in percent on the vertical axis, with as many digits as tell them apart; call it at the end."""
+    from matplotlib.ticker import MaxNLocator
+
+    low, high = axis.get_ylim()
+    axis.yaxis.set_major_locator(MaxNLocator(most))
+    ticks = [tick for tick in axis.get_yticks() if low <= tick <= high]
+    exact = (digits for digits in range(4) if all(abs(round(100 * tick, digits) - 100 * tick) < 1e-6 for tick in ticks))
+    digits = next(exact, 4)
+    axis.set_yticks(ticks, [f"{tick:.{digits}%}" for tick in ticks])
+    axis.set_ylim(low, high)
+
+
+def name_ticks(axis: Any, names: Sequence[str], width: float) -> None:
+    """Set names on the horizontal axis at 0, 1, 2 and so on: upright or slanted, and some of them where all do not fit.
+
+    Args:
+        axis: the axes.
+        names: of all places.
+        width: of the axes in inches.
+    """
+    shown = [_shortened(name) for name in names]
+    if len(set(shown)) < len(set(names)):
+        shown = list(names)
+    longest = max((len(line) for name in shown for line in name.split("\n")), default=0)
+    # Slanted names take the height of a line each.
+    slanted = len(names) * (longest + 1) * _LETTER > width
+    step = max(1, -(-len(names) // max(1, int(width / (1.5 * _LINE))))) if slanted else 1
+    places = range(0, len(names), step)
+    axis.set_xticks(list(places), [shown[place] for place in places])
+    if slanted and longest > 3:
+        axis.tick_params(axis="x", labelrotation=30)
+        for label in axis.get_xticklabels():
+            label.set(horizontalalignment="right", rotation_mode="anchor")
+
+
+def _shortened(name: str) -> str:
+    return "\n".join(
+        line if len(line) <= _LONGEST else f"{line[: _LONGEST // 2 - 1]}…{line[-(_LONGEST // 2) :]}"
+        for line in name.split("\n")
+    )
