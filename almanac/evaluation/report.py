@@ -69,7 +69,7 @@ def report(usecase: UseCase, metrics: dict[str, Any], analyses: list[TargetAnaly
 
 
 def _ground(usecase: UseCase, targets: dict[str, Any], analyses: list[TargetAnalysis]) -> str:
-    """Return what the figures of the first page rest on."""
+    """Return the sentences on the rows, intervals and zone of the report."""
     rows = max(entry["n"] for entry in targets.values())
     keys = analyses[0].scored.keys
     series = "" if keys.width == 1 else f" of {keys.to_series(0).n_unique():,} {usecase.entity} series"

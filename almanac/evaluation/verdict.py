@@ -1,4 +1,4 @@
-"""The first page of a report: a verdict in a sentence, and what to do."""
+"""The verdict on a report's first page, and its advice."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal
@@ -44,7 +44,7 @@ def verdict(targets: Mapping[str, Any], events: bool = False) -> tuple[Tone, str
 
 
 def advice(targets: Mapping[str, Any], events: bool = False) -> list[str]:
-    """Return what to do, as sentences, the most important first."""
+    """Return advice, a sentence for each finding, the most important first."""
     found = [*_lost(targets, events), *_uncovered(targets, events), *_biased(targets, events)]
     return found or [
         "Nothing in these figures speaks against the model. Approve it if the rules of the gate hold, and look again "

@@ -1,4 +1,4 @@
-"""Ticks of plots: labels that differ from each other and fit beside each other."""
+"""Ticks of plots, with labels that fit and differ."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -37,7 +37,7 @@ def date_ticks(axis: Any, most: int = 8) -> None:
 
 
 def share_ticks(axis: Any, most: int = 6) -> None:
-    """Set ticks in percent on the vertical axis, with as many digits as tell them apart; call it at the end."""
+    """Set ticks in percent on the vertical axis, with digits enough to differ; call it when everything is drawn."""
     from matplotlib.ticker import MaxNLocator
 
     low, high = axis.get_ylim()

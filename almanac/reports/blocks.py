@@ -44,7 +44,7 @@ class Callout(Block):
 
 @dataclass(frozen=True)
 class Bullets(Block):
-    """A list of sentences, such as what to do next."""
+    """A list of sentences."""
 
     items: Sequence[str]
 
