@@ -1,4 +1,4 @@
-"""What a computation takes: processor time, elapsed time, memory, and the machine that it runs on."""
+"""The cost of a computation: processor time, elapsed time, memory, and the machine that it runs on."""
 
 import os
 import platform

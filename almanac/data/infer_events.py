@@ -106,7 +106,7 @@ def _role_names(first: str, second: str) -> tuple[str, str]:
 
 
 def _identifying(raw: pl.DataFrame, times: pl.Series) -> str | None:
-    """Return the text column of fewest values that tells the events of one time apart."""
+    """Return the text column of fewest values that identifies each event of one time."""
     able = [
         column
         for column in raw

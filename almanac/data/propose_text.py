@@ -1,4 +1,4 @@
-"""Text of a proposed use case file; its comments mark what was inferred and what a person should look at."""
+"""Text of a proposed use case file; its comments mark inferences and doubts."""
 
 import json
 import math

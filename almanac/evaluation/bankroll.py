@@ -1,4 +1,4 @@
-"""Simulation of a bankroll: what stakes by a model would have come to at the prices of the test span."""
+"""Simulation of a bankroll by a model's stakes at the prices of the test span."""
 
 from dataclasses import asdict
 from typing import Any

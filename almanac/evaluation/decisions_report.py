@@ -1,4 +1,4 @@
-"""What decisions by price would have come to, as a part of a report: stakes with their bankroll, and signals."""
+"""The part of a report on decisions by price: stakes with their bankroll, and signals."""
 
 from collections.abc import Iterator
 from datetime import date
