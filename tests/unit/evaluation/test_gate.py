@@ -18,6 +18,7 @@ from almanac.evaluation.gate.evidence import REGISTERED, Evidence, RegisteredMod
 from almanac.evaluation.gate.registered import same_targets, score_registered
 from almanac.evaluation.gate.rules.beats_baselines import BeatsBaselines
 from almanac.evaluation.gate.rules.coverage import CoverageWithin
+from almanac.evaluation.gate.rules.max_bias import MaxBias
 from almanac.evaluation.gate.rules.max_disparity import MaxDisparity
 from almanac.evaluation.gate.rules.max_error import MaxError
 from almanac.evaluation.gate.rules.not_worse_than_registered import NotWorse
@@ -351,6 +352,24 @@ def test_a_group_too_far_off_closes(usecase: UseCase, metrics: Metrics, alone: E
     # The same groups, of few rows.
     worst["ci"]["mae"] = [0.5 * worst["mae"], 2.0 * worst["mae"]]
     assert decide(case, metrics, alone)["passed"] is True
+
+
+def test_a_group_whose_forecasts_are_too_high_closes(usecase: UseCase, metrics: Metrics, alone: Evidence) -> None:
+    part = metrics["targets"]["pm25_6h"]["slices"]["weekend"]["weekend"]
+    case = usecase.model_copy(update={"gates": [MaxBias(rule="max_bias", group="weekend", share=0.1)]})
+    assert decide(case, metrics, alone)["passed"] is True
+    size = part["rmse"]
+    for share, width, passed in ((0.08, 0.01, True), (0.3, 0.01, False), (-0.3, 0.01, False), (0.3, 0.3, True)):
+        part["bias"], part["ci"]["bias"] = share * size, [(share - width) * size, (share + width) * size]
+        decision = decide(case, metrics, alone)
+        assert decision["passed"] is passed, (share, width)
+        check = next(rule for rule in decision["rules"] if "the weekend weekend" in rule["figure"])
+        assert (check["observed"], check["evidence"]["false_refusal_rate"]) == pytest.approx((abs(share), 0.0125))
+    part["bias"] = None
+    [rule] = failed(decide(case, metrics, alone))
+    assert "missing or not a finite number" in rule["message"]
+    del metrics["targets"]["pm25_6h"]["slices"]["weekend"]
+    assert decide(case, metrics, alone)["passed"] is False
 
 
 def test_an_error_above_its_bound_closes(usecase: UseCase, metrics: Metrics, alone: Evidence) -> None:

@@ -8,13 +8,11 @@ from pydantic import Field
 
 from almanac.evaluation.gate.check import Check
 from almanac.evaluation.gate.rules import Candidate, GateRule
+from almanac.evaluation.gate.rules._groups import degrees, standard_error, unknown_group
 from almanac.evaluation.student import student_quantile
 from almanac.usecase import UseCase
 from almanac.usecase.training_section import ChanceRule
 from almanac.usecase.types import Name
-
-# Width of a 95% interval in standard errors.
-_STANDARD_ERRORS = 2 * 1.959964
 
 
 class MaxDisparity(ChanceRule):
@@ -30,9 +28,7 @@ class MaxDisparity(ChanceRule):
 
 
 def _problems(rule: MaxDisparity, usecase: UseCase) -> Iterator[str]:
-    groups = sorted(group.name for group in usecase.evaluation.groups)
-    if rule.group not in groups:
-        yield f"group: no group named {rule.group}; known: {', '.join(groups)}"
+    yield from unknown_group(rule.group, usecase)
 
 
 def _checks(rule: MaxDisparity, model: Candidate) -> Iterator[Check]:
@@ -48,9 +44,7 @@ def _checks(rule: MaxDisparity, model: Candidate) -> Iterator[Check]:
     groups = len(model.entry["slices"][rule.group])
     # Any two of the groups can turn out to be the worst and the best.
     rate = model.rate / max(groups * (groups - 1), 1)
-    # The intervals are those of a bootstrap, which has no more to tell them by than the span has periods.
-    degrees = 1e9 if model.rows is None else np.unique(model.rows.clock.periods).size - 1
-    allowed = float(rule.ratio * np.exp(student_quantile(degrees, 1.0 - rate) * error))
+    allowed = float(rule.ratio * np.exp(student_quantile(degrees(model), 1.0 - rate) * error))
     note = f"{rule.ratio:g}, and what chance adds to it in {rate:.2%}"
     evidence = {"ratio": rule.ratio, "standard_error": error, "false_refusal_rate": rate}
     yield Check(rule.rule, model.target.name, what, observed, allowed, note=note, evidence=evidence)
@@ -66,10 +60,10 @@ def _standard_error(rule: MaxDisparity, model: Candidate) -> float | None:
         except (KeyError, TypeError):
             return None
         value = model.number("slices", rule.group, name, rule.metric)
-        ends = model.interval("slices", rule.group, name, "ci", rule.metric)
-        if not value or ends is None:
+        error = standard_error(model, rule.group, name, rule.metric)
+        if not value or error is None:
             return None
-        squares += ((ends[1] - ends[0]) / _STANDARD_ERRORS / value) ** 2
+        squares += (error / value) ** 2
     return float(np.sqrt(squares))
 
 
