@@ -66,7 +66,10 @@ class Offset:
 
     def apply(self, raw: Array, X: Array) -> Array:
         """Return the predictions (n,) from the body's raw output (n,) and the features X (n, f)."""
-        score = self.add(raw, X)
+        return self.linked(self.add(raw, X))
+
+    def linked(self, score: Array) -> Array:
+        """Return the predictions (n,) from the scores (n,), the linear part included."""
         if self.link == "logit":
             score = probability(score)
         elif self.link == "log":

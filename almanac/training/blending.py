@@ -16,8 +16,11 @@ SHRINKAGE = 0.05
 NEAR = 1.1
 
 
-def weigh(y: Array, raw: Array, classification: bool = False) -> Array:
+def weigh(y: Array, raw: Array, classification: bool = False, shares: Array | None = None) -> Array:
     """Return the non-negative weights of the combination with the smallest loss on the given rows, shape (m,).
+
+    The loss is the squared error whatever metric chooses among contenders: of a metric such as sMAPE, which follows
+    the relative errors of small values, the least would be found by a search whose result a few rows decide.
 
     Least squares for values, with weights that add up to one (stacked regression; Breiman, 1996,
     doi:10.1007/BF00117832), log loss for log-odds.
@@ -27,11 +30,13 @@ def weigh(y: Array, raw: Array, classification: bool = False) -> Array:
         y: truth, shape (n,).
         raw: out-of-fold raw predictions of the candidates, shape (n, m).
         classification: whether `raw` is log-odds.
+        shares: share of each row in the loss, shape (n,), which add up to one; equal ones when None.
     """
     used = np.arange(raw.shape[1])
+    shares = np.full(y.size, 1.0 / y.size) if shares is None else shares
     solve = _log_odds if classification else _least_squares
     while True:
-        solution = solve(y, raw[:, used])
+        solution = solve(y, raw[:, used], shares)
         keep = solution >= SMALLEST
         if keep.all() or not keep.any():
             break
@@ -41,11 +46,11 @@ def weigh(y: Array, raw: Array, classification: bool = False) -> Array:
     return weights
 
 
-def _least_squares(y: Array, raw: Array) -> Array:
+def _least_squares(y: Array, raw: Array, shares: Array) -> Array:
     """Solve for weights that add up to one, since a span's level does not carry over to the next."""
     candidates = raw.shape[1]
     error = raw - y[:, None]
-    moments = error.T @ error / y.size
+    moments = error.T @ (shares[:, None] * error)
     # A clearly worse candidate gets weight only if its errors offset those of the others.
     near = np.diag(moments) <= NEAR * np.diag(moments).min()
     prior = near / near.sum()
@@ -61,12 +66,12 @@ def _least_squares(y: Array, raw: Array) -> Array:
     return np.asarray(weights / weights.sum())
 
 
-def _log_odds(y: Array, raw: Array) -> Array:
+def _log_odds(y: Array, raw: Array, shares: Array) -> Array:
     def value(weights: Array) -> tuple[float, Array]:
         margin = raw @ weights
-        gradient = raw.T @ (probability(margin) - y) / y.size
+        gradient = raw.T @ (shares * (probability(margin) - y))
         # The log loss of log-odds, without the overflow of an exponential.
-        return float(np.mean(np.logaddexp(0.0, margin) - y * margin)), gradient
+        return float(shares @ (np.logaddexp(0.0, margin) - y * margin)), gradient
 
     start = np.full(raw.shape[1], 1.0 / raw.shape[1])
     return np.asarray(minimize(value, start, jac=True, method="L-BFGS-B", bounds=[(0.0, None)] * start.size).x)

@@ -1,4 +1,4 @@
-"""The protocol of fitted models, and the one of boosters and linear parts, which blends are made of too."""
+"""The protocol of fitted models, and the sum of boosters, layers of units and a linear part, which blends are too."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from almanac.model.bodies.units import units_files
 from almanac.model.offset import Offset
+from almanac.model.units import Units
 from almanac.training.problem import BLOCK, Array, Problem, Rows
 
 if TYPE_CHECKING:
@@ -51,15 +53,17 @@ class FittedModel(Protocol):
 
 @dataclass(frozen=True)
 class AdditiveModel:
-    """Weighted boosters plus a linear part; weighted sums of such models are such models.
+    """Weighted boosters and layers of hidden units plus a linear part; weighted sums of such models are such models.
 
     Attributes:
         linear: the linear part; for a classification all parts add up in log-odds.
         boosters: weight and booster.
+        layers: layers of hidden units, their weights in their outputs.
     """
 
     linear: Offset
     boosters: list[tuple[float, "lightgbm.Booster"]] = field(default_factory=list)
+    layers: list[Units] = field(default_factory=list)
 
     def raw(self, problem: Problem, rows: Rows) -> Array:
         """Return the value, or the log-odds of a classification, of each row, shape (n,)."""
@@ -71,22 +75,28 @@ class AdditiveModel:
             # LightGBM has one number of threads for the whole process: left open, it would change under a fit in
             # another thread, which then crashes.
             result += weight * np.asarray(booster.predict(X, raw_score=True, num_threads=1))
+        for layer in self.layers:
+            result += layer.fast_score(X)
         return result
 
     def saved(self, problem: Problem, offset: Offset) -> SavedForm:
-        """Return one booster with the trees of all, or the linear part only."""
+        """Return one booster with the trees of all, the layers of units, or the linear part only."""
         files = {"offset.json": offset.to_bytes(problem.names)}
-        if not self.boosters:
-            return SavedForm("linear", files)
-        from almanac.model.lightgbm_merge import merge
+        if self.boosters:
+            from almanac.model.lightgbm_merge import merge
 
-        return SavedForm("lightgbm", {"model.bst": merge(self.boosters).encode(), **files})
+            files["model.bst"] = merge(self.boosters).encode()
+        if self.layers:
+            return SavedForm("units", {**files, **units_files(self.layers, offset, problem.names)})
+        return SavedForm("lightgbm" if self.boosters else "linear", files)
 
     def contributions(self, X: Array) -> Array:
-        """Return the exact SHAP values of each row's raw output, shape (n, f), by LightGBM's TreeSHAP."""
+        """Return TreeSHAP values, plus Aumann-Shapley values of the layers, of each row's raw output, shape (n, f)."""
         values = np.zeros(X.shape)
         for weight, booster in self.boosters:
             values += weight * np.asarray(booster.predict(X, pred_contrib=True, num_threads=1))[:, :-1]
+        for layer in self.layers:
+            values += layer.explain(X)[0]
         self.linear.explain(values, X)
         return values
 
@@ -103,7 +113,11 @@ def combine(models: list[tuple[float, AdditiveModel]]) -> AdditiveModel:
     linear, *others = (model.linear.scaled(weight) for weight, model in parts)
     for other in others:
         linear = linear.plus(other)
-    return AdditiveModel(linear, [(weight * w, booster) for weight, model in parts for w, booster in model.boosters])
+    return AdditiveModel(
+        linear,
+        [(weight * w, booster) for weight, model in parts for w, booster in model.boosters],
+        [layer.scaled(weight) for weight, model in parts for layer in model.layers],
+    )
 
 
 def full_offset(intercept: float, coefficients: Array, means: Array) -> Offset:

@@ -7,7 +7,7 @@ import numpy as np
 
 from almanac.core.errors import TrainingError
 from almanac.features.split import Span, folds, train_test
-from almanac.training.problem import Problem, Rows
+from almanac.training.problem import Array, Problem, Rows
 from almanac.usecase import UseCase
 from almanac.usecase.fold_lengths import FEWEST_JUDGED, FEWEST_LEARNED, fold_length
 from almanac.usecase.types import to_microseconds
@@ -52,6 +52,16 @@ def make_folds(usecase: UseCase, problem: Problem) -> list[Fold]:
             )
         result.append(fold)
     return result
+
+
+def fold_weights(folds: list[Fold]) -> Array:
+    """Return the weight of each fold's loss, shape (k,): its training rows over all, as shares that add up to one.
+
+    The model that goes to production learns from the whole training span, so a fold speaks for it as far as its own
+    span is as long. With expanding folds the newest counts most; with sliding ones all count the same.
+    """
+    learned = np.array([fold.train.size for fold in folds], dtype=np.float64)
+    return np.asarray(learned / learned.sum())
 
 
 def _length(usecase: UseCase, problem: Problem, span: Span) -> int:

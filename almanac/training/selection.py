@@ -14,7 +14,7 @@ from almanac.training.blending import weigh
 from almanac.training.candidates import candidate_kind
 from almanac.training.fit import fit
 from almanac.training.fitted_model import AdditiveModel, FittedModel, combine
-from almanac.training.folds import Fold, make_folds
+from almanac.training.folds import Fold, fold_weights, make_folds
 from almanac.training.losses import loss
 from almanac.training.problem import Array, Problem, TrainingRows
 from almanac.training.tuning import Tuned, Tuning, trials_planned, tune
@@ -31,19 +31,16 @@ class Contender:
     Attributes:
         name: the candidate's name.
         losses: loss on each fold, on the same rows for every contender.
+        loss: their mean, each fold weighted by the length of its training span, see `folds.fold_weights`.
         raw: out-of-fold raw predictions, all folds in order.
         weights: weight of each tuned candidate in it.
     """
 
     name: str
     losses: list[float]
+    loss: float
     raw: Array
     weights: dict[str, float]
-
-    @property
-    def loss(self) -> float:
-        """Mean over the folds."""
-        return float(np.mean(self.losses))
 
 
 @dataclass(frozen=True)
@@ -146,7 +143,7 @@ def _counter(total: int, progress: Progress) -> Callable[[str], None]:
 
 def _choose(task: Tuning, tuned: list[Tuned]) -> Selection:
     by_name = {one.name: one for one in tuned}
-    contenders = [Contender(one.name, one.losses, np.concatenate(one.raw), {one.name: 1.0}) for one in tuned]
+    contenders = [Contender(one.name, one.losses, one.loss, np.concatenate(one.raw), {one.name: 1.0}) for one in tuned]
     blends = [candidate for candidate in task.settings.candidates if isinstance(candidate, Blend)]
     contenders += [_blended(task, blend.name, [by_name[name] for name in blend.of]) for blend in blends]
     return Selection(
@@ -166,7 +163,7 @@ def _rule(contenders: list[Contender], chosen: Contender, task: Tuning) -> str:
     choose = task.settings.choose
     least = min(contenders, key=lambda contender: contender.loss)
     if chosen.loss <= least.loss:
-        return f"the smallest mean {task.metric} over the folds"
+        return f"the smallest mean {task.metric} over the folds, each weighted by its training rows"
     return (
         f"training.choose prefers {', '.join(choose.prefer)}, in this order, within {choose.tolerance:.1%} of the "
         f"smallest mean {task.metric}: {chosen.name} is {chosen.loss / least.loss - 1.0:.2%} above {least.name}"
@@ -181,19 +178,25 @@ def best(contenders: list[Contender], rule: Choose) -> Contender:
 
 
 def _blended(task: Tuning, name: str, members: list[Tuned]) -> Contender:
-    """Weigh the members on all folds; each fold's loss uses the weights of the other folds."""
+    """Weigh the members on all folds, as much as each counts; a fold's loss uses the weights of the other folds."""
     y = [task.problem.y[fold.valid] for fold in task.folds]
     raw = [np.column_stack([member.raw[k] for member in members]) for k in range(len(task.folds))]
     binary, metric = task.problem.classification, loss(task.metric, task.problem.target.scale)
+    counts = fold_weights(task.folds)
+
+    def fitted(folds: list[int]) -> Array:
+        shares = np.concatenate([np.full(y[j].size, counts[j] / y[j].size) for j in folds])
+        members_raw = np.concatenate([raw[j] for j in folds])
+        return weigh(np.concatenate([y[j] for j in folds]), members_raw, binary, shares / shares.sum())
+
     losses = []
     for k, keep in enumerate(task.compared):
         # Weights that had seen the fold would make the blend look better than its members.
-        others = [j for j in range(len(task.folds)) if j != k]
-        weights = weigh(np.concatenate([y[j] for j in others]), np.concatenate([raw[j] for j in others]), binary)
+        weights = fitted([j for j in range(len(task.folds)) if j != k])
         losses.append(metric(y[k][keep], (raw[k] @ weights)[keep], binary))
-    weights = weigh(np.concatenate(y), np.concatenate(raw), binary)
+    weights = fitted(list(range(len(task.folds))))
     kept = {member.name: float(w) for member, w in zip(members, weights, strict=True) if w}
-    return Contender(name, losses, np.concatenate(raw) @ weights, kept)
+    return Contender(name, losses, task.mean(losses), np.concatenate(raw) @ weights, kept)
 
 
 def _baselines(task: Tuning) -> dict[str, list[float]]:

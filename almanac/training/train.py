@@ -23,6 +23,7 @@ from almanac.model.offset import probability
 from almanac.training.backends import open_problems
 from almanac.training.calibration import calibrate
 from almanac.training.fitted_model import FittedModel
+from almanac.training.folds import fold_weights
 from almanac.training.problem import Array, Rows
 from almanac.training.reference import freeze, input_profile
 from almanac.training.selection import Selection, refit, select
@@ -229,6 +230,7 @@ def tuning_record(usecase: UseCase, selections: list[Selection], table: dict[str
 def _target_record(usecase: UseCase, selection: Selection) -> dict[str, Any]:
     problem = selection.problem
     trained = problem.time[problem.known]
+    counts = fold_weights(selection.folds)
     order = sorted(selection.contenders, key=lambda contender: contender.loss)
     return {
         "chosen": selection.chosen.name,
@@ -240,7 +242,10 @@ def _target_record(usecase: UseCase, selection: Selection) -> dict[str, Any]:
         "rows_trained": int(problem.known.sum()),
         "span_trained": [_at(edge) for edge in (trained.min(), trained.max())],
         "folds": [_fold_record(problem.time, fold.train, fold.valid) for fold in selection.folds],
-        "baselines": {name: {"loss": float(np.mean(v)), "folds": v} for name, v in selection.baselines.items()},
+        "fold_weights": counts.tolist(),
+        "baselines": {
+            name: {"loss": float(np.average(v, weights=counts)), "folds": v} for name, v in selection.baselines.items()
+        },
         "candidates": {
             contender.name: {
                 "loss": contender.loss,

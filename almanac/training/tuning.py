@@ -9,7 +9,7 @@ import numpy as np
 import optuna
 
 from almanac.training.fit import fit
-from almanac.training.folds import Fold
+from almanac.training.folds import Fold, fold_weights
 from almanac.training.losses import loss
 from almanac.training.problem import Array, Mask, Problem, TrainingRows
 from almanac.usecase import UseCase
@@ -43,6 +43,7 @@ class Tuned:
         name: the candidate's name.
         parameters: the best trial's, fixed ones included.
         losses: the best trial's loss on each fold.
+        loss: their weighted mean, see `folds.fold_weights`.
         raw: its out-of-fold raw predictions, a fold at a time, aligned with each fold's validation rows.
         trials: every trial in order.
         stopped: the budget that ended the tuning, trials or seconds.
@@ -51,14 +52,10 @@ class Tuned:
     name: str
     parameters: Parameters
     losses: list[float]
+    loss: float
     raw: list[Array]
     trials: list[Trial] = field(default_factory=list)
     stopped: str = "trials"
-
-    @property
-    def loss(self) -> float:
-        """Mean over the folds."""
-        return float(np.mean(self.losses))
 
 
 @dataclass
@@ -78,6 +75,10 @@ class Tuning:
     folds: list[Fold]
     compared: list[Mask]
     deadline: float
+
+    def mean(self, losses: list[float]) -> float:
+        """Return the mean of the losses on the first folds, weighted by how much each fold counts."""
+        return float(np.average(losses, weights=fold_weights(self.folds)[: len(losses)]))
 
     @property
     def settings(self) -> Training:
@@ -113,8 +114,8 @@ def tune(task: Tuning, candidate: Learner, report: Report) -> Tuned:
     while len(trials) < budget and (best is None or time.monotonic() < task.deadline):
         trial, raw = _run(task, candidate, study)
         trials.append(trial)
-        if trial.state == "complete" and (best is None or np.mean(trial.losses) < best.loss):
-            best = Tuned(candidate.name, trial.parameters, trial.losses, raw)
+        if trial.state == "complete" and (best is None or task.mean(trial.losses) < best.loss):
+            best = Tuned(candidate.name, trial.parameters, trial.losses, task.mean(trial.losses), raw)
         report(f"{task.problem.target.name} {candidate.name} trial {len(trials)}/{budget}: {_described(trial, task)}")
     assert best is not None  # the first trial is never pruned
     best.trials = trials
@@ -136,12 +137,12 @@ def _run(task: Tuning, candidate: Learner, study: optuna.Study) -> tuple[Trial, 
     for step, fold in enumerate(task.folds):
         raw.append(_out_of_fold(task, candidate, parameters, fold))
         losses.append(_loss(task, step, raw[-1]))
-        suggested.report(float(np.mean(losses)), step)
+        suggested.report(task.mean(losses), step)
         # After the last fold nothing is saved by pruning.
         if step + 1 < len(task.folds) and suggested.should_prune():
             study.tell(suggested, state=optuna.trial.TrialState.PRUNED)
             return Trial(parameters, losses, "pruned", time.monotonic() - started), raw
-    study.tell(suggested, float(np.mean(losses)))
+    study.tell(suggested, task.mean(losses))
     return Trial(parameters, losses, "complete", time.monotonic() - started), raw
 
 
@@ -169,4 +170,4 @@ def _suggest(trial: optuna.Trial, name: str, search: Search) -> Any:
 
 def _described(trial: Trial, task: Tuning) -> str:
     outcome = "" if trial.state == "complete" else ", pruned"
-    return f"{task.metric} {np.mean(trial.losses):.3f}{outcome} ({trial.seconds:.1f} s)"
+    return f"{task.metric} {task.mean(trial.losses):.3f}{outcome} ({trial.seconds:.1f} s)"

@@ -157,11 +157,11 @@ class Learner(CandidateSection):
 
 
 class Blend(CandidateSection):
-    """A non-negative combination of other candidates, weighted on out-of-fold predictions."""
+    """A non-negative combination of other candidates with the least squared error, or log loss, out of fold."""
 
     kind: Literal["blend"]
     of: Annotated[list[Name], Field(min_length=2)]
-    """Names of the candidates; their kinds must be blendable, such as lightgbm and linear."""
+    """Names of the candidates; their kinds must be blendable, such as lightgbm, linear and kernel_ridge."""
 
 
 class CandidateKind(Named, Protocol):
@@ -191,7 +191,8 @@ class Choose(Section):
     """The rule by which a candidate is chosen on the folds."""
 
     metric: Literal["rmse", "mae", "smape", "log_loss"] = "rmse"
-    """Metric whose mean over the folds is minimised; a classification always uses its log loss."""
+    """Metric whose mean over the folds, each weighted by its training rows, is minimised; a classification always uses
+    its log loss."""
     prefer: list[Name] = []
     """Candidates in order of preference among those within `tolerance` of the best."""
     tolerance: Annotated[float, Field(ge=0)] = 0.0

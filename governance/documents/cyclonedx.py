@@ -21,8 +21,15 @@ _SCHEMAS = "http://cyclonedx.org/schema/"
 # Another value would change the serial number of every document.
 _NAMESPACE = uuid.UUID("5b0c6f0e-8a4e-5f6b-9a39-2d2f0a7d5c11")
 _TREES = "gradient-boosted trees"
+_UNITS = "layers of hidden units, added to gradient-boosted trees where there are any"
 #: Families of Almanac's own model bodies; an extension's body is named by its kind.
-_FAMILIES = {"lightgbm": _TREES, "sklearn": _TREES, "ets": "exponential smoothing", "linear": "linear regression"}
+_FAMILIES = {
+    "lightgbm": _TREES,
+    "sklearn": _TREES,
+    "ets": "exponential smoothing",
+    "units": _UNITS,
+    "linear": "linear regression",
+}
 _METRICS = ("rmse", "mae", "r2", "bias", "log_loss", "brier", "auc")
 
 

@@ -30,6 +30,13 @@ LEVEL: dict[str, Any] = {**TREES, "name": "level", "predict": "level"}
 DIFFERENCE: dict[str, Any] = {**TREES, "name": "difference", "predict": "difference"}
 HIST: dict[str, Any] = {"name": "hist", "kind": "hist_gradient_boosting", "fixed": {"max_iter": 20}}
 RIDGE: dict[str, Any] = {"name": "ridge", "kind": "linear", "predict": "difference", "fixed": {"alpha": 10.0}}
+KERNEL: dict[str, Any] = {
+    "name": "kernel",
+    "kind": "kernel_ridge",
+    "predict": "difference",
+    "fixed": {"landmarks": 60, "gamma": 0.02, "alpha": 2},
+}
+MLP: dict[str, Any] = {"name": "mlp", "kind": "mlp", "seeds": 2, "fixed": {"units": 8, "epochs": 2}}
 BLEND: dict[str, Any] = {"name": "blend", "kind": "blend", "of": ["level", "difference", "ridge"]}
 TARGET: dict[str, Any] = {"name": "pm25_6h", "column": "pm25", "horizon": "6h"}
 

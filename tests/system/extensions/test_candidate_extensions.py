@@ -73,5 +73,5 @@ def test_a_broken_extension_is_named(tmp_path: Path, code: str, message: str) ->
 def test_a_model_of_a_body_that_only_an_extension_has_is_named(tmp_path: Path) -> None:
     script = "from almanac.model.bodies import read_body; read_body('day_before', {}, [], 'm')"
     done = extension.run(tmp_path, script)
-    assert "m: there is no model body 'day_before'; known are ets, lightgbm, linear, sklearn" in done.stderr
+    assert "m: there is no model body 'day_before'; known are ets, lightgbm, linear, sklearn, units" in done.stderr
     assert "install that package here (almanac.bodies)" in done.stderr

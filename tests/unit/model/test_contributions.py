@@ -15,9 +15,10 @@ from almanac.training.problem import TrainingRows
 from almanac.training.train import train
 from almanac.usecase import UseCase
 from almanac.usecase.training_section import Learner
-from tests.support.training_world import BLEND, DIFFERENCE, HIST, LEVEL, RIDGE, inputs, usecase
+from tests.support.training_world import BLEND, DIFFERENCE, HIST, KERNEL, LEVEL, MLP, RIDGE, inputs, usecase
 
 HEAVY = {"name": "heavy", "column": "pm25", "horizon": "6h", "task": "classification", "above": 150.0}
+SMOOTH = {"name": "smooth", "kind": "blend", "of": ["level", "kernel", "mlp"]}
 ONE = {"trials": 1, "seconds": 600}
 
 
@@ -34,9 +35,12 @@ def _trained(case: UseCase, beijing: pl.DataFrame, folder: Path) -> Any:
         ((LEVEL, DIFFERENCE, RIDGE, BLEND), "blend", None),
         ((HIST,), "hist", None),
         ((RIDGE,), "ridge", None),
+        ((LEVEL, KERNEL, MLP, SMOOTH), "smooth", None),
+        ((KERNEL,), "kernel", None),
+        ((MLP,), "mlp", [HEAVY]),
         (({**HIST, "fixed": {"max_iter": 10}},), "hist", [HEAVY]),
     ],
-    ids=["blend", "hist", "ridge", "classification"],
+    ids=["blend", "hist", "ridge", "smooth", "kernel", "perceptrons", "classification"],
 )
 def test_contributions_add_up_to_the_raw_output(
     beijing: pl.DataFrame, tmp_path: Path, candidates: Any, chosen: str, targets: Any

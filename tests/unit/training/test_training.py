@@ -142,7 +142,7 @@ def test_every_contender_is_compared_on_the_same_rows_with_the_baselines(
         if found["loss"] > least:
             assert found["rule"].startswith("training.choose prefers ")
         else:
-            assert found["rule"] == "the smallest mean rmse over the folds"
+            assert found["rule"] == "the smallest mean rmse over the folds, each weighted by its training rows"
         assert all(np.isfinite(each["bias"]) for each in found["candidates"].values())
         assert all(len(each["folds"]) == 2 for each in found["candidates"].values())
         assert found["loss"] < found["baselines"]["persistence"]["loss"]
@@ -350,7 +350,9 @@ def test_a_trial_that_falls_behind_is_given_up_after_its_first_fold(beijing: pl.
 
 
 def test_the_preferred_candidate_wins_within_tolerance_alone() -> None:
-    first, second = (Contender(name, [loss], np.zeros(1), {name: 1.0}) for name, loss in (("a", 10.0), ("b", 10.2)))
+    first, second = (
+        Contender(name, [loss], loss, np.zeros(1), {name: 1.0}) for name, loss in (("a", 10.0), ("b", 10.2))
+    )
     assert best([first, second], Choose()).name == "a"
     assert best([first, second], Choose(prefer=["b"], tolerance=0.03)).name == "b"
     assert best([first, second], Choose(prefer=["b"], tolerance=0.01)).name == "a"
@@ -364,6 +366,10 @@ def test_weights_are_never_negative_and_leave_out_the_useless() -> None:
     assert weights[2] == 0.0
     assert weights.sum() == pytest.approx(1.0)
     assert weights[:2] == pytest.approx([0.5, 0.5], abs=0.05)
+    # Rows that count nothing are as if they were not there.
+    shares = np.where(np.arange(4000) < 2000, 1.0 / 2000, 0.0)
+    counted = weigh(y, np.column_stack([good, np.where(shares > 0, other, 50.0)]), shares=shares)
+    assert counted == pytest.approx(weigh(y[:2000], np.column_stack([good, other])[:2000]))
     odds = weigh((y > 0).astype(float), np.column_stack([y, -y]), classification=True)
     assert odds[0] > 0
     assert odds[1] == 0.0
