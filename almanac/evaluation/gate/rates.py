@@ -30,14 +30,15 @@ def share(rules: Sequence[GateRuleBase], models: Sequence[Candidate]) -> Rates:
         models: the new model of each target.
     """
     targets = [_targets(rule, models) for rule in rules]
-    sound = sum(not model.classification for model in models)
+    # A probability may be refused by chance where the registered model has shown it.
+    sound = sum(not model.classification or model.registered is not None for model in models)
     declared = [rule.false_refusals if isinstance(rule, ChanceRule) else 0.0 for rule in rules]
     fixed = sum(rate for rate, count in zip(declared, targets, strict=True) if rate and count)
     undeclared = sum(rate is None and count > 0 for rate, count in zip(declared, targets, strict=True))
     part = (FALSE_REFUSALS - fixed) / max(undeclared + (sound > 0), 1)
     parts = [(part if rate is None else rate) if count else 0.0 for rate, count in zip(declared, targets, strict=True)]
     each = tuple(rate / max(count, 1) for rate, count in zip(parts, targets, strict=True))
-    return Rates(each, part / max(sound, 1), sum(parts) + (part if sound else 0.0))
+    return Rates(each, part / sound if sound else 0.0, sum(parts) + (part if sound else 0.0))
 
 
 def _targets(rule: GateRuleBase, models: Sequence[Candidate]) -> int:

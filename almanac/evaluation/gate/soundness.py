@@ -1,22 +1,28 @@
 """Checks that no use case can leave out: rows that can judge a model, and a model that says more than a constant.
 
 A forecast of values may not be demonstrably worse than the mean of the test span; the AUC of a probability must be
-demonstrably above that of a constant, so that rows too few to show it refuse a good one, too.
+demonstrably above that of a constant, unless the rows are too few to show the registered model's.
 """
 
 from collections.abc import Iterator
 
 import numpy as np
+import numpy.typing as npt
 
 from almanac.evaluation.bootstrap import interval
 from almanac.evaluation.gate.check import Check
 from almanac.evaluation.gate.evidence import JudgedRows
 from almanac.evaluation.metrics import auc_repeats
 from almanac.evaluation.paired import compare
+from almanac.evaluation.student import student_quantile
+
+Array = npt.NDArray[np.float64]
 
 RULE = "sound"
 #: Fewer rows than this have no interval that says anything.
 _FEWEST_ROWS = 30
+# Width of a 95% interval in standard errors.
+_STANDARD_ERRORS = 2 * 1.959964
 
 
 def checks(target: str, rows: JudgedRows, classification: bool, rate: float) -> Iterator[Check]:
@@ -26,8 +32,8 @@ def checks(target: str, rows: JudgedRows, classification: bool, rate: float) -> 
         target: the target's name.
         rows: its scored rows.
         classification: whether it is a probability.
-        rate: chance that a model as good as the mean of the test span is refused; no probability is, which must show
-            that it tells the classes apart.
+        rate: chance that a model as good as the mean of the test span is refused; for a probability, one as good as the
+            registered model.
     """
     yield Check(RULE, target, "number of scored rows", float(rows.y.size), float(_FEWEST_ROWS), side=1)
     distinct = float(np.unique(rows.y).size)
@@ -41,14 +47,50 @@ def checks(target: str, rows: JudgedRows, classification: bool, rate: float) -> 
     )
     if rows.y.size < _FEWEST_ROWS or distinct < 2:
         return
-    if classification:
-        ends = interval(auc_repeats(rows.y, rows.prediction, rows.clock.draw(rows.y - rows.prediction)))
-        yield Check(RULE, target, "lower end of the AUC", None if ends is None else ends[0], 0.5, side=1, strict=True)
-        return
+    yield _tells_apart(target, rows, rate) if classification else _beats_mean(target, rows, rate)
+
+
+def _tells_apart(target: str, rows: JudgedRows, rate: float) -> Check:
+    """Return the check of a probability, whose AUC must be above that of a constant."""
+    ours, what = _auc(rows, rows.prediction), "lower end of the AUC"
+    # A first version has nothing to be as good as, and must show it.
+    evidence = None if rows.registered is None else {"false_refusal_rate": rate}
+    vacuous = None
+    if ours is None:
+        return Check(RULE, target, what, None, 0.5, side=1, strict=True)
+    if ours[0] <= 0.5 < ours[1] and rows.registered is not None and (theirs := _registered_auc(rows)) is not None:
+        middle, error = (theirs[0] + theirs[1]) / 2, (theirs[1] - theirs[0]) / _STANDARD_ERRORS
+        # So far above 0.5 it is shown in all but this share of the cases.
+        needed = (_STANDARD_ERRORS / 2 + student_quantile(1e9, 1.0 - rate)) * error
+        if middle - 0.5 < needed:
+            vacuous = (
+                f"not shown, but {rows.y.size:,} rows are too few: they would refuse the registered model's, about "
+                f"{middle:.3g}, in more than {rate:.2%}"
+            )
+    return Check(RULE, target, what, ours[0], 0.5, side=1, strict=True, vacuous=vacuous, evidence=evidence)
+
+
+def _registered_auc(rows: JudgedRows) -> list[float] | None:
+    assert rows.registered is not None
+    known = np.isfinite(rows.registered)
+    if known.sum() < _FEWEST_ROWS or np.unique(rows.y[known]).size < 2:
+        return None
+    return _auc(rows, rows.registered)
+
+
+def _auc(rows: JudgedRows, forecast: Array) -> list[float] | None:
+    """Return the interval of the AUC on the rows that have a forecast."""
+    known = np.isfinite(forecast)
+    y, forecast = rows.y[known], forecast[known]
+    return interval(auc_repeats(y, forecast, rows.clock.at(known).draw(y - forecast)))
+
+
+def _beats_mean(target: str, rows: JudgedRows, rate: float) -> Check:
+    """Return the check of a value, whose forecast may not be shown to be worse than the mean of the test span."""
     pair = compare("rmse", rows.clock, rows.y, rows.prediction, np.full_like(rows.y, rows.y.mean()))
     # One less the ratio of the squared errors.
     note = f"R² is {-np.expm1(2 * pair.log_ratio):.3g}; one of 0 is refused in {rate:.2%}"
-    yield Check(
+    return Check(
         RULE,
         target,
         "lower bound of the error's excess over that of the test span's own mean",
