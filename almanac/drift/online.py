@@ -69,6 +69,7 @@ class OnlineDrift:
         """Begin another window."""
         with self._lock:
             self._filled = 0
+            self._times.fill(0)
             self._kernel.reset()
             self._seasons = np.zeros(self._profile.calendar.seasons)
 
@@ -77,7 +78,8 @@ class OnlineDrift:
         with self._lock:
             row_number = self._filled
             self._rows[row_number] = row
-            self._times[row_number] = time_us
+            if time_us:
+                self._times[row_number] = time_us
             self._filled = row_number + 1
             # One request in `buffer` pays for the counting of all of them.
             if self._filled == len(self._rows):
@@ -107,6 +109,7 @@ class OnlineDrift:
         if len(self._seasons) > 1 and len(timed):
             months = timed.astype("M8[us]").astype("M8[M]").astype(np.int64) % 12
             self._seasons += np.bincount(months * len(self._seasons) // 12, minlength=len(self._seasons))
+        times.fill(0)
         self._filled = 0
 
     @property

@@ -39,25 +39,33 @@ static inline int64_t bits_bucket(double work) {
     return (bits >> 16) + (1 << 15);
 }
 
-DISPATCH void almanac_count_rows(const counters *given, const double *rows, int64_t count) {
-    const counters local = *given, *c = &local; /* a count could alias the caller's addresses, and not a copy of them */
-    for (int64_t r = 0; r < count; r++, rows += c->width) {
-        for (int64_t j = 0; j < c->columns; j++) {
-            const double x = rows[c->position[j]];
+/* Column by column: the tables and counters of one stay in the cache, and its run in registers. */
+DISPATCH void almanac_count_rows(const counters *c, const double *rows, int64_t count) {
+    for (int64_t j = 0; j < c->columns; j++) {
+        const double *value = rows + c->position[j];
+        const double origin = c->origin[j], scale = c->scale[j], top = c->top[j], unit = c->unit[j];
+        const double low = c->low[j], high = c->high[j];
+        const uint16_t *table = c->table + c->bucket_offset[j];
+        const int64_t by_bits = c->by_bits[j], width = c->width;
+        int64_t *counts = c->counts + c->cell_offset[j], *missing = c->counts + c->missing_cell[j];
+        int64_t below = 0, above = 0, off = 0, run = c->run[j], longest = c->longest[j];
+        double last = c->last[j];
+        for (int64_t r = 0; r < count; r++, value += width) {
+            const double x = *value, scaled = x * unit;
             if (x != x) {
-                c->counts[c->missing_cell[j]]++;
-                c->run[j] = 0;
+                ++*missing;
+                run = 0;
             } else {
-                const double from = x - c->origin[j], scaled = x * c->unit[j];
-                const int64_t bucket = c->by_bits[j] ? bits_bucket(from) : even_bucket(from * c->scale[j], c->top[j]);
-                c->counts[c->table[bucket + c->bucket_offset[j]] + c->cell_offset[j]]++;
-                c->below[j] += x < c->low[j];
-                c->above[j] += x > c->high[j];
-                c->off[j] += fabs(scaled - rint(scaled)) > 1e-3;
-                c->run[j] = x == c->last[j] ? c->run[j] + 1 : 1;
+                counts[table[by_bits ? bits_bucket(x - origin) : even_bucket((x - origin) * scale, top)]]++;
+                below += x < low;
+                above += x > high;
+                off += fabs(scaled - rint(scaled)) > 1e-3;
+                run = x == last ? run + 1 : 1;
+                longest = run > longest ? run : longest;
             }
-            c->last[j] = x;
-            if (c->run[j] > c->longest[j]) c->longest[j] = c->run[j];
+            last = x;
         }
+        c->below[j] += below, c->above[j] += above, c->off[j] += off;
+        c->run[j] = run, c->longest[j] = longest, c->last[j] = last;
     }
 }

@@ -31,10 +31,17 @@ _ENCODED = 256
 
 
 class _Entry(NamedTuple):
-    """Decoder of a model's requests, and the model if single rows may take the fast path."""
+    """What requests for a model share.
+
+    Attributes:
+        decoder: decodes rows by name.
+        fast: the model if single rows may take the fast path.
+        tail: the end of an answer, which names the model.
+    """
 
     decoder: RowDecoder
     fast: Model | None
+    tail: bytes
 
 
 class V1:
@@ -43,7 +50,7 @@ class V1:
     def __init__(self, service: Service) -> None:
         self._service = service
         self._repository = service.repository
-        self._entries: dict[tuple[str, str], _Entry] = {}
+        self._entries: dict[tuple[str, str, str], _Entry] = {}
         self._served: dict[str, set[str]] = {}
 
     def follow(self, use_case: str, traffic: Traffic | None) -> None:
@@ -67,15 +74,15 @@ class V1:
         name, service = request.model, self._service
         bundle = self._repository.bundle(name)
         request.answered_by = bundle.version
-        decoder, model = self._entries.get((bundle.digest, name)) or self._entry(bundle, name)
+        decoder, model, tail = self._entries.get((bundle.digest, bundle.version, name)) or self._entry(bundle, name)
         if self._repository.has_shadow:
             model = None  # a shadow sees whole answers
         rows = _decoded(decoder, request.body)
         if model is not None and len(rows) == 1:
-            return _row_reply(bundle, model, *service.predict_row(model, rows[0]))
+            return _row_reply(*service.predict_row(model, rows[0]), tail)
         instances = matrix(rows) if rows else await self._read(request, bundle, decoder)
         if model is not None and isinstance(instances, list) and len(instances) == 1:
-            return _row_reply(bundle, model, *await service.predict_request(bundle, model, instances[0]))
+            return _row_reply(*await service.predict_request(bundle, model, instances[0]), tail)
         answer = await service.predict(bundle, name, instances)
         if len(instances) < LARGE:
             return Reply(encode(predictions(answer, name)))
@@ -86,7 +93,7 @@ class V1:
         name = request.model
         bundle = self._repository.bundle(name)
         request.answered_by = bundle.version
-        entry = self._entries.get((bundle.digest, name)) or self._entry(bundle, name)
+        entry = self._entries.get((bundle.digest, bundle.version, name)) or self._entry(bundle, name)
         instances = await self._read(request, bundle, entry.decoder)
         service, done, size, parts = self._service, 0, 0, [b'{"explanations":[']
         async for explanation in service.explain(bundle, name, instances):
@@ -108,7 +115,10 @@ class V1:
         model = bundle.targets.get(name)
         # A model that predicts from past values needs more than a row of features.
         fast = model if model is not None and not model.predictor.history else None
-        entry = self._entries[bundle.digest, name] = _Entry(RowDecoder(bundle.columns_of(name)), fast)
+        tail = encode(_complete({}, bundle, name, _digest(bundle, name), []))[1:]
+        entry = _Entry(RowDecoder(bundle.columns_of(name)), fast, tail)
+        # With the version: the registry may have the same model under two numbers.
+        self._entries[bundle.digest, bundle.version, name] = entry
         return entry
 
     async def _read(self, request: Request, bundle: Bundle, decoder: RowDecoder) -> Instances:
@@ -167,10 +177,11 @@ def _sliced(values: Predictions, start: int, stop: int) -> Predictions:
     return build(*(None if part is None else part[start:stop] for part in parts))
 
 
-def _row_reply(bundle: Bundle, model: Model, row: Row, warnings: list[str]) -> Reply:
+def _row_reply(row: Row, warnings: list[str], tail: bytes) -> Reply:
     """Return the answer for one row of one target, the same as `predictions` but without lists of columns."""
-    document: Json = row.as_lists()
-    return Reply(encode(_complete(document, bundle, model.name, model.digest, warnings)))
+    if warnings:
+        tail = b"%b,%b" % (tail[:-1], encode({"warnings": warnings})[1:])
+    return Reply(b"%b,%b" % (encode(row.as_lists())[:-1], tail))
 
 
 def _complete(document: Json, bundle: Bundle, name: str, digest: str, warnings: list[str]) -> Json:

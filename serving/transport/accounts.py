@@ -18,7 +18,7 @@ class Accounts:
         self._metrics = metrics
         self._batched = counters
         self._observers = observers
-        self._counters: dict[tuple[str, str, str, str, int], BatchedCounter] = {}
+        self._parts: dict[tuple[str, str, str, str, int], tuple[BatchedCounter, BatchedHistogram]] = {}
         self._timers: dict[tuple[str, str, str], BatchedHistogram] = {}
 
     def take(self, request: Request, reply: Reply, protocol: str, seconds: float) -> None:
@@ -26,16 +26,20 @@ class Accounts:
         # The name in the path becomes a label only if a model answered: anybody can invent names.
         model = request.model if request.answered_by else ""
         key = (model, request.answered_by, protocol, request.verb, reply.status)
-        counter = self._counters.get(key)
-        if counter is None:
-            labels = (*key[:4], str(reply.status))
-            counter = self._counters[key] = self._batched.counter(self._metrics.counter(REQUESTS).labels(*labels))
+        counter, timer = self._parts.get(key) or self._open(*key)
         counter.n += 1
-        timer = self._timers.get((model, protocol, request.verb))
-        if timer is None:
-            histogram = self._metrics.histogram(LATENCY).labels(model, protocol, request.verb)
-            timer = self._batched.histogram(histogram, LATENCY_BUCKETS)
-            self._timers[model, protocol, request.verb] = timer
         timer.observe(seconds)
         for observe in self._observers:
             observe(request, reply, protocol, seconds)
+
+    def _open(
+        self, model: str, version: str, protocol: str, verb: str, status: int
+    ) -> tuple[BatchedCounter, BatchedHistogram]:
+        labels = (model, version, protocol, verb, str(status))
+        counter = self._batched.counter(self._metrics.counter(REQUESTS).labels(*labels))
+        timer = self._timers.get((model, protocol, verb))
+        if timer is None:
+            histogram = self._metrics.histogram(LATENCY).labels(model, protocol, verb)
+            timer = self._timers[model, protocol, verb] = self._batched.histogram(histogram, LATENCY_BUCKETS)
+        self._parts[model, version, protocol, verb, status] = counter, timer
+        return counter, timer
