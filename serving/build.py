@@ -30,6 +30,7 @@ from serving.protocol.canary_orders import CanaryOrders
 from serving.protocol.openapi import document
 from serving.protocol.router import Handler, Router
 from serving.protocol.routes import routes
+from serving.protocol.step_forecasts import StepForecasts
 from serving.protocol.v1 import V1
 from serving.protocol.v2 import V2
 from serving.runtime.batched_counters import BatchedCounters
@@ -160,7 +161,7 @@ def build(settings: Settings) -> Server:
     )
     feedback.observers.append(canaries.observed)
     v1 = V1(service)
-    router = Router(routes(_handlers(v1, V2(service, state), admin, CanaryOrders(canaries))))
+    router = Router(routes(_handlers(v1, V2(service, state), admin, CanaryOrders(canaries), StepForecasts(service))))
     limits = Limits(
         settings.max_head, settings.head_seconds, settings.body_seconds, settings.max_body, settings.body_seconds
     )
@@ -203,7 +204,9 @@ def grpc_calls(server: Server) -> "Calls":
     )  # fmt: skip
 
 
-def _handlers(v1: V1, v2: V2, admin: Admin, orders: CanaryOrders) -> dict[tuple[str, str], Handler]:
+def _handlers(
+    v1: V1, v2: V2, admin: Admin, orders: CanaryOrders, steps: StepForecasts
+) -> dict[tuple[str, str], Handler]:
     """Return the handler of each operation of `serving.protocol.routes`."""
     tables: dict[str, dict[str, Handler]] = {
         "http": {
@@ -212,7 +215,7 @@ def _handlers(v1: V1, v2: V2, admin: Admin, orders: CanaryOrders) -> dict[tuple[
         },
         "v1": {
             "predict": v1.predict, "explain": v1.explain, "list": v1.models, "ready": v1.ready,
-            "ingest": admin.ingest, "feedback": admin.feedback,
+            "ingest": admin.ingest, "feedback": admin.feedback, "steps": steps.forecast,
         },
         "v2": {
             "infer": v2.infer, "metadata": v2.metadata, "live": v2.live, "health": v2.ready, "list": v2.models,

@@ -14,6 +14,7 @@ from almanac.core.progress import format_metric, progress, summary
 from almanac.evaluation.metrics import ERRORS
 from almanac.evaluation.report import report
 from almanac.evaluation.scored_rows import ScoredRows, read_parts, score_rows
+from almanac.evaluation.step_metrics import step_metrics
 from almanac.evaluation.target_analysis import TargetAnalysis, analyse
 from almanac.evaluation.target_metrics import target_metrics
 from almanac.features.split import split_record
@@ -73,6 +74,8 @@ def evaluate(
         record = records.get(target.name, {})
         entries[target.name] = target_metrics(usecase, scored, record.get("chosen", forecaster.predictor.kind))
         analyses.append(analyse(usecase, scored, forecaster, record))
+    for name, steps in step_metrics(usecase, [each.scored for each in analyses]).items():
+        entries[name]["steps"] = steps
     progress(len(usecase.targets), len(usecase.targets) + 1, "report")
     split = split_record(usecase, table[usecase.time.column])
     metrics = {"use_case": usecase.name, "split": split, "targets": entries}

@@ -10,6 +10,7 @@ from almanac.evaluation.groups import largest
 from almanac.evaluation.labels import label, unit_of
 from almanac.evaluation.metrics import ERRORS
 from almanac.evaluation.plots import errors, shap
+from almanac.evaluation.steps_report import steps
 from almanac.evaluation.target_analysis import TargetAnalysis
 from almanac.evaluation.target_metrics import BAND
 from almanac.evaluation.verdict import advice, title_of, verdict
@@ -174,6 +175,7 @@ def _chapter(entry: dict[str, Any], analysis: TargetAnalysis, events: bool) -> S
         "Calibration": [calibration],
         "Where the errors are": _errors(entry, analysis, unit),
         **({"Entities": entities(entry)} if "entities" in entry else {}),
+        **({"Every step ahead": steps(entry["steps"])} if "steps" in entry else {}),
         "What the model goes by": _explanations(analysis, unit),
         "How the model was chosen": _candidates(analysis.tuning),
     }

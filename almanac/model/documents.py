@@ -48,6 +48,8 @@ def _check_decision(decision: Any, place: str) -> None:
     thresholds, names = _list(decision, "thresholds", place, float), _list(decision, "names", place, str)
     if any(low >= high for low, high in pairwise(thresholds)):
         raise ModelError(f"{place}.thresholds: {thresholds} do not rise")
+    if (by := decision.get("by", "prediction")) not in ("prediction", "lower", "upper"):
+        raise ModelError(f"{place}.by: {by!r}; expected prediction, lower or upper")
     if len(names) != len(thresholds) + 1:
         raise ModelError(f"{place}.names: {len(names)} where {len(thresholds)} thresholds need {len(thresholds) + 1}")
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +24,7 @@ from almanac.model.row_interval import RowInterval
 from almanac.model.stakes import SIDES, StakeRule
 
 Array = npt.NDArray[np.float64]
+Value = TypeVar("Value", float, Array)
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,8 +122,8 @@ class Model:
         lower, upper = self.interval(rows.X, prediction, rows.entity)
         decisions = None
         if self.signal_names:
-            # A prediction at a threshold belongs to the decision above it, as in `signal`.
-            places = np.searchsorted(self._thresholds, prediction, side="right").tolist()
+            # A value at a threshold belongs to the decision above it, as in `signal`.
+            places = np.searchsorted(self._thresholds, self._judged(prediction, lower, upper), side="right").tolist()
             decisions = [self.signal_names[place] for place in places]
         return Prediction(prediction, lower, upper, decisions)
 
@@ -136,7 +137,7 @@ class Model:
             call.values[:] = values
         prediction = call.predict()
         lower, upper = self._row_interval(values, prediction, entity) if self._row_interval else (None, None)
-        return Prediction(prediction, lower, upper, self.signal(prediction))
+        return Prediction(prediction, lower, upper, self.signal(self._judged(prediction, lower, upper)))
 
     @property
     def row_values(self) -> Array:
@@ -159,9 +160,18 @@ class Model:
         by = self.intervals.by
         return self.intervals.apply(None if by is None else X[:, self.columns.position[by]], prediction, entity)
 
-    def signal(self, prediction: float) -> str | None:
-        """Return the decision for a prediction."""
-        return self.signal_names[bisect_right(self._thresholds, prediction)] if self.signal_names else None
+    def signal(self, value: float) -> str | None:
+        """Return the decision for a forecast, or for the end of its interval that the decision is made by."""
+        return self.signal_names[bisect_right(self._thresholds, value)] if self.signal_names else None
+
+    def _judged(self, prediction: Value, lower: Value | None, upper: Value | None) -> Value:
+        """Return what the decision is made by; without an interval the prediction itself."""
+        found = {"lower": lower, "upper": upper}.get(self._decided_by)
+        return prediction if found is None else found
+
+    @cached_property
+    def _decided_by(self) -> str:
+        return str((self.signature.get("decision") or {}).get("by", "prediction"))
 
     def at_prices(self, row: Row, prices: Mapping[str, float]) -> Row:
         """Return a row's prediction with side, edge and stake, or with the signal, at the prices of its request.

@@ -79,10 +79,10 @@ def select(usecase: UseCase, problems: list[Problem], progress: Progress) -> lis
         raise TrainingError("training.candidates: name at least one candidate that is not a blend")
     deadline = time.monotonic() + usecase.training.budget.seconds * len(problems)
     tasks = [_task(usecase, problem, deadline) for problem in problems]
-    jobs = [(task, candidate) for candidate in learners for task in tasks]
+    jobs = [(task, one) for one in learners for task in tasks if one.competes(task.problem.target.name)]
     # A long job that starts last would leave the other cores idle.
     jobs.sort(key=lambda job: -candidate_kind(job[1]).cost)
-    report = _counter(len(tasks) * sum(trials_planned(usecase, candidate) for candidate in learners), progress)
+    report = _counter(sum(trials_planned(usecase, candidate) for _, candidate in jobs), progress)
     with ThreadPoolExecutor(usecase.training.threads) as pool:
         futures = [(task, pool.submit(tune, task, candidate, report)) for task, candidate in jobs]
         # In the order of the jobs and not in that of their ends, so that the record does not depend on timing.
@@ -144,8 +144,10 @@ def _counter(total: int, progress: Progress) -> Callable[[str], None]:
 def _choose(task: Tuning, tuned: list[Tuned]) -> Selection:
     by_name = {one.name: one for one in tuned}
     contenders = [Contender(one.name, one.losses, one.loss, np.concatenate(one.raw), {one.name: 1.0}) for one in tuned]
-    blends = [candidate for candidate in task.settings.candidates if isinstance(candidate, Blend)]
-    contenders += [_blended(task, blend.name, [by_name[name] for name in blend.of]) for blend in blends]
+    blends = {one.name: one.of for one in task.settings.candidates if isinstance(one, Blend)}
+    # Of the candidates that compete for this target; one alone is no blend.
+    members = {name: [by_name[other] for other in of if other in by_name] for name, of in blends.items()}
+    contenders += [_blended(task, name, parts) for name, parts in members.items() if len(parts) > 1]
     return Selection(
         problem=task.problem,
         folds=task.folds,

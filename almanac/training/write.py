@@ -138,7 +138,7 @@ def signature(usecase: UseCase, specification: dict[str, Any], problem: Problem,
         "out_of_range": usecase.serving.out_of_range,
         "as_of": usecase.archive_as_of,
         **_entities(usecase, problem),
-        "decision": None if decision is None else {"thresholds": decision.thresholds, "names": decision.names},
+        "decision": None if decision is None else decision.model_dump(mode="json"),
         **({} if target.stakes is None else {"stakes": target.stakes.model_dump(mode="json", exclude={"prices"})}),
         **({} if target.signals is None else {"signals": target.signals.model_dump(mode="json")}),
     }

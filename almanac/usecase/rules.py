@@ -224,6 +224,12 @@ def _candidates(usecase: "UseCase") -> Iterator[str]:
         elif isinstance(candidate, Learner):
             yield from (f"{field}.{why}" for why in _parameters(candidate, kinds[candidate.name]))
             yield from (f"{field}{why}" for why in _search(candidate))
+            if unknown := sorted(set(candidate.targets or []) - {target.name for target in usecase.targets}):
+                yield f"{field}.targets: no target named {', '.join(unknown)}"
+    learners = [one for one in usecase.training.candidates if isinstance(one, Learner)]
+    for target in usecase.targets:
+        if learners and not any(one.competes(target.name) for one in learners):
+            yield f"training.candidates: none competes for the target {target.name}; see their field 'targets'"
 
 
 def _blend(blend: Blend, kinds: Mapping[str, CandidateKind]) -> Iterator[str]:

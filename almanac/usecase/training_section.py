@@ -19,6 +19,11 @@ class Decision(Section):
     """Ascending inner edges."""
     names: Annotated[list[str], Field(min_length=2)]
     """Names, one more than thresholds."""
+    by: Annotated[Literal["prediction", "lower", "upper"], Field(exclude_if=lambda by: by == "prediction")] = (
+        "prediction"
+    )
+    """What is held against the thresholds: the forecast, or an end of its interval, such as the upper one for an alert
+    that a load may become too high."""
 
     @model_validator(mode="after")
     def _lengths(self) -> "Decision":
@@ -68,6 +73,12 @@ class Target(Section):
         thresholds = self.decision.thresholds if self.decision is not None else []
         if self.task == "classification" and not all(0 < edge < 1 for edge in thresholds):
             raise ValueError("decision.thresholds: those of a classification are probabilities, between 0 and 1")
+        return self
+
+    @model_validator(mode="after")
+    def _ends(self) -> "Target":
+        if self.task == "classification" and self.decision is not None and self.decision.by != "prediction":
+            raise ValueError("decision.by: a probability has no interval; leave it out")
         return self
 
     @model_validator(mode="after")
@@ -154,6 +165,12 @@ class Learner(CandidateSection):
     """Values of the first trial, or of each of the first trials."""
     trials: Annotated[int, Field(ge=1)] | None = None
     """Maximum number of trials of this candidate; the budget's when absent."""
+    targets: Annotated[list[Name] | None, Field(min_length=1, exclude_if=lambda targets: targets is None)] = None
+    """Targets that it competes for; all when absent."""
+
+    def competes(self, target: str) -> bool:
+        """Return whether it competes for a target."""
+        return self.targets is None or target in self.targets
 
 
 class Blend(CandidateSection):

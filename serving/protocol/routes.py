@@ -40,6 +40,7 @@ _CANARY = f"{_REPOSITORY}/models/{{model}}/canary"
 DESCRIPTIONS: tuple[Operation, ...] = (
     Operation("POST", f"{_M1}:predict", "v1", "predict", "predict", "Rows", "Predictions", "Predict rows"),
     Operation("POST", f"{_M1}:explain", "v1", "explain", "explain", "Rows", "Explanations", "Explain predictions"),
+    Operation("POST", f"{_M1}:steps", "v1", "steps", "predict", "Origins", "Steps", "Forecast every step"),
     Operation("POST", f"{_M2}/infer", "v2", "infer", "predict", "Infer", "Inferred", "Predict tensors"),
     Operation("POST", f"{_V}/infer", "v2", "infer", "predict", "Infer", "Inferred", "Predict tensors by one version"),
     Operation("GET", "/", "http", "live", None, None, "Alive", "Liveness"),

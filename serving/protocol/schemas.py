@@ -12,6 +12,7 @@ _NUMBER: Json = {"type": "number"}
 _TEXT: Json = {"type": "string"}
 _TEXTS: Json = {"type": "array", "items": _TEXT}
 _OBJECT: Json = {"type": "object"}
+_CLOSED: Json = {"additionalProperties": False}
 _ROWS: Json = {"type": "array", "items": _OBJECT, "minItems": 1}
 _KEPT: Json = {"type": "integer", "description": "Rows that were stored; rows without any value are not counted."}
 _DROPPED: Json = {
@@ -39,6 +40,7 @@ def components(repository: Repository) -> dict[str, Json]:
         "Error": _object({"error": _TEXT}, ["error"]),
         # Which rows a path takes, its model says: one document holds for the models of all use cases.
         "Rows": rows[0] if len(rows) == 1 else {"anyOf": rows} if rows else _OBJECT,
+        "Origins": {**_object({"instances": {"type": "array", "minItems": 1, "items": _origin()}}), **_CLOSED},
         "Infer": _infer(),
         "Observations": {"oneOf": [_object({name: _ROWS}) for name in ("observations", "left_out")]},
         "Feedback": _object({"feedback": {"type": "array", "items": _feedback(repository), "minItems": 1}}),
@@ -70,6 +72,7 @@ def _answers(repository: Repository) -> dict[str, Json]:
             },
         },
         "Explanations": _object({"explanations": {"type": "array"}, **model}),
+        "Steps": _object({"forecasts": _ROWS, **model}),
         "Inferred": {
             "type": "object",
             "required": ["model_name", "outputs"],
@@ -142,6 +145,11 @@ def _cell(columns: Columns, name: str) -> Json:
         nothing = [] if name in columns.required else [None]
         return {"enum": [*columns.codes[name], *columns.codes[name].values(), *nothing]}
     return {"type": ["number"] if name in columns.required else ["number", "null"]}
+
+
+def _origin() -> Json:
+    time = {"type": "string", "format": "date-time"}
+    return {**_object({"entity": _TEXT, "time": time}, ["time"]), **_CLOSED}
 
 
 def _infer() -> Json:

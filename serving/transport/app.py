@@ -30,7 +30,7 @@ from serving.transport.web_guard import WebGuard
 #: Bytes from which a body that arrived whole counts as memory in flight.
 _LARGE = 16 << 10
 #: Operations whose bodies are long, and the bytes of a body of any other.
-_LONG_BODIES = frozenset({"predict", "explain", "infer", "ingest", "feedback"})
+_LONG_BODIES = frozenset({"predict", "explain", "steps", "infer", "ingest", "feedback"})
 _SHORT_BODY = 64 << 10
 #: The answer that nobody waits for; its status is that of nginx for a client that closed the connection.
 _ABANDONED = Reply(b"", 499)

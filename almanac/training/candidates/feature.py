@@ -16,7 +16,8 @@ class Feature(Learner):
 
     kind: Literal["feature"]
     feature: str
-    """Feature, on the target's scale: for scale log a logarithm; {column} in it stands for the target's column."""
+    """Feature, on the target's scale: for scale log a logarithm. {column} and {horizon} stand for those of the
+    target."""
 
 
 class _Feature:
@@ -34,7 +35,8 @@ class _Feature:
         problem = data.problem
         if problem.classification:
             raise TrainingError(f"candidate {declared.name}: of kind feature, which forecasts no probability")
-        if (feature := declared.feature.replace("{column}", problem.target.column)) not in problem.names:
+        feature = declared.feature.replace("{column}", problem.target.column)
+        if (feature := feature.replace("{horizon}", problem.target.horizon)) not in problem.names:
             raise TrainingError(f"candidate {declared.name}: there is no feature {feature}; see features.items")
         coefficients = np.zeros(len(problem.names))
         coefficients[problem.names.index(feature)] = 1.0

@@ -10,7 +10,9 @@ import pytest
 from almanac.core.files import pretty_json
 from almanac.features.batch import compute
 from almanac.features.spec import FeatureSpec
+from almanac.model.bundle import load_bundle
 from almanac.model.model import load_model
+from almanac.model.step_forecasts import forecast_steps
 from almanac.training.train import train
 from almanac.usecase import UseCase, load_text
 from tests.support.server import Reply, ServerProcess, Start
@@ -24,6 +26,8 @@ def two_places() -> UseCase:
     case = usecase(RIDGE, folds={"count": 2, "length": "30d"}, budget={"trials": 1, "seconds": 600})
     document = case.model_dump(mode="json", exclude_none=True)
     document["entity"] = "place"
+    document["targets"][0]["decision"] = {"thresholds": [100.0], "names": ["quiet", "alert"], "by": "upper"}
+    document["targets"].append({"name": "pm25_2h", "column": "pm25", "horizon": "2h"})
     document["features"]["items"] = [*ITEMS, {"kind": "categorical", "group": "weather", "columns": ["cbwd"]}]
     return load_text(pretty_json(document), "two places")
 
@@ -106,6 +110,55 @@ def test_observations_and_a_history_name_their_entity(world: tuple[UseCase, Path
     wrong = server.post("/v1/models/pm25_6h:ingest", {"observations": [{**rows[-1], "timestamp": late, "place": 5}]})
     assert wrong.status == 400
     assert "observations[0].place" in wrong.json["error"]
+
+
+def test_every_step_is_forecast_by_the_nearest_horizon_not_before_it(
+    world: tuple[UseCase, Path, pl.DataFrame], start: Start
+) -> None:
+    _, folder, table = world
+    server = start("--history", str(folder / "table.parquet"), model=folder / "model")
+    origin = datetime(2012, 6, 30, 22)
+    asked = [{"entity": place, "time": origin.isoformat()} for place in ("south", "north")]
+    answer = server.post("/v1/models/pm25_6h:steps", {"instances": asked})
+    assert answer.status == 200, answer.body
+    batch = forecast_steps(table, load_bundle(folder / "model"), origin)
+    assert batch.height == 12
+    for forecast in answer.json["forecasts"]:
+        assert list(forecast["steps"]) == ["pm25"]
+        steps = forecast["steps"]["pm25"]
+        mine = batch.filter(pl.col("place") == forecast["entity"])
+        assert [step["target"] for step in steps] == ["pm25_2h"] * 2 + ["pm25_6h"] * 4 == mine["target"].to_list()
+        assert [step["time"] for step in steps] == [
+            (origin + timedelta(hours=hour)).isoformat() for hour in range(1, 7)
+        ]
+        assert [step["prediction"] for step in steps] == pytest.approx(mine["prediction"].to_list(), rel=1e-9)
+        assert [step["upper"] for step in steps] == pytest.approx(mine["upper"].to_list(), rel=1e-9)
+        assert [step.get("signal") for step in steps] == mine["signal"].to_list()
+    now = answer.json["forecasts"][0]["steps"]["pm25"]
+    # Five hours ahead is what the six-hour model said an hour ago.
+    before = {"entity": "south", "time": (origin - timedelta(hours=1)).isoformat()}
+    earlier = server.post("/v1/models/pm25_6h:predict", {"instances": [before]}).json
+    assert now[4]["prediction"] == earlier["predictions"][0]
+    with_history = server.post("/v1/models/pm25_6h:steps", {"instances": [{**asked[0], "history": {"pm25": [1.0]}}]})
+    assert (with_history.status, "send entity and time alone" in with_history.json["error"]) == (400, True)
+
+
+def test_a_decision_is_made_by_the_end_that_it_names(world: tuple[UseCase, Path, pl.DataFrame], start: Start) -> None:
+    """Below the threshold with an upper end above it: an alert, in one answer, in several, and in the metric."""
+    _, folder, table = world
+    server = start("--history", str(folder / "table.parquet"), model=folder / "model")
+    times = table.filter(pl.col("place") == "south").tail(300)["timestamp"].head(290)
+    rows = [{"entity": "south", "time": time.isoformat()} for time in times]
+    answer = server.post("/v1/models/pm25_6h:predict", {"instances": rows}).json
+    uppers = [interval["upper"] for interval in answer["intervals"]]
+    assert answer["signals"] == ["alert" if upper >= 100.0 else "quiet" for upper in uppers]
+    close = next(at for at, upper in enumerate(uppers) if upper >= 100.0 > answer["predictions"][at])
+    assert server.post("/v1/models/pm25_6h:predict", {"instances": [rows[close]]}).json["signals"] == ["alert"]
+    counted = re.search(
+        r'^almanac_predictions_total\{.*signal="alert".*\} (\S+)', server.get("/metrics").body.decode(), re.M
+    )
+    assert counted is not None
+    assert float(counted[1]) == answer["signals"].count("alert") + 1
 
 
 def test_a_category_is_given_by_name_or_by_code(world: tuple[UseCase, Path, pl.DataFrame], start: Start) -> None:

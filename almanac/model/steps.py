@@ -1,0 +1,67 @@
+"""Forecasts of every step up to the longest horizon, made of the targets of one column.
+
+A column with targets at some horizons, such as 1, 3, 8 and 24 hours, is forecast at every step between: by the nearest
+horizon that is not before the step, from what was known that much earlier. The forecast 5 hours ahead is the one 8
+hours ahead that was made 3 hours ago. It knows less than a model of 5 hours would, and needs none.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from almanac.features.spec import FeatureSpec
+from almanac.model.bundle import Bundle
+from almanac.usecase.types import to_microseconds
+
+
+@dataclass(frozen=True)
+class Step:
+    """The forecast of one step.
+
+    Attributes:
+        ahead: µs from the origin to the time that is forecast.
+        target: name of the target that forecasts it.
+        back: µs before the origin at which that forecast is made.
+    """
+
+    ahead: int
+    target: str
+    back: int
+
+
+def plan_steps(horizons: Mapping[str, int], frequency: int) -> list[Step]:
+    """Return the steps up to the longest horizon, the nearest first.
+
+    Args:
+        horizons: horizon in µs of each target of a column, by its name.
+        frequency: µs between two steps.
+    """
+    ordered = sorted(horizons.items(), key=lambda item: (item[1], item[0]))
+    steps = []
+    for ahead in range(frequency, ordered[-1][1] + 1, frequency):
+        name, horizon = next((name, horizon) for name, horizon in ordered if horizon >= ahead)
+        steps.append(Step(ahead, name, horizon - ahead))
+    return steps
+
+
+def horizons_by_column(targets: Iterable[tuple[str, str, str]]) -> dict[str, dict[str, int]]:
+    """Return the horizons in µs by name of each column's targets, given as name, column and horizon."""
+    found: dict[str, dict[str, int]] = {}
+    for name, column, horizon in targets:
+        found.setdefault(column, {})[name] = to_microseconds(horizon)
+    return found
+
+
+def steps_of(bundle: Bundle) -> dict[str, list[Step]]:
+    """Return the steps of each column that the models of a version forecast; probabilities and events have none."""
+    described = [
+        (name, model.signature["target"], FeatureSpec.read(model.spec, f"{model.directory.path}/features.json"))
+        for name, model in bundle.targets.items()
+        if model.spec
+    ]
+    grids = [(name, target, spec) for name, target, spec in described if spec.events is None]
+    columns = horizons_by_column(
+        (name, str(target["column"]), str(target["horizon"]))
+        for name, target, _ in grids
+        if target.get("above") is None
+    )
+    return {column: plan_steps(horizons, grids[0][2].step) for column, horizons in columns.items()}
