@@ -102,7 +102,12 @@ def deploy_by_canary(
     if entry.stage != "production":
         registry.promote(usecase.name, number, who=actor(), why=f"its canary kept every bound: {found}")
     report(f"version {number} kept every bound and is in production; it is rolled out")
-    apply_and_wait(objects, api, trial.timeout, trial.interval, checks[1])
+    try:
+        apply_and_wait(objects, api, trial.timeout, trial.interval, checks[1])
+    except DeploymentError as error:
+        # What was undone is the service with its canary.
+        apply_and_wait([running], api, trial.timeout, trial.interval)
+        raise DeploymentError(f"{error}; {_back(registry, usecase, number, running)}") from None
 
 
 def _refusal(number: int, found: Verdict, trial: Trial) -> str:
@@ -116,6 +121,6 @@ def _back(registry: Registry, usecase: UseCase, number: int, running: dict[str, 
     version = running["metadata"]["annotations"]["almanac.io/version"]
     current = registry.current(usecase.name)
     if current is not None and current.number == number:
-        earlier = registry.rollback(usecase.name, who=actor(), why=f"version {number} did not pass as a canary")
+        earlier = registry.rollback(usecase.name, who=actor(), why=f"version {number} was not rolled out")
         return f"version {version} has all requests back, and version {earlier} is in production again"
     return f"version {version} has all requests back"

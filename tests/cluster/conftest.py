@@ -9,16 +9,20 @@ import re
 import socket
 import stat
 import subprocess
+import sys
+import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
 from almanac.core.image import SERVING_IMAGE
 from almanac.usecase import dump
 from tests.cluster.kubectl import get, kubectl
 from tests.support.production import Production, two_versions
+from tests.support.server import free_port
 
 _HERE = Path(__file__).parent
 
@@ -121,3 +125,22 @@ def usecase(production: Production, tmp_path_factory: pytest.TempPathFactory) ->
     path = tmp_path_factory.mktemp("usecase") / "case.yaml"
     path.write_text(dump(production.case))
     return str(path)
+
+
+@pytest.fixture
+def store(node: str) -> Iterator[str]:
+    """The address of an S3 on the node's address, where pods reach it."""
+    port = free_port()
+    command = [sys.executable, "-m", "moto.server", "-H", node, "-p", str(port)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    url, deadline = f"http://{node}:{port}", time.monotonic() + 60
+    while True:
+        try:
+            httpx.get(url)
+            break
+        except httpx.HTTPError:
+            assert time.monotonic() < deadline, "the S3 did not start"
+            time.sleep(0.2)
+    yield url
+    process.terminate()
+    process.wait()

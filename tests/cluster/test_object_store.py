@@ -2,41 +2,16 @@
 
 import contextlib
 import json
-import subprocess
-import sys
-import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import fsspec
-import httpx
 import pytest
 
 from tests.cluster.kubectl import almanac, get, kubectl, make
 from tests.support.object_store import use_endpoint
-from tests.support.server import free_port
 
 pytestmark = pytest.mark.slow
 NAMESPACE = "almanac-dev"
-
-
-@pytest.fixture
-def store(node: str) -> Iterator[str]:
-    """The address of an S3 on the node's address, where pods reach it."""
-    port = free_port()
-    command = [sys.executable, "-m", "moto.server", "-H", node, "-p", str(port)]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    url, deadline = f"http://{node}:{port}", time.monotonic() + 60
-    while True:
-        try:
-            httpx.get(url)
-            break
-        except httpx.HTTPError:
-            assert time.monotonic() < deadline, "the S3 did not start"
-            time.sleep(0.2)
-    yield url
-    process.terminate()
-    process.wait()
 
 
 def test_a_model_in_an_object_store_is_served(

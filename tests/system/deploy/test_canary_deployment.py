@@ -180,6 +180,24 @@ def test_the_registry_follows_where_the_version_was_in_production_already(world:
     assert served(world) == "['1']"
 
 
+def test_a_rollout_that_fails_after_the_verdict_leaves_nothing_half_done(world: World) -> None:
+    def refuse(applied: dict[str, Any]) -> None:
+        raise DeploymentError("answered by another model")
+
+    with requests(world, worse=0.8), pytest.raises(DeploymentError, match=r"another model; .* is in production again$"):
+        deploy_by_canary(
+            world.production.case,
+            world.registry,
+            world.objects(2),
+            world.client(),
+            TRIAL,
+            (world.check(1), refuse),
+            world.lines.append,
+        )
+    assert Registry(world.registry).stages("air_quality") == {"production": 1}
+    assert served(world) == "['1']"
+
+
 def test_what_may_not_be_promoted_gets_no_requests(world: World) -> None:
     Registry(world.registry).reject("air_quality", 2, who="bob", why="biased")
     applied = len(world.api.applied)
