@@ -12,10 +12,17 @@ from governance.registry.versions import read_blob
 
 @dataclass(frozen=True)
 class Subject:
-    """A use case by name, and the file or the registered statement of it, None where there is neither."""
+    """A use case.
+
+    Attributes:
+        name: its name.
+        usecase: its file, or the statement of a registered version; None where there is neither.
+        file: path of its file for commands, the usual one where it was given by name.
+    """
 
     name: str
     usecase: UseCase | None
+    file: str
 
     @property
     def title(self) -> str:
@@ -41,8 +48,8 @@ def find_subject(given: str, registry_url: str) -> Subject:
     """
     if given.endswith((".yaml", ".yml", ".json")) or Path(given).is_file():
         usecase = load(Path(given))
-        return Subject(usecase.name, usecase)
-    return Subject(given, _registered(given, registry_url))
+        return Subject(usecase.name, usecase, given)
+    return Subject(given, _registered(given, registry_url), f"usecases/{given}.yaml")
 
 
 def _registered(name: str, registry_url: str) -> UseCase | None:

@@ -40,26 +40,23 @@ SettingsFile = Annotated[
 Again = Annotated[bool, typer.Option("--again", help="Send again what was refused or given up, or may have been lost.")]
 
 
-def refreshed(history: str, registry: str, runs: Path, log: str, kept: bool) -> "tuple[Engine, Origins]":
-    """Return the history with its origins, made again from them unless it is to be kept.
+def opened(history: str, registry: str, runs: Path, log: str, kept: bool) -> "tuple[Engine, Origins]":
+    """Return the history and its origins.
 
     Raises:
-        HistoryError: the history holds runs, and their directory is missing: it would lose them.
+        HistoryError: the history is to be made again, holds runs, and their directory is missing: it would lose them.
     """
     # Imported here: the help of every command would otherwise load a database's client.
     from governance.registry import default_url as registry_url
     from operations import history as room
 
     engine = room.open_history(history or room.default_url())
-    origins = room.Origins(registry or registry_url(), runs, log)
-    if not kept:
-        if not runs.is_dir() and room.run_count(engine):
-            raise HistoryError(
-                f"--runs {runs}: no such directory, though the history has {room.run_count(engine)} runs; give their "
-                "directory, or --no-rebuild to read the history as it is"
-            )
-        room.rebuild(engine, origins)
-    return engine, origins
+    if not kept and not runs.is_dir() and (count := room.run_count(engine)):
+        raise HistoryError(
+            f"--runs {runs}: no such directory, though the history has {count} runs; give their directory, or "
+            "--no-rebuild to read the history as it is"
+        )
+    return engine, room.Origins(registry or registry_url(), runs, log)
 
 
 @contextmanager

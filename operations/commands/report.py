@@ -17,7 +17,7 @@ from operations.commands.options import (
     Registry,
     Runs,
     SettingsFile,
-    refreshed,
+    opened,
     room_libraries,
 )
 from orchestration.commands.options import command_app, example
@@ -89,6 +89,7 @@ def _report(
     # Imported here: the help would otherwise load a database's client.
     with room_libraries():
         from operations import notifications, reports
+        from operations.history import rebuild
         from operations.journal import Journal
         from operations.subject import find_subject
 
@@ -97,7 +98,9 @@ def _report(
         path = notifications.settings_path(file)
         # A team's templates are those of its settings, whether the report is sent or not.
         given = notifications.load_settings(path) if mail or file or path.is_file() else None
-        engine, origins = refreshed(history, registry, runs, log, kept)
+        engine, origins = opened(history, registry, runs, log, kept)
+        if not kept:
+            rebuild(engine, origins)
     subject, now = find_subject(usecase, origins.registry), datetime.now(UTC)
     zone = subject.zone
     period = reports.period_named(kind, name, zone) if name else reports.last_period(kind, now, zone)
@@ -116,7 +119,7 @@ def _report(
         courier = notifications.Courier(Journal(origins.registry, subject.name), given)
         _send(courier, notifications.deliveries(given, message), again)
         if not kept:
-            refreshed(history, registry, runs, log, kept)
+            rebuild(engine, origins)
 
 
 def _send(courier: "Courier", deliveries: "list[Delivery]", again: bool) -> None:

@@ -52,6 +52,7 @@ SECTIONS = {
         "history": ("operations.commands.history", "Rebuild, export and migrate the history."),
         "backup": ("operations.commands.backup", "Back up registry, runs and log, and restore them."),
         "doctor": ("operations.commands.doctor", "Examine an installation, and fill in the checklist."),
+        "notify": ("operations.commands.notify", "Send the events that people wait for, each once."),
         "report": ("operations.commands.report", "Write and send the weekly and the monthly report."),
     },
     "Clusters": {

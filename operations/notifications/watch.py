@@ -1,0 +1,116 @@
+"""Passes over the events of use cases: what is news is delivered, each once."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from sqlalchemy import Engine
+
+from almanac.core.errors import AlmanacError
+from operations.console.memory import Memory
+from operations.history import Origins
+from operations.journal import Journal
+from operations.notifications.delivery import Courier, Outcome, deliveries
+from operations.notifications.events import EVENTS
+from operations.notifications.ledger import FAILED
+from operations.notifications.message import Message
+from operations.notifications.scene import Scene
+from operations.notifications.settings import Settings, load_settings
+from operations.subject import find_subject
+
+
+class Watch:
+    """Looks for events of use cases and delivers what is news.
+
+    Args:
+        engine: the history.
+        origins: where its rows come from.
+        settings: path of the settings, read again at every pass.
+        use_cases: files or names of the use cases.
+        registry: address of the registry as commands in messages give it; empty for the default one.
+        keep: read the history as it is.
+        clock: returns the present; tests give their own.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        origins: Origins,
+        settings: Path,
+        use_cases: Sequence[str],
+        registry: str = "",
+        *,
+        keep: bool = False,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._memory, self._settings = Memory(engine, origins), settings
+        self._use_cases, self._registry, self._keep, self._clock = use_cases, registry, keep, clock
+
+    def look(self, *, again: bool = False) -> Iterator[Outcome]:
+        """Deliver all news, and yield the outcome of each delivery that was due.
+
+        Args:
+            again: whether what was refused, given up or is uncertain is sent again.
+
+        Raises:
+            AlmanacError: settings, a use case or an origin of the history that cannot be read.
+        """
+        settings = load_settings(self._settings)
+        if not self._keep:
+            self._memory.refresh()
+            if self._memory.problem:
+                raise AlmanacError(self._memory.problem)
+        for given in self._use_cases:
+            yield from self._deliver(given, settings, again)
+
+    def _deliver(self, given: str, settings: Settings, again: bool) -> Iterator[Outcome]:
+        registry = self._memory.origins.registry
+        scene = self._scene(given, settings)
+        courier, down = Courier(Journal(registry, scene.name, self._clock), settings), set[str]()
+        for message in news(scene):
+            for delivery in deliveries(settings, message):
+                # A server that is away would be waited for by every message of the pass.
+                found = courier.deliver(delivery, again=again) if delivery.name not in down else None
+                if found is not None:
+                    down |= {delivery.name} if found.outcome == FAILED else set()
+                    yield found
+
+    def _scene(self, given: str, settings: Settings) -> Scene:
+        now, origins = self._clock(), self._memory.origins
+        since = (now - timedelta(days=settings.oldest_days)).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S")
+        subject = find_subject(given, origins.registry)
+        return Scene(
+            engine=self._memory.engine,
+            subject=subject,
+            registry=self._registry,
+            runs=origins.runs,
+            console=settings.console,
+            now=now,
+            since=since,
+            grace=settings.grace,
+        )
+
+    def follow(self, every: float, say: Callable[[str], None]) -> None:
+        """Look again and again until a signal ends the process; a pass that fails is told, and the next one begins.
+
+        Args:
+            every: seconds between two passes.
+            say: told of each outcome and each error in a line.
+        """
+        while True:
+            try:
+                for found in self.look():
+                    say(f"{found.delivery.shown}: {found.delivery.message.title}: {found.told}")
+            except (AlmanacError, OSError) as error:
+                say(f"error: {error}")
+            time.sleep(every)
+
+
+def news(scene: Scene) -> list[Message]:
+    """Return the messages on everything that is news for a use case, oldest first."""
+    return sorted((message for find in EVENTS.values() for message in find(scene)), key=_order)
+
+
+def _order(message: Message) -> tuple[datetime, str, str]:
+    return datetime.fromisoformat(message.when), message.kind, message.identity
