@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -23,7 +24,7 @@ from operations.history.tables import NOTIFICATIONS
 from operations.journal import Journal
 from operations.notifications import Watch
 from orchestration.commands.app import app
-from orchestration.retraining.audit_log import Draft
+from orchestration.retraining.audit_log import Draft, Entry
 from tests.support.mailbox import Sink, mail_server, make_certificate, webhook_sink
 from tests.support.operations_world import World, write_world
 from tests.support.server import ROOT
@@ -114,11 +115,16 @@ def test_a_server_that_is_away_is_asked_once_a_pass(world: World, tmp_path: Path
     assert "Connection refused" in error
 
 
+def _written(draft: Draft, entries: list[Entry]) -> Draft:
+    return draft
+
+
 def test_a_process_that_is_killed_sends_nothing_twice(world: World, tmp_path: Path, sink: Sink) -> None:
     settings(tmp_path, hook=hook(tmp_path, sink))
     journal, wanted = Journal(world.registry, "demo"), 20
     for at in range(wanted):
-        journal.append(lambda _, at=at: Draft("finished", f"{at:064x}", "agent", f"action {at}", {}))
+        done = Draft("finished", f"{at:064x}", "agent", f"action {at}", {})
+        journal.append(partial(_written, done))
     made = [sys.executable, str(ROOT / "pipeline.py"), *command(world, tmp_path, "--watch")]
     drawn, kills = random.Random(7), 0
     for _ in range(3):

@@ -60,7 +60,12 @@ def engine(tmp_path: Path) -> Iterator[Engine]:
 
 def scene(engine: Engine, world: World, **changes: Any) -> Scene:
     rebuild(engine, world.origins)
-    values = {"engine": engine, "subject": Subject("demo", None, "usecases/demo.yaml"), "registry": "", "now": NOW}
+    values: dict[str, Any] = {
+        "engine": engine,
+        "subject": Subject("demo", None, "usecases/demo.yaml"),
+        "registry": "",
+        "now": NOW,
+    }
     values |= {"runs": world.runs, "console": CONSOLE, "since": "2025-12-27T00:00:00", "grace": Grace()}
     return Scene(**values | changes)
 

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from almanac.usecase.cron import next_time, wrong_cron
@@ -36,6 +36,7 @@ def test_a_date_that_never_comes() -> None:
     assert next_time("0 0 0 30 FEB *", datetime(2026, 1, 1, tzinfo=UTC)) is None
 
 
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     minute=st.sampled_from(["*", "7", "*/20", "10-12", "3,50"]),
     hour=st.sampled_from(["*", "0", "*/6", "22/1"]),
