@@ -33,6 +33,7 @@ class JudgedRows:
         bands: bands of the last known value.
         baselines: forecasts of the baselines by name, NaN where there is none.
         registered: the registered model's forecast, NaN where it has none; None where no model is registered.
+        entity: code of each row's entity; None for a table of one series or of events.
     """
 
     clock: Clock
@@ -43,6 +44,7 @@ class JudgedRows:
     bands: Slices
     baselines: Mapping[str, Array]
     registered: Array | None
+    entity: npt.NDArray[np.int64] | None = None
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,14 @@ def _rows(usecase: UseCase, target: Target, predictions: pl.DataFrame) -> Judged
         bands_of(usecase, last),
         {name: _numbers(rows, name) for name in baseline_names(usecase, target) if name in rows.columns},
         _numbers(rows, REGISTERED) if REGISTERED in rows.columns else None,
+        _entities(usecase, rows),
     )
+
+
+def _entities(usecase: UseCase, rows: pl.DataFrame) -> npt.NDArray[np.int64] | None:
+    if usecase.entity is None or usecase.events is not None or usecase.entity not in rows.columns:
+        return None
+    return rows[usecase.entity].rank("dense").cast(pl.Int64).to_numpy() - 1
 
 
 def _numbers(rows: pl.DataFrame, name: str) -> Array:

@@ -10,6 +10,9 @@ import pytest
 
 from almanac.evaluation.entities import MOST_ENTITIES, TRAINING
 from almanac.evaluation.entities_report import entities
+from almanac.evaluation.evaluate import predictions
+from almanac.evaluation.gate.decide import decide
+from almanac.evaluation.gate.evidence import read_evidence
 from almanac.evaluation.groups import Slices
 from almanac.evaluation.plots import errors
 from almanac.evaluation.sampled_weeks import sampled_weeks
@@ -140,6 +143,21 @@ def test_weeks_of_one_series_are_the_highest_an_ordinary_and_the_hardest() -> No
     alone = replace(rows, keys=rows.keys.select("timestamp"), unseen=None, scales=None)
     assert set(sampled_weeks(alone)) <= {"The highest week", "An ordinary week", "The hardest week"}
     assert {title.split(", ")[1] for title in sampled_weeks(rows)} == {"east"}
+
+
+@pytest.mark.parametrize(("wrong", "passed"), [(1, True), (30, False)])
+def test_the_gate_tells_few_entities_whose_intervals_are_too_narrow_from_many(wrong: int, passed: bool) -> None:
+    """One of thirty entities with half of the coverage is what entities differ by; all thirty are a model's fault."""
+    names = [f"meter{number:02d}" for number in range(30)]
+    rows, case = scored(*names), panel.usecase(gates=[{"rule": "coverage", "within": 0.01}])
+    half = np.where(np.isin(rows.keys["meter"].to_list(), names[:wrong]), 0.5, 1.0)
+    ends = 1.645 * half
+    rows = replace(rows, lower=rows.prediction - ends, upper=rows.prediction + ends)
+    metrics = {"targets": {rows.target.name: target_metrics(case, rows, "smoothing")}}
+    checks = decide(case, metrics, read_evidence(case, predictions([rows])))["rules"]
+    found = next(check for check in checks if check["rule"] == "coverage" and "overall" in check["figure"])
+    assert found["passed"] is passed, found["message"]
+    assert ("30 entities" in found["message"]) is passed
 
 
 def test_the_report_marks_unseen_entities(entry: dict[str, Any]) -> None:

@@ -80,12 +80,15 @@ def _check(
     rate: float,
 ) -> Check:
     nominal, column = model.usecase.training.intervals.level, model.usecase.columns[model.target.column]
-    error, periods = _standard_error(rows, place, nominal)
+    # Periods differ, and so do the entities of a panel: where a band holds a few of them, its rows say little.
+    clusters = {"periods": rows.clock.periods} | ({} if rows.entity is None else {"entities": rows.entity})
+    errors = {name: _standard_error(rows, place, nominal, code) for name, code in clusters.items()}
+    chances = {name: _chance(*found, rate) for name, found in errors.items()}
+    kind = max(chances, key=lambda name: chances[name])
+    (error, count), chance = errors[kind], chances[kind]
     y, lower, upper = (values[place] for values in (rows.y, rows.lower, rows.upper))
     forced = forced_coverage(y, lower, upper, nominal, (column.min, column.max))
     n, distance = int(place.sum()), None if observed is None else _distance(observed, nominal, forced)
-    # Rows of a single period are one observation: they can contradict nothing.
-    chance = student_quantile(periods - 1, 1.0 - rate / 2) * error if periods > 1 else 1.0
     allowed = max(rule.within, min(chance, 1.0))
     found = allowed + student_quantile(1e9, POWER) * error
     return Check(
@@ -95,13 +98,13 @@ def _check(
         distance,
         allowed,
         note=(f"{forced:.2g} of the coverage is forced by values on an end or ends on a bound; " if forced else "")
-        + f"{n:,} rows; chance alone reaches {min(chance, 1.0):.2g} in {rate:.2%}, and a distance of "
-        f"{min(found, 1.0):.2g} is refused in {POWER:.0%}",
+        + f"{n:,} rows of {count:,} {kind}; chance alone reaches {min(chance, 1.0):.2g} in {rate:.2%}, and a distance "
+        f"of {min(found, 1.0):.2g} is refused in {POWER:.0%}",
         evidence={
             "group": group,
             "rows": n,
             "standard_error": error,
-            "periods": periods,
+            kind: count,
             "within": rule.within,
             "by_chance": chance,
             "forced": forced,
@@ -112,19 +115,25 @@ def _check(
     )
 
 
+def _chance(error: float, count: int, rate: float) -> float:
+    """Return the distance that chance reaches at this rate."""
+    # Rows of a single period or entity are one observation: they can contradict nothing.
+    return student_quantile(count - 1, 1.0 - rate / 2) * error if count > 1 else 1.0
+
+
 def _distance(observed: float, nominal: float, forced: float) -> float:
     """Return how far the coverage is from the nominal one; of what lies above it, the forced part does not count."""
     return nominal - observed if observed < nominal else max(observed - forced - nominal, 0.0)
 
 
-def _standard_error(rows: JudgedRows, place: Mask, nominal: float) -> tuple[float, int]:
-    """Return the standard error of the coverage of intervals that are right, and the number of periods with rows.
+def _standard_error(rows: JudgedRows, place: Mask, nominal: float, code: Codes) -> tuple[float, int]:
+    """Return the standard error of the coverage of intervals that are right, and the number of clusters with rows.
 
     Misses come in a row, and the periods differ by it. A span that holds few of them seems to be sure of its coverage,
     which it is not: so the largest is taken of what the misses give, of what those of intervals give that are rescaled
     to the nominal coverage, and of what independent rows would.
     """
-    code, n = rows.clock.periods, int(place.sum())
+    n = int(place.sum())
     score = np.where(place, _excess(rows), -np.inf)
     bound = np.sort(score[place])[min(int(np.ceil(nominal * n)), n) - 1]
     free = float(np.sqrt(nominal * (1.0 - nominal) / n))
