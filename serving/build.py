@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from prometheus_client import CollectorRegistry
 
@@ -17,6 +17,7 @@ from serving.features.store.open import StoreAvailability, StoreLimits, open_ing
 from serving.operations.canaries import Canaries
 from serving.operations.canary_files import CanaryFiles
 from serving.operations.live_drift import LiveDrift
+from serving.operations.maintenance import LogLevel, Maintenance
 from serving.operations.metrics import publish_model_info, scraper, shared_directory
 from serving.prediction.cache import PredictionCache
 from serving.prediction.feedback import Feedback
@@ -25,8 +26,9 @@ from serving.prediction.repository import Repository
 from serving.prediction.service import Service
 from serving.prediction.source import Source
 from serving.prediction.use_case import UseCase
-from serving.protocol.admin import Admin
+from serving.protocol.admin import Admin, load
 from serving.protocol.canary_orders import CanaryOrders
+from serving.protocol.maintenance_orders import MaintenanceOrders
 from serving.protocol.openapi import document
 from serving.protocol.router import Handler, Router
 from serving.protocol.routes import routes
@@ -67,6 +69,7 @@ class Server:
         feature_sets: features at request time of each use case, with their stores.
         drift: counts the predicted rows.
         canaries: judges new versions beside running ones.
+        maintenance: carries out orders on log level, caches and loaded versions.
         service: the predictions.
         guard: admits requests.
         app: the ASGI application.
@@ -85,6 +88,7 @@ class Server:
     feature_sets: FeatureSets
     drift: LiveDrift
     canaries: Canaries
+    maintenance: Maintenance
     service: Service
     guard: Guard
     app: App
@@ -142,8 +146,9 @@ def build(settings: Settings) -> Server:
     repository.admit(features.check)
     repository.open()
     _add_second(repository, settings)
+    cache: PredictionCache[Any] = PredictionCache(settings.cache_size, metrics)
     service = Service(
-        repository, metrics, counters, PredictionCache(settings.cache_size, metrics), executor, settings.out_of_range,
+        repository, metrics, counters, cache, executor, settings.out_of_range,
         features, [drift] if settings.drift_seconds else [], logs, bounds,
     )  # fmt: skip
     feedback, guard = Feedback(metrics), _guard(settings, metrics)
@@ -161,7 +166,14 @@ def build(settings: Settings) -> Server:
     )
     feedback.observers.append(canaries.observed)
     v1 = V1(service)
-    router = Router(routes(_handlers(v1, V2(service, state), admin, CanaryOrders(canaries), StepForecasts(service))))
+    maintenance = Maintenance(
+        cache.clear,
+        lambda name: load(repository, name),
+        LogLevel(observers, writers[0], settings.access_log),
+        shared_directory(),
+    )
+    orders = CanaryOrders(canaries), StepForecasts(service), MaintenanceOrders(maintenance)
+    router = Router(routes(_handlers(v1, V2(service, state), admin, *orders)))
     limits = Limits(
         settings.max_head, settings.head_seconds, settings.body_seconds, settings.max_body, settings.body_seconds
     )
@@ -180,8 +192,8 @@ def build(settings: Settings) -> Server:
         _start_canary(settings, repository, canaries)
     canaries.resume()
     return Server(
-        settings, metrics, counters, state, repository, features, drift, canaries, service, guard, app, executor,
-        in_flight, writers, closers,
+        settings, metrics, counters, state, repository, features, drift, canaries, maintenance, service, guard, app,
+        executor, in_flight, writers, closers,
     )  # fmt: skip
 
 
@@ -205,7 +217,7 @@ def grpc_calls(server: Server) -> "Calls":
 
 
 def _handlers(
-    v1: V1, v2: V2, admin: Admin, orders: CanaryOrders, steps: StepForecasts
+    v1: V1, v2: V2, admin: Admin, orders: CanaryOrders, steps: StepForecasts, maintenance: MaintenanceOrders
 ) -> dict[tuple[str, str], Handler]:
     """Return the handler of each operation of `serving.protocol.routes`."""
     tables: dict[str, dict[str, Handler]] = {
@@ -221,6 +233,7 @@ def _handlers(
             "infer": v2.infer, "metadata": v2.metadata, "live": v2.live, "health": v2.ready, "list": v2.models,
             "model": v2.model, "ready": v2.model_ready, "index": admin.index, "load": admin.load,
             "unload": admin.unload, "canary_state": orders.state, "canary": orders.order,
+            "maintenance_state": maintenance.state, "maintenance": maintenance.order,
         },
     }  # fmt: skip
     return {(protocol, verb): handler for protocol, table in tables.items() for verb, handler in table.items()}

@@ -126,6 +126,7 @@ def _background(server: Server) -> list[Coroutine[Any, Any, None]]:
         _collect(server),
         follow_keys(server.guard, settings.keys),
         server.canaries.run(),
+        server.maintenance.run(),
         watch_clock(server.metrics),
     ]
     shared = shared_directory()

@@ -37,6 +37,11 @@ class PredictionCache(Generic[V]):
         self._hit.inc()
         return value
 
+    def clear(self) -> None:
+        """Forget all answers."""
+        self._entries.clear()
+        self._count.set(0)
+
     def put(self, key: Hashable, value: V) -> None:
         """Cache an answer."""
         self._entries[key] = value

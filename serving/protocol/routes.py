@@ -81,6 +81,19 @@ DESCRIPTIONS: tuple[Operation, ...] = (
         "Canary",
         "Start or move",
     ),
+    Operation(
+        "GET", f"{_REPOSITORY}/maintenance", "v2", "maintenance_state", "admin", None, "Maintenance", "Log level"
+    ),
+    Operation(
+        "POST",
+        f"{_REPOSITORY}/maintenance",
+        "v2",
+        "maintenance",
+        "admin",
+        "MaintenanceOrder",
+        "Maintenance",
+        "Log every request for a while, empty caches, or load again",
+    ),
     Operation("POST", f"{_REPOSITORY}/models/{{model}}/load", "v2", "load", "admin", "Nothing", "Loaded", "Load"),
     Operation("POST", f"{_REPOSITORY}/models/{{model}}/unload", "v2", "unload", "admin", "Nothing", "Loaded", "Unload"),
 )

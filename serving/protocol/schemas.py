@@ -51,6 +51,19 @@ def components(repository: Repository) -> dict[str, Json]:
             "properties": {"version": _TEXT, "percent": _NUMBER, "end": {"const": True}},
             "additionalProperties": False,
         },
+        "MaintenanceOrder": {
+            "type": "object",
+            "required": ["order"],
+            "properties": {
+                "order": _TEXT,
+                "clear_caches": {"const": True},
+                "reload": _TEXT,
+                "log_level": {"enum": ["debug", "info"]},
+                "seconds": _NUMBER,
+            },
+            "additionalProperties": False,
+        },
+        "Maintenance": _object({"log_level": _TEXT, "seconds": _NUMBER, "orders": _TEXTS}),
         "Canary": _object({"state": _TEXT, "percent": _NUMBER, "measures": _OBJECT}),
         **_answers(repository),
     }

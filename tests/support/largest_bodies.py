@@ -115,6 +115,7 @@ def bodies(model: str = "air", target: str = "pm25_1h") -> Iterator[Body]:
         blanks = _filled(b'{"x":[', b"1", b"]}")
         yield Body(f"repository {verb}", f"/v2/repository/models/other/{verb}", blanks, _JSON)
     yield Body("canary", f"/v2/repository/models/{model}/canary", _filled(b'{"x":[', b"1", b"]}"), _JSON)
+    yield Body("maintenance", "/v2/repository/maintenance", _filled(b'{"x":[', b"1", b"]}"), _JSON)
     yield Body("repository index", "/v2/repository/index", _filled(b'{"x":[', b"[]", b"]}"), _JSON)
     yield Body("nothing", "/nothing", b" " * BODY, _JSON)
 
