@@ -54,17 +54,17 @@ def agent(
     # Imported here: the help would otherwise load a web server and the libraries of tables.
     with room_libraries():
         from operations.agent.agent import Agent, only_one
+        from operations.agent.followed import FollowedJournal
         from operations.agent.policy import read_policy
         from operations.agent.site import Site
         from operations.agent.work import Work
-        from operations.journal import Journal
 
     rules, address = read_policy(policy), _address(registry)
     say = partial(print, file=sys.stderr, flush=True)
     works = {}
     for name, settings in rules.use_cases.items():
         site = Site(name, rules, settings, address, runs, partial(build, context, "training"))
-        works[name] = Work(site, Journal(address, name), act and not rules.stop, say)
+        works[name] = Work(site, FollowedJournal(address, name), act and not rules.stop, say)
     running = Agent(rules, works, runs, say)
     with only_one(state):
         if not act:

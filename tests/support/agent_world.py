@@ -15,6 +15,7 @@ from operations.agent import work as module
 from operations.agent.actions import ACTIONS, Action, Values
 from operations.agent.alarms import Alarm
 from operations.agent.evidence import Evidence
+from operations.agent.followed import FollowedJournal
 from operations.agent.policy import Policy
 from operations.agent.site import Site
 from operations.agent.work import Work
@@ -82,7 +83,7 @@ class CountedAction(Action):
         self._kill("after the inverse")
 
 
-class DyingJournal(Journal):
+class DyingJournal(FollowedJournal):
     """A journal whose process is killed before or after an entry."""
 
     def __init__(self, store: Store, killer: Callable[[str], None], clock: Callable[[], datetime]) -> None:
