@@ -19,6 +19,7 @@ def _signs(evidence: Evidence) -> Iterator[Sign]:
         "service.log_failing": "a log cannot be written",
         "service.log_dropped": "log lines were dropped",
         "service.restarts": "a worker ended and was replaced",
+        "service.workers_lost": "fewer workers than usual",
         "service.memory": "memory over what was usual",
         "service.busy": "processor time over what there is",
         "service.down": "the server does not answer",

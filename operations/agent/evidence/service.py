@@ -139,6 +139,9 @@ def _traffic(rate: float, earlier: list[Scrape]) -> Iterator[tuple[str, float]]:
 
 
 def _resources(now: Scrape, first: Scrape, earlier: list[Scrape]) -> Iterator[tuple[str, float]]:
+    workers = [value for scrape in earlier if (value := scrape.total(m.PROCESSES.name)) > 0]
+    if workers:
+        yield "service.workers_lost", _YES if now.total(m.PROCESSES.name) < median(workers) else 0.0
     resident = [value for scrape in earlier if (value := scrape.total(m.RESIDENT_MEMORY.name)) > 0]
     if len(resident) >= 3:
         yield "service.memory", now.total(m.RESIDENT_MEMORY.name) / (_GROWN * median(resident))
