@@ -30,7 +30,7 @@ def failed_runs(usecase: Path) -> Iterator[Example]:
         (Path(folder) / "table.csv").write_text("timestamp,value\n2026-01-01,1\n")
         # Bound and not listening: a connection is refused, as by a host whose service is down.
         address = f"http://127.0.0.1:{taken.getsockname()[1]}/table.csv"
-        sources = {
+        sources: dict[str, dict[str, Any]] = {
             "source unreachable": {"type": "http", "mirrors": [{"url": address}]},
             "source's file altered": {"type": "file", "path": "table.csv", "sha256": "0" * 64},
         }

@@ -8,8 +8,10 @@ from starlette.responses import RedirectResponse, Response
 
 from almanac.core.errors import AlmanacError
 from governance.registry import Registry, Signer
+from operations.agent import approvals
 from operations.console.roles import User, allowed
 from operations.console.room import Room, client_of, refusal, room_of, session_of
+from operations.journal import Journal
 from orchestration.retraining import policy
 from orchestration.retraining.audit_log import AuditLog
 
@@ -50,14 +52,31 @@ async def decide_plan(request: Request) -> Response:
     return await _perform(request, f"{act}-plan", f"{use_case} plan {digest[:12]}", target, do)
 
 
+async def decide_action(request: Request) -> Response:
+    """Approve or reject an action of the agent."""
+    act, use_case, digest = (request.path_params[name] for name in ("act", "use_case", "digest"))
+
+    def do(room: Room, user: User, why: str) -> str:
+        decide = approvals.approve if act == "approve" else approvals.reject
+        decide(Journal(room.registry, use_case), digest, who=user.name, why=why)
+        return f"action {digest[:12]} is {'approved' if act == 'approve' else 'rejected'}"
+
+    target = f"/agent?{urlencode({'use_case': use_case})}"
+    return await _perform(request, f"{act}-action", f"{use_case} action {digest[:12]}", target, do)
+
+
 async def decide_use_case(request: Request) -> Response:
-    """Roll production back, or stop or release retrainings."""
+    """Roll production back, or stop or release retrainings or the agent."""
     act, use_case = request.path_params["act"], request.path_params["use_case"]
 
     def do(room: Room, user: User, why: str) -> str:
         if act == "rollback":
             number = Registry(room.registry).rollback(use_case, who=user.name, why=why)
             return f"{use_case} version {number} is in production again"
+        if act in ("stop-agent", "release-agent"):
+            stop = act == "stop-agent"
+            approvals.switch(Journal(room.registry, use_case), stop=stop, who=user.name, why=why)
+            return f"the agent on {use_case} is {'stopped' if stop else 'released'}"
         policy.switch(AuditLog(room.registry, use_case), stop=act == "stop", who=user.name, why=why)
         return f"retrainings of {use_case} are {'stopped' if act == 'stop' else 'released'}"
 

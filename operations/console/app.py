@@ -81,7 +81,10 @@ def _routes() -> list[Route | Mount]:
         Route("/versions/{use_case}/{number:int}", version),
         Route("/versions/{use_case}/{number:int}/files/{name:path}", version_file),
         Route("/versions/{use_case}/{number:int}/{act}", _known(acts.decide_version, _VERSION), methods=["POST"]),
-        Route("/plans/{use_case}/{digest}/{act}", _known(acts.decide_plan, ("approve", "reject")), methods=["POST"]),
+        Route("/plans/{use_case}/{digest}/{act}", _known(acts.decide_plan, _DECISIONS), methods=["POST"]),
+        Route(
+            "/actions/{use_case}/{digest}/{act}", _known(acts.decide_action, ("approve", "reject")), methods=["POST"]
+        ),
         Route("/use-cases/{use_case}/{act}", _known(acts.decide_use_case, _USE_CASE), methods=["POST"]),
         Route("/history", history),
         Route("/history/compare", compared),
@@ -93,7 +96,9 @@ def _routes() -> list[Route | Mount]:
     ]
 
 
-_VERSION, _USE_CASE = ("approve", "reject", "promote"), ("rollback", "stop", "release")
+_DECISIONS = ("approve", "reject")
+_VERSION = (*_DECISIONS, "promote")
+_USE_CASE = ("rollback", "stop", "release", "stop-agent", "release-agent")
 
 
 def _known(endpoint: acts.Endpoint, names: tuple[str, ...]) -> acts.Endpoint:
