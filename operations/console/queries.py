@@ -135,10 +135,12 @@ def actions(engine: Engine, use_case: str) -> list[Row]:
     return _rows(engine, query)
 
 
-def notifications(engine: Engine, use_case: str) -> list[Row]:
-    """Return the messages about a use case, newest first."""
-    where = NOTIFICATIONS.c.use_case == use_case
-    return _rows(engine, select(NOTIFICATIONS).where(where).order_by(NOTIFICATIONS.c.number.desc()).limit(MOST))
+def notifications(engine: Engine, use_case: str = "") -> list[Row]:
+    """Return the last entry about each message, newest first."""
+    query = select(NOTIFICATIONS).order_by(NOTIFICATIONS.c.when.desc(), NOTIFICATIONS.c.number.desc()).limit(MOST)
+    found = _rows(engine, query.where(NOTIFICATIONS.c.use_case == use_case) if use_case else query)
+    # A message has an entry before it leaves and one for its outcome.
+    return list({row["subject"]: row for row in reversed(found)}.values())[::-1]
 
 
 def requests(engine: Engine, use_case: str) -> list[Row]:

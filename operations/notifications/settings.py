@@ -6,14 +6,13 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-import yaml
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, ValidationInfo, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, model_validator
 from pydantic_core import PydanticCustomError
 
 from almanac.core.errors import NotificationError
-from almanac.usecase.load import explain
 from almanac.usecase.types import Section
-from operations.notifications.secrets import Secret
+from operations.secrets import Secret
+from operations.settings_file import read_settings
 
 #: Address of the settings where no option gives one.
 VARIABLE = "ALMANAC_NOTIFICATIONS"
@@ -184,19 +183,4 @@ def load_settings(path: Path) -> Settings:
     Raises:
         NotificationError: the file is missing, is not YAML, or breaks a rule; every field is named, and no secret.
     """
-    try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "not UTF-8"
-        raise NotificationError(f"{path}: cannot be read ({reason}); docs/guide/operations.md shows one") from None
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        place = f", line {mark.line + 1}" if mark is not None else ""
-        # Without the line itself, which may hold a secret that somebody wrote there.
-        raise NotificationError(f"{path}{place}: is not YAML") from None
-    if not isinstance(document, dict):
-        raise NotificationError(f"{path}: must be a mapping with the fields {', '.join(Settings.model_fields)}")
-    try:
-        return Settings.model_validate(document, context={"folder": path.absolute().parent})
-    except ValidationError as error:
-        raise NotificationError("\n".join(f"{path}: {line}" for line in explain(error, Settings))) from None
+    return read_settings(path, Settings, NotificationError)

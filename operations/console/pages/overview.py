@@ -14,17 +14,22 @@ from operations.console.room import Room, page, room_of
 def overview(request: Request) -> Response:
     """Answer with the overview."""
     room = room_of(request)
-    waiting, cases, alarms = room.memory.answer(("overview",), lambda: _read(room))
-    return page(request, "overview.html.j2", "Overview", waiting=waiting, cases=cases, alarms=alarms)
+    values = room.memory.answer(("overview",), lambda: _read(room))
+    return page(request, "overview.html.j2", "Overview", **values)
 
 
-def _read(room: Room) -> tuple[list[dict[str, Any]], list[dict[str, Any]], list[list[str]]]:
+def _read(room: Room) -> dict[str, Any]:
     alarms = queries.alarms(room.engine)
     shown = [
         [moment(row["when"]), row["use_case"], row["name"], row["state"], row["severity"], row["summary"]]
         for row in alarms[:20]
     ]
-    return _waiting(room), [_case(room, name) for name in room.use_cases()], shown
+    sent = [
+        [moment(row["when"]), row["use_case"], row["channel"], row["outcome"], row["summary"]]
+        for row in queries.notifications(room.engine)[:20]
+    ]
+    cases = [_case(room, name) for name in room.use_cases()]
+    return {"waiting": _waiting(room), "cases": cases, "alarms": shown, "messages": sent}
 
 
 def _waiting(room: Room) -> list[dict[str, Any]]:

@@ -14,9 +14,9 @@ from mimetypes import guess_type
 
 from operations.notifications.channels.parcel import NotSentError, Parcel, RefusedMessageError, UncertainError
 from operations.notifications.channels.tls import checked_context
-from operations.notifications.secrets import without
 from operations.notifications.settings import Mail
 from operations.reports import fill
+from operations.secrets import without
 
 _OK, _GO_ON = 250, 354
 

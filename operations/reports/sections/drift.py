@@ -9,7 +9,7 @@ from operations.reports.facts import Facts, Row
 from operations.reports.sections.axes import few_dates
 
 #: Columns in the table, and lines in the plot.
-_LISTED, _DRAWN = 20, 4
+_LISTED, _DRAWN = 12, 4
 _HEADER = ("column", "drifted", "of windows", "last score", "highest score", "missing", "cause")
 _LINES = ("forecast", "warning", "truth", "neutral")
 

@@ -243,3 +243,16 @@ def test_a_broken_origin_is_said_over_the_old_rows(console: Client, world: World
     text = console.get("/").text
     assert "cannot be read, so what follows may be old" in text
     assert "demo version 2" in text
+
+
+def test_the_overview_and_the_agent_page_show_the_last_outcome_of_each_message(console: Client, world: World) -> None:
+    log_in(console, "viewer")
+    pages = ("/", "/agent?use_case=demo")
+    assert all("<td>sent</td>" in console.get(page).text for page in pages)
+    failed = Draft("notified", "d" * 64, "almanac", "asked again", {"channel": "mail", "outcome": "failed"})
+    Journal(world.registry, "demo").append(lambda _: failed)
+    console.room.memory.refresh()
+    for page in pages:
+        text = console.get(page).text
+        assert "<td>failed</td>" in text
+        assert "<td>sent</td>" not in text

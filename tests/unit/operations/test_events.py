@@ -24,7 +24,7 @@ from operations.notifications.scene import Scene
 from operations.notifications.settings import Grace
 from operations.notifications.watch import news
 from operations.subject import Subject, find_subject
-from orchestration.commands.app import ENTRIES, app
+from orchestration.commands.app import app
 from orchestration.retraining import policy
 from orchestration.retraining.audit_log import AuditLog
 from tests.support.operations_world import World, write_world
@@ -208,8 +208,6 @@ def test_every_command_exists_and_every_link_is_a_page(engine: Engine, world: Wo
         assert message.link.startswith(f"{CONSOLE}/")
         words = shlex.split(message.command)
         assert words.pop(0) == "almanac"
-        if words[0] == "agent" and "agent" not in ENTRIES:
-            continue
         command = root.get_command(None, words.pop(0))
         assert command is not None, message.command
         if hasattr(command, "commands") and words[0] in command.commands:

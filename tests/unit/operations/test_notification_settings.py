@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
-from almanac.core.errors import NotificationError
+from almanac.core.errors import NotificationError, SecretError
 from operations.notifications import load_settings, settings_path
 from operations.notifications.settings import Grace, Retries
 
@@ -113,9 +113,9 @@ def test_a_secret_that_is_missing_is_named_by_its_place(tmp_path: Path, monkeypa
     monkeypatch.delenv("HOOK_URL", raising=False)
     channel = load_settings(write(tmp_path, HOOK)).channels["way"]
     assert channel.kind == "webhook"
-    with pytest.raises(NotificationError, match="the environment variable HOOK_URL is empty"):
+    with pytest.raises(SecretError, match="the environment variable HOOK_URL is empty"):
         channel.url.read()
-    with pytest.raises(NotificationError, match=r"hook\.key: the secret cannot be read \(No such file"):
+    with pytest.raises(SecretError, match=r"hook\.key: the secret cannot be read \(No such file"):
         channel.secret.read()
     monkeypatch.setenv("HOOK_URL", f" {SECRET}\n")
     assert channel.url.read() == SECRET
