@@ -53,6 +53,7 @@ class Intervals:
         scale: the scale at the knots, in the target's unit; linear between them, constant beyond.
         clip: smallest and largest value an end may take, None for open.
         entities: offsets of single entities; None where all rows share their offsets.
+        floor: least width of a row where trees give it in place of the scale at the knots; None without such trees.
     """
 
     nominal: float
@@ -65,16 +66,25 @@ class Intervals:
     scale: Array
     clip: tuple[float | None, float | None] = (None, None)
     entities: EntityOffsets | None = None
+    floor: float | None = None
 
-    def apply(self, last: Array | None, prediction: Array, entity: Sequence[str] | None = None) -> tuple[Array, Array]:
+    def apply(
+        self,
+        last: Array | None,
+        prediction: Array,
+        entity: Sequence[str] | None = None,
+        width: Array | None = None,
+    ) -> tuple[Array, Array]:
         """Return both ends of the interval of each row.
 
         Args:
             last: the feature `by` of each row, shape (n,), NaN where missing; may be None where `by` is None.
             prediction: the forecasts, shape (n,).
             entity: the entity of each row; without it every row has the offsets of all rows.
+            width: the scale of each row, shape (n,); that at the knots when None.
         """
-        width = np.interp(prediction, self.knots, self.scale) if self.knots.size else np.ones_like(prediction)
+        if width is None:
+            width = np.interp(prediction, self.knots, self.scale) if self.knots.size else np.ones_like(prediction)
         low, high = self._offsets(last, prediction.shape, self)
         if self.entities is not None and entity is not None:
             factor = np.array([self.entities.factors.get(name, np.nan) for name in entity], dtype=np.float64)
@@ -113,6 +123,8 @@ class Intervals:
         }
         if self.knots.size:
             document["scale"] = {"knots": self.knots.tolist(), "values": self.scale.tolist()}
+        if self.floor is not None:
+            document["width"] = {"floor": self.floor}
         if self.entities is not None:
             document["entities"] = {"factors": dict(self.entities.factors), **_offsets_json(self.entities)}
         return document
@@ -137,6 +149,7 @@ class Intervals:
                 scale=_floats(scale["values"]),
                 clip=tuple(document.get("clip") or (None, None)),
                 entities=_read_entities(document.get("entities")),
+                floor=None if document.get("width") is None else float(document["width"]["floor"]),
             )
         except KeyError as error:
             raise ModelError(f"intervals.json: the field {error} is missing") from error
@@ -150,6 +163,8 @@ class Intervals:
                 raise ModelError("intervals.json: lower and upper must be one longer than edges")
         if self.entities is not None and not all(0 < factor < np.inf for factor in self.entities.factors.values()):
             raise ModelError("intervals.json: entities.factors must be positive and finite")
+        if self.floor is not None and not 0 < self.floor < np.inf:
+            raise ModelError("intervals.json: width.floor must be positive and finite")
         if self.knots.size != self.scale.size:
             raise ModelError("intervals.json: scale.knots and scale.values must be of one length")
         # np.searchsorted and np.interp check no order: unsorted values would give wrong intervals without an error.

@@ -14,8 +14,10 @@ import numpy.typing as npt
 from almanac.core.errors import ModelError
 from almanac.model.bodies import read_body
 from almanac.model.columns import Columns, read_columns
-from almanac.model.directory import INTERVALS, Directory, parse_object, read_directory
+from almanac.model.directory import INTERVALS, MANIFEST, WIDTH, Directory, parse_object, read_directory
 from almanac.model.documents import read_documents
+from almanac.model.engine import Engine
+from almanac.model.engine.model_text import header
 from almanac.model.intervals import Intervals
 from almanac.model.prediction import Output, Prediction, Predictions, Row, StakedPrediction, outputs
 from almanac.model.predictor import Predictor, RowCall, Rows
@@ -38,6 +40,7 @@ class Model:
         signature: signature.json: input and output schema.
         predictor: the body.
         intervals: calibrated intervals; None without.
+        width: trees that give the width of a row's interval; None where it follows from the forecast.
     """
 
     directory: Directory
@@ -46,6 +49,7 @@ class Model:
     signature: dict[str, Any]
     predictor: Predictor
     intervals: Intervals | None
+    width: Engine | None = None
 
     @cached_property
     def name(self) -> str:
@@ -136,7 +140,10 @@ class Model:
         except struct.error:  # a value is missing; NumPy takes None too, in twice the time
             call.values[:] = values
         prediction = call.predict()
-        lower, upper = self._row_interval(values, prediction, entity) if self._row_interval else (None, None)
+        if self._row_interval is None:
+            return Prediction(prediction, None, None, self.signal(prediction))
+        width = None if self.width is None else self._row_width()
+        lower, upper = self._row_interval(values, prediction, entity, width)
         return Prediction(prediction, lower, upper, self.signal(self._judged(prediction, lower, upper)))
 
     @property
@@ -158,7 +165,9 @@ class Model:
         if self.intervals is None:
             return None, None
         by = self.intervals.by
-        return self.intervals.apply(None if by is None else X[:, self.columns.position[by]], prediction, entity)
+        last = None if by is None else X[:, self.columns.position[by]]
+        width = None if self.width is None else np.maximum(self.width.predict(X), self.intervals.floor or 0.0)
+        return self.intervals.apply(last, prediction, entity, width)
 
     def signal(self, value: float) -> str | None:
         """Return the decision for a forecast, or for the end of its interval that the decision is made by."""
@@ -234,6 +243,18 @@ class Model:
     def _call(self) -> RowCall:
         return self.predictor.row_call(self.columns.low, self.columns.high)
 
+    def _row_width(self) -> float:
+        """Return the width of the interval of the row in the buffer."""
+        assert self.intervals is not None
+        call = self._width_call
+        call.values[:] = self._call.values
+        return max(call.predict(), self.intervals.floor or 0.0)
+
+    @cached_property
+    def _width_call(self) -> RowCall:
+        assert self.width is not None
+        return self.width.row_call(self.columns.low, self.columns.high)
+
     @cached_property
     def _row_interval(self) -> RowInterval | None:
         return None if self.intervals is None else RowInterval(self.intervals, self.columns.names)
@@ -253,12 +274,21 @@ def load_model(path: Path, version: str | None = None) -> Model:
     features, signature = read_documents(directory)
     # Only a body kind that is registered here is read: nothing in the directory says how to read it.
     predictor = read_body(str(directory.manifest["kind"]), directory.files, features["names"], path)
-    model = Model(
-        directory, version or directory.digest[:12], features, signature, predictor, _intervals(directory, features)
-    )
+    intervals = _intervals(directory, features)
+    width = _width(directory, features) if intervals is not None and intervals.floor is not None else None
+    model = Model(directory, version or directory.digest[:12], features, signature, predictor, intervals, width)
     # Read once here, so that a signature that does not fit the features is refused at load.
     _ = model.columns
     return model
+
+
+def _width(directory: Directory, features: dict[str, Any]) -> Engine:
+    if WIDTH not in directory.files:
+        raise ModelError(f"{directory.path / MANIFEST}: files does not list {WIDTH}, which intervals.json asks for")
+    place, text = f"{directory.path / WIDTH}", directory.files[WIDTH]
+    if header(text, place).names != list(features["names"]):
+        raise ModelError(f"{place}: the booster's features differ from those of features.json")
+    return Engine.read(text, {"link": "identity"}, features["names"], name=place)
 
 
 def _intervals(directory: Directory, features: dict[str, Any]) -> Intervals | None:

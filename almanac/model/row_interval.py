@@ -31,16 +31,21 @@ class RowInterval:
         self._floor, self._ceiling = intervals.clip
 
     def __call__(
-        self, row: Sequence[float | None], prediction: float, entity: str | None = None
+        self,
+        row: Sequence[float | None],
+        prediction: float,
+        entity: str | None = None,
+        width: float | None = None,
     ) -> tuple[float, float]:
-        """Return both ends for the feature values `row`, None or NaN for missing, of an entity."""
+        """Return both ends for the feature values `row`, None or NaN for missing, of an entity, with a given width."""
         factor = self._factors.get(entity) if entity is not None else None
         if factor is None:
             low, high = self._offsets(row, self._lower, self._upper, self._missing)
         else:
             low, high = self._offsets(row, *self._own)
             low, high = factor * low, factor * high
-        width = self._width(prediction) if self._knots else 1.0
+        if width is None:
+            width = self._width(prediction) if self._knots else 1.0
         return self._clip(prediction + width * low), self._clip(prediction + width * high)
 
     def _offsets(

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 #: Parameters that growing trees reads and binning does not; any other one makes a copy of its own.
 _OF_TREES = frozenset(
-    {"objective", "learning_rate", "num_leaves", "min_child_samples", "colsample_bytree", "subsample"}
+    {"objective", "alpha", "learning_rate", "num_leaves", "min_child_samples", "colsample_bytree", "subsample"}
     | {"subsample_freq", "extra_trees", "reg_alpha", "reg_lambda", "max_depth", "seed"}
 )
 #: Values of all kept copies together, of a byte each or two.

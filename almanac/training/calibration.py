@@ -46,6 +46,7 @@ def calibrate(
     fold: npt.NDArray[np.int64] | None = None,
     clip: tuple[float | None, float | None] = (None, None),
     entity: Sequence[str] | None = None,
+    width: Array | None = None,
 ) -> Intervals:
     """Return intervals that cover `level` of the given out-of-fold rows, in every bin of the last known value.
 
@@ -61,6 +62,7 @@ def calibrate(
             calibrated, see `_levels`; without it the level of every band is `level`.
         clip: smallest and largest value an end may take.
         entity: entity of each row. With it, entities of enough rows have intervals of their own, see `_factors`.
+        width: scale of each row's residual, shape (n,); the usual error at the height of its forecast when None.
 
     Raises:
         TrainingError: too few rows for the tails.
@@ -69,7 +71,7 @@ def calibrate(
         raise TrainingError(f"intervals of level {level} need at least {fewest} out-of-fold rows; there are {y.size}")
     by = by if last is not None else None
     inner = np.empty(0) if last is None or by is None else _edges(last, bins, edges)
-    rows = _Rows(y, prediction, last if by is not None else None, inner)
+    rows = _Rows(y, prediction, last if by is not None else None, inner, width=width)
     # An edge that too few rows separate from another is gone, and its two bands share a level.
     cuts = [edge for edge in edges if edge in inner]
 
@@ -99,19 +101,25 @@ class _Rows:
     last: Array | None
     edges: Array
     entity: npt.NDArray[np.object_] | None = None
+    width: Array | None = None
 
     def take(self, keep: npt.NDArray[np.bool_]) -> "_Rows":
         last = None if self.last is None else self.last[keep]
         entity = None if self.entity is None else self.entity[keep]
-        return _Rows(self.y[keep], self.prediction[keep], last, self.edges, entity)
+        width = None if self.width is None else self.width[keep]
+        return _Rows(self.y[keep], self.prediction[keep], last, self.edges, entity, width)
 
 
 def _fit(
     rows: _Rows, level: float, levels: Array, by: str | None, clip: tuple[float | None, float | None]
 ) -> Intervals:
     """Return the intervals whose offsets cover the share `levels` of each bin's rows."""
-    knots, scale = _error_scale(rows.y - rows.prediction, rows.prediction)
-    score = (rows.y - rows.prediction) / np.interp(rows.prediction, knots, scale)
+    residual = rows.y - rows.prediction
+    if rows.width is None:
+        knots, scale = _error_scale(residual, rows.prediction)
+        score = residual / np.interp(rows.prediction, knots, scale)
+    else:
+        knots, scale, score = np.empty(0), np.empty(0), residual / rows.width
     factors: dict[str, float] = {}
     if rows.entity is not None:
         factors = _factors(np.abs(score), rows.entity)
@@ -181,7 +189,7 @@ def _forward(rows: _Rows, level: float, levels: Array, cuts: list[float], fold: 
         past, ahead = rows.take(fold < number), rows.take(fold == number)
         intervals = _fit(past, level, bin_levels, None if rows.last is None else "", (None, None))
         entity = None if ahead.entity is None else ahead.entity.tolist()
-        lower, upper = intervals.apply(ahead.last, ahead.prediction, entity)
+        lower, upper = intervals.apply(ahead.last, ahead.prediction, entity, ahead.width)
         covered = (ahead.y >= lower) & (ahead.y <= upper)
         for band in range(len(cuts) + 1):
             keep = _in_band(ahead, cuts, band)

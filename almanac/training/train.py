@@ -18,18 +18,18 @@ from almanac.core.progress import progress as print_progress
 from almanac.core.revision import git_revision
 from almanac.features.split import split_record
 from almanac.model.directory import OUT_OF_FOLD
-from almanac.model.intervals import Intervals
 from almanac.model.offset import probability
 from almanac.training.backends import open_problems
-from almanac.training.calibration import calibrate
+from almanac.training.bounds import clip_of
 from almanac.training.fitted_model import FittedModel
 from almanac.training.folds import fold_weights
 from almanac.training.problem import Array, Rows
 from almanac.training.reference import freeze, input_profile
 from almanac.training.selection import Selection, refit, select
 from almanac.training.table_facts import table_facts
+from almanac.training.target_intervals import TargetIntervals, target_intervals
 from almanac.training.tracking import archive_in_background, finish, log_to_mlflow, make_record
-from almanac.training.write import Provenance, TargetModel, clip_of, digest_of, write_models
+from almanac.training.write import Provenance, TargetModel, digest_of, write_models
 from almanac.usecase import UseCase
 from almanac.usecase.views import trained_digest
 
@@ -173,7 +173,7 @@ def _values(usecase: UseCase, selection: Selection, raw: Array) -> Array:
 
 def _calibrated(
     usecase: UseCase, features: pl.DataFrame, selection: Selection
-) -> tuple[pl.DataFrame, Intervals | None]:
+) -> tuple[pl.DataFrame, TargetIntervals | None]:
     """Return the out-of-fold predictions of the chosen model, and the intervals calibrated on them."""
     problem = selection.problem
     rows = np.concatenate([fold.valid for fold in selection.folds])
@@ -181,19 +181,7 @@ def _calibrated(
     fold = np.concatenate([np.full(f.valid.size, k) for k, f in enumerate(selection.folds)])
     intervals = None
     if not problem.classification:
-        last = None if problem.last_name is None else problem.X[rows, problem.names.index(problem.last_name)]
-        intervals = calibrate(
-            problem.truth[rows],
-            prediction,
-            last,
-            level=usecase.training.intervals.level,
-            bins=usecase.training.intervals.bins,
-            by=problem.last_name,
-            edges=usecase.evaluation.bands.edges,
-            fold=fold,
-            clip=clip_of(usecase, problem),
-            entity=_entities(usecase, features, rows),
-        )
+        intervals = target_intervals(usecase, selection, prediction, rows, _entities(usecase, features, rows))
     keys = [*([usecase.entity] if usecase.entity else []), usecase.time.column]
     frame = features.select(keys)[rows].with_columns(
         pl.lit(problem.target.name).alias("target"),

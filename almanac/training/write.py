@@ -11,11 +11,11 @@ from almanac.core.files import sha256_bytes, sha256_file, whole_directory, write
 from almanac.core.levels import OTHER
 from almanac.features.spec import FeatureSpec
 from almanac.features.split import split_record
-from almanac.model.directory import FORMAT, LOSS, MANIFEST, REFERENCE
-from almanac.model.intervals import Intervals
+from almanac.model.directory import FORMAT, INTERVALS, LOSS, MANIFEST, REFERENCE, WIDTH
 from almanac.training.fitted_model import FittedModel
 from almanac.training.problem import Array, Problem
 from almanac.training.reference import Frozen
+from almanac.training.target_intervals import TargetIntervals
 from almanac.usecase import UseCase
 from almanac.usecase.data_section import Column
 from almanac.usecase.views import trained_digest
@@ -44,17 +44,9 @@ class TargetModel:
 
     problem: Problem
     fitted: FittedModel
-    intervals: Intervals | None
+    intervals: TargetIntervals | None
     frozen: Frozen
     clip: tuple[float | None, float | None]
-
-
-def clip_of(usecase: UseCase, problem: Problem) -> tuple[float | None, float | None]:
-    """Return the bounds of a forecast, which are those that the use case declares for the column."""
-    if problem.classification:
-        return (None, None)
-    column = usecase.columns[problem.target.column]
-    return (column.min, column.max)
 
 
 def write_models(
@@ -110,7 +102,9 @@ def _write_target(
         write_bytes(directory / name, data)
     write_json(directory / "features.json", specification)
     if model.intervals is not None:
-        write_json(directory / "intervals.json", model.intervals.to_json())
+        write_json(directory / INTERVALS, model.intervals.intervals.to_json())
+        if model.intervals.width is not None:
+            write_bytes(directory / WIDTH, model.intervals.width)
     write_json(directory / "signature.json", signature(usecase, specification, problem, model.intervals is not None))
     write_json(directory / REFERENCE, model.frozen.reference)
     if model.frozen.loss is not None:

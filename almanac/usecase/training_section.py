@@ -228,6 +228,9 @@ class Intervals(Section):
     """Nominal coverage."""
     bins: Annotated[int, Field(ge=1)] = 12
     """Bins of the last known value; a bin with few rows is merged with its neighbour."""
+    width: Annotated[Literal["forecast", "trees"], Field(exclude_if=lambda width: width == "forecast")] = "forecast"
+    """Scale of the offsets: the usual error at the height of the forecast, or the gap between two boosters of quantiles
+    for each target where the folds find it better."""
     by_entity: Annotated[bool, Field(exclude_if=lambda by_entity: by_entity)] = True
     """Of several series on a grid, offsets of its own for each entity that has rows enough."""
 

@@ -3,7 +3,7 @@
 import ctypes
 import json
 from collections.abc import Mapping, Sequence
-from functools import cache, partial
+from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
@@ -16,7 +16,7 @@ from almanac.training.problem import Array, Problem, Rows, TrainingRows
 if TYPE_CHECKING:
     import lightgbm
 
-_SETTINGS: dict[str, Any] = {
+SETTINGS: dict[str, Any] = {
     "verbose": -1,
     "num_threads": 1,
     "deterministic": True,
@@ -64,24 +64,28 @@ class _LightGBM:
         robust = data.problem.target.scale == "log"
         objective = "binary" if data.problem.classification else "regression_l1" if robust else "regression"
         label = data.y - score(linear, data.problem.X, data.rows)
-        grow = data.problem.grower or partial(_grow, data.problem)
         seeds = [seed + number for number in range(declared.seeds)]
         try:
-            boosters = grow(data.rows, label, {"objective": objective, **settings, **_SETTINGS}, rounds, seeds)
+            boosters = grow(
+                data.problem, data.rows, label, {"objective": objective, **settings, **SETTINGS}, rounds, seeds
+            )
         # The protocol of a candidate: the caller adds its name and the target to a ValueError.
         except lightgbm.basic.LightGBMError as error:
             raise ValueError(str(error)) from error
         return AdditiveModel(linear, [(1.0 / len(boosters), booster) for booster in boosters])
 
 
-def _grow(
+def grow(
     problem: Problem, rows: Rows, label: Array, parameters: dict[str, Any], rounds: int, seeds: list[int]
 ) -> list["lightgbm.Booster"]:
+    """Return one booster for each seed, grown on the backend or in this process; arguments as of `TreeGrower`."""
+    if problem.grower is not None:
+        return problem.grower(rows, label, parameters, rounds, seeds)
     import lightgbm
 
     def make() -> lightgbm.Dataset:
         names = problem.names
-        return lightgbm.Dataset(problem.X[rows], label, feature_name=names, params=dict(_SETTINGS), free_raw_data=True)
+        return lightgbm.Dataset(problem.X[rows], label, feature_name=names, params=dict(SETTINGS), free_raw_data=True)
 
     # The seeds, trials and candidates that learn from the same rows share LightGBM's binned copy of them.
     with problem.binned.lend(rows, len(problem.names), label, parameters, make) as data:
