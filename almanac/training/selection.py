@@ -10,6 +10,7 @@ from typing import cast
 import numpy as np
 
 from almanac.core.errors import TrainingError
+from almanac.model.offset import probability
 from almanac.training.blending import weigh
 from almanac.training.candidates import candidate_kind
 from almanac.training.fit import fit
@@ -34,6 +35,7 @@ class Contender:
         loss: their mean, each fold weighted by the length of its training span, see `folds.fold_weights`.
         raw: out-of-fold raw predictions, all folds in order.
         weights: weight of each tuned candidate in it.
+        bias: mean out-of-fold error as a share of its root mean square.
     """
 
     name: str
@@ -41,6 +43,7 @@ class Contender:
     loss: float
     raw: Array
     weights: dict[str, float]
+    bias: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -143,7 +146,7 @@ def _counter(total: int, progress: Progress) -> Callable[[str], None]:
 
 def _choose(task: Tuning, tuned: list[Tuned]) -> Selection:
     by_name = {one.name: one for one in tuned}
-    contenders = [Contender(one.name, one.losses, one.loss, np.concatenate(one.raw), {one.name: 1.0}) for one in tuned]
+    contenders = [_tuned(task, one) for one in tuned]
     blends = {one.name: one.of for one in task.settings.candidates if isinstance(one, Blend)}
     # Of the candidates that compete for this target; one alone is no blend.
     members = {name: [by_name[other] for other in of if other in by_name] for name, of in blends.items()}
@@ -160,6 +163,19 @@ def _choose(task: Tuning, tuned: list[Tuned]) -> Selection:
     )
 
 
+def _tuned(task: Tuning, one: Tuned) -> Contender:
+    raw = np.concatenate(one.raw)
+    return Contender(one.name, one.losses, one.loss, raw, {one.name: 1.0}, _bias(task, raw))
+
+
+def _bias(task: Tuning, raw: Array) -> float:
+    """Return the mean error of out-of-fold raw predictions as a share of its root mean square."""
+    y = np.concatenate([task.problem.y[fold.valid] for fold in task.folds])
+    error = (probability(raw) if task.problem.classification else raw) - y
+    size = float(np.sqrt(np.mean(error**2)))
+    return float(error.mean()) / size if size else 0.0
+
+
 def _rule(contenders: list[Contender], chosen: Contender, task: Tuning) -> str:
     """Return the rule by which a contender was chosen, for whoever sees another with a smaller loss."""
     choose = task.settings.choose
@@ -173,9 +189,13 @@ def _rule(contenders: list[Contender], chosen: Contender, task: Tuning) -> str:
 
 
 def best(contenders: list[Contender], rule: Choose) -> Contender:
-    """Return the contender with the smallest loss, or the most preferred one that is within tolerance of it."""
+    """Return the contender with the smallest loss, or the most preferred one that is within tolerance of it.
+
+    So it must be in its bias: a mean error hides in a squared one as long as it is small, and stays in every forecast.
+    """
     least = min(contenders, key=lambda contender: contender.loss)
-    near = {c.name: c for c in contenders if c.loss <= least.loss * (1.0 + rule.tolerance)}
+    fair = [one for one in contenders if abs(one.bias) <= abs(least.bias) + rule.tolerance]
+    near = {one.name: one for one in fair if one.loss <= least.loss * (1.0 + rule.tolerance)}
     return next((near[name] for name in rule.prefer if name in near), least)
 
 
@@ -198,7 +218,8 @@ def _blended(task: Tuning, name: str, members: list[Tuned]) -> Contender:
         losses.append(metric(y[k][keep], (raw[k] @ weights)[keep], binary))
     weights = fitted(list(range(len(task.folds))))
     kept = {member.name: float(w) for member, w in zip(members, weights, strict=True) if w}
-    return Contender(name, losses, task.mean(losses), np.concatenate(raw) @ weights, kept)
+    mixed = np.concatenate(raw) @ weights
+    return Contender(name, losses, task.mean(losses), mixed, kept, _bias(task, mixed))
 
 
 def _baselines(task: Tuning) -> dict[str, list[float]]:

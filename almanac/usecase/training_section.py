@@ -213,7 +213,7 @@ class Choose(Section):
     prefer: list[Name] = []
     """Candidates in order of preference among those within `tolerance` of the best."""
     tolerance: Annotated[float, Field(ge=0)] = 0.0
-    """Relative difference that counts as equal."""
+    """Relative difference that counts as equal, of the metric and of the bias as a share of the error."""
 
     def metric_of(self, target: Target) -> str:
         """Return the metric that compares a target's candidates."""

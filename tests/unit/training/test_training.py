@@ -358,6 +358,13 @@ def test_the_preferred_candidate_wins_within_tolerance_alone() -> None:
     assert best([first, second], Choose(prefer=["b"], tolerance=0.01)).name == "a"
 
 
+@pytest.mark.parametrize(("bias", "name"), [(0.06, "b"), (-0.06, "b"), (0.09, "a"), (-0.09, "a"), (0.0, "b")])
+def test_a_preferred_candidate_may_not_be_more_biased(bias: float, name: str) -> None:
+    first = Contender("a", [10.0], 10.0, np.zeros(1), {"a": 1.0}, 0.05)
+    second = Contender("b", [10.1], 10.1, np.zeros(1), {"b": 1.0}, bias)
+    assert best([first, second], Choose(prefer=["b"], tolerance=0.03)).name == name
+
+
 def test_weights_are_never_negative_and_leave_out_the_useless() -> None:
     noise = np.random.default_rng(3).normal(size=(3, 4000))
     y = noise[0] * 3
