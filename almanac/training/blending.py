@@ -19,8 +19,9 @@ NEAR = 1.1
 def weigh(y: Array, raw: Array, classification: bool = False, shares: Array | None = None) -> Array:
     """Return the non-negative weights of the combination with the smallest loss on the given rows, shape (m,).
 
-    The loss is the squared error, which holds the bias, whatever metric chooses among contenders: of a metric such as sMAPE, which follows
-    the relative errors of small values, the least would be found by a search whose result a few rows decide.
+    The loss is the squared error, which holds the bias, whatever metric chooses among contenders: of a metric such as
+    sMAPE, which follows the relative errors of small values, the least would be found by a search whose result a few
+    rows decide.
 
     Least squares for values, with weights that add up to one (stacked regression; Breiman, 1996,
     doi:10.1007/BF00117832), log loss for log-odds.
