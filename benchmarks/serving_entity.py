@@ -16,7 +16,9 @@ from typing import Any
 from almanac.core.errors import ServingError
 from almanac.core.files import read_json
 from benchmarks.serving_load import Load, measure
-from benchmarks.serving_processes import free_port
+from benchmarks.serving_processes import end, free_port, last_words
+
+_PATIENCE = 5
 
 
 def measure_entity(cores: tuple[str, str], seconds: float) -> dict[str, Any]:
@@ -49,17 +51,19 @@ def _measure(run: Path, target: str, store: str, cores: tuple[str, str], seconds
     port = free_port()
     command = ["taskset", "-c", cores[0], sys.executable, "-m", "serving", "--model", str(run), "--cache-size", "0"]
     command += ["--http-port", str(port), "--feature-store", store, "--history", str(run / "data.parquet")]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-    try:
-        body = _example(process)
-        url = f"http://127.0.0.1:{port}/v1/models/{target}:predict"
-        load = Load(url, {}, [body], 1, cores[1])
-        _first(url, body)
-        measure(load, 2)  # what a server reads after its start is read by then
-        return measure(load, seconds)
-    finally:
-        process.terminate()
-        process.wait(20)
+    with tempfile.TemporaryFile("w+") as log:
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
+        try:
+            body = _example(process)
+            url = f"http://127.0.0.1:{port}/v1/models/{target}:predict"
+            load = Load(url, {}, [body], 1, cores[1])
+            _first(url, body)
+            measure(load, 2)  # what a server reads after its start is read by then
+            return measure(load, seconds)
+        except ServingError as error:
+            raise ServingError(f"{error}; {last_words(log)}") from error
+        finally:
+            end(process)
 
 
 def _example(process: subprocess.Popen[str]) -> bytes:
@@ -86,7 +90,9 @@ def _redis() -> Iterator[str]:
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
         try:
             time.sleep(0.5)
-            yield f"redis://127.0.0.1:{port}/0"
+            # A busy machine may hold Redis up for longer than the store waits, which then refuses requests for a
+            # moment; here that is to show as latency.
+            yield f"redis://127.0.0.1:{port}/0?socket_timeout={_PATIENCE}"
         finally:
             process.terminate()
             process.wait(10)

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TextIO
 
 from almanac.core.errors import ServingError
 
@@ -73,11 +73,15 @@ def running(peer: Peer, body: bytes, core: str) -> Iterator[Running]:
             _await_answer(peer, url, body, process, start)
             yield Running(process.pid, url, time.perf_counter() - start)
         except ServingError as error:
-            output.seek(0)
-            words = "".join(output.readlines()[-_LAST_LINES:])
-            raise ServingError(f"{error}; its last words:\n{words}" if words else f"{error}") from error
+            raise ServingError(f"{error}; {last_words(output)}") from error
         finally:
             end(process)
+
+
+def last_words(output: TextIO) -> str:
+    """Return the last lines that a server wrote."""
+    output.seek(0)
+    return "its last words:\n" + ("".join(output.readlines()[-_LAST_LINES:]) or "none")
 
 
 def end(process: "subprocess.Popen[bytes] | subprocess.Popen[str]") -> None:

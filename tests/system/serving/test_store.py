@@ -41,6 +41,7 @@ from tests.support.server import (
     wait_for,
     write_model,
 )
+from tests.system.serving.test_operation import total
 
 needs_redis = pytest.mark.skipif(
     shutil.which("redis-server") is None and not os.environ.get("CI"), reason="redis-server is not installed"
@@ -528,15 +529,18 @@ def test_redis_down_is_a_503_and_never_a_number(start: Start, tmp_path: Path, la
         body = {"instances": [{"entity": "default", "time": when}]}
         first = server.post("/v1/models/air:predict", body)
         assert first.status == 200
+        assert total(server, "almanac_redis_available", use="features") == 1
         redis.stop()
         down = server.post("/v1/models/air:predict", body)
         assert down.status == 503
         assert int(down.headers["retry-after"]) >= 1
+        assert total(server, "almanac_redis_available", use="features") == 0
         assert server.get("/healthz").status == 200  # rows by name are still answered
         redis.start()
         wait_for(lambda: server.post("/v1/models/air:predict", body).status != 503)  # it is asked in the background
         empty = server.post("/v1/models/air:predict", body)
         assert empty.status == 409  # Redis came back without its rows
+        assert total(server, "almanac_redis_available", use="features") == 1
         ingest(server, last_month)
         assert server.post("/v1/models/air:predict", body).json["predictions"] == first.json["predictions"]
     finally:
