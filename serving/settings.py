@@ -2,7 +2,6 @@
 
 import math
 import os
-import re
 from collections import Counter
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -14,6 +13,7 @@ from almanac.core.errors import ServingError
 from serving.prediction.canary import CanaryBounds
 from serving.runtime.redaction import redacted
 from serving.runtime.redis_client import SCHEMES
+from serving.runtime.sizes import parse_size
 from serving.security.limits import parse_rates
 from serving.transport.fast_path import LONGEST_HEAD
 
@@ -26,22 +26,6 @@ _VARIABLES = {
     "--prediction-log": "ALMANAC_PREDICTION_LOG",
 }
 _MODEL = "registry:<use case>/<stage>, a directory or a URL"
-
-
-_SIZE = re.compile(r"(\d+)(Ki|Mi|Gi)?")
-_UNITS = {None: 1, "Ki": 1 << 10, "Mi": 1 << 20, "Gi": 1 << 30}
-
-
-def parse_size(option: str, text: str) -> int:
-    """Return the bytes of a size such as 256Mi.
-
-    Raises:
-        ServingError: any other text.
-    """
-    match = _SIZE.fullmatch(text)
-    if match is None or int(match[1]) < 1:
-        raise ServingError(f"{option} {text}: write it as 256Mi or 2Gi")
-    return int(match[1]) * _UNITS[match[2]]
 
 
 def _option(help: str, *names: str, env: str | None = None, **more: Any) -> Any:
@@ -228,6 +212,13 @@ class Settings:
             ServingError: naming the option and what is expected.
         """
         # Checked here and not by typer, whose message would not name the forms.
+        self._check_models()
+        self._check_second()
+        self._check_sizes()
+        self._check_files()
+        self._check_stores()
+
+    def _check_models(self) -> None:
         if not self.model:
             raise ServingError(f"--model is missing: {_MODEL}")
         if twice := [address for address, count in Counter(self.model).items() if count > 1]:
@@ -240,12 +231,18 @@ class Settings:
             if self.history is not None and "{use_case}" not in self.history:
                 raise ServingError(f"--history {self.history}: with several models write {{use_case}} for their names")
         _ = self.budget
+
+    def _check_second(self) -> None:
         if self.canary_version is not None and self.second:
             raise ServingError(f"--canary {self.canary}: without --second")
         for name, most in (("error", 10), ("latency", 10), ("failures", 1), ("alpha", 1)):
             value = getattr(self, f"canary_{name}")
             if not 0 < value < most:
                 raise ServingError(f"--canary-{name} {value}: above 0, below {most}")
+        if not 0 <= self.second_share <= 1:
+            raise ServingError(f"--second-share {self.second_share}: between 0 and 1")
+
+    def _check_sizes(self) -> None:
         if self.workers < 1:
             raise ServingError(f"--workers {self.workers}: at least 1")
         # The fast path takes heads up to this length and does not ask for the limit.
@@ -261,21 +258,23 @@ class Settings:
         for name, count in (("--max-rows", self.max_rows), ("--max-values", self.max_values)):
             if count < 1:
                 raise ServingError(f"{name} {count}: at least 1")
+        for name, port in (("--http-port", self.http_port), ("--grpc-port", self.grpc_port or 0)):
+            if not 0 <= port < 65536:
+                raise ServingError(f"{name} {port}: between 0 and 65535")
+
+    def _check_files(self) -> None:
         if (self.tls_cert is None) != (self.tls_key is None):
             raise ServingError("--tls-cert and --tls-key belong together")
         for path in self.tls or ():
             if not path.is_file():
                 raise ServingError(f"{path}: no such file; --tls-cert and --tls-key take PEM files")
-        if not 0 <= self.second_share <= 1:
-            raise ServingError(f"--second-share {self.second_share}: between 0 and 1")
         if self.trusted_key is not None and not self.trusted_key.is_file():
             raise ServingError(f"--trusted-key {self.trusted_key}: no such file; it takes a PEM public key")
+
+    def _check_stores(self) -> None:
         # Observations would reach one worker, and requests another.
         if self.feature_store == "memory://" and self.workers > 1:
             raise ServingError("--workers above 1 needs a feature store that they share: sqlite:///… or redis://…")
-        for name, port in (("--http-port", self.http_port), ("--grpc-port", self.grpc_port or 0)):
-            if not 0 <= port < 65536:
-                raise ServingError(f"{name} {port}: between 0 and 65535")
         if self.rate_limit is not None:
             parse_rates(self.rate_limit)
         scheme, separator, _ = self.rate_limit_store.partition("://")

@@ -9,7 +9,7 @@ from functools import partial
 import numpy as np
 import numpy.typing as npt
 
-from almanac.core.errors import ModelError, ServingError
+from almanac.core.errors import ServingError
 from almanac.model.bundle import Bundle
 from almanac.model.model import Model
 from almanac.model.predictor import Rows
@@ -19,18 +19,15 @@ from serving.features.history import read_history
 from serving.features.history_coverage import check_coverage
 from serving.features.records import EntityRequest
 from serving.features.row_layout import FeaturePlan, RowReader
-from serving.features.store.base import RowsDroppedError, StoreUnavailableError
-from serving.features.store.observations import DEFAULT_ENTITY, ONE_SERIES, Ingestor
-from serving.features.values import shortened
-from serving.runtime.errors import HTTPError, invalid, stale, unavailable
+from serving.features.store.base import StoreUnavailableError
+from serving.features.store.observations import Ingestor
+from serving.features.stored_windows import StoredWindows, Window, entity_of
+from serving.runtime.errors import HTTPError, unavailable
 
 Array = npt.NDArray[np.float64]
 
 #: Requests whose history is fetched together; between two pieces of a large body others are answered.
 PIECE = 16
-
-#: Step of a request, and the stored rows (k, n) up to it; None if the request brings its history.
-Window = tuple[int, Array | None]
 
 
 class Features:
@@ -58,6 +55,7 @@ class Features:
         self._freshness = freshness
         self._executor = executor
         self._plans: dict[str, FeaturePlan] = {}
+        self._windows = StoredWindows(lambda: self._grid)
         self.filling = ""
 
     @property
@@ -120,7 +118,7 @@ class Features:
                 if isinstance(self._opened, EventStore) or has_events(model):
                     self._events(model).check(model)
                     continue
-                self._store_reader(self._plan(model))
+                self._windows.reader(self._plan(model))
             except HTTPError as error:
                 raise ServingError(str(error)) from error
 
@@ -157,7 +155,7 @@ class Features:
         past = [np.empty((count, plan.past)) if plan.past else None for plan in plans]
         for at in range(0, count, PIECE):
             piece = requests[at : at + PIECE]
-            windows = await self._windows(plans, piece)
+            windows = await self._windows.of(plans, piece)
             work = partial(self._fill, at, X, past, plans, piece, windows, warnings)
             # A few requests take less time than a thread's start.
             if count <= PIECE:
@@ -165,7 +163,7 @@ class Features:
             else:
                 await asyncio.get_running_loop().run_in_executor(self._executor, work)
         return {
-            plan.name: Rows(X[at], past[at], [_entity(plan, one) for one in requests] if plan.entity else None)
+            plan.name: Rows(X[at], past[at], [entity_of(plan, one) for one in requests] if plan.entity else None)
             for at, plan in enumerate(plans)
         }
 
@@ -179,17 +177,7 @@ class Features:
         if has_events(model):
             return self._events(model).row(model, request)
         plan = self._plan(model)
-        step = _step(plan, request)
-        window = None
-        if request.history is None:
-            self._store_reader(plan)
-            entity = _entity(plan, request)
-            try:
-                window = await self._grid.store.window(entity, step, plan.history)
-            except RowsDroppedError as error:
-                raise _dropped(plan, error) from error
-            if _is_absent(plan, window):
-                raise await self._absent(plan, entity, step)
+        step, window = await self._windows.one(plan, request)
         reader, rows = self._raw_rows(plan, request, window, warnings)
         return plan.row(reader, rows, step, window is not None)
 
@@ -197,34 +185,6 @@ class Features:
         """Refuse requests that a part of the history would answer (503)."""
         if self.filling and any(request.history is None for request in requests):
             raise unavailable(f"the feature store is still being filled from {self.filling}")
-
-    async def _windows(self, plans: list[FeaturePlan], requests: list[EntityRequest]) -> list[Window]:
-        """Return the step of each request, and its stored rows for the plan that looks back furthest."""
-        longest = max(plan.history for plan in plans)
-        for plan in plans:
-            if plan.schema.step != plans[0].schema.step or plan.entity != plans[0].entity:
-                raise ModelError(f"{plan.name}: its times or entities differ from those of {plans[0].name}")
-        steps = [_step(plans[0], request) for request in requests]
-        keys = [
-            (_entity(plans[0], request), step) if request.history is None else None
-            for request, step in zip(requests, steps, strict=True)
-        ]
-        # Several requests for one entity and time, as for all targets, fetch one window.
-        distinct = list(dict.fromkeys(key for key in keys if key is not None))
-        if not distinct:
-            return [(step, None) for step in steps]
-        for plan in plans:
-            self._store_reader(plan)
-        try:
-            windows = await self._grid.store.windows([(entity, step, longest) for entity, step in distinct])
-        except RowsDroppedError as error:
-            raise _dropped(max(plans, key=lambda plan: plan.history), error) from error
-        for plan in plans:
-            for key, window in zip(distinct, windows, strict=True):
-                if _is_absent(plan, window):
-                    raise await self._absent(plan, *key)
-        rows = dict(zip(distinct, windows, strict=True))
-        return [(step, None if key is None else rows[key]) for step, key in zip(steps, keys, strict=True)]
 
     def _fill(
         self,
@@ -253,7 +213,7 @@ class Features:
         if window is None:
             reader, rows = plan.own, read_history(plan, request)
         else:
-            reader, rows = self._store_reader(plan), window
+            reader, rows = self._windows.reader(plan), window
         # Rows newer than the cutoff are not used, so they do not count.
         usable = rows[:, : plan.history - plan.cutoff]
         if warning := check_coverage(usable, request, reader.complete_column):
@@ -278,48 +238,3 @@ class Features:
         if plan is None:
             plan = self._plans[model.digest] = FeaturePlan(model)
         return plan
-
-    def _store_reader(self, plan: FeaturePlan) -> RowReader:
-        """Return the reader of the store's rows for a plan, which may be of a later version than the store's layout."""
-        if plan.stored is not None:
-            return plan.stored
-        ingestor = self._grid
-        try:
-            return plan.read_store(ingestor.schema, ingestor.entity, ingestor.store.most)
-        except ModelError as error:
-            message = f"{plan.name}: the feature store of this process keeps {error}; restart it with this version"
-            raise unavailable(message) from error
-
-    async def _absent(self, plan: FeaturePlan, entity: str, step: int) -> HTTPError:
-        if plan.entity is None and entity != DEFAULT_ENTITY:
-            return stale(f"entity {shortened(entity)}: {ONE_SERIES}")
-        newest = await self._grid.store.newest(entity)
-        schema, step = plan.schema, step - plan.cutoff
-        new = "it was never observed, and a new entity is answered from its own history"
-        last = new if newest is None else f"its newest one is of {schema.time_text(newest)}"
-        return stale(f"entity {entity!r} has no observation of {schema.time_text(step)}; {last}; see :ingest")
-
-
-def _dropped(plan: FeaturePlan, error: RowsDroppedError) -> HTTPError:
-    """Return the error for a time that looks back on rows which the store no longer has."""
-    kept, first = error.kept_from, error.kept_from + plan.history - 1
-    return stale(
-        f"entity {error.entity!r}: observations before {plan.schema.time_text(kept)} are no longer kept, and the model "
-        f"looks back on {plan.history}; the first time that can be asked for is {plan.schema.time_text(first)}; for an "
-        "earlier one send its history"
-    )
-
-
-def _step(plan: FeaturePlan, request: EntityRequest) -> int:
-    return plan.schema.step_of(request.time, f"{request.location}.time")
-
-
-def _is_absent(plan: FeaturePlan, window: Array) -> bool:
-    """Return whether the newest usable row is missing."""
-    return bool(np.isnan(window[:, -1 - plan.cutoff]).all())
-
-
-def _entity(plan: FeaturePlan, request: EntityRequest) -> str:
-    if request.entity is None and plan.entity is not None:
-        raise invalid(f"{request.location}: missing field entity")
-    return request.entity if request.entity is not None else DEFAULT_ENTITY

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import math
 import secrets
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,10 +11,10 @@ from typing import Any
 
 from almanac.core.errors import AlmanacError, ServingError
 from almanac.model.bundle import Bundle
-from monitoring.metrics import CANARY_EXCESS, CANARY_SHARE, CANARY_STATE, Metrics
+from monitoring.metrics import Metrics
 from serving.operations.canary_files import CanaryFiles, Order
-from serving.prediction.canary import STATES, Canary, CanaryBounds, State
-from serving.prediction.confidence_sequence import Interval
+from serving.operations.canary_metrics import CanaryMetrics
+from serving.prediction.canary import Canary, CanaryBounds, State
 from serving.prediction.repository import Repository
 from serving.prediction.traffic import Traffic
 from serving.prediction.use_case import UseCase
@@ -54,7 +53,7 @@ class Canaries:
         self._repository = repository
         self._load = load
         self._bounds = bounds
-        self._metrics = metrics
+        self._shown = CanaryMetrics(metrics)
         self._files = files
         self._orders: dict[str, Order] = {}
         self._versions: dict[str, str] = {}
@@ -217,7 +216,7 @@ class Canaries:
             self._put(canary)
         if canary.state == "promote" and before != "promote":
             _LOG.info("promotion of version %s of %s is proposed", canary.new.version, canary.new.use_case)
-        self._publish(canary)
+        self._shown.publish(canary)
 
     def begin_loaded(self, use_case: UseCase, new: Bundle, percent: float, version: str, anew: bool = False) -> None:
         """Start the canary of a version that is loaded, or go on with it where another process began it.
@@ -240,7 +239,7 @@ class Canaries:
         if (new.version, new.digest) == (traffic.primary.version, traffic.primary.digest):
             raise ServingError(f"version {new.version} is the one that is running")
         if (before := self._canaries.get(use_case.name)) is not None:
-            self._forget(before)
+            self._shown.forget(before)
         canary = self._canaries[use_case.name] = Canary(traffic.primary, new, percent, self._bounds)
         self._versions[use_case.name] = version
         newest = self._files.order(use_case.name) if self._files is not None else None
@@ -252,7 +251,7 @@ class Canaries:
                 # What was decided stays decided: a version that failed gets no requests by a restart.
                 canary.end(newest.state, newest.reason)
                 _LOG.warning("the canary %s of %s is %s: %s", new.version, new.use_case, newest.state, newest.reason)
-                self._publish(canary)
+                self._shown.publish(canary)
                 return
         else:
             self._put(canary, newest or _NONE)
@@ -260,7 +259,7 @@ class Canaries:
         if self.answered not in self._observers:
             self._observers.append(self.answered)
         self._repository.set_traffic(use_case, Traffic(traffic.primary, new, "split", canary.percent / 100))
-        self._publish(canary)
+        self._shown.publish(canary)
 
     def _running(self, name: str) -> Canary:
         use_case = self._repository.use_case(name)
@@ -276,7 +275,7 @@ class Canaries:
             canary.began = began
         if use_case.traffic is not None:
             self._repository.set_traffic(use_case, replace(use_case.traffic, share=percent / 100))
-        self._publish(canary)
+        self._shown.publish(canary)
 
     def _finish(self, canary: Canary, state: State, reason: str) -> None:
         canary.end(state, reason)
@@ -286,25 +285,7 @@ class Canaries:
         if use_case is not None and use_case.traffic is not None and use_case.traffic.second is canary.new:
             self._repository.set_traffic(use_case, Traffic(use_case.traffic.primary))
         _LOG.info("the canary %s of %s is %s: %s", canary.new.version, canary.new.use_case, state, reason)
-        self._publish(canary)
-
-    def _forget(self, canary: Canary) -> None:
-        """Show no state of a canary that is not the newest one any more."""
-        for state in STATES:
-            self._metrics.gauge(CANARY_STATE).labels(canary.new.use_case, canary.new.version, state).set(0)
-
-    def _publish(self, canary: Canary) -> None:
-        labels = canary.new.use_case, canary.new.version
-        self._metrics.gauge(CANARY_SHARE).labels(*labels).set(canary.percent / 100 if canary.active else 0)
-        for state in STATES:
-            self._metrics.gauge(CANARY_STATE).labels(*labels, state).set(int(canary.state == state))
-
-        def show(measure: str, excess: Interval) -> None:
-            for end, value in ("low", excess.low), ("mean", excess.mean), ("high", excess.high):
-                if math.isfinite(value) and excess.count:
-                    self._metrics.gauge(CANARY_EXCESS).labels(*labels, measure, end).set(value)
-
-        canary.each(show)
+        self._shown.publish(canary)
 
 
 def _check_percent(percent: float) -> None:

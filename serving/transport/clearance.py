@@ -15,7 +15,7 @@ from serving.transport.content_type import check_type
 from serving.transport.web_guard import WebGuard
 
 #: Operations that are finished even if the client goes away.
-CHANGING = frozenset({"ingest", "feedback", "load", "unload"})
+CHANGING = frozenset({"ingest", "feedback", "load", "unload", "maintenance"})
 
 
 class Clearance(NamedTuple):

@@ -14,9 +14,9 @@ from serving.runtime.errors import HTTPError
 from serving.runtime.http import Request
 
 #: Operations that change state.
-CHANGES = frozenset({"ingest", "feedback", "canary", "load", "unload"})
+CHANGES = frozenset({"ingest", "feedback", "canary", "load", "unload", "maintenance"})
 #: Those of them that read a body.
-_TYPED = frozenset({"ingest", "feedback", "canary"})
+_TYPED = frozenset({"ingest", "feedback", "canary", "maintenance"})
 _HOST = re.compile(rb"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::([0-9]{1,5}))?")
 _LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 
