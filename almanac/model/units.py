@@ -14,7 +14,6 @@ from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
-from scipy.special import erf
 
 from almanac.core.errors import ModelError
 from almanac.model.predictor import Array
@@ -104,6 +103,9 @@ class Units:
 
     def _radial(self, Z: Array) -> Array:
         """Return the contributions through radial basis functions, by the integrals of exp(-(a t² - 2 b t + c))."""
+        # Only explanations need it, and a server that gives none starts without.
+        from scipy.special import erf
+
         a = np.maximum(self.gamma * (Z * Z).sum(axis=1), 1e-12)[:, None]
         b, c = self.gamma * (Z @ self.weights.T), self.gamma * self._lengths
         root = np.sqrt(a)

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from almanac.model.bodies.units import units_files
 from almanac.model.offset import Offset
 from almanac.model.units import Units
 from almanac.training.problem import BLOCK, Array, Problem, Rows
@@ -87,6 +86,8 @@ class AdditiveModel:
 
             files["model.bst"] = merge(self.boosters).encode()
         if self.layers:
+            from almanac.model.bodies.units import units_files
+
             return SavedForm("units", {**files, **units_files(self.layers, offset, problem.names)})
         return SavedForm("lightgbm" if self.boosters else "linear", files)
 

@@ -5,7 +5,6 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-from scipy.linalg import cho_factor, cho_solve, solve_triangular
 
 from almanac.core.errors import TrainingError
 from almanac.model.offset import Offset
@@ -42,6 +41,8 @@ class _KernelRidge:
         The Nyström approximation is that of Williams and Seeger (2001), "Using the Nyström method to speed up kernel
         machines", NIPS 13. Kernels are computed in single precision, a block of rows at a time.
         """
+        from scipy.linalg import cho_factor, cho_solve, solve_triangular
+
         if data.problem.classification:
             raise TrainingError(f"candidate {declared.name}: of kind kernel_ridge, which forecasts no probability")
         linear = base(declared, data)
