@@ -388,6 +388,8 @@ class Validation(Section):
     """A gap longer than this is an error."""
     out_of_range: Literal["error", "null"] = "error"
     """Treatment of values beyond min and max; setting them missing is reported as a warning."""
+    leaks: Annotated[Literal["error", "warning"], Field(exclude_if=lambda leaks: leaks == "error")] = "error"
+    """Severity of a column that nearly equals a target's future; a warning where it is known by then."""
     min_rows: Annotated[int, Field(ge=1)] = 1
     """Fewest rows."""
     completeness: Annotated[float, Field(ge=0, le=1)] = 0.0

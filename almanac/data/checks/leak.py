@@ -4,13 +4,15 @@ from collections.abc import Iterator
 
 import polars as pl
 
-from almanac.data.checks import Check, Finding, Stage, Subject
+from almanac.data.checks import Check, Finding, Severity, Stage, Subject
 from almanac.usecase.training_section import Target
 from almanac.usecase.types import steps
 
 #: Share of the future target's variance that one column must explain, and how much less of it may be left than by the
 #: target's own last value.
 _EXPLAINED, _LEFT = 0.95, 0.25
+#: Share from which on the column is the target's future but for rounding, and no model of it may be trained.
+_EQUAL = 0.99
 
 
 def _find(subject: Subject) -> Iterator[Finding]:
@@ -27,7 +29,10 @@ def _find(subject: Subject) -> Iterator[Finding]:
                     f"of {target.column} explains {own:.1%}; check that it is known by then: a joined source "
                     "takes available_after, features take a cutoff"
                 )
-                yield Finding("warning", "leak", name, subject.table[name].count(), text)
+                severity: Severity = "warning"
+                if share > _EQUAL and usecase.validation.leaks == "error":
+                    severity, text = "error", f"{text}; where it is, say validation.leaks: warning"
+                yield Finding(severity, "leak", name, subject.table[name].count(), text)
 
 
 def _explained(subject: Subject, target: Target) -> dict[str, float]:
