@@ -58,7 +58,7 @@ def measure(name: str, size: float, keep: Path | None = None) -> dict[str, Any]:
         home.mkdir(parents=True, exist_ok=True)
         table = brought.make(home, size)
         options = [word for key, value in brought.options.items() for word in (f"--{key}", value)]
-        started = time.monotonic()
+        started, worked = time.monotonic(), _processor_seconds()
         result: dict[str, Any] = {"rows": _rows(table)}
         for step in (["new", table.name, "--out", f"{name}.yaml", *options], ["run", f"{name}.yaml"]):
             done = _almanac(step, home)
@@ -73,6 +73,7 @@ def measure(name: str, size: float, keep: Path | None = None) -> dict[str, Any]:
         if case is not None and "failed" not in result:
             result["answer"] = _served(home, name, case)
             result["served_seconds"] = round(time.monotonic() - started, 1)
+        result["processor_seconds"] = round(_processor_seconds() - worked, 1)
         # Of all processes so far; the tables are measured in processes of their own only one after the other.
         result["bytes"] = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
     return result
@@ -81,6 +82,12 @@ def measure(name: str, size: float, keep: Path | None = None) -> dict[str, Any]:
 def _almanac(words: list[str], home: Path) -> "subprocess.CompletedProcess[str]":
     command = [sys.executable, str(ROOT / "pipeline.py"), *words]
     return subprocess.run(command, cwd=home, env=_environment(), capture_output=True, text=True, check=False)
+
+
+def _processor_seconds() -> float:
+    """Return the processor time of all processes that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def _environment() -> dict[str, str]:
@@ -162,7 +169,8 @@ def _ask(url: str, body: dict[str, Any], server: "subprocess.Popen[bytes]") -> A
 
 def _line(name: str, result: dict[str, Any]) -> str:
     wall = result.get("served_seconds", result.get("run_seconds", result.get("new_seconds")))
-    line = f"{name:<10}{result['rows']:>10,} rows {wall:>7} s {result['bytes'] / 1e9:>5.2f} GB"
+    line = f"{name:<10}{result['rows']:>10,} rows {wall:>7} s"
+    line += f" ({result['processor_seconds']:.0f} s of processors) {result['bytes'] / 1e9:.2f} GB"
     if "rmse" in result:
         line += f"  rmse {result['rmse']:.4g}, LightGBM {result['lightgbm_rmse']:.4g}, ratio {result['ratio']:.3f}"
     return f"{line}  {result.get('failed', result.get('answer'))}"

@@ -19,6 +19,8 @@ CYCLES = (_DAY, 7 * _DAY, 364 * _DAY)
 MOST_STEPS = 2100
 #: Cycles over which the mean of one phase is taken.
 _COUNTS = (4, 12, 26)
+#: Cycles over which the mean of all phases is taken.
+_LEVELS = (4, 8)
 #: Largest shares of missing values of a column that the file does not declare; its target's rows are left out.
 _MISSING = 1.0
 
@@ -93,6 +95,10 @@ def features(
     items.append(_spans("lag", "lagged", target, {"lags": [step, 2 * step, 3 * step, *phases]}))
     windows = _spans("rolling", "rolling", target, {"windows": [4 * step, *cycles]})
     items.append(windows | {"statistics": ["mean", "std", "min", "max"]})
+    # The level of each series, which many series of few rows share a model without.
+    levels = [count * cycle for cycle in cycles[-1:] for count in _LEVELS if (count + 1) * cycle <= MOST_STEPS * step]
+    if levels:
+        items.append(_spans("rolling", "rolling", target, {"windows": levels}) | {"statistics": ["mean"]})
     # The mean of one phase over many cycles, without which no model beats the climatology of a noisy series.
     for cycle in cycles:
         if counts := [count for count in _COUNTS if (count + 1) * cycle <= MOST_STEPS * step]:
