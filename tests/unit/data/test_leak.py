@@ -11,9 +11,7 @@ from almanac.usecase.views import reads
 from tests.support import small
 
 
-def found(
-    other: np.ndarray[tuple[int], np.dtype[np.float64]], load: pl.Series, leaks: str = "error"
-) -> list[Finding]:
+def found(other: np.ndarray[tuple[int], np.dtype[np.float64]], load: pl.Series, leaks: str = "error") -> list[Finding]:
     hours = [datetime(2020, 1, 1) + timedelta(hours=k) for k in range(load.len())]
     rows = pl.DataFrame({"timestamp": pl.Series(hours, dtype=pl.Datetime("us")), "load": load, "other": other})
     columns = {name: {"type": "float", "description": name} for name in ("load", "other")}
