@@ -34,6 +34,9 @@ def notify(
     settings: SettingsFile = None,
     watch: Annotated[bool, typer.Option("--watch", help="Look again and again, until a signal.")] = False,
     interval: Annotated[float, typer.Option(min=1, help="Seconds between two looks.")] = 30,
+    reports: Annotated[
+        bool, typer.Option("--reports", help="Send the reports on the last week and month as well.")
+    ] = False,
     again: Again = False,
     history: History = "",
     registry: Registry = "",
@@ -50,7 +53,7 @@ def notify(
     # Before the history is made, which may take a minute.
     load_settings(path)
     engine, origins = opened(history, registry, runs, log, kept)
-    watching = Watch(engine, origins, path, usecases, registry, keep=kept)
+    watching = Watch(engine, origins, path, usecases, registry, keep=kept, reports=reports)
     if watch:
         watching.follow(interval, partial(print, file=sys.stderr, flush=True))
     lost = []

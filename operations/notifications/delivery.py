@@ -89,15 +89,17 @@ class Courier:
             delivery: the delivery.
             again: whether what was refused, given up or is uncertain is sent again.
         """
-        about = ledger.entries_about(self._read(), delivery.key)
-        retries = self._settings.retries
-        state = ledger.state(about, self._journal.clock(), retries, again=again)
+        about, state = self._state(delivery, again)
         trace = _Trace(self._journal, delivery, about[-1].digest if about else "")
         if state == "lost":
             return trace.end(ledger.UNCERTAIN, "the process that sent it died meanwhile")
         if state == "overdue":
-            return trace.end(ledger.GIVEN_UP, f"{retries.give_up_hours:g} h of attempts")
+            return trace.end(ledger.GIVEN_UP, f"{self._settings.retries.give_up_hours:g} h of attempts")
         return self._attempts(delivery, trace) if state == "due" else None
+
+    def is_open(self, delivery: Delivery, *, again: bool = False) -> bool:
+        """Return whether `deliver` has something to do."""
+        return self._state(delivery, again)[1] in ("due", "lost", "overdue")
 
     def past(self, delivery: Delivery) -> str:
         """Return the last entry about a delivery, as text for people."""
@@ -137,6 +139,10 @@ class Courier:
         send = CHANNELS[delivery.channel.kind]
         parcel = Parcel(delivery.message, delivery.recipient, delivery.key, self._settings.templates)
         send(delivery.channel, parcel, trace.claim)
+
+    def _state(self, delivery: Delivery, again: bool) -> tuple[list[Entry], ledger.State]:
+        about = ledger.entries_about(self._read(), delivery.key)
+        return about, ledger.state(about, self._journal.clock(), self._settings.retries, again=again)
 
     def _read(self) -> Sequence[Entry]:
         head = self._journal.head()

@@ -15,8 +15,10 @@ from operations.notifications.delivery import Courier, Outcome, deliveries
 from operations.notifications.events import EVENTS
 from operations.notifications.ledger import FAILED
 from operations.notifications.message import Message
+from operations.notifications.report_message import report_message
 from operations.notifications.scene import Scene
 from operations.notifications.settings import Settings, load_settings
+from operations.reports import KINDS, last_period, make_report, to_pdf
 from operations.subject import find_subject
 
 
@@ -30,6 +32,7 @@ class Watch:
         use_cases: files or names of the use cases.
         registry: address of the registry as commands in messages give it; empty for the default one.
         keep: read the history as it is.
+        reports: send the reports on the last week and month as well, once they are over.
         clock: returns the present; tests give their own.
     """
 
@@ -42,10 +45,12 @@ class Watch:
         registry: str = "",
         *,
         keep: bool = False,
+        reports: bool = False,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._memory, self._settings = Memory(engine, origins), settings
-        self._use_cases, self._registry, self._keep, self._clock = use_cases, registry, keep, clock
+        self._use_cases, self._registry, self._clock = use_cases, registry, clock
+        self._keep, self._reports = keep, reports
 
     def look(self, *, again: bool = False) -> Iterator[Outcome]:
         """Deliver all news, and yield the outcome of each delivery that was due.
@@ -65,16 +70,26 @@ class Watch:
             yield from self._deliver(given, settings, again)
 
     def _deliver(self, given: str, settings: Settings, again: bool) -> Iterator[Outcome]:
-        registry = self._memory.origins.registry
         scene = self._scene(given, settings)
-        courier, down = Courier(Journal(registry, scene.name, self._clock), settings), set[str]()
-        for message in news(scene):
+        courier = Courier(Journal(self._memory.origins.registry, scene.name, self._clock), settings)
+        down: set[str] = set()
+        for message in (*news(scene), *(self._due_reports(scene, settings, courier, again) if self._reports else ())):
             for delivery in deliveries(settings, message):
                 # A server that is away would be waited for by every message of the pass.
                 found = courier.deliver(delivery, again=again) if delivery.name not in down else None
                 if found is not None:
                     down |= {delivery.name} if found.outcome == FAILED else set()
                     yield found
+
+    def _due_reports(self, scene: Scene, settings: Settings, courier: Courier, again: bool) -> Iterator[Message]:
+        """Yield the reports that somebody has to get; others are not made, which takes seconds."""
+        for kind in KINDS:
+            period = last_period(kind, scene.now, scene.subject.zone)
+            ways = deliveries(settings, Message(kind, scene.name, period.name, "", (), "", "", ""))
+            if period.span[1] >= scene.since and any(courier.is_open(each, again=again) for each in ways):
+                report = make_report(scene.engine, scene.name, period, title=scene.subject.title)
+                html = report.html(settings.templates)
+                yield report_message(report, settings.console, html, to_pdf(html))
 
     def _scene(self, given: str, settings: Settings) -> Scene:
         now, origins = self._clock(), self._memory.origins

@@ -9,6 +9,8 @@ from zoneinfo import ZoneInfo
 from almanac.core.errors import ReportError
 
 Kind = Literal["weekly", "monthly"]
+#: Kinds of periods.
+KINDS: tuple[Kind, ...] = ("weekly", "monthly")
 _FORMS = {"monthly": (r"(\d{4})-(\d\d)", "2026-10"), "weekly": (r"(\d{4})-W(\d\d)", "2026-W44")}
 
 

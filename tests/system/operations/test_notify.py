@@ -27,6 +27,7 @@ from orchestration.commands.app import app
 from orchestration.retraining.audit_log import Draft, Entry
 from tests.support.mailbox import Sink, mail_server, make_certificate, webhook_sink
 from tests.support.operations_world import World, write_world
+from tests.support.pdf import needs_pango
 from tests.support.server import ROOT
 
 KEY = "a text of more than 24 characters"
@@ -194,6 +195,23 @@ def test_passes_at_the_same_time_send_each_message_once(world: World, tmp_path: 
         engine.dispose()
     assert outcomes == ["sent"] * 3
     assert len({headers["webhook-id"] for _, headers, _ in sink.requests}) == len(sink.requests) == 3
+
+
+@needs_pango
+def test_reports_are_sent_once_their_period_is_over(world: World, tmp_path: Path, sink: Sink) -> None:
+    path = settings(tmp_path, hook=hook(tmp_path, sink) | {"send": ["weekly", "monthly"]})
+    engine = open_history(f"sqlite:///{tmp_path}/history.db")
+    now = [datetime(2026, 2, 1, 0, 0, 1, tzinfo=UTC)]
+    watch = Watch(engine, world.origins, path, ["demo"], reports=True, clock=lambda: now[0])
+    assert [found.delivery.message.identity for found in watch.look()] == ["2026-W04", "2026-01"]
+    assert list(watch.look()) == []
+    now[0] += timedelta(days=1)
+    assert [found.delivery.message.identity for found in watch.look()] == ["2026-W05"]
+    # On a first start long after its end, a month is no news any more.
+    now[0] = datetime(2026, 3, 20, tzinfo=UTC)
+    assert [found.delivery.message.identity for found in watch.look()] == ["2026-W11"]
+    assert [body["type"] for body in sink.bodies] == [f"almanac.{kind}ly" for kind in ("week", "month", "week", "week")]
+    engine.dispose()
 
 
 def test_a_pass_that_fails_is_told_and_the_next_one_begins(world: World, tmp_path: Path, sink: Sink) -> None:

@@ -13,9 +13,9 @@ import pytest
 from sqlalchemy import Engine, insert
 from typer.main import get_command
 
-from almanac.core.files import read_json, write_json
-from almanac.usecase import UseCase, load
-from governance.registry import Registry
+from almanac.core.files import canonical_json, read_json, sha256_file, write_json
+from almanac.usecase import UseCase, dump, load
+from governance.registry import Registry, collect
 from operations.history import open_history, rebuild
 from operations.history.tables import ACTIONS, RUNS
 from operations.notifications.events import EVENTS
@@ -27,6 +27,7 @@ from operations.subject import Subject, find_subject
 from orchestration.commands.app import app
 from orchestration.retraining import policy
 from orchestration.retraining.audit_log import AuditLog
+from tests.support.bundles import document_files, version_files
 from tests.support.operations_world import World, write_world
 
 ROOT = Path(__file__).parents[3]
@@ -219,6 +220,22 @@ def test_every_command_exists_and_every_link_is_a_page(engine: Engine, world: Wo
 def test_a_registry_with_a_secret_is_left_out_of_commands(engine: Engine, world: World) -> None:
     found = scene(engine, world, registry="s3://key:opensesame@models", now=datetime.now(UTC))
     assert all("opensesame" not in message.command for message in news(found))
+
+
+def test_a_registered_version_states_the_use_case_of_a_name(tmp_path: Path, usecase: UseCase) -> None:
+    registry, files = Registry(str(tmp_path / "registry")), version_files(tmp_path, "first")
+    number = registry.register("demo", files, who="ann", why="first", approval="none")
+    document_files(tmp_path, files)
+    folder = tmp_path / "governance"
+    stated = json.loads(dump(usecase)) | {"title": "As registered", "schedule": {"retrain": "0 0 4 * * *"}}
+    write_json(folder / "usecase.json", stated)
+    manifest = read_json(folder / "manifest.json")
+    manifest["files"]["usecase.json"] = {"sha256": sha256_file(folder / "usecase.json")}
+    (folder / "manifest.json").write_bytes(canonical_json(manifest))
+    registry.attach_documents("demo", number, collect(folder, "governance"), who="ann", why="documented")
+    subject = find_subject("demo", str(tmp_path / "registry"))
+    assert subject.usecase is not None
+    assert (subject.title, subject.usecase.schedule.retrain) == ("As registered", "0 0 4 * * *")
 
 
 def test_a_use_case_is_found_by_its_file_or_its_name(world: World) -> None:
