@@ -153,6 +153,8 @@ cluster-setup: $(VENV)/.components ## make a NAMESPACE ready: config map, rights
 	@$(PY) pipeline.py deploy keys --namespace $(NAMESPACE)
 	@$(PY) pipeline.py deploy check --namespace $(NAMESPACE)
 # CANARY=10 RELEASE=4 gives version 4 that share of the requests first, and acts by the verdict.
+CANARY ?=
+RELEASE ?=
 deploy: $(VENV)/.components ## apply the production version by an overlay (ENVIRONMENT), test it, go back where it fails
 	@test -n "$(KUSTOMIZE)" || command -v kubectl >/dev/null || { echo "error: neither kustomize nor kubectl is installed" >&2; exit 1; }
 	@rm -rf build/deploy; mkdir -p build/deploy; cp -r serving/deploy/kustomize/overlays build/deploy; \
