@@ -11,7 +11,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 UV := $(VENV)/bin/uv
 
-.PHONY: help console run test test-chaos bench-load check unit docs lint format compile bench bench-drift bench-distributed bench-serving serve lock clean check-compiled images image-tags engine test-containers test-cluster retrain approve submit cluster-setup deploy release release-files changelog next-version bench-policy bench-gate bench-fuzz
+.PHONY: help console compose run test test-chaos bench-load check unit docs lint format compile bench bench-drift bench-distributed bench-serving serve lock clean check-compiled images image-tags engine test-containers test-cluster retrain approve submit cluster-setup deploy release release-files changelog next-version bench-policy bench-gate bench-fuzz
 
 help: ## list the tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -82,6 +82,15 @@ bench-fuzz: $(VENV)/.dev ## send generated requests by REST, V2 binary and gRPC 
 console: $(VENV)/.dev ## serve the console on the last runs, and print a link that logs in
 	@$(PY) pipeline.py console --port 8090
 
+SECRETS := .almanac/secrets
+compose: $(VENV)/.dev ## start server, monitoring, console and agent in containers, seeded by the last run
+	@mkdir -p -m 700 .almanac && mkdir -p $(SECRETS) .almanac/console .almanac/figures runs registry
+	@test -s $(SECRETS)/agent_key || $(PY) -c 'import secrets; print(secrets.token_urlsafe(32))' >$(SECRETS)/agent_key
+	@test -s .almanac/console/keys.json || { printf 'key of %s for the console on port 8090: ' "$$(id -un)"; \
+	  $(PY) pipeline.py console key "$$(id -un)" --role admin --keys .almanac/console/keys.json; }
+	@$(PY) pipeline.py push registry:$(basename $(notdir $(USECASE)))/production --to .almanac/figures
+	@ALMANAC_USER=$$(id -u):$$(id -g) ALMANAC_USE_CASE=$(basename $(notdir $(USECASE))) $(DOCKER) compose up --build
+
 serve: $(VENV)/.serving ## serve the production version of the use case
 	@$(PY) -m serving --model registry:$(basename $(notdir $(USECASE)))/production --http-port 8080
 
@@ -91,7 +100,7 @@ IMAGES ?= ghcr.io/almanac
 REVISION ?= $(shell git describe --always --abbrev=40 --dirty --exclude='*' 2>/dev/null || echo unknown)
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 images: $(VENV)/.components ## build the images, tagged by revision and version, and their bills of materials in build/
-	@for image in components serving; do \
+	@for image in components serving operations; do \
 	  name=$(IMAGES)/$${image/components/components-python}; \
 	  $(DOCKER) build -q --network host -f $$image/Dockerfile -t $$name:$(REVISION) -t $$name:$(VERSION) \
 	    --build-arg REVISION=$(REVISION) --build-arg VERSION=$(VERSION) . ; \
@@ -190,6 +199,7 @@ lock: $(VENV)/.uv ## lock the dependencies with hashes
 	@$(UV) $(LOCK) pyproject.toml --group dev --extra console -o requirements/dev.txt
 	@$(UV) $(LOCK) pyproject.toml --group stores --group dask --extra statistical -c requirements/dev.txt -o requirements/components.txt
 	@$(UV) $(LOCK) --group serving -c requirements/dev.txt -o requirements/serving.txt
+	@$(UV) $(LOCK) pyproject.toml --group stores --extra console -c requirements/dev.txt -o requirements/operations.txt
 
 clean: ## remove what runs and tests leave behind, but not the environment
 	@rm -rf runs registry .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -21,6 +21,7 @@ _WRITTEN = {
     "pyproject.toml": 'version = "{}"',
     "components/Dockerfile": "ARG VERSION={}",
     "serving/Dockerfile": "ARG VERSION={}",
+    "operations/Dockerfile": "ARG VERSION={}",
 }
 _CHANGES = ("breaking", "feature", "fix")
 

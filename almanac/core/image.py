@@ -8,5 +8,8 @@ VERSION = "0.1.0"
 #: The word python in the name lets kfp's SubprocessRunner use a local Python environment instead.
 IMAGE = os.environ.get("ALMANAC_IMAGE", f"ghcr.io/almanac/components-python:{VERSION}")
 
+#: The image of the operations room.
+OPERATIONS_IMAGE = os.environ.get("ALMANAC_OPERATIONS_IMAGE", f"ghcr.io/almanac/operations:{VERSION}")
+
 #: The image of the model server, without the training stack.
 SERVING_IMAGE = os.environ.get("ALMANAC_SERVING_IMAGE", f"ghcr.io/almanac/serving:{VERSION}")

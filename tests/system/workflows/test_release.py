@@ -109,7 +109,13 @@ def test_make_sets_the_next_version_everywhere_and_tags_it(tmp_path: Path) -> No
     assert status.stdout == ""
     tagged = subprocess.run(["git", "rev-parse", f"v{version}^{{}}", "HEAD"], cwd=place, capture_output=True, text=True)
     assert len(set(tagged.stdout.split())) == 1
-    for name in ("pyproject.toml", "almanac/core/image.py", "components/Dockerfile", "serving/Dockerfile"):
+    for name in (
+        "pyproject.toml",
+        "almanac/core/image.py",
+        "components/Dockerfile",
+        "serving/Dockerfile",
+        "operations/Dockerfile",
+    ):
         assert version in (place / name).read_text(), name
     for path in [*place.glob("compiled/**/*.yaml"), place / "serving/deploy/kustomize/base/servingruntime.yaml"]:
         assert f":{VERSION}" not in path.read_text(), path
