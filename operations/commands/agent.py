@@ -33,7 +33,7 @@ def agent(
     policy: Annotated[
         Path | None, typer.Option("--policy", metavar="FILE", help="Policy: causes, actions, limits.")
     ] = None,
-    act: Annotated[bool, typer.Option("--act", help="Execute actions; without it they are only named.")] = False,
+    act: Annotated[bool, typer.Option("--act/--dry-run", help="Execute actions, or only name them.")] = False,
     registry: Registry = "",
     runs: Runs = Path("runs"),
     host: Annotated[str, typer.Option(help="Address to listen on for Alertmanager's webhook.")] = "127.0.0.1",

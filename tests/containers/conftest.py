@@ -43,6 +43,11 @@ def serving_image(images: str) -> str:
 
 
 @pytest.fixture(scope="session")
+def operations_image(images: str) -> str:
+    return f"{images}/operations:{os.environ['ALMANAC_TAG']}"
+
+
+@pytest.fixture(scope="session")
 def served_model(tmp_path_factory: pytest.TempPathFactory, beijing: pl.DataFrame) -> Path:
     """A model directory that the container's user may read."""
     model = write_model(tmp_path_factory.mktemp("served") / "model", beijing)

@@ -13,14 +13,14 @@ from tests.containers.engine import docker, inspect
 MEGABYTE = 1_000_000
 
 
-@pytest.mark.parametrize(("kind", "most"), [("components", 820), ("serving", 380)])
+@pytest.mark.parametrize(("kind", "most"), [("components", 820), ("serving", 380), ("operations", 820)])
 def test_an_image_is_small(request: pytest.FixtureRequest, kind: str, most: int) -> None:
     image = inspect(request.getfixturevalue(f"{kind}_image"))
     base = inspect("python:3.11-slim-bookworm")
     assert (image["Size"] - base["Size"]) / MEGABYTE <= most
 
 
-@pytest.mark.parametrize("kind", ["components", "serving"])
+@pytest.mark.parametrize("kind", ["components", "serving", "operations"])
 def test_an_image_says_what_it_is_and_runs_as_nobody(request: pytest.FixtureRequest, kind: str) -> None:
     name = request.getfixturevalue(f"{kind}_image")
     config = inspect(name)["Config"]
@@ -31,7 +31,7 @@ def test_an_image_says_what_it_is_and_runs_as_nobody(request: pytest.FixtureRequ
     assert labels["version"] == VERSION
 
 
-@pytest.mark.parametrize("kind", ["components", "serving"])
+@pytest.mark.parametrize("kind", ["components", "serving", "operations"])
 def test_the_version_that_compiled_files_name_is_this_image(request: pytest.FixtureRequest, kind: str) -> None:
     name = request.getfixturevalue(f"{kind}_image")
     assert inspect(f"{name.rpartition(':')[0]}:{VERSION}")["Id"] == inspect(name)["Id"]

@@ -19,10 +19,12 @@ from tests.support.server import ServerProcess, as_row, free_port, simple_featur
 
 SERVICE_KEYS = {
     "build", "cap_drop", "command", "depends_on", "entrypoint", "environment", "healthcheck", "image", "ports",
-    "read_only", "restart", "security_opt", "tmpfs", "volumes",
+    "networks", "read_only", "restart", "security_opt", "tmpfs", "user", "volumes", "working_dir",
 }  # fmt: skip
-# Made by `make run`, by a push, or by the operator; all outside version control.
-MADE_LATER = {"./registry", "./.almanac/figures", "./.almanac/secrets"}
+# Made by `make run` and `make compose`; all outside version control.
+MADE_LATER = {"./registry", "./runs", "./.almanac/figures", "./.almanac/secrets", "./.almanac/console"}
+# What people decide in the console and what the agent notes are written there, as the user who owns it.
+WRITTEN_TO = {("console", "./registry"), ("console", "./.almanac/console"), ("agent", "./registry")}
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +46,8 @@ def option(command: list[str], name: str) -> str:
 
 def test_services_and_what_they_need_are_there(compose: dict[str, Any]) -> None:
     assert set(compose["services"]) == {
-        "server", "redis", "figures", "prometheus", "notifications", "alertmanager", "grafana",
+        "server", "seed", "redis", "postgres", "console", "agent",
+        "figures", "prometheus", "notifications", "alertmanager", "grafana",
     }  # fmt: skip
     for name, service in compose["services"].items():
         assert set(service) <= SERVICE_KEYS, name
@@ -55,7 +58,7 @@ def test_services_and_what_they_need_are_there(compose: dict[str, Any]) -> None:
             assert (ROOT / service["build"]["dockerfile"]).is_file()
         else:
             # The version for people, the digest for the engine: a tag can be moved.
-            fixed = r"[a-z/]+:v?\d+\.\d+\.\d+[\w-]*@sha256:[0-9a-f]{64}"
+            fixed = r"[a-z/]+:v?\d+\.\d+(\.\d+)?[\w-]*@sha256:[0-9a-f]{64}"
             assert re.fullmatch(fixed, service["image"]), f"{name}: no fixed version and digest"
             assert len(set(service["image"][-64:])) > 8, f"{name}: no digest"
 
@@ -86,7 +89,9 @@ def test_mounted_files_are_there(compose: dict[str, Any]) -> None:
         for volume in service.get("volumes", ()):
             source = volume.split(":")[0]
             if source.startswith("./"):
-                assert volume.endswith(":ro"), f"{name}: {volume} can be written to"
+                written = not volume.endswith(":ro")
+                assert written == ((name, source) in WRITTEN_TO), f"{name}: {volume}"
+                assert not written or service["user"].startswith("${ALMANAC_USER"), name
                 assert source in MADE_LATER or (ROOT / source).exists(), f"{name}: {source}"
             else:
                 assert source in compose["volumes"], f"{name}: {source}"
@@ -162,6 +167,39 @@ def test_the_server_takes_the_options(compose: dict[str, Any]) -> None:
     done = subprocess.run([sys.executable, "-m", "serving", "--help"], capture_output=True, text=True, cwd=ROOT)
     for word in command_of(compose["services"]["server"]):
         assert word.partition("=")[0] in done.stdout, word
+
+
+@pytest.mark.parametrize("name", ["console", "agent", "seed"])
+def test_the_rooms_commands_take_the_options(compose: dict[str, Any], name: str) -> None:
+    command, *words = command_of(compose["services"][name])
+    done = subprocess.run(
+        [sys.executable, "pipeline.py", command, "--help"],
+        capture_output=True, text=True, cwd=ROOT, env={**os.environ, "COLUMNS": "200"},
+    )  # fmt: skip
+    for word in words:
+        if word.startswith("--"):
+            assert word.partition("=")[0] in done.stdout, word
+
+
+def test_alarms_reach_the_agent_with_its_key(compose: dict[str, Any]) -> None:
+    config = read_yaml(ROOT / "monitoring" / "alertmanager.yaml")
+    (first, *_) = config["route"]["routes"]
+    assert (first["receiver"], first["continue"], first.get("matchers")) == ("agent", True, None)
+    (hook,) = next(each for each in config["receivers"] if each["name"] == "agent")["webhook_configs"]
+    agent = command_of(compose["services"]["agent"])
+    assert hook["url"] == f"http://agent:{option(agent, 'port')}/alerts"
+    key = Path(hook["http_config"]["authorization"]["credentials_file"])
+    assert key.name == Path(option(agent, "key-file")).name
+    assert "./.almanac/secrets:/etc/alertmanager/secrets:ro" in compose["services"]["alertmanager"]["volumes"]
+    assert key.parent == Path("/etc/alertmanager/secrets")
+
+
+def test_the_history_is_reached_by_the_console_alone(compose: dict[str, Any]) -> None:
+    assert compose["networks"]["history"] == {"internal": True}
+    on = {name for name, service in compose["services"].items() if "history" in service.get("networks", ())}
+    assert on == {"postgres", "console"}
+    assert "ports" not in compose["services"]["postgres"]
+    assert compose["services"]["postgres"]["networks"] == ["history"]
 
 
 def test_the_figures_need_no_training_stack() -> None:
@@ -242,5 +280,5 @@ def _watch(server: ServerProcess, ports: dict[str, int]) -> None:
 
     alert = wait_for(told, 30)[0]
     assert alert["labels"]["severity"] == "page"
-    assert alert["receivers"] == [{"name": "pages"}]
+    assert alert["receivers"] == [{"name": "agent"}, {"name": "pages"}]
     assert "127.0.0.1" in json.dumps(alert["annotations"])
