@@ -1,6 +1,7 @@
 """Write the pages of `docs/reference` that follow from code: `python docs/reference.py [--check]`.
 
-`kinds.md` lists the registries of kinds, `commands.md` the tree of commands with their options and examples.
+`kinds.md` lists the registries of kinds, `commands.md` the tree of commands with their options and examples, and
+`errors.md` the messages of errors.
 """
 
 import importlib
@@ -11,6 +12,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+import messages
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = Path(__file__).with_suffix("")
@@ -106,7 +109,7 @@ def main() -> int:
     # The help of a command is laid out for the width of the terminal.
     os.environ |= {"COLUMNS": "100", "TERMINAL_WIDTH": "100"}
     stale = []
-    for name, text in {"kinds.md": kinds(), "commands.md": commands()}.items():
+    for name, text in {"kinds.md": kinds(), "commands.md": commands(), "errors.md": messages.page(ROOT)}.items():
         path = PAGES / name
         if not path.exists() or path.read_text() != text:
             stale.append(f"docs/reference/{name}")

@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 from almanac.core.errors import AlmanacError
 from orchestration.commands.app import app
+from tests.support.error_page import is_listed
 
 STATEMENT = {"text": "a", "author": "b", "date": "2026-01-01"}
 CASE: dict[str, Any] = {
@@ -55,6 +56,7 @@ def failed(*words: str | Path) -> str:
         return done.output
     # Anything else would be a traceback.
     assert isinstance(done.exception, AlmanacError | OSError), repr(done.exception)
+    assert is_listed(str(done.exception)), f"docs/reference/errors.md does not have: {done.exception}"
     return str(done.exception)
 
 

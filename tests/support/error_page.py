@@ -1,0 +1,38 @@
+"""The page of error messages, asked whether it has what was printed."""
+
+import importlib.util
+import re
+import sys
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+
+ROOT = Path(__file__).resolve().parents[2]
+#: Letters of a message that have to be those of the page; what only shows values would match anything.
+_FEWEST_LETTERS = 7
+
+
+@cache
+def _messages() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("messages", ROOT / "docs" / "messages.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    # Dataclasses look their module up by name.
+    sys.modules["messages"] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@cache
+def _patterns() -> list[re.Pattern[str]]:
+    known = _messages()
+    return [
+        message.pattern()
+        for message in [*known.messages(ROOT), *known.field_messages()]
+        if sum(letter.isalpha() for letter in message.text) >= _FEWEST_LETTERS
+    ]
+
+
+def is_listed(printed: str) -> bool:
+    """Return whether the page has a message that is in a printed text."""
+    return any(pattern.search(printed) for pattern in _patterns())
