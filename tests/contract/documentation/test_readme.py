@@ -13,7 +13,9 @@ from typer.testing import CliRunner
 from orchestration.commands.app import app
 
 ROOT = Path(__file__).resolve().parents[3]
-PAGES = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "docs").rglob("*.md"))
+# The page of errors quotes what messages say, with an ellipsis for each value.
+QUOTED = "docs/reference/errors.md"
+PAGES = sorted({str(path.relative_to(ROOT)) for path in (ROOT / "docs").rglob("*.md")} - {QUOTED})
 DOCUMENTS = ("README.md", "GOVERNANCE.md", "CONTRIBUTING.md", "serving/README.md", "monitoring/runbooks.md", *PAGES)
 COMMAND_LINES = ("pipeline", "benchmarks", "serving", "governance", "monitoring")
 _BLOCK = re.compile(r"```sh\n(.*?)```", re.DOTALL)
