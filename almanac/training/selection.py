@@ -4,7 +4,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 import numpy as np
@@ -17,6 +17,7 @@ from almanac.training.fit import fit
 from almanac.training.fitted_model import AdditiveModel, FittedModel, combine
 from almanac.training.folds import Fold, fold_weights, make_folds
 from almanac.training.losses import loss
+from almanac.training.panel_loss import median_mase
 from almanac.training.problem import Array, Problem, TrainingRows
 from almanac.training.tuning import Tuned, Tuning, trials_planned, tune
 from almanac.usecase import UseCase
@@ -36,6 +37,7 @@ class Contender:
         raw: out-of-fold raw predictions, all folds in order.
         weights: weight of each tuned candidate in it.
         bias: mean out-of-fold error as a share of its root mean square.
+        mase_median: median over the entities of their scaled errors; None where no rule asks for it.
     """
 
     name: str
@@ -44,6 +46,7 @@ class Contender:
     raw: Array
     weights: dict[str, float]
     bias: float = 0.0
+    mase_median: float | None = None
 
 
 @dataclass(frozen=True)
@@ -151,6 +154,8 @@ def _choose(task: Tuning, tuned: list[Tuned]) -> Selection:
     # Of the candidates that compete for this target; one alone is no blend.
     members = {name: [by_name[other] for other in of if other in by_name] for name, of in blends.items()}
     contenders += [_blended(task, name, parts) for name, parts in members.items() if len(parts) > 1]
+    if task.settings.choose.then is not None:
+        contenders = [replace(c, mase_median=median_mase(task.problem, task.folds, c.raw)) for c in contenders]
     return Selection(
         problem=task.problem,
         folds=task.folds,
@@ -182,6 +187,11 @@ def _rule(contenders: list[Contender], chosen: Contender, task: Tuning) -> str:
     least = min(contenders, key=lambda contender: contender.loss)
     if chosen.loss <= least.loss:
         return f"the smallest mean {task.metric} over the folds, each weighted by its training rows"
+    if chosen.mase_median is not None and least.mase_median is not None:
+        return (
+            f"the smallest median MASE of the candidates within {choose.tolerance:.1%} of the smallest mean "
+            f"{task.metric}: {chosen.mase_median:.4f} where {least.name} has {least.mase_median:.4f}"
+        )
     return (
         f"training.choose prefers {', '.join(choose.prefer)}, in this order, within {choose.tolerance:.1%} of the "
         f"smallest mean {task.metric}: {chosen.name} is {chosen.loss / least.loss - 1.0:.2%} above {least.name}"
@@ -189,13 +199,16 @@ def _rule(contenders: list[Contender], chosen: Contender, task: Tuning) -> str:
 
 
 def best(contenders: list[Contender], rule: Choose) -> Contender:
-    """Return the contender with the smallest loss, or the most preferred one that is within tolerance of it.
+    """Return the contender with the smallest loss, or the one that is chosen among those within tolerance of it.
 
     So it must be in its bias: a mean error hides in a squared one as long as it is small, and stays in every forecast.
+    They are compared by their median MASE where the rule asks for it, and by the order of preference otherwise.
     """
     least = min(contenders, key=lambda contender: contender.loss)
     fair = [one for one in contenders if abs(one.bias) <= abs(least.bias) + rule.tolerance]
     near = {one.name: one for one in fair if one.loss <= least.loss * (1.0 + rule.tolerance)}
+    if rule.then is not None and all(one.mase_median is not None for one in near.values()):
+        return min(near.values(), key=lambda contender: (contender.mase_median, contender.loss))
     return next((near[name] for name in rule.prefer if name in near), least)
 
 

@@ -240,6 +240,7 @@ def _target_record(usecase: UseCase, selection: Selection) -> dict[str, Any]:
                 "folds": contender.losses,
                 "bias": _bias(usecase, selection, contender.raw),
                 "weights": contender.weights,
+                **({} if contender.mase_median is None else {"mase_median": contender.mase_median}),
             }
             for contender in order
         },

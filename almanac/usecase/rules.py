@@ -274,6 +274,8 @@ def _choice(usecase: "UseCase") -> Iterator[str]:
     # A misspelt preference would be passed over in silence.
     if strange := sorted(set(usecase.training.choose.prefer) - set(names)):
         yield f"training.choose.prefer: no candidate named {', '.join(strange)}; known: {', '.join(names)}"
+    if usecase.training.choose.then is not None and (usecase.entity is None or usecase.events is not None):
+        yield "training.choose.then: mase_median compares the entities of a grid; leave it out"
     if usecase.training.choose.metric == "log_loss" and any(one.task == "regression" for one in usecase.targets):
         yield "training.choose.metric: log_loss belongs to a classification; use rmse or mae"
 

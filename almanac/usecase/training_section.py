@@ -214,6 +214,9 @@ class Choose(Section):
     """Candidates in order of preference among those within `tolerance` of the best."""
     tolerance: Annotated[float, Field(ge=0)] = 0.0
     """Relative difference that counts as equal, of the metric and of the bias as a share of the error."""
+    then: Annotated[Literal["mase_median"] | None, Field(exclude_if=lambda then: then is None)] = None
+    """Of a panel, what decides among those within `tolerance` of the best, before `prefer`: the median over the
+    entities of their mean absolute scaled errors."""
 
     def metric_of(self, target: Target) -> str:
         """Return the metric that compares a target's candidates."""
