@@ -1,5 +1,6 @@
 """Performance: errors and coverage of each target by window, against persistence on the same rows."""
 
+import re
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from itertools import pairwise
@@ -33,7 +34,7 @@ def points(facts: Facts, target: str) -> list[Row]:
 
 
 def _blocks(facts: Facts) -> Iterator[Block]:
-    targets = sorted({name for figures in facts.targets.values() for name in figures})
+    targets = sorted({name for figures in facts.targets.values() for name in figures}, key=_by_numbers)
     if not targets:
         yield Note("No window was judged in this period, so that there are no errors to show.")
         return
@@ -47,6 +48,11 @@ def _blocks(facts: Facts) -> Iterator[Block]:
         found = points(facts, name)
         if len(found) > 1:
             yield Plot(_figure(name, found), f"{name}: error and coverage by window; a line marks a new version.")
+
+
+def _by_numbers(name: str) -> list[int | str]:
+    """Return a key that sorts 6h before 24h."""
+    return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", name)]
 
 
 def _row(name: str, found: Sequence[Row]) -> tuple[Any, ...]:

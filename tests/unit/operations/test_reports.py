@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from sqlalchemy import Engine
 
 from almanac.core.errors import ReportError
 from almanac.core.files import read_json, write_json
+from almanac.reports import Table
 from operations.history import open_history, rebuild
 from operations.reports import last_period, make_report, period_named
 from operations.reports.facts import production_at
@@ -178,6 +180,20 @@ def test_a_directory_of_templates_that_is_missing_is_named(engine: Engine, tmp_p
     report = make_report(engine, "demo", period_named("monthly", "2026-01", "UTC"))
     with pytest.raises(ReportError, match=r"templates .*nowhere: no such directory"):
         report.html(tmp_path / "nowhere")
+
+
+def test_targets_are_sorted_by_their_horizons(engine: Engine) -> None:
+    report = make_report(engine, "demo", period_named("monthly", "2026-01", "UTC"))
+    facts = replace(
+        report.facts,
+        targets={
+            key: dict.fromkeys(("load_24h", "load_6h", "load_1h"), found["load_1h"])
+            for key, found in report.facts.targets.items()
+        },
+    )
+    (table, *_) = SECTIONS["performance"](facts).blocks
+    assert isinstance(table, Table)
+    assert [row[0] for row in table.rows] == ["load_1h", "load_6h", "load_24h"]
 
 
 def test_every_section_is_shown() -> None:
