@@ -26,7 +26,7 @@ REGISTRIES = {
     "Sources": "almanac.usecase.data_section:SOURCES",
     "Formats": "almanac.usecase.data_section:FORMATS",
     "Shapes of tables": "almanac.usecase.shape_section:SHAPES",
-    "Checks of validation": "almanac.usecase.data_section:CHECKS",
+    "Checks of validation": "almanac.usecase.validation_section:CHECKS",
     "Gate rules": "almanac.usecase.training_section:GATE_RULES",
     "Drift measures": "almanac.drift.measures:MEASURES",
     "Governance documents": "governance.documents.kind:KINDS",

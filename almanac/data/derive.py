@@ -6,7 +6,7 @@ import polars as pl
 
 from almanac.core.errors import TableError
 from almanac.usecase import UseCase
-from almanac.usecase.data_section import Derived
+from almanac.usecase.column_section import Derived
 
 
 def derive(table: pl.DataFrame, usecase: UseCase) -> pl.DataFrame:

@@ -15,7 +15,7 @@ from almanac.data.lineage import read_lineage, table_record, without_times, writ
 from almanac.data.validation_result import ValidationResult, to_record
 from almanac.reports import write_page
 from almanac.usecase import UseCase
-from almanac.usecase.data_section import CHECKS
+from almanac.usecase.validation_section import CHECKS
 
 
 def validate(usecase: UseCase, table_path: Path, out_table: Path, out_html: Path) -> dict[str, Any]:

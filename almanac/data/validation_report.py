@@ -11,7 +11,7 @@ from almanac.data.validation_result import ValidationResult
 from almanac.reports import Block, Callout, Page, Plot, Section, Table, Text, Tiles
 from almanac.reports.zones import zone_sentence
 from almanac.usecase import UseCase
-from almanac.usecase.data_section import Column
+from almanac.usecase.column_section import Column
 
 
 def report(result: ValidationResult, record: dict[str, Any], usecase: UseCase, lineage: dict[str, Any] | None) -> Page:

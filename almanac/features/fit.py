@@ -15,7 +15,7 @@ from almanac.features.spec import FeatureSpec
 from almanac.features.split import Span
 from almanac.features.table import check_columns, numbers, times
 from almanac.usecase import UseCase
-from almanac.usecase.data_section import Column
+from almanac.usecase.column_section import Column
 
 Array = npt.NDArray[np.float64]
 

@@ -17,7 +17,7 @@ from almanac.training.problem import Array, Problem
 from almanac.training.reference import Frozen
 from almanac.training.target_intervals import TargetIntervals
 from almanac.usecase import UseCase
-from almanac.usecase.data_section import Column
+from almanac.usecase.column_section import Column
 from almanac.usecase.views import trained_digest
 
 _LIBRARIES = ("lightgbm", "numpy", "polars", "scikit-learn", "scipy", "skops", "optuna")

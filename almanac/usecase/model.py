@@ -6,7 +6,8 @@ from typing import Annotated, Any, Self
 from pydantic import Field, model_validator
 
 from almanac.usecase.cluster_section import Cluster
-from almanac.usecase.data_section import Column, Source, TimeGrid, Validation
+from almanac.usecase.column_section import Column
+from almanac.usecase.data_section import Source, TimeGrid
 from almanac.usecase.defaults import complete
 from almanac.usecase.events_section import Events
 from almanac.usecase.features_section import Features
@@ -21,6 +22,7 @@ from almanac.usecase.training_section import (
     Training,
 )
 from almanac.usecase.types import Name, Section, to_utc
+from almanac.usecase.validation_section import Validation
 
 
 class UseCase(Section):

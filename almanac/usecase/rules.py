@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from almanac.usecase import event_rules
 from almanac.usecase.cron import wrong_cron
-from almanac.usecase.data_section import CHECKS
 from almanac.usecase.fold_lengths import longest_horizon, shortest_window
 from almanac.usecase.split_section import window_of
 from almanac.usecase.training_section import (
@@ -21,6 +20,7 @@ from almanac.usecase.training_section import (
     Learner,
 )
 from almanac.usecase.types import steps, to_duration, to_timedelta
+from almanac.usecase.validation_section import CHECKS
 
 if TYPE_CHECKING:
     from almanac.usecase.model import UseCase

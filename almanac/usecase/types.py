@@ -35,6 +35,11 @@ class Section(BaseModel):
     )
 
 
+def absent(default: Any) -> Any:
+    """Return the annotation of a field that a dump leaves out at its default."""
+    return Field(exclude_if=lambda value: value == default)
+
+
 @dataclass(frozen=True)
 class KindUnion:
     """Pydantic annotation of a union of the declarations of all registered kinds that have one."""

@@ -14,7 +14,7 @@ import polars as pl
 
 from almanac.data.checks._finding import ROW, Finding, Severity, count_of, first_rows
 from almanac.usecase import UseCase
-from almanac.usecase.data_section import CheckBase
+from almanac.usecase.validation_section import CheckBase
 
 __all__ = ["ROW", "Check", "CheckBase", "Finding", "Severity", "Stage", "Subject", "count_of", "first_rows", "keys"]
 

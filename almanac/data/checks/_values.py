@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from almanac.data.checks import Check, Finding, Severity, Stage, Subject
-from almanac.usecase.data_section import Column
+from almanac.usecase.column_section import Column
 
 if TYPE_CHECKING:
     import pandera.polars as pa

@@ -4,7 +4,7 @@ from typing import Any
 
 from almanac.core.levels import is_open, some
 from almanac.data.checks._values import value_check
-from almanac.usecase.data_section import Column
+from almanac.usecase.column_section import Column
 
 
 def _constraint(column: Column) -> Any:

@@ -7,8 +7,8 @@ import polars as pl
 
 from almanac.data.checks import Check, Finding, Stage, Subject, count_of
 from almanac.usecase import UseCase
-from almanac.usecase.data_section import CheckBase
 from almanac.usecase.types import Duration, Name, to_microseconds
+from almanac.usecase.validation_section import CheckBase
 
 _SHOWN = 3
 

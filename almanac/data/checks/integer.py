@@ -5,7 +5,7 @@ from typing import Any
 import polars as pl
 
 from almanac.data.checks._values import value_check
-from almanac.usecase.data_section import Column
+from almanac.usecase.column_section import Column
 
 
 def _constraint(column: Column) -> Any:

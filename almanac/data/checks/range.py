@@ -8,7 +8,7 @@ import polars as pl
 from almanac.data.checks import Check, Finding, Stage, Subject
 from almanac.data.checks._values import check_values
 from almanac.usecase import UseCase
-from almanac.usecase.data_section import Column
+from almanac.usecase.column_section import Column
 
 
 def range_text(column: Column) -> str:

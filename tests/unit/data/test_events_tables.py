@@ -19,7 +19,8 @@ from almanac.data.shape import shaped
 from almanac.data.sources.file import FileSource
 from almanac.data.times import parse_time
 from almanac.usecase import UseCase, load
-from almanac.usecase.data_section import Column, Join, Read, TimeFormat
+from almanac.usecase.column_section import Column
+from almanac.usecase.data_section import Join, Read, TimeFormat
 from almanac.usecase.override import load_with
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -21,7 +21,7 @@ from almanac.features.events.kind import EventKind
 from almanac.features.spec import FeatureSpec
 from almanac.features.target import targets
 from almanac.usecase import UseCase, load
-from almanac.usecase.data_section import Column
+from almanac.usecase.column_section import Column
 from almanac.usecase.events_section import Events
 from almanac.usecase.features_section import FEATURE_KINDS, Features
 from almanac.usecase.training_section import Target
