@@ -42,7 +42,7 @@ from almanac.training.dataset import microseconds
 from almanac.usecase import UseCase, load
 from almanac.usecase.training_section import Target
 from almanac.usecase.types import to_microseconds
-from benchmarks.policy_backtest import PARAMETERS, ROUNDS, validated
+from benchmarks.policy_series import PARAMETERS, ROUNDS, validated
 
 Array = npt.NDArray[np.float64]
 

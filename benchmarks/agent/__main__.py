@@ -25,7 +25,7 @@ from benchmarks.agent import faults, runs, service
 from benchmarks.agent.calibrate import fit
 from benchmarks.agent.reaction import react
 from benchmarks.agent.series import Example, World, examples
-from benchmarks.policy_backtest import ROOT, validated
+from benchmarks.policy_series import ROOT, validated
 from operations.agent.calibration import FILE
 from operations.agent.diagnosis import diagnose
 from operations.agent.evidence import Evidence

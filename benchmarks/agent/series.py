@@ -17,7 +17,7 @@ from almanac.features.spec import FeatureSpec
 from almanac.usecase import UseCase
 from almanac.usecase.types import to_timedelta
 from benchmarks.agent.faults import FAULTS, Case, inject
-from benchmarks.policy_backtest import Series
+from benchmarks.policy_series import Series
 from monitoring.windows.join import with_truth
 from monitoring.windows.judge import Monitored, judge
 from operations.agent.evidence import Evidence
