@@ -27,7 +27,8 @@ class ContentCache(kfp_cache.LocalCache):  # type: ignore[misc]
 
     Args:
         cache_root: Directory of the entries.
-        registry_state: Returns the digest of the registry's state, a part of the key of every task with a registry.
+        registry_state: Returns the digest of the state of the registry at an address, as far as a component reads it;
+            a part of the key of every task with a registry.
         settled: Components that write to the registry; their entries are void if the registry is empty.
 
     Attributes:
@@ -39,7 +40,7 @@ class ContentCache(kfp_cache.LocalCache):  # type: ignore[misc]
     def __init__(
         self,
         cache_root: Path,
-        registry_state: Callable[[str], str] = lambda url: "",
+        registry_state: Callable[[str, str], str] = lambda component, url: "",
         settled: Collection[str] = (),
     ) -> None:
         super().__init__(cache_root=str(cache_root))
@@ -70,7 +71,7 @@ class ContentCache(kfp_cache.LocalCache):  # type: ignore[misc]
             "code": code_digest(name.replace("-", "_")),
             "arguments": _by_content(arguments) | _use_case(name.replace("-", "_"), arguments),
             "environment": env_vars or {},
-            "registry": self._registry_state(arguments["registry"]) if "registry" in arguments else "",
+            "registry": self._registry_state(name, arguments["registry"]) if "registry" in arguments else "",
         }
         # In an empty registry nothing of an earlier run is left, so that the step has to write it again.
         if name in self._settled and "registry" in arguments and not parts["registry"]:

@@ -45,7 +45,8 @@ class RunOptions:
         shared: Further directories that tasks read and write; containers mount them.
         never_cached: Components that run every time.
         settled: Components that write to the registry, and need not write again while nothing else changes it.
-        registry_state: Returns the digest of the present state of the registry at an address.
+        registry_state: Returns the digest of the present state of the registry at an address, as far as a component
+            reads it.
     """
 
     work: Path
@@ -54,7 +55,7 @@ class RunOptions:
     shared: tuple[Path, ...] = ()
     never_cached: frozenset[str] = frozenset()
     settled: tuple[str, ...] = ()
-    registry_state: Callable[[str], str] = lambda url: ""
+    registry_state: Callable[[str, str], str] = lambda component, url: ""
 
 
 def run_local(pipeline: Callable[..., Any], arguments: dict[str, Any], options: RunOptions, screen: Screen) -> LocalRun:

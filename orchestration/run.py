@@ -236,12 +236,18 @@ def _options(request: Request, work: Path) -> RunOptions:
         # A source without a digest may have changed at its address.
         never_cached=_ALWAYS if pinned else _ALWAYS | {"preflight", "fingerprint"},
         settled=("preflight", "gate", "registration", "documentation", "deployment"),
-        registry_state=lambda url: _registry_state(url, request.usecase.name),
+        registry_state=lambda component, url: _registry_state(component, url, request.usecase.name),
     )
 
 
-def _registry_state(url: str, use_case: str) -> str:
-    """Return the digest of the newest event of a use case, which is chained to all earlier ones."""
+def _registry_state(component: str, url: str, use_case: str) -> str:
+    """Return the digest of the newest event of a use case, which is chained to all earlier ones.
+
+    Drift reads the version in production, and no further event.
+    """
+    if component == "drift":
+        version = Registry(url).current(use_case)
+        return "" if version is None else f"{version.number} {version.manifest}"
     last = Registry(url).state(use_case).last
     return "" if last is None else last.digest
 

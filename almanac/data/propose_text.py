@@ -207,7 +207,7 @@ def _training(draft: Draft) -> Iterator[str]:
     yield f"  folds: {_flow(folds)}  # inferred: together at most three quarters of the training span"
     yield "  budget: {trials: 1, seconds: 600}"
     yield "  candidates:"
-    yield from (f"    - {_flow(candidate)}" for candidate in candidates(least))
+    yield from (f"    - {_flow(candidate)}" for candidate in candidates(least, changes=draft.facts.events is None))
     yield ""
     yield "evaluation:"
     yield f"  season: {to_duration(draft.season)}  # inferred from the frequency; look: what the series repeats after"

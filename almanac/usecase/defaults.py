@@ -111,15 +111,22 @@ def features(
     return items
 
 
-def candidates(least: int) -> list[dict[str, Any]]:
-    """Return the candidates: trees whose leaves have at least so many rows, a ridge regression, and both together."""
+def candidates(least: int, changes: bool = False) -> list[dict[str, Any]]:
+    """Return the candidates: trees, a ridge regression, and their blend.
+
+    Args:
+        least: rows that a leaf has at least.
+        changes: whether further trees learn the change since the last value, which carries a level beyond the training
+            span that trees cannot reach.
+    """
     trees = {"learning_rate": 0.05, "n_estimators": 300, "num_leaves": 31, "min_child_samples": least}
-    return [
+    learners: list[dict[str, Any]] = [
         {"name": "trees", "kind": "lightgbm", "fixed": trees},
+        *([{"name": "changes", "kind": "lightgbm", "predict": "difference", "fixed": trees}] if changes else []),
         {"name": "ridge", "kind": "linear", "fixed": {"alpha": 10.0}},
-        # Where neither is much better their errors differ, and the mean of both is better than either.
-        {"name": "blend", "kind": "blend", "of": ["trees", "ridge"]},
     ]
+    # Where none is much better their errors differ, and the mean of all is better than each.
+    return [*learners, {"name": "blend", "kind": "blend", "of": [each["name"] for each in learners]}]
 
 
 def gates() -> list[dict[str, Any]]:

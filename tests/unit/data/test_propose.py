@@ -68,7 +68,7 @@ def test_an_hourly_series(tmp_path: Path, beijing: pl.DataFrame) -> None:
     assert [(target.name, target.horizon) for target in case.targets] == [("pm25_6h", "6h")]
     assert (case.split.test, case.split.train) == ("last 365d", "expanding")
     assert (case.training.folds.count, case.training.folds.length) == (3, "243d")
-    assert [candidate.kind for candidate in case.training.candidates] == ["lightgbm", "linear", "blend"]
+    assert [candidate.kind for candidate in case.training.candidates] == ["lightgbm", "lightgbm", "linear", "blend"]
     assert (case.evaluation.season, case.evaluation.bands.edges) == ("1d", [29.0, 73.0, 138.0])
     source: Any = case.sources[0]
     assert (source.path, source.sha256) == ("../beijing.csv", sha256_file(table))

@@ -122,7 +122,7 @@ def test_a_damaged_output_is_never_taken_from_the_cache(tmp_path: Path, damage: 
 
 def test_what_is_gone_from_the_registry_is_not_taken_for_done(tmp_path: Path) -> None:
     state = {"value": ""}
-    cache = ContentCache(tmp_path, lambda url: state["value"], settled=("registration",))
+    cache = ContentCache(tmp_path, lambda component, url: state["value"], settled=("registration",))
 
     def key(name: str) -> str:
         return str(cache.compute_key(f"comp-{name}", IMAGE, [], {"registry": "registry"}))
