@@ -8,6 +8,7 @@ import pytest
 from kfp import dsl
 
 from benchmarks import pipeline_overhead
+from components.preflight.component import Preflight
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -24,8 +25,9 @@ def test_every_component_is_called_with_what_it_takes(tmp_path: Path, monkeypatc
             for name, kind in outputs.items():
                 assert signature.parameters[name].annotation == dsl.Output[kind], f"{component.name}: {name}"
             called.append(component.name)
-            return dict.fromkeys([*outputs, "Output"])
+            answer = Preflight("", True) if component.name == "preflight" else None
+            return dict.fromkeys(outputs) | {"Output": answer}
 
     monkeypatch.setattr(pipeline_overhead, "Direct", Checked)
     pipeline_overhead.run_in_process(ROOT / "usecases" / "air_quality.yaml", [], tmp_path)
-    assert called[0] == "ingestion" and called[-1] == "deployment" and len(called) == 10
+    assert called[0] == "preflight" and called[-1] == "deployment" and len(called) == 11
