@@ -11,7 +11,7 @@ from benchmarks.agent.series import Example
 from operations.agent.causes import CAUSES
 
 #: Strength of the prior that keeps weights small where few examples speak.
-_PENALTY = 0.02
+_PENALTY = 0.002
 
 
 def fit(examples: Sequence[Example]) -> dict[str, Any]:

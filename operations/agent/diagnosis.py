@@ -40,7 +40,10 @@ def diagnose(evidence: Evidence) -> list[Suspicion]:
     found = []
     for name, kind in CAUSES.items():
         signs = tuple(sorted(kind.signs(evidence), key=lambda sign: (-abs(sign.strength), sign.name)))
-        found.append(Suspicion(name, kind.title, calibration_of(name, kind.names).confidence(signs), signs))
+        confidence = calibration_of(name, kind.names).confidence(signs)
+        # Where nothing speaks for a cause, its share among all faults is no reason to name it.
+        speaks = any(sign.strength > 0 for sign in signs)
+        found.append(Suspicion(name, kind.title, confidence if speaks else 0.0, signs))
     return sorted(found, key=lambda each: (-each.confidence, each.cause))
 
 

@@ -244,7 +244,7 @@ class Work:
         # The alarm's own name still speaks for the cause; the figures have to say that it is gone.
         figures = next(each for each in found if each.cause == cause)
         others = [sign for sign in figures.signs if sign.name != "alarm"]
-        return not any(sign.strength > 0 for sign in others)
+        return bool(others) and not any(sign.strength > 0 for sign in others)
 
     def _undo(self, step: Step) -> bool:
         try:

@@ -16,6 +16,7 @@ _NAMES = (
     "offset",
     "unseen",
     "missing",
+    "resolution",
 )
 
 
@@ -28,6 +29,7 @@ def _signs(evidence: Evidence) -> Iterator[Sign]:
     yield from fact("residual", evidence, residuals)
     yield from against("release", evidence, {"release.worse": "error over that of the version before"})
     yield from against_column("unit", evidence, "unit", "a conversion of its unit explains the distance")
+    yield from against("resolution", evidence, {"drift.resolution": "values of another resolution"})
     yield from against_column("stuck", evidence, "run", "longest run of one value")
     yield from against_column("offset", evidence, "offset", "level given the other columns", "inputs")
     yield from against_column("unseen", evidence, "unseen", "categories never seen")

@@ -2,21 +2,10 @@
 
 from collections.abc import Iterator
 
-from operations.agent.causes import Cause, Sign, against_column, column, fact, figure
+from operations.agent.causes import Cause, Sign, against, against_column, column, fact, figure
 from operations.agent.evidence import Evidence
 
-_NAMES = (
-    "season",
-    "drift",
-    "unknown",
-    "shift",
-    "offset",
-    "unit",
-    "stuck",
-    "missing",
-    "unseen",
-    "recode",
-)
+_NAMES = ("season", "drift", "unknown", "shift", "offset", "unit", "stuck", "missing", "unseen", "recode", "resolution")
 
 
 def _signs(evidence: Evidence) -> Iterator[Sign]:
@@ -26,6 +15,7 @@ def _signs(evidence: Evidence) -> Iterator[Sign]:
     yield from against_column("shift", evidence, "shift", "distance from its season")
     yield from against_column("offset", evidence, "offset", "level given the other columns", "inputs")
     yield from against_column("unit", evidence, "unit", "a conversion of its unit explains the distance")
+    yield from against("resolution", evidence, {"drift.resolution": "values of another resolution"})
     yield from against_column("stuck", evidence, "run", "longest run of one value")
     yield from against_column("missing", evidence, "missing", "missing values")
     yield from against_column("unseen", evidence, "unseen", "categories never seen")
