@@ -68,12 +68,15 @@ def record() -> None:
 
 
 def recorded() -> list[Example]:
-    """Return the recorded episodes."""
-    moment = datetime(2012, 1, 1)
-    return [
-        Example(each["fault"], each["cause"], moment, Evidence.of_json(each["evidence"]))
-        for each in read_json(EPISODES)
-    ]
+    """Return the recorded episodes, those with an alarm once more as the agent has them that cannot ask the server."""
+    moment, found = datetime(2012, 1, 1), []
+    for each in read_json(EPISODES):
+        evidence = Evidence.of_json(each["evidence"])
+        found.append(Example(each["fault"], each["cause"], moment, evidence))
+        if evidence.alarm:
+            found.append(Example(each["fault"], each["cause"], moment, Evidence(evidence.alarm)))
+    # No episode lets data grow old, and this alarm says it by itself.
+    return [*found, Example("observations stale", "source_stale", moment, Evidence("AlmanacDataStale"))]
 
 
 def calibrate() -> None:
