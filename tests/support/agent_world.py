@@ -135,7 +135,8 @@ class AgentWorld:
 
     def gathered(self, site: Site, alarm: Alarm) -> Evidence:
         """Return the evidence of now."""
-        return Evidence(alarm.name, {} if self.effects.cured else dict(self.figures))
+        cured = dict.fromkeys(self.figures, 0.0)
+        return Evidence(alarm.name, cured if self.effects.cured else dict(self.figures))
 
     def kinds(self) -> list[str]:
         """Return the kinds of the journal's entries."""
