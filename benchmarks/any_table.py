@@ -31,7 +31,7 @@ from serving.features.store.observations import DEFAULT_ENTITY
 from tests.support.tables import TABLES
 
 ROOT = Path(__file__).resolve().parents[1]
-_PATIENCE_SECONDS = 180.0
+_PATIENCE_SECONDS = 600.0
 
 
 def main() -> None:
