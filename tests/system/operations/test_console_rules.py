@@ -127,6 +127,38 @@ def test_from_approval_to_rollback(console: Client, world: World, tmp_path: Path
     assert (events[-1].kind, events[-1].who, events[-1].why) == ("rolled_back", "operator-person", WHY)
 
 
+def test_the_agents_actions_are_decided_on_their_page(console: Client, world: World) -> None:
+    causes = [
+        {
+            "cause": "store",
+            "title": "The store fails",
+            "confidence": 0.9,
+            "for": [{"text": "it is away"}],
+            "against": [],
+        }
+    ]
+    journal, key = Journal(world.registry, "demo"), "e" * 64
+    asked = {
+        **{"action": "rollback", "parameters": {"from": 2}, "cause": "store", "alarm": "d" * 64, "risk": "risky"},
+        **{"inverse": "it is promoted again", "expires": "2999-01-01T00:00:00+00:00"},
+    }
+    journal.append(lambda _: Draft("diagnosed", "d" * 64, "almanac-agent", "The store fails", {"causes": causes}))
+    journal.append(lambda _: Draft("proposed", key, "almanac-agent", "Put the version back", asked))
+    console.room.memory.refresh()
+    form = {"csrf": log_in(console, "operator"), "why": WHY}
+    text = console.get("/agent").text
+    assert "The store fails, confidence 90 %" in text
+    assert "For: it is away" in text
+    assert console.post(f"/actions/demo/{key}/approve", data=form).status_code == 403
+    form["csrf"] = log_in(console, "approver")
+    assert f"action {key[:12]} is approved" in console.post(f"/actions/demo/{key}/approve", data=form).text
+    assert console.post(f"/actions/demo/{key}/approve", data=form).status_code == 409
+    assert (journal.entries()[-1].kind, journal.entries()[-1].who) == ("approved", "approver-person")
+    form["csrf"] = log_in(console, "operator")
+    assert "The agent is stopped." in console.post("/use-cases/demo/stop-agent", data=form).text
+    assert journal.entries()[-1].kind == "stopped"
+
+
 def test_a_decision_is_signed_where_the_policy_pins_the_consoles_key(world: World, tmp_path: Path) -> None:
     private = tmp_path / "console.pem"
     signing.generate_key(private)
