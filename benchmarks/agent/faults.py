@@ -1,7 +1,7 @@
 """Faults that are injected into the real series, each with sizes drawn at random.
 
 A fault begins on a random day of the window's second half and lasts to its end. Its sizes are what is plausible for
-such a fault; none of them was chosen by looking at the agent's figures.
+such a fault. Values are rounded as the sensor rounds them, which was added after first cases of 2012 had been seen.
 """
 
 from collections.abc import Callable

@@ -153,7 +153,7 @@ def test_check_prints_defaults_and_figures(tmp_path: Path) -> None:
     assert done.exit_code == 0, done.output
     assert "split: {" in done.output and "test: last 60d" in done.output
     assert "a draft; not stated are" in done.output
-    assert re.search(r"features +\d+, which look back 28d$", done.output, re.MULTILINE)
+    assert re.search(r"features +\d+, which look back 56d$", done.output, re.MULTILINE)
     path.write_text(CASE + "features: {items: [{kind: value, group: a, columns: [lod]}]}\n")
     done = call("check", path)
     assert isinstance(done.exception, UseCaseError)
