@@ -23,6 +23,7 @@ from almanac.usecase.training_section import Target
 from almanac.usecase.views import trained_digest
 from components.evaluation.component import evaluation
 from tests.support import evaluation_world as world
+from tests.support.chosen_targets import with_targets
 from tests.support.use_case_artifact import use_case_artifact
 
 HOUR = 3_600_000_000
@@ -34,7 +35,7 @@ class World:
     def __init__(self, directory: Path, series: pl.DataFrame) -> None:
         self.directory = directory
         every = world.usecase()
-        self.usecase = every.model_copy(update={"targets": [every.target("pm25_1h"), every.target("pm25_24h")]})
+        self.usecase = with_targets(every, [every.target("pm25_1h"), every.target("pm25_24h")])
         self.table = world.features(series)
         self.features = directory / "features.parquet"
         self.table.write_parquet(self.features)

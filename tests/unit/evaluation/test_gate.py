@@ -36,6 +36,7 @@ from components.gate.task import run
 from governance.registry import Registry, collect
 from tests.support import evaluation_world as world
 from tests.support.bundles import document_files
+from tests.support.chosen_targets import with_targets
 from tests.support.use_case_artifact import use_case_artifact
 
 Metrics = dict[str, Any]
@@ -44,7 +45,7 @@ Metrics = dict[str, Any]
 @pytest.fixture(scope="module")
 def usecase() -> UseCase:
     every = world.usecase()
-    return every.model_copy(update={"targets": [every.target("pm25_6h")]})
+    return with_targets(every, [every.target("pm25_6h")])
 
 
 @dataclass(frozen=True)
