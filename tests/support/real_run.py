@@ -19,6 +19,7 @@ from almanac.training.table_facts import table_facts
 from almanac.usecase import UseCase
 from almanac.usecase.training_section import Target
 from almanac.usecase.views import trained_digest
+from tests.support.chosen_targets import with_targets
 
 _LAGS = (0, 1, 2, 3, 6, 12, 23, 24)
 _WEATHER = ("dewp", "temp", "pres", "iws")
@@ -38,7 +39,7 @@ def make_run(
         _train(usecase, table, target, run)
     _model_manifest(usecase, run, [target.name for target in targets])
     write_json(run / "tuning.json", _tuning(usecase, table, targets, run))
-    trained = usecase.model_copy(update={"targets": targets})
+    trained = with_targets(usecase, targets)
     # A report shows candidates and folds, which this training does not have.
     outputs = replace(Outputs.below(run), report=None)
     metrics = evaluate(trained, run / "features.parquet", run / "model", outputs, run / "tuning.json")

@@ -267,7 +267,7 @@ def test_entities_are_resampled_together(judged: World) -> None:
 
 def test_a_classification_is_judged_as_a_probability(judged: World, tmp_path: Path) -> None:
     target = Target(name="pm25_6h", column="pm25", horizon="6h", task="classification", above=150.0)
-    case = judged.usecase.model_copy(update={"targets": [target]})
+    case = with_targets(judged.usecase, [target])
     world.write_model(tmp_path / "model" / target.name, judged.table, target.name, case)
     entry = evaluate(case, judged.features, tmp_path / "model", tmp_path)["targets"]["pm25_6h"]
     rows = pl.read_parquet(tmp_path / "predictions.parquet")
@@ -319,7 +319,7 @@ def test_leading_figures_refuse_a_number_that_is_none(judged: World) -> None:
 
 
 def test_the_component_leaves_what_the_user_interface_shows(judged: World, tmp_path: Path) -> None:
-    case = judged.usecase.model_copy(update={"targets": judged.usecase.targets[:1]})
+    case = with_targets(judged.usecase, judged.usecase.targets[:1])
     tuning = tmp_path / "tuning.json"
     tuning.write_text(
         '{"targets": {"pm25_1h": {"metric": "rmse", "chosen": "trees", "rows_compared": 9, '
