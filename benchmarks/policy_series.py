@@ -193,8 +193,9 @@ class Series:
             y[rows], prediction, last[rows], level=settings.level, bins=settings.bins, by=target.column
         )
         columns = {self.time: self.times[rows], "y": y[rows], "prediction": prediction, "last": last[rows]}
-        unseen_rows = pl.DataFrame(columns)
-        return intervals, expected_ranges(self.usecase, target, intervals, unseen_rows), unseen_rows
+        lower, upper = intervals.apply(last[rows], prediction)
+        unseen_rows = pl.DataFrame(columns | {"lower": lower, "upper": upper})
+        return intervals, expected_ranges(self.usecase, target, unseen_rows), unseen_rows
 
     def _fit(self, rows: npt.NDArray[np.intp], y: Array, last: Array) -> lightgbm.Booster:
         data = lightgbm.Dataset(self.X[rows], (y - last)[rows], params=PARAMETERS, feature_name=self.names)

@@ -24,10 +24,14 @@ class TargetIntervals:
 
     Attributes:
         intervals: calibrated offsets.
+        lower: lower ends of the out-of-fold forecasts, shape (n,).
+        upper: upper ends, shape (n,).
         width: trees that give a row's width, as LightGBM's text; None where it follows from the forecast.
     """
 
     intervals: Intervals
+    lower: Array
+    upper: Array
     width: bytes | None = None
 
 
@@ -51,15 +55,17 @@ def target_intervals(
     fold = np.concatenate([np.full(f.valid.size, k) for k, f in enumerate(selection.folds)])
     last = None if problem.last_name is None else problem.X[rows, problem.names.index(problem.last_name)]
     table = _Table(usecase, selection, problem.truth[rows], prediction, last, fold, entity)
-    plain = table.calibrated(np.ones(rows.size, dtype=np.bool_), None)
+    every = np.ones(rows.size, dtype=np.bool_)
+    plain = table.calibrated(every, None)
     if settings.intervals.width != "trees":
-        return TargetIntervals(plain)
+        return TargetIntervals(plain, *table.ends(plain, every, None))
     widths = fold_widths(problem, selection.folds, settings.intervals.level, settings.seed)
     if table.score(widths.values) > (1.0 - _GAIN) * table.score(None):
-        return TargetIntervals(plain)
-    learned = table.calibrated(np.ones(rows.size, dtype=np.bool_), widths.values)
+        return TargetIntervals(plain, *table.ends(plain, every, None))
+    learned = table.calibrated(every, widths.values)
     trees = width_model(problem, settings.intervals.level, settings.seed)
-    return TargetIntervals(replace(learned, floor=widths.floor), trees)
+    ends = table.ends(learned, every, widths.values)
+    return TargetIntervals(replace(learned, floor=widths.floor), *ends, trees)
 
 
 @dataclass(frozen=True)
@@ -101,13 +107,17 @@ class _Table:
         for number in np.unique(self.fold)[1:]:
             ahead = self.fold == number
             intervals = self.calibrated(self.fold < number, widths)
-            last = None if self.last is None or intervals.by is None else self.last[ahead]
-            width = None if widths is None else widths[ahead]
-            lower, upper = intervals.apply(last, self.prediction[ahead], self._entities(ahead), width)
+            lower, upper = self.ends(intervals, ahead, widths)
             outside = np.maximum(lower - self.y[ahead], 0.0) + np.maximum(self.y[ahead] - upper, 0.0)
             total += float((upper - lower + 2.0 / (1.0 - intervals.nominal) * outside).sum())
             count += int(ahead.sum())
         return total / count
+
+    def ends(self, intervals: Intervals, keep: npt.NDArray[np.bool_], widths: Array | None) -> tuple[Array, Array]:
+        """Return both ends of the intervals of some of the rows."""
+        last = None if self.last is None or intervals.by is None else self.last[keep]
+        width = None if widths is None else widths[keep]
+        return intervals.apply(last, self.prediction[keep], self._entities(keep), width)
 
     def _entities(self, keep: npt.NDArray[np.bool_]) -> list[str] | None:
         return None if self.entity is None else [self.entity[int(at)] for at in np.flatnonzero(keep)]

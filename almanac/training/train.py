@@ -189,8 +189,14 @@ def _calibrated(
         pl.Series("y", problem.truth[rows]),
         pl.Series("prediction", prediction),
         pl.Series("last", problem.last[rows]),
+        _end("lower", None if intervals is None else intervals.lower),
+        _end("upper", None if intervals is None else intervals.upper),
     )
     return frame, intervals
+
+
+def _end(name: str, values: Array | None) -> pl.Expr | pl.Series:
+    return pl.lit(None, dtype=pl.Float64).alias(name) if values is None else pl.Series(name, values)
 
 
 def _entities(usecase: UseCase, features: pl.DataFrame, rows: Rows) -> list[str] | None:

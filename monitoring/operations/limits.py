@@ -12,8 +12,6 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import stdtrit
 
-from almanac.core.files import read_json
-
 Floats = npt.NDArray[np.float64]
 Times = npt.NDArray[np.datetime64]
 
@@ -69,30 +67,24 @@ class OutOfFold:
 
 
 def read(model: Path, target: str) -> OutOfFold | None:
-    """Return the out-of-fold predictions of a target in a model directory, None where there are none.
-
-    Raises:
-        ModelError: intervals that cannot be read.
-    """
+    """Return the out-of-fold predictions of a target in a model directory, None where there are none."""
     # Not polars, which the deployment of a version does without.
     import pyarrow as pa
     import pyarrow.parquet as pq
-
-    from almanac.model.intervals import Intervals
 
     path = model / "oof.parquet"
     if not path.is_file():
         return None
     table = pq.read_table(path, filters=[("target", "=", target)])
     (time,) = (field.name for field in table.schema if pa.types.is_temporal(field.type))
-    times, y, prediction, last = (table[name].to_numpy() for name in (time, "y", "prediction", "last"))
+    times, y, prediction = (table[name].to_numpy() for name in (time, "y", "prediction"))
     known = np.flatnonzero(np.isfinite(y) & np.isfinite(prediction))
     order = known[np.argsort(times[known], kind="stable")]
-    times, y, prediction, last = times[order], y[order], prediction[order], last[order]
+    times, y, prediction = times[order], y[order], prediction[order]
     inside = None
-    if (path := model / target / "intervals.json").is_file():
-        intervals = Intervals.from_json(read_json(path))
-        lower, upper = intervals.apply(last if intervals.by is not None else None, prediction)
+    # Models of earlier releases lack the ends, and those of probabilities have none.
+    if "lower" in table.column_names and table["lower"].null_count < len(table):
+        lower, upper = (table[name].to_numpy()[order] for name in ("lower", "upper"))
         inside = ((y >= lower) & (y <= upper)).astype(np.float64)
     return OutOfFold(times, (prediction - y) ** 2, inside)
 

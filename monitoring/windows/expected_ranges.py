@@ -10,7 +10,6 @@ from scipy.special import stdtr
 
 from almanac.drift.error_estimation import LossModel, Spread, read_loss
 from almanac.model.directory import LOSS, OUT_OF_FOLD
-from almanac.model.intervals import Intervals
 from almanac.model.model import Model
 from almanac.usecase import UseCase
 from almanac.usecase.training_section import Target
@@ -82,16 +81,17 @@ def read_expected_ranges(usecase: UseCase, directory: Path, model: Model) -> Exp
     target = usecase.target(model.name)
     known = pl.col("y").is_finite() & pl.col("prediction").is_finite()
     rows = pl.read_parquet(path).filter((pl.col("target") == target.name) & known)
-    ranges = expected_ranges(usecase, target, model.intervals, rows)
+    ranges = expected_ranges(usecase, target, rows)
     return replace(ranges, loss=loss, missing_loss=missing_loss)
 
 
-def expected_ranges(
-    usecase: UseCase, target: Target, intervals: Intervals | None, rows: pl.DataFrame
-) -> ExpectedRanges:
-    """Return the expected ranges from out-of-fold rows: time, y, prediction and last, y and prediction being finite."""
+def expected_ranges(usecase: UseCase, target: Target, rows: pl.DataFrame) -> ExpectedRanges:
+    """Return the expected ranges from out-of-fold rows: time, y, prediction, last and both ends of the interval.
+
+    Those of `y` and `prediction` are finite.
+    """
     blocks = _blocks(usecase, rows)
-    return ExpectedRanges(_relative(target, rows, blocks), _coverage(intervals, rows, blocks), None)
+    return ExpectedRanges(_relative(target, rows, blocks), _coverage(rows, blocks), None)
 
 
 def _blocks(usecase: UseCase, rows: pl.DataFrame) -> npt.NDArray[np.int64]:
@@ -124,12 +124,11 @@ def _relative(target: Target, rows: pl.DataFrame, blocks: npt.NDArray[np.int64])
     return Spread(float(logs.mean()), float(logs.std(ddof=1)), len(logs))
 
 
-def _coverage(intervals: Intervals | None, rows: pl.DataFrame, blocks: npt.NDArray[np.int64]) -> ShareSpread | None:
-    if intervals is None:
+def _coverage(rows: pl.DataFrame, blocks: npt.NDArray[np.int64]) -> ShareSpread | None:
+    # Models of earlier releases lack the ends, and those of probabilities have none.
+    if "lower" not in rows.columns or rows["lower"].is_null().all():
         return None
-    last = rows["last"].to_numpy() if intervals.by is not None else None
-    lower, upper = intervals.apply(last, rows["prediction"].to_numpy())
-    inside = (rows["y"].to_numpy() >= lower) & (rows["y"].to_numpy() <= upper)
+    inside = rows.select(pl.col("y").is_between("lower", "upper")).to_series().to_numpy()
     shares = np.array([inside[blocks == block].mean() for block in np.unique(blocks[blocks >= 0])])
     if len(shares) < LEAST_BLOCKS:
         return None

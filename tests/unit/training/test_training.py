@@ -153,6 +153,9 @@ def test_every_contender_is_compared_on_the_same_rows_with_the_baselines(
 def test_out_of_fold_predictions_are_kept_with_the_model(world: tuple[UseCase, Inputs, Path, Lines]) -> None:
     case, _, out, _ = world
     frame = pl.read_parquet(out / "model" / "oof.parquet")
+    # Monitoring expects the coverage that these ends have.
+    inside = frame.filter(pl.col("y").is_finite()).select(pl.col("y").is_between("lower", "upper").mean()).item()
+    assert 0.85 < inside < 0.95
     assert frame.columns == ["timestamp", "target", "fold", "y", "prediction", "last"]
     assert set(frame["target"]) == {target.name for target in case.targets}
     assert frame["timestamp"].max() < pl.Series([case.split.test_from]).cast(pl.Datetime("us"))[0]
