@@ -156,7 +156,7 @@ def test_out_of_fold_predictions_are_kept_with_the_model(world: tuple[UseCase, I
     # Monitoring expects the coverage that these ends have.
     inside = frame.filter(pl.col("y").is_finite()).select(pl.col("y").is_between("lower", "upper").mean()).item()
     assert 0.85 < inside < 0.95
-    assert frame.columns == ["timestamp", "target", "fold", "y", "prediction", "last"]
+    assert frame.columns == ["timestamp", "target", "fold", "y", "prediction", "last", "lower", "upper"]
     assert set(frame["target"]) == {target.name for target in case.targets}
     assert frame["timestamp"].max() < pl.Series([case.split.test_from]).cast(pl.Datetime("us"))[0]
     assert "oof.parquet" in read_json(out / "model" / "manifest.json")["files"]
