@@ -22,15 +22,17 @@ from tests.support.server import free_port
 
 CONFIG = ROOT / "monitoring" / "alertmanager.yaml"
 PASSWORD = "from-a-file"
+AGENT_KEY = "of-the-agent"
 
 
 @dataclass
 class Received:
-    """What came in: Slack messages by path, and mails with who logged in."""
+    """What came in: Slack messages by path, mails with who logged in, and the agent's alerts by its key."""
 
     slack: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     mails: list[str] = field(default_factory=list)
     logins: list[tuple[str, str]] = field(default_factory=list)
+    heard: list[tuple[str | None, str]] = field(default_factory=list)
 
     def mail_of(self, name: str) -> str | None:
         """The mail that names an alert."""
@@ -45,13 +47,17 @@ class Received:
         return None
 
 
-def slack_handler(received: Received) -> type[BaseHTTPRequestHandler]:
-    """Takes what is posted to a webhook."""
+def webhook_handler(received: Received) -> type[BaseHTTPRequestHandler]:
+    """Takes what is posted to Slack's webhook, and to the agent."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["content-length"]))
-            received.slack.append((self.path, json.loads(body)))
+            body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+            if self.path == "/alerts":
+                key, names = self.headers["authorization"], [each["labels"]["alertname"] for each in body["alerts"]]
+                received.heard += [(key, name) for name in names]
+            else:
+                received.slack.append((self.path, body))
             self.send_response(200)
             self.send_header("content-length", "2")
             self.end_headers()
@@ -109,16 +115,20 @@ def served(server: socketserver.TCPServer) -> Iterator[int]:
         server.server_close()
 
 
-def configuration(folder: Path, slack: int, smtp: int) -> Path:
+def configuration(folder: Path, web: int, smtp: int) -> Path:
     """The committed configuration with loopback addresses, secret files of its own, and no waiting."""
-    (folder / "slack_url").write_text(f"http://127.0.0.1:{slack}/services/hook\n")
+    (folder / "slack_url").write_text(f"http://127.0.0.1:{web}/services/hook\n")
     (folder / "smtp_password").write_text(PASSWORD)
+    (folder / "agent_key").write_text(AGENT_KEY)
     config = read_yaml(CONFIG)
     config["global"] |= {
         "slack_api_url_file": str(folder / "slack_url"), "smtp_smarthost": f"localhost:{smtp}",
         "smtp_auth_password_file": str(folder / "smtp_password"), "smtp_require_tls": False,
     }  # fmt: skip
     config["templates"] = [str(CONFIG.parent / pattern) for pattern in config["templates"]]
+    (hook,) = next(each for each in config["receivers"] if each["name"] == "agent")["webhook_configs"]
+    hook["url"] = hook["url"].replace("agent:8091", f"127.0.0.1:{web}")
+    hook["http_config"]["authorization"]["credentials_file"] = str(folder / "agent_key")
     for route in (config["route"], *config["route"]["routes"]):
         route |= {"group_wait": "200ms", "group_interval": "1s"}
     path = folder / "alertmanager.yaml"
@@ -136,11 +146,11 @@ class SmtpServer(socketserver.ThreadingTCPServer):
 def manager(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, Received]]:
     """A running Alertmanager, and what it sends."""
     folder, received, port = tmp_path_factory.mktemp("alertmanager"), Received(), free_port()
-    http = ThreadingHTTPServer(("127.0.0.1", 0), slack_handler(received))
+    http = ThreadingHTTPServer(("127.0.0.1", 0), webhook_handler(received))
     mail = SmtpServer(("127.0.0.1", 0), smtp_handler(received))
-    with served(http) as slack, served(mail) as smtp:
+    with served(http) as web, served(mail) as smtp:
         command = [
-            "prometheus-alertmanager", f"--config.file={configuration(folder, slack, smtp)}",
+            "prometheus-alertmanager", f"--config.file={configuration(folder, web, smtp)}",
             f"--storage.path={folder / 'data'}", f"--web.listen-address=127.0.0.1:{port}",
             "--cluster.listen-address=", "--log.level=debug",
         ]  # fmt: skip
@@ -162,6 +172,14 @@ def fire(port: int, name: str, **labels: str) -> None:
         assert answer.status == 200
 
 
+def keys_of(value: Any) -> Iterator[str]:
+    """All keys of a configuration, at any depth."""
+    if isinstance(value, dict):
+        yield from value
+    for part in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from keys_of(part)
+
+
 @needs("amtool")
 def test_the_committed_configuration_is_valid() -> None:
     done = subprocess.run(["amtool", "check-config", str(CONFIG)], capture_output=True, text=True)
@@ -174,16 +192,19 @@ def test_every_alert_has_a_receiver(name: str) -> None:
     labels = [f"{key}={value}" for key, value in {"alertname": name, **alerts()[name]["labels"]}.items()]
     command = ["amtool", "config", "routes", "test", f"--config.file={CONFIG}", *labels]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == {"page": "pages", "ticket": "tickets"}[alerts()[name]["labels"]["severity"]]
+    people = {"page": "pages", "ticket": "tickets"}[alerts()[name]["labels"]["severity"]]
+    assert done.stdout.strip() == f"agent,{people}"
 
 
 def test_no_secret_is_in_the_configuration() -> None:
     config = read_yaml(CONFIG)
     secret = {"slack_api_url", "smtp_auth_password", "smtp_auth_secret", "api_url", "auth_password"}
-    assert not secret & set(config["global"])
-    for receiver in config["receivers"]:
-        for kind in ("slack_configs", "email_configs"):
-            assert all(not secret & set(entry) for entry in receiver[kind]), receiver["name"]
+    secret |= {"auth_secret", "credentials", "password", "bearer_token", "client_secret"}
+    assert not secret & set(keys_of(config))
+    kinds = {kind for receiver in config["receivers"] for kind in receiver}
+    assert kinds == {"name", "slack_configs", "email_configs", "webhook_configs"}
+    authorized = [each for receiver in config["receivers"] for each in receiver.get("webhook_configs", [])]
+    assert [set(each["http_config"]["authorization"]) for each in authorized] == [{"credentials_file"}]
     assert "hooks.slack.com" not in CONFIG.read_text()
 
 
@@ -207,6 +228,7 @@ def test_a_page_goes_to_slack_and_by_mail(manager: tuple[int, Received]) -> None
     assert "To: oncall@example.org" in mail
     assert ("almanac@example.org", PASSWORD) in received.logins
     assert {path for path, _ in received.slack} == {"/services/hook"}
+    wait_for(lambda: (f"Bearer {AGENT_KEY}", "AlmanacFeatureStoreErrors") in received.heard)
 
 
 @needs("prometheus-alertmanager")
@@ -220,6 +242,8 @@ def test_a_ticket_goes_elsewhere_and_an_inhibited_one_nowhere(manager: tuple[int
     assert (message["channel"], message["color"]) == ("#almanac", "warning")
     mail = wait_for(lambda: received.mail_of("AlmanacDriftLive"))
     assert "To: almanac@example.org" in mail
+    wait_for(lambda: (f"Bearer {AGENT_KEY}", "AlmanacDriftLive") in received.heard)
     held = [a for a in get_json(f"http://127.0.0.1:{port}/api/v2/alerts") if a["status"]["inhibitedBy"]]
     assert [alert["labels"]["alertname"] for alert in held] == ["AlmanacErrorBudgetBurn1x"]
     assert received.slack_of("AlmanacErrorBudgetBurn1x") is None
+    assert "AlmanacErrorBudgetBurn1x" not in {name for _, name in received.heard}

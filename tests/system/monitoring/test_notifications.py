@@ -74,12 +74,13 @@ def _page(address: str) -> str:
 
 @pytest.fixture
 def config(tmp_path: Path) -> Path:
-    """The committed configuration with addresses of one's own, and both secrets."""
+    """The committed configuration with addresses of one's own, and all secrets."""
     text = CONFIG.read_text().replace("example.org", "almanac.city").replace("/etc/alertmanager/", "")
     (tmp_path / "alertmanager.yaml").write_text(text)
     (tmp_path / "secrets").mkdir()
     (tmp_path / "secrets" / "slack_url").write_text("https://hooks.almanac.city/services/T0/B0/hush\n")
     (tmp_path / "secrets" / "smtp_password").write_text("hush")
+    (tmp_path / "secrets" / "agent_key").write_text("hush")
     return tmp_path / "alertmanager.yaml"
 
 
@@ -93,12 +94,14 @@ def test_what_is_missing_is_said_before_an_alert_fires(config: Path, capsys: pyt
     secrets = config.parent / "secrets"
     (secrets / "slack_url").unlink()
     (secrets / "smtp_password").write_text(" \n")
+    (secrets / "agent_key").unlink()
     assert main(["notifications", str(config)]) == 1
     said = capsys.readouterr().err
     assert f"global.slack_api_url_file: {secrets}/slack_url is missing" in said
     assert f"global.smtp_auth_password_file: {secrets}/smtp_password is empty" in said
+    assert f"http_config.authorization.credentials_file: {secrets}/agent_key is missing" in said
     (secrets / "slack_url").write_text("hush, no address")
-    (found, _) = problems(config)
+    (found, _, _) = problems(config)
     assert found == f"global.slack_api_url_file: {secrets}/slack_url does not hold a URL"
 
 
@@ -106,7 +109,7 @@ def test_an_address_of_the_example_is_said(capsys: pytest.CaptureFixture[str]) -
     assert main(["notifications", str(CONFIG)]) == 1
     said = capsys.readouterr().err
     assert "global.smtp_smarthost is 'smtp.example.org:587', an example" in said
-    assert "receivers.0.email_configs.0.to is 'oncall@example.org', an example" in said
+    assert "receivers.1.email_configs.0.to is 'oncall@example.org', an example" in said
 
 
 @pytest.mark.parametrize("text", ["receivers: [", "- a list", "route: {receiver: a}", None])
@@ -130,7 +133,7 @@ def test_a_delivery_that_fails_is_an_alert(config: Path, tmp_path: Path) -> None
     for route in (document["route"], *document["route"]["routes"]):
         route |= {"group_wait": "100ms", "group_interval": "1s"}
     document["receivers"] = [
-        {"name": each["name"], "slack_configs": each["slack_configs"]} for each in document["receivers"]
+        {key: each[key] for key in ("name", "slack_configs") if key in each} for each in document["receivers"]
     ]
     document["templates"] = [str(ROOT / "monitoring" / "templates" / "*.tmpl")]
     config.write_text(yaml.safe_dump(document))
