@@ -7,6 +7,7 @@ import typer
 import yaml
 
 from almanac.core.errors import DeploymentError
+from almanac.model.model import Model
 from almanac.usecase import load
 from governance.registry import resolve
 from monitoring.operations.model_samples import try_push_version
@@ -121,13 +122,16 @@ def apply(
     if service is None:
         raise DeploymentError(f"{manifest}: holds no InferenceService")
     version = service["metadata"]["annotations"]["almanac.io/version"]
+
+    def models_of(number: str) -> list[Model]:
+        return forecasters(resolve(f"registry:{case.name}/{number}", registry, allow_rejected=allow_rejected))
+
+    # Read before a cluster is asked: without the registered model there is no test, and a rejected one is refused.
+    models = models_of(version)
     api, namespace = connect(), service["metadata"]["namespace"]
     key = require_way(Kube(api), namespace, url)
 
-    def check_of(number: str) -> Check:
-        # Read before anything is applied: without the registered model there is no test.
-        models = forecasters(resolve(f"registry:{case.name}/{number}", registry, allow_rejected=allow_rejected))
-
+    def check_of(models: list[Model]) -> Check:
         def check(applied: dict[str, Any]) -> None:
             way = None if url else through_the_api(api, applied)
             smoke(url or predictor_address(applied), models, key, patience, transport=way)
@@ -135,10 +139,10 @@ def apply(
         return check
 
     if canary is None:
-        apply_and_wait(items, api, timeout, check=check_of(version))
+        apply_and_wait(items, api, timeout, check=check_of(models))
     else:
         running = running_service(Kube(api), items)["metadata"]["annotations"]["almanac.io/version"]
-        checks = check_of(running), check_of(version)
+        checks = check_of(models_of(running)), check_of(models)
         deploy_by_canary(case, registry, items, api, Trial(canary, verdict, timeout), checks, typer.echo)
     if push:
         try_push_version(case, version, registry, push, case.now())
