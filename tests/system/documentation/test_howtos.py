@@ -35,7 +35,7 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     settings, use = (code for name, code in blocks("component.md") if not name)
     insert(copy / "orchestration" / "settings.py", "SETTINGS = {\n", settings)
     pipeline = copy / "pipelines" / "training.py"
-    validated = '        valid = configure(case, validation(usecase=usecase, table=table.outputs["table"]))\n'
+    validated = '            valid = configure(case, validation(usecase=usecase, table=table.outputs["table"]))\n'
     insert(pipeline, validated, use)
     insert(pipeline, "from kfp import dsl\n", "from components.overview.component import overview\n")
     return copy
