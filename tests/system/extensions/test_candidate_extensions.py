@@ -34,7 +34,8 @@ def test_the_schema_and_the_rules_of_a_use_case_know_the_candidate(tmp_path: Pat
     assert "unknown field; did you mean 'fixed'?" in extension.run(tmp_path, LOAD, case(fixd={})).stdout
     blend = {"name": "both", "kind": "blend", "of": ["yesterday", "ridge"]}
     blended = json.dumps(panel.declaration(CANDIDATE, {"name": "ridge", "kind": "linear"}, blend))
-    message = "both.of: yesterday is of kind day_before; a blend is made of kinds feature, lightgbm and linear"
+    kinds = "feature, kernel_ridge, lightgbm, linear and mlp"
+    message = f"both.of: yesterday is of kind day_before; a blend is made of kinds {kinds}"
     assert message in extension.run(tmp_path, LOAD, blended).stdout
 
 
