@@ -13,6 +13,7 @@ from almanac.core.files import read_json, write_json
 from almanac.core.usage import measured
 from almanac.usecase import dump, load_text
 from almanac.usecase.override import load_with
+from almanac.usecase.training_section import Target
 from components.documentation.component import documentation
 from components.registration.component import registration
 from governance.documentation import document
@@ -21,6 +22,7 @@ from governance.registration import actor, register
 from governance.registry import Registry, collect
 from governance.verify import verify
 from governance.verify.metrics import check_metrics
+from tests.support.chosen_targets import with_targets
 from tests.support.governance_world import ROOT, World, artifacts_of
 from tests.support.real_run import make_run
 from tests.support.use_case_artifact import use_case_artifact
@@ -205,8 +207,7 @@ def test_who_acts(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_probability_is_documented_and_verified_like_a_number(world: World, beijing: Any, tmp_path: Path) -> None:
     heavy = {"name": "heavy_6h", "column": "pm25", "horizon": "6h", "task": "classification", "above": 150.0}
-    case = json.loads(dump(world.usecase))
-    case["targets"] = [heavy]
+    case = json.loads(dump(with_targets(world.usecase, [Target.model_validate(heavy)])))
     case["gates"] = [{"rule": "beats_baselines", "metric": "log_loss"}]
     usecase = load_text(json.dumps(case), "case")
     run = make_run(usecase, beijing, tmp_path / "run", ("heavy_6h",))
