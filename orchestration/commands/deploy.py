@@ -124,7 +124,8 @@ def apply(
     version = service["metadata"]["annotations"]["almanac.io/version"]
 
     def models_of(number: str) -> list[Model]:
-        return forecasters(resolve(f"registry:{case.name}/{number}", registry, allow_rejected=allow_rejected))
+        directory = resolve(f"registry:{case.name}/{number}", registry, allow_rejected=allow_rejected)
+        return forecasters(directory)
 
     # Read before a cluster is asked: without the registered model there is no test, and a rejected one is refused.
     models = models_of(version)
