@@ -45,8 +45,8 @@ def test_the_intervals_cover_within_three_points_in_every_band(targets: dict[str
     for found in targets.values():
         coverage = found["coverage"]
         bands = dict(coverage["bands"])
-        # 35 to 95 rows of the year, of which the gate says what chance allows: at 1 h 21 of 35, since intervals read the
-        # imputed reading, by which a row without one looks like any other.
+        # 35 to 95 rows of the year, of which the gate says what chance allows: at 1 h 21 of 35, since intervals read
+        # the imputed reading, by which a row without one looks like any other.
         assert 0.55 < bands.pop("unknown") <= 1.0
         assert list(bands) == ["0-35", "35-75", "75-150", "over 150"]
         for share in (coverage["overall"], *bands.values()):
