@@ -93,21 +93,26 @@ class Maintenance:
         self._path = directory / "maintenance.json" if directory is not None else None
         self._orders: dict[str, Order] = {}
         self._until = 0.0
-        # A worker that replaces another one has nothing cached, and has loaded what is newest.
+        self._turn = asyncio.Lock()
+        # A worker that replaces another one has nothing cached, and has loaded the newest versions.
         for one in self._shared():
             self._orders[one.order] = one
-            self._raise(one)
+            if one.kind == "log_level":
+                self._set_level(one)
 
     async def take(self, order: str, kind: str, value: str = "", seconds: float = 0.0) -> dict[str, Any]:
         """Carry an order out unless it was carried out before, and return the state."""
-        if order not in {**self._orders, **{one.order: one for one in self._shared()}}:
-            new = Order(order, kind, value, time.time() + seconds if seconds else 0.0)
-            await self._carry_out(new)
-            self._share(new)
+        # In turn: a sender may repeat an order while it is being carried out.
+        async with self._turn:
+            if order not in {*self._orders, *(one.order for one in self._shared())}:
+                new = Order(order, kind, value, time.time() + seconds if seconds else 0.0)
+                await self._carry_out(new)
+                self._remember(new)
+                self._share(new)
         return self.describe()
 
     def describe(self) -> dict[str, Any]:
-        """Return the level of the log, how long it holds, and the ids of the orders that were carried out."""
+        """Return the level of the log, how long it holds, and the ids of the orders that were dealt with."""
         left = max(0.0, self._until - time.time())
         return {"log_level": self._log.level, "seconds": round(left, 1), "orders": list(self._orders)}
 
@@ -116,14 +121,30 @@ class Maintenance:
         while True:
             await asyncio.sleep(_LOOK_SECONDS)
             try:
-                for one in self._shared():
-                    if one.order not in self._orders:
-                        await self._carry_out(one)
-            except (AlmanacError, HTTPError, OSError) as error:  # the next round must still run
-                _LOG.error("an order was not carried out: %s", error)
+                await self.follow()
+            except (AlmanacError, OSError) as error:  # the next round must still run
+                _LOG.error("orders were not read: %s", error)
             if self._log.level == "debug" and time.time() >= self._until > 0:
                 self._log.set("info")
                 _LOG.info("the log is at its usual level again")
+
+    async def follow(self) -> None:
+        """Carry out the orders to other workers that are new, each once, whether it succeeds or not.
+
+        Raises:
+            AlmanacError: their file cannot be read.
+            OSError: likewise.
+        """
+        async with self._turn:
+            for one in self._shared():
+                if one.order in self._orders:
+                    continue
+                # Before it is carried out: one that fails must not hold up those behind it.
+                self._remember(one)
+                try:
+                    await self._carry_out(one)
+                except (AlmanacError, HTTPError, OSError) as error:
+                    _LOG.error("order %s: %s %s failed: %s", one.order[:12], one.kind, one.value, error)
 
     async def _carry_out(self, order: Order) -> None:
         match order.kind:
@@ -132,17 +153,18 @@ class Maintenance:
             case "reload":
                 await self._load(order.value)
             case _:
-                self._log.set("debug" if order.value == "debug" else "info")
-                self._until = order.until
+                self._set_level(order)
+        _LOG.info("order %s: %s %s", order.order[:12], order.kind, order.value)
+
+    def _remember(self, order: Order) -> None:
         self._orders[order.order] = order
         while len(self._orders) > _KEPT:
             del self._orders[next(iter(self._orders))]
-        _LOG.info("order %s: %s %s", order.order[:12], order.kind, order.value)
 
-    def _raise(self, order: Order) -> None:
-        if order.kind == "log_level":
-            self._log.set("debug" if order.value == "debug" and order.until > time.time() else "info")
-            self._until = order.until
+    def _set_level(self, order: Order) -> None:
+        """Set the level of an order, unless its time is over."""
+        self._log.set("debug" if order.value == "debug" and order.until > time.time() else "info")
+        self._until = order.until
 
     def _share(self, order: Order) -> None:
         if self._path is None:

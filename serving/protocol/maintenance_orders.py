@@ -29,7 +29,7 @@ class MaintenanceOrders:
         self._control = control
 
     async def state(self, request: Request) -> Reply:
-        """Return the level of the log, and the orders that were carried out."""
+        """Return the level of the log, and the ids of the orders that were dealt with."""
         return json_reply(self._control.describe())
 
     async def order(self, request: Request) -> Reply:
