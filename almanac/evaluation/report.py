@@ -3,10 +3,12 @@
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from almanac.evaluation.comparison_report import comparison
 from almanac.evaluation.decisions_report import decisions, has_decisions
 from almanac.evaluation.disparity import FEWEST_ROWS
 from almanac.evaluation.entities_report import entities
 from almanac.evaluation.groups import largest
+from almanac.evaluation.interval_text import brackets, digits, percent, with_interval
 from almanac.evaluation.labels import label, unit_of
 from almanac.evaluation.metrics import ERRORS
 from almanac.evaluation.plots import errors, shap
@@ -33,13 +35,8 @@ from almanac.reports import (
 from almanac.reports.zones import zone_sentence
 from almanac.usecase import UseCase
 
-_SHOWN = {
-    "regression": ("rmse", "mae", "mdape", "mae_log", "r2", "smape", "mase", "bias", "pinball"),
-    "classification": ("log_loss", "brier", "ece", "auc", "bias", "base_rate"),
-}
-#: Targets that fit beside each other in a table, and rows of each grouping that are worth reading.
-_COLUMNS, _GROUPS = 4, 40
-_IN_UNITS = ("rmse", "mae", "bias", "pinball", "width")
+#: Rows of each grouping that are worth reading.
+_GROUPS = 40
 
 
 def report(usecase: UseCase, metrics: dict[str, Any], analyses: list[TargetAnalysis]) -> Page:
@@ -62,7 +59,7 @@ def report(usecase: UseCase, metrics: dict[str, Any], analyses: list[TargetAnaly
             Section("What to do", [Bullets(advice(targets, events))], "advice"),
             Note(_ground(usecase, targets, analyses)),
             Contents([("comparison", "Comparison"), *titles, ("method", "Method")]),
-            Section("Comparison with the baselines", _comparison(targets, events), "comparison"),
+            Section("Comparison with the baselines", comparison(targets, events), "comparison"),
             *(_chapter(targets[each.scored.target.name], each, events) for each in analyses),
             Section("Method", [_method(usecase, metrics["split"])], "method"),
         ],
@@ -89,73 +86,20 @@ def _span(analyses: list[TargetAnalysis]) -> str:
 def _headline(entry: dict[str, Any], events: bool) -> Headline:
     """Return a target's card; red if its skill against a baseline is not above zero with its whole interval."""
     metric, best = ERRORS[entry["task"]][0], entry["headline"]
-    facts = [("95% interval", _brackets(entry["ci"][metric], _digits(entry)))]
+    facts = [("95% interval", brackets(entry["ci"][metric], digits(entry)))]
     if best["skill"] is not None:
-        error = format_number(best["error"], _digits(entry))
+        error = format_number(best["error"], digits(entry))
         facts.append(("Best baseline", f"{best['baseline'].replace('_', ' ')} {error}"))
-        facts.append(("Skill over it", _percent(best["skill"], best["ci"])))
+        facts.append(("Skill over it", percent(best["skill"], best["ci"])))
     if coverage := entry.get("coverage"):
-        facts.append((f"{coverage['nominal']:.0%} interval holds", _percent(coverage["overall"], coverage["ci"])))
+        facts.append((f"{coverage['nominal']:.0%} interval holds", percent(coverage["overall"], coverage["ci"])))
     if entry["task"] == "classification":
-        facts.append(("AUC", _with_interval(entry["auc"], entry["ci"]["auc"], 3)))
+        facts.append(("AUC", with_interval(entry["auc"], entry["ci"]["auc"], 3)))
     facts.append(("Model", str(entry["model"])))
     # An interval that could not be computed shows no skill either.
     lost = any(skill["ci"] is None or skill["ci"][0] <= 0 for skill in entry["skill"].values())
     unit = f"{unit_of(entry)} {label(metric)}".strip()
-    return Headline(title_of(entry, events), format_number(entry[metric], _digits(entry)), unit, facts, bad=lost)
-
-
-def _comparison(targets: dict[str, Any], events: bool) -> Iterator[Block]:
-    yield Plot(
-        errors.overview(targets, events),
-        "Errors of the model and of the baselines; each baseline on the rows where it has a forecast.",
-    )
-    for task in sorted({entry["task"] for entry in targets.values()}):
-        entries = {name: entry for name, entry in targets.items() if entry["task"] == task}
-        yield _figures(task, entries)
-    yield Note(
-        "Skill is the share of a baseline's error that the model saves, on the rows where the baseline has a forecast: "
-        "persistence repeats the last known value, seasonal the newest known value of the same phase (where the target "
-        "lies whole seasons ahead the two are one, called persistence), mean is that of the training span, climatology "
-        "that at the same phase, recent mean that of the last season, and drift adds the training span's slope to the "
-        "last value. The skill in the headlines and at the gate is the one against the best of them on the rows where "
-        "all have a forecast."
-    )
-
-
-def _figures(task: str, entries: dict[str, Any]) -> Table:
-    """Return the figures of the targets: a column for each, or a row for each where there are many."""
-    shown = [metric for metric in _SHOWN[task] if any(entry.get(metric) is not None for entry in entries.values())]
-    names = [f"{name} ({unit_of(entry)})" if unit_of(entry) else name for name, entry in entries.items()]
-    rows = [[label(m), *(_with_interval(e[m], e["ci"].get(m), _digits(e, m)) for e in entries.values())] for m in shown]
-    rows += _against_baselines(list(entries.values()))
-    if len(entries) <= _COLUMNS:
-        return Table(["", *names], rows)
-    return Table(["", *(row[0] for row in rows)], list(map(list, zip(names, *(row[1:] for row in rows), strict=True))))
-
-
-def _against_baselines(entries: list[dict[str, Any]]) -> list[list[Any]]:
-    """Return the rows of the comparison on baselines and intervals."""
-    metric = ERRORS[entries[0]["task"]][0]
-    rows: list[list[Any]] = []
-    for name in dict.fromkeys(name for entry in entries for name in entry["skill"]):
-        theirs = (
-            format_number(e["baselines"][name][metric], _digits(e)) if name in e["skill"] else "–" for e in entries
-        )
-        said = name.replace("_", " ")
-        rows.append([f"{label(metric)} of {said}", *theirs])
-        skills = (e["skill"].get(name) for e in entries)
-        rows.append([f"Skill against {said}", *(_percent(s[metric], s["ci"]) if s else "–" for s in skills)])
-    best = (
-        f"{_percent(e['headline']['skill'], e['headline']['ci'])} {(e['headline']['baseline'] or '').replace('_', ' ')}"
-        for e in entries
-    )
-    rows.append(["Skill against the best baseline", *best])
-    if all("coverage" in entry for entry in entries):
-        coverages = [entry["coverage"] for entry in entries]
-        rows.append(["Interval coverage", *(_percent(c["overall"], c["ci"]) for c in coverages)])
-        rows.append(["Interval width", *(_with_interval(c["width"], c["width_ci"], 1) for c in coverages)])
-    return rows
+    return Headline(title_of(entry, events), format_number(entry[metric], digits(entry)), unit, facts, bad=lost)
 
 
 def _chapter(entry: dict[str, Any], analysis: TargetAnalysis, events: bool) -> Section:
@@ -215,7 +159,7 @@ def _groups(entry: dict[str, Any]) -> Iterator[Block]:
             [
                 f"{group}: {value}",
                 part["n"],
-                *(_with_interval(part[m], part["ci"][m], _digits(entry, m)) for m in metrics),
+                *(with_interval(part[m], part["ci"][m], digits(entry, m)) for m in metrics),
             ]
             for group, values in entry["slices"].items()
             for value, part in largest(values, _GROUPS).items()
@@ -280,23 +224,3 @@ def _method(usecase: UseCase, split: dict[str, Any]) -> Text:
         "of no group in every other grouping, so that groups add up to all rows. Disparities are fairlearn's, over "
         f"groups of at least {FEWEST_ROWS} rows; that of the bias is the largest group bias less the smallest."
     )
-
-
-def _digits(entry: dict[str, Any], metric: str = "rmse") -> int:
-    if entry["task"] == "classification" or metric not in _IN_UNITS:
-        return 3
-    return 2 if entry["rmse"] < 100 else 1
-
-
-def _with_interval(value: float | None, interval: list[float] | None, digits: int) -> str:
-    return f"{format_number(value, digits)} {_brackets(interval, digits)}".strip()
-
-
-def _brackets(interval: list[float] | None, digits: int) -> str:
-    return "" if interval is None else f"[{format_number(interval[0], digits)}, {format_number(interval[1], digits)}]"
-
-
-def _percent(value: float | None, interval: list[float] | None) -> str:
-    if value is None:
-        return "–"
-    return f"{value:.1%}" + ("" if interval is None else f" [{100 * interval[0]:.1f}, {100 * interval[1]:.1f}]")

@@ -1,6 +1,6 @@
 """The verdict on a report's first page, and its advice."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 from almanac.evaluation.labels import ahead, unit_of
@@ -11,11 +11,13 @@ Tone = Literal["good", "bad", "info"]
 
 #: A bias is worth a sentence from this share of the error on.
 _BIASED = 0.2
-#: Findings of one kind that are told one by one.
-_SHOWN = 4
+#: Targets of one finding that are named.
+_NAMED = 4
+
+Entry = dict[str, Any]
 
 
-def title_of(entry: Mapping[str, Any], events: bool = False) -> str:
+def title_of(entry: Entry, events: bool = False) -> str:
     """Return the title of a target: column, threshold of a class, and horizon."""
     above = f" above {entry['above']:g} {entry['unit'] or ''}".rstrip() if "above" in entry else ""
     return f"{entry['column']}{above}, {ahead(entry['horizon'], events)}"
@@ -30,21 +32,19 @@ def verdict(targets: Mapping[str, Any], events: bool = False) -> tuple[Tone, str
     if not won:
         return "bad", "Not better than a simple rule: nothing is gained by using this model."
     # Skill is a share of the error that is saved.
-    saved = sorted(entry["headline"]["skill"] for entry in won)
-    share = f"{saved[0]:.0%}" if len(won) == 1 else f"{saved[0]:.0%} to {saved[-1]:.0%}"
+    share = _between([f"{skill:.0%}" for skill in sorted(entry["headline"]["skill"] for entry in won)])
     if len(won) < len(targets):
-        lost = [title_of(entry, events) for entry in targets.values() if not _wins(entry)]
-        named = "; ".join(lost[:_SHOWN]) + (f" and {len(lost) - _SHOWN} more" if len(lost) > _SHOWN else "")
+        lost = [entry for entry in targets.values() if not _wins(entry)]
         return "info", (
             f"Better than the best simple rule for {len(won)} of {len(targets)} targets, by {share} of its error; "
-            f"not for {named}."
+            f"not for {_named(lost, events)}."
         )
     which = "" if len(targets) == 1 else f" for all {len(targets)} targets"
     return "good", f"Better than the best simple rule{which}: the error is {share} smaller."
 
 
 def advice(targets: Mapping[str, Any], events: bool = False) -> list[str]:
-    """Return advice, a sentence for each finding, the most important first."""
+    """Return advice, a sentence for each finding and the targets that share it, the most important first."""
     found = [*_lost(targets, events), *_uncovered(targets, events), *_biased(targets, events)]
     return found or [
         "Nothing in these figures speaks against the model. Approve it if the rules of the gate hold, and look again "
@@ -52,51 +52,80 @@ def advice(targets: Mapping[str, Any], events: bool = False) -> list[str]:
     ]
 
 
-def _wins(entry: Mapping[str, Any]) -> bool:
+def _wins(entry: Entry) -> bool:
     best = entry["headline"]
     return best["skill"] is not None and best["ci"] is not None and best["ci"][0] > 0
 
 
 def _lost(targets: Mapping[str, Any], events: bool) -> Iterator[str]:
-    for entry in targets.values():
+    def finding(entry: Entry) -> tuple[str, str] | None:
         best = entry["headline"]
         if _wins(entry) or best["skill"] is None:
-            continue
-        how = "may be no better than" if best["skill"] > 0 else "is no better than"
+            return None
+        return "may be no better than" if best["skill"] > 0 else "is no better than", _plain(best["baseline"])
+
+    for (how, rule), entries in _alike(targets, finding).items():
         yield (
-            f"{title_of(entry, events)}: the model {how} {_plain(best['baseline'])}. Forecast by that rule, or add "
+            f"{_named(entries, events)}: the model {how} {rule}. Forecast by that rule, or add "
             "history or columns that are known in advance, and train again."
         )
 
 
 def _uncovered(targets: Mapping[str, Any], events: bool) -> Iterator[str]:
-    for entry in targets.values():
+    def finding(entry: Entry) -> tuple[float, bool] | None:
         coverage = entry.get("coverage")
         if not coverage or coverage["ci"] is None or coverage["overall"] is None:
-            continue
-        low, high = coverage["ci"]
-        if low <= coverage["nominal"] <= high:
-            continue
-        narrow = coverage["overall"] < coverage["nominal"]
+            return None
+        nominal, (low, high) = coverage["nominal"], coverage["ci"]
+        return None if low <= nominal <= high else (nominal, coverage["overall"] < nominal)
+
+    for (nominal, narrow), entries in _alike(targets, finding).items():
+        held = _between([f"{share:.0%}" for share in sorted(entry["coverage"]["overall"] for entry in entries)])
         yield (
-            f"{title_of(entry, events)}: the {coverage['nominal']:.0%} interval holds {coverage['overall']:.0%} of the "
-            f"measured values. It is too {'narrow' if narrow else 'wide'}: leave "
-            f"{'more' if narrow else 'less'} reserve than it says."
+            f"{_named(entries, events)}: the {nominal:.0%} interval holds {held} of the measured values. "
+            f"It is too {'narrow' if narrow else 'wide'}: leave {'more' if narrow else 'less'} reserve than it says."
         )
 
 
 def _biased(targets: Mapping[str, Any], events: bool) -> Iterator[str]:
-    for entry in targets.values():
+    def finding(entry: Entry) -> tuple[str, str] | None:
         bias, span = entry.get("bias"), entry["ci"].get("bias")
-        error = entry[ERRORS[entry["task"]][0]]
-        if entry["task"] != "regression" or not span or span[0] <= 0 <= span[1] or abs(bias) < _BIASED * error:
-            continue
-        size = f"{format_number(abs(bias), 2 if error < 100 else 1)} {unit_of(entry)}".rstrip()
-        side = "high" if bias > 0 else "low"
+        if entry["task"] != "regression" or bias is None or not span or span[0] <= 0 <= span[1]:
+            return None
+        if abs(bias) < _BIASED * entry[ERRORS[entry["task"]][0]]:
+            return None
+        return "high" if bias > 0 else "low", unit_of(entry)
+
+    for (side, unit), entries in _alike(targets, finding).items():
+        sizes = sorted((abs(entry["bias"]), entry[ERRORS[entry["task"]][0]]) for entry in entries)
+        size = _between([format_number(bias, 2 if error < 100 else 1) for bias, error in sizes])
         yield (
-            f"{title_of(entry, events)}: forecasts are too {side} by {size} on average. "
+            f"{_named(entries, events)}: forecasts are too {side} by {f'{size} {unit}'.rstrip()} on average. "
             "Look for a change since training."
         )
+
+
+def _alike(
+    targets: Mapping[str, Any], finding: Callable[[Entry], tuple[Any, Any] | None]
+) -> dict[tuple[Any, Any], list[Entry]]:
+    """Return the targets of each finding, in order."""
+    groups: dict[tuple[Any, Any], list[Entry]] = {}
+    for entry in targets.values():
+        if (found := finding(entry)) is not None:
+            groups.setdefault(found, []).append(entry)
+    return groups
+
+
+def _named(entries: Sequence[Entry], events: bool) -> str:
+    """Return the titles of targets, the first few of many."""
+    more = f" and {len(entries) - _NAMED} more" if len(entries) > _NAMED else ""
+    return "; ".join(title_of(entry, events) for entry in entries[:_NAMED]) + more
+
+
+def _between(ascending: Sequence[str]) -> str:
+    """Return the range of figures, one figure where it has no width."""
+    low, high = ascending[0], ascending[-1]
+    return low if low == high else f"{low} to {high}"
 
 
 def _plain(baseline: str) -> str:

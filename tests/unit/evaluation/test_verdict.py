@@ -58,6 +58,31 @@ def test_intervals_that_hold_too_little_and_a_bias_are_told() -> None:
     ]
 
 
+def test_targets_that_share_a_finding_share_a_sentence() -> None:
+    narrow = [{"nominal": 0.9, "overall": share, "ci": [share - 0.05, share + 0.05]} for share in (0.84, 0.7, 0.7)]
+    skills = ((0.02, -0.1, 0.1), (0.02, -0.1, 0.1), (-0.1, -0.2, -0.05))
+    high = {"bias": 3.0, "ci": {"bias": [2.0, 4.0]}}
+    entries = [
+        _entry(skill, coverage=coverage, horizon=f"{hours}h", **high | {"bias": float(hours)})
+        for hours, (skill, coverage) in enumerate(zip(skills, narrow, strict=True), start=3)
+    ]
+    told = advice({entry["horizon"]: entry for entry in entries})
+    assert [text.partition(".")[0] for text in told] == [
+        "load, 3 h ahead; load, 4 h ahead: the model may be no better than the mean of the last season",
+        "load, 5 h ahead: the model is no better than the mean of the last season",
+        "load, 3 h ahead; load, 4 h ahead; load, 5 h ahead: the 90% interval holds 70% to 84% of the measured values",
+        "load, 3 h ahead; load, 4 h ahead; load, 5 h ahead: forecasts are too high by 3",
+    ]
+    assert told[-1].endswith("by 3.00 to 5.00 MW on average. Look for a change since training.")
+
+
+def test_of_many_targets_a_few_are_named() -> None:
+    told = advice({str(hours): _entry((0.02, -0.1, 0.1), horizon=f"{hours}h") for hours in range(1, 10)})
+    assert [text.partition(":")[0] for text in told] == [
+        "load, 1 h ahead; load, 2 h ahead; load, 3 h ahead; load, 4 h ahead and 5 more"
+    ]
+
+
 def test_an_event_has_no_hours_ahead() -> None:
     assert title_of(WINS, events=True) == "load, next event"
     assert title_of({**WINS, "above": 20.0}) == "load above 20 MW, 6 h ahead"

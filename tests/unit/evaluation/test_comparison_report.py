@@ -1,0 +1,43 @@
+"""The comparison with the baselines: tables that fit the page, however many targets there are."""
+
+from typing import Any
+
+import pytest
+
+from almanac.evaluation.comparison_report import comparison
+from almanac.reports import Table
+
+
+def _entry(hours: int, task: str) -> dict[str, Any]:
+    first, second = ("rmse", "mae") if task == "regression" else ("log_loss", "brier")
+    return {
+        "column": "load",
+        "horizon": f"{hours}h",
+        "task": task,
+        "unit": "MW",
+        first: 1.0,
+        second: 0.8,
+        "ci": {first: [0.9, 1.1], second: None},
+        "baselines": {"persistence": {first: 2.0, second: 1.6}},
+        "skill": {"persistence": {first: 0.5, second: 0.5, "ci": [0.4, 0.6]}},
+        "headline": {"baseline": "persistence", "skill": 0.5, "ci": [0.4, 0.6]},
+    }
+
+
+@pytest.mark.parametrize(("count", "widths"), [(1, [1]), (4, [4]), (9, [4, 4, 1])])
+def test_a_table_holds_four_targets_at_most(count: int, widths: list[int]) -> None:
+    targets = {f"load_{hours}h": _entry(hours, "regression") for hours in range(1, count + 1)}
+    tables = [block for block in comparison(targets, False) if isinstance(block, Table)]
+    headers = [list(table.header) for table in tables]
+    assert [len(header) - 1 for header in headers] == widths
+    assert [name for header in headers for name in header[1:]] == [f"{name} (MW)" for name in targets]
+    for table, width in zip(tables, widths, strict=True):
+        rows = {str(row[0]): list(row[1:]) for row in table.rows}
+        assert rows["Skill against persistence"] == ["50.0% [40.0, 60.0]"] * width
+
+
+def test_each_task_has_tables_of_its_own() -> None:
+    targets = {f"load_{at}": _entry(at, task) for at, task in enumerate(["regression", "classification"] * 2)}
+    tables = [block for block in comparison(targets, False) if isinstance(block, Table)]
+    names = [[name.partition(" ")[0] for name in table.header[1:]] for table in tables]
+    assert names == [["load_1", "load_3"], ["load_0", "load_2"]]
