@@ -68,7 +68,9 @@ def create(origins: Origins, out: Path, progress: Progress = lambda text: None) 
         raise BackupError(f"--log {origins.log}: is a store of its own; copy it by the store's tools, or leave it out")
     files: dict[str, str] = {}
     state = _state(origins)
-    with whole_file(out) as aside, tarfile.open(aside, "w:gz" if out.suffix == ".gz" else "w") as archive:
+    mode = "w:gz" if out.suffix == ".gz" else "w"
+    # A run links files of equal content; each is kept whole, so that none depends on another.
+    with whole_file(out) as aside, tarfile.open(aside, mode, dereference=True) as archive:
         for key, data in _registry_objects(open_store(origins.registry)):
             _add(archive, f"{REGISTRY}/{key}", data)
             files[f"{REGISTRY}/{key}"] = sha256_bytes(data)

@@ -24,7 +24,7 @@ def _look(patient: Patient) -> Iterator[Finding]:
         usage = shutil.disk_usage(folder)
         fact = f"{folder} ({name}): {usage.free / 2**30:.1f} of {usage.total / 2**30:.0f} GiB are free"
         if usage.free < _FEWEST_BYTES:
-            yield failed(fact, "free or add space; a run of the reference use case takes 40 MB")
+            yield failed(fact, "free or add space; a run of the reference use case takes 26 MB")
         elif usage.free < _LEAST_SHARE * usage.total:
             yield warning(fact, "free or add space before a tenth is reached")
         else:

@@ -49,6 +49,18 @@ def test_what_was_destroyed_is_restored(world: World, tmp_path: Path, name: str)
     assert digest(engine) == done.history == history_of(origins, tmp_path)
 
 
+def test_files_that_are_linked_are_kept_whole(world: World, tmp_path: Path) -> None:
+    """As the artifacts of a real run are, which share their content."""
+    runs = tmp_path / "source"
+    shutil.copytree(world.runs, runs, symlinks=True)
+    record = next(runs.rglob("run.json"))
+    (record.parent / "copy.json").hardlink_to(record)
+    create(Origins(world.registry, runs), tmp_path / "backup.tar")
+    new = Origins(str(tmp_path / "registry"), tmp_path / "runs")
+    restore(tmp_path / "backup.tar", new, open_history(f"sqlite:///{tmp_path}/restored.db"))
+    assert contents_of(new.runs) == contents_of(runs)
+
+
 def test_a_registry_in_a_bucket_is_moved_to_another(
     world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
