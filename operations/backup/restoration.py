@@ -11,6 +11,8 @@ from governance.registry import Registry
 from governance.registry.stores import open_store
 from operations.backup.archive import LIST, LOG, REGISTRY, RUNS, Progress, inspect, members
 from operations.history import Origins, digest, rebuild
+from operations.history.sources.runs import run_directories
+from orchestration.rundir import point_latest
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,9 @@ def restore(path: Path, origins: Origins, engine: Engine, progress: Progress = l
         elif (folder := folders.get(part)) is not None and name != LIST:
             write_bytes(folder / rest, data)
         progress(name)
+    # Links are no files: the newest run of each kind is pointed to again.
+    for directory in run_directories(origins.runs):
+        point_latest(directory)
     registry = Registry(origins.registry)
     versions = {name: len(registry.verify(name).versions) for name in registry.use_cases()}
     rebuild(engine, origins)

@@ -59,6 +59,7 @@ def test_files_that_are_linked_are_kept_whole(world: World, tmp_path: Path) -> N
     new = Origins(str(tmp_path / "registry"), tmp_path / "runs")
     restore(tmp_path / "backup.tar", new, open_history(f"sqlite:///{tmp_path}/restored.db"))
     assert contents_of(new.runs) == contents_of(runs)
+    assert (new.runs / "demo" / "latest").resolve().name == max(path.name for path in runs.glob("demo/2*"))
 
 
 def test_a_registry_in_a_bucket_is_moved_to_another(
