@@ -151,8 +151,6 @@ submit: $(VENV)/.components ## run the training pipeline on the Kubeflow of KFP_
 	@$(PY) pipeline.py submit $(USECASE) --registry '$(REGISTRY)' $(if $(strip $(KFP_PIPELINE_ROOT)),--fetch runs)
 
 ENVIRONMENT ?= dev
-CANARY ?=
-RELEASE ?=
 KUSTOMIZE ?= $(firstword $(wildcard .tools/kustomize) $(shell command -v kustomize))
 # kubectl has one of its own.
 BUILD := $(if $(KUSTOMIZE),$(KUSTOMIZE) build,kubectl kustomize)

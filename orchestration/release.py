@@ -22,6 +22,7 @@ _WRITTEN = {
     "components/Dockerfile": "ARG VERSION={}",
     "serving/Dockerfile": "ARG VERSION={}",
     "operations/Dockerfile": "ARG VERSION={}",
+    "deploy/room/kustomization.yaml": "    newTag: {}",
 }
 _CHANGES = ("breaking", "feature", "fix")
 

@@ -115,6 +115,7 @@ def test_make_sets_the_next_version_everywhere_and_tags_it(tmp_path: Path) -> No
         "components/Dockerfile",
         "serving/Dockerfile",
         "operations/Dockerfile",
+        "deploy/room/kustomization.yaml",
     ):
         assert version in (place / name).read_text(), name
     for path in [*place.glob("compiled/**/*.yaml"), place / "serving/deploy/kustomize/base/servingruntime.yaml"]:
