@@ -1,4 +1,4 @@
-"""Settings files of the operations room: YAML, read into a model, with errors that name the field."""
+"""Settings files of the operations room: YAML, read into a model, with errors that name the field and no value."""
 
 from pathlib import Path
 from typing import TypeVar
@@ -7,7 +7,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from almanac.core.errors import AlmanacError
-from almanac.usecase.load import explain
+from almanac.usecase.load import RepeatedKeyError, explain, parse_yaml
 
 Settings = TypeVar("Settings", bound=BaseModel)
 
@@ -24,17 +24,19 @@ def read_settings(path: Path, model: type[Settings], error_class: type[AlmanacEr
         AlmanacError: of the class given; the file is missing, is not YAML, or breaks a rule.
     """
     try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+        document = parse_yaml(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "not UTF-8"
         raise error_class(f"{path}: cannot be read ({reason})") from None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         place = f", line {mark.line + 1}" if mark is not None else ""
-        raise error_class(f"{path}{place}: is not YAML") from None
+        # Other messages of the parser may repeat a part of the file, and somebody may have written a secret into it.
+        reason = error.problem if isinstance(error, RepeatedKeyError) else "is not YAML"
+        raise error_class(f"{path}{place}: {reason}") from None
     if not isinstance(document, dict):
         raise error_class(f"{path}: must be a mapping with the fields {', '.join(model.model_fields)}")
     try:
         return model.model_validate(document, context={"folder": path.absolute().parent})
     except ValidationError as error:
-        raise error_class("\n".join(f"{path}: {line}" for line in explain(error, model))) from None
+        raise error_class("\n".join(f"{path}: {line}" for line in explain(error, model, values=False))) from None

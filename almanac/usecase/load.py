@@ -12,12 +12,16 @@ from almanac.core.files import canonical_json, sha256_bytes
 from almanac.usecase.model import UseCase
 from almanac.usecase.types import KindUnion
 
-# YAML lets the last of two equal keys win, and a repeated section would go unnoticed.
 #: Fields without which there is no use case.
 MANDATORY = ("name", "time", "sources", "targets")
 _COMPLETED = {"Target": {"name", "horizon"}, "Training": {"candidates"}, "Evaluation": {"season", "bands"}}
 
 
+class RepeatedKeyError(yaml.constructor.ConstructorError):
+    """A key that is given twice in one mapping."""
+
+
+# YAML lets the last of two equal keys win, and a repeated section would go unnoticed.
 class _Loader(yaml.SafeLoader):
     """YAML in which a key given twice is an error."""
 
@@ -27,11 +31,23 @@ def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
     # Counted in a list: YAML allows a list as a key, and that has no hash.
     for key in keys:
         if keys.count(key) > 1:
-            raise yaml.constructor.ConstructorError(None, None, f"key {key!r} is given twice", node.start_mark)
+            raise RepeatedKeyError(None, None, f"key {key!r} is given twice", node.start_mark)
     return loader.construct_mapping(node, deep=True)
 
 
 _Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
+
+
+def parse_yaml(text: str) -> Any:
+    """Return the content of a YAML text.
+
+    Raises:
+        yaml.YAMLError: not YAML, a key given twice, or a date that does not exist.
+    """
+    try:
+        return yaml.load(text, Loader=_Loader)  # noqa: S506 - derives from SafeLoader
+    except ValueError as error:
+        raise yaml.YAMLError(str(error)) from None
 
 
 def load(path: Path) -> UseCase:
@@ -52,7 +68,7 @@ def load_text(text: str, name: str) -> UseCase:
     if text.lstrip().startswith("{") and (usecase := _from_json(text, name)) is not None:
         return usecase
     try:
-        data = yaml.load(text, Loader=_Loader)  # noqa: S506 - derives from SafeLoader
+        data = parse_yaml(text)
     except yaml.YAMLError as error:
         raise UseCaseError(f"{name}: is not YAML: {error}") from error
     if not isinstance(data, dict):
@@ -74,9 +90,15 @@ def _from_json(text: str, name: str) -> UseCase | None:
         raise _error(error, name) from None
 
 
-def explain(error: ValidationError, model: type[BaseModel] = UseCase) -> list[str]:
-    """Return a line for each error of a model: the field, and the expected value or the extension to install."""
-    return [_explain(item, model) for item in error.errors(include_url=False)]
+def explain(error: ValidationError, model: type[BaseModel] = UseCase, *, values: bool = True) -> list[str]:
+    """Return a line for each error of a model: the field, and the expected value or the extension to install.
+
+    Args:
+        error: the errors.
+        model: the model.
+        values: whether the given values are repeated; they may be secrets where settings have places for secrets.
+    """
+    return [_explain(item, model, values) for item in error.errors(include_url=False)]
 
 
 def _error(error: ValidationError, name: str) -> UseCaseError:
@@ -106,7 +128,7 @@ def schema() -> dict[str, Any]:
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **written}
 
 
-def _explain(item: Any, model: type[BaseModel]) -> str:
+def _explain(item: Any, model: type[BaseModel], values: bool) -> str:
     path, fields = _walk(item["loc"], model)
     # Pydantic puts these words before the message of a validator.
     field, message = ".".join(path), item["msg"].removeprefix("Value error, ")
@@ -121,7 +143,7 @@ def _explain(item: Any, model: type[BaseModel]) -> str:
     if item["type"] == "value_error" and not field:
         return str(message)
     message = f"{field}: {message[0].lower()}{message[1:]}"
-    if item["type"] == "password":
+    if item["type"] == "password" or not values:
         return message
     if not isinstance(item["input"], dict | list):
         return f"{message}; got {item['input']!r}"
@@ -145,6 +167,9 @@ def _walk(location: tuple[str | int, ...], root: type[BaseModel]) -> tuple[list[
         tagged = [model for model in models if part == _tag(model)]
         if tagged:
             models = tagged
+            continue
+        # Added after the name of a mapping's key that is wrong.
+        if part == "[key]":
             continue
         path.append(str(part))
         fields = [field for model in models for field in model.model_fields]

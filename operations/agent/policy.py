@@ -6,18 +6,15 @@ from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-import yaml
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from almanac.core.errors import AgentError
+from almanac.usecase.types import Section
 from operations.agent.actions import ACTIONS
 from operations.agent.causes import CAUSES
+from operations.settings_file import read_settings
 
 _CLOCK = "%H:%M"
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True)
 
 
 def _address(text: str) -> str:
@@ -42,13 +39,11 @@ def _cause(name: str) -> str:
 
 
 def _time(value: Any) -> Any:
-    if isinstance(value, str):
-        try:
-            return datetime.strptime(value, _CLOCK).time()
-        except ValueError:
-            raise ValueError('expected hours and minutes in quotes, such as "22:00"') from None
+    try:
+        return datetime.strptime(value, _CLOCK).time()
     # YAML reads 22:00 without quotes as the number 1320.
-    raise ValueError('expected hours and minutes in quotes, such as "22:00"')
+    except (TypeError, ValueError):
+        raise ValueError('expected hours and minutes in quotes, such as "22:00"') from None
 
 
 def _zone(name: str) -> str:
@@ -66,7 +61,7 @@ Clock = Annotated[time, BeforeValidator(_time)]
 Positive = Annotated[float, Field(gt=0)]
 
 
-class Server(_Section):
+class Server(Section):
     """A running model server."""
 
     url: Address
@@ -77,7 +72,7 @@ class Server(_Section):
     """Name of one of its models; the use case's when absent."""
 
 
-class Service(_Section):
+class Service(Section):
     """An InferenceService, and how far it may be scaled."""
 
     namespace: str
@@ -96,7 +91,7 @@ class Service(_Section):
         return self
 
 
-class Schedules(_Section):
+class Schedules(Section):
     """Schedules of pipelines on a Kubeflow; its token is read from the environment as `almanac schedule` does."""
 
     host: Address
@@ -105,7 +100,7 @@ class Schedules(_Section):
     """Names of the schedules that may be paused."""
 
 
-class UseCaseSettings(_Section):
+class UseCaseSettings(Section):
     """A use case that the agent looks after."""
 
     file: str | None = None
@@ -122,7 +117,7 @@ class UseCaseSettings(_Section):
     """Its schedules."""
 
 
-class ActionSettings(_Section):
+class ActionSettings(Section):
     """Bounds of one action."""
 
     risk: Literal["safe", "risky"] | None = None
@@ -131,7 +126,7 @@ class ActionSettings(_Section):
     """Most executions in 24 hours for each use case; 0 forbids the action."""
 
 
-class QuietHours(_Section):
+class QuietHours(Section):
     """Hours in which only some actions are begun; the others wait for their end."""
 
     begin: Clock
@@ -151,7 +146,7 @@ class QuietHours(_Section):
         return clock >= self.begin or clock < self.end
 
 
-class Policy(_Section):
+class Policy(Section):
     """The policy of the agent."""
 
     name: Annotated[str, Field(min_length=1, max_length=100)] = "almanac-agent"
@@ -212,20 +207,4 @@ def read_policy(path: Path) -> Policy:
     Raises:
         AgentError: it cannot be read, or breaks a rule; each field is named with what would be right.
     """
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        raise AgentError(f"{path}: cannot be read as YAML ({' '.join(str(error).split())})") from None
-    if not isinstance(content, dict):
-        raise AgentError(f"{path}: expected fields such as use_cases and causes")
-    try:
-        return Policy.model_validate(content)
-    except ValidationError as error:
-        lines = [_line(each) for each in error.errors(include_url=False, include_input=False, include_context=False)]
-        raise AgentError("\n".join([f"{path}: breaks {len(lines)} rules of a policy:", *lines])) from None
-
-
-def _line(error: Any) -> str:
-    place = ".".join(str(part) for part in error["loc"] if part != "[key]")
-    message = str(error["msg"]).removeprefix("Value error, ")
-    return f"  {place}: {message}" if place else f"  {message}"
+    return read_settings(path, Policy, AgentError)

@@ -190,7 +190,7 @@ def test_who_may_send_alarms(tmp_path: Path) -> None:
     ("options", "message"),
     [
         ([], "--policy is missing"),
-        (["--policy", "nowhere.yaml"], "nowhere.yaml: cannot be read as YAML"),
+        (["--policy", "nowhere.yaml"], "nowhere.yaml: cannot be read (No such file or directory)"),
         (
             ["--policy", "examples/agent-policy.yaml", "--host", "0.0.0.0"],
             "others can reach it, so that it needs --key-file",

@@ -87,6 +87,8 @@ def test_an_error_names_its_field(tmp_path: Path, channel: dict[str, Any], more:
         HOOK | {"uri": SECRET},
         MAIL | {"password": SECRET, "user": "almanac"},
         MAIL | {"host": SECRET},
+        MAIL | {"tls": SECRET},
+        MAIL | {"recipients": SECRET},
     ],
 )
 def test_a_secret_in_the_settings_is_not_repeated(tmp_path: Path, channel: dict[str, Any]) -> None:
