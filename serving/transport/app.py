@@ -18,14 +18,14 @@ from serving.transport.accounts import Accounts
 from serving.transport.answer_bytes import AnswerBytes
 from serving.transport.asgi import Receive, Scope, Send, open_request, read_body, refuse_other
 from serving.transport.body_timeout import BodyTimeout
-from serving.transport.clearance import CHANGING, clear
+from serving.transport.clearance import clear
 from serving.transport.content_type import check_type
 from serving.transport.failures import failure_reply
 from serving.transport.fast_path import Head, HeadCache
 from serving.transport.headers import HeaderPolicy
 from serving.transport.limits import Limits
 from serving.transport.request_ids import RequestIds
-from serving.transport.web_guard import WebGuard
+from serving.transport.web_guard import CHANGES, WebGuard
 
 #: Bytes from which a body that arrived whole counts as memory in flight.
 _LARGE = 16 << 10
@@ -268,7 +268,7 @@ class App:
             hold.end()
 
     async def _handle(self, request: Request, match: Match) -> Reply:
-        if match.route.verb not in CHANGING:
+        if match.route.verb not in CHANGES:
             return await match.route.handler(request)
         # A client that goes away ends the work for it, but not a change half-way through.
         return await asyncio.shield(match.route.handler(request))

@@ -1,4 +1,4 @@
-"""What a request's head alone decides, found once for all requests that repeat it.
+"""The checks that read a request's head only, made once for all requests that repeat it.
 
 A client that keeps its connection sends the same head again and again. Its route, its content type, the check against
 web pages and the look-up of its key give the same answer each time. Only what was found to be allowed is kept: anything
@@ -12,14 +12,11 @@ from serving.runtime.errors import HTTPError
 from serving.runtime.http import Request
 from serving.security.guard import Grant, Guard
 from serving.transport.content_type import check_type
-from serving.transport.web_guard import WebGuard
-
-#: Operations that are finished even if the client goes away.
-CHANGING = frozenset({"ingest", "feedback", "load", "unload", "maintenance"})
+from serving.transport.web_guard import CHANGES, WebGuard
 
 
 class Clearance(NamedTuple):
-    """The route of a head, and what admits its requests.
+    """The route of a head, and the grant of its requests.
 
     Attributes:
         match: the route, with the model.
@@ -42,7 +39,7 @@ def clear(request: Request, router: Router, guard: Guard, web: WebGuard) -> Clea
     except HTTPError:
         return None
     # What changes state goes on in a task of its own, and probes are not limited.
-    if match.route.scope is None or match.route.verb in CHANGING:
+    if match.route.scope is None or match.route.verb in CHANGES:
         return None
     grant = guard.grant(request.key, match.route.scope, match.use_case)
     return Clearance(match, grant, router.generation) if grant is not None else None

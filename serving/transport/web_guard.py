@@ -13,7 +13,7 @@ from ipaddress import ip_address
 from serving.runtime.errors import HTTPError
 from serving.runtime.http import Request
 
-#: Operations that change state.
+#: Operations that change state; they are finished even if the client goes away.
 CHANGES = frozenset({"ingest", "feedback", "canary", "load", "unload", "maintenance"})
 #: Those of them that read a body.
 _TYPED = frozenset({"ingest", "feedback", "canary", "maintenance"})

@@ -117,6 +117,7 @@ def test_limits_that_others_share_are_asked_for_each_time() -> None:
         ("/v1/models/m:ingest", {b"content-type": b"application/json"}),
         ("/v1/models/m:unload", {b"content-type": b"application/json"}),
         ("/v1/models/m:canary", {}),  # it changes something, and its body has no type
+        ("/v1/models/m:canary", {b"content-type": b"application/json"}),
         (PATH, {b"content-type": b"text/plain"}),
         (PATH, {b"content-encoding": b"gzip"}),
         (PATH, {b"origin": b"http://elsewhere"}),
