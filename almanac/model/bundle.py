@@ -12,6 +12,7 @@ from almanac.core.files import sha256_bytes
 from almanac.model.columns import Columns, join_columns
 from almanac.model.directory import MANIFEST, parse_object, verify_files
 from almanac.model.model import Model, load_model
+from almanac.model.steps import Step, steps_of
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,11 @@ class Bundle:
             name: np.array([position[feature] for feature in target.columns.names], dtype=np.intp)
             for name, target in self.targets.items()
         }
+
+    @cached_property
+    def steps(self) -> dict[str, list[Step]]:
+        """The steps of each column that the targets forecast; probabilities and events have none."""
+        return steps_of(self.targets)
 
 
 def load_bundle(path: Path, version: str | None = None) -> Bundle:

@@ -16,7 +16,7 @@ from almanac.model.bundle import Bundle
 from almanac.model.model import Model
 from almanac.model.prediction import outputs
 from almanac.model.predictor import Rows
-from almanac.model.steps import Step, steps_of
+from almanac.model.steps import Step
 from almanac.model.target_history import Positions
 
 #: Name of the column that holds the time which is forecast.
@@ -39,7 +39,7 @@ def forecast_steps(frame: pl.DataFrame, bundle: Bundle, origin: datetime | None 
     Raises:
         TableError: no rows at the origin, or models without steps.
     """
-    steps = steps_of(bundle)
+    steps = bundle.steps
     if not steps:
         raise TableError(f"{bundle.use_case}: events and probabilities are not forecast step by step")
     specs = {

@@ -8,9 +8,7 @@ hours ahead that was made 3 hours ago. It knows less than a model of 5 hours wou
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from almanac.features.spec import FeatureSpec
-from almanac.model.bundle import Bundle
-from almanac.usecase.types import to_microseconds
+from almanac.model.model import Model
 
 
 @dataclass(frozen=True)
@@ -45,17 +43,22 @@ def plan_steps(horizons: Mapping[str, int], frequency: int) -> list[Step]:
 
 def horizons_by_column(targets: Iterable[tuple[str, str, str]]) -> dict[str, dict[str, int]]:
     """Return the horizons in µs by name of each column's targets, given as name, column and horizon."""
+    # Here and below, since a server starts without the feature engine.
+    from almanac.usecase.types import to_microseconds
+
     found: dict[str, dict[str, int]] = {}
     for name, column, horizon in targets:
         found.setdefault(column, {})[name] = to_microseconds(horizon)
     return found
 
 
-def steps_of(bundle: Bundle) -> dict[str, list[Step]]:
-    """Return the steps of each column that the models of a version forecast; probabilities and events have none."""
+def steps_of(models: Mapping[str, Model]) -> dict[str, list[Step]]:
+    """Return the steps of each column that the models, by name, forecast; probabilities and events have none."""
+    from almanac.features.spec import FeatureSpec
+
     described = [
         (name, model.signature["target"], FeatureSpec.read(model.spec, f"{model.directory.path}/features.json"))
-        for name, model in bundle.targets.items()
+        for name, model in models.items()
         if model.spec
     ]
     grids = [(name, target, spec) for name, target, spec in described if spec.events is None]

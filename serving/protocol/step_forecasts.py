@@ -5,7 +5,7 @@ from typing import Any
 
 from almanac.model.bundle import Bundle
 from almanac.model.prediction import Row
-from almanac.model.steps import Step, steps_of
+from almanac.model.steps import Step
 from serving.features.raw_schema import micros_of
 from serving.features.records import EntityRequest, parse, read
 from serving.prediction.service import Service
@@ -63,7 +63,7 @@ class StepForecasts:
 
 def _planned(bundle: Bundle, name: str) -> dict[str, list[Step]]:
     """Return the steps of each column, or of the column of one target."""
-    planned = steps_of(bundle)
+    planned = bundle.steps
     if name in bundle.targets:
         column = str(bundle.targets[name].signature["target"]["column"])
         planned = {column: planned[column]} if column in planned else {}
