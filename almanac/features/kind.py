@@ -30,7 +30,7 @@ from almanac.features.compiler.graph import Feature, Inputs
 from almanac.features.compiler.tracing import Value, ago
 from almanac.usecase.events_section import Events
 from almanac.usecase.features_section import FeatureDeclaration
-from almanac.usecase.types import Duration, Name, steps, to_microseconds
+from almanac.usecase.types import Duration, Name, absent, steps, to_microseconds
 
 __all__ = [
     "Columns",
@@ -41,6 +41,7 @@ __all__ = [
     "Feature",
     "FeatureKind",
     "Inputs",
+    "LaterDeclaration",
     "Name",
     "Value",
     "ago",
@@ -106,6 +107,17 @@ class Declaration(FeatureDeclaration, ABC):
             training: gives a column's values on the training rows: NaN where missing, codes for a category.
         """
         return None
+
+
+class LaterDeclaration(Declaration):
+    """The declaration of features of a later time; a kind adds `kind: Literal[...]`, `ahead` and its own fields."""
+
+    name_ahead: Annotated[bool, absent(False)] = False
+    """Whether names end with `ahead`, such as `hour_ahead_3h`, for items that differ in nothing else."""
+
+    def named(self, name: str, ahead: Duration) -> str:
+        """Return the name of a feature of the time `ahead` after the row's."""
+        return f"{name}_ahead_{ahead}" if self.name_ahead else name
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from almanac.core.errors import FeatureError, ModelError
 from almanac.core.levels import OTHER
 from almanac.features.compiler.graph import Node, Wanted, traced
 from almanac.features.events.kind import EventDeclaration, columns_of
-from almanac.features.kind import Context, Declaration
+from almanac.features.kind import Context, Declaration, LaterDeclaration
 from almanac.usecase import UseCase
 from almanac.usecase.events_section import Events
 from almanac.usecase.features_section import Feature, Impute
@@ -224,7 +224,8 @@ def _expanded(
         try:
             for feature in item.features(own):
                 if feature.name in nodes:
-                    raise ValueError(f"the feature {feature.name} is declared twice")
+                    hint = "; name_ahead: true adds the time ahead to names" * isinstance(item, LaterDeclaration)
+                    raise ValueError(f"the feature {feature.name} is declared twice{hint}")
                 node = traced(feature, item.group, nodes, columns, context.categories)
                 if context.events is not None and node.reach > 1:
                     raise ValueError("looks back on the rows of a grid; events have histories, such as those of form")

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from almanac.features.kind import Context, Declaration, Duration, Feature, FeatureKind, Inputs, Value, seconds
+from almanac.features.kind import Context, Duration, Feature, FeatureKind, Inputs, LaterDeclaration, Value, seconds
 from almanac.features.local import LocalClock, in_zone
 
 Part = Literal["hour", "weekday", "weekend", "month", "quarter", "day_of_month", "day_of_year", "week", "year"]
@@ -25,7 +25,7 @@ _PARTS: dict[int | None, tuple[str, ...]] = {
 }
 
 
-class Calendar(Declaration):
+class Calendar(LaterDeclaration):
     """Parts of the calendar, as numbers: `hour`, `weekday`; in local time where the use case has a zone."""
 
     kind: Literal["calendar"]
@@ -40,7 +40,7 @@ class Calendar(Declaration):
             # Parts are clocks by their cycle, so that what repeats is computed for one cycle.
             cycle = next(cycle for cycle, parts in _PARTS.items() if field in parts)
             clock = in_zone(CalendarClock(cycle, seconds(self.ahead)), context.zone)
-            yield Feature(field, _part, (clock, _PARTS[cycle].index(field)))
+            yield Feature(self.named(field, self.ahead), _part, (clock, _PARTS[cycle].index(field)))
 
 
 def _part(inputs: Inputs, clock: "CalendarClock | LocalClock", which: int) -> Value:

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from almanac.features.kind import Context, Declaration, Duration, Feature, FeatureKind, Inputs, Value, seconds
+from almanac.features.kind import Context, Duration, Feature, FeatureKind, Inputs, LaterDeclaration, Value, seconds
 from almanac.features.local import LocalClock, in_zone
 
 Array = npt.NDArray[np.float64]
@@ -29,7 +29,7 @@ _FINE_BITS = 13
 _FINE = 1 << _FINE_BITS
 
 
-class Cyclic(Declaration):
+class Cyclic(LaterDeclaration):
     """Sine and cosine of the phase in a period: `day_sin_1`, `year_cos_2`."""
 
     kind: Literal["cyclic"]
@@ -46,7 +46,8 @@ class Cyclic(Declaration):
             for harmonic in range(1, self.harmonics + 1):
                 clock = in_zone(PhaseClock(period, harmonic, seconds(self.ahead)), context.zone)
                 for which, function in enumerate(("sin", "cos")):
-                    yield Feature(f"{period}_{function}_{harmonic}", _phase, (clock, which))
+                    name = self.named(f"{period}_{function}_{harmonic}", self.ahead)
+                    yield Feature(name, _phase, (clock, which))
 
 
 def _phase(inputs: Inputs, clock: "PhaseClock | LocalClock", which: int) -> Value:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from pydantic import Field, model_validator
 
 from almanac.core.errors import FeatureError
-from almanac.features.kind import Context, Declaration, Duration, Feature, FeatureKind, Inputs, Value, seconds
+from almanac.features.kind import Context, Duration, Feature, FeatureKind, Inputs, LaterDeclaration, Value, seconds
 from almanac.features.local import LocalClock, in_zone
 
 Part = Literal["holiday", "business_day", "days_until", "days_since"]
@@ -23,7 +23,7 @@ _PARTS: tuple[Part, ...] = ("holiday", "business_day", "days_until", "days_since
 _YEARS = range(1990, 2051)
 
 
-class Holiday(Declaration):
+class Holiday(LaterDeclaration):
     """Holidays by the library `holidays`: `de_holiday`, `nyse_business_day`, `de_days_until`."""
 
     kind: Literal["holiday"]
@@ -53,7 +53,7 @@ class Holiday(Declaration):
         clock = in_zone(HolidayClock(days, seconds(self.ahead)), context.zone)
         for field in self.fields:
             place = "_".join(part.lower() for part in (self.country or self.exchange, self.subdivision) if part)
-            yield Feature(f"{place}_{field}", _part, (clock, _PARTS.index(field)))
+            yield Feature(self.named(f"{place}_{field}", self.ahead), _part, (clock, _PARTS.index(field)))
 
     def learn(self, training: Callable[[str], npt.NDArray[np.float64]]) -> Any:
         """Return the holidays as days since 1970: a model needs no library, whose next version may have others."""

@@ -8,13 +8,13 @@ import numpy as np
 from pydantic import Field
 
 from almanac.features.compiler.tracing import enough
-from almanac.features.kind import Columns, Context, Declaration, Duration, Feature, FeatureKind, Inputs, Value, ago
+from almanac.features.kind import Columns, Context, Duration, Feature, FeatureKind, Inputs, LaterDeclaration, Value, ago
 from almanac.features.windows import mean, standard_deviation
 
 Statistic = Literal["mean", "std", "min", "max"]
 
 
-class Seasonal(Declaration):
+class Seasonal(LaterDeclaration):
     """A statistic of the same phase in earlier periods, aligned with the target: `pm_season_mean_24h_7`.
 
     The phase is that of the time `ahead` after the row's; the newest period counted is the newest one whose value is
@@ -44,7 +44,7 @@ class Seasonal(Declaration):
                 lags = tuple(k * period - ahead - context.cutoff for k in range(first, first + count))
                 for statistic in self.statistics:
                     name = f"{column}_season_{statistic}_{self.period}_{count}"
-                    yield Feature(name, _seasonal, (column, statistic, lags))
+                    yield Feature(self.named(name, self.ahead), _seasonal, (column, statistic, lags))
 
 
 def _seasonal(inputs: Inputs, column: str, statistic: Statistic, lags: tuple[int, ...]) -> Value:

@@ -246,6 +246,29 @@ def test_a_specification_that_cannot_be_computed_is_refused(items: list[dict[str
         make_spec(items=items)
 
 
+@pytest.mark.parametrize(
+    ("item", "name"),
+    [
+        ({"kind": "seasonal", "columns": ["volume"], "period": "4h", "counts": [2], "statistics": ["mean"]},
+         "volume_season_mean_4h_2"),
+        ({"kind": "calendar", "fields": ["hour"]}, "hour"),
+        ({"kind": "cyclic", "periods": ["day"]}, "day_sin_1"),
+        ({"kind": "holiday", "country": "DE"}, "de_holiday"),
+    ],
+)  # fmt: skip
+def test_features_of_several_later_times_have_names_of_their_own(item: dict[str, Any], name: str) -> None:
+    near, far = item | {"ahead": "1h"}, item | {"ahead": "3h"}
+    with pytest.raises(FeatureError, match=rf"the feature {name} is declared twice; name_ahead: true"):
+        make_spec(items=[near, far])
+    named = [near | {"name_ahead": True}, far | {"name_ahead": True}]
+    spec = make_spec(items=[item, *named])
+    assert [each for each in spec.names if each.startswith(name)] == [name, f"{name}_ahead_1h", f"{name}_ahead_3h"]
+    values = compute(spec, small())
+    for other in (near, far):
+        own = compute(make_spec(items=[other]), small())[name]
+        assert values[f"{name}_ahead_{other['ahead']}"].equals(own, check_names=False)
+
+
 def test_an_empty_table_gives_an_empty_result() -> None:
     spec = make_spec()
     assert compute(spec, small().head(0)).shape == (0, 2 + len(spec.names))
