@@ -13,7 +13,7 @@ from importlib.metadata import version
 from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, Literal
 
 from almanac.core.errors import BackupError
 from almanac.core.files import pretty_json, sha256_bytes, sha256_file, whole_file
@@ -68,7 +68,7 @@ def create(origins: Origins, out: Path, progress: Progress = lambda text: None) 
         raise BackupError(f"--log {origins.log}: is a store of its own; copy it by the store's tools, or leave it out")
     files: dict[str, str] = {}
     state = _state(origins)
-    mode = "w:gz" if out.suffix == ".gz" else "w"
+    mode: Literal["w:gz", "w"] = "w:gz" if out.suffix == ".gz" else "w"
     # A run links files of equal content; each is kept whole, so that none depends on another.
     with whole_file(out) as aside, tarfile.open(aside, mode, dereference=True) as archive:
         for key, data in _registry_objects(open_store(origins.registry)):
