@@ -12,7 +12,7 @@ from almanac.core.errors import AlmanacError, DeploymentError
 from almanac.core.progress import progress
 from serving.deploy.kube import PLURALS, Kube, RefusedError, label
 from serving.deploy.requirements import require
-from serving.deploy.rollout import missing, problems
+from serving.deploy.rollout import VERSION, missing, problems
 
 Check = Callable[[dict[str, Any]], None]
 #: Fields that the cluster adds to an object, and that must not be sent back.
@@ -162,7 +162,7 @@ def _roll_back(
     if service is None:
         return "; ".join(["there is no earlier version to go back to, and what was applied was deleted", *notes])
     again = _wait(kube, [sendable(item) for item in before if item is not None], min(timeout, _BACK), interval)
-    version = service["metadata"].get("annotations", {}).get("almanac.io/version", "unknown")
+    version = service["metadata"].get("annotations", {}).get(VERSION, "unknown")
     return "; ".join(
         [f"version {version} was applied again {'and is ready' if again is None else f'but {again}'}", *notes]
     )

@@ -9,6 +9,7 @@ from kubernetes import client
 from almanac.core.errors import DeploymentError
 from almanac.model.model import Model
 from serving.deploy.kube import Kube
+from serving.deploy.manifests import service_name
 from serving.deploy.reach import predictor_address, require_way, through_the_api
 from serving.deploy.smoke import examples
 
@@ -28,7 +29,7 @@ def ask(api: client.ApiClient, usecase: str, namespace: str, model: Model, body:
     Raises:
         DeploymentError: no way to the service, or an answer that is no forecast.
     """
-    service = {"metadata": {"name": usecase.replace("_", "-"), "namespace": namespace}}
+    service = {"metadata": {"name": service_name(usecase), "namespace": namespace}}
     key, address = require_way(Kube(api), namespace, ""), predictor_address(service)
     with httpx.Client(
         base_url=address, headers={"x-api-key": key or ""}, transport=through_the_api(api, service)

@@ -13,11 +13,10 @@ from typing import Any, Literal
 
 from almanac.core.errors import DeploymentError
 from serving.deploy.manifests import Deployment, render
-from serving.deploy.rollout import CANARY
+from serving.deploy.rollout import CANARY, VERSION
 
 Mode = Literal["Standard", "Knative"]
 _MODE = "serving.kserve.io/deploymentMode"
-_VERSION = "almanac.io/version"
 #: Chance of a wrong verdict, of all pods together.
 _ALPHA = 0.05
 
@@ -35,8 +34,8 @@ def with_canary(running: dict[str, Any], new: dict[str, Any], percent: int) -> d
     """
     service = copy.deepcopy(running)
     metadata, predictor = service["metadata"], service["spec"]["predictor"]
-    version, address = new["metadata"]["annotations"][_VERSION], new["spec"]["predictor"]["model"]["storageUri"]
-    _check((metadata["name"], metadata["annotations"][_VERSION]), (new["metadata"]["name"], version), percent, (1, 99))
+    version, address = new["metadata"]["annotations"][VERSION], new["spec"]["predictor"]["model"]["storageUri"]
+    _check((metadata["name"], metadata["annotations"][VERSION]), (new["metadata"]["name"], version), percent, (1, 99))
     if address.startswith("pvc://"):
         raise DeploymentError(
             f"a canary is read by the server itself, from an object store; {address} is mounted by KServe"

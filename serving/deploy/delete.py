@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from serving.deploy.kube import PLURALS, Kube
+from serving.deploy.manifests import service_name
 
 #: Where each kind lives, in an order in which a service goes before its runtime.
 _GROUPS = {
@@ -22,7 +23,7 @@ def delete_all(kube: Kube, use_case: str, namespace: str) -> Iterator[str]:
     Raises:
         DeploymentError: the cluster refused, or did not answer.
     """
-    labels = {"app.kubernetes.io/name": use_case.replace("_", "-"), "app.kubernetes.io/part-of": "almanac"}
+    labels = {"app.kubernetes.io/name": service_name(use_case), "app.kubernetes.io/part-of": "almanac"}
     selector = {"labelSelector": ",".join(f"{name}={value}" for name, value in labels.items())}
     for kind, group in _GROUPS.items():
         found = kube.read(f"/apis/{group}/namespaces/{namespace}/{PLURALS[kind]}", f"each {kind}", selector) or {}

@@ -16,6 +16,11 @@ _TEMPLATE = Path(__file__).with_name("objects.yaml")
 _EDGES = Path(__file__).with_name("edges.yaml")
 
 
+def service_name(use_case: str) -> str:
+    """Return the name of a use case's objects, in characters that Kubernetes allows."""
+    return use_case.replace("_", "-")
+
+
 @dataclass(frozen=True)
 class Deployment:
     """The values of one version's manifest.
@@ -53,7 +58,7 @@ class Deployment:
     @property
     def name(self) -> str:
         """Name of the objects, in characters that Kubernetes allows."""
-        return self.use_case.replace("_", "-")
+        return service_name(self.use_case)
 
     @property
     def runtime(self) -> str:
