@@ -164,7 +164,7 @@ async def _flush(server: Server) -> None:
 
 
 def _announce_histories(server: Server) -> dict[str, Path]:
-    """Return the table with the history of each use case that has one, for which requests by entity wait."""
+    """Refuse requests by entity until their history is read, and return the table of each use case that has one."""
     histories = {}
     for use_case in dict.fromkeys(bundle.use_case for bundle in server.repository.bundles):
         if (path := history_file(server.settings, use_case)) is not None:

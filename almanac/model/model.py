@@ -107,7 +107,7 @@ class Model:
         return self.intervals is not None and self.intervals.entities is not None
 
     def unseen(self, entity: str | None) -> str | None:
-        """Return what an answer says of an entity that training has not seen; None for all others."""
+        """Return the warning of an answer for an entity that training has not seen; None for all others."""
         if self.learned is None or entity is None or entity in self.learned:
             return None
         return (
@@ -174,7 +174,7 @@ class Model:
         return self.signal_names[bisect_right(self._thresholds, value)] if self.signal_names else None
 
     def _judged(self, prediction: Value, lower: Value | None, upper: Value | None) -> Value:
-        """Return what the decision is made by; without an interval the prediction itself."""
+        """Return the values that the decision is made by; without an interval the predictions."""
         found = {"lower": lower, "upper": upper}.get(self._decided_by)
         return prediction if found is None else found
 

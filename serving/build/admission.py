@@ -1,4 +1,4 @@
-"""Who is admitted to a server, and who takes note of requests, from its settings."""
+"""The guard of a server and the observers of its requests, from its settings."""
 
 from collections.abc import Callable
 

@@ -58,7 +58,7 @@ class Server:
         repository: the models.
         feature_sets: features at request time of each use case, with their stores.
         drift: counts the predicted rows.
-        canaries: judges new versions beside running ones.
+        canaries: compares new versions with running ones.
         maintenance: carries out orders on log level, caches and loaded versions.
         service: the predictions.
         guard: admits requests.
@@ -145,8 +145,10 @@ def build(settings: Settings) -> Server:
         LogLevel(observers, writers[0], settings.access_log),
         shared_directory(),
     )
-    orders = CanaryOrders(canaries), StepForecasts(service), MaintenanceOrders(maintenance)
-    router = Router(routes(made_handlers(v1, V2(service, state), admin, *orders)))
+    handlers = made_handlers(
+        v1, V2(service, state), admin, CanaryOrders(canaries), StepForecasts(service), MaintenanceOrders(maintenance)
+    )
+    router = Router(routes(handlers))
     app = made_app(settings, router, guard, metrics, counters, lambda: state.draining, observers, in_flight)
     state.logs = [writer.state for writer in writers]
     for watcher in (

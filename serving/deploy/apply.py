@@ -96,7 +96,7 @@ def in_order(objects: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def sendable(item: dict[str, Any]) -> dict[str, Any]:
-    """Return an object of the cluster without what the cluster itself adds, so that it can be applied again."""
+    """Return an object of the cluster without the fields that the cluster adds, so that it can be applied again."""
     metadata = {key: value for key, value in item["metadata"].items() if key not in _SERVER_FIELDS}
     return {key: value for key, value in item.items() if key != "status"} | {"metadata": metadata}
 

@@ -1,4 +1,4 @@
-"""Maintenance of a running server: log level, caches, reload; each order is carried out once, in every worker.
+"""Maintenance of a running server: log level, caches, reload; each order is carried out once in every worker.
 
 An order has an id of its sender's choice. Repeated, it changes nothing, so that a sender that was interrupted may send
 it again.

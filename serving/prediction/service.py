@@ -290,7 +290,7 @@ def _feature_errors() -> Iterator[None]:
 
 
 def _unseen(model: Model, rows: Rows) -> list[str]:
-    """Return what the answer says of each entity that training has not seen."""
+    """Return a warning for each entity that training has not seen."""
     if model.learned is None or rows.entity is None:
         return []
     found = (model.unseen(entity) for entity in dict.fromkeys(rows.entity))

@@ -29,8 +29,8 @@ def resume(coroutine: Coroutine[Any, Any, T], waiting: Any) -> Generator[Any, An
             else:
                 waiting = coroutine.send(value)
         except StopIteration as end:
-            value = end.value
-            return value  # type: ignore[no-any-return]
+            result: T = end.value
+            return result
 
 
 async def ensure_task() -> None:

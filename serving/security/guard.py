@@ -122,7 +122,7 @@ class Guard:
         return Admission(who, headers, key.use_cases if key else None)
 
     def grant(self, text: str | None, scope: str, use_case: str) -> Grant | None:
-        """Return what admits further requests with this key, None if each has to be looked at by itself.
+        """Return the grant of further requests with this key, None if each has to be checked by itself.
 
         Args:
             text: the key as sent.

@@ -1,4 +1,4 @@
-"""An answer as the bytes that go to the socket; what answers have in common is rendered once."""
+"""An answer as the bytes that go to the socket; the lines that all answers share are rendered once."""
 
 from collections.abc import Callable
 

@@ -27,7 +27,7 @@ class Head:
         path: path, which has no query and no escapes.
         headers: the headers that the server reads.
         length: bytes of the body.
-        clearance: what an earlier request with this head was found to be allowed.
+        clearance: that of an earlier request with this head.
     """
 
     path: str

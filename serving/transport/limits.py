@@ -1,4 +1,4 @@
-"""Limits on what a client sends, and how long it may take."""
+"""Limits on the size of a client's requests, and on the time that they take."""
 
 from typing import NamedTuple
 

@@ -1,4 +1,4 @@
-"""Maintenance of a running server: each order once, in every worker, and for keys of the scope admin alone."""
+"""Maintenance of a running server: each order once in every worker, and only for keys of the scope admin."""
 
 import json
 from pathlib import Path

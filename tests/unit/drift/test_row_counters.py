@@ -1,4 +1,4 @@
-"""The compiled counters count what NumPy does, whatever the values."""
+"""The compiled counters count as NumPy does, whatever the values."""
 
 import os
 import shutil

@@ -1,4 +1,4 @@
-"""Layers of hidden units: the same bits for a row alone, contributions that add up, and files that are only data."""
+"""Layers of hidden units: the same bits for a single row, contributions that add up, and files that are only data."""
 
 import json
 from dataclasses import replace
