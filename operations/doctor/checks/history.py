@@ -13,13 +13,14 @@ from operations.history.tables import EVENTS
 
 
 def _look(patient: Patient) -> Iterator[Finding]:
-    engine = open_history(patient.history)
     registry = Registry(patient.registry)
+    # First: where there is no registry, opening the history would make an empty one.
+    heads = {name: event_chain(registry.store, name).head() for name in registry.use_cases()}
+    engine = open_history(patient.history)
     with engine.connect() as connection:
         rows = connection.execute(select(EVENTS.c.use_case, func.max(EVENTS.c.number)).group_by(EVENTS.c.use_case))
         newest = {str(name): int(number) for name, number in rows}
     engine.dispose()
-    heads = {name: event_chain(registry.store, name).head() for name in registry.use_cases()}
     behind = [name for name, head in heads.items() if head is not None and head["number"] != newest.get(name)]
     if behind:
         yield warning(

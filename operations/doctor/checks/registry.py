@@ -15,6 +15,12 @@ def _look(patient: Patient) -> Iterator[Finding]:
     yield ok(f"{patient.registry}: read and written, and a second writer of a key is refused")
     if not names:
         yield warning(f"{patient.registry}: no use case is registered", "run a training: `almanac run FILE`")
+    for subject in patient.subjects:
+        if subject.usecase is None and subject.name not in names:
+            yield failed(
+                f"{subject.name}: is not registered, and no use case file; registered are {', '.join(names) or 'none'}",
+                "give its file, or a name of these",
+            )
     for name in names:
         state = registry.verify(name)
         yield ok(f"{name}: {len(state.versions)} versions, and their files and events verify")

@@ -71,6 +71,20 @@ def test_a_registry_that_is_not_there_is_named(world: World, tmp_path: Path) -> 
     assert done.exit_code == 1
 
 
+def test_no_history_is_made_where_nothing_is_registered(world: World, tmp_path: Path) -> None:
+    shutil.rmtree(world.registry)
+    code, checks = examined(world, tmp_path)
+    assert code == 1
+    assert checks["history"]["status"] == "failed"
+    assert not (tmp_path / "h.db").exists()
+
+
+def test_a_name_that_nothing_is_known_of_fails(world: World, tmp_path: Path) -> None:
+    code, checks = examined(world, tmp_path, "nosuch")
+    assert code == 1
+    assert "nosuch: is not registered, and no use case file; registered are " in checks["registry"]["text"]
+
+
 def test_keys_that_others_can_read_are_named(world: World, tmp_path: Path) -> None:
     shown, hidden = tmp_path / "shown.json", tmp_path / "hidden.json"
     for path, mode in ((shown, 0o644), (hidden, 0o600)):
