@@ -42,6 +42,10 @@ class Retrain(_Strict):
         return load_text(canonical_json(changed).decode(), "the retraining")
 
 
+#: Fields of a feature's declaration whose text may be that of a column: a kind holiday, a group weather.
+_LABELS = frozenset({"kind", "group", "name"})
+
+
 class RetrainWithout(_Strict):
     """Train again by a split that moves with the data, without the features of one column."""
 
@@ -73,11 +77,12 @@ class RetrainWithout(_Strict):
 
 
 def _without(item: dict[str, Any], column: str) -> dict[str, Any] | None:
-    """Return a feature's declaration without a column; None where it is of this column alone or needs it."""
+    """Return a feature's declaration without a column; None if no column remains, or the feature needs this one."""
     if column in (item.get("columns") or []):
         kept = [name for name in item["columns"] if name != column]
         return {**item, "columns": kept} if kept else None
-    return None if column in [value for value in item.values() if isinstance(value, str)] else item
+    named = {value for field, value in item.items() if field not in _LABELS and isinstance(value, str)}
+    return None if column in named else item
 
 
 class DatedRetrain(_Strict):

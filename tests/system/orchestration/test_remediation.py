@@ -19,7 +19,7 @@ from components.remediation.component import remediation as component
 from governance.registry import Registry
 from orchestration.retraining import policy
 from orchestration.retraining.audit_log import AuditLog
-from orchestration.retraining.plan import LIFETIME, Observed, Plan, make, observe, retraining
+from orchestration.retraining.plan import LIFETIME, Observed, Plan, RetrainWithout, make, observe, retraining
 from pipelines import training_pipeline
 from tests.support.bundles import document_files, version_files
 from tests.support.kubeflow_api import TOKEN, KubeflowApi
@@ -130,6 +130,14 @@ def test_no_retraining_pins_a_date(split: str, window: str, expected: tuple[str,
     assert (changed.split.test, changed.split.train) == expected
     assert (changed.split.test_from, changed.split.test_to, changed.split.train_from) == (None, None, None)
     assert retraining(changed) == retraining(case)
+
+
+@pytest.mark.parametrize(("column", "left"), [("calendar", 0), ("weather", 0), ("since_rain", 0), ("rain_hours", 1)])
+def test_only_features_of_the_column_are_left_out(world: World, column: str, left: int) -> None:
+    """A kind, a group or a feature may have the column's name."""
+    before = world.case.features.items
+    after = RetrainWithout(column=column, test="last 30d", train="last 1460d").apply(world.case).features.items
+    assert len(before) - len(after) == left
 
 
 def test_an_approved_plan_is_executed_once(world: World) -> None:
