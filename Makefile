@@ -84,6 +84,9 @@ console: $(VENV)/.dev ## serve the console on the last runs, and print a link th
 
 SECRETS := .almanac/secrets
 compose: $(VENV)/.dev ## start server, monitoring, console and agent in containers, seeded by the last run
+	@command -v $(DOCKER) >/dev/null || { echo "error: $(DOCKER) is not installed, which starts the containers" >&2; exit 1; }
+	@test -d registry/use_cases/$(basename $(notdir $(USECASE))) || { \
+	  echo "error: nothing is registered for $(basename $(notdir $(USECASE))); first make run USECASE=$(USECASE)" >&2; exit 1; }
 	@mkdir -p -m 700 .almanac && mkdir -p $(SECRETS) .almanac/console .almanac/figures runs registry
 	@test -s $(SECRETS)/agent_key || $(PY) -c 'import secrets; print(secrets.token_urlsafe(32))' >$(SECRETS)/agent_key
 	@test -s .almanac/console/keys.json || { printf 'key of %s for the console on port 8090: ' "$$(id -un)"; \

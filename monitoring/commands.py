@@ -117,7 +117,7 @@ def push(
 def exporter(
     directory: Annotated[Path, typer.Argument(metavar="DIR", help="Directory that `push` writes to.")],
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port to listen on.")] = 9108,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on.")] = 9108,
 ) -> None:
     """Serve exported metrics to Prometheus, and the runbooks that its alerts link to."""
     from monitoring.operations.push import exporter as open_exporter

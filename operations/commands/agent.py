@@ -37,7 +37,7 @@ def agent(
     registry: Registry = "",
     runs: Runs = Path("runs"),
     host: Annotated[str, typer.Option(help="Address to listen on for Alertmanager's webhook.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port to listen on.")] = 8091,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on.")] = 8091,
     key_file: Annotated[
         Path | None, typer.Option("--key-file", metavar="FILE", help="Key that senders of alarms have to give.")
     ] = None,

@@ -30,7 +30,7 @@ _Oidc = Annotated[
 @app.callback()
 def console(
     context: typer.Context,
-    port: Annotated[int, typer.Option(help="Port to listen on.")] = 8090,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on.")] = 8090,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     history: History = "",
     registry: Registry = "",

@@ -97,6 +97,24 @@ def test_an_error_is_one_line_and_wrong_usage_another_code() -> None:
     assert "Did you mean 'check'" in wrong.stderr
 
 
+@pytest.mark.parametrize("command", [["console"], ["agent"], ["exporter", "figures"]])
+def test_a_port_that_no_machine_has_is_wrong_usage(command: list[str]) -> None:
+    done = _almanac(*command, "--port", "99999")
+    assert done.returncode == 2
+    assert "--port" in done.stderr and "65535" in done.stderr
+
+
+def test_make_compose_asks_for_a_run_before_it_makes_keys() -> None:
+    command = ["make", "-s", "-o", ".venv/.dev", "compose", "USECASE=usecases/nowhere.yaml", f"DOCKER={sys.executable}"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    told = "error: nothing is registered for nowhere; first make run USECASE=usecases/nowhere.yaml"
+    assert done.stderr.startswith(told)
+    command[-1] = "DOCKER=no-such-program"
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.stderr.startswith("error: no-such-program is not installed, which starts the containers")
+
+
 def test_the_command_line_imports_no_room_before_one_of_its_commands_is_called() -> None:
     program = "import sys; sys.argv = ['almanac', '--help']; import pipeline, atexit\n"
     program += "atexit.register(lambda: print('\\n'.join(sys.modules), file=sys.stderr)); pipeline.main()"
