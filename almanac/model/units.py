@@ -147,11 +147,17 @@ class Units:
         units = len(np.atleast_1d(arrays["output"]))
         shapes = {"fill": (features,), "scale": (features,), "weights": (units, features), "output": (units,)}
         for name, shape in {**shapes, "bias": (units,), "gamma": (), "squash": ()}.items():
-            if name in arrays and (arrays[name].shape != shape or not np.isfinite(arrays[name]).all()):
+            if name in arrays and not _fits(arrays[name], shape):
                 raise ModelError(f"{place}.{name}: expected finite numbers of shape {shape}; got {arrays[name].shape}")
+        if not (arrays["scale"] > 0).all():
+            raise ModelError(f"{place}.scale: expected positive numbers")
         fields = {name: np.ascontiguousarray(arrays[name], dtype=np.float64) for name in _FIELDS}
         bias = np.asarray(arrays["bias"], dtype=np.float64) if "bias" in arrays else None
         return cls(**fields, bias=bias, gamma=float(arrays.get("gamma", 0.0)), squash=bool(arrays["squash"]))
+
+
+def _fits(array: Array, shape: tuple[int, ...]) -> bool:
+    return array.shape == shape and array.dtype.kind == "f" and bool(np.isfinite(array).all())
 
 
 def standardise(X: Array, fill: Array, scale: Array, squash: bool) -> Array:

@@ -109,6 +109,8 @@ def _layers(data: bytes, features: int, place: str) -> list[Units]:
     layers: dict[str, dict[str, Array]] = {}
     for name, array in arrays.items():
         number, _, field = name.partition(".")
+        if not number.isdecimal():
+            raise ModelError(f"{place}: the array {name} is of no layer; expected names such as 0.weights")
         layers.setdefault(number, {})[field] = array
     if not layers:
         raise ModelError(f"{place}: no layers")

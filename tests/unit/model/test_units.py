@@ -119,7 +119,9 @@ def test_the_same_layers_give_the_same_bytes_and_come_back(predictor: Predictor)
     [
         ({"weights": np.zeros((40, 8))}, r"units.npz: 0.weights: expected finite numbers of shape \(40, 9\)"),
         ({"output": np.full(40, np.nan)}, r"units.npz: 0.output: expected finite numbers"),
+        ({"output": np.full(40, "1")}, r"units.npz: 0.output: expected finite numbers"),
         ({"scale": None}, r"units.npz: 0: the array scale is missing"),
+        ({"scale": np.zeros(9)}, r"units.npz: 0.scale: expected positive numbers"),
         ({"bias": np.zeros(40)}, r"units.npz: 0: expected either gamma or bias"),
     ],
 )
@@ -128,6 +130,13 @@ def test_a_file_that_does_not_fit_is_named(changes: dict[str, Array | None], mes
     np.savez(tmp_path / UNITS, **arrays)  # type: ignore[arg-type]
     files = {**units_files([RADIAL], OFFSET, NAMES), UNITS: (tmp_path / UNITS).read_bytes()}
     with pytest.raises(ModelError, match=message):
+        read_body("units", files, NAMES, Path("model"))
+
+
+def test_an_array_of_no_layer_is_named(tmp_path: Path) -> None:
+    np.savez(tmp_path / UNITS, **{"first.weights": RADIAL.weights})  # type: ignore[arg-type]
+    files = {**units_files([RADIAL], OFFSET, NAMES), UNITS: (tmp_path / UNITS).read_bytes()}
+    with pytest.raises(ModelError, match=r"units\.npz: the array first\.weights is of no layer"):
         read_body("units", files, NAMES, Path("model"))
 
 
