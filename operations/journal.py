@@ -3,8 +3,10 @@
 It follows the rules of the log of retrainings: entries are numbered, hash-chained and never rewritten.
 """
 
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from almanac.core.errors import RemediationError
 from orchestration.retraining.audit_log import AuditLog, Entry
@@ -40,3 +42,9 @@ class Journal(AuditLog):
     """
 
     RECORD: ClassVar[type[Entry]] = JournalEntry
+
+
+def entry_of_row(row: Mapping[str, Any]) -> Entry:
+    """Return an entry as a row of the history has it; its place in the chain was checked when the history was made."""
+    words = {name: row[name] for name in ("use_case", "number", "kind", "who", "when", "why")}
+    return Entry(plan=row["subject"], previous="", id="", detail=json.loads(row["detail"]), **words)

@@ -32,14 +32,14 @@ class Agent:
     def __init__(self, policy: Policy, works: dict[str, Work], runs: Path, say: Callable[[str], None]) -> None:
         self.policy, self.works, self.runs, self._say = policy, works, runs, say
         self._news, self._stopping = threading.Event(), threading.Event()
-        self._locks = {name: threading.Lock() for name in works}
-        self._looked = time.monotonic()
+        self._looked = dict.fromkeys(works, time.monotonic())
         self._known = _known(policy)
 
     @property
     def healthy(self) -> bool:
-        """Whether the agent has looked at its use cases lately."""
-        return time.monotonic() - self._looked < _LATE * self.policy.watch_seconds + 60
+        """Whether each use case was looked at lately, or has an action under way, as a retraining for an hour."""
+        late = time.monotonic() - _LATE * self.policy.watch_seconds - 60
+        return all(looked > late or self.works[name].executing for name, looked in self._looked.items())
 
     def receive(self, payload: Any) -> int:
         """Note the alarms of a webhook's body, and return how many are about a use case of the policy.
@@ -86,7 +86,7 @@ class Agent:
                 if head != seen or time.monotonic() >= due:
                     self.look(name)
                     seen, due = work.journal.head(), time.monotonic() + self.policy.watch_seconds
-                self._looked = time.monotonic()
+                self._looked[name] = time.monotonic()
             except (AlmanacError, OSError) as error:
                 self._say(f"{name}: {without_secrets(str(error))}")
                 due = time.monotonic() + self.policy.watch_seconds

@@ -14,11 +14,15 @@ def approve(journal: Journal, key: str, *, who: str, why: str) -> Entry:
     """Approve an action by its whole digest.
 
     Raises:
-        RemediationError: unknown, expired, begun, rejected or approved already, or proposed by `who`.
+        RemediationError: unknown, expired, begun, rejected or approved already, proposed by `who`, or carried out by a
+            plan whose approval counts.
     """
 
     def draft(entries: list[Entry]) -> Draft:
         step = _open(journal, entries, key)
+        if step.plan is not None:
+            command = f"almanac plans approve {journal.use_case} {step.plan}"
+            raise RemediationError(f"action {key[:12]}: waits for the approval of its plan; `{command}`")
         if same_person(check_person(who), step.proposal.who):
             raise RemediationError(f"action {key[:12]}: {who} proposed it; somebody else has to approve it")
         if step.approval is not None:

@@ -68,6 +68,16 @@ class Step:
         return datetime.fromisoformat(str(self.proposal.detail["expires"]))
 
     @property
+    def plan(self) -> str | None:
+        """Digest of the plan of a retraining whose approval counts for the action; None where its own counts."""
+        return self.parameters.get("plan")
+
+    @property
+    def waits(self) -> bool:
+        """Whether it waits for an approval of its own."""
+        return self.state == "proposed" and self.risk == "risky" and self.plan is None
+
+    @property
     def before(self) -> dict[str, Any]:
         """Values observed before it was begun."""
         return dict(self.started.detail["before"]) if self.started else {}

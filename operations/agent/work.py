@@ -31,10 +31,14 @@ class Work:
         journal: its journal.
         act: whether actions are executed; without it they are only told.
         say: told of every step in a line.
+
+    Attributes:
+        executing: whether an action is being executed now.
     """
 
     def __init__(self, site: Site, journal: Journal, act: bool, say: Say = lambda line: None) -> None:
         self.site, self.journal, self.act, self.say = site, journal, act, say
+        self.executing = False
         self._told: set[str] = set()
 
     def note(self, alarm: Alarm) -> None:
@@ -203,11 +207,14 @@ class Work:
     def _execute(self, step: Step) -> bool:
         """Execute an action whose intent the journal has; one that was interrupted and has worked is only noted."""
         action, arguments = ACTIONS[step.action], (self.site, step.parameters, step.before, step.key)
+        self.executing = True
         try:
             resumed = action.done(*arguments)
             result = {"resumed": True} if resumed else action.do(*arguments)
         except AlmanacError as error:
             return self._fail(step, error)
+        finally:
+            self.executing = False
         self._append(_in_state(step, "started"), "finished", step.key, action.title, result)
         self.say(f"{self.site.use_case}: finished {step.action} {step.key[:12]}")
         return True

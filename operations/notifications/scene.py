@@ -52,7 +52,7 @@ class Scene:
             query = query.where(table.c[order] >= self.since)
         with self.engine.connect() as connection:
             found = [dict(row._mapping) for row in connection.execute(query)]
-        return sorted(found, key=lambda row: (row[order], *(str(row[each.name]) for each in table.primary_key)))
+        return sorted(found, key=lambda row: (row[order], *(row[each.name] for each in table.primary_key)))
 
     def version_link(self, number: int) -> str:
         """Return the console's page of a version."""

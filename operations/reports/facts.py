@@ -141,7 +141,7 @@ def _rows(connection: Connection, table: Table, *where: ColumnElement[bool]) -> 
     found = [dict(row._mapping) for row in connection.execute(select(table).where(*where))]
     # By all that they hold: databases sort texts by rules of their own, and an order by time alone leaves ties.
     time = next((name for name in ("when", "started", "created", "stop", "hour") if name in table.c), "number")
-    return sorted(found, key=lambda row: (row.get(time, ""), *(str(row[each.name]) for each in table.primary_key)))
+    return sorted(found, key=lambda row: (row.get(time, ""), *(row[each.name] for each in table.primary_key)))
 
 
 def _parts(connection: Connection, table: Table, column: str, names: Sequence[str]) -> list[Row]:

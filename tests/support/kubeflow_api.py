@@ -160,6 +160,9 @@ class KubeflowApi:
                 if any(one["display_name"] == made["display_name"] for one in self.recurring.values()):
                     raise ValueError("already exists")
                 return self._keep(self.recurring, "recurring_run_id", "job", made)
+            case ("POST", "/recurringruns/{id}:enable" | "/recurringruns/{id}:disable"):
+                self.recurring[ids[0]]["status"] = "ENABLED" if path.endswith(":enable") else "DISABLED"
+                return {}
             case ("DELETE", "/recurringruns/{id}"):
                 del self.recurring[ids[0]]
                 return {}

@@ -58,8 +58,11 @@ def _limits(path: Path) -> dict[str, float]:
 
 def _write(site: "Site", wanted: dict[str, float]) -> str:
     path = _path(site)
-    text = _LINE.sub(lambda line: f"{line[1]}{line[2]} {wanted.get(line[1] + line[2], line[3])}", path.read_text())
-    write_bytes(path, text.encode())
+    try:
+        text = _LINE.sub(lambda line: f"{line[1]}{line[2]} {wanted.get(line[1] + line[2], line[3])}", path.read_text())
+        write_bytes(path, text.encode())
+    except (OSError, ValueError) as error:
+        raise AgentError(f"{path}: cannot be written ({error})") from None
     return sha256_bytes(text.encode())
 
 

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from operations.agent.site import Site
 
 _CHUNK = 2_000
-#: Newest rows that are sent: more than any look-back of features needs.
-_ROWS = 4_000
+#: Newest times whose rows are sent: more than any look-back of features needs.
+_TIMES = 4_000
 
 
 class _SeedHistory(Action):
@@ -25,13 +25,13 @@ class _SeedHistory(Action):
     def plan(self, site: "Site", cause: str) -> Values | None:
         if not site.settings.server or not site.settings.history:
             return None
-        return {"rows": _ROWS} if _table(site).height else None
+        return {"times": _TIMES} if _table(site).height else None
 
     def observe(self, site: "Site", parameters: Values) -> Values:
         return {"newest": _newest(site)}
 
     def do(self, site: "Site", parameters: Values, before: Values, key: str) -> Values:
-        rows, kept = _rows(_table(site).tail(parameters["rows"])), 0
+        rows, kept = _rows(_newest_rows(site, parameters["times"])), 0
         for at in range(0, len(rows), _CHUNK):
             answer = site.client().ask(
                 "POST", f"/v1/models/{site.model}:ingest", {"observations": rows[at : at + _CHUNK]}
@@ -50,6 +50,17 @@ def _table(site: "Site") -> pl.DataFrame:
         return pl.read_parquet(path)
     except (OSError, pl.exceptions.PolarsError) as error:
         raise AgentError(f"{path}: cannot be read as a table ({str(error).splitlines()[0]})") from None
+
+
+def _newest_rows(site: "Site", count: int) -> pl.DataFrame:
+    """Return the rows of the newest times, oldest first; those of every entity, which a table may hold in turn."""
+    table, usecase = _table(site), site.usecase()
+    times = [name for name, dtype in table.schema.items() if dtype.is_temporal()]
+    time = usecase.time.column if usecase is not None else next(iter(times), "")
+    if time not in times:
+        raise AgentError(f"{site.settings.history}: no column of times {time!r}; it has {', '.join(table.columns)}")
+    first = table[time].drop_nulls().unique().sort().tail(count).min()
+    return table.filter(pl.col(time) >= first).sort(time, maintain_order=True)
 
 
 def _rows(table: pl.DataFrame) -> list[dict[str, object]]:

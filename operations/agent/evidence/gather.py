@@ -9,6 +9,7 @@ import polars as pl
 
 from almanac.core.errors import AlmanacError
 from almanac.core.files import read_json
+from almanac.data.validated import read_validated
 from almanac.usecase import UseCase
 from operations.agent.alarms import Alarm
 from operations.agent.evidence import Evidence
@@ -43,7 +44,7 @@ def gather(site: "Site", alarm: Alarm) -> Evidence:
             if usecase is not None:
                 targets = tuple(sorted({target.column for target in usecase.targets}))
                 figures |= _windows(site, targets)
-                for table in _tables(site, alarm):
+                for table in _tables(site, usecase, alarm):
                     columns, units = table_figures(usecase, table)
                     figures |= _of_table(site, usecase, table, alarm)
         except AlmanacError as error:
@@ -65,13 +66,13 @@ def _of_table(site: "Site", usecase: UseCase, table: pl.DataFrame, alarm: Alarm)
     return figures | release_figures(usecase, table, site.registry)
 
 
-def _tables(site: "Site", alarm: Alarm) -> Iterator[pl.DataFrame]:
+def _tables(site: "Site", usecase: UseCase, alarm: Alarm) -> Iterator[pl.DataFrame]:
     """Yield the newest table, if there is one: of the alarm's own run, of the newest monitoring, or of the training."""
     home = site.runs / site.use_case
     own = [Path(str(_record(Path(alarm.path)).get("table") or ""))] if alarm.source == "run" else []
     for path in [*own, home / "monitoring" / "latest" / "data.parquet", home / "latest" / "data.parquet"]:
         if path.is_file():
-            yield pl.read_parquet(path)
+            yield read_validated(usecase, path)
             return
 
 

@@ -10,8 +10,9 @@ from operations.agent.ledger import Step, read_ledger
 from operations.console import queries
 from operations.console.rendering import loads, moment
 from operations.console.room import Room, page, room_of, session_of
+from operations.journal import entry_of_row
 from orchestration.retraining import policy
-from orchestration.retraining.audit_log import AuditLog, Entry
+from orchestration.retraining.audit_log import AuditLog
 
 #: Diagnoses and actions that are shown as a whole; the table below has all of them.
 _SHOWN = 20
@@ -33,7 +34,7 @@ def agent(request: Request) -> Response:
 def _read(room: Room, use_case: str) -> dict[str, Any]:
     entries = AuditLog(room.registry, use_case).entries() if use_case else []
     rows = queries.actions(room.engine, use_case)
-    ledger = read_ledger(use_case, [_entry(use_case, row) for row in reversed(rows)])
+    ledger = read_ledger(use_case, map(entry_of_row, reversed(rows)))
     return {
         "stopped": policy.stopped(entries),
         "agent_stopped": ledger.stopped,
@@ -52,12 +53,6 @@ def _read(room: Room, use_case: str) -> dict[str, Any]:
             for row in queries.notifications(room.engine, use_case)
         ],
     }
-
-
-def _entry(use_case: str, row: dict[str, Any]) -> Entry:
-    """Return an entry as the history has it; its place in the chain was checked when the history was made."""
-    words = {name: row[name] for name in ("number", "kind", "who", "when", "why")}
-    return Entry(use_case=use_case, plan=row["subject"], previous="", id="", detail=loads(row["detail"]), **words)
 
 
 def _diagnosis(row: dict[str, Any]) -> dict[str, Any]:
@@ -84,6 +79,5 @@ def _step(step: Step) -> dict[str, Any]:
         "expires": step.expires,
         "parameters": [f"{name}: {value}" for name, value in step.parameters.items()],
         "inverse": step.proposal.detail["inverse"],
-        # The approval of a retraining is that of its plan, above.
-        "waits": step.state == "proposed" and step.risk == "risky" and "plan" not in step.parameters,
+        "waits": step.waits,
     }

@@ -4,7 +4,9 @@ import json
 from collections.abc import Iterator
 from datetime import datetime
 
+from operations.agent.ledger import Step, read_ledger
 from operations.history.tables import ACTIONS, EVENTS, PLANS, VERSIONS
+from operations.journal import entry_of_row
 from operations.notifications.message import Message
 from operations.notifications.scene import Row, Scene, minute
 
@@ -13,7 +15,7 @@ def approval_asked(scene: Scene) -> Iterator[Message]:
     """Yield a message for everything that waits for an approval now."""
     yield from _versions(scene)
     yield from (_plan(scene, row) for row in scene.rows(PLANS, "created") if _is_open(row, scene))
-    yield from (_action(scene, row) for row in _open_actions(scene))
+    yield from (_action(scene, step) for step in _open_actions(scene))
 
 
 def _versions(scene: Scene) -> Iterator[Message]:
@@ -60,30 +62,24 @@ def _plan(scene: Scene, plan: Row) -> Message:
     )
 
 
-def _open_actions(scene: Scene) -> list[Row]:
-    """Return the risky actions whose last entry is the proposal."""
-    last: dict[str, Row] = {}
-    for row in scene.rows(ACTIONS, "when"):
-        last[row["subject"]] = {**row, "detail": json.loads(row["detail"])}
-    return [
-        row
-        for row in last.values()
-        if row["kind"] == "proposed"
-        and row["detail"].get("risk") == "risky"
-        and datetime.fromisoformat(str(row["detail"]["expires"])) > scene.now
-    ]
+def _open_actions(scene: Scene) -> list[Step]:
+    """Return the actions that wait for an approval of their own; that of a retraining is asked for its plan."""
+    ledger = read_ledger(scene.name, map(entry_of_row, scene.rows(ACTIONS, "when")))
+    return [step for step in ledger.steps.values() if step.waits and step.expires > scene.now]
 
 
-def _action(scene: Scene, row: Row) -> Message:
-    detail = row["detail"]
+def _action(scene: Scene, step: Step) -> Message:
     return Message(
         kind="approval_asked",
         use_case=scene.name,
-        identity=row["subject"],
-        title=f"The agent's action {detail.get('action', '')} waits for an approval",
-        lines=(row["why"], f"Proposed by {row['who']}, open until {minute(str(detail['expires']))}."),
+        identity=step.key,
+        title=f"The agent's action {step.action} waits for an approval",
+        lines=(
+            step.proposal.why,
+            f"Proposed by {step.proposal.who}, open until {minute(step.expires.isoformat())}.",
+        ),
         link=scene.page_link("agent"),
-        command=scene.command("agent", "approve", scene.name, row["subject"], why=True),
-        when=row["when"],
-        facts={"action": row["subject"], "name": detail.get("action", ""), "expires": detail["expires"]},
+        command=scene.command("agent", "approve", scene.name, step.key, why=True),
+        when=step.proposal.when,
+        facts={"action": step.key, "name": step.action, "expires": step.proposal.detail["expires"]},
     )

@@ -139,7 +139,8 @@ def act(engine: Engine, *entries: tuple[str, str, str, dict[str, Any]]) -> None:
 
 def test_the_agent_acts_asks_and_gives_up(engine: Engine, world: World) -> None:
     found = scene(engine, world)
-    risky = {"risk": "risky", "action": "rollback", "expires": "2026-01-04T00:00:00+00:00"}
+    risky = {"risk": "risky", "action": "rollback", "expires": "2026-01-04T00:00:00+00:00", "parameters": {"from": 2}}
+    planned = risky | {"action": "retrain", "parameters": {"plan": "0" * 64}}
     act(
         engine,
         ("a" * 64, "proposed", "clear the caches", {"risk": "safe", "action": "clear_caches"}),
@@ -147,6 +148,7 @@ def test_the_agent_acts_asks_and_gives_up(engine: Engine, world: World) -> None:
         ("b" * 64, "proposed", "roll back", risky),
         ("c" * 64, "proposed", "roll back earlier", risky),
         ("c" * 64, "rejected", "nobody approved it in time", {}),
+        ("9" * 64, "proposed", "train again", planned),
         ("d" * 64, "gave_up", "no cause is likely enough", {}),
         ("e" * 64, "undone", "it did not help", {}),
         ("f" * 64, "failed", "the server is away", {}),

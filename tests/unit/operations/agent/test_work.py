@@ -1,15 +1,24 @@
 """The work on one use case: alarms, diagnoses and what a dry run leaves alone."""
 
 from pathlib import Path
+from types import SimpleNamespace
+from unittest import mock
 
 import pytest
 
+from almanac.core.errors import RemediationError
+from operations.agent import agent as module
+from operations.agent import approvals
+from operations.agent.agent import Agent
 from operations.agent.alarms import Alarm
+from operations.agent.evidence.gather import gather
 from operations.agent.policy import Policy
 from operations.agent.site import Site
 from operations.agent.work import Work
 from operations.journal import Journal
+from orchestration.retraining.audit_log import Draft
 
+ROOT = Path(__file__).resolve().parents[4]
 POLICY = {"use_cases": {"demo": {}}, "causes": {"store": ["raise_log_level"], "source_stale": ["pause_schedule"]}}
 ALARM = Alarm("alertmanager", "AlmanacRedisAway", "demo", "firing", "page", "2026-01-01", "away", {"area": "serving"})
 
@@ -62,3 +71,36 @@ def test_an_alarm_that_ends_is_noted_once_and_one_that_nobody_saw_begin_is_not(
     assert [entry.detail["state"] for entry in journal.entries()] == ["firing", "resolved"]
     one.advance()
     assert [entry.kind for entry in journal.entries()] == ["alarm", "alarm"]
+
+
+def test_a_table_that_cannot_be_read_is_a_note_of_the_evidence(tmp_path: Path) -> None:
+    settings = {"file": str(ROOT / "usecases" / "air_quality.yaml")}
+    policy = Policy.model_validate({"use_cases": {"demo": settings}, "causes": {}})
+    table = tmp_path / "runs" / "demo" / "latest" / "data.parquet"
+    table.parent.mkdir(parents=True)
+    table.write_bytes(b"PAR1 of a run that is being written")
+    site = Site("demo", policy, policy.use_cases["demo"], str(tmp_path / "registry"), tmp_path / "runs")
+    found = gather(site, Alarm("monitoring", "MonitoringBreach", "demo", "firing", "ticket", "2026-01-01", "breach"))
+    assert [note.partition(" (")[0] for note in found.notes] == [f"{table}: not a Parquet table"]
+
+
+def test_an_action_that_a_plan_carries_out_is_approved_by_the_plan(journal: Journal) -> None:
+    detail = {"action": "retrain", "parameters": {"plan": "0" * 64}, "risk": "risky", "alarm": ALARM.digest}
+    detail |= {"cause": "concept_drift", "expires": "2999-01-01T00:00:00+00:00"}
+    journal.append(lambda _: Draft("proposed", "a" * 64, "almanac-agent", "Train again", detail))
+    with pytest.raises(RemediationError, match=f"`almanac plans approve demo {'0' * 64}`"):
+        approvals.approve(journal, "a" * 64, who="bob", why="looked at it")
+    approvals.reject(journal, "a" * 64, who="bob", why="a holiday")
+
+
+def test_health_is_that_of_every_use_case_and_an_action_may_take_its_time(journal: Journal, tmp_path: Path) -> None:
+    clock = SimpleNamespace(monotonic=lambda: 0.0)
+    with mock.patch.object(module, "time", clock):
+        works = {name: work(journal, tmp_path, True, []) for name in ("demo", "other")}
+        agent = Agent(works["demo"].site.policy, works, tmp_path, lambda line: None)
+        assert agent.healthy
+        clock.monotonic = lambda: 1000.0
+        agent._looked["demo"] = 1000.0
+        assert not agent.healthy
+        works["other"].executing = True
+        assert agent.healthy
