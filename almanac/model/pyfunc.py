@@ -25,6 +25,8 @@ class PyFunc:
     def predict(self, rows: "pd.DataFrame", params: dict[str, Any] | None = None) -> "pd.DataFrame":
         """Return `prediction` and, where the model has intervals, `lower` and `upper` of each row.
 
+        The rows name no entity, so each has the offsets of all rows.
+
         Args:
             rows: the features by name, NaN for missing.
             params: ignored; MLflow passes it.

@@ -44,12 +44,12 @@ def components(repository: Repository) -> dict[str, Json]:
         "Infer": _infer(),
         "Observations": {"oneOf": [_object({name: _ROWS}) for name in ("observations", "left_out")]},
         "Feedback": _object({"feedback": {"type": "array", "items": _feedback(repository), "minItems": 1}}),
-        "Index": {"type": "object", "properties": {"ready": {"type": "boolean"}}, "additionalProperties": False},
+        "Index": {"type": "object", "properties": {"ready": {"type": "boolean"}}, **_CLOSED},
         "Nothing": {},
         "CanaryOrder": {
             "type": "object",
             "properties": {"version": _TEXT, "percent": _NUMBER, "end": {"const": True}},
-            "additionalProperties": False,
+            **_CLOSED,
         },
         "MaintenanceOrder": {
             "type": "object",
@@ -61,7 +61,7 @@ def components(repository: Repository) -> dict[str, Json]:
                 "log_level": {"enum": ["debug", "info"]},
                 "seconds": _NUMBER,
             },
-            "additionalProperties": False,
+            **_CLOSED,
         },
         "Maintenance": _object({"log_level": _TEXT, "seconds": _NUMBER, "orders": _TEXTS}),
         "Canary": _object({"state": _TEXT, "percent": _NUMBER, "measures": _OBJECT}),
@@ -129,26 +129,26 @@ def _rows(columns: Columns) -> Json:
         "type": "object",
         "properties": {name: _cell(columns, name) for name in columns.names},
         "required": list(columns.names),
-        "additionalProperties": False,
+        **_CLOSED,
     }
     entity_request = {
         "type": "object",
         "properties": {"entity": _TEXT, "time": {"type": "string", "format": "date-time"}, "history": _OBJECT},
         "required": ["time"],
-        "additionalProperties": False,
+        **_CLOSED,
     }
     ordered = {"type": "array", "minItems": len(columns.names), "maxItems": len(columns.names)}
     table = {
         "type": "object",
         "properties": {name: {"type": "array", "items": _cell(columns, name)} for name in columns.names},
         "required": list(columns.names),
-        "additionalProperties": False,
+        **_CLOSED,
     }
     several = [{"type": "array", "minItems": 1, "items": item} for item in (row, ordered, entity_request)]
     return {
         "oneOf": [
-            {**_object({"instances": {"oneOf": several}}), "additionalProperties": False},
-            {**_object({"inputs": table}), "additionalProperties": False},
+            {**_object({"instances": {"oneOf": several}}), **_CLOSED},
+            {**_object({"inputs": table}), **_CLOSED},
         ]
     }
 
@@ -169,11 +169,11 @@ def _infer() -> Json:
     return {
         "type": "object",
         "required": ["inputs"],
-        "additionalProperties": False,
+        **_CLOSED,
         "properties": {
             "id": _TEXT,
             "parameters": _OBJECT,
-            "inputs": {"type": "array", "items": {**_TENSOR, "additionalProperties": False}, "minItems": 1},
+            "inputs": {"type": "array", "items": {**_TENSOR, **_CLOSED}, "minItems": 1},
             "outputs": {"type": "array", "items": _object({"name": _TEXT})},
         },
     }
@@ -189,4 +189,4 @@ def _feedback(repository: Repository) -> Json:
         "type": "string",
         "enum": [target for bundle in repository.bundles for target in bundle.targets],
     }
-    return {**_object(fields, ["prediction", "actual"]), "additionalProperties": False}
+    return {**_object(fields, ["prediction", "actual"]), **_CLOSED}
