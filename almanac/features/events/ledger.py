@@ -85,7 +85,7 @@ class Ledger:
 
     def in_role(self, role: int) -> "Ledger":
         """Return the ledger of the events in which the entity had a role."""
-        own, seen = self._in_role.get(role, (Ledger(len(self._values)), 0))
+        own, seen = self._in_role.get(role) or (Ledger(len(self._values)), 0)
         for row in (seen + np.flatnonzero(self._roles[seen : self.size] == role)).tolist():
             own.append(int(self._times[row]), role, self._values[:, row])
         self._in_role[role] = own, self.size
