@@ -16,6 +16,9 @@ Array = npt.NDArray[np.float64]
 #: Share of the repeats between the two ends of an interval.
 CONFIDENCE = 0.95
 
+#: Width of an interval of `CONFIDENCE` in standard errors.
+STANDARD_ERRORS = 2 * 1.959964
+
 # With fewer blocks the repeats would hardly differ.
 _FEWEST_BLOCKS = 4
 # An interval of the few repeats that are defined would be too narrow.

@@ -41,7 +41,7 @@ def _metrics(scored: dict[str, ScoredRows], steps: list[Step], frequency: int) -
     naive = _naive(scored[steps[-1].target])
     rows = pl.concat(parts)
     rows = rows.join(naive, on=[*_entity(rows), "due"], how="left") if naive is not None else rows
-    baseline = {} if naive is None else {"seasonal": _figures(rows.drop_nulls("naive"), "naive")}
+    baseline = {} if naive is None else {SEASONAL: _figures(rows.drop_nulls("naive"), "naive")}
     by_step = {
         str(number): {"target": step.target, **_figures(part, "prediction")}
         for number, (step, part) in enumerate(zip(steps, parts, strict=True), start=1)

@@ -17,7 +17,7 @@ class LevelLearner(Learner):
     """A candidate that learns the level, or the difference from the last known value."""
 
     predict: Literal["level", "difference"] = "level"
-    """What the model learns."""
+    """Quantity that the model learns."""
     around: Annotated[Name | None, Field(exclude_if=lambda around: around is None)] = None
     """Or a feature on the target's scale from which it learns the difference, such as the median of the last five."""
 
@@ -57,3 +57,8 @@ def base(declared: LevelLearner, data: TrainingRows) -> Offset:
         # Kept as a linear part, so that a saved model needs no special case for differences.
         coefficients[problem.names.index(name)] = 1.0
     return full_offset(0.0, coefficients, feature_means(problem.X, data.rows))
+
+
+def shifted(linear: Offset, constant: float) -> Offset:
+    """Return a linear part plus a constant."""
+    return linear.plus(Offset(constant, linear.columns, np.zeros(len(linear.columns)), linear.fill, linear.means))

@@ -3,6 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
+from almanac.features.baselines import PERSISTENCE, SEASONAL
 from almanac.training.folds import Fold
 from almanac.training.problem import Array, Problem
 
@@ -24,7 +25,7 @@ def median_mase(problem: Problem, folds: list[Fold], raw: Array) -> float | None
     if entity is None or problem.classification:
         return None
     _, code = np.unique(np.asarray(entity, dtype=np.str_), return_inverse=True)
-    naive = problem.baselines.get("seasonal", problem.baselines["persistence"])
+    naive = problem.baselines.get(SEASONAL, problem.baselines[PERSISTENCE])
     naive, forecast = (np.exp(values) if problem.target.scale == "log" else values for values in (naive, raw))
     learned = np.flatnonzero(problem.known & np.isfinite(naive))
     rows = np.concatenate([fold.valid for fold in folds])

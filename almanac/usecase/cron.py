@@ -14,9 +14,9 @@ _FIELDS: tuple[tuple[str, int, int, tuple[str, ...]], ...] = (
     ("month", 1, 12, _MONTHS),
     ("weekday", 0, 6, _DAYS),
 )
-# robfig/cron, which Kubeflow schedules by, also reads a question mark, and has no 7 for Sunday.
 # A day of February 29 comes every eight years at the latest, around a year such as 2100.
 _LONGEST_DAYS = 8 * 366
+# robfig/cron, which Kubeflow schedules by, also reads a question mark, and has no 7 for Sunday.
 _PART = re.compile(r"(?:[*?]|(?P<low>\w+)(?:-(?P<high>\w+))?)(?:/(?P<step>[1-9]\d*))?")
 
 

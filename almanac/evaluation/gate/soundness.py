@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
-from almanac.evaluation.bootstrap import interval
+from almanac.evaluation.bootstrap import STANDARD_ERRORS, interval
 from almanac.evaluation.gate.check import Check
 from almanac.evaluation.gate.evidence import JudgedRows
 from almanac.evaluation.metrics import auc_repeats
@@ -21,8 +21,6 @@ Array = npt.NDArray[np.float64]
 RULE = "sound"
 #: Fewer rows than this have no interval that says anything.
 _FEWEST_ROWS = 30
-# Width of a 95% interval in standard errors.
-_STANDARD_ERRORS = 2 * 1.959964
 
 
 def checks(target: str, rows: JudgedRows, classification: bool, rate: float) -> Iterator[Check]:
@@ -59,9 +57,9 @@ def _tells_apart(target: str, rows: JudgedRows, rate: float) -> Check:
     if ours is None:
         return Check(RULE, target, what, None, 0.5, side=1, strict=True)
     if ours[0] <= 0.5 < ours[1] and rows.registered is not None and (theirs := _registered_auc(rows)) is not None:
-        middle, error = (theirs[0] + theirs[1]) / 2, (theirs[1] - theirs[0]) / _STANDARD_ERRORS
+        middle, error = (theirs[0] + theirs[1]) / 2, (theirs[1] - theirs[0]) / STANDARD_ERRORS
         # So far above 0.5 it is shown in all but this share of the cases.
-        needed = (_STANDARD_ERRORS / 2 + student_quantile(1e9, 1.0 - rate)) * error
+        needed = (STANDARD_ERRORS / 2 + student_quantile(1e9, 1.0 - rate)) * error
         if middle - 0.5 < needed:
             vacuous = (
                 f"not shown, but {rows.y.size:,} rows are too few: they would refuse the registered model's, about "

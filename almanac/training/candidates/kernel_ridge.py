@@ -7,10 +7,9 @@ import numpy as np
 import numpy.typing as npt
 
 from almanac.core.errors import TrainingError
-from almanac.model.offset import Offset
 from almanac.model.units import Units, standardise
 from almanac.training.fitted_model import AdditiveModel, score
-from almanac.training.level_learner import LevelLearner, base
+from almanac.training.level_learner import LevelLearner, base, shifted
 from almanac.training.problem import BLOCK, Array, TrainingRows
 from almanac.training.standardising import scale_of
 
@@ -75,11 +74,7 @@ class _KernelRidge:
             squash=True,
         )
         intercept = mean - float(average @ coefficients)
-        return AdditiveModel(linear.plus(_constant(linear, intercept)), layers=[layer])
-
-
-def _constant(linear: Offset, intercept: float) -> Offset:
-    return Offset(intercept, linear.columns, np.zeros(len(linear.columns)), linear.fill, linear.means)
+        return AdditiveModel(shifted(linear, intercept), layers=[layer])
 
 
 def _blocks(data: TrainingRows, fill: Array, scale: Array) -> Iterator[tuple[slice, Single]]:

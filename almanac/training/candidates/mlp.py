@@ -7,10 +7,9 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import Field
 
-from almanac.model.offset import Offset
 from almanac.model.units import Units, standardise
 from almanac.training.fitted_model import AdditiveModel, score
-from almanac.training.level_learner import LevelLearner, base
+from almanac.training.level_learner import LevelLearner, base, shifted
 from almanac.training.problem import TrainingRows
 from almanac.training.standardising import scale_of
 
@@ -70,10 +69,7 @@ class _MLP:
                 )
             )
             intercept += part * float(fitted.intercepts_[1][0])
-        none = np.zeros(len(linear.columns))
-        return AdditiveModel(
-            linear.plus(Offset(intercept, linear.columns, none, linear.fill, linear.means)), layers=layers
-        )
+        return AdditiveModel(shifted(linear, intercept), layers=layers)
 
 
 KIND = _MLP()

@@ -2,11 +2,9 @@
 
 from collections.abc import Iterator
 
+from almanac.evaluation.bootstrap import STANDARD_ERRORS
 from almanac.evaluation.gate.rules import Candidate
 from almanac.usecase import UseCase
-
-# Width of a 95% interval in standard errors.
-_STANDARD_ERRORS = 2 * 1.959964
 
 
 def unknown_group(name: str, usecase: UseCase) -> Iterator[str]:
@@ -19,7 +17,7 @@ def unknown_group(name: str, usecase: UseCase) -> Iterator[str]:
 def standard_error(model: Candidate, group: str, value: str, metric: str) -> float | None:
     """Return the standard error of a group's metric, from its bootstrap interval; None if that is missing."""
     ends = model.interval("slices", group, value, "ci", metric)
-    return None if ends is None else (ends[1] - ends[0]) / _STANDARD_ERRORS
+    return None if ends is None else (ends[1] - ends[0]) / STANDARD_ERRORS
 
 
 def degrees(model: Candidate) -> float:
