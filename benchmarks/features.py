@@ -149,7 +149,7 @@ _RUNS = {"batch": run_batch, "pandas": run_pandas, "agreement": run_agreement, "
 
 
 def measure(kind: str, rows: int, repeats: int) -> dict[str, Any]:
-    """Return what a run in a process of its own measured."""
+    """Return the measurements of a run in a process of its own."""
     command = [sys.executable, "-m", "benchmarks.features", "--only", kind, "--rows", str(rows)]
     done = subprocess.run([*command, "--repeats", str(repeats)], cwd=ROOT, stdout=subprocess.PIPE, check=True)
     result: dict[str, Any] = json.loads(done.stdout)

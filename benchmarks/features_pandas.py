@@ -89,7 +89,7 @@ def _ewm(item: Any, frame: Frame) -> Iterator[Series]:
 
 
 def _decay(values: Series, half_life: int, length: int) -> Series:
-    """Take the weighted sum over a window as the endless one less what has left the window."""
+    """Take the weighted sum over a window as the endless one less that of the values before the window."""
     weight: float = 0.5 ** (1 / half_life)
     norm = (1 - weight ** np.arange(1, len(values) + 1)) / (1 - weight)
 

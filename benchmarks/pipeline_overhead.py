@@ -1,4 +1,4 @@
-"""`python -m benchmarks.pipeline_overhead`: what orchestration costs over the same functions called in one process.
+"""`python -m benchmarks.pipeline_overhead`: the cost of orchestration over the same functions in one process.
 
 The pipeline is run as `pipeline.py run` runs it, every task in a process of its own, with nothing cached; then the
 same component functions are called one after the other in one fresh process, on artifacts of the same kind. Both are
@@ -135,7 +135,7 @@ class Direct:
         write_text(Path(self._usecase.path), usecase)
 
     def __call__(self, component: Any, outputs: dict[str, Any], **inputs: Any) -> dict[str, Any]:
-        """Call a component; return its output artifacts by name, and what it returns as `Output`."""
+        """Call a component; return its output artifacts by name, and its own result as `Output`."""
         folder = self._directory / component.name
         folder.mkdir(parents=True, exist_ok=True)
         made = {name: kind(name=name, uri=str(folder / name), metadata={}) for name, kind in outputs.items()}

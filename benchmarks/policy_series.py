@@ -1,4 +1,4 @@
-"""The real series as a backtest walks it: models of any moment, and what monitoring saw of them."""
+"""The real series as a backtest walks it: models of any moment, and their references for monitoring."""
 
 import sys
 from contextlib import redirect_stdout

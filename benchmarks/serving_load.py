@@ -40,7 +40,7 @@ end
 
 @dataclass(frozen=True)
 class Load:
-    """What wrk sends.
+    """The requests that wrk sends.
 
     Attributes:
         url: where to.

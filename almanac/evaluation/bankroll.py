@@ -89,7 +89,7 @@ def _at_prices(
 
 
 def _verdict(found: dict[str, Any]) -> str:
-    """Return what the simulation says of an edge over the market."""
+    """Return the verdict of the simulation on an edge over the market."""
     shown = [name for name, entry in found.items() if entry["interval"][0] > 1.0]
     if shown:
         return (

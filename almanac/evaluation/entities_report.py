@@ -11,7 +11,7 @@ _METRICS = ("rmse", "mae", "log_loss", "brier", "bias", "smape", "mase", "covera
 
 
 def entities(entry: dict[str, Any]) -> Iterator[Block]:
-    """Return the median, the worst and, where there are not too many, all entities."""
+    """Yield the figures of all rows, the median, the worst and, where there are not too many, all entities."""
     figures = entry["entities"]
     metrics = [metric for metric in _METRICS if metric in figures["median"]]
     unseen = figures["unseen"]

@@ -1,4 +1,4 @@
-"""Signals BUY, SELL and HOLD, and what followed each."""
+"""Signals BUY, SELL and HOLD, and the next price after each."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ Array = npt.NDArray[np.float64]
 def followed(
     rule: Signals, asked: Array, fair: Array, lower: Array | None, upper: Array | None, y: Array
 ) -> dict[str, Any]:
-    """Return for each signal how often it was given, and what the next price made of it.
+    """Return for each signal its share, and the change and return by the next price.
 
     Returns:
         the rule, and for each signal: `n`, `share`, `median_change` of the next price over the asked one, and

@@ -10,7 +10,7 @@ _METRICS = ("rmse", "mae", "smape", "mase_median", "coverage")
 
 
 def steps(figures: dict[str, Any]) -> Iterator[Block]:
-    """Return the figures of all steps together, and of each.
+    """Yield the figures of all steps together, and of each.
 
     Args:
         figures: the target's `steps` in metrics.json.

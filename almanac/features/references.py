@@ -1,4 +1,4 @@
-"""What events are compared with: declared baselines, and the prices of stakes and signals, beside the features."""
+"""References of events besides the features: declared baselines, and the prices of stakes and signals."""
 
 import polars as pl
 

@@ -15,7 +15,7 @@ _RESERVED = re.compile(r"(^|\.)(example(\.(com|net|org))?|invalid|test)$")
 
 
 def check_address(value: str) -> str:
-    """Refuse what is no address.
+    """Check the form of an address.
 
     Raises:
         ValueError: neither an e-mail address, a web address nor a telephone number.

@@ -1,4 +1,4 @@
-"""Section on the cluster: where the pipelines' tasks run, and how they reach what lies outside."""
+"""Section on the cluster: where the pipelines' tasks run, and how they reach hosts outside."""
 
 from typing import Annotated, Literal
 
@@ -66,7 +66,7 @@ class SecretVariables(Section):
 
 
 class Proxy(Section):
-    """An HTTP proxy between the cluster and what lies outside."""
+    """An HTTP proxy between the cluster and hosts outside."""
 
     address: Url
     """Address of the proxy."""

@@ -91,7 +91,7 @@ class Pair(Section):
     by: str
     """Source column that identifies the event."""
     role: str
-    """Source column that tells the role of a row."""
+    """Source column that holds the role of a row."""
     roles: Annotated[dict[Name, str], Field(min_length=2)]
     """Each role, and the value that its rows have."""
     first: Name

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def problems(usecase: "UseCase") -> Iterator[str]:
-    """Yield what is wrong with the section on events and with what depends on it."""
+    """Yield the errors of the section on events and of the settings that depend on it."""
     if usecase.events is None:
         for target in usecase.targets:
             if target.baselines or target.stakes or target.signals:

@@ -22,8 +22,8 @@ class Decision(Section):
     by: Annotated[Literal["prediction", "lower", "upper"], Field(exclude_if=lambda by: by == "prediction")] = (
         "prediction"
     )
-    """What is held against the thresholds: the forecast, or an end of its interval, such as the upper one for an alert
-    that a load may become too high."""
+    """Figure that is compared with the thresholds: the forecast, or an end of its interval, such as the upper one for
+    an alert that a load may become too high."""
 
     @model_validator(mode="after")
     def _lengths(self) -> "Decision":

@@ -66,7 +66,7 @@ class RegisteredModel:
 
 @dataclass(frozen=True)
 class Evidence:
-    """Evidence of the gate beside the metrics.
+    """Evidence of the gate besides the metrics.
 
     Attributes:
         rows: scored rows by target.

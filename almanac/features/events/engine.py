@@ -49,7 +49,7 @@ class Event:
 
 @dataclass
 class _Book:
-    """The ledgers of a kind of entity, and what is asked of them."""
+    """The ledgers of a kind of entity, and the declarations that ask them."""
 
     entity: EventEntity
     roles: list[str]
@@ -65,7 +65,7 @@ class _Book:
         return ["" if self.entity.column is None else event.texts.get(self.entity.column)]
 
     def pasts(self, event: Event, until: int) -> list[Past]:
-        """Return what is known up to the time `until` of the entity in each role."""
+        """Return the events known up to the time `until` of the entity in each role."""
         return [
             (self.empty if name is None else self.ledgers.get(name, self.empty)).past(
                 until, event.time, role, self.places

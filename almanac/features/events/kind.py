@@ -47,7 +47,7 @@ class Running:
 
 @dataclass(frozen=True)
 class Asked:
-    """What a declaration asks of the past of an entity.
+    """The numbers that a declaration asks of the past of an entity.
 
     Attributes:
         columns: columns or sides that the ledger must hold.
@@ -74,7 +74,7 @@ class EventDeclaration(Declaration):
 
     @abstractmethod
     def asked(self, events: Events) -> Asked:
-        """Return what is asked of the past.
+        """Return the numbers that are asked of the past.
 
         Raises:
             ValueError: the declaration does not fit the use case; the message says what would.

@@ -86,7 +86,7 @@ def source_of(source: Source) -> dict[str, Any]:
 
 
 def _cleaned(line: str, uri: str) -> str:
-    """Return the last line of an error without the address in full, and without what MLflow read of its environment."""
+    """Return the last line of an error without the full address, and without the secrets of MLflow's environment."""
     secrets = [os.environ.get(f"MLFLOW_TRACKING_{name}") for name in ("PASSWORD", "TOKEN", "USERNAME")]
     for text, instead in ((uri, address_of(uri)), *((secret, "…") for secret in secrets if secret)):
         line = line.replace(text, instead)

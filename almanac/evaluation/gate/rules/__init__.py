@@ -70,7 +70,7 @@ class Candidate:
         return None if low is None or high is None else (low, high)
 
     def error(self, metric: str) -> str:
-        """Return the error metric that stands for `metric` in the target's task: a probability has no RMSE."""
+        """Return the error metric of the target's task in place of `metric`: a probability has no RMSE."""
         if self.classification:
             return "log_loss"
         return "rmse" if metric == "log_loss" else metric

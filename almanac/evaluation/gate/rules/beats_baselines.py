@@ -41,7 +41,7 @@ class BeatsBaselines(ChanceRule):
 
 @dataclass(frozen=True)
 class _KnownSkill:
-    """Evidence of skill beside that of the test rows.
+    """Evidence of skill besides that of the test rows.
 
     Attributes:
         size: logarithm of the baseline's error over the model's.

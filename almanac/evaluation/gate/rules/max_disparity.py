@@ -16,7 +16,7 @@ from almanac.usecase.types import Name
 
 
 class MaxDisparity(ChanceRule):
-    """The worst group's error over the best group's must not exceed this, or what chance allows."""
+    """The worst group's error over the best group's must not exceed this by more than chance."""
 
     rule: Literal["max_disparity"]
     group: Name
