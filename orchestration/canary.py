@@ -93,14 +93,15 @@ def deploy_by_canary(
 
     try:
         found = await_verdict(kube, service, str(number), trial.patience, trial.interval, show)
+        if found.state == "promote" and entry.stage != "production":
+            # The version may have been rejected since, and would otherwise keep its share.
+            registry.promote(usecase.name, number, who=actor(), why=f"its canary kept every bound: {found}")
     except BaseException:
         apply_and_wait([running], api, trial.timeout, trial.interval)
         raise
     if found.state != "promote":
         apply_and_wait([running], api, trial.timeout, trial.interval)
         raise GateError(f"{_refusal(number, found, trial)}; {_back(registry, usecase, number, running)}")
-    if entry.stage != "production":
-        registry.promote(usecase.name, number, who=actor(), why=f"its canary kept every bound: {found}")
     report(f"version {number} kept every bound and is in production; it is rolled out")
     try:
         apply_and_wait(objects, api, trial.timeout, trial.interval, checks[1])
@@ -117,7 +118,7 @@ def _refusal(number: int, found: Verdict, trial: Trial) -> str:
 
 
 def _back(registry: Registry, usecase: UseCase, number: int, running: dict[str, Any]) -> str:
-    """Make the registry say what runs, and return it in words."""
+    """Put the running version into production again where it is not, and return the outcome in words."""
     version = running["metadata"]["annotations"]["almanac.io/version"]
     current = registry.current(usecase.name)
     if current is not None and current.number == number:

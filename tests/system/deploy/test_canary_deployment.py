@@ -19,7 +19,7 @@ from serving.deploy.apply import Check, apply_and_wait
 from serving.deploy.canary import with_canary
 from serving.deploy.manifests import Deployment, render
 from serving.deploy.smoke import examples, forecasters, smoke
-from serving.deploy.verdict import verdict
+from serving.deploy.verdict import Verdict, verdict
 from tests.support.kubernetes_api import KubernetesApi
 from tests.support.production import Production, two_versions
 from tests.support.server import ServerProcess
@@ -204,6 +204,22 @@ def test_what_may_not_be_promoted_gets_no_requests(world: World) -> None:
     with pytest.raises(RegistryError, match="version 2 was rejected by bob"):
         world.deploy()
     assert len(world.api.applied) == applied
+
+
+def test_a_version_that_is_rejected_while_it_is_judged_gives_the_requests_back(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry = Registry(world.registry)
+
+    def rejected(*_: object) -> Verdict:
+        registry.reject("air_quality", 2, who="bob", why="biased")
+        return Verdict("promote", 1, {})
+
+    monkeypatch.setattr("orchestration.canary.await_verdict", rejected)
+    with pytest.raises(RegistryError, match="version 2 was rejected by bob"):
+        world.deploy()
+    assert registry.stages("air_quality") == {"production": 1}
+    assert served(world) == "['1']"
 
 
 def test_without_a_running_version_there_is_nothing_to_compare(production: Production, versions: str) -> None:
