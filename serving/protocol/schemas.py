@@ -133,7 +133,11 @@ def _rows(columns: Columns) -> Json:
     }
     entity_request = {
         "type": "object",
-        "properties": {"entity": _TEXT, "time": {"type": "string", "format": "date-time"}, "history": _OBJECT},
+        "properties": {
+            "entity": _TEXT,
+            "time": {"type": "string", "format": "date-time"},
+            **dict.fromkeys(("history", "event", "prices"), _OBJECT),
+        },
         "required": ["time"],
         **_CLOSED,
     }

@@ -295,6 +295,9 @@ def test_the_page_and_the_document(server: ServerProcess) -> None:
     assert b"openapi.json" in server.get("/docs").body
     schema = document["components"]["schemas"]["Rows"]["oneOf"][0]["properties"]["instances"]["oneOf"][0]
     assert "pm25_lag_24h" in schema["items"]["required"]
+    by_time = document["components"]["schemas"]["Rows"]["oneOf"][0]["properties"]["instances"]["oneOf"][2]["items"]
+    refused = server.post(PREDICT, {"instances": [{"time": "2012-06-30T22:00:00", "other": 1}]}).json["error"]
+    assert refused.endswith(f"a row by time has {', '.join(sorted(by_time['properties']))}")
 
 
 def test_what_is_out_of_range_is_refused_as_the_model_or_the_command_line_says(
