@@ -20,7 +20,8 @@ def step_metrics(usecase: UseCase, scored: Sequence[ScoredRows]) -> dict[str, di
 
     A step is forecast as `almanac.model.steps` says. Origins lie the longest horizon apart, one step before its
     multiples, so that each time of the test span is forecast once: from midnight to midnight for a day ahead. A step of
-    an origin counts where its forecast was made in the test span.
+    an origin counts where its forecast was made in the test span. A baseline's figures have those of the model on the
+    same rows beside them, under `model`.
     """
     if usecase.events is not None:
         return {}
@@ -39,9 +40,12 @@ def step_metrics(usecase: UseCase, scored: Sequence[ScoredRows]) -> dict[str, di
 def _metrics(scored: dict[str, ScoredRows], steps: list[Step], frequency: int) -> dict[str, Any]:
     parts = [_rows(scored[step.target], step, steps[-1].ahead, frequency) for step in steps]
     naive = _naive(scored[steps[-1].target])
-    rows = pl.concat(parts)
-    rows = rows.join(naive, on=[*_entity(rows), "due"], how="left") if naive is not None else rows
-    baseline = {} if naive is None else {SEASONAL: _figures(rows.drop_nulls("naive"), "naive")}
+    rows, baselines = pl.concat(parts), {}
+    if naive is not None:
+        rows = rows.join(naive, on=[*_entity(rows), "due"], how="left")
+        # Compared on the rows where both have a forecast.
+        common = rows.drop_nulls("naive")
+        baselines[SEASONAL] = {**_figures(common, "naive"), "model": _figures(common, "prediction")}
     by_step = {
         str(number): {"target": step.target, **_figures(part, "prediction")}
         for number, (step, part) in enumerate(zip(steps, parts, strict=True), start=1)
@@ -50,7 +54,7 @@ def _metrics(scored: dict[str, ScoredRows], steps: list[Step], frequency: int) -
         "count": len(steps),
         "origins": rows.select((pl.col("due") - pl.col("ahead")).n_unique()).item(),
         **_figures(rows, "prediction"),
-        "baselines": baseline,
+        "baselines": baselines,
         "by_step": by_step,
     }
 

@@ -20,13 +20,18 @@ def steps(figures: dict[str, Any]) -> Iterator[Block]:
         f"{figures['count']} steps from {figures['origins']} origins. Each step is forecast by the target with the "
         "nearest horizon that is not before it, from what was known that much earlier."
     )
-    rows = [["model", figures["n"], *(figures[metric] for metric in metrics)]]
-    rows += [
-        [name, each["n"], *(each.get(metric) for metric in metrics)] for name, each in figures["baselines"].items()
-    ]
+    rows = [_row("model", figures, metrics)]
+    for name, each in figures["baselines"].items():
+        if each["n"] < figures["n"]:
+            rows.append(_row(f"model where {name} has a forecast", each["model"], metrics))
+        rows.append(_row(name, each, metrics))
     yield Table(["All steps", "Rows", *map(label, metrics)], rows, digits=3)
     each = [
         [number, step["target"], step["n"], *(step.get(metric) for metric in metrics)]
         for number, step in figures["by_step"].items()
     ]
     yield Details("Every step in figures", [Table(["Step", "By", "Rows", *map(label, metrics)], each, digits=3)])
+
+
+def _row(name: str, figures: dict[str, Any], metrics: list[str]) -> list[Any]:
+    return [name, figures["n"], *(figures.get(metric) for metric in metrics)]

@@ -1,15 +1,18 @@
 """Every step ahead: the plan, and the figures of origins that lie a whole horizon apart."""
 
+from dataclasses import replace
 from datetime import datetime
 
 import numpy as np
 import polars as pl
 import pytest
 
+from almanac.evaluation import steps_report
 from almanac.evaluation.groups import Slices
 from almanac.evaluation.scored_rows import ScoredRows
 from almanac.evaluation.step_metrics import step_metrics
 from almanac.model.steps import Step, horizons_by_column, plan_steps
+from almanac.reports import Table
 from almanac.usecase.training_section import Target
 from tests.support import panel
 
@@ -76,6 +79,22 @@ def test_origins_lie_the_longest_horizon_apart_and_each_step_has_its_own_target(
     assert figures["by_step"]["2"]["mae"] == pytest.approx(1.0)
     assert {part["n"] for part in figures["by_step"].values()} == {5 * len(METERS)}
     assert figures["coverage"] == 1.0
+
+
+def test_a_baseline_is_compared_on_the_rows_where_it_has_a_forecast() -> None:
+    day, three = rows("day", 24, 2.0), rows("three", 3, 1.0)
+    known = day.baselines["persistence"].copy()
+    # The first three steps of one origin, whose errors are 1.
+    known[:3] = np.nan
+    figures = step_metrics(panel.usecase(), [replace(day, baselines={"persistence": known}), three])["day"]
+    seasonal = figures["baselines"]["seasonal"]
+    assert seasonal["n"] == seasonal["model"]["n"] == figures["n"] - 3
+    assert seasonal["model"]["mae"] == pytest.approx((figures["n"] * figures["mae"] - 3.0) / seasonal["n"])
+    _, table, _ = steps_report.steps(figures)
+    assert isinstance(table, Table)
+    assert [(row[0], row[1]) for row in table.rows] == [
+        ("model", figures["n"]), ("model where seasonal has a forecast", seasonal["n"]), ("seasonal", seasonal["n"]),
+    ]  # fmt: skip
 
 
 def test_a_column_with_one_target_has_no_further_steps() -> None:
