@@ -5,7 +5,7 @@ from dataclasses import replace
 from functools import cached_property
 from typing import Annotated, Any, Literal, Self, cast
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from almanac.core.errors import FeatureError, ModelError
 from almanac.core.levels import OTHER
@@ -16,7 +16,7 @@ from almanac.usecase import UseCase
 from almanac.usecase.events_section import Events
 from almanac.usecase.features_section import Feature, Impute
 from almanac.usecase.load import explain
-from almanac.usecase.types import steps, to_microseconds
+from almanac.usecase.types import absent, steps, to_microseconds
 
 
 class Named(BaseModel):
@@ -66,9 +66,9 @@ class FeatureSpec(BaseModel):
     features: list[Named]
     history: int
     # Left out where there are none, so that the bytes of a grid's specification stay as they were.
-    events: Annotated[Events | None, Field(exclude_if=lambda events: events is None)] = None
-    zone: Annotated[str | None, Field(exclude_if=lambda zone: zone is None)] = None
-    last: Annotated[list[str], Field(exclude_if=lambda last: not last)] = []
+    events: Annotated[Events | None, absent(None)] = None
+    zone: Annotated[str | None, absent(None)] = None
+    last: Annotated[list[str], absent([])] = []
 
     @classmethod
     def of(

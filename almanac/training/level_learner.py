@@ -3,14 +3,13 @@
 from typing import Annotated, Literal
 
 import numpy as np
-from pydantic import Field
 
 from almanac.core.errors import TrainingError
 from almanac.model.offset import Offset
 from almanac.training.fitted_model import feature_means, full_offset
 from almanac.training.problem import TrainingRows
 from almanac.usecase.training_section import Learner
-from almanac.usecase.types import Name
+from almanac.usecase.types import Name, absent
 
 
 class LevelLearner(Learner):
@@ -18,7 +17,7 @@ class LevelLearner(Learner):
 
     predict: Literal["level", "difference"] = "level"
     """Quantity that the model learns."""
-    around: Annotated[Name | None, Field(exclude_if=lambda around: around is None)] = None
+    around: Annotated[Name | None, absent(None)] = None
     """Or a feature on the target's scale from which it learns the difference, such as the median of the last five."""
 
 

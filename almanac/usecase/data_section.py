@@ -137,11 +137,11 @@ class Read(Section):
     """Gathering of rows to regular steps, after all else is read."""
     null_values: list[str] = []
     """Texts that mean a missing value, besides the empty one."""
-    only: Annotated[dict[str, list[str]], Field(exclude_if=lambda only: not only)] = {}
+    only: Annotated[dict[str, list[str]], absent({})] = {}
     """Source columns, and the values that a row must have in each of them to be read."""
-    combine: Annotated[dict[Name, list[str]], Field(exclude_if=lambda combine: not combine)] = {}
+    combine: Annotated[dict[Name, list[str]], absent({})] = {}
     """New text columns, each of several source columns joined by a space, such as a card and its grade."""
-    pair: Annotated[Pair | None, Field(exclude_if=lambda pair: pair is None)] = None
+    pair: Annotated[Pair | None, absent(None)] = None
     """Rows of one event brought side by side."""
     time: TimeFormat
     """Notation of the time."""
@@ -152,7 +152,7 @@ class Read(Section):
     drop: list[str] = []
     """Source columns to leave out."""
     # Left out of a dump by default, so that the digests of use cases without it stay as they were.
-    others: Annotated[Literal["error", "drop"], Field(exclude_if=lambda others: others == "error")] = "error"
+    others: Annotated[Literal["error", "drop"], absent("error")] = "error"
     """Treatment of any other undeclared column; they are left out where the file has no section `columns`."""
 
     @model_validator(mode="after")
@@ -174,12 +174,12 @@ class Join(Section):
 
     tolerance: Duration | None = None
     """Largest age of the joined row; may be absent where `keys` give the rows that belong together."""
-    keys: Annotated[list[Name], Field(exclude_if=lambda keys: not keys)] = []
+    keys: Annotated[list[Name], absent([])] = []
     """Columns by which rows belong together, such as the key of a game, in place of the entity."""
-    until: Annotated[Name | None, Field(exclude_if=lambda until: until is None)] = None
+    until: Annotated[Name | None, absent(None)] = None
     """With `keys`, a column with a time in seconds since 1970, UTC, after which no row is joined, such as the start of
     a game; the rows' own time when absent."""
-    less: Annotated[Duration, Field(exclude_if=lambda less: less == "0h")] = "0h"
+    less: Annotated[Duration, absent("0h")] = "0h"
     """How long before that time a joined row must have been known."""
     take: Annotated[Literal["newest", "oldest", "only"], absent("newest")] = "newest"
     """Which of the rows with equal keys: the newest or the oldest known by then, or the only one, whatever its time."""
@@ -221,7 +221,7 @@ class SourceBase(Section):
     """How long after its time a row of a joined source is known; the length of its steps where it is resampled."""
     join: Join | None = None
     """Join to the first source; absent on the first."""
-    below: Annotated[bool, Field(exclude_if=lambda below: not below)] = False
+    below: Annotated[bool, absent(False)] = False
     """Whether its rows come below those of the source before it, as of one table in several files."""
 
     @property

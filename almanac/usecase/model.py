@@ -21,7 +21,7 @@ from almanac.usecase.training_section import (
     Target,
     Training,
 )
-from almanac.usecase.types import Name, Section, to_utc
+from almanac.usecase.types import Name, Section, absent, to_utc
 from almanac.usecase.validation_section import Validation
 
 
@@ -39,7 +39,7 @@ class UseCase(Section):
     entity: Name | None = None
     """Column that identifies the series, if there are several."""
     # Left out of a dump when absent, so that the digests of use cases of grids stay as they were.
-    events: Annotated[Events | None, Field(exclude_if=lambda events: events is None)] = None
+    events: Annotated[Events | None, absent(None)] = None
     """Where the rows are events without a regular step: their entities, and when their outcomes are known."""
     sources: Annotated[list[Source], Field(min_length=1)]
     """Sources; the first one determines the rows, the others join it."""
@@ -56,7 +56,7 @@ class UseCase(Section):
     """Training and test span."""
     training: Training
     """Candidates and tuning."""
-    tracking: Annotated[Tracking | None, Field(exclude_if=lambda tracking: tracking is None)] = None
+    tracking: Annotated[Tracking | None, absent(None)] = None
     """Where trainings are logged to, in addition to the archive for Comet."""
     evaluation: Evaluation
     """Evaluation on the held-out span."""

@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 
 from almanac.core.kinds import Kinds, Named
 from almanac.usecase.stakes_section import Signals, Stakes
-from almanac.usecase.types import Duration, Name, Section, union_of
+from almanac.usecase.types import Duration, Name, Section, absent, union_of
 
 Share = Annotated[float, Field(gt=0, lt=1)]
 
@@ -19,9 +19,7 @@ class Decision(Section):
     """Ascending inner edges."""
     names: Annotated[list[str], Field(min_length=2)]
     """Names, one more than thresholds."""
-    by: Annotated[Literal["prediction", "lower", "upper"], Field(exclude_if=lambda by: by == "prediction")] = (
-        "prediction"
-    )
+    by: Annotated[Literal["prediction", "lower", "upper"], absent("prediction")] = "prediction"
     """Figure that is compared with the thresholds: the forecast, or an end of its interval, such as the upper one for
     an alert that a load may become too high."""
 
@@ -49,17 +47,17 @@ class Target(Section):
     """Threshold of a classification target."""
     decision: Decision | None = None
     """Decision of this target; for a classification its thresholds are probabilities."""
-    scale: Annotated[Literal["linear", "log"], Field(exclude_if=lambda scale: scale == "linear")] = "linear"
+    scale: Annotated[Literal["linear", "log"], absent("linear")] = "linear"
     """Scale on which a model learns: log for a price, whose errors are shares; forecasts are in the column's unit."""
-    baselines: Annotated[dict[Name, Name], Field(exclude_if=lambda baselines: not baselines)] = {}
+    baselines: Annotated[dict[Name, Name], absent({})] = {}
     """Of events, further baselines by name: a column or feature that is a forecast itself, a probability for a
     classification."""
-    with_last: Annotated[bool, Field(exclude_if=lambda with_last: not with_last)] = False
+    with_last: Annotated[bool, absent(False)] = False
     """Of events, whether only those are learned from and judged whose entity had one before, such as a card's second
     sale."""
-    stakes: Annotated[Stakes | None, Field(exclude_if=lambda stakes: stakes is None)] = None
+    stakes: Annotated[Stakes | None, absent(None)] = None
     """Of a classification of events, stakes by its probability and the prices of both sides."""
-    signals: Annotated[Signals | None, Field(exclude_if=lambda signals: signals is None)] = None
+    signals: Annotated[Signals | None, absent(None)] = None
     """Of a price, the signals BUY, SELL and HOLD."""
 
     @model_validator(mode="after")
@@ -165,7 +163,7 @@ class Learner(CandidateSection):
     """Values of the first trial, or of each of the first trials."""
     trials: Annotated[int, Field(ge=1)] | None = None
     """Maximum number of trials of this candidate; the budget's when absent."""
-    targets: Annotated[list[Name] | None, Field(min_length=1, exclude_if=lambda targets: targets is None)] = None
+    targets: Annotated[list[Name] | None, Field(min_length=1), absent(None)] = None
     """Targets that it competes for; all when absent."""
 
     def competes(self, target: str) -> bool:
@@ -214,7 +212,7 @@ class Choose(Section):
     """Candidates in order of preference among those within `tolerance` of the best."""
     tolerance: Annotated[float, Field(ge=0)] = 0.0
     """Relative difference that counts as equal, of the metric and of the bias as a share of the error."""
-    then: Annotated[Literal["mase_median"] | None, Field(exclude_if=lambda then: then is None)] = None
+    then: Annotated[Literal["mase_median"] | None, absent(None)] = None
     """Of a panel, what decides among those within `tolerance` of the best, before `prefer`: the median over the
     entities of their mean absolute scaled errors."""
 
@@ -231,10 +229,10 @@ class Intervals(Section):
     """Nominal coverage."""
     bins: Annotated[int, Field(ge=1)] = 12
     """Bins of the last known value; a bin with few rows is merged with its neighbour."""
-    width: Annotated[Literal["forecast", "trees"], Field(exclude_if=lambda width: width == "forecast")] = "forecast"
+    width: Annotated[Literal["forecast", "trees"], absent("forecast")] = "forecast"
     """Scale of the offsets: the usual error at the height of the forecast, or the gap between two boosters of quantiles
     for each target where the folds find it better."""
-    by_entity: Annotated[bool, Field(exclude_if=lambda by_entity: by_entity)] = True
+    by_entity: Annotated[bool, absent(True)] = True
     """Of several series on a grid, offsets of its own for each entity that has rows enough."""
 
 
@@ -337,7 +335,7 @@ FALSE_REFUSALS = 0.05
 class ChanceRule(GateRuleBase):
     """The field of every rule that can refuse a good model by chance."""
 
-    false_refusals: Annotated[float | None, Field(gt=0, le=FALSE_REFUSALS, exclude_if=lambda rate: rate is None)] = None
+    false_refusals: Annotated[float | None, Field(gt=0, le=FALSE_REFUSALS), absent(None)] = None
     """Chance that the rule refuses a good model, for all targets together. By default an equal part of what the other
     rules leave of 5%, the whole gate's."""
 

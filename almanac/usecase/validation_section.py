@@ -67,5 +67,5 @@ class Validation(Section):
     staleness: Staleness | None = None
     """Limit on the age of the newest row."""
     # Left out of a dump when empty, so that the digests of use cases without such checks stay as they were.
-    checks: Annotated[list[DeclaredCheck], Field(exclude_if=lambda checks: not checks)] = []
+    checks: Annotated[list[DeclaredCheck], absent([])] = []
     """Further checks."""

@@ -6,7 +6,6 @@ from typing import Annotated, Literal
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field
 
 from almanac.evaluation.bootstrap import CONFIDENCE
 from almanac.evaluation.gate.check import Check
@@ -16,7 +15,7 @@ from almanac.evaluation.paired import PairedLosses, compare, losses
 from almanac.evaluation.student import noncentrality, student_quantile
 from almanac.features.baselines import baseline_names, best_of
 from almanac.usecase.training_section import ChanceRule
-from almanac.usecase.types import Name
+from almanac.usecase.types import Name, absent
 
 Array = npt.NDArray[np.float64]
 
@@ -35,7 +34,7 @@ class BeatsBaselines(ChanceRule):
     rule: Literal["beats_baselines"]
     metric: Literal["rmse", "mae", "log_loss"] = "rmse"
     """Error."""
-    without: Annotated[list[Name], Field(exclude_if=lambda without: not without)] = []
+    without: Annotated[list[Name], absent([])] = []
     """Baselines that need not be beaten, and are reported all the same, such as a market's price."""
 
 
