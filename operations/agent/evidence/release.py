@@ -6,11 +6,13 @@ import numpy as np
 import polars as pl
 
 from almanac.core.errors import AlmanacError
+from almanac.data.checks import keys
 from almanac.model.model import load_model
 from almanac.usecase import UseCase
 from almanac.usecase.types import to_timedelta
 from governance.registry import Registry, fetch
 from governance.registry.stages import rollback_history
+from monitoring.windows.join import with_truth
 from monitoring.windows.outputs import Features, Span
 
 #: Rows that two versions are compared on at least.
@@ -40,24 +42,22 @@ def release_figures(usecase: UseCase, table: pl.DataFrame, registry: str) -> dic
         ]
         features = Features(usecase, table)
         for target in usecase.targets:
-            truth = _truth(usecase, table, target.name)
             errors = []
             for directory in directories:
                 model = load_model(directory / target.name)
                 made = (
                     features.of(model, span)
-                    .select(*_keys(usecase))
-                    .with_columns(prediction=features.predict(model, span))
+                    .select(*keys(usecase))
+                    .with_columns(target=pl.lit(target.name), prediction=features.predict(model, span))
                 )
-                errors.append(made.join(truth, on=_keys(usecase), how="left", maintain_order="left"))
-            ratios.append(
-                error_ratio(*(frame.select(pl.col("prediction") - pl.col("y")).to_series() for frame in errors))
-            )
+                known = with_truth(usecase, table, made)
+                errors.append(known.select(pl.col("prediction") - pl.col("y")).to_series())
+            ratios.append(error_ratio(*errors))
     # A version of an earlier release may need what this table does not have.
     except AlmanacError:
         return {}
-    known = [ratio for ratio in ratios if np.isfinite(ratio)]
-    return {"release.worse": worse(max(known))} if known else {}
+    finite = [ratio for ratio in ratios if np.isfinite(ratio)]
+    return {"release.worse": worse(max(finite))} if finite else {}
 
 
 def worse(ratio: float) -> float:
@@ -73,17 +73,3 @@ def error_ratio(ours: pl.Series, theirs: pl.Series) -> float:
         return float("nan")
     below = float(np.abs(other[both]).mean())
     return float(np.abs(one[both]).mean()) / below if below > 0 else float("nan")
-
-
-def _truth(usecase: UseCase, table: pl.DataFrame, name: str) -> pl.DataFrame:
-    target, time = usecase.target(name), usecase.time.column
-    value = pl.col(target.column).cast(pl.Float64)
-    if target.above is not None:
-        value = (value > target.above).cast(pl.Float64)
-    return table.select(
-        *_keys(usecase)[:-1], (pl.col(time) - to_timedelta(target.horizon)).alias(time), value.alias("y")
-    )
-
-
-def _keys(usecase: UseCase) -> list[str]:
-    return [*([usecase.entity] if usecase.entity else []), usecase.time.column]
