@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -24,6 +24,7 @@ from orchestration.commands.options import command_app, example
 
 if TYPE_CHECKING:
     from operations.notifications import Courier, Delivery
+    from operations.reports.period import Kind
 
 app = command_app(
     help="Reports of a use case on a week or a month: performance, drift, alarms, actions, approvals, costs.",
@@ -36,90 +37,68 @@ _Pdf = Annotated[Path | None, typer.Option("--pdf", metavar="OUT", help="Write i
 _Mail = Annotated[bool, typer.Option("--mail", help="Send it to everybody whom the settings name, each once.")]
 
 
-@app.command(epilog=example("almanac report monthly usecases/demand.yaml --period 2026-10 --html demand.html"))
-def monthly(
-    usecase: Given,
-    period: _Name = "",
-    html: _Html = None,
-    pdf: _Pdf = None,
-    mail: _Mail = False,
-    again: Again = False,
-    settings: SettingsFile = None,
-    history: History = "",
-    registry: Registry = "",
-    runs: Runs = Path("runs"),
-    log: Log = "",
-    kept: Kept = False,
-) -> None:
-    """Write the report on a month."""
-    _report("monthly", usecase, period, (html, pdf), (mail, again, settings), history, registry, runs, log, kept)
+def _add(kind: "Kind", summary: str, command: str) -> None:
+    """Add the command on a kind of period, with its help and its example."""
+
+    @app.command(kind, help=summary, epilog=example(command))
+    def report(
+        usecase: Given,
+        period: _Name = "",
+        html: _Html = None,
+        pdf: _Pdf = None,
+        mail: _Mail = False,
+        again: Again = False,
+        settings: SettingsFile = None,
+        history: History = "",
+        registry: Registry = "",
+        runs: Runs = Path("runs"),
+        log: Log = "",
+        kept: Kept = False,
+    ) -> None:
+        # Imported here: the help would otherwise load a database's client.
+        with room_libraries():
+            from operations import notifications, reports
+            from operations.history import rebuild
+            from operations.journal import Journal
+            from operations.subject import find_subject
+
+            path = notifications.settings_path(settings)
+            # A team's templates are those of its settings, whether the report is sent or not.
+            given = notifications.load_settings(path) if mail or settings or path.is_file() else None
+            engine, origins = opened(history, registry, runs, log, kept)
+            if not kept:
+                rebuild(engine, origins)
+        subject, now = find_subject(usecase, origins.registry), datetime.now(UTC)
+        zone = subject.zone
+        span = reports.period_named(kind, period, zone) if period else reports.last_period(kind, now, zone)
+        if mail and span.stop > now:
+            raise ReportError(f"--period {span.name}: not over yet; a report is sent once, when all of it is known")
+        made = reports.make_report(engine, subject.name, span, title=subject.title, over=span.stop <= now)
+        document = made.html(given.templates if given else None)
+        typer.echo(f"{made.title}\n{made.verdict}")
+        printed = reports.to_pdf(document) if pdf is not None or mail else b""
+        if html is not None:
+            write_text(html, document)
+        if pdf is not None:
+            write_bytes(pdf, printed)
+        if mail and given is not None:
+            message = notifications.report_message(made, given.console, document, printed)
+            courier = notifications.Courier(Journal(origins.registry, subject.name), given)
+            _send(courier, notifications.deliveries(given, message), again)
+            if not kept:
+                rebuild(engine, origins)
 
 
-@app.command(epilog=example("almanac report weekly demand --period 2026-W44 --pdf demand.pdf"))
-def weekly(
-    usecase: Given,
-    period: _Name = "",
-    html: _Html = None,
-    pdf: _Pdf = None,
-    mail: _Mail = False,
-    again: Again = False,
-    settings: SettingsFile = None,
-    history: History = "",
-    registry: Registry = "",
-    runs: Runs = Path("runs"),
-    log: Log = "",
-    kept: Kept = False,
-) -> None:
-    """Write the report on a week, Monday to Sunday."""
-    _report("weekly", usecase, period, (html, pdf), (mail, again, settings), history, registry, runs, log, kept)
-
-
-def _report(
-    kind: Literal["weekly", "monthly"],
-    usecase: str,
-    name: str,
-    outs: tuple[Path | None, Path | None],
-    sending: tuple[bool, bool, Path | None],
-    history: str,
-    registry: str,
-    runs: Path,
-    log: str,
-    kept: bool,
-) -> None:
-    # Imported here: the help would otherwise load a database's client.
-    with room_libraries():
-        from operations import notifications, reports
-        from operations.history import rebuild
-        from operations.journal import Journal
-        from operations.subject import find_subject
-
-        html, pdf = outs
-        mail, again, file = sending
-        path = notifications.settings_path(file)
-        # A team's templates are those of its settings, whether the report is sent or not.
-        given = notifications.load_settings(path) if mail or file or path.is_file() else None
-        engine, origins = opened(history, registry, runs, log, kept)
-        if not kept:
-            rebuild(engine, origins)
-    subject, now = find_subject(usecase, origins.registry), datetime.now(UTC)
-    zone = subject.zone
-    period = reports.period_named(kind, name, zone) if name else reports.last_period(kind, now, zone)
-    if mail and period.stop > now:
-        raise ReportError(f"--period {period.name}: not over yet; a report is sent once, when all of it is known")
-    report = reports.make_report(engine, subject.name, period, title=subject.title, over=period.stop <= now)
-    document = report.html(given.templates if given else None)
-    typer.echo(f"{report.title}\n{report.verdict}")
-    printed = reports.to_pdf(document) if pdf is not None or mail else b""
-    if html is not None:
-        write_text(html, document)
-    if pdf is not None:
-        write_bytes(pdf, printed)
-    if mail and given is not None:
-        message = notifications.report_message(report, given.console, document, printed)
-        courier = notifications.Courier(Journal(origins.registry, subject.name), given)
-        _send(courier, notifications.deliveries(given, message), again)
-        if not kept:
-            rebuild(engine, origins)
+_add(
+    "monthly",
+    "Write the report on a month.",
+    "almanac report monthly usecases/demand.yaml --period 2026-10 --html demand.html",
+)
+_add(
+    "weekly",
+    "Write the report on a week, Monday to Sunday.",
+    "almanac report weekly demand --period 2026-W44 --pdf demand.pdf",
+)
 
 
 def _send(courier: "Courier", deliveries: "list[Delivery]", again: bool) -> None:

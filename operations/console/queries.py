@@ -31,14 +31,6 @@ def _rows(engine: Engine, query: Select[Any]) -> list[Row]:
         return [dict(row._mapping) for row in connection.execute(query)]
 
 
-def use_cases(engine: Engine) -> list[str]:
-    """Return the names of the use cases that have versions or runs."""
-    names = {
-        row["use_case"] for table in (VERSIONS, RUNS) for row in _rows(engine, select(table.c.use_case).distinct())
-    }
-    return sorted(names)
-
-
 def versions(engine: Engine, use_case: str) -> list[Row]:
     """Return the versions of a use case, newest first."""
     query = select(VERSIONS).where(VERSIONS.c.use_case == use_case).order_by(VERSIONS.c.number.desc()).limit(MOST)

@@ -16,6 +16,7 @@ from operations.console.rates import Rate
 from operations.console.rendering import render
 from operations.console.sessions import COOKIE, Session, Sessions
 from operations.console.settings import ConsoleSettings
+from operations.history import use_cases
 
 PAGES = (
     ("/", "Overview"),
@@ -54,7 +55,7 @@ class Room:
 
     def use_cases(self) -> list[str]:
         """Return the names of the use cases."""
-        return self.memory.answer(("use cases",), lambda: queries.use_cases(self.engine))
+        return self.memory.answer(("use cases",), lambda: use_cases(self.engine))
 
     def windows(self, use_case: str) -> list[queries.Row]:
         """Return the newest judgement of each of the last windows, oldest first."""

@@ -5,8 +5,18 @@ them by `rebuild`, may be deleted at any time, and holds nothing that cannot be 
 """
 
 from operations.history.address import default_url
-from operations.history.database import migrate, open_history, run_count
+from operations.history.database import migrate, open_history, run_count, use_cases
 from operations.history.export import digest, export
 from operations.history.rebuild import Origins, rebuild
 
-__all__ = ["Origins", "default_url", "digest", "export", "migrate", "open_history", "rebuild", "run_count"]
+__all__ = [
+    "Origins",
+    "default_url",
+    "digest",
+    "export",
+    "migrate",
+    "open_history",
+    "rebuild",
+    "run_count",
+    "use_cases",
+]

@@ -10,7 +10,7 @@ from sqlalchemy.exc import DatabaseError, OperationalError
 
 from almanac.core.errors import HistoryError
 from operations.history.address import parse, shown
-from operations.history.tables import RUNS
+from operations.history.tables import RUNS, VERSIONS
 
 _SCRIPTS = Path(__file__).parent / "migrations"
 
@@ -61,6 +61,13 @@ def run_count(engine: Engine) -> int:
     """Return the number of runs in the history."""
     with engine.connect() as connection:
         return int(connection.scalar(select(func.count()).select_from(RUNS)) or 0)
+
+
+def use_cases(engine: Engine) -> list[str]:
+    """Return the names of the use cases that have versions or runs."""
+    with engine.connect() as connection:
+        columns = (VERSIONS.c.use_case, RUNS.c.use_case)
+        return sorted({name for column in columns for name in connection.scalars(select(column).distinct())})
 
 
 @contextmanager

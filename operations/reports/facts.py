@@ -74,13 +74,6 @@ class Facts:
         return production_at(self.events, self.period.span[1])
 
 
-def use_cases(engine: Engine) -> list[str]:
-    """Return the names of the use cases in the history."""
-    with engine.connect() as connection:
-        found = {name for table in (VERSIONS, RUNS) for (name,) in connection.execute(select(table.c.use_case))}
-    return sorted(found)
-
-
 def read_facts(engine: Engine, use_case: str, period: Period) -> Facts:
     """Return the facts of a use case in a period."""
     start, stop = period.span

@@ -8,7 +8,8 @@ from sqlalchemy import Engine
 
 from almanac.core.errors import ReportError
 from almanac.reports import Page, Section, plot_renderer
-from operations.reports.facts import Facts, read_facts, use_cases
+from operations.history import use_cases
+from operations.reports.facts import Facts, read_facts
 from operations.reports.period import Period
 from operations.reports.rendering import fill
 from operations.reports.sections import SECTIONS

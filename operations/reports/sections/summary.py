@@ -48,6 +48,5 @@ def figures(facts: Facts) -> dict[str, int | None]:
 def _blocks(facts: Facts) -> Iterator[Block]:
     text, bad = verdict(facts)
     yield Callout(text, "bad" if bad else "good")
-    names = {name: name.replace("_", " ") for name in figures(facts)}
-    values = figures(facts).items()
-    yield Tiles([(names[name], "none" if value is None else f"{value:,}") for name, value in values])
+    numbers = figures(facts).items()
+    yield Tiles([(name.replace("_", " "), "none" if value is None else f"{value:,}") for name, value in numbers])
