@@ -146,7 +146,7 @@ retrain: $(VENV)/.components ## train on the newest data, here or on the Kubeflo
 
 # The texts stay in the environment: make would expand a dollar sign that a person typed.
 approve: $(VENV)/.components ## record, in a GitHub workflow, the approval of the version APPROVED by its reviewer, for the reason WHY
-	@test -n "$$GITHUB_KEY" || { echo "error: the secret ALMANAC_GITHUB_KEY_PEM is not set in the environment approval" >&2; exit 1; }; \
+	@test -n "$${GITHUB_KEY:-}" || { echo "error: the secret ALMANAC_GITHUB_KEY_PEM is not set in the environment approval" >&2; exit 1; }; \
 	key=$$(mktemp); trap 'rm -f $$key' EXIT; printf '%s' "$$GITHUB_KEY" >$$key; \
 	$(PY) -m governance registry approve "$$APPROVED" --via github --by "" --key "$$key" --why "$$WHY" --registry "$$REGISTRY"
 

@@ -109,6 +109,7 @@ def test_an_approval_is_by_a_reviewer_and_promotes_nothing(tmp_path: Path) -> No
         return done.stderr
 
     assert "ALMANAC_GITHUB_KEY_PEM is not set" in approve(**given | {"GITHUB_KEY": ""})
+    assert "ALMANAC_GITHUB_KEY_PEM is not set" in approve(APPROVED="demo/1", WHY="good")
     assert "--via github: GITHUB_REPOSITORY is not set" in approve(**given)
 
 
