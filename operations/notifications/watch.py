@@ -7,9 +7,9 @@ from pathlib import Path
 
 from sqlalchemy import Engine
 
-from almanac.core.errors import AlmanacError
+from almanac.core.errors import AlmanacError, NotificationError
 from operations.console.memory import Memory
-from operations.history import Origins
+from operations.history import Origins, use_cases
 from operations.journal import Journal
 from operations.notifications.delivery import Courier, Outcome, deliveries
 from operations.notifications.events import EVENTS
@@ -59,7 +59,7 @@ class Watch:
             again: whether what was refused, given up or is uncertain is sent again.
 
         Raises:
-            AlmanacError: settings, a use case or an origin of the history that cannot be read.
+            AlmanacError: settings, a use case or an origin of the history that cannot be read, or an unknown name.
         """
         settings = load_settings(self._settings)
         if not self._keep:
@@ -95,6 +95,11 @@ class Watch:
         now, origins = self._clock(), self._memory.origins
         since = (now - timedelta(days=settings.oldest_days)).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S")
         subject = find_subject(given, origins.registry)
+        # Nothing would ever be sent for a name that is misspelt.
+        if subject.usecase is None and subject.name not in (known := use_cases(self._memory.engine)):
+            raise NotificationError(
+                f"{given}: no use case file, and not in the history; it has {', '.join(known) or 'no use case'}"
+            )
         return Scene(
             engine=self._memory.engine,
             subject=subject,

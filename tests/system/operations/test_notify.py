@@ -104,6 +104,13 @@ def test_settings_are_read_before_anything_else(world: World, tmp_path: Path) ->
     assert not (tmp_path / "history.db").exists()
 
 
+def test_a_name_that_nothing_is_known_of_is_refused(world: World, tmp_path: Path) -> None:
+    with webhook_sink() as sink:
+        settings(tmp_path, hook=hook(tmp_path, sink))
+    done = CliRunner().invoke(app, ["notify", "dmeo", *command(world, tmp_path)[2:]])
+    assert str(done.exception) == "dmeo: no use case file, and not in the history; it has demo"
+
+
 def test_a_server_that_is_away_is_asked_once_a_pass(world: World, tmp_path: Path) -> None:
     with webhook_sink() as sink:
         path = settings(tmp_path, hook=hook(tmp_path, sink))
