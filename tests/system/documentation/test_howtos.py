@@ -9,6 +9,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from tests.support.server import ServerProcess
+
 ROOT = Path(__file__).resolve().parents[3]
 HOWTOS = ROOT / "docs" / "howto"
 _BLOCK = re.compile(r'```python(?: title="([^"]+)")?\n(.*?)```', re.DOTALL)
@@ -21,14 +23,14 @@ def blocks(page: str) -> list[tuple[str, str]]:
 
 @pytest.fixture(scope="module")
 def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the project's files, with the component of the how-to."""
+    """A copy of the project's files, with the component, the cause and the action of the how-tos."""
     copy = tmp_path_factory.mktemp("project")
     listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
     for name in listed:
         if (ROOT / name).is_file() and not name.startswith(("tests/", "docs/")):
             (copy / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(ROOT / name, copy / name)
-    for name, code in blocks("component.md"):
+    for name, code in [*blocks("component.md"), *blocks("agent.md")]:
         if name:
             (copy / name).parent.mkdir(parents=True, exist_ok=True)
             (copy / name).write_text(code)
@@ -68,6 +70,26 @@ def test_its_task_does_what_the_page_says(copy: Path, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert done.stdout.split()[-1] == "3"
     assert "| load | Float64 | 1 |" in (tmp_path / "page.md").read_text()
+
+
+def test_the_agent_finds_the_cause_and_the_action_of_the_page(
+    copy: Path, server: ServerProcess, tmp_path: Path
+) -> None:
+    (causes,) = re.findall(r"```yaml\n(.*?)```", (HOWTOS / "agent.md").read_text(), re.DOTALL)
+    (tmp_path / "policy.yaml").write_text(f'use_cases: {{air: {{server: {{url: "{server.url}"}}}}}}\n{causes}')
+    script = (
+        "from pathlib import Path\nfrom operations.agent.actions import ACTIONS\n"
+        "from operations.agent.diagnosis import diagnose\nfrom operations.agent.evidence import Evidence\n"
+        "from operations.agent.policy import read_policy\nfrom operations.agent.site import Site\n"
+        "first = diagnose(Evidence(figures={'clock.ahead': 8.0}))[0]\n"
+        f"folder = Path({str(tmp_path)!r})\npolicy = read_policy(folder / 'policy.yaml')\n"
+        "site = Site('air', policy, policy.use_cases['air'], str(folder / 'registry'), folder / 'runs')\n"
+        "action = ACTIONS[policy.causes[first.cause][0]]\n"
+        "print(f'{first.confidence:.2f}', action.do(site, action.plan(site, first.cause), {}, 'key'))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], cwd=copy, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "0.73 {'ready': True}\n"
 
 
 def test_the_output_of_the_page_is_the_one_that_the_contract_test_adds() -> None:
