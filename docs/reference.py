@@ -27,7 +27,7 @@ REGISTRIES = {
     "Formats": "almanac.usecase.data_section:FORMATS",
     "Shapes of tables": "almanac.usecase.shape_section:SHAPES",
     "Checks of validation": "almanac.usecase.validation_section:CHECKS",
-    "Gate rules": "almanac.usecase.training_section:GATE_RULES",
+    "Gate rules": "almanac.usecase.gate_section:GATE_RULES",
     "Drift measures": "almanac.drift.measures:MEASURES",
     "Governance documents": "governance.documents.kind:KINDS",
     "Causes of alarms": "operations.agent.causes:CAUSES",

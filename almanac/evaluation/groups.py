@@ -13,7 +13,7 @@ import polars as pl
 from almanac.core.errors import TableError
 from almanac.model.model import Model
 from almanac.usecase import UseCase
-from almanac.usecase.training_section import Group
+from almanac.usecase.evaluation_section import Group
 
 Array = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]

@@ -9,18 +9,15 @@ from almanac.usecase.cluster_section import Cluster
 from almanac.usecase.column_section import Column
 from almanac.usecase.data_section import Source, TimeGrid
 from almanac.usecase.defaults import complete
+from almanac.usecase.evaluation_section import Evaluation
 from almanac.usecase.events_section import Events
 from almanac.usecase.features_section import Features
+from almanac.usecase.gate_section import GateRule
 from almanac.usecase.operations_section import Drift, Governance, Schedule, Serving
 from almanac.usecase.rules import check
 from almanac.usecase.split_section import Split
 from almanac.usecase.tracking_section import Tracking
-from almanac.usecase.training_section import (
-    Evaluation,
-    GateRule,
-    Target,
-    Training,
-)
+from almanac.usecase.training_section import Target, Training
 from almanac.usecase.types import Name, Section, absent, to_utc
 from almanac.usecase.validation_section import Validation
 

@@ -8,17 +8,9 @@ from typing import TYPE_CHECKING
 from almanac.usecase import event_rules
 from almanac.usecase.cron import wrong_cron
 from almanac.usecase.fold_lengths import longest_horizon, shortest_window
+from almanac.usecase.gate_section import FALSE_REFUSALS, GATE_RULES, ChanceRule
 from almanac.usecase.split_section import window_of
-from almanac.usecase.training_section import (
-    CANDIDATES,
-    FALSE_REFUSALS,
-    GATE_RULES,
-    Blend,
-    CandidateKind,
-    ChanceRule,
-    Choice,
-    Learner,
-)
+from almanac.usecase.training_section import CANDIDATES, Blend, CandidateKind, Choice, Learner
 from almanac.usecase.types import steps, to_duration, to_timedelta
 from almanac.usecase.validation_section import CHECKS
 

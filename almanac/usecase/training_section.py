@@ -1,7 +1,7 @@
-"""Targets, candidates, intervals, evaluation and gates."""
+"""Sections on targets and training: candidates, tuning, selection and intervals."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Annotated, Literal, Protocol
 
 from pydantic import Field, model_validator
 
@@ -278,71 +278,3 @@ class Training(Section):
     """Rule of selection."""
     intervals: Intervals = Intervals()
     """Prediction intervals."""
-
-
-class Bands(Section):
-    """Bands of the last known value of the target's column, for coverage and slices."""
-
-    edges: list[float]
-    """Inner edges, ascending; a single band without any."""
-    names: list[str] | None = None
-    """Names, one more than edges; ranges when absent."""
-
-
-class Group(Section):
-    """A declared group for slices and disparities."""
-
-    name: Name
-    """Name of the group."""
-    calendar: Literal["hour", "weekday", "weekend", "month", "quarter", "season"] | None = None
-    """A part of the prediction time's calendar (season: of the northern hemisphere)."""
-    column: Name | None = None
-    """Or a category column, as known at prediction time, or the entity."""
-
-    @model_validator(mode="after")
-    def _one_of(self) -> "Group":
-        if (self.calendar is None) == (self.column is None):
-            raise ValueError("give either 'calendar' or 'column'")
-        return self
-
-
-class Evaluation(Section):
-    """Evaluation on the held-out span."""
-
-    season: Duration
-    """Period of the seasonal baseline."""
-    bands: Bands
-    """Bands of the last known value."""
-    groups: list[Group] = []
-    """Groups."""
-    block: Duration = "7d"
-    """Block of the bootstrap."""
-    repeats: Annotated[int, Field(ge=100)] = 500
-    """Bootstrap repeats."""
-
-
-class GateRuleBase(Section):
-    """The field of every rule; each module of `almanac.evaluation.gate.rules` adds those of its rule."""
-
-    rule: str
-    """Name of the rule."""
-
-
-#: Chance that the whole gate refuses a model as good as the registered one, shared by the rules that can by chance.
-FALSE_REFUSALS = 0.05
-
-
-class ChanceRule(GateRuleBase):
-    """The field of every rule that can refuse a good model by chance."""
-
-    false_refusals: Annotated[float | None, Field(gt=0, le=FALSE_REFUSALS), absent(None)] = None
-    """Chance that the rule refuses a good model, for all targets together. By default an equal part of what the other
-    rules leave of 5%, the whole gate's."""
-
-
-GATE_RULES: Kinds[Any] = Kinds("gate rule", "almanac.evaluation.gate.rules")
-
-if TYPE_CHECKING:
-    GateRule = GateRuleBase
-else:
-    GateRule = union_of(GATE_RULES, "rule")

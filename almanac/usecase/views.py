@@ -5,12 +5,13 @@ statement makes documents anew and trains nothing.
 """
 
 from almanac.usecase.cluster_section import Cluster
+from almanac.usecase.evaluation_section import Bands, Evaluation
 from almanac.usecase.features_section import Features
 from almanac.usecase.load import digest
 from almanac.usecase.model import UseCase
 from almanac.usecase.operations_section import Drift, Governance, Schedule, Serving
 from almanac.usecase.split_section import Split
-from almanac.usecase.training_section import Bands, Evaluation, Training
+from almanac.usecase.training_section import Training
 
 #: Fields of the whole use case that no step before the documents reads for its result.
 _PROSE = ("title", "description")

@@ -9,7 +9,7 @@ from almanac.evaluation.gate.evidence import Evidence
 from almanac.evaluation.gate.rates import share
 from almanac.evaluation.gate.rules import Candidate
 from almanac.usecase import UseCase
-from almanac.usecase.training_section import GATE_RULES
+from almanac.usecase.gate_section import GATE_RULES
 
 
 def decide(usecase: UseCase, metrics: Mapping[str, Any], evidence: Evidence) -> dict[str, Any]:

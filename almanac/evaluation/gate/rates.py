@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from almanac.evaluation.gate.rules import Candidate
-from almanac.usecase.training_section import FALSE_REFUSALS, GATE_RULES, ChanceRule, GateRuleBase
+from almanac.usecase.gate_section import FALSE_REFUSALS, GATE_RULES, ChanceRule, GateRuleBase
 
 
 @dataclass(frozen=True)

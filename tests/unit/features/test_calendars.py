@@ -20,7 +20,7 @@ from almanac.features.spec import FeatureSpec
 from almanac.features.split import train_test
 from almanac.reports.zones import zone_sentence
 from almanac.usecase import UseCase
-from almanac.usecase.training_section import Group
+from almanac.usecase.evaluation_section import Group
 from tests.support import small
 
 

@@ -7,7 +7,8 @@ from typing import Any
 from almanac.evaluation.gate.check import Check, number
 from almanac.evaluation.gate.evidence import Evidence, JudgedRows, RegisteredModel
 from almanac.usecase import UseCase
-from almanac.usecase.training_section import GateRuleBase, Target
+from almanac.usecase.gate_section import GateRuleBase
+from almanac.usecase.training_section import Target
 
 __all__ = ["Candidate", "GateRule", "Metrics"]
 

@@ -6,7 +6,7 @@ from typing import Any
 from almanac.evaluation.gate.check import Check
 from almanac.evaluation.gate.rules import Candidate, GateRule
 from almanac.usecase import UseCase
-from almanac.usecase.training_section import GateRuleBase
+from almanac.usecase.gate_section import GateRuleBase
 
 
 def fixed_bound(name: str, declaration: type[GateRuleBase], side: int, why: str = "") -> GateRule:

@@ -14,7 +14,7 @@ from almanac.evaluation.gate.rules import Candidate, GateRule
 from almanac.evaluation.paired import PairedLosses, compare, losses
 from almanac.evaluation.student import noncentrality, student_quantile
 from almanac.features.baselines import baseline_names, best_of
-from almanac.usecase.training_section import ChanceRule
+from almanac.usecase.gate_section import ChanceRule
 from almanac.usecase.types import Name, absent
 
 Array = npt.NDArray[np.float64]

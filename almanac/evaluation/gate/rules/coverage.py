@@ -14,7 +14,8 @@ from almanac.evaluation.paired import POWER
 from almanac.evaluation.periods import Codes
 from almanac.evaluation.student import student_quantile
 from almanac.evaluation.ties import forced_coverage
-from almanac.usecase.training_section import ChanceRule, Share
+from almanac.usecase.gate_section import ChanceRule
+from almanac.usecase.training_section import Share
 
 Array = npt.NDArray[np.float64]
 

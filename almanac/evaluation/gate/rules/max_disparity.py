@@ -11,7 +11,7 @@ from almanac.evaluation.gate.rules import Candidate, GateRule
 from almanac.evaluation.gate.rules._groups import degrees, standard_error, unknown_group
 from almanac.evaluation.student import student_quantile
 from almanac.usecase import UseCase
-from almanac.usecase.training_section import ChanceRule
+from almanac.usecase.gate_section import ChanceRule
 from almanac.usecase.types import Name
 
 

@@ -3,7 +3,7 @@
 from typing import Literal
 
 from almanac.evaluation.gate.rules._fixed_bound import fixed_bound
-from almanac.usecase.training_section import GateRuleBase
+from almanac.usecase.gate_section import GateRuleBase
 from almanac.usecase.types import Name
 
 

@@ -11,7 +11,7 @@ from almanac.evaluation.gate.evidence import JudgedRows
 from almanac.evaluation.gate.rules import Candidate, GateRule
 from almanac.evaluation.paired import POWER, PairedLosses, compare, detectable, made_worse
 from almanac.features.baselines import PERSISTENCE
-from almanac.usecase.training_section import ChanceRule
+from almanac.usecase.gate_section import ChanceRule
 
 
 class NotWorse(ChanceRule):
