@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+import yaml
 from typer.testing import CliRunner
 
 from orchestration.commands.app import app
@@ -82,3 +83,10 @@ def usage(*program: str) -> str:
     done = subprocess.run([sys.executable, *program, "--help"], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
+
+
+def test_the_picture_shows_the_tasks_of_the_training_pipeline() -> None:
+    drawn = re.findall(r'class="task" .*/>\n<text [^>]*>([a-z]+)</text>', (ROOT / "docs" / "overview.svg").read_text())
+    spec = yaml.safe_load((ROOT / "compiled" / "air_quality_training.yaml").read_text().split("\n---\n")[0])
+    (changed,) = (name for name in spec["components"] if name.startswith("comp-condition"))
+    assert sorted(drawn) == sorted(spec["components"][changed]["dag"]["tasks"])
