@@ -1,1 +1,1 @@
-"""The library: from a use case file to a judged, documented model; no Kubeflow, HTTP server or command line."""
+"""The library: from a use case file to an evaluated, documented model; no Kubeflow, HTTP server or command line."""

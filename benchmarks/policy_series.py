@@ -216,7 +216,7 @@ class Series:
         return pl.concat(parts)
 
     def admits(self, challenger: datetime, registered: datetime, start: datetime, stop: datetime) -> bool:
-        """Return whether the gate opens for a model, beside another, on the rows of a window that neither learned."""
+        """Return whether the gate opens for a model, compared with another on rows that neither was trained on."""
         made, theirs = (self.forecast(moment, None, start, stop) for moment in (challenger, registered))
         judged = with_truth(self.usecase, self.table.filter(pl.col(self.time) < stop), made)
         judged = judged.with_columns(theirs["prediction"].alias(REGISTERED))

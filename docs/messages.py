@@ -40,7 +40,7 @@ class Message:
     text: str
 
     def pattern(self) -> re.Pattern[str]:
-        """Return the expression that finds the message, with any values, in what was printed."""
+        """Return the expression that finds the message, with any values, in printed text."""
         parts = (re.escape(part) for part in self.text.strip().split(ELLIPSIS))
         return re.compile(".*?".join(parts), re.DOTALL)
 
@@ -94,7 +94,7 @@ def _texts(tree: ast.Module, rules: bool) -> Iterator[str]:
 
 
 def _speaks(node: ast.AST, rules: bool) -> bool:
-    """Return whether what a node holds is shown to people as an error or a part of one."""
+    """Return whether the text in a node is shown to people as an error or a part of one."""
     match node:
         case ast.Raise():
             return True

@@ -86,7 +86,7 @@ def _check_registered(registry: Registry, use_case: str, number: int, files: Map
 
 
 def _usage(registry: Registry, use_case: str, number: int, measured: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Return what the training took; of the same training done again, what its documents say already."""
+    """Return the cost of the training; of a repeated training, the cost that its documents already state."""
     item = registry.files(use_case, number).get(REGISTRATION)
     # The same model never takes the same time, but is the same version, and its documents stand.
     told = json.loads(read_blob(registry.store, REGISTRATION, item["sha256"])).get("compute") if item else None

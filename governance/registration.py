@@ -130,7 +130,7 @@ def _description(registry: Registry, use_case: str, entry: Version) -> dict[str,
 
 
 def _before(registry: Registry, use_case: str, number: int) -> State:
-    """Return the state before an event: what documents say of it stays true, whatever happens later."""
+    """Return the state before an event, so that documents stay true whatever happens later."""
     return fold(use_case, [event for event in registry.log(use_case) if event.number < number])
 
 

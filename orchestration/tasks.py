@@ -1,4 +1,4 @@
-"""Tasks of a run on a cluster, read from what Kubeflow reports of Argo's nodes."""
+"""Tasks of a run on a cluster, read from Kubeflow's report of Argo's nodes."""
 
 import re
 from collections.abc import Collection, Iterator

@@ -146,7 +146,7 @@ async def _compute_drift(server: Server) -> None:
 
 
 async def _collect(server: Server) -> None:
-    """Free what only refers to itself, in moments in which there is little to walk."""
+    """Collect garbage at moments when few objects are alive."""
     waited = 0
     while True:
         await asyncio.sleep(_COLLECT_SECONDS)

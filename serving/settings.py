@@ -150,7 +150,7 @@ class Settings:
 
     @property
     def canary_bounds(self) -> CanaryBounds:
-        """What a canary is allowed."""
+        """Bounds of a canary."""
         return CanaryBounds(
             self.canary_error, self.canary_latency, self.canary_failures, self.canary_alpha, self.canary_advance
         )

@@ -99,7 +99,7 @@ class RegistryError(AlmanacError):
 
 
 class PersonError(AlmanacError, ValueError):
-    """A person's name that is unusable, or cannot be told from another person's."""
+    """A person's name that is unusable or too similar to another person's."""
 
 
 class RemediationError(AlmanacError):

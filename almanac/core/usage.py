@@ -16,7 +16,7 @@ WATTS_PER_CORE = 10.0
 
 @contextmanager
 def measured() -> Iterator[dict[str, Any]]:
-    """Yield a dictionary that is filled at the end of the block: what this process and its children took.
+    """Yield a dictionary that gets the resources used by this process and its children when the block ends.
 
     Its entries: cpu_seconds and wall_seconds of the block; peak_memory_bytes of the process so far; processors that it
     may use; processor, its name; platform. Workers on other machines are not counted.

@@ -62,7 +62,7 @@ class FeatureDrift:
         return strength(self.judgements)
 
     def to_json(self) -> dict[str, Any]:
-        """Return the judged column as JSON."""
+        """Return the column and its verdict as JSON."""
         return {
             "name": self.name,
             "role": self.role,

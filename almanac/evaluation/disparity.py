@@ -1,4 +1,4 @@
-"""Disparities: how far the errors of groups of rows lie apart."""
+"""Disparities: differences between the errors of groups of rows."""
 
 from collections.abc import Callable
 from typing import Any

@@ -51,7 +51,7 @@ class LocalClock:
 
 
 def in_zone(clock: Any, zone: str | None) -> Any:
-    """Return a clock that counts the local time of a zone; the same clock for UTC, which None stands for."""
+    """Return a clock that counts the local time of a zone; the same clock for UTC, which is None."""
     return clock if zone is None else LocalClock(clock, zone)
 
 

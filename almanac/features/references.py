@@ -1,4 +1,4 @@
-"""References of events besides the features: declared baselines, and the prices of stakes and signals."""
+"""References of events: declared baselines, and the prices of stakes and signals."""
 
 import polars as pl
 

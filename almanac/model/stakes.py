@@ -86,7 +86,7 @@ class StakeRule:
 
 
 def decimal_odds(price: Array, notation: str) -> Array:
-    """Return prices as decimal odds, what a unit staked returns; NaN for a price that is none.
+    """Return prices as decimal odds, the return of a unit staked; NaN for a price that is none.
 
     Raises:
         ModelError: an unknown notation.

@@ -120,7 +120,7 @@ def _last_name(target: Target, names: list[str]) -> str | None:
 
 
 def _check_varies(usecase: UseCase, target: Target, y: Array, time: npt.NDArray[np.int64]) -> None:
-    """Refuse a target that has one value in a span: from such rows nothing is learned, or nothing can be judged.
+    """Refuse a target that has one value in a span: such rows can train or evaluate no model.
 
     Raises:
         TrainingError: the span and the value.

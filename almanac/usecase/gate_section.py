@@ -1,4 +1,4 @@
-"""Section on the gate: what each of its rules has in common."""
+"""Section on the gate: fields common to its rules."""
 
 from typing import TYPE_CHECKING, Annotated, Any
 

@@ -1,4 +1,4 @@
-"""Entry point of the gate component: judge a run's metrics and rows by the rules and beside the model in production."""
+"""Entry point of the gate component: apply the rules to a run, and compare it with the model in production."""
 
 import json
 from datetime import datetime

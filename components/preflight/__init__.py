@@ -1,1 +1,1 @@
-"""The preflight component: what a training needs, and whether it would change anything."""
+"""The preflight component: requirements of a training, and whether it would change anything."""

@@ -15,7 +15,7 @@ class Preflight(NamedTuple):
 
 @component
 def preflight(usecase: dsl.Input[dsl.Artifact], base: str, registry: str, environment: str) -> Preflight:
-    """Check what a training needs, and whether the registry already has the version that it would make.
+    """Check the requirements of a training, and whether the registry already has the version that it would make.
 
     Args:
         usecase: The use case as JSON.

@@ -27,7 +27,7 @@ def plots(artifacts: Artifacts) -> Iterator[tuple["Figure", str]]:
 
 
 def plot_data(figure: "Figure") -> list[dict[str, Any]]:
-    """Return what a figure shows: title and labels of each of its axes, and the numbers of its bars and lines.
+    """Return the content of a figure: title and labels of each of its axes, and the numbers of its bars and lines.
 
     The page holds it beside the plot. A drawing's bytes change with the plotting library, its data do not.
     """

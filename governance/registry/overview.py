@@ -71,7 +71,7 @@ def read_document(registry: Reader, use_case: str, entry: Version, name: str) ->
 
 
 def headline(metrics: Mapping[str, Any]) -> dict[str, dict[str, float]]:
-    """Return target -> the figures of metrics.json by which a list tells versions apart."""
+    """Return target -> the figures of metrics.json that a list of versions shows."""
     found: dict[str, dict[str, float]] = {}
     for target, values in metrics.get("targets", {}).items():
         names = _HEADLINE.get(str(values.get("task")), _HEADLINE["regression"])

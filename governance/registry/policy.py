@@ -49,7 +49,7 @@ class Policy:
 
     @property
     def digest(self) -> str:
-        """The sha256 of the policy, by which people compare what they approve."""
+        """The sha256 of the policy, by which people recognise the one that they approve."""
         return sha256_bytes(canonical_json(self.to_dict()))
 
     def to_dict(self) -> dict[str, Any]:
@@ -104,7 +104,7 @@ def parse_policy(value: Any, where: str) -> Policy:
 
 
 def read_policy(path: Path) -> Policy:
-    """Return the policy in a YAML file; a key may be given as a PEM text or as a file beside it.
+    """Return the policy in a YAML file; a key may be a PEM text or a file in the same directory.
 
     Raises:
         RegistryError: unreadable, or not a policy.

@@ -12,7 +12,7 @@ _WIDTH = 70
 
 @dataclass(frozen=True)
 class Verdict:
-    """The steps of a verification, and what follows from them.
+    """The steps of a verification and its verdict.
 
     Attributes:
         directory: what was verified.

@@ -41,7 +41,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Request:
-    """What to verify, and against what.
+    """Request of a verification: a run and the sources to check it against.
 
     Attributes:
         directory: the run, or the `governance` directory in it, which leaves the run's other files aside.

@@ -16,7 +16,7 @@ _RESERVED = ("example.org", "example.com", "example.net", ".example", ".invalid"
 
 
 def problems(config: Path) -> list[str]:
-    """Return what keeps the notifications of a configuration from their receivers; empty where nothing does.
+    """Return the faults that keep a configuration's notifications from their receivers; empty if there are none.
 
     Args:
         config: Alertmanager's configuration. A secret with a relative path is in a directory beside it.

@@ -24,7 +24,7 @@ from monitoring.windows.reasons import drift_reasons, forecast_reasons
 
 @dataclass(frozen=True)
 class Monitored:
-    """A use case with its data and models in production, as windows are judged by them.
+    """A use case with its data and the models in production.
 
     Attributes:
         usecase: the use case.
@@ -71,7 +71,7 @@ class Monitored:
 
 @dataclass(frozen=True)
 class JudgedWindow:
-    """A judged window.
+    """A window with its metrics and verdicts.
 
     Attributes:
         document: the window as monitoring.json holds it.

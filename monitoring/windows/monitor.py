@@ -1,4 +1,4 @@
-"""Monitoring of the model in production: the last windows, judged, and the decision."""
+"""Monitoring of the model in production: its last windows and the decision."""
 
 import os
 from collections.abc import Mapping

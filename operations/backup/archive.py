@@ -31,7 +31,7 @@ Progress = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Contents:
-    """What an archive holds.
+    """Contents of an archive.
 
     Attributes:
         created: when it was made, ISO 8601.
@@ -88,7 +88,7 @@ def create(origins: Origins, out: Path, progress: Progress = lambda text: None) 
 
 
 def inspect(path: Path) -> Contents:
-    """Return what an archive holds, once each of its files has the digest that is listed.
+    """Return the contents of an archive, once each of its files has the digest that is listed.
 
     Raises:
         BackupError: it cannot be read, is no backup, or is damaged; the file is named.
@@ -155,7 +155,7 @@ def _disk_files(folder: Path | None) -> list[Path]:
 
 
 def _state(origins: Origins) -> tuple[object, ...]:
-    """Return what tells one state of the origins from another: the heads of the logs, and the files on disks."""
+    """Return an identification of the origins' state: the heads of the logs, and the files on disks."""
     store, folders = open_store(origins.registry), (origins.runs, Path(origins.log) if origins.log else None)
     return ([store.read(key) for key in _keys(store) if _is_head(key)], *(_disk_files(folder) for folder in folders))
 

@@ -17,7 +17,7 @@ from orchestration.rundir import point_latest
 
 @dataclass(frozen=True)
 class Restored:
-    """What was restored.
+    """Result of a restoration.
 
     Attributes:
         files: number of files.

@@ -1,1 +1,1 @@
-"""The console: pages on what the models do and on what waits for a person, and the decisions that people make there."""
+"""The console: pages on the models and on pending decisions, and the forms by which people decide."""

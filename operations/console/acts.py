@@ -1,4 +1,4 @@
-"""What people decide in the console: each act is an event of the registry or an entry of a log, under their name."""
+"""Decisions that people make in the console: each an event of the registry or an entry of a log, under their name."""
 
 from collections.abc import Awaitable, Callable
 from urllib.parse import quote, urlencode

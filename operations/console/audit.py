@@ -28,7 +28,7 @@ class Audit:
             raise ConsoleError(f"--audit {path}: cannot be written ({error.strerror})") from None
 
     def write(self, act: str, who: str, client: str, outcome: str, **facts: str) -> None:
-        """Append a line: who did what from where, and how it ended."""
+        """Append a line: person, act, address and result."""
         line = {"when": datetime.now(UTC).isoformat(timespec="milliseconds"), "act": act, "who": who}
         text = json.dumps({**line, "client": client, "outcome": outcome, **facts}, ensure_ascii=False)
         # Opened each time, so that a rotated file is left alone.

@@ -1,4 +1,4 @@
-"""Guard of every request: who may see pages, how large a body may be, and what browsers may do with an answer."""
+"""Guard of every request: access to pages, size of a body, and headers that restrict browsers."""
 
 from starlette.datastructures import MutableHeaders
 from starlette.requests import Request

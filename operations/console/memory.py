@@ -56,7 +56,7 @@ class Memory:
         return found
 
     def _present(self) -> tuple[Any, ...]:
-        """Return what tells one state of the origins from another: a small read a log, and the names of the runs."""
+        """Return an identification of the origins' state: a small read a log, and the names of the runs."""
         url, reader = self.origins.registry, self._registry
         # Chains are read and checked by the rebuild, once they have grown.
         heads = [

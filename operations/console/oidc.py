@@ -74,7 +74,7 @@ class OidcSettings(Section):
 
 @dataclass(frozen=True)
 class _Login:
-    """A login that has begun: what its answer must carry."""
+    """A login that has begun: the values that its answer must carry."""
 
     browser: str
     nonce: str

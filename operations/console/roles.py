@@ -1,4 +1,4 @@
-"""Roles of the console's users, and what each may do."""
+"""Roles of the console's users, and their permissions."""
 
 from dataclasses import dataclass
 

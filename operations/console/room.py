@@ -1,4 +1,4 @@
-"""What the console's pages and acts share."""
+"""State that the console's pages and acts share."""
 
 from dataclasses import dataclass
 from typing import Any

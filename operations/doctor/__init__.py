@@ -1,4 +1,4 @@
-"""What an installation needs, checked: versions, reachability, permissions, clocks, disk, secrets, schedules."""
+"""Checks of an installation: versions, reachability, permissions, clocks, disk, secrets, schedules."""
 
 from operations.doctor.check import CHECKS, Check, Patient
 from operations.doctor.examination import Result, examine

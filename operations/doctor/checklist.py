@@ -1,4 +1,4 @@
-"""The production checklist, filled in with what the checks found."""
+"""The production checklist, filled in with the results of the checks."""
 
 from collections.abc import Iterable
 from datetime import datetime

@@ -10,7 +10,7 @@ from operations.doctor.finding import ORDER, Finding, Status, failed
 
 @dataclass(frozen=True)
 class Result:
-    """What a check found."""
+    """Result of a check."""
 
     check: Check
     findings: tuple[Finding, ...]
@@ -22,7 +22,7 @@ class Result:
 
 
 def examine(patient: Patient, progress: Callable[[str], None] = lambda name: None) -> list[Result]:
-    """Return what each check finds, in the order of their names.
+    """Return the result of each check, in the order of their names.
 
     Args:
         patient: the installation.

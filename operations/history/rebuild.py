@@ -38,7 +38,7 @@ class Origins:
 def rebuild(
     engine: Engine, origins: Origins, progress: Callable[[str, int], None] = lambda name, rows: None
 ) -> dict[str, int]:
-    """Replace every row by what the origins say, in one transaction; readers see the old rows until it ends.
+    """Replace every row by those read from the origins, in one transaction; readers see the old rows until it ends.
 
     Args:
         engine: the history.

@@ -1,4 +1,4 @@
-"""Passes over the events of use cases: what is news is delivered, each once."""
+"""Passes over the events of use cases: each new one is delivered once."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -23,7 +23,7 @@ from operations.subject import find_subject
 
 
 class Watch:
-    """Looks for events of use cases and delivers what is news.
+    """Looks for events of use cases and delivers the new ones.
 
     Args:
         engine: the history.
@@ -112,7 +112,7 @@ class Watch:
         )
 
     def follow(self, every: float, say: Callable[[str], None]) -> None:
-        """Look again and again until a signal ends the process; a pass that fails is told, and the next one begins.
+        """Look again and again until a signal ends the process; a pass that fails is reported, and the next one begins.
 
         Args:
             every: seconds between two passes.

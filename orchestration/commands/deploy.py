@@ -192,13 +192,13 @@ def setup(
         str, typer.Option(help="Service account of the pipelines, as NAME or NAMESPACE/NAME.")
     ] = "default-editor",
 ) -> None:
-    """Print what a namespace needs once, but for its secrets: config map, rights, volume claim."""
+    """Print the objects that a namespace needs once: config map, rights, volume claim; no secrets."""
     typer.echo(to_yaml(prerequisites(namespace, registry, predictions, account)), nl=False)
 
 
 @app.command(epilog=example("almanac deploy check --namespace demand"))
 def check(namespace: _Namespace) -> None:
-    """Check that the namespace on the cluster of KUBECONFIG has what a deployment needs; exit code 1 if not."""
+    """Check that the namespace on the cluster of KUBECONFIG meets a deployment's requirements; exit code 1 if not."""
     findings = list(look(Kube(connect()), namespace))
     for finding in findings:
         typer.echo(f"{finding.state:<9} {finding.name:<40} {finding.remedy}".rstrip())

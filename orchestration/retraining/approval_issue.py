@@ -18,7 +18,7 @@ def title(outcome: Outcome) -> str:
 
 
 def body(outcome: Outcome, registry: str, environment: Mapping[str, str]) -> str:
-    """Return the issue's text in Markdown: figures beside production, what changed, and the commands.
+    """Return the issue's text in Markdown: figures compared with production, changes, and the commands.
 
     Args:
         outcome: the retraining.

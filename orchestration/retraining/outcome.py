@@ -79,7 +79,7 @@ def _compared(gate: dict[str, Any]) -> int | None:
 
 
 def changes(outcome: Outcome) -> Iterator[tuple[str, str, str]]:
-    """Yield what differs between production and the new version: its name, before, after."""
+    """Yield the differences between production and the new version: name, before, after."""
     old, new = (_facts(files) for files in (outcome.before, outcome.now()))
     for name, value in new.items():
         if value != old.get(name):
@@ -87,7 +87,7 @@ def changes(outcome: Outcome) -> Iterator[tuple[str, str, str]]:
 
 
 def _facts(files: dict[str, dict[str, Any]]) -> dict[str, str]:
-    """Return what is worth comparing in words, by name."""
+    """Return the facts that are compared in words, by name."""
     if not files:
         return {}
     manifest, tuning = files[_MANIFEST], files[_TUNING]

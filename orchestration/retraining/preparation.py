@@ -1,4 +1,4 @@
-"""Preparation of a retraining by a workflow: what it needs is asked for before the training and not after it."""
+"""Preparation of a retraining by a workflow: missing secrets and rights are reported before the training."""
 
 import logging
 import os
@@ -35,7 +35,7 @@ _STORES = {
 
 @contextmanager
 def prepared(registry: str, environment: Mapping[str, str]) -> Iterator[None]:
-    """Check what a retraining needs; inside the block its secrets are where the libraries look for them.
+    """Check the requirements of a retraining; inside the block its secrets are where the libraries look for them.
 
     Args:
         registry: address of the model registry.
@@ -61,7 +61,7 @@ def prepared(registry: str, environment: Mapping[str, str]) -> Iterator[None]:
 
 
 def _write_secrets(folder: Path) -> None:
-    """Write the secrets that libraries read from files, for this user alone."""
+    """Write the secrets that libraries read from files, readable only by this user."""
     for variable, name, path in (
         ("ALMANAC_SIGNING_KEY_PEM", "signing.pem", "ALMANAC_SIGNING_KEY"),
         ("GCS_CREDENTIALS", "gcs.json", "GOOGLE_APPLICATION_CREDENTIALS"),

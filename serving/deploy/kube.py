@@ -1,4 +1,4 @@
-"""Calls of a Kubernetes API: objects by server-side apply, and what is needed to explain a failure."""
+"""Calls of a Kubernetes API: objects by server-side apply, and the events and logs that explain a failure."""
 
 from typing import Any
 from urllib.parse import quote

@@ -188,7 +188,7 @@ class Canaries:
             self._finish(canary, order.state, order.reason)
 
     def _put(self, canary: Canary, known: Order | None = None) -> None:
-        """Tell the other processes of an order or a verdict of this one, unless it came from them."""
+        """Publish an order or a verdict of this process to the others, unless it came from them."""
         name = canary.new.use_case
         if self._files is None:
             return

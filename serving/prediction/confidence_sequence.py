@@ -143,7 +143,7 @@ class Comparison:
 
     @property
     def excess(self) -> Interval:
-        """Bounds of the second version's mean beyond what it may be: above 0 it fails, below 0 it passes."""
+        """Bounds of the second version's mean less its limit: above 0 it fails, below 0 it passes."""
         return self._excess.interval
 
     @property

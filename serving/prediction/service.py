@@ -261,7 +261,7 @@ class Service:
 
 
 def _priced(model: Model, row: Row, request: EntityRequest) -> Row:
-    """Return a row with what the prices of its request make of it.
+    """Return a row with the stake and signal that follow from its request's prices.
 
     Raises:
         HTTPError: prices that are no numbers, or that the model does not take.

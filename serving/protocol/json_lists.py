@@ -41,7 +41,7 @@ _TOKEN = secrets.token_hex(8)
 
 
 class _Form:
-    """How items of one kind are told apart: the comma between two of them, and the bracket after the last."""
+    """Separators of items of one kind: the comma between two of them, and the bracket after the last."""
 
     def __init__(self, close: bytes, begin: bytes) -> None:
         # White space is looked through only behind a bracket or quote: from everywhere it would take forever.
@@ -108,7 +108,7 @@ def _form(body: bytes, start: int) -> _Form:
 
 
 class Lists:
-    """The lists of a body that stand at certain keys.
+    """The lists of a body at certain keys.
 
     Args:
         body: the body.
@@ -155,7 +155,7 @@ class Lists:
 
 
 def number_of(value: Any) -> int | None:
-    """Return the number of the list that a value of the skeleton stands for, None for any other value."""
+    """Return the number of the list that a value of the skeleton represents, None for any other value."""
     text = value if isinstance(value, str) else ""
     return int(text[len(_TOKEN) :]) if text.startswith(_TOKEN) else None
 

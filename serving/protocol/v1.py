@@ -31,7 +31,7 @@ _ENCODED = 256
 
 
 class _Entry(NamedTuple):
-    """What requests for a model share.
+    """State that requests for a model share.
 
     Attributes:
         decoder: decodes rows by name.

@@ -1,4 +1,4 @@
-"""Bounds on what one request may ask for, in objects and not only in bytes."""
+"""Bounds on the number of objects, not only of bytes, in a request."""
 
 from dataclasses import dataclass
 from http import HTTPStatus

@@ -16,7 +16,7 @@ _LONGEST = 256 << 10
 
 
 class UnfitError(HTTPError):
-    """A body whose form is not what it should be, and whose fault a look at all of it may name better."""
+    """A body of the wrong form, whose fault a second pass over all of it may name better."""
 
     def __init__(self, message: str) -> None:
         super().__init__(HTTPStatus.BAD_REQUEST, message)

@@ -116,7 +116,7 @@ class _Clock:
 
 
 class _AuditLines:
-    """Renders the lines of the audit log; what many requests have in common is encoded once.
+    """Renders the lines of the audit log; the part that many requests have in common is encoded once.
 
     Args:
         identify: returns the id of a key.

@@ -248,7 +248,7 @@ class App:
         return reply, start
 
     async def _answer_long(self, request: Request, match: Match, receive: Receive | None) -> tuple[Reply, float]:
-        """Return what `_answer` does, of a body that counts as memory in flight from its first byte on."""
+        """Return the answer to a request whose body counts as memory in flight from its first byte on."""
         hold, limit = Hold(self.in_flight), self.limits.body
         if match.route.verb not in _LONG_BODIES:
             limit = min(limit, _SHORT_BODY)

@@ -28,7 +28,7 @@ def host_of(value: bytes) -> str | None:
 
 
 class WebGuard:
-    """Refuses what a web page may not send.
+    """Refuses requests that a web page may not send.
 
     Args:
         origins: origins that browsers may call from.

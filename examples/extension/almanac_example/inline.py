@@ -1,4 +1,4 @@
-"""A source: rows that stand in the use case file itself, as CSV."""
+"""A source: rows in the use case file itself, as CSV."""
 
 from collections.abc import Callable
 from typing import Literal

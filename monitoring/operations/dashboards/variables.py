@@ -30,7 +30,7 @@ def labels() -> dict[str, tuple[str, ...]]:
 
 
 def scoped(query: str) -> str:
-    """Return a query of what the variables choose."""
+    """Return a query restricted to the variables' choice."""
     known = labels()
 
     def scope(match: re.Match[str]) -> str:

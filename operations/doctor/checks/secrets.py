@@ -1,4 +1,4 @@
-"""Secrets: readable by their owner alone, and where settings say."""
+"""Secrets: readable only by their owner, and where settings say."""
 
 from collections.abc import Iterator
 from pathlib import Path

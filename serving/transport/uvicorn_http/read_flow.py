@@ -32,7 +32,7 @@ class ReadFlow(FlowControl):
         self._spent = False
 
     def pause_reading(self) -> None:
-        """Read no more before uvicorn takes what there is."""
+        """Stop reading until uvicorn has taken the bytes that were read."""
         self.read_paused = True
         self._transport.pause_reading()
 

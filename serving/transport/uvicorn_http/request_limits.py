@@ -60,7 +60,7 @@ class FramedProtocol(HttpToolsProtocol):
         self._unsent.end()
 
     def pause_writing(self) -> None:
-        """Write no more before the client takes what there is."""
+        """Stop writing until the client has taken the bytes that were written."""
         super().pause_writing()
         self._unsent.begin()
 

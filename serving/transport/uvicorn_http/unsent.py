@@ -29,7 +29,7 @@ class Unsent:
         self._timer: asyncio.TimerHandle | None = None
 
     def begin(self) -> None:
-        """Count what waits to be sent, once it is more than the transport holds without a word."""
+        """Count the bytes that wait to be sent, once they exceed the transport's own buffer."""
         self._count()
         self._timer = self._loop.call_later(self._seconds, self._check)
 

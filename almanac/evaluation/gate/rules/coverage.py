@@ -123,7 +123,7 @@ def _chance(error: float, count: int, rate: float) -> float:
 
 
 def _distance(observed: float, nominal: float, forced: float) -> float:
-    """Return how far the coverage is from the nominal one; of what lies above it, the forced part does not count."""
+    """Return the distance of the coverage from the nominal one; an excess that was forced does not count."""
     return nominal - observed if observed < nominal else max(observed - forced - nominal, 0.0)
 
 

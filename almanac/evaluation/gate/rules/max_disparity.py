@@ -1,4 +1,4 @@
-"""The errors of the groups must not lie too far apart, within the limits of their rows."""
+"""The errors of the groups must not differ too much, within the limits of their rows."""
 
 from collections.abc import Iterator
 from typing import Annotated, Literal

@@ -1,4 +1,4 @@
-"""Questions of the audit checklist; what answers them is in `answers`."""
+"""Questions of the audit checklist, which `answers` answers."""
 
 from dataclasses import dataclass
 from typing import Any
