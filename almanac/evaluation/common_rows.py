@@ -1,39 +1,11 @@
 """Metrics of two evaluations on the rows that both scored."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
 
 from almanac.evaluation.metrics import CLASSIFICATION, REGRESSION, classification_terms, regression_terms
-
-
-@dataclass(frozen=True)
-class CommonRows:
-    """Metrics of one target in two evaluations.
-
-    Attributes:
-        rows: number of rows that both scored, with the same truth.
-        first: metrics of the first by name; empty without rows.
-        second: those of the second.
-    """
-
-    rows: int
-    first: dict[str, float]
-    second: dict[str, float]
-
-
-def compare_rows(first: pl.DataFrame, second: pl.DataFrame, classification: bool) -> CommonRows:
-    """Return the metrics of two tables of predictions of one target on the rows that they have in common.
-
-    Args:
-        first: keys, y, prediction, lower and upper, as in predictions.parquet.
-        second: the same of another evaluation.
-        classification: whether the target is a probability.
-    """
-    rows, (one, other) = metrics_of_all([first, second], classification)
-    return CommonRows(rows, one, other)
 
 
 def metrics_of_all(tables: Sequence[pl.DataFrame], classification: bool) -> tuple[int, list[dict[str, float]]]:

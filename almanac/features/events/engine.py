@@ -8,7 +8,7 @@ The same engine serves training, which sends it every event of a table, and the 
 end. A ledger only grows, so that the features of an earlier time can be asked for as well.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from almanac.core.errors import FeatureError
 from almanac.core.levels import codes_of
-from almanac.features.events.kind import Asked, EventDeclaration, columns_of
+from almanac.features.events.kind import Asked, EventDeclaration
 from almanac.features.events.ledger import Ledger, Past
 from almanac.features.online import OnlineEngine
 from almanac.features.spec import FeatureSpec
@@ -213,13 +213,6 @@ def _before(ledger: Ledger | None, place: int, start: float) -> float:
 def _gap(ledger: Ledger | None, time: int) -> float:
     newest = None if ledger is None else ledger.newest()
     return _NAN if newest is None else (time - newest[0]) / _DAY
-
-
-def states_of(spec_items: list[object], events: Events) -> Iterator[str]:
-    """Yield the columns that the declarations of event kinds add to an event's row."""
-    for item in spec_items:
-        if isinstance(item, EventDeclaration):
-            yield from columns_of(item, events)
 
 
 def needed(spec: FeatureSpec) -> tuple[list[str], list[str]]:

@@ -10,8 +10,6 @@ from almanac.core.errors import HistoryError
 from operations.history.sources import Rows
 from operations.history.tables import REQUESTS
 
-_OUTPUTS = ("target", "version")
-
 
 def request_rows(log: str) -> Rows:
     """Yield the hourly counts of a log of predictions: a directory or URL with a folder for each use case.

@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from almanac.core.files import write_json
-from almanac.evaluation.common_rows import compare_rows
+from almanac.evaluation.common_rows import metrics_of_all
 from orchestration.commands.runs import app
 
 
@@ -23,15 +23,15 @@ def rows(first: int, stop: int, error: float) -> pl.DataFrame:
 
 def test_figures_are_of_the_rows_in_common() -> None:
     ours = rows(0, 12, 1.0).with_columns(prediction=pl.when(pl.col("y") < 6).then(99.0).otherwise("prediction"))
-    found = compare_rows(ours, rows(6, 18, 2.0), classification=False)
-    assert found.rows == 6
-    assert (found.first["rmse"], found.second["rmse"]) == pytest.approx((1.0, 2.0))
-    assert (found.first["bias"], found.first["coverage"]) == pytest.approx((1.0, 1.0))
+    count, (first, second) = metrics_of_all([ours, rows(6, 18, 2.0)], classification=False)
+    assert count == 6
+    assert (first["rmse"], second["rmse"]) == pytest.approx((1.0, 2.0))
+    assert (first["bias"], first["coverage"]) == pytest.approx((1.0, 1.0))
 
 
 def test_a_row_with_another_truth_is_another_row() -> None:
     corrected = rows(0, 12, 1.0).with_columns(y=pl.when(pl.col("y") < 4).then(-1.0).otherwise("y"))
-    assert compare_rows(rows(0, 12, 1.0), corrected, classification=False).rows == 8
+    assert metrics_of_all([rows(0, 12, 1.0), corrected], classification=False)[0] == 8
 
 
 def _run(folder: Path, table: pl.DataFrame, rmse: float) -> str:
