@@ -1,16 +1,15 @@
 """Rules across the sections of a use case."""
 
-import difflib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from almanac.usecase import event_rules
+from almanac.usecase import candidate_rules, event_rules
+from almanac.usecase.candidate_rules import repeated
 from almanac.usecase.cron import wrong_cron
 from almanac.usecase.fold_lengths import longest_horizon, shortest_window
 from almanac.usecase.gate_section import FALSE_REFUSALS, GATE_RULES, ChanceRule
 from almanac.usecase.split_section import window_of
-from almanac.usecase.training_section import CANDIDATES, Blend, CandidateKind, Choice, Learner
 from almanac.usecase.types import steps, to_duration, to_timedelta
 from almanac.usecase.validation_section import CHECKS
 
@@ -45,11 +44,11 @@ def _joins(usecase: "UseCase") -> Iterator[str]:
             yield f"sources.{index}.join.ahead: its rows are known {source.delay} after their time; give one of the two"
         elif source.available_after is not None and source.join.take == "only":
             yield f"sources.{index}.available_after: does not count where join.take is only, which asks for no time"
-    yield from _repeated("sources", [source.name for source in usecase.sources])
+    yield from repeated("sources", [source.name for source in usecase.sources])
 
 
 def _targets(usecase: "UseCase") -> Iterator[str]:
-    yield from _repeated("targets", [target.name for target in usecase.targets])
+    yield from repeated("targets", [target.name for target in usecase.targets])
     for target in usecase.targets:
         field = f"targets.{target.name}"
         yield from _unknown_column(usecase, f"{field}.column", target.column)
@@ -71,15 +70,6 @@ def _gap(usecase: "UseCase") -> Iterator[str]:
     longest, gap = max((target.horizon for target in usecase.targets), key=to_timedelta), usecase.split.gap
     if gap is not None and to_timedelta(gap) < to_timedelta(longest):
         yield f"split.gap: {gap} is shorter than the longest horizon, {longest}"
-
-
-def _blends(usecase: "UseCase") -> Iterator[str]:
-    names = [candidate.name for candidate in usecase.training.candidates]
-    yield from _repeated("training.candidates", names)
-    for candidate in usecase.training.candidates:
-        # Sorted, since a set of names has another order in each process.
-        if isinstance(candidate, Blend) and (unknown := sorted(set(candidate.of) - set(names))):
-            yield f"training.candidates.{candidate.name}.of: no candidate named {', '.join(unknown)}"
 
 
 def _references(usecase: "UseCase") -> Iterator[str]:
@@ -206,72 +196,6 @@ def _durations(usecase: "UseCase") -> Iterator[str]:
         yield "validation.max_gap: must be longer than nothing; set validation.gaps to error to allow no gap"
 
 
-def _candidates(usecase: "UseCase") -> Iterator[str]:
-    # `_blends` has made sure that each member of a blend is among them.
-    kinds = {candidate.name: CANDIDATES[candidate.kind] for candidate in usecase.training.candidates}
-    for candidate in usecase.training.candidates:
-        field = f"training.candidates.{candidate.name}"
-        if isinstance(candidate, Blend):
-            yield from (f"{field}.of: {why}" for why in _blend(candidate, kinds))
-        elif isinstance(candidate, Learner):
-            yield from (f"{field}.{why}" for why in _parameters(candidate, kinds[candidate.name]))
-            yield from (f"{field}{why}" for why in _search(candidate))
-            if unknown := sorted(set(candidate.targets or []) - {target.name for target in usecase.targets}):
-                yield f"{field}.targets: no target named {', '.join(unknown)}"
-    learners = [one for one in usecase.training.candidates if isinstance(one, Learner)]
-    for target in usecase.targets:
-        if learners and not any(one.competes(target.name) for one in learners):
-            yield f"training.candidates: none competes for the target {target.name}; see their field 'targets'"
-
-
-def _blend(blend: Blend, kinds: Mapping[str, CandidateKind]) -> Iterator[str]:
-    for name in blend.of:
-        if not kinds[name].blendable:
-            *others, last = (kind for kind in CANDIDATES if CANDIDATES[kind].blendable)
-            allowed = f"{', '.join(others)} and {last}"
-            yield f"{name} is of kind {kinds[name].name}; a blend is made of kinds {allowed}"
-
-
-def _parameters(candidate: Learner, kind: CandidateKind) -> Iterator[str]:
-    """Check the names of parameters: a library would train with a misspelt one as if it were not there."""
-    named = [(section, name) for section in ("fixed", "search") for name in getattr(candidate, section)]
-    # Asked only when there is a name to check, since a library may take time to load.
-    parameters = kind.parameters() if named else {}
-    aliases = [alias for names in parameters.values() for alias in names]
-    for section, name in named:
-        # There are none to compare with where the library is not installed.
-        if parameters and name not in parameters and name not in aliases:
-            close = [*difflib.get_close_matches(name, parameters, 1), *difflib.get_close_matches(name, aliases, 1)]
-            hint = f"did you mean {close[0]}?" if close else f"known: {', '.join(sorted(parameters))}"
-            yield f"{section}.{name}: is no parameter of {kind.name}; {hint}"
-
-
-def _search(candidate: Learner) -> Iterator[str]:
-    starts = candidate.start if isinstance(candidate.start, list) else [candidate.start]
-    if both := sorted(candidate.fixed.keys() & candidate.search.keys()):
-        yield f": {', '.join(both)} is both fixed and searched"
-    if unsearched := sorted({name for start in starts for name in start} - candidate.search.keys()):
-        yield f".start: {', '.join(unsearched)} is not searched; give it in 'fixed'"
-    for name, search in candidate.search.items():
-        if isinstance(search, Choice):
-            continue
-        if search.low > search.high:
-            yield f".search.{name}: low {search.low} is above high {search.high}"
-        if search.log and search.low <= 0:
-            yield f".search.{name}: low {search.low} has no logarithm; it must be above zero"
-
-
-def _choice(usecase: "UseCase") -> Iterator[str]:
-    names = [candidate.name for candidate in usecase.training.candidates]
-    # A misspelt preference would be passed over in silence.
-    if strange := sorted(set(usecase.training.choose.prefer) - set(names)):
-        yield f"training.choose.prefer: no candidate named {', '.join(strange)}; known: {', '.join(names)}"
-    if usecase.training.choose.then is not None and (usecase.entity is None or usecase.events is not None):
-        yield "training.choose.then: mase_median compares the entities of a grid; leave it out"
-    if usecase.training.choose.metric == "log_loss" and any(one.task == "regression" for one in usecase.targets):
-        yield "training.choose.metric: log_loss belongs to a classification; use rmse or mae"
-
-
 def _decisions(usecase: "UseCase") -> Iterator[str]:
     """One decision signal for all targets names ranges of one column."""
     plain = [target for target in usecase.targets if target.decision is None and target.task == "regression"]
@@ -293,16 +217,11 @@ def _unknown_column(usecase: "UseCase", field: str, name: str) -> Iterator[str]:
         yield f"{field}: no column named {name}; known: {', '.join(sorted(usecase.columns))}"
 
 
-def _repeated(field: str, names: list[str]) -> Iterator[str]:
-    if twice := sorted({name for name in names if names.count(name) > 1}):
-        yield f"{field}: declared twice: {', '.join(twice)}"
-
-
 _RULES = (
     _joins,
     _targets,
     _gap,
-    _blends,
+    candidate_rules.blends,
     _references,
     _false_refusals,
     _bands,
@@ -313,8 +232,8 @@ _RULES = (
     _durations,
     _windows,
     _test_blocks,
-    _candidates,
-    _choice,
+    candidate_rules.candidates,
+    candidate_rules.choice,
     _decisions,
     _schedules,
 )

@@ -2,7 +2,7 @@
 
 from almanac.core.errors import PipelineError
 from almanac.usecase import UseCase, digest, dump, load_text
-from governance.registry.stores import Store
+from governance.registry.store import Store
 from governance.registry.versions import blob_key, put_immutable
 
 

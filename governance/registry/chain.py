@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 from almanac.core.errors import AlmanacError
 from almanac.core.files import canonical_json, sha256_bytes
-from governance.registry.stores import Store
+from governance.registry.store import Store
 
 FIRST = "0" * 64
 # As many requests as a client keeps under way at once, a few times over.

@@ -7,7 +7,7 @@ from typing import Any
 
 from almanac.core.errors import RegistryError
 from governance.registry.chain import Chain, Record
-from governance.registry.stores import Store
+from governance.registry.store import Store
 
 #: Kinds of the first release, whose registries have no policy of their own.
 FIRST_KINDS = ("registered", "documented", "approved", "rejected", "promoted", "demoted", "rolled_back")

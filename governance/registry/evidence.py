@@ -12,7 +12,7 @@ from governance.dsse import signed_files
 from governance.registry.events import Event
 from governance.registry.release_checks import gate_passed
 from governance.registry.state import State, Version
-from governance.registry.stores import Store
+from governance.registry.store import Store
 from governance.registry.versions import blob_key, manifest_key, read_blob, read_manifest
 
 _MODEL, _MODEL_MANIFEST, _GATE = "model/", "model/manifest.json", "gate.json"

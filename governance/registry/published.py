@@ -12,7 +12,7 @@ from almanac.core.errors import RegistryError
 from almanac.core.files import sha256_bytes
 from governance.dsse import SIGNER_DIGITS
 from governance.registry.events import Event
-from governance.registry.stores import Store
+from governance.registry.store import Store
 from governance.registry.versions import put_immutable, read_blob, read_manifest
 
 _MODEL, _MANIFEST = "model/", "manifest.json"

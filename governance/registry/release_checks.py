@@ -8,7 +8,7 @@ from typing import Any
 from almanac.core.errors import RegistryError
 from almanac.core.files import sha256_bytes
 from governance.registry.state import State, Version
-from governance.registry.stores import Store
+from governance.registry.store import Store
 from governance.registry.versions import read_blob, read_manifest
 
 _FOLDER = "governance"

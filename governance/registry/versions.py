@@ -12,7 +12,7 @@ from typing import Any
 
 from almanac.core.errors import RegistryError
 from almanac.core.files import canonical_json, sha256_bytes, sha256_file
-from governance.registry.stores import Store
+from governance.registry.store import Store
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 

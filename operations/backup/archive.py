@@ -17,7 +17,8 @@ from typing import Any, Literal
 
 from almanac.core.errors import BackupError
 from almanac.core.files import pretty_json, sha256_bytes, sha256_file, whole_file
-from governance.registry.stores import Store, open_store
+from governance.registry.store import Store
+from governance.registry.stores import open_store
 from operations.history import Origins, digest, open_history, rebuild
 
 LIST = "backup.json"

@@ -10,7 +10,7 @@ from unittest import mock
 
 from almanac.core.errors import AgentError
 from governance.registry.chain import Chain
-from governance.registry.stores import Store
+from governance.registry.store import Store
 from operations.agent import work as module
 from operations.agent.actions import ACTIONS, Action, Values
 from operations.agent.alarms import Alarm

@@ -1,6 +1,6 @@
 """A registry's store in memory, for tests of many thousand events; it keeps the contract of `Store`."""
 
-from governance.registry.stores import Store
+from governance.registry.store import Store
 
 
 class MemoryStore(Store):

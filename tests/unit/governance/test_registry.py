@@ -14,7 +14,7 @@ import pytest
 from almanac.core.errors import RegistryError
 from governance.registry import Registry, fetch, parse_address, resolve
 from governance.registry.events import Event, event_chain
-from governance.registry.stores import LocalStore
+from governance.registry.local_store import LocalStore
 from tests.support.bundles import document_files, documented_version, version_files
 
 
