@@ -1,8 +1,7 @@
 """The model of one target as every reader loads it: prediction, interval, decision, explanation."""
 
-import struct
 from bisect import bisect_right
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -131,25 +130,17 @@ class Model:
             decisions = [self.signal_names[place] for place in places]
         return Prediction(prediction, lower, upper, decisions)
 
-    def row(self, values: Sequence[float | None], entity: str | None = None) -> Row:
-        """Predict one row, of an entity, given as ordered values, None for missing; for one thread only."""
+    def row(self, values: Array | Sequence[float | None], entity: str | None = None) -> Row:
+        """Predict one row, of an entity, given as ordered values, NaN or None for missing; for one thread only."""
         call = self._call
         # The buffer belongs to the model and is written before each call, hence one thread only.
-        try:
-            self._pack(call.values, 0, *values)
-        except struct.error:  # a value is missing; NumPy takes None too, in twice the time
-            call.values[:] = values
+        call.values[:] = values
         prediction = call.predict()
         if self._row_interval is None:
             return Prediction(prediction, None, None, self.signal(prediction))
         width = None if self.width is None else self._row_width()
         lower, upper = self._row_interval(values, prediction, entity, width)
         return Prediction(prediction, lower, upper, self.signal(self._judged(prediction, lower, upper)))
-
-    @property
-    def row_values(self) -> Array:
-        """The values (f,) of the row just predicted by `row`, which the next one overwrites."""
-        return self._call.values
 
     def row_outside(self) -> list[str]:
         """Return the features of the row just predicted by `row` that are beyond their range."""
@@ -234,10 +225,6 @@ class Model:
     @cached_property
     def _thresholds(self) -> list[float]:
         return list((self.signature.get("decision") or {}).get("thresholds", []))
-
-    @cached_property
-    def _pack(self) -> Callable[..., None]:
-        return struct.Struct(f"{len(self.names)}d").pack_into
 
     @cached_property
     def _call(self) -> RowCall:

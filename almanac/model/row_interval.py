@@ -6,7 +6,12 @@ The results equal those of `Intervals.apply` bit for bit; a test compares them o
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 
+import numpy as np
+import numpy.typing as npt
+
 from almanac.model.intervals import Intervals
+
+Row = npt.NDArray[np.float64] | Sequence[float | None]
 
 
 class RowInterval:
@@ -32,7 +37,7 @@ class RowInterval:
 
     def __call__(
         self,
-        row: Sequence[float | None],
+        row: Row,
         prediction: float,
         entity: str | None = None,
         width: float | None = None,
@@ -49,11 +54,14 @@ class RowInterval:
         return self._clip(prediction + width * low), self._clip(prediction + width * high)
 
     def _offsets(
-        self, row: Sequence[float | None], lower: list[float], upper: list[float], missing: tuple[float, float]
+        self, row: Row, lower: list[float], upper: list[float], missing: tuple[float, float]
     ) -> tuple[float, float]:
         if self._at is None:
             return lower[0], upper[0]
         last = row[self._at]
+        if last is not None:
+            # Comparisons of a NumPy number take several times as long.
+            last = float(last)
         # NaN and infinity: the only floats whose difference from themselves is not 0.
         if last is None or last - last != 0.0:
             return missing

@@ -7,12 +7,12 @@ from almanac.native.library import Kernels
 _SOURCES = Path(__file__).parent
 
 # Never -ffast-math: sums must be LightGBM's in every bit. Fused multiply-add, which GCC uses by default where the
-# target has it, can only touch shap.c: kernels.c multiplies nothing that it then adds.
+# target has it, can only touch shap.c: the others multiply no float that they then add.
 TREES = Kernels(
     name="kernels",
     directory=_SOURCES,
-    sources=("kernels.c", "paths.c", "shap.c"),
-    headers=("kernels.h", "paths.h", "dispatch.h"),
+    sources=("kernels.c", "paths.c", "shap.c", "json_rows.c"),
+    headers=("kernels.h", "paths.h", "json_rows.h", "dispatch.h"),
     flags=("-O3", "-std=gnu11", "-fPIC", "-shared", "-Wno-psabi"),
     slower="trees predict",
 )

@@ -5,7 +5,7 @@ import json
 import logging
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,6 @@ from almanac.core.files import read_json, write_json
 from almanac.model.directory import REFERENCE
 from almanac.model.model import Model
 from monitoring.metrics import DRIFT_DRIFTED, DRIFT_KS, DRIFT_MISSING, DRIFT_PSI, DRIFT_ROWS, DRIFT_SCORE, Metrics
-from serving.features.records import Values
 from serving.operations.metrics import publish_libraries
 from serving.prediction.traffic import Traffic
 
@@ -60,22 +59,17 @@ class LiveDrift:
         self._models = {model.digest: model for models in self._served.values() for model in models}
         self._counters = {digest: pair for digest, pair in self._counters.items() if digest in self._models}
 
-    def see(self, model: Model, rows: Array | Sequence[Values]) -> None:
-        """Count rows in the order of the model's features."""
-        pair = self._counters.get(model.digest)
-        if pair is None:
-            return
-        if isinstance(rows, np.ndarray):
-            pair[0].add_rows(rows)
-            return
-        for row in rows:
-            pair[0].add(row)  # type: ignore[arg-type]  # NumPy takes the tuple, None as NaN, in one copy
-
-    def see_row(self, model: Model, row: Array | Values) -> None:
-        """Count one row."""
+    def see(self, model: Model, rows: Array) -> None:
+        """Count rows (n, f) in the order of the model's features."""
         pair = self._counters.get(model.digest)
         if pair is not None:
-            pair[0].add(row)  # type: ignore[arg-type]  # NumPy takes the tuple, None as NaN, in one copy
+            pair[0].add_rows(rows)
+
+    def see_row(self, model: Model, row: Array) -> None:
+        """Count one row (f,)."""
+        pair = self._counters.get(model.digest)
+        if pair is not None:
+            pair[0].add(row)
 
     async def run(self, seconds: float) -> None:
         """Load missing profiles and update the metrics regularly."""

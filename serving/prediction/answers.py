@@ -9,7 +9,6 @@ import numpy.typing as npt
 from almanac.model.bundle import Bundle
 from almanac.model.model import Model
 from almanac.model.prediction import Predictions
-from serving.features.records import Values
 
 Array = npt.NDArray[np.float64]
 
@@ -17,12 +16,12 @@ Array = npt.NDArray[np.float64]
 class Observer(Protocol):
     """Takes the predicted rows; see `serving.operations.live_drift`."""
 
-    def see(self, model: Model, rows: Array | list[Values]) -> None:
-        """Take rows in the order of the model's features."""
+    def see(self, model: Model, rows: Array) -> None:
+        """Take rows (n, f) in the order of the model's features."""
         ...
 
-    def see_row(self, model: Model, row: Array | Values) -> None:
-        """Take one row, which is only valid during the call."""
+    def see_row(self, model: Model, row: Array) -> None:
+        """Take one row (f,), which is only valid during the call."""
         ...
 
 

@@ -19,7 +19,7 @@ from almanac.model.prediction import Predictions, Row
 from almanac.model.predictor import Rows
 from monitoring.metrics import ROWS, SIGNALS, Metrics
 from serving.features.feature_sets import FeatureSets
-from serving.features.records import EntityRequest, Instances, Values
+from serving.features.records import EntityRequest, Instances
 from serving.features.values import number
 from serving.prediction.answers import Answer, Explanation, Observer
 from serving.prediction.cache import PredictionCache
@@ -103,32 +103,30 @@ class Service:
         served = set().union(*self._served.values())
         self._counters = {digest: found for digest, found in self._counters.items() if digest in served}
 
-    def predict_row(self, model: Model, values: Values, entity: str | None = None) -> tuple[Row, list[str]]:
-        """Predict one row of features with its warnings, by the fast path; only in the event loop's thread.
+    def predict_row(self, model: Model, values: Array, entity: str | None = None) -> tuple[Row, list[str]]:
+        """Predict one row of features (f,) with its warnings, by the fast path; only in the event loop's thread.
 
         Raises:
             HTTPError: a value is out of range, and the policy refuses that.
         """
-        key = (model.digest, values, entity) if model.by_entity else (model.digest, values)
-        row = self._cache.get(key) if self._cache.size else None
+        # By its bytes: NaN differs from itself, so the cache would never find it.
+        key = (model.digest, values.tobytes(), entity if model.by_entity else None) if self._cache.size else None
+        row = self._cache.get(key) if key is not None else None
         warnings: list[str] = []
-        seen: Array | Values = values
         if row is None:
             row = model.row(values, entity)
-            # An array is copied fifty times faster than a tuple of as many numbers.
-            seen = model.row_values
             outside = model.row_outside()
             if outside:
                 warnings = self._ranges.check_row(model, outside)
             # Rows out of range are not cached: their warnings must be repeated and counted.
-            elif self._cache.size:
+            elif key is not None:
                 self._cache.put(key, row)
         counters = self._counters.get(model.digest) or self._add_counters(model)
         counters.rows.n += 1
         if row.decision is not None:
             counters.decisions[row.decision].n += 1
         for observer in self._observers:
-            observer.see_row(model, seen)
+            observer.see_row(model, values)
         return row, warnings
 
     async def predict_request(self, bundle: Bundle, model: Model, request: EntityRequest) -> tuple[Row, list[str]]:
@@ -140,11 +138,7 @@ class Service:
         history_warnings: list[str] = []
         with _feature_errors():
             features = await self._features.of(bundle.use_case).row(model, request, history_warnings)
-        values = features.tolist()
-        if np.isnan(features).any():
-            # None for missing, as in rows by name: NaN differs from itself, so the cache would never find it.
-            values = [None if value != value else value for value in values]
-        row, warnings = self.predict_row(model, tuple(values), request.entity)
+        row, warnings = self.predict_row(model, features, request.entity)
         if unseen := model.unseen(request.entity):
             warnings = [*warnings, unseen]
         row = _priced(model, row, request)

@@ -48,7 +48,7 @@ class MedianModel(Model):
         base = super().predict(rows)
         return WithMedian(base.prediction, base.lower, base.upper, base.decision, base.prediction + 1)
 
-    def row(self, values: Sequence[float | None], entity: str | None = None) -> Row:
+    def row(self, values: np.ndarray | Sequence[float | None], entity: str | None = None) -> Row:
         base = super().row(values, entity)
         return WithMedian(base.prediction, base.lower, base.upper, base.decision, base.prediction + 1)
 

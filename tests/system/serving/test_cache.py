@@ -111,7 +111,7 @@ def test_a_moment_with_a_gap_in_its_history_is_found_again(
 
 def test_a_swapped_model_starts_afresh(model_dir: Path, tmp_path: Path, feature_rows: np.ndarray, beijing: Any) -> None:
     other = load_bundle(write_model(tmp_path / "other", beijing, trees=5))
-    row = tuple(None if value != value else value for value in feature_rows[0].tolist())
+    row = feature_rows[0]
 
     async def swapped(server: Server) -> None:
         def ask() -> float:
@@ -130,7 +130,7 @@ def test_a_swapped_model_starts_afresh(model_dir: Path, tmp_path: Path, feature_
 
 
 def test_without_a_size_nothing_is_kept(model_dir: Path, feature_rows: np.ndarray) -> None:
-    row = tuple(None if value != value else value for value in feature_rows[0].tolist())
+    row = feature_rows[0]
 
     async def asked(server: Server) -> None:
         target = server.repository.traffic.primary.targets["pm25_1h"]

@@ -68,7 +68,7 @@ def test_single_rows_and_many_are_counted_in_any_order(bundle: Bundle, feature_r
     seen = 0
     for many in (256, 128, 127, 1, 512, 255):  # among them what just fills the block that rows are counted in
         watch.see(bundle.targets["pm25_1h"], feature_rows[:many])
-        watch.see(bundle.targets["pm25_1h"], [tuple(feature_rows[0].tolist())])
+        watch.see_row(bundle.targets["pm25_1h"], feature_rows[0])
         seen += many + 1
     assert shown(watch, metrics) == seen
 
