@@ -58,7 +58,7 @@ def _add(kind: "Kind", summary: str, command: str) -> None:
         # Imported here: the help would otherwise load a database's client.
         with room_libraries():
             from operations import notifications, reports
-            from operations.history import rebuild
+            from operations.history import update
             from operations.journal import Journal
             from operations.subject import find_subject
 
@@ -67,7 +67,7 @@ def _add(kind: "Kind", summary: str, command: str) -> None:
             given = notifications.load_settings(path) if mail or settings or path.is_file() else None
             engine, origins = opened(history, registry, runs, log, kept)
             if not kept:
-                rebuild(engine, origins)
+                update(engine, origins)
         subject, now = find_subject(usecase, origins.registry), datetime.now(UTC)
         zone = subject.zone
         span = reports.period_named(kind, period, zone) if period else reports.last_period(kind, now, zone)
@@ -86,7 +86,7 @@ def _add(kind: "Kind", summary: str, command: str) -> None:
             courier = notifications.Courier(Journal(origins.registry, subject.name), given)
             _send(courier, notifications.deliveries(given, message), again)
             if not kept:
-                rebuild(engine, origins)
+                update(engine, origins)
 
 
 _add(

@@ -1,21 +1,19 @@
-"""The history as the console reads it: made again when its origins change."""
+"""The history as the console reads it: it follows its origins."""
 
 import threading
+import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 from sqlalchemy import Engine
 
 from almanac.core.errors import AlmanacError
-from governance.registry import Registry
-from governance.registry.events import event_chain
-from governance.registry.reader import USE_CASES
-from operations.history import Origins, rebuild
-from operations.history.sources.runs import run_directories
-from operations.journal import Journal
-from orchestration.retraining.audit_log import AuditLog
+from operations.history import Origins, update
 
 T = TypeVar("T")
+
+#: Seconds between two looks at the prediction log: a server adds to it all the time, and pages show its hours.
+_LOG_SECONDS = 300
 
 
 class Memory:
@@ -30,19 +28,21 @@ class Memory:
         self.engine, self.origins = engine, origins
         self.problem = ""
         self._lock = threading.Lock()
-        self._state: tuple[Any, ...] = ()
+        self._state, self._log_due = "", 0.0
         self._answers: dict[tuple[Any, ...], Any] = {}
-        self._registry = Registry(origins.registry)
 
     def refresh(self) -> None:
-        """Make the history again if an origin has changed; a failure is shown on every page, over the old rows."""
+        """Follow the origins where they have changed; a failure is shown on every page, over the old rows."""
         with self._lock:
             try:
-                state = self._present()
+                due = time.monotonic() >= self._log_due
+                state = update(self.engine, self.origins, log=due)
+                if due:
+                    self._log_due = time.monotonic() + _LOG_SECONDS
+                self.problem = ""
                 if state == self._state:
                     return
-                rebuild(self.engine, self.origins)
-                self._state, self.problem = state, ""
+                self._state = state
             except AlmanacError as error:
                 self.problem = str(error)
             self._answers = {}
@@ -54,13 +54,3 @@ class Memory:
             answers[key] = query()
         found: T = answers[key]
         return found
-
-    def _present(self) -> tuple[Any, ...]:
-        """Return an identification of the origins' state: a small read a log, and the names of the runs."""
-        url, reader = self.origins.registry, self._registry
-        # Chains are read and checked by the rebuild, once they have grown.
-        heads = [
-            (name, event_chain(reader.store, name).head(), AuditLog(url, name).head(), Journal(url, name).head())
-            for name in reader.store.keys(USE_CASES)
-        ]
-        return (*heads, tuple(map(str, run_directories(self.origins.runs))))

@@ -1,18 +1,23 @@
 """Opening and migrating the database of the history."""
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, func, select
-from sqlalchemy.exc import DatabaseError, OperationalError
+from sqlalchemy import Connection, Engine, create_engine, event, func, select, text
+from sqlalchemy.exc import DatabaseError
 
 from almanac.core.errors import HistoryError
 from operations.history.address import parse, shown
 from operations.history.tables import RUNS, VERSIONS
 
 _SCRIPTS = Path(__file__).parent / "migrations"
+#: Alembic keeps the migration under way in a global of its module.
+_MIGRATING = threading.Lock()
+#: Number of the lock that writers of a history on PostgreSQL hold: "almanac" as a number.
+_WRITER = int.from_bytes(b"almanac")
 
 
 def open_history(url: str) -> Engine:
@@ -42,10 +47,13 @@ def migrate(url: str) -> str:
 
     config = Config()
     config.set_main_option("script_location", str(_SCRIPTS).replace("%", "%%"))
-    head = ScriptDirectory.from_config(config).get_current_head()
-    with _connected(url) as connection:
-        context = MigrationContext.configure(connection)
-        if context.get_current_revision() != head:
+    head = str(ScriptDirectory.from_config(config).get_current_head())
+    with _opened(url) as engine:
+        with engine.connect() as connection:
+            if MigrationContext.configure(connection).get_current_revision() == head:
+                return head
+        with _MIGRATING, writing(engine) as connection:
+            # Another program may have migrated meanwhile; then this changes nothing.
             config.attributes["connection"] = connection
             try:
                 command.upgrade(config, "head")
@@ -54,7 +62,19 @@ def migrate(url: str) -> str:
                     f"history {shown(parse(url))}: made by a newer release ({error}); update Almanac, or delete the "
                     "history and run `almanac history rebuild`"
                 ) from None
-        return str(head)
+    return head
+
+
+@contextmanager
+def writing(engine: Engine) -> Iterator[Connection]:
+    """Yield a connection whose transaction no other writer's overlaps, in this process or another; readers go on."""
+    with engine.begin() as connection:
+        if engine.dialect.name == "sqlite":
+            # The driver would begin at the first change, after what was read may have become untrue.
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+        else:
+            connection.execute(text("SELECT pg_advisory_xact_lock(:number)"), {"number": _WRITER})
+        yield connection
 
 
 def run_count(engine: Engine) -> int:
@@ -71,12 +91,11 @@ def use_cases(engine: Engine) -> list[str]:
 
 
 @contextmanager
-def _connected(url: str) -> Iterator[Connection]:
+def _opened(url: str) -> Iterator[Engine]:
     engine = _engine(url)
     try:
-        with engine.begin() as connection:
-            yield connection
-    except (OperationalError, DatabaseError) as error:
+        yield engine
+    except DatabaseError as error:
         # The driver's own words: they name host and file, and no password.
         reason = str(error.orig).strip().splitlines()[0] if error.orig else "unknown error"
         raise HistoryError(f"history {shown(parse(url))}: cannot be opened ({reason})") from None
@@ -94,6 +113,7 @@ def _engine(url: str) -> Engine:
 
 
 def _prepare_sqlite(connection: Any, _: Any) -> None:
+    # Before the journal's mode, whose first change waits for whoever else opens the file.
+    connection.execute("PRAGMA busy_timeout=120000")
     # Readers of the console then never wait for a rebuild.
     connection.execute("PRAGMA journal_mode=WAL")
-    connection.execute("PRAGMA busy_timeout=30000")

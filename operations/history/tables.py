@@ -6,6 +6,8 @@ Every key is natural: the same origins give the same rows in every database.
 from sqlalchemy import Boolean, Column, Double, Index, Integer, MetaData, String, Table, Text
 
 METADATA = MetaData()
+#: Tables that a rebuild compares its origins with; the export leaves them out, as files have other times elsewhere.
+INTERNAL = MetaData()
 
 
 def _key(name: str, kind: type[String] | type[Integer] = String) -> Column[object]:
@@ -181,6 +183,19 @@ NOTIFICATIONS = Table(
 REQUESTS = Table(
     "requests",
     METADATA,
+    _key("use_case"),
+    _key("target"),
+    _key("version", Integer),
+    _key("hour"),
+    Column("count", Integer, nullable=False),
+)
+#: What the rows were made from, part by part.
+PARTS = Table("parts", INTERNAL, _key("kind"), _key("key"), Column("state", Text, nullable=False))
+#: Logged predictions of each file of the log; the requests are their sums.
+LOGGED = Table(
+    "logged",
+    INTERNAL,
+    _key("file"),
     _key("use_case"),
     _key("target"),
     _key("version", Integer),

@@ -107,6 +107,10 @@ class AuditLog:
         head = self._chain.head()
         return "" if head is None else str(head["digest"])
 
+    def newest(self) -> str:
+        """Return an identification of the newest entry; costs two small reads and checks nothing."""
+        return self._chain.newest()
+
     def append(self, propose: Callable[[list[Entry]], Draft | None]) -> Entry | None:
         """Write the proposed entry as the next one; if another writer takes its number, propose again.
 

@@ -1,9 +1,15 @@
-"""Rows from the logs in the registry's store: plans of retrainings, alarms, actions and notifications."""
+"""Rows from the logs in the registry's store: its events, plans of retrainings, alarms, actions and notifications."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from functools import partial
+
+from sqlalchemy import Connection, delete
 
 from governance.registry import Registry
-from operations.history.sources import Rows
+from governance.registry.events import event_chain
+from governance.registry.reader import USE_CASES, Reader
+from operations.history.sources import Part, Rows
+from operations.history.sources.registry import clear_registry, registry_rows
 from operations.history.sources.text import as_text
 from operations.history.tables import ACTIONS, ALARMS, APPROVALS, NOTIFICATIONS, PLANS
 from operations.journal import ACTIONS as ACTION_KINDS
@@ -16,19 +22,37 @@ _STATES = {"proposed": "open", "approved": "approved", "rejected": "rejected", "
 _STATES |= {"finished": "finished", "failed": "failed"}
 
 
-def log_rows(url: str) -> Rows:
-    """Yield the rows of the logs of every use case in a registry.
+def log_parts(url: str) -> Iterator[Part]:
+    """Yield the use cases of a registry, each with its events and its two other logs.
+
+    They are one part, so that an edit of an old event is found once one of the logs has grown.
 
     Raises:
-        RemediationError: a log whose chain is broken.
+        RegistryError: there is no registry; where the rows are read, one that breaks a rule.
+        RemediationError: where the rows are read, a log whose chain is broken.
     """
-    for use_case in sorted(Registry(url).use_cases()):
-        entries = AuditLog(url, use_case).entries()
-        yield from _plans(use_case, entries)
-        yield from _decisions(use_case, "remediation", entries)
-        journal = Journal(url, use_case).entries()
-        yield from _journal(use_case, journal)
-        yield from _decisions(use_case, "operations", journal)
+    registry = Registry(url)
+    for use_case in sorted(registry.store.keys(USE_CASES) or registry.use_cases()):
+        plans, journal = AuditLog(url, use_case), Journal(url, use_case)
+        newest = (event_chain(registry.store, use_case).newest(), plans.newest(), journal.newest())
+        yield Part("logs", use_case, " ".join(newest), partial(_rows, registry, plans, journal))
+
+
+def clear_logs(connection: Connection, use_case: str) -> None:
+    """Delete the rows of a use case's events and logs."""
+    clear_registry(connection, use_case)
+    for table in (PLANS, ALARMS, NOTIFICATIONS, ACTIONS):
+        connection.execute(delete(table).where(table.c.use_case == use_case))
+
+
+def _rows(registry: Reader, plans: AuditLog, journal: Journal) -> Rows:
+    yield from registry_rows(registry, plans.use_case)
+    entries = plans.entries()
+    yield from _plans(plans.use_case, entries)
+    yield from _decisions(plans.use_case, "remediation", entries)
+    entries = journal.entries()
+    yield from _journal(journal.use_case, entries)
+    yield from _decisions(journal.use_case, "operations", entries)
 
 
 def _plans(use_case: str, entries: list[Entry]) -> Rows:

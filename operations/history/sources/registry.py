@@ -2,9 +2,8 @@
 
 from typing import Any
 
-from sqlalchemy import Table
+from sqlalchemy import Connection, Table, delete
 
-from governance.registry import Registry
 from governance.registry.events import Event
 from governance.registry.overview import figures, flatten
 from governance.registry.reader import Reader
@@ -17,20 +16,25 @@ from operations.history.tables import APPROVALS, EVENTS, METRICS, VERSIONS
 _DECISIONS = ("approved", "rejected", "policy_approved")
 
 
-def registry_rows(url: str) -> Rows:
-    """Yield the rows of every use case in a registry.
+def clear_registry(connection: Connection, use_case: str) -> None:
+    """Delete the rows of a use case of the registry."""
+    for table in (VERSIONS, EVENTS, APPROVALS):
+        connection.execute(delete(table).where(table.c.use_case == use_case))
+    connection.execute(delete(METRICS).where(METRICS.c.use_case == use_case, METRICS.c.kind == "version"))
+
+
+def registry_rows(registry: Reader, use_case: str) -> Rows:
+    """Yield the rows of a use case in a registry.
 
     Raises:
-        RegistryError: there is no registry, or one that breaks a rule.
+        RegistryError: it breaks a rule.
     """
-    registry = Registry(url)
-    for use_case in sorted(registry.use_cases()):
-        state = registry.registered(use_case)
-        for entry in state.versions.values():
-            yield _version(state, entry)
-            yield from _metrics(registry, use_case, entry)
-        for event in registry.log(use_case):
-            yield from _event(event)
+    state = registry.registered(use_case)
+    for entry in state.versions.values():
+        yield _version(state, entry)
+        yield from _metrics(registry, use_case, entry)
+    for event in registry.log(use_case):
+        yield from _event(event)
 
 
 def _version(state: State, entry: Version) -> tuple[Table, dict[str, Any]]:

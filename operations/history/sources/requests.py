@@ -1,38 +1,61 @@
 """Rows from the prediction log: how many predictions were logged in each hour of the data's clock."""
 
 import io
+from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import fsspec
 import polars as pl
+from sqlalchemy import Connection, delete, func, insert, select
 
 from almanac.core.errors import HistoryError
-from operations.history.sources import Rows
-from operations.history.tables import REQUESTS
+from operations.history.sources import Part, Rows
+from operations.history.tables import LOGGED, REQUESTS
+
+#: What filesystems call the time of a file, or the digest of its content.
+_CHANGED = ("mtime", "LastModified", "updated", "ETag", "etag")
 
 
-def request_rows(log: str) -> Rows:
-    """Yield the hourly counts of a log of predictions: a directory or URL with a folder for each use case.
+def request_parts(log: str) -> Iterator[Part]:
+    """Yield the files of a log of predictions: a directory or URL with a folder for each use case.
 
     Raises:
-        HistoryError: a file of the log cannot be read; it is named.
+        HistoryError: the log cannot be listed; where the rows are read, a file that is not of such a log.
     """
     try:
         filesystem, root = fsspec.core.url_to_fs(log)
-        names = sorted([*filesystem.glob(f"{root}/*/*.parquet"), *filesystem.glob(f"{root}/*/*.jsonl")])
+        files = {
+            name: found
+            for ending in ("parquet", "jsonl")
+            for name, found in filesystem.glob(f"{root}/*/*.{ending}", detail=True).items()
+        }
     except Exception as error:  # clients of object stores raise errors of their own
         raise HistoryError(f"{log}: the log of predictions cannot be listed ({error})") from error
-    counts: dict[tuple[str, str, int, str], int] = {}
-    for name in names:
-        use_case = name.rsplit("/", 2)[1]
-        for target, version, hour, count in _counted(filesystem, name):
-            key = (use_case, target, version, hour)
-            counts[key] = counts.get(key, 0) + count
-    for (use_case, target, version, hour), count in sorted(counts.items()):
-        yield (
-            REQUESTS,
-            {"use_case": use_case, "target": target, "version": version, "hour": hour, "count": count},
-        )
+    for name, found in sorted(files.items()):
+        state = " ".join([str(found["size"]), *(str(found[word]) for word in _CHANGED if word in found)])
+        yield Part("predictions", name.removeprefix(f"{root}/"), state, partial(_rows, filesystem, name))
+
+
+def clear_predictions(connection: Connection, file: str) -> None:
+    """Delete the counts of a file."""
+    connection.execute(delete(LOGGED).where(LOGGED.c.file == file))
+
+
+def sum_requests(connection: Connection) -> int:
+    """Make the requests by hour from the counts of all files, and return how many rows they are."""
+    connection.execute(delete(REQUESTS))
+    key = [LOGGED.c[name] for name in ("use_case", "target", "version", "hour")]
+    sums = select(*key, func.sum(LOGGED.c.count)).group_by(*key)
+    connection.execute(insert(REQUESTS).from_select([*(column.name for column in key), "count"], sums))
+    return int(connection.scalar(select(func.count()).select_from(REQUESTS)) or 0)
+
+
+def _rows(filesystem: Any, name: str) -> Rows:
+    use_case, file = name.rsplit("/", 2)[1:]
+    for target, version, hour, count in _counted(filesystem, name):
+        key = {"use_case": use_case, "target": target, "version": version, "hour": hour}
+        yield LOGGED, {"file": f"{use_case}/{file}", **key, "count": count}
 
 
 def _counted(filesystem: Any, name: str) -> list[tuple[str, int, str, int]]:

@@ -2,18 +2,23 @@
 
 from collections.abc import Iterator
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
+
+from sqlalchemy import Connection, and_, delete, select
 
 from almanac.core.errors import HistoryError
 from almanac.core.files import read_json
 from governance.documents.layout import REGISTRATION
 from governance.registry.overview import flatten
-from operations.history.sources import Rows
+from operations.history.sources import Part, Rows
 from operations.history.sources.text import as_text, number
 from operations.history.tables import METRICS, RUNS, WINDOW_COLUMNS, WINDOW_TARGETS, WINDOWS
 
 _RECORD = "run.json"
+#: Files of a run directory that rows are made from.
+_FILES = (_RECORD, "monitoring.json", "metrics.json", "registration.json", "gate.json", REGISTRATION)
 
 
 def run_directories(runs: Path) -> Iterator[Path]:
@@ -24,21 +29,47 @@ def run_directories(runs: Path) -> Iterator[Path]:
             yield from (path for path in names if not path.is_symlink() and (path / _RECORD).is_file())
 
 
-def run_rows(runs: Path) -> Rows:
-    """Yield the rows of every run below a directory of runs.
+def run_parts(runs: Path) -> Iterator[Part]:
+    """Yield the runs below a directory of runs.
 
     Raises:
-        HistoryError: a record that cannot be read; it is named.
+        HistoryError: where the rows are read, a record that cannot be read; it is named.
     """
     for directory in run_directories(runs):
-        record = _read(directory / _RECORD)
-        try:
-            yield from _run(runs, directory, record)
-        except (KeyError, TypeError, ValueError) as error:
-            raise HistoryError(
-                f"{directory}: not the record of a run ({type(error).__name__}: {error}); remove the directory or "
-                "restore it"
-            ) from error
+        state = " ".join(_file_state(directory / name) for name in _FILES)
+        yield Part("run", str(directory.relative_to(runs)), state, partial(_rows, runs, directory))
+
+
+def clear_run(connection: Connection, key: str) -> None:
+    """Delete the rows of a run, given by its directory."""
+    found = connection.execute(select(RUNS.c.id, RUNS.c.use_case).where(RUNS.c.directory == key)).one_or_none()
+    if found is None:
+        return
+    run_id, use_case = found
+    figures = and_(METRICS.c.use_case == use_case, METRICS.c.kind == "run", METRICS.c.subject == run_id)
+    connection.execute(delete(METRICS).where(figures))
+    for table in (WINDOW_COLUMNS, WINDOW_TARGETS, WINDOWS):
+        connection.execute(delete(table).where(table.c.run == run_id))
+    connection.execute(delete(RUNS).where(RUNS.c.id == run_id))
+
+
+def _file_state(path: Path) -> str:
+    try:
+        found = path.stat()
+    except OSError:
+        return "-"
+    return f"{found.st_size}@{found.st_mtime_ns}"
+
+
+def _rows(runs: Path, directory: Path) -> Rows:
+    record = _read(directory / _RECORD)
+    try:
+        yield from _run(runs, directory, record)
+    except (KeyError, TypeError, ValueError) as error:
+        raise HistoryError(
+            f"{directory}: not the record of a run ({type(error).__name__}: {error}); remove the directory or "
+            "restore it"
+        ) from error
 
 
 def _run(runs: Path, directory: Path, record: dict[str, Any]) -> Rows:

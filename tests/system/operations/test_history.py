@@ -1,10 +1,15 @@
-"""The history on PostgreSQL: the same rows, by digest, as on SQLite."""
+"""The history on PostgreSQL: the same rows, by digest, as on SQLite; and programs that make it at the same time."""
 
+import subprocess
+import sys
 from pathlib import Path
 
-from operations.history import digest, open_history, rebuild
+import pytest
+
+from operations.history import Origins, digest, open_history, rebuild, update
 from tests.support.operations_world import write_world
 from tests.support.postgres import needs_postgres
+from tests.support.server import ROOT
 
 
 @needs_postgres
@@ -20,5 +25,55 @@ def test_both_databases_hold_the_same(tmp_path: Path, postgresql: int) -> None:
     assert digest(engines[0]) == digest(engines[1])
     rebuild(engines[1], world.origins)
     assert digest(engines[0]) == digest(engines[1])
+    next(world.runs.glob("demo/2*/gate.json")).unlink()
+    next(Path(world.log).glob("demo/*.jsonl")).unlink()
+    assert update(engines[0], world.origins) == update(engines[1], world.origins)
+    assert digest(engines[0]) == digest(engines[1])
     for engine in engines:
         engine.dispose()
+
+
+MAKE = """
+import sys, threading
+from pathlib import Path
+from operations.history import Origins, migrate, open_history, rebuild
+url, registry, runs = sys.argv[1:]
+print("ready", flush=True)
+sys.stdin.readline()
+found = []
+threads = [threading.Thread(target=lambda: found.append(migrate(url))) for _ in range(2)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+rebuild(open_history(url), Origins(registry, Path(runs)))
+print(*found)
+"""
+
+
+@pytest.mark.parametrize("database", ["sqlite", pytest.param("postgresql", marks=needs_postgres)])
+def test_programs_that_make_it_at_once_make_it_once(
+    database: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    world = write_world(tmp_path / "world")
+    url = f"sqlite:///{tmp_path}/history.db"
+    if database == "postgresql":
+        url = f"postgresql://meter:opensesame@127.0.0.1:{request.getfixturevalue('postgresql')}/postgres"
+    command = [sys.executable, "-c", MAKE, url, world.registry, str(world.runs)]
+    makers = [
+        subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(2)
+    ]
+    for maker in makers:
+        assert maker.stdout is not None
+        assert maker.stdout.readline() == "ready\n"
+    for maker in makers:
+        assert maker.stdin is not None
+        maker.stdin.write("\n")
+        maker.stdin.flush()
+    assert [maker.communicate(timeout=300)[0].split() for maker in makers] == 2 * [["0002", "0002"]]
+    alone = open_history(f"sqlite:///{tmp_path}/alone.db")
+    rebuild(alone, Origins(world.registry, world.runs))
+    engine = open_history(url)
+    assert digest(engine) == digest(alone)
+    for each in (engine, alone):
+        each.dispose()

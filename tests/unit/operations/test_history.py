@@ -10,7 +10,7 @@ from sqlalchemy import Engine, create_engine, inspect, select, text
 
 from almanac.core.errors import AlmanacError, HistoryError
 from operations.history import Origins, digest, export, migrate, open_history, rebuild
-from operations.history.tables import APPROVALS, METADATA, METRICS, PLANS, REQUESTS, RUNS, VERSIONS, WINDOWS
+from operations.history.tables import APPROVALS, INTERNAL, METADATA, METRICS, PLANS, REQUESTS, RUNS, VERSIONS, WINDOWS
 from tests.support.operations_world import World, write_world
 
 
@@ -105,8 +105,9 @@ def test_migrations_make_the_tables_that_the_code_reads(tmp_path: Path) -> None:
     revision = migrate(url)
     assert migrate(url) == revision
     found = inspect(create_engine(url))
-    assert set(found.get_table_names()) - {"alembic_version"} == set(METADATA.tables)
-    for name, table in METADATA.tables.items():
+    tables = {**METADATA.tables, **INTERNAL.tables}
+    assert set(found.get_table_names()) - {"alembic_version"} == set(tables)
+    for name, table in tables.items():
         assert {column["name"]: column["nullable"] for column in found.get_columns(name)} == {
             column.name: column.nullable for column in table.columns
         }
