@@ -14,6 +14,8 @@ from almanac.features.kind import Declaration
 from almanac.features.spec import FeatureSpec
 from almanac.features.split import Span
 from almanac.features.table import check_columns, numbers, times
+from almanac.features.target import targets
+from almanac.features.target_encoding import encodings, truth
 from almanac.usecase import UseCase
 from almanac.usecase.column_section import Column
 
@@ -47,8 +49,22 @@ def fit(usecase: UseCase, table: pl.DataFrame | pl.LazyFrame, span: Span) -> Fea
     # Declarations learn from codes of the fitted categories, which are the codes that formulas get.
     fitted = FeatureSpec.of(usecase, categories, centres)
     items = cast(list[Declaration], usecase.features.items)
-    learned = [item.learn(lambda name: numbers(fitted, training(name), name)) for item in items]
+    values = {f"y_{name}": y[rows] for name, y in _truths(usecase, fitted, lazy).items()}
+
+    def known(name: str) -> Array:
+        return values[name] if name in values else numbers(fitted, training(name), name)
+
+    learned = [item.learn(known) for item in items]
     return fitted if all(one is None for one in learned) else FeatureSpec.of(usecase, categories, centres, learned)
+
+
+def _truths(usecase: UseCase, spec: FeatureSpec, table: pl.LazyFrame) -> dict[str, Array]:
+    """Return the values of the targets that features are learned from, of all rows."""
+    names = dict.fromkeys(one.target for one in encodings(usecase.features.items))
+    if not names:
+        return {}
+    ahead = targets(usecase, spec, table.collect())
+    return {name: truth(usecase, ahead[f"y_{name}"].to_numpy(), name) for name in names}
 
 
 def document(spec: FeatureSpec, features: pl.LazyFrame, rows: npt.NDArray[np.bool_]) -> dict[str, Any]:

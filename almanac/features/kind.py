@@ -42,6 +42,7 @@ __all__ = [
     "FeatureKind",
     "Inputs",
     "LaterDeclaration",
+    "LearnedFromTarget",
     "Name",
     "Value",
     "ago",
@@ -89,6 +90,23 @@ class Context:
         return self.categories[column]
 
 
+@dataclass(frozen=True)
+class LearnedFromTarget:
+    """A feature whose values are learned from a target, which training computes anew for each block of rows.
+
+    Attributes:
+        feature: name of the feature.
+        column: category column.
+        target: name of the target.
+        smoothing: rows of the mean of all that each level is given beside its own.
+    """
+
+    feature: str
+    column: str
+    target: str
+    smoothing: float
+
+
 class Declaration(FeatureDeclaration, ABC):
     """The declaration of features in a use case file; a kind adds `kind: Literal[...]` and its own fields."""
 
@@ -104,9 +122,14 @@ class Declaration(FeatureDeclaration, ABC):
         """Return the parameters that the formulas take from the training rows, as JSON data.
 
         Args:
-            training: gives a column's values on the training rows: NaN where missing, codes for a category.
+            training: gives a column's values on the training rows: NaN where missing, codes for a category; under
+                `y_<target>` those of a target that `learned_from_targets` names.
         """
         return None
+
+    def learned_from_targets(self) -> Iterator[LearnedFromTarget]:
+        """Yield the features that are learned from a target."""
+        return iter(())
 
 
 class LaterDeclaration(Declaration):
@@ -127,7 +150,7 @@ class FeatureKind:
     Attributes:
         declaration: what a use case file says of it.
         example: declarations that the property tests run; columns are `volume` and `temp`, numbers, and `weather`, with
-            the categories Clear, Clouds, Fog and Mist, every hour.
+            the categories Clear, Clouds, Fog and Mist, every hour; the target is `volume_3h`.
     """
 
     declaration: type[Declaration]

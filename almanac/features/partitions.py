@@ -24,6 +24,7 @@ from almanac.features.references import references
 from almanac.features.spec import FeatureSpec
 from almanac.features.split import longest_horizon
 from almanac.features.target import targets
+from almanac.features.target_encoding import level_columns
 from almanac.usecase import UseCase
 
 Packed = npt.NDArray[np.uint8]
@@ -60,7 +61,8 @@ def plan(rows: int, size: int, before: int, after: int) -> list[Partition]:
 def features_of(usecase: UseCase, spec: FeatureSpec, table: pl.DataFrame) -> pl.DataFrame:
     """Return keys, features and targets of every row of a table, as preprocessing writes them."""
     features = compute(spec, table)
-    return features.hstack(targets(usecase, spec, table)).hstack(references(usecase, table, features))
+    added = (targets(usecase, spec, table), references(usecase, table, features), level_columns(spec, table))
+    return features.hstack([column for frame in added for column in frame])
 
 
 def computed(usecase: UseCase, spec: FeatureSpec, table: pl.LazyFrame, workers: Workers) -> pl.LazyFrame:

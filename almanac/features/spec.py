@@ -90,6 +90,7 @@ class FeatureSpec(BaseModel):
             FeatureError: a feature that cannot be computed from the use case's columns on its grid.
         """
         declared, frequency = usecase.features, usecase.time.frequency
+        _check_targets(usecase)
         if categories is None:
             # Learned levels are unknown before the fit, but for their bucket.
             columns_of_texts = {name: c for name, c in usecase.columns.items() if c.type == "category"}
@@ -205,6 +206,25 @@ class FeatureSpec(BaseModel):
         if not self.limit_steps:
             return []
         return [name for name in self.columns if self.impute.columns is None or name in self.impute.columns]
+
+
+def _check_targets(usecase: UseCase) -> None:
+    """Refuse features that are learned from a target which there is not, or by an engine that cannot.
+
+    Raises:
+        FeatureError: the item and the field are named.
+    """
+    known = [target.name for target in usecase.targets]
+    for index, item in enumerate(cast(Sequence[Declaration], usecase.features.items)):
+        for feature in item.learned_from_targets():
+            field = f"features.items.{index}"
+            if feature.target not in known:
+                raise FeatureError(f"{field}.target: no target named {feature.target}; known: {', '.join(known)}")
+            if usecase.training.engine == "dask":
+                raise FeatureError(
+                    f"{field}.encoding: {feature.feature} is learned from a target, whose rows the engine dask does "
+                    "not have in one place; write frequency or hash, or training.engine: local"
+                )
 
 
 def _expanded(

@@ -10,7 +10,9 @@ import polars as pl
 from almanac.core.errors import TrainingError
 from almanac.features.baselines import naive_forecasts
 from almanac.features.split import train_test
+from almanac.features.target_encoding import encodings, level_column, ordered_means, truth
 from almanac.model.target_history import TargetHistory
+from almanac.training.folds import block_edges
 from almanac.training.problem import BLOCK, Array, Problem
 from almanac.usecase import UseCase
 from almanac.usecase.training_section import Target
@@ -41,6 +43,31 @@ def read_features(usecase: UseCase, path: Path, names: list[str] | None = None) 
 def matrix(table: pl.DataFrame, names: list[str]) -> Array:
     """Return features of the table as a matrix, shape (n, f)."""
     return np.column_stack([_numbers(table, name) for name in names])
+
+
+def training_matrix(usecase: UseCase, table: pl.DataFrame, names: list[str]) -> Array:
+    """Return the features that training reads as a matrix, shape (n, f).
+
+    They are those of the table, but for features that are learned from a target: the rows of the training span have
+    means that have not seen their block.
+
+    Raises:
+        TrainingError: a column is missing.
+    """
+    X = matrix(table, names)
+    learned = list(encodings(usecase.features.items))
+    if not learned:
+        return X
+    time = microseconds(table[usecase.time.column])
+    rows = train_test(usecase, time)[0].rows(time)
+    starts = block_edges(usecase, time)
+    for one in learned:
+        target = next(target for target in usecase.targets if target.name == one.target)
+        y = truth(usecase, _numbers(table, f"y_{one.target}"), one.target)[rows]
+        codes = _numbers(table, level_column(one.column))[rows]
+        ahead = to_microseconds(target.horizon) + to_microseconds(usecase.features.cutoff)
+        X[rows, names.index(one.feature)] = ordered_means(codes, y, time[rows], ahead, starts, one.smoothing)
+    return X
 
 
 def mapped(path: Path, names: list[str], scratch: Path) -> Array:
@@ -89,7 +116,7 @@ def make_problem(
     problem = Problem(
         target=target,
         names=names,
-        X=matrix(table, names) if X is None else X,
+        X=training_matrix(usecase, table, names) if X is None else X,
         y=y,
         last=last,
         last_name=_last_name(target, names),

@@ -6,7 +6,8 @@ from datetime import timedelta
 import numpy as np
 
 from almanac.core.errors import TrainingError
-from almanac.features.split import Span, folds, train_test
+from almanac.features.split import Integers, Span, folds, train_test
+from almanac.features.target_encoding import block_starts
 from almanac.training.problem import Array, Problem, Rows
 from almanac.usecase import UseCase
 from almanac.usecase.fold_lengths import FEWEST_JUDGED, FEWEST_LEARNED, fold_length
@@ -36,7 +37,7 @@ def make_folds(usecase: UseCase, problem: Problem) -> list[Fold]:
     result = []
     span, _ = train_test(usecase, problem.time)
     # The gap is the target's horizon: a truth of the validation span must not be a training label.
-    spans = folds(span, count, _length(usecase, problem, span), horizon)
+    spans = folds(span, count, _length(usecase, problem.time, span), horizon)
     for number, pair in enumerate(spans, start=1):
         fold = Fold(*(np.flatnonzero(problem.known & span.rows(problem.time)) for span in pair))
         if fold.train.size < _LEARNED or fold.valid.size < _JUDGED:
@@ -64,9 +65,25 @@ def fold_weights(folds: list[Fold]) -> Array:
     return np.asarray(learned / learned.sum())
 
 
-def _length(usecase: UseCase, problem: Problem, span: Span) -> int:
+def block_edges(usecase: UseCase, time: Integers) -> list[int]:
+    """Return the first moments of the blocks of rows that are given the mean of a target by the rows before.
+
+    Args:
+        usecase: the use case.
+        time: prediction time of each row, µs since the epoch, shape (n,).
+    """
+    span, _ = train_test(usecase, time)
+    judged = folds(span, usecase.training.folds.count, _length(usecase, time, span), 0)
+    return block_starts(_first(time, span), [int(valid.start or 0) for _, valid in judged])
+
+
+def _first(time: Integers, span: Span) -> int:
+    first = int(time.min())
+    return first if span.start is None else max(first, span.start)
+
+
+def _length(usecase: UseCase, time: Integers, span: Span) -> int:
     """Return the length of the folds in µs; of an open span that of its data counts."""
-    first = int(problem.time.min())
-    start = first if span.start is None else max(first, span.start)
+    start = _first(time, span)
     window = timedelta(microseconds=int(span.stop or 0) - start)
     return fold_length(usecase, window) // timedelta(microseconds=1)

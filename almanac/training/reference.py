@@ -19,6 +19,7 @@ from almanac.drift.outputs.importance_profile import ImportanceProfile
 from almanac.drift.profiles.profiling import LEAST_ROWS
 from almanac.drift.profiles.reading import even_rows
 from almanac.drift.profiles.seasons import MOST_BLOCKS, calendar_of, parse_duration
+from almanac.features.target_encoding import encodings
 from almanac.training.fitted_model import FittedModel
 from almanac.training.problem import Array, Problem
 from almanac.usecase import UseCase
@@ -103,12 +104,14 @@ def _parts(
     names = [(k, name) for k, name in enumerate(problem.names) if name not in columns]
     values = table.select(pl.col(usecase.time.column).cast(pl.Datetime("us")), pl.exclude(usecase.time.column))
     values = values.select([*keys, *columns])
-    span = _profiled(problem)
+    span, learned = _profiled(problem), list(encodings(usecase.features.items))
     # At least one part, which may be empty, for the caller that takes the first.
     for start in range(0, max(len(span), 1), rows):
         here = span[start : start + rows]
         X = problem.X[here]
-        series = (pl.Series(name, X[:, k]).fill_nan(None) for k, name in names)
+        # What is learned from a target differs in training from what the server computes, and is watched there.
+        own = {one.feature: features[one.feature].to_numpy()[here] for one in learned}
+        series = (pl.Series(name, own.get(name, X[:, k])).fill_nan(None) for k, name in names)
         frame = features.select(keys)[here].with_columns(*series)
         yield frame.join(values, on=keys, how="left", maintain_order="left")
 

@@ -29,6 +29,7 @@ def test_the_server_computes_the_features_of_training_from_texts_that_training_n
                 {"kind": "value", "group": "now", "columns": ["load", "open"]},
                 {"kind": "categorical", "group": "kind", "columns": ["kind"]},
                 {"kind": "encoded", "group": "kind", "columns": ["kind"]},
+                {"kind": "encoded", "group": "kind", "columns": ["kind"], "encoding": "target", "target": "load_1h"},
                 {"kind": "calendar", "group": "calendar", "fields": ["hour"], "ahead": "1h"},
                 {"kind": "holiday", "group": "calendar", "country": "DE", "fields": ["holiday", "days_until"]},
                 {"kind": "quantile", "group": "rolling", "columns": ["load"], "windows": ["24h"]},
