@@ -18,11 +18,18 @@ class LevelLearner(Learner):
     predict: Literal["level", "difference"] = "level"
     """Quantity that the model learns."""
     around: Annotated[Name | None, absent(None)] = None
-    """Or a feature on the target's scale from which it learns the difference, such as the median of the last five."""
+    """Or a baseline to start from: a feature on the target's scale from which it learns the difference, such as the
+    median of the last five. The scale of a classification, for kinds linear and feature, is log-odds (transform
+    log_odds)."""
 
 
-def base(declared: LevelLearner, data: TrainingRows) -> Offset:
+def base(declared: LevelLearner, data: TrainingRows, odds: bool = False) -> Offset:
     """Return the linear part that the learner builds upon: the last known value, on the target's scale, or zero.
+
+    Args:
+        declared: the candidate.
+        data: the training rows.
+        odds: whether the learner can start a classification from log-odds.
 
     Raises:
         TrainingError: there is no difference for this target or with these features.
@@ -30,10 +37,14 @@ def base(declared: LevelLearner, data: TrainingRows) -> Offset:
     problem = data.problem
     coefficients = np.zeros(len(problem.names))
     if declared.around is not None:
-        if declared.around not in problem.names or problem.classification:
+        if declared.around not in problem.names:
             raise TrainingError(
-                f"candidate {declared.name}: around: {declared.around} is no feature, or {problem.target.name} is a "
-                "classification, which has no difference from one"
+                f"candidate {declared.name}: around: there is no feature {declared.around}; see features.items"
+            )
+        if problem.classification and not odds:
+            raise TrainingError(
+                f"candidate {declared.name}: around: {problem.target.name} is a classification, which kind "
+                f"{declared.kind} starts from no feature; kind linear does, from a feature in log-odds"
             )
         coefficients[problem.names.index(declared.around)] = 1.0
     elif declared.predict == "difference":

@@ -13,40 +13,19 @@ from almanac.core.errors import TrainingError
 from almanac.model.offset import probability
 from almanac.training.blending import weigh
 from almanac.training.candidates import candidate_kind
+from almanac.training.choice import Contender, best, rule_of
 from almanac.training.fit import fit
 from almanac.training.fitted_model import AdditiveModel, FittedModel, combine
 from almanac.training.folds import Fold, fold_weights, make_folds
 from almanac.training.losses import loss
 from almanac.training.panel_loss import median_mase
 from almanac.training.problem import Array, Problem, TrainingRows
+from almanac.training.standard_error import standard_error
 from almanac.training.tuning import Tuned, Tuning, trials_planned, tune
 from almanac.usecase import UseCase
-from almanac.usecase.training_section import Blend, Choose, Learner
+from almanac.usecase.training_section import Blend, Learner
 
 Progress = Callable[[int, int, str], None]
-
-
-@dataclass(frozen=True)
-class Contender:
-    """A tuned candidate or a blend, as it enters the comparison.
-
-    Attributes:
-        name: the candidate's name.
-        losses: loss on each fold, on the same rows for every contender.
-        loss: their mean, each fold weighted by the length of its training span, see `folds.fold_weights`.
-        raw: out-of-fold raw predictions, all folds in order.
-        weights: weight of each tuned candidate in it.
-        bias: mean out-of-fold error as a share of its root mean square.
-        mase_median: median over the entities of their scaled errors; None where no rule asks for it.
-    """
-
-    name: str
-    losses: list[float]
-    loss: float
-    raw: Array
-    weights: dict[str, float]
-    bias: float = 0.0
-    mase_median: float | None = None
 
 
 @dataclass(frozen=True)
@@ -156,6 +135,9 @@ def _choose(task: Tuning, tuned: list[Tuned]) -> Selection:
     contenders += [_blended(task, name, parts) for name, parts in members.items() if len(parts) > 1]
     if task.settings.choose.then is not None:
         contenders = [replace(c, mase_median=median_mase(task.problem, task.folds, c.raw)) for c in contenders]
+    if task.settings.choose.standard_errors:
+        least = min(contenders, key=lambda contender: contender.loss)
+        contenders = [replace(c, noise=standard_error(task, c.raw, least.raw)) for c in contenders]
     return Selection(
         problem=task.problem,
         folds=task.folds,
@@ -164,7 +146,7 @@ def _choose(task: Tuning, tuned: list[Tuned]) -> Selection:
         baselines={} if task.problem.classification else _baselines(task),
         rows=int(sum(keep.sum() for keep in task.compared)),
         chosen=(chosen := best(contenders, task.settings.choose)),
-        rule=_rule(contenders, chosen, task),
+        rule=rule_of(contenders, chosen, task.settings.choose, task.metric),
     )
 
 
@@ -179,37 +161,6 @@ def _bias(task: Tuning, raw: Array) -> float:
     error = (probability(raw) if task.problem.classification else raw) - y
     size = float(np.sqrt(np.mean(error**2)))
     return float(error.mean()) / size if size else 0.0
-
-
-def _rule(contenders: list[Contender], chosen: Contender, task: Tuning) -> str:
-    """Return the rule by which a contender was chosen, for whoever sees another with a smaller loss."""
-    choose = task.settings.choose
-    least = min(contenders, key=lambda contender: contender.loss)
-    if chosen.loss <= least.loss:
-        return f"the smallest mean {task.metric} over the folds, each weighted by its training rows"
-    if chosen.mase_median is not None and least.mase_median is not None:
-        return (
-            f"the smallest median MASE of the candidates within {choose.tolerance:.1%} of the smallest mean "
-            f"{task.metric}: {chosen.mase_median:.4f} where {least.name} has {least.mase_median:.4f}"
-        )
-    return (
-        f"training.choose prefers {', '.join(choose.prefer)}, in this order, within {choose.tolerance:.1%} of the "
-        f"smallest mean {task.metric}: {chosen.name} is {chosen.loss / least.loss - 1.0:.2%} above {least.name}"
-    )
-
-
-def best(contenders: list[Contender], rule: Choose) -> Contender:
-    """Return the contender with the smallest loss, or the one that is chosen among those within tolerance of it.
-
-    So it must be in its bias: a mean error hides in a squared one as long as it is small, and stays in every forecast.
-    They are compared by their median MASE where the rule asks for it, and by the order of preference otherwise.
-    """
-    least = min(contenders, key=lambda contender: contender.loss)
-    fair = [one for one in contenders if abs(one.bias) <= abs(least.bias) + rule.tolerance]
-    near = {one.name: one for one in fair if one.loss <= least.loss * (1.0 + rule.tolerance)}
-    if rule.then is not None and all(one.mase_median is not None for one in near.values()):
-        return min(near.values(), key=lambda contender: (contender.mase_median, contender.loss))
-    return next((near[name] for name in rule.prefer if name in near), least)
 
 
 def _blended(task: Tuning, name: str, members: list[Tuned]) -> Contender:

@@ -212,6 +212,9 @@ class Choose(Section):
     """Candidates in order of preference among those within `tolerance` of the best."""
     tolerance: Annotated[float, Field(ge=0)] = 0.0
     """Relative difference that counts as equal, of the metric and of the bias as a share of the error."""
+    standard_errors: Annotated[float, Field(ge=0), absent(0.0)] = 0.0
+    """Standard errors of the paired difference in loss that count as equal besides: 1 keeps the preferred candidate
+    unless the folds show another to be better by more than chance, which few rows of noise often feign."""
     then: Annotated[Literal["mase_median"] | None, absent(None)] = None
     """Of a panel, what decides among those within `tolerance` of the best, before `prefer`: the median over the
     entities of their mean absolute scaled errors."""

@@ -8,10 +8,18 @@ import numpy as np
 from almanac.features.kind import Context, Declaration, Feature, FeatureKind, Inputs, Name, Value
 from almanac.features.windows import finite
 
-Function = Literal["log", "log1p", "sqrt", "square", "abs", "exp"]
+Function = Literal["log", "log1p", "log_odds", "sqrt", "square", "abs", "exp"]
+
+
+def _log_odds(probability: Value) -> Value:
+    # log1p keeps the digits of a small probability.
+    return np.log(probability) - np.log1p(0.0 - probability)
+
+
 _FUNCTIONS: dict[Function, Callable[[Value], Value]] = {
     "log": np.log,
     "log1p": np.log1p,
+    "log_odds": _log_odds,
     "sqrt": np.sqrt,
     "square": np.square,
     "abs": np.abs,
@@ -26,7 +34,7 @@ class Transform(Declaration):
     name: Name
     """Name of the feature."""
     function: Function
-    """Function; outside its domain the value is missing."""
+    """Function, log_odds of a probability among them; outside its domain the value is missing."""
     feature: Name
     """Feature declared before."""
 

@@ -16,8 +16,8 @@ class Feature(Learner):
 
     kind: Literal["feature"]
     feature: str
-    """Feature, on the target's scale: for scale log a logarithm. {column} and {horizon} stand for those of the
-    target."""
+    """Feature, on the target's scale: for scale log a logarithm, for a classification log-odds. {column} and {horizon}
+    stand for those of the target."""
 
 
 class _Feature:
@@ -33,8 +33,6 @@ class _Feature:
     def fit(self, declared: Feature, parameters: dict[str, Any], data: TrainingRows, seed: int) -> AdditiveModel:
         """Return the feature as a linear model; a missing value counts as the mean of the rows."""
         problem = data.problem
-        if problem.classification:
-            raise TrainingError(f"candidate {declared.name}: of kind feature, which forecasts no probability")
         feature = declared.feature.replace("{column}", problem.target.column)
         if (feature := feature.replace("{horizon}", problem.target.horizon)) not in problem.names:
             raise TrainingError(f"candidate {declared.name}: there is no feature {feature}; see features.items")

@@ -68,7 +68,7 @@ ITEMS: list[dict[str, Any]] = [
     {"kind": "interaction", "name": "sum", "operation": "sum", "left": "volume", "right": "temp"},
     *(
         {"kind": "transform", "name": f"volume_{name}", "function": name, "feature": "volume"}
-        for name in ("log", "log1p", "sqrt", "square", "abs", "exp")
+        for name in ("log", "log1p", "log_odds", "sqrt", "square", "abs", "exp")
     ),
 ]
 WEATHER = ["Clear", "Clouds", "Fog", "Mist"]

@@ -7,10 +7,10 @@ import pytest
 
 from almanac.core.errors import UseCaseError
 from almanac.model.target_history import TargetHistory
+from almanac.training.choice import Contender, best
 from almanac.training.folds import Fold
 from almanac.training.panel_loss import median_mase
 from almanac.training.problem import Problem
-from almanac.training.selection import Contender, best
 from almanac.usecase.training_section import Choose
 from tests.support import panel
 

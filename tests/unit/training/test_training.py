@@ -17,9 +17,9 @@ from almanac.drift.outputs import read_outputs
 from almanac.features.baselines import naive_names
 from almanac.model.model import load_model
 from almanac.training.blending import weigh
+from almanac.training.choice import Contender, best
 from almanac.training.dataset import make_problem, read_features
 from almanac.training.folds import make_folds
-from almanac.training.selection import Contender, best
 from almanac.training.train import Inputs, train
 from almanac.usecase import UseCase
 from almanac.usecase.training_section import Choose
