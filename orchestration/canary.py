@@ -14,6 +14,7 @@ from governance.registry.stages import may_promote
 from serving.deploy.apply import Check, apply_and_wait, sendable
 from serving.deploy.canary import with_canary
 from serving.deploy.kube import Kube
+from serving.deploy.rollout import VERSION
 from serving.deploy.verdict import Verdict, await_verdict
 
 
@@ -80,7 +81,7 @@ def deploy_by_canary(
     kube, registry = Kube(api), Registry(registry_url)
     running = running_service(kube, objects)
     new = next(item for item in objects if item["kind"] == "InferenceService")
-    number = int(new["metadata"]["annotations"]["almanac.io/version"])
+    number = int(new["metadata"]["annotations"][VERSION])
     entry = registry.version(usecase.name, number)
     # Before anybody gets its forecasts: a version that lacks an approval has none of its requests either.
     may_promote(registry.state(usecase.name), entry, "production")
@@ -119,7 +120,7 @@ def _refusal(number: int, found: Verdict, trial: Trial) -> str:
 
 def _back(registry: Registry, usecase: UseCase, number: int, running: dict[str, Any]) -> str:
     """Put the running version into production again where it is not, and return the outcome in words."""
-    version = running["metadata"]["annotations"]["almanac.io/version"]
+    version = running["metadata"]["annotations"][VERSION]
     current = registry.current(usecase.name)
     if current is not None and current.number == number:
         earlier = registry.rollback(usecase.name, who=actor(), why=f"version {number} was not rolled out")

@@ -11,6 +11,7 @@ from serving.deploy.apply import apply_and_wait, connect
 from serving.deploy.kube import Kube
 from serving.deploy.production import write_manifest
 from serving.deploy.reach import client_key, predictor_address
+from serving.deploy.rollout import DIGEST, VERSION
 from serving.deploy.smoke import forecasters, smoke
 
 
@@ -28,13 +29,13 @@ def run(usecase: str, registry: str, environment: str, out: Path, push: str = ""
     case = load_text(usecase, "usecase")
     objects = write_manifest(case, registry, out)
     service = next(item for item in objects if item["kind"] == "InferenceService")
-    version = service["metadata"]["annotations"]["almanac.io/version"]
+    version = service["metadata"]["annotations"][VERSION]
     if environment == "cluster":
         _deploy(objects, version, case.name, registry)
     if push:
         try_push_version(case, version, registry, push, case.now())
     summary(f"version {version}, {len(objects)} objects{' applied' if environment == 'cluster' else ''}")
-    return {"version": version, "digest": service["metadata"]["annotations"]["almanac.io/manifest-sha256"]}
+    return {"version": version, "digest": service["metadata"]["annotations"][DIGEST]}
 
 
 def _deploy(objects: list[dict[str, Any]], version: str, use_case: str, registry: str) -> None:

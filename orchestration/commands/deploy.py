@@ -27,6 +27,7 @@ from serving.deploy.prerequisites import look
 from serving.deploy.prerequisites import objects as prerequisites
 from serving.deploy.production import write_canary, write_manifest, write_values
 from serving.deploy.reach import KEY_SECRET, predictor_address, require_way, through_the_api
+from serving.deploy.rollout import VERSION
 from serving.deploy.smoke import PATIENCE, forecasters, smoke
 
 app = command_app(
@@ -121,7 +122,7 @@ def apply(
     service = next((item for item in items if item["kind"] == "InferenceService"), None)
     if service is None:
         raise DeploymentError(f"{manifest}: holds no InferenceService")
-    version = service["metadata"]["annotations"]["almanac.io/version"]
+    version = service["metadata"]["annotations"][VERSION]
 
     def models_of(number: str) -> list[Model]:
         directory = resolve(f"registry:{case.name}/{number}", registry, allow_rejected=allow_rejected)
@@ -142,7 +143,7 @@ def apply(
     if canary is None:
         apply_and_wait(items, api, timeout, check=check_of(models))
     else:
-        running = running_service(Kube(api), items)["metadata"]["annotations"]["almanac.io/version"]
+        running = running_service(Kube(api), items)["metadata"]["annotations"][VERSION]
         checks = check_of(models_of(running)), check_of(models)
         deploy_by_canary(case, registry, items, api, Trial(canary, verdict, timeout), checks, typer.echo)
     if push:

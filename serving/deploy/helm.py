@@ -10,10 +10,11 @@ from typing import Any
 import yaml
 
 from almanac.core.files import write_text
-from almanac.core.image import VERSION
+from almanac.core.image import VERSION as RELEASE
 from serving.deploy.helm_values import VALUES, environment_values
 from serving.deploy.kustomize.layout import PLACEHOLDER
 from serving.deploy.manifests import Deployment, render, render_edges
+from serving.deploy.rollout import DIGEST, VERSION
 
 CHART = Path(__file__).resolve().parents[2] / "deploy" / "helm" / "almanac"
 ENVIRONMENTS = ("dev", "staging", "prod")
@@ -24,8 +25,8 @@ _CHART = {
     "name": "almanac",
     "description": "A forecasting model of Almanac as a KServe InferenceService",
     "type": "application",
-    "version": VERSION,
-    "appVersion": VERSION,
+    "version": RELEASE,
+    "appVersion": RELEASE,
     "kubeVersion": ">=1.30.0-0",
 }
 
@@ -110,8 +111,8 @@ def _runtime(item: dict[str, Any]) -> str:
 def _service(item: dict[str, Any]) -> str:
     annotations, predictor = item["metadata"]["annotations"], item["spec"]["predictor"]
     annotations |= {
-        "almanac.io/version": _value("version"),
-        "almanac.io/manifest-sha256": _value("manifestSha256"),
+        VERSION: _value("version"),
+        DIGEST: _value("manifestSha256"),
         "serving.kserve.io/storageSecretName": _value("storageSecretName"),
     }
     scaling = {"minReplicas": "minReplicas", "maxReplicas": "maxReplicas", "scaleTarget": "scaleTarget"}

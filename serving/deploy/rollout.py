@@ -11,7 +11,7 @@ from almanac.core.errors import DeploymentError
 from serving.deploy.kube import Kube
 
 #: Annotations of the InferenceService that KServe copies to its pods.
-VERSION, _DIGEST, CANARY = "almanac.io/version", "almanac.io/manifest-sha256", "almanac.io/canary"
+VERSION, DIGEST, CANARY = "almanac.io/version", "almanac.io/manifest-sha256", "almanac.io/canary"
 _CONTAINER = "kserve-container"
 #: States of a container that is on its way.
 _STARTING = {"ContainerCreating", "PodInitializing"}
@@ -146,7 +146,7 @@ def _deployment(kube: Kube, service: dict[str, Any]) -> dict[str, Any] | None:
 
 def _wanted(item: dict[str, Any]) -> tuple[str | None, ...]:
     annotations = item["metadata"].get("annotations") or {}
-    return tuple(annotations.get(name) for name in (VERSION, _DIGEST, CANARY))
+    return tuple(annotations.get(name) for name in (VERSION, DIGEST, CANARY))
 
 
 def _image(template: dict[str, Any]) -> str | None:

@@ -14,13 +14,14 @@ import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
 from almanac.core.image import SERVING_IMAGE
 from almanac.usecase import dump
-from tests.cluster.kubectl import get, kubectl
+from tests.cluster.kubectl import get, kubectl, wait_for
 from tests.support.production import Production, two_versions
 from tests.support.server import free_port
 
@@ -50,21 +51,25 @@ def cluster() -> str:
     return str(os.environ["KUBECONFIG"])
 
 
-HOLDER = {
-    "apiVersion": "v1",
-    "kind": "Pod",
-    "metadata": {"name": "serving-image", "namespace": "default"},
-    "spec": {
-        "terminationGracePeriodSeconds": 0,
-        "containers": [
-            {
-                "name": "holder",
-                "image": SERVING_IMAGE,
-                "command": ["python", "-c", "import time; time.sleep(7200)"],
-            }
-        ],
-    },
-}
+def _holder() -> dict[str, Any]:
+    """Return a pod that runs the serving image and that of the sandboxes, which counts as used by nothing else."""
+    wait_for("the node's images", lambda: SERVING_IMAGE in _images())
+    sandbox = next((name for name in _images() if "/pause:" in name), None)
+    serving: dict[str, Any] = {
+        "name": "serving",
+        "image": SERVING_IMAGE,
+        "command": ["python", "-c", "import time; time.sleep(14400)"],
+    }
+    containers = [serving, *([{"name": "sandbox", "image": sandbox}] if sandbox else [])]
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "images", "namespace": "default"},
+        "spec": {
+            "terminationGracePeriodSeconds": 0,
+            "containers": [{**one, "imagePullPolicy": "Never"} for one in containers],
+        },
+    }
 
 
 @pytest.fixture(scope="session")
@@ -79,10 +84,16 @@ def node(cluster: str) -> Iterator[str]:
     if not here:
         pytest.skip("no node of the cluster is this machine, so that none can read its directories")
     # A kubelet that is short of disk removes images that no pod runs, in the middle of a test.
-    kubectl("apply", "-f", "-", text=json.dumps(HOLDER))
-    kubectl("wait", "--for=condition=Ready", "pod/serving-image", "-n", "default", "--timeout=120s")
+    kubectl("delete", "pod", "images", "-n", "default", "--ignore-not-found")
+    kubectl("apply", "-f", "-", text=json.dumps(_holder()))
+    kubectl("wait", "--for=condition=Ready", "pod/images", "-n", "default", "--timeout=120s")
     yield str(here[0])
-    kubectl("delete", "pod", "serving-image", "-n", "default", "--wait=false")
+    kubectl("delete", "pod", "images", "-n", "default", "--wait=false")
+
+
+def _images() -> list[str]:
+    held = [image for item in get("nodes")["items"] for image in item["status"].get("images", [])]
+    return [name for image in held for name in image["names"]]
 
 
 def _is_here(address: str) -> bool:

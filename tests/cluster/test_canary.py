@@ -21,7 +21,7 @@ from serving.deploy.apply import connect
 from serving.deploy.kube import Kube
 from serving.deploy.reach import client_key, through_the_api
 from serving.deploy.smoke import examples, forecasters
-from tests.cluster.kubectl import get, kubectl, make
+from tests.cluster.kubectl import get, kubectl, make, wait_for
 from tests.support.object_store import use_endpoint
 
 pytestmark = pytest.mark.slow
@@ -138,3 +138,13 @@ def test_pods_divide_the_requests_and_their_verdict_decides(registry: str, useca
     assert callers.failed == []
     assert Registry(registry).stages("air_quality") == {"production": 2}
     assert get(*SERVICE)["metadata"]["annotations"]["almanac.io/version"] == "2"
+    # The pods that are left are of the version alone, without a canary.
+    wait_for("the end of the canary's pods", lambda: len(_pods()) == 1)
+    (pod,) = _pods()
+    assert pod["metadata"]["annotations"]["almanac.io/version"] == "2"
+    assert not [one for one in pod["spec"]["containers"][0]["args"] if one.startswith("--canary=")]
+
+
+def _pods() -> list[Any]:
+    found = get("pods", "-n", NAMESPACE, "-l", f"serving.kserve.io/inferenceservice={NAME}")["items"]
+    return [pod for pod in found if "deletionTimestamp" not in pod["metadata"]]
