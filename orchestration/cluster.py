@@ -108,7 +108,7 @@ class Cluster:
         tasks: Collection[str],
         on_task: Callable[[Task], None],
         timeout: float,
-        interval: float = 5.0,
+        interval: float = 2.0,
     ) -> frozenset[str]:
         """Wait for a run to end, report each task's new state, and return the names of the tasks that had one.
 

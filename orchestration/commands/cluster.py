@@ -43,7 +43,7 @@ def submit(
     root: _Root = None,
     wait: Annotated[bool, typer.Option(help="Wait for the run to end.")] = True,
     timeout: Annotated[float, typer.Option(help="Longest wait in seconds.")] = 6 * 3600,
-    interval: Annotated[float, typer.Option(help="Seconds between two requests for the run's state.")] = 5,
+    interval: Annotated[float, typer.Option(help="Seconds between two requests for the run's state.")] = 2,
     fetch: Annotated[Path | None, typer.Option(help="Directory that the run's outputs are copied to.")] = None,
 ) -> None:
     """Upload the training pipeline to a cluster, run it, and fetch its outputs."""

@@ -38,7 +38,7 @@ def retrain(
     out: Out = Path("runs"),
     registry: RegistryAddress = "registry",
     timeout: Annotated[float, typer.Option(help="Longest wait for a run on a cluster, in seconds.")] = 6 * 3600,
-    interval: Annotated[float, typer.Option(help="Seconds between two requests for its state.")] = 5,
+    interval: Annotated[float, typer.Option(help="Seconds between two requests for its state.")] = 2,
     namespace: Annotated[
         str | None, typer.Option(envvar="KFP_NAMESPACE", help="The profile's namespace in a multi-user Kubeflow.")
     ] = None,

@@ -102,12 +102,19 @@ def _pod(kube: Kube, pod: dict[str, Any]) -> Iterator[str]:
             continue
         explained = True
         yield f"pod {name}, container {container['name']}: {reason}"
-        namespace, again = pod["metadata"]["namespace"], container.get("restartCount", 0) > 0
-        text = kube.log(namespace, name, container["name"], _LOG_LINES, previous=again)
-        yield from (f"  {line}" for line in text.splitlines())
+        yield from (f"  {line}" for line in _log(kube, pod, container).splitlines())
     # Otherwise the newest event is often about something else, such as a node without DNS.
     if not explained:
         yield from _warnings(kube, pod)
+
+
+def _log(kube: Kube, pod: dict[str, Any], container: dict[str, Any]) -> str:
+    """Return the last lines of the log of a container that ended, whether it was started again since or not."""
+    namespace, name = pod["metadata"]["namespace"], pod["metadata"]["name"]
+    again = "running" in (container.get("state") or {}) and container.get("restartCount", 0) > 0
+    # The other one where the node has removed it already: it keeps one of the containers that ended.
+    texts = (kube.log(namespace, name, container["name"], _LOG_LINES, previous) for previous in (again, not again))
+    return next(filter(None, texts), "")
 
 
 def _warnings(kube: Kube, pod: dict[str, Any]) -> Iterator[str]:

@@ -1,6 +1,7 @@
 """What the cluster tier needs: a cluster with KServe, a node with the serving image, a registry, namespaces.
 
-The cluster is that of KUBECONFIG, or one that `up` in the directory ALMANAC_CLUSTER starts.
+The cluster is that of KUBECONFIG, or one that `up` in the directory ALMANAC_CLUSTER starts. Where this machine is a node,
+its name should resolve to an address on which its kubelet listens (127.0.0.1 in /etc/hosts), or no log can be read.
 """
 
 import json
@@ -51,10 +52,45 @@ def cluster() -> str:
     return str(os.environ["KUBECONFIG"])
 
 
+@pytest.fixture(scope="session")
+def node(cluster: str) -> Iterator[str]:
+    """The address of a node that is this machine, and has the serving image."""
+    starter = os.environ.get("ALMANAC_CLUSTER")
+    if starter:
+        _join(starter, SERVING_IMAGE)
+    nodes = get("nodes")["items"]
+    addresses = [one["address"] for item in nodes for one in item["status"]["addresses"] if one["type"] == "InternalIP"]
+    here = [address for address in addresses if _is_here(address)]
+    if not here:
+        pytest.skip("no node of the cluster is this machine, so that none can read its directories")
+    _hold_images(starter)
+    yield str(here[0])
+    kubectl("delete", "pod", "images", "-n", "default", "--wait=false")
+
+
+def _join(starter: str, *images: str) -> None:
+    """Make this machine a node with these images and that of the sandboxes, unless it is one."""
+    done = subprocess.run([f"{starter}/node/up", *images], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def _hold_images(starter: str | None) -> None:
+    """Run the images that the tests need: a kubelet that is short of disk removes those that no pod runs.
+
+    The one of the sandboxes counts as unused, too, and without it no pod starts.
+    """
+    kubectl("delete", "pod", "images", "-n", "default", "--ignore-not-found")
+    if starter:
+        # It may have been removed since the node was there.
+        _join(starter)
+        wait_for("the image of the sandboxes", lambda: _sandbox() is not None)
+    wait_for("the serving image", lambda: SERVING_IMAGE in _images())
+    kubectl("apply", "-f", "-", text=json.dumps(_holder()))
+    kubectl("wait", "--for=condition=Ready", "pod/images", "-n", "default", "--timeout=120s")
+
+
 def _holder() -> dict[str, Any]:
-    """Return a pod that runs the serving image and that of the sandboxes, which counts as used by nothing else."""
-    wait_for("the node's images", lambda: SERVING_IMAGE in _images())
-    sandbox = next((name for name in _images() if "/pause:" in name), None)
+    sandbox = _sandbox()
     serving: dict[str, Any] = {
         "name": "serving",
         "image": SERVING_IMAGE,
@@ -72,23 +108,8 @@ def _holder() -> dict[str, Any]:
     }
 
 
-@pytest.fixture(scope="session")
-def node(cluster: str) -> Iterator[str]:
-    """The address of a node that is this machine, and has the serving image."""
-    if starter := os.environ.get("ALMANAC_CLUSTER"):
-        done = subprocess.run([f"{starter}/node/up", SERVING_IMAGE], capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
-    nodes = get("nodes")["items"]
-    addresses = [one["address"] for item in nodes for one in item["status"]["addresses"] if one["type"] == "InternalIP"]
-    here = [address for address in addresses if _is_here(address)]
-    if not here:
-        pytest.skip("no node of the cluster is this machine, so that none can read its directories")
-    # A kubelet that is short of disk removes images that no pod runs, in the middle of a test.
-    kubectl("delete", "pod", "images", "-n", "default", "--ignore-not-found")
-    kubectl("apply", "-f", "-", text=json.dumps(_holder()))
-    kubectl("wait", "--for=condition=Ready", "pod/images", "-n", "default", "--timeout=120s")
-    yield str(here[0])
-    kubectl("delete", "pod", "images", "-n", "default", "--wait=false")
+def _sandbox() -> str | None:
+    return next((name for name in _images() if "/pause:" in name), None)
 
 
 def _images() -> list[str]:

@@ -68,6 +68,7 @@ class KubernetesApi:
         self.deleted: list[str] = []
         #: Templates that the Deployment has had, each of which was a rollout.
         self.templates: list[dict[str, Any]] = []
+        #: By pod, and by pod and `/previous` for the container before.
         self.logs: dict[str, str] = {}
         self._pods, self._release, self._seconds = pods, release, seconds
         #: Address of the server that stands for all pods.
@@ -119,7 +120,9 @@ class KubernetesApi:
             self.deleted.append(url.path)
             status, answer = (200, {}) if self.objects.pop(url.path, None) else (404, {"message": "not found"})
         else:
-            found = self._look(url.path, parse_qs(url.query).get("labelSelector", [""])[0])
+            query = parse_qs(url.query)
+            before = "/previous" if query.get("previous") == ["true"] else ""
+            found = self._look(url.path + before, query.get("labelSelector", [""])[0])
             status, answer = (200, found) if found is not None else (404, {"message": "not found"})
         data = answer.encode() if isinstance(answer, str) else json.dumps(answer).encode()
         request.send_response(status)
@@ -201,8 +204,9 @@ class KubernetesApi:
             return self._deployment(self._deployments[path])
         if path.endswith("/pods"):
             return {"items": [pod for known in self._deployments.values() for pod in self._every_pod(known)]}
-        if path.endswith("/log"):
-            return self.logs.get(path.split("/")[-2])
+        if "/log" in path:
+            pod, _, before = path.rpartition("/pods/")[2].partition("/log")
+            return self.logs.get(pod + before)
         if path.rsplit("/", 1)[1] in PLURALS.values():
             wanted = dict(one.split("=") for one in filter(None, selector.split(",")))
             inside = [one for place, one in self.objects.items() if place.startswith(f"{path}/")]

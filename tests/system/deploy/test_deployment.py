@@ -132,6 +132,21 @@ def test_a_container_that_ended_shows_the_end_of_its_log() -> None:
             apply_and_wait(render(FIRST), _client(server), timeout=0.1, interval=0.01)
 
 
+@pytest.mark.parametrize("kept", ["pod-1", "pod-1/previous"])
+@pytest.mark.parametrize("state", ["running", "terminated"])
+def test_the_log_is_that_of_a_container_that_ended_wherever_the_node_still_has_it(state: str, kept: str) -> None:
+    ended = {"terminated": {"reason": "Error", "exitCode": 1}}
+
+    def fails(service: dict[str, Any]) -> dict[str, Any]:
+        now = ended if state == "terminated" else {"running": {}}
+        return {"state": now, "lastState": ended, "restartCount": 1}
+
+    with KubernetesApi(fails) as server:
+        server.logs[kept] = "error: the manifest cannot be read"
+        with pytest.raises(DeploymentError, match=r"Error, exit code 1\n    error: the manifest cannot be read"):
+            apply_and_wait(render(FIRST), _client(server), timeout=0.1, interval=0.01)
+
+
 def test_a_pod_that_waits_for_its_volume_is_named_with_the_warning() -> None:
     def waits(service: dict[str, Any]) -> dict[str, Any]:
         return {"state": {"waiting": {"reason": "ContainerCreating"}}}
