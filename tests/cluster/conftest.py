@@ -1,7 +1,7 @@
 """What the cluster tier needs: a cluster with KServe, a node with the serving image, a registry, namespaces.
 
-The cluster is that of KUBECONFIG, or one that `up` in the directory ALMANAC_CLUSTER starts. Where this machine is a node,
-its name should resolve to an address on which its kubelet listens (127.0.0.1 in /etc/hosts), or no log can be read.
+The cluster is that of KUBECONFIG, or one that `up` in the directory ALMANAC_CLUSTER starts. Where this machine is a
+node, its name should resolve to an address on which its kubelet listens (127.0.0.1 in /etc/hosts): else no log is read.
 """
 
 import json
