@@ -1,7 +1,7 @@
 """Imports of shap and statsforecast where numba is not installed, as in the image of the components.
 
-Both compile functions with numba when they are imported. Those that are used here, shap's explainer of trees and
-AutoETS of statsforecast, are in C++: they give the same bytes without numba, whose compiler is a fifth of an image.
+Both compile functions with numba when they are imported. Those that are used here, shap's explainer of trees and the
+models of statsforecast, are in C++: they give the same bytes without numba, whose compiler is a fifth of an image.
 """
 
 import sys

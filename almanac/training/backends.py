@@ -10,6 +10,7 @@ import polars as pl
 
 from almanac.core import dask_workers
 from almanac.training.dataset import make_problem, mapped, read_features
+from almanac.training.entity_fits import entity_fits
 from almanac.training.problem import Problem
 from almanac.usecase import UseCase
 
@@ -29,13 +30,18 @@ def open_problems(usecase: UseCase, path: Path, names: list[str]) -> Iterator[tu
         table = read_features(usecase, path)
         first = make_problem(usecase, table, names, usecase.targets[0])
         others = [make_problem(usecase, table, names, target, first.X) for target in usecase.targets[1:]]
-        yield table, [first, *others]
+        with entity_fits(usecase.training.threads) as fits:
+            yield table, [replace(problem, fits=fits) for problem in (first, *others)]
         return
     from almanac.training.dask_backend import DaskGrower
 
     table = read_features(usecase, path, names)
-    with TemporaryDirectory() as scratch, dask_workers.start(usecase.training.dask) as workers:
+    with (
+        TemporaryDirectory() as scratch,
+        dask_workers.start(usecase.training.dask) as workers,
+        entity_fits(usecase.training.threads) as fits,
+    ):
         X = mapped(path, names, Path(scratch) / "features")
         grower = DaskGrower(workers, names, X, usecase.training.seed)
         problems = [make_problem(usecase, table, names, target, X) for target in usecase.targets]
-        yield table, [replace(problem, grower=grower) for problem in problems]
+        yield table, [replace(problem, grower=grower, fits=fits) for problem in problems]

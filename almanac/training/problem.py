@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from almanac.model.target_history import TargetHistory
 from almanac.training.binned import BinnedRows
+from almanac.training.entity_fits import EntityFits
 from almanac.usecase.training_section import Target
 
 Array = npt.NDArray[np.float64]
@@ -36,6 +37,10 @@ class TreeGrower(Protocol):
         """
 
 
+def _quiet(text: str) -> None:
+    """Report nothing."""
+
+
 @dataclass(frozen=True)
 class Problem:
     """The data that a candidate learns from.
@@ -56,6 +61,8 @@ class Problem:
         season_length: length of the seasonal baseline's season in µs.
         grower: grows LightGBM's boosters on a backend; in this process when None.
         binned: LightGBM's copies of the rows, for this process.
+        fits: fits models of each entity.
+        report: called with a line for people while a candidate is fitted.
     """
 
     target: Target
@@ -72,6 +79,8 @@ class Problem:
     season_length: int
     grower: TreeGrower | None = None
     binned: BinnedRows = field(default_factory=BinnedRows, compare=False)
+    fits: EntityFits = field(default_factory=EntityFits, compare=False)
+    report: Callable[[str], None] = field(default=_quiet, compare=False)
 
     @property
     def classification(self) -> bool:

@@ -63,13 +63,14 @@ def select(usecase: UseCase, problems: list[Problem], progress: Progress) -> lis
     if not learners:
         raise TrainingError("training.candidates: name at least one candidate that is not a blend")
     deadline = time.monotonic() + usecase.training.budget.seconds * len(problems)
-    tasks = [_task(usecase, problem, deadline) for problem in problems]
+    counter = _Counter(progress)
+    tasks = [_task(usecase, replace(problem, report=counter.say), deadline) for problem in problems]
     jobs = [(task, one) for one in learners for task in tasks if one.competes(task.problem.target.name)]
     # A long job that starts last would leave the other cores idle.
     jobs.sort(key=lambda job: -candidate_kind(job[1]).cost)
-    report = _counter(sum(trials_planned(usecase, candidate) for _, candidate in jobs), progress)
+    counter.total = sum(trials_planned(usecase, candidate) for _, candidate in jobs)
     with ThreadPoolExecutor(usecase.training.threads) as pool:
-        futures = [(task, pool.submit(tune, task, candidate, report)) for task, candidate in jobs]
+        futures = [(task, pool.submit(tune, task, candidate, counter.ended)) for task, candidate in jobs]
         # In the order of the jobs and not in that of their ends, so that the record does not depend on timing.
         results = [(task, future.result()) for task, future in futures]
     # By identity: an equality of tasks would compare their arrays.
@@ -114,16 +115,23 @@ def _task(usecase: UseCase, problem: Problem, deadline: float) -> Tuning:
     return Tuning(usecase, problem, folds, compared, deadline)
 
 
-def _counter(total: int, progress: Progress) -> Callable[[str], None]:
-    # Trials end in several threads at once.
-    lock, done = threading.Lock(), [0]
+class _Counter:
+    """Progress of all trials, which end in several threads at once."""
 
-    def report(text: str) -> None:
-        with lock:
-            done[0] += 1
-            progress(done[0], total, text)
+    def __init__(self, progress: Progress) -> None:
+        self.total, self._done = 0, 0
+        self._progress, self._lock = progress, threading.Lock()
 
-    return report
+    def ended(self, text: str) -> None:
+        """Count a trial."""
+        with self._lock:
+            self._done += 1
+            self._progress(self._done, self.total, text)
+
+    def say(self, text: str) -> None:
+        """Report what goes on within a trial."""
+        with self._lock:
+            self._progress(self._done, self.total, text)
 
 
 def _choose(task: Tuning, tuned: list[Tuned]) -> Selection:

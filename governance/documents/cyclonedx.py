@@ -27,6 +27,9 @@ _FAMILIES = {
     "lightgbm": _TREES,
     "sklearn": _TREES,
     "ets": "exponential smoothing",
+    "arima": "autoregressive integrated moving average",
+    "theta": "Theta method",
+    "additive_regression": "regression on trend and season",
     "units": _UNITS,
     "linear": "linear regression",
 }

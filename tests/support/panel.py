@@ -84,3 +84,8 @@ def inputs(case: UseCase, data: pl.DataFrame, directory: Path) -> Inputs:
     data.write_parquet(files.table)
     preprocess(case, files.table, files.features, files.specification)
     return files
+
+
+def before(day: str) -> pl.Expr:
+    """Return the condition of the rows before a day."""
+    return pl.col("timestamp") < datetime.fromisoformat(day)

@@ -10,29 +10,19 @@ l, growth b, season s of period m, and φ the damping:
     b = φ·b + β/α·(l - l[t-1] - φ·b)
     s[t] = s[t-m] + γ·(y - q - s[t-m])  or s[t-m] + γ·(y / q - s[t-m])
 
-Whether errors are additive or multiplicative changes the estimates of the parameters and not this recursion. A model
-keeps no state: each prediction filters the last `history` values, from a state that follows from these values, see
-`Filter.start`, so that the result depends on nothing but the row. NumPy works element by element here, so that a row
-has the same bits in a batch and as a single request.
+Whether errors are additive or multiplicative changes the estimates of the parameters and not this recursion. A
+prediction filters the last `history` values from a state that follows from these values, see `Filter.start`.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Self
 
 import numpy as np
 
 from almanac.core.errors import ModelError
-from almanac.core.files import pretty_json
-from almanac.model.directory import parse_object
-from almanac.model.offset import Offset
-from almanac.model.predictor import Array, BodyKind, Predictor, RowCall, Rows
-
-MODEL, OFFSET = "ets.json", "offset.json"
-FORMAT = 1
-#: Rows filtered at a time: the state of a block stays in the processor's cache.
-_BLOCK = 1 << 12
+from almanac.model.past_predictor import OFFSET, PastPredictor
+from almanac.model.predictor import Array, BodyKind, Predictor
 
 
 @dataclass(frozen=True)
@@ -143,107 +133,20 @@ class Filter:
         return np.where(self._multiplied, level * season, level + season)
 
 
-@dataclass(frozen=True)
-class StateSpacePredictor:
-    """Predictions by exponential smoothing.
+class StateSpacePredictor(PastPredictor[Smoothing]):
+    """Predictions by exponential smoothing."""
 
-    Attributes:
-        history: past steps that are filtered.
-        period: steps of a season, 1 without one.
-        steps: steps from the newest past value to the predicted one.
-        entities: parameters of each entity that training has seen.
-        pooled: parameters of all other entities, and of a table without entities.
-        offset: link and bounds; there are no terms.
-        names: ordered feature names.
-    """
+    kind = "ets"
+    parameters = Smoothing
 
-    history: int
-    period: int
-    steps: int
-    entities: Mapping[str, Smoothing]
-    pooled: Smoothing
-    offset: Offset
-    names: Sequence[str]
-    kind: str = "ets"
-    leaves: int = 0
-
-    def predict(self, rows: Rows) -> Array:
-        """Return the predictions, shape (n,).
-
-        Raises:
-            ModelError: the past is missing or has another length than `history`.
-        """
-        return self.offset.apply(self.raw(rows), rows.X)
-
-    def raw(self, rows: Rows) -> Array:
-        """Return the forecasts before bounds, shape (n,)."""
-        past = rows.past
-        if past is None or past.shape[1] != self.history:
-            shape = None if past is None else past.shape
-            raise ModelError(
-                f"an ets model needs the last {self.history} values of the target of each row; expected the shape "
-                f"(n, {self.history}), got {shape}"
-            )
-        # The recursion runs on the scale on which the model learned.
-        past = np.log(np.where(past > 0, past, np.nan)) if self.offset.link == "log" else past
-        result = np.empty(len(past))
-        for start in range(0, len(past), _BLOCK):
-            block = slice(start, start + _BLOCK)
-            names = [""] * len(past[block]) if rows.entity is None else rows.entity[block]
-            recursion = Filter([self.entities.get(name, self.pooled) for name in names])
-            state = recursion.run(recursion.start(past[block], self.period), past[block])
-            result[block] = recursion.forecast(state, self.steps)
-        return result
-
-    def row_call(self, low: Array, high: Array) -> RowCall:
-        """Refuse: a row of features says nothing of the past.
-
-        Raises:
-            ModelError: always.
-        """
-        raise ModelError(f"an ets model needs the last {self.history} values of the target; expected an entity request")
-
-    def explain(self, rows: Rows) -> tuple[Array, float] | None:
-        """Return None: the forecast is no function of the features."""
-        return None
-
-    def to_files(self) -> dict[str, bytes]:
-        """Return `ets.json` and `offset.json`."""
-        document = {
-            "format": FORMAT,
-            "history": self.history,
-            "period": self.period,
-            "steps": self.steps,
-            "entities": {name: asdict(one) for name, one in self.entities.items()},
-            "pooled": asdict(self.pooled),
-        }
-        return {MODEL: pretty_json(document).encode(), OFFSET: self.offset.to_bytes(self.names)}
-
-    @classmethod
-    def from_files(cls, files: Mapping[str, bytes], names: Sequence[str], directory: Path) -> Self:
-        """Read `ets.json` and `offset.json`.
-
-        Raises:
-            ModelError: a field is missing, of another type or out of range; the message names the file.
-        """
-        document = parse_object(directory / MODEL, files[MODEL])
-        if document.get("format") != FORMAT:
-            raise ModelError(f"{directory / MODEL}: format {document.get('format')!r}; this version reads {FORMAT}")
-        try:
-            history, period, steps = (int(document[key]) for key in ("history", "period", "steps"))
-            entities = {str(name): Smoothing(**one) for name, one in document["entities"].items()}
-            pooled = Smoothing(**document["pooled"])
-        except (KeyError, TypeError, ValueError) as error:
-            raise ModelError(f"{directory / MODEL}: a field is missing or wrong ({error})") from error
-        # `Filter.start` cuts the history into whole seasons.
-        if period < 1 or history < period or history % period or steps < 1:
-            raise ModelError(f"{directory / MODEL}: period {period}, history {history}, steps {steps} do not fit")
-        offset = Offset.from_json(parse_object(directory / OFFSET, files[OFFSET]), names)
-        return cls(history, period, steps, entities, pooled, offset, names)
+    def forecasts(self, past: Array, parameters: Sequence[Smoothing]) -> Array:
+        """Return the forecast of each row after the recursion over its past, shape (n,)."""
+        recursion = Filter(parameters)
+        return recursion.forecast(recursion.run(recursion.start(past, self.period), past), self.steps)
 
 
 def _read(files: Mapping[str, bytes], names: Sequence[str], directory: Path) -> Predictor:
     return StateSpacePredictor.from_files(files, names, directory)
 
 
-KIND = BodyKind("ets", _read, (MODEL, OFFSET))
+KIND = BodyKind("ets", _read, ("ets.json", OFFSET))

@@ -1,4 +1,4 @@
-"""Explaining trees, and fitting exponential smoothing, without numba."""
+"""Explaining trees, and fitting statistical candidates, without numba."""
 
 import subprocess
 import sys
@@ -28,13 +28,15 @@ model = HistGradientBoostingRegressor(max_iter=20).fit(X, X[:, 0] + np.nan_to_nu
 explained = shap_package().TreeExplainer(model)(X[:50])
 assert ("numba" in sys.modules) == (sys.argv[1] == "with")
 print(hashlib.sha256(np.asarray(explained.values).tobytes()).hexdigest())
-from almanac.training.candidates.ets import _estimate
-print(_estimate(50 + 5 * np.sin(np.arange(300) * np.pi / 6) + generator.normal(size=300), 12, {}))
+from almanac.training.candidates import arima, ets, theta
+values = 50 + 5 * np.sin(np.arange(300) * np.pi / 6) + generator.normal(size=300)
+for candidate in (arima, ets, theta):
+    print(candidate.estimate(values, 12, 84, 6, {}))
 assert ("numba" in sys.modules) == (sys.argv[1] == "with")
 """
 
 
-def test_explanations_and_smoothing_are_the_same_without_numba() -> None:
+def test_explanations_and_statistical_candidates_are_the_same_without_numba() -> None:
     processes = [
         subprocess.Popen([sys.executable, "-c", SCRIPT, way], cwd=ROOT, stdout=subprocess.PIPE, text=True)
         for way in ("with", "without")

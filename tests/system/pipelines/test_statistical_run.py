@@ -1,4 +1,4 @@
-"""A use case whose only candidate is exponential smoothing: run, registry, verification, batch and server."""
+"""A use case whose candidates read a series' own past: run, registry, verification, batch and server."""
 
 import json
 import subprocess
@@ -16,6 +16,13 @@ from tests.support import panel
 from tests.support.server import Start
 
 ROOT = Path(__file__).resolve().parents[3]
+ORDERS = {"max_p": 1, "max_q": 1, "max_P": 0, "max_Q": 1, "D": 1}
+#: Beside exponential smoothing, a target for each other kind.
+OTHERS: dict[str, dict[str, Any]] = {
+    "load_1h": {"name": "auto_arima", "kind": "arima", "season": "24h", "learn_from": 240, "fixed": ORDERS},
+    "load_3h": {"name": "auto_theta", "kind": "theta", "season": "24h", "learn_from": 240},
+    "load_2h": {"name": "regression", "kind": "additive_regression", "season": "24h", "learn_from": 400},
+}
 
 
 def almanac(*arguments: str | Path) -> str:
@@ -30,7 +37,10 @@ def almanac(*arguments: str | Path) -> str:
 def project(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
     """A run of the meters, and where its runs and its registry are."""
     folder = tmp_path_factory.mktemp("meters")
-    path = panel.write_project(folder, test_from=date(2020, 5, 1))
+    candidates = [{**panel.ETS, "targets": ["load_6h"]}]
+    candidates += [{**candidate, "targets": [target]} for target, candidate in OTHERS.items()]
+    targets = [{"name": name, "column": "load", "horizon": name.removeprefix("load_")} for name in ("load_6h", *OTHERS)]
+    path = panel.write_project(folder, *candidates, test_from=date(2020, 5, 1), targets=targets)
     places = ["--out", str(folder / "runs"), "--registry", str(folder / "registry")]
     almanac("run", path, *places)
     return path, places
@@ -67,6 +77,7 @@ def test_the_server_says_what_the_batch_says(
     path, places = project
     almanac("predict", path, *places, "--start", "2020-06-01")
     batch = pl.read_parquet(path.parent / "runs" / "meters" / "batch" / "latest" / "predictions.parquet")
+    batch = batch.filter(pl.col("target") == "load_6h")
     almanac("batch", latest / "data.parquet", tmp_path / "whole.parquet", "--model", latest / "model")
     whole = pl.read_parquet(tmp_path / "whole.parquet").filter(pl.col("timestamp") >= pl.datetime(2020, 6, 1))
     assert batch["prediction"].to_list() == whole["load_6h_prediction"].to_list()
@@ -104,6 +115,34 @@ def test_the_server_says_what_the_batch_says(
     refused = server.post("/v1/models/load_6h:predict", {"instances": [short]})
     assert refused.status == 400
     assert "20 rows where the model looks back 168" in refused.json["error"]
+
+
+@pytest.mark.parametrize("target", OTHERS)
+def test_each_kind_answers_as_its_batch_does(latest: Path, start: Start, target: str, tmp_path: Path) -> None:
+    """With an interval, for known entities and, by the model of a typical one, for another."""
+    assert read_json(latest / "model" / target / "manifest.json")["kind"] == OTHERS[target]["kind"]
+    almanac("batch", latest / "data.parquet", tmp_path / "whole.parquet", "--model", latest / "model")
+    whole = pl.read_parquet(tmp_path / "whole.parquet").filter(pl.col("timestamp") == pl.datetime(2020, 6, 1, 7))
+    assert whole["meter"].to_list() == ["east", "north", "west"]
+    server = start("--history", str(latest / "data.parquet"), model=latest / "model")
+    rows: list[dict[str, Any]] = [{"entity": name, "time": "2020-06-01T07:00:00"} for name in whole["meter"]]
+    answer = server.post(f"/v1/models/{target}:predict", {"instances": rows})
+    assert answer.status == 200, answer.body
+    assert answer.json["predictions"] == pytest.approx(whole[f"{target}_prediction"].to_list(), rel=1e-9)
+    for interval, prediction in zip(answer.json["intervals"], answer.json["predictions"], strict=True):
+        assert interval["lower"] < prediction < interval["upper"]
+
+    past = pl.read_parquet(latest / "data.parquet").filter(
+        (pl.col("meter") == "east") & (pl.col("timestamp") <= pl.datetime(2020, 6, 1, 7))
+    )
+    history = {"load": past["load"].tail(200).to_list()}
+    unseen = server.post(
+        f"/v1/models/{target}:predict",
+        {"instances": [{"entity": "south", "time": "2020-06-01T07:00:00", "history": history}]},
+    )
+    assert unseen.status == 200, unseen.body
+    assert "entity 'south' is unseen" in unseen.json["warnings"][0]
+    assert unseen.json["predictions"][0] == pytest.approx(answer.json["predictions"][0], rel=0.2)
 
 
 @pytest.mark.parametrize("form", [{"instances": [{"load": 30.0}]}, {"instances": [[30.0], [31.0]]}])

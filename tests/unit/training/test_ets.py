@@ -17,6 +17,7 @@ from almanac.model.offset import Offset
 from almanac.model.predictor import Rows
 from almanac.model.target_history import TargetHistory
 from almanac.training.candidates import ets
+from almanac.training.past_candidate import require_statsforecast
 from almanac.training.train import train
 from tests.support import panel
 
@@ -218,4 +219,4 @@ def test_a_misspelt_argument_is_refused() -> None:
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "statsforecast", None)
     with pytest.raises(TrainingError, match=r"candidate x: kind ets needs the package statsforecast.*pip install"):
-        ets._require_statsforecast("x")
+        require_statsforecast(ets.ETS(name="x", kind="ets"))
