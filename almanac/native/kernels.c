@@ -13,6 +13,7 @@
 
 #define ROWS 128     /* most rows of a block */
 #define ABREAST 8    /* trees that the row kernel walks at once */
+#define TOGETHER 4   /* trees whose outputs are added at once */
 #define FEW_ROWS 8   /* up to here the row kernel is faster than a block */
 #define MAX_LEAVES 256 /* leaf numbers of the batch kernel are bytes */
 
@@ -26,8 +27,9 @@ struct step {
     uint8_t cut;
 };
 
+/* A leaf leads to itself. The children of a split lie side by side, the left one first. */
 struct walk {
-    uint16_t child[2]; /* by whether the byte is above the cut; a leaf points to itself */
+    uint32_t left; /* among the nodes of all trees */
     uint16_t column;
     uint8_t cut;
 };
@@ -52,17 +54,32 @@ static void make_steps(model *m, int32_t t) {
     }
 }
 
-static void make_walks(model *m, int32_t t) {
-    int32_t splits = splits_of(m, t), leaves = leaves_of(m, t), first = m->node_start[t];
-    walk *w = m->walks + first + m->leaf_start[t];
-    for (int32_t i = 0; i < splits; i++) {
-        int32_t l = m->node_left[first + i], r = m->node_right[first + i];
-        w[i].child[0] = (uint16_t)(l >= 0 ? l : splits + ~l);
-        w[i].child[1] = (uint16_t)(r >= 0 ? r : splits + ~r);
-        w[i].column = (uint16_t)m->node_column[first + i];
-        w[i].cut = (uint8_t)m->node_cut[first + i];
+static double weight_of(const model *m, int32_t t, int32_t child) {
+    return child >= 0 ? m->node_count[m->node_start[t] + child] : m->leaf_count[m->leaf_start[t] + ~child];
+}
+
+/* The way that more training rows took lies in consecutive memory. `stack` has room for each split and its node. */
+static void make_walks(model *m, int32_t t, int32_t *stack) {
+    int32_t first = m->node_start[t], node = first + m->leaf_start[t], next = node + 1, depth = 0;
+    int32_t split = splits_of(m, t) ? 0 : ~0;
+    for (;;) {
+        walk *w = m->walks + node;
+        if (split < 0) {
+            *w = (walk){(uint32_t)node, 0, 255};
+            m->outputs[node] = m->leaf_value[m->leaf_start[t] + ~split];
+            if (!depth) return;
+            node = stack[--depth], split = stack[--depth];
+            continue;
+        }
+        int32_t l = m->node_left[first + split], r = m->node_right[first + split];
+        int32_t left_first = weight_of(m, t, l) >= weight_of(m, t, r);
+        *w = (walk){(uint32_t)next, (uint16_t)m->node_column[first + split], (uint8_t)m->node_cut[first + split]};
+        stack[depth++] = left_first ? r : l;
+        stack[depth++] = left_first ? next + 1 : next;
+        split = left_first ? l : r;
+        node = left_first ? next : next + 1;
+        next += 2;
     }
-    for (int32_t i = splits; i < splits + leaves; i++) w[i] = (walk){{(uint16_t)i, (uint16_t)i}, 0, 255};
 }
 
 /* Returns 0, or -1 where memory is short. */
@@ -70,22 +87,27 @@ int almanac_prepare(model *m) {
     int32_t splits = m->node_start[m->trees], leaves = m->leaf_start[m->trees], small = 1;
     for (int32_t t = 0; t < m->trees; t++) small &= leaves_of(m, t) <= MAX_LEAVES;
     m->walks = malloc(((size_t)splits + leaves + 1) * sizeof(walk));
+    m->outputs = malloc(((size_t)splits + leaves + 1) * sizeof(double));
     m->steps = small ? malloc(((size_t)splits + 1) * sizeof(step)) : NULL;
-    if (!m->walks || (small && !m->steps)) {
+    int32_t *stack = malloc(((size_t)splits + 1) * 2 * sizeof(int32_t));
+    if (!m->walks || !m->outputs || (small && !m->steps) || !stack) {
+        free(stack);
         almanac_release(m);
         return -1;
     }
     for (int32_t t = 0; t < m->trees; t++) {
         if (small) make_steps(m, t);
-        make_walks(m, t);
+        make_walks(m, t, stack);
     }
+    free(stack);
     return 0;
 }
 
 void almanac_release(model *m) {
     free(m->steps);
     free(m->walks);
-    m->steps = NULL, m->walks = NULL;
+    free(m->outputs);
+    m->steps = NULL, m->walks = NULL, m->outputs = NULL;
 }
 
 /* ---- ranks ---- */
@@ -165,26 +187,21 @@ static double finish(const model *m, double sum, const double *x) {
     return value < m->low ? m->low : value > m->high ? m->high : value;
 }
 
-static inline double leaf_at(const model *m, int32_t t, uint32_t node) {
-    return m->leaf_value[m->leaf_start[t] + (int32_t)node - splits_of(m, t)];
-}
-
 /* Leaf values of `count` trees from tree t on, in order, added to sum. A leaf leads to itself, so a walk is over when
    no tree moves any more. */
 static inline double walk_some(const model *m, const uint8_t *bytes, int32_t t, int32_t count, double sum) {
-    const walk *root[ABREAST];
-    uint32_t node[ABREAST] = {0};
-    for (int32_t i = 0; i < count; i++) root[i] = m->walks + m->node_start[t + i] + m->leaf_start[t + i];
+    uint32_t node[ABREAST];
+    for (int32_t i = 0; i < count; i++) node[i] = (uint32_t)(m->node_start[t + i] + m->leaf_start[t + i]);
     for (uint32_t moved = 1; moved;) {
         moved = 0;
         for (int32_t i = 0; i < count; i++) {
-            const walk *w = root[i] + node[i];
-            uint32_t next = w->child[bytes[w->column] > w->cut];
+            const walk *w = m->walks + node[i];
+            uint32_t next = w->left + (bytes[w->column] > w->cut);
             moved |= next ^ node[i];
             node[i] = next;
         }
     }
-    for (int32_t i = 0; i < count; i++) sum += leaf_at(m, t + i, node[i]);
+    for (int32_t i = 0; i < count; i++) sum += m->outputs[node[i]];
     return sum;
 }
 
@@ -217,6 +234,7 @@ double almanac_row(const model *m, const double *x, uint8_t *bytes, const double
    places, the block's values in bytes. */
 typedef struct {
     double sums[ROWS];
+    uint8_t leaves[TOGETHER * ROWS]; /* of trees whose outputs are added together */
     uint8_t places[2 * MAX_LEAVES * ROWS];
     uint8_t bytes[];
 } scratch;
@@ -230,34 +248,65 @@ INLINE void choose(const uint8_t *column, uint8_t cut, const uint8_t *left, cons
     }
 }
 
-/* Adds the outputs of all trees to sums, tree by tree; `width` is a constant where this is inlined. */
-INLINE void add_trees(const model *m, scratch *s, int32_t width) {
-    for (int32_t t = 0; t < m->trees; t++) {
-        int32_t splits = splits_of(m, t);
-        uint8_t *out = s->places + (MAX_LEAVES + splits) * width;
-        for (const step *p = m->steps + m->node_start[t], *end = p + splits; p < end; p++) {
-            out -= width;
-            choose(s->bytes + p->column * width, p->cut, s->places + p->left * width, s->places + p->right * width, out,
-                   width);
-        }
-        const uint8_t *leaf = splits ? out : s->places;
-        const double *values = m->leaf_value + m->leaf_start[t];
-        for (int32_t r = 0; r < width; r++) s->sums[r] += values[leaf[r]];
+/* Writes the leaf number of each row in tree t. */
+INLINE void find_leaves(const model *m, scratch *s, int32_t t, uint8_t *leaf, int32_t width) {
+    int32_t splits = splits_of(m, t);
+    uint8_t *out = s->places + (MAX_LEAVES + splits) * width;
+    for (const step *p = m->steps + m->node_start[t], *end = p + splits; p < end; p++) {
+        out -= width;
+        choose(s->bytes + p->column * width, p->cut, s->places + p->left * width, s->places + p->right * width, out,
+               width);
+    }
+    memcpy(leaf, splits ? out : s->places, (size_t)width);
+}
+
+/* Adds the outputs of `count` trees from tree t on to sums, in order; a sum stays in its register meanwhile. */
+INLINE void add_leaves(const model *m, scratch *s, int32_t t, int32_t count, int32_t rows, int32_t width) {
+    const double *values[TOGETHER];
+    for (int32_t i = 0; i < count; i++) values[i] = m->leaf_value + m->leaf_start[t + i];
+    for (int32_t r = 0; r < rows; r++) {
+        double sum = s->sums[r];
+        for (int32_t i = 0; i < count; i++) sum += values[i][s->leaves[i * width + r]];
+        s->sums[r] = sum;
     }
 }
 
-DISPATCH static void add_trees_of(const model *m, scratch *s, int32_t width) {
-    if (width == 32) add_trees(m, s, 32);
-    if (width == 64) add_trees(m, s, 64);
-    if (width == ROWS) add_trees(m, s, ROWS);
+/* Adds the outputs of all trees to sums; `width` is a constant where this is inlined. */
+INLINE void add_trees(const model *m, scratch *s, int32_t rows, int32_t width) {
+    for (int32_t t = 0; t < m->trees; t++) {
+        int32_t place = t % TOGETHER;
+        find_leaves(m, s, t, s->leaves + place * width, width);
+        if (place == TOGETHER - 1) add_leaves(m, s, t - place, TOGETHER, rows, width);
+    }
+    int32_t rest = m->trees % TOGETHER;
+    add_leaves(m, s, m->trees - rest, rest, rows, width);
 }
+
+DISPATCH static void add_trees_of(const model *m, scratch *s, int32_t rows, int32_t width) {
+    if (width == 32) add_trees(m, s, rows, 32);
+    if (width == 64) add_trees(m, s, rows, 64);
+    if (width == ROWS) add_trees(m, s, rows, ROWS);
+}
+
+#ifdef WIDEST
+/* A choice between 64 bytes is one instruction there, and takes three for 32 elsewhere. */
+WIDEST static void add_trees_of_widest(const model *m, scratch *s, int32_t rows, int32_t width) {
+    if (width == 64) add_trees(m, s, rows, 64);
+    if (width == ROWS) add_trees(m, s, rows, ROWS);
+}
+#endif
 
 static void predict_block(const model *m, const double *X, int32_t rows, double *out, scratch *s) {
     int32_t width = rows <= 32 ? 32 : rows <= 64 ? 64 : ROWS;
     for (int32_t i = 0; i < MAX_LEAVES; i++) memset(s->places + i * width, i, (size_t)width);
     fill_bytes(m, X, rows, s->bytes, width);
     memset(s->sums, 0, sizeof s->sums);
-    add_trees_of(m, s, width);
+#ifdef WIDEST
+    if (width > 32 && has_widest())
+        add_trees_of_widest(m, s, rows, width);
+    else
+#endif
+        add_trees_of(m, s, rows, width);
     for (int32_t r = 0; r < rows; r++) out[r] = finish(m, s->sums[r], X + (int64_t)r * m->features);
 }
 

@@ -44,6 +44,7 @@ typedef struct {
     /* Made and freed here. */
     step *steps;
     walk *walks;
+    double *outputs; /* of the leaves, at their nodes among `walks` */
     paths *paths;
 } model;
 

@@ -19,7 +19,8 @@ _PAUSE = 0.1
 _MOST_BYTES = 16 << 20
 #: Bytes of a waiting item beside what its weight says.
 _ITEM_BYTES = 512
-#: Lines that are rendered and written at a time.
+#: Bytes of items that are rendered at a time, and lines that are written at a time.
+_RENDERED_BYTES = 64 << 10
 _BATCH = 2000
 #: Seconds before lines that could not be written are tried again: the first pause, and the longest.
 _FIRST_RETRY, _LONGEST_RETRY = 0.2, 5.0
@@ -149,22 +150,29 @@ class LineWriter:
 
     def _render_all(self) -> None:
         """Render the items: while lines wait for a disk, the bodies of requests do not stay in memory."""
-        while self._items:
-            with self._lock:
-                if not self._items:
-                    return  # `put` dropped it
+        while batch := self._next_items():
+            for item in batch:
+                try:
+                    line = self._encoder.encode(self._render(item)) + b"\n"
+                except Exception as error:  # such as text that is no text: this line alone is lost
+                    self.state.lose(error)
+                    continue
+                self._lines.append(line)
+                self._line_bytes += len(line)
+                if self._line_bytes > _MOST_BYTES:
+                    self._line_bytes -= len(self._lines.popleft())
+                    self.state.drop(1)
+
+    def _next_items(self) -> list[Any]:
+        """Return the next items, at least one of them unless there is none: the lock costs as much as a short line."""
+        batch, taken = [], 0
+        with self._lock:
+            while self._items and taken < _RENDERED_BYTES:
                 item, size = self._items.popleft()
-                self._item_bytes -= size
-            try:
-                line = self._encoder.encode(self._render(item)) + b"\n"
-            except Exception as error:  # such as text that is no text: this line alone is lost
-                self.state.lose(error)
-                continue
-            self._lines.append(line)
-            self._line_bytes += len(line)
-            if self._line_bytes > _MOST_BYTES:
-                self._line_bytes -= len(self._lines.popleft())
-                self.state.drop(1)
+                batch.append(item)
+                taken += size
+            self._item_bytes -= taken
+        return batch
 
     def _write_all(self) -> None:
         """Write the lines; the thread outlives an error of any kind."""

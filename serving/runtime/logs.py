@@ -125,7 +125,7 @@ class _AuditLines:
     def __init__(self, identify: Callable[[str], str]) -> None:
         self._identify = identify
         self._clock = _Clock()
-        self._shared: dict[tuple[str, ...], bytes] = {}
+        self._shared: dict[tuple[str, ...], str] = {}
 
     def render(self, item: tuple[float, Request, int, bytes, str]) -> msgspec.Raw:
         """Return the line of a request with its answer, as JSON."""
@@ -137,11 +137,10 @@ class _AuditLines:
             # Cleared as a whole: clients that are all different gain nothing from it anyway.
             if len(self._shared) >= _MOST_SHARED:
                 self._shared.clear()
-            shared = self._shared[key] = _ENCODER.encode(dict(zip(_SHARED, key, strict=True)))[1:-1]
-        return msgspec.Raw(
-            b'{"time":"%b",%b,"request_id":%b,"status":%d,"request_sha256":"%b","answer_sha256":"%b"}'
-            % (
-                self._clock.text(at).encode(), shared, _ENCODER.encode(request.id), status,
-                sha256(request.body).hexdigest().encode(), sha256(answer).hexdigest().encode(),
-            )
-        )  # fmt: skip
+            shared = self._shared[key] = _ENCODER.encode(dict(zip(_SHARED, key, strict=True)))[1:-1].decode()
+        requested, answered = sha256(request.body).hexdigest(), sha256(answer).hexdigest()
+        line = (
+            f'{{"time":"{self._clock.text(at)}",{shared},"request_id":{_ENCODER.encode(request.id).decode()},'
+            f'"status":{status},"request_sha256":"{requested}","answer_sha256":"{answered}"}}'
+        )
+        return msgspec.Raw(line.encode())

@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 from monitoring.metrics import RATE_LIMITED, UNAUTHENTICATED, Metrics
 from serving.runtime.errors import RefusedError
 from serving.security.keys import Key, KeyRing
-from serving.security.limits import Limiter, MemoryLimiter, Rate, Verdict, parse_rate
+from serving.security.limits import Limiter, MemoryLimiter, Rate, Verdict, lines_of, parse_rate, verdict_of
 
 #: required: every request needs a key; optional: wrong keys are refused; off: keys are ignored.
 Mode = Literal["required", "optional", "off"]
@@ -157,10 +157,11 @@ class Guard:
                 return None
         if rate is None or self._own_limiter is None:
             return who, b""
-        verdict = self._own_limiter.take_now(who, rate)
-        if not verdict.allowed:
+        left = self._own_limiter.draw(who, rate)
+        if left < 0.0:
+            verdict = verdict_of(rate, left)
             raise self._too_many(who, key is not None, f"{verdict.limit} requests in {rate.seconds:g} s", verdict)
-        return who, verdict.lines()
+        return who, lines_of(rate, left)
 
     async def admit_to(self, admission: Admission, use_case: str) -> None:
         """Admit a request to its use case, once it is known.

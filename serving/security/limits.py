@@ -86,10 +86,20 @@ class Verdict(NamedTuple):
         ]
         return lines if self.allowed else [*lines, (b"retry-after", b"%d" % max(1, math.ceil(self.wait)))]
 
-    def lines(self) -> bytes:
-        """Return the `X-RateLimit-*` headers as the lines of an answer, for the hot path."""
-        limits = self.limit, self.remaining, math.ceil(self.wait)
-        return b"x-ratelimit-limit: %d\r\nx-ratelimit-remaining: %d\r\nx-ratelimit-reset: %d\r\n" % limits
+
+def verdict_of(rate: Rate, left: float) -> Verdict:
+    """Return the decision of a bucket in which `left` tokens are, after one was taken; below 0 for what it lacks."""
+    flow = rate.limit / rate.seconds
+    if left < 0.0:
+        return Verdict(False, int(rate.limit), 0, -left / flow)
+    return Verdict(True, int(rate.limit), int(left), (rate.limit - left) / flow)
+
+
+def lines_of(rate: Rate, left: float) -> bytes:
+    """Return the `X-RateLimit-*` headers of an admitted request as the lines of its answer, for the hot path."""
+    limit, reset = rate.limit, math.ceil((rate.limit - left) / (rate.limit / rate.seconds))
+    text = f"x-ratelimit-limit: {int(limit)}\r\nx-ratelimit-remaining: {int(left)}\r\nx-ratelimit-reset: {reset}\r\n"
+    return text.encode()
 
 
 class Limiter(Protocol):
@@ -111,23 +121,25 @@ class MemoryLimiter:
         self._buckets: OrderedDict[str, list[float]] = OrderedDict()
 
     def take_now(self, who: str, rate: Rate) -> Verdict:
-        """Take a token synchronously, for the hot path."""
+        """Take a token synchronously."""
+        return verdict_of(rate, self.draw(who, rate))
+
+    def draw(self, who: str, rate: Rate) -> float:
+        """Take a token if there is one; return the tokens left, or a number below 0 of what one lacks."""
         now = time.monotonic()
         bucket = self._buckets.get(who)
         if bucket is None:
             bucket = self._open(who, rate, now)
         else:
             self._buckets.move_to_end(who)
-        flow = rate.limit / rate.seconds
-        tokens = bucket[0] + (now - bucket[1]) * flow
-        if tokens > rate.limit:
-            tokens = rate.limit
+        limit = rate.limit
+        tokens = bucket[0] + (now - bucket[1]) * (limit / rate.seconds)
+        if tokens > limit:
+            tokens = limit
         bucket[1] = now
-        if tokens < 1.0:
-            bucket[0] = tokens
-            return Verdict(False, int(rate.limit), 0, (1.0 - tokens) / flow)
-        bucket[0] = tokens - 1.0
-        return Verdict(True, int(rate.limit), int(tokens - 1.0), (rate.limit - tokens + 1.0) / flow)
+        left = tokens - 1.0
+        bucket[0] = tokens if left < 0.0 else left
+        return left
 
     async def take(self, who: str, rate: Rate) -> Verdict:
         """Take a token."""

@@ -11,7 +11,7 @@ from serving.runtime.errors import RefusedError
 from serving.runtime.http import Reply, Request
 from serving.security.guard import PUBLIC, Guard, Mode
 from serving.security.keys import KeyRing
-from serving.security.limits import MemoryLimiter, Rate, RedisLimiter
+from serving.security.limits import MemoryLimiter, Rate, RedisLimiter, lines_of
 from serving.transport.clearance import clear
 from serving.transport.web_guard import WebGuard
 
@@ -99,8 +99,12 @@ def test_each_request_takes_its_token() -> None:
 
 
 def test_the_lines_of_a_rate_are_its_headers() -> None:
-    verdict = MemoryLimiter().take_now("a", Rate(7, 3.0))
-    assert verdict.lines() == b"".join(b"%b: %b\r\n" % header for header in verdict.headers())
+    rate, limiter, other = Rate(7, 3.0), MemoryLimiter(), MemoryLimiter()
+    for _ in range(7):
+        left, verdict = limiter.draw("a", rate), other.take_now("a", rate)
+        assert lines_of(rate, left) == b"".join(b"%b: %b\r\n" % header for header in verdict.headers())
+    assert limiter.draw("a", rate) < 0.0
+    assert not other.take_now("a", rate).allowed
 
 
 def test_limits_that_others_share_are_asked_for_each_time() -> None:
