@@ -6,21 +6,24 @@ from almanac.core.errors import AgentError
 from operations.agent.policy import Schedules, Service
 
 
-def replicas(service: Service) -> int:
-    """Return the least replicas of an InferenceService."""
+def replicas(service: Service) -> tuple[int, int]:
+    """Return the least replicas of an InferenceService, and the most that policy and object allow."""
     found = _kube().get(_item(service))
     if found is None:
         raise AgentError(f"InferenceService {service.namespace}/{service.name}: there is none")
-    return int(found["spec"]["predictor"].get("minReplicas", 1))
+    predictor = found["spec"]["predictor"]
+    # KServe refuses a least number beyond the most, of which 0 means any.
+    most = int(predictor.get("maxReplicas") or 0) or service.highest
+    return int(predictor.get("minReplicas", 1)), min(most, service.highest)
 
 
-def set_replicas(service: Service, count: int) -> None:
-    """Set the least replicas of an InferenceService, within the policy's bounds.
+def set_replicas(service: Service, count: int, *, bounded: bool = True) -> None:
+    """Set the least replicas of an InferenceService, within the policy's bounds unless what was before is restored.
 
     Raises:
         AgentError: beyond the bounds.
     """
-    if not service.lowest <= count <= service.highest:
+    if bounded and not service.lowest <= count <= service.highest:
         bounds = f"{service.lowest} to {service.highest}"
         raise AgentError(f"{count} replicas of {service.name} are beyond the policy's bounds, {bounds}")
     _kube().merge(_item(service), {"spec": {"predictor": {"minReplicas": count}}})

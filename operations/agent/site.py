@@ -100,17 +100,17 @@ class Site:
             self.plans(), plan, usecase, who=self.policy.name, observe=state, start=begin, resume=resume
         )
 
-    def replicas(self) -> int:
-        """Return the least replicas of the InferenceService."""
+    def replicas(self) -> tuple[int, int]:
+        """Return the least replicas of the InferenceService, and the most that they may be."""
         from operations.agent.cluster import replicas
 
         return replicas(self._service())
 
-    def set_replicas(self, count: int) -> None:
-        """Set the least replicas of the InferenceService."""
+    def set_replicas(self, count: int, *, bounded: bool = True) -> None:
+        """Set the least replicas of the InferenceService, within the policy's bounds unless others are restored."""
         from operations.agent.cluster import set_replicas
 
-        set_replicas(self._service(), count)
+        set_replicas(self._service(), count, bounded=bounded)
 
     def schedules(self) -> dict[str, bool]:
         """Return whether each schedule runs that the policy names."""

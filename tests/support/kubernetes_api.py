@@ -7,6 +7,7 @@ for as long as old pods are available.
 """
 
 import json
+import math
 import re
 import threading
 import time
@@ -45,6 +46,12 @@ _THERE: dict[str, Any] = {
 
 def starting(service: dict[str, Any]) -> None:
     return None
+
+
+def _merged(value: Any, change: Any) -> Any:
+    if not isinstance(value, dict) or not isinstance(change, dict):
+        return change
+    return value | {name: _merged(value.get(name), part) for name, part in change.items()}
 
 
 def kubeconfig(host: str) -> dict[str, Any]:
@@ -132,6 +139,8 @@ class KubernetesApi:
         request.wfile.write(data)
 
     def _apply(self, path: str, query: dict[str, list[str]], kind: str, body: bytes) -> tuple[int, dict[str, Any]]:
+        if kind == "application/merge-patch+json" and path in self.objects:
+            return self._merge(self.objects[path], json.loads(body))
         if kind != "application/apply-patch+yaml" or query.get("fieldManager") != ["almanac"]:
             return 415, {"message": "not a server-side apply"}
         if query.get("fieldValidation") != ["Strict"]:
@@ -153,6 +162,16 @@ class KubernetesApi:
             for service in [one for one in self.objects.values() if one["kind"] == "InferenceService"]:
                 self._reconcile(service)
         return 200, kept
+
+    def _merge(self, item: dict[str, Any], change: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+        merged = _merged(item, change)
+        predictor = merged["spec"].get("predictor", {})
+        # As KServe's webhook does.
+        if predictor.get("minReplicas", 1) > (predictor.get("maxReplicas") or math.inf):
+            return 403, {"message": "'MinReplicas' cannot be greater than MaxReplicas"}
+        item |= merged
+        self._reconcile(item)
+        return 200, item
 
     def _allows(self, asked: dict[str, str]) -> bool:
         resource = "/".join(filter(None, (asked["resource"], asked.get("subresource"))))

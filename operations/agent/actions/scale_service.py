@@ -17,22 +17,22 @@ class _ScaleService(Action):
         service = site.settings.service
         if service is None:
             return None
-        now = site.replicas()
-        wanted = min(service.highest, max(service.lowest, 2 * max(1, now)))
-        return {"replicas": wanted} if wanted > now else None
+        now, most = site.replicas()
+        wanted = min(most, max(service.lowest, 2 * max(1, now)))
+        return {"replicas": wanted} if wanted > now and wanted >= service.lowest else None
 
     def observe(self, site: "Site", parameters: Values) -> Values:
-        return {"replicas": site.replicas()}
+        return {"replicas": site.replicas()[0]}
 
     def do(self, site: "Site", parameters: Values, before: Values, key: str) -> Values:
         site.set_replicas(parameters["replicas"])
         return {"replicas": parameters["replicas"]}
 
     def done(self, site: "Site", parameters: Values, before: Values, key: str) -> bool:
-        return bool(site.replicas() == parameters["replicas"])
+        return bool(site.replicas()[0] == parameters["replicas"])
 
     def undo(self, site: "Site", parameters: Values, before: Values, key: str) -> None:
-        site.set_replicas(before["replicas"])
+        site.set_replicas(before["replicas"], bounded=False)
 
 
 KIND = _ScaleService()
