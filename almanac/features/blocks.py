@@ -57,8 +57,9 @@ class Job:
     def __init__(self, spec: FeatureSpec, nodes: list[tuple[int, Node]], columns: list[str]) -> None:
         self.spec = spec
         self.nodes = dict(nodes)
-        self.columns = {name: at for at, name in enumerate(columns)}
-        self.code = batch_code(spec.wanted(nodes, columns), kernel() is not None)
+        wanted = spec.wanted(nodes, columns)
+        self.columns = {one: at for at, one in enumerate(wanted.columns)}
+        self.code = batch_code(wanted, kernel() is not None)
         self.graph = self.code.graph
         self.row = {one.position: row for row, one in enumerate(self.graph.computed)}
         self.block = NUMPY_BLOCK if kernel() is None else BLOCK
@@ -74,7 +75,7 @@ class Job:
             tasks: list[Future[None]] = []
             for chosen in _chunks(entities):
                 chunk = _Chunk(self, table, entities[chosen], timelines[chosen])
-                reads = [pool.submit(chunk.read, name) for name in self.columns]
+                reads = [pool.submit(chunk.read, column) for column in self.columns]
                 if not chunks:
                     # No block may read a clock before it is written; the first columns are read meanwhile.
                     _finish(writes)
@@ -126,10 +127,11 @@ class _Chunk:
         self._missing: list[Places] = [np.empty(0, dtype=np.intp)] * len(job.columns)
         self._out = Rows(np.empty((len(job.row), stop - self._start)))
 
-    def read(self, name: str) -> None:
+    def read(self, source: ColumnInput) -> None:
         """Set a column on its entities' grids."""
-        job, at = self._job, self._job.columns[name]
-        row, values = self._grid.values[at], numbers(job.spec, self._table, name)
+        job, at = self._job, self._job.columns[source]
+        row, values = self._grid.values[at], numbers(job.spec, self._table, source.name)
+        imputed = source.name in job.spec.imputed and not source.raw
         for one in self._entities:
             column = values[one.row : one.row + one.series.stop - one.series.start]
             grid = row[one.place : one.place + self._before + one.series.length]
@@ -140,7 +142,7 @@ class _Chunk:
             else:
                 grid[self._before :] = np.nan
                 grid[self._before + one.series.places] = column
-            if name in job.spec.imputed:
+            if imputed:
                 impute(grid, job.spec.limit_steps)
         self._missing[at] = np.flatnonzero(np.isnan(row))
 
@@ -200,7 +202,7 @@ class _Chunk:
         else:
             assert isinstance(view.source, ColumnInput)
             first = one.place + self._job.spec.reach - 1 - view.lag
-            values = self._grid.row(self._job.columns[view.source.name], first, length)
+            values = self._grid.row(self._job.columns[view.source], first, length)
         return values if one.series.places is None else values.gather(one.series.places)
 
 

@@ -61,8 +61,9 @@ class OnlineEngine:
         if row is None:
             spec = self.spec
             wanted, imputed = spec.wanted(list(enumerate(spec.nodes)), spec.columns), set(spec.imputed)
-            flags = [name in imputed for name in spec.columns]
-            row = self._local.row = Row(wanted, spec.reach, spec.limit_steps, flags, self._library)
+            rows = [spec.columns.index(one.name) for one in wanted.columns]
+            flags = [one.name in imputed and not one.raw for one in wanted.columns]
+            row = self._local.row = Row(wanted, spec.reach, spec.limit_steps, rows, flags, self._library)
         return row.run(block, time_us)
 
     def _block(self, columns: Mapping[str, Array] | Array) -> Array:

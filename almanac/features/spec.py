@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from almanac.core.errors import FeatureError, ModelError
 from almanac.core.levels import OTHER
 from almanac.features.compiler.graph import Node, Wanted, traced
+from almanac.features.compiler.tracing import ColumnInput
 from almanac.features.events.kind import EventDeclaration, columns_of
 from almanac.features.kind import Context, Declaration, LaterDeclaration
 from almanac.usecase import UseCase
@@ -157,7 +158,9 @@ class FeatureSpec(BaseModel):
 
     def wanted(self, nodes: Sequence[tuple[int, Node]], columns: Sequence[str]) -> Wanted:
         """Return some features, with their positions, and the columns that they read, for the compiler."""
-        return Wanted(tuple(nodes), tuple(columns), tuple(self.centres.get(name, 0.0) for name in columns))
+        raw = [one for _, node in nodes for one in node.inputs if isinstance(one, ColumnInput) and one.raw]
+        inputs = [*map(ColumnInput, columns), *dict.fromkeys(raw)]
+        return Wanted(tuple(nodes), tuple(inputs), tuple(self.centres.get(one.name, 0.0) for one in inputs))
 
     @property
     def coded(self) -> dict[str, str]:

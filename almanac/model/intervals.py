@@ -45,6 +45,7 @@ class Intervals:
     Attributes:
         nominal: nominal coverage, such as 0.9.
         by: name of the feature that holds the last known value; None for the same offsets everywhere.
+        age: name of the feature that is positive where that value was imputed; None where it never is.
         edges: ascending inner edges of the bins of that feature, shape (k,).
         lower: offsets of the lower end in units of the scale, shape (k + 1,).
         upper: offsets of the upper end, shape (k + 1,).
@@ -67,6 +68,19 @@ class Intervals:
     clip: tuple[float | None, float | None] = (None, None)
     entities: EntityOffsets | None = None
     floor: float | None = None
+    age: str | None = None
+
+    def last(self, X: Array, position: Mapping[str, int]) -> Array | None:
+        """Return the last known value of each row, shape (n,), NaN where it was imputed; None where `by` is None.
+
+        Args:
+            X: features, shape (n, f).
+            position: place of each feature.
+        """
+        if self.by is None:
+            return None
+        last = X[:, position[self.by]]
+        return last if self.age is None else np.where(X[:, position[self.age]] > 0, np.nan, last)
 
     def apply(
         self,
@@ -78,7 +92,7 @@ class Intervals:
         """Return both ends of the interval of each row.
 
         Args:
-            last: the feature `by` of each row, shape (n,), NaN where missing; may be None where `by` is None.
+            last: the last known value of each row, see `last`, NaN where missing; may be None where `by` is None.
             prediction: the forecasts, shape (n,).
             entity: the entity of each row; without it every row has the offsets of all rows.
             width: the scale of each row, shape (n,); that at the knots when None.
@@ -125,6 +139,8 @@ class Intervals:
             document["scale"] = {"knots": self.knots.tolist(), "values": self.scale.tolist()}
         if self.floor is not None:
             document["width"] = {"floor": self.floor}
+        if self.age is not None:
+            document["age"] = self.age
         if self.entities is not None:
             document["entities"] = {"factors": dict(self.entities.factors), **_offsets_json(self.entities)}
         return document
@@ -150,6 +166,7 @@ class Intervals:
                 clip=tuple(document.get("clip") or (None, None)),
                 entities=_read_entities(document.get("entities")),
                 floor=None if document.get("width") is None else float(document["width"]["floor"]),
+                age=document.get("age"),
             )
         except KeyError as error:
             raise ModelError(f"intervals.json: the field {error} is missing") from error

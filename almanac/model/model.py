@@ -155,8 +155,7 @@ class Model:
         """Return both ends of the interval of each row, or None twice for a model without intervals."""
         if self.intervals is None:
             return None, None
-        by = self.intervals.by
-        last = None if by is None else X[:, self.columns.position[by]]
+        last = self.intervals.last(X, self.columns.position)
         width = None if self.width is None else np.maximum(self.width.predict(X), self.intervals.floor or 0.0)
         return self.intervals.apply(last, prediction, entity, width)
 
@@ -283,6 +282,7 @@ def _intervals(directory: Directory, features: dict[str, Any]) -> Intervals | No
         return None
     place = directory.path / INTERVALS
     intervals = Intervals.from_json(parse_object(place, directory.files[INTERVALS]))
-    if intervals.by is not None and intervals.by not in features["names"]:
-        raise ModelError(f"{place}: by names the unknown feature {intervals.by}")
+    for field, name in (("by", intervals.by), ("age", intervals.age)):
+        if name is not None and name not in features["names"]:
+            raise ModelError(f"{place}: {field} names the unknown feature {name}")
     return intervals

@@ -24,6 +24,7 @@ class RowInterval:
 
     def __init__(self, intervals: Intervals, names: Sequence[str]) -> None:
         self._at = None if intervals.by is None else names.index(intervals.by)
+        self._age_at = None if intervals.age is None else names.index(intervals.age)
         self._edges = intervals.edges.tolist()
         self._lower = intervals.lower.tolist()
         self._upper = intervals.upper.tolist()
@@ -64,6 +65,8 @@ class RowInterval:
             last = float(last)
         # NaN and infinity: the only floats whose difference from themselves is not 0.
         if last is None or last - last != 0.0:
+            return missing
+        if self._age_at is not None and (row[self._age_at] or 0.0) > 0:
             return missing
         place = bisect_left(self._edges, last)
         return lower[place], upper[place]

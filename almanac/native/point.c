@@ -43,14 +43,14 @@ void almanac_point(const group *groups, int64_t count, const int32_t *places, do
 }
 
 /* Writes the newest `reach` values of each column, the first `limit` missing ones of a gap filled where wanted, and
- * returns whether none of them is missing. A column of the block has `stride` values, its oldest one first; -0 becomes
- * 0, and infinity missing.
+ * returns whether none of them is missing. A column is read from its row of the block, which has `stride` values, the
+ * oldest one first; -0 becomes 0, and infinity missing.
  */
 int64_t almanac_newest(const double *block, int64_t stride, int64_t columns, int64_t reach, int64_t limit,
-                       const uint8_t *imputed, double *numbers) {
+                       const int64_t *rows, const uint8_t *imputed, double *numbers) {
     int64_t missing = 0;
     for (int64_t column = 0; column < columns; column++) {
-        const double *values = block + column * stride;
+        const double *values = block + rows[column] * stride;
         double *out = numbers + column * reach - limit;
         const int64_t fill = imputed[column] ? limit : 0;
         double last = (double)NAN;

@@ -120,6 +120,7 @@ def make_problem(
         y=y,
         last=last,
         last_name=_last_name(target, names),
+        age_name=next((name for name in (f"{target.column}_age",) if name in names), None),
         baselines=baselines,
         time=time,
         train=train_test(usecase, time)[0].rows(time),

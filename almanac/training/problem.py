@@ -52,7 +52,8 @@ class Problem:
         y: the target's value, NaN where unknown, its logarithm on a scale of logarithms, 0 or 1 for a classification;
             shape (n,).
         last: the last known value of the target's column, NaN where missing; shape (n,).
-        last_name: the feature that holds it; None where no feature does.
+        last_name: the feature that holds it, imputed where that is declared; None where no feature does.
+        age_name: the feature that is positive where it was imputed; None where no feature tells.
         baselines: forecasts of the baselines by name, NaN where there is none, each of shape (n,).
         time: prediction time, µs since the epoch, shape (n,).
         train: mask of the rows of the training span, shape (n,).
@@ -71,6 +72,7 @@ class Problem:
     y: Array
     last: Array
     last_name: str | None
+    age_name: str | None
     baselines: Mapping[str, Array]
     time: npt.NDArray[np.int64]
     train: Mask
@@ -81,6 +83,15 @@ class Problem:
     binned: BinnedRows = field(default_factory=BinnedRows, compare=False)
     fits: EntityFits = field(default_factory=EntityFits, compare=False)
     report: Callable[[str], None] = field(default=_quiet, compare=False)
+
+    def last_read(self, rows: Rows) -> Array | None:
+        """Return the last known value of some rows as the features show it, NaN where it was imputed; shape (m,)."""
+        if self.last_name is None:
+            return None
+        last = self.X[rows, self.names.index(self.last_name)]
+        return (
+            last if self.age_name is None else np.where(self.X[rows, self.names.index(self.age_name)] > 0, np.nan, last)
+        )
 
     @property
     def classification(self) -> bool:

@@ -41,10 +41,15 @@ BLEND: dict[str, Any] = {"name": "blend", "kind": "blend", "of": ["level", "diff
 TARGET: dict[str, Any] = {"name": "pm25_6h", "column": "pm25", "horizon": "6h"}
 
 
-def usecase(*candidates: dict[str, Any], targets: list[dict[str, Any]] | None = None, **training: Any) -> UseCase:
-    """The reference use case on the years to mid-2012, with these candidates and small folds."""
+def usecase(
+    *candidates: dict[str, Any],
+    targets: list[dict[str, Any]] | None = None,
+    more: list[dict[str, Any]] | None = None,
+    **training: Any,
+) -> UseCase:
+    """The reference use case on the years to mid-2012, with these candidates, more features, and small folds."""
     data: dict[str, Any] = yaml.safe_load((ROOT / "usecases" / "air_quality.yaml").read_text())
-    data["features"]["items"] = copy.deepcopy(ITEMS)
+    data["features"]["items"] = copy.deepcopy([*ITEMS, *(more or [])])
     data["targets"] = copy.deepcopy(targets or [TARGET])
     data["split"] = {"test_from": "2012-01-01", "test_to": "2012-07-01"}
     data["gates"] = [{"rule": "beats_baselines"}]

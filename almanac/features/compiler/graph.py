@@ -76,13 +76,14 @@ class Node:
     @cached_property
     def columns(self) -> list[str]:
         """Columns that the formula reads."""
-        return [one.name for one in self.inputs if isinstance(one, ColumnInput)]
+        return list(dict.fromkeys(one.name for one in self.inputs if isinstance(one, ColumnInput)))
 
     @property
-    def column(self) -> str | None:
+    def column(self) -> ColumnInput | None:
         """The only input of the feature, where that is a column."""
         others = any(isinstance(one, FeatureInput | ClockInput) for one in self.inputs)
-        return None if others or len(self.columns) != 1 else self.columns[0]
+        columns = [one for one in self.inputs if isinstance(one, ColumnInput)]
+        return None if others or len(columns) != 1 else columns[0]
 
 
 class Column:
@@ -132,6 +133,10 @@ class Inputs:
         values = self._input(name, category=False)
         return Column(values, self.complete, self.centres.get(name, 0.0))
 
+    def raw(self, name: str) -> Expression:
+        """Return the values of a numeric column as they were read, before imputation."""
+        return self._input(name, category=False, raw=True)
+
     def squares(self, name: str) -> Value:
         """Return the squared deviations of a numeric column."""
         self.squared.add(name)
@@ -157,7 +162,7 @@ class Inputs:
         self.used.add(position)
         return Expression(self.trace, node.view or Operand(FeatureInput(position)))
 
-    def _input(self, name: str, category: bool) -> Expression:
+    def _input(self, name: str, category: bool, raw: bool = False) -> Expression:
         if self.categories is not None:
             if name not in self.columns:
                 raise FeatureError(f"no column named {name}; known: {', '.join(self.columns)}")
@@ -165,7 +170,7 @@ class Inputs:
                 raise FeatureError(f"{name} is not a category column; known: {', '.join(self.categories) or 'none'}")
             if not category and name in self.categories:
                 raise FeatureError(f"{name} is a category; this kind needs numbers")
-        return Expression(self.trace, Operand(ColumnInput(name)))
+        return Expression(self.trace, Operand(ColumnInput(name, raw)))
 
 
 def traced(
@@ -238,12 +243,12 @@ class Wanted(NamedTuple):
 
     Attributes:
         nodes: the features and those that they are made from, with their positions.
-        columns: input columns.
+        columns: input columns; those that are read before imputation are columns of their own.
         centres: of each column.
     """
 
     nodes: tuple[tuple[int, Node], ...]
-    columns: tuple[str, ...]
+    columns: tuple[ColumnInput, ...]
     centres: tuple[float, ...]
 
 
@@ -272,9 +277,9 @@ class Graph:
 
     def __init__(self, wanted: Wanted) -> None:
         self._nodes = dict(wanted.nodes)
-        self._centres = dict(zip(wanted.columns, wanted.centres, strict=True))
+        self._centres = {one.name: centre for one, centre in zip(wanted.columns, wanted.centres, strict=True)}
         inputs = dict.fromkeys(one for _, node in wanted.nodes for one in node.inputs)
-        self.columns = [ColumnInput(name) for name in wanted.columns]
+        self.columns = list(wanted.columns)
         self.clocks = [one for one in inputs if isinstance(one, ClockInput)]
         self.computed = [FeatureInput(k) for k, node in wanted.nodes if node.view is None]
         self.tables = [one for one in inputs if isinstance(one, TableInput)]
@@ -293,7 +298,7 @@ class Graph:
         Args:
             complete: whether no value of the columns is missing; the others take them as they come.
         """
-        parts = [self._part(one.name, complete) for one in self.columns]
+        parts = [self._part(one, complete) for one in self.columns]
         # Several columns are seldom complete together, so that one form of these is enough.
         parts.append(self._part(None, False))
         # An output that no program writes would be whatever the memory holds.
@@ -303,7 +308,7 @@ class Graph:
             raise FeatureError(f"feature {name}: is computed {times[wrong[0]]} times; expected exactly once")
         return parts
 
-    def _part(self, column: str | None, complete: bool) -> Traced:
+    def _part(self, column: ColumnInput | None, complete: bool) -> Traced:
         before = {node.name: (k, node) for k, node in self._nodes.items()}
         inputs = Inputs(Trace(), before, complete, self._centres)
         values: dict[int, Value] = {}

@@ -27,19 +27,24 @@ class Row:
         wanted: the features.
         reach: known rows of each column that they look back on.
         limit: further rows before those, which imputation looks back on.
+        rows: row of the block that each column is read from.
         imputed: of each column whether it is imputed.
         library: the compiled kernels, None for NumPy.
     """
 
-    def __init__(self, wanted: Wanted, reach: int, limit: int, imputed: Sequence[bool], library: Any) -> None:
+    def __init__(
+        self, wanted: Wanted, reach: int, limit: int, rows: Sequence[int], imputed: Sequence[bool], library: Any
+    ) -> None:
         self._whole, self._gaps = (_Workspace(row_code(wanted, reach, complete), library) for complete in (True, False))
         self._clocks = _Clocks(self._whole.code)
         self._newest: Array = self._whole.numbers[: len(imputed) * reach]
         self._reach, self._limit = reach, limit
-        self._imputed = np.array(imputed, dtype=np.uint8)
+        # The kernel is given their addresses, so that both are kept.
+        self._rows, self._imputed = np.array(rows, dtype=np.int64), np.array(imputed, dtype=np.uint8)
         self._kernel = None if library is None else library.almanac_newest
         self._after = (
             *(ctypes.c_int64(size) for size in (len(imputed), reach, limit)),
+            ctypes.c_void_p(self._rows.ctypes.data),
             ctypes.c_void_p(self._imputed.ctypes.data),
             self._whole.address,
         )
@@ -57,7 +62,7 @@ class Row:
         """Write the newest values, imputed, and return whether none of them is missing."""
         if self._kernel is None:
             with np.errstate(invalid="ignore"):
-                values = block + (block - block)  # -0 becomes 0, and infinity missing
+                values = (block + (block - block))[self._rows]  # -0 becomes 0, and infinity missing
             for row in np.flatnonzero(self._imputed):
                 impute(values[row], self._limit)
             self._newest[:] = values[:, self._limit :].ravel()

@@ -38,9 +38,10 @@ class Clock(Protocol):
 
 @dataclass(frozen=True)
 class ColumnInput:
-    """An input column."""
+    """An input column, with its gaps imputed or as it was read."""
 
     name: str
+    raw: bool = False
 
 
 @dataclass(frozen=True)

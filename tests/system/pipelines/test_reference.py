@@ -15,8 +15,8 @@ import pytest
 from tests.support.server import ServerProcess
 
 ROOT = Path(__file__).resolve().parents[3]
-#: Largest RMSE on 2014. A day ahead it is what is reached, with a little room; 81.0 was asked for.
-MOST = {"pm25_1h": 20.2, "pm25_6h": 51.8, "pm25_24h": 82.4}
+#: Largest RMSE on 2014.
+MOST = {"pm25_1h": 20.04, "pm25_6h": 51.4, "pm25_24h": 81.0}
 
 
 @pytest.fixture(scope="module")
@@ -42,16 +42,18 @@ def test_the_errors_on_the_held_out_year_are_no_larger_than_promised(targets: di
 
 
 def test_the_intervals_cover_within_about_three_points_in_every_band(targets: dict[str, Any]) -> None:
+    outside: list[float] = []
     for found in targets.values():
         coverage = found["coverage"]
         bands = dict(coverage["bands"])
-        # 35 to 95 rows of the year, of which the gate says what chance allows: at 1 h 21 of 35, since intervals read
-        # the imputed reading, by which a row without one looks like any other.
-        assert 0.55 < bands.pop("unknown") <= 1.0
+        # 35 to 95 rows of the year, which have offsets of their own.
+        assert 0.85 < bands.pop("unknown") <= 1.0
         assert list(bands) == ["0-35", "35-75", "75-150", "over 150"]
-        # A day ahead the lowest band holds 86.8%, a fifth of a point less than three points below.
-        for share in (coverage["overall"], *bands.values()):
-            assert share == pytest.approx(coverage["nominal"], abs=0.0325)
+        assert coverage["overall"] == pytest.approx(coverage["nominal"], abs=0.015)
+        outside += [share for share in bands.values() if abs(share - coverage["nominal"]) > 0.03]
+    # Of twelve bands, by the calibration of the years before: the lowest a day ahead and the highest an hour ahead.
+    assert len(outside) <= 2
+    assert all(abs(share - 0.9) < 0.04 for share in outside)
 
 
 def test_deviations_of_coverage_are_measured_on_the_folds(run: Path) -> None:

@@ -63,6 +63,7 @@ ITEMS: list[dict[str, Any]] = [
         "degrees": {"Clear": 0, "Clouds": 90.5, "Fog": 270, "Mist": None},
     },
     {"kind": "elapsed", "name": "since", "column": "volume", "above": 0.5, "limit": "11h"},
+    {"kind": "age", "columns": ["volume", "temp"], "limit": "6h"},
     {"kind": "interaction", "name": "ratio", "operation": "ratio", "left": "volume", "right": "volume_mean_5h"},
     {"kind": "interaction", "name": "product", "operation": "product", "left": "ratio", "right": "temp"},
     {"kind": "interaction", "name": "sum", "operation": "sum", "left": "volume", "right": "temp"},
@@ -267,6 +268,21 @@ def test_features_of_several_later_times_have_names_of_their_own(item: dict[str,
     for other in (near, far):
         own = compute(make_spec(items=[other]), small())[name]
         assert values[f"{name}_ahead_{other['ahead']}"].equals(own, check_names=False)
+
+
+@pytest.mark.parametrize("cutoff", ["0h", "1h"])
+def test_an_age_counts_from_the_last_reading_whatever_is_imputed(cutoff: str) -> None:
+    value = {"kind": "value", "columns": ["volume"]}
+    spec = make_spec(cutoff, "2h", [value, {"kind": "age", "columns": ["volume"], "limit": "4h"}])
+    volume = [None, 5.0, 6.0, None, None, None, float("inf"), None, 7.0, None]
+    hours = pl.datetime_range(datetime(2019, 1, 1), datetime(2019, 1, 1, 9), "1h", eager=True)
+    table = pl.DataFrame({"road": ["a"] * 10, "timestamp": hours, "volume": volume})
+    late, nan = spec.cutoff_steps, np.nan
+    held, ages = [nan, 5, 6, 6, 6, nan, nan, nan, 7, 7], [4, 0, 0, 1, 2, 3, 4, 4, 0, 1]
+    wanted = np.column_stack([[nan] * late + held[: 10 - late], [4.0] * late + ages[: 10 - late]])
+    np.testing.assert_array_equal(compute(spec, table).select(spec.names).to_numpy(), wanted)
+    for compiled in (True, False):
+        np.testing.assert_array_equal(online(spec, table, compiled)[late:], wanted[late:])
 
 
 def test_an_empty_table_gives_an_empty_result() -> None:

@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -278,6 +279,24 @@ def test_a_value_on_an_edge_belongs_to_the_band_below_as_it_does_where_bands_are
     for value in (20.0, np.nextafter(75.0, 0.0), 75.0, np.nextafter(75.0, 100.0), 120.0, np.nan):
         both = found.apply(np.array([value]), np.array([80.0]))
         assert one([value], 80.0) == (both[0][0], both[1][0])
+
+
+def test_an_imputed_value_has_the_offsets_of_rows_whose_value_is_unknown() -> None:
+    rng = np.random.default_rng(9)
+    last = np.where(rng.random(4000) < 0.1, np.nan, rng.choice([20.0, 120.0], size=4000))
+    y = rng.normal(size=last.size) * np.where(np.isnan(last), 40.0, 5.0)
+    found = replace(calibrate(y, np.zeros(4000), last, level=0.9, bins=2, by="load", edges=[75.0]), age="load_age")
+    found = Intervals.from_json(json.loads(json.dumps(found.to_json())))
+    names = ["load", "load_age"]
+    X = np.array([[20.0, 0.0], [120.0, 0.0], [20.0, 1.0], [120.0, 7.0], [np.nan, 24.0], [20.0, np.nan]])
+    known = found.last(X, {name: place for place, name in enumerate(names)})
+    np.testing.assert_array_equal(known, [20.0, 120.0, np.nan, np.nan, np.nan, 20.0])
+    lower, upper = found.apply(known, np.zeros(6))
+    assert (upper - lower)[2:5] == pytest.approx(40 * 2 * 1.645, rel=0.15)
+    assert (upper - lower)[[0, 1, 5]] == pytest.approx(5 * 2 * 1.645, rel=0.15)
+    one = RowInterval(found, names)
+    for at, row in enumerate(X):
+        assert one([None if np.isnan(value) else float(value) for value in row], 0.0) == (lower[at], upper[at])
 
 
 def spans(*difficulty: float) -> tuple[Array, Array, Array, npt.NDArray[np.int64]]:
