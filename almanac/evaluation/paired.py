@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from almanac.evaluation.block_length import block_length
 from almanac.evaluation.bootstrap import Bootstrap, sums_by_step
-from almanac.evaluation.metrics import log_loss
+from almanac.evaluation.metrics import log_loss, price_terms
 from almanac.evaluation.periods import Codes, periods_of, sums_by_period
 from almanac.evaluation.student import noncentrality, student_quantile
 from almanac.usecase import UseCase
@@ -154,6 +154,8 @@ def losses(metric: str, y: Array, forecast: Array) -> tuple[Array, float]:
     """Return the loss of each row, and the power that makes an error of their mean."""
     if metric == "log_loss":
         return log_loss(y, forecast), 1.0
+    if metric == "mae_log":
+        return price_terms(y, forecast)["absolute_log"], 1.0
     return ((forecast - y) ** 2, 0.5) if metric == "rmse" else (np.abs(forecast - y), 1.0)
 
 

@@ -102,7 +102,9 @@ class FeatureSpec(BaseModel):
         context = Context(frequency, cutoff, categories, events=events, zone=usecase.time.zone)
         limit = _steps("features.impute.limit", declared.impute.limit, frequency)
         columns = [name for name in usecase.columns if events is None or name not in events.outcomes]
-        columns += _states(declared.items, events)
+        columns += (states := _states(declared.items, events))
+        if events is not None:
+            _check_outcomes(declared.items, events, states, usecase.columns)
         nodes = _expanded(declared.items, context, columns, learned or [])
         used = {column for node in nodes for column in node.columns}
         for name in declared.impute.columns or []:
@@ -269,6 +271,27 @@ def _states(items: Sequence[Feature], events: Events | None) -> list[str]:
         except ValueError as error:
             raise FeatureError(f"features.items.{index} ({item.kind}): {error}") from error
     return names
+
+
+def _check_outcomes(items: Sequence[Feature], events: Events, states: Sequence[str], columns: Collection[str]) -> None:
+    """Refuse a history of a column that there is not, which would be missing in every event, and such a residual.
+
+    Raises:
+        FeatureError: the declaration, and what is known.
+    """
+    known = [*columns, *events.sides, *events.residuals]
+    for index, item in enumerate(items):
+        asked = item.asked(events).columns if isinstance(item, EventDeclaration) else ()
+        if unknown := [name for name in asked if name not in known]:
+            raise FeatureError(
+                f"features.items.{index} ({item.kind}): no column named {unknown[0]}; known: {', '.join(sorted(known))}"
+            )
+    for name, residual in events.residuals.items():
+        if residual.feature not in states:
+            raise FeatureError(
+                f"events.residuals.{name}.feature: no kind of events gives {residual.feature}; "
+                f"known: {', '.join(states)}"
+            )
 
 
 def _reach(nodes: list[Node]) -> int:

@@ -43,6 +43,11 @@ def _columns(usecase: "UseCase") -> Iterator[str]:
         for column in columns.values():
             if column not in usecase.columns or usecase.columns[column].type == "category":
                 yield f"events.sides.{side}: no numeric column named {column}; {known}"
+    for name, residual in events.residuals.items():
+        if name in usecase.columns or name in events.sides:
+            yield f"events.residuals.{name}: is the name of a column or side; choose another"
+        if residual.column not in events.outcomes:
+            yield f"events.residuals.{name}.column: {residual.column} is none of events.outcomes"
 
 
 def _targets(usecase: "UseCase") -> Iterator[str]:

@@ -4,7 +4,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from almanac.usecase.types import Duration, Name, Section
+from almanac.usecase.types import Duration, Name, Section, absent
 
 
 class EventEntity(Section):
@@ -25,6 +25,20 @@ class EventEntity(Section):
         return self
 
 
+class Residual(Section):
+    """What an event's outcome was more than a number of its histories, such as a price's distance from the usual one.
+
+    Its means over other entities, such as all cards of a set, are an index that a change of what is sold does not move.
+    """
+
+    column: Name
+    """Outcome."""
+    feature: Name
+    """Feature of a kind of events, such as log_price_median_5, as it stood when the event was predicted."""
+    limit: Annotated[float | None, Field(gt=0), absent(None)] = None
+    """Largest distance from 0; a residual beyond it counts as the limit."""
+
+
 class Events(Section):
     """Events: one row is an event with a time of its own, and its outcome is known later."""
 
@@ -41,6 +55,8 @@ class Events(Section):
     sides: dict[Name, dict[Name, Name]] = {}
     """Values as each role sees them: a name, and for each role the column, such as
     runs_for: {home: home_runs, away: away_runs}."""
+    residuals: Annotated[dict[Name, Residual], absent({})] = {}
+    """Further outcomes, which features ask of any entity: another outcome less what the histories said of it."""
 
     def entity(self, name: str) -> EventEntity:
         """Return a kind of entity.

@@ -9,7 +9,7 @@ end. A ledger only grows, so that the features of an earlier time can be asked f
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import cast
 
 import numpy as np
@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from almanac.core.errors import FeatureError
 from almanac.core.levels import codes_of
-from almanac.features.events.kind import Asked, EventDeclaration
+from almanac.features.events.kind import Asked, EventDeclaration, columns_of
 from almanac.features.events.ledger import Ledger, Past
 from almanac.features.online import OnlineEngine
 from almanac.features.spec import FeatureSpec
@@ -99,6 +99,7 @@ class EventEngine:
         self._codes = {name: codes_of(table) for name, table in spec.categories.items()}
         self._books = {entity.name: _book(entity, spec) for entity in self.events.entities}
         self._items = [(item, item.asked(self.events)) for item in spec.items if isinstance(item, EventDeclaration)]
+        self._residuals = [(name, one, *self._asked(one.feature)) for name, one in self.events.residuals.items()]
         self._newest: tuple[int, str] | None = None
 
     @property
@@ -118,6 +119,8 @@ class EventEngine:
                 f"the event {event.key} of {_text(event.time)} does not come after {self._newest[1]} of "
                 f"{_text(self._newest[0])}; events are learned in order of time, each once"
             )
+        if self._residuals:
+            event = replace(event, numbers={**event.numbers, **self._residuals_of(event)})
         self._newest = place
         for book in self._books.values():
             if book.places or book.asked:
@@ -134,17 +137,9 @@ class EventEngine:
 
     def state(self, event: Event) -> list[float]:
         """Return the columns that the histories give, in the order of `states`."""
-        values: list[float] = []
         until = self._until(event)
         pasts = {name: book.pasts(event, until) for name, book in self._books.items()}
-        for item, asked in self._items:
-            by_role = [asked.compute(past) for past in pasts[item.of]]
-            values += [value for numbers in by_role for value in numbers]
-            if item.difference:
-                values += [first - second for first, second in zip(by_role[0], by_role[1], strict=True)]
-            if asked.joint is not None:
-                values.append(asked.joint[1](by_role))
-        return values
+        return [value for item, asked in self._items for value in _numbers(item, asked, pasts[item.of])]
 
     def row(self, event: Event, state: list[float] | None = None) -> Array:
         """Return the features (f,), float64, NaN where missing.
@@ -167,6 +162,24 @@ class EventEngine:
             text = event.texts.get(name)
             return _NAN if text is None else self._codes[name].get(text, _NAN)
         return event.numbers.get(name, _NAN)
+
+    def _asked(self, feature: str) -> tuple[EventDeclaration, Asked, int]:
+        """Return the declaration that gives a number of the histories, and the number's place in it."""
+        found = ((item, asked, columns_of(item, self.events)) for item, asked in self._items)
+        item, asked, names = next(one for one in found if feature in one[2])
+        return item, asked, names.index(feature)
+
+    def _residuals_of(self, event: Event) -> dict[str, float]:
+        """Return the residuals of an event, by what was known when it was predicted; NaN where something is missing."""
+        until, values = self._until(event), {}
+        for name, residual, item, asked, place in self._residuals:
+            said = _numbers(item, asked, self._books[item.of].pasts(event, until))[place]
+            value = event.numbers.get(residual.column, _NAN) - said
+            # Comparisons with NaN are false, and leave it as it is.
+            if residual.limit is not None and abs(value) > residual.limit:
+                value = residual.limit if value > 0 else -residual.limit
+            values[name] = value
+        return values
 
     def _until(self, event: Event) -> int:
         """Return the time of the newest event whose outcome is known at the prediction time."""
@@ -203,6 +216,17 @@ def _book(entity: EventEntity, spec: FeatureSpec) -> _Book:
         names |= dict.fromkeys(spec.last)
     places = {name: place for place, name in enumerate(names)}
     return _Book(entity, events.roles_of(entity), places, asked, Ledger(len(places)))
+
+
+def _numbers(item: EventDeclaration, asked: Asked, pasts: list[Past]) -> list[float]:
+    """Return the numbers of a declaration, in the order of `columns_of`."""
+    by_role = [asked.compute(past) for past in pasts]
+    values = [value for numbers in by_role for value in numbers]
+    if item.difference:
+        values += [first - second for first, second in zip(by_role[0], by_role[1], strict=True)]
+    if asked.joint is not None:
+        values.append(asked.joint[1](by_role))
+    return values
 
 
 def _before(ledger: Ledger | None, place: int, start: float) -> float:

@@ -70,8 +70,18 @@ def test_a_game_that_stands_once_for_each_of_its_sources_is_refused() -> None:
         read_table(twice, path.read_bytes(), case)
 
 
-def test_both_engines_agree_on_every_game_and_none_sees_what_is_not_known(games: tuple[UseCase, pl.DataFrame]) -> None:
-    case, table = games
+@pytest.fixture(scope="module")
+def sales(tmp_path_factory: pytest.TempPathFactory) -> tuple[UseCase, pl.DataFrame]:
+    case, base = load(ROOT / "usecases" / "card_sales.yaml"), tmp_path_factory.mktemp("sales")
+    ingest(case, ROOT / "usecases", base / "cache", base / "table.parquet")
+    return case, pl.read_parquet(base / "table.parquet").sort("series", "day")
+
+
+@pytest.mark.parametrize("name", ["games", "sales"])
+def test_both_engines_agree_on_every_event_and_none_sees_what_is_not_known(
+    name: str, request: pytest.FixtureRequest
+) -> None:
+    case, table = request.getfixturevalue(name)
     assert case.events is not None
     spec = FeatureSpec.of(case)
     batch = np.ascontiguousarray(compute(spec, table).select(spec.names).to_numpy())

@@ -61,3 +61,13 @@ def test_a_model_made_worse_is_a_tenth_worse(metric: str) -> None:
     assert worse is not None
     assert np.expm1(worse.log_ratio) == pytest.approx(0.1, abs=1e-6)
     assert made_worse(metric, clock, y, forecast, np.full(500, np.nan)) is None
+
+
+def test_the_error_of_logarithms_is_that_of_shares_of_the_price() -> None:
+    random = np.random.default_rng(6)
+    clock, y = Clock(np.arange(300, dtype=np.int64) * HOUR, HOUR, 1), random.lognormal(3, 1, 300)
+    ours, theirs = (y * random.lognormal(0, spread, 300) for spread in (0.1, 0.2))
+    pair = compare("mae_log", clock, y, ours, theirs)
+    expected = [float(np.mean(np.abs(np.log(forecast / y)))) for forecast in (ours, theirs)]
+    assert pair.errors == pytest.approx(expected, rel=1e-12)
+    assert pair.at_most(RATE) < 0

@@ -22,7 +22,7 @@ from almanac.features.spec import FeatureSpec
 from almanac.features.target import targets
 from almanac.usecase import UseCase, load
 from almanac.usecase.column_section import Column
-from almanac.usecase.events_section import Events
+from almanac.usecase.events_section import Events, Residual
 from almanac.usecase.features_section import FEATURE_KINDS, Features
 from almanac.usecase.training_section import Target
 
@@ -238,6 +238,76 @@ def test_streak_rest_fading_and_elo_have_the_right_values_by_hand() -> None:
         rating[away] -= moved
     assert found["home_elo"] == pytest.approx(rating["ANA"], abs=1e-9)
     assert found["elo_probability"] == pytest.approx(1 / (1 + 10 ** ((rating["BOS"] - rating["ANA"]) / 400)))
+
+
+HOME_SCORED = {"kind": "form", "of": "team", "columns": ["scored"], "windows": [2], "statistics": ["mean"]}
+LEAGUE = {"kind": "form", "of": "league", "columns": ["more"], "windows": [2, "30d"], "statistics": ["sum", "count"]}
+
+
+def with_residual(items: list[dict[str, Any]], **residual: Any) -> UseCase:
+    more = Residual.model_validate({"column": "home_runs", "feature": "home_scored_mean_2", **residual})
+    usecase = make_usecase(items)
+    return usecase.model_copy(update={"events": EVENTS.model_copy(update={"residuals": {"more": more}})})
+
+
+def test_a_residual_is_an_outcome_less_what_was_known_of_it_and_any_entity_has_a_history_of_it() -> None:
+    spec = FeatureSpec.of(with_residual([HOME_SCORED, LEAGUE]))
+    found = compute(spec, GAMES)
+    # By hand, event by event: the home team's own mean of its last two games, as it stood before each.
+    events = sorted(events_of(spec, GAMES), key=lambda event: (event.time, event.key))
+    said = {(one["home"], one["timestamp"]): one["home_scored_mean_2"] for one in found.iter_rows(named=True)}
+    moves: list[tuple[int, float]] = []
+    for event in events:
+        when = datetime(1970, 1, 1) + timedelta(microseconds=event.time)
+        moves.append((event.time, event.numbers["home_runs"] - said[event.texts["home"] or "", when]))
+    for event in events:
+        when = datetime(1970, 1, 1) + timedelta(microseconds=event.time)
+        past = [move for time, move in moves if time + 7 * 3_600_000_000 <= event.time]
+        row = found.filter((pl.col("home") == event.key) & (pl.col("timestamp") == when)).row(0, named=True)
+        present = [move for move in past if move == move]
+        assert row["league_more_count_30d"] == len(present)
+        if present:
+            assert row["league_more_sum_30d"] == pytest.approx(sum(present), abs=1e-12)
+    assert any(move == move for _, move in moves)
+
+
+def test_a_residual_beyond_its_limit_counts_as_the_limit() -> None:
+    free, held = (
+        compute(FeatureSpec.of(with_residual([HOME_SCORED, LEAGUE], **limit)), GAMES)["league_more_sum_2"].fill_nan(
+            None
+        )
+        for limit in ({}, {"limit": 0.5})
+    )
+    assert free.abs().max() > 1.0  # type: ignore[operator]
+    assert held.abs().max() <= 1.0  # type: ignore[operator]
+    assert held.is_null().to_list() == free.is_null().to_list()
+
+
+@settings(max_examples=15, deadline=None, derandomize=True)
+@given(table=games())
+def test_a_server_has_the_bits_of_the_batch_with_residuals(table: pl.DataFrame) -> None:
+    spec = FeatureSpec.of(with_residual([HOME_SCORED, LEAGUE], limit=2.5))
+    batch = matrix(spec, table)
+    for row, values in served(spec, table, True):
+        assert same_bits(values, batch[row]).all()
+
+
+@pytest.mark.parametrize(
+    ("item", "message"),
+    [
+        (
+            HOME_SCORED,
+            r"events\.residuals\.more\.feature: no kind of events gives away_mean; known: home_scored_mean_2",
+        ),
+        (
+            {**HOME_SCORED, "columns": ["scorde"]},
+            r"features\.items\.0 \(form\): no column named scorde; known: allowed",
+        ),
+    ],
+)
+def test_a_history_of_nothing_is_refused(item: dict[str, Any], message: str) -> None:
+    with pytest.raises(FeatureError, match=message):
+        FeatureSpec.of(with_residual([item], feature="away_mean"))
 
 
 def test_an_outcome_is_the_target_of_its_own_event_and_the_last_value_is_one_known_before() -> None:

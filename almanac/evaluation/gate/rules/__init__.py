@@ -71,9 +71,11 @@ class Candidate:
         return None if low is None or high is None else (low, high)
 
     def error(self, metric: str) -> str:
-        """Return the error metric of the target's task in place of `metric`: a probability has no RMSE."""
+        """Return the error metric of the target in place of `metric`: a probability has no RMSE."""
         if self.classification:
             return "log_loss"
+        if metric == "mae_log" and self.target.scale != "log":
+            return "mae"
         return "rmse" if metric == "log_loss" else metric
 
 

@@ -32,7 +32,7 @@ class BeatsBaselines(ChanceRule):
     """
 
     rule: Literal["beats_baselines"]
-    metric: Literal["rmse", "mae", "log_loss"] = "rmse"
+    metric: Literal["rmse", "mae", "mae_log", "log_loss"] = "rmse"
     """Error."""
     without: Annotated[list[Name], absent([])] = []
     """Baselines that need not be beaten, and are reported all the same, such as a market's price."""

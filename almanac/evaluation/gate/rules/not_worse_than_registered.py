@@ -18,7 +18,7 @@ class NotWorse(ChanceRule):
     """The error must not be demonstrably larger than the registered model's on the same rows."""
 
     rule: Literal["not_worse_than_registered"]
-    metric: Literal["rmse", "mae", "log_loss"] = "rmse"
+    metric: Literal["rmse", "mae", "mae_log", "log_loss"] = "rmse"
     """Error."""
     tolerance: Annotated[float, Field(ge=0)] = 0.0
     """Relative excess that counts as equal."""
