@@ -19,7 +19,8 @@ from almanac.core.errors import ClashError, RunError
 from orchestration.connection import Auth, api_errors, check_reachable, credentials, own_namespace
 from orchestration.tasks import Task, failed_pods, last_lines, tasks_of
 
-_ENDED = {"SUCCEEDED", "FAILED", "SKIPPED", "CANCELED"}
+#: States of a run that has ended.
+ENDED = frozenset({"SUCCEEDED", "FAILED", "SKIPPED", "CANCELED"})
 #: Kubeflow's own service, by a name that resolves in every namespace of the cluster.
 _SERVICE = "http://ml-pipeline.kubeflow.svc.cluster.local:8888"
 
@@ -102,6 +103,23 @@ class Cluster:
             )
         return str(run.run_id)
 
+    def find_run(self, name: str) -> str | None:
+        """Return the id of the newest run of a name; None without one."""
+        predicate = {"operation": "EQUALS", "key": "display_name", "stringValue": name}
+        with api_errors(f"look for the run {name}"):
+            found = self._client.list_runs(
+                page_size=1,
+                sort_by="created_at desc",
+                namespace=self.namespace,
+                filter=json.dumps({"predicates": [predicate]}),
+            )
+        return next((str(run.run_id) for run in found.runs or []), None)
+
+    def state(self, run_id: str) -> str:
+        """Return the state of a run: SUCCEEDED, FAILED, SKIPPED or CANCELED once it has ended."""
+        with api_errors(f"ask for run {run_id}"):
+            return str(self._client.get_run(run_id).state)
+
     def wait(
         self,
         run_id: str,
@@ -132,7 +150,7 @@ class Cluster:
                 if seen.get(task.name) != task.state:
                     on_task(task)
                     seen[task.name] = task.state
-            if run.state in _ENDED:
+            if run.state in ENDED:
                 self._check_ended(run, seen)
                 return frozenset(seen)
             # The run is left alone: a slow cluster is no reason to cancel hours of training.

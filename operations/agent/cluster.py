@@ -1,9 +1,9 @@
-"""Replicas of InferenceServices on Kubernetes, and schedules on Kubeflow."""
+"""Replicas of InferenceServices on Kubernetes, and schedules and runs on Kubeflow."""
 
 from typing import Any
 
 from almanac.core.errors import AgentError
-from operations.agent.policy import Schedules, Service
+from operations.agent.policy import Schedules, Service, Training
 
 
 def replicas(service: Service) -> tuple[int, int]:
@@ -46,6 +46,14 @@ def set_schedule(settings: Schedules, name: str, run: bool) -> None:
     _cluster(settings).switch_schedule(name, run)
 
 
+def run_state(settings: Training, run: str) -> str | None:
+    """Return the state in which a run has ended; None as long as it goes on."""
+    from orchestration.cluster import ENDED
+
+    state: str = _cluster(settings).state(run)
+    return state if state in ENDED else None
+
+
 def _item(service: Service) -> dict[str, Any]:
     names = {"namespace": service.namespace, "name": service.name}
     return {"apiVersion": "serving.kserve.io/v1beta1", "kind": "InferenceService", "metadata": names}
@@ -58,7 +66,7 @@ def _kube() -> Any:
     return Kube(connect())
 
 
-def _cluster(settings: Schedules) -> Any:
-    from orchestration.cluster import Cluster
+def _cluster(settings: Schedules | Training) -> Any:
+    from orchestration.retraining.start import connect
 
-    return Cluster(settings.host, "token")
+    return connect(settings.host)

@@ -100,6 +100,15 @@ class Schedules(Section):
     """Names of the schedules that may be paused."""
 
 
+class Training(Section):
+    """A Kubeflow on which a use case is trained again; its token is read from the environment as `submit` does."""
+
+    host: Address
+    """Address of Kubeflow Pipelines."""
+    base: str = ""
+    """Directory or URL of file sources as the cluster's pods see it."""
+
+
 class UseCaseSettings(Section):
     """A use case that the agent looks after."""
 
@@ -115,6 +124,8 @@ class UseCaseSettings(Section):
     """Its InferenceService."""
     schedules: Schedules | None = None
     """Its schedules."""
+    training: Training | None = None
+    """Where it is trained again; on the agent's own machine when absent."""
 
 
 class ActionSettings(Section):

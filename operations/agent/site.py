@@ -18,7 +18,7 @@ from operations.agent.policy import Policy, UseCaseSettings
 from orchestration.retraining import policy as retraining
 from orchestration.retraining.audit_log import AuditLog
 from orchestration.retraining.plan import Plan, make, observe
-from orchestration.retraining.start import Builder, local
+from orchestration.retraining.start import Builder, local, on_cluster
 
 
 @dataclass
@@ -90,15 +90,28 @@ class Site:
         return make(usecase, monitoring, self.registry, self.policy.name, self.clock(), column)
 
     def execute_plan(self, plan: str, usecase: UseCase, resume: bool) -> dict[str, Any]:
-        """Execute an approved plan on this machine, and return its outcome."""
+        """Execute an approved plan, here or on the policy's Kubeflow, and return its outcome."""
         if self.build is None or self.settings.file is None:
             raise AgentError("this agent cannot train; execute the plan by `almanac plans execute`")
-        base = str(Path(self.settings.file).absolute().parent)
-        begin = partial(local, self.build, base=base, registry=self.registry, runs=str(self.runs))
+        if (training := self.settings.training) is not None:
+            # By the name of the run, one that was submitted before a kill is found again.
+            mark, host, base = f"retraining-{plan[:12]}", training.host, training.base
+            begin = partial(on_cluster, self.build, host=host, registry=self.registry, base=base, mark=mark)
+        else:
+            base = str(Path(self.settings.file).absolute().parent)
+            begin = partial(local, self.build, base=base, registry=self.registry, runs=str(self.runs))
         state = partial(observe, usecase, self.registry)
         return retraining.execute(
             self.plans(), plan, usecase, who=self.policy.name, observe=state, start=begin, resume=resume
         )
+
+    def run_state(self, run: str) -> str | None:
+        """Return the state in which a run on the policy's Kubeflow has ended; None as long as it goes on."""
+        from operations.agent.cluster import run_state
+
+        if self.settings.training is None:
+            raise AgentError(f"use_cases.{self.use_case}.training: missing")
+        return run_state(self.settings.training, run)
 
     def replicas(self) -> tuple[int, int]:
         """Return the least replicas of the InferenceService, and the most that they may be."""

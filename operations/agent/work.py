@@ -210,7 +210,7 @@ class Work:
         self.executing = True
         try:
             resumed = action.done(*arguments)
-            result = {"resumed": True} if resumed else action.do(*arguments)
+            result = {"resumed": True, **action.recall(*arguments[:2])} if resumed else action.do(*arguments)
         except AlmanacError as error:
             return self._fail(step, error)
         finally:
@@ -228,6 +228,14 @@ class Work:
     def _verify(self, episode: Episode, step: Step) -> bool:
         """Note that an action has helped, or undo one that has not within its time."""
         action = ACTIONS[step.action]
+        assert step.ended is not None
+        try:
+            if action.going_on(self.site, step.result):
+                return False
+        except AlmanacError as error:
+            # A cluster that does not answer now may do so later; a run that nobody can ask for is given up some day.
+            if self.journal.clock() < step.ended.time + self.site.policy.approval_lifetime:
+                return self._tell(episode, f"{step.action} {step.key[:12]}: {without_secrets(str(error))}")
         try:
             helped = action.helped(self.site, step.result)
             if helped is None:
@@ -238,7 +246,6 @@ class Work:
             self._append(_in_state(step, "finished"), "verified", step.key, "it helped", {"helped": True})
             self.say(f"{self.site.use_case}: {step.action} {step.key[:12]} helped")
             return True
-        assert step.ended is not None
         if self.journal.clock() < step.ended.time + timedelta(seconds=self.site.policy.verify_seconds):
             return False
         if action.reversible:

@@ -44,9 +44,25 @@ def local(build: Builder, usecase: UseCase, base: str, registry: str, runs: str)
     return {"result": "promoted", "run": record["run_id"], "version": after.number}
 
 
-def on_cluster(build: Builder, usecase: UseCase, host: str, registry: str, base: str) -> dict[str, Any]:
-    """Submit the training pipeline with this use case and return the run's id, without waiting for its end."""
-    cluster = Cluster(host or None, "token" if os.environ.get("KFP_TOKEN") else "in-cluster")
+def connect(host: str) -> Cluster:
+    """Return a cluster by KFP_TOKEN, or by the token of the pod that this process runs in."""
+    return Cluster(host or None, "token" if os.environ.get("KFP_TOKEN") else "in-cluster")
+
+
+def on_cluster(build: Builder, usecase: UseCase, host: str, registry: str, base: str, mark: str = "") -> dict[str, Any]:
+    """Submit the training pipeline with this use case and return the run's id, without waiting for its end.
+
+    Args:
+        build: returns the pipeline of a use case.
+        usecase: the use case as it is trained.
+        host: address of Kubeflow Pipelines; the service of the surrounding cluster when empty.
+        registry: address of the registry, as the cluster sees it.
+        base: directory or URL of file sources, as the cluster sees it.
+        mark: name of the run; one that is there already is not submitted again. Without it each call submits a run.
+    """
+    cluster = connect(host)
+    if mark and (known := cluster.find_run(mark)):
+        return {"result": "submitted", "run": known}
     publish(usecase, registry)
     # The version is one of a use case rather than of a revision.
     name = f"remediation-{digest(usecase)[:12]}"
@@ -55,7 +71,7 @@ def on_cluster(build: Builder, usecase: UseCase, host: str, registry: str, base:
         write_bytes(file, package(build(usecase)))
         version = cluster.upload(file, name, "a retraining with the sliding window")
     parameters = {"registry": registry, "base": base, "environment": "cluster"}
-    return {"result": "submitted", "run": cluster.run(version, name, parameters, usecase.name)}
+    return {"result": "submitted", "run": cluster.run(version, mark or name, parameters, usecase.name)}
 
 
 def _check_promoted(usecase: UseCase, registry: str) -> None:

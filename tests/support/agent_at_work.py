@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Any
 
+from almanac.core.files import write_json
+from governance.registry import Registry
 from operations.agent import approvals
 from operations.agent.alarms import Alarm
 from operations.agent.followed import FollowedJournal
@@ -10,7 +12,11 @@ from operations.agent.ledger import Step
 from operations.agent.policy import Policy
 from operations.agent.site import Site
 from operations.agent.work import Work
-from tests.support.server import wait_for
+from tests.support.bundles import document_files, version_files
+from tests.support.server import ROOT, wait_for
+
+#: Digest of an action.
+KEY = "a" * 64
 
 
 def begun(folder: Path, action: str, use_case: str = "air", **settings: Any) -> Work:
@@ -64,3 +70,22 @@ def the_step(work: Work) -> Step:
     """Return the only action of the journal."""
     (step,) = work.ledger().steps.values()
     return step
+
+
+def site_of(folder: Path, name: str = "air", **settings: Any) -> Site:
+    """Return the place of actions on one use case."""
+    policy = Policy.model_validate({"use_cases": {name: settings}, "causes": {}})
+    return Site(name, policy, policy.use_cases[name], str(folder / "registry"), folder / "runs")
+
+
+def breached_site(tmp_path: Path) -> Site:
+    """Return the place of actions on the reference use case, with a version in production and a breach."""
+    name, registry = "air_quality", Registry(str(tmp_path / "registry"))
+    files = version_files(tmp_path, "a")
+    number = registry.register(name, files, who="ann", why="made", approval="none")
+    registry.attach_documents(name, number, document_files(tmp_path / "a", files), who="ann", why="documented")
+    registry.promote(name, number, who="ann", why="better")
+    window = {"start": "2014-12-02T00:00:00", "stop": "2015-01-01T00:00:00", "breach": True, "reasons": ["iws drifts"]}
+    document = {"kind": "monitoring", "use_case": name, "breached": True, "windows": [window]}
+    write_json(tmp_path / "runs" / name / "monitoring" / "latest" / "monitoring.json", document)
+    return site_of(tmp_path, name, file=str(ROOT / "usecases" / "air_quality.yaml"))

@@ -151,6 +151,9 @@ class KubeflowApi:
                 run = self._read(body, "V2beta1Run")
                 self.versions[run["pipeline_version_reference"]["pipeline_version_id"]]
                 return self._keep(self.runs, "run_id", "run", run | {"polls": 0}) | {"polls": None}
+            case ("GET", "/runs"):
+                newest = [{key: value for key, value in run.items() if key != "polls"} for run in self.runs.values()]
+                return self._named({"runs": newest[::-1]}, "runs", query)
             case ("GET", "/runs/{id}"):
                 return self._run(self.runs[ids[0]])
             case ("GET", "/recurringruns"):

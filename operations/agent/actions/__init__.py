@@ -73,6 +73,18 @@ class Action(ABC):
         """Return whether another log has the approval of the action; None where the journal has it."""
         return None
 
+    def recall(self, site: "Site", parameters: Values) -> Values:
+        """Return the facts of an action that was carried out before the agent was killed.
+
+        Raises:
+            AlmanacError: it was carried out and failed.
+        """
+        return {}
+
+    def going_on(self, site: "Site", result: Values) -> bool:
+        """Return whether what it started goes on elsewhere, so that its effect cannot be judged yet."""
+        return False
+
     def helped(self, site: "Site", result: Values) -> bool | None:
         """Return whether its own result proves that it helped; None where the evidence has to."""
         return None

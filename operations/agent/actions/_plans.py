@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from almanac.core.errors import AgentError
+from governance.registry import Registry
 from operations.agent.actions import Values
 from orchestration.retraining import policy
 from orchestration.retraining.audit_log import Entry
@@ -36,12 +37,42 @@ def execute(site: "Site", parameters: Values) -> Values:
     usecase = site.usecase()
     if usecase is None:
         raise AgentError(f"use_cases.{site.use_case}.file: missing; a retraining needs the use case file")
-    return site.execute_plan(parameters["plan"], usecase, resume=bool(_entries(site, parameters, "started")))
+    site.execute_plan(parameters["plan"], usecase, resume=bool(_entries(site, parameters, "started")))
+    return recall(site, parameters)
+
+
+def recall(site: "Site", parameters: Values) -> Values:
+    """Return the outcome of a plan's execution, and the version that was in production before it.
+
+    Raises:
+        AgentError: the execution failed.
+    """
+    (end,) = _entries(site, parameters, "finished", "failed")
+    if end.kind == "failed":
+        raise AgentError(end.why)
+    before = policy.find(site.plans().entries(), parameters["plan"]).observed.production
+    return {**end.detail, "production": before}
 
 
 def executed(site: "Site", parameters: Values) -> bool:
     """Return whether the plan's execution has ended."""
     return bool(_entries(site, parameters, "finished", "failed"))
+
+
+def going_on(site: "Site", result: Values) -> bool:
+    """Return whether the training that was submitted to a cluster has not ended."""
+    return result.get("result") == "submitted" and site.run_state(result["run"]) is None
+
+
+def helped(site: "Site", result: Values) -> bool:
+    """Return whether a new version is in production: on a cluster that of a run that has succeeded."""
+    if result.get("result") != "submitted":
+        return bool(result.get("result") == "promoted")
+    if site.run_state(result["run"]) != "SUCCEEDED":
+        return False
+    # A gate that closes leaves the version before.
+    current = Registry(site.registry).current(site.use_case)
+    return current is not None and current.number != result["production"]
 
 
 def _entries(site: "Site", parameters: Values, *kinds: str) -> list[Entry]:

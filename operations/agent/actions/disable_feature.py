@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from operations.agent.actions import Action, Values
-from operations.agent.actions._plans import approved, execute, executed, propose
+from operations.agent.actions._plans import approved, execute, executed, going_on, helped, propose, recall
 
 if TYPE_CHECKING:
     from operations.agent.site import Site
@@ -37,8 +37,14 @@ class _DisableFeature(Action):
     def approved(self, site: "Site", parameters: Values) -> bool | None:
         return approved(site, parameters)
 
+    def recall(self, site: "Site", parameters: Values) -> Values:
+        return recall(site, parameters)
+
+    def going_on(self, site: "Site", result: Values) -> bool:
+        return going_on(site, result)
+
     def helped(self, site: "Site", result: Values) -> bool | None:
-        return result.get("result") in ("promoted", "submitted")
+        return helped(site, result)
 
 
 KIND = _DisableFeature()

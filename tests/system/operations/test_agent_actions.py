@@ -2,31 +2,20 @@
 
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
 
-from almanac.core.files import write_json
-from governance.registry import Registry
 from operations.agent.actions import ACTIONS
 from operations.agent.evidence import Evidence
-from operations.agent.policy import Policy
 from operations.agent.site import Site
 from orchestration.retraining import policy as retraining
-from tests.support.bundles import document_files, version_files
+from tests.support.agent_at_work import KEY, breached_site, site_of
 from tests.support.kubeflow_api import TOKEN, KubeflowApi
-from tests.support.server import ROOT, ServerProcess, Start, wait_for, write_model
+from tests.support.server import ServerProcess, Start, wait_for, write_model
 
 CANARY = "/v2/repository/models/air/canary"
-KEY = "a" * 64
-
-
-def site_of(folder: Path, name: str = "air", **settings: Any) -> Site:
-    """Return the place of actions on one use case."""
-    policy = Policy.model_validate({"use_cases": {name: settings}, "causes": {}})
-    return Site(name, policy, policy.use_cases[name], str(folder / "registry"), folder / "runs")
 
 
 @pytest.fixture(scope="module")
@@ -104,16 +93,7 @@ def test_the_newest_rows_are_those_of_every_entity(tmp_path: Path) -> None:
 
 @pytest.fixture
 def planned(tmp_path: Path) -> Site:
-    """A site of the reference use case with a version in production, and a monitoring result that breaches."""
-    name, registry = "air_quality", Registry(str(tmp_path / "registry"))
-    files = version_files(tmp_path, "a")
-    number = registry.register(name, files, who="ann", why="made", approval="none")
-    registry.attach_documents(name, number, document_files(tmp_path / "a", files), who="ann", why="documented")
-    registry.promote(name, number, who="ann", why="better")
-    window = {"start": "2014-12-02T00:00:00", "stop": "2015-01-01T00:00:00", "breach": True, "reasons": ["iws drifts"]}
-    document = {"kind": "monitoring", "use_case": name, "breached": True, "windows": [window]}
-    write_json(tmp_path / "runs" / name / "monitoring" / "latest" / "monitoring.json", document)
-    return site_of(tmp_path, name, file=str(ROOT / "usecases" / "air_quality.yaml"))
+    return breached_site(tmp_path)
 
 
 def test_a_retraining_without_a_column_waits_for_the_approval_of_its_plan(planned: Site) -> None:

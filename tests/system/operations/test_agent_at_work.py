@@ -18,10 +18,10 @@ from monitoring.metrics import ROLLING_RMSE_LIMIT
 from operations.agent.actions import ACTIONS
 from serving.deploy.kube import Kube
 from serving.deploy.manifests import Deployment, render
-from tests.support.agent_at_work import begun, helped, not_helped, the_step
+from tests.support.agent_at_work import KEY, begun, helped, not_helped, site_of, the_step
 from tests.support.kubernetes_api import KubernetesApi, kubeconfig
 from tests.support.server import ROOT, Start, as_row, free_port, wait_for, write_model
-from tests.system.operations.test_agent_actions import CANARY, KEY, site_of
+from tests.system.operations.test_agent_actions import CANARY
 from tests.system.serving.test_operation import register
 from tests.system.serving.test_store import Redis, needs_redis
 
