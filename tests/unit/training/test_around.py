@@ -14,7 +14,7 @@ from almanac.training.folds import Fold
 from almanac.training.problem import Array, Problem, TrainingRows
 from almanac.training.standard_error import standard_error
 from almanac.training.tuning import Tuning
-from almanac.usecase.training_section import Choose, Learner
+from almanac.usecase.training_section import Choose, Learner, Target
 from tests.support.training_world import RIDGE, TARGET, TREES, usecase
 
 HEAVY = {"name": "heavy", "column": "pm25", "horizon": "6h", "task": "classification", "above": 150.0}
@@ -29,10 +29,8 @@ def _problem(effect: float, target: dict[str, Any] = HEAVY) -> Problem:
     score = X[:, 0] + effect * X[:, 1]
     coin = (generator.uniform(size=4000) < probability(score)).astype(np.float64)
     y = coin if target is HEAVY else score + generator.normal(size=4000)
-    every = np.ones(4000, dtype=np.bool_)
-    none, time = np.full(4000, np.nan), np.arange(4000, dtype=np.int64)
     names = ["odds", "known", "noise"]
-    return Problem(declared, names, X, y, none, None, {}, time, every, lambda: pytest.fail("no series"), 1, 1)
+    return _rows(declared, names, X, y)
 
 
 def _fitted(problem: Problem, declared: dict[str, Any], **fixed: float) -> AdditiveModel:
@@ -138,10 +136,26 @@ def test_the_standard_error_is_the_spread_of_the_difference_over_samples(metric:
     assert np.mean(errors) == pytest.approx(np.std(differences), rel=0.12)
 
 
-def _with(declared: Any, y: Array) -> Problem:
-    none, every = np.full(y.size, np.nan), np.ones(y.size, dtype=np.bool_)
-    X, time = np.zeros((y.size, 1)), np.arange(y.size, dtype=np.int64)
-    return Problem(declared, ["x"], X, y, none, None, {}, time, every, lambda: pytest.fail("no series"), 1, 1)
+def _with(declared: Target, y: Array) -> Problem:
+    return _rows(declared, ["x"], np.zeros((y.size, 1)), y)
+
+
+def _rows(declared: Target, names: list[str], X: Array, y: Array) -> Problem:
+    return Problem(
+        target=declared,
+        names=names,
+        X=X,
+        y=y,
+        last=np.full(y.size, np.nan),
+        last_name=None,
+        age_name=None,
+        baselines={},
+        time=np.arange(y.size, dtype=np.int64),
+        train=np.ones(y.size, dtype=np.bool_),
+        history=lambda: pytest.fail("no series"),
+        steps_ahead=1,
+        season_length=1,
+    )
 
 
 def _loss(metric: str, y: Array, raw: Array) -> float:
