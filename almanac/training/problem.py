@@ -53,7 +53,6 @@ class Problem:
             shape (n,).
         last: the last known value of the target's column, NaN where missing; shape (n,).
         last_name: the feature that holds it, imputed where that is declared; None where no feature does.
-        age_name: the feature that is positive where it was imputed; None where no feature tells.
         baselines: forecasts of the baselines by name, NaN where there is none, each of shape (n,).
         time: prediction time, µs since the epoch, shape (n,).
         train: mask of the rows of the training span, shape (n,).
@@ -64,6 +63,7 @@ class Problem:
         binned: LightGBM's copies of the rows, for this process.
         fits: fits models of each entity.
         report: called with a line for people while a candidate is fitted.
+        age_name: the feature that is positive where the last known value was imputed; None where no feature tells.
     """
 
     target: Target
@@ -72,7 +72,6 @@ class Problem:
     y: Array
     last: Array
     last_name: str | None
-    age_name: str | None
     baselines: Mapping[str, Array]
     time: npt.NDArray[np.int64]
     train: Mask
@@ -83,15 +82,16 @@ class Problem:
     binned: BinnedRows = field(default_factory=BinnedRows, compare=False)
     fits: EntityFits = field(default_factory=EntityFits, compare=False)
     report: Callable[[str], None] = field(default=_quiet, compare=False)
+    age_name: str | None = None
 
     def last_read(self, rows: Rows) -> Array | None:
         """Return the last known value of some rows as the features show it, NaN where it was imputed; shape (m,)."""
         if self.last_name is None:
             return None
-        last = self.X[rows, self.names.index(self.last_name)]
-        return (
-            last if self.age_name is None else np.where(self.X[rows, self.names.index(self.age_name)] > 0, np.nan, last)
-        )
+        last: Array = self.X[rows, self.names.index(self.last_name)].copy()
+        if self.age_name is not None:
+            last[self.X[rows, self.names.index(self.age_name)] > 0] = np.nan
+        return last
 
     @property
     def classification(self) -> bool:

@@ -33,7 +33,6 @@ def problem() -> Problem:
         y=y,
         last=y,
         last_name="load",
-        age_name=None,
         baselines={"persistence": y - 99.0, "seasonal": y - np.repeat(UNITS, HOURS)},
         time=time,
         train=time < 80 * 3_600_000_000,
