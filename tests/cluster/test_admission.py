@@ -17,7 +17,7 @@ from serving.deploy.kustomize.layout import BASE
 from serving.deploy.manifests import Deployment, render, to_yaml
 from serving.deploy.requirements import has_field
 from tests.cluster.kubectl import command, get, kubectl
-from tests.contract.deploy.test_helm import HELM, needs_helm
+from tests.system.deploy.test_helm import HELM, needs_helm
 
 KINDS = "inferenceservices,servingruntimes,poddisruptionbudgets,networkpolicies,servicemonitors,ingresses"
 VERSION = Deployment("air_quality", 1, "ab" * 32, "s3://models/1", "example.org/serving:1", "almanac", 2, 4)
