@@ -1,15 +1,39 @@
 """Jinja templates that cannot print a number, only a reference to one."""
 
 from pathlib import Path
+from types import CodeType
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError
+from jinja2 import BytecodeCache, Environment, FileSystemLoader, StrictUndefined, TemplateError
+from jinja2.bccache import Bucket
 
 from almanac.core.errors import DocumentError
 from governance.documents.artifacts import tokens
 from governance.documents.kind import Document, documents
 from governance.documents.layout import COMPUTED, FOLDER, REGISTRATION, USECASE
 from governance.documents.references import FORMATS, MARK, Ref, References, unmark, unreferenced
+
+
+class _Compiled(BytecodeCache):
+    """Compiled templates of this process.
+
+    Each document has an environment of its own, which would compile them anew.
+    """
+
+    def __init__(self) -> None:
+        self._codes: dict[tuple[str, str], CodeType] = {}
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        """Find the code of a template with this source."""
+        bucket.code = self._codes.get((bucket.key, bucket.checksum))
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        """Keep the code of a template."""
+        if bucket.code is not None:
+            self._codes[bucket.key, bucket.checksum] = bucket.code
+
+
+_COMPILED = _Compiled()
 
 
 def context(references: References) -> dict[str, Any]:
@@ -39,6 +63,7 @@ def environment(references: References) -> Environment:
     jinja = Environment(
         # Macros first, then the folder of each document, which brings its own template.
         loader=FileSystemLoader(folders),
+        bytecode_cache=_COMPILED,
         # A misspelt name would otherwise print nothing.
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -84,6 +84,9 @@ def larger(case: UseCase, factor: int) -> UseCase:
     text = dump(case)
     words, chance = sorted(set(re.findall(r"[a-z]{3,}", text))), random.Random(1)
     data = json.loads(text)
-    while len(json.dumps(data)) < factor * len(text):
-        data["governance"]["owner"] += " " + chance.choice(words)
+    missing, more = factor * len(text) - len(json.dumps(data)), []
+    while missing > 0:
+        more.append(" " + chance.choice(words))
+        missing -= len(more[-1])
+    data["governance"]["owner"] += "".join(more)
     return load_text(json.dumps(data), "larger")

@@ -58,7 +58,7 @@ class WorkflowSize:
 
 def workflow_size(package: bytes, retries: bool = True) -> WorkflowSize:
     """Return the size of the Workflow of a compiled pipeline; `retries` as set by Kubeflow 2.17's defaults."""
-    spec, platform = yaml.safe_load_all(package)
+    spec, platform = yaml.load_all(package, Loader=yaml.CSafeLoader)
     copies = 2 if retries else 1
     nodes = _graph(spec["root"], {}, copies)
     parameters: dict[str, int] = {}

@@ -1,9 +1,12 @@
 """Every command that the documents quote is held against the Makefile and the command lines."""
 
+import io
 import re
+import runpy
 import shlex
-import subprocess
 import sys
+import warnings
+from contextlib import redirect_stdout
 from functools import cache
 from pathlib import Path
 
@@ -75,14 +78,21 @@ def test_a_program_knows_its_commands_and_options(command: str) -> None:
 
 @cache
 def usage(*program: str) -> str:
-    """Return the help of a command, which must be one."""
+    """Return the help of a command, which must be one: of `pipeline.py` or of `-m` and a module."""
     if program[0] == "pipeline.py":
         shown = CliRunner().invoke(app, [*program[1:], "--help"])
         assert shown.exit_code == 0, shown.output
         return shown.output
-    done = subprocess.run([sys.executable, *program, "--help"], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    module, *words = program[1:]
+    # In this process, which has loaded most of what these programs import.
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(io.StringIO()) as out, warnings.catch_warnings():
+        patch.setattr(sys, "argv", [module, *words, "--help"])
+        # The module may have been imported before as a part of its package.
+        warnings.filterwarnings("ignore", "'.*' found in sys.modules", RuntimeWarning)
+        with pytest.raises(SystemExit) as ended:
+            runpy.run_module(module, run_name="__main__")
+    assert not ended.value.code
+    return out.getvalue()
 
 
 def test_the_picture_shows_the_tasks_of_the_training_pipeline() -> None:

@@ -495,50 +495,6 @@ def production(usecase: UseCase, beijing: pl.DataFrame, tmp_path: Path) -> Produ
 SHORT, LONG = ["1h", "2h"], ["1h", "2h", "3h", "6h", "12h", "24h"]
 
 
-def test_the_model_in_production_is_scored_on_the_new_models_rows(production: Production) -> None:
-    """Its own specification computes its features, and its forecasts are those of its own evaluation."""
-    first, second = production.run("first", SHORT), production.run("second", LONG, 60)
-    assert production.judge(first) is True
-    assert pl.read_parquet(production.judged).equals(pl.read_parquet(first / "predictions.parquet"))
-    production.promote(first)
-    assert production.judge(second) is True
-    judged, own = pl.read_parquet(production.judged), pl.read_parquet(first / "predictions.parquet")
-    assert judged[REGISTERED].equals(own["prediction"].alias(REGISTERED))
-    assert judged.drop(REGISTERED).equals(pl.read_parquet(second / "predictions.parquet"))
-    check, *sound = read_json(production.decision)["rules"]
-    assert {each["rule"] for each in sound} == {"sound"}
-    assert check["evidence"]["registered"] == pytest.approx(
-        read_json(first / "metrics.json")["targets"]["pm25_6h"]["rmse"]
-    )
-    assert read_json(production.decision)["registered"] == {"version": 1, "targets": ["pm25_6h"]}
-
-
-def test_a_model_worse_than_the_one_in_production_is_refused(production: Production) -> None:
-    """It forecasts too high by 40 throughout."""
-    production.promote(production.run("first", SHORT))
-    assert production.judge(production.run("second", SHORT, intercept=40.0)) is False
-    [rule] = failed(read_json(production.decision))
-    assert rule["evidence"]["excess"] > 0.05
-    assert rule["message"].startswith(
-        "not_worse_than_registered, pm25_6h: lower bound of the rmse's excess over version 1's on the same 8,655 rows"
-    )
-
-
-def test_rows_that_the_model_in_production_learned_from_are_left_out(production: Production) -> None:
-    run_directory = production.run("first", SHORT, learned="2014-06-30T23:00:00")
-    production.promote(run_directory)
-    production.judge(run_directory)
-    times = pl.read_parquet(production.judged).drop_nulls(REGISTERED)["timestamp"]
-    assert str(times.min()) == "2014-07-01 00:00:00"
-
-
-def test_a_model_in_production_without_a_record_of_its_rows_is_an_error(production: Production) -> None:
-    run_directory = production.run("first", SHORT)
-    production.promote(run_directory, tuning=False)
-    with pytest.raises(GateError, match=r"version 1 of air_quality has no tuning\.json"):
-        production.judge(run_directory)
-
-
 def test_a_target_of_another_horizon_is_not_the_same(production: Production) -> None:
     run_directory = production.run("first", SHORT)
     bundle = load_bundle(run_directory / "model")

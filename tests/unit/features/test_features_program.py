@@ -1,7 +1,5 @@
 """Recorded formulas: what they compute, in few buffers, and the same bits by the kernel and by NumPy."""
 
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +19,6 @@ from almanac.features.compiler.tracing import WHOLE, ColumnInput, Expression, Op
 from almanac.features.fit import fit
 from almanac.features.spec import FeatureSpec
 from almanac.features.split import train_test
-from almanac.native.libraries import FEATURES
 from almanac.usecase import load
 from tests.unit.features.test_features_properties import make_spec, needs_compiler, tables
 
@@ -105,18 +102,6 @@ def test_odd_tables_and_blocks_of_any_size_give_the_same(table: pl.DataFrame, li
         patch.setattr(blocks, "kernel", lambda: None)
         patch.setattr(blocks, "NUMPY_BLOCK", size)
         np.testing.assert_array_equal(matrix(spec, table), whole)
-
-
-@needs_compiler
-def test_an_image_without_a_compiler_uses_what_its_build_compiled(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    command = [sys.executable, "-m", "almanac.native", str(tmp_path)]
-    done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT)
-    assert done.stdout == f"{tmp_path}\n"
-    monkeypatch.setenv("CC", "no-such-compiler")
-    monkeypatch.setenv("ALMANAC_KERNELS", str(tmp_path))
-    assert FEATURES.load().almanac_execute
 
 
 def run(program: Program, slots: Array, first: int) -> None:
