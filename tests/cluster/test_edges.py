@@ -21,7 +21,7 @@ from serving.deploy.kube import Kube
 from serving.deploy.manifests import render_edges, to_yaml
 from tests.cluster.kubectl import command, get, kubectl, wait_for
 from tests.cluster.test_admission import VERSION, strictly
-from tests.contract.deploy.test_helm import HELM, needs_helm
+from tests.system.deploy.test_helm import HELM, needs_helm
 
 #: Of each kind the module of its definition, the file in it, and the definition's name.
 DEFINITIONS = {
