@@ -1,8 +1,9 @@
 """Sections on operations: drift, serving, governance, schedules."""
 
+import re
 from typing import Annotated, Literal, get_args
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from almanac.usecase.address import UNSTATED, Address
 from almanac.usecase.training_section import Decision
@@ -51,6 +52,15 @@ class Drift(Section):
         return self
 
 
+_REPOSITORY = re.compile(r"oci://[a-z0-9][a-z0-9.-]*(:\d+)?(/[a-z0-9]+([._-]+[a-z0-9]+)*)+")
+
+
+def _loading(value: str) -> str:
+    if value not in ("server", "initializer") and not _REPOSITORY.fullmatch(value):
+        raise ValueError("expected server, initializer or oci://REPOSITORY, such as oci://ghcr.io/acme/models")
+    return value
+
+
 class Serving(Section):
     """Serving of the model."""
 
@@ -64,8 +74,9 @@ class Serving(Section):
     """Most pods."""
     namespace: str = "almanac"
     """Kubernetes namespace."""
-    loading: Literal["server", "initializer"] = "server"
-    """Who reads the model from an object store: the server, or KServe's storage initializer before it."""
+    loading: Annotated[str, AfterValidator(_loading)] = "server"
+    """Who brings the model: `server` reads the object store itself, `initializer` is KServe's before it, and
+    `oci://REPOSITORY` an image that holds it, which the node pulls: REPOSITORY/NAME:VERSION."""
 
 
 class Statement(Section):

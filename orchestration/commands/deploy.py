@@ -23,6 +23,7 @@ from serving.deploy.helm import write as write_chart
 from serving.deploy.kube import Kube
 from serving.deploy.kustomize.layout import BASE, objects, write
 from serving.deploy.manifests import to_yaml
+from serving.deploy.model_image import write_model_image
 from serving.deploy.prerequisites import look
 from serving.deploy.prerequisites import objects as prerequisites
 from serving.deploy.production import write_canary, write_manifest, write_values
@@ -58,6 +59,18 @@ def render(
         write_manifest(load(usecase), registry, out, version)
     else:
         write_canary(load(usecase), registry, out, canary, mode)
+
+
+@app.command("image", epilog=example("almanac deploy image usecases/demand.yaml s3://models build/image"))
+def model_image(
+    usecase: UseCaseFile,
+    registry: _Registry,
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="Directory to write.", show_default=False)],
+    version: Annotated[str, typer.Option(help="The version's number, stage or alias.")] = "production",
+) -> None:
+    """Write what the image of a version is built from, where `serving.loading` is oci://REPOSITORY."""
+    name = write_model_image(load(usecase), registry, out, version)
+    typer.echo(f"docker build -t {name} {out} && docker push {name}")
 
 
 @app.command(epilog=example("almanac deploy base --manifest build/production.yaml --out build/base"))

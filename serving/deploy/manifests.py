@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from string import Template
-from typing import Any, Literal
+from typing import Any
 
 import yaml
 
@@ -30,8 +30,9 @@ class Deployment:
         version: Number of the version in the registry.
         digest: sha256 of the version's manifest.
         storage_uri: Address of the published model directory.
-        loading: server, which reads an object store itself, or initializer: KServe's, which writes the directory to the
-            pod before the server starts. A volume claim is mounted by KServe in both.
+        loading: server, which reads an object store itself, initializer: KServe's, which writes the directory to the
+            pod before the server starts, or oci://REPOSITORY: an image that runs beside the server. A volume claim is
+            mounted by KServe in all.
         image: The serving image.
         namespace: Namespace.
         min_replicas: Fewest pods.
@@ -48,12 +49,12 @@ class Deployment:
     min_replicas: int
     max_replicas: int
     labels: dict[str, str] = field(default_factory=dict)
-    loading: Literal["server", "initializer"] = "server"
+    loading: str = "server"
 
     @property
     def mounted(self) -> bool:
         """Whether KServe puts the model directory into the pod."""
-        return self.loading == "initializer" or self.storage_uri.startswith("pvc://")
+        return self.loading == "initializer" or self.storage_uri.startswith(("pvc://", "oci://"))
 
     @property
     def name(self) -> str:
@@ -99,7 +100,8 @@ def _storage(service: dict[str, Any], deployment: Deployment) -> None:
     """Remove from a service the fields of other ways of loading."""
     if deployment.mounted:
         del service["spec"]["predictor"]["initContainers"]
-    if not deployment.mounted or deployment.storage_uri.startswith("pvc://"):
+    # An image is pulled with the pull secrets of the pod's account, and a claim needs none.
+    if not deployment.mounted or deployment.storage_uri.startswith(("pvc://", "oci://")):
         del service["metadata"]["annotations"]["serving.kserve.io/storageSecretName"]
 
 

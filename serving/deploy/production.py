@@ -12,7 +12,7 @@ from almanac.usecase import UseCase
 from governance.registry import Registry, Version
 from serving.deploy.canary import Mode, render_canary
 from serving.deploy.helm import values_of
-from serving.deploy.manifests import Deployment, render, to_yaml
+from serving.deploy.manifests import Deployment, render, service_name, to_yaml
 
 #: Name of the volume claim for a registry on a disk: mount it where the registry lies.
 REGISTRY_CLAIM = "almanac-registry"
@@ -80,18 +80,27 @@ def write_canary(usecase: UseCase, registry_url: str, out: Path, canary: str, mo
 
 
 def describe(usecase: UseCase, version: Version, published: str) -> Deployment:
-    """Return the manifest's values for a version whose model directory was published at an address."""
+    """Return the manifest's values for a version whose model directory was published at an address.
+
+    With `serving.loading: oci://REPOSITORY` it is in an image, named as `image_uri` says.
+    """
+    loading = usecase.serving.loading
     return Deployment(
         use_case=usecase.name,
         version=version.number,
         digest=version.manifest,
-        storage_uri=storage_uri(published),
-        loading=usecase.serving.loading,
+        storage_uri=image_uri(loading, usecase.name, version.number) if "://" in loading else storage_uri(published),
+        loading=loading,
         image=SERVING_IMAGE,
         namespace=usecase.serving.namespace,
         min_replicas=usecase.serving.min_replicas,
         max_replicas=max(usecase.serving.max_replicas, usecase.serving.min_replicas),
     )
+
+
+def image_uri(repository: str, use_case: str, version: int) -> str:
+    """Return the address of the image that holds a version's model directory, below an address oci://REPOSITORY."""
+    return f"{repository}/{service_name(use_case)}:{version}"
 
 
 def storage_uri(published: str) -> str:

@@ -94,8 +94,9 @@ def _pod(kube: Kube, pod: dict[str, Any]) -> Iterator[str]:
     if scheduled.get("status") == "False":
         yield f"pod {name}: {scheduled.get('reason', 'not scheduled')}: {scheduled.get('message', '')}"
     explained = False
-    for container in [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]:
-        reason = _reason(container)
+    before = status.get("initContainerStatuses", [])
+    for container in [*before, *status.get("containerStatuses", [])]:
+        reason = _reason(container, "has not ended" if container in before else "runs, but its probe fails")
         if reason is None:
             if waiting := (container.get("state") or {}).get("waiting"):
                 yield f"pod {name}, container {container['name']}: {waiting.get('reason')}"
@@ -130,8 +131,8 @@ def _warnings(kube: Kube, pod: dict[str, Any]) -> Iterator[str]:
         yield f"pod {name}, last warning: {newest.get('reason')}: {newest.get('message')}"
 
 
-def _reason(container: dict[str, Any]) -> str | None:
-    """Return why a container is not ready; None if it is, or is on its way."""
+def _reason(container: dict[str, Any], running: str) -> str | None:
+    """Return why a container is not ready, `running` if it only runs; None if it is ready, or is on its way."""
     state = container.get("state") or {}
     ended = state.get("terminated") or (container.get("lastState") or {}).get("terminated")
     if ended and (ended.get("exitCode") or not container.get("ready")):
@@ -140,7 +141,7 @@ def _reason(container: dict[str, Any]) -> str | None:
     waiting = state.get("waiting")
     if waiting:
         return None if waiting.get("reason") in _STARTING else f"{waiting.get('reason')}: {waiting.get('message', '')}"
-    return "runs, but its probe fails" if state.get("running") and not container.get("ready") else None
+    return running if "running" in state and not container.get("ready") else None
 
 
 def _deployment(kube: Kube, service: dict[str, Any]) -> dict[str, Any] | None:

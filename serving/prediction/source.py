@@ -1,6 +1,8 @@
 """The address that a model is loaded from: a registry, a directory or a URL."""
 
+import os
 import tempfile
+import time
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -9,6 +11,7 @@ from urllib.parse import urlsplit
 
 from almanac.core.errors import AlmanacError, ServingError
 from almanac.model.bundle import Bundle, load_bundle
+from almanac.model.directory import MANIFEST
 from serving.prediction.signed import check_signature
 from serving.runtime.redaction import redacted
 
@@ -16,6 +19,8 @@ if TYPE_CHECKING:
     from governance.registry import Registry, Version
 
 _REGISTRY = "registry:"
+#: Seconds in which a model that is in an image of its own arrives; as long as the startup probe is patient.
+_IMAGE_SECONDS, _POLL_SECONDS = 60.0, 0.1
 
 
 @dataclass(frozen=True)
@@ -55,6 +60,7 @@ class Source:
         if "://" in self.address and not self.address.startswith("file://"):
             return self._downloaded()
         path = Path(self.address.removeprefix("file://"))
+        _await_image(path)
         if not path.is_dir():
             shown = redacted(self.address)
             raise ServingError(f"--model {shown}: no such directory; or write registry:<use case>/<stage>")
@@ -119,3 +125,12 @@ class Source:
         model = path / "model" if run else path
         check_signature(model, self.trusted)
         return load_bundle(model, version)
+
+
+def _await_image(path: Path) -> None:
+    """Wait for a model directory where KServe says that the container that brings it starts beside the server."""
+    if os.environ.get("MODEL_INIT_MODE") != "async":
+        return
+    deadline = time.monotonic() + _IMAGE_SECONDS
+    while not (path / MANIFEST).exists() and time.monotonic() < deadline:
+        time.sleep(_POLL_SECONDS)

@@ -48,6 +48,22 @@ def test_every_overlay_is_taken_strictly(overlay: str, namespace: str) -> None:
     assert strictly(to_yaml(built), namespace) == ""
 
 
+@pytest.mark.parametrize(
+    ("address", "loading"),
+    [
+        ("s3://models/1", "server"),
+        ("s3://models/1", "initializer"),
+        ("pvc://almanac-registry/1", "server"),
+        ("oci://ghcr.io/acme/models/air-quality:1", "oci://ghcr.io/acme/models"),
+    ],
+)
+def test_every_way_of_loading_is_taken_strictly(address: str, loading: str, namespace: str) -> None:
+    objects = render(replace(VERSION, storage_uri=address, loading=loading, namespace=namespace))
+    # The service is refused without its runtime.
+    kubectl("apply", "--server-side", "-f", "-", text=to_yaml(objects[:1]))
+    assert strictly(to_yaml(objects), namespace) == ""
+
+
 def test_a_field_that_would_be_dropped_is_named_and_nothing_is_applied(namespace: str) -> None:
     make_client_key(Kube(connect()), namespace)
     objects = render(replace(VERSION, namespace=namespace))

@@ -275,7 +275,8 @@ class KubernetesApi:
             "namespace": "almanac",
             "annotations": known["template"]["metadata"]["annotations"],
         }
-        return [{"metadata": metadata, "status": {"containerStatuses": [container]}}]
+        kind = "containerStatuses" if container["name"] == "kserve-container" else "initContainerStatuses"
+        return [{"metadata": metadata, "status": {kind: [container]}}]
 
     @staticmethod
     def _validate(item: dict[str, Any]) -> None:

@@ -212,6 +212,7 @@ def test_the_same_version_gives_the_same_bytes() -> None:
         ("s3://models/a/3", "initializer", "/mnt/models", False, "almanac-store"),
         ("pvc://almanac-registry/a/3", "server", "/mnt/models", False, None),
         ("pvc://almanac-registry/a/3", "initializer", "/mnt/models", False, None),
+        ("oci://ghcr.io/acme/models/air-quality:3", "oci://ghcr.io/acme/models", "/mnt/models", False, None),
     ],
 )
 def test_each_way_of_loading_has_its_credentials(

@@ -1,7 +1,9 @@
 """Rendering the production version's manifest, and applying it to a Kubernetes API on loopback."""
 
 import base64
+import os
 import re
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -14,16 +16,19 @@ from almanac.core.errors import DeploymentError
 from almanac.core.files import read_json
 from almanac.usecase import dump
 from components.deployment.task import run
+from governance.registry import resolve
 from orchestration.client_key import RING_SECRET, make_client_key
 from serving.deploy.apply import apply_and_wait
 from serving.deploy.canary import render_canary
 from serving.deploy.delete import delete_all
 from serving.deploy.kube import Kube
 from serving.deploy.manifests import Deployment, render, render_edges
+from serving.deploy.model_image import write_model_image
 from serving.deploy.prerequisites import look
-from serving.deploy.production import storage_uri
+from serving.deploy.production import storage_uri, write_manifest
 from serving.deploy.reach import client_key, require_way
 from serving.deploy.smoke import smoke
+from serving.prediction.source import Source
 from serving.security.keys import KeyRing, load_keys, save_keys
 from tests.support.kubernetes_api import RELEASES, KubernetesApi
 from tests.support.production import Production
@@ -144,6 +149,16 @@ def test_the_log_is_that_of_a_container_that_ended_wherever_the_node_still_has_i
     with KubernetesApi(fails) as server:
         server.logs[kept] = "error: the manifest cannot be read"
         with pytest.raises(DeploymentError, match=r"Error, exit code 1\n    error: the manifest cannot be read"):
+            apply_and_wait(render(FIRST), _client(server), timeout=0.1, interval=0.01)
+
+
+def test_a_container_before_the_server_that_does_not_end_is_named_with_its_log() -> None:
+    def waits(service: dict[str, Any]) -> dict[str, Any]:
+        return {"name": "modelcar-init", "state": {"running": {"startedAt": "2026-11-27T06:00:00Z"}}}
+
+    with KubernetesApi(waits) as server:
+        server.logs["pod-1"] = "Pre-fetching"
+        with pytest.raises(DeploymentError, match=r"container modelcar-init: has not ended\n    Pre-fetching"):
             apply_and_wait(render(FIRST), _client(server), timeout=0.1, interval=0.01)
 
 
@@ -289,6 +304,41 @@ class TestGoingBack:
 )
 def test_the_storage_address_is_one_that_kserve_knows(published: str, expected: str) -> None:
     assert storage_uri(published) == expected
+
+
+def test_an_image_of_a_version_holds_its_model_for_any_user(production: Production, tmp_path: Path) -> None:
+    serving = production.case.serving.model_copy(update={"loading": "oci://ghcr.io/acme/models"})
+    case = production.case.model_copy(update={"serving": serving})
+    before = os.umask(0o077)
+    try:
+        assert write_model_image(case, production.registry, tmp_path / "image") == "ghcr.io/acme/models/air-quality:1"
+    finally:
+        os.umask(before)
+    model, models = resolve("registry:air_quality/1", production.registry), tmp_path / "image" / "models"
+    assert (tmp_path / "image" / "Dockerfile").read_text().splitlines()[-1] == "COPY models /models"
+    assert {path.stat().st_mode & 0o777 for path in models.rglob("*") if path.is_file()} == {0o644}
+    assert Source(str(models), number="1").load().digest == Source(str(model), number="1").load().digest
+    objects = write_manifest(case, production.registry, tmp_path / "manifest.yaml")
+    (service,) = (one for one in objects if one["kind"] == "InferenceService")
+    assert service["spec"]["predictor"]["model"]["storageUri"] == "oci://ghcr.io/acme/models/air-quality:1"
+
+
+def test_an_image_needs_the_name_of_a_repository(production: Production, tmp_path: Path) -> None:
+    with pytest.raises(DeploymentError, match=r"air_quality: serving\.loading is server, which needs no image"):
+        write_model_image(production.case, production.registry, tmp_path / "image")
+    assert not (tmp_path / "image").exists()
+
+
+def test_a_server_waits_for_a_model_that_arrives_beside_it(
+    production: Production, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The shell of its image makes the link while the server starts."""
+    monkeypatch.setenv("MODEL_INIT_MODE", "async")
+    model, link = resolve("registry:air_quality/1", production.registry), tmp_path / "models"
+    later = threading.Timer(0.5, lambda: link.symlink_to(model))
+    later.start()
+    assert Source(str(link), number="1").load().targets
+    later.join()
 
 
 def test_what_the_version_promises_is_pushed_where_a_place_is_named(production: Production, tmp_path: Path) -> None:

@@ -70,7 +70,7 @@ def _check(item: dict[str, Any], version: str) -> None:
 
 
 @pytest.mark.parametrize("version", KSERVE)
-@pytest.mark.parametrize("address", ["s3://models/a/3", "pvc://almanac-registry/a/3"])
+@pytest.mark.parametrize("address", ["s3://models/a/3", "pvc://almanac-registry/a/3", "oci://ghcr.io/acme/models/a:3"])
 def test_kserve_takes_the_objects(version: str, address: str) -> None:
     for item in render(replace(DEPLOYMENT, storage_uri=address)):
         if item["apiVersion"].startswith("serving.kserve.io"):

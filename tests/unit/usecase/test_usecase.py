@@ -258,6 +258,8 @@ def test_the_tree_that_the_tests_change_is_right() -> None:
         ("drift.signals", [], "drift.signals: "),
         ("drift.signals", ["rank"], "drift.signals"),
         ("drift.window", "30min", "drift.window: must be at least one step of 1h"),
+        ("serving.loading", "image", "serving.loading: expected server, initializer or oci://REPOSITORY"),
+        ("serving.loading", "oci://models", "serving.loading: expected server, initializer or oci://REPOSITORY"),
         ("serving.decision.names", ["one", "two", "three"], "serving.decision: 1 thresholds need 2 names"),
         ("serving.decision.thresholds", [2.0, 1.0], "serving.decision: 2 thresholds need 3 names"),
         (
