@@ -1,9 +1,10 @@
-"""Measure the console: pages under 50 users at once over 1,000 runs and 100,000 windows, and the history's rebuild.
+"""Measure the console over 1,000 runs and 100,000 windows: its start, its pages, and pages for 50 users at once.
 
 python -m benchmarks.console [--users 50] [--rounds 4]
 """
 
 import argparse
+import os
 import statistics
 import tempfile
 import time
@@ -12,8 +13,11 @@ from pathlib import Path
 
 import httpx
 
+from operations.history import open_history, update
+from operations.journal import Journal
+from orchestration.retraining.audit_log import Draft
 from tests.support.console import ConsoleProcess
-from tests.support.operations_world import write_world
+from tests.support.operations_world import World, write_world
 
 PAGES = ("/", "/performance", "/drift", "/versions", "/versions/demo/2", "/history", "/agent", "/data")
 TRAININGS, MONITORINGS, WINDOWS = 500, 500, 200
@@ -36,9 +40,22 @@ def main() -> None:
         )
         print(f"  {time.perf_counter() - start:.1f} s")
         try:
+            _follow(world)
             _measure(console, options.users, options.rounds)
         finally:
             console.stop()
+
+
+def _follow(world: World) -> None:
+    """Print how long the history takes to follow a message of the agent."""
+    engine = open_history(f"sqlite:///{world.runs.parent}/history.db")
+    update(engine, world.origins)
+    sent = Draft("notified", "d" * 64, "almanac", "asked again", {"channel": "mail", "outcome": "sent"})
+    Journal(world.registry, "demo").append(lambda _: sent)
+    start = time.process_time()
+    update(engine, world.origins)
+    print(f"an update after a message  {1e3 * (time.process_time() - start):.0f} ms of the processor")
+    engine.dispose()
 
 
 def _measure(console: ConsoleProcess, users: int, rounds: int) -> None:
@@ -55,10 +72,19 @@ def _measure(console: ConsoleProcess, users: int, rounds: int) -> None:
             order = PAGES[number % len(PAGES) :] + PAGES[: number % len(PAGES)]
             return [_ask(own, path) for _ in range(rounds) for path in order]
 
+    before = _cpu_seconds(console.process.pid)
     with ThreadPoolExecutor(users) as pool:
         times = sorted(wait for waits in pool.map(user, range(users)) for wait in waits)
+    spent = _cpu_seconds(console.process.pid) - before
     p50, p95 = times[len(times) // 2], times[int(0.95 * len(times))]
     print(f"{users} users at once, {len(times):,} pages: p50 {1e3 * p50:.0f} ms, p95 {1e3 * p95:.0f} ms")
+    print(f"of the processor  {1e3 * spent / len(times):.1f} ms a page")
+
+
+def _cpu_seconds(process: int) -> float:
+    """Return the processor time of a process, which other work on the machine does not change as it does waits."""
+    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _ask(client: httpx.Client, path: str) -> float:

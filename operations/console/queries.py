@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Engine, Select, and_, func, select
+from sqlalchemy import Engine, Select, Table, and_, func, or_, select
 
 from operations.history.tables import (
     ACTIONS,
@@ -93,14 +93,23 @@ def windows(engine: Engine, use_case: str) -> list[Row]:
     return _rows(engine, query)
 
 
-def window_parts(engine: Engine, keys: Sequence[tuple[str, str]]) -> tuple[list[Row], list[Row]]:
-    """Return the targets and the columns of windows, given by run and start."""
-    wanted, found = set(keys), []
-    names = sorted({run_id for run_id, _ in keys})
-    for table in (WINDOW_TARGETS, WINDOW_COLUMNS):
-        rows = _rows(engine, select(table).where(table.c.run.in_(names)))
-        found.append([row for row in rows if (row["run"], row["start"]) in wanted])
-    return found[0], found[1]
+def window_targets(engine: Engine, windows: Sequence[Row]) -> list[Row]:
+    """Return the figures of the targets in windows."""
+    return _parts(engine, WINDOW_TARGETS, windows)
+
+
+def window_columns(engine: Engine, windows: Sequence[Row]) -> list[Row]:
+    """Return the drift of the columns in windows."""
+    return _parts(engine, WINDOW_COLUMNS, windows)
+
+
+def _parts(engine: Engine, table: Table, windows: Sequence[Row]) -> list[Row]:
+    starts: dict[str, list[str]] = {}
+    for window in windows:
+        starts.setdefault(window["run"], []).append(window["start"])
+    # By the key: a run judges many windows of which a newer one has judged most again.
+    ours = [and_(table.c.run == name, table.c.start.in_(found)) for name, found in starts.items()]
+    return _rows(engine, select(table).where(or_(*ours))) if ours else []
 
 
 def events(engine: Engine, use_case: str) -> list[Row]:

@@ -30,9 +30,8 @@ def drift(request: Request) -> Response:
 
 def _read(room: Room, use_case: str) -> tuple[list[str], dict[str, dict[str, Any]], str]:
     windows = room.windows(use_case)[-_WINDOWS:]
-    _, columns = queries.window_parts(room.engine, [(row["run"], row["start"]) for row in windows])
     scores: dict[str, dict[str, Any]] = {}
-    for row in columns:
+    for row in queries.window_columns(room.engine, windows):
         name = f"{row['output']}: {row['column']}" if row["output"] else row["column"]
         scores.setdefault(name, {})[row["start"]] = row
     newest = queries.newest_run(room.engine, use_case, "monitoring")

@@ -23,9 +23,8 @@ def performance(request: Request) -> Response:
 
 def _read(room: Room, use_case: str) -> dict[str, Any]:
     windows = room.windows(use_case)
-    targets, _ = queries.window_parts(room.engine, [(row["run"], row["start"]) for row in windows])
     by_target: dict[str, dict[tuple[str, str], dict[str, Any]]] = {}
-    for row in targets:
+    for row in queries.window_targets(room.engine, windows):
         by_target.setdefault(row["target"], {})[row["run"], row["start"]] = row
     counted = queries.requests(room.engine, use_case)
     hours = [row["hour"] for row in counted]
