@@ -81,12 +81,9 @@ def _check(
     rate: float,
 ) -> Check:
     nominal, column = model.usecase.training.intervals.level, model.usecase.columns[model.target.column]
-    # Periods differ, and so do the entities of a panel: where a band holds a few of them, its rows say little.
     clusters = {"periods": rows.clock.periods} | ({} if rows.entity is None else {"entities": rows.entity})
-    errors = {name: _standard_error(rows, place, nominal, code) for name, code in clusters.items()}
-    chances = {name: _chance(*found, rate) for name, found in errors.items()}
-    kind = max(chances, key=lambda name: chances[name])
-    (error, count), chance = errors[kind], chances[kind]
+    counts = {name: int(np.unique(code[place]).size) for name, code in clusters.items()}
+    error, chance = _by_chance_of(rows, place, nominal, rate)
     y, lower, upper = (values[place] for values in (rows.y, rows.lower, rows.upper))
     forced = forced_coverage(y, lower, upper, nominal, (column.min, column.max))
     n, distance = int(place.sum()), None if observed is None else _distance(observed, nominal, forced)
@@ -99,13 +96,13 @@ def _check(
         distance,
         allowed,
         note=(f"{forced:.2g} of the coverage is forced by values on an end or ends on a bound; " if forced else "")
-        + f"{n:,} rows of {count:,} {kind}; chance alone reaches {min(chance, 1.0):.2g} in {rate:.2%}, and a distance "
+        + f"{n:,} rows of {_listed(counts)}; chance alone reaches {min(chance, 1.0):.2g} in {rate:.2%}, and a distance "
         f"of {min(found, 1.0):.2g} is refused in {POWER:.0%}",
         evidence={
             "group": group,
             "rows": n,
             "standard_error": error,
-            kind: count,
+            **counts,
             "within": rule.within,
             "by_chance": chance,
             "forced": forced,
@@ -116,19 +113,17 @@ def _check(
     )
 
 
-def _chance(error: float, count: int, rate: float) -> float:
-    """Return the distance that chance reaches at this rate."""
-    # Rows of a single period or entity are one observation: they can contradict nothing.
-    return student_quantile(count - 1, 1.0 - rate / 2) * error if count > 1 else 1.0
-
-
 def _distance(observed: float, nominal: float, forced: float) -> float:
     """Return the distance of the coverage from the nominal one; an excess that was forced does not count."""
     return nominal - observed if observed < nominal else max(observed - forced - nominal, 0.0)
 
 
-def _standard_error(rows: JudgedRows, place: Mask, nominal: float, code: Codes) -> tuple[float, int]:
-    """Return the standard error of the coverage of intervals that are right, and the number of clusters with rows.
+def _listed(counts: dict[str, int]) -> str:
+    return " and ".join(f"{count:,} {name}" for name, count in counts.items())
+
+
+def _by_chance_of(rows: JudgedRows, place: Mask, nominal: float, rate: float) -> tuple[float, float]:
+    """Return the standard error of the coverage of intervals that are right, and the distance that chance reaches.
 
     Misses come in a row, and the periods differ by it. A span that holds few of them seems to be sure of its coverage,
     which it is not: so the largest is taken of what the misses give, of what those of intervals give that are rescaled
@@ -138,8 +133,43 @@ def _standard_error(rows: JudgedRows, place: Mask, nominal: float, code: Codes) 
     score = np.where(place, _excess(rows), -np.inf)
     bound = np.sort(score[place])[min(int(np.ceil(nominal * n)), n) - 1]
     free = float(np.sqrt(nominal * (1.0 - nominal) / n))
-    errors = [_of_periods(code, place, missed) for missed in (score > 0.0, score > bound)]
-    return max(free, *errors), int(np.unique(code[place]).size)
+    found = [_clustered(rows, place, missed) for missed in (score > 0.0, score > bound)]
+    errors = [(max(free, error), degrees) for error, degrees in found]
+    largest = max(error for error, _ in errors)
+    # Rows of a single period, or of one entity of a panel, are one observation: they can contradict nothing.
+    if min(degrees for _, degrees in errors) <= 0.0:
+        return largest, 1.0
+    return largest, max(student_quantile(degrees, 1.0 - rate / 2) * error for error, degrees in errors)
+
+
+def _clustered(rows: JudgedRows, place: Mask, missed: Mask) -> tuple[float, float]:
+    """Return the standard error of the share of misses, and its degrees of freedom.
+
+    The misses of a period depend on each other, and so do those of a panel's entity: one that has changed since the
+    calibration misses in all periods. Variances of sums by period and by entity add up, less that of sums by both,
+    which both count (Cameron, Gelbach and Miller, 2011, doi:10.1198/jbes.2010.07136); where that is less than one of
+    them alone, the larger one holds. The degrees of freedom are Satterthwaite's (1946, doi:10.2307/3002019).
+    """
+    periods = rows.clock.periods
+    by_period, degrees = _variance(periods, place, missed)
+    if rows.entity is None:
+        return float(np.sqrt(by_period)), degrees
+    by_entity, others = _variance(rows.entity, place, missed)
+    if min(degrees, others) <= 0.0:
+        return float(np.sqrt(max(by_period, by_entity))), 0.0
+    both, _ = _variance(rows.entity * (int(periods.max()) + 1) + periods, place, missed)
+    spread = by_period**2 / degrees + by_entity**2 / others
+    together = (by_period + by_entity) ** 2 / spread if spread else min(degrees, others)
+    return float(np.sqrt(max(by_period, by_entity, by_period + by_entity - both))), float(together)
+
+
+def _variance(code: Codes, place: Mask, missed: Mask) -> tuple[float, float]:
+    """Return the variance of the share of misses, a ratio of the clusters' sums, and its degrees of freedom."""
+    inside = missed[place].astype(np.float64)
+    present, cluster = np.unique(code[place], return_inverse=True)
+    sums = np.bincount(cluster, inside - inside.mean())
+    degrees = present.size - 1.0
+    return float((sums**2).sum() * present.size / max(degrees, 1.0)) / inside.size**2, degrees
 
 
 def _excess(rows: JudgedRows) -> Array:
@@ -149,14 +179,6 @@ def _excess(rows: JudgedRows) -> Array:
     )
     # A row without an interval is a miss.
     return np.nan_to_num(np.maximum((rows.lower - rows.y) / below, (rows.y - rows.upper) / above), nan=np.inf)
-
-
-def _of_periods(code: Codes, place: Mask, missed: Mask) -> float:
-    """Return the standard error of the share of misses, a ratio of the periods' sums."""
-    inside = missed[place].astype(np.float64)
-    sums = np.bincount(code[place], inside - inside.mean())
-    present = np.unique(code[place]).size
-    return float(np.sqrt((sums**2).sum() * present / max(present - 1, 1)) / inside.size)
 
 
 def _by_chance(_: CoverageWithin, model: Candidate) -> bool:
