@@ -7,39 +7,22 @@ table off a regular grid is one of events, or of days to which its rows are gath
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Literal
 
 import polars as pl
 
 from almanac.core.errors import TableError
+from almanac.data.infer_columns import ColumnFacts, columns_of
 from almanac.data.infer_days import gathered
 from almanac.data.infer_events import EventFacts, event_facts, several_a_day
+from almanac.data.infer_grid import StretchError, grid_of
 from almanac.data.infer_read import as_numbers, infer_read, melted
-from almanac.data.infer_time import is_time, time_column
+from almanac.data.infer_time import time_column
+from almanac.data.infer_zone import Zone, repeated, zone_of
 from almanac.data.times import parse_time
 from almanac.usecase.data_section import FORMATS, Read, TimeFormat
 
-_MAX_LEVELS = 30
-#: Share of the steps that must equal the median one.
-_REGULAR = 0.99
-#: Most times of the grid for each row; beyond, a stray date stretches it.
-_STRETCH = 10
 #: Fewest days to which rows are gathered.
 _FEWEST_DAYS = timedelta(days=60)
-_NEXT = "expected a regular grid, events, or rows to gather to days"
-
-
-class StretchError(TableError):
-    """A stray date would stretch the grid."""
-
-
-@dataclass(frozen=True)
-class ColumnFacts:
-    """Type of a column, its levels if it is a category, and the share of its values that are missing."""
-
-    type: Literal["float", "integer", "category", "text"]
-    missing: float
-    levels: list[str] | None = None
 
 
 @dataclass(frozen=True)
@@ -57,6 +40,7 @@ class Inferred:
         raw: The table as read.
         events: Facts about events, None for a grid.
         gathered: Whether the rows are gathered to days, several of which may be one.
+        zone: Zone of the times; None for UTC and where nothing shows one.
     """
 
     read: Read
@@ -69,6 +53,7 @@ class Inferred:
     raw: pl.DataFrame
     events: EventFacts | None = None
     gathered: bool = False
+    zone: Zone | None = None
 
     def numbers(self, column: str) -> pl.Series:
         """Return a numeric column's values, null where missing."""
@@ -76,7 +61,13 @@ class Inferred:
 
 
 def infer(
-    path: Path, data: bytes, time: str | None = None, entity: str | None = None, target: str | None = None
+    path: Path,
+    data: bytes,
+    time: str | None = None,
+    entity: str | None = None,
+    target: str | None = None,
+    zone: str | None = None,
+    read: Read | None = None,
 ) -> Inferred:
     """Return the facts about the table in `data`, which was read from `path`.
 
@@ -86,12 +77,15 @@ def infer(
         time: Time column, inferred when None.
         entity: Entity column, inferred when None.
         target: Column that is forecast, if it is known; where rows are gathered to days it is summed.
+        zone: Zone of the times, inferred when None.
+        read: Section `read` where the place of the bytes decides on it; inferred from the name when None.
 
     Raises:
         SourceError: the bytes are not compressed as the suffix says.
         TableError: the table cannot be read or has no single reading; the column, row or option is named.
+        UseCaseError: there is no such zone.
     """
-    read, raw = infer_read(path, data)
+    read, raw = infer_read(path, data, read)
     textual = FORMATS[read.format].textual
     for option, name in (("--time", time), ("--entity", entity)):
         require_column(raw, option, name)
@@ -100,8 +94,8 @@ def infer(
     if target is None and entity is None and (wide := melted(raw, time, path)) is not None:
         steps, raw = wide
         read = read.model_copy(update={"shape": steps})
-    times = parse_time(raw, read.time, "time", str(path))
-    columns, left_out = _columns(raw.drop(time), textual, read)
+    columns, left_out = columns_of(raw.drop(time), textual, read)
+    times, clock = _times(raw, read, entity, zone, columns, path)
     found = _shape(raw, times, columns, entity, path)
     for name in found.events.roles.values() if found.events else ():
         # However many levels: its history counts, and not its name.
@@ -110,10 +104,40 @@ def infer(
     for facts in (columns, left_out):
         facts.pop(found.entity or "", None)
     if found.gathered:
+        # Days are those of the times as they are written.
+        times = parse_time(raw, read.time, "time", str(path))
         return _gathered(Inferred(read, times, found.entity, found.step, 1.0, columns, left_out, raw), target)
     return Inferred(
-        read, times, found.entity, found.step, found.regular, columns, left_out, raw, found.events, found.gathered
+        read,
+        times,
+        found.entity,
+        found.step,
+        found.regular,
+        columns,
+        left_out,
+        raw,
+        found.events,
+        zone=clock,
     )
+
+
+def _times(
+    raw: pl.DataFrame, read: Read, entity: str | None, given: str | None, columns: dict[str, ColumnFacts], path: Path
+) -> tuple[pl.Series, Zone | None]:
+    """Return the times in naive UTC, and their zone."""
+    times = parse_time(raw, read.time, "time", str(path))
+    zone = zone_of(raw[str(read.time.column)], times, given)
+    if zone is None or not zone.local:
+        return times, zone
+    if entity is None and times.is_duplicated().any():
+        # By the other rows: of an hour that clocks repeat the rows of one entity would look like those of two.
+        rows = ~repeated(times, zone)
+        try:
+            entity = grid_of(raw.filter(rows), times.filter(rows), columns, None, path).entity
+        except TableError:
+            entity = None
+    local = read.time.model_copy(update={"zone": zone.name})
+    return parse_time(raw, local, "time", str(path), entity), zone
 
 
 def _gathered(facts: Inferred, target: str | None) -> Inferred:
@@ -153,7 +177,7 @@ def _shape(
         TableError: none of them, with the reason against a grid.
     """
     try:
-        return _grid(raw, times, columns, entity, path)
+        grid = grid_of(raw, times, columns, entity, path)
     except StretchError:
         raise
     except TableError as error:
@@ -162,6 +186,7 @@ def _shape(
         if _is_irregular(times) and any(its.type in ("float", "integer") for its in columns.values()):
             return _Shape(several_a_day(raw, times, entity), timedelta(days=1), gathered=True)
         raise error
+    return _Shape(grid.entity, grid.step, grid.regular)
 
 
 def _is_irregular(times: pl.Series) -> bool:
@@ -173,120 +198,7 @@ def _is_irregular(times: pl.Series) -> bool:
     return int(steps.value_counts()["count"].max()) < steps.len() / 2  # type: ignore[arg-type]
 
 
-def _grid(
-    raw: pl.DataFrame, times: pl.Series, columns: dict[str, ColumnFacts], entity: str | None, path: Path
-) -> _Shape:
-    rows = pl.DataFrame([times, *([raw[entity].alias("entity")] if entity else [])])
-    if rows.is_duplicated().any():
-        if entity is not None:
-            raise TableError(f"--entity {entity}: {_repeated(rows)}; expected one row for each entity and time")
-        entity = _entity(raw, times, columns, path)
-    return _Shape(entity, *_steps(times, raw[entity] if entity else None, path))
-
-
 def require_column(table: pl.DataFrame, option: str, name: str | None) -> None:
     """Refuse an option that names a column which the table lacks."""
     if name is not None and name not in table.columns:
         raise TableError(f"{option} {name}: there is no such column; there is {', '.join(table.columns)}")
-
-
-def _columns(table: pl.DataFrame, textual: bool, read: Read) -> tuple[dict[str, ColumnFacts], dict[str, str]]:
-    """Return the facts about each usable column, and the reason for each other one."""
-    columns, left_out = {}, {}
-    for column in table:
-        facts = _facts(column, textual, read)
-        if isinstance(facts, str):
-            left_out[column.name] = facts
-        else:
-            columns[column.name] = facts
-    return columns, left_out
-
-
-def _facts(column: pl.Series, textual: bool, read: Read) -> ColumnFacts | str:
-    missing = column.null_count() / column.len()
-    if missing == 1.0:
-        return "has no value"
-    if is_time(column):
-        return "holds times"
-    if column.dtype.is_integer() or column.dtype == pl.Boolean:
-        return ColumnFacts("integer", missing)
-    if column.dtype.is_numeric():
-        return ColumnFacts("float", column.cast(pl.Float64).fill_nan(None).null_count() / column.len())
-    if column.dtype not in (pl.String, pl.Categorical, pl.Enum):
-        return f"has the type {column.dtype}"
-    texts = column.cast(pl.String)
-    # A code such as 007 is no number.
-    numbers = as_numbers(texts, read)
-    if textual and numbers.null_count() == texts.null_count() and not texts.str.contains(r"^0\d").any():
-        whole = texts.drop_nulls().str.contains(r"^\s*[+-]?\d+\s*$").all()
-        return ColumnFacts("integer" if whole else "float", missing)
-    levels = sorted(texts.drop_nulls().unique())
-    if len(levels) > _MAX_LEVELS:
-        return f"has {len(levels):,} different texts; a category has at most {_MAX_LEVELS}"
-    return ColumnFacts("category", missing, levels)
-
-
-def _entity(raw: pl.DataFrame, times: pl.Series, columns: dict[str, ColumnFacts], path: Path) -> str:
-    """Return the column of fewest values that makes every time unique and has a regular grid for each value."""
-    able = [
-        column
-        for column in raw
-        if (column.dtype.is_integer() or column.dtype in (pl.String, pl.Categorical, pl.Enum))
-        and not (column.name in columns and columns[column.name].type == "float")
-        and not column.null_count()
-        and not pl.DataFrame([times, column.alias("entity")]).is_duplicated().any()
-    ]
-    failures = []
-    for column in sorted(able, key=lambda column: column.n_unique()):
-        try:
-            _steps(times, column, path)
-        except TableError as error:
-            failures.append(str(error))
-        else:
-            return column.name
-    if failures:
-        raise TableError(failures[0])
-    rows = _repeated(pl.DataFrame([times]))
-    raise TableError(f"{path}: {rows}, and no column distinguishes the rows of one time as an entity; {_NEXT}")
-
-
-def _repeated(rows: pl.DataFrame) -> str:
-    first = int(rows.is_duplicated().arg_max() or 0)
-    twin = rows.with_row_index("row").filter(
-        pl.all_horizontal(pl.col(n).eq_missing(rows[n][first]) for n in rows.columns)
-    )
-    numbers = " and ".join(str(row + 1) for row in twin["row"].head(2))
-    return f"rows {numbers} share {' and '.join(str(value) for value in rows.row(first)[::-1])}"
-
-
-def _steps(times: pl.Series, entity: pl.Series | None, path: Path) -> tuple[timedelta, float]:
-    """Return the median step between the rows of a series, and the share of the steps that equal it."""
-    rows = pl.DataFrame([times.to_physical().alias("time"), *([entity.alias("entity")] if entity is not None else [])])
-    rows = rows.with_row_index("row", 1).sort("time", maintain_order=True)
-    step = pl.col("time").diff()
-    steps = rows.with_columns(step=step.over("entity") if entity is not None else step).drop_nulls("step")
-    if steps.is_empty():
-        raise TableError(f"{path}: each series has a single row; a forecast needs a history")
-    # An element and not the mean of the middle two, which may be no step at all.
-    median = int(steps["step"].sort()[steps.height // 2])
-    regular = int((steps["step"] == median).sum()) / steps.height
-    other = steps.filter(pl.col("step") != median)
-    shown = f"{path}: the median step is {timedelta(microseconds=median)}"
-    if regular < _REGULAR:
-        first = other.row(0, named=True)
-        raise TableError(
-            f"{shown}, and only {regular:.1%} of the steps are (not row {first['row']}, "
-            f"{timedelta(microseconds=first['step'])} after the one before); {_NEXT}: at least {_REGULAR:.0%} must be"
-        )
-    # The minute is the smallest unit of a duration in a use case.
-    if median % 60_000_000:
-        raise TableError(f"{shown}; expected whole minutes")
-    # The grid is complete: every time between the first and the last becomes a row.
-    if int(steps["step"].sum()) // median > _STRETCH * rows.height:
-        far = other.sort("step", descending=True).row(0, named=True)
-        raise StretchError(
-            f"{shown}, and row {far['row']} ({times[far['row'] - 1]}) is {timedelta(microseconds=far['step'])} after "
-            "the one before it in time; correct or remove the stray one: the grid "
-            f"would have more than {_STRETCH} times for each row"
-        )
-    return timedelta(microseconds=median), regular

@@ -30,22 +30,23 @@ _TOP, _FEWEST_WIDE = 20, 8
 _NUMBERED = re.compile(r"^(?P<stem>.*?[^\d])(?P<number>\d+)$")
 
 
-def infer_read(path: Path, data: bytes) -> tuple[Read, pl.DataFrame]:
+def infer_read(path: Path, data: bytes, given: Read | None = None) -> tuple[Read, pl.DataFrame]:
     """Return how the bytes of a table are read, and the table.
 
     Args:
         path: Path of the table; its suffixes name format and compression.
         data: Bytes of the file.
+        given: How they are read where their place decides on it.
 
     Raises:
         SourceError: the bytes are not compressed as the suffix says.
         TableError: the format is unknown, or the bytes are none of it.
     """
-    if path.is_dir():
+    if given is None and path.is_dir():
         return _of_directory(data, path)
-    read = _by_name(path)
+    read = given or _by_name(path)
     content = decompress(read, data, str(path))
-    if read.format == "csv":
+    if given is None and read.format == "csv":
         read = read.model_copy(update=_of_text(content))
     if read.format == "excel":
         read = read.model_copy(update=_of_sheet(content, path))

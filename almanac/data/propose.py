@@ -1,21 +1,21 @@
 """Proposal of a use case for a table: target, features, split and folds from the facts inferred about it."""
 
-import os
 import re
 import unicodedata
-from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import polars as pl
 
-from almanac.core.errors import SourceError, TableError, UseCaseError
-from almanac.core.files import sha256_bytes
-from almanac.data.bundle import bundle
+from almanac.core.errors import TableError, UseCaseError
 from almanac.data.infer import Inferred, infer, require_column
-from almanac.data.infer_read import is_table
-from almanac.data.propose_text import Draft, assumptions, lines, unsure
+from almanac.data.infer_ahead import known_ahead, without_later
+from almanac.data.join import join
+from almanac.data.proposal import Draft
+from almanac.data.propose_source import Brought, bring
+from almanac.data.propose_text import lines
+from almanac.data.propose_told import assumptions, unsure
 from almanac.data.read import read_table
 from almanac.data.validate import refuse_errors, run_checks
 from almanac.usecase import load_text
@@ -36,12 +36,27 @@ _YEARS = timedelta(days=8 * 365)
 
 @dataclass(frozen=True)
 class Choices:
-    """Decisions of a person in the table's own names; None leaves one to inference."""
+    """Decisions of a person in the table's own names; None leaves one to inference.
+
+    Attributes:
+        target: Column that is forecast.
+        time: Time column.
+        entity: Column that identifies the series.
+        horizon: How far ahead.
+        zone: IANA zone of the times.
+        known_ahead: Columns that are known before their time.
+        table: Table of a database.
+        query: Query to a database.
+    """
 
     target: str | None = None
     time: str | None = None
     entity: str | None = None
     horizon: str | None = None
+    zone: str | None = None
+    known_ahead: tuple[str, ...] = ()
+    table: str | None = None
+    query: str | None = None
 
 
 @dataclass(frozen=True)
@@ -53,49 +68,38 @@ class Proposal:
     unsure: list[str]
 
 
-def propose(path: Path, out: Path, choices: Choices) -> Proposal:
-    """Return the use case of the table at `path`, for a file at `out` that the caller writes.
+def propose(table: str | Path, out: Path, choices: Choices) -> Proposal:
+    """Return the use case of a table, for a file at `out` that the caller writes.
 
     The text has been loaded, and the table has been read and checked by it.
+
+    Args:
+        table: Path of a file or a directory, or address of a database, see `propose_source.bring`.
+        out: Path of the use case file.
+        choices: Decisions of a person.
 
     Raises:
         SourceError: the table cannot be read.
         TableError: it has no single reading, no regular grid or too few rows, or a column is wrong.
-        UseCaseError: the horizon is wrong.
+        UseCaseError: the horizon or the zone is wrong.
     """
-    location = Path(os.path.relpath(path.resolve(), out.resolve().parent)).as_posix()
-    try:
-        data, location = _contents(path, location)
-    except OSError as error:
-        raise SourceError(f"{path}: cannot be read: {error.strerror}") from None
-    facts = infer(path, data, choices.time, choices.entity, choices.target)
-    draft = _draft(path, facts, choices, _name(out.stem, set()))
-    text = "\n".join(lines(draft, location, sha256_bytes(data))) + "\n"
+    brought = bring(str(table), out, choices.table, choices.query)
+    path, data = brought.path, brought.data
+    facts = infer(path, data, choices.time, choices.entity, choices.target, choices.zone, brought.read)
+    draft = _draft(brought, facts, choices, _name(out.stem, set()))
+    text = "\n".join(lines(draft)) + "\n"
     case = load_text(text, str(out))
     # A proposal whose rules its own table breaks would fail only when it is run.
-    refuse_errors(run_checks(read_table(case.sources[0], data, case), case, None), case)
+    joined = join([(source, read_table(source, data, case)) for source in case.sources], case)
+    refuse_errors(run_checks(joined, case, None), case)
     return Proposal(text, assumptions(draft), unsure(draft))
 
 
-def _contents(path: Path, location: str) -> tuple[bytes, str]:
-    """Return the bytes of a file, or of a directory's files of its most frequent form, and the path of the source.
-
-    Raises:
-        SourceError: a directory without a file whose name says its form.
-    """
-    if not path.is_dir():
-        return path.read_bytes(), location
-    files = [file for file in sorted(path.iterdir()) if file.is_file() and is_table(file)]
-    if not files:
-        raise SourceError(f"{path}: holds no table; expected files such as .csv or .parquet")
-    counts = Counter("".join(file.suffixes) for file in files)
-    suffix = max(counts, key=lambda one: counts[one])
-    chosen = [file for file in files if "".join(file.suffixes) == suffix]
-    return bundle((f"{location}/{file.name}", file.read_bytes()) for file in chosen), f"{location}/*{suffix}"
-
-
-def _draft(path: Path, facts: Inferred, choices: Choices, name: str) -> Draft:
-    target, horizon = _target(path, facts, choices.target), _horizon(choices.horizon, facts.step)
+def _draft(brought: Brought, facts: Inferred, choices: Choices, name: str) -> Draft:
+    path, target = brought.path, _target(brought.path, facts, choices)
+    horizon = _horizon(choices.horizon, facts.step)
+    ahead = known_ahead(facts, target, choices.known_ahead)
+    facts = without_later(facts, target, ahead)
     values = facts.numbers(target)
     # Times at which a forecast of the target can be made and compared.
     known = (facts.times - horizon).filter(values.is_finite().fill_null(False))
@@ -110,7 +114,7 @@ def _draft(path: Path, facts: Inferred, choices: Choices, name: str) -> Draft:
     keys = [facts.read.time.column or "time", *([facts.entity] if facts.entity else [])]
     return Draft(
         name=name,
-        path=path,
+        brought=brought,
         facts=facts,
         target=target,
         horizon=horizon,
@@ -123,13 +127,18 @@ def _draft(path: Path, facts: Inferred, choices: Choices, name: str) -> Draft:
         years=(stop - start) / (365 * _DAY),
         edges=_edges(path, target, values.filter(facts.times < stop).drop_nulls().drop_nans()),
         rows=int((known < stop).sum()),
-        stated=frozenset(name for name, value in vars(choices).items() if value is not None),
+        stated=frozenset(name for name, value in vars(choices).items() if value),
+        ahead=ahead,
     )
 
 
-def _target(path: Path, facts: Inferred, name: str | None) -> str:
+def _target(path: Path, facts: Inferred, choices: Choices) -> str:
+    name, ahead = choices.target, choices.known_ahead
     require_column(facts.raw, "--target", name)
     numeric = [column for column, its in facts.columns.items() if its.type in ("float", "integer")]
+    if name is None:
+        # A column that is known ahead needs no forecast.
+        numeric = [column for column in numeric if column not in ahead] or numeric
     if not numeric:
         raise TableError(f"{path}: no column holds numbers, and a target is one")
     if name is None and len(numeric) > 1:

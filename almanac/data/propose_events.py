@@ -4,10 +4,11 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from almanac.data.infer_events import SERIES, role_columns
+from almanac.usecase.defaults import many_levels
 from almanac.usecase.types import to_duration
 
 if TYPE_CHECKING:
-    from almanac.data.propose_text import Draft
+    from almanac.data.proposal import Draft
 
 _DAY = timedelta(days=1)
 #: Numbers of events in the windows of histories.
@@ -18,7 +19,7 @@ def events_section(draft: "Draft") -> dict[str, Any]:
     """Return the section `events`."""
     events = draft.facts.events
     assert events is not None
-    outcomes = [draft.names[raw] for raw, its in draft.facts.columns.items() if its.type in ("float", "integer")]
+    outcomes = [draft.names[raw] for raw in _numbers(draft) if raw not in draft.ahead.columns]
     section: dict[str, Any] = {"known_after": to_duration(events.known_after), "outcomes": outcomes}
     if events.roles:
         roles = {role: draft.names[column] for role, column in events.roles.items()}
@@ -51,9 +52,11 @@ def event_features(draft: "Draft") -> list[dict[str, Any]]:
         items.append({**everything, "statistics": ["mean"]})
     elif draft.years >= 2 and events.single:
         items.append({**common, "windows": ["366d"], "statistics": ["mean"]})
-    if categories := [name for name, kind in kinds.items() if kind == "category"]:
+    if known := [draft.names[raw] for raw in _numbers(draft) if raw in draft.ahead.columns]:
+        items.append({"kind": "value", "group": "other", "columns": known})
+    if categories := [name for name, kind in kinds.items() if kind == "category" and name not in draft.many]:
         items.append({"kind": "categorical", "group": "other", "columns": categories, "encoding": "code"})
-    return items
+    return [*items, *many_levels(draft.many, draft.forecast)]
 
 
 def entity_of(draft: "Draft") -> str:
@@ -64,7 +67,7 @@ def entity_of(draft: "Draft") -> str:
 def _sides(draft: "Draft") -> dict[str, dict[str, str]]:
     events = draft.facts.events
     assert events is not None
-    numbers = [raw for raw, its in draft.facts.columns.items() if its.type in ("float", "integer")]
+    numbers = [raw for raw in _numbers(draft) if raw not in draft.ahead.columns]
     sides: dict[str, dict[str, str]] = {}
     first, second = events.roles
     for side, of in role_columns(numbers, events.roles).items():
@@ -73,6 +76,10 @@ def _sides(draft: "Draft") -> dict[str, dict[str, str]]:
         sides[side] = named
         sides[f"{side}_against"] = {first: named[second], second: named[first]}
     return sides
+
+
+def _numbers(draft: "Draft") -> list[str]:
+    return [raw for raw, its in draft.facts.columns.items() if its.type in ("float", "integer")]
 
 
 def _is_side(draft: "Draft") -> bool:

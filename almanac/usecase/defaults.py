@@ -111,6 +111,19 @@ def features(
     return items
 
 
+def many_levels(columns: list[str], target: str) -> list[dict[str, Any]]:
+    """Return features of categories with too many levels for a code: their shares, and a target's means.
+
+    Args:
+        columns: the categories.
+        target: name of the target.
+    """
+    if not columns:
+        return []
+    encoded = {"kind": "encoded", "group": "other", "columns": columns}
+    return [encoded, {**encoded, "encoding": "target", "target": target}]
+
+
 def candidates(least: int, changes: bool = False) -> list[dict[str, Any]]:
     """Return the candidates: trees, a ridge regression, and their blend.
 

@@ -22,14 +22,28 @@ app = command_app()
 @app.command(epilog=example("almanac new demand.csv --out usecases/demand.yaml --target load"))
 def new(
     table: Annotated[
-        Path,
-        typer.Argument(metavar="TABLE", help="Table file, or a directory of them.", show_default=False),
+        str,
+        typer.Argument(
+            metavar="TABLE",
+            help="Table file, a directory of them, or the address of a database: sqlite:///plant.db, or env:NAME for "
+            "the environment variable that holds one with a password.",
+            show_default=False,
+        ),
     ],
     out: Annotated[Path, typer.Option(metavar="FILE", help="Use case file to write.", show_default=False)],
     target: Annotated[str | None, typer.Option(help="Column to forecast; the only one of numbers if absent.")] = None,
     time: Annotated[str | None, typer.Option(help="Time column; inferred if absent.")] = None,
     entity: Annotated[str | None, typer.Option(help="Column that identifies the series; inferred if absent.")] = None,
     horizon: Annotated[str | None, typer.Option(help="How far ahead, such as 6h; one step if absent.")] = None,
+    zone: Annotated[str | None, typer.Option(help="IANA zone of the times; inferred if absent.")] = None,
+    known_ahead: Annotated[
+        list[str] | None,
+        typer.Option(metavar="COLUMN", help="Column known before its time, such as a price plan; may be repeated."),
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option("--table", metavar="NAME", help="Table of a database; the only one if absent.")
+    ] = None,
+    query: Annotated[str | None, typer.Option(metavar="SQL", help="Query to a database, in place of a table.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace FILE.")] = False,
 ) -> None:
     """Propose a use case file for a table."""
@@ -38,7 +52,7 @@ def new(
 
     if out.exists() and not force:
         raise UseCaseError(f"{out}: exists already; write to another file, or replace it by --force")
-    proposal = propose(table, out, Choices(target, time, entity, horizon))
+    proposal = propose(table, out, Choices(target, time, entity, horizon, zone, tuple(known_ahead or ()), name, query))
     write_text(out, proposal.text)
     typer.echo(f"{out}: proposed for {table}; it assumes")
     for title, text in proposal.assumptions:

@@ -43,10 +43,20 @@ def postgresql(tmp_path: Path) -> Iterator[int]:
     server = subprocess.Popen([str(binaries / "postgres"), *data, *options], **quiet)
     try:
         wait_for(port)
+        wait_until_open(binaries, port)
         yield port
     finally:
         server.terminate()
         server.wait()
+
+
+def wait_until_open(binaries: Path, port: int) -> None:
+    """Wait until a server that listens takes connections, which it refuses while it starts up."""
+    command = [str(binaries / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(port)]
+    deadline = time.monotonic() + 60
+    while subprocess.run(command, check=False).returncode:
+        assert time.monotonic() < deadline, f"the server at port {port} does not take connections"
+        time.sleep(0.05)
 
 
 def wait_for(port: int) -> None:

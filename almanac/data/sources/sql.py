@@ -1,7 +1,8 @@
 """Results of queries to SQL databases."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -14,7 +15,7 @@ from almanac.usecase.data_section import SourceBase
 from almanac.usecase.types import Address
 
 if TYPE_CHECKING:
-    from sqlalchemy.engine import URL
+    from sqlalchemy.engine import URL, Engine
 
 
 class SqlSource(SourceBase):
@@ -36,46 +37,90 @@ class SqlSource(SourceBase):
 
 
 def _attempts(source: SqlSource, context: FetchContext) -> list[Callable[[], Content]]:
-    return [lambda: context.cache.see(*_result(source, context.base))]
+    return [lambda: context.cache.see(*result_of(source, context.base))]
 
 
-def _result(source: SqlSource, base: Path) -> tuple[bytes, str]:
+def result_of(source: SqlSource, base: Path) -> tuple[bytes, str]:
     """Return the result of the query as CSV, and the address without user and password.
 
     A query with a declared digest needs an ORDER BY.
+
+    Args:
+        source: The source.
+        base: Directory that the path of a SQLite file is relative to.
+
+    Raises:
+        SourceError: the database does not answer, or refuses the query.
     """
     import polars as pl
     import polars.selectors as cs
     import sqlalchemy
 
-    declared = _declared(source)
-    # Built from its public parts: the query of an address may hold a password too.
-    public = sqlalchemy.URL.create(
-        declared.drivername, host=declared.host, port=declared.port, database=declared.database
-    )
-    shown = public.render_as_string()
-    url = _resolved(declared, base)
-    try:
-        engine = sqlalchemy.create_engine(url)
-        try:
-            with engine.connect() as connection:
-                result = connection.execute(sqlalchemy.text(source.query))
-                rows, names = result.fetchall(), list(result.keys())
-        finally:
-            engine.dispose()
-    except sqlalchemy.exc.SQLAlchemyError as error:
-        raise SourceError(f"{shown}: {_reason(error)}") from None
-    except ImportError as error:
-        raise SourceError(f"{shown}: the driver is not installed: {error}") from None
+    with _opened(source, base) as engine, engine.connect() as connection:
+        result = connection.execute(sqlalchemy.text(source.query))
+        rows, names = result.fetchall(), list(result.keys())
     # CSV, because a digest of it depends on the values and not on the version of a file format.
     table = pl.DataFrame(
         [tuple(row) for row in rows], schema=names, orient="row", infer_schema_length=None, strict=False
     )
     # As true and false they could not be read as numbers.
-    return table.with_columns(cs.boolean().cast(pl.Int8)).write_csv().encode(), shown
+    return table.with_columns(cs.boolean().cast(pl.Int8)).write_csv().encode(), _shown(declared_url(source))
 
 
-def _declared(source: SqlSource) -> "URL":
+def tables_of(source: SqlSource, base: Path) -> list[str]:
+    """Return the names of the database's tables and views, sorted.
+
+    Raises:
+        SourceError: the database does not answer.
+    """
+    import sqlalchemy
+
+    with _opened(source, base) as engine:
+        inspector = sqlalchemy.inspect(engine)
+        return sorted({*inspector.get_table_names(), *inspector.get_view_names()})
+
+
+def quoted(source: SqlSource, name: str) -> str:
+    """Return a table's name as the database's own SQL writes it."""
+    return str(declared_url(source).get_dialect()().identifier_preparer.quote(name))
+
+
+@contextmanager
+def _opened(source: SqlSource, base: Path) -> Iterator["Engine"]:
+    """Yield the engine of a database, whose errors become errors of the source."""
+    import sqlalchemy
+
+    declared = declared_url(source)
+    shown = _shown(declared)
+    url = _resolved(declared, base)
+    try:
+        engine = sqlalchemy.create_engine(url)
+        try:
+            yield engine
+        finally:
+            engine.dispose()
+    except sqlalchemy.exc.NoSuchModuleError:
+        raise SourceError(f"{shown}: no driver for {declared.drivername} is installed") from None
+    except sqlalchemy.exc.SQLAlchemyError as error:
+        raise SourceError(f"{shown}: the database refuses: {_reason(error)}") from None
+    except ImportError as error:
+        raise SourceError(f"{shown}: the driver is not installed: {error}") from None
+
+
+def _shown(url: "URL") -> str:
+    import sqlalchemy
+
+    # Built from its public parts: the query of an address may hold a password too.
+    public = sqlalchemy.URL.create(url.drivername, host=url.host, port=url.port, database=url.database)
+    return public.render_as_string()
+
+
+def declared_url(source: SqlSource) -> "URL":
+    """Return the address that a source declares.
+
+    Raises:
+        SourceError: the environment variable is empty, or the address is none.
+    """
     import sqlalchemy
 
     address = source.connection

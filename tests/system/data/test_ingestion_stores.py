@@ -13,6 +13,8 @@ import polars as pl
 import pytest
 
 from almanac.core.errors import SourceError
+from almanac.data.propose import Choices, propose
+from almanac.usecase import load_text
 from tests.support import small
 from tests.support.postgres import needs_postgres, wait_for
 
@@ -106,7 +108,7 @@ def test_sqlite(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     digest = hashlib.sha256((tmp_path / "meters.csv").read_bytes()).hexdigest()
     with pytest.raises(SourceError, match=rf"sqlite:///data.db: has sha256 .* not the declared {digest}"):
         small.take(sql("sqlite:///data.db", sha256=digest), tmp_path)
-    with pytest.raises(SourceError, match=r"sqlite:///data.db: no such table: absent"):
+    with pytest.raises(SourceError, match=r"sqlite:///data.db: the database refuses: .*no such table: absent"):
         small.take(sql("sqlite:///data.db", "SELECT * FROM absent"), tmp_path)
     with pytest.raises(SourceError, match=r"no SQLite database other.db, relative to the use case file"):
         small.take(sql("sqlite:///other.db"), tmp_path)
@@ -137,6 +139,29 @@ def test_postgresql(tmp_path: Path, postgresql: int, monkeypatch: pytest.MonkeyP
     with pytest.raises(SourceError, match=r"refused") as caught:
         small.take(sql(None), tmp_path)
     assert "opensesame" not in str(caught.value)
+
+
+@needs_postgres
+def test_a_use_case_is_proposed_for_a_table_of_postgresql(
+    tmp_path: Path, postgresql: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import sqlalchemy
+
+    engine = sqlalchemy.create_engine(f"postgresql+psycopg://meter:opensesame@127.0.0.1:{postgresql}/postgres")
+    with engine.begin() as connection:
+        connection.exec_driver_sql('CREATE TABLE "Loads" (at TIMESTAMPTZ, mw NUMERIC(8, 2), cold BOOLEAN)')
+        connection.exec_driver_sql(
+            """INSERT INTO "Loads" SELECT TIMESTAMPTZ '2020-01-01 00:00Z' + k * INTERVAL '1 hour', (k * 7) %% 23 + 0.5,
+            k %% 50 < 3 FROM generate_series(1499, 0, -1) AS k"""
+        )
+    engine.dispose()
+    monkeypatch.setenv("PLANT", f"postgresql+psycopg://meter:opensesame@127.0.0.1:{postgresql}/postgres")
+    proposal = propose("env:PLANT", tmp_path / "case.yaml", Choices(target="mw"))
+    assert "opensesame" not in proposal.text
+    case = load_text(proposal.text, "case.yaml")
+    assert (case.sources[0].query, case.time.zone) == ('SELECT * FROM "Loads"', None)  # type: ignore[attr-defined]
+    table = small.take(case, tmp_path)
+    assert table.sort("at")["mw"].to_list() == [k * 7 % 23 + 0.5 for k in range(1500)]
 
 
 def _fill(engine: Any) -> None:

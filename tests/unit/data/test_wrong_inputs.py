@@ -89,6 +89,12 @@ TABLES: list[tuple[str, bytes, list[str], list[str]]] = [
     ("t.csv", text(hours()).encode(), ["--horizon", "soon"], ["--horizon", "not a duration"]),
     ("t.csv", text(hours()).encode(), ["--horizon", "90min"], ["--horizon 90min", "steps of 1h"]),
     ("t.csv", text(hours()).encode(), ["--horizon", "0h"], ["--horizon 0h", "at least one"]),
+    ("t.csv", text(hours()).encode(), ["--zone", "Mars/Base"], ["--zone Mars/Base", "such as Europe/Berlin"]),
+    ("t.csv", text(hours()).encode(), ["--known-ahead", "plan"], ["--known-ahead plan", "there is when, load"]),
+    ("t.csv", text(hours()).encode(), ["--known-ahead", "load"], ["--known-ahead load", "is the target"]),
+    ("t.csv", text(hours()).encode(), ["--known-ahead", "when"], ["--known-ahead when", "those are load"]),
+    ("t.csv", text(hours()).encode(), ["--query", "SELECT 1"], ["--query SELECT 1", "sqlite:///plant.db"]),
+    ("t.csv", text(hours()).encode(), ["--table", "loads"], ["--table loads", "sqlite:///plant.db"]),
     ("t.csv", text(hours(100)).encode(), [], ["t.csv", "expected"]),
     ("t.csv", text(hours(1)).encode(), [], ["t.csv"]),
     ("t.csv", text(hours().with_columns(load=pl.lit(2.0))).encode(), [], ["'load' is 2 in every row"]),
@@ -152,6 +158,21 @@ DATA: list[tuple[bytes, list[str]]] = [
 ]
 
 
+#: Addresses of databases, options of `new`, and what the message must say.
+ADDRESSES: list[tuple[str, list[str], list[str]]] = [
+    ("sqlite:///plant.db", [], ["no SQLite database plant.db"]),
+    ("postgresql+psycopg://me:opensesame@127.0.0.1:1/plant", [], ["me:***@127.0.0.1", "write env:NAME"]),
+    (
+        "postgresql+psycopg://127.0.0.1:1/plant",
+        ["--table", "loads"],
+        ["postgresql+psycopg://127.0.0.1:1/plant", "connection"],
+    ),
+    ("orakel://host/plant", ["--query", "SELECT 1"], ["no driver for orakel is installed"]),
+    ("env:NOWHERE", [], ["environment variable NOWHERE holds no database address"]),
+    ("env:BROKEN", [], ["the database address is not one", "postgresql+psycopg://host/database"]),
+]
+
+
 @pytest.mark.parametrize(("name", "content", "options", "words"), TABLES)
 def test_a_wrong_table_is_refused_by_new(
     tmp_path: Path, name: str, content: bytes, options: list[str], words: list[str]
@@ -205,5 +226,17 @@ def test_a_file_that_is_no_use_case(tmp_path: Path, content: str, words: list[st
     assert [word for word in ("demand.yaml", *words) if word not in message] == [], message
 
 
+@pytest.mark.parametrize(("address", "options", "words"), ADDRESSES)
+def test_a_wrong_address_is_refused_by_new(
+    tmp_path: Path, address: str, options: list[str], words: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("BROKEN", "nothing like an address")
+    message = failed("new", address, "--out", tmp_path / "case.yaml", *options)
+    assert [word for word in words if word not in message] == [], message
+    assert "opensesame" not in message
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_there_are_more_than_sixty_of_them() -> None:
-    assert len(TABLES) + len(CASES) + len(DATA) >= 60
+    assert len(TABLES) + len(CASES) + len(DATA) + len(ADDRESSES) >= 80
