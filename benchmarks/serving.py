@@ -151,7 +151,7 @@ def _models(folder: Path, given: Path | None) -> dict[str, tuple[Path, str, Rows
     """Return the models to serve: directory, name and rows of each."""
     made = given or folder / "model"
     found = {"trees_500x63_features_20": (made, "model", as_rows(write_model(made)))}
-    run = newest_model()
+    run = newest_model("lightgbm")  # a body that KServe's server reads, too
     if run is not None:
         directory, target = run
         names, values = reference_rows(directory, target)
@@ -169,6 +169,7 @@ def main() -> int:
     parser.add_argument("--servers", help="which ones, with commas; all that are here by default")
     parser.add_argument("--mlserver", metavar="PYTHON", default=_own("mlserver"), help="a Python that has MLServer")
     parser.add_argument("--stock", metavar="PYTHON", help="a Python that has KServe; by default one made for this")
+    parser.add_argument("--entity", action="store_true", help="requests by entity and time alone")
     parser.add_argument("--model", type=Path, help="where to keep the trained model for the next time")
     given = parser.parse_args()
     for program in ("wrk", "taskset"):
@@ -184,6 +185,10 @@ def main() -> int:
 
 
 def _report(given: argparse.Namespace) -> dict[str, Any]:
+    machine = {"date": today(), "cores": os.cpu_count(), "seconds": given.seconds, "repeats": given.repeats}
+    if given.entity:
+        entity = measure_entity((SERVER_CORE, CLIENT_CORE), given.seconds)
+        return {**machine, "load_average_at_end": os.getloadavg()[0], "entity": entity}
     stock, environment = stock_python(given.stock)
     models: dict[str, Any] = {}
     with tempfile.TemporaryDirectory(prefix="almanac-bench-") as name:
@@ -193,12 +198,9 @@ def _report(given: argparse.Namespace) -> dict[str, Any]:
             results = {peer.name: measure_peer(peer, rows, given.seconds, given.repeats) for peer in chosen}
             models[label] = {"servers": results, "ratios": ratios(results) if "almanac" in results else {}}
     return {
-        "date": today(),
-        "cores": os.cpu_count(),
+        **machine,
         "load_average_at_end": os.getloadavg()[0],
         "stock": environment,
-        "seconds": given.seconds,
-        "repeats": given.repeats,
         "models": models,
         "entity": measure_entity((SERVER_CORE, CLIENT_CORE), given.seconds),
     }

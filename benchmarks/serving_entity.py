@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -19,32 +20,37 @@ from benchmarks.serving_load import Load, measure
 from benchmarks.serving_processes import end, free_port, last_words
 
 _PATIENCE = 5
+_START_SECONDS = 120.0
 
 
 def measure_entity(cores: tuple[str, str], seconds: float) -> dict[str, Any]:
-    """Return figures for one connection with the history in memory and in Redis, on the newest run.
+    """Return figures for one connection with the history in memory and in Redis, on the newest run, whatever its body.
 
-    Empty where this machine has no run with a LightGBM model; without `redis-server` memory alone.
+    Empty where this machine has no run; without `redis-server` memory alone.
     """
     found = newest_model()
     if found is None:
         return {}
     run, target = found
-    result = {"model": target, "memory": _measure(run, target, "memory://", cores, seconds)}
+    result = {"model": target, "kind": _kind(run, target), "memory": _measure(run, target, "memory://", cores, seconds)}
     if shutil.which("redis-server"):
         with _redis() as url:
             result["redis"] = _measure(run, target, url, cores, seconds)
     return result
 
 
-def newest_model() -> tuple[Path, str] | None:
-    """Return the newest run of this machine with a target whose model is of LightGBM, or None."""
-    for run in sorted(Path("runs").glob("*/latest")):
-        manifest = run / "model" / "manifest.json"
-        for target in read_json(manifest)["targets"] if manifest.exists() else []:
-            if read_json(run / "model" / target / "manifest.json")["kind"] == "lightgbm":
+def newest_model(kind: str | None = None) -> tuple[Path, str] | None:
+    """Return the newest run of this machine and its first target with a body of this kind, or of any; None without."""
+    found = (path for path in Path("runs").glob("*/latest") if (path / "model" / "manifest.json").exists())
+    for run in sorted(found, key=lambda path: path.stat().st_mtime, reverse=True):
+        for target in read_json(run / "model" / "manifest.json")["targets"]:
+            if kind in (None, _kind(run, target)):
                 return run, str(target)
     return None
+
+
+def _kind(run: Path, target: str) -> str:
+    return str(read_json(run / "model" / target / "manifest.json")["kind"])
 
 
 def _measure(run: Path, target: str, store: str, cores: tuple[str, str], seconds: float) -> dict[str, float]:
@@ -68,10 +74,16 @@ def _measure(run: Path, target: str, store: str, cores: tuple[str, str], seconds
 
 def _example(process: subprocess.Popen[str]) -> bytes:
     """Return the body of the request that the server prints once its store has history."""
-    for line in process.stdout or ():
-        if line.startswith("curl "):
-            return json.dumps(json.loads(line.rpartition(" -d ")[2].strip().strip("'"))).encode()
-    raise ServingError("the server ended before it had history")
+    # A server that cannot compute the features goes on without history, and nothing would end the wait.
+    late = threading.Timer(_START_SECONDS, process.terminate)
+    late.start()
+    try:
+        for line in process.stdout or ():
+            if line.startswith("curl "):
+                return json.dumps(json.loads(line.rpartition(" -d ")[2].strip().strip("'"))).encode()
+    finally:
+        late.cancel()
+    raise ServingError(f"the server had no history after {_START_SECONDS:g} s, or ended before")
 
 
 def _first(url: str, body: bytes) -> None:

@@ -105,6 +105,11 @@ class Model:
         """Whether a row's interval depends on its entity."""
         return self.intervals is not None and self.intervals.entities is not None
 
+    @cached_property
+    def row_cost(self) -> int:
+        """Rows of trees whose prediction takes about as long as that of one row here."""
+        return int(getattr(self.predictor, "row_cost", 1))
+
     def unseen(self, entity: str | None) -> str | None:
         """Return the warning of an answer for an entity that training has not seen; None for all others."""
         if self.learned is None or entity is None or entity in self.learned:

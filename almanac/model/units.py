@@ -11,6 +11,7 @@ layer, its centres being landmarks, and so is a perceptron with one hidden layer
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Self
 
 import numpy as np
@@ -74,7 +75,7 @@ class Units:
             return np.maximum(inner + self.bias, 0.0)
         return np.exp(-self.gamma * np.maximum(norm[:, None] - 2.0 * inner + self._lengths, 0.0))
 
-    @property
+    @cached_property
     def _lengths(self) -> Array:
         return np.asarray(np.einsum("uf,uf->u", self.weights, self.weights))
 

@@ -35,7 +35,7 @@ from serving.runtime.errors import HTTPError, invalid
 Array = npt.NDArray[np.float64]
 T = TypeVar("T")
 
-#: Rows from which a request is computed in a thread, so that single rows do not wait for it.
+#: Rows of trees from which a request is computed in a thread, so that single rows do not wait for it.
 LARGE = 128
 _BOUNDS = Bounds()
 #: Rows that are explained at a time.
@@ -204,8 +204,9 @@ class Service:
         return await self._run(len(instances), partial(_split, bundle, instances))
 
     async def _predict_rows(self, bundle: Bundle, rows: dict[str, Rows]) -> dict[str, Predictions]:
+        models = bundle.targets
         return {
-            name: await self._run(len(part.X), partial(bundle.targets[name].predict, part))
+            name: await self._run(len(part.X) * models[name].row_cost, partial(models[name].predict, part))
             for name, part in rows.items()
         }
 

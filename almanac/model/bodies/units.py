@@ -22,6 +22,8 @@ from almanac.model.predictor import Array, BodyKind, Predictor, RowCall, Rows, r
 from almanac.model.units import Units
 
 UNITS, MODEL, OFFSET = "units.npz", "model.bst", "offset.json"
+#: Weights whose products take as long as a few hundred trees for one row of a batch.
+_WEIGHTS_OF_A_ROW = 25_000
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,11 @@ class UnitsPredictor:
     def leaves(self) -> int:
         """Leaves of all trees."""
         return count_leaves(self.text)
+
+    @property
+    def row_cost(self) -> int:
+        """Rows of trees whose prediction takes about as long as that of one row here."""
+        return 1 + sum(layer.weights.size for layer in self.layers) // _WEIGHTS_OF_A_ROW
 
     def predict(self, rows: Rows) -> Array:
         """Return the predictions, shape (n,)."""

@@ -1,6 +1,7 @@
 """The prediction cache: hits, bound, eviction, and a model that was swapped."""
 
 import asyncio
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from serving.build import Server, build
 from serving.features.records import EntityRequest
 from serving.operations.warmup import reader, seed
 from serving.prediction.cache import PredictionCache
+from serving.runtime.http import Request
 from serving.settings import Settings
 from tests.support.server import NUMBERS, Start, as_row, write_model
 from tests.system.serving.test_operation import PREDICT, total
@@ -125,6 +127,25 @@ def test_a_swapped_model_starts_afresh(model_dir: Path, tmp_path: Path, feature_
         server.repository.swap(running)
         assert ask() == before
         assert counts(server.metrics) == (1, 2, 2)
+
+    with_server(model_dir, swapped)
+
+
+def test_of_a_version_that_is_no_longer_served_nothing_is_kept(
+    model_dir: Path, tmp_path: Path, feature_rows: np.ndarray, beijing: Any
+) -> None:
+    other = load_bundle(write_model(tmp_path / "other", beijing, trees=5))
+
+    async def swapped(server: Server) -> None:
+        match = server.app.router.find("POST", "/v1/models/pm25_1h:predict")
+        v1, repository = match.route.handler.__self__, server.repository  # type: ignore[attr-defined]
+        body = json.dumps({"instances": [as_row(feature_rows[0])]}).encode()
+        for bundle in (repository.traffic.primary, other, repository.traffic.primary):
+            repository.swap(bundle)
+            request = Request("POST", "/v1/models/pm25_1h:predict", {}, "client", body, model="pm25_1h")
+            assert (await v1.predict(request)).status == 200
+            assert {digest for digest, _, _ in v1._entries} == {bundle.digest}
+            assert set(server.service._counters) <= {model.digest for model in bundle.targets.values()}
 
     with_server(model_dir, swapped)
 

@@ -147,3 +147,10 @@ def test_a_pickle_in_the_archive_is_never_loaded(tmp_path: Path) -> None:
         read_body("units", files, NAMES, Path("model"))
     with pytest.raises(ModelError, match=r"units\.npz: no archive of arrays"):
         read_body("units", {**files, UNITS: b"cut"}, NAMES, Path("model"))
+
+
+def test_a_row_costs_more_the_more_units_it_passes() -> None:
+    free = Offset.from_json({}, [])
+    for units, cost in ((100, 1), (800, 4), (8000, 39)):
+        layer = Units(np.zeros(120), np.ones(120), np.zeros((units, 120)), np.zeros(units), gamma=1.0)
+        assert UnitsPredictor([layer], None, b"", free, []).row_cost == cost
