@@ -20,10 +20,11 @@ from almanac.core.errors import UseCaseError
 _ZONES = (
     *("Europe/London", "Europe/Berlin", "Europe/Helsinki", "Europe/Istanbul", "Europe/Moscow"),
     *("America/New_York", "America/Chicago", "America/Denver", "America/Los_Angeles", "America/Halifax"),
-    *("America/Sao_Paulo", "America/Argentina/Buenos_Aires", "America/Bogota", "America/Mexico_City"),
+    *("America/Sao_Paulo", "America/Argentina/Buenos_Aires", "America/Mexico_City"),
     *("Asia/Shanghai", "Asia/Tokyo", "Asia/Kolkata", "Asia/Dubai", "Asia/Jakarta", "Asia/Karachi", "Asia/Jerusalem"),
     *("Australia/Sydney", "Australia/Adelaide", "Australia/Brisbane", "Pacific/Auckland"),
-    *("Africa/Lagos", "Africa/Johannesburg", "Africa/Nairobi"),
+    # Winter time all the year round, as meters and markets in Europe and North America keep it.
+    *("Etc/GMT-1", "Etc/GMT-2", "Etc/GMT+5", "Etc/GMT+6", "Etc/GMT+7", "Etc/GMT+8"),
 )
 _OFFSET = r"([+-])(\d{2}):?(\d{2})?$"
 _DAY, _MINUTE = timedelta(days=1), timedelta(minutes=1)
