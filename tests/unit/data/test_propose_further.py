@@ -12,6 +12,9 @@ import pytest
 from almanac.core.errors import AlmanacError, SourceError, TableError, UseCaseError
 from almanac.data.ingest import ingest
 from almanac.data.propose import Choices, Proposal, propose
+from almanac.features.batch import compute
+from almanac.features.fit import fit
+from almanac.features.split import train_test
 from almanac.usecase import UseCase, load_text
 from orchestration.review import review
 
@@ -258,3 +261,16 @@ def test_gathered_rows_have_nothing_known_ahead(tmp_path: Path) -> None:
 
     with pytest.raises(AlmanacError, match="--known-ahead amount: is the target"):
         proposed(sales(tmp_path, 0.1), tmp_path, known_ahead=("amount",))
+
+
+def test_the_step_before_a_monday_is_the_friday_and_a_holiday_is_none(tmp_path: Path) -> None:
+    days = [datetime(2016, 1, 4) + timedelta(days=k) for k in range(1500)]
+    table = pl.DataFrame({"day": days, "close": loads(1500)})
+    holiday = datetime(2018, 5, 28)
+    table = table.filter((pl.col("day").dt.weekday() < 6) & (pl.col("day") != holiday))
+    case, _ = proposed(write(table, tmp_path / "t.csv"), tmp_path)
+    rows = taken(case, tmp_path)
+    features = compute(fit(case, rows, train_test(case, rows["day"])[0]), rows)
+    value, last = (dict(zip(rows["day"], column, strict=True)) for column in (rows["close"], features["close_last_1"]))
+    assert last[datetime(2018, 5, 21)] == value[datetime(2018, 5, 18)]
+    assert last[holiday + timedelta(days=1)] == value[datetime(2018, 5, 25)]
