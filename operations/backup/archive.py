@@ -9,7 +9,6 @@ import tarfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib.metadata import version
 from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,6 +19,7 @@ from almanac.core.files import pretty_json, sha256_bytes, sha256_file, whole_fil
 from governance.registry.store import Store
 from governance.registry.stores import open_store
 from operations.history import Origins, digest, open_history, rebuild
+from operations.release import release
 
 LIST = "backup.json"
 REGISTRY, RUNS, LOG = "registry", "runs", "log"
@@ -83,7 +83,7 @@ def create(origins: Origins, out: Path, progress: Progress = lambda text: None) 
                 files[name] = sha256_file(path)
                 progress(name)
         created, history = datetime.now(UTC).isoformat(timespec="seconds"), _history_digest(origins)
-        contents = Contents(created, version("almanac"), history if _state(origins) == state else "", files)
+        contents = Contents(created, release(), history if _state(origins) == state else "", files)
         _add(archive, LIST, pretty_json(vars(contents)).encode())
     return contents
 

@@ -105,6 +105,9 @@ def _opened(url: str) -> Iterator[Engine]:
 
 def _engine(url: str) -> Engine:
     address = parse(url)
+    if address.get_backend_name() == "postgresql":
+        # A database that was made in the locale C would give its texts as bytes.
+        return create_engine(address, connect_args={"client_encoding": "utf8"})
     engine = create_engine(address)
     if address.get_backend_name() == "sqlite":
         Path(str(address.database)).absolute().parent.mkdir(parents=True, exist_ok=True)

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from sqlalchemy import create_engine, text
 
 from operations.history import Origins, digest, open_history, rebuild, update
 from tests.support.operations_world import write_world
@@ -49,6 +50,23 @@ for thread in threads:
 rebuild(open_history(url), Origins(registry, Path(runs)))
 print(*found)
 """
+
+
+@needs_postgres
+def test_a_database_without_an_encoding_holds_the_same(tmp_path: Path, postgresql: int) -> None:
+    world, address = write_world(tmp_path), f"postgresql://meter:opensesame@127.0.0.1:{postgresql}"
+    server = create_engine(
+        f"postgresql+psycopg{address.removeprefix('postgresql')}/postgres", isolation_level="AUTOCOMMIT"
+    )
+    with server.connect() as connection:
+        plain = "CREATE DATABASE plain ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0"
+        connection.execute(text(plain))
+    engines = [open_history(f"{address}/plain"), open_history(f"sqlite:///{tmp_path}/history.db")]
+    for engine in engines:
+        rebuild(engine, world.origins)
+    assert digest(engines[0]) == digest(engines[1])
+    for engine in (server, *engines):
+        engine.dispose()
 
 
 @pytest.mark.parametrize("database", ["sqlite", pytest.param("postgresql", marks=needs_postgres)])
