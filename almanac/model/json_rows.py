@@ -60,7 +60,16 @@ class JsonRows:
         self._width = width
         # A row needs a digit, a colon and a comma or bracket for each name.
         self._shortest = len(names) + 3 * width
+        self._row = np.empty(width)
+        self._read_row = partial(self._call, ctypes.c_void_p(self._row.ctypes.data), 1)
         self._make_room(_ROWS)
+
+    def row(self, text: bytes | bytearray) -> Array | None:
+        """Return the only row of a body (f,), which the next call overwrites; None for any other body."""
+        # A list of more rows is given up at the second one.
+        if isinstance(text, bytes) and self._read_row(text, len(text), True) == 1:
+            return self._row
+        return None
 
     def read(self, text: bytes | bytearray, whole: bool = True) -> Array | None:
         """Return the rows of a body (n, f), NaN for null; None for a body of any other form, a faulty one included.

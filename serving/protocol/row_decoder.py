@@ -46,6 +46,10 @@ class RowDecoder:
         self._decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(body)
         self._rows: msgspec.json.Decoder[Any] = msgspec.json.Decoder(list[row])  # type: ignore[valid-type]
 
+    def row(self, data: bytes | bytearray) -> Array | None:
+        """Return the only row of a body (f,), which the next call overwrites; None for a body that `decode` reads."""
+        return self._compiled.row(data) if self._compiled is not None else None
+
     def decode(self, data: bytes | bytearray) -> Array:
         """Return the rows of a body as a matrix (n, f), NaN for null; no rows where it has none.
 

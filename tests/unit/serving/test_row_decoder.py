@@ -82,6 +82,18 @@ def test_compiled_code_reads_the_usual_form_by_itself(readers: Readers) -> None:
         assert mine is not None
 
 
+def test_a_single_row_is_read_without_a_copy(readers: Readers) -> None:
+    row = dict(zip(NAMES, (0.1, "cv", 2, None, -1e-7), strict=True))
+    for count in (0, 1, 2):
+        body = json.dumps({"instances": [row] * count}, ensure_ascii=False).encode()
+        read = readers.compiled.row(body)
+        assert (read is not None) == (count == 1)
+        if read is not None:
+            np.testing.assert_array_equal(read, readers.plain.decode(body)[0])
+    assert readers.compiled.row(b'{"instances":[{"temp":1}]}') is None
+    assert readers.plain.row(body) is None
+
+
 def _written(number: str, column: str) -> bytes:
     rest = dict(zip(NAMES, "10234", strict=True))
     fields = (f'"{name}":{number if name == column else value}' for name, value in rest.items())
