@@ -21,7 +21,7 @@ from typing import Any
 
 from almanac.core.errors import AlmanacError, ServingError
 from benchmarks.serving_entity import measure_entity, newest_model
-from benchmarks.serving_load import Load, beside_large, measure
+from benchmarks.serving_load import Load, beside_large, measure, measure_with_cpu
 from benchmarks.serving_model import Rows, as_rows, reference_rows, today, write_model
 from benchmarks.serving_processes import Peer, running
 from benchmarks.serving_stock import stock_python
@@ -95,7 +95,7 @@ def measure_peer(peer: Peer, rows: Rows, seconds: float, repeats: int) -> dict[s
         for name, (bodies, connections) in cases.items():
             load = Load(server.url + peer.path, peer.headers, bodies, connections, CLIENT_CORE)
             measure(load, 1)  # the first requests after a start pay for what every other one shares
-            runs = [_with_cpu(load, seconds, server.pid) for _ in range(repeats)]
+            runs = [measure_with_cpu(load, seconds, server.pid) for _ in range(repeats)]
             result[name] = {key: statistics.median(run[key] for run in runs) for key in runs[0]}
         load = Load(server.url + peer.path, peer.headers, single, 1, CLIENT_CORE)
         if peer.name in ("almanac", "stock") and len(rows[0]) <= 20:
@@ -108,19 +108,6 @@ def measure_peer(peer: Peer, rows: Rows, seconds: float, repeats: int) -> dict[s
         result["memory_mb"] = _resident(server.pid)
         result["cold_start_s"] = round(server.cold_start, 3)
     return result
-
-
-def _with_cpu(load: Load, seconds: float, pid: int) -> dict[str, float]:
-    """Return wrk's figures and the server's processor time for each request, which other programs do not disturb."""
-    before = _cpu_seconds(pid)
-    figures = measure(load, seconds)
-    requests = figures["requests"]
-    return {**figures, "cpu_us": round((_cpu_seconds(pid) - before) / requests * 1e6, 1)}
-
-
-def _cpu_seconds(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _resident(pid: int) -> float:

@@ -16,7 +16,7 @@ from typing import Any
 
 from almanac.core.errors import ServingError
 from almanac.core.files import read_json
-from benchmarks.serving_load import Load, measure
+from benchmarks.serving_load import Load, measure, measure_with_cpu
 from benchmarks.serving_processes import end, free_port, last_words
 
 _PATIENCE = 5
@@ -65,7 +65,7 @@ def _measure(run: Path, target: str, store: str, cores: tuple[str, str], seconds
             load = Load(url, {}, [body], 1, cores[1])
             _first(url, body)
             measure(load, 2)  # what a server reads after its start is read by then
-            return measure(load, seconds)
+            return measure_with_cpu(load, seconds, process.pid)
         except ServingError as error:
             raise ServingError(f"{error}; {last_words(log)}") from error
         finally:
