@@ -21,7 +21,10 @@ def week_of(time: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
 
 
 def worst_days(scored: ScoredRows, count: int = 10) -> list[dict[str, Any]]:
-    """Return the days with the largest sums of squared errors, and their shares of the total."""
+    """Return the days with the largest sums of squared errors, and their shares of the total.
+
+    They are a third of all days at the most: the worst of a week are not all seven.
+    """
     days, index = np.unique(scored.due.astype("datetime64[D]"), return_inverse=True)
     error = scored.prediction - scored.y
     n, squares = np.bincount(index), np.bincount(index, weights=error**2)
@@ -37,25 +40,35 @@ def worst_days(scored: ScoredRows, count: int = 10) -> list[dict[str, Any]]:
             "rmse": float(np.sqrt(squares[i] / n[i])),
             "share": float(squares[i] / total),
         }
-        for i in np.argsort(-squares, kind="stable")[:count]
+        for i in np.argsort(-squares, kind="stable")[: min(count, -(-days.size // 3))]
     ]
 
 
 def by_week(scored: ScoredRows) -> list[dict[str, Any]]:
     """Return mean, root mean square, 5% and 95% quantile of the residuals of each week."""
     weeks, index = np.unique(week_of(scored.time), return_inverse=True)
+    days = (weeks * _WEEK + _MONDAY).astype("datetime64[us]").astype("datetime64[D]")
+    return [{"week": str(day), **part} for day, part in zip(days, _residuals(scored, index), strict=True)]
+
+
+def by_day(scored: ScoredRows) -> list[dict[str, Any]]:
+    """Return the same of each day that was forecast."""
+    days, index = np.unique(scored.due.astype("datetime64[D]"), return_inverse=True)
+    return [{"day": str(day), **part} for day, part in zip(days, _residuals(scored, index), strict=True)]
+
+
+def _residuals(scored: ScoredRows, index: npt.NDArray[np.intp]) -> list[dict[str, Any]]:
     error = scored.prediction - scored.y
-    parts = [error[index == week] for week in range(weeks.size)]
+    parts = [error[index == number] for number in range(int(index.max()) + 1)]
     return [
         {
-            "week": str((week * _WEEK + _MONDAY).astype("datetime64[us]").astype("datetime64[D]")),
             "n": int(part.size),
             "bias": float(part.mean()),
             "rmse": float(np.sqrt(np.mean(part**2))),
             "low": float(np.quantile(part, 0.05)),
             "high": float(np.quantile(part, 0.95)),
         }
-        for week, part in zip(weeks, parts, strict=True)
+        for part in parts
     ]
 
 

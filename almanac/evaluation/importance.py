@@ -92,6 +92,7 @@ def local(model: Model, scored: ScoredRows, count: int = 8) -> list[dict[str, An
         result.append(
             {
                 "why": why,
+                **entity_of(scored, row),
                 "time": str(scored.time[row].astype("datetime64[us]").astype("datetime64[m]")),
                 "of": str(scored.due[row].astype("datetime64[m]")),
                 "y": float(scored.y[row]),
@@ -102,6 +103,11 @@ def local(model: Model, scored: ScoredRows, count: int = 8) -> list[dict[str, An
             }
         )
     return result
+
+
+def entity_of(scored: ScoredRows, row: int) -> dict[str, str]:
+    """Return the entity of a row of a panel as a field, none for a table of one series."""
+    return {} if scored.keys.width == 1 else {"entity": str(scored.keys.item(row, 0))}
 
 
 def _rank(values: Array) -> Array:

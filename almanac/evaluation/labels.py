@@ -10,6 +10,7 @@ _NAMES = {
     "r2": "R²",
     "smape": "sMAPE",
     "mase": "MASE",
+    "mase_median": "Median MASE",
     "auc": "AUC",
     "ece": "Calibration error",
     "mdape": "Median error",

@@ -9,7 +9,7 @@
 The templates escape every text; only `Markup` passes finished HTML.
 """
 
-from almanac.reports.axes import date_ticks, name_ticks, share_ticks
+from almanac.reports.axes import date_ticks, name_ticks, share_ticks, shortened
 from almanac.reports.blocks import (
     Block,
     Bullets,
@@ -56,6 +56,7 @@ __all__ = [
     "plot_renderer",
     "render",
     "share_ticks",
+    "shortened",
     "template_environment",
     "with_error",
     "write_page",

@@ -57,7 +57,7 @@ def name_ticks(axis: Any, names: Sequence[str], width: float) -> None:
         names: of all places.
         width: of the axes in inches.
     """
-    shown = [_shortened(name) for name in names]
+    shown = [shortened(name) for name in names]
     if len(set(shown)) < len(set(names)):
         shown = list(names)
     longest = max((len(line) for name in shown for line in name.split("\n")), default=0)
@@ -72,7 +72,8 @@ def name_ticks(axis: Any, names: Sequence[str], width: float) -> None:
             label.set(horizontalalignment="right", rotation_mode="anchor")
 
 
-def _shortened(name: str) -> str:
+def shortened(name: str) -> str:
+    """Return a name for a plot: each line of it that is too long without its middle."""
     return "\n".join(
         line if len(line) <= _LONGEST else f"{line[: _LONGEST // 2 - 1]}…{line[-(_LONGEST // 2) :]}"
         for line in name.split("\n")

@@ -117,7 +117,8 @@ def _heat(axes: "Axes", shares: Floats, top: float, reference: int, labels: Sequ
 def _style_bars(bars: "Axes") -> None:
     bars.set_yticks([])
     bars.tick_params(labelsize=7)
-    bars.legend(fontsize=7, frameon=False)
+    # Above the bars, which may reach everywhere.
+    bars.legend(fontsize=7, frameon=False, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
 
 
 def _bin_ticks(feature: Feature, bins: int) -> tuple[list[float], list[str]]:

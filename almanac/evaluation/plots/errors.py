@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from almanac.evaluation.error_analysis import by_day
 from almanac.evaluation.groups import largest
 from almanac.evaluation.labels import ahead, in_unit, label
 from almanac.evaluation.metrics import ERRORS
@@ -17,6 +18,8 @@ _WIDTH = 10.6
 _BESIDE = 4
 #: Groups that are drawn; of more of them, those with most rows.
 _GROUPS = 48
+#: Weeks below which days are drawn: two points are no course.
+_FEWEST_WEEKS = 8
 
 
 def overview(targets: dict[str, Any], events: bool = False) -> Any:
@@ -142,12 +145,13 @@ def residuals(
         axis.remove()
     axes[0, 0].set_subplotspec(axes[0, 0].get_gridspec()[0, :3])
     wide, narrow = axes[0, 0], axes[0, 3]
-    time = np.asarray([row["week"] for row in by_week], dtype="datetime64[D]").astype(object)
-    low, high, bias = ([row[key] for row in by_week] for key in ("low", "high", "bias"))
+    unit_of_time, rows = ("week", by_week) if len(by_week) >= _FEWEST_WEEKS else ("day", by_day(scored))
+    time = np.asarray([row[unit_of_time] for row in rows], dtype="datetime64[D]").astype(object)
+    low, high, bias = ([row[key] for row in rows] for key in ("low", "high", "bias"))
     wide.fill_between(time, low, high, color=COLOURS["band"], alpha=0.45, lw=0, label="5% to 95%")
     wide.plot(time, bias, color=COLOURS["forecast"], label="mean")
     wide.axhline(0, color=COLOURS["truth"], lw=0.7)
-    wide.set_title(f"Forecast less truth, week by week{f', {unit}' if unit else ''}")
+    wide.set_title(f"Forecast less truth, {unit_of_time} by {unit_of_time}{f', {unit}' if unit else ''}")
     wide.legend(loc="upper right", ncols=2)
     wide.margins(x=0)
     date_ticks(wide)

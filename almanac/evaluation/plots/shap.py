@@ -6,7 +6,7 @@ import numpy as np
 
 from almanac.evaluation.importance import Explained
 from almanac.evaluation.scored_rows import ScoredRows
-from almanac.reports import COLOURS, name_ticks, new_figure
+from almanac.reports import COLOURS, name_ticks, new_figure, shortened
 
 _SHOWN = 14
 #: Points of a dependence; the plot is drawn into the report, whose size grows with each.
@@ -36,7 +36,7 @@ def importance(explained: Explained, scored: ScoredRows, unit: str, categories: 
 
 def local(explanations: list[dict[str, Any]], unit: str, categories: dict[str, list[str]]) -> Any:
     """Return the contributions to each instructive row's forecast as bars."""
-    figure, axes = new_figure(10.6, 2.7, 1, len(explanations), gridspec_kw={"wspace": 0.75})
+    figure, axes = new_figure(10.6, 2.7, 1, len(explanations), gridspec_kw={"wspace": 0.95})
     for axis, row in zip(axes[0], explanations, strict=True):
         parts = [(_feature_text(f, categories), f["contribution"]) for f in row["features"]]
         parts.append(("all others", row["others"]))
@@ -48,8 +48,10 @@ def local(explanations: list[dict[str, Any]], unit: str, categories: dict[str, l
         axis.axvline(0, color=COLOURS["truth"], lw=0.7)
         axis.grid(axis="y", visible=False)
         axis.tick_params(axis="y", labelsize=7.5)
-        forecast = f"forecast {row['prediction']:.3g}, truth {row['y']:.3g} {unit}"
-        axis.set_title(f"{row['why'].capitalize()}, {row['of'].replace('T', ' ')}\n{forecast}", fontsize=8.5)
+        lines = [f"{row['why'].capitalize()}, {row['of'].replace('T', ' ')}"]
+        lines += [f"of {row['entity']}"] if "entity" in row else []
+        lines.append(f"forecast {row['prediction']:.3g}, truth {row['y']:.3g} {unit}")
+        axis.set_title("\n".join(lines), fontsize=8.5)
     return figure
 
 
@@ -96,8 +98,9 @@ def _shorten(axis: Any, sizes: list[float]) -> None:
 
 def _feature_text(feature: dict[str, Any], categories: dict[str, list[str]]) -> str:
     name, value = feature["name"], feature["value"]
+    shown = shortened(name)
     if value is None:
-        return f"{name} missing"
+        return f"{shown} missing"
     if name in categories:
-        return f"{name} = {categories[name][int(value)]}"
-    return f"{name} = {np.format_float_positional(value, 3, fractional=False, trim='-')}"
+        return f"{shown} = {categories[name][int(value)]}"
+    return f"{shown} = {np.format_float_positional(value, 3, fractional=False, trim='-')}"

@@ -8,13 +8,15 @@ import numpy as np
 import polars as pl
 import pytest
 
+from almanac.evaluation import error_analysis
 from almanac.evaluation.entities import MOST_ENTITIES, TRAINING
 from almanac.evaluation.entities_report import entities
 from almanac.evaluation.evaluate import predictions
 from almanac.evaluation.gate.decide import decide
 from almanac.evaluation.gate.evidence import read_evidence
 from almanac.evaluation.groups import Slices
-from almanac.evaluation.plots import errors
+from almanac.evaluation.importance import entity_of
+from almanac.evaluation.plots import errors, shap
 from almanac.evaluation.sampled_weeks import sampled_weeks
 from almanac.evaluation.scored_rows import ScoredRows, unseen_rows
 from almanac.evaluation.target_metrics import target_metrics
@@ -143,6 +145,33 @@ def test_weeks_of_one_series_are_the_highest_an_ordinary_and_the_hardest() -> No
     alone = replace(rows, keys=rows.keys.select("timestamp"), unseen=None, scales=None)
     assert set(sampled_weeks(alone)) <= {"The highest week", "An ordinary week", "The hardest week"}
     assert {title.split(", ")[1] for title in sampled_weeks(rows)} == {"east"}
+
+
+@pytest.mark.parametrize(("days", "unit", "points", "worst"), [(9, "day", 10, 4), (70, "week", 10, 10)])
+def test_errors_over_time_are_drawn_by_days_where_weeks_are_few(days: int, unit: str, points: int, worst: int) -> None:
+    rows = scored("east", "north", hours=24 * days)
+    binned = {"forecast": error_analysis.against(rows.prediction, rows.prediction - rows.y)}
+    figure = errors.residuals(rows, error_analysis.by_week(rows), binned, "%", {})
+    assert figure.axes[0].get_title("left") == f"Forecast less truth, {unit} by {unit}, %"
+    # Six hours ahead, so that the last forecasts fall on another day.
+    assert len(figure.axes[0].lines[0].get_xdata()) == points
+    assert len(error_analysis.worst_days(rows)) == worst
+
+
+def test_an_explained_row_names_its_entity() -> None:
+    rows = scored("east", "north", hours=30)
+    assert entity_of(rows, 3) == {"entity": "east"}
+    assert entity_of(rows, 31) == {"entity": "north"}
+    assert entity_of(replace(rows, keys=rows.keys.select("timestamp")), 3) == {}
+    row = {"why": "worst miss", "of": "2020-06-01T03:00", "prediction": 40.0, "y": 41.0, "others": 0.1}
+    feature = {"name": "a_very_long_name_of_a_feature_24h", "value": 5.84, "contribution": 0.2}
+    axis = shap.local([{**row, "features": [feature], **entity_of(rows, 31)}], "%", {}).axes[0]
+    assert axis.get_title("left").split("\n") == [
+        "Worst miss, 2020-06-01 03:00",
+        "of north",
+        "forecast 40, truth 41 %",
+    ]
+    assert [label.get_text() for label in axis.get_yticklabels()] == ["all others", "a_very_lon…feature_24h = 5.84"]
 
 
 @pytest.mark.parametrize(("wrong", "passed"), [(1, True), (30, False)])
