@@ -154,14 +154,8 @@ def score_rows(
     rows = np.flatnonzero(~before & _within(test, target, time) & np.isfinite(y))
     if not rows.size:
         raise TableError(f"targets.{target.name}: {target.column} was nowhere measured in the test span; see split")
-    baselines = baseline_forecasts(usecase, table, target, train.rows(time))
     scale, scales = _units(usecase, table, target, np.where(before, y, np.nan))
-    if target.above is not None:
-        # A declared baseline is a probability already.
-        declared = {name: values for name, values in baselines.items() if name in target.baselines}
-        rates = {name: values for name, values in baselines.items() if name not in declared}
-        baselines = {**_as_rates(target.above, y, rates, before), **declared}
-        y = _as_classes(target.above, y)
+    y, baselines = _classes(target, y, baseline_forecasts(usecase, table, target, train.rows(time)), before)
     late = table.filter(~before) if late is None else late
     # Both tables are sorted by the same keys: the k-th row of the test span in one is the k-th row of the other.
     judged = late[(np.cumsum(~before) - 1)[rows]]
@@ -189,6 +183,16 @@ def score_rows(
         prices={name: numbers(table, price_column(target, name))[rows] for name in price_names(target)},
         unseen=unseen_rows(usecase, table, train.rows(time) & np.isfinite(y), rows),
     )
+
+
+def _classes(target: Target, y: Array, baselines: dict[str, Array], before: Mask) -> tuple[Array, dict[str, Array]]:
+    """Return the truth as classes and the baselines as probabilities, where the target is an event."""
+    if target.above is None:
+        return y, baselines
+    # A declared baseline is a probability already.
+    declared = {name: values for name, values in baselines.items() if name in target.baselines}
+    rates = {name: values for name, values in baselines.items() if name not in declared}
+    return _as_classes(target.above, y), {**_as_rates(target.above, y, rates, before), **declared}
 
 
 def unseen_rows(usecase: UseCase, table: pl.DataFrame, learned: Mask, rows: npt.NDArray[np.intp]) -> Mask | None:

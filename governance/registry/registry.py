@@ -63,11 +63,7 @@ class Registry(Legislation, Labelling):
         passed = release_checks.gate_passed(files["gate.json"].read_bytes()) if "gate.json" in files else False
         model, requires = sha256_bytes(files["model/manifest.json"].read_bytes()), required_files()
         listed = put_blobs(self.store, files)
-        # `metadata` is in the manifests of all versions; without it the same files would get another number.
-        metadata = {"use_case_digest": use_case_digest} if use_case_digest else {}
-        bodies = {
-            rule: manifest_bytes(use_case, listed, {"metadata": metadata, "approval": rule}) for rule in APPROVALS
-        }
+        bodies = _manifests(use_case, listed, use_case_digest)
         digests = {sha256_bytes(body) for body in bodies.values()}
 
         def same(state: State) -> Version | None:
@@ -237,6 +233,13 @@ class Registry(Legislation, Labelling):
             check_stated(self.store, use_case, entry)
         if state.in_force().signers:
             check_signed(self.store, state, entry)
+
+
+def _manifests(use_case: str, listed: Mapping[str, Any], use_case_digest: str) -> dict[str, bytes]:
+    """Return the manifest of a version for each rule on its approval."""
+    # `metadata` is in the manifests of all versions; without it the same files would get another number.
+    metadata = {"use_case_digest": use_case_digest} if use_case_digest else {}
+    return {rule: manifest_bytes(use_case, listed, {"metadata": metadata, "approval": rule}) for rule in APPROVALS}
 
 
 def _binding(entry: Version) -> dict[str, Any]:
