@@ -86,6 +86,7 @@ def bodies(model: str = "air", target: str = "pm25_1h") -> Iterator[Body]:
             "one row": b'{"instances":[' + b"[" * (BODY - 100),
         }.items():
             yield Body(f"{verb} {name}", path, data, _JSON)
+    yield Body("steps", f"/v1/models/{model}:steps", _filled(b'{"instances":[', b"[1]", b"]}"), _JSON)
     infer = f"/v2/models/{target}/infer"
     inputs = [{"name": name, "datatype": "FP64", "shape": [ROWS], "data": [1.5] * ROWS} for name in FEATURES]
     inputs[FEATURES.index("cbwd")] |= {"datatype": "BYTES", "data": ["NW"] * ROWS}

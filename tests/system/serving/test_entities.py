@@ -139,6 +139,10 @@ def test_every_step_is_forecast_by_the_nearest_horizon_not_before_it(
     before = {"entity": "south", "time": (origin - timedelta(hours=1)).isoformat()}
     earlier = server.post("/v1/models/pm25_6h:predict", {"instances": [before]}).json
     assert now[4]["prediction"] == earlier["predictions"][0]
+    # So many that they are read in pieces and forecast in a thread.
+    many = server.post("/v1/models/pm25_6h:steps", {"instances": asked * 400})
+    assert many.json["forecasts"] == answer.json["forecasts"] * 400
+    assert server.post("/v1/models/pm25_6h:steps", {"instances": asked * 900}).status == 413
     with_history = server.post("/v1/models/pm25_6h:steps", {"instances": [{**asked[0], "history": {"pm25": [1.0]}}]})
     assert (with_history.status, "send entity and time alone" in with_history.json["error"]) == (400, True)
 

@@ -8,7 +8,8 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import msgspec
 import numpy as np
@@ -16,10 +17,12 @@ import pytest
 
 from almanac.model.bundle import Bundle, load_bundle
 from serving.features.records import EntityRequest, parse, read
+from serving.prediction.service import Service
 from serving.protocol.chunked import read_in_pieces
 from serving.protocol.json_lists import PIECE_BYTES
 from serving.protocol.message import encode, encode_large
 from serving.protocol.row_decoder import RowDecoder
+from serving.protocol.step_forecasts import StepForecasts
 from serving.runtime.bounds import Bounds
 from serving.runtime.errors import HTTPError
 from tests.support.server import FEATURES, ServerProcess, as_row
@@ -202,17 +205,52 @@ def test_a_large_request_holds_the_event_loop_for_moments_only(
     rows = [as_row(values) for values in feature_rows[:5000]]
     for document in (forms(rows)["named"], forms(rows)["ordered"], forms(rows)["table"], forms(rows)["moments"]):
         body = msgspec.json.encode(document)
-        steps: list[float] = []
-        run = asyncio.events.Handle._run
+        longest, whole = timed(monkeypatch, lambda body=body: in_pieces(body, bundle))
+        assert longest < 0.05 * whole + 0.002
 
-        def timed(handle: asyncio.events.Handle, run: Any = run, steps: list[float] = steps) -> None:
-            start = time.thread_time()
-            run(handle)
-            if threading.current_thread() is threading.main_thread():
-                steps.append(time.thread_time() - start)
 
-        start = time.process_time()
-        with monkeypatch.context() as patch:
-            patch.setattr(asyncio.events.Handle, "_run", timed)
-            in_pieces(body, bundle)
-        assert max(steps) < 0.05 * (time.process_time() - start) + 0.002
+def timed(monkeypatch: pytest.MonkeyPatch, work: Callable[[], object]) -> tuple[float, float]:
+    """Return the longest step of the event loop while the work is done, and the whole, in seconds of the processor."""
+    steps: list[float] = []
+    run = asyncio.events.Handle._run
+
+    def step(handle: asyncio.events.Handle) -> None:
+        start = time.thread_time()
+        run(handle)
+        if threading.current_thread() is threading.main_thread():
+            steps.append(time.thread_time() - start)
+
+    start = time.process_time()
+    with monkeypatch.context() as patch:
+        patch.setattr(asyncio.events.Handle, "_run", step)
+        work()
+    return max(steps), time.process_time() - start
+
+
+def test_origins_of_forecasts_are_read_in_pieces_and_bounded(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`:steps` reads a large body as other routes do, and counts what it would answer before it is read to its end."""
+    forecasts = StepForecasts(cast(Service, SimpleNamespace(bounds=Bounds())))
+
+    def read(body: bytes, each: int) -> int:
+        return len(asyncio.run(forecasts._read(body, bundle.columns, each)))
+
+    moment = {"entity": "south", "time": "2012-06-30T22:00:00"}
+    body = msgspec.json.encode({"instances": [moment] * 10_000})
+    longest, whole = timed(monkeypatch, lambda: read(body, 1))
+    assert longest < 0.05 * whole + 0.002
+    assert read(body, 1) == 10_000
+    for data, each, status in (
+        (body, 2, 413),
+        (b'{"instances":[' + b",".join([b"[1]"] * 1_000_000) + b"]}", 1, 400),
+        (b'{"instances":[' + b"[" * 4_000_000, 1, 400),
+    ):
+        found: list[HTTPError] = []
+
+        def refused(data: bytes = data, each: int = each, found: list[HTTPError] = found) -> None:
+            with pytest.raises(HTTPError) as caught:
+                read(data, each)
+            found.append(caught.value)
+
+        longest, _ = timed(monkeypatch, refused)
+        assert int(found[0].status) == status
+        assert longest < 0.02
