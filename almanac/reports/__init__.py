@@ -9,7 +9,7 @@
 The templates escape every text; only `Markup` passes finished HTML.
 """
 
-from almanac.reports.axes import date_ticks, name_ticks, share_ticks, shortened
+from almanac.reports.axes import date_ticks, name_ticks, number_ticks, share_ticks, shortened
 from almanac.reports.blocks import (
     Block,
     Bullets,
@@ -53,6 +53,7 @@ __all__ = [
     "format_number",
     "name_ticks",
     "new_figure",
+    "number_ticks",
     "plot_renderer",
     "render",
     "share_ticks",

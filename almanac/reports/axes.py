@@ -49,6 +49,34 @@ def share_ticks(axis: Any, most: int = 6) -> None:
     axis.set_ylim(low, high)
 
 
+def number_ticks(axis: Any, inches: float, vertical: bool = False) -> None:
+    """Set ticks of numbers on an axis, as many as fit with their labels; call it when everything is drawn.
+
+    Args:
+        axis: the axes.
+        inches: length of the axis.
+        vertical: whether it is the vertical one.
+    """
+    from matplotlib.ticker import MaxNLocator
+
+    low, high = axis.get_ylim() if vertical else axis.get_xlim()
+    ticks, labels = [low], [f"{low:.3g}"]
+    for most in (6, 5, 4, 3, 2):
+        # A zero that rounding has left as 1e-20 is zero.
+        every = (0.0 if abs(tick) < 1e-9 * (high - low) else tick for tick in MaxNLocator(most).tick_values(low, high))
+        ticks = [tick for tick in every if low <= tick <= high]
+        labels = [f"{tick:.6g}" for tick in ticks]
+        taken = 2 * _LINE * len(labels) if vertical else _LETTER * sum(len(label) + 2 for label in labels)
+        if taken <= inches:
+            break
+    if vertical:
+        axis.set_yticks(ticks, labels)
+        axis.set_ylim(low, high)
+    else:
+        axis.set_xticks(ticks, labels)
+        axis.set_xlim(low, high)
+
+
 def name_ticks(axis: Any, names: Sequence[str], width: float) -> None:
     """Set names on the horizontal axis at 0, 1, 2 and so on: upright or slanted, and some of them where all do not fit.
 

@@ -1,12 +1,13 @@
 """Candidates of features that learn the level, or the difference from the last known value."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 import numpy as np
+from pydantic import Field, model_validator
 
 from almanac.core.errors import TrainingError
 from almanac.model.offset import Offset
-from almanac.training.fitted_model import feature_means, full_offset
+from almanac.training.fitted_model import feature_means, full_offset, score
 from almanac.training.problem import TrainingRows
 from almanac.usecase.training_section import Learner
 from almanac.usecase.types import Name, absent
@@ -21,6 +22,33 @@ class LevelLearner(Learner):
     """Or a baseline to start from: a feature on the target's scale from which it learns the difference, such as the
     median of the last five. The scale of a classification, for kinds linear and feature, is log-odds (transform
     log_odds)."""
+
+    outliers: Annotated[float | None, Field(gt=0), absent(None)] = None
+    """Rows that lie further from that feature, on the target's scale, are not learned from, such as the price of a lot
+    among those of single cards. They are judged all the same."""
+
+    @model_validator(mode="after")
+    def _from_a_feature(self) -> Self:
+        if self.outliers is not None and self.around is None:
+            raise ValueError("'outliers' is a distance from a feature; name it by 'around'")
+        return self
+
+
+def usual(declared: LevelLearner, data: TrainingRows) -> TrainingRows:
+    """Return the rows that are no outliers; all of them where none are declared.
+
+    Raises:
+        TrainingError: there is none.
+    """
+    if declared.outliers is None:
+        return data
+    distance = np.abs(data.y - score(base(declared, data), data.problem.X, data.rows))
+    rows = data.rows[distance <= declared.outliers]
+    if not rows.size:
+        raise TrainingError(
+            f"candidate {declared.name}: outliers: every row is further than {declared.outliers:g} away"
+        )
+    return TrainingRows(data.problem, rows)
 
 
 def base(declared: LevelLearner, data: TrainingRows, odds: bool = False) -> Offset:

@@ -6,7 +6,7 @@ import numpy as np
 
 from almanac.evaluation.importance import Explained
 from almanac.evaluation.scored_rows import ScoredRows
-from almanac.reports import COLOURS, name_ticks, new_figure, shortened
+from almanac.reports import COLOURS, name_ticks, new_figure, number_ticks, shortened
 
 _SHOWN = 14
 #: Points of a dependence; the plot is drawn into the report, whose size grows with each.
@@ -16,19 +16,23 @@ _POINTS = 250
 def importance(explained: Explained, scored: ScoredRows, unit: str, categories: dict[str, list[str]]) -> Any:
     """Return the mean absolute contribution of the strongest features, and the dependence on six of them."""
     figure, axes = new_figure(
-        10.6, 4.2, 2, 4, gridspec_kw={"width_ratios": [1.5, 1, 1, 1], "hspace": 0.38, "wspace": 0.3}
+        10.6, 4.2, 2, 4, gridspec_kw={"width_ratios": [1.5, 1, 1, 1], "hspace": 0.42, "wspace": 0.36}
     )
     ranking = explained.ranking()[:_SHOWN]
     bars = _merged(axes)
     bars.barh([name for name, _ in ranking][::-1], [size for _, size in ranking][::-1], 0.7, color=COLOURS["forecast"])
     _shorten(bars, [size for _, size in ranking][::-1])
+    number_ticks(bars, 2.2)
     bars.grid(axis="y", visible=False)
     bars.set_title(f"Mean size of the contribution{f', {unit}' if unit else ''}")
     spots = [axes[row, column] for row in (0, 1) for column in (1, 2, 3)]
     for axis, (name, _) in zip(spots, ranking, strict=False):
         _dependence(axis, explained, scored, name)
+        number_ticks(axis, 1.2, vertical=True)
         if name in categories:
-            name_ticks(axis, categories[name], 1.8)
+            name_ticks(axis, categories[name], 1.6)
+        else:
+            number_ticks(axis, 1.6)
     for axis in spots[len(ranking) :]:
         axis.set_visible(False)
     return figure
@@ -45,6 +49,7 @@ def local(explanations: list[dict[str, Any]], unit: str, categories: dict[str, l
         colours = [COLOURS["warning"] if size > 0 else COLOURS["forecast"] for size in sizes]
         axis.barh(names, sizes, 0.7, color=colours)
         _shorten(axis, sizes)
+        number_ticks(axis, 1.8)
         axis.axvline(0, color=COLOURS["truth"], lw=0.7)
         axis.grid(axis="y", visible=False)
         axis.tick_params(axis="y", labelsize=7.5)
@@ -60,7 +65,7 @@ def _dependence(axis: Any, explained: Explained, scored: ScoredRows, name: str) 
     x, y = scored.X[explained.rows, column][:_POINTS], explained.values[:, column][:_POINTS]
     axis.plot(x, y, ".", ms=2.5, color=COLOURS["forecast"], alpha=0.5)
     axis.axhline(0, color=COLOURS["truth"], lw=0.7)
-    axis.set_title(name, fontsize=8.5)
+    axis.set_title(shortened(name), fontsize=8.5)
 
 
 def _merged(axes: Any) -> Any:

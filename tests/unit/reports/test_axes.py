@@ -1,10 +1,11 @@
 """Ticks of plots: labels that differ, and names that fit."""
 
 from datetime import datetime, timedelta
+from itertools import pairwise
 
 import pytest
 
-from almanac.reports import date_ticks, name_ticks, new_figure, share_ticks
+from almanac.reports import date_ticks, name_ticks, new_figure, number_ticks, share_ticks
 
 
 def _labels(axis: object) -> list[str]:
@@ -55,3 +56,23 @@ def test_names_that_differ_in_their_middle_alone_stay_whole() -> None:
     names = [f"the beginning is equal {middle} and so is the end" for middle in "ab"]
     name_ticks(axis, names, 9.0)
     assert _labels(axis) == names
+
+
+@pytest.mark.parametrize(
+    ("low", "high"), [(0.0, 1.5e-4), (-3.1e-4, 2.4e-4), (1440.0, 1560.0), (-0.5, 1.1), (-6e-5, 8e-5)]
+)
+@pytest.mark.parametrize("vertical", [False, True])
+def test_numbers_on_an_axis_fit_and_say_where_they_are(low: float, high: float, vertical: bool) -> None:
+    figure, ((axis,),) = new_figure(2.4, 1.6)
+    axis.set_ylim(low, high) if vertical else axis.set_xlim(low, high)
+    number_ticks(axis, 1.2 if vertical else 2.2, vertical)
+    figure.canvas.draw()
+    labels = axis.get_yticklabels() if vertical else axis.get_xticklabels()
+    ticks = axis.get_yticks() if vertical else axis.get_xticks()
+    assert len(labels) >= 2
+    for tick, label in zip(ticks, labels, strict=True):
+        assert float(label.get_text()) == pytest.approx(tick, rel=1e-5, abs=1e-12)
+    boxes = [label.get_window_extent() for label in labels]
+    for one, other in pairwise(boxes):
+        assert one.y1 < other.y0 if vertical else one.x1 < other.x0
+    assert (axis.get_ylim() if vertical else axis.get_xlim()) == (low, high)

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from almanac.core.errors import TrainingError
+from almanac.core.errors import TrainingError, UseCaseError
 from almanac.model.offset import Offset, probability
 from almanac.training.choice import Contender, best, rule_of
 from almanac.training.fit import fit
@@ -33,12 +33,15 @@ def _problem(effect: float, target: dict[str, Any] = HEAVY) -> Problem:
     return _rows(declared, names, X, y)
 
 
-def _fitted(problem: Problem, declared: dict[str, Any], **fixed: float) -> AdditiveModel:
-    targets = [HEAVY] if problem.classification else [TARGET]
-    (candidate,) = usecase(
-        {**declared, "fixed": {**declared.get("fixed", {}), **fixed}}, targets=targets
-    ).training.candidates
+def _candidate(declared: dict[str, Any], target: dict[str, Any], **fixed: float) -> Learner:
+    case = usecase({**declared, "fixed": {**declared.get("fixed", {}), **fixed}}, targets=[target])
+    (candidate,) = case.training.candidates
     assert isinstance(candidate, Learner)
+    return candidate
+
+
+def _fitted(problem: Problem, declared: dict[str, Any], **fixed: float) -> AdditiveModel:
+    candidate = _candidate(declared, HEAVY if problem.classification else TARGET, **fixed)
     model = fit(candidate, dict(candidate.fixed), TrainingRows(problem, np.arange(4000)), 7)
     assert isinstance(model, AdditiveModel)
     return model
@@ -92,6 +95,23 @@ def test_trees_start_no_classification_from_a_feature() -> None:
         _fitted(_problem(0.0), {**TREES, "name": "trees", "around": "odds", "search": {}, "start": {}})
     with pytest.raises(TrainingError, match="around: there is no feature price"):
         _fitted(_problem(0.0), {**MARKET, "around": "price"})
+
+
+def test_outliers_are_not_learned_from_and_the_others_are_all() -> None:
+    problem = _problem(0.0, TARGET)
+    # Every tenth row is a lot, in which a feature plays a part that it does not play otherwise.
+    lots = np.arange(4000) % 10 == 0
+    problem.y[lots] += 20.0 + 5.0 * problem.X[lots, 1]
+    held = _fitted(problem, {**MARKET, "outliers": 5.0})
+    np.testing.assert_allclose(held.linear.coefficients, [1.0, 0.0, 0.0], atol=0.06)
+    assert abs(_fitted(problem, MARKET).linear.coefficients[1]) > 0.3
+    alone = fit(_candidate(MARKET, TARGET), {"alpha": 1.0}, TrainingRows(problem, np.flatnonzero(~lots)), 7)
+    rows = np.arange(4000)
+    np.testing.assert_allclose(held.raw(problem, rows), alone.raw(problem, rows), rtol=1e-12)
+    with pytest.raises(TrainingError, match="candidate market: outliers: every row is further than 1e-09 away"):
+        _fitted(problem, {**MARKET, "outliers": 1e-9})
+    with pytest.raises(UseCaseError, match="'outliers' is a distance from a feature; name it by 'around'"):
+        usecase({**RIDGE, "outliers": 1.0})
 
 
 def _contender(name: str, loss: float, noise: float, bias: float = 0.0) -> Contender:
