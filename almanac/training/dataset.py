@@ -66,6 +66,8 @@ def training_matrix(usecase: UseCase, table: pl.DataFrame, names: list[str]) -> 
         y = truth(usecase, _numbers(table, f"y_{one.target}"), one.target)[rows]
         codes = _numbers(table, level_column(one.column))[rows]
         ahead = to_microseconds(target.horizon) + to_microseconds(usecase.features.cutoff)
+        if usecase.events is not None:
+            ahead = max(ahead, to_microseconds(usecase.events.known_after))
         X[rows, names.index(one.feature)] = ordered_means(codes, y, time[rows], ahead, starts, one.smoothing)
     return X
 

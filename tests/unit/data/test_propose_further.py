@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import numpy as np
 import polars as pl
 import pytest
 
@@ -254,6 +255,18 @@ def test_categories_of_many_levels_are_learned(tmp_path: Path) -> None:
     assert "200 levels, which are learned" in proposal.text
     assert "note is left out, it has 1,800 different texts in 3,600 rows" in proposal.text
     assert taken(case, tmp_path)["city"][205] == "c5"
+
+
+def test_events_have_the_means_of_levels_too(tmp_path: Path) -> None:
+    days = [datetime(2016, 1, 1) + timedelta(days=k) for k in range(1500)]
+    cities = [f"c{k * k % 101 % 40}" for k in range(1500)]
+    # The outcome follows from the city of its own event, which is known before it.
+    table = pl.DataFrame({"day": days, "city": cities, "close": [float(city[1:]) for city in cities]})
+    case, _ = proposed(write(table.filter(pl.col("day").dt.weekday() < 6), tmp_path / "t.csv"), tmp_path)
+    rows = taken(case, tmp_path)
+    spec = fit(case, rows, train_test(case, rows["day"])[0])
+    means = compute(spec, rows)["city_close_1d"]
+    assert np.corrcoef(means[-100:], rows["close"][-100:])[0, 1] > 0.95
 
 
 def test_gathered_rows_have_nothing_known_ahead(tmp_path: Path) -> None:
