@@ -6,13 +6,8 @@ from typing import Any
 from almanac.core.progress import summary
 from almanac.usecase import load_text
 from governance.registry import resolve
-from monitoring.operations.model_samples import try_push_version
-from serving.deploy.apply import apply_and_wait, connect
-from serving.deploy.kube import Kube
 from serving.deploy.production import write_manifest
-from serving.deploy.reach import client_key, predictor_address
 from serving.deploy.rollout import DIGEST, VERSION
-from serving.deploy.smoke import forecasters, smoke
 
 
 def awaited() -> None:
@@ -33,6 +28,8 @@ def run(usecase: str, registry: str, environment: str, out: Path, push: str = ""
     if environment == "cluster":
         _deploy(objects, version, case.name, registry)
     if push:
+        from monitoring.operations.model_samples import try_push_version
+
         try_push_version(case, version, registry, push, case.now())
     summary(f"version {version}, {len(objects)} objects{' applied' if environment == 'cluster' else ''}")
     return {"version": version, "digest": service["metadata"]["annotations"][DIGEST]}
@@ -40,6 +37,12 @@ def run(usecase: str, registry: str, environment: str, out: Path, push: str = ""
 
 def _deploy(objects: list[dict[str, Any]], version: str, use_case: str, registry: str) -> None:
     """Apply the objects, and compare the service's forecasts with its models' own, from inside the cluster."""
+    # The clients of Kubernetes and of the service, which a run on a laptop does not need.
+    from serving.deploy.apply import apply_and_wait, connect
+    from serving.deploy.kube import Kube
+    from serving.deploy.reach import client_key, predictor_address
+    from serving.deploy.smoke import forecasters, smoke
+
     api = connect()
     service = next(item for item in objects if item["kind"] == "InferenceService")
     key = client_key(Kube(api), service["metadata"]["namespace"])

@@ -6,11 +6,11 @@ from almanac.core.errors import PipelineError, RegistryError
 from almanac.core.progress import summary
 from almanac.data.fingerprint import fingerprint
 from almanac.usecase import UseCase, load_text
+from almanac.usecase.views import reads
 from governance import signing
 from governance.registry import Version, require_address
 from governance.registry.stores import open_store
 from governance.repetition import repeated
-from serving.deploy.served import served
 
 _STORE = (
     "pods write with the keys of the secret almanac-store, `kubectl create secret generic almanac-store "
@@ -39,6 +39,9 @@ def run(usecase: str, base: Path, registry: str, environment: str) -> tuple[str,
         # Here, because a later task would find out after an hour of training.
         require_address(registry, environment)
         _check_rights(registry)
+    else:
+        # By this part the cache keys the step, so that an edited statement asks no source anew.
+        case = reads(case, "preflight")
     present = fingerprint(case, base)
     version = repeated(case, present, registry) if cluster else None
     if version is None or not _is_complete(case, version):
@@ -51,6 +54,9 @@ def run(usecase: str, base: Path, registry: str, environment: str) -> tuple[str,
 
 def _is_complete(case: UseCase, version: Version) -> bool:
     """Return whether nothing is left to do for a version: one in production is also served."""
+    # Imports the client of Kubernetes, which a run on a laptop does not need: a third of its processor time.
+    from serving.deploy.served import served
+
     return version.stage is None or served(case.name, case.serving.namespace) == str(version.number)
 
 
