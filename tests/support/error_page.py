@@ -1,11 +1,11 @@
 """The page of error messages, asked whether it has what was printed."""
 
 import importlib.util
-import re
 import sys
 from functools import cache
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 #: Letters of a message that have to be those of the page; what only shows values would match anything.
@@ -24,10 +24,10 @@ def _messages() -> ModuleType:
 
 
 @cache
-def _patterns() -> list[re.Pattern[str]]:
+def _listed() -> list[Any]:
     known = _messages()
     return [
-        message.pattern()
+        message
         for message in [*known.messages(ROOT), *known.field_messages()]
         if sum(letter.isalpha() for letter in message.text) >= _FEWEST_LETTERS
     ]
@@ -35,4 +35,4 @@ def _patterns() -> list[re.Pattern[str]]:
 
 def is_listed(printed: str) -> bool:
     """Return whether the page has a message that is in a printed text."""
-    return any(pattern.search(printed) for pattern in _patterns())
+    return any(message.is_in(printed) for message in _listed())

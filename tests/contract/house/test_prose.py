@@ -3,6 +3,7 @@
 import ast
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -16,8 +17,13 @@ ROOMS = (
 AVOID = re.compile(r"\b(alone|beside|stands?|tells?|told|gives? out|came of|foretells?)\b", re.IGNORECASE)
 
 
-def summaries() -> Iterator[tuple[str, str]]:
-    """Yield the location and the first line of every docstring outside the tests."""
+@cache
+def summaries() -> list[tuple[str, str]]:
+    """Return the location and the first line of every docstring outside the tests."""
+    return list(_summaries())
+
+
+def _summaries() -> Iterator[tuple[str, str]]:
     for path in [ROOT / "pipeline.py", *(path for room in ROOMS for path in sorted((ROOT / room).rglob("*.py")))]:
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
@@ -27,14 +33,14 @@ def summaries() -> Iterator[tuple[str, str]]:
 
 
 def test_at_most_one_summary_in_fifty_has_a_free_what() -> None:
-    lines = list(summaries())
+    lines = summaries()
     free = [f"{location} {line}" for location, line in lines if re.search(r"\bwhat\b", line, re.IGNORECASE)]
     assert len(lines) > 1000
     assert len(free) * 200 <= len(lines), "\n".join(free)
 
 
 def test_summaries_avoid_the_idiom() -> None:
-    lines = list(summaries())
+    lines = summaries()
     odd = [f"{location} {line}" for location, line in lines if AVOID.search(line)]
     assert len(odd) * 200 <= len(lines), "\n".join(odd)
 
