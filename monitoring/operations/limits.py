@@ -10,7 +10,8 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import stdtrit
+
+from almanac.evaluation.student import student_quantile
 
 Floats = npt.NDArray[np.float64]
 Times = npt.NDArray[np.datetime64]
@@ -42,7 +43,7 @@ class Season:
     def quantile(self, day: float, chance: float) -> float:
         """Return the value that a new block on a day of the year stays below with this chance."""
         weights = _weights(np.array([day]), self.days)
-        reach = float(stdtrit(self.freedom, chance)) * self.deviation * float(np.sqrt(1 + (weights**2).sum()))
+        reach = student_quantile(self.freedom, chance) * self.deviation * float(np.sqrt(1 + (weights**2).sum()))
         return float((weights @ self.values)[0]) + reach
 
 
