@@ -106,7 +106,7 @@ def approve(use_case: _UseCaseName, action: _Digest, why: _Why, registry: Regist
     from operations.journal import Journal
 
     entry = approvals.approve(Journal(_address(registry), use_case), action, who=actor(), why=why)
-    typer.echo(f"approved in entry {entry.number}; the agent begins it")
+    typer.echo(f"approved in entry {entry.number}; the agent begins it, after quiet hours that do not allow it")
 
 
 @app.command(epilog=example('almanac agent reject demand ACTION --why "a holiday"'))

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
+from sqlalchemy.exc import DatabaseError
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.middleware import Middleware
@@ -58,7 +59,7 @@ def build(settings: ConsoleSettings) -> Starlette:
     app = Starlette(
         routes=_routes(),
         middleware=[Middleware(Guard)],
-        exception_handlers={404: _not_found, 405: _not_found},
+        exception_handlers={404: _not_found, 405: _not_found, DatabaseError: _away},
         lifespan=_following(room),
     )
     # A form that is sent to a path with a slash too many is not sent on.
@@ -118,7 +119,11 @@ def _following(room: Room) -> Callable[[Starlette], AbstractAsyncContextManager[
         async def follow() -> None:
             while True:
                 await asyncio.sleep(room.settings.refresh_seconds)
-                await run_in_threadpool(room.memory.refresh)
+                try:
+                    await run_in_threadpool(room.memory.refresh)
+                # Pages would be old without a word if one failure ended the looking.
+                except Exception as error:
+                    room.memory.problem = f"the origins could not be looked at ({type(error).__name__})"
 
         following = asyncio.create_task(follow())
         yield
@@ -130,6 +135,10 @@ def _following(room: Room) -> Callable[[Starlette], AbstractAsyncContextManager[
 
 async def _healthz(_: Request) -> Response:
     return PlainTextResponse("ok\n")
+
+
+async def _away(_: Request, __: Exception) -> Response:
+    return PlainTextResponse("the history's database does not answer; ask again once it is back\n", 503)
 
 
 async def _not_found(request: Request, _: Exception | None) -> Response:

@@ -43,7 +43,8 @@ class Memory:
                 if state == self._state:
                     return
                 self._state = state
-            except AlmanacError as error:
+            # Whatever an origin's own client raises, the next look is to come.
+            except (AlmanacError, OSError) as error:
                 self.problem = str(error)
             self._answers = {}
 

@@ -66,9 +66,20 @@ def migrate(url: str) -> str:
 
 
 @contextmanager
+def reported(engine: Engine) -> Iterator[None]:
+    """Raise what a database says as an error of the history, without user and password."""
+    try:
+        yield
+    except DatabaseError as error:
+        # The driver's own words: they name host and file, and no password.
+        reason = str(error.orig).strip().splitlines()[0] if error.orig else "unknown error"
+        raise HistoryError(f"history {shown(engine.url)}: cannot be opened ({reason})") from None
+
+
+@contextmanager
 def writing(engine: Engine) -> Iterator[Connection]:
     """Yield a connection whose transaction no other writer's overlaps, in this process or another; readers go on."""
-    with engine.begin() as connection:
+    with reported(engine), engine.begin() as connection:
         if engine.dialect.name == "sqlite":
             # The driver would begin at the first change, after what was read may have become untrue.
             connection.exec_driver_sql("BEGIN IMMEDIATE")
@@ -94,11 +105,8 @@ def use_cases(engine: Engine) -> list[str]:
 def _opened(url: str) -> Iterator[Engine]:
     engine = _engine(url)
     try:
-        yield engine
-    except DatabaseError as error:
-        # The driver's own words: they name host and file, and no password.
-        reason = str(error.orig).strip().splitlines()[0] if error.orig else "unknown error"
-        raise HistoryError(f"history {shown(parse(url))}: cannot be opened ({reason})") from None
+        with reported(engine):
+            yield engine
     finally:
         engine.dispose()
 
@@ -107,7 +115,8 @@ def _engine(url: str) -> Engine:
     address = parse(url)
     if address.get_backend_name() == "postgresql":
         # A database that was made in the locale C would give its texts as bytes.
-        return create_engine(address, connect_args={"client_encoding": "utf8"})
+        # A connection is asked before its use, since the server may have been started anew.
+        return create_engine(address, connect_args={"client_encoding": "utf8"}, pool_pre_ping=True)
     engine = create_engine(address)
     if address.get_backend_name() == "sqlite":
         Path(str(address.database)).absolute().parent.mkdir(parents=True, exist_ok=True)

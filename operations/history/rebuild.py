@@ -12,7 +12,7 @@ from sqlalchemy.exc import IntegrityError
 
 from almanac.core.errors import HistoryError
 from almanac.core.files import canonical_json, sha256_bytes
-from operations.history.database import writing
+from operations.history.database import reported, writing
 from operations.history.sources import Part, Rows
 from operations.history.sources.logs import clear_logs, log_parts
 from operations.history.sources.requests import clear_predictions, request_parts, sum_requests
@@ -79,7 +79,7 @@ def update(engine: Engine, origins: Origins, *, log: bool = True) -> str:
     Raises:
         HistoryError: an origin that cannot be read, or that says a thing twice; the history is left as it was.
     """
-    with engine.connect() as connection:
+    with reported(engine), engine.connect() as connection:
         known = _made_from(connection)
     # Code that makes other rows makes all of them.
     log = log or known.get((_PROGRAM, "")) != _program()

@@ -7,7 +7,10 @@ from pathlib import Path
 import pytest
 from sqlalchemy import create_engine, text
 
+from operations.console.app import build
+from operations.console.settings import ConsoleSettings
 from operations.history import Origins, digest, open_history, rebuild, update
+from tests.support.console import serving
 from tests.support.operations_world import write_world
 from tests.support.postgres import needs_postgres
 from tests.support.server import ROOT
@@ -37,6 +40,8 @@ def test_both_databases_hold_the_same(tmp_path: Path, postgresql: int) -> None:
 MAKE = """
 import sys, threading
 from pathlib import Path
+from operations.console.app import build
+from operations.console.settings import ConsoleSettings
 from operations.history import Origins, migrate, open_history, rebuild
 url, registry, runs = sys.argv[1:]
 print("ready", flush=True)
@@ -67,6 +72,39 @@ def test_a_database_without_an_encoding_holds_the_same(tmp_path: Path, postgresq
     assert digest(engines[0]) == digest(engines[1])
     for engine in (server, *engines):
         engine.dispose()
+
+
+@needs_postgres
+def test_the_console_outlives_its_database(tmp_path: Path, postgresql: int) -> None:
+    world, address = write_world(tmp_path), f"postgresql://meter:opensesame@127.0.0.1:{postgresql}"
+    own = f"postgresql+psycopg{address.removeprefix('postgresql')}"
+    server = create_engine(f"{own}/postgres", isolation_level="AUTOCOMMIT")
+
+    def order(command: str) -> None:
+        with server.connect() as connection:
+            connection.execute(text(command))
+
+    order("CREATE DATABASE room")
+    settings = ConsoleSettings(f"{address}/room", world.origins, None, None, None, False, tmp_path / "audit.jsonl")
+    app = build(settings)
+    with serving(app, {}) as console:
+        console.get("/login", params={"token": console.room.links.issue("olga", "admin")})
+        assert console.get("/versions").status_code == 200
+        # A server that is started anew has none of the connections.
+        order("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'room'")
+        console.room.memory.refresh()
+        assert (console.get("/history").status_code, console.room.memory.problem) == (200, "")
+        order("DROP DATABASE room WITH (FORCE)")
+        console.room.memory.refresh()
+        assert "cannot be opened" in console.room.memory.problem
+        assert "opensesame" not in console.room.memory.problem
+        answer = console.get("/versions")
+        assert (answer.status_code, "does not answer" in answer.text) == (503, True)
+        order("CREATE DATABASE room")
+        open_history(f"{address}/room").dispose()
+        console.room.memory.refresh()
+        assert (console.get("/versions").status_code, console.room.memory.problem) == (200, "")
+    server.dispose()
 
 
 @pytest.mark.parametrize("database", ["sqlite", pytest.param("postgresql", marks=needs_postgres)])
