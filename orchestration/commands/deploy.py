@@ -10,7 +10,6 @@ from almanac.core.errors import DeploymentError
 from almanac.model.model import Model
 from almanac.usecase import load
 from governance.registry import resolve
-from monitoring.operations.model_samples import try_push_version
 from orchestration.canary import Trial, deploy_by_canary, running_service
 from orchestration.client_key import RING_SECRET, make_client_key
 from orchestration.commands.options import Push, UseCaseFile, command_app, example
@@ -27,7 +26,7 @@ from serving.deploy.model_image import write_model_image
 from serving.deploy.prerequisites import look
 from serving.deploy.prerequisites import objects as prerequisites
 from serving.deploy.production import write_canary, write_manifest, write_values
-from serving.deploy.reach import KEY_SECRET, predictor_address, require_way, through_the_api
+from serving.deploy.reach import KEY_SECRET, require_way, way_to
 from serving.deploy.rollout import VERSION
 from serving.deploy.smoke import PATIENCE, forecasters, smoke
 
@@ -113,7 +112,10 @@ def apply(
     patience: Annotated[float, typer.Option(help="Seconds in which it must then answer.")] = PATIENCE,
     url: Annotated[
         str,
-        typer.Option(envvar="ALMANAC_URL", help="Address to test the service at; through the API server when empty."),
+        typer.Option(
+            envvar="ALMANAC_URL",
+            help="Address to test the service at, or port-forward; through the API server when empty.",
+        ),
     ] = "",
     push: Push = "",
     allow_rejected: Annotated[
@@ -148,8 +150,8 @@ def apply(
 
     def check_of(models: list[Model]) -> Check:
         def check(applied: dict[str, Any]) -> None:
-            way = None if url else through_the_api(api, applied)
-            smoke(url or predictor_address(applied), models, key, patience, transport=way)
+            with way_to(api, applied, url) as (address, transport):
+                smoke(address, models, key, patience, transport=transport)
 
         return check
 
@@ -160,6 +162,9 @@ def apply(
         checks = check_of(models_of(running)), check_of(models)
         deploy_by_canary(case, registry, items, api, Trial(canary, verdict, timeout), checks, typer.echo)
     if push:
+        # Imported here: the libraries of statistics take a second in which a rollout could have begun.
+        from monitoring.operations.model_samples import try_push_version
+
         try_push_version(case, version, registry, push, case.now())
     typer.echo(f"version {version} is ready in {namespace} and answers as its models do")
 
@@ -173,14 +178,18 @@ def predict(
     body: Annotated[
         Path | None, typer.Option(help="File with the request of KServe's V1 protocol; two known rows by default.")
     ] = None,
+    url: Annotated[
+        str,
+        typer.Option(envvar="ALMANAC_URL", help="Address to ask, or port-forward; through the API server when empty."),
+    ] = "",
 ) -> None:
-    """Ask the service on the cluster of KUBECONFIG for forecasts, through the API server, and print its answer."""
+    """Ask the service on the cluster of KUBECONFIG for forecasts, and print its answer."""
     case = load(usecase)
     models = {model.name: model for model in forecasters(resolve(f"registry:{case.name}/production", registry))}
     named = target or case.targets[0].name
     if named not in models:
         raise DeploymentError(f"--target {named}: the version in production has {', '.join(models)}")
-    typer.echo(ask(connect(), case.name, namespace, models[named], body))
+    typer.echo(ask(connect(), case.name, namespace, models[named], body, url))
 
 
 @app.command(epilog=example("almanac deploy keys --namespace demand"))

@@ -7,6 +7,8 @@ sets up a domain. Whoever may deploy reaches the API server, so requests go the 
 import base64
 import binascii
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import httpx
@@ -14,6 +16,7 @@ import urllib3
 from kubernetes import client
 
 from almanac.core.errors import DeploymentError
+from serving.deploy.forward import PORT_FORWARD, forwarded, may_forward
 from serving.deploy.kube import Kube
 
 #: Secret with the key that deployments test a service with.
@@ -66,6 +69,29 @@ def through_the_api(api: client.ApiClient, service: dict[str, Any]) -> ClusterTr
     return ClusterTransport(api, metadata["namespace"], f"{metadata['name']}-predictor")
 
 
+@contextmanager
+def way_to(
+    api: client.ApiClient, service: dict[str, Any], url: str
+) -> Iterator[tuple[str, httpx.BaseTransport | None]]:
+    """Yield the address of an InferenceService's pods, and the transport that leads there; None for the network's own.
+
+    Args:
+        api: the cluster.
+        service: the InferenceService; kind, version, namespace and name are enough.
+        url: an address, `port-forward`, or nothing for the way through the API server.
+
+    Raises:
+        DeploymentError: no port could be forwarded.
+    """
+    if url == PORT_FORWARD:
+        with forwarded(Kube(api), service) as address:
+            yield address, None
+    elif url:
+        yield url, None
+    else:
+        yield predictor_address(service), through_the_api(api, service)
+
+
 def client_key(kube: Kube, namespace: str) -> str | None:
     """Return the key for requests: that of ALMANAC_API_KEY, or of the namespace's secret.
 
@@ -88,18 +114,20 @@ def client_key(kube: Kube, namespace: str) -> str | None:
 
 
 def require_way(kube: Kube, namespace: str, url: str) -> str | None:
-    """Return the key for requests, if this account can ask a service at an address or through the API server.
+    """Return the key for requests, if this account can ask a service at an address, or as `way_to` does.
 
     Raises:
-        DeploymentError: there is no key, or the account may not send requests through the API server.
+        DeploymentError: there is no key, or the account may not send requests that way.
     """
+    if url == PORT_FORWARD and (lacking := may_forward(kube, namespace)):
+        raise DeploymentError(f"{namespace}: {lacking}; nothing was changed")
     if not url and not kube.may("create", "services", namespace, subresource="proxy"):
         raise DeploymentError(
             f"{namespace}: this account may not send requests through the API server (create on services/proxy); give "
-            "the service's address in ALMANAC_URL; nothing was changed"
+            f"the service's address in ALMANAC_URL, or {PORT_FORWARD}; nothing was changed"
         )
     key = client_key(kube, namespace)
-    if key is None and not url:
+    if key is None and url in ("", PORT_FORWARD):
         raise DeploymentError(
             f"{namespace}: no API key to test the service with: almanac deploy keys --namespace {namespace}, "
             "or ALMANAC_API_KEY; nothing was changed"

@@ -64,6 +64,7 @@ def ready_pods(kube: "Kube", service: dict[str, Any]) -> list[str]:
         pod["metadata"]["name"]
         for pod in pods.get("items", [])
         if _wanted(pod) == _wanted(service)
+        and "deletionTimestamp" not in pod["metadata"]
         and any(
             one["type"] == "Ready" and one["status"] == "True"
             for one in (pod.get("status") or {}).get("conditions", [])

@@ -131,6 +131,15 @@ def test_the_deployed_service_answers_by_the_commands_of_the_readme(world: World
     assert answer["model_version"] == current_version()
 
 
+def test_a_deployment_is_tested_and_asked_through_a_forwarded_port(world: World) -> None:
+    done = world.deploy(ALMANAC_URL="port-forward")
+    assert done.returncode == 0, done.stderr
+    asked = ("deploy", "predict", world.usecase, str(world.registry), "--namespace", NAMESPACE)
+    done = almanac(*asked, "--url", "port-forward")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["model_version"] == current_version()
+
+
 def test_a_second_version_takes_over_without_a_failed_request(world: World) -> None:
     before = replica_sets()
     world.promote(2)

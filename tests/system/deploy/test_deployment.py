@@ -21,6 +21,7 @@ from orchestration.client_key import RING_SECRET, make_client_key
 from serving.deploy.apply import apply_and_wait
 from serving.deploy.canary import render_canary
 from serving.deploy.delete import delete_all
+from serving.deploy.forward import forwarded
 from serving.deploy.kube import Kube
 from serving.deploy.manifests import Deployment, render, render_edges
 from serving.deploy.model_image import write_model_image
@@ -525,6 +526,41 @@ class TestKeys:
             server.forbidden = {"create services/proxy"}
             with pytest.raises(DeploymentError, match=r"create on services/proxy\); give the service's address"):
                 require_way(Kube(_client(server)), "demo", "")
+
+
+class TestPortForward:
+    """The refusals; a port is forwarded in tests/cluster, where a kubelet does it."""
+
+    def test_without_kubectl_is_refused(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+        monkeypatch.setenv("PATH", str(tmp_path))
+        with KubernetesApi() as server, pytest.raises(DeploymentError, match="demo: kubectl is not installed; nothing"):
+            require_way(Kube(_client(server)), "demo", "port-forward")
+
+    @pytest.fixture
+    def kubectl(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+        """A kubectl that cannot forward."""
+        (tmp_path / "kubectl").write_text("#!/bin/sh\necho error: lost connection to pod >&2\nexit 1\n")
+        (tmp_path / "kubectl").chmod(0o755)
+        monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+
+    def test_a_missing_right_is_named(self, kubectl: None) -> None:
+        with KubernetesApi() as server:
+            server.forbidden = {"create pods/portforward"}
+            with pytest.raises(DeploymentError, match=r"may not forward ports \(create on pods/portforward\)"):
+                require_way(Kube(_client(server)), "demo", "port-forward")
+            server.forbidden = {"create services/proxy"}
+            assert require_way(Kube(_client(server)), "demo", "port-forward") == "almanac"
+
+    def test_what_kubectl_says_is_said(self, kubectl: None) -> None:
+        service = next(item for item in render(FIRST) if item["kind"] == "InferenceService")
+        with KubernetesApi() as server:
+            kube = Kube(_client(server))
+            with pytest.raises(DeploymentError, match="air-quality: has no ready pod"), forwarded(kube, service):
+                pass
+            apply_and_wait(render(FIRST), _client(server), timeout=5, interval=0.01)
+            told = r"port-forward pod/air-quality-0 .*: error: lost connection"
+            with pytest.raises(DeploymentError, match=told), forwarded(kube, service):
+                pass
 
 
 def test_deleting_leaves_nothing_of_the_use_case_and_everything_else() -> None:
