@@ -18,10 +18,11 @@ Series = Any
 
 @dataclass(frozen=True)
 class Frame:
-    """The known values of one entity's rows, and the features made so far."""
+    """The known values of one entity's rows, imputed and as they were read, and the features made so far."""
 
     spec: FeatureSpec
     known: dict[str, Series]
+    read: dict[str, Series]
     time: Series
     made: dict[str, Series]
 
@@ -33,7 +34,8 @@ class Frame:
 def features(spec: FeatureSpec, frame: pd.DataFrame) -> pd.DataFrame:
     """Return the features of one entity's rows, which are on a complete grid; NaN where missing."""
     known = {name: _known(spec, frame[name], name) for name in spec.columns}
-    whole = Frame(spec, known, frame[spec.time], {})
+    read = {name: frame[name].shift(spec.cutoff_steps) for name in spec.columns}
+    whole = Frame(spec, known, read, frame[spec.time], {})
     names = iter(spec.names)
     for item in spec.items:
         for series in _KINDS[item.kind](item, whole):
@@ -151,10 +153,16 @@ def _vector(item: Any, frame: Frame) -> Iterator[Series]:
 
 
 def _elapsed(item: Any, frame: Frame) -> Iterator[Series]:
-    limit = frame.steps(item.limit)
-    place = pd.Series(np.arange(len(frame.time), dtype=float), index=frame.time.index)
-    last = place.where(frame.known[item.column] > item.above).ffill()
-    yield (place - last).clip(upper=limit).fillna(limit)
+    yield _since(frame.known[item.column] > item.above, frame.steps(item.limit))
+
+
+def _age(item: Any, frame: Frame) -> Iterator[Series]:
+    yield from (_since(frame.read[column].notna(), frame.steps(item.limit)) for column in item.columns)
+
+
+def _since(held: Series, limit: int) -> Series:
+    place = pd.Series(np.arange(len(held), dtype=float), index=held.index)
+    return (place - place.where(held).ffill()).clip(upper=limit).fillna(limit)
 
 
 def _interaction(item: Any, frame: Frame) -> Iterator[Series]:
@@ -183,6 +191,7 @@ _KINDS: dict[str, Callable[[Any, Frame], Iterator[Series]]] = {
     "categorical": _categorical,
     "vector": _vector,
     "elapsed": _elapsed,
+    "age": _age,
     "interaction": _interaction,
     "transform": _transform,
 }
