@@ -187,16 +187,18 @@ def _doubled(number: dict[datetime, int], start: datetime) -> bool:
 
 def _changes(name: str, first: datetime, last: datetime) -> Iterator[_Change]:
     """Yield the changes of a zone's clocks between two local times."""
-    zone, low = ZoneInfo(name), first - _DAY
-    while low < last:
-        high = low + _DAY
-        before, after = (_offset(zone, moment) for moment in (low, high))
-        if before != after:
-            moment = _moment(zone, low, high)
-            start, stop = sorted((moment + before, moment + after))
-            if first <= start <= last:
-                yield _Change(start, stop, skipped=after > before)
-        low = high
+    zone = ZoneInfo(name)
+    # All days at once: a mistyped year makes a table of a century.
+    days = pl.datetime_range(first - _DAY, last + _DAY, "1d", time_unit="us", time_zone="UTC", eager=True)
+    local = days.dt.convert_time_zone(name)
+    offsets = (local.dt.base_utc_offset() + local.dt.dst_offset()).to_physical().to_numpy()
+    for day in np.flatnonzero(np.diff(offsets)):
+        low = first + (int(day) - 1) * _DAY
+        before, after = (_offset(zone, moment) for moment in (low, low + _DAY))
+        moment = _moment(zone, low, low + _DAY)
+        start, stop = sorted((moment + before, moment + after))
+        if first <= start <= last:
+            yield _Change(start, stop, skipped=after > before)
 
 
 def _offset(zone: ZoneInfo, utc: datetime) -> timedelta:
