@@ -1,10 +1,10 @@
 """`python -m benchmarks.serving`: our server and its peers, in one run, as JSON.
 
 Server and load generator (wrk) are pinned to separate cores. Every server answers the same real rows of two models: 500
-trees of 63 leaves over 20 features, and the reference use case's trained model over its 120. Ours runs as a deployment
-does: API keys, rate limits, names, metrics, request ids, live drift and the audit log are on, and only its prediction
-cache is off. The stock server has its logging off. Each figure is the median of the repeats; `--seconds` sets how long
-wrk runs for each.
+trees of 63 leaves over 20 features, and as many over the 120 of the reference's newest run on this machine. Ours runs
+as a deployment does: API keys, rate limits, names, metrics, request ids, live drift and the audit log are on, and only
+its prediction cache is off. The stock server has its logging off. Each figure is the median of the repeats; `--seconds`
+sets how long wrk runs for each. Requests by entity and time are asked of the reference's own model.
 """
 
 import argparse
@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import Any
 
 from almanac.core.errors import AlmanacError, ServingError
-from benchmarks.serving_entity import measure_entity, newest_model
+from benchmarks.serving_entity import measure_entity, reference_run
 from benchmarks.serving_load import Load, beside_large, measure, measure_with_cpu
-from benchmarks.serving_model import Rows, as_rows, reference_rows, today, write_model
+from benchmarks.serving_model import Rows, as_rows, today, write_model, write_reference_model
 from benchmarks.serving_processes import Peer, running
 from benchmarks.serving_stock import stock_python
 
@@ -138,13 +138,11 @@ def _models(folder: Path, given: Path | None) -> dict[str, tuple[Path, str, Rows
     """Return the models to serve: directory, name and rows of each."""
     made = given or folder / "model"
     found = {"trees_500x63_features_20": (made, "model", as_rows(write_model(made)))}
-    run = newest_model("lightgbm")  # a body that KServe's server reads, too
+    run, target = reference_run() or (None, "")
     if run is not None:
-        directory, target = run
-        names, values = reference_rows(directory, target)
-        found[f"reference_{target}_features_{len(names)}"] = (
-            directory / "model" / target, target, as_rows(values, names)
-        )  # fmt: skip
+        place = folder / "reference"
+        names, values = write_reference_model(place, run, target)
+        found[f"trees_500x63_features_{len(names)}"] = place, "model", as_rows(values, names)
     return found
 
 

@@ -1,4 +1,4 @@
-"""Requests by entity and time on the newest run of this machine: features computed from stored history."""
+"""Requests by entity and time on the reference's newest run: features computed from stored history."""
 
 import json
 import shutil
@@ -24,11 +24,11 @@ _START_SECONDS = 120.0
 
 
 def measure_entity(cores: tuple[str, str], seconds: float) -> dict[str, Any]:
-    """Return figures for one connection with the history in memory and in Redis, on the newest run, whatever its body.
+    """Return figures for one connection with the history in memory and in Redis, on the reference's newest run.
 
-    Empty where this machine has no run; without `redis-server` memory alone.
+    Empty where this machine has no run of it; without `redis-server` memory alone.
     """
-    found = newest_model()
+    found = reference_run()
     if found is None:
         return {}
     run, target = found
@@ -39,14 +39,11 @@ def measure_entity(cores: tuple[str, str], seconds: float) -> dict[str, Any]:
     return result
 
 
-def newest_model(kind: str | None = None) -> tuple[Path, str] | None:
-    """Return the newest run of this machine and its first target with a body of this kind, or of any; None without."""
-    found = (path for path in Path("runs").glob("*/latest") if (path / "model" / "manifest.json").exists())
-    for run in sorted(found, key=lambda path: path.stat().st_mtime, reverse=True):
-        for target in read_json(run / "model" / "manifest.json")["targets"]:
-            if kind in (None, _kind(run, target)):
-                return run, str(target)
-    return None
+def reference_run() -> tuple[Path, str] | None:
+    """Return the newest run of the reference use case on this machine and its first target; None without a run."""
+    run = Path("runs/air_quality/latest")
+    manifest = run / "model" / "manifest.json"
+    return (run, str(read_json(manifest)["targets"][0])) if manifest.exists() else None
 
 
 def _kind(run: Path, target: str) -> str:
