@@ -11,6 +11,13 @@ from pathlib import Path
 import pytest
 
 from governance.registry import Registry
+from monitoring.metrics import ROLLING_RMSE_LIMIT
+from operations.agent.followed import FollowedJournal
+from operations.agent.policy import Policy
+from operations.agent.site import Site
+from operations.agent.work import Work
+from operations.console.room import PAGES
+from tests.support.agent_at_work import alarm
 from tests.support.console import ConsoleProcess
 from tests.support.live import needs
 from tests.support.operations_world import World, write_world
@@ -70,6 +77,36 @@ def test_from_the_alarm_to_the_rollback(console: ConsoleProcess, world: World) -
         browser.close()
     assert not problems
     assert Registry(world.registry).stages("demo") == {"production": 1}
+
+
+@needs("chromium")
+def test_no_page_is_wider_than_a_phone(tmp_path: Path) -> None:
+    from playwright.sync_api import sync_playwright
+
+    world = write_world(tmp_path / "world")
+    limit = f'{ROLLING_RMSE_LIMIT.name}{{target="the_name_of_a_target_that_somebody_made_long",use_case="demo"}} 20.0'
+    (tmp_path / "demo-model.prom").write_text(f"{limit}\n")
+    rules = {"use_cases": {"demo": {"figures": str(tmp_path)}}, "causes": {"bad_release": ["change_thresholds"]}}
+    policy = Policy.model_validate(rules)
+    site = Site("demo", policy, policy.use_cases["demo"], world.registry, world.runs)
+    work = Work(site, FollowedJournal(world.registry, "demo"), act=True)
+    work.note(alarm("demo"))
+    work.advance()
+    console = ConsoleProcess(world, tmp_path)
+    try:
+        with sync_playwright() as playwright:
+            browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+            page = browser.new_page(viewport={"width": 390, "height": 800})
+            page.goto(console.link)
+            for path, _ in PAGES:
+                page.goto(f"{console.address}{path}")
+                root = "document.documentElement"
+                assert page.evaluate(f"{root}.scrollWidth - {root}.clientWidth") <= 0, path
+            page.goto(f"{console.address}/agent")
+            assert page.get_by_text("the_name_of_a_target_that_somebody_made_long").count() > 0
+            browser.close()
+    finally:
+        console.stop()
 
 
 def test_a_console_that_others_reach_needs_keys(tmp_path: Path) -> None:
