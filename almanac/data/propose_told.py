@@ -1,4 +1,4 @@
-"""What a proposal says on the screen: its assumptions and its doubts."""
+"""Text of a proposal on the screen: its assumptions and its doubts."""
 
 from almanac.core.levels import some
 from almanac.data.proposal import Draft

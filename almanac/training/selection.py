@@ -129,7 +129,7 @@ class _Counter:
             self._progress(self._done, self.total, text)
 
     def say(self, text: str) -> None:
-        """Report what goes on within a trial."""
+        """Report the progress within a trial."""
         with self._lock:
             self._progress(self._done, self.total, text)
 

@@ -18,7 +18,7 @@ def replicas(service: Service) -> tuple[int, int]:
 
 
 def set_replicas(service: Service, count: int, *, bounded: bool = True) -> None:
-    """Set the least replicas of an InferenceService, within the policy's bounds unless what was before is restored.
+    """Set the least replicas of an InferenceService, within the policy's bounds unless the former number is restored.
 
     Raises:
         AgentError: beyond the bounds.

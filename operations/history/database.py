@@ -67,7 +67,7 @@ def migrate(url: str) -> str:
 
 @contextmanager
 def reported(engine: Engine) -> Iterator[None]:
-    """Raise what a database says as an error of the history, without user and password."""
+    """Raise a database's error as one of the history, without user and password."""
     try:
         yield
     except DatabaseError as error:

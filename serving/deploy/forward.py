@@ -46,7 +46,7 @@ def forwarded(kube: Kube, service: dict[str, Any]) -> Iterator[str]:
 
 
 def may_forward(kube: Kube, namespace: str) -> str:
-    """Return what a forwarded port lacks, in words; empty if nothing."""
+    """Return the right or program that a forwarded port lacks, in words; empty if none."""
     if shutil.which("kubectl") is None:
         return "kubectl is not installed"
     if not kube.may("create", "pods", namespace, subresource="portforward"):

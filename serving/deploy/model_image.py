@@ -19,7 +19,7 @@ COPY models /models
 
 
 def write_model_image(usecase: UseCase, registry_url: str, out: Path, selector: str = "production") -> str:
-    """Write what an image of a version is built from, a Dockerfile and the model directory; return the image's name.
+    """Write a Dockerfile and the model directory, from which a version's image is built; return the image's name.
 
     Args:
         usecase: the use case, whose `serving.loading` names the repository.
