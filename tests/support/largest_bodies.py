@@ -86,6 +86,8 @@ def bodies(model: str = "air", target: str = "pm25_1h") -> Iterator[Body]:
             "one row": b'{"instances":[' + b"[" * (BODY - 100),
         }.items():
             yield Body(f"{verb} {name}", path, data, _JSON)
+    blanks = b'{"instances":[{' + b" " * (BODY - 100)
+    yield Body("predict blanks", f"/v1/models/{target}:predict", blanks, _JSON)
     yield Body("steps", f"/v1/models/{model}:steps", _filled(b'{"instances":[', b"[1]", b"]}"), _JSON)
     infer = f"/v2/models/{target}/infer"
     inputs = [{"name": name, "datatype": "FP64", "shape": [ROWS], "data": [1.5] * ROWS} for name in FEATURES]
