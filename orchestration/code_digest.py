@@ -1,7 +1,7 @@
 """Digests of the code that a component's result depends on."""
 
 import ast
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
@@ -25,39 +25,46 @@ def code_digest(component: str, root: Path = ROOT) -> str:
     file. Of a package with a module that is reached, files that are no Python count as well: C sources, templates.
     """
     start = root / "components" / component / "component.py"
-    modules, declarations = _reachable(start, root)
+    modules, declarations, groups = _reachable(start, root)
     packages = {path.parent for path in modules if _runs_code(path)} - {root}
     data = {file for package in packages for file in _data(package)}
     locked = (root / "requirements").glob("components.txt")
     files = sorted({*modules, *declarations, *data, *locked})
     lines = [f"{path.relative_to(root)} {sha256_file(path)}" for path in files]
-    groups = sorted({group for _, group in _registries(modules, root) if group})
     installed = entry_points()
-    lines += [_extension(point) for group in groups for point in sorted(installed.select(group=group))]
+    lines += [_extension(point) for group in sorted(groups) for point in sorted(installed.select(group=group))]
     return sha256_bytes("\n".join(lines).encode())
 
 
-def _reachable(start: Path, root: Path) -> tuple[set[Path], set[Path]]:
-    """Return the modules that a module imports, and the kinds that it only needs to read a use case file."""
+def _reachable(start: Path, root: Path) -> tuple[set[Path], set[Path], set[str]]:
+    """Return the modules that a module imports, the kinds that it only needs to read a use case file, and their groups.
+
+    Groups are those of entry points by which other packages add kinds.
+    """
     modules: set[Path] = set()
     queue = {start} if start.exists() else set()
+    registries: set[tuple[str, str]] = set()
     pending: set[str] = set()
+    # Most modules name the same others, whose files are looked for once.
+    asked: set[str] = set()
     while queue:
         while queue:
             path = queue.pop()
             modules.add(path)
-            names, _ = _references(path, path.read_bytes(), root)
-            queue |= {file for name in names for file in _files_of(name, root)} - modules
-        pending = {folder for folder, _ in _registries(modules, root)}
+            names, own = _references(path, path.read_bytes(), root)
+            registries |= own
+            new = names - asked
+            asked |= new
+            queue |= {file for name in new for file in _files_of(name, root)} - modules
+        pending = {folder for folder, _ in registries}
         # Kinds are used by the code of their own room; every other room only parses their declarations.
-        used = {folder for folder in pending if any(_room(folder, root) in path.parents for path in modules)}
+        names_of_modules = [str(path) for path in modules]
+        rooms = {folder: f"{_room(folder, root)}/" for folder in pending}
+        used = {folder for folder, room in rooms.items() if any(name.startswith(room) for name in names_of_modules)}
         queue = {file for folder in used for file in _members(folder, root)} - modules
         pending -= used
-    return modules, {file for folder in pending for file in _members(folder, root)}
-
-
-def _registries(modules: Iterable[Path], root: Path) -> set[tuple[str, str]]:
-    return {registry for path in modules for registry in _references(path, path.read_bytes(), root)[1]}
+    declarations = {file for folder in pending for file in _members(folder, root)}
+    return modules, declarations, {group for _, group in registries if group}
 
 
 def _room(folder: str, root: Path) -> Path:

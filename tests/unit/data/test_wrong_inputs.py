@@ -105,6 +105,7 @@ TABLES: list[tuple[str, bytes, list[str], list[str]]] = [
     ("t.csv", put(25, "1824-01-02T00:00:00,1"), [], ["row", "grid"]),
 ]
 
+ENCODED = {"kind": "encoded", "group": "a", "columns": ["load"], "encoding": "target"}
 #: Changes of the use case, and what the message must say; the file is named besides.
 CASES: list[tuple[dict[str, Any], list[str]]] = [
     ({"nam": "demand"}, ["nam: unknown field", "did you mean 'name'?"]),
@@ -132,6 +133,9 @@ CASES: list[tuple[dict[str, Any], list[str]]] = [
     ({"features": {"items": [{"kind": "lagg", "group": "a"}]}}, ["there is no feature kind 'lagg'"]),
     ({"features": {"items": [{"kind": "lag", "group": "a", "columns": ["lod"], "lags": ["1h"]}]}}, ["lod"]),
     ({"features": {"items": [{"kind": "value", "group": "a", "columns": ["load"]}] * 2}}, ["load is declared twice"]),
+    ({"features": {"items": [{**ENCODED}]}}, ["'target' belongs to encoding target"]),
+    ({"features": {"items": [{**ENCODED, "target": "lod"}]}}, ["no target named lod", "known: load_1h"]),
+    ({"features": {"items": [{**ENCODED, "target": "load_1h"}]}}, ["load is not a category column"]),
     ({"gates": [{"rule": "best"}]}, ["there is no gate rule 'best'"]),
     ({"evaluation": {"bands": {"edges": [3, 1]}}}, ["evaluation.bands.edges: must ascend"]),
     ({"governance": {"contact": "nowhere"}}, ["'nowhere' is no address"]),
