@@ -52,16 +52,20 @@ def _figures(task: str, entries: dict[str, Any]) -> Table:
 
 def _against_baselines(entries: list[dict[str, Any]]) -> list[list[Any]]:
     """Return the rows of the comparison on baselines and intervals."""
-    metric = ERRORS[entries[0]["task"]][0]
+    # Targets of another leading error would need lines of their own.
+    leading = {entry["headline"]["metric"] for entry in entries}
+    metric = leading.pop() if len(leading) == 1 else ERRORS[entries[0]["task"]][0]
     rows: list[list[Any]] = []
     for name in dict.fromkeys(name for entry in entries for name in entry["skill"]):
+        there = (e["baselines"][name][metric] if name in e["skill"] else None for e in entries)
         theirs = (
-            format_number(e["baselines"][name][metric], digits(e)) if name in e["skill"] else "–" for e in entries
+            "–" if error is None else format_number(error, digits(e, metric))
+            for e, error in zip(entries, there, strict=True)
         )
         said = name.replace("_", " ")
         rows.append([f"{label(metric)} of {said}", *theirs])
         skills = (e["skill"].get(name) for e in entries)
-        rows.append([f"Skill against {said}", *(percent(s[metric], s["ci"]) if s else "–" for s in skills)])
+        rows.append([f"Skill against {said}", *(percent(s[metric], s["cis"][metric]) if s else "–" for s in skills)])
     best = (
         f"{percent(e['headline']['skill'], e['headline']['ci'])} {(e['headline']['baseline'] or '').replace('_', ' ')}"
         for e in entries

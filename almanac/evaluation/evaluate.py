@@ -131,9 +131,8 @@ def leading_errors(metrics: Mapping[str, Any]) -> str:
     """Return the leading error of each target in a line."""
     parts = []
     for entry in metrics["targets"].values():
-        name = ERRORS[entry["task"]][0]
-        # Every other leading error is the root mean square.
-        label = "log loss" if name == "log_loss" else "RMSE"
+        name = entry["headline"]["metric"]
+        label = {"log_loss": "log loss", "mae_log": "MAE of log"}.get(name, "RMSE")
         parts.append(f"{entry['horizon']} {label} {format_metric(entry[name])}")
     return ", ".join(parts)
 

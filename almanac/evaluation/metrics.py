@@ -68,6 +68,12 @@ def errors_of(target: Target) -> tuple[str, ...]:
     return (*ERRORS[target.task], *(PRICE if target.scale == "log" else ()))
 
 
+def leading_error(target: Target) -> str:
+    """Return the error metric of a target's headline: of a price that signals go by, that of its logarithm."""
+    # An error in dollars says how dear the dearest lots were.
+    return "mae_log" if target.signals is not None and target.scale == "log" else ERRORS[target.task][0]
+
+
 def _scaled(metric: str, unit: float) -> Metric:
     return lambda sums: REGRESSION[metric](sums) / unit
 

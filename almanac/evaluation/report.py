@@ -85,10 +85,11 @@ def _span(analyses: list[TargetAnalysis]) -> str:
 
 def _headline(entry: dict[str, Any], events: bool) -> Headline:
     """Return a target's card; red if its skill against a baseline is not above zero with its whole interval."""
-    metric, best = ERRORS[entry["task"]][0], entry["headline"]
-    facts = [("95% interval", brackets(entry["ci"][metric], digits(entry)))]
+    best = entry["headline"]
+    metric, places = best["metric"], digits(entry, best["metric"])
+    facts = [("95% interval", brackets(entry["ci"][metric], places))]
     if best["skill"] is not None:
-        error = format_number(best["error"], digits(entry))
+        error = format_number(best["error"], places)
         facts.append(("Best baseline", f"{best['baseline'].replace('_', ' ')} {error}"))
         facts.append(("Skill over it", percent(best["skill"], best["ci"])))
     if coverage := entry.get("coverage"):
@@ -97,9 +98,10 @@ def _headline(entry: dict[str, Any], events: bool) -> Headline:
         facts.append(("AUC", with_interval(entry["auc"], entry["ci"]["auc"], 3)))
     facts.append(("Model", str(entry["model"])))
     # An interval that could not be computed shows no skill either.
-    lost = any(skill["ci"] is None or skill["ci"][0] <= 0 for skill in entry["skill"].values())
-    unit = f"{unit_of(entry)} {label(metric)}".strip()
-    return Headline(title_of(entry, events), format_number(entry[metric], digits(entry)), unit, facts, bad=lost)
+    intervals = [skill["cis"][metric] for skill in entry["skill"].values()]
+    lost = any(ci is None or ci[0] <= 0 for ci in intervals)
+    unit = label(metric) if metric == "mae_log" else f"{unit_of(entry)} {label(metric)}".strip()
+    return Headline(title_of(entry, events), format_number(entry[metric], places), unit, facts, bad=lost)
 
 
 def _chapter(entry: dict[str, Any], analysis: TargetAnalysis, events: bool) -> Section:

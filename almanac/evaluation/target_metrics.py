@@ -12,7 +12,6 @@ from almanac.evaluation.disparity import FEWEST_ROWS, disparity
 from almanac.evaluation.entities import TRAINING, UNSEEN, entity_figures, seen_and_unseen
 from almanac.evaluation.groups import UNKNOWN, Slices, band_names
 from almanac.evaluation.metrics import (
-    ERRORS,
     BootstrapSums,
     Metric,
     Terms,
@@ -20,6 +19,7 @@ from almanac.evaluation.metrics import (
     auc_repeats,
     errors_of,
     interval_terms,
+    leading_error,
     regression_terms,
     terms_of,
 )
@@ -184,7 +184,7 @@ def _headline(scored: ScoredRows, sums: BootstrapSums) -> dict[str, Any]:
 
     Against a weaker one the same model would look better, and on other rows each baseline has another error.
     """
-    error = ERRORS[scored.target.task][0]
+    error = leading_error(scored.target)
     metric, ours = scored.metrics[error], sums.under("common/model/")
     theirs = {name: sums.under(f"common/{name}/") for name in scored.baselines}
     found = {name: value for name, part in theirs.items() if (value := part.metric(metric)[0]) is not None}

@@ -5,7 +5,9 @@ from typing import Any
 import pytest
 
 from almanac.evaluation.comparison_report import comparison
+from almanac.evaluation.metrics import leading_error
 from almanac.reports import Table
+from almanac.usecase.training_section import Target
 
 
 def _entry(hours: int, task: str) -> dict[str, Any]:
@@ -19,8 +21,8 @@ def _entry(hours: int, task: str) -> dict[str, Any]:
         second: 0.8,
         "ci": {first: [0.9, 1.1], second: None},
         "baselines": {"persistence": {first: 2.0, second: 1.6}},
-        "skill": {"persistence": {first: 0.5, second: 0.5, "ci": [0.4, 0.6]}},
-        "headline": {"baseline": "persistence", "skill": 0.5, "ci": [0.4, 0.6]},
+        "skill": {"persistence": {first: 0.5, second: 0.5, "ci": [0.4, 0.6], "cis": {first: [0.4, 0.6]}}},
+        "headline": {"baseline": "persistence", "metric": first, "skill": 0.5, "ci": [0.4, 0.6]},
     }
 
 
@@ -41,3 +43,23 @@ def test_each_task_has_tables_of_its_own() -> None:
     tables = [block for block in comparison(targets, False) if isinstance(block, Table)]
     names = [[name.partition(" ")[0] for name in table.header[1:]] for table in tables]
     assert names == [["load_1", "load_3"], ["load_0", "load_2"]]
+
+
+def test_a_price_is_compared_by_its_logarithm() -> None:
+    price = _entry(24, "regression")
+    price |= {"mae_log": 0.25, "ci": {**price["ci"], "mae_log": [0.2, 0.3]}}
+    price["baselines"]["persistence"]["mae_log"] = 0.5
+    price["skill"]["persistence"] |= {"mae_log": 0.5, "cis": {"rmse": [-0.1, 0.6], "mae_log": [0.4, 0.6]}}
+    price["headline"]["metric"] = "mae_log"
+    (table,) = (block for block in comparison({"price": price}, True) if isinstance(block, Table))
+    rows = {str(row[0]): list(row[1:]) for row in table.rows}
+    assert rows["MAE of log of persistence"] == ["0.500"]
+    assert rows["Skill against persistence"] == ["50.0% [40.0, 60.0]"]
+
+
+def test_signals_make_a_price_of_a_target() -> None:
+    """An error in dollars says how dear the dearest lots were."""
+    plain = {"name": "price", "column": "price", "horizon": "24h", "scale": "log"}
+    signals = {"price": "asked", "buy_below": 0.75, "sell_above": 1.35, "fee": 0.1}
+    assert leading_error(Target.model_validate(plain)) == "rmse"
+    assert leading_error(Target.model_validate({**plain, "signals": signals})) == "mae_log"
