@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from kfp import dsl
 
 from almanac.core.errors import PersonError, PipelineError, RemediationError, TrainingError, UseCaseError
@@ -19,7 +18,7 @@ from components.remediation.component import remediation as component
 from governance.registry import Registry
 from orchestration.retraining import policy
 from orchestration.retraining.audit_log import AuditLog
-from orchestration.retraining.plan import LIFETIME, Observed, Plan, RetrainWithout, make, observe, retraining
+from orchestration.retraining.plan import LIFETIME, Plan, RetrainWithout, make, observe, retraining
 from pipelines import training_pipeline
 from tests.support.bundles import document_files, version_files
 from tests.support.kubeflow_api import TOKEN, KubeflowApi
@@ -435,22 +434,6 @@ def test_the_component_asks_and_the_command_line_approves(
     assert "2 entries, unbroken" in runner.invoke(app, ["verify", world.case.name, *where]).output
     with pytest.raises(RemediationError, match="there is no plan of 'mistyped'"):
         runner.invoke(app, ["verify", "mistyped", *where], catch_exceptions=False)
-
-
-@pytest.mark.slow
-def test_a_retraining_really_trains_with_the_sliding_window(tmp_path: Path, beijing_csv: Path) -> None:
-    """By policy, on this machine: the training pipeline runs and promotes a version of the newer window."""
-    from orchestration.retraining.start import local
-    from tests.support.production import QUICK
-
-    path = ROOT / "usecases" / "air_quality.yaml"
-    case = load_with(path, [*QUICK, "split={test: last 30d, train: last 1460d}"])
-    outcome = local(training_pipeline, case, str(path.parent), str(tmp_path / "registry"), str(tmp_path / "runs"))
-    assert outcome["result"] == "promoted"
-    record = tmp_path / "runs" / case.name / outcome["run"]
-    lines = yaml.safe_load((record / "inferenceservice.yaml").read_text().split("---")[1])
-    assert lines["metadata"]["annotations"]["almanac.io/version"] == "1"
-    assert Observed(**observe(case, str(tmp_path / "registry")).model_dump()).production == 1
 
 
 def test_on_a_cluster_the_training_pipeline_is_submitted_with_the_window(monkeypatch: pytest.MonkeyPatch) -> None:
