@@ -31,6 +31,8 @@ _SERVER_FIELDS = (
 _ORDER = list(PLURALS)
 #: Seconds for a rollback, whose pods are still there: a rollout takes none away before the next is ready.
 _BACK = 10.0
+#: Longest pause between two looks at it.
+_BACK_INTERVAL = 1.0
 
 
 def connect() -> client.ApiClient:
@@ -161,7 +163,12 @@ def _roll_back(
     service = next((item for item in before if item is not None and item["kind"] == "InferenceService"), None)
     if service is None:
         return "; ".join(["there is no earlier version to go back to, and what was applied was deleted", *notes])
-    again = _wait(kube, [sendable(item) for item in before if item is not None], min(timeout, _BACK), interval)
+    again = _wait(
+        kube,
+        [sendable(item) for item in before if item is not None],
+        min(timeout, _BACK),
+        min(interval, _BACK_INTERVAL),
+    )
     version = service["metadata"].get("annotations", {}).get(VERSION, "unknown")
     return "; ".join(
         [f"version {version} was applied again {'and is ready' if again is None else f'but {again}'}", *notes]
@@ -179,16 +186,19 @@ def _error(action: Callable[[dict[str, Any]], None], item: dict[str, Any]) -> st
 def _wait(kube: Kube, objects: list[dict[str, Any]], timeout: float, interval: float) -> str | None:
     """Return None once the rollout is complete, or its missing parts when time is up."""
     service = next(item for item in objects if item["kind"] == "InferenceService")
-    deadline, lacking = time.monotonic() + timeout, "was not seen"
-    while time.monotonic() < deadline:
+    deadline = time.monotonic() + timeout
+    while True:
         try:
             lacking = missing(kube, service, _image(objects))
         except DeploymentError as error:  # an API server that is down says nothing about the version
             lacking = str(error)
         if not lacking:
             return None
-        time.sleep(interval)
-    return f"did not get ready within {timeout:g} s: {lacking}"
+        left = deadline - time.monotonic()
+        if left <= 0:
+            return f"did not get ready within {timeout:g} s: {lacking}"
+        # The last look is when time is up, and not a whole interval later.
+        time.sleep(min(interval, left))
 
 
 def _image(objects: list[dict[str, Any]]) -> str | None:
