@@ -187,9 +187,10 @@ def show(request: Request, record: dict[str, Any], screen: Screen) -> None:
 
 def _metrics_line(name: str, target: dict[str, Any]) -> str:
     """Return a target's line: error, error of the best baseline, skill against it, and coverage of the interval."""
+    best = target["headline"]
     # Classification has no RMSE.
-    metric = "rmse" if "rmse" in target else "log_loss"
-    error, best = with_error(target[metric], (target.get("ci") or {}).get(metric)), target["headline"]
+    metric = best.get("metric") or ("rmse" if "rmse" in target else "log_loss")
+    error = with_error(target[metric], (target.get("ci") or {}).get(metric))
     line = f"{name:<15} {metric} {error:>8}"
     if best["skill"] is not None:
         line += f"   {best['baseline']:<11} {with_error(best['error'], best['ci'] and _scaled(best)):>8}"

@@ -79,8 +79,8 @@ def _row(run: Run) -> dict[str, Any]:
 
 
 def _headline(target: dict[str, Any]) -> dict[str, Any]:
-    metric = "rmse" if "rmse" in target else "log_loss"
     best = target.get("headline") or {}
+    metric = best.get("metric") or ("rmse" if "rmse" in target else "log_loss")
     return {
         "metric": metric,
         "value": target.get(metric),

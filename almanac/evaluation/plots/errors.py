@@ -10,7 +10,7 @@ from almanac.evaluation.labels import ahead, in_unit, label
 from almanac.evaluation.metrics import ERRORS
 from almanac.evaluation.sampled_weeks import sampled_weeks
 from almanac.evaluation.scored_rows import ScoredRows
-from almanac.reports import COLOURS, date_ticks, name_ticks, new_figure, share_ticks
+from almanac.reports import COLOURS, date_ticks, name_ticks, new_figure, share_ticks, shortened
 
 #: Width of a figure in inches.
 _WIDTH = 10.6
@@ -166,7 +166,7 @@ def residuals(
         axis.plot(at, [row["mae"] for row in rows], "o-", ms=3, color=COLOURS["neutral"], label="size")
         axis.plot(at, [row["bias"] for row in rows], "o-", ms=3, color=COLOURS["forecast"], label="bias")
         axis.axhline(0, color=COLOURS["truth"], lw=0.7)
-        axis.set_title(f"by {name}")
+        axis.set_title(f"by {shortened(name)}")
         if name in categories:
             name_ticks(axis, categories[name], _WIDTH / 5)
     axes[1, 0].legend(loc="upper left")
