@@ -2,7 +2,7 @@
 
 import ctypes
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import partial
 from itertools import accumulate
 from typing import Any
@@ -28,6 +28,7 @@ class _Columns(ctypes.Structure):
         ("columns", ctypes.c_int32),
         *((name, ctypes.c_void_p) for name in ("names", "name_start", "required", "levels", "level_start")),
         ("level_text", ctypes.c_void_p),
+        ("level_order", ctypes.c_void_p),
     ]
 
 
@@ -48,14 +49,15 @@ class JsonRows:
         texts, level_text = _texts(text for part in levels for text in part)
         required = np.array([name in columns.required for name in columns.names], dtype=np.uint8)
         level_start = _starts(map(len, levels))
+        level_order = np.array([at for part in levels for at in _sorted(part)], dtype=np.int32)
         width = len(columns.names)
         order, seen = np.zeros(width, dtype=np.int32), np.zeros(width, dtype=np.int32)
         # The library keeps no memory of its own: these live as long as this object.
-        self._tables = (names, name_start, required, texts, level_start, level_text, order, seen)
+        self._tables = (names, name_start, required, texts, level_start, level_text, level_order, order, seen)
         addresses = [table.ctypes.data for table in self._tables]
-        self._columns = _Columns(width, *addresses[:6])
+        self._columns = _Columns(width, *addresses[:7])
         self._call: Any = partial(
-            library.almanac_json_rows, ctypes.byref(self._columns), *map(ctypes.c_void_p, addresses[6:])
+            library.almanac_json_rows, ctypes.byref(self._columns), *map(ctypes.c_void_p, addresses[7:])
         )
         self._width = width
         # A row needs a digit, a colon and a comma or bracket for each name.
@@ -94,8 +96,18 @@ class JsonRows:
 
 def _texts(texts: Iterable[str]) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int32]]:
     """Return texts as JSON, one after the other, and where each begins and the last one ends."""
-    parts = [json.dumps(text, ensure_ascii=False).encode() for text in texts]
+    parts = [_written(text) for text in texts]
     return np.frombuffer(b"".join(parts) or b"\0", dtype=np.uint8), _starts(map(len, parts))
+
+
+def _written(text: str) -> bytes:
+    return json.dumps(text, ensure_ascii=False).encode()
+
+
+def _sorted(texts: Sequence[str]) -> list[int]:
+    """Return the positions of texts in the order of their bytes as JSON, as `memcmp` compares them."""
+    written = [_written(text) for text in texts]
+    return sorted(range(len(written)), key=written.__getitem__)
 
 
 def _starts(lengths: Iterable[int]) -> npt.NDArray[np.int32]:

@@ -136,17 +136,29 @@ static inline const char *number_at(const char *p, const char *end, double *valu
 
 /* ---- rows ---- */
 
-/* Reads a category by its name or its code. */
+/* The end of a text in quotes; null for one without an end. */
+static inline const char *text_end(const char *p) {
+    for (p++; *p && *p != '"'; p++)
+        if (*p == '\\' && p[1]) p++;
+    return *p ? p + 1 : NULL;
+}
+
+/* Reads a category by its name or its code; a column may have thousands. */
 static const char *category_at(const json_columns *c, int32_t column, const char *p, const char *end, double *value) {
     int32_t first = c->level_start[column], count = c->level_start[column + 1] - first;
     if (*p == '"') {
-        for (int32_t level = 0; level < count; level++) {
-            const int32_t *text = c->level_text + first + level;
-            const char *q = after(p, end, c->levels + text[0], text[1] - text[0]);
-            if (q) {
-                *value = level;
+        const char *q = text_end(p);
+        int32_t low = first, high = first + count;
+        while (q && low < high) {
+            int32_t middle = low + (high - low) / 2, level = first + c->level_order[middle];
+            int64_t length = q - p, known = c->level_text[level + 1] - c->level_text[level];
+            int order = memcmp(p, c->levels + c->level_text[level], (size_t)(length < known ? length : known));
+            if (!order && length == known) {
+                *value = level - first;
                 return q;
             }
+            if (order < 0 || (!order && length < known)) high = middle;
+            else low = middle + 1;
         }
         return NULL;
     }

@@ -12,6 +12,7 @@ typedef struct {
     const char *levels; /* the categories of all columns, with their quotes */
     const int32_t *level_start; /* columns + 1 numbers of categories; a column of numbers has none */
     const int32_t *level_text; /* where each category begins, and the last one ends */
+    const int32_t *level_order; /* the categories of each column in the order of their bytes */
 } json_columns;
 
 int32_t almanac_json_rows(const json_columns *c, int32_t *order, int32_t *seen, double *out, int32_t most,

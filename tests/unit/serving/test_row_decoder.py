@@ -94,6 +94,20 @@ def test_a_single_row_is_read_without_a_copy(readers: Readers) -> None:
     assert readers.plain.row(body) is None
 
 
+def test_each_of_thousands_of_categories_is_read_by_its_name() -> None:
+    free = np.full(2, math.inf)
+    levels = tuple(f"{text}{at}" for at in range(700) for text in ("", "ä", "a b", '"', "\\"))
+    readers = Readers(Columns(("city", "x"), {"city": levels}, -free, free, frozenset()))
+    body = json.dumps({"instances": [{"city": level, "x": 0} for level in levels]}, ensure_ascii=False).encode()
+    mine = readers.compiled._compiled.read(body)  # type: ignore[union-attr]
+    assert mine is not None
+    np.testing.assert_array_equal(mine[:, 0], np.arange(len(levels)))
+    for unknown in ("", "7", "70000", "ä7000", "\\", "a"):
+        mine, theirs = readers.both(_body(json.dumps({"city": unknown, "x": 0}, ensure_ascii=False)))
+        assert (mine is None) == (unknown not in levels)
+        assert mine == theirs
+
+
 def _written(number: str, column: str) -> bytes:
     rest = dict(zip(NAMES, "10234", strict=True))
     fields = (f'"{name}":{number if name == column else value}' for name, value in rest.items())
