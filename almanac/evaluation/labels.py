@@ -30,6 +30,11 @@ def label(metric: str) -> str:
     return _NAMES.get(metric, metric.replace("_", " ").capitalize())
 
 
+def series_of(entity: str, count: int) -> str:
+    """Return a number of series by the column that identifies them: 12 station series."""
+    return f"{count:,} series" if entity == "series" else f"{count:,} {entity} series"
+
+
 def unit_of(entry: dict[str, Any]) -> str:
     """Return the unit of a target's errors; those of probabilities have none."""
     return "" if entry["task"] == "classification" else str(entry["unit"] or "")

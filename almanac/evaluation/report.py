@@ -9,7 +9,7 @@ from almanac.evaluation.disparity import FEWEST_ROWS
 from almanac.evaluation.entities_report import entities
 from almanac.evaluation.groups import largest
 from almanac.evaluation.interval_text import brackets, digits, percent, with_interval
-from almanac.evaluation.labels import label, unit_of
+from almanac.evaluation.labels import label, series_of, unit_of
 from almanac.evaluation.metrics import ERRORS
 from almanac.evaluation.plots import errors, shap
 from almanac.evaluation.steps_report import steps
@@ -70,9 +70,9 @@ def _ground(usecase: UseCase, targets: dict[str, Any], analyses: list[TargetAnal
     """Return the sentences on the rows, intervals and zone of the report."""
     rows = max(entry["n"] for entry in targets.values())
     keys = analyses[0].scored.keys
-    series = "" if keys.width == 1 else f" of {keys.to_series(0).n_unique():,} {usecase.entity} series"
+    of = "" if usecase.entity is None else f" of {series_of(usecase.entity, keys[usecase.entity].n_unique())}"
     return (
-        f"Judged on {_span(analyses)}, up to {rows:,} rows a target{series} that no model, no tuning and no "
+        f"Judged on {_span(analyses)}, up to {rows:,} rows a target{of} that no model, no tuning and no "
         f"calibration had seen. Brackets hold 95% block-bootstrap intervals. {zone_sentence(usecase.time.zone)}"
     )
 

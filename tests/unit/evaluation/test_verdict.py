@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from almanac.evaluation.labels import series_of
 from almanac.evaluation.verdict import advice, title_of, verdict
 
 
@@ -86,3 +87,8 @@ def test_of_many_targets_a_few_are_named() -> None:
 def test_an_event_has_no_hours_ahead() -> None:
     assert title_of(WINS, events=True) == "load, next event"
     assert title_of({**WINS, "above": 20.0}) == "load above 20 MW, 6 h ahead"
+
+
+def test_series_are_named_once() -> None:
+    assert series_of("station", 12) == "12 station series"
+    assert series_of("series", 1203) == "1,203 series"
