@@ -7,7 +7,7 @@ one or repeats the other, at the very hours at which the clocks of a zone do, is
 from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 import numpy as np
@@ -15,6 +15,8 @@ import numpy.typing as npt
 import polars as pl
 
 from almanac.core.errors import UseCaseError
+
+Integers = npt.NDArray[np.int64]
 
 #: Zones that are proposed for all that have the same clocks; the first that fits is taken.
 _ZONES = (
@@ -124,7 +126,7 @@ def _by_offsets(times: pl.Series, offsets: pl.Series) -> Zone | None:
     every = pl.DataFrame({"time": times, "minutes": offsets}).unique("time").sort("time")
     few = every.gather_every(max(1, every.height // _SAMPLE))
     fitting = [name for name in _ZONES if _agrees(name, few) and _agrees(name, every)]
-    minutes = sorted(set(offsets))
+    minutes = offsets.unique().sort()
     shown = " and ".join(f"{'-' if value < 0 else '+'}{abs(value) // 60:02}:{abs(value) % 60:02}" for value in minutes)
     if not fitting:
         fitting = [name for name in sorted(available_timezones()) if _agrees(name, few) and _agrees(name, every)]
@@ -144,10 +146,9 @@ def _agrees(name: str, every: pl.DataFrame) -> bool:
 
 def _by_clock(times: pl.Series, ordered: pl.Series) -> Zone | None:
     """Return the zone whose changes explain missing and repeated hours; None where none does."""
-    step = min(ordered.diff().drop_nulls())
-    counts = pl.DataFrame({"time": times}).group_by("time").len()
-    number = dict(zip(counts["time"], counts["len"], strict=True)) if times.len() > ordered.len() else {}
     present = ordered.to_physical().to_numpy()
+    rows = present if times.len() == ordered.len() else times.sort().to_physical().to_numpy()
+    step = timedelta(microseconds=int(np.diff(present).min()))
     signs = {}
     for name in _ZONES:
         changes = list(_changes(name, ordered[0], ordered[-1]))
@@ -155,7 +156,7 @@ def _by_clock(times: pl.Series, ordered: pl.Series) -> Zone | None:
         if any(_within(present, change) for change in skipped):
             continue
         shown = [change for change in skipped if _seen(present, change.start - step, change.stop)]
-        twice = [change for change in changes if not change.skipped and _doubled(number, change.start)]
+        twice = [change for change in changes if not change.skipped and _doubled(rows, change.start)]
         if shown or twice:
             signs[name] = len(shown) + len(twice), (shown or twice)[0]
     if not signs:
@@ -167,22 +168,27 @@ def _by_clock(times: pl.Series, ordered: pl.Series) -> Zone | None:
     return Zone(fitting[0], f"the hour from {change.start} {what}, as on its clocks", tuple(fitting[1:]), local=True)
 
 
-def _within(present: npt.NDArray[np.int64], change: _Change) -> bool:
-    low, high = (np.datetime64(moment, "us").astype(np.int64) for moment in (change.start, change.stop))
-    return bool(np.searchsorted(present, low) < np.searchsorted(present, high))
+def _within(present: Integers, change: _Change) -> bool:
+    low, high = np.searchsorted(present, _micros(change.start, change.stop))
+    return bool(low < high)
 
 
-def _seen(present: npt.NDArray[np.int64], *moments: datetime) -> bool:
+def _seen(present: Integers, *moments: datetime) -> bool:
     """Return whether rows before and after a skipped hour are there, without which its absence says nothing."""
-    wanted = np.array(moments, dtype="datetime64[us]").astype(np.int64)
-    places = np.searchsorted(present, wanted)
-    return bool((places < present.size).all() and (present[np.minimum(places, present.size - 1)] == wanted).all())
+    wanted = _micros(*moments)
+    places = np.minimum(np.searchsorted(present, wanted), present.size - 1)
+    return bool((present[places] == wanted).all())
 
 
-def _doubled(number: dict[datetime, int], start: datetime) -> bool:
-    """Return whether a time has twice as many rows as the same time of the day before."""
-    before = number.get(start - _DAY, 0)
-    return before > 0 and number.get(start) == 2 * before
+def _doubled(rows: Integers, start: datetime) -> bool:
+    """Return whether a time has twice as many rows as the same time of the day before; rows are in order."""
+    wanted = _micros(start - _DAY, start)
+    before, now = np.searchsorted(rows, wanted, "right") - np.searchsorted(rows, wanted)
+    return bool(before > 0 and now == 2 * before)
+
+
+def _micros(*moments: datetime) -> Integers:
+    return np.array(moments, dtype="datetime64[us]").astype(np.int64)
 
 
 def _changes(name: str, first: datetime, last: datetime) -> Iterator[_Change]:
@@ -202,7 +208,7 @@ def _changes(name: str, first: datetime, last: datetime) -> Iterator[_Change]:
 
 
 def _offset(zone: ZoneInfo, utc: datetime) -> timedelta:
-    found = utc.replace(tzinfo=ZoneInfo("UTC")).astimezone(zone).utcoffset()
+    found = utc.replace(tzinfo=UTC).astimezone(zone).utcoffset()
     assert found is not None
     return found
 
