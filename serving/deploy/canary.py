@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any, Literal
 
 from almanac.core.errors import DeploymentError
-from serving.deploy.manifests import Deployment, render
+from serving.deploy.manifests import MOUNTED, Deployment, render
 from serving.deploy.rollout import CANARY, VERSION
 
 Mode = Literal["Standard", "Knative"]
@@ -36,7 +36,7 @@ def with_canary(running: dict[str, Any], new: dict[str, Any], percent: int) -> d
     metadata, predictor = service["metadata"], service["spec"]["predictor"]
     version, address = new["metadata"]["annotations"][VERSION], new["spec"]["predictor"]["model"]["storageUri"]
     _check((metadata["name"], metadata["annotations"][VERSION]), (new["metadata"]["name"], version), percent, (1, 99))
-    if address.startswith("pvc://"):
+    if address.startswith(MOUNTED):
         raise DeploymentError(
             f"a canary is read by the server itself, from an object store; {address} is mounted by KServe"
         )

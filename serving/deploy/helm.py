@@ -58,9 +58,7 @@ def values_of(deployment: Deployment) -> dict[str, Any]:
         "model": "/mnt/models" if deployment.mounted else deployment.storage_uri,
         "storageUri": deployment.storage_uri,
         "loading": "mounted" if deployment.mounted else "server",
-        "storageSecretName": (
-            "almanac-store" if deployment.mounted and not deployment.storage_uri.startswith("pvc://") else ""
-        ),
+        "storageSecretName": "almanac-store" if deployment.initialized else "",
     }
 
 

@@ -12,6 +12,8 @@ from almanac.core.files import sha256_bytes
 
 #: Where KServe mounts the model directory.
 _MOUNT = "/mnt/models"
+#: Addresses that KServe mounts by itself: a volume claim, and an image beside the server.
+MOUNTED = ("pvc://", "oci://")
 _TEMPLATE = Path(__file__).with_name("objects.yaml")
 _EDGES = Path(__file__).with_name("edges.yaml")
 
@@ -54,7 +56,13 @@ class Deployment:
     @property
     def mounted(self) -> bool:
         """Whether KServe puts the model directory into the pod."""
-        return self.loading == "initializer" or self.storage_uri.startswith(("pvc://", "oci://"))
+        return self.loading == "initializer" or self.storage_uri.startswith(MOUNTED)
+
+    @property
+    def initialized(self) -> bool:
+        """Whether KServe's initializer reads an object store, with the credentials of a secret."""
+        # An image is pulled with the pull secrets of the pod's account, and a claim needs none.
+        return self.loading == "initializer" and not self.storage_uri.startswith(MOUNTED)
 
     @property
     def name(self) -> str:
@@ -100,8 +108,7 @@ def _storage(service: dict[str, Any], deployment: Deployment) -> None:
     """Remove from a service the fields of other ways of loading."""
     if deployment.mounted:
         del service["spec"]["predictor"]["initContainers"]
-    # An image is pulled with the pull secrets of the pod's account, and a claim needs none.
-    if not deployment.mounted or deployment.storage_uri.startswith(("pvc://", "oci://")):
+    if not deployment.initialized:
         del service["metadata"]["annotations"]["serving.kserve.io/storageSecretName"]
 
 

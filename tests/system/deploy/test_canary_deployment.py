@@ -242,6 +242,9 @@ def test_a_canary_is_read_from_an_object_store(production: Production, versions:
     new["spec"]["predictor"]["model"]["storageUri"] = "pvc://almanac-registry/use_cases/air_quality/served/2"
     with pytest.raises(DeploymentError, match="is read by the server itself, from an object store; pvc://almanac-reg"):
         with_canary(running, new, 10)
+    new["spec"]["predictor"]["model"]["storageUri"] = "oci://ghcr.io/acme/models/air-quality:2"
+    with pytest.raises(DeploymentError, match=r"from an object store; oci://ghcr\.io/acme\S+ is mounted by KServe"):
+        with_canary(running, new, 10)
     with pytest.raises(DeploymentError, match="100 percent; between 1 and 99"):
         with_canary(running, new, 100)
 

@@ -67,8 +67,9 @@ def test_the_chart_is_linted_without_a_warning() -> None:
         PLACEHOLDER,
         Deployment("a_b", 7, "ab" * 32, "s3://models/7", "example.org/serving:1", "n", 2, 4),
         Deployment("a_b", 7, "ab" * 32, "s3://models/7", "example.org/serving:1", "n", 2, 4, loading="initializer"),
+        Deployment("a_b", 7, "ab" * 32, "oci://x.io/a-b:7", "example.org/serving:1", "n", 2, 4, loading="oci://x.io"),
     ],
-    ids=["volume", "server", "initializer"],
+    ids=["volume", "server", "initializer", "image"],
 )
 def test_without_an_environment_it_makes_the_rendered_objects(version: Deployment, tmp_path: Path) -> None:
     made = {item["kind"]: item for item in template(tmp_path, version, version.namespace)}
