@@ -13,6 +13,7 @@ from almanac.core.levels import some
 from almanac.data.bundle import bundle
 from almanac.data.infer_read import is_table
 from almanac.usecase.data_section import Read, TimeFormat
+from almanac.usecase.types import holds_password
 
 #: An address of SQLAlchemy, or the environment variable that holds one.
 _ADDRESS, _VARIABLE = re.compile(r"[a-z][a-z0-9]*(\+[a-z0-9_]+)?://"), "env:"
@@ -110,10 +111,11 @@ def _place(address: str, out: Path) -> dict[str, str]:
         url = sqlalchemy.make_url(address)
     except (sqlalchemy.exc.ArgumentError, ValueError):
         raise SourceError(f"{address.split('://')[0]}://…: is no address of a database, such as {_EXAMPLES}") from None
-    if url.password is not None:
+    # SQLAlchemy finds a password with signs that end the host elsewhere.
+    if url.password is not None or holds_password(address):
         raise SourceError(
-            f"{url.render_as_string()}: holds a password, which a file must not; put the address into an environment "
-            "variable and write env:NAME in its place"
+            f"{url.set(query={}).render_as_string()}: holds a password, which a file must not; put the address into an "
+            "environment variable and write env:NAME in its place"
         )
     if url.get_backend_name() == "sqlite" and url.database:
         path = os.path.relpath(Path(url.database).resolve(), out.resolve().parent)

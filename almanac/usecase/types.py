@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any, get_args
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError, core_schema
@@ -158,8 +158,14 @@ def _check_length(duration: str) -> str:
     return duration
 
 
+def holds_password(address: str) -> bool:
+    """Return whether an address has a password, before its host or among the parameters after it."""
+    parts = urlsplit(address)
+    return parts.password is not None or any(name.endswith("password") for name, _ in parse_qsl(parts.query))
+
+
 def _check_no_password(address: str) -> str:
-    if urlsplit(address).password is not None:
+    if holds_password(address):
         # A type of its own, by which an error message leaves the value out.
         raise PydanticCustomError(
             "password", "an address in this file holds no password; name an environment variable or a login file"

@@ -159,6 +159,11 @@ def test_the_tree_that_the_tests_change_is_right() -> None:
             "postgresql://u:p@h/d",
             "sources.3.connection: an address in this file holds no passw",
         ),
+        (
+            "sources.3.connection",
+            "postgresql://h/d?user=u&password=p",
+            "sources.3.connection: an address in this file holds no passw",
+        ),
         ("sources.3.connection", None, "sources.3: give either 'connection' or 'connection_env'"),
         ("sources.3.connection_env", "DB", "sources.3: give either 'connection' or 'connection_env'"),
         # Columns and keys.
