@@ -16,10 +16,10 @@ from typing import Any, Literal
 
 from almanac.core.errors import BackupError
 from almanac.core.files import pretty_json, sha256_bytes, sha256_file, whole_file
+from almanac.core.image import VERSION
 from governance.registry.store import Store
 from governance.registry.stores import open_store
 from operations.history import Origins, digest, open_history, rebuild
-from operations.release import release
 
 LIST = "backup.json"
 REGISTRY, RUNS, LOG = "registry", "runs", "log"
@@ -83,7 +83,7 @@ def create(origins: Origins, out: Path, progress: Progress = lambda text: None) 
                 files[name] = sha256_file(path)
                 progress(name)
         created, history = datetime.now(UTC).isoformat(timespec="seconds"), _history_digest(origins)
-        contents = Contents(created, release(), history if _state(origins) == state else "", files)
+        contents = Contents(created, VERSION, history if _state(origins) == state else "", files)
         _add(archive, LIST, pretty_json(vars(contents)).encode())
     return contents
 

@@ -11,6 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from almanac.core.errors import BackupError
+from almanac.core.image import VERSION
 from governance.registry import Registry
 from operations.backup import create, inspect, restore
 from operations.commands.backup import app
@@ -119,6 +120,7 @@ def test_a_damaged_archive_is_refused_and_nothing_is_written(world: World, tmp_p
     whole = tmp_path / "whole.tar"
     create(world.origins, whole)
     assert inspect(whole).count("registry") > 10
+    assert inspect(whole).release == VERSION
     data = whole.read_bytes()
     spoiled = {
         "changed": data.replace(b"first model", b"other model"),
