@@ -4,12 +4,61 @@ from typing import TYPE_CHECKING
 
 from almanac.core.errors import AgentError
 from governance.registry import Registry
-from operations.agent.actions import Values
+from operations.agent.actions import Action, Values
 from orchestration.retraining import policy
 from orchestration.retraining.audit_log import Entry
 
 if TYPE_CHECKING:
     from operations.agent.site import Site
+
+
+class Retraining(Action):
+    """An action that executes a plan; its parameters are those of `propose`."""
+
+    risk = "risky"
+    reversible = False
+
+    def do(self, site: "Site", parameters: Values, before: Values, key: str) -> Values:
+        """Execute the plan, or go on with an execution that was interrupted."""
+        usecase = site.usecase()
+        if usecase is None:
+            raise AgentError(f"use_cases.{site.use_case}.file: missing; a retraining needs the use case file")
+        site.execute_plan(parameters["plan"], usecase, resume=bool(_entries(site, parameters, "started")))
+        return self.recall(site, parameters)
+
+    def done(self, site: "Site", parameters: Values, before: Values, key: str) -> bool:
+        """Return whether the plan's execution has ended."""
+        return bool(_entries(site, parameters, "finished", "failed"))
+
+    def approved(self, site: "Site", parameters: Values) -> bool | None:
+        """Return whether the log of retrainings has the plan's approval."""
+        return bool(_entries(site, parameters, "approved")) and not _entries(site, parameters, "rejected")
+
+    def recall(self, site: "Site", parameters: Values) -> Values:
+        """Return the outcome of a plan's execution, and the version that was in production before it.
+
+        Raises:
+            AgentError: the execution failed.
+        """
+        (end,) = _entries(site, parameters, "finished", "failed")
+        if end.kind == "failed":
+            raise AgentError(end.why)
+        before = policy.find(site.plans().entries(), parameters["plan"]).observed.production
+        return {**end.detail, "production": before}
+
+    def going_on(self, site: "Site", result: Values) -> bool:
+        """Return whether the training that was submitted to a cluster has not ended."""
+        return result.get("result") == "submitted" and site.run_state(result["run"]) is None
+
+    def helped(self, site: "Site", result: Values) -> bool | None:
+        """Return whether a new version is in production: on a cluster that of a run that has succeeded."""
+        if result.get("result") != "submitted":
+            return bool(result.get("result") == "promoted")
+        if site.run_state(result["run"]) != "SUCCEEDED":
+            return False
+        # A gate that closes leaves the version before.
+        current = Registry(site.registry).current(site.use_case)
+        return current is not None and current.number != result["production"]
 
 
 def propose(site: "Site", column: str = "") -> Values | None:
@@ -25,54 +74,6 @@ def propose(site: "Site", column: str = "") -> Values | None:
     plan = site.make_plan(usecase, monitoring, column)
     accepted = policy.propose(site.plans(), plan, usecase)
     return None if accepted is None else {"plan": accepted.digest} | ({"column": column} if column else {})
-
-
-def approved(site: "Site", parameters: Values) -> bool:
-    """Return whether the log of retrainings has the plan's approval."""
-    return bool(_entries(site, parameters, "approved")) and not _entries(site, parameters, "rejected")
-
-
-def execute(site: "Site", parameters: Values) -> Values:
-    """Execute the plan, or go on with an execution that was interrupted."""
-    usecase = site.usecase()
-    if usecase is None:
-        raise AgentError(f"use_cases.{site.use_case}.file: missing; a retraining needs the use case file")
-    site.execute_plan(parameters["plan"], usecase, resume=bool(_entries(site, parameters, "started")))
-    return recall(site, parameters)
-
-
-def recall(site: "Site", parameters: Values) -> Values:
-    """Return the outcome of a plan's execution, and the version that was in production before it.
-
-    Raises:
-        AgentError: the execution failed.
-    """
-    (end,) = _entries(site, parameters, "finished", "failed")
-    if end.kind == "failed":
-        raise AgentError(end.why)
-    before = policy.find(site.plans().entries(), parameters["plan"]).observed.production
-    return {**end.detail, "production": before}
-
-
-def executed(site: "Site", parameters: Values) -> bool:
-    """Return whether the plan's execution has ended."""
-    return bool(_entries(site, parameters, "finished", "failed"))
-
-
-def going_on(site: "Site", result: Values) -> bool:
-    """Return whether the training that was submitted to a cluster has not ended."""
-    return result.get("result") == "submitted" and site.run_state(result["run"]) is None
-
-
-def helped(site: "Site", result: Values) -> bool:
-    """Return whether a new version is in production: on a cluster that of a run that has succeeded."""
-    if result.get("result") != "submitted":
-        return bool(result.get("result") == "promoted")
-    if site.run_state(result["run"]) != "SUCCEEDED":
-        return False
-    # A gate that closes leaves the version before.
-    current = Registry(site.registry).current(site.use_case)
-    return current is not None and current.number != result["production"]
 
 
 def _entries(site: "Site", parameters: Values, *kinds: str) -> list[Entry]:

@@ -2,8 +2,8 @@
 
 from typing import TYPE_CHECKING
 
-from operations.agent.actions import Action, Values
-from operations.agent.actions._plans import approved, execute, executed, going_on, helped, propose, recall
+from operations.agent.actions import Values
+from operations.agent.actions._plans import Retraining, propose
 
 if TYPE_CHECKING:
     from operations.agent.site import Site
@@ -12,12 +12,10 @@ if TYPE_CHECKING:
 _FIGURES = {"sensor_stuck": "run", "unit_change": "unit", "source_broken": "missing", "category_change": "recode"}
 
 
-class _DisableFeature(Action):
+class _DisableFeature(Retraining):
     name = "disable_feature"
     title = "Train again without the features of the broken column"
-    risk = "risky"
     inverse = "none: the gate decides on the version, and a retraining brings the features back"
-    reversible = False
 
     def plan(self, site: "Site", cause: str) -> Values | None:
         figure = _FIGURES.get(cause)
@@ -27,24 +25,6 @@ class _DisableFeature(Action):
         if found is None or usecase is None or found[0] in {target.column for target in usecase.targets}:
             return None
         return propose(site, found[0])
-
-    def do(self, site: "Site", parameters: Values, before: Values, key: str) -> Values:
-        return execute(site, parameters)
-
-    def done(self, site: "Site", parameters: Values, before: Values, key: str) -> bool:
-        return executed(site, parameters)
-
-    def approved(self, site: "Site", parameters: Values) -> bool | None:
-        return approved(site, parameters)
-
-    def recall(self, site: "Site", parameters: Values) -> Values:
-        return recall(site, parameters)
-
-    def going_on(self, site: "Site", result: Values) -> bool:
-        return going_on(site, result)
-
-    def helped(self, site: "Site", result: Values) -> bool | None:
-        return helped(site, result)
 
 
 KIND = _DisableFeature()
