@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from almanac.core.errors import FeatureError, ModelError
 from almanac.core.levels import OTHER
+from almanac.features.checks import check_outcomes, check_targets
 from almanac.features.compiler.graph import Node, Wanted, traced
 from almanac.features.compiler.tracing import ColumnInput
 from almanac.features.events.kind import EventDeclaration, columns_of
@@ -91,7 +92,7 @@ class FeatureSpec(BaseModel):
             FeatureError: a feature that cannot be computed from the use case's columns on its grid.
         """
         declared, frequency = usecase.features, usecase.time.frequency
-        _check_targets(usecase)
+        check_targets(usecase)
         if categories is None:
             # Learned levels are unknown before the fit, but for their bucket.
             columns_of_texts = {name: c for name, c in usecase.columns.items() if c.type == "category"}
@@ -104,7 +105,7 @@ class FeatureSpec(BaseModel):
         columns = [name for name in usecase.columns if events is None or name not in events.outcomes]
         columns += (states := _states(declared.items, events))
         if events is not None:
-            _check_outcomes(declared.items, events, states, usecase.columns)
+            check_outcomes(declared.items, events, states, usecase.columns)
         nodes = _expanded(declared.items, context, columns, learned or [])
         used = {column for node in nodes for column in node.columns}
         for name in declared.impute.columns or []:
@@ -213,25 +214,6 @@ class FeatureSpec(BaseModel):
         return [name for name in self.columns if self.impute.columns is None or name in self.impute.columns]
 
 
-def _check_targets(usecase: UseCase) -> None:
-    """Refuse features that are learned from a target which there is not, or by an engine that cannot.
-
-    Raises:
-        FeatureError: the item and the field are named.
-    """
-    known = [target.name for target in usecase.targets]
-    for index, item in enumerate(cast(Sequence[Declaration], usecase.features.items)):
-        for feature in item.learned_from_targets():
-            field = f"features.items.{index}"
-            if feature.target not in known:
-                raise FeatureError(f"{field}.target: no target named {feature.target}; known: {', '.join(known)}")
-            if usecase.training.engine == "dask":
-                raise FeatureError(
-                    f"{field}.encoding: {feature.feature} is learned from a target, whose rows the engine dask does "
-                    "not have in one place; write frequency or hash, or training.engine: local"
-                )
-
-
 def _expanded(
     items: Sequence[Feature], context: Context, columns: Collection[str], learned: Sequence[Any]
 ) -> list[Node]:
@@ -271,27 +253,6 @@ def _states(items: Sequence[Feature], events: Events | None) -> list[str]:
         except ValueError as error:
             raise FeatureError(f"features.items.{index} ({item.kind}): {error}") from error
     return names
-
-
-def _check_outcomes(items: Sequence[Feature], events: Events, states: Sequence[str], columns: Collection[str]) -> None:
-    """Refuse a history of a column that there is not, which would be missing in every event, and such a residual.
-
-    Raises:
-        FeatureError: the declaration, and what is known.
-    """
-    known = [*columns, *events.sides, *events.residuals]
-    for index, item in enumerate(items):
-        asked = item.asked(events).columns if isinstance(item, EventDeclaration) else ()
-        if unknown := [name for name in asked if name not in known]:
-            raise FeatureError(
-                f"features.items.{index} ({item.kind}): no column named {unknown[0]}; known: {', '.join(sorted(known))}"
-            )
-    for name, residual in events.residuals.items():
-        if residual.feature not in states:
-            raise FeatureError(
-                f"events.residuals.{name}.feature: no kind of events gives {residual.feature}; "
-                f"known: {', '.join(states)}"
-            )
 
 
 def _reach(nodes: list[Node]) -> int:
