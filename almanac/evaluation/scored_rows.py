@@ -15,6 +15,7 @@ from almanac.evaluation.metrics import Metric, metrics_of
 from almanac.evaluation.out_of_fold import OutOfFold
 from almanac.evaluation.paired import clock_of
 from almanac.features.baselines import CLIMATOLOGY, MEAN, baseline_forecasts, price_column, seasonal_naive
+from almanac.features.classes import as_classes
 from almanac.features.references import price_names, reference_columns
 from almanac.features.split import Span, train_test
 from almanac.model.model import Model
@@ -192,7 +193,7 @@ def _classes(target: Target, y: Array, baselines: dict[str, Array], before: Mask
     # A declared baseline is a probability already.
     declared = {name: values for name, values in baselines.items() if name in target.baselines}
     rates = {name: values for name, values in baselines.items() if name not in declared}
-    return _as_classes(target.above, y), {**_as_rates(target.above, y, rates, before), **declared}
+    return as_classes(y, target.above), {**_as_rates(target.above, y, rates, before), **declared}
 
 
 def unseen_rows(usecase: UseCase, table: pl.DataFrame, learned: Mask, rows: npt.NDArray[np.intp]) -> Mask | None:
@@ -248,18 +249,14 @@ def _within(test: Span, target: Target, time: npt.NDArray[np.int64]) -> Mask:
     return np.asarray(time + to_microseconds(target.horizon) < test.stop)
 
 
-def _as_classes(above: float, values: Array) -> Array:
-    return np.where(np.isfinite(values), (values > above).astype(np.float64), np.nan)
-
-
 def _as_rates(above: float, y: Array, baselines: dict[str, Array], before: Mask) -> dict[str, Array]:
     """Return each baseline as a probability: the event's frequency after its class, before the test span."""
-    truth, result = _as_classes(above, y), {}
+    truth, result = as_classes(y, above), {}
     for name, values in baselines.items():
         if name in (MEAN, CLIMATOLOGY):
             result[name] = values
             continue
-        classes = _as_classes(above, values)
+        classes = as_classes(values, above)
         # From the training span only, as the model learns: the test span must not inform what it is compared with.
         known = before & np.isfinite(truth)
         # A class that the baseline never gave before says nothing of the event: it gets the overall rate.

@@ -7,6 +7,7 @@ import numpy.typing as npt
 import polars as pl
 
 from almanac.core.errors import FeatureError
+from almanac.features.classes import as_classes
 from almanac.usecase import UseCase
 from almanac.usecase.training_section import Target
 from almanac.usecase.types import to_microseconds
@@ -101,8 +102,7 @@ def baseline_forecasts(usecase: UseCase, table: pl.DataFrame, target: Target, tr
 
 def _truth(table: pl.DataFrame, target: Target) -> Array:
     """Return the truth of each row, 0 or 1 for a classification, NaN where it is unknown."""
-    y = _numbers(table, f"y_{target.name}")
-    return y if target.above is None else np.where(np.isfinite(y), (y > target.above).astype(np.float64), np.nan)
+    return as_classes(_numbers(table, f"y_{target.name}"), target.above)
 
 
 def _of_events(_: UseCase, table: pl.DataFrame, target: Target, train: Mask) -> pl.DataFrame:

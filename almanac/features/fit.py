@@ -9,13 +9,14 @@ import polars as pl
 
 from almanac.core.errors import FeatureError
 from almanac.core.levels import OTHER, is_open
+from almanac.features.classes import as_classes
 from almanac.features.events.batch import with_histories
 from almanac.features.kind import Declaration
 from almanac.features.spec import FeatureSpec
 from almanac.features.split import Span
 from almanac.features.table import check_columns, numbers, times
 from almanac.features.target import targets
-from almanac.features.target_encoding import encodings, truth
+from almanac.features.target_encoding import encodings
 from almanac.usecase import UseCase
 from almanac.usecase.column_section import Column
 
@@ -60,11 +61,12 @@ def fit(usecase: UseCase, table: pl.DataFrame | pl.LazyFrame, span: Span) -> Fea
 
 def _truths(usecase: UseCase, spec: FeatureSpec, table: pl.LazyFrame) -> dict[str, Array]:
     """Return the values of the targets that features are learned from, of all rows."""
-    names = dict.fromkeys(one.target for one in encodings(usecase.features.items))
+    names = {one.target for one in encodings(usecase.features.items)}
     if not names:
         return {}
     ahead = targets(usecase, spec, table.collect())
-    return {name: truth(usecase, ahead[f"y_{name}"].to_numpy(), name) for name in names}
+    asked = [target for target in usecase.targets if target.name in names]
+    return {target.name: as_classes(ahead[f"y_{target.name}"].to_numpy(), target.above) for target in asked}
 
 
 def document(spec: FeatureSpec, features: pl.LazyFrame, rows: npt.NDArray[np.bool_]) -> dict[str, Any]:

@@ -15,7 +15,6 @@ from almanac.features.kind import Declaration, LearnedFromTarget
 from almanac.features.level_means import LevelMeans
 from almanac.features.spec import FeatureSpec
 from almanac.features.table import numbers
-from almanac.usecase import UseCase
 
 Array = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
@@ -75,11 +74,3 @@ def block_starts(first: int, folds: Sequence[int]) -> list[int]:
     """
     early = (first + (folds[0] - first) * part // _EARLY for part in range(1, _EARLY))
     return [*dict.fromkeys([*early, *folds])]
-
-
-def truth(usecase: UseCase, values: Array, name: str) -> Array:
-    """Return a target's values, of a classification its classes, NaN where unknown, shape (n,)."""
-    above = next(target.above for target in usecase.targets if target.name == name)
-    if above is None:
-        return values
-    return np.where(np.isfinite(values), (values > above).astype(np.float64), np.nan)

@@ -9,8 +9,9 @@ import polars as pl
 
 from almanac.core.errors import TrainingError
 from almanac.features.baselines import naive_forecasts
+from almanac.features.classes import as_classes
 from almanac.features.split import train_test
-from almanac.features.target_encoding import encodings, level_column, ordered_means, truth
+from almanac.features.target_encoding import encodings, level_column, ordered_means
 from almanac.model.target_history import TargetHistory
 from almanac.training.folds import block_edges
 from almanac.training.problem import BLOCK, Array, Problem
@@ -63,7 +64,7 @@ def training_matrix(usecase: UseCase, table: pl.DataFrame, names: list[str]) -> 
     starts = block_edges(usecase, time)
     for one in learned:
         target = next(target for target in usecase.targets if target.name == one.target)
-        y = truth(usecase, _numbers(table, f"y_{one.target}"), one.target)[rows]
+        y = as_classes(_numbers(table, f"y_{one.target}"), target.above)[rows]
         codes = _numbers(table, level_column(one.column))[rows]
         ahead = to_microseconds(target.horizon) + to_microseconds(usecase.features.cutoff)
         if usecase.events is not None:
@@ -100,10 +101,8 @@ def make_problem(
     Raises:
         TrainingError: a column is missing, or no row of the training span has a known target.
     """
-    y, last = (_numbers(table, f"{column}_{target.name}") for column in ("y", "last"))
+    y, last = as_classes(_numbers(table, f"y_{target.name}"), target.above), _numbers(table, f"last_{target.name}")
     time = microseconds(table[usecase.time.column])
-    if target.above is not None:
-        y = np.where(np.isfinite(y), (y > target.above).astype(np.float64), np.nan)
     baselines = naive_forecasts(usecase, table, target)
     if target.scale == "log":
         y, baselines = logarithm(y), {name: logarithm(values) for name, values in baselines.items()}

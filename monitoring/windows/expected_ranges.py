@@ -9,6 +9,7 @@ import polars as pl
 from scipy.special import stdtr
 
 from almanac.drift.error_estimation import LossModel, Spread, read_loss
+from almanac.features.classes import as_classes
 from almanac.model.directory import LOSS, OUT_OF_FOLD
 from almanac.model.model import Model
 from almanac.usecase import UseCase
@@ -108,9 +109,8 @@ def _blocks(usecase: UseCase, rows: pl.DataFrame) -> npt.NDArray[np.int64]:
 
 
 def _relative(target: Target, rows: pl.DataFrame, blocks: npt.NDArray[np.int64]) -> Spread | None:
-    y, prediction, last = (rows[name].to_numpy() for name in ("y", "prediction", "last"))
-    if target.above is not None:
-        last = np.where(np.isfinite(last), (last > target.above).astype(np.float64), np.nan)
+    y, prediction = (rows[name].to_numpy() for name in ("y", "prediction"))
+    last = as_classes(rows["last"].to_numpy(), target.above)
     ratios = []
     for block in np.unique(blocks[blocks >= 0]):
         inside = (blocks == block) & np.isfinite(last)
