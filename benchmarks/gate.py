@@ -9,6 +9,9 @@ models is registered and the other is judged by the reference use case's whole g
 year both are the same. Then the judged model is made 10% worse over the year, by mixing persistence into it. A month
 allows that to be found if the gate states that a model this much worse is refused in 90% of the cases.
 
+The intervals are plainer than those of the use case: their widths follow from the forecast, and a last known value that
+was imputed counts as one that was read. What the rule `coverage` refuses is measured of such intervals.
+
 The gate's method was chosen on years before 2014, of which `--year 2013` and `--year 2012` are repeated here.
 """
 

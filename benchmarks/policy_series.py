@@ -1,4 +1,8 @@
-"""The real series as a backtest walks it: models of any moment, and their references for monitoring."""
+"""The real series as a backtest walks it: models of any moment, and their references for monitoring.
+
+The intervals are plainer than those of the use case: their widths follow from the forecast, and no feature marks
+imputed readings, since rows without a reading are not forecast.
+"""
 
 import sys
 from contextlib import redirect_stdout
