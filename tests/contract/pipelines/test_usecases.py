@@ -1,14 +1,11 @@
 import re
 import subprocess
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from almanac.data.ingest import ingest
-from almanac.data.validate import validate
 from almanac.features.spec import FeatureSpec
-from almanac.usecase import UseCase, load
+from almanac.usecase import load
 
 ROOT = Path(__file__).resolve().parents[3]
 FILES = sorted((ROOT / "usecases").glob("*.yaml"))
@@ -48,11 +45,3 @@ def test_no_code_names_what_a_use_case_is_about() -> None:
             text = path.read_text(encoding="utf-8", errors="replace")
             assert not subject.search(text), f"{path.relative_to(ROOT)} names the subject of a use case"
             assert not quoted.search(text), f"{path.relative_to(ROOT)} names a column of a use case"
-
-
-@pytest.fixture(scope="module")
-def traffic(tmp_path_factory: pytest.TempPathFactory) -> tuple[UseCase, Path, dict[str, Any]]:
-    """The second use case, the directory of its valid table, and the result of its validation."""
-    case, base = load(ROOT / "usecases" / "traffic.yaml"), tmp_path_factory.mktemp("traffic")
-    ingest(case, ROOT / "usecases", ROOT / ".cache", base / "raw.parquet")
-    return case, base, validate(case, base / "raw.parquet", base / "valid.parquet", base / "report.html")
