@@ -188,8 +188,7 @@ def show(request: Request, record: dict[str, Any], screen: Screen) -> None:
 def _metrics_line(name: str, target: dict[str, Any]) -> str:
     """Return a target's line: error, error of the best baseline, skill against it, and coverage of the interval."""
     best = target["headline"]
-    # Classification has no RMSE.
-    metric = best.get("metric") or ("rmse" if "rmse" in target else "log_loss")
+    metric = best["metric"]
     error = with_error(target[metric], (target.get("ci") or {}).get(metric))
     line = f"{name:<15} {metric} {error:>8}"
     if best["skill"] is not None:
