@@ -6,7 +6,9 @@ A feature is written down once, as a formula, and both engines are made from tha
                         │
                compiler.tracing        a formula, called with symbols, leaves steps: a = b + c, a = b, 24 rows ago
                         │
-                compiler.graph         which inputs, how far back, computed or a view
+               compiler.formula        which inputs, how far back, computed or a view
+                        │
+                compiler.graph         formulas that are compiled together
           ┌─────────────┴─────────────┐
     allocate, batch_codegen      row_codegen        over blocks of rows   |   for one row: each value once
           │                           │

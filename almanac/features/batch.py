@@ -11,7 +11,7 @@ import polars as pl
 
 from almanac.core.errors import FeatureError
 from almanac.features.blocks import Job
-from almanac.features.compiler.graph import Node
+from almanac.features.compiler.formula import Node
 from almanac.features.spec import FeatureSpec
 from almanac.features.table import check_columns, series
 

@@ -12,7 +12,7 @@ import polars as pl
 
 from almanac.features.compiler.batch_codegen import batch_code
 from almanac.features.compiler.execute import Slots, kernel
-from almanac.features.compiler.graph import Node
+from almanac.features.compiler.formula import Node
 from almanac.features.compiler.tracing import ClockInput, ColumnInput
 from almanac.features.imputation import impute
 from almanac.features.spec import FeatureSpec

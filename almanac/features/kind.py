@@ -26,7 +26,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from almanac.features.compiler.graph import Feature, Inputs
+from almanac.features.compiler.formula import Feature, Inputs
 from almanac.features.compiler.tracing import Value, ago
 from almanac.usecase.events_section import Events
 from almanac.usecase.features_section import FeatureDeclaration

@@ -10,7 +10,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from almanac.core.errors import FeatureError, ModelError
 from almanac.core.levels import OTHER
 from almanac.features.checks import check_outcomes, check_targets
-from almanac.features.compiler.graph import Node, Wanted, traced
+from almanac.features.compiler.formula import Node, traced
+from almanac.features.compiler.graph import Wanted
 from almanac.features.compiler.tracing import ColumnInput
 from almanac.features.events.kind import EventDeclaration, columns_of
 from almanac.features.kind import Context, Declaration, LaterDeclaration

@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from almanac.features.compiler.graph import Inputs
+from almanac.features.compiler.formula import Inputs
 from almanac.features.events.ledger import Past
 from almanac.features.kind import Context, Declaration, Feature, FeatureKind, Value
 from almanac.usecase.events_section import EventEntity, Events

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from almanac.core.errors import FeatureError
 from almanac.features.batch import compute
 from almanac.features.compiler.batch_codegen import BatchCode
-from almanac.features.compiler.graph import Feature, Inputs, Node, traced
+from almanac.features.compiler.formula import Feature, Inputs, Node, traced
 from almanac.features.compiler.row_codegen import RowCode
 from almanac.features.compiler.tracing import Value, ago, since
 from almanac.features.events.kind import EventKind
