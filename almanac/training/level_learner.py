@@ -38,10 +38,15 @@ def usual(declared: LevelLearner, data: TrainingRows) -> TrainingRows:
     """Return the rows that are no outliers; all of them where none are declared.
 
     Raises:
-        TrainingError: there is none.
+        TrainingError: there is none, or the target is a classification.
     """
     if declared.outliers is None:
         return data
+    if data.problem.classification:
+        raise TrainingError(
+            f"candidate {declared.name}: outliers: {data.problem.target.name} is a classification, whose classes have "
+            "no distance from a feature; leave 'outliers' out"
+        )
     distance = np.abs(data.y - score(base(declared, data), data.problem.X, data.rows))
     rows = data.rows[distance <= declared.outliers]
     if not rows.size:

@@ -95,6 +95,8 @@ def test_trees_start_no_classification_from_a_feature() -> None:
         _fitted(_problem(0.0), {**TREES, "name": "trees", "around": "odds", "search": {}, "start": {}})
     with pytest.raises(TrainingError, match="around: there is no feature price"):
         _fitted(_problem(0.0), {**MARKET, "around": "price"})
+    with pytest.raises(TrainingError, match="candidate market: outliers: heavy is a classification, whose classes"):
+        _fitted(_problem(0.0), {**MARKET, "outliers": 1.0})
 
 
 def test_outliers_are_not_learned_from_and_the_others_are_all() -> None:
