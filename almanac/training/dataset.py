@@ -114,6 +114,7 @@ def make_problem(
     def history() -> TargetHistory:
         return TargetHistory(time, last, step, table[usecase.entity] if usecase.entity else None)
 
+    age = f"{target.column}_age"
     problem = Problem(
         target=target,
         names=names,
@@ -121,7 +122,7 @@ def make_problem(
         y=y,
         last=last,
         last_name=_last_name(target, names),
-        age_name=next((name for name in (f"{target.column}_age",) if name in names), None),
+        age_name=age if age in names else None,
         baselines=baselines,
         time=time,
         train=train_test(usecase, time)[0].rows(time),

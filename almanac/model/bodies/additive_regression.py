@@ -7,16 +7,15 @@ entity. Least squares makes the forecast a weighted sum of the past values, with
 alone, so that fitting anew is one product.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, astuple, dataclass
 from functools import cached_property
-from pathlib import Path
 
 import numpy as np
 
 from almanac.core.errors import ModelError
 from almanac.model.past_predictor import OFFSET, PastPredictor, fill_gaps
-from almanac.model.predictor import Array, BodyKind, Predictor
+from almanac.model.predictor import Array, BodyKind
 
 #: Share of the past in which the slope may change, as in Prophet: later changes rest on too few values.
 _CHANGES_UNTIL = 0.8
@@ -94,8 +93,4 @@ def _form(one: TrendAndSeason) -> tuple[float, ...]:
     return astuple(one)[:-1]
 
 
-def _read(files: Mapping[str, bytes], names: Sequence[str], directory: Path) -> Predictor:
-    return AdditivePredictor.from_files(files, names, directory)
-
-
-KIND = BodyKind("additive_regression", _read, ("additive_regression.json", OFFSET))
+KIND = BodyKind("additive_regression", AdditivePredictor.from_files, ("additive_regression.json", OFFSET))

@@ -9,16 +9,15 @@ coefficients. Given the past and errors of zero before the first that can be com
 the past values. The weights follow from order and coefficients, so that a prediction is one product.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from pathlib import Path
 
 import numpy as np
 
 from almanac.core.errors import ModelError
 from almanac.model.past_predictor import OFFSET, PastPredictor, fill_gaps
-from almanac.model.predictor import Array, BodyKind, Predictor
+from almanac.model.predictor import Array, BodyKind
 
 
 @dataclass(frozen=True)
@@ -135,8 +134,4 @@ class ARIMAPredictor(PastPredictor[SeasonalARIMA]):
         return np.asarray(np.einsum("nh,nh->n", whole, np.array(weights)) + np.array(constants))
 
 
-def _read(files: Mapping[str, bytes], names: Sequence[str], directory: Path) -> Predictor:
-    return ARIMAPredictor.from_files(files, names, directory)
-
-
-KIND = BodyKind("arima", _read, ("arima.json", OFFSET))
+KIND = BodyKind("arima", ARIMAPredictor.from_files, ("arima.json", OFFSET))

@@ -14,15 +14,14 @@ Whether errors are additive or multiplicative changes the estimates of the param
 prediction filters the last `history` values from a state that follows from these values, see `Filter.start`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
-from pathlib import Path
 
 import numpy as np
 
 from almanac.core.errors import ModelError
 from almanac.model.past_predictor import OFFSET, PastPredictor
-from almanac.model.predictor import Array, BodyKind, Predictor
+from almanac.model.predictor import Array, BodyKind
 
 
 @dataclass(frozen=True)
@@ -145,8 +144,4 @@ class StateSpacePredictor(PastPredictor[Smoothing]):
         return recursion.forecast(recursion.run(recursion.start(past, self.period), past), self.steps)
 
 
-def _read(files: Mapping[str, bytes], names: Sequence[str], directory: Path) -> Predictor:
-    return StateSpacePredictor.from_files(files, names, directory)
-
-
-KIND = BodyKind("ets", _read, ("ets.json", OFFSET))
+KIND = BodyKind("ets", StateSpacePredictor.from_files, ("ets.json", OFFSET))

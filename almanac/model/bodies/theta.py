@@ -11,15 +11,14 @@ Forecasts further ahead take the nearer ones as values; a dynamic model moves it
 out first and put back afterwards, by the classical decomposition with a centred moving average.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 import numpy as np
 
 from almanac.core.errors import ModelError
 from almanac.model.past_predictor import OFFSET, PastPredictor, fill_gaps
-from almanac.model.predictor import Array, BodyKind, Predictor
+from almanac.model.predictor import Array, BodyKind
 
 #: A factor of a multiplicative season below which it is left out, since values are divided by it.
 _LEAST_FACTOR = 0.01
@@ -155,8 +154,4 @@ def _extrapolate(values: Array, parameters: Sequence[Theta], steps: int) -> Arra
     return np.asarray(forecast)
 
 
-def _read(files: Mapping[str, bytes], names: Sequence[str], directory: Path) -> Predictor:
-    return ThetaPredictor.from_files(files, names, directory)
-
-
-KIND = BodyKind("theta", _read, ("theta.json", OFFSET))
+KIND = BodyKind("theta", ThetaPredictor.from_files, ("theta.json", OFFSET))
