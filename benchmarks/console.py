@@ -4,7 +4,6 @@ python -m benchmarks.console [--users 50] [--rounds 4]
 """
 
 import argparse
-import os
 import statistics
 import tempfile
 import time
@@ -13,6 +12,7 @@ from pathlib import Path
 
 import httpx
 
+from benchmarks.serving_load import cpu_seconds
 from operations.history import open_history, update
 from operations.journal import Journal
 from orchestration.retraining.audit_log import Draft
@@ -72,19 +72,13 @@ def _measure(console: ConsoleProcess, users: int, rounds: int) -> None:
             order = PAGES[number % len(PAGES) :] + PAGES[: number % len(PAGES)]
             return [_ask(own, path) for _ in range(rounds) for path in order]
 
-    before = _cpu_seconds(console.process.pid)
+    before = cpu_seconds(console.process.pid)
     with ThreadPoolExecutor(users) as pool:
         times = sorted(wait for waits in pool.map(user, range(users)) for wait in waits)
-    spent = _cpu_seconds(console.process.pid) - before
+    spent = cpu_seconds(console.process.pid) - before
     p50, p95 = times[len(times) // 2], times[int(0.95 * len(times))]
     print(f"{users} users at once, {len(times):,} pages: p50 {1e3 * p50:.0f} ms, p95 {1e3 * p95:.0f} ms")
     print(f"of the processor  {1e3 * spent / len(times):.1f} ms a page")
-
-
-def _cpu_seconds(process: int) -> float:
-    """Return the processor time of a process, which other work on the machine does not change as it does waits."""
-    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _ask(client: httpx.Client, path: str) -> float:

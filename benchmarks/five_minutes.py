@@ -25,6 +25,7 @@ from almanac.data.ingest import ingest
 from almanac.data.resample import resample
 from almanac.model.batch import predict_file
 from almanac.model.bundle import load_bundle
+from almanac.training.losses import loss
 from almanac.usecase import UseCase
 from almanac.usecase import load as load_use_case
 from almanac.usecase.shape_section import Resample
@@ -76,14 +77,13 @@ def _matrix(values: pl.DataFrame, machines: pl.Series) -> Array:
     return result
 
 
-def smape(truth: Array, forecast: Array) -> float:
-    """Return the symmetric mean absolute percentage error, in percent."""
-    size = (np.abs(truth) + np.abs(forecast)) / 2
-    return float(100 * np.mean(np.abs(truth - forecast) / np.where(size > 0, size, 1.0)))
-
-
 def measured(truth: Array, forecast: Array) -> dict[str, dict[str, float]]:
-    """Return the errors of the model and of naive forecasts, on both sets of rows."""
+    """Return sMAPE of the model and of naive forecasts in percent, on both sets of rows."""
+    symmetric = loss("smape")
+
+    def smape(truth: Array, forecast: Array) -> float:
+        return 100 * symmetric(truth, forecast, False)
+
     week = np.arange(len(truth) - DAYS * STEPS_OF_DAY, len(truth))
     origins = week[:: STEPS_OF_DAY // 4] - 1
     steps = origins[:, None] + np.arange(1, STEPS_OF_HOUR + 1)

@@ -83,12 +83,13 @@ def measure(load: Load, seconds: float) -> dict[str, float]:
 
 def measure_with_cpu(load: Load, seconds: float, pid: int) -> dict[str, float]:
     """Return wrk's figures and the server's processor time for each request, which other programs disturb less."""
-    before = _cpu_seconds(pid)
+    before = cpu_seconds(pid)
     figures = measure(load, seconds)
-    return {**figures, "cpu_us": round((_cpu_seconds(pid) - before) / figures["requests"] * 1e6, 1)}
+    return {**figures, "cpu_us": round((cpu_seconds(pid) - before) / figures["requests"] * 1e6, 1)}
 
 
-def _cpu_seconds(pid: int) -> float:
+def cpu_seconds(pid: int) -> float:
+    """Return the processor time of a process, which other work on the machine does not change as it does waits."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
