@@ -42,7 +42,7 @@ class _ARIMA:
 
 def estimate(values: Array, period: int, history: int, steps: int, parameters: dict[str, Any]) -> dict[str, Any]:
     """Return the order and coefficients that AutoARIMA finds for one entity."""
-    # Warning filters belong to the process, as imports do: threads fit one after the other, as Python's lock has them do.
+    # Warning filters belong to the process, as imports do: threads fit one after the other, as Python's lock asks for.
     with without_numba(), warnings.catch_warnings():
         # Optimisers that end early and series that are constant say so; what they find is still judged on the folds.
         warnings.simplefilter("ignore")

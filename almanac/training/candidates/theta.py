@@ -37,7 +37,7 @@ class _Theta:
 
 def estimate(values: Array, period: int, history: int, steps: int, parameters: dict[str, Any]) -> dict[str, Any]:
     """Return the form and parameters that AutoTheta finds for one entity."""
-    # Warning filters belong to the process, as imports do: threads fit one after the other, as Python's lock has them do.
+    # Warning filters belong to the process, as imports do: threads fit one after the other, as Python's lock asks for.
     with without_numba(), warnings.catch_warnings():
         # A constant series divides by zero where it is tested for a season.
         warnings.simplefilter("ignore")
