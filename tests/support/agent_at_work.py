@@ -85,7 +85,12 @@ def breached_site(tmp_path: Path) -> Site:
     number = registry.register(name, files, who="ann", why="made", approval="none")
     registry.attach_documents(name, number, document_files(tmp_path / "a", files), who="ann", why="documented")
     registry.promote(name, number, who="ann", why="better")
-    window = {"start": "2014-12-02T00:00:00", "stop": "2015-01-01T00:00:00", "breach": True, "reasons": ["iws drifts"]}
-    document = {"kind": "monitoring", "use_case": name, "breached": True, "windows": [window]}
-    write_json(tmp_path / "runs" / name / "monitoring" / "latest" / "monitoring.json", document)
+    write_breach(tmp_path / "runs", name, "iws drifts")
     return site_of(tmp_path, name, file=str(ROOT / "usecases" / "air_quality.yaml"))
+
+
+def write_breach(runs: Path, use_case: str, reason: str) -> None:
+    """Write the result of a monitoring whose newest window has a breach."""
+    window = {"start": "2014-12-02T00:00:00", "stop": "2015-01-01T00:00:00", "breach": True, "reasons": [reason]}
+    document = {"kind": "monitoring", "use_case": use_case, "breached": True, "windows": [window]}
+    write_json(runs / use_case / "monitoring" / "latest" / "monitoring.json", document)

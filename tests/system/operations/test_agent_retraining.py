@@ -1,12 +1,15 @@
 """The agent really trains again once its plan is approved, and the version goes to production."""
 
+import json
+import shutil
 from pathlib import Path
 
 import pytest
 import yaml
 
-from almanac.core.files import read_json, write_json
+from almanac.core.files import read_json
 from almanac.usecase import dump
+from almanac.usecase.override import load_with
 from governance.registry import Registry
 from operations.agent.followed import FollowedJournal
 from operations.agent.policy import Policy
@@ -14,23 +17,25 @@ from operations.agent.site import Site
 from operations.agent.work import Work
 from orchestration.retraining import policy as retraining
 from pipelines import training_pipeline
-from tests.support.agent_at_work import alarm, the_step
-from tests.support.production import Production, two_versions
+from tests.support.agent_at_work import alarm, the_step, write_breach
+from tests.support.production import QUICK, ROOT, Production
+from tests.support.training_world import ITEMS
+
+#: Changes that keep the training short: few features, and intervals without trees.
+SMALL = [
+    f"features.items={json.dumps(ITEMS)}",
+    "evaluation.groups=[]",
+    "training.intervals={level: 0.9, bins: 4}",
+]
 
 
 @pytest.mark.slow
 def test_an_approved_retraining_trains_and_promotes(production: Production, tmp_path: Path, beijing_csv: Path) -> None:
-    name, registry = production.case.name, two_versions(production, tmp_path)
+    name, registry = production.case.name, str(tmp_path / "registry")
+    shutil.copytree(production.registry, registry)
     path = tmp_path / f"{name}.yaml"
-    path.write_text(dump(production.case))
-    window = {
-        "start": "2014-12-02T00:00:00",
-        "stop": "2015-01-01T00:00:00",
-        "breach": True,
-        "reasons": ["iws is stuck"],
-    }
-    document = {"kind": "monitoring", "use_case": name, "breached": True, "windows": [window]}
-    write_json(tmp_path / "runs" / name / "monitoring" / "latest" / "monitoring.json", document)
+    path.write_text(dump(load_with(ROOT / "usecases" / f"{name}.yaml", [*QUICK, *SMALL])))
+    write_breach(tmp_path / "runs", name, "iws is stuck")
     rules = {"use_cases": {name: {"file": str(path)}}, "causes": {"bad_release": ["retrain"]}}
     policy = Policy.model_validate(rules)
     site = Site(name, policy, policy.use_cases[name], registry, tmp_path / "runs", training_pipeline)
