@@ -36,7 +36,8 @@ def make_folds(usecase: UseCase, problem: Problem) -> list[Fold]:
     count, horizon = usecase.training.folds.count, to_microseconds(problem.target.horizon)
     result = []
     span, _ = train_test(usecase, problem.time)
-    # The gap is the target's horizon: a truth of the validation span must not be a training label.
+    # The gap is the target's horizon: a truth of the validation span must not be a training label. Of events it is no
+    # shorter than `events.known_after`, which a rule of the use case makes sure of.
     spans = folds(span, count, _length(usecase, problem.time, span), horizon)
     for number, pair in enumerate(spans, start=1):
         fold = Fold(*(np.flatnonzero(problem.known & span.rows(problem.time)) for span in pair))

@@ -172,3 +172,6 @@ def two_files() -> UseCase:
 def test_rules_name_what_is_wrong_with_events(tmp_path: Path) -> None:
     with pytest.raises(UseCaseError, match=r"targets.congestion_3h: baselines, stakes and signals belong to events"):
         load_with(ROOT / "usecases" / "traffic.yaml", ["targets.congestion_3h.baselines={market: volume}"])
+    # The gap before a fold is the horizon: with a shorter one a label would be learned that was not known yet.
+    with pytest.raises(UseCaseError, match=r"horizon: 23h is shorter than events.known_after, 24h"):
+        load_with(ROOT / "usecases" / "card_sales.yaml", ["targets.0.horizon=23h"])
