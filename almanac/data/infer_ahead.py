@@ -57,7 +57,7 @@ def without_later(facts: Inferred, target: str, ahead: Ahead) -> Inferred:
 
 
 def moved(its: ColumnFacts, facts: Inferred, horizon: timedelta) -> ColumnFacts:
-    """Return the facts about a column whose values are read so much earlier: the last ones of each series lack."""
+    """Return the facts about a column that is read a horizon ahead: the last rows of each series have no value."""
     series = 1 if facts.entity is None else facts.raw[facts.entity].n_unique()
     lost = series * (horizon // facts.step) / max(facts.raw.height, 1)
     return replace(its, missing=min(1.0, its.missing + lost))

@@ -98,7 +98,7 @@ class LearnedFromTarget:
         feature: name of the feature.
         column: category column.
         target: name of the target.
-        smoothing: rows of the mean of all that each level is given beside its own.
+        smoothing: weight of the mean of all rows in that of each level, as a number of rows.
     """
 
     feature: str

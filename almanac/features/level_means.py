@@ -30,7 +30,7 @@ class LevelMeans:
         Args:
             codes: code of each row's level, NaN where missing, shape (n,).
             y: the target, NaN where unknown, shape (n,).
-            smoothing: number of rows of the mean of all that each level is given beside its own.
+            smoothing: weight of the mean of all rows in that of each level, as a number of rows.
         """
         known = np.isfinite(codes) & np.isfinite(y)
         if not known.any():

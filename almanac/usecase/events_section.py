@@ -26,7 +26,7 @@ class EventEntity(Section):
 
 
 class Residual(Section):
-    """What an event's outcome was more than a number of its histories, such as a price's distance from the usual one.
+    """Difference of an event's outcome from a number of its histories, such as a price's distance from the usual one.
 
     Its means over other entities, such as all cards of a set, are an index that a change of what is sold does not move.
     """

@@ -41,7 +41,7 @@ class Encoded(Declaration):
     target: Annotated[Name | None, absent(None)] = None
     """Name of the target of `target`."""
     smoothing: Annotated[float, Field(gt=0, le=1e6), absent(20.0)] = 20.0
-    """Rows of the mean of all that `target` gives each level beside its own, so that a rare one says little."""
+    """Weight of the mean of all rows in that of each level, as a number of rows, which a rare one is close to."""
 
     @model_validator(mode="after")
     def _target_named(self) -> "Encoded":
