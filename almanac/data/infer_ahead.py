@@ -6,6 +6,7 @@ from datetime import timedelta
 from almanac.core.errors import TableError
 from almanac.data.infer import Inferred, require_column
 from almanac.data.infer_columns import ColumnFacts
+from almanac.data.times import ends
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ def known_ahead(facts: Inferred, target: str, asked: tuple[str, ...]) -> Ahead:
     known = facts.times.filter(facts.numbers(target).is_finite().fill_null(False))
     if known.is_empty() or facts.gathered:
         return Ahead(columns, 0)
-    last, end = known.sort()[-1], facts.times.sort()[-1]
+    (_, last), (_, end) = ends(known), ends(facts.times)
     later = facts.raw.filter(facts.times > last)
     for name in facts.columns:
         if name not in (target, *asked) and later[name].null_count() < later.height:

@@ -15,6 +15,7 @@ import numpy.typing as npt
 import polars as pl
 
 from almanac.core.errors import UseCaseError
+from almanac.data.times import ends
 
 Integers = npt.NDArray[np.int64]
 
@@ -88,7 +89,7 @@ def zone_of(source: pl.Series, times: pl.Series, given: str | None) -> Zone | No
 
 def repeated(times: pl.Series, zone: Zone) -> pl.Series:
     """Return which of the local times come twice."""
-    changes = [change for change in _changes(zone.name, *_ends(times)) if not change.skipped]
+    changes = [change for change in _changes(zone.name, *ends(times)) if not change.skipped]
     mask = pl.Series([False]).new_from_index(0, times.len())
     for change in changes:
         mask = mask | times.is_between(change.start, change.stop, closed="left")
@@ -219,8 +220,3 @@ def _moment(zone: ZoneInfo, low: datetime, high: datetime) -> datetime:
     steps = (high - low) // _MINUTE
     place = bisect_left(range(steps + 1), True, key=lambda step: _offset(zone, low + step * _MINUTE) == after)
     return low + place * _MINUTE
-
-
-def _ends(times: pl.Series) -> tuple[datetime, datetime]:
-    ordered = times.unique().sort()
-    return ordered[0], ordered[-1]

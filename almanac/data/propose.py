@@ -17,6 +17,7 @@ from almanac.data.propose_source import Brought, bring
 from almanac.data.propose_text import lines
 from almanac.data.propose_told import assumptions, unsure
 from almanac.data.read import read_table
+from almanac.data.times import ends
 from almanac.data.validate import refuse_errors, run_checks
 from almanac.usecase import load_text
 from almanac.usecase.defaults import CYCLES, MOST_STEPS
@@ -103,7 +104,7 @@ def _draft(brought: Brought, facts: Inferred, choices: Choices, name: str) -> Dr
     values = facts.numbers(target)
     # Times at which a forecast of the target can be made and compared.
     known = (facts.times - horizon).filter(values.is_finite().fill_null(False))
-    start, end = _ends(facts.times)
+    start, end = ends(facts.times)
     days = _test_days(path, start, end, facts.step)
     newest = end_of_data(end, to_duration(facts.step))
     stop = newest - days * _DAY
@@ -221,8 +222,3 @@ def _name(raw: str, taken: set[str]) -> str:
         name, number = f"{base}_{number}", number + 1
     taken.add(name)
     return name
-
-
-def _ends(times: pl.Series) -> tuple[datetime, datetime]:
-    ordered = times.sort()
-    return ordered[0], ordered[-1]

@@ -1,6 +1,7 @@
 """Parsing of the times of a source."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import get_args
 
 import polars as pl
@@ -45,6 +46,14 @@ def parse_time(raw: pl.DataFrame, time: TimeFormat, name: str, location: str, se
             f"{f' of the form {time.format}' if time.format else ''}: {', '.join(rows)}{', …' * (wrong > len(rows))}"
         )
     return parsed
+
+
+def ends(times: pl.Series) -> tuple[datetime, datetime]:
+    """Return the first and the last of some times."""
+    first, last = times.min(), times.max()
+    assert isinstance(first, datetime)
+    assert isinstance(last, datetime)
+    return first, last
 
 
 def columns_of(time: TimeFormat) -> list[str]:
