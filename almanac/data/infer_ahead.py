@@ -16,10 +16,12 @@ class Ahead:
     Attributes:
         columns: The reason for each of them.
         later: Rows after the last known target, whose target is still to come.
+        asked: Those of the columns that a person names.
     """
 
     columns: dict[str, str]
     later: int
+    asked: tuple[str, ...]
 
 
 def known_ahead(facts: Inferred, target: str, asked: tuple[str, ...]) -> Ahead:
@@ -38,13 +40,13 @@ def known_ahead(facts: Inferred, target: str, asked: tuple[str, ...]) -> Ahead:
     columns = dict.fromkeys(asked, "given by --known-ahead")
     known = facts.times.filter(facts.numbers(target).is_finite().fill_null(False))
     if known.is_empty() or facts.gathered:
-        return Ahead(columns, 0)
+        return Ahead(columns, 0, asked)
     (_, last), (_, end) = ends(known), ends(facts.times)
     later = facts.raw.filter(facts.times > last)
     for name in facts.columns:
         if name not in (target, *asked) and later[name].null_count() < later.height:
             columns[name] = f"has values up to {end}, {target} up to {last}"
-    return Ahead(columns, later.height if columns else 0)
+    return Ahead(columns, later.height if columns else 0, asked)
 
 
 def without_later(facts: Inferred, target: str, ahead: Ahead) -> Inferred:

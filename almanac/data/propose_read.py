@@ -26,8 +26,9 @@ def sources(draft: Draft) -> Iterator[str]:
         # Without a tolerance a time has the row that is valid at the time of its forecast, or none.
         join = {"ahead": to_duration(draft.horizon), "tolerance": "0h"}
         yield f"    join: {flow(join)}  # look: values must be known so long before their time"
-        reasons = (f"{flow(draft.names[raw])} {draft.ahead.columns[raw]}" for raw in ahead)
-        yield from (f"    # {'inferred: ' if 'has values' in reason else ''}{reason}" for reason in reasons)
+        for raw in ahead:
+            inferred = "" if raw in draft.ahead.asked else "inferred: "
+            yield f"    # {inferred}{flow(draft.names[raw])} {draft.ahead.columns[raw]}"
     yield ""
 
 
