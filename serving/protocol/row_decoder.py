@@ -39,8 +39,8 @@ class RowDecoder:
             # Feature names need not be identifiers.
             fields.append((f"c{index}", kind if name in columns.required else kind | None))
             rename[f"c{index}"] = name
-        # Decoded values form no cycles, so the garbage collector need not track the structs.
         self._width = len(fields)
+        # Decoded values form no cycles, so the garbage collector need not track the structs.
         row = msgspec.defstruct("Row", fields, rename=rename, forbid_unknown_fields=True, gc=False)
         body = msgspec.defstruct("Body", [("instances", list[row])], forbid_unknown_fields=True, gc=False)  # type: ignore[valid-type]
         self._decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(body)
