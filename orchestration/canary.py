@@ -14,7 +14,7 @@ from governance.registry.stages import may_promote
 from serving.deploy.apply import Check, apply_and_wait, sendable
 from serving.deploy.canary import with_canary
 from serving.deploy.kube import Kube
-from serving.deploy.rollout import VERSION
+from serving.deploy.manifests import VERSION
 from serving.deploy.verdict import Verdict, await_verdict
 
 

@@ -6,8 +6,8 @@ from typing import Any
 from almanac.core.progress import summary
 from almanac.usecase import load_text
 from governance.registry import resolve
+from serving.deploy.manifests import DIGEST, VERSION
 from serving.deploy.production import write_manifest
-from serving.deploy.rollout import DIGEST, VERSION
 
 
 def awaited() -> None:

@@ -21,13 +21,12 @@ from serving.deploy.helm import CHART
 from serving.deploy.helm import write as write_chart
 from serving.deploy.kube import Kube
 from serving.deploy.kustomize.layout import BASE, objects, write
-from serving.deploy.manifests import to_yaml
+from serving.deploy.manifests import VERSION, to_yaml
 from serving.deploy.model_image import write_model_image
 from serving.deploy.prerequisites import look
 from serving.deploy.prerequisites import objects as prerequisites
 from serving.deploy.production import write_canary, write_manifest, write_values
 from serving.deploy.reach import KEY_SECRET, require_way, way_to
-from serving.deploy.rollout import VERSION
 from serving.deploy.smoke import PATIENCE, forecasters, smoke
 
 app = command_app(

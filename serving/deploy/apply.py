@@ -11,8 +11,9 @@ from kubernetes import client, config
 from almanac.core.errors import AlmanacError, DeploymentError
 from almanac.core.progress import progress
 from serving.deploy.kube import PLURALS, Kube, RefusedError, label
+from serving.deploy.manifests import VERSION
 from serving.deploy.requirements import require
-from serving.deploy.rollout import VERSION, missing, problems
+from serving.deploy.rollout import missing, problems
 
 Check = Callable[[dict[str, Any]], None]
 #: Fields that the cluster adds to an object, and that must not be sent back.

@@ -12,8 +12,7 @@ from dataclasses import replace
 from typing import Any, Literal
 
 from almanac.core.errors import DeploymentError
-from serving.deploy.manifests import MOUNTED, Deployment, render
-from serving.deploy.rollout import CANARY, VERSION
+from serving.deploy.manifests import CANARY, MOUNTED, VERSION, Deployment, render
 
 Mode = Literal["Standard", "Knative"]
 _MODE = "serving.kserve.io/deploymentMode"

@@ -13,8 +13,7 @@ from almanac.core.files import write_text
 from almanac.core.image import VERSION as RELEASE
 from serving.deploy.helm_values import VALUES, environment_values
 from serving.deploy.kustomize.layout import PLACEHOLDER
-from serving.deploy.manifests import Deployment, render, render_edges
-from serving.deploy.rollout import DIGEST, VERSION
+from serving.deploy.manifests import DIGEST, VERSION, Deployment, render, render_edges
 
 CHART = Path(__file__).resolve().parents[2] / "deploy" / "helm" / "almanac"
 ENVIRONMENTS = ("dev", "staging", "prod")

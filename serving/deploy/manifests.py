@@ -12,6 +12,8 @@ from almanac.core.files import sha256_bytes
 
 #: Where KServe mounts the model directory.
 _MOUNT = "/mnt/models"
+#: Annotations of the InferenceService that KServe copies to its pods.
+VERSION, DIGEST, CANARY = "almanac.io/version", "almanac.io/manifest-sha256", "almanac.io/canary"
 #: Addresses that KServe mounts by itself: a volume claim, and an image beside the server.
 MOUNTED = ("pvc://", "oci://")
 _TEMPLATE = Path(__file__).with_name("objects.yaml")

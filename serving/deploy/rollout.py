@@ -5,22 +5,19 @@ and from KServe 0.20 on its Ready stays true for as long as old pods are availab
 """
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from almanac.core.errors import DeploymentError
+from serving.deploy.kube import Kube
+from serving.deploy.manifests import CANARY, DIGEST, VERSION
 
-if TYPE_CHECKING:
-    from serving.deploy.kube import Kube
-
-#: Annotations of the InferenceService that KServe copies to its pods.
-VERSION, DIGEST, CANARY = "almanac.io/version", "almanac.io/manifest-sha256", "almanac.io/canary"
 _CONTAINER = "kserve-container"
 #: States of a container that is on its way.
 _STARTING = {"ContainerCreating", "PodInitializing"}
 _LOG_LINES = 8
 
 
-def missing(kube: "Kube", service: dict[str, Any], image: str | None) -> str:
+def missing(kube: Kube, service: dict[str, Any], image: str | None) -> str:
     """Return the missing parts of a version's rollout, in words; empty if it is complete.
 
     Args:
@@ -51,7 +48,7 @@ def missing(kube: "Kube", service: dict[str, Any], image: str | None) -> str:
     return _ready(current).removeprefix("; ")
 
 
-def ready_pods(kube: "Kube", service: dict[str, Any]) -> list[str]:
+def ready_pods(kube: Kube, service: dict[str, Any]) -> list[str]:
     """Return the names of the ready pods of a version.
 
     Raises:
@@ -72,7 +69,7 @@ def ready_pods(kube: "Kube", service: dict[str, Any]) -> list[str]:
     ]
 
 
-def problems(kube: "Kube", service: dict[str, Any]) -> list[str]:
+def problems(kube: Kube, service: dict[str, Any]) -> list[str]:
     """Return why pods of a version are not ready: a line each, and the last lines of their logs."""
     namespace, name = service["metadata"]["namespace"], service["metadata"]["name"]
     selector = {"labelSelector": f"serving.kserve.io/inferenceservice={name}"}
@@ -88,7 +85,7 @@ def problems(kube: "Kube", service: dict[str, Any]) -> list[str]:
     return lines or failures
 
 
-def _pod(kube: "Kube", pod: dict[str, Any]) -> Iterator[str]:
+def _pod(kube: Kube, pod: dict[str, Any]) -> Iterator[str]:
     name, status = pod["metadata"]["name"], pod.get("status") or {}
     conditions = {one["type"]: one for one in status.get("conditions", [])}
     if conditions.get("Ready", {}).get("status") == "True":
@@ -112,7 +109,7 @@ def _pod(kube: "Kube", pod: dict[str, Any]) -> Iterator[str]:
         yield from _warnings(kube, pod)
 
 
-def _log(kube: "Kube", pod: dict[str, Any], container: dict[str, Any]) -> str:
+def _log(kube: Kube, pod: dict[str, Any], container: dict[str, Any]) -> str:
     """Return the last lines of the log of a container that ended, whether it was started again since or not."""
     namespace, name = pod["metadata"]["namespace"], pod["metadata"]["name"]
     again = "running" in (container.get("state") or {}) and container.get("restartCount", 0) > 0
@@ -121,7 +118,7 @@ def _log(kube: "Kube", pod: dict[str, Any], container: dict[str, Any]) -> str:
     return next(filter(None, texts), "")
 
 
-def _warnings(kube: "Kube", pod: dict[str, Any]) -> Iterator[str]:
+def _warnings(kube: Kube, pod: dict[str, Any]) -> Iterator[str]:
     """Yield the newest warning among a pod's events, the only place that names a volume which cannot be mounted."""
     name, namespace = pod["metadata"]["name"], pod["metadata"]["namespace"]
     query = {"fieldSelector": f"involvedObject.name={name},type=Warning"}
@@ -147,7 +144,7 @@ def _reason(container: dict[str, Any], running: str) -> str | None:
     return running if "running" in state and not container.get("ready") else None
 
 
-def _deployment(kube: "Kube", service: dict[str, Any]) -> dict[str, Any] | None:
+def _deployment(kube: Kube, service: dict[str, Any]) -> dict[str, Any] | None:
     namespace, name = service["metadata"]["namespace"], f"{service['metadata']['name']}-predictor"
     found: dict[str, Any] | None = kube.read(
         f"/apis/apps/v1/namespaces/{namespace}/deployments/{name}", f"Deployment {namespace}/{name}"

@@ -3,8 +3,7 @@
 from almanac.core.errors import DeploymentError
 from serving.deploy.apply import connect
 from serving.deploy.kube import Kube
-from serving.deploy.manifests import service_name
-from serving.deploy.rollout import VERSION
+from serving.deploy.manifests import VERSION, service_name
 
 
 def served(use_case: str, namespace: str) -> str | None:
