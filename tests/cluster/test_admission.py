@@ -98,7 +98,7 @@ class TestHelm:
         return write  # type: ignore[return-value]
 
     def helm(self, *arguments: str) -> str:
-        done = command(str(HELM), *arguments)
+        done = command(HELM, *arguments)
         assert done.returncode == 0, done.stderr
         return done.stdout
 

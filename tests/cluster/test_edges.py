@@ -98,7 +98,7 @@ def test_kserve_makes_what_keda_scales_by(defined: str, namespace: str, tmp_path
     values = tmp_path / "values.yaml"
     values.write_text(yaml.safe_dump({**values_of(replace(VERSION, namespace=namespace)), "maxReplicas": 6}))
     chosen = ("-n", namespace, "-f", str(CHART / "values-dev.yaml"), "-f", str(values), "--set", "keda.enabled=true")
-    done = command(str(HELM), "install", "air-quality", str(CHART), *chosen)
+    done = command(HELM, "install", "air-quality", str(CHART), *chosen)
     assert done.returncode == 0, done.stderr
     wait_for("the ScaledObject", lambda: get("scaledobjects.keda.sh", "-n", namespace)["items"])
     (scaled,) = get("scaledobjects.keda.sh", "-n", namespace)["items"]

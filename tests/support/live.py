@@ -23,10 +23,16 @@ RULES = ROOT / "monitoring" / "rules"
 T = TypeVar("T")
 
 
-def needs(program: str) -> pytest.MarkDecorator:
+def program(name: str) -> str:
+    """Return the path of a program in `.tools`, which `.ci/run` fills, or in PATH; its name where it is missing."""
+    return shutil.which(name, path=os.pathsep.join((str(ROOT / ".tools"), os.environ.get("PATH", "")))) or name
+
+
+def needs(*names: str) -> pytest.MarkDecorator:
     """Skip by name where a program is missing, but never in CI."""
-    missing = shutil.which(program) is None and os.environ.get("CI") != "true"
-    return pytest.mark.skipif(missing, reason=f"{program} is not installed")
+    missing = [name for name in names if program(name) == name]
+    skipped = bool(missing) and os.environ.get("CI") != "true"
+    return pytest.mark.skipif(skipped, reason=f"{' and '.join(missing)} is not installed")
 
 
 def read_yaml(path: Path) -> Any:

@@ -23,15 +23,13 @@ from almanac.usecase import dump
 from governance.registry import Registry, collect, resolve
 from serving.deploy.smoke import examples, forecasters, smoke
 from tests.support.kubernetes_api import KubernetesApi, kubeconfig
+from tests.support.live import needs, program
 from tests.support.production import Production, two_versions
 from tests.support.server import ServerProcess
 
 ROOT = Path(__file__).resolve().parents[3]
 REFERENCE = ROOT / "usecases" / "air_quality.yaml"
-KUSTOMIZE = next((name for name in (str(ROOT / ".tools" / "kustomize"), "kustomize") if shutil.which(name)), None)
-needs_kustomize = pytest.mark.skipif(
-    KUSTOMIZE is None and os.environ.get("CI") != "true", reason="kustomize is not installed"
-)
+needs_kustomize = needs("kustomize")
 
 
 @dataclass
@@ -45,7 +43,7 @@ class Cluster:
 
     def deploy(self, environment: str, **variables: str) -> "subprocess.CompletedProcess[str]":
         given = {"ENVIRONMENT": environment, "USECASE": str(self.usecase), "REGISTRY": self.registry}
-        given |= {"KUSTOMIZE": str(KUSTOMIZE), "DEPLOY": "--timeout 5 --patience 1"}
+        given |= {"KUSTOMIZE": program("kustomize"), "DEPLOY": "--timeout 5 --patience 1"}
         command = ["make", "-s", "-o", ".venv/.components", "deploy", *(f"{k}={v}" for k, v in given.items())]
         environment_ = os.environ | {"KUBECONFIG": str(self.kubeconfig)} | variables
         return subprocess.run(command, cwd=ROOT, env=environment_, capture_output=True, text=True, check=False)

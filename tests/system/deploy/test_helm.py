@@ -1,7 +1,5 @@
 """The Helm chart: made from the manifests, and equal to what kustomize builds of them."""
 
-import os
-import shutil
 import subprocess
 import warnings
 from pathlib import Path
@@ -15,6 +13,7 @@ from serving.deploy.helm import CHART, ENVIRONMENTS, values_of
 from serving.deploy.kustomize.layout import BASE, PLACEHOLDER, objects, write
 from serving.deploy.manifests import Deployment, render, render_edges
 from tests.support.kserve_objects import check
+from tests.support.live import needs, program
 
 ROOT = Path(__file__).resolve().parents[3]
 OVERLAYS = BASE.parent / "overlays"
@@ -27,16 +26,8 @@ OPTIONS = {
 }
 
 
-def _program(name: str) -> str | None:
-    found = (shutil.which(str(ROOT / ".tools" / name)), shutil.which(name))
-    return next(filter(None, found), None)
-
-
-HELM, KUSTOMIZE = _program("helm"), _program("kustomize")
-needs_helm = pytest.mark.skipif(HELM is None and os.environ.get("CI") != "true", reason="helm is not installed")
-needs_both = pytest.mark.skipif(
-    (HELM is None or KUSTOMIZE is None) and os.environ.get("CI") != "true", reason="helm or kustomize is not installed"
-)
+HELM, KUSTOMIZE = program("helm"), program("kustomize")
+needs_helm, needs_both = needs("helm"), needs("helm", "kustomize")
 
 
 def _run(*arguments: str) -> str:
@@ -49,13 +40,13 @@ def template(place: Path, version: Deployment, namespace: str, *more: str) -> li
     """Return the objects that Helm makes of the chart for a version."""
     path = place / "version.yaml"
     path.write_text(yaml.safe_dump(values_of(version)))
-    command = (str(HELM), "template", "x", str(CHART), "--kube-version", "1.34", "-n", namespace, "-f", str(path))
+    command = (HELM, "template", "x", str(CHART), "--kube-version", "1.34", "-n", namespace, "-f", str(path))
     return [item for item in yaml.safe_load_all(_run(*command, *more)) if item]
 
 
 @needs_helm
 def test_the_chart_is_linted_without_a_warning() -> None:
-    told = _run(str(HELM), "lint", "--strict", str(CHART), "--kube-version", "1.34")
+    told = _run(HELM, "lint", "--strict", str(CHART), "--kube-version", "1.34")
     assert "0 chart(s) failed" in told
     assert "WARNING" not in told
 
@@ -81,7 +72,7 @@ def test_without_an_environment_it_makes_the_rendered_objects(version: Deploymen
 def test_an_environment_is_the_same_as_its_overlay(environment: str, tmp_path: Path) -> None:
     values = str(CHART / f"values-{environment}.yaml")
     made = template(tmp_path, PLACEHOLDER, NAMESPACES[environment], "-f", values)
-    built = yaml.safe_load_all(_run(str(KUSTOMIZE), "build", str(OVERLAYS / environment)))
+    built = yaml.safe_load_all(_run(KUSTOMIZE, "build", str(OVERLAYS / environment)))
     assert {item["kind"]: item for item in made} == {item["kind"]: item for item in built}
 
 
@@ -97,7 +88,7 @@ def test_an_option_is_the_same_as_the_component(option: str, tmp_path: Path) -> 
     (tmp_path / "overlay").mkdir()
     overlay = {"resources": ["../base"], "components": [f"../components/{kind.lower()}"]}
     (tmp_path / "overlay" / "kustomization.yaml").write_text(yaml.safe_dump(overlay))
-    assert edge in list(yaml.safe_load_all(_run(str(KUSTOMIZE), "build", str(tmp_path / "overlay"))))
+    assert edge in list(yaml.safe_load_all(_run(KUSTOMIZE, "build", str(tmp_path / "overlay"))))
 
 
 @needs_helm

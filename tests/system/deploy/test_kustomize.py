@@ -1,6 +1,5 @@
 """Each overlay as the real kustomize builds it."""
 
-import os
 import shutil
 import subprocess
 import sys
@@ -14,19 +13,15 @@ import yaml
 from serving.deploy.kustomize.layout import BASE, objects
 from serving.deploy.manifests import Deployment, render, to_yaml
 from tests.support.kserve_objects import check
+from tests.support.live import needs, program
 
 ROOT = BASE.parent
 OVERLAYS = ("dev", "staging", "prod")
-KUSTOMIZE = shutil.which("kustomize")
-needs_kustomize = pytest.mark.skipif(
-    KUSTOMIZE is None and os.environ.get("CI") != "true", reason="kustomize is not installed"
-)
+needs_kustomize = needs("kustomize")
 
 
 def _build(directory: Path) -> dict[str, dict[str, Any]]:
-    done = subprocess.run(
-        [KUSTOMIZE or "kustomize", "build", str(directory)], capture_output=True, text=True, check=False
-    )
+    done = subprocess.run([program("kustomize"), "build", str(directory)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return {item["kind"]: item for item in yaml.safe_load_all(done.stdout)}
 
