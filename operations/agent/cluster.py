@@ -13,8 +13,8 @@ def replicas(service: Service) -> tuple[int, int]:
         raise AgentError(f"InferenceService {service.namespace}/{service.name}: there is none")
     predictor = found["spec"]["predictor"]
     # KServe refuses a least number beyond the most, of which 0 means any.
-    most = int(predictor.get("maxReplicas") or 0) or service.highest
-    return int(predictor.get("minReplicas", 1)), min(most, service.highest)
+    most = min(int(predictor.get("maxReplicas") or service.highest), service.highest)
+    return int(predictor.get("minReplicas", 1)), most
 
 
 def set_replicas(service: Service, count: int, *, bounded: bool = True) -> None:

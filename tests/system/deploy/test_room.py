@@ -2,17 +2,12 @@
 
 import re
 import subprocess
-from pathlib import Path
 
 import yaml
 
 from almanac.core.image import OPERATIONS_IMAGE
+from tests.contract.deploy.test_room import OBJECTS, ROOM
 from tests.support.live import needs, program
-
-ROOT = Path(__file__).resolve().parents[3]
-ROOM = ROOT / "deploy" / "room"
-FILES: list[str] = yaml.safe_load((ROOM / "kustomization.yaml").read_text())["resources"]
-OBJECTS = [item for name in FILES for item in yaml.safe_load_all((ROOM / name).read_text())]
 
 
 @needs("kustomize")
@@ -21,5 +16,5 @@ def test_kustomize_builds_it() -> None:
     assert done.returncode == 0, done.stderr
     built = list(yaml.safe_load_all(done.stdout))
     assert len(built) == len(OBJECTS) + 1
-    assert f"{OPERATIONS_IMAGE}" in done.stdout
+    assert OPERATIONS_IMAGE in done.stdout
     assert re.search(r"name: almanac-agent-policy-\w+", done.stdout)
