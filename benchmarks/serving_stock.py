@@ -6,9 +6,11 @@ server is: `kserve.ModelServer` with a model that calls `Booster.predict`, which
 
 import subprocess
 import sys
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
+
+from almanac.core.errors import ServingError
 
 _PLACE = Path(__file__).resolve().parents[1] / ".cache" / "benchmarks" / "kserve"
 #: What the environment needs beside what kserve asks for.
@@ -20,11 +22,19 @@ def stock_python(given: str | None) -> tuple[str, dict[str, Any]]:
 
     Args:
         given: the Python to take; None to make an environment once, or to take this one where none can be made.
+
+    Raises:
+        ServingError: this environment has no release of a package that could be taken as the one to measure.
     """
     if given is not None:
         return given, {"python": "given", "versions": _versions(given)}
     python = _PLACE / "bin" / "python"
-    wanted = [f"{name}=={version(name)}" for name in _PACKAGES]
+    try:
+        wanted = [f"{name}=={version(name)}" for name in _PACKAGES]
+    except PackageNotFoundError as error:
+        raise ServingError(
+            f"{error.name} is not installed, whose version is measured; `make bench-serving` installs what it needs"
+        ) from None
     stamp = _PLACE / "installed.txt"
     if not stamp.exists() or stamp.read_text().split() != wanted:
         print(f"making an environment with {' and '.join(wanted)}, once", file=sys.stderr)

@@ -19,6 +19,8 @@ AlmanacError
 ├── ConsoleError        a console that cannot start as configured, or an act that it refuses
 ├── ReportError         a report that cannot be made: its period, its templates, its programs
 ├── NotificationError   settings of notifications that cannot be used, or a message that was not sent
+├── BackupError         a backup that cannot be made, read or restored
+├── SecretError         a secret that the settings name and that is missing
 ├── AgentError          a policy, an alarm or an action that the agent cannot take
 ├── DocumentError       a governance document that cannot be written or does not verify
 ├── DeploymentError     a manifest that cannot be rendered or applied

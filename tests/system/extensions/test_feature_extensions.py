@@ -104,7 +104,8 @@ def test_the_schema_and_the_errors_of_a_use_case_know_the_kind(tmp_path: Path) -
 def test_a_kind_that_only_an_extension_has_is_named_with_its_group(tmp_path: Path) -> None:
     done = extension.run(tmp_path, LOAD, CASE)
     assert (
-        "features.items.1.kind: there is no feature kind 'momentum'; known are calendar, categorical, " in done.stdout
+        "features.items.1.kind: there is no feature kind 'momentum'; known are age, calendar, categorical, "
+        in done.stdout
     )
     assert "if an extension brings it, install that package here (almanac.features)" in done.stdout
 
