@@ -1,5 +1,6 @@
 """The whole tree of commands: help, examples, exit codes, and what an import of the command line costs."""
 
+import os
 import re
 import shlex
 import subprocess
@@ -106,12 +107,14 @@ def test_a_port_that_no_machine_has_is_wrong_usage(command: list[str]) -> None:
 
 def test_make_compose_asks_for_a_run_before_it_makes_keys() -> None:
     command = ["make", "-s", "-o", ".venv/.dev", "compose", "USECASE=usecases/nowhere.yaml", f"DOCKER={sys.executable}"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    # Under `make -j` these would tell the inner make of jobs that it cannot have.
+    apart = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")}
+    done = subprocess.run(command, cwd=ROOT, env=apart, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     told = "error: nothing is registered for nowhere; first make run USECASE=usecases/nowhere.yaml"
     assert done.stderr.startswith(told)
     command[-1] = "DOCKER=no-such-program"
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, cwd=ROOT, env=apart, capture_output=True, text=True, check=False)
     assert done.stderr.startswith("error: no-such-program is not installed, which starts the containers")
 
 
