@@ -66,7 +66,7 @@ def model_image(
     out: Annotated[Path, typer.Argument(metavar="OUT", help="Directory to write.", show_default=False)],
     version: Annotated[str, typer.Option(help="The version's number, stage or alias.")] = "production",
 ) -> None:
-    """Write what the image of a version is built from, where `serving.loading` is oci://REPOSITORY."""
+    """Write the build directory of a version's image, for `serving.loading: oci://REPOSITORY`."""
     name = write_model_image(load(usecase), registry, out, version)
     typer.echo(f"docker build -t {name} {out} && docker push {name}")
 

@@ -1,4 +1,4 @@
-"""Outcome of a retraining: what its run directory and the registry say about the new version."""
+"""Outcome of a retraining, read from its run directory and the registry."""
 
 import json
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""The image that holds one version's model directory, which KServe runs beside the server (a modelcar)."""
+"""The image of a version's model directory, which KServe runs in the server's pod (a modelcar)."""
 
 import shutil
 from pathlib import Path

@@ -128,7 +128,7 @@ class Source:
 
 
 def _await_image(path: Path) -> None:
-    """Wait for a model directory where KServe says that the container that brings it starts beside the server."""
+    """Wait for a model directory that a container of the same pod brings, as KServe says by MODEL_INIT_MODE."""
     if os.environ.get("MODEL_INIT_MODE") != "async":
         return
     deadline = time.monotonic() + _IMAGE_SECONDS

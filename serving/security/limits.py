@@ -88,7 +88,7 @@ class Verdict(NamedTuple):
 
 
 def verdict_of(rate: Rate, left: float) -> Verdict:
-    """Return the decision of a bucket in which `left` tokens are, after one was taken; below 0 for what it lacks."""
+    """Return the verdict of a bucket with `left` tokens after a request, fewer than 0 where it lacked them."""
     flow = rate.limit / rate.seconds
     if left < 0.0:
         return Verdict(False, int(rate.limit), 0, -left / flow)

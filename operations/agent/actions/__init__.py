@@ -82,7 +82,7 @@ class Action(ABC):
         return {}
 
     def going_on(self, site: "Site", result: Values) -> bool:
-        """Return whether what it started goes on elsewhere, so that its effect cannot be judged yet."""
+        """Return whether its effect cannot be judged yet, since a run that it started has not ended."""
         return False
 
     def helped(self, site: "Site", result: Values) -> bool | None:

@@ -1,4 +1,4 @@
-"""Tables that tell which origins have changed since the rows were made."""
+"""Tables of the parts of the origins, by which changed ones are found."""
 
 import sqlalchemy as sa
 from alembic import op
