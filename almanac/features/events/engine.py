@@ -170,7 +170,7 @@ class EventEngine:
         return item, asked, names.index(feature)
 
     def _residuals_of(self, event: Event) -> dict[str, float]:
-        """Return the residuals of an event from its histories at the time of prediction; NaN where a value is missing."""
+        """Return the residuals of an event from its histories at prediction time; NaN where a value is missing."""
         until, values = self._until(event), {}
         for name, residual, item, asked, place in self._residuals:
             said = _numbers(item, asked, self._books[item.of].pasts(event, until))[place]
