@@ -13,7 +13,7 @@ def assumptions(draft: Draft) -> list[tuple[str, str]]:
         "none: a single series" if facts.entity is None else f"{facts.entity}, {facts.raw[facts.entity].n_unique():,}"
     )
     rows = [
-        ("table", f"{facts.raw.height:,} rows from {draft.span[0]} to {draft.span[1]}, {facts.read.format}"),
+        ("table", f"{facts.raw.height:,} rows from {draft.span[0]} to {draft.span[1]}{_form(draft)}"),
         ("time", f"{draft.time}, {notation(draft)}"),
         *([("zone", f"{facts.zone.name}, {facts.zone.reason}")] if facts.zone else []),
         ("frequency", _frequency(draft)),
@@ -28,6 +28,11 @@ def assumptions(draft: Draft) -> list[tuple[str, str]]:
         ("candidates", "lightgbm, linear and their blend, with fixed parameters"),
     ]
     return rows
+
+
+def _form(draft: Draft) -> str:
+    """Return the format of the file, after a comma; nothing for a query, whose rows have none."""
+    return "" if draft.brought.fields.get("type") == "sql" else f", {draft.facts.read.format}"
 
 
 def _frequency(draft: Draft) -> str:

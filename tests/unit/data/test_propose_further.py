@@ -71,6 +71,8 @@ def test_the_only_table_of_a_database(tmp_path: Path, monkeypatch: pytest.Monkey
     assert (source.type, source.connection, source.query) == ("sql", "sqlite:///../plant.db", 'SELECT * FROM "load 0"')
     assert (source.sha256, source.title, case.validation.unsorted) == (None, "plant.db:load 0", "sort")
     assert "format:" not in proposal.text
+    # The rows of a query have no format, by which they could be said to come.
+    assert "csv" not in dict(proposal.assumptions)["table"]
     assert taken(case, tmp_path / "cases").height == HOURS
 
 
