@@ -50,6 +50,14 @@ def connect(url: str, option: str, seconds: float) -> Any:
     return Redis.from_pool(pool)
 
 
+def no_answer() -> tuple[type[Exception], ...]:
+    """Return the exceptions with which a client's command ends where Redis does not answer."""
+    from redis.exceptions import RedisError
+
+    # The client passes on what uvloop raises for a write to a connection that was reset a moment before.
+    return RedisError, OSError, TimeoutError, RuntimeError
+
+
 def take_option(url: str, name: str) -> tuple[str, str | None]:
     """Return the address without an option of ours, and the option's value or None."""
     parts = _split(url)

@@ -11,7 +11,7 @@ from typing import NamedTuple, Protocol
 from almanac.core.errors import ServingError
 from serving.runtime.circuit_breaker import CircuitBreaker
 from serving.runtime.coroutine_start import ensure_task
-from serving.runtime.redis_client import connect
+from serving.runtime.redis_client import connect, no_answer
 
 _RATE = re.compile(r"(\d+(?:\.\d+)?)/(s|m|h)")
 _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0}
@@ -206,13 +206,11 @@ class RedisLimiter:
         """Take a token."""
         if self._breaker.open:
             return self._take_here(who, rate)
-        from redis.exceptions import RedisError
-
         # The client's time-outs need a task, and the fast path has none.
         await ensure_task()
         try:
             allowed, left = await self._take(keys=[self._prefix + who], args=[rate.limit, rate.per_second])
-        except (RedisError, OSError, TimeoutError) as error:
+        except no_answer() as error:
             self._breaker.trip(error)
             return self._take_here(who, rate)
         tokens = float(left)

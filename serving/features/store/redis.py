@@ -20,7 +20,7 @@ from serving.features.store.rows import LAYOUT, pack_rows, row_size, unpack_rows
 from serving.runtime.circuit_breaker import CircuitBreaker
 from serving.runtime.coroutine_start import ensure_task
 from serving.runtime.redaction import redacted
-from serving.runtime.redis_client import connect, take_option
+from serving.runtime.redis_client import connect, no_answer, take_option
 
 Array = npt.NDArray[np.float64]
 
@@ -248,7 +248,7 @@ class RedisStore:
         return f"{self._prefix}{{{entity}}}:{block}"
 
     async def _guarded(self, call: Callable[[], Awaitable[Any]]) -> Any:
-        from redis.exceptions import RedisError, ResponseError
+        from redis.exceptions import ResponseError
 
         if self._breaker.open:
             raise StoreUnavailableError("Redis: it did not answer a moment ago")
@@ -258,6 +258,6 @@ class RedisStore:
             return await call()
         except ResponseError as error:  # an answer, though a refusal: out of memory, or a key of another type
             raise StoreUnavailableError(f"Redis: {error}") from error
-        except (RedisError, OSError, TimeoutError) as error:
+        except no_answer() as error:
             self._breaker.trip(error)
             raise StoreUnavailableError(f"Redis: {error or type(error).__name__}") from error
