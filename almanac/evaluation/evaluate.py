@@ -11,6 +11,7 @@ import polars as pl
 from almanac.core.errors import MetricError
 from almanac.core.files import read_json, sha256_file, whole_file, write_json
 from almanac.core.progress import format_metric, progress, summary
+from almanac.evaluation.labels import label
 from almanac.evaluation.metrics import ERRORS
 from almanac.evaluation.report import report
 from almanac.evaluation.scored_rows import ScoredRows, read_parts, score_rows
@@ -128,12 +129,13 @@ def leading_metrics(metrics: Mapping[str, Any]) -> dict[str, float]:
 
 
 def leading_errors(metrics: Mapping[str, Any]) -> str:
-    """Return the leading error of each target in a line."""
+    """Return the leading error of each target in a line; targets that share a horizon have their names there."""
+    entries = metrics["targets"]
+    by_horizon = len({entry["horizon"] for entry in entries.values()}) == len(entries)
     parts = []
-    for entry in metrics["targets"].values():
-        name = entry["headline"]["metric"]
-        label = {"log_loss": "log loss", "mae_log": "MAE of log"}.get(name, "RMSE")
-        parts.append(f"{entry['horizon']} {label} {format_metric(entry[name])}")
+    for target, entry in entries.items():
+        metric = entry["headline"]["metric"]
+        parts.append(f"{entry['horizon'] if by_horizon else target} {label(metric)} {format_metric(entry[metric])}")
     return ", ".join(parts)
 
 
