@@ -1,5 +1,6 @@
 """The chapter of a report that compares the models of all targets with the baselines."""
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,7 +15,7 @@ _SHOWN = {
     "classification": ("log_loss", "brier", "ece", "auc", "bias", "base_rate"),
 }
 #: Targets that fit beside each other in a table.
-_COLUMNS = 4
+_COLUMNS = 3
 
 
 def comparison(targets: dict[str, Any], events: bool) -> Iterator[Block]:
@@ -30,8 +31,9 @@ def comparison(targets: dict[str, Any], events: bool) -> Iterator[Block]:
     )
     for task in sorted({entry["task"] for entry in targets.values()}):
         names = [name for name, entry in targets.items() if entry["task"] == task]
-        for start in range(0, len(names), _COLUMNS):
-            yield _figures(task, {name: targets[name] for name in names[start : start + _COLUMNS]})
+        columns = math.ceil(len(names) / math.ceil(len(names) / _COLUMNS))
+        for start in range(0, len(names), columns):
+            yield _figures(task, {name: targets[name] for name in names[start : start + columns]})
     yield Note(
         "Skill is the share of a baseline's error that the model saves, on the rows where the baseline has a forecast: "
         "persistence repeats the last known value, seasonal the newest known value of the same phase (where the target "

@@ -26,8 +26,8 @@ def _entry(hours: int, task: str) -> dict[str, Any]:
     }
 
 
-@pytest.mark.parametrize(("count", "widths"), [(1, [1]), (4, [4]), (9, [4, 4, 1])])
-def test_a_table_holds_four_targets_at_most(count: int, widths: list[int]) -> None:
+@pytest.mark.parametrize(("count", "widths"), [(1, [1]), (3, [3]), (4, [2, 2]), (8, [3, 3, 2]), (9, [3, 3, 3])])
+def test_tables_hold_three_targets_at_most_and_about_as_many_each(count: int, widths: list[int]) -> None:
     targets = {f"load_{hours}h": _entry(hours, "regression") for hours in range(1, count + 1)}
     tables = [block for block in comparison(targets, False) if isinstance(block, Table)]
     headers = [list(table.header) for table in tables]
