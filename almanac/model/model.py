@@ -170,7 +170,8 @@ class Model:
 
     def _judged(self, prediction: Value, lower: Value | None, upper: Value | None) -> Value:
         """Return the values that the decision is made by; without an interval the predictions."""
-        found = {"lower": lower, "upper": upper}.get(self._decided_by)
+        by = self._decided_by
+        found = lower if by == "lower" else upper if by == "upper" else None
         return prediction if found is None else found
 
     @cached_property

@@ -6,7 +6,6 @@ gRPC, the OpenAPI document, the prediction log and batch prediction follow from 
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
-from itertools import groupby
 from operator import attrgetter
 from typing import Any, Generic, Literal, NamedTuple, TypeVar
 
@@ -65,17 +64,6 @@ class Prediction(Generic[Number, Text]):
         outputs, values = _LAYOUTS.get(type(self)) or _layout(type(self))
         return [pair for pair in zip(outputs, values(self), strict=False) if pair[1] is not None]
 
-    def as_lists(self: "Row") -> dict[str, list[Any]]:
-        """Return the outputs of one row as the lists of a V1 answer."""
-        values, columns = _COLUMNS.get(type(self)) or _columns(type(self))
-        row = values(self)
-        lists = {}
-        # A column at a time rather than an output at a time: this runs once for each request of one row.
-        for name, first, members in columns:
-            if (value := row[first]) is not None:
-                lists[name] = [{member: row[at] for member, at in members}] if members else [value]
-        return lists
-
     def rows(self: "Predictions") -> "list[Row]":
         """Return columns row by row."""
         count = len(self.prediction)
@@ -120,22 +108,6 @@ def _layout(kind: type[Prediction[Any, Any]]) -> _Layout:
     declared = tuple(Output(one.name, *one.metadata["output"]) for one in fields(kind))
     layout = _LAYOUTS[kind] = declared, attrgetter(*(one.attribute for one in declared))
     return layout
-
-
-_Columns = tuple[Callable[[Any], tuple[Any, ...]], tuple[tuple[str, int, tuple[tuple[str, int], ...]], ...]]
-_COLUMNS: dict[type, _Columns] = {}
-
-
-def _columns(kind: type[Prediction[Any, Any]]) -> _Columns:
-    """Return the function that returns all values of a class, and the V1 columns by position; objects by member."""
-    declared, values = _layout(kind)
-    columns = []
-    for name, parts in groupby(enumerate(declared), key=lambda part: part[1].column):
-        members = [(output.name, at) for at, output in parts]
-        first = members[0][1]
-        columns.append((name, first, tuple(members) if declared[first].shared else ()))
-    result = _COLUMNS[kind] = values, tuple(columns)
-    return result
 
 
 def as_list(values: Any) -> list[Any]:

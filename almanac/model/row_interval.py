@@ -3,6 +3,7 @@
 The results equal those of `Intervals.apply` bit for bit; a test compares them on real rows.
 """
 
+import math
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 
@@ -34,7 +35,9 @@ class RowInterval:
         self._own = ([], [], (0.0, 0.0)) if own is None else (own.lower.tolist(), own.upper.tolist(), own.missing)
         self._knots: list[float] = intervals.knots.tolist()
         self._scale: list[float] = intervals.scale.tolist()
-        self._floor, self._ceiling = intervals.clip
+        floor, ceiling = intervals.clip
+        self._floor = -math.inf if floor is None else float(floor)
+        self._ceiling = math.inf if ceiling is None else float(ceiling)
 
     def __call__(
         self,
@@ -83,8 +86,4 @@ class RowInterval:
         return float(slope * (x - knots[j]) + scale[j])
 
     def _clip(self, value: float) -> float:
-        if self._floor is not None and value < self._floor:
-            return float(self._floor)
-        if self._ceiling is not None and value > self._ceiling:
-            return float(self._ceiling)
-        return value
+        return self._floor if value < self._floor else self._ceiling if value > self._ceiling else value

@@ -129,8 +129,8 @@ static inline void rank_rows(const double *cuts, int32_t count, const double *v,
     for (int32_t r = 0; r < rows; r++) rank[r] += cuts[rank[r]] < v[r];
 }
 
-/* Fills bytes[column * stride + row] for `rows` rows of X. */
-DISPATCH static void fill_bytes(const model *m, const double *X, int32_t rows, uint8_t *bytes, int32_t stride) {
+/* Fills bytes[column * stride + row] for `rows` rows of X; inlined, since the loops over one row then vanish. */
+INLINE void fill(const model *m, const double *X, int32_t rows, uint8_t *bytes, int32_t stride) {
     int32_t rank[ROWS];
     uint8_t missing[ROWS];
     for (int32_t s = 0; s < m->slots; s++) {
@@ -158,6 +158,10 @@ DISPATCH static void fill_bytes(const model *m, const double *X, int32_t rows, u
         }
         for (int32_t r = 0; r < rows; r++) out[r] = !in_set(words, rank[r]);
     }
+}
+
+DISPATCH static void fill_bytes(const model *m, const double *X, int32_t rows, uint8_t *bytes, int32_t stride) {
+    fill(m, X, rows, bytes, stride);
 }
 
 /* ---- one row ---- */
@@ -215,7 +219,7 @@ static double walk_all(const model *m, const uint8_t *bytes) {
 /* Returns the prediction of the row x. The caller owns the scratch of columns + 1 bytes, so that nothing is allocated
    here and nothing can fail. */
 double almanac_predict_row(const model *m, const double *x, uint8_t *bytes) {
-    fill_bytes(m, x, 1, bytes, 1);
+    fill(m, x, 1, bytes, 1);
     return finish(m, walk_all(m, bytes), x);
 }
 

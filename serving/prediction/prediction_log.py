@@ -11,6 +11,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from almanac.core.errors import ServingError
 from almanac.model.bundle import Bundle
 from almanac.model.model import Model
@@ -22,6 +24,8 @@ from serving.features.store.observations import DEFAULT_ENTITY
 from serving.runtime.line_writer import LineWriter, LogState
 from serving.runtime.object_log import ObjectLog
 from serving.runtime.redaction import redacted
+
+_ENCODER = msgspec.json.Encoder()
 
 
 class PredictionLog:
@@ -51,11 +55,11 @@ class PredictionLog:
         """Queue the prediction of one request."""
         self.writer.put((model, request, row))
 
-    def _line(self, item: tuple[Model, EntityRequest, Row]) -> dict[str, Any]:
+    def _line(self, item: tuple[Model, EntityRequest, Row]) -> bytes:
         model, request, row = item
         micros = micros_of(request.time, request.location)
         line: dict[str, Any] = {self._entity: request.entity or DEFAULT_ENTITY} if self._entity else {}
-        return line | {
+        line |= {
             self._time: datetime.fromtimestamp(micros / 1e6, UTC).replace(tzinfo=None).isoformat(),
             "target": model.name,
             **{output.name: getattr(row, output.attribute) for output in outputs(type(row)) if output.logged},
@@ -63,6 +67,7 @@ class PredictionLog:
             # What-if questions are not forecasts: monitoring leaves them out.
             "own_history": request.history is not None,
         }
+        return _ENCODER.encode(line)
 
 
 class PredictionLogs:

@@ -9,7 +9,6 @@ import numpy as np
 import numpy.typing as npt
 
 from almanac.model.bundle import Bundle
-from almanac.model.model import Model
 from almanac.model.prediction import Output, Predictions, Row, as_list, outputs
 from serving.features.records import Instances, parse, read
 from serving.prediction.answers import Answer, Explanation
@@ -18,6 +17,7 @@ from serving.prediction.traffic import Traffic
 from serving.protocol.chunked import read_in_pieces
 from serving.protocol.json_lists import PIECE_BYTES
 from serving.protocol.message import encode, json_reply
+from serving.protocol.row_answer import RowAnswer
 from serving.protocol.row_decoder import RowDecoder
 from serving.runtime.http import Reply, Request
 
@@ -37,13 +37,11 @@ class _Entry(NamedTuple):
 
     Attributes:
         decoder: decodes rows by name.
-        fast: the model if single rows may take the fast path.
-        tail: the end of an answer, which names the model.
+        fast: writes the answers for single rows, which may take the fast path; None where they may not.
     """
 
     decoder: RowDecoder
-    fast: Model | None
-    tail: bytes
+    fast: RowAnswer | None
 
 
 class V1:
@@ -76,18 +74,19 @@ class V1:
         name, service = request.model, self._service
         bundle = self._repository.bundle(name)
         request.answered_by = bundle.version
-        decoder, model, tail = self._entries.get((bundle.digest, bundle.version, name)) or self._entry(bundle, name)
+        decoder, fast = self._entries.get((bundle.digest, bundle.version, name)) or self._entry(bundle, name)
         if self._repository.has_shadow:
-            model = None  # a shadow sees whole answers
+            fast = None  # a shadow sees whole answers
         # Of a long body even a look at its blanks would hold others up.
-        if model is not None and len(request.body) <= _WHOLE and (row := decoder.row(request.body)) is not None:
-            return _row_reply(*service.predict_row(model, row), tail)
+        if fast is not None and len(request.body) <= _WHOLE and (row := decoder.row(request.body)) is not None:
+            return fast.reply(*service.predict_row(fast.model, row))
         rows = _decoded(decoder, request.body)
-        if model is not None and rows is not None and len(rows) == 1:
-            return _row_reply(*service.predict_row(model, rows[0]), tail)
+        if fast is not None and rows is not None and len(rows) == 1:
+            return fast.reply(*service.predict_row(fast.model, rows[0]))
         instances = await self._read(request, bundle, decoder) if rows is None else rows
-        if model is not None and isinstance(instances, list) and len(instances) == 1:
-            return _row_reply(*await service.predict_request(bundle, model, instances[0]), tail)
+        if fast is not None and isinstance(instances, list) and len(instances) == 1:
+            found, warnings = await service.predict_request(bundle, fast.model, instances[0])
+            return json_reply(_row_document(found, warnings, bundle, name))
         answer = await service.predict(bundle, name, instances)
         if len(instances) < LARGE:
             return Reply(encode(predictions(answer, name)))
@@ -119,9 +118,10 @@ class V1:
         """Build the decoder of a model; it takes milliseconds, so each is kept."""
         model = bundle.targets.get(name)
         # A model that predicts from past values needs more than a row of features.
-        fast = model if model is not None and not model.predictor.history else None
-        tail = encode(_complete({}, bundle, name, _digest(bundle, name), []))[1:]
-        entry = _Entry(RowDecoder(bundle.columns_of(name)), fast, tail)
+        fast = None
+        if model is not None and not model.predictor.history:
+            fast = RowAnswer(model, encode(_complete({}, bundle, name, _digest(bundle, name), [])))
+        entry = _Entry(RowDecoder(bundle.columns_of(name)), fast)
         # With the version: the registry may have the same model under two numbers.
         self._entries[bundle.digest, bundle.version, name] = entry
         return entry
@@ -183,11 +183,10 @@ def _sliced(values: Predictions, start: int, stop: int) -> Predictions:
     return build(*(None if part is None else part[start:stop] for part in parts))
 
 
-def _row_reply(row: Row, warnings: list[str], tail: bytes) -> Reply:
-    """Return the answer for one row of one target, the same as `predictions` but without lists of columns."""
-    if warnings:
-        tail = b"%b,%b" % (tail[:-1], encode({"warnings": warnings})[1:])
-    return Reply(b"%b,%b" % (encode(row.as_lists())[:-1], tail))
+def _row_document(row: Row, warnings: list[str], bundle: Bundle, name: str) -> Json:
+    """Return the V1 answer for one request by entity of one target, as `predictions` does for several."""
+    document = _lists((output, [value]) for output, value in row.present())
+    return _complete(document, bundle, name, _digest(bundle, name), warnings)
 
 
 def _complete(document: Json, bundle: Bundle, name: str, digest: str, warnings: list[str]) -> Json:

@@ -9,8 +9,6 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
 
-import msgspec
-
 from monitoring.metrics import LOG_DROPPED, LOG_FAILING, Metrics
 from serving.runtime.line_file import LineFile
 
@@ -98,11 +96,11 @@ class LineWriter:
 
     Args:
         target: file to append to, or an open stream; it is closed with the writer.
-        render: returns the JSON value of a queued item; runs in the writer's thread.
+        render: returns the line of a queued item without its end; runs in the writer's thread.
         state: counts what is lost.
     """
 
-    def __init__(self, target: Path | Stream, render: Callable[[Any], Any], state: LogState) -> None:
+    def __init__(self, target: Path | Stream, render: Callable[[Any], bytes], state: LogState) -> None:
         self.state = state
         self._stream: Stream = LineFile(target) if isinstance(target, Path) else target
         self._render = render
@@ -111,7 +109,6 @@ class LineWriter:
         self._lines: deque[bytes] = deque()
         self._item_bytes = self._line_bytes = 0
         self._retry_at, self._retry = 0.0, _FIRST_RETRY
-        self._encoder = msgspec.json.Encoder()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="almanac-lines", daemon=True)
         self._thread.start()
@@ -153,7 +150,7 @@ class LineWriter:
         while batch := self._next_items():
             for item in batch:
                 try:
-                    line = self._encoder.encode(self._render(item)) + b"\n"
+                    line = self._render(item) + b"\n"
                 except Exception as error:  # such as text that is no text: this line alone is lost
                     self.state.lose(error)
                     continue

@@ -17,6 +17,8 @@ from serving.runtime.http import Observe, Reply, Request
 from serving.runtime.line_file import StandardError
 from serving.runtime.line_writer import LineWriter, LogState
 
+_ENCODER = msgspec.json.Encoder()
+
 
 class _Handler(logging.Handler):
     """Handler that passes records to the writer's thread."""
@@ -32,8 +34,8 @@ class _Handler(logging.Handler):
         self._writer.put((record.created, line))
 
 
-def _dated(item: tuple[float, dict[str, Any]]) -> dict[str, Any]:
-    return {"time": datetime.fromtimestamp(item[0], UTC).isoformat(timespec="milliseconds"), **item[1]}
+def _dated(item: tuple[float, dict[str, Any]]) -> bytes:
+    return _ENCODER.encode({"time": datetime.fromtimestamp(item[0], UTC).isoformat(timespec="milliseconds"), **item[1]})
 
 
 def configure_logs(metrics: Metrics) -> LineWriter:
@@ -93,7 +95,6 @@ def audit_log(path: Path, metrics: Metrics, identify: Callable[[str], str]) -> t
     return writer, observe
 
 
-_ENCODER = msgspec.json.Encoder()
 #: Fields of a line that most requests of a client share.
 _SHARED = ("who", "client", "protocol", "verb", "use_case", "model", "version")
 _MOST_SHARED = 1024
@@ -127,7 +128,7 @@ class _AuditLines:
         self._clock = _Clock()
         self._shared: dict[tuple[str, ...], str] = {}
 
-    def render(self, item: tuple[float, Request, int, bytes, str]) -> msgspec.Raw:
+    def render(self, item: tuple[float, Request, int, bytes, str]) -> bytes:
         """Return the line of a request with its answer, as JSON."""
         at, request, status, answer, protocol = item
         who = request.who or (self._identify(request.key) if request.key is not None else "") or request.client
@@ -143,4 +144,4 @@ class _AuditLines:
             f'{{"time":"{self._clock.text(at)}",{shared},"request_id":{_ENCODER.encode(request.id).decode()},'
             f'"status":{status},"request_sha256":"{requested}","answer_sha256":"{answered}"}}'
         )
-        return msgspec.Raw(line.encode())
+        return line.encode()

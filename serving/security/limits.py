@@ -97,9 +97,9 @@ def verdict_of(rate: Rate, left: float) -> Verdict:
 
 def lines_of(rate: Rate, left: float) -> bytes:
     """Return the `X-RateLimit-*` headers of an admitted request as the lines of its answer, for the hot path."""
-    limit, reset = rate.limit, math.ceil((rate.limit - left) / (rate.limit / rate.seconds))
-    text = f"x-ratelimit-limit: {int(limit)}\r\nx-ratelimit-remaining: {int(left)}\r\nx-ratelimit-reset: {reset}\r\n"
-    return text.encode()
+    limit = rate.limit
+    reset = math.ceil((limit - left) / (limit / rate.seconds))
+    return b"x-ratelimit-limit: %d\r\nx-ratelimit-remaining: %d\r\nx-ratelimit-reset: %d\r\n" % (limit, left, reset)
 
 
 class Limiter(Protocol):

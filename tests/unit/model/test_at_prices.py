@@ -19,14 +19,15 @@ def at_prices(row: Row, prices: dict[str, float], **signature: Any) -> Row:
 
 def test_a_probability_gets_side_edge_and_stake() -> None:
     found = at_prices(Row(0.55), {"outcome": 110.0, "opposite": -120.0}, stakes=STAKES)
-    lists = found.as_lists()
-    assert lists["predictions"] == [0.55]
     # Odds of 2.1: edge 0.155, a quarter of 0.155 / 1.1.
-    assert lists["stakes"] == [
-        {"side": "outcome", "edge": pytest.approx(0.155), "stake": pytest.approx(0.155 / 1.1 / 4)}
-    ]
+    assert {output.name: (output.column, value) for output, value in found.present()} == {
+        "prediction": ("predictions", 0.55),
+        "side": ("stakes", "outcome"),
+        "edge": ("stakes", pytest.approx(0.155)),
+        "stake": ("stakes", pytest.approx(0.155 / 1.1 / 4)),
+    }
     none = at_prices(Row(0.5), {"outcome": -110.0, "opposite": -110.0}, stakes=STAKES)
-    assert none.as_lists()["stakes"][0]["side"] == "none"
+    assert [value for _, value in none.present()][1] == "none"
 
 
 def test_a_price_gets_a_signal() -> None:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from prometheus_client import CollectorRegistry
 
@@ -33,7 +34,7 @@ def begin(metrics: Metrics, monkeypatch: pytest.MonkeyPatch) -> Iterator[Open]:
     monkeypatch.setattr("serving.runtime.line_writer._LONGEST_RETRY", 0.02)
     running: list[LineWriter] = []
 
-    def begin(target: Any, render: Callable[[Any], Any] = lambda item: item) -> LineWriter:
+    def begin(target: Any, render: Callable[[Any], bytes] = msgspec.json.encode) -> LineWriter:
         running.append(LineWriter(target, render, LogState("audit", metrics)))
         return running[-1]
 

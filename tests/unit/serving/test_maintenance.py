@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 from prometheus_client import CollectorRegistry
 
@@ -17,7 +18,7 @@ Made = Callable[..., Maintenance]
 
 @pytest.fixture
 def made(tmp_path: Path) -> Iterator[Made]:
-    writer = LineWriter(tmp_path / "log", lambda item: item, LogState("access", Metrics(CollectorRegistry())))
+    writer = LineWriter(tmp_path / "log", msgspec.json.encode, LogState("access", Metrics(CollectorRegistry())))
 
     def made(done: list[str], refuses: str = "") -> Maintenance:
         async def load(name: str) -> None:
