@@ -3,7 +3,7 @@
  * Values are first replaced by their ranks among the model's thresholds, one byte each, so that a split compares bytes:
  * up to 128 rows at a time in the batch kernel, which evaluates every split of a tree from the leaves upwards without
  * a branch (QuickScorer's idea of testing all splits, Lucchese et al. 2015, with blends in the place of bit vectors).
- * The row kernel walks eight trees abreast instead.
+ * The row kernel walks eight trees abreast instead, where jumps.c does not serve.
  */
 #include "kernels.h"
 
@@ -90,14 +90,18 @@ int almanac_prepare(model *m) {
     m->outputs = malloc(((size_t)splits + leaves + 1) * sizeof(double));
     m->steps = small ? malloc(((size_t)splits + 1) * sizeof(step)) : NULL;
     int32_t *stack = malloc(((size_t)splits + 1) * 2 * sizeof(int32_t));
-    if (!m->walks || !m->outputs || (small && !m->steps) || !stack) {
+    int failed = !m->walks || !m->outputs || (small && !m->steps) || !stack;
+#ifdef BYTE_TABLES
+    failed |= almanac_prepare_jumps(m);
+#endif
+    if (failed) {
         free(stack);
         almanac_release(m);
         return -1;
     }
     for (int32_t t = 0; t < m->trees; t++) {
         if (small) make_steps(m, t);
-        make_walks(m, t, stack);
+        if (!m->jumps) make_walks(m, t, stack);
     }
     free(stack);
     return 0;
@@ -107,6 +111,9 @@ void almanac_release(model *m) {
     free(m->steps);
     free(m->walks);
     free(m->outputs);
+#ifdef BYTE_TABLES
+    almanac_release_jumps(m);
+#endif
     m->steps = NULL, m->walks = NULL, m->outputs = NULL;
 }
 
@@ -209,7 +216,10 @@ static inline double walk_some(const model *m, const uint8_t *bytes, int32_t t, 
     return sum;
 }
 
-static double walk_all(const model *m, const uint8_t *bytes) {
+static double sum_of_trees(const model *m, const uint8_t *bytes) {
+#ifdef BYTE_TABLES
+    if (m->jumps) return almanac_sum_by_jumps(m, bytes);
+#endif
     double sum = 0.0;
     int32_t t = 0;
     for (; t + ABREAST <= m->trees; t += ABREAST) sum = walk_some(m, bytes, t, ABREAST, sum);
@@ -220,7 +230,7 @@ static double walk_all(const model *m, const uint8_t *bytes) {
    here and nothing can fail. */
 double almanac_predict_row(const model *m, const double *x, uint8_t *bytes) {
     fill(m, x, 1, bytes, 1);
-    return finish(m, walk_all(m, bytes), x);
+    return finish(m, sum_of_trees(m, bytes), x);
 }
 
 /* The same, and in *outside the number of values beyond low and high; NaN is within. */

@@ -16,6 +16,7 @@ enum { LINK_IDENTITY = 0, LINK_LOGIT = 1, LINK_LOG = 2 };
 
 typedef struct step step; /* one split of the batch kernel */
 typedef struct walk walk; /* one node of the row kernel */
+typedef struct jump jump; /* one tree of the row kernel that does not walk */
 typedef struct paths paths; /* the leaves' paths of the explanation kernel */
 
 typedef struct {
@@ -45,7 +46,9 @@ typedef struct {
     step *steps;
     walk *walks;
     double *outputs; /* of the leaves, at their nodes among `walks` */
+    jump *jumps; /* null where the row kernel walks */
     paths *paths;
+    int32_t doublings; /* of the steps between a node and what its jump leads to, until all are leaves */
 } model;
 
 int almanac_prepare(model *m);
@@ -54,6 +57,9 @@ double almanac_predict_row(const model *m, const double *x, uint8_t *bytes);
 double almanac_row(const model *m, const double *x, uint8_t *bytes, const double *low, const double *high,
                    int32_t *outside);
 int almanac_predict(const model *m, const double *X, int64_t rows, double *out);
+int almanac_prepare_jumps(model *m);
+void almanac_release_jumps(model *m);
+double almanac_sum_by_jumps(const model *m, const uint8_t *bytes);
 int almanac_prepare_paths(model *m);
 void almanac_release_paths(model *m);
 int almanac_explain(const model *m, const double *X, int64_t rows, double *out);

@@ -11,7 +11,7 @@ _SOURCES = Path(__file__).parent
 TREES = Kernels(
     name="kernels",
     directory=_SOURCES,
-    sources=("kernels.c", "paths.c", "shap.c", "json_rows.c"),
+    sources=("kernels.c", "jumps.c", "paths.c", "shap.c", "json_rows.c"),
     headers=("kernels.h", "paths.h", "json_rows.h", "dispatch.h"),
     flags=("-O3", "-std=gnu11", "-fPIC", "-shared", "-Wno-psabi"),
     slower="trees predict",

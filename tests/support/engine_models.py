@@ -14,7 +14,7 @@ _CATEGORY = 8
 
 SHAPES: dict[str, dict[str, Any]] = {
     "numbers": {},
-    "categories": {"categorical": [_CATEGORY, 9, 10], "max_cat_to_onehot": 2},
+    "categories": {"categorical": [_CATEGORY, 9, 10], "max_cat_to_onehot": 2, "rounds": 55},
     "zero_as_missing": {"zero_as_missing": True},
     "nothing_missing": {"use_missing": False},
     "two_classes": {"objective": "binary"},
@@ -25,6 +25,12 @@ SHAPES: dict[str, dict[str, Any]] = {
     "many_thresholds": {"max_bin": 4000, "min_data_in_bin": 1, "num_leaves": 200, "rounds": 30},
     "constant_trees": {"min_data_in_leaf": 5_000, "rounds": 5},
     "two_rules_in_one": {"continued": True},
+    "constant_trees_first": {
+        "continued": True,
+        "min_data_in_leaf": 5_000,
+        "rounds": 5,
+        "then": {"min_data_in_leaf": 20},
+    },
 }
 
 _texts: dict[str, bytes] = {}
@@ -56,7 +62,7 @@ def text(shape: str, series: pl.DataFrame) -> bytes:
 
 def _train(options: dict[str, Any], X: NDArray[np.float64], y: NDArray[np.float64]) -> lightgbm.Booster:
     rounds, categorical = options.pop("rounds", 40), options.pop("categorical", [])
-    continued = options.pop("continued", False)
+    continued, then = options.pop("continued", False), options.pop("then", {})
     parameters = {**_PARAMETERS, "objective": "regression", **options}
     if parameters["objective"] == "binary":
         y = (y > 0).astype(np.float64)
@@ -67,5 +73,5 @@ def _train(options: dict[str, Any], X: NDArray[np.float64], y: NDArray[np.float6
     if continued:
         # The second half never saw a gap: its splits read NaN as 0, those of the first half have a default direction.
         whole = lightgbm.Dataset(np.nan_to_num(X, nan=3.0), y, free_raw_data=False)
-        booster = lightgbm.train(parameters, whole, rounds, init_model=booster)
+        booster = lightgbm.train({**parameters, **then}, whole, rounds, init_model=booster)
     return booster

@@ -41,7 +41,8 @@ class Model(ctypes.Structure):
         *((name, ctypes.c_int32) for name in ("offset", "terms")),
         *((name, ctypes.c_double) for name in ("sigmoid", "intercept", "low", "high")),
         *((name, ctypes.c_void_p) for name in (*_OF_OFFSET, *_LAID_OUT)),
-        *((name, ctypes.c_void_p) for name in ("steps", "walks", "outputs", "paths")),
+        *((name, ctypes.c_void_p) for name in ("steps", "walks", "outputs", "jumps", "paths")),
+        ("doublings", ctypes.c_int32),
     ]
 
 
