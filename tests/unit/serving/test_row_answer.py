@@ -1,0 +1,42 @@
+"""The answer for one row, written into a template, is the JSON that the outputs of a model ask for."""
+
+import json
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from almanac.model.model import Model
+from almanac.model.prediction import Row, outputs
+from serving.protocol.row_answer import RowAnswer
+
+NAMES = b'{"model_name":"100%b"}'
+PREDICTION, LOWER, UPPER, DECISION = outputs()
+
+
+@pytest.mark.parametrize(
+    ("given", "row", "columns"),
+    [
+        ([PREDICTION], Row(40.25), {"predictions": [40.25]}),
+        ([PREDICTION], Row(float("nan")), {"predictions": [None]}),
+        ([PREDICTION, DECISION], Row(1e-7, decision='a "%d" b'), {"predictions": [1e-7], "signals": ['a "%d" b']}),
+        (
+            [PREDICTION, LOWER, UPPER],
+            Row(40.0, 0.1, 1e300),
+            {"predictions": [40.0], "intervals": [{"lower": 0.1, "upper": 1e300}]},
+        ),
+        (
+            [PREDICTION, LOWER, UPPER, DECISION],
+            Row(40.0, 0.1, 50.0, "good"),
+            {"predictions": [40.0], "intervals": [{"lower": 0.1, "upper": 50.0}], "signals": ["good"]},
+        ),
+    ],
+)
+def test_each_output_stands_in_its_column(given: list[Any], row: Row, columns: dict[str, Any]) -> None:
+    answer = RowAnswer(cast(Model, SimpleNamespace(outputs=given)), NAMES)
+    expected = columns | {"model_name": "100%b"}
+    assert json.loads(answer.reply(row, []).body) == expected
+    assert list(json.loads(answer.reply(row, ["one", "two"]).body).items()) == [
+        *expected.items(),
+        ("warnings", ["one", "two"]),
+    ]
