@@ -20,6 +20,7 @@ from almanac.core.progress import Summary
 from almanac.usecase import digest, load
 from almanac.usecase.views import reads
 from orchestration.code_digest import code_digest
+from orchestration.module_names import ModuleNames
 
 
 class ContentCache(kfp_cache.LocalCache):  # type: ignore[misc]
@@ -51,6 +52,7 @@ class ContentCache(kfp_cache.LocalCache):  # type: ignore[misc]
         self.on_hit: Callable[[str], None] = lambda name: None
         self.summaries: dict[str, Summary] = {}
         self._names: dict[str, str] = {}
+        self._modules = ModuleNames(cache_root / "module_names.json")
 
     def compute_key(
         self,
@@ -68,7 +70,7 @@ class ContentCache(kfp_cache.LocalCache):  # type: ignore[misc]
             # Releases differ by image.
             "image": image,
             "command": full_command,
-            "code": code_digest(name.replace("-", "_")),
+            "code": code_digest(name.replace("-", "_"), modules=self._modules),
             "arguments": _by_content(arguments) | _use_case(name.replace("-", "_"), arguments),
             "environment": env_vars or {},
             "registry": self._registry_state(name, arguments["registry"]) if "registry" in arguments else "",

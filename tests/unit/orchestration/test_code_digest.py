@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from orchestration.code_digest import ROOT, _extension, code_digest
+from orchestration.module_names import ModuleNames
 
 ROOMS = ("almanac", "governance", "monitoring", "serving", "orchestration", "components", "requirements")
 TABLES = {"ingestion", "validation"}
@@ -139,3 +140,30 @@ def test_an_extension_counts_by_its_version_and_its_content(tmp_path: Path, monk
     lines.append(line("1.1"))
     assert len(set(lines)) == 3
     assert lines[0].startswith("house.kinds momentum = momentum_kind:KIND momentum-kind 1.0 ")
+
+
+def test_names_that_were_kept_give_the_same_digests_and_follow_an_edit(tmp_path: Path) -> None:
+    _step(tmp_path, "from house import rules\n")
+    (tmp_path / "house").mkdir()
+    (tmp_path / "house" / "rules.py").write_text("import house.bound\n")
+    kept = tmp_path / "names.json"
+
+    def digests() -> set[str]:
+        return {code_digest("gate", tmp_path, ModuleNames(path)) for path in (None, kept)}
+
+    first = digests()
+    assert len(first) == 1 and "house.bound" in kept.read_text()
+    (tmp_path / "house" / "bound.py").write_text("LEAST = 1\n")
+    (second,) = digests()
+    (tmp_path / "house" / "rules.py").write_text("import house.other\n")
+    (third,) = digests()
+    assert len({*first, second, third}) == 3
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"finder": "of other code", "modules": {}}', '{"modules": 1}'])
+def test_kept_names_that_cannot_be_used_are_found_anew(tmp_path: Path, content: str) -> None:
+    _step(tmp_path, "import house\n")
+    kept = tmp_path / "names.json"
+    kept.write_text(content)
+    assert code_digest("gate", tmp_path, ModuleNames(kept)) == code_digest("gate", tmp_path)
+    assert "components/gate/component.py" in kept.read_text()
