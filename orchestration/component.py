@@ -8,7 +8,10 @@ from kfp import dsl
 
 from almanac.core.image import IMAGE
 
-__all__ = ["component"]
+__all__ = ["MODULE", "component"]
+
+#: Module that runs a component.
+MODULE = "components"
 
 #: KFP's local runner accepts only commands that name this module.
 _EXECUTOR = "kfp.dsl.executor_main"
@@ -22,6 +25,6 @@ def component(function: Callable[..., Any]) -> Any:
     made = dsl.component(base_image=IMAGE, install_kfp_package=False)(function)
     container = made.component_spec.implementation.container
     # Kubeflow copies the command eight times into the workflow object of a run, which Argo limits to 1 MiB.
-    container.command = ["python3", "-m", "components", _EXECUTOR]
+    container.command = ["python3", "-m", MODULE, _EXECUTOR]
     container.args = ["--function_to_execute", function.__name__, "--executor_input", "{{$}}"]
     return made

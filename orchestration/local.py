@@ -15,6 +15,7 @@ from governance.signing import MOUNTED_KEY, signing_key
 from orchestration.cache import ContentCache, install
 from orchestration.code_digest import ROOT
 from orchestration.console import RunLog, Screen, Step
+from orchestration.standby import Standby
 
 Runner = Literal["subprocess", "docker"]
 
@@ -81,7 +82,9 @@ def run_local(pipeline: Callable[..., Any], arguments: dict[str, Any], options: 
     # After `init`, which sets a cache of its own.
     cache = install(ContentCache(options.cache, options.registry_state, options.settled))
     log = _log(options, cache, screen)
-    with contextlib.closing(log), screen.live(), _quiet(log), _environment():
+    tasks = len(pipeline.pipeline_spec.deployment_spec["executors"])
+    standby = Standby(lambda: len(log.steps) + 1 < tasks)
+    with contextlib.closing(log), screen.live(), _quiet(log), _environment(), standby.installed():
         _for_this_machine(pipeline, options.never_cached)(**arguments)
     error = log.error if _failed(log) else None
     # A failed run leaves the registry in a state that the next run has to look at again.
