@@ -17,7 +17,7 @@ from almanac.usecase.types import holds_password
 
 #: An address of SQLAlchemy, or the environment variable that holds one.
 _ADDRESS, _VARIABLE = re.compile(r"[a-z][a-z0-9]*(\+[a-z0-9_]+)?://"), "env:"
-_EXAMPLES = "sqlite:///plant.db or postgresql+psycopg://host/database"
+_EXAMPLES = "sqlite:///plant.db, duckdb:///plant.duckdb or postgresql+psycopg://host/database"
 
 
 @dataclass(frozen=True)
@@ -102,8 +102,10 @@ def _of_database(address: str, out: Path, name: str | None, query: str | None) -
 
 
 def _place(address: str, out: Path) -> dict[str, str]:
-    """Return the field by which a source finds its database; the path of a SQLite file is relative to the use case."""
+    """Return the field by which a source finds its database; the path of a file is relative to the use case."""
     import sqlalchemy
+
+    from almanac.data.sources.sql import is_file
 
     if address.startswith(_VARIABLE):
         return {"connection_env": address.removeprefix(_VARIABLE)}
@@ -117,7 +119,7 @@ def _place(address: str, out: Path) -> dict[str, str]:
             f"{url.set(query={}).render_as_string()}: holds a password, which a file must not; put the address into an "
             "environment variable and write env:NAME in its place"
         )
-    if url.get_backend_name() == "sqlite" and url.database:
+    if is_file(url) and url.database:
         path = os.path.relpath(Path(url.database).resolve(), out.resolve().parent)
         url = url.set(database=Path(path).as_posix())
     return {"connection": url.render_as_string()}

@@ -3,8 +3,9 @@
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import model_validator
 
@@ -15,11 +16,25 @@ from almanac.usecase.data_section import SourceBase
 from almanac.usecase.types import Address
 
 if TYPE_CHECKING:
+    import polars as pl
     from sqlalchemy.engine import URL, Engine
 
 
+@dataclass(frozen=True)
+class _File:
+    """A database that is a file: its name, options of a connection that only reads, and the extra of its driver."""
+
+    name: str
+    options: dict[str, Any] = field(default_factory=dict)
+    extra: str = ""
+
+
+#: By SQLAlchemy's name. Python brings a driver for SQLite; a connection to DuckDB locks the file unless it only reads.
+_FILES = {"sqlite": _File("SQLite"), "duckdb": _File("DuckDB", {"read_only": True}, "duckdb")}
+
+
 class SqlSource(SourceBase):
-    """The answer to a query against PostgreSQL or SQLite."""
+    """The answer to a query against PostgreSQL, SQLite or DuckDB."""
 
     type: Literal["sql"]
     connection: Address | None = None
@@ -47,10 +62,10 @@ def result_of(source: SqlSource, base: Path) -> tuple[bytes, str]:
 
     Args:
         source: The source.
-        base: Directory that the path of a SQLite file is relative to.
+        base: Directory that the path of a database's file is relative to.
 
     Raises:
-        SourceError: the database does not answer, or refuses the query.
+        SourceError: the database does not answer, or refuses the query, or a column holds lists or records.
     """
     import polars as pl
     import polars.selectors as cs
@@ -63,8 +78,18 @@ def result_of(source: SqlSource, base: Path) -> tuple[bytes, str]:
     table = pl.DataFrame(
         [tuple(row) for row in rows], schema=names, orient="row", infer_schema_length=None, strict=False
     )
+    _check_flat(table, _shown(declared_url(source)))
     # As true and false they could not be read as numbers.
     return table.with_columns(cs.boolean().cast(pl.Int8)).write_csv().encode(), _shown(declared_url(source))
+
+
+def _check_flat(table: "pl.DataFrame", shown: str) -> None:
+    """Refuse columns of lists or records, of which a CSV has none."""
+    for name, kind in table.schema.items():
+        if kind.is_nested():
+            raise SourceError(
+                f"{shown}: column {name!r} of the query holds {kind}; expected one value a row: select its parts"
+            )
 
 
 def tables_of(source: SqlSource, base: Path) -> list[str]:
@@ -94,13 +119,15 @@ def _opened(source: SqlSource, base: Path) -> Iterator["Engine"]:
     shown = _shown(declared)
     url = _resolved(declared, base)
     try:
-        engine = sqlalchemy.create_engine(url)
+        engine = sqlalchemy.create_engine(url, connect_args=_file(url).options)
         try:
             yield engine
         finally:
             engine.dispose()
     except sqlalchemy.exc.NoSuchModuleError:
-        raise SourceError(f"{shown}: no driver for {declared.drivername} is installed") from None
+        extra = _file(declared).extra
+        remedy = f"; install it by: pip install 'almanac[{extra}]'" if extra else ""
+        raise SourceError(f"{shown}: no driver for {declared.drivername} is installed{remedy}") from None
     except sqlalchemy.exc.SQLAlchemyError as error:
         raise SourceError(f"{shown}: the database refuses: {_reason(error)}") from None
     except ImportError as error:
@@ -134,13 +161,22 @@ def declared_url(source: SqlSource) -> "URL":
         raise SourceError("the database address is not one, such as postgresql+psycopg://host/database") from None
 
 
+def is_file(url: "URL") -> bool:
+    """Return whether an address is that of a database that is a file."""
+    return url.get_backend_name() in _FILES
+
+
+def _file(url: "URL") -> _File:
+    return _FILES.get(url.get_backend_name(), _File(""))
+
+
 def _resolved(url: "URL", base: Path) -> "URL":
-    """Return the address with the path of a SQLite file resolved; a missing file is an error and is not created."""
-    if url.get_backend_name() != "sqlite":
+    """Return the address with the path of a database's file resolved; a missing one is an error and is not created."""
+    if not is_file(url):
         return url
     path = base / (url.database or "")
     if not path.is_file():
-        raise SourceError(f"no SQLite database {url.database}, relative to the use case file")
+        raise SourceError(f"no {_file(url).name} database {url.database}, relative to the use case file")
     return url.set(database=str(path))
 
 
