@@ -82,10 +82,11 @@ def run_local(pipeline: Callable[..., Any], arguments: dict[str, Any], options: 
     # After `init`, which sets a cache of its own.
     cache = install(ContentCache(options.cache, options.registry_state, options.settled))
     log = _log(options, cache, screen)
-    tasks = len(pipeline.pipeline_spec.deployment_spec["executors"])
+    prepared = _for_this_machine(pipeline, options.never_cached)
+    tasks = len(prepared.pipeline_spec.deployment_spec["executors"])
     standby = Standby(lambda: len(log.steps) + 1 < tasks)
     with contextlib.closing(log), screen.live(), _quiet(log), _environment(), standby.installed():
-        _for_this_machine(pipeline, options.never_cached)(**arguments)
+        prepared(**arguments)
     error = log.error if _failed(log) else None
     # A failed run leaves the registry in a state that the next run has to look at again.
     if error is None:
