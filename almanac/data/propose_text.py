@@ -22,6 +22,8 @@ _DAY = timedelta(days=1)
 _FEWEST_IN_WINDOW = 40
 #: Share of zeros from which on a target that is never negative is taken to be bounded by them.
 _BOUNDED = 0.01
+#: Share of missing readings of a target from which on their age is a feature.
+_GAPS = 0.01
 #: Most levels of a category that are learned; rarer ones are in the bucket of all others.
 _MOST_LEVELS = 5000
 
@@ -116,7 +118,16 @@ def _features(draft: Draft) -> list[dict[str, Any]]:
     target, yearly = draft.names[draft.target], draft.years >= 2
     few = {name: kind for name, kind in draft.others.items() if name not in draft.many}
     items = features(draft.facts.step, draft.horizon, target, few, draft.cycles, yearly, draft.taken)
-    return [*items, *many_levels(draft.many, draft.forecast)]
+    return [*items, *_age(draft), *many_levels(draft.many, draft.forecast)]
+
+
+def _age(draft: Draft) -> list[dict[str, Any]]:
+    """Return the age of the target's last reading where readings are missing; a forecast knows less then."""
+    facts, target = draft.facts, draft.names[draft.target]
+    gaps = facts.columns[draft.target].missing + (1 - facts.regular)
+    if gaps < _GAPS or f"{target}_age" in draft.taken:
+        return []
+    return [{"kind": "age", "group": "lagged", "columns": [target], "limit": to_duration(draft.season)}]
 
 
 def _training(draft: Draft) -> Iterator[str]:

@@ -79,6 +79,22 @@ def test_an_hourly_series(tmp_path: Path, beijing: pl.DataFrame) -> None:
     assert pl.read_parquet(tmp_path / "table.parquet").equals(beijing)
 
 
+def test_the_age_of_the_last_reading_where_readings_are_missing(tmp_path: Path) -> None:
+    def ages(table: pl.DataFrame, **choices: Any) -> list[Any]:
+        case = case_of(write(table, tmp_path / "t.csv"), target="load", **choices)
+        return [item for item in case.features.items if item.kind == "age"]
+
+    whole = hours()
+    assert not ages(whole)
+    few = pl.int_range(pl.len()) % 200 == 7
+    assert not ages(whole.with_columns(load=pl.when(few).then(None).otherwise("load")))
+    many = pl.int_range(pl.len()) % 30 == 7
+    (age,) = ages(whole.with_columns(load=pl.when(many).then(None).otherwise("load")))
+    assert (age.columns, age.limit, age.group) == (["load"], "1d", "lagged")
+    # A feature may not have a column's name.
+    assert not ages(whole.with_columns(load_age=1.5, load=pl.when(many).then(None).otherwise("load")))
+
+
 def test_a_panel(tmp_path: Path) -> None:
     case = case_of(write(days(), tmp_path / "sales.csv"))
     assert (case.entity, case.time.frequency, case.evaluation.season) == ("zone", "1d", "7d")
