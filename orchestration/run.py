@@ -243,11 +243,15 @@ def _options(request: Request, work: Path) -> RunOptions:
 def _registry_state(component: str, url: str, use_case: str) -> str:
     """Return the digest of the newest event of a use case, which is chained to all earlier ones.
 
-    Drift reads the version in production, and no further event.
+    Drift reads the model in production, and no further event.
     """
     if component == "drift":
-        version = Registry(url).current(use_case)
-        return "" if version is None else f"{version.number} {version.manifest}"
+        registry = Registry(url)
+        current = registry.current(use_case)
+        if current is None:
+            return ""
+        version = registry.origin(use_case, current)
+        return f"{version.number} {version.manifest}"
     last = Registry(url).state(use_case).last
     return "" if last is None else last.digest
 

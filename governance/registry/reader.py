@@ -88,6 +88,11 @@ class Reader:
         number = state.stages().get(stage)
         return None if number is None else state.versions[number]
 
+    def origin(self, use_case: str, version: Version) -> Version:
+        """Return the first version with a version's model; edited statements make further ones of the same model."""
+        versions = self.state(use_case).versions.values()
+        return min((each for each in versions if each.model == version.model), key=lambda each: each.number)
+
     def check_reachable(self, use_case: str) -> None:
         """Check that the newest event that was read is still there.
 

@@ -29,7 +29,7 @@ class DriftOutcome:
     Attributes:
         comparison: the columns, compared.
         reference: the reference: a registry address, or `training span`.
-        version: version of the model that the reference belongs to, None where there is none.
+        version: first version with the model that the reference belongs to, None where there is none.
         outputs: by target, the comparison of the model's outputs, or the reason why there is none.
         signals: the signals that count towards the alarm.
     """
@@ -144,9 +144,12 @@ def _registered(usecase: UseCase, registry: str) -> _Registered | None:
         return None
     from governance.registry import Registry, resolve
 
-    version = Registry(registry).current(usecase.name)
-    if version is None:
+    reader = Registry(registry)
+    current = reader.current(usecase.name)
+    if current is None:
         return None
+    # The references came with the model, and an edited statement measures nothing anew.
+    version = reader.origin(usecase.name, current)
     address = f"registry:{usecase.name}/{version.number}"
     directory = resolve(address, registry)
     # Every target has the same profile of the inputs; one that is new in the use case has none yet.

@@ -17,6 +17,7 @@ from governance.registration import register
 from governance.registry import Registry
 from governance.registry.policy import Policy, parse_policy
 from governance.verify import verify_documents
+from orchestration.run import _registry_state
 from tests.support.governance_world import ROOT, World, artifacts_of
 
 
@@ -88,11 +89,16 @@ def test_a_policy_that_asks_for_documents_keeps_a_draft_out_of_production(
 def test_edited_statements_make_another_version_of_the_same_model(draft: World, world: World, tmp_path: Path) -> None:
     copy = draft.copy(tmp_path)
     made = World(world.usecase, copy.run, copy.registry)
+    before = {step: _registry_state(step, str(made.registry), "air_quality") for step in ("drift", "gate")}
     written(made, "local")
     registry = Registry(str(made.registry))
     first, second = (registry.version("air_quality", number) for number in (1, 2))
     assert (first.model, first.stage, second.stage) == (second.model, "archived", "production")
     assert "Not stated" not in (made.run / "governance" / "model_card.md").read_text()
+    # Drift is not measured anew against the same model; the gate stands beside another version.
+    assert registry.origin("air_quality", second) == first
+    assert _registry_state("drift", str(made.registry), "air_quality") == before["drift"] != ""
+    assert _registry_state("gate", str(made.registry), "air_quality") != before["gate"]
     # Both versions' model is published in one place, with one signature.
     assert registry.publish("air_quality", 1) == registry.publish("air_quality", 2)
 
