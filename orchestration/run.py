@@ -10,7 +10,6 @@ from typing import Any
 
 from almanac.core.errors import GateError, InterruptedRunError, PipelineError
 from almanac.core.files import read_json, write_json
-from almanac.core.revision import git_revision
 from almanac.reports.numbers import with_error
 from almanac.usecase import UseCase, digest
 from governance import signing
@@ -23,11 +22,10 @@ from orchestration.rundir import (
     LAYOUT,
     Layout,
     assemble,
-    libraries,
     new_run_id,
     point_latest,
     prune,
-    steps_record,
+    run_record,
     timestamp,
 )
 from orchestration.statements_check import check_draft
@@ -142,18 +140,8 @@ def execute(
     if run.error is not None and not tolerate(run):
         _note_failure(request, kind, run_id, run)
         raise PipelineError(f"{run.error}\nThe whole log: {short_path(work / 'log.txt')}")
-    return run, {
-        "run_id": run_id,
-        "use_case": usecase.name,
-        "use_case_digest": use_case_digest,
-        "git_revision": git_revision(),
-        "started_at": started.isoformat(timespec="seconds"),
-        "finished_at": timestamp().isoformat(timespec="seconds"),
-        "runner": request.runner,
-        "registry": _absolute(request.registry),
-        "libraries": libraries(),
-        "steps": steps_record(run.steps),
-    }
+    registry = _absolute(request.registry)
+    return run, run_record(usecase.name, use_case_digest, started, request.runner, registry, run.steps)
 
 
 def _note_failure(request: Request, kind: str, run_id: str, run: LocalRun) -> None:

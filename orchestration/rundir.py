@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from almanac.core.files import read_json, sha256_file, whole_directory, write_json
+from almanac.core.revision import git_revision
 from orchestration.console import Step
 
 Layout = Mapping[tuple[str, str], str]
@@ -97,12 +98,34 @@ def point_latest(directory: Path) -> None:
     aside.replace(directory.parent / "latest")
 
 
-def steps_record(steps: list[Step]) -> list[dict[str, Any]]:
-    """Return the steps as run.json keeps them."""
-    return [
-        {"name": s.name, "seconds": round(s.seconds, 3), "cached": s.cached, "rows": s.rows, "figure": s.figure}
-        for s in steps
-    ]
+def run_record(
+    use_case: str, digest: str, started: datetime, runner: str, registry: str, steps: list[Step]
+) -> dict[str, Any]:
+    """Return the record of a run that has just ended, the content of run.json.
+
+    Args:
+        use_case: name of the use case.
+        digest: sha256 of the use case.
+        started: when it began.
+        runner: what ran the steps: subprocess, docker or kubeflow.
+        registry: address of the model registry.
+        steps: the steps.
+    """
+    return {
+        "run_id": new_run_id(started, digest),
+        "use_case": use_case,
+        "use_case_digest": digest,
+        "git_revision": git_revision(),
+        "started_at": started.isoformat(timespec="seconds"),
+        "finished_at": timestamp().isoformat(timespec="seconds"),
+        "runner": runner,
+        "registry": registry,
+        "libraries": libraries(),
+        "steps": [
+            {"name": s.name, "seconds": round(s.seconds, 3), "cached": s.cached, "rows": s.rows, "figure": s.figure}
+            for s in steps
+        ],
+    }
 
 
 def timestamp() -> datetime:

@@ -45,6 +45,7 @@ def monitoring_pipeline(case: UseCase) -> Any:
             monitoring(
                 table=valid.outputs["validated"],
                 predictions=predicted.outputs["predictions"],
+                environment=environment,
                 log=log,
                 push=push,
                 as_of=as_of,

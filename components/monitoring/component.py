@@ -9,6 +9,7 @@ def monitoring(
     table: dsl.Input[dsl.Dataset],
     predictions: dsl.Input[dsl.Dataset],
     registry: str,
+    environment: str,
     log: str,
     push: str,
     as_of: str,
@@ -22,6 +23,8 @@ def monitoring(
         table: The validated table, with the truth.
         predictions: Predictions of the last windows by the model in production; used where there is no log.
         registry: Address of the model registry.
+        environment: cluster publishes the run in the registry's store, where the operations room reads it; local does
+            not, as the run has a directory.
         log: Directory or URL of the prediction log of servers and of the task prediction; when empty that of the
             config map almanac, if there is one.
         push: Directory of an exporter or address of a Pushgateway for the metrics; nothing is pushed when empty.
@@ -32,12 +35,15 @@ def monitoring(
     Returns:
         Whether enough of the last windows breach, the newest among them.
     """
+    from datetime import UTC, datetime
     from pathlib import Path
 
-    from components.monitoring.task import run
+    from components.monitoring.task import publish, run
     from monitoring.windows.monitor import Sources
 
-    case = Path(usecase.path).read_text(encoding="utf-8")
+    started, case = datetime.now(UTC), Path(usecase.path).read_text(encoding="utf-8")
     sources = Sources(Path(table.path), Path(predictions.path), registry, log, as_of)
     breached, monitoring.metadata = run(case, sources, push, Path(monitoring.path), Path(report.path))
+    if environment == "cluster":
+        publish(sources, started, Path(monitoring.path), Path(report.path))
     return breached

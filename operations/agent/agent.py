@@ -25,12 +25,11 @@ class Agent:
     Args:
         policy: the policy.
         works: the work on each use case, by name.
-        runs: directory of run directories.
         say: told of every step in a line.
     """
 
-    def __init__(self, policy: Policy, works: dict[str, Work], runs: Path, say: Callable[[str], None]) -> None:
-        self.policy, self.works, self.runs, self._say = policy, works, runs, say
+    def __init__(self, policy: Policy, works: dict[str, Work], say: Callable[[str], None]) -> None:
+        self.policy, self.works, self._say = policy, works, say
         self._news, self._stopping = threading.Event(), threading.Event()
         self._looked = dict.fromkeys(works, time.monotonic())
         self._known = _known(policy)
@@ -68,11 +67,11 @@ class Agent:
         self._news.set()
 
     def look(self, name: str) -> None:
-        """Look at one use case: scrape, note the alarms of its run directories, and do all that can be done."""
+        """Look at one use case: scrape, note the alarms of its runs, and do all that can be done."""
         work = self.works[name]
         if work.site.settings.server is not None:
             work.site.scrapes.add(work.site.scrape())
-        for alarm in list(found(self.runs, name, work.ledger(), work.journal.clock())):
+        for alarm in list(found(work.site, work.ledger(), work.journal.clock())):
             work.note(alarm)
         work.advance()
 

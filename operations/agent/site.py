@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from almanac.core.errors import AgentError
-from almanac.core.files import read_json
 from almanac.usecase import UseCase, load
 from operations.agent.client import ServerClient
 from operations.agent.evidence import Evidence
 from operations.agent.evidence.service import Scrape, Scrapes
+from operations.agent.monitored import Monitored, newest_monitoring
 from operations.agent.policy import Policy, UseCaseSettings
 from orchestration.retraining import policy as retraining
 from orchestration.retraining.audit_log import AuditLog
@@ -70,16 +70,14 @@ class Site:
         """Return the use case of its file; None where the policy names none."""
         return load(Path(self.settings.file)) if self.settings.file else None
 
+    def monitored(self) -> Monitored | None:
+        """Return the newest monitoring, of this machine or of a cluster; None without any."""
+        return newest_monitoring(self.runs, self.registry, self.use_case)
+
     def monitoring(self) -> dict[str, Any] | None:
-        """Return the newest monitoring result; None without any."""
-        path = self.runs / self.use_case / "monitoring" / "latest" / "monitoring.json"
-        try:
-            document: dict[str, Any] = read_json(path)
-        except FileNotFoundError:
-            return None
-        except (OSError, ValueError) as error:
-            raise AgentError(f"{path}: cannot be read ({error})") from None
-        return document
+        """Return the document of the newest monitoring; None without any."""
+        found = self.monitored()
+        return found.document if found else None
 
     def plans(self) -> AuditLog:
         """Return the log of retrainings."""

@@ -5,34 +5,39 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from almanac.core.errors import AgentError
 from almanac.core.files import read_json
 from operations.agent.alarms import Alarm
 from operations.agent.ledger import Ledger
 from operations.agent.redaction import without_secrets
+from operations.agent.site import Site
 from orchestration.rundir import FAILURES
 
 #: Failed runs older than this are history.
 _NEWS = timedelta(days=1)
 
 
-def found(runs: Path, use_case: str, ledger: Ledger, now: datetime) -> Iterator[Alarm]:
-    """Yield the alarms that the run directories of a use case give, and the ends of those that the ledger has.
+def found(site: Site, ledger: Ledger, now: datetime) -> Iterator[Alarm]:
+    """Yield the alarms that the runs of a use case give, and the ends of those that the ledger has.
 
     Args:
-        runs: directory of run directories.
-        use_case: name of the use case.
+        site: the use case with its runs.
         ledger: what the journal says already.
         now: the present.
     """
-    yield from _monitoring(runs / use_case, use_case, ledger)
-    yield from _failures(runs / use_case, use_case, now)
+    yield from _monitoring(site, ledger)
+    yield from _failures(site.runs / site.use_case, site.use_case, now)
 
 
-def _monitoring(home: Path, use_case: str, ledger: Ledger) -> Iterator[Alarm]:
-    latest = home / "monitoring" / "latest"
-    document, record = _read(latest / "monitoring.json"), _read(latest / "run.json")
-    if not document or not record:
+def _monitoring(site: Site, ledger: Ledger) -> Iterator[Alarm]:
+    try:
+        monitored = site.monitored()
+    # A file that is written now, or that somebody has broken, is looked at again at the next time.
+    except AgentError:
         return
+    if monitored is None or not monitored.run:
+        return
+    document = monitored.document
     stale = bool((document.get("staleness") or {}).get("stale"))
     newest = (document.get("windows") or [{}])[-1]
     reasons = list(newest.get("reasons", [])) + (["the data are stale"] if stale else [])
@@ -46,9 +51,9 @@ def _monitoring(home: Path, use_case: str, ledger: Ledger) -> Iterator[Alarm]:
             for alarm in open_ones:
                 yield Alarm(**{**vars(alarm), "state": "resolved"})
         elif not open_ones:
-            path, started = str((latest / "monitoring.json").resolve()), str(record["run_id"])
             summary = without_secrets("; ".join(map(str, reasons)))[:300]
-            yield Alarm("monitoring", name, use_case, "firing", "ticket", started, summary, {"area": "model"}, path)
+            words = ("monitoring", name, site.use_case, "firing", "ticket", monitored.run, summary)
+            yield Alarm(*words, {"area": "model"}, monitored.place)
 
 
 def _failures(home: Path, use_case: str, now: datetime) -> Iterator[Alarm]:
@@ -68,7 +73,6 @@ def _failures(home: Path, use_case: str, now: datetime) -> Iterator[Alarm]:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    # A file that is written now, or that somebody has broken, is looked at again at the next time.
     try:
         document = read_json(path)
     except (OSError, ValueError):

@@ -65,7 +65,7 @@ def agent(
     for name, settings in rules.use_cases.items():
         site = Site(name, rules, settings, address, runs, partial(build, context, "training"))
         works[name] = Work(site, FollowedJournal(address, name), act and not rules.stop, say)
-    running = Agent(rules, works, runs, say)
+    running = Agent(rules, works, say)
     with only_one(state):
         if not act:
             say("dry run: actions are named, and none is executed; --act executes them")

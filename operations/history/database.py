@@ -11,7 +11,7 @@ from sqlalchemy.exc import DatabaseError
 
 from almanac.core.errors import HistoryError
 from operations.history.address import parse, shown
-from operations.history.tables import RUNS, VERSIONS
+from operations.history.tables import PARTS, PUBLISHED, RUNS, VERSIONS
 
 _SCRIPTS = Path(__file__).parent / "migrations"
 #: Alembic keeps the migration under way in a global of its module.
@@ -89,9 +89,11 @@ def writing(engine: Engine) -> Iterator[Connection]:
 
 
 def run_count(engine: Engine) -> int:
-    """Return the number of runs in the history."""
+    """Return the number of runs in the history that have a directory; those of a cluster are in the registry."""
+    published = select(PARTS.c.key).where(PARTS.c.kind == PUBLISHED)
+    count = select(func.count()).select_from(RUNS).where(RUNS.c.directory.not_in(published))
     with engine.connect() as connection:
-        return int(connection.scalar(select(func.count()).select_from(RUNS)) or 0)
+        return int(connection.scalar(count) or 0)
 
 
 def use_cases(engine: Engine) -> list[str]:

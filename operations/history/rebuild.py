@@ -16,8 +16,8 @@ from operations.history.database import reported, writing
 from operations.history.sources import Part, Rows
 from operations.history.sources.logs import clear_logs, log_parts
 from operations.history.sources.requests import clear_predictions, request_parts, sum_requests
-from operations.history.sources.runs import clear_run, run_parts
-from operations.history.tables import INTERNAL, METADATA, PARTS, REQUESTS
+from operations.history.sources.runs import clear_run, published_parts, run_parts
+from operations.history.tables import INTERNAL, METADATA, PARTS, PUBLISHED, REQUESTS
 
 Progress = Callable[[str, int], None]
 
@@ -25,6 +25,7 @@ _BATCH = 5_000
 _CLEARS: dict[str, Callable[[Connection, str], None]] = {
     "logs": clear_logs,
     "run": clear_run,
+    PUBLISHED: clear_run,
     "predictions": clear_predictions,
 }
 #: Kinds of the parts of the prediction log, and of the one that stands for the code which makes the rows of all others.
@@ -36,7 +37,7 @@ class Origins:
     """Where the history comes from.
 
     Attributes:
-        registry: address of the model registry; empty for none.
+        registry: address of the model registry, which also has the runs of a cluster; empty for none.
         runs: directory of run directories.
         log: directory or URL of the prediction log; empty for none.
     """
@@ -118,6 +119,7 @@ def _parts(origins: Origins) -> Iterator[Part]:
     yield Part(_PROGRAM, "", _program(), lambda: iter(()))
     if origins.registry:
         yield from log_parts(origins.registry)
+        yield from published_parts(origins.registry)
     yield from run_parts(origins.runs)
     if origins.log:
         yield from request_parts(origins.log)

@@ -191,6 +191,8 @@ REQUESTS = Table(
 )
 #: What the rows were made from, part by part.
 PARTS = Table("parts", INTERNAL, _key("kind"), _key("key"), Column("state", Text, nullable=False))
+#: Kind of the parts that are runs in a registry's store.
+PUBLISHED = "published"
 #: Logged predictions of each file of the log; the requests are their sums.
 LOGGED = Table(
     "logged",

@@ -6,12 +6,16 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from almanac.core.files import write_json
+from almanac.core.files import pretty_json, write_json
 from governance.registry import Registry
+from governance.registry.stores import open_store
 from operations.history import Origins
 from operations.journal import Journal
+from orchestration.console import Step
+from orchestration.published_runs import PublishedRuns
 from orchestration.retraining.audit_log import AuditLog, Draft
 from orchestration.retraining.plan import LIFETIME, Observed, Plan, Retrain
+from orchestration.rundir import run_record
 from tests.support.bundles import document_files, version_files
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -120,6 +124,17 @@ def _write_run(world: World, at: int, kind: str, files: dict[str, Any]) -> None:
     }
     for name, document in {**files, "run.json": record}.items():
         write_json(directory / name, document)
+
+
+def publish_monitoring(world: World, at: int) -> str:
+    """Publish a monitoring of a cluster in the world's registry, as its task does; return the run's directory."""
+    started = START + timedelta(days=at, hours=1)
+    record = run_record("demo", "a" * 64, started, "kubeflow", world.registry, [Step("monitoring", 12.0)])
+    documents = {"run.json": record, "monitoring.json": monitoring(at, 2)}
+    directory = f"demo/monitoring/{record['run_id']}"
+    files = {name: pretty_json(document).encode() for name, document in documents.items()}
+    PublishedRuns(open_store(world.registry)).publish(directory, files, b"table")
+    return directory
 
 
 def _write_logs(world: World, registry: Registry) -> None:

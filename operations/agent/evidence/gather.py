@@ -1,8 +1,10 @@
 """Gathering of evidence: the figures of table, windows, versions, server and failed run, as far as they can be had."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -17,6 +19,7 @@ from operations.agent.evidence.failures import failure_figures
 from operations.agent.evidence.release import release_figures
 from operations.agent.evidence.table import staleness, table_figures
 from operations.agent.evidence.windows import window_figures
+from operations.agent.monitored import newest_table
 from operations.agent.redaction import without_secrets
 
 if TYPE_CHECKING:
@@ -70,10 +73,22 @@ def _tables(site: "Site", usecase: UseCase, alarm: Alarm) -> Iterator[pl.DataFra
     """Yield the newest table, if there is one: of the alarm's own run, of the newest monitoring, or of the training."""
     home = site.runs / site.use_case
     own = [Path(str(_record(Path(alarm.path)).get("table") or ""))] if alarm.source == "run" else []
-    for path in [*own, home / "monitoring" / "latest" / "data.parquet", home / "latest" / "data.parquet"]:
-        if path.is_file():
-            yield read_validated(usecase, path)
-            return
+    with TemporaryDirectory() as folder:
+        for path in [*own, _monitored_table(site, Path(folder)), home / "latest" / "data.parquet"]:
+            if path.is_file():
+                yield read_validated(usecase, path)
+                return
+
+
+def _monitored_table(site: "Site", folder: Path) -> Path:
+    """Return the path of the newest monitoring's table, which may be missing; that of a cluster's is fetched."""
+    monitored = site.monitored()
+    if monitored is None or not monitored.published:
+        return site.runs / site.use_case / "monitoring" / "latest" / "data.parquet"
+    fetched = folder / "data.parquet"
+    with suppress(FileNotFoundError):
+        fetched.write_bytes(newest_table(site.registry, site.use_case))
+    return fetched
 
 
 def _failed_run(path: Path) -> dict[str, float]:

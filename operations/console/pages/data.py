@@ -1,14 +1,15 @@
 """The page of the data: freshness of the newest rows, and results of the validations."""
 
+import json
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
 
-from almanac.core.files import read_json
 from operations.console import queries
 from operations.console.rendering import figure, loads, moment
 from operations.console.room import Room, page, room_of
+from operations.console.run_files import read_run_file
 
 
 def data(request: Request) -> Response:
@@ -34,7 +35,8 @@ def _freshness(room: Room, use_case: str) -> list[str] | None:
     if newest is None:
         return None
     try:
-        found = read_json(room.settings.origins.runs / newest["directory"] / "monitoring.json").get("staleness")
+        document = read_run_file(room.settings.origins, newest["directory"], "monitoring.json")
+        found = json.loads(document).get("staleness")
     except (OSError, ValueError):
         return None
     if not found:

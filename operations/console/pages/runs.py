@@ -1,6 +1,5 @@
 """The pages of runs: all of them with their trend, one with its reports, and two compared."""
 
-from pathlib import Path
 from typing import Any
 
 from starlette.requests import Request
@@ -10,6 +9,7 @@ from operations.console import queries
 from operations.console.files import document
 from operations.console.rendering import figure, loads
 from operations.console.room import Room, page, refusal, room_of
+from operations.console.run_files import read_run_file, run_files
 
 #: Files of a run that people read.
 _READ = (
@@ -66,7 +66,6 @@ def run(request: Request) -> Response:
     row = queries.run(room.engine, request.path_params["id"])
     if row is None:
         return refusal(request, 404, "Unknown run", "The history has no such run.")
-    directory = room.settings.origins.runs / row["directory"]
     steps = [
         [step["name"], figure(step["seconds"]), figure(step["cached"]), figure(step["rows"]), step["figure"] or "–"]
         for step in loads(row["steps"])
@@ -75,7 +74,7 @@ def run(request: Request) -> Response:
         [each["target"], each["name"], figure(each["value"])]
         for each in queries.metrics(room.engine, row["use_case"], "run", [row["id"]])
     ]
-    files = [name for name in _READ if (directory / name).is_file()]
+    files = run_files(room.settings.origins, row["directory"], _READ)
     return page(request, "run.html.j2", f"Run {row['id']}", run=row, steps=steps, figures=figures, files=files)
 
 
@@ -85,17 +84,10 @@ def run_file(request: Request) -> Response:
     row = queries.run(room.engine, request.path_params["id"])
     if row is None or not (name in _READ or (name.startswith("governance/") and name.count("/") == 1)):
         return refusal(request, 404, "Unknown file", "The run has no such file.")
-    path = room.settings.origins.runs / row["directory"] / name
     try:
-        return document(name, _inside(path, room.settings.origins.runs).read_bytes())
+        return document(name, read_run_file(room.settings.origins, row["directory"], name))
     except OSError:
         return refusal(request, 404, "Unknown file", "The run has no such file.")
-
-
-def _inside(path: Path, root: Path) -> Path:
-    if not path.resolve().is_relative_to(root.resolve()):
-        raise FileNotFoundError(path)
-    return path
 
 
 def compared(request: Request) -> Response:

@@ -1,6 +1,7 @@
-"""Rows from run directories: runs, figures of trainings, and windows of monitorings."""
+"""Rows from runs, in directories and in a registry: the runs, figures of trainings, and windows of monitorings."""
 
-from collections.abc import Iterator
+import json
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -9,16 +10,20 @@ from typing import Any
 from sqlalchemy import Connection, and_, delete, select
 
 from almanac.core.errors import HistoryError
-from almanac.core.files import read_json
 from governance.documents.layout import REGISTRATION
 from governance.registry.overview import flatten
+from governance.registry.stores import open_store
 from operations.history.sources import Part, Rows
 from operations.history.sources.text import as_text, number
-from operations.history.tables import METRICS, RUNS, WINDOW_COLUMNS, WINDOW_TARGETS, WINDOWS
+from operations.history.tables import METRICS, PUBLISHED, RUNS, WINDOW_COLUMNS, WINDOW_TARGETS, WINDOWS
+from orchestration.published_runs import PublishedRuns
 
 _RECORD = "run.json"
 #: Files of a run directory that rows are made from.
 _FILES = (_RECORD, "monitoring.json", "metrics.json", "registration.json", "gate.json", REGISTRATION)
+#: State of a file that is not there.
+_MISSING = "-"
+_Document = dict[str, Any]
 
 
 def run_directories(runs: Path) -> Iterator[Path]:
@@ -36,8 +41,22 @@ def run_parts(runs: Path) -> Iterator[Part]:
         HistoryError: where the rows are read, a record that cannot be read; it is named.
     """
     for directory in run_directories(runs):
-        state = " ".join(_file_state(directory / name) for name in _FILES)
-        yield Part("run", str(directory.relative_to(runs)), state, partial(_rows, runs, directory))
+        states = {name: _file_state(directory / name) for name in _FILES}
+        key, names = str(directory.relative_to(runs)), [name for name, state in states.items() if state != _MISSING]
+        rows = partial(_rows, key, str(directory), names, partial(_read_file, directory))
+        yield Part("run", key, " ".join(states.values()), rows)
+
+
+def published_parts(url: str) -> Iterator[Part]:
+    """Yield the runs that a cluster has published in a registry.
+
+    Raises:
+        HistoryError: where the rows are read, a record that cannot be read; it is named.
+    """
+    runs = PublishedRuns(open_store(url))
+    for key, names in runs.listed().items():
+        # They are written once.
+        yield Part(PUBLISHED, key, "", partial(_rows, key, runs.address(key), names, partial(runs.read, key)))
 
 
 def clear_run(connection: Connection, key: str) -> None:
@@ -57,25 +76,41 @@ def _file_state(path: Path) -> str:
     try:
         found = path.stat()
     except OSError:
-        return "-"
+        return _MISSING
     return f"{found.st_size}@{found.st_mtime_ns}"
 
 
-def _rows(runs: Path, directory: Path) -> Rows:
-    record = _read(directory / _RECORD)
+def _read_file(directory: Path, name: str) -> bytes:
+    return (directory / name).read_bytes()
+
+
+def _rows(key: str, place: str, names: list[str], read: Callable[[str], bytes]) -> Rows:
+    """Yield the rows of a run.
+
+    Args:
+        key: its directory below that of the runs.
+        place: where it is, for errors.
+        names: of its files.
+        read: returns the content of a file.
+    """
+    documents = {name: _document(f"{place}/{name}", partial(read, name)) for name in _FILES if name in names}
     try:
-        yield from _run(runs, directory, record)
+        yield from _run(key, documents[_RECORD], *map(documents.get, _FILES[1:]))
     except (KeyError, TypeError, ValueError) as error:
         raise HistoryError(
-            f"{directory}: not the record of a run ({type(error).__name__}: {error}); remove the directory or "
-            "restore it"
+            f"{place}: not the record of a run ({type(error).__name__}: {error}); remove the directory or restore it"
         ) from error
 
 
-def _run(runs: Path, directory: Path, record: dict[str, Any]) -> Rows:
-    monitoring = _optional(directory / "monitoring.json")
-    metrics = _optional(directory / "metrics.json")
-    registration, gate = _optional(directory / "registration.json"), _optional(directory / "gate.json")
+def _run(
+    key: str,
+    record: _Document,
+    monitoring: _Document | None,
+    metrics: _Document | None,
+    registration: _Document | None,
+    gate: _Document | None,
+    registered: _Document | None,
+) -> Rows:
     started, finished = (datetime.fromisoformat(record[name]) for name in ("started_at", "finished_at"))
     kind = "monitoring" if monitoring else "training" if metrics else "batch"
     yield (
@@ -94,12 +129,12 @@ def _run(runs: Path, directory: Path, record: dict[str, Any]) -> Rows:
             "gate_passed": gate["passed"] if gate else None,
             "breached": monitoring["breached"] if monitoring else None,
             "steps": as_text(record["steps"]),
-            "directory": str(directory.relative_to(runs)),
+            "directory": key,
         },
     )
     if metrics:
         yield from _metrics(record, metrics)
-    if registered := _optional(directory / REGISTRATION):
+    if registered:
         yield from _compute(record, registered)
     if monitoring:
         for window in monitoring["windows"]:
@@ -170,15 +205,11 @@ def _column(feature: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _optional(path: Path) -> dict[str, Any] | None:
-    return _read(path) if path.is_file() else None
-
-
-def _read(path: Path) -> dict[str, Any]:
+def _document(place: str, read: Callable[[], bytes]) -> _Document:
     try:
-        document = read_json(path)
+        document = json.loads(read())
     except (OSError, ValueError) as error:
-        raise HistoryError(f"{path}: cannot be read ({error}); remove its run directory or restore it") from error
+        raise HistoryError(f"{place}: cannot be read ({error}); remove its run directory or restore it") from error
     if not isinstance(document, dict):
-        raise HistoryError(f"{path}: not a JSON object; remove its run directory or restore it")
+        raise HistoryError(f"{place}: not a JSON object; remove its run directory or restore it")
     return document

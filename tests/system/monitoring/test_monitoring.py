@@ -211,6 +211,7 @@ def test_the_component_writes_the_same_bytes_and_pushes(
             table,
             made,
             production.registry,
+            "local",
             "",
             str(tmp_path / "figures"),
             "",
@@ -223,6 +224,7 @@ def test_the_component_writes_the_same_bytes_and_pushes(
     first = call()
     assert call() == first
     assert first[0] is json.loads(first[1])["breached"] is False
+    assert not (Path(production.registry) / "runs").exists(), "its run has a directory"
     # Error and coverage, the columns' scores, the outputs' scores, and each output over time.
     assert first[2].count(b"<svg") == 1 + 1 + 1 + len(SIGNALS)
     lines = "".join(path.read_text() for path in sorted((tmp_path / "figures").glob("*.prom")))

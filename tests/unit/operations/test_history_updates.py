@@ -17,7 +17,7 @@ from operations.history import digest, open_history, rebuild, update
 from operations.journal import Journal
 from orchestration.retraining import policy
 from orchestration.retraining.audit_log import AuditLog, Draft
-from tests.support.operations_world import World, metrics, write_world
+from tests.support.operations_world import World, metrics, publish_monitoring, write_world
 
 LINE = {"timestamp": "2026-01-01T05:30:00", "target": "load_1h", "prediction": 1.0, "version": 1}
 
@@ -85,8 +85,10 @@ CHANGES: dict[str, Callable[[World], object]] = {
     "a gate that is gone": lambda world: (trainings(world)[0] / "gate.json").unlink(),
     "a run that moves": a_run_moves,
     "a run that is gone": lambda world: shutil.rmtree(next(world.runs.glob("demo/monitoring/*"))),
+    "a run of a cluster": lambda world: publish_monitoring(world, 5),
     "predictions": lambda world: served(world).write_text(served(world).read_text() + json.dumps(LINE) + "\n"),
     "another file of predictions": lambda world: shutil.copy(served(world), served(world).with_name("served-2.jsonl")),
+    "a run of a cluster that is gone": lambda world: shutil.rmtree(next(Path(world.registry).glob("runs/demo/*/2*"))),
     "predictions that are gone": lambda world: served(world).unlink(),
 }
 

@@ -97,7 +97,7 @@ def test_health_is_that_of_every_use_case_and_an_action_may_take_its_time(journa
     clock = SimpleNamespace(monotonic=lambda: 0.0)
     with mock.patch.object(module, "time", clock):
         works = {name: work(journal, tmp_path, True, []) for name in ("demo", "other")}
-        agent = Agent(works["demo"].site.policy, works, tmp_path, lambda line: None)
+        agent = Agent(works["demo"].site.policy, works, lambda line: None)
         assert agent.healthy
         clock.monotonic = lambda: 1000.0
         agent._looked["demo"] = 1000.0

@@ -1,0 +1,89 @@
+"""Runs on a cluster, in the registry's store: pods have no directory in common, but all know the registry.
+
+Below `runs/` a run has the path that a local one has below the directory of runs, and the same files, which are written
+once. A kind of runs also has a head, which names its newest, and the table that this one looked at; they are replaced.
+"""
+
+import json
+from collections.abc import Mapping
+
+from almanac.core.errors import RegistryError
+from almanac.core.files import canonical_json
+from governance.registry.store import Store
+
+_RECORD, _HEAD, _TABLE = "run.json", "head.json", "data.parquet"
+
+
+class PublishedRuns:
+    """The runs in a registry.
+
+    Args:
+        store: the registry's store.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def publish(self, directory: str, files: Mapping[str, bytes], table: bytes) -> None:
+        """Write a run, and make it the newest of its kind.
+
+        Args:
+            directory: use case, kind and run id, such as demand/monitoring/20261127-043500-123456-80e3a0e8.
+            files: content by name. The record run.json is written last: a run that has one is whole.
+            table: the rows that the run looked at, as Parquet; those of earlier runs are not kept.
+
+        Raises:
+            RegistryError: the store cannot be written.
+        """
+        home, _, run = self._key(directory).rpartition("/")
+        try:
+            for name in sorted(files, key=lambda name: (name == _RECORD, name)):
+                self._store.create(f"{home}/{run}/{name}", files[name])
+            self._store.replace(f"{home}/{_TABLE}", table)
+            self._store.replace(f"{home}/{_HEAD}", canonical_json({"run_id": run}))
+        except OSError as error:
+            raise RegistryError(f"{self.address(directory)}: cannot be written ({error})") from error
+
+    def listed(self) -> dict[str, list[str]]:
+        """Return the names of the files of each whole run by its directory, sorted."""
+        found: dict[str, list[str]] = {}
+        for path in self._store.tree("runs"):
+            directory, _, name = path.rpartition("/")
+            found.setdefault(directory, []).append(name)
+        return {directory: names for directory, names in found.items() if _RECORD in names}
+
+    def files(self, directory: str) -> list[str]:
+        """Return the names of a run's files, sorted; an unknown run has none."""
+        return self._store.tree(self._key(directory))
+
+    def newest(self, use_case: str, kind: str) -> str | None:
+        """Return the directory of the newest run of a kind; None without any."""
+        try:
+            head = json.loads(self._store.read(self._key(f"{use_case}/{kind}/{_HEAD}")))
+        except FileNotFoundError:
+            return None
+        return f"{use_case}/{kind}/{head['run_id']}"
+
+    def read(self, directory: str, name: str) -> bytes:
+        """Return a file of a run.
+
+        Raises:
+            FileNotFoundError: the run has no such file.
+        """
+        return self._store.read(self._key(f"{directory}/{name}"))
+
+    def table(self, use_case: str, kind: str) -> bytes:
+        """Return the table of the newest run of a kind, as Parquet.
+
+        Raises:
+            FileNotFoundError: there is none.
+        """
+        return self._store.read(self._key(f"{use_case}/{kind}/{_TABLE}"))
+
+    def address(self, directory: str) -> str:
+        """Return the address of a run."""
+        return f"{self._store.url}/{self._key(directory)}"
+
+    @staticmethod
+    def _key(path: str) -> str:
+        return f"runs/{path}"
