@@ -132,7 +132,9 @@ test-cluster: $(VENV)/.dev ## prove deployments on a real KServe: the cluster of
 	  export ALMANAC_CLUSTER=$(CLUSTER); \
 	  if test -z "$${CLUSTER_FAST:-}"; then \
 	    if ! $(ANSWERS); then $(ENGINE) >/dev/null; export DOCKER_HOST=unix:///run/almanac-docker/docker.sock; fi; \
-	    $(DOCKER) build -q --network host -f serving/Dockerfile -t $(IMAGES)/serving:$(VERSION) . >/dev/null; \
+	    for image in serving operations; do \
+	      $(DOCKER) build -q --network host -f $$image/Dockerfile -t $(IMAGES)/$$image:$(VERSION) . >/dev/null || exit 1; \
+	    done; \
 	  fi; \
 	fi; \
 	PATH="$(CURDIR)/.tools:$$PATH" $(PY) -m pytest -m 'cluster$(if $(CLUSTER_FAST), and not slow)' tests/cluster --durations=8

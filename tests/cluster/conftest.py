@@ -57,7 +57,7 @@ def node(cluster: str) -> Iterator[str]:
     """The address of a node that is this machine, and has the serving image."""
     starter = os.environ.get("ALMANAC_CLUSTER")
     if starter:
-        _join(starter, SERVING_IMAGE)
+        join(starter, SERVING_IMAGE)
     nodes = get("nodes")["items"]
     addresses = [one["address"] for item in nodes for one in item["status"]["addresses"] if one["type"] == "InternalIP"]
     here = [address for address in addresses if _is_here(address)]
@@ -68,7 +68,7 @@ def node(cluster: str) -> Iterator[str]:
     kubectl("delete", "pod", "images", "-n", "default", "--wait=false")
 
 
-def _join(starter: str, *images: str) -> None:
+def join(starter: str, *images: str) -> None:
     """Make this machine a node with these images and that of the sandboxes, unless it is one."""
     done = subprocess.run([f"{starter}/node/up", *images], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -82,7 +82,7 @@ def _hold_images(starter: str | None) -> None:
     kubectl("delete", "pod", "images", "-n", "default", "--ignore-not-found")
     if starter:
         # It may have been removed since the node was there.
-        _join(starter)
+        join(starter)
         wait_for("the image of the sandboxes", lambda: _sandbox() is not None)
     wait_for("the serving image", lambda: SERVING_IMAGE in _images())
     kubectl("apply", "-f", "-", text=json.dumps(_holder()))

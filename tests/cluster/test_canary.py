@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import fsspec
 import httpx
 import numpy as np
 import pytest
@@ -22,7 +21,7 @@ from serving.deploy.kube import Kube
 from serving.deploy.reach import client_key, through_the_api
 from serving.deploy.smoke import examples, forecasters
 from tests.cluster.kubectl import get, kubectl, make, wait_for
-from tests.support.object_store import use_endpoint
+from tests.support.object_store import upload, use_endpoint
 
 pytestmark = pytest.mark.slow
 NAMESPACE, NAME = "almanac-dev", "air-quality"
@@ -84,11 +83,7 @@ def registry(store: str, versions: Path, usecase: str, monkeypatch: pytest.Monke
     """A registry in an object store whose first version is served in a namespace of its own."""
     use_endpoint(monkeypatch, store)
     kubectl("wait", "--for=delete", f"namespace/{NAMESPACE}", "--timeout=90s")
-    bucket = fsspec.filesystem("s3")
-    bucket.mkdir("models")
-    for path in versions.rglob("*"):
-        if path.is_file():
-            bucket.put(str(path), f"models/{path.relative_to(versions)}")
+    upload(versions, "s3://models")
     try:
         made = make("cluster-setup", NAMESPACE=NAMESPACE, REGISTRY="s3://models")
         assert made.returncode == 0, made.stdout + made.stderr

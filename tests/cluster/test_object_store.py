@@ -4,11 +4,10 @@ import contextlib
 import json
 from pathlib import Path
 
-import fsspec
 import pytest
 
 from tests.cluster.kubectl import almanac, get, kubectl, make
-from tests.support.object_store import use_endpoint
+from tests.support.object_store import upload, use_endpoint
 
 pytestmark = pytest.mark.slow
 NAMESPACE = "almanac-dev"
@@ -19,11 +18,7 @@ def test_a_model_in_an_object_store_is_served(
 ) -> None:
     use_endpoint(monkeypatch, store)
     kubectl("wait", "--for=delete", f"namespace/{NAMESPACE}", "--timeout=90s")
-    bucket = fsspec.filesystem("s3")
-    bucket.mkdir("models")
-    for path in versions.rglob("*"):
-        if path.is_file():
-            bucket.put(str(path), f"models/{path.relative_to(versions)}")
+    upload(versions, "s3://models")
     try:
         made = make("cluster-setup", NAMESPACE=NAMESPACE, REGISTRY="s3://models")
         assert made.returncode == 0, made.stdout + made.stderr

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from urllib.request import Request, urlopen
 
 import fsspec
@@ -30,3 +31,11 @@ def use_endpoint(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
         monkeypatch.setenv(name, "testing")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     fsspec.get_filesystem_class("s3").clear_instance_cache()
+
+
+def upload(directory: Path, address: str) -> None:
+    """Put the files of a directory to an address in a bucket, which is made."""
+    store = fsspec.filesystem("s3")
+    store.mkdir(address.removeprefix("s3://").partition("/")[0])
+    for path in (each for each in directory.rglob("*") if each.is_file()):
+        store.put(str(path), f"{address}/{path.relative_to(directory)}")

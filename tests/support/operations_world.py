@@ -126,14 +126,14 @@ def _write_run(world: World, at: int, kind: str, files: dict[str, Any]) -> None:
         write_json(directory / name, document)
 
 
-def publish_monitoring(world: World, at: int) -> str:
-    """Publish a monitoring of a cluster in the world's registry, as its task does; return the run's directory."""
+def publish_monitoring(registry: str, at: int, use_case: str = "demo") -> str:
+    """Publish a monitoring of a cluster in a registry, as its task does; return the run's directory."""
     started = START + timedelta(days=at, hours=1)
-    record = run_record("demo", "a" * 64, started, "kubeflow", world.registry, [Step("monitoring", 12.0)])
-    documents = {"run.json": record, "monitoring.json": monitoring(at, 2)}
-    directory = f"demo/monitoring/{record['run_id']}"
+    record = run_record(use_case, "a" * 64, started, "kubeflow", registry, [Step("monitoring", 12.0)])
+    documents = {"run.json": record, "monitoring.json": {**monitoring(at, 2), "use_case": use_case}}
+    directory = f"{use_case}/monitoring/{record['run_id']}"
     files = {name: pretty_json(document).encode() for name, document in documents.items()}
-    PublishedRuns(open_store(world.registry)).publish(directory, files, b"table")
+    PublishedRuns(open_store(registry)).publish(directory, files, b"table")
     return directory
 
 

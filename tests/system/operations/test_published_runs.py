@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
-import fsspec
 import polars as pl
 import pytest
 from kfp import dsl
@@ -24,7 +23,7 @@ from operations.console.keys import add_key
 from operations.console.settings import ConsoleSettings
 from operations.history import Origins
 from tests.support.console import serving
-from tests.support.object_store import serving_s3, use_endpoint
+from tests.support.object_store import serving_s3, upload, use_endpoint
 from tests.support.production import Production
 from tests.support.use_case_artifact import use_case_artifact
 
@@ -37,11 +36,7 @@ def bucket(production: Production, monkeypatch: pytest.MonkeyPatch) -> Iterator[
     """A bucket with the registry whose version is in production."""
     with serving_s3() as address:
         use_endpoint(monkeypatch, address)
-        store = fsspec.filesystem("s3")
-        store.mkdir("models")
-        source = Path(production.registry)
-        for path in (each for each in source.rglob("*") if each.is_file()):
-            store.put(str(path), f"{REGISTRY}/{path.relative_to(source)}")
+        upload(Path(production.registry), REGISTRY)
         yield
 
 

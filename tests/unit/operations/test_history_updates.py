@@ -85,7 +85,7 @@ CHANGES: dict[str, Callable[[World], object]] = {
     "a gate that is gone": lambda world: (trainings(world)[0] / "gate.json").unlink(),
     "a run that moves": a_run_moves,
     "a run that is gone": lambda world: shutil.rmtree(next(world.runs.glob("demo/monitoring/*"))),
-    "a run of a cluster": lambda world: publish_monitoring(world, 5),
+    "a run of a cluster": lambda world: publish_monitoring(world.registry, 5),
     "predictions": lambda world: served(world).write_text(served(world).read_text() + json.dumps(LINE) + "\n"),
     "another file of predictions": lambda world: shutil.copy(served(world), served(world).with_name("served-2.jsonl")),
     "a run of a cluster that is gone": lambda world: shutil.rmtree(next(Path(world.registry).glob("runs/demo/*/2*"))),

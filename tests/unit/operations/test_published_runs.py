@@ -31,7 +31,7 @@ def newest(world: World) -> str | None:
 
 
 def test_a_run_without_its_record_is_not_there(world: World) -> None:
-    runs, key = PublishedRuns(open_store(world.registry)), publish_monitoring(world, 1)
+    runs, key = PublishedRuns(open_store(world.registry)), publish_monitoring(world.registry, 1)
     assert runs.listed() == {key: ["monitoring.json", "run.json"]}
     (Path(world.registry) / "runs" / key / "run.json").unlink()
     assert runs.listed() == {}
@@ -39,7 +39,7 @@ def test_a_run_without_its_record_is_not_there(world: World) -> None:
 
 def test_the_newest_monitoring_is_that_of_either_place(world: World, tmp_path: Path) -> None:
     assert newest(world) is None
-    published = publish_monitoring(world, 1)
+    published = publish_monitoring(world.registry, 1)
     assert newest(world) == published.rpartition("/")[2]
     for at, expected in ((1, published.rpartition("/")[2]), (3, None)):
         # Its runs are of days 0 to `at`.
@@ -53,17 +53,17 @@ def test_an_alarm_begins_and_ends_with_the_windows_of_a_cluster(world: World) ->
     policy = Policy.model_validate({"use_cases": {"demo": {}}, "causes": {}})
     site = Site("demo", policy, policy.use_cases["demo"], world.registry, world.runs)
     assert list(found(site, Ledger(), START)) == []
-    key = publish_monitoring(world, 2)
+    key = publish_monitoring(world.registry, 2)
     (alarm,) = found(site, Ledger(), START)
     assert (alarm.name, alarm.state, alarm.summary) == ("MonitoringBreach", "firing", "wind has drifted")
     assert alarm.path == f"{world.registry}/runs/{key}/monitoring.json"
     ledger = Ledger({alarm.digest: Episode(alarm, START)})
-    publish_monitoring(world, 3)
+    publish_monitoring(world.registry, 3)
     assert [each.state for each in found(site, ledger, START)] == ["resolved"]
 
 
 def test_a_result_that_cannot_be_read_is_named(world: World) -> None:
-    path = Path(world.registry) / "runs" / publish_monitoring(world, 1) / "monitoring.json"
+    path = Path(world.registry) / "runs" / publish_monitoring(world.registry, 1) / "monitoring.json"
     path.chmod(0o644)
     path.write_text("[]")
     with pytest.raises(AgentError, match=r"monitoring\.json: cannot be read \(not a JSON object\)"):
@@ -71,7 +71,7 @@ def test_a_result_that_cannot_be_read_is_named(world: World) -> None:
 
 
 def test_a_history_of_a_clusters_runs_needs_no_directory(world: World, tmp_path: Path) -> None:
-    publish_monitoring(world, 1)
+    publish_monitoring(world.registry, 1)
     url = f"sqlite:///{tmp_path}/history.db"
     engine, origins = opened(url, world.registry, world.runs, "", kept=False)
     assert rebuild(engine, origins)["runs"] == 1
