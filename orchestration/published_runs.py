@@ -57,12 +57,18 @@ class PublishedRuns:
         return self._store.tree(self._key(directory))
 
     def newest(self, use_case: str, kind: str) -> str | None:
-        """Return the directory of the newest run of a kind; None without any."""
+        """Return the directory of the newest run of a kind; None without any.
+
+        Raises:
+            RegistryError: the head is no head.
+        """
+        head = f"{use_case}/{kind}/{_HEAD}"
         try:
-            head = json.loads(self._store.read(self._key(f"{use_case}/{kind}/{_HEAD}")))
+            return f"{use_case}/{kind}/{json.loads(self._store.read(self._key(head)))['run_id']}"
         except FileNotFoundError:
             return None
-        return f"{use_case}/{kind}/{head['run_id']}"
+        except (ValueError, KeyError, TypeError) as error:
+            raise RegistryError(f"{self.address(head)}: cannot be read ({error})") from None
 
     def read(self, directory: str, name: str) -> bytes:
         """Return a file of a run.
@@ -81,7 +87,7 @@ class PublishedRuns:
         return self._store.read(self._key(f"{use_case}/{kind}/{_TABLE}"))
 
     def address(self, directory: str) -> str:
-        """Return the address of a run."""
+        """Return the address of a run, or of one of its files."""
         return f"{self._store.url}/{self._key(directory)}"
 
     @staticmethod

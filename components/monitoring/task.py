@@ -30,7 +30,7 @@ def run(usecase: str, sources: Sources, push: str, out: Path, report: Path) -> t
 
 
 def publish(sources: Sources, started: datetime, out: Path, report: Path) -> None:
-    """Write monitoring.json, monitoring.html, the run's record and the table to the registry's store.
+    """Publish the run in the registry's store: result, report, record and table.
 
     Raises:
         RegistryError: the store cannot be written.
