@@ -5,7 +5,6 @@ entity or with history are logged: rows by name have no time, and so no observed
 whether its history was the client's own, which may be no history at all but a question of what would be if.
 """
 
-import os
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,6 +20,7 @@ from monitoring.metrics import Metrics
 from serving.features.raw_schema import micros_of
 from serving.features.records import EntityRequest
 from serving.features.store.observations import DEFAULT_ENTITY
+from serving.runtime.line_file import DailyFile
 from serving.runtime.line_writer import LineWriter, LogState
 from serving.runtime.object_log import ObjectLog
 from serving.runtime.redaction import redacted
@@ -29,7 +29,7 @@ _ENCODER = msgspec.json.Encoder()
 
 
 class PredictionLog:
-    """Writes predictions below `<log>/<use case>/`: to a file of this process, or as segments to an object store.
+    """Writes predictions below `<log>/<use case>/`: to a file a day of this process, or as segments to an object store.
 
     Args:
         log: the log's directory or URL, as the monitoring pipeline's parameter `log` names it.
@@ -102,12 +102,10 @@ class PredictionLogs:
             log.writer.close()
 
 
-def _destination(log: str, use_case: str, dropped: Callable[[int], None]) -> Path | ObjectLog:
-    # One file for each process: two processes that append to one file could tear lines.
+def _destination(log: str, use_case: str, dropped: Callable[[int], None]) -> DailyFile | ObjectLog:
     local = log.removeprefix("file://")
     if "://" not in local:
-        start = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
-        return Path(local) / use_case / f"served-{start}-{os.getpid()}.jsonl"
+        return DailyFile(Path(local) / use_case)
     import fsspec
 
     try:

@@ -1,7 +1,11 @@
-"""A file of lines that is appended to, whole lines or nothing, and opened again when it was rotated."""
+"""Files of lines that are appended to, whole lines or nothing, and opened again when they were rotated."""
 
 import fcntl
 import os
+import socket
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 
@@ -64,6 +68,52 @@ class LineFile:
             new = self._open()
             os.close(self._fd)
             self._fd = new
+
+
+class DailyFile:
+    """Appends the lines of this process to a file for each day in UTC.
+
+    A file is named by the end of its day, so that a reader of newer lines can skip it by its name.
+
+    Args:
+        directory: its directory, which is created.
+        clock: returns the seconds since 1970.
+
+    Raises:
+        OSError: it cannot be opened.
+    """
+
+    def __init__(self, directory: Path, clock: Callable[[], float] = time.time) -> None:
+        self._directory = directory
+        self._clock = clock
+        self._end = _end_of_day(clock())
+        self._file = self._open(self._end)
+
+    def write(self, data: bytes) -> None:
+        """Append lines to the file of today; raises as `LineFile.write`."""
+        now = self._clock()
+        if now >= self._end.timestamp():
+            end = _end_of_day(now)
+            file = self._open(end)
+            self._file.close()
+            self._file, self._end = file, end
+        self._file.write(data)
+
+    def flush(self) -> None:
+        """Do nothing: lines are not buffered here."""
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def _open(self, end: datetime) -> LineFile:
+        # One for each process, since not every volume that several mount can lock.
+        name = f"until-{end:%Y%m%dT%H%M%S}-{socket.gethostname()}-{os.getpid()}.jsonl"
+        return LineFile(self._directory / name)
+
+
+def _end_of_day(at: float) -> datetime:
+    return datetime.fromtimestamp(at, UTC).replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
 
 
 class StandardError:

@@ -33,7 +33,7 @@ from serving.prediction.source import Source
 from serving.security.keys import KeyRing, load_keys, save_keys
 from tests.support.kubernetes_api import RELEASES, KubernetesApi
 from tests.support.production import Production
-from tests.support.server import free_port
+from tests.support.server import free_port, wait_for
 
 FIRST = Deployment(
     use_case="air_quality",
@@ -529,7 +529,7 @@ class TestKeys:
 
 
 class TestPortForward:
-    """The refusals; a port is forwarded in tests/cluster, where a kubelet does it."""
+    """What a kubectl says and does; a port is forwarded in tests/cluster, where a kubelet does it."""
 
     def test_without_kubectl_is_refused(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         monkeypatch.setenv("PATH", str(tmp_path))
@@ -537,13 +537,15 @@ class TestPortForward:
             require_way(Kube(_client(server)), "demo", "port-forward")
 
     @pytest.fixture
-    def kubectl(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-        """A kubectl that cannot forward."""
-        (tmp_path / "kubectl").write_text("#!/bin/sh\necho error: lost connection to pod >&2\nexit 1\n")
+    def kubectl(self, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+        """A kubectl, by default one that cannot forward."""
+        script = getattr(request, "param", "echo error: lost connection to pod >&2; exit 1")
+        (tmp_path / "kubectl").write_text(f"#!/bin/sh\ncd {tmp_path}\n{script}\n")
         (tmp_path / "kubectl").chmod(0o755)
         monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+        return tmp_path
 
-    def test_a_missing_right_is_named(self, kubectl: None) -> None:
+    def test_a_missing_right_is_named(self, kubectl: Path) -> None:
         with KubernetesApi() as server:
             server.forbidden = {"create pods/portforward"}
             with pytest.raises(DeploymentError, match=r"may not forward ports \(create on pods/portforward\)"):
@@ -551,7 +553,7 @@ class TestPortForward:
             server.forbidden = {"create services/proxy"}
             assert require_way(Kube(_client(server)), "demo", "port-forward") == "almanac"
 
-    def test_what_kubectl_says_is_said(self, kubectl: None) -> None:
+    def test_what_kubectl_says_is_said(self, kubectl: Path) -> None:
         service = next(item for item in render(FIRST) if item["kind"] == "InferenceService")
         with KubernetesApi() as server:
             kube = Kube(_client(server))
@@ -561,6 +563,40 @@ class TestPortForward:
             told = r"port-forward pod/air-quality-0 .*: error: lost connection"
             with pytest.raises(DeploymentError, match=told), forwarded(kube, service):
                 pass
+
+    @pytest.mark.parametrize(
+        ("kubectl", "told"),
+        [
+            ("exec sleep 60", "opened no port within 0.5 s; it said nothing"),
+            ("yes | head -10000 | tr -d '\\n'; exec sleep 60", "y{4096}$"),
+        ],
+        indirect=["kubectl"],
+    )
+    def test_one_that_opens_nothing_is_not_waited_for(
+        self, kubectl: Path, told: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("serving.deploy.forward._SECONDS", 0.5)
+        service = next(item for item in render(FIRST) if item["kind"] == "InferenceService")
+        with KubernetesApi() as server:
+            apply_and_wait(render(FIRST), _client(server), timeout=5, interval=0.01)
+            with pytest.raises(DeploymentError, match=told), forwarded(Kube(_client(server)), service):
+                pass
+
+    @pytest.mark.parametrize(
+        "kubectl",
+        [
+            "echo 'Forwarding from 127.0.0.1:4242 -> 8080'; sleep 0.2\n"
+            "yes Handling connection for 4242 | head -20000; touch handled; exec sleep 60"
+        ],
+        indirect=True,
+    )
+    def test_one_that_tells_of_each_connection_goes_on(self, kubectl: Path) -> None:
+        service = next(item for item in render(FIRST) if item["kind"] == "InferenceService")
+        with KubernetesApi() as server:
+            apply_and_wait(render(FIRST), _client(server), timeout=5, interval=0.01)
+            with forwarded(Kube(_client(server)), service) as address:
+                assert address == "http://127.0.0.1:4242"
+                wait_for((kubectl / "handled").exists)
 
 
 def test_deleting_leaves_nothing_of_the_use_case_and_everything_else() -> None:

@@ -16,6 +16,7 @@ import pytest
 from almanac.core.errors import TableError
 from almanac.usecase import load_text
 from monitoring.windows.join import EmptyLogError, read_log, with_truth
+from serving.runtime.line_file import DailyFile
 from serving.runtime.object_log import ObjectLog
 from tests.support.object_store import serving_s3, use_endpoint
 from tests.support.server import USE_CASE, Start, as_row, wait_for
@@ -179,6 +180,37 @@ def test_a_torn_line_waits_and_a_wrong_one_is_named(tmp_path: Path) -> None:
     path.write_text(f"{line}\nnot json\n")
     with pytest.raises(TableError, match=r"served-x\.jsonl: not lines of predictions"):
         read_log(AIR, str(tmp_path))
+
+
+def test_a_log_of_files_begins_another_each_day_and_old_ones_are_skipped(tmp_path: Path) -> None:
+    at = datetime(2014, 1, 1, 23, 59, 59, tzinfo=UTC)
+    file = DailyFile(tmp_path / "air", lambda: at.timestamp())
+    line = '{{"timestamp":"{}","target":"pm25_1h","prediction":{},"lower":1,"upper":2,"version":null}}\n'
+    file.write(line.format("2014-01-01T23:00:00", 1.5).encode())
+    at = datetime(2014, 1, 2, tzinfo=UTC)
+    file.write(line.format("2014-01-02T00:00:00", 2.5).encode())
+    file.close()
+    assert [path.name[:21] for path in sorted((tmp_path / "air").iterdir())] == [
+        "until-20140102T000000", "until-20140103T000000"
+    ]  # fmt: skip
+    for since, predictions in ((datetime(2014, 1, 2), [1.5, 2.5]), (datetime(2014, 1, 2, 0, 0, 1), [2.5])):
+        assert read_log(AIR, str(tmp_path), since)["prediction"].to_list() == predictions
+
+
+def test_a_day_whose_file_cannot_be_opened_is_tried_again(tmp_path: Path) -> None:
+    at = datetime(2014, 1, 1, tzinfo=UTC)
+    file = DailyFile(tmp_path / "log", lambda: at.timestamp())
+    at = datetime(2014, 1, 2, tzinfo=UTC)
+    (tmp_path / "log").rename(tmp_path / "moved")
+    (tmp_path / "log").touch()
+    for _ in range(2):
+        with pytest.raises(FileExistsError):
+            file.write(b"a\n")
+    (tmp_path / "log").unlink()
+    file.write(b"b\n")
+    file.close()
+    assert [path.read_text() for path in (tmp_path / "log").iterdir()] == ["b\n"]
+    assert [path.read_text() for path in (tmp_path / "moved").iterdir()] == [""]
 
 
 def test_rows_by_name_have_no_moment_and_are_not_logged(start: Start, tmp_path: Path, feature_rows: np.ndarray) -> None:
