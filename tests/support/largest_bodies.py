@@ -12,9 +12,12 @@ from dataclasses import dataclass
 import yaml
 
 from serving.protocol.grpc_messages import load_messages
+from serving.protocol.grpc_servicer import SERVICE
 from tests.support.server import FEATURES, ROOT, ServerProcess
 
 BODY = 16 << 20
+#: Version that the bodies ask for.
+VERSION = "7"
 MESSAGE = (2 << 20) - 256
 RUNTIME = ROOT / "serving/deploy/kustomize/base/servingruntime.yaml"
 ROWS = 10_000
@@ -93,9 +96,14 @@ def bodies(model: str = "air", target: str = "pm25_1h") -> Iterator[Body]:
     inputs = [{"name": name, "datatype": "FP64", "shape": [ROWS], "data": [1.5] * ROWS} for name in FEATURES]
     inputs[FEATURES.index("cbwd")] |= {"datatype": "BYTES", "data": ["NW"] * ROWS}
     tensor = b'{"inputs":[{"name":"temp","datatype":"FP64","shape":[1000000,1],"data":['
+    nested = _filled(tensor, b"[1]", b"]}]}")
+    yield Body("infer nested by version", f"/v2/models/{target}/versions/{VERSION}/infer", nested, _JSON)
+    yield Body(
+        "infer tensors of all targets", f"/v2/models/{model}/infer", json.dumps({"inputs": inputs}).encode(), _JSON
+    )
     for name, data in {
         "tensors": json.dumps({"inputs": inputs}).encode(),
-        "nested": _filled(tensor, b"[1]", b"]}]}"),
+        "nested": nested,
         "empty lists": _filled(tensor, b"[]", b"]}]}"),
         "numbers": _filled(tensor, b"1", b"]}]}"),
         "texts": _filled(tensor, b'""', b"]}]}"),
@@ -121,10 +129,11 @@ def bodies(model: str = "air", target: str = "pm25_1h") -> Iterator[Body]:
     yield Body("maintenance", "/v2/repository/maintenance", _filled(b'{"x":[', b"1", b"]}"), _JSON)
     yield Body("repository index", "/v2/repository/index", _filled(b'{"x":[', b"[]", b"]}"), _JSON)
     yield Body("nothing", "/nothing", b" " * BODY, _JSON)
+    yield Body("another method", "/metrics", b" " * BODY, _JSON)
 
 
-def largest_messages() -> dict[str, bytes]:
-    """gRPC messages of the largest size, in the forms that cost most."""
+def largest_messages() -> dict[str, tuple[str, bytes]]:
+    """gRPC messages of the largest size by what they are, in the forms that cost most, each with its method."""
     pb = load_messages()
     rows = MESSAGE // 8 // len(FEATURES) - 8
     raw = pb.ModelInferRequest(model_name="pm25_1h")
@@ -134,12 +143,17 @@ def largest_messages() -> dict[str, bytes]:
     packed.inputs.add(name="x", datatype="INT64", shape=[MESSAGE]).contents.int64_contents.extend([1] * MESSAGE)
     texts = pb.ModelInferRequest(model_name="pm25_1h")
     texts.inputs.add(name="cbwd", datatype="BYTES", shape=[100_000]).contents.bytes_contents.extend([b"NW"] * 100_000)
-    return {
+    named = pb.ModelMetadataRequest(name="x" * MESSAGE).SerializeToString()
+    inferred = {
         "raw": raw.SerializeToString(),
         "packed": packed.SerializeToString(),
         "texts": texts.SerializeToString(),
         "empty tensors": b"\x2a\x00" * (MESSAGE // 2),
         "empty contents": b"\x3a\x00" * (MESSAGE // 2),
+    }
+    return {name: (f"/{SERVICE}/ModelInfer", data) for name, data in inferred.items()} | {
+        "metadata": (f"/{SERVICE}/ModelMetadata", named),
+        "reflection": ("/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", b"\x1a" + named[1:]),
     }
 
 

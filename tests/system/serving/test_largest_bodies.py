@@ -1,6 +1,7 @@
 """The largest body of every route and protocol holds nobody up, and four of them at once fit into the pod's memory."""
 
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -8,8 +9,11 @@ from pathlib import Path
 import grpc  # type: ignore[import-untyped]
 import pytest
 
-from serving.protocol.grpc_servicer import SERVICE
+from serving.protocol.router import Router
+from serving.protocol.routes import DESCRIPTIONS, routes
+from serving.runtime.http import Reply, Request
 from tests.support.largest_bodies import (
+    VERSION,
     Body,
     Probe,
     bodies,
@@ -27,13 +31,19 @@ pytestmark = pytest.mark.alone
 USUAL, WORST, PASSED = 5.0, 20.0, 3.2
 #: What another program does in a round may add to a figure and never takes away, so the best round counts.
 ROUNDS = 8
+STATUSES = {200, 400, 404, 405, 409, 413}
+ANSWERS = {
+    grpc.StatusCode.OK, grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.RESOURCE_EXHAUSTED,
+    grpc.StatusCode.UNIMPLEMENTED,
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def served(model_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[ServerProcess, int]]:
     """A server as it is deployed: with drift watching, an audit log and gRPC."""
     port, log = free_port(), tmp_path_factory.mktemp("largest") / "audit.jsonl"
-    process = ServerProcess(["--model", str(model_dir), "--grpc-port", str(port), "--audit-log", str(log)]).wait()
+    options = ["--model-version", VERSION, "--grpc-port", str(port), "--audit-log", str(log)]
+    process = ServerProcess(["--model", str(model_dir), *options]).wait()
     settled(process)
     yield process, port
     process.stop()
@@ -68,22 +78,34 @@ def check(server: ServerProcess, send: Callable[[], object]) -> None:
     raise AssertionError(f"99th percentile, worst and the machine's slowness: {found}")
 
 
+async def unanswered(request: Request) -> Reply:
+    raise NotImplementedError
+
+
+def test_every_route_that_takes_a_body_has_its_largest() -> None:
+    router = Router(routes(defaultdict(lambda: unanswered)))
+    asked = {body.path for body in bodies()} - {"/nothing", "/metrics"}
+    assert {router.find("POST", path).route.pattern for path in asked} == {
+        operation.pattern for operation in DESCRIPTIONS if operation.method == "POST"
+    }
+
+
 @pytest.mark.parametrize("body", [pytest.param(body, id=body.name) for body in bodies()])
 def test_a_body_holds_nobody_up(served: tuple[ServerProcess, int], body: Body) -> None:
     statuses: set[int] = set()
     check(served[0], lambda: statuses.add(post(served[0], body)))
-    assert statuses <= {200, 400, 404, 409, 413}
+    assert statuses <= STATUSES
 
 
 @pytest.mark.parametrize("name", largest_messages())
 def test_a_message_holds_nobody_up(served: tuple[ServerProcess, int], name: str) -> None:
     server, port = served
-    data = largest_messages()[name]
+    path, data = largest_messages()[name]
     codes: set[grpc.StatusCode] = set()
     with grpc.insecure_channel(f"127.0.0.1:{port}", [("grpc.max_send_message_length", -1)]) as channel:
-        method = channel.unary_unary(f"/{SERVICE}/ModelInfer")
+        method = channel.unary_unary(path)
         check(server, lambda: codes.add(method.future(data, timeout=60).code()))
-    assert codes <= {grpc.StatusCode.OK, grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.RESOURCE_EXHAUSTED}
+    assert codes <= ANSWERS
 
 
 def test_four_of_the_largest_at_once_fit_into_the_memory_of_the_manifest(served: tuple[ServerProcess, int]) -> None:
@@ -92,10 +114,10 @@ def test_four_of_the_largest_at_once_fit_into_the_memory_of_the_manifest(served:
     with ThreadPoolExecutor(4) as four:
         for body in bodies():
             statuses = set(four.map(lambda _, body=body: post(server, body), range(4)))
-            assert statuses <= {200, 400, 404, 409, 413, 429}, (body.name, statuses)
+            assert statuses <= {*STATUSES, 429}, (body.name, statuses)
         with grpc.insecure_channel(f"127.0.0.1:{port}", [("grpc.max_send_message_length", -1)]) as channel:
-            method = channel.unary_unary(f"/{SERVICE}/ModelInfer")
-            for data in largest_messages().values():
-                list(four.map(lambda _, data=data: method.future(data, timeout=60).code(), range(4)))
+            for path, data in largest_messages().values():
+                method = channel.unary_unary(path)
+                list(four.map(lambda _, method=method, data=data: method.future(data, timeout=60).code(), range(4)))
     assert memory(server, "VmHWM") < manifest_memory()
     assert server.get("/healthz").status == 200
