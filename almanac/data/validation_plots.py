@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 
 from almanac.data.checks.gaps import Gap
-from almanac.reports import COLOURS, new_figure
+from almanac.reports import COLOURS, Times, new_figure
 from almanac.usecase import UseCase
 from almanac.usecase.types import to_microseconds
 
@@ -45,6 +45,7 @@ def series(grid: pl.DataFrame, usecase: UseCase) -> "Figure | None":
         axis.plot(times, mean, color=COLOURS["forecast"], linewidth=0.9)
         _label(axis, name, usecase.columns[name].unit)
         axis.margins(x=0.005)
+    _times(usecase).ticks(axes[-1])
     return _laid_out(figure)
 
 
@@ -67,6 +68,7 @@ def missing(grid: pl.DataFrame, usecase: UseCase) -> "Figure":
     axis.set_yticks(np.arange(len(names)) + 0.5, names)
     axis.invert_yaxis()
     axis.tick_params(length=0)
+    _times(usecase).ticks(axis)
     bar = figure.colorbar(mesh, ax=axis, pad=0.01, aspect=12, ticks=[0, 0.5, 1])
     bar.ax.set_yticklabels(["0%", "50%", "100%"], fontsize=8)
     bar.outline.set_visible(False)
@@ -92,6 +94,7 @@ def gaps(gaps: list[Gap], grid: pl.DataFrame, usecase: UseCase) -> "Figure":
     )
     left.set_title("Missing times", **_TITLE)
     left.margins(x=0.005)
+    _times(usecase).ticks(left)
     lengths = np.array([gap.steps for gap in gaps])
     right.hist(lengths, bins=np.geomspace(1, max(lengths.max(), 2) + 1, 24).tolist(), color=COLOURS["neutral"])
     right.set_xscale("log")
@@ -179,6 +182,10 @@ def _binned(grid: pl.DataFrame, usecase: UseCase, most: int) -> Any:
     bin_start = (pl.col(time) - pl.lit(start)).dt.total_microseconds() // width * width
     binned = grid.with_columns((pl.lit(start) + pl.duration(microseconds=bin_start)).alias(time)).sort(time)
     return binned.group_by(time, maintain_order=True)
+
+
+def _times(usecase: UseCase) -> Times:
+    return Times(usecase.time.zone, usecase.time.origin)
 
 
 def _microseconds(time: Any) -> int:

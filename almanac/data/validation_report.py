@@ -8,8 +8,7 @@ from almanac.data import validation_plots
 from almanac.data.checks import count_of
 from almanac.data.checks.range import range_text
 from almanac.data.validation_result import ValidationResult
-from almanac.reports import Block, Callout, Page, Plot, Section, Table, Text, Tiles
-from almanac.reports.zones import zone_sentence
+from almanac.reports import Block, Callout, Page, Plot, Section, Table, Text, Tiles, Times
 from almanac.usecase import UseCase
 from almanac.usecase.column_section import Column
 
@@ -23,20 +22,21 @@ def report(result: ValidationResult, record: dict[str, Any], usecase: UseCase, l
         usecase: the use case.
         lineage: lineage of the table, if it carries one.
     """
-    blocks = [*_verdict(result, record), Section("Findings", _findings(result))]
+    times = Times(usecase.time.zone, usecase.time.origin)
+    blocks = [*_verdict(result, record, times), Section("Findings", _findings(result))]
     blocks += _data(result, record, usecase)
-    blocks.append(Section("Sources", _sources(record, lineage)))
-    lead = f"{usecase.description.strip()} {zone_sentence(usecase.time.zone)}".strip()
+    blocks.append(Section("Sources", _sources(record, lineage, times)))
+    lead = f"{usecase.description.strip()} {times.sentence}".strip()
     return Page(f"Validation: {usecase.title}", lead, blocks)
 
 
-def _verdict(result: ValidationResult, record: dict[str, Any]) -> Iterator[Block]:
+def _verdict(result: ValidationResult, record: dict[str, Any], times: Times) -> Iterator[Block]:
     errors = sum(finding.severity == "error" for finding in result.findings)
     items = [("rows read", f"{record['rows_in']:,}")]
     if record["rows"] is not None:
         items += [("rows inserted", f"{record['inserted']:,}")]
     if record["span"]:
-        items += [("first to last day", " – ".join(edge[:10] for edge in record["span"]))]
+        items += [("first to last day", " – ".join(times.day(edge[:10]) for edge in record["span"]))]
     yield Tiles([*items, ("errors", str(errors)), ("warnings", str(len(result.findings) - errors))])
     if errors:
         yield Callout(f"The table breaks {errors} of its rules and is not used.", "bad")
@@ -118,7 +118,7 @@ def _levels(found: int, column: Column) -> str:
     return f"{found:,} levels" if column.categories is None else f"{found:,} of {len(column.categories):,} categories"
 
 
-def _sources(record: dict[str, Any], lineage: dict[str, Any] | None) -> Iterator[Block]:
+def _sources(record: dict[str, Any], lineage: dict[str, Any] | None, times: Times) -> Iterator[Block]:
     shares = {name: f"{share:.2%}" for name, share in record["completeness"].items()}
     rows = [
         [
@@ -126,7 +126,7 @@ def _sources(record: dict[str, Any], lineage: dict[str, Any] | None) -> Iterator
             source["title"],
             source["licence"],
             source["rows"],
-            " to ".join(edge[:10] for edge in source["time_span"]),
+            " to ".join(times.day(edge[:10]) for edge in source["time_span"]),
             shares.get(source["name"], "–"),
             source["sha256"][:12],
         ]

@@ -30,9 +30,9 @@ from almanac.reports import (
     Section,
     Table,
     Text,
+    Times,
     format_number,
 )
-from almanac.reports.zones import zone_sentence
 from almanac.usecase import UseCase
 
 #: Rows of each grouping that are worth reading.
@@ -48,6 +48,7 @@ def report(usecase: UseCase, metrics: dict[str, Any], analyses: list[TargetAnaly
         analyses: the analysis of each target.
     """
     targets, events = metrics["targets"], usecase.events is not None
+    times = Times(usecase.time.zone, usecase.time.origin)
     titles = [(name, title_of(entry, events)) for name, entry in targets.items()]
     tone, sentence = verdict(targets, events)
     return Page(
@@ -57,30 +58,30 @@ def report(usecase: UseCase, metrics: dict[str, Any], analyses: list[TargetAnaly
             Callout(sentence, tone),
             Headlines([_headline(entry, events) for entry in targets.values()]),
             Section("What to do", [Bullets(advice(targets, events))], "advice"),
-            Note(_ground(usecase, targets, analyses)),
+            Note(_ground(usecase, targets, analyses, times)),
             Contents([("comparison", "Comparison"), *titles, ("method", "Method")]),
             Section("Comparison with the baselines", comparison(targets, events), "comparison"),
-            *(_chapter(targets[each.scored.target.name], each, events) for each in analyses),
-            Section("Method", [_method(usecase, metrics["split"])], "method"),
+            *(_chapter(targets[each.scored.target.name], each, events, times) for each in analyses),
+            Section("Method", [_method(usecase, metrics["split"], times)], "method"),
         ],
     )
 
 
-def _ground(usecase: UseCase, targets: dict[str, Any], analyses: list[TargetAnalysis]) -> str:
+def _ground(usecase: UseCase, targets: dict[str, Any], analyses: list[TargetAnalysis], times: Times) -> str:
     """Return the sentences on the rows, intervals and zone of the report."""
     rows = max(entry["n"] for entry in targets.values())
     keys = analyses[0].scored.keys
     of = "" if usecase.entity is None else f" of {series_of(usecase.entity, keys[usecase.entity].n_unique())}"
     return (
-        f"Judged on {_span(analyses)}, up to {rows:,} rows a target{of} that no model, no tuning and no "
-        f"calibration had seen. Brackets hold 95% block-bootstrap intervals. {zone_sentence(usecase.time.zone)}"
+        f"Judged on {_span(analyses, times)}, up to {rows:,} rows a target{of} that no model, no tuning and no "
+        f"calibration had seen. Brackets hold 95% block-bootstrap intervals. {times.sentence}"
     )
 
 
-def _span(analyses: list[TargetAnalysis]) -> str:
+def _span(analyses: list[TargetAnalysis], times: Times) -> str:
     first = min(each.scored.due.min() for each in analyses).astype("datetime64[D]")
     last = max(each.scored.due.max() for each in analyses).astype("datetime64[D]")
-    return f"{first} to {last}"
+    return f"{times.day(str(first))} to {times.day(str(last))}"
 
 
 def _headline(entry: dict[str, Any], events: bool) -> Headline:
@@ -104,12 +105,10 @@ def _headline(entry: dict[str, Any], events: bool) -> Headline:
     return Headline(title_of(entry, events), format_number(entry[metric], places), unit, facts, bad=lost)
 
 
-def _chapter(entry: dict[str, Any], analysis: TargetAnalysis, events: bool) -> Section:
+def _chapter(entry: dict[str, Any], analysis: TargetAnalysis, events: bool, times: Times) -> Section:
     scored, unit = analysis.scored, unit_of(entry)
     made = "before the event" if events else "the horizon before"
-    weeks = Plot(
-        errors.weeks(scored, unit), f"Measured values, forecasts made {made}, and the interval. Times are in UTC."
-    )
+    weeks = Plot(errors.weeks(scored, unit, times), f"Measured values, forecasts made {made}, and the interval.")
     calibration = Plot(
         errors.calibration(entry, analysis.calibration),
         "Dots with 95% intervals: share of measured values inside the interval; dashed: what was asked for."
@@ -119,10 +118,10 @@ def _chapter(entry: dict[str, Any], analysis: TargetAnalysis, events: bool) -> S
     parts: dict[str, Iterable[Block]] = {
         "Forecast against truth": [weeks],
         "Calibration": [calibration],
-        "Where the errors are": _errors(entry, analysis, unit),
+        "Where the errors are": _errors(entry, analysis, unit, times),
         **({"Entities": entities(entry)} if "entities" in entry else {}),
         **({"Every step ahead": steps(entry["steps"])} if "steps" in entry else {}),
-        "What the model goes by": _explanations(analysis, unit),
+        "What the model goes by": _explanations(analysis, unit, times),
         "How the model was chosen": _candidates(analysis.tuning),
     }
     if has_decisions(entry):
@@ -133,18 +132,18 @@ def _chapter(entry: dict[str, Any], analysis: TargetAnalysis, events: bool) -> S
     return Section(title_of(entry, events), sections, name)
 
 
-def _errors(entry: dict[str, Any], analysis: TargetAnalysis, unit: str) -> Iterator[Block]:
+def _errors(entry: dict[str, Any], analysis: TargetAnalysis, unit: str, times: Times) -> Iterator[Block]:
     if (figure := errors.slices(entry, BAND)) is not None:
         yield Plot(figure, "Error by the declared groups, with 95% block-bootstrap intervals.")
     yield Plot(
-        errors.residuals(analysis.scored, analysis.weeks, analysis.residuals, unit, analysis.categories),
+        errors.residuals(analysis.scored, analysis.weeks, analysis.residuals, unit, analysis.categories, times),
         "Forecast less truth: above zero the forecast is too high.",
     )
     days = analysis.worst_days
     share = sum(day["share"] for day in days)
     worst = Table(
         ["Day", "Rows", f"Mean truth {unit}", "Mean forecast", "RMSE", "Share of squared error"],
-        [[d["day"], d["n"], d["truth"], d["forecast"], d["rmse"], f"{d['share']:.1%}"] for d in days],
+        [[times.day(d["day"]), d["n"], d["truth"], d["forecast"], d["rmse"], f"{d['share']:.1%}"] for d in days],
         # Probabilities and small quantities would all be 0.0 otherwise.
         digits=1 if max(day["truth"] for day in days) >= 10 else 3,
     )
@@ -180,7 +179,7 @@ def _groups(entry: dict[str, Any]) -> Iterator[Block]:
     )
 
 
-def _explanations(analysis: TargetAnalysis, unit: str) -> Iterator[Block]:
+def _explanations(analysis: TargetAnalysis, unit: str, times: Times) -> Iterator[Block]:
     if analysis.explained is None:
         yield Note("The model is not one that can be explained feature by feature.")
         return
@@ -191,7 +190,7 @@ def _explanations(analysis: TargetAnalysis, unit: str) -> Iterator[Block]:
         + (f" {shares}." if shares else ""),
     )
     yield Plot(
-        shap.local(analysis.local, unit, analysis.categories),
+        shap.local(analysis.local, unit, analysis.categories, times),
         "Three forecasts taken apart: red raises the forecast, teal lowers it.",
     )
 
@@ -215,11 +214,11 @@ def _candidates(tuning: dict[str, Any]) -> Iterator[Block]:
     )
 
 
-def _method(usecase: UseCase, split: dict[str, Any]) -> Text:
+def _method(usecase: UseCase, split: dict[str, Any], times: Times) -> Text:
     settings = usecase.evaluation
     return Text(
-        f"The test span begins {split['test_from']}; training ended at least the longest horizon before. Every "
-        "row of the span where the target was really measured counts, and no target was imputed. Intervals are "
+        f"The test span begins {times.day(split['test_from'])}; training ended at least the longest horizon before. "
+        "Every row of the span where the target was really measured counts, and no target was imputed. Intervals are "
         f"percentiles of {settings.repeats} moving-block bootstrap repeats with blocks of {settings.block}. MASE is "
         "the MAE over that of the seasonal baseline before the test span; sMAPE lies between 0 and 2. Bands are those "
         "of the last value known at prediction time; rows where it is missing are the group unknown, as are those "

@@ -9,7 +9,7 @@
 The templates escape every text; only `Markup` passes finished HTML.
 """
 
-from almanac.reports.axes import date_ticks, name_ticks, number_ticks, share_ticks, shortened
+from almanac.reports.axes import name_ticks, number_ticks, share_ticks, shortened
 from almanac.reports.blocks import (
     Block,
     Bullets,
@@ -30,6 +30,7 @@ from almanac.reports.blocks import (
 from almanac.reports.numbers import format_number, with_error
 from almanac.reports.plotting import COLOURS, figure_svg, new_figure
 from almanac.reports.render import plot_renderer, render, template_environment, write_page
+from almanac.reports.times import Times
 
 __all__ = [
     "COLOURS",
@@ -48,7 +49,7 @@ __all__ = [
     "Table",
     "Text",
     "Tiles",
-    "date_ticks",
+    "Times",
     "figure_svg",
     "format_number",
     "name_ticks",

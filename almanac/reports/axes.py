@@ -1,7 +1,7 @@
 """Ticks of plots, with labels that fit and differ."""
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import date, timedelta
 from importlib import import_module
 from typing import Any
 
@@ -10,6 +10,8 @@ _LETTER, _LINE = 0.065, 0.16
 #: Letters of a name; a longer one loses its middle, since names of one kind often begin or end alike.
 _LONGEST = 22
 _DAY = timedelta(days=1)
+#: Days of an axis up to which hours are counted.
+_FEW_DAYS = 2
 #: Forms of a date by the span of an axis; the first is taken under which no two ticks have one label.
 _FORMS = (
     (2 * _DAY, ("%H:%M", "%-d %b %H:%M")),
@@ -33,6 +35,30 @@ def date_ticks(axis: Any, most: int = 8) -> None:
     axis.set_xticks(
         ticks, next((each for each in labels if len(set(each)) == len(each)), [str(time) for time in times])
     )
+    axis.set_xlim(low, high)
+
+
+def day_ticks(axis: Any, origin: date, most: int = 8) -> None:
+    """Set ticks of the days, or hours where these are few, since an origin; call it when everything is drawn.
+
+    Args:
+        axis: the axes, whose horizontal axis is one of dates.
+        origin: day that is counted from.
+        most: most ticks.
+    """
+    from matplotlib.ticker import MaxNLocator
+
+    dates: Any = import_module("matplotlib.dates")  # untyped
+    low, high = axis.get_xlim()
+    start = dates.date2num(origin)
+    hours = high - low <= _FEW_DAYS
+    unit = 1 / 24 if hours else 1.0
+    # Whole days and whole quarters of a day: nobody counts in tenths of one.
+    steps = [1, 2, 3, 6, 10] if hours else [1, 2, 5, 10]
+    values = MaxNLocator(most - 1, steps=steps, integer=True).tick_values((low - start) / unit, (high - start) / unit)
+    shown = [value for value in values if low <= start + value * unit <= high]
+    axis.set_xticks([start + value * unit for value in shown], [f"{value:g}" for value in shown])
+    axis.set_xlabel("hours since the start" if hours else "days since the start")
     axis.set_xlim(low, high)
 
 

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field, model_validator
 from almanac.core.kinds import Kinds
 from almanac.usecase.address import UNSTATED
 from almanac.usecase.shape_section import Resample, Shape
-from almanac.usecase.types import Duration, Length, Name, Section, Sha256, absent, name_of, union_of
+from almanac.usecase.types import Date, Duration, Length, Name, Section, Sha256, absent, name_of, union_of
 
 
 def _check_zone(zone: str) -> str:
@@ -256,3 +256,6 @@ class TimeGrid(Section):
     zone: Annotated[str | None, AfterValidator(_check_zone_if_any), absent(None)] = None
     """IANA zone of the use case: calendar features and groups are of its local time, and sources' times without an
     offset are read in it unless `read.time.zone` says otherwise; UTC when absent. Tables and models keep UTC."""
+    origin: Annotated[Date | None, absent(None)] = None
+    """Day that times are counted from where they have no calendar, as in a trace of numbered steps: reports show the
+    days since then."""

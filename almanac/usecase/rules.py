@@ -16,6 +16,9 @@ from almanac.usecase.validation_section import CHECKS
 if TYPE_CHECKING:
     from almanac.usecase.model import UseCase
 
+#: Kinds of features that need a calendar; a phase of a day or a week has one in any count of time.
+_OF_THE_CALENDAR = ("calendar", "holiday")
+
 
 def check(usecase: "UseCase") -> None:
     """Check the rules, in an order in which each may rely on the ones before.
@@ -113,6 +116,20 @@ def _keys(usecase: "UseCase") -> Iterator[str]:
     for field, name in (("time.column", time), ("entity", entity)):
         if name in usecase.columns:
             yield f"columns.{name}: is the column of {field}; 'columns' lists the others only"
+
+
+def _origin(usecase: "UseCase") -> Iterator[str]:
+    """Check that nothing asks for the calendar of times that have none."""
+    if usecase.time.origin is None:
+        return
+    if usecase.time.zone is not None:
+        yield "time.zone: times counted from time.origin have none; give one of the two"
+    for index, item in enumerate(usecase.features.items):
+        if item.kind in _OF_THE_CALENDAR:
+            yield f"features.items.{index}: times counted from time.origin have no {item.kind}; leave it out"
+    for group in usecase.evaluation.groups:
+        if group.calendar is not None:
+            yield f"evaluation.groups.{group.name}: times counted from time.origin have no calendar; leave it out"
 
 
 def _sources(usecase: "UseCase") -> Iterator[str]:
@@ -226,6 +243,7 @@ _RULES = (
     _false_refusals,
     _bands,
     _keys,
+    _origin,
     event_rules.problems,
     _sources,
     _split,

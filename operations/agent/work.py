@@ -289,8 +289,8 @@ def _in_state(step: Step, *states: str) -> Callable[[Ledger], bool]:
 
 
 def _helped(episode: Episode) -> bool:
-    """Return whether an action has helped; one that only looks closer does not count."""
-    return any(step.state == "verified" and not ACTIONS[step.action].looks for step in episode.steps)
+    """Return whether an action has helped; one that cannot mend the cause does not count."""
+    return any(step.state == "verified" and ACTIONS[step.action].mends for step in episode.steps)
 
 
 def _sure(episode: Episode, least: float) -> list[tuple[str, float]]:

@@ -10,7 +10,7 @@ from almanac.evaluation.labels import ahead, in_unit, label
 from almanac.evaluation.metrics import ERRORS
 from almanac.evaluation.sampled_weeks import sampled_weeks
 from almanac.evaluation.scored_rows import ScoredRows
-from almanac.reports import COLOURS, date_ticks, name_ticks, new_figure, share_ticks, shortened
+from almanac.reports import COLOURS, Times, name_ticks, new_figure, share_ticks, shortened
 
 #: Width of a figure in inches.
 _WIDTH = 10.6
@@ -68,7 +68,7 @@ def _bars(axis: Any, targets: dict[str, Any], metric: str, events: bool, inches:
     axis.set_ylim(top=1.1 * axis.get_ylim()[1])
 
 
-def weeks(scored: ScoredRows, unit: str) -> Any:
+def weeks(scored: ScoredRows, unit: str, times: Times) -> Any:
     """Return forecast, interval and truth over the sampled weeks."""
     chosen = sampled_weeks(scored)
     figure, axes = new_figure(_WIDTH, 2.1 * len(chosen), len(chosen), 1, gridspec_kw={"hspace": 0.42})
@@ -78,10 +78,10 @@ def weeks(scored: ScoredRows, unit: str) -> Any:
             axis.fill_between(time, scored.lower[rows], scored.upper[rows], color=COLOURS["band"], alpha=0.45, lw=0)
         axis.plot(time, scored.prediction[rows], color=COLOURS["forecast"], label="forecast")
         axis.plot(time, scored.y[rows], color=COLOURS["truth"], lw=1.1, label="measured")
-        axis.set_title(f"{title}: {time[0]:%-d %B} to {time[-1]:%-d %B %Y}")
+        axis.set_title(f"{title}: {times.span(time[0], time[-1])}")
         axis.set_ylabel(unit)
         axis.margins(x=0)
-        date_ticks(axis)
+        times.ticks(axis)
     axes[0, 0].legend(loc="upper right", ncols=2)
     return figure
 
@@ -138,6 +138,7 @@ def residuals(
     binned: dict[str, list[dict[str, Any]]],
     unit: str,
     categories: dict[str, list[str]],
+    times: Times,
 ) -> Any:
     """Return the residuals over time, and their bias and size against the forecast and features."""
     figure, axes = new_figure(_WIDTH, 4.9, 2, 4, gridspec_kw={"hspace": 0.42, "wspace": 0.3})
@@ -154,7 +155,7 @@ def residuals(
     wide.set_title(f"Forecast less truth, {unit_of_time} by {unit_of_time}{f', {unit}' if unit else ''}")
     wide.legend(loc="upper right", ncols=2)
     wide.margins(x=0)
-    date_ticks(wide)
+    times.ticks(wide)
     error = scored.prediction - scored.y
     # Outliers are drawn in the outermost bins, or the rest would be one bar.
     reach = float(np.quantile(np.abs(error), 0.99)) or 1.0

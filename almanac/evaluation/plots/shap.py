@@ -6,7 +6,7 @@ import numpy as np
 
 from almanac.evaluation.importance import Explained
 from almanac.evaluation.scored_rows import ScoredRows
-from almanac.reports import COLOURS, name_ticks, new_figure, number_ticks, shortened
+from almanac.reports import COLOURS, Times, name_ticks, new_figure, number_ticks, shortened
 
 _SHOWN = 14
 #: Points of a dependence; the plot is drawn into the report, whose size grows with each.
@@ -38,7 +38,7 @@ def importance(explained: Explained, scored: ScoredRows, unit: str, categories: 
     return figure
 
 
-def local(explanations: list[dict[str, Any]], unit: str, categories: dict[str, list[str]]) -> Any:
+def local(explanations: list[dict[str, Any]], unit: str, categories: dict[str, list[str]], times: Times) -> Any:
     """Return the contributions to each instructive row's forecast as bars."""
     figure, axes = new_figure(10.6, 2.7, 1, len(explanations), gridspec_kw={"wspace": 0.95})
     for axis, row in zip(axes[0], explanations, strict=True):
@@ -53,7 +53,7 @@ def local(explanations: list[dict[str, Any]], unit: str, categories: dict[str, l
         axis.axvline(0, color=COLOURS["truth"], lw=0.7)
         axis.grid(axis="y", visible=False)
         axis.tick_params(axis="y", labelsize=7.5)
-        lines = [f"{row['why'].capitalize()}, {row['of'].replace('T', ' ')}"]
+        lines = [f"{row['why'].capitalize()}, {times.day(row['of']).replace('T', ' ')}"]
         lines += [f"of {row['entity']}"] if "entity" in row else []
         lines.append(f"forecast {row['prediction']:.3g}, truth {row['y']:.3g} {unit}")
         axis.set_title("\n".join(lines), fontsize=8.5)

@@ -29,7 +29,7 @@ class Action(ABC):
         risk: safe, or risky: a risky one is executed only after the approval of a person.
         inverse: how it is undone, or that it has no inverse.
         reversible: whether `undo` does something.
-        looks: whether it only looks closer and cannot help by itself, so that the next action follows at once.
+        mends: whether it can mend the cause; after one that only looks closer or limits the damage the next follows.
     """
 
     name: ClassVar[str]
@@ -37,7 +37,7 @@ class Action(ABC):
     risk: ClassVar[Literal["safe", "risky"]] = "safe"
     inverse: ClassVar[str]
     reversible: ClassVar[bool] = True
-    looks: ClassVar[bool] = False
+    mends: ClassVar[bool] = True
 
     @abstractmethod
     def plan(self, site: "Site", cause: str) -> Values | None:

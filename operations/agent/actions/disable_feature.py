@@ -15,7 +15,7 @@ _FIGURES = {"sensor_stuck": "run", "unit_change": "unit", "source_broken": "miss
 class _DisableFeature(Retraining):
     name = "disable_feature"
     title = "Train again without the features of the broken column"
-    inverse = "none: the gate decides on the version, and a retraining brings the features back"
+    inverse = "none: a rollback brings the version before back, and the next retraining the features"
 
     def plan(self, site: "Site", cause: str) -> Values | None:
         figure = _FIGURES.get(cause)

@@ -12,6 +12,7 @@ class _PauseSchedule(Action):
     name = "pause_schedule"
     title = "Pause the schedules"
     inverse = "the schedules that ran before run again"
+    mends = False
 
     def plan(self, site: "Site", cause: str) -> Values | None:
         if site.settings.schedules is None:

@@ -13,7 +13,7 @@ class _RaiseLogLevel(Action):
     name = "raise_log_level"
     title = "Log every request for a while"
     inverse = "the level before is set again; it returns by itself as well"
-    looks = True
+    mends = False
 
     def plan(self, site: "Site", cause: str) -> Values | None:
         return {"seconds": site.policy.log_seconds} if site.settings.server else None

@@ -21,7 +21,8 @@ def category_figures(
 
     Args:
         labels: up to the newest row, None where missing (n,).
-        numbers: the numeric columns, by which a level is recognised under another name (n, c).
+        numbers: by which a level is recognised under another name: the numeric columns on the scale of
+            `numbers.scale_of`, and the phase of the day (n, c).
         days: day of the year of each value (n,).
         lengths: lengths of the newest segment to look at, in values; the shortest is the newest news.
     """

@@ -54,7 +54,9 @@ def table_figures(
         scaled = {name: scale.of(numbers[name]) for name, scale in scales.items()}
         for name, found in relation_figures(scaled, judged, days, hours, (lengths[0], lengths[1])).items():
             _join(figures[name], found)
-        known = np.column_stack(list(numbers.values())) if numbers else np.empty((series.height, 0))
+        # A level may be known by the hour alone, as a wind that turns with the sun.
+        turns = 2 * np.pi * hours / 24
+        known = np.column_stack([*scaled.values(), np.sin(turns), np.cos(turns)])
         for name in (each for each in usecase.columns if each in series.columns and each not in numbers):
             labels = np.array(series[name].cast(pl.String).to_list(), dtype=object)
             _join(figures.setdefault(name, {}), category_figures(labels, known, days, lengths))

@@ -1,7 +1,7 @@
 """A panel's entities: unseen ones with a coverage of their own, the worst ones, and the weeks that the report draws."""
 
 from dataclasses import replace
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,7 @@ from almanac.evaluation.plots import errors, shap
 from almanac.evaluation.sampled_weeks import sampled_weeks
 from almanac.evaluation.scored_rows import ScoredRows, unseen_rows
 from almanac.evaluation.target_metrics import target_metrics
-from almanac.reports import Details, Table
+from almanac.reports import Details, Table, Times
 from tests.support import panel
 
 HOURS = 24 * 28
@@ -131,8 +131,11 @@ def test_weeks_of_several_entities_are_drawn_and_named() -> None:
     for title, chosen in weeks.items():
         assert rows.keys["meter"][chosen].unique().to_list() == [title.split(", ")[1]]
         assert chosen.size == 24 * 7
-    titles = [axis.get_title("left") for axis in errors.weeks(rows, "%").axes]
+    titles = [axis.get_title("left") for axis in errors.weeks(rows, "%", Times()).axes]
     assert any("south" in title and "June 2020" in title for title in titles)
+    counted = errors.weeks(rows, "%", Times(origin=date(2020, 6, 1))).axes
+    assert all(": day " in axis.get_title("left") for axis in counted)
+    assert counted[0].get_xlabel() == "days since the start"
 
 
 def test_a_span_of_less_than_two_weeks_is_drawn_whole() -> None:
@@ -151,7 +154,7 @@ def test_weeks_of_one_series_are_the_highest_an_ordinary_and_the_hardest() -> No
 def test_errors_over_time_are_drawn_by_days_where_weeks_are_few(days: int, unit: str, points: int, worst: int) -> None:
     rows = scored("east", "north", hours=24 * days)
     binned = {"forecast": error_analysis.against(rows.prediction, rows.prediction - rows.y)}
-    figure = errors.residuals(rows, error_analysis.by_week(rows), binned, "%", {})
+    figure = errors.residuals(rows, error_analysis.by_week(rows), binned, "%", {}, Times())
     assert figure.axes[0].get_title("left") == f"Forecast less truth, {unit} by {unit}, %"
     # Six hours ahead, so that the last forecasts fall on another day.
     assert len(figure.axes[0].lines[0].get_xdata()) == points
@@ -165,7 +168,7 @@ def test_an_explained_row_names_its_entity() -> None:
     assert entity_of(replace(rows, keys=rows.keys.select("timestamp")), 3) == {}
     row = {"why": "worst miss", "of": "2020-06-01T03:00", "prediction": 40.0, "y": 41.0, "others": 0.1}
     feature = {"name": "a_very_long_name_of_a_feature_24h", "value": 5.84, "contribution": 0.2}
-    axis = shap.local([{**row, "features": [feature], **entity_of(rows, 31)}], "%", {}).axes[0]
+    axis = shap.local([{**row, "features": [feature], **entity_of(rows, 31)}], "%", {}, Times()).axes[0]
     assert axis.get_title("left").split("\n") == [
         "Worst miss, 2020-06-01 03:00",
         "of north",

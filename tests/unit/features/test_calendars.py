@@ -18,7 +18,6 @@ from almanac.features.kinds.quantile import _needed
 from almanac.features.online import OnlineEngine
 from almanac.features.spec import FeatureSpec
 from almanac.features.split import train_test
-from almanac.reports.zones import zone_sentence
 from almanac.usecase import UseCase
 from almanac.usecase.evaluation_section import Group
 from tests.support import small
@@ -156,11 +155,6 @@ class TestAhead:
         columns = {"load": number, "rest": number | {"others": {"column": "load"}}}
         rows = small.take(small.usecase(entity="meter", columns=columns), tmp_path)
         assert rows["rest"].to_list() == [5.5, 4.0, 4.5, 3.0, 2.0, 2.0]
-
-
-def test_reports_name_the_zone() -> None:
-    assert zone_sentence(None) == "Times are in UTC."
-    assert "hours and days of the calendar are of Europe/Berlin" in zone_sentence("Europe/Berlin")
 
 
 def test_groups_are_of_local_hours() -> None:

@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import pytest
 
-from almanac.reports import date_ticks, name_ticks, new_figure, number_ticks, share_ticks
+from almanac.reports import Times, name_ticks, new_figure, number_ticks, share_ticks
 
 
 def _labels(axis: object) -> list[str]:
@@ -20,7 +20,7 @@ def test_dates_on_an_axis_differ(days: float, first: str) -> None:
     start = datetime(2020, 1, 2, 3)
     axis.plot([start, start + timedelta(days=days)], [0, 1])
     axis.margins(x=0)
-    date_ticks(axis)
+    Times().ticks(axis)
     labels = _labels(axis)
     assert len(labels) >= 2
     assert len(set(labels)) == len(labels)

@@ -138,6 +138,18 @@ def test_the_tree_that_the_tests_change_is_right() -> None:
             "Beijing",
             "sources.0.read.time.zone: 'Beijing' is not a time zone; write an IANA",
         ),
+        # Times without a calendar.
+        (
+            "time",
+            {"frequency": "1h", "origin": "2020-01-01"},
+            "evaluation.groups.hour: times counted from time.origin have no calendar; leave it out",
+        ),
+        (
+            "time",
+            {"frequency": "1h", "origin": "2020-01-01", "zone": "Europe/Berlin"},
+            "time.zone: times counted from time.origin have none; give one of the two",
+        ),
+        ("time", {"frequency": "1h", "origin": "the start"}, "time.origin: "),
         ("sources.0.read.rename", {"LOAD": "lod"}, "sources.meters.read.rename.LOAD: no column named lod; known: kind"),
         ("sources.0.read.rename", {"A": "load", "B": "load"}, "'rename' gives two columns the name load"),
         ("sources.0.read", {"time": {"column": "t"}, "rename": {"a": "load"}, "drop": ["a"]}, "renamed and dropped: a"),
@@ -341,6 +353,18 @@ def test_a_value_on_the_command_line_that_is_no_yaml_is_named(tmp_path: Path) ->
     path.write_text(yaml.safe_dump(TREE))
     with pytest.raises(UseCaseError, match=r"--set training.seed=\[: the value is not YAML"):
         load_with(path, ["training.seed=["])
+
+
+@pytest.mark.parametrize(
+    "item", [{"kind": "calendar", "fields": ["hour"]}, {"kind": "holiday", "country": "DE", "fields": ["holiday"]}]
+)
+def test_times_without_a_calendar_have_no_features_of_one(item: dict[str, Any]) -> None:
+    time = {"column": "timestamp", "frequency": "1h", "origin": "2020-01-01"}
+    value = {"kind": "value", "group": "lagged", "columns": ["load"]}
+    with pytest.raises(UseCaseError, match=rf"features\.items\.1: times .* have no {item['kind']}; leave it out"):
+        small.usecase(time=time, features={"items": [value, {**item, "group": "calendar"}]})
+    assert small.usecase(time=time).time.origin == date(2020, 1, 1)
+    assert "origin" not in dump(small.usecase())
 
 
 def test_one_decision_does_not_name_ranges_of_two_columns() -> None:
