@@ -2,10 +2,12 @@
 
 import io
 from collections.abc import Iterator
+from datetime import date
 from typing import TYPE_CHECKING, Any
 
-from almanac.reports import COLOURS, new_figure
+from almanac.reports import COLOURS, Times, new_figure
 from governance.documents.artifacts import Artifacts
+from governance.documents.layout import USECASE
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -125,11 +127,14 @@ def _over_time(artifacts: Artifacts, names: list[str]) -> "Figure":
         .agg(error.mean().alias("mae"))
         .filter(pl.col("mae").is_finite())
     )
+    origin = artifacts.document(USECASE)["time"].get("origin")
+    times = Times(origin=None if origin is None else date.fromisoformat(origin))
     figure, axes = _side_by_side(names)
     for axis, name in zip(axes, names, strict=True):
         part = weekly.filter(pl.col("target") == name)
         axis.plot(part[time].to_numpy(), part["mae"].to_numpy(), color=COLOURS["forecast"])
         axis.set_ylim(0)
-        axis.tick_params(axis="x", labelrotation=30, labelsize=7)
+        axis.tick_params(axis="x", labelsize=7)
+        times.ticks(axis, 4)
     axes[0].set_ylabel("MAE")
     return figure

@@ -91,6 +91,7 @@ def breached_site(tmp_path: Path) -> Site:
 
 def write_breach(runs: Path, use_case: str, reason: str) -> None:
     """Write the result of a monitoring whose newest window has a breach."""
-    window = {"start": "2014-12-02T00:00:00", "stop": "2015-01-01T00:00:00", "breach": True, "reasons": [reason]}
+    span = {"start": "2014-12-02T00:00:00", "stop": "2015-01-01T00:00:00"}
+    window = {**span, "breach": True, "reasons": [reason], "targets": {}}
     document = {"kind": "monitoring", "use_case": use_case, "breached": True, "windows": [window]}
     write_json(runs / use_case / "monitoring" / "latest" / "monitoring.json", document)
