@@ -103,7 +103,7 @@ def test_an_approved_retraining_trains_and_promotes(production: Production, tmp_
 def kubeflow(monkeypatch: pytest.MonkeyPatch) -> Iterator[KubeflowApi]:
     monkeypatch.setenv("KFP_TOKEN", TOKEN)
     with KubeflowApi() as api:
-        api.recurring["a-job"] = {"recurring_run_id": "a-job", "display_name": "nightly", "status": "ENABLED"}
+        api.recurring["0-job"] = {"recurring_run_id": "0-job", "display_name": "nightly", "status": "ENABLED"}
         yield api
 
 
@@ -135,7 +135,7 @@ def test_a_stuck_sensor_is_left_out_until_a_rollback(
     assert served(server) == (["1"], True)
     note_stuck_sensor(agent, beijing)
     # The schedule is paused at once, which mends nothing; what does is asked for.
-    assert kubeflow.recurring["a-job"]["status"] == "DISABLED"
+    assert kubeflow.recurring["0-job"]["status"] == "DISABLED"
     assert (agent.step.action, agent.step.state) == ("disable_feature", "proposed")
     assert (agent.step.parameters["column"], agent.production()) == ("iws", 1)
     agent.approve_plan()
