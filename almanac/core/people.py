@@ -98,7 +98,8 @@ def _normalized(name: str) -> str:
 def _skeleton(normalized: str) -> str:
     # Characters that nobody sees may stand in names that were recorded before they were refused.
     visible = "".join(letter for letter in normalized if not _invisible(letter))
-    return unicodedata.normalize("NFKC", visible.translate(_PROTOTYPES))
+    # Spaces once more: one that was beside an invisible character may now begin the name.
+    return " ".join(unicodedata.normalize("NFKC", visible.translate(_PROTOTYPES)).split())
 
 
 def _invisible(character: str) -> bool:
