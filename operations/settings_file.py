@@ -7,7 +7,8 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from almanac.core.errors import AlmanacError
-from almanac.usecase.load import RepeatedKeyError, explain, parse_yaml
+from almanac.core.yaml_text import RepeatedKeyError, parse_yaml
+from almanac.usecase.load import explain
 
 Settings = TypeVar("Settings", bound=BaseModel)
 

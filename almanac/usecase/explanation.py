@@ -7,6 +7,7 @@ from typing import Any
 
 import yaml
 
+from almanac.core.yaml_text import parse_yaml
 from almanac.usecase.load import dump
 from almanac.usecase.model import UseCase
 
@@ -16,8 +17,7 @@ def defaults_of(path: Path, usecase: UseCase) -> dict[str, Any]:
 
     A section that the file leaves out as a whole is one entry. Fields that are off by default are not listed.
     """
-    # Plain YAML will do: `load` has refused what is wrong with the file.
-    given = yaml.safe_load(path.read_text(encoding="utf-8"))
+    given = parse_yaml(path.read_text(encoding="utf-8"))
     return dict(_left_out(json.loads(dump(usecase)), given, ""))
 
 

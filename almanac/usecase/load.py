@@ -9,45 +9,13 @@ from pydantic import BaseModel, ValidationError
 
 from almanac.core.errors import UseCaseError
 from almanac.core.files import canonical_json, sha256_bytes
+from almanac.core.yaml_text import parse_yaml
 from almanac.usecase.model import UseCase
 from almanac.usecase.types import KindUnion
 
 #: Fields without which there is no use case.
 MANDATORY = ("name", "time", "sources", "targets")
 _COMPLETED = {"Target": {"name", "horizon"}, "Training": {"candidates"}, "Evaluation": {"season", "bands"}}
-
-
-class RepeatedKeyError(yaml.constructor.ConstructorError):
-    """A key that is given twice in one mapping."""
-
-
-# YAML lets the last of two equal keys win, and a repeated section would go unnoticed.
-class _Loader(yaml.SafeLoader):
-    """YAML in which a key given twice is an error."""
-
-
-def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
-    keys = [loader.construct_object(key, deep=True) for key, _ in node.value]
-    # Counted in a list: YAML allows a list as a key, and that has no hash.
-    for key in keys:
-        if keys.count(key) > 1:
-            raise RepeatedKeyError(None, None, f"key {key!r} is given twice", node.start_mark)
-    return loader.construct_mapping(node, deep=True)
-
-
-_Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
-
-
-def parse_yaml(text: str) -> Any:
-    """Return the content of a YAML text.
-
-    Raises:
-        yaml.YAMLError: not YAML, a key given twice, or a date that does not exist.
-    """
-    try:
-        return yaml.load(text, Loader=_Loader)  # noqa: S506 - derives from SafeLoader
-    except ValueError as error:
-        raise yaml.YAMLError(str(error)) from None
 
 
 def load(path: Path) -> UseCase:

@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 
 from almanac.core.errors import UseCaseError
+from almanac.core.yaml_text import parse_yaml
 from almanac.usecase.load import dump, load, load_text
 from almanac.usecase.model import UseCase
 
@@ -23,8 +24,7 @@ def load_with(path: Path, settings: list[str]) -> UseCase:
     usecase = load(path)
     if not settings:
         return usecase
-    # Plain YAML will do here: `load` has already refused a key that is given twice.
-    data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    data = parse_yaml(path.read_text(encoding="utf-8"))
     _change(data, parse(settings), "--set ")
     return load_text(yaml.safe_dump(data, allow_unicode=True), f"{path} with --set {' '.join(settings)}")
 
