@@ -89,7 +89,7 @@ def _described(case: UseCase, target: str) -> dict[str, Any]:
     return {"name": target, "column": declared.column, "horizon": declared.horizon, "above": declared.above}
 
 
-_FIXED = {"num_leaves": 15, "learning_rate": 0.1, "num_threads": 2, "verbose": -1, "deterministic": True, "seed": 3}
+_FIXED = {"num_leaves": 15, "learning_rate": 0.1, "num_threads": 1, "verbose": -1, "deterministic": True, "seed": 3}
 
 
 def _regression(X: Any, y: Any, year: Any) -> tuple[dict[str, Any], Any, Any]:

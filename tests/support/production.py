@@ -10,10 +10,7 @@ import polars as pl
 import pytest
 
 from almanac.core.files import read_json, sha256_file, write_json
-from almanac.evaluation.evaluate import evaluate
-from almanac.features.preprocess import preprocess
 from almanac.model.directory import LOSS, MANIFEST, REFERENCE
-from almanac.training.train import Inputs, train
 from almanac.usecase import UseCase
 from almanac.usecase.override import load_with
 from governance.registry import Registry, collect
@@ -60,6 +57,8 @@ def promote(case: UseCase, base: Path, model: Path, registry: str) -> None:
 
 def two_versions(production: Production, base: Path) -> str:
     """Make a registry with the version in production and a second one that may be promoted; return its address."""
+    from almanac.training.train import Inputs, train
+
     shutil.copytree(production.registry, base / "registry")
     other = "training.candidates=[{name: ridge, kind: linear, predict: difference, fixed: {alpha: 10.0}}]"
     case = load_with(ROOT / "usecases" / "air_quality.yaml", [*QUICK, other])
@@ -105,6 +104,11 @@ def _list_again(directory: Path) -> None:
 @pytest.fixture(scope="session")
 def production(beijing: pl.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Production]:
     """The reference use case with one target, trained, registered and promoted."""
+    # Imported here, since every run of a single test imports this module.
+    from almanac.evaluation.evaluate import evaluate
+    from almanac.features.preprocess import preprocess
+    from almanac.training.train import Inputs, train
+
     base = tmp_path_factory.mktemp("production")
     case = load_with(ROOT / "usecases" / "air_quality.yaml", QUICK)
     made = Production(case, str(base / "registry"), base / "valid.parquet", base / "features.parquet")

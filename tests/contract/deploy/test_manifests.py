@@ -8,11 +8,11 @@ from typing import Any
 
 import kubernetes_validate
 import pytest
-import yaml
 
 from almanac.core.errors import DeploymentError
 from serving.deploy.manifests import Deployment, render, to_yaml
 from tests.support.kserve_objects import check
+from tests.support.packages import documents
 from tests.support.server import Start
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -176,8 +176,8 @@ def test_pods_keep_predictions_where_the_monitoring_task_reads_them() -> None:
         for one in container["env"]
     }
     assert all(next(iter(one["valueFrom"].values()))["optional"] for one in container["env"])
-    documents = list(yaml.safe_load_all((ROOT / "compiled/air_quality_monitoring.yaml").read_text()))
-    task = documents[1]["platforms"]["kubernetes"]["deploymentSpec"]["executors"]["exec-monitoring"]
+    _, platform = documents((ROOT / "compiled/air_quality_monitoring.yaml").read_bytes())
+    task = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]["exec-monitoring"]
     read = {
         (pair["envVar"], kind, one[name], pair[key])
         for kind, field, name, key in (

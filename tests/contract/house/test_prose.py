@@ -8,11 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.sources import modules
+
 ROOT = Path(__file__).resolve().parents[3]
-ROOMS = (
-    *("almanac", "governance", "monitoring", "serving", "orchestration", "operations", "components", "pipelines"),
-    "benchmarks",
-)
 #: The idiom that readers had to read twice, in a summary.
 AVOID = re.compile(r"\b(alone|beside|stands?|tells?|told|gives? out|came of|foretells?)\b", re.IGNORECASE)
 
@@ -24,7 +22,7 @@ def summaries() -> list[tuple[str, str]]:
 
 
 def _summaries() -> Iterator[tuple[str, str]]:
-    for path in [ROOT / "pipeline.py", *(path for room in ROOMS for path in sorted((ROOT / room).rglob("*.py")))]:
+    for path in modules("benchmarks"):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
                 text = ast.get_docstring(node)

@@ -1,6 +1,5 @@
 """The shape of the house: what a component's folder holds, what packages export, and the import rules."""
 
-import ast
 import importlib
 import subprocess
 import sys
@@ -8,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.sources import ROOMS, imports, modules
+
 ROOT = Path(__file__).resolve().parents[3]
-ROOMS = ("almanac", "governance", "monitoring", "serving", "orchestration", "operations", "components", "pipelines")
 PACKAGES = sorted(path.parent for room in ROOMS for path in (ROOT / room).rglob("__init__.py"))
 COMPONENTS = sorted(path.parent for path in (ROOT / "components").glob("*/__init__.py"))
 
@@ -38,13 +38,13 @@ def test_the_components_are_thin() -> None:
 def _imported() -> dict[str, set[str]]:
     """Return the names that other modules import from each package, submodules left out."""
     imported: dict[str, set[str]] = {".".join(package.relative_to(ROOT).parts): set() for package in PACKAGES}
-    for path in [*(path for room in (*ROOMS, "benchmarks") for path in (ROOT / room).rglob("*.py"))]:
+    for path in modules("benchmarks"):
         own = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
-        for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.ImportFrom) and node.module in imported and node.module != own:
+        for _, node in imports(path):
+            if node.module in imported and node.module != own:
                 folder = ROOT.joinpath(*node.module.split("."))
-                modules = {entry.stem for entry in folder.iterdir()}
-                imported[node.module] |= {alias.name for alias in node.names} - modules
+                submodules = {entry.stem for entry in folder.iterdir()}
+                imported[node.module] |= {alias.name for alias in node.names} - submodules
     return imported
 
 
@@ -63,12 +63,12 @@ def test_a_package_lists_all_that_others_take_from_it(package: str) -> None:
 
 def test_nothing_private_is_imported_from_another_package() -> None:
     private = []
-    for path in [path for room in ROOMS for path in (ROOT / room).rglob("*.py")]:
+    for path in modules():
         package = ".".join(path.relative_to(ROOT).parent.parts)
-        for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] in ROOMS:
+        for line, node in imports(path):
+            if node.module and node.module.split(".")[0] in ROOMS:
                 names = [alias.name for alias in node.names if alias.name.startswith("_")]
                 hidden = any(part.startswith("_") and not part.startswith("__") for part in node.module.split("."))
                 if names or (hidden and not node.module.startswith(f"{package}.")):
-                    private.append(f"{path.relative_to(ROOT)}:{node.lineno} {node.module} {names}")
+                    private.append(f"{path.relative_to(ROOT)}:{line} {node.module} {names}")
     assert private == []

@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from kfp import compiler
 from kfp.compiler.compiler_utils import KubernetesManifestOptions
 
@@ -12,12 +11,9 @@ from almanac.core.errors import PipelineError
 from almanac.core.image import VERSION
 from orchestration import compiled
 from pipelines import BUILDERS, load_components
+from tests.support.packages import documents
 
 ROOT = Path(__file__).resolve().parents[3]
-
-
-def _documents(data: bytes) -> list[Any]:
-    return list(yaml.load_all(data, Loader=yaml.CSafeLoader))
 
 
 def _comments(data: bytes) -> list[bytes]:
@@ -48,7 +44,7 @@ def test_each_package_is_what_kfp_itself_compiles(
     stem, pipeline = next(iter(built.items()))
     compiler.Compiler().compile(pipeline, str(tmp_path / "theirs.yaml"))
     theirs = (tmp_path / "theirs.yaml").read_bytes()
-    assert _documents(files[f"{stem}.yaml"]) == _documents(theirs)
+    assert documents(files[f"{stem}.yaml"]) == documents(theirs)
     assert _comments(files[f"{stem}.yaml"]) == _comments(theirs)
 
 
@@ -69,7 +65,7 @@ def test_the_objects_for_kubectl_are_what_kfp_itself_writes(
     )
     assert not [path for path in files if path.startswith("kubernetes/")]
     with_objects = compiled.compile_all({stem: pipeline}, {}, kubernetes=True)
-    assert _documents(with_objects[f"kubernetes/{stem}.yaml"]) == _documents(path.read_bytes())
+    assert documents(with_objects[f"kubernetes/{stem}.yaml"]) == documents(path.read_bytes())
 
 
 def test_a_directory_without_use_cases_is_refused(tmp_path: Path) -> None:

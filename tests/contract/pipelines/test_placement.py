@@ -3,13 +3,13 @@
 from typing import Any
 
 import pytest
-import yaml
 
 from almanac.core.errors import UseCaseError
 from almanac.usecase import UseCase
 from orchestration.compiled import package
 from pipelines import BUILDERS
 from tests.support import small
+from tests.support.packages import documents
 
 SECTION = {
     "pull_secrets": ["registry-login"],
@@ -31,7 +31,7 @@ def _case(section: dict[str, Any]) -> UseCase:
 
 
 def _specs(section: dict[str, Any], kind: str = "training") -> tuple[Any, Any]:
-    spec, platform = yaml.safe_load_all(package(BUILDERS[kind](_case(section))))
+    spec, platform = documents(package(BUILDERS[kind](_case(section))))
     executors = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
     containers = {name: each["container"] for name, each in spec["deploymentSpec"]["executors"].items()}
     return containers, executors
@@ -96,7 +96,7 @@ def test_secrets_of_sources_reach_the_tasks_that_read_them_and_no_other(specs: t
 
 
 def test_a_training_checks_the_key_that_it_ends_with_before_it_begins() -> None:
-    spec, platform = yaml.safe_load_all(package(BUILDERS["training"](_case({}))))
+    spec, platform = documents(package(BUILDERS["training"](_case({}))))
     executors = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
     mounted = {
         name: [(each["secretName"], each["mountPath"]) for each in settings["secretAsVolume"]]

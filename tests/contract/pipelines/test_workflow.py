@@ -11,6 +11,7 @@ from almanac.usecase import dump, load
 from almanac.usecase.packed import fits, pack
 from orchestration.compiled import package
 from pipelines import BUILDERS
+from tests.support.packages import documents, size_of, spec_of
 from tests.support.small import larger
 from tests.support.workflow_size import LIMIT, workflow_size
 
@@ -21,7 +22,7 @@ each_package = pytest.mark.parametrize("path", PACKAGES, ids=lambda path: path.s
 
 @each_package
 def test_a_workflow_fits_into_argos_object(path: Path) -> None:
-    size = workflow_size(path.read_bytes())
+    size = size_of(path)
     assert size.compressed < 256_000
     assert size.inputs < 256_000
     # Below its limit Argo never compresses the status, whose tasks Kubeflow then no longer reports.
@@ -47,17 +48,17 @@ def test_the_reference_use_cases_travel_in_their_pipelines(name: str) -> None:
 
 @each_package
 def test_no_task_has_large_parameters(path: Path) -> None:
-    assert max(workflow_size(path.read_bytes()).parameters.values()) < 1_000
+    assert max(size_of(path).parameters.values()) < 1_000
 
 
 def test_the_estimate_finds_a_use_case_that_is_a_parameter_of_every_task() -> None:
     """A run of such a package ended at 1,074,887 bytes, compressed, when its ninth task of eleven started."""
     data = (ROOT / "compiled" / "air_quality_training.yaml").read_bytes()
-    spec, platform = yaml.safe_load_all(data)
+    spec, platform = documents(data)
     text = dump(load(ROOT / "usecases" / "air_quality.yaml"))
     for _, task in _tasks(spec):
         task.setdefault("inputs", {}).setdefault("parameters", {})["usecase"] = {"runtimeValue": {"constant": text}}
-    size = workflow_size(yaml.safe_dump_all([spec, platform]).encode())
+    size = workflow_size(yaml.dump_all([spec, platform], Dumper=yaml.CSafeDumper).encode())
     assert size.raw > 2 * LIMIT
     assert size.compressed > 0.8 * LIMIT
 
@@ -65,7 +66,7 @@ def test_the_estimate_finds_a_use_case_that_is_a_parameter_of_every_task() -> No
 @each_package
 def test_a_task_that_is_cached_reads_only_what_is_cached(path: Path) -> None:
     """The server's key holds the ids of input artifacts, and a task that ran again has new ones."""
-    spec = next(yaml.safe_load_all(path.read_bytes()))
+    spec = spec_of(path)
     cached = {name for name, task in _tasks(spec) if task.get("cachingOptions", {}).get("enableCache")}
     assert {"configuration", "ingestion", "validation"} <= cached
     for name, task in _tasks(spec):
@@ -79,13 +80,13 @@ def test_a_task_that_is_cached_reads_only_what_is_cached(path: Path) -> None:
 @each_package
 def test_no_task_asks_for_retries(path: Path) -> None:
     """Kubeflow 2.17 retries what was evicted; what exits with an error would fail again, and network calls retry."""
-    spec = next(yaml.safe_load_all(path.read_bytes()))
+    spec = spec_of(path)
     assert not [name for name, task in _tasks(spec) if "retryPolicy" in task]
 
 
 @each_package
 def test_the_form_has_short_values(path: Path) -> None:
-    spec = next(yaml.safe_load_all(path.read_bytes()))
+    spec = spec_of(path)
     parameters = spec["root"]["inputDefinitions"]["parameters"]
     assert all(len(str(parameter.get("defaultValue", ""))) < 64 for parameter in parameters.values())
 
@@ -93,7 +94,7 @@ def test_the_form_has_short_values(path: Path) -> None:
 def test_sources_without_a_digest_are_cached_by_their_fingerprint() -> None:
     case = load(ROOT / "usecases" / "air_quality.yaml")
     sources = [source.model_copy(update={"sha256": None}) for source in case.sources]
-    spec = next(yaml.safe_load_all(package(BUILDERS["batch"](case.model_copy(update={"sources": sources})))))
+    spec = documents(package(BUILDERS["batch"](case.model_copy(update={"sources": sources}))))[0]
     tasks = dict(_tasks(spec))
     assert not tasks["fingerprint"].get("cachingOptions", {}).get("enableCache")
     origin = tasks["ingestion"]["inputs"]["parameters"]["fingerprint"]["taskOutputParameter"]
@@ -103,7 +104,7 @@ def test_sources_without_a_digest_are_cached_by_their_fingerprint() -> None:
 
 def test_a_training_is_cached_by_the_fingerprint_and_ends_where_nothing_has_changed() -> None:
     """Each pod waits up to ten seconds for Argo's queue: a repeated run has five, and no task of the training."""
-    spec = next(yaml.safe_load_all((ROOT / "compiled" / "air_quality_training.yaml").read_bytes()))
+    spec = spec_of(ROOT / "compiled" / "air_quality_training.yaml")
     assert set(spec["root"]["dag"]["tasks"]) == {"configuration", "preflight", "condition-1"}
     assert not spec["root"]["dag"]["tasks"]["preflight"].get("cachingOptions", {}).get("enableCache")
     condition = spec["root"]["dag"]["tasks"]["condition-1"]
@@ -119,7 +120,7 @@ def test_a_training_is_cached_by_the_fingerprint_and_ends_where_nothing_has_chan
 
 def test_another_address_of_the_registry_leaves_the_cached_tasks_as_they_are() -> None:
     """An artifact that is written anew has another id, by which the server's cache knows every task after it."""
-    spec = next(yaml.safe_load_all((ROOT / "compiled" / "air_quality_training.yaml").read_bytes()))
+    spec = spec_of(ROOT / "compiled" / "air_quality_training.yaml")
     for name, task in _tasks(spec):
         given = task.get("inputs", {}).get("parameters", {})
         if task.get("cachingOptions", {}).get("enableCache"):

@@ -145,7 +145,7 @@ def test_of_a_version_that_is_no_longer_served_nothing_is_kept(
             request = Request("POST", "/v1/models/pm25_1h:predict", {}, "client", body, model="pm25_1h")
             assert (await v1.predict(request)).status == 200
             assert {digest for digest, _, _ in v1._entries} == {bundle.digest}
-            assert set(server.service._counters) <= {model.digest for model in bundle.targets.values()}
+            assert set(server.service.counters._counters) <= {model.digest for model in bundle.targets.values()}
 
     with_server(model_dir, swapped)
 
