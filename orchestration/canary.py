@@ -11,6 +11,7 @@ from almanac.usecase import UseCase
 from governance.registration import actor
 from governance.registry import Registry
 from governance.registry.stages import may_promote
+from governance.registry.state import Version
 from serving.deploy.apply import Check, apply_and_wait, sendable
 from serving.deploy.canary import with_canary
 from serving.deploy.kube import Kube
@@ -89,27 +90,45 @@ def deploy_by_canary(
     apply_and_wait([service], api, trial.timeout, trial.interval, checks[0])
     report(f"version {number} has {trial.percent}% of the requests")
 
-    def show(seen: Verdict) -> None:
-        report(f"  {seen}")
+    def give_back() -> None:
+        apply_and_wait([running], api, trial.timeout, trial.interval)
 
     try:
-        found = await_verdict(kube, service, str(number), trial.patience, trial.interval, show)
-        if found.state == "promote" and entry.stage != "production":
-            # The version may have been rejected since, and would otherwise keep its share.
-            registry.promote(usecase.name, number, who=actor(), why=f"its canary kept every bound: {found}")
+        found = _verdict_on(usecase.name, entry, service, kube, registry, trial, report)
     except BaseException:
-        apply_and_wait([running], api, trial.timeout, trial.interval)
+        give_back()
         raise
     if found.state != "promote":
-        apply_and_wait([running], api, trial.timeout, trial.interval)
+        give_back()
         raise GateError(f"{_refusal(number, found, trial)}; {_back(registry, usecase, number, running)}")
     report(f"version {number} kept every bound and is in production; it is rolled out")
     try:
         apply_and_wait(objects, api, trial.timeout, trial.interval, checks[1])
     except DeploymentError as error:
         # What was undone is the service with its canary.
-        apply_and_wait([running], api, trial.timeout, trial.interval)
+        give_back()
         raise DeploymentError(f"{error}; {_back(registry, usecase, number, running)}") from None
+
+
+def _verdict_on(
+    use_case: str,
+    entry: Version,
+    service: dict[str, Any],
+    kube: Kube,
+    registry: Registry,
+    trial: Trial,
+    report: Callable[[str], None],
+) -> Verdict:
+    """Await the verdict on a canary; one for it promotes its version, unless that is in production."""
+
+    def show(seen: Verdict) -> None:
+        report(f"  {seen}")
+
+    found = await_verdict(kube, service, str(entry.number), trial.patience, trial.interval, show)
+    if found.state == "promote" and entry.stage != "production":
+        # The version may have been rejected since, and would otherwise keep its share.
+        registry.promote(use_case, entry.number, who=actor(), why=f"its canary kept every bound: {found}")
+    return found
 
 
 def _refusal(number: int, found: Verdict, trial: Trial) -> str:

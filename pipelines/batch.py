@@ -4,10 +4,9 @@ from typing import Any
 
 from almanac.usecase import UseCase
 from components.prediction.component import prediction
-from components.validation.component import validation
 from orchestration.settings import configure
 from pipelines.definition import pipeline_of
-from pipelines.ingested import configured, ingested
+from pipelines.ingested import configured, validated
 
 
 def batch_pipeline(case: UseCase) -> Any:
@@ -25,9 +24,8 @@ def batch_pipeline(case: UseCase) -> Any:
     ) -> None:
         """Predict a span of the newest data by the model in production."""
         usecase = configured(case, overrides, registry, environment).outputs["usecase"]
-        table = ingested(case, usecase, base)
-        valid = configure(case, validation(usecase=usecase, table=table.outputs["table"]))
+        table = validated(case, usecase, base)
         span = {"start": start, "stop": stop, "log": log}
-        configure(case, prediction(usecase=usecase, table=valid.outputs["validated"], registry=registry, **span))
+        configure(case, prediction(usecase=usecase, table=table, registry=registry, **span))
 
     return pipeline

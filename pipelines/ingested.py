@@ -1,4 +1,4 @@
-"""The first tasks of every pipeline: the use case as an artifact, and the table of its sources."""
+"""The first tasks of every pipeline: the use case as an artifact, and the validated table of its sources."""
 
 from typing import Any
 
@@ -9,6 +9,7 @@ from almanac.usecase.packed import VARIABLE, fits, label, pack
 from components.configuration.component import configuration
 from components.fingerprint.component import fingerprint
 from components.ingestion.component import ingestion
+from components.validation.component import validation
 from orchestration.settings import configure
 
 
@@ -33,7 +34,13 @@ def configured(case: UseCase, overrides: Any, registry: Any, environment: Any = 
     return task
 
 
-def ingested(case: UseCase, usecase: Any, base: Any) -> dsl.PipelineTask:
+def validated(case: UseCase, usecase: Any, base: Any) -> Any:
+    """Return the table of the use case's sources after its validation."""
+    table = _ingested(case, usecase, base)
+    return configure(case, validation(usecase=usecase, table=table.outputs["table"])).outputs["validated"]
+
+
+def _ingested(case: UseCase, usecase: Any, base: Any) -> dsl.PipelineTask:
     """Return the ingestion task, which is cached by the content of its sources."""
     if all(source.sha256 is not None for source in case.sources):
         return configure(case, ingestion(usecase=usecase, base=base, fingerprint=""))

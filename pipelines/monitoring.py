@@ -8,10 +8,9 @@ from almanac.usecase import UseCase
 from components.monitoring.component import monitoring
 from components.prediction.component import prediction
 from components.remediation.component import remediation
-from components.validation.component import validation
 from orchestration.settings import configure
 from pipelines.definition import pipeline_of
-from pipelines.ingested import configured, ingested
+from pipelines.ingested import configured, validated
 
 #: The application's command that executes a plan, as arguments of Python.
 _EXECUTE = "-m pipeline plans execute"
@@ -35,15 +34,14 @@ def monitoring_pipeline(case: UseCase) -> Any:
     ) -> None:
         """Evaluate the last windows of the model in production; retrain or ask for approval on a breach."""
         usecase = configured(case, overrides, registry, environment).outputs["usecase"]
-        table = ingested(case, usecase, base)
-        valid = configure(case, validation(usecase=usecase, table=table.outputs["table"]))
+        table = validated(case, usecase, base)
         common = {"usecase": usecase, "registry": registry}
         # Predictions for windows that no server or batch has logged.
-        predicted = configure(case, prediction(table=valid.outputs["validated"], **common, **windows))
+        predicted = configure(case, prediction(table=table, **common, **windows))
         watched = configure(
             case,
             monitoring(
-                table=valid.outputs["validated"],
+                table=table,
                 predictions=predicted.outputs["predictions"],
                 environment=environment,
                 log=log,

@@ -1,6 +1,6 @@
 """The training pipeline."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from kfp import dsl
 
@@ -42,48 +42,59 @@ def training_pipeline(case: UseCase) -> Any:
             table = configure(case, ingestion(usecase=usecase, base=base, fingerprint=present.outputs["fingerprint"]))
             valid = configure(case, validation(usecase=usecase, table=table.outputs["table"]))
             drifted = configure(case, drift(usecase=usecase, table=valid.outputs["validated"], registry=registry))
-            features = configure(case, preprocessing(usecase=usecase, table=valid.outputs["validated"]))
-            model = configure(case, training(usecase=usecase, table=valid.outputs["validated"], **features.outputs))
-            evaluated = configure(
-                case,
-                evaluation(
-                    usecase=usecase,
-                    features=features.outputs["features"],
-                    model=model.outputs["model"],
-                    tuning=model.outputs["tuning"],
-                ),
-            )
-            decided = configure(
-                case,
-                gate(
-                    usecase=usecase,
-                    figures=evaluated.outputs["figures"],
-                    predictions=evaluated.outputs["predictions"],
-                    table=valid.outputs["validated"],
-                    registry=registry,
-                ),
-            )
+            candidate = _candidate(case, usecase, valid.outputs["validated"], registry)
             # Drift is measured against the model in production before this run can put its own there.
-            decided.after(drifted)
-            # Registered before its documents, which quote the version and its signature.
-            registered = configure(
-                case,
-                registration(
-                    usecase=usecase,
-                    model=model.outputs["model"],
-                    tuning=model.outputs["tuning"],
-                    figures=evaluated.outputs["figures"],
-                    evaluation=evaluated.outputs["evaluation"],
-                    predictions=decided.outputs["judged"],
-                    decision=decided.outputs["decision"],
-                    lineage=table.outputs["lineage"],
-                    **where,
-                ),
-            )
-            documented = configure(
-                case,
-                documentation(usecase=usecase, registration=registered.outputs["registration"], registry=registry),
-            )
-            configure(case, deployment(usecase=usecase, promoted=documented.outputs["Output"], push=push, **where))
+            candidate.decided.after(drifted)
+            _published(case, usecase, candidate, table.outputs["lineage"], where, push)
 
     return pipeline
+
+
+class _Candidate(NamedTuple):
+    """The tasks that train, evaluate and judge a model."""
+
+    model: dsl.PipelineTask
+    evaluated: dsl.PipelineTask
+    decided: dsl.PipelineTask
+
+
+def _candidate(case: UseCase, usecase: Any, table: Any, registry: Any) -> _Candidate:
+    """Train a model on the validated table, evaluate it, and let the gate decide."""
+    features = configure(case, preprocessing(usecase=usecase, table=table))
+    model = configure(case, training(usecase=usecase, table=table, **features.outputs))
+    evaluated = configure(
+        case, evaluation(usecase=usecase, features=features.outputs["features"], **_named(model, "model", "tuning"))
+    )
+    decided = configure(
+        case, gate(usecase=usecase, table=table, registry=registry, **_named(evaluated, "figures", "predictions"))
+    )
+    return _Candidate(model, evaluated, decided)
+
+
+def _published(
+    case: UseCase, usecase: Any, candidate: _Candidate, lineage: Any, where: dict[str, Any], push: Any
+) -> None:
+    """Register a model, document it, and deploy it if it is promoted."""
+    # Registered before its documents, which quote the version and its signature.
+    registered = configure(
+        case,
+        registration(
+            usecase=usecase,
+            lineage=lineage,
+            predictions=candidate.decided.outputs["judged"],
+            decision=candidate.decided.outputs["decision"],
+            **_named(candidate.model, "model", "tuning"),
+            **_named(candidate.evaluated, "figures", "evaluation"),
+            **where,
+        ),
+    )
+    documented = configure(
+        case,
+        documentation(usecase=usecase, registration=registered.outputs["registration"], registry=where["registry"]),
+    )
+    configure(case, deployment(usecase=usecase, promoted=documented.outputs["Output"], push=push, **where))
+
+
+def _named(task: dsl.PipelineTask, *names: str) -> dict[str, Any]:
+    """Return outputs of a task as the arguments of the same names."""
+    return {name: task.outputs[name] for name in names}

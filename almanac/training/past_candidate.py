@@ -99,24 +99,10 @@ def fit_past(
             f"candidate {declared.name}: of kind {declared.kind}, which forecasts a value and no probability"
         )
     period = _period(declared, problem, longest)
-    history = problem.history()
-    # Up to the newest training row's time: later values belong to the gap or the validation span.
-    times = (problem.time[data.rows] - history.time.min()) // history.step
-    end = int(times.max()) + 1
-    series = history.series[:, max(int(times.min()), end - declared.learn_from) : end]
-    log = problem.target.scale == "log"
-    series = np.log(np.where(series > 0, series, np.nan)) if log else series
-    fewest = max(_FEWEST, 3 * period)
-    enough = {n: v for n, v in zip(history.names, series, strict=True) if np.isfinite(v).sum() >= fewest}
-    if not enough:
-        raise TrainingError(
-            f"candidate {declared.name}: no entity has {fewest} known values of {problem.target.column} in the newest "
-            f"{declared.learn_from} steps of a training span"
-        )
     length = declared.seasons * period
     found = problem.fits.fit(
         estimate,
-        enough,
+        _past(declared, data, max(_FEWEST, 3 * period)),
         {"period": period, "history": length, "steps": problem.steps_ahead, "parameters": parameters},
         lambda text: problem.report(f"{problem.target.name} {declared.name}: {text}"),
     )
@@ -128,10 +114,33 @@ def fit_past(
             steps=problem.steps_ahead,
             entities=fitted,
             pooled=typical(list(fitted.values())),
-            offset=Offset(link="log" if log else None),
+            offset=Offset(link="log" if problem.target.scale == "log" else None),
             names=problem.names,
         )
     )
+
+
+def _past(declared: PastLearner, data: TrainingRows, fewest: int) -> dict[str, Array]:
+    """Return the newest values of every entity that has enough of them, on the scale that is forecast.
+
+    Raises:
+        TrainingError: no entity has `fewest` known values.
+    """
+    problem = data.problem
+    history = problem.history()
+    # Up to the newest training row's time: later values belong to the gap or the validation span.
+    times = (problem.time[data.rows] - history.time.min()) // history.step
+    end = int(times.max()) + 1
+    series = history.series[:, max(int(times.min()), end - declared.learn_from) : end]
+    if problem.target.scale == "log":
+        series = np.log(np.where(series > 0, series, np.nan))
+    enough = {n: v for n, v in zip(history.names, series, strict=True) if np.isfinite(v).sum() >= fewest}
+    if not enough:
+        raise TrainingError(
+            f"candidate {declared.name}: no entity has {fewest} known values of {problem.target.column} in the newest "
+            f"{declared.learn_from} steps of a training span"
+        )
+    return enough
 
 
 def typical(models: Sequence[P]) -> P:

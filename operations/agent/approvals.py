@@ -31,10 +31,7 @@ def approve(journal: Journal, key: str, *, who: str, why: str) -> Entry:
             )
         return Draft("approved", key, who, why, bound(step))
 
-    entry = journal.append(draft)
-    # None is returned only for a draft that is None.
-    assert entry is not None
-    return entry
+    return journal.write(draft)
 
 
 def reject(journal: Journal, key: str, *, who: str, why: str) -> Entry:
@@ -48,10 +45,7 @@ def reject(journal: Journal, key: str, *, who: str, why: str) -> Entry:
         _open(journal, entries, key)
         return Draft("rejected", key, who, why)
 
-    entry = journal.append(draft)
-    # None is returned only for a draft that is None.
-    assert entry is not None
-    return entry
+    return journal.write(draft)
 
 
 def switch(journal: Journal, *, stop: bool, who: str, why: str) -> None:

@@ -1,5 +1,6 @@
 """Diagnosis: the causes that the evidence speaks for, with their confidence."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,6 +46,24 @@ def diagnose(evidence: Evidence) -> list[Suspicion]:
         speaks = any(sign.strength > 0 for sign in signs)
         found.append(Suspicion(name, kind.title, confidence if speaks else 0.0, signs))
     return sorted(found, key=lambda each: (-each.confidence, each.cause))
+
+
+def is_gone(evidence: Evidence, cause: str) -> bool:
+    """Return whether the evidence no longer speaks for a cause."""
+    suspicion = next(each for each in diagnose(evidence) if each.cause == cause)
+    # The alarm's own name still speaks for the cause; the figures have to say that it is gone.
+    others = [sign for sign in suspicion.signs if sign.name != "alarm"]
+    return bool(others) and not any(sign.strength > 0 for sign in others)
+
+
+def sentence(found: Sequence[Suspicion], least: float) -> str:
+    """Return a diagnosis in a sentence, which names a cause where its confidence is at least `least`."""
+    if not found or found[0].confidence < least:
+        likely = f"; the most likely is {found[0].cause}, {found[0].confidence:.0%}" if found else ""
+        return f"no cause is likely enough{likely}"
+    first = found[0]
+    reason = next((sign.text for sign in first.signs if sign.strength > 0), "")
+    return f"{first.title}, confidence {first.confidence:.0%}{f': {reason}' if reason else ''}"
 
 
 def _told(sign: Sign) -> dict[str, Any]:

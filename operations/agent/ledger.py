@@ -104,6 +104,11 @@ class Episode:
         """The sha256 of the alarm's episode."""
         return self.alarm.digest
 
+    def causes(self, least: float) -> list[tuple[str, float]]:
+        """Return the diagnosed causes with a confidence of at least `least`, the most likely first."""
+        causes = self.diagnosis.detail.get("causes", []) if self.diagnosis else []
+        return [(each["cause"], each["confidence"]) for each in causes if each["confidence"] >= least]
+
 
 @dataclass
 class Ledger:

@@ -9,7 +9,7 @@ from operations.agent.actions import ACTIONS, Action
 from operations.agent.alarms import Alarm
 from operations.agent.approvals import is_approved
 from operations.agent.causes import CAUSES
-from operations.agent.diagnosis import Suspicion, diagnose
+from operations.agent.diagnosis import diagnose, is_gone, sentence
 from operations.agent.evidence import Evidence
 from operations.agent.evidence.gather import gather
 from operations.agent.ledger import ENDED, Episode, Ledger, Step, key_of, read_ledger
@@ -88,7 +88,7 @@ class Work:
             "evidence": evidence.to_json(),
             "dry_run": not self.act,
         }
-        why = _sentence(named, self.site.policy.confidence)
+        why = sentence(named, self.site.policy.confidence)
         self._append(
             lambda now: now.episodes[episode.digest].diagnosis is None, "diagnosed", episode.digest, why, detail
         )
@@ -97,7 +97,7 @@ class Work:
 
     def _decide(self, ledger: Ledger, episode: Episode) -> bool:
         """Propose the next action of the most likely cause, or give up."""
-        causes = _sure(episode, self.site.policy.confidence)
+        causes = [each for each in episode.causes(self.site.policy.confidence) if each[0] in CAUSES]
         assert episode.diagnosis is not None
         self.site.evidence = Evidence.of_json(episode.diagnosis.detail["evidence"])
         tried = {step.action for step in episode.steps}
@@ -239,7 +239,7 @@ class Work:
         try:
             helped = action.helped(self.site, step.result)
             if helped is None:
-                helped = episode.resolved or self._gone(episode, step.cause)
+                helped = episode.resolved or is_gone(gather(self.site, episode.alarm), step.cause)
         except AlmanacError:
             helped = False
         if helped:
@@ -252,13 +252,6 @@ class Work:
             return self._append(_in_state(step, "finished"), "undoing", step.key, "it did not help", {})
         why = f"it did not help, and has no inverse ({action.inverse})"
         return self._append(_in_state(step, "finished"), "failed", step.key, why, {})
-
-    def _gone(self, episode: Episode, cause: str) -> bool:
-        found = diagnose(gather(self.site, episode.alarm))
-        # The alarm's own name still speaks for the cause; the figures have to say that it is gone.
-        figures = next(each for each in found if each.cause == cause)
-        others = [sign for sign in figures.signs if sign.name != "alarm"]
-        return bool(others) and not any(sign.strength > 0 for sign in others)
 
     def _undo(self, step: Step) -> bool:
         try:
@@ -291,23 +284,3 @@ def _in_state(step: Step, *states: str) -> Callable[[Ledger], bool]:
 def _helped(episode: Episode) -> bool:
     """Return whether an action has helped; one that cannot mend the cause does not count."""
     return any(step.state == "verified" and ACTIONS[step.action].mends for step in episode.steps)
-
-
-def _sure(episode: Episode, least: float) -> list[tuple[str, float]]:
-    """Return the causes that are likely enough to act on, as the diagnosis has them."""
-    assert episode.diagnosis is not None
-    causes = episode.diagnosis.detail.get("causes", [])
-    return [
-        (each["cause"], each["confidence"])
-        for each in causes
-        if each["confidence"] >= least and each["cause"] in CAUSES
-    ]
-
-
-def _sentence(found: list[Suspicion], least: float) -> str:
-    if not found or found[0].confidence < least:
-        likely = f"; the most likely is {found[0].cause}, {found[0].confidence:.0%}" if found else ""
-        return f"no cause is likely enough{likely}"
-    first = found[0]
-    reason = next((sign.text for sign in first.signs if sign.strength > 0), "")
-    return f"{first.title}, confidence {first.confidence:.0%}{f': {reason}' if reason else ''}"

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.status import Status
 
 from almanac.core.files import pretty_json
-from operations.commands.options import History, Log, Registry, Runs, room_libraries
+from operations.commands.options import History, Log, Registry, Runs, origins_of, room_libraries
 from orchestration.commands.options import AsJson, command_app, example
 
 app = command_app(
@@ -27,13 +27,11 @@ def create(
     """Write an archive of the registry, the run directories and the prediction log; others may write meanwhile."""
     # Imported here: the help would otherwise load a database's client.
     with room_libraries():
-        from governance.registry import default_url as registry_url
         from operations import backup
-        from operations.history import Origins
 
     begun = monotonic()
     with Status("reading ...", console=Console(stderr=True)) as status:
-        contents = backup.create(Origins(registry or registry_url(), runs, log), file, status.update)
+        contents = backup.create(origins_of(registry, runs, log), file, status.update)
     counts = {part: contents.count(part) for part in ("registry", "runs", "log")}
     _say(
         as_json,
@@ -65,14 +63,13 @@ def restore(
 ) -> None:
     """Restore an archive to empty places, verify the registry, and make the history again."""
     with room_libraries():
-        from governance.registry import default_url as registry_url
         from operations import backup
-        from operations.history import Origins, default_url, open_history
+        from operations.history import default_url, open_history
 
     begun = monotonic()
     with Status("writing ...", console=Console(stderr=True)) as status:
         engine = open_history(history or default_url())
-        done = backup.restore(file, Origins(registry or registry_url(), runs, log), engine, status.update)
+        done = backup.restore(file, origins_of(registry, runs, log), engine, status.update)
     versions = ", ".join(f"{name} {count}" for name, count in done.versions.items())
     _say(
         as_json,

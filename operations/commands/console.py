@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from operations.commands.options import History, Log, Registry, Runs, room_libraries
+from operations.commands.options import History, Log, Registry, Runs, origins_of, room_libraries
 from orchestration.commands.options import example
 
 app = typer.Typer(
@@ -51,13 +51,13 @@ def console(
         return
     # Imported here: the help would otherwise load a web server and a database's client.
     with room_libraries():
-        from governance.registry import default_url as registry_url
         from operations.console.run import serve
         from operations.console.settings import ConsoleSettings
-        from operations.history import Origins, default_url
+        from operations.history import default_url
 
-    origins = Origins(registry or registry_url(), runs, log)
-    settings = ConsoleSettings(history or default_url(), origins, keys, oidc, signing, secure, audit)
+    settings = ConsoleSettings(
+        history or default_url(), origins_of(registry, runs, log), keys, oidc, signing, secure, audit
+    )
     serve(settings, host, port)
 
 

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.status import Status
 
 from almanac.core.files import pretty_json
-from operations.commands.options import History, Log, Registry, Runs, room_libraries
+from operations.commands.options import History, Log, Registry, Runs, origins_of, room_libraries
 from orchestration.commands.options import AsJson, command_app, example
 
 app = command_app(
@@ -29,11 +29,10 @@ def rebuild(
     """Make the history again from the registry, the run directories and the prediction log."""
     # Imported here: the help of every command would otherwise load a database's client.
     with room_libraries():
-        from governance.registry import default_url as registry_url
         from operations import history as room
 
     engine = room.open_history(history or room.default_url())
-    origins = room.Origins(registry or registry_url(), runs, log)
+    origins = origins_of(registry, runs, log)
     # On standard error, and only where somebody looks.
     with Status("reading ...", console=Console(stderr=True)) as status:
         counts = room.rebuild(engine, origins, lambda name, rows: status.update(f"{name}: {rows:,} rows"))

@@ -47,7 +47,6 @@ def opened(history: str, registry: str, runs: Path, log: str, kept: bool) -> "tu
         HistoryError: the history is to be made again, holds runs, and their directory is missing: it would lose them.
     """
     # Imported here: the help of every command would otherwise load a database's client.
-    from governance.registry import default_url as registry_url
     from operations import history as room
 
     engine = room.open_history(history or room.default_url())
@@ -56,7 +55,15 @@ def opened(history: str, registry: str, runs: Path, log: str, kept: bool) -> "tu
             f"--runs {runs}: no such directory, though the history has {count} runs; give their directory, or "
             "--no-rebuild to read the history as it is"
         )
-    return engine, room.Origins(registry or registry_url(), runs, log)
+    return engine, origins_of(registry, runs, log)
+
+
+def origins_of(registry: str, runs: Path, log: str) -> "Origins":
+    """Return what the history is made from."""
+    from governance.registry import default_url
+    from operations.history import Origins
+
+    return Origins(registry or default_url(), runs, log)
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from operations.console.roles import User, allowed
 from operations.console.room import Room, client_of, refusal, room_of, session_of
 from operations.journal import Journal
 from orchestration.retraining import policy
-from orchestration.retraining.audit_log import AuditLog
+from orchestration.retraining.audit_log import AuditLog, Entry
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 _LONGEST_REASON = 500
@@ -41,28 +41,12 @@ async def decide_version(request: Request) -> Response:
 
 async def decide_plan(request: Request) -> Response:
     """Approve or reject a plan of a retraining."""
-    act, use_case, digest = (request.path_params[name] for name in ("act", "use_case", "digest"))
-
-    def do(room: Room, user: User, why: str) -> str:
-        decide = policy.approve if act == "approve" else policy.reject
-        decide(AuditLog(room.registry, use_case), digest, who=user.name, why=why)
-        return f"plan {digest[:12]} is {'approved' if act == 'approve' else 'rejected'}"
-
-    target = f"/agent?{urlencode({'use_case': use_case})}"
-    return await _perform(request, f"{act}-plan", f"{use_case} plan {digest[:12]}", target, do)
+    return await _decide(request, "plan", AuditLog, policy.approve, policy.reject)
 
 
 async def decide_action(request: Request) -> Response:
     """Approve or reject an action of the agent."""
-    act, use_case, digest = (request.path_params[name] for name in ("act", "use_case", "digest"))
-
-    def do(room: Room, user: User, why: str) -> str:
-        decide = approvals.approve if act == "approve" else approvals.reject
-        decide(Journal(room.registry, use_case), digest, who=user.name, why=why)
-        return f"action {digest[:12]} is {'approved' if act == 'approve' else 'rejected'}"
-
-    target = f"/agent?{urlencode({'use_case': use_case})}"
-    return await _perform(request, f"{act}-action", f"{use_case} action {digest[:12]}", target, do)
+    return await _decide(request, "action", Journal, approvals.approve, approvals.reject)
 
 
 async def decide_use_case(request: Request) -> Response:
@@ -82,6 +66,21 @@ async def decide_use_case(request: Request) -> Response:
 
     page = "versions" if act == "rollback" else "agent"
     return await _perform(request, act, use_case, f"/{page}?{urlencode({'use_case': use_case})}", do)
+
+
+async def _decide(
+    request: Request, noun: str, log: type[AuditLog], approve: Callable[..., Entry], reject: Callable[..., Entry]
+) -> Response:
+    """Approve or reject the entry of a log that the request's digest names."""
+    act, use_case, digest = (request.path_params[name] for name in ("act", "use_case", "digest"))
+
+    def do(room: Room, user: User, why: str) -> str:
+        decide = approve if act == "approve" else reject
+        decide(log(room.registry, use_case), digest, who=user.name, why=why)
+        return f"{noun} {digest[:12]} is {'approved' if act == 'approve' else 'rejected'}"
+
+    target = f"/agent?{urlencode({'use_case': use_case})}"
+    return await _perform(request, f"{act}-{noun}", f"{use_case} {noun} {digest[:12]}", target, do)
 
 
 async def _perform(

@@ -1,10 +1,12 @@
 """Commands that deploy the version in production: render its objects, let kustomize overlay them, apply them."""
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 import yaml
+from kubernetes import client
 
 from almanac.core.errors import DeploymentError
 from almanac.model.model import Model
@@ -38,6 +40,16 @@ _Namespace = Annotated[str, typer.Option(help="The namespace.")]
 _Registry = Annotated[
     str, typer.Argument(metavar="REGISTRY", help="Address of the model registry.", show_default=False)
 ]
+
+
+def _smoke_test(api: client.ApiClient, url: str, key: str | None, patience: float, models: list[Model]) -> Check:
+    """Return the test that a service answers as the models do."""
+
+    def check(applied: dict[str, Any]) -> None:
+        with way_to(api, applied, url) as (address, transport):
+            smoke(address, models, key, patience, transport=transport)
+
+    return check
 
 
 @app.command(epilog=example("almanac deploy render usecases/demand.yaml s3://models build/production.yaml"))
@@ -139,21 +151,12 @@ def apply(
     version = service["metadata"]["annotations"][VERSION]
 
     def models_of(number: str) -> list[Model]:
-        directory = resolve(f"registry:{case.name}/{number}", registry, allow_rejected=allow_rejected)
-        return forecasters(directory)
+        return forecasters(resolve(f"registry:{case.name}/{number}", registry, allow_rejected=allow_rejected))
 
     # Read before a cluster is asked: without the registered model there is no test, and a rejected one is refused.
     models = models_of(version)
     api, namespace = connect(), service["metadata"]["namespace"]
-    key = require_way(Kube(api), namespace, url)
-
-    def check_of(models: list[Model]) -> Check:
-        def check(applied: dict[str, Any]) -> None:
-            with way_to(api, applied, url) as (address, transport):
-                smoke(address, models, key, patience, transport=transport)
-
-        return check
-
+    check_of = partial(_smoke_test, api, url, require_way(Kube(api), namespace, url), patience)
     if canary is None:
         apply_and_wait(items, api, timeout, check=check_of(models))
     else:

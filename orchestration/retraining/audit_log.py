@@ -134,6 +134,13 @@ class AuditLog:
             f"{self.store.url}: other writers took every number for {_PATIENCE_SECONDS:.0f} s; retry"
         )
 
+    def write(self, propose: Callable[[list[Entry]], Draft]) -> Entry:
+        """Write the proposed entry as `append` does, where the rules allow it or raise."""
+        entry = self.append(propose)
+        # None is returned only for a draft that is None.
+        assert entry is not None
+        return entry
+
     def _entry(self, entries: list[Entry], draft: Draft) -> Entry:
         number, previous = self._chain.next(entries[-1] if entries else None)
         when = self.clock().astimezone(UTC).isoformat(timespec="milliseconds")

@@ -56,10 +56,7 @@ def approve(log: AuditLog, plan: str, *, who: str, why: str) -> Entry:
             )
         return Draft("approved", plan, who, why, _bound(proposal))
 
-    entry = log.append(draft)
-    # None is returned only for a draft that is None.
-    assert entry is not None
-    return entry
+    return log.write(draft)
 
 
 def reject(log: AuditLog, plan: str, *, who: str, why: str) -> Entry:
@@ -69,10 +66,7 @@ def reject(log: AuditLog, plan: str, *, who: str, why: str) -> Entry:
         _check_open(entries, find(entries, plan), log.clock())
         return Draft("rejected", plan, who, why)
 
-    entry = log.append(draft)
-    # None is returned only for a draft that is None.
-    assert entry is not None
-    return entry
+    return log.write(draft)
 
 
 def switch(log: AuditLog, *, stop: bool, who: str, why: str) -> None:

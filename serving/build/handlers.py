@@ -1,18 +1,19 @@
-"""The handler of each operation."""
+"""The router of a server, with the handler of each operation."""
 
 from serving.protocol.admin import Admin
 from serving.protocol.canary_orders import CanaryOrders
 from serving.protocol.maintenance_orders import MaintenanceOrders
-from serving.protocol.router import Handler
+from serving.protocol.router import Handler, Router
+from serving.protocol.routes import routes
 from serving.protocol.step_forecasts import StepForecasts
 from serving.protocol.v1 import V1
 from serving.protocol.v2 import V2
 
 
-def made_handlers(
+def made_router(
     v1: V1, v2: V2, admin: Admin, orders: CanaryOrders, steps: StepForecasts, maintenance: MaintenanceOrders
-) -> dict[tuple[str, str], Handler]:
-    """Return the handler of each operation of `serving.protocol.routes`."""
+) -> Router:
+    """Return the router of the operations of `serving.protocol.routes`."""
     tables: dict[str, dict[str, Handler]] = {
         "http": {
             "live": admin.live, "health": admin.health, "metrics": admin.metrics, "openapi": admin.openapi,
@@ -29,4 +30,6 @@ def made_handlers(
             "maintenance_state": maintenance.state, "maintenance": maintenance.order,
         },
     }  # fmt: skip
-    return {(protocol, verb): handler for protocol, table in tables.items() for verb, handler in table.items()}
+    return Router(
+        routes({(protocol, verb): handler for protocol, table in tables.items() for verb, handler in table.items()})
+    )

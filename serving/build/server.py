@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry
 from monitoring.metrics import Metrics
 from serving.build.admission import made_guard, made_observers
 from serving.build.features import made_features
-from serving.build.handlers import made_handlers
+from serving.build.handlers import made_router
 from serving.build.models import add_second, made_canaries, made_repository, start_canary
 from serving.build.transport import made_app
 from serving.features.feature_sets import FeatureSets
@@ -27,8 +27,6 @@ from serving.protocol.admin import Admin, load
 from serving.protocol.canary_orders import CanaryOrders
 from serving.protocol.maintenance_orders import MaintenanceOrders
 from serving.protocol.openapi import document
-from serving.protocol.router import Router
-from serving.protocol.routes import routes
 from serving.protocol.step_forecasts import StepForecasts
 from serving.protocol.v1 import V1
 from serving.protocol.v2 import V2
@@ -121,11 +119,7 @@ def build(settings: Settings) -> Server:
     logs = PredictionLogs(settings.prediction_log, metrics) if settings.prediction_log else None
     if logs is not None:
         closers.append(logs.close)
-        repository.admit(logs.check)
-    # A version whose features the open store cannot compute must not take over.
-    repository.admit(features.check)
-    repository.open()
-    add_second(repository, settings)
+    _load(repository, settings, features, logs)
     cache: PredictionCache[Any] = PredictionCache(settings.cache_size, metrics)
     service = Service(
         repository, metrics, counters, cache, executor, settings.out_of_range,
@@ -139,21 +133,16 @@ def build(settings: Settings) -> Server:
     canaries = made_canaries(settings, repository, metrics, observers)
     feedback.observers.append(canaries.observed)
     v1 = V1(service)
-    maintenance = Maintenance(
-        cache.clear,
-        lambda name: load(repository, name),
-        LogLevel(observers, writers[0], settings.access_log),
-        shared_directory(),
-    )
-    handlers = made_handlers(
+    level = LogLevel(observers, writers[0], settings.access_log)
+    maintenance = Maintenance(cache.clear, lambda name: load(repository, name), level, shared_directory())
+    router = made_router(
         v1, V2(service, state), admin, CanaryOrders(canaries), StepForecasts(service), MaintenanceOrders(maintenance)
     )
-    router = Router(routes(handlers))
     app = made_app(settings, router, guard, metrics, counters, lambda: state.draining, observers, in_flight)
     state.logs = [writer.state for writer in writers]
     for watcher in (
         lambda *_: router.remember(repository.use_case_names), publish_model_info(metrics), drift.follow,
-        feedback.follow, features.follow, service.follow, v1.follow,
+        feedback.follow, features.follow, service.counters.follow, v1.follow,
     ):  # fmt: skip
         repository.watch(watcher)
     # Last, since it may change the traffic in turn.
@@ -165,6 +154,16 @@ def build(settings: Settings) -> Server:
         settings, metrics, counters, state, repository, features, drift, canaries, maintenance, service, guard, app,
         executor, in_flight, writers, closers,
     )  # fmt: skip
+
+
+def _load(repository: Repository, settings: Settings, features: FeatureSets, logs: PredictionLogs | None) -> None:
+    """Load the models; a version must fit the open prediction logs and feature stores."""
+    if logs is not None:
+        repository.admit(logs.check)
+    # A version whose features the open store cannot compute must not take over.
+    repository.admit(features.check)
+    repository.open()
+    add_second(repository, settings)
 
 
 def grpc_calls(server: Server) -> "Calls":

@@ -1,7 +1,6 @@
 """Predictions and explanations by model name, for every protocol."""
 
 import asyncio
-from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import contextmanager
@@ -17,7 +16,7 @@ from almanac.model.bundle import Bundle
 from almanac.model.model import Model
 from almanac.model.prediction import Predictions, Row
 from almanac.model.predictor import Rows
-from monitoring.metrics import ROWS, SIGNALS, Metrics
+from monitoring.metrics import Metrics
 from serving.features.feature_sets import FeatureSets
 from serving.features.records import EntityRequest, Instances
 from serving.features.values import number
@@ -26,8 +25,8 @@ from serving.prediction.cache import PredictionCache
 from serving.prediction.prediction_log import PredictionLogs
 from serving.prediction.ranges import NAMED, Policy, Ranges
 from serving.prediction.repository import Repository
+from serving.prediction.row_counters import RowCounters
 from serving.prediction.shadow import Shadow
-from serving.prediction.traffic import Traffic
 from serving.runtime.batched_counters import BatchedCounters
 from serving.runtime.bounds import Bounds
 from serving.runtime.errors import HTTPError, invalid
@@ -42,15 +41,6 @@ _BOUNDS = Bounds()
 _EXPLAINED = 64
 #: Predictions that take as long as one explanation.
 _EXPLANATION_COST = 20
-
-
-class _Counters:
-    """The counters of one model, looked up once."""
-
-    def __init__(self, model: Model, metrics: Metrics, counters: BatchedCounters) -> None:
-        labels, decisions = (model.name, model.version), metrics.counter(SIGNALS)
-        self.rows = counters.counter(metrics.counter(ROWS).labels(*labels))
-        self.decisions = {name: counters.counter(decisions.labels(*labels, name)) for name in model.signal_names}
 
 
 class Service:
@@ -85,23 +75,13 @@ class Service:
         self.bounds = bounds
         self.repository = repository
         self.executor = executor
-        self._metrics = metrics
-        self._batched = counters
+        self.counters = RowCounters(metrics, counters)
         self._cache = cache
         self._ranges = Ranges(metrics, out_of_range)
         self._features = features
         self._observers = observers
         self._logs = logs
-        self._counters: dict[str, _Counters] = {}
-        self._served: dict[str, set[str]] = {}
         self._shadow = Shadow(metrics, self._compute_shadow)
-
-    def follow(self, use_case: str, traffic: Traffic | None) -> None:
-        """Forget the counters of versions that are no longer served."""
-        bundles = traffic.bundles if traffic else []
-        self._served[use_case] = {model.digest for bundle in bundles for model in bundle.targets.values()}
-        served = set().union(*self._served.values())
-        self._counters = {digest: found for digest, found in self._counters.items() if digest in served}
 
     def predict_row(self, model: Model, values: Array, entity: str | None = None) -> tuple[Row, list[str]]:
         """Predict one row of features (f,) with its warnings, by the fast path; only in the event loop's thread.
@@ -121,7 +101,7 @@ class Service:
             # Rows out of range are not cached: their warnings must be repeated and counted.
             elif key is not None:
                 self._cache.put(key, row)
-        counters = self._counters.get(model.digest) or self._add_counters(model)
+        counters = self.counters.of(model)
         counters.rows.n += 1
         if row.decision is not None:
             counters.decisions[row.decision].n += 1
@@ -160,7 +140,7 @@ class Service:
             warnings += _unseen(bundle.targets[target], part)
         answer = Answer(bundle, await self._predict_rows(bundle, rows), list(dict.fromkeys(warnings)))
         for target, predictions in answer.outcomes.items():
-            self._count(bundle.targets[target], predictions)
+            self.counters.count(bundle.targets[target], predictions)
             await self._observe(bundle, target, rows[target].X, instances, predictions)
         # After the answer is complete, so that the shadow cannot delay or change it.
         shadow = self.repository.shadow(name)
@@ -238,20 +218,10 @@ class Service:
             return []
         return self._ranges.check(model, await self._run(len(X), partial(model.columns.outside, X, NAMED)))
 
-    def _count(self, model: Model, predictions: Predictions) -> None:
-        counters = self._counters.get(model.digest) or self._add_counters(model)
-        counters.rows.n += len(predictions.prediction)
-        for decision, count in Counter(predictions.decision or []).items():
-            counters.decisions[decision].n += count
-
-    def _add_counters(self, model: Model) -> _Counters:
-        counters = self._counters[model.digest] = _Counters(model, self._metrics, self._batched)
-        return counters
-
     async def _compute_shadow(self, shadow: Bundle, name: str, instances: Instances) -> dict[str, Predictions]:
         outcomes = await self._predict_rows(shadow, await self._rows(shadow, name, instances, []))
         for target, predictions in outcomes.items():
-            self._count(shadow.targets[target], predictions)
+            self.counters.count(shadow.targets[target], predictions)
         return outcomes
 
 

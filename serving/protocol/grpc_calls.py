@@ -5,7 +5,6 @@ the message of a unary method before anybody could look at the key; here it is r
 """
 
 import asyncio
-import logging
 import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -16,32 +15,18 @@ from urllib.parse import unquote
 
 import grpc  # type: ignore[import-untyped]
 
-from almanac.core.errors import AlmanacError
 from monitoring.metrics import LATENCY, REQUESTS, Metrics
+from serving.protocol.grpc_errors import code_of, error_answer
 from serving.protocol.grpc_wire import UNCOUNTED, count_objects
 from serving.runtime.errors import HTTPError, RefusedError, invalid
 from serving.runtime.http import Observe, Reply, Request
 from serving.runtime.in_flight import Hold, InFlight
 from serving.security.guard import PUBLIC, Admission, Guard
 
-_CODES: dict[int, Any] = {
-    HTTPStatus.BAD_REQUEST: grpc.StatusCode.INVALID_ARGUMENT,
-    HTTPStatus.UNAUTHORIZED: grpc.StatusCode.UNAUTHENTICATED,
-    HTTPStatus.FORBIDDEN: grpc.StatusCode.PERMISSION_DENIED,
-    HTTPStatus.NOT_FOUND: grpc.StatusCode.NOT_FOUND,
-    HTTPStatus.REQUEST_TIMEOUT: grpc.StatusCode.DEADLINE_EXCEEDED,
-    HTTPStatus.CONFLICT: grpc.StatusCode.FAILED_PRECONDITION,
-    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: grpc.StatusCode.RESOURCE_EXHAUSTED,
-    HTTPStatus.UNPROCESSABLE_ENTITY: grpc.StatusCode.FAILED_PRECONDITION,
-    HTTPStatus.TOO_MANY_REQUESTS: grpc.StatusCode.RESOURCE_EXHAUSTED,
-    HTTPStatus.NOT_IMPLEMENTED: grpc.StatusCode.UNIMPLEMENTED,
-    HTTPStatus.SERVICE_UNAVAILABLE: grpc.StatusCode.UNAVAILABLE,
-}
 #: Status in metrics and logs of a request whose client gave up, as google.rpc.Code maps it.
 _CANCELLED = 499
 #: Bytes of a message of any method but an infer request: names and versions.
 _SHORT = 16 << 10
-_LOG = logging.getLogger("almanac.serving")
 
 Answer = Callable[[Any, Request], Awaitable[Any]]
 Stream = Callable[[AsyncIterator[Any], Request], AsyncIterator[Any]]
@@ -136,7 +121,7 @@ class Calls(grpc.GenericRpcHandler):  # type: ignore[misc]
                 status = _CANCELLED
                 raise
             except Exception as error:
-                status, failure = _told(error, request.id, trailing)
+                status, failure = error_answer(error, request.id, trailing)
             finally:
                 self._account(request, reply, int(status), time.perf_counter() - start)
             # Before `abort`, which raises.
@@ -144,7 +129,7 @@ class Calls(grpc.GenericRpcHandler):  # type: ignore[misc]
             if failure is not None:
                 # The error that ends the call refers to this frame, which must not keep the message.
                 del request
-                await context.abort(_CODES.get(status, grpc.StatusCode.INTERNAL), failure)
+                await context.abort(code_of(status), failure)
             return reply
 
         return grpc.stream_unary_rpc_method_handler(call, response_serializer=_serialized)
@@ -204,13 +189,13 @@ class Calls(grpc.GenericRpcHandler):  # type: ignore[misc]
                 status = _CANCELLED
                 raise
             except Exception as error:
-                status, failure = _told(error, request.id, trailing)
+                status, failure = error_answer(error, request.id, trailing)
             finally:
                 # A stream lasts as long as its client likes, which is no latency.
                 self._account(request, None, status, None)
             context.set_trailing_metadata(tuple(trailing.items()))
             if failure is not None:
-                await context.abort(_CODES.get(status, grpc.StatusCode.INTERNAL), failure)
+                await context.abort(code_of(status), failure)
 
         return grpc.stream_stream_rpc_method_handler(call, response_serializer=_serialized)
 
@@ -263,27 +248,6 @@ async def _parsed(messages: AsyncIterator[bytes], kind: Any) -> AsyncIterator[An
 def _serialized(answer: Any) -> bytes:
     data: bytes = answer.SerializeToString()
     return data
-
-
-def _told(error: Exception, request_id: str, trailing: dict[str, str]) -> tuple[int, str]:
-    """Return status and message of an error, and add its headers to `trailing`.
-
-    The error itself stays here: in a frame of its own traceback it would keep itself, and a message of megabytes.
-    """
-    answer = _http_error(error, request_id)
-    trailing.update(answer.headers)
-    return int(answer.status), str(answer)
-
-
-def _http_error(error: Exception, request_id: str) -> HTTPError:
-    """Return the error that REST would answer with."""
-    if isinstance(error, HTTPError):
-        return error
-    _LOG.error("request %s failed", request_id, exc_info=error)
-    if isinstance(error, AlmanacError):
-        return HTTPError(HTTPStatus.INTERNAL_SERVER_ERROR, str(error))
-    message = f"internal error; the log has it under the request id {request_id}"
-    return HTTPError(HTTPStatus.INTERNAL_SERVER_ERROR, message)
 
 
 def _request(path: str, context: Any) -> Request:

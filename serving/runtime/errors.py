@@ -1,8 +1,11 @@
 """Errors that REST and gRPC answer a request with."""
 
+import logging
 from http import HTTPStatus
 
-from almanac.core.errors import ServingError
+from almanac.core.errors import AlmanacError, ServingError
+
+_LOG = logging.getLogger("almanac.serving")
 
 
 class HTTPError(ServingError):
@@ -29,6 +32,17 @@ class RefusedError(HTTPError):
     def __init__(self, status: HTTPStatus, message: str, headers: dict[str, str] | None = None, who: str = "") -> None:
         super().__init__(status, message, headers)
         self.who = who
+
+
+def answer_to(error: Exception, request_id: str) -> HTTPError:
+    """Return the error that a request is answered with; one that no client caused is logged with the request's id."""
+    if isinstance(error, HTTPError):
+        return error
+    _LOG.error("request %s failed", request_id, exc_info=error)
+    # Our own errors are written to be read.
+    known = isinstance(error, AlmanacError)
+    message = str(error) if known else f"internal error; the log has it under the request id {request_id}"
+    return HTTPError(HTTPStatus.INTERNAL_SERVER_ERROR, message)
 
 
 def invalid(message: str) -> HTTPError:
