@@ -52,6 +52,7 @@ class ContentCache(kfp_cache.LocalCache):  # type: ignore[misc]
         self.on_hit: Callable[[str], None] = lambda name: None
         self.summaries: dict[str, Summary] = {}
         self._names: dict[str, str] = {}
+        self._codes: dict[str, str] = {}
         self._modules = ModuleNames(cache_root / "module_names.json")
 
     def compute_key(
@@ -70,7 +71,7 @@ class ContentCache(kfp_cache.LocalCache):  # type: ignore[misc]
             # Releases differ by image.
             "image": image,
             "command": full_command,
-            "code": code_digest(name.replace("-", "_"), modules=self._modules),
+            "code": self._code(name),
             "arguments": _by_content(arguments) | _use_case(name.replace("-", "_"), arguments),
             "environment": env_vars or {},
             "registry": self._registry_state(name, arguments["registry"]) if "registry" in arguments else "",
@@ -82,6 +83,12 @@ class ContentCache(kfp_cache.LocalCache):  # type: ignore[misc]
         self._names[key] = name
         self._calls[name] = (component_name, image, full_command, arguments, env_vars)
         return key
+
+    def _code(self, name: str) -> str:
+        """Return the digest of a component's code when this run first asked for it, before the component ran."""
+        if name not in self._codes:
+            self._codes[name] = code_digest(name.replace("-", "_"), modules=self._modules)
+        return self._codes[name]
 
     def get(self, key: str) -> dict[str, Any] | None:
         """Return the outputs of a key, or None if there are none or a file of theirs has changed."""

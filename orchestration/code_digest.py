@@ -3,12 +3,11 @@
 from collections.abc import Iterator
 from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
-from itertools import accumulate
 from os.path import isfile
 from pathlib import Path
 
 from almanac.core.files import sha256_bytes, sha256_file
-from orchestration.module_names import ModuleNames, Named
+from orchestration.module_names import ModuleNames, Named, on_the_way
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -52,7 +51,7 @@ def _reachable(start: Path, root: Path, known: ModuleNames) -> tuple[dict[Path, 
     """
     modules: dict[Path, Named] = {}
     ours = {entry.stem for entry in root.iterdir()}
-    queue = {start} if start.exists() else set()
+    queue = [start] if start.exists() else []
     registries: set[tuple[str, str]] = set()
     pending: set[str] = set()
     # Most modules name the same others, whose files are looked for once.
@@ -60,17 +59,19 @@ def _reachable(start: Path, root: Path, known: ModuleNames) -> tuple[dict[Path, 
     while queue:
         while queue:
             path = queue.pop()
+            if path in modules:
+                continue
             named = modules[path] = known.of(path, root)
             registries |= named.registries
-            new = {part for name in named.names if name.partition(".")[0] in ours for part in _on_the_way(name)} - asked
+            new = named.on_the_way - asked
             asked |= new
-            queue |= {file for name in new for file in _files_of(name, root)} - modules.keys()
+            queue += [file for name in new if name.partition(".")[0] in ours for file in _files_of(name, root)]
         pending = {folder for folder, _ in registries}
         # Kinds are used by the code of their own room; every other room only parses their declarations.
         names_of_modules = [str(path) for path in modules]
         rooms = {folder: f"{_room(folder, root)}/" for folder in pending}
         used = {folder for folder, room in rooms.items() if any(name.startswith(room) for name in names_of_modules)}
-        queue = {file for folder in used for file in _members(folder, root)} - modules.keys()
+        queue = [file for folder in used for file in _members(folder, root) if file not in modules]
         pending -= used
     declarations = {file for folder in pending for file in _members(folder, root)}
     return modules, declarations, {group for _, group in registries if group}
@@ -83,13 +84,8 @@ def _room(folder: str, root: Path) -> Path:
 def _members(folder: str, root: Path) -> Iterator[Path]:
     for path in root.joinpath(*folder.split(".")).iterdir():
         if path.suffix == ".py" or (path / "__init__.py").is_file():
-            for name in _on_the_way(f"{folder}.{path.stem}"):
+            for name in on_the_way(f"{folder}.{path.stem}"):
                 yield from _files_of(name, root)
-
-
-def _on_the_way(module: str) -> Iterator[str]:
-    """Yield the names of every package on the way to a module, and its own."""
-    return accumulate(module.split("."), "{}.{}".format)
 
 
 def _files_of(module: str, root: Path) -> Iterator[Path]:

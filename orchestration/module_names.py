@@ -2,7 +2,10 @@
 
 import ast
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +30,11 @@ class Named:
     names: frozenset[str]
     registries: frozenset[tuple[str, str]]
     runs: bool
+
+    @cached_property
+    def on_the_way(self) -> frozenset[str]:
+        """The names, and those of every package on the way to them."""
+        return frozenset(part for name in self.names for part in on_the_way(name))
 
 
 class ModuleNames:
@@ -80,6 +88,11 @@ class ModuleNames:
             return {key: _named(key.rpartition(" ")[2], entry) for key, entry in modules.items()}
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return {}
+
+
+def on_the_way(module: str) -> Iterator[str]:
+    """Yield the names of every package on the way to a module, and its own."""
+    return accumulate(module.split("."), "{}.{}".format)
 
 
 def _named(digest: str, entry: dict[str, Any]) -> Named:

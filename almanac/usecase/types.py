@@ -11,9 +11,10 @@ from pydantic_core import PydanticCustomError, core_schema
 
 from almanac.core.errors import ExtensionError
 from almanac.core.kinds import Kinds
+from almanac.usecase.descriptions import descriptions
 
 if TYPE_CHECKING:
-    from pydantic import GetCoreSchemaHandler
+    from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 
 _DURATION = re.compile(r"(\d+)(min|h|d)")
 # Months and years are left out: they have no fixed length.
@@ -29,10 +30,18 @@ class Section(BaseModel):
         strict=True,
         # Components receive a use case as JSON, which has neither.
         allow_inf_nan=False,
-        use_attribute_docstrings=True,
         # Unions of kinds are complete only once the modules of the kinds can be imported; see `union_of`.
         defer_build=True,
     )
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: core_schema.CoreSchema, handler: "GetJsonSchemaHandler") -> Any:
+        """Return the section's JSON schema with the texts below its fields."""
+        written = handler(core)
+        properties = handler.resolve_ref_schema(written)["properties"]
+        for name in descriptions(cls).keys() & properties.keys():
+            properties[name]["description"] = descriptions(cls)[name]
+        return written
 
 
 def absent(default: Any) -> Any:
