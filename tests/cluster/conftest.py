@@ -114,7 +114,7 @@ def _sandbox() -> str | None:
 
 def _images() -> list[str]:
     held = [image for item in get("nodes")["items"] for image in item["status"].get("images", [])]
-    return [name for image in held for name in image["names"]]
+    return [name for image in held for name in image["names"] or ()]
 
 
 def _is_here(address: str) -> bool:

@@ -136,7 +136,9 @@ def test_the_room_starts_and_lets_a_person_in(person: str, postgres: str) -> Non
     kubectl("patch", "deployment", "almanac-console", *HERE, "-p", patch)
     _ready("deployment/almanac-console")
     _ready("deployment/almanac-agent")
-    for workload, user in (("statefulset/almanac-postgres", "70"), ("deployment/almanac-agent", "65532")):
+    users = {"statefulset/almanac-postgres": "70"}
+    users |= dict.fromkeys(("deployment/almanac-console", "deployment/almanac-agent"), "65532")
+    for workload, user in users.items():
         assert kubectl("exec", workload, *HERE, "--", "id", "-u") == user
         written = command("kubectl", "exec", workload, *HERE, "--", "touch", "/written")
         assert "Read-only file system" in written.stderr
