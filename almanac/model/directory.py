@@ -11,7 +11,7 @@ from almanac.core.files import sha256_bytes, sha256_file
 FORMAT = 1
 MANIFEST = "manifest.json"
 FEATURES, SIGNATURE, INTERVALS = "features.json", "signature.json", "intervals.json"
-#: Trees whose sum is the width of a row's interval, where intervals.json asks for them.
+#: Trees whose sum is the relative width of a row's interval, where intervals.json asks for them.
 WIDTH = "width.bst"
 #: For comparison with later windows: the profile of inputs and outputs, and the model of the loss.
 REFERENCE, LOSS = "reference.json", "loss.json"

@@ -1,10 +1,11 @@
 """Prediction intervals: split-conformal offsets that depend on the last known value.
 
-The interval of a row is `prediction + scale(prediction) * offset`, where the lower and upper offsets belong to the
-bin of the row's last known value. The offsets are order statistics of out-of-fold residuals (split conformal
+The interval of a row is `prediction + width * scale(prediction) * offset`, where the lower and upper offsets belong to
+the bin of the row's last known value. The offsets are order statistics of out-of-fold residuals (split conformal
 prediction; Lei et al., 2018, doi:10.1080/01621459.2017.1307116), taken within each bin, hence coverage holds bin by
 bin (Mondrian conformal prediction; Vovk et al., 2005). The scale is the usual size of the error for a forecast of
-that height; it makes the intervals narrow where the model is sure. Of a panel, the entities that are known well enough
+that height, and the relative width, where trees give it, what all features say beside it; they make the intervals
+narrow where the model is sure. Of a panel, the entities that are known well enough
 have a factor each, and offsets of their own that are multiplied by it: `EntityOffsets`.
 """
 
@@ -19,6 +20,9 @@ import numpy.typing as npt
 from almanac.core.errors import ModelError
 
 Array = npt.NDArray[np.float64]
+
+#: In format 1 trees gave the whole width, and there was no scale at knots beside them; format 2 multiplies the two.
+_FORMATS = (1, 2)
 
 
 @dataclass(frozen=True)
@@ -54,7 +58,7 @@ class Intervals:
         scale: the scale at the knots, in the target's unit; linear between them, constant beyond.
         clip: smallest and largest value an end may take, None for open.
         entities: offsets of single entities; None where all rows share their offsets.
-        floor: least width of a row where trees give it in place of the scale at the knots; None without such trees.
+        floor: least relative width of a row; None without trees that give it.
     """
 
     nominal: float
@@ -95,10 +99,11 @@ class Intervals:
             last: the last known value of each row, see `last`, NaN where missing; may be None where `by` is None.
             prediction: the forecasts, shape (n,).
             entity: the entity of each row; without it every row has the offsets of all rows.
-            width: the scale of each row, shape (n,); that at the knots when None.
+            width: the relative width of each row, shape (n,); 1 when None.
         """
-        if width is None:
-            width = np.interp(prediction, self.knots, self.scale) if self.knots.size else np.ones_like(prediction)
+        scale = np.interp(prediction, self.knots, self.scale) if self.knots.size else np.ones_like(prediction)
+        if width is not None:
+            scale = scale * width
         low, high = self._offsets(last, prediction.shape, self)
         if self.entities is not None and entity is not None:
             factor = np.array([self.entities.factors.get(name, np.nan) for name in entity], dtype=np.float64)
@@ -107,7 +112,7 @@ class Intervals:
             low, high = (
                 np.where(known, factor * mine, all_rows) for mine, all_rows in zip(own, (low, high), strict=True)
             )
-        low, high = prediction + width * low, prediction + width * high
+        low, high = prediction + scale * low, prediction + scale * high
         if self.clip != (None, None):
             low, high = np.clip(low, *self.clip), np.clip(high, *self.clip)
         return low, high
@@ -128,7 +133,8 @@ class Intervals:
     def to_json(self) -> dict[str, Any]:
         """Return the document `intervals.json`."""
         document: dict[str, Any] = {
-            "format": 1,
+            # A reader of format 1 alone would take the trees for the whole scale.
+            "format": 1 if self.floor is None else 2,
             "nominal": self.nominal,
             "by": self.by,
             "edges": self.edges.tolist(),
@@ -152,8 +158,10 @@ class Intervals:
         Raises:
             ModelError: another format, a missing field, or lists whose lengths do not fit; the field is named.
         """
-        if document.get("format") != 1:
-            raise ModelError(f"intervals.json: format {document.get('format')!r} is not known; this version reads 1")
+        if document.get("format") not in _FORMATS:
+            raise ModelError(
+                f"intervals.json: format {document.get('format')!r} is not known; this version reads 1 and 2"
+            )
         try:
             scale = document.get("scale") or {"knots": [], "values": []}
             intervals = cls(

@@ -39,7 +39,7 @@ class Model:
         signature: signature.json: input and output schema.
         predictor: the body.
         intervals: calibrated intervals; None without.
-        width: trees that give the width of a row's interval; None where it follows from the forecast.
+        width: trees that give the relative width of a row's interval; None where it follows from the forecast alone.
     """
 
     directory: Directory
@@ -236,7 +236,7 @@ class Model:
         return self.predictor.row_call(self.columns.low, self.columns.high)
 
     def _row_width(self) -> float:
-        """Return the width of the interval of the row in the buffer."""
+        """Return the relative width of the row in the buffer."""
         assert self.intervals is not None
         call = self._width_call
         call.values[:] = self._call.values

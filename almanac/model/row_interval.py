@@ -46,16 +46,20 @@ class RowInterval:
         entity: str | None = None,
         width: float | None = None,
     ) -> tuple[float, float]:
-        """Return both ends for the feature values `row`, None or NaN for missing, of an entity, with a given width."""
+        """Return both ends for the feature values `row`, None or NaN for missing, of an entity.
+
+        `width` is the row's relative width, 1 when None.
+        """
         factor = self._factors.get(entity) if entity is not None else None
         if factor is None:
             low, high = self._offsets(row, self._lower, self._upper, self._missing)
         else:
             low, high = self._offsets(row, *self._own)
             low, high = factor * low, factor * high
-        if width is None:
-            width = self._width(prediction) if self._knots else 1.0
-        return self._clip(prediction + width * low), self._clip(prediction + width * high)
+        scale = self._scale_at(prediction) if self._knots else 1.0
+        if width is not None:
+            scale *= width
+        return self._clip(prediction + scale * low), self._clip(prediction + scale * high)
 
     def _offsets(
         self, row: Row, lower: list[float], upper: list[float], missing: tuple[float, float]
@@ -74,7 +78,7 @@ class RowInterval:
         place = bisect_left(self._edges, last)
         return lower[place], upper[place]
 
-    def _width(self, x: float) -> float:
+    def _scale_at(self, x: float) -> float:
         knots, scale = self._knots, self._scale
         if x <= knots[0]:
             return scale[0]

@@ -62,7 +62,8 @@ def calibrate(
             calibrated, see `_levels`; without it the level of every band is `level`.
         clip: smallest and largest value an end may take.
         entity: entity of each row. With it, entities of enough rows have intervals of their own, see `_factors`.
-        width: scale of each row's residual, shape (n,); the usual error at the height of its forecast when None.
+        width: relative width of each row, shape (n,), by which the usual error at the height of its forecast is
+            multiplied; 1 when None.
 
     Raises:
         TrainingError: too few rows for the tails.
@@ -115,11 +116,10 @@ def _fit(
 ) -> Intervals:
     """Return the intervals whose offsets cover the share `levels` of each bin's rows."""
     residual = rows.y - rows.prediction
-    if rows.width is None:
-        knots, scale = _error_scale(residual, rows.prediction)
-        score = residual / np.interp(rows.prediction, knots, scale)
-    else:
-        knots, scale, score = np.empty(0), np.empty(0), residual / rows.width
+    if rows.width is not None:
+        residual = residual / rows.width
+    knots, scale = error_scale(residual, rows.prediction)
+    score = residual / np.interp(rows.prediction, knots, scale)
     factors: dict[str, float] = {}
     if rows.entity is not None:
         factors = _factors(np.abs(score), rows.entity)
@@ -211,7 +211,7 @@ def _in_band(rows: _Rows, cuts: list[float], band: int) -> npt.NDArray[np.bool_]
     return np.asarray(np.isfinite(rows.last) & (np.searchsorted(cuts, rows.last, side="left") == band))
 
 
-def _error_scale(residual: Array, prediction: Array) -> tuple[Array, Array]:
+def error_scale(residual: Array, prediction: Array) -> tuple[Array, Array]:
     """Return the mean absolute error at ascending predictions, made monotonic since high forecasts err more."""
     order = np.argsort(prediction, kind="stable")
     parts = [part for part in np.array_split(order, min(_KNOTS, order.size // _FEWEST_AT_A_KNOT or 1)) if part.size]

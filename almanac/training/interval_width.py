@@ -1,26 +1,29 @@
-"""Widths of intervals that two boosters of quantiles learn from all features, in place of the size of the forecast.
+"""Widths of intervals that trees learn from all features: how much larger a row's error is than usual at its forecast.
 
-The boosters forecast both ends of the interval (quantile regression; Koenker and Bassett, 1978, doi:10.2307/1913643).
-Half the gap between them is the scale of the row's residual in the conformal calibration, which corrects what they get
-wrong (conformalised quantile regression; Romano et al., 2019, arXiv:1905.03222, here with the forecast as the centre).
+The trees forecast the size of the residual over the usual one at the height of the forecast. The conformal calibration
+divides each residual by their forecast, which corrects what they get wrong (locally weighted split conformal
+prediction; Lei et al., 2018, doi:10.1080/01621459.2017.1307116, section 5.2). They learn from out-of-fold residuals;
+those that calibrate are divided by the forecast of trees that have not seen their span (cross-conformal prediction;
+Vovk, 2015, doi:10.1007/s10472-013-9368-4).
 """
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from almanac.training.candidates.lightgbm import SETTINGS, grow
-from almanac.training.folds import Fold
-from almanac.training.problem import Array, Problem, Rows
+from almanac.training.problem import Array, Mask, Problem, Rows
 
 if TYPE_CHECKING:
     import lightgbm
 
-_ROUNDS = 100
-#: Chosen on the folds of the reference use case among eight, by the interval score and the time.
+#: Least relative width, since a sum of trees may be negative.
+FLOOR = 0.1
+_ROUNDS = 70
+#: Chosen on the folds of the reference use case by the interval score and the time.
 _TREES = {
-    "learning_rate": 0.07,
+    "objective": "regression",
+    "learning_rate": 0.1,
     "num_leaves": 8,
     "min_child_samples": 100,
     "colsample_bytree": 0.3,
@@ -29,65 +32,39 @@ _TREES = {
     "subsample": 0.8,
     "subsample_freq": 1,
 }
-#: Least width, as a share of the median one: the boosters may cross.
-_LEAST = 0.1
 
 
-@dataclass(frozen=True)
-class Widths:
-    """Widths of the rows of all folds.
-
-    Attributes:
-        values: widths, each by boosters that have not seen the row's fold, shape (n,).
-        floor: the least width.
-    """
-
-    values: Array
-    floor: float
-
-
-def fold_widths(problem: Problem, folds: list[Fold], level: float, seed: int) -> Widths:
-    """Return the widths of the folds' validation rows.
+def row_widths(problem: Problem, rows: Rows, error: Array, learned: Mask, spans: int, seed: int) -> Array:
+    """Return the relative width of each row, by trees that have not seen it; shape (n,).
 
     Args:
         problem: the learning problem, a regression.
-        folds: the folds.
-        level: nominal coverage.
+        rows: positions of the rows, shape (n,).
+        error: size of each row's residual over the usual one at its forecast, shape (n,).
+        learned: the rows that the trees may learn from, shape (n,). Each has the width by trees of all others but those
+            of its own span; a row that is not among them has that by the trees of them all.
+        spans: how many spans of equally many rows the learned ones are cut to, in time.
         seed: random seed.
     """
-    parts = []
-    for fold in folds:
-        low, high = _quantiles(problem, fold.train, level, seed)
-        X = problem.X[fold.valid]
-        ends = [np.asarray(booster.predict(X, num_threads=1), dtype=np.float64) for booster in (low, high)]
-        parts.append((ends[1] - ends[0]) / 2.0)
-    values = np.concatenate(parts)
-    floor = max(_LEAST * float(np.median(values)), 1e-9)
-    return Widths(np.maximum(values, floor), floor)
+    widths = np.empty(rows.size)
+    known = np.flatnonzero(learned)
+    in_time = known[np.argsort(problem.time[rows[known]], kind="stable")]
+    for part in [*np.array_split(in_time, spans), np.flatnonzero(~learned)]:
+        if part.size:
+            others = np.setdiff1d(known, part)
+            booster = _grown(problem, rows[others], error[others], seed)
+            widths[part] = booster.predict(problem.X[rows[part]], num_threads=1)
+    return np.maximum(widths, FLOOR)
 
 
-def width_model(problem: Problem, level: float, seed: int) -> bytes:
-    """Return the trees whose sum is a row's width, as LightGBM's text, fitted to the whole training span."""
+def width_model(problem: Problem, rows: Rows, error: Array, seed: int) -> bytes:
+    """Return the trees whose sum is a row's relative width, as LightGBM's text; arguments as of `row_widths`."""
     from almanac.model.lightgbm_merge import merge
 
-    low, high = _quantiles(problem, np.flatnonzero(problem.known), level, seed)
-    return merge([(0.5, high), (-0.5, low)]).encode()
+    return merge([(1.0, _grown(problem, rows, error, seed))]).encode()
 
 
-def _quantiles(problem: Problem, rows: Rows, level: float, seed: int) -> tuple["lightgbm.Booster", "lightgbm.Booster"]:
-    """Return boosters of both quantiles of the change from the last known value, or of the value if it varies less.
-
-    Chosen on the folds of the reference use case, where the change has the lower interval score up to 6 hours ahead,
-    and the value a day ahead.
-    """
-    label = problem.truth[rows]
-    if problem.last_name is not None:
-        last = problem.X[rows, problem.names.index(problem.last_name)]
-        change = label - np.where(np.isfinite(last), last, float(np.nanmean(label)))
-        label = min(change, label, key=np.std)
-    tail = (1.0 - level) / 2.0
-    low, high = (
-        grow(problem, rows, label, {"objective": "quantile", "alpha": alpha, **_TREES, **SETTINGS}, _ROUNDS, [seed])[0]
-        for alpha in (tail, 1.0 - tail)
-    )
-    return low, high
+def _grown(problem: Problem, rows: Rows, error: Array, seed: int) -> "lightgbm.Booster":
+    # Rows of several folds of a panel do not ascend.
+    order = np.argsort(rows)
+    return grow(problem, rows[order], error[order], {**_TREES, **SETTINGS}, _ROUNDS, [seed])[0]

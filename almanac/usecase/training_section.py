@@ -233,8 +233,8 @@ class Intervals(Section):
     bins: Annotated[int, Field(ge=1)] = 12
     """Bins of the last known value; a bin with few rows is merged with its neighbour."""
     width: Annotated[Literal["forecast", "trees"], absent("forecast")] = "forecast"
-    """Scale of the offsets: the usual error at the height of the forecast, or the gap between two boosters of quantiles
-    for each target where the folds find it better."""
+    """Scale of the offsets: the usual error at the height of the forecast, or that times a relative width by trees of
+    all features, for each target where the folds find it better."""
     by_entity: Annotated[bool, absent(True)] = True
     """Of several series on a grid, offsets of its own for each entity that has rows enough."""
 

@@ -63,6 +63,15 @@ def test_deviations_of_coverage_are_measured_on_the_folds(run: Path) -> None:
         assert all(np.abs(found).max() < 0.1 for found in measured["deviations"].values())
 
 
+def test_trees_of_the_residuals_lower_the_interval_score_of_the_folds_by_three_percent(run: Path) -> None:
+    command = [sys.executable, "-m", "benchmarks.interval_score", str(run), "--json"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    scores = json.loads(done.stdout)
+    assert list(scores) == list(MOST)
+    assert all(found["trees"] < 0.97 * found["forecast"] for found in scores.values())
+    assert all((run / "model" / name / "width.bst").exists() for name in scores)
+
+
 def test_the_readme_shows_what_a_run_reaches(targets: dict[str, Any]) -> None:
     line = r"^  (pm25_\w+) +rmse +([\d.]+) +(\w+) +([\d.]+) +skill +([\d.]+)% +coverage ([\d.]+)%$"
     shown = re.findall(line, (ROOT / "README.md").read_text(), flags=re.MULTILINE)

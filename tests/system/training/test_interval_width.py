@@ -1,4 +1,4 @@
-"""Widths of intervals by boosters of quantiles: chosen on the folds, the same for a row alone, and only data."""
+"""Widths of intervals by trees of the residuals: chosen on the folds, the same for a row alone, and only data."""
 
 import json
 import shutil
@@ -14,6 +14,7 @@ from almanac.model.model import load_model
 from almanac.training import target_intervals
 from almanac.training.calibration import calibrate
 from almanac.training.dataset import make_problem, read_features
+from almanac.training.interval_width import row_widths
 from almanac.training.problem import Problem
 from almanac.training.train import train
 from almanac.usecase import UseCase
@@ -104,12 +105,39 @@ def test_rows_without_a_reading_are_covered_though_their_last_value_is_imputed(
     assert np.mean(answer.upper - answer.prediction) > 1.1 * np.mean(upper - answer.prediction)
 
 
+def test_a_width_comes_from_trees_that_have_not_seen_its_span(world: World) -> None:
+    _, problem, _ = world
+    rows = np.flatnonzero(problem.known)[-4000:]
+    random = np.random.default_rng(3)
+    error, learned = random.exponential(size=rows.size), np.arange(rows.size) < 3000
+    widths = row_widths(problem, rows, error, learned, 3, seed=1)
+    for seen, others in ((slice(2000, 3000), slice(0, 2000)), (slice(3000, 4000), slice(0, 3000))):
+        changed = error.copy()
+        changed[seen] *= 5.0
+        again = row_widths(problem, rows, changed, learned, 3, seed=1)
+        np.testing.assert_array_equal(again[seen], widths[seen])
+        # What is not learned from changes no row at all.
+        assert np.array_equal(again[others], widths[others]) == (seen.start == 3000)
+
+
+def test_the_order_of_the_rows_changes_no_width(world: World) -> None:
+    """The rows of several folds of a panel do not ascend."""
+    _, problem, _ = world
+    rows = np.flatnonzero(problem.known)[-2000:]
+    error, every = np.abs(np.sin(np.arange(2000.0))), np.ones(2000, dtype=np.bool_)
+    mixed = np.random.default_rng(4).permutation(2000)
+    widths = row_widths(problem, rows, error, every, 2, seed=1)
+    np.testing.assert_array_equal(row_widths(problem, rows[mixed], error[mixed], every, 2, seed=1), widths[mixed])
+
+
 def test_two_trainings_give_the_same_bytes(world: World) -> None:
     _, _, base = world
     one, two = (load_model(base / name / "model" / "pm25_1h").directory.files for name in ("one", "two"))
     assert one == two
-    assert json.loads(one["intervals.json"])["width"]["floor"] > 0
-    assert "scale" not in json.loads(one["intervals.json"])
+    intervals = json.loads(one["intervals.json"])
+    assert intervals["format"] == 2
+    assert intervals["width"]["floor"] > 0
+    assert intervals["scale"]["values"]
 
 
 def test_widths_that_the_folds_find_no_better_are_left_out(
@@ -128,8 +156,9 @@ def test_a_width_that_is_the_size_of_the_error_makes_one_offset_cover_all() -> N
     width = random.uniform(1, 50, 4000)
     y = width * random.normal(size=4000)
     found = calibrate(y, np.zeros(4000), None, level=0.9, bins=1, width=width)
-    assert found.lower[0] == pytest.approx(-1.645, abs=0.1)
-    assert found.upper[0] == pytest.approx(1.645, abs=0.1)
+    assert found.scale == pytest.approx([0.798] * found.scale.size, abs=0.08)
+    assert found.lower[0] * found.scale[0] == pytest.approx(-1.645, abs=0.1)
+    assert found.upper[0] * found.scale[0] == pytest.approx(1.645, abs=0.1)
     lower, upper = found.apply(None, np.zeros(4000), width=width)
     covered = (y >= lower) & (y <= upper)
     for part in (width < 10, width > 40):

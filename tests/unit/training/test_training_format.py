@@ -104,6 +104,34 @@ def test_an_interval_depends_on_the_last_known_value_and_the_prediction(director
     assert upper == pytest.approx([50 + 1.5, 50 + 2 * 1.5, 200 + 3 * 2, 4 + 9 * 1.04])
 
 
+@pytest.mark.parametrize("scale", [None, {"knots": [0.0, 100.0], "values": [1.0, 2.0]}])
+def test_trees_give_the_whole_width_in_format_1_and_multiply_the_scale_in_format_2(
+    directory: Path, scale: dict[str, list[float]] | None
+) -> None:
+    trees, floor = booster(3), 40.0
+    (directory / "width.bst").write_text(trees.model_to_string())
+    document = intervals().to_json() | {"format": 1 if scale is None else 2, "scale": scale, "width": {"floor": floor}}
+    write_json(directory / "intervals.json", document)
+    seal(directory)
+    model = load_model(directory)
+    X, _ = rows(200)
+    predicted = model.predict(X)
+    assert predicted.upper is not None
+    width = np.maximum(np.asarray(trees.predict(X)), floor)
+    assert 0 < (width == floor).sum() < width.size
+    expected = width * (1.0 if scale is None else np.interp(predicted.prediction, scale["knots"], scale["values"]))
+    offset = np.where(X[:, 0] <= 35, 1.0, np.where(X[:, 0] <= 75, 2.0, np.where(np.isfinite(X[:, 0]), 3.0, 9.0)))
+    assert predicted.upper - predicted.prediction == pytest.approx(expected * offset, rel=1e-9)
+    assert [model.row(row.tolist()) for row in X] == predicted.rows()
+
+
+def test_a_document_is_of_format_2_with_trees_alone_so_that_older_readers_refuse_only_those() -> None:
+    assert intervals().to_json()["format"] == 1
+    learned = replace(intervals(), floor=0.1)
+    assert learned.to_json()["format"] == 2
+    assert Intervals.from_json(learned.to_json()).to_json() == learned.to_json()
+
+
 @pytest.mark.parametrize("name", ["model.bst", "features.json", "offset.json", "intervals.json", "signature.json"])
 def test_an_altered_byte_is_refused_and_named(directory: Path, name: str) -> None:
     data = bytearray((directory / name).read_bytes())
@@ -143,7 +171,7 @@ def test_what_the_format_does_not_know_is_refused(directory: Path) -> None:
     [
         ("offset.json", {"terms": {"rain": 1.0}}, "the term 'rain' is not a feature of the model"),
         ("offset.json", {"link": "cube"}, "link 'cube' is not known"),
-        ("intervals.json", {**intervals().to_json(), "format": 9}, "format 9 is not known"),
+        ("intervals.json", {**intervals().to_json(), "format": 9}, "format 9 is not known; this version reads 1 and 2"),
         ("intervals.json", {**intervals().to_json(), "upper": [1.0]}, "one longer than edges"),
         ("intervals.json", {**intervals().to_json(), "edges": [75.0, 35.0]}, "must ascend"),
         ("intervals.json", {"format": 1, "nominal": 0.9}, "field 'by' is missing"),
