@@ -314,6 +314,15 @@ def test_intervals_are_widened_or_narrowed_by_what_the_later_spans_asked(
     assert ratio[~low] == pytest.approx(1.0, abs=0.06)
 
 
+def test_trees_widen_bands_that_later_spans_covered_too_little_and_narrow_none() -> None:
+    for difficulty, wider in (((1.0, 1.0, 1.5), True), ((1.5, 1.0, 1.0), False)):
+        y, prediction, last, fold = spans(*difficulty)
+        settings: dict[str, Any] = {"level": 0.9, "bins": 6, "by": "load", "edges": [75.0], "width": np.ones(y.size)}
+        plain, forward = (calibrate(y, prediction, last, fold=given, **settings) for given in (None, fold))
+        ratio = (widths(forward) / widths(plain))[np.r_[True, plain.edges < 75]]
+        assert (ratio > 1.1).all() if wider else ratio == pytest.approx(1.0, abs=0.01)
+
+
 def test_the_level_counts_one_span_beside_those_seen() -> None:
     y, prediction, _, fold = spans(1.0, 1.4)
     found = calibrate(y, prediction, None, level=0.9, bins=1, fold=fold)
