@@ -49,7 +49,7 @@ def test_the_intervals_cover_within_about_three_points_in_every_band(targets: di
         assert 0.85 < bands.pop("unknown") <= 1.0
         assert list(bands) == ["0-35", "35-75", "75-150", "over 150"]
         assert coverage["overall"] == pytest.approx(coverage["nominal"], abs=0.02)
-        # A day ahead the lowest band holds 86.96%, one row of 2,462 less than three points below.
+        # An hour ahead the highest band holds 92.95%; another processor may round a row otherwise.
         assert list(bands.values()) == pytest.approx([coverage["nominal"]] * 4, abs=0.031)
 
 
