@@ -3,6 +3,7 @@
 import io
 import re
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -10,6 +11,8 @@ if TYPE_CHECKING:
 #: One palette for every plot: truth, forecast, interval, warning, neutral.
 COLOURS = {"truth": "#2b2d42", "forecast": "#0a7e8c", "band": "#9ad1d4", "warning": "#d1495b", "neutral": "#8d99ae"}
 
+#: Drawings of figures that are still in use.
+_DRAWN: WeakKeyDictionary["Figure", str] = WeakKeyDictionary()
 _NO_METADATA: Any = {"Date": None, "Creator": None}
 _STYLE: Any = {
     # The ids of clip paths and markers are hashes, salted at random unless a salt is given.
@@ -66,6 +69,12 @@ def figure_svg(figure: "Figure", prefix: str = "") -> str:
         figure: the figure.
         prefix: of the names in the element; elements in one document need different prefixes.
     """
+    if figure not in _DRAWN:
+        _DRAWN[figure] = _draw(figure)
+    return _with_prefix(_DRAWN[figure], prefix)
+
+
+def _draw(figure: "Figure") -> str:
     import matplotlib
 
     buffer = io.StringIO()
@@ -78,7 +87,7 @@ def figure_svg(figure: "Figure", prefix: str = "") -> str:
     text = re.sub(r"<metadata>.*?</metadata>", "", text[text.index("<svg") :], flags=re.S)
     # Most of a report's size is digits of coordinates.
     text = re.sub(r' (?:d|x|y|points|transform)="[^"]*"', _rounded, text)
-    return _with_prefix(re.sub(r">\s+<", "><", text), prefix)
+    return re.sub(r">\s+<", "><", text)
 
 
 def _rounded(attribute: re.Match[str]) -> str:

@@ -13,10 +13,21 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _TIME_TYPES = ("Datetime", "Date")
+#: The newest plots by the digests of what they are drawn from. Documents are verified in the process that wrote them.
+_NEWEST: dict[tuple[str, ...], list[tuple["Figure", str]]] = {}
 
 
-def plots(artifacts: Artifacts) -> Iterator[tuple["Figure", str]]:
-    """Yield each plot with its caption."""
+def plots(artifacts: Artifacts) -> list[tuple["Figure", str]]:
+    """Return each plot with its caption."""
+    key = tuple(artifacts[name].sha256 for name in ("metrics.json", "predictions.parquet", USECASE))
+    if key not in _NEWEST:
+        drawn = list(_plots(artifacts))
+        _NEWEST.clear()
+        _NEWEST[key] = drawn
+    return _NEWEST[key]
+
+
+def _plots(artifacts: Artifacts) -> Iterator[tuple["Figure", str]]:
     targets = {name: target for name, target in artifacts.targets() if target.get("rmse") is not None}
     if targets:
         yield _errors(targets), "Root mean squared error on the held-out span, with its interval, and of the baselines."

@@ -11,15 +11,17 @@ import pytest
 import yaml
 
 from almanac.core.errors import DocumentError
-from almanac.core.files import read_json, sha256_file
+from almanac.core.files import read_json, sha256_file, write_json
 from almanac.core.usage import measured
 from almanac.usecase import dump
+from governance.documents import plots
 from governance.documents.artifacts import Artifacts, run_files
 from governance.documents.bundle import not_stated, write_documents
 from governance.documents.computed import compute
 from governance.documents.cyclonedx import model_card, validate
 from governance.documents.kind import complete_files, documents
 from governance.documents.kinds.risk_assessment.risk import QUESTIONS, SCALE, assess, check_answers
+from governance.documents.layout import USECASE
 from governance.documents.references import References, unmark, unreferenced
 from governance.documents.render import environment
 from governance.documents.statements import check_statements, mandatory_statements
@@ -89,12 +91,25 @@ class TestBundle:
 
     def test_the_same_input_gives_the_same_bytes_in_time(self, world: World, folder: Path, tmp_path: Path) -> None:
         told = read_json(world.run / "registration.json")
+        # As in another process, which has no plots yet.
+        plots._NEWEST.clear()
         started = time.perf_counter()
         write_documents(run_files(world.run), dump(world.usecase), told, tmp_path / "governance")
         assert time.perf_counter() - started < 3 * 4, "3 s is the bar on a quiet machine; the suite shares two cores"
         assert (folder / "documents.sig").exists(), "made afterwards, and with other bytes each time"
         for path in (path for path in folder.iterdir() if path.name != "documents.sig"):
             assert (tmp_path / "governance" / path.name).read_bytes() == path.read_bytes(), path.name
+
+    def test_plots_are_drawn_once_for_the_same_figures_and_anew_for_others(self, world: World, tmp_path: Path) -> None:
+        files = run_files(world.run) | {USECASE: world.run / USECASE}
+        first = plots.plots(Artifacts(files))
+        assert plots.plots(Artifacts(files)) is first
+        metrics = read_json(files["metrics.json"])
+        for target in metrics["targets"].values():
+            target["rmse"] = 2 * (target["rmse"] or 1.0)
+        write_json(tmp_path / "metrics.json", metrics)
+        other = plots.plots(Artifacts(files | {"metrics.json": tmp_path / "metrics.json"}))
+        assert plots.plot_data(other[0][0]) != plots.plot_data(first[0][0])
 
 
 def table(folder: Path, name: str, header: str) -> list[dict[str, str]]:
