@@ -78,6 +78,14 @@ def test_the_policies_can_be_read(folder: str) -> None:
     assert list(policy.use_cases) == ["air_quality"]
 
 
+def test_the_agent_on_a_cluster_leaves_trainings_to_kubeflow() -> None:
+    policy = read_policy(ROOM / "agent-policy.yaml")
+    assert any("retrain" in actions for actions in policy.causes.values())
+    training = policy.use_cases["air_quality"].training
+    assert training is not None
+    assert ".svc.cluster.local" in training.host
+
+
 def test_the_agent_may_do_what_it_does_and_no_more() -> None:
     (role,) = [item for item in OBJECTS if item["kind"] == "Role"]
     assert role["rules"] == [

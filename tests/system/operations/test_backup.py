@@ -17,12 +17,14 @@ from operations.backup import create, inspect, restore
 from operations.commands.backup import app
 from operations.history import Origins, digest, open_history, rebuild
 from tests.support.object_store import serving_s3, use_endpoint
-from tests.support.operations_world import World, write_world
+from tests.support.operations_world import World, publish_monitoring, write_world
 
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> World:
-    return write_world(tmp_path_factory.mktemp("backup"))
+    made = write_world(tmp_path_factory.mktemp("backup"))
+    publish_monitoring(made.registry, 4)
+    return made
 
 
 def contents_of(folder: Path) -> dict[str, bytes]:
