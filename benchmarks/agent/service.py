@@ -63,7 +63,9 @@ class Clients:
     def _ask(self, seed: int) -> None:
         rng, at = np.random.default_rng(seed), 0
         while not self.stopping:
-            if self.rate <= 0:
+            # A fault may change it at any time.
+            rate = self.rate
+            if rate <= 0:
                 time.sleep(0.05)
                 continue
             began, at = time.monotonic(), at + 1
@@ -75,7 +77,7 @@ class Clients:
                 self.server.post("/v1/models/pm25_1h:predict", {"instances": [body]}, {"x-api-key": key})
             except OSError:
                 time.sleep(0.1)
-            time.sleep(max(0.0, len(self._threads) / self.rate - (time.monotonic() - began)))
+            time.sleep(max(0.0, len(self._threads) / rate - (time.monotonic() - began)))
 
 
 @dataclass

@@ -84,7 +84,8 @@ class Agent:
                 head = work.journal.head()
                 if head != seen or time.monotonic() >= due:
                     self.look(name)
-                    seen, due = work.journal.head(), time.monotonic() + self.policy.watch_seconds
+                    # Not the head of now, which may be an alarm that came during the look.
+                    seen, due = head, time.monotonic() + self.policy.watch_seconds
                 self._looked[name] = time.monotonic()
             except (AlmanacError, OSError) as error:
                 self._say(f"{name}: {without_secrets(str(error))}")

@@ -1,5 +1,6 @@
 """The work on one use case: alarms, diagnoses and what a dry run leaves alone."""
 
+import threading
 from pathlib import Path
 from types import SimpleNamespace
 from unittest import mock
@@ -17,6 +18,7 @@ from operations.agent.site import Site
 from operations.agent.work import Work
 from operations.journal import Journal
 from orchestration.retraining.audit_log import Draft
+from tests.support.server import wait_for
 
 ROOT = Path(__file__).resolve().parents[4]
 POLICY = {"use_cases": {"demo": {}}, "causes": {"store": ["raise_log_level"], "source_stale": ["pause_schedule"]}}
@@ -104,3 +106,25 @@ def test_health_is_that_of_every_use_case_and_an_action_may_take_its_time(journa
         assert not agent.healthy
         works["other"].executing = True
         assert agent.healthy
+
+
+def test_an_alarm_that_comes_during_a_look_does_not_wait_for_the_next_round(journal: Journal, tmp_path: Path) -> None:
+    one = work(journal, tmp_path, False, [])
+    later = Alarm(**{**vars(ALARM), "started": "2026-01-02"})
+    advance = one.advance
+
+    def advance_as_it_comes() -> None:
+        advance()
+        one.note(later)
+
+    with mock.patch.object(one, "advance", advance_as_it_comes):
+        policy = one.site.policy.model_copy(update={"watch_seconds": 1e6})
+        agent = Agent(policy, {"demo": one}, lambda line: None)
+        one.note(ALARM)
+        running = threading.Thread(target=agent.run)
+        running.start()
+        try:
+            wait_for(lambda: [entry.kind for entry in journal.entries()].count("diagnosed") == 2)
+        finally:
+            agent.stop()
+            running.join()
