@@ -143,10 +143,11 @@ def _sender(
             cycle.response_started = True
             _head(cycle, message, head)
             return
-        if cycle.disconnected:
-            return
         if cycle.flow.write_paused:
             await cycle.flow.drain()
+        # The client may have gone meanwhile, and uvloop raises an error for a write to a closed connection.
+        if cycle.disconnected:
+            return
         body = message["body"]
         if len(body) > _LARGE:
             cycle.transport.write(b"".join(head))

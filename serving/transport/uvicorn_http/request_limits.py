@@ -195,8 +195,9 @@ class FramedProtocol(HttpToolsProtocol):
         self._arm()
 
     def _linger(self) -> None:
-        """End the answers, and wait until the client closes or the time is up."""
+        """End the answers, also to requests that wait for theirs, until the client closes or the time is up."""
         self._ignore_rest()
+        self.pipeline.clear()
         if self.transport.can_write_eof():
             self.transport.write_eof()
 

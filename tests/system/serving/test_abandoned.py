@@ -1,11 +1,21 @@
 """Clients that go away or do not read: their work stops, and what they hold is bounded."""
 
+import asyncio
 import json
 import socket
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pytest
+import uvloop
 
+from serving.build import Server, build
+from serving.settings import Settings
+from serving.transport.sockets import listen
+from serving.transport.uvicorn_http import HTTPServer
 from tests.support.server import ServerProcess, Start, as_row, wait_for
 from tests.system.serving.test_operation import total
 
@@ -30,6 +40,65 @@ def test_the_work_for_a_client_that_has_gone_stops(start: Start, feature_rows: n
         connection.close()
     wait_for(lambda: abandoned(server) == 3)
     wait_for(lambda: total(server, "almanac_requests_in_flight") == 1)
+
+
+def errors_beside(model: Path, talk: Callable[[Server, socket.socket], None]) -> list[str]:
+    """The errors with which tasks of a server in this process end during a conversation."""
+    errors: list[str] = []
+
+    def note(task: asyncio.Task[object]) -> None:
+        if not task.cancelled() and task.exception() is not None:
+            errors.append(repr(task.exception()))
+
+    def noted(loop: asyncio.AbstractEventLoop, work: Any, **options: Any) -> asyncio.Task[Any]:
+        task = asyncio.Task(work, loop=loop, **options)
+        task.add_done_callback(note)
+        return task
+
+    async def run() -> None:
+        asyncio.get_running_loop().set_task_factory(noted)
+        server, sock = build(Settings([str(model)], drift_seconds=0)), listen("127.0.0.1", 0)
+        address, http = sock.getsockname(), HTTPServer(server.app, 1.0, None)
+        serving = asyncio.create_task(http.serve(sockets=[sock]))
+        with socket.socket() as connection:
+            # A small buffer: what is not read stays with the server.
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            await asyncio.to_thread(connection.connect, address)
+            await asyncio.to_thread(talk, server, connection)
+        await asyncio.to_thread(wait_for, lambda: not server.app._in_flight and not http.server_state.connections)
+        http.should_exit = True
+        await serving
+        await server.close()
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(run())
+    return errors
+
+
+def behind_an_unread_answer(server: Server, connection: socket.socket, data: bytes) -> None:
+    """Leave while a second answer waits behind a first one that is not read."""
+    connection.sendall(data)
+    wait_for(lambda: connection.recv(1, socket.MSG_PEEK))
+    connection.sendall(b"POST /v1/models HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999\r\n\r\n{")
+    wait_for(lambda: server.app._in_flight == 1, pause=0.0)
+
+
+def at_the_end(server: Server, connection: socket.socket, data: bytes) -> None:
+    """Send a second request, and what is none, while the first is worked on by a server that ends."""
+    connection.sendall(data + b"GET /v1/models HTTP/1.1\r\nHost: a\r\n\r\nnonsense\r\n\r\n")
+    wait_for(lambda: server.app._in_flight == 1, pause=0.0)
+    server.state.draining = True
+    answer = b"".join(iter(lambda: connection.recv(1 << 20), b""))
+    assert answer.count(b"HTTP/1.1 200 OK") == 1
+    assert answer.endswith(b"}")
+
+
+@pytest.mark.parametrize("talk", [behind_an_unread_answer, at_the_end])
+def test_nothing_is_written_to_a_connection_that_is_closed(
+    model_dir: Path, feature_rows: np.ndarray, talk: Callable[..., None]
+) -> None:
+    data = long_request(feature_rows)
+    assert errors_beside(model_dir, partial(talk, data=data)) == []
 
 
 def test_a_change_is_made_whole_or_not_at_all(start: Start) -> None:
