@@ -1,6 +1,5 @@
 """The prose of docstrings: a summary is a verb and a field noun, read once."""
 
-import ast
 import re
 from collections.abc import Iterator
 from functools import cache
@@ -11,6 +10,8 @@ import pytest
 from tests.support.sources import modules
 
 ROOT = Path(__file__).resolve().parents[3]
+#: The first line of a docstring, at the top of a file or of a body; to parse a thousand files takes seconds.
+_DOCSTRING = re.compile(r'(?:\A|:[ \t]*(?:#[^\n]*)?\n)(?:[ \t]*(?:#[^\n]*)?\n)*[ \t]*r?"""(.*?)(?:"""|\n)')
 #: The idiom that readers had to read twice, in a summary.
 AVOID = re.compile(r"\b(alone|beside|stands?|tells?|told|gives? out|came of|foretells?)\b", re.IGNORECASE)
 
@@ -23,17 +24,15 @@ def summaries() -> list[tuple[str, str]]:
 
 def _summaries() -> Iterator[tuple[str, str]]:
     for path in modules("benchmarks"):
-        for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-                text = ast.get_docstring(node)
-                if text:
-                    yield f"{path.relative_to(ROOT)}:{getattr(node, 'lineno', 1)}", text.split("\n")[0]
+        text = path.read_text()
+        for found in _DOCSTRING.finditer(text):
+            yield f"{path.relative_to(ROOT)}:{text.count(chr(10), 0, found.start(1)) + 1}", found[1].strip()
 
 
 def test_at_most_one_summary_in_fifty_has_a_free_what() -> None:
     lines = summaries()
     free = [f"{location} {line}" for location, line in lines if re.search(r"\bwhat\b", line, re.IGNORECASE)]
-    assert len(lines) > 1000
+    assert len(lines) > 5000
     assert len(free) * 200 <= len(lines), "\n".join(free)
 
 

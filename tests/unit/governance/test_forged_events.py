@@ -1,5 +1,6 @@
 """Forged events: every sort that an attacker with the code and write access can append is refused by every reader."""
 
+import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,15 +17,24 @@ from tests.support.forgery import forge, forged_documents, forged_registration
 from tests.support.ticking import Ticking
 
 
-@pytest.fixture
-def registry(tmp_path: Path) -> Registry:
-    """A registry with an approved version in production and a second one that waits for its approval."""
-    registry = Registry(tmp_path / "registry", clock=Ticking())
-    one = documented_version(registry, tmp_path, "a", approval="required")
+@pytest.fixture(scope="module")
+def unforged(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, datetime]:
+    """The folder of a registry and its versions, and the time at which its clock stands."""
+    folder, clock = tmp_path_factory.mktemp("unforged"), Ticking()
+    registry = Registry(folder / "registry", clock=clock)
+    one = documented_version(registry, folder, "a", approval="required")
     registry.approve("demo", one, who="bob", why="read it")
     registry.promote("demo", one, who="ann", why="go")
-    documented_version(registry, tmp_path, "b", approval="required")
-    return registry
+    documented_version(registry, folder, "b", approval="required")
+    return folder, clock.now
+
+
+@pytest.fixture
+def registry(unforged: tuple[Path, datetime], tmp_path: Path) -> Registry:
+    """A registry with an approved version in production and a second one that waits for its approval."""
+    folder, now = unforged
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    return Registry(tmp_path / "registry", clock=Ticking(now))
 
 
 def refused(registry: Registry, message: str) -> None:

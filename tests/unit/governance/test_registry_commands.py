@@ -176,15 +176,25 @@ def test_a_rejected_version_is_exported_by_an_option_alone(shell: Shell, registr
     assert (tmp_path / "pushed" / "README.md").is_file()
 
 
+@pytest.fixture(scope="module")
+def compared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A registry that is only read."""
+    folder = tmp_path_factory.mktemp("compared")
+    registry = Registry(folder / "registry")
+    scored_version(registry, folder, "a", 80.0)
+    scored_version(registry, folder, "b", 70.0, trials=16)
+    scored_version(registry, folder, "c", 60.0, rows=6)
+    registry.set_tag("demo", 2, "team", "air's", who="ann", why="so")
+    registry.set_alias("demo", 3, "champion", who="ann", why="so")
+    registry.reject("demo", 1, who="bob", why="biased")
+    return folder / "registry"
+
+
 class TestSearchAndComparison:
-    @pytest.fixture(autouse=True)
-    def versions(self, registry: Registry, tmp_path: Path) -> None:
-        scored_version(registry, tmp_path, "a", 80.0)
-        scored_version(registry, tmp_path, "b", 70.0, trials=16)
-        scored_version(registry, tmp_path, "c", 60.0, rows=6)
-        registry.set_tag("demo", 2, "team", "air's", who="ann", why="so")
-        registry.set_alias("demo", 3, "champion", who="ann", why="so")
-        registry.reject("demo", 1, who="bob", why="biased")
+    @pytest.fixture
+    def shell(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], compared: Path) -> Shell:
+        monkeypatch.setenv("ALMANAC_ACTOR", "ann")
+        return Shell(monkeypatch, capsys, compared)
 
     @pytest.mark.parametrize(
         ("condition", "numbers"),
