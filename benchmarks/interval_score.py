@@ -17,7 +17,7 @@ from almanac.core.files import read_json
 from almanac.model.directory import OUT_OF_FOLD
 from almanac.training.dataset import make_problem, read_features
 from almanac.training.folds import make_folds
-from almanac.training.target_intervals import OutOfFold
+from almanac.training.target_intervals import FoldRows
 from almanac.usecase import load as load_use_case
 
 
@@ -34,7 +34,7 @@ def scores(run: Path) -> dict[str, dict[str, float]]:
         problem = make_problem(usecase, features, names, target)
         rows = np.concatenate([fold.valid for fold in make_folds(usecase, problem)])
         kept = table.filter(pl.col("target") == target.name)
-        folds = OutOfFold(usecase, problem, rows, kept["prediction"].to_numpy(), kept["fold"].to_numpy())
+        folds = FoldRows(usecase, problem, rows, kept["prediction"].to_numpy(), kept["fold"].to_numpy())
         found[target.name] = {"forecast": folds.score(trees=False), "trees": folds.score(trees=True)}
     return found
 

@@ -54,7 +54,7 @@ def target_intervals(
     """
     settings, problem = usecase.training, selection.problem
     fold = np.concatenate([np.full(f.valid.size, k) for k, f in enumerate(selection.folds)])
-    table = OutOfFold(usecase, problem, rows, prediction, fold, entity)
+    table = FoldRows(usecase, problem, rows, prediction, fold, entity)
     every = np.ones(rows.size, dtype=np.bool_)
     plain = table.calibrated(every, None)
     learn = settings.intervals.width == "trees"
@@ -67,7 +67,7 @@ def target_intervals(
 
 
 @dataclass(frozen=True)
-class OutOfFold:
+class FoldRows:
     """The out-of-fold rows of a regression.
 
     Attributes:
