@@ -2,7 +2,7 @@
 
 import ast
 import inspect
-import textwrap
+import sys
 from functools import cache
 from itertools import pairwise
 
@@ -24,9 +24,14 @@ def descriptions(section: type) -> dict[str, str]:
 
 def _body(section: type) -> list[ast.stmt]:
     """Return the statements of a class; none of one whose source is not at hand."""
+    return _classes(section.__module__).get(section.__name__, [])
+
+
+@cache
+def _classes(module: str) -> dict[str, list[ast.stmt]]:
+    """Return name -> statements of the classes of a module, which `inspect` would read anew for each of them."""
     try:
-        source = inspect.getsource(section)
-    except (OSError, TypeError):
-        return []
-    [made] = ast.parse(textwrap.dedent(source)).body
-    return made.body if isinstance(made, ast.ClassDef) else []
+        source = inspect.getsource(sys.modules[module])
+    except (KeyError, OSError, TypeError):
+        return {}
+    return {node.name: node.body for node in ast.walk(ast.parse(source)) if isinstance(node, ast.ClassDef)}
