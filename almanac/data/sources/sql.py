@@ -65,7 +65,7 @@ def result_of(source: SqlSource, base: Path) -> tuple[bytes, str]:
         base: Directory that the path of a database's file is relative to.
 
     Raises:
-        SourceError: the database does not answer, or refuses the query, or a column holds lists or records.
+        SourceError: the database does not answer, or refuses the query, or a column holds no numbers, texts or times.
     """
     import polars as pl
     import polars.selectors as cs
@@ -78,17 +78,20 @@ def result_of(source: SqlSource, base: Path) -> tuple[bytes, str]:
     table = pl.DataFrame(
         [tuple(row) for row in rows], schema=names, orient="row", infer_schema_length=None, strict=False
     )
-    _check_flat(table, _shown(declared_url(source)))
+    _check_kinds(table, _shown(declared_url(source)))
     # As true and false they could not be read as numbers.
     return table.with_columns(cs.boolean().cast(pl.Int8)).write_csv().encode(), _shown(declared_url(source))
 
 
-def _check_flat(table: "pl.DataFrame", shown: str) -> None:
-    """Refuse columns of lists or records, of which a CSV has none."""
+def _check_kinds(table: "pl.DataFrame", shown: str) -> None:
+    """Refuse columns that a CSV cannot hold: lists, records, bytes, intervals and objects such as UUIDs."""
+    import polars as pl
+
     for name, kind in table.schema.items():
-        if kind.is_nested():
+        if kind.is_nested() or kind in (pl.Binary, pl.Duration, pl.Object):
             raise SourceError(
-                f"{shown}: column {name!r} of the query holds {kind}; expected one value a row: select its parts"
+                f"{shown}: column {name!r} of the query holds {kind}; expected one number, text or time a row: select "
+                "its parts, or cast it"
             )
 
 

@@ -75,6 +75,9 @@ def test_it_is_read_beside_other_readers_and_never_written(plant: Path) -> None:
         (METERS, {"connection": "duckdb:///notes.txt"}, r"notes\.txt: the database refuses: .*not a valid DuckDB"),
         ("SELECT lod FROM loads", {}, r"plant\.duckdb: the database refuses: .*lod"),
         ("SELECT [1, 2] AS pair FROM loads", {}, "column 'pair' of the query holds List.*: select its parts"),
+        ("SELECT uuid() AS id FROM loads", {}, "column 'id' of the query holds Object.*, or cast it"),
+        ("SELECT INTERVAL 1 HOUR AS lag FROM loads", {}, "column 'lag' of the query holds Duration.*, or cast it"),
+        ("SELECT 'a'::BLOB AS raw FROM loads", {}, "column 'raw' of the query holds Binary.*, or cast it"),
         (METERS, {"sha256": "0" * 64}, r"plant\.duckdb: has sha256 .* not the declared 0000"),
     ],
 )
