@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from almanac.core.errors import RegistryError
+from almanac.reports import Times
 from almanac.usecase import UseCase, load, load_text
 from governance.documents.layout import USECASE
 from governance.registry import Registry
@@ -33,6 +34,11 @@ class Subject:
     def zone(self) -> str:
         """IANA name of its zone."""
         return (self.usecase.time.zone if self.usecase is not None else None) or "UTC"
+
+    @property
+    def times(self) -> Times:
+        """How reports write the times of its data."""
+        return Times() if self.usecase is None else Times(self.usecase.time.zone, self.usecase.time.origin)
 
 
 def find_subject(given: str, registry_url: str) -> Subject:

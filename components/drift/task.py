@@ -6,7 +6,7 @@ from typing import Any
 from almanac.core.files import write_json
 from almanac.core.progress import summary
 from almanac.drift.report import drift_page
-from almanac.reports import write_page
+from almanac.reports import Times, write_page
 from almanac.usecase import load_text
 from almanac.usecase.views import reads, trained_digest
 from monitoring.windows.detect import detect
@@ -18,7 +18,8 @@ def run(usecase: str, table: Path, registry: str, drift: Path, report: Path) -> 
     outcome = detect(case, table, registry)
     document = outcome.to_json(case)
     write_json(drift, document)
-    write_page(drift_page(outcome.comparison, outcome.outputs, outcome.drifted), report)
+    times = Times(case.time.zone, case.time.origin)
+    write_page(drift_page(outcome.comparison, outcome.outputs, outcome.drifted, times), report)
     summary(outcome.summary(), outcome.comparison.rows)
     return outcome.drifted, {
         "use_case": case.name,

@@ -183,7 +183,7 @@ def _outputs(judged: Sequence[JudgedWindow], times: Times) -> Iterator[Block]:
     yield from _scores("output", decisions, scores, [window.document for window in judged], times)
     for name in newest:
         yield from output_plots(
-            name, [(times.day(w.document["start"][:10]), w.outputs[name]) for w in judged if name in w.outputs]
+            name, [(w.document["start"][:10], w.outputs[name]) for w in judged if name in w.outputs], times
         )
 
 

@@ -73,7 +73,9 @@ def _add(kind: "Kind", summary: str, command: str) -> None:
         span = reports.period_named(kind, period, zone) if period else reports.last_period(kind, now, zone)
         if mail and span.stop > now:
             raise ReportError(f"--period {span.name}: not over yet; a report is sent once, when all of it is known")
-        made = reports.make_report(engine, subject.name, span, title=subject.title, over=span.stop <= now)
+        made = reports.make_report(
+            engine, subject.name, span, title=subject.title, times=subject.times, over=span.stop <= now
+        )
         document = made.html(given.templates if given else None)
         typer.echo(f"{made.title}\n{made.verdict}")
         printed = reports.to_pdf(document) if pdf is not None or mail else b""

@@ -87,7 +87,8 @@ class Watch:
             period = last_period(kind, scene.now, scene.subject.zone)
             ways = deliveries(settings, Message(kind, scene.name, period.name, "", (), "", "", ""))
             if period.span[1] >= scene.since and any(courier.is_open(each, again=again) for each in ways):
-                report = make_report(scene.engine, scene.name, period, title=scene.subject.title)
+                subject = scene.subject
+                report = make_report(scene.engine, scene.name, period, title=subject.title, times=subject.times)
                 html = report.html(settings.templates)
                 yield report_message(report, settings.console, html, to_pdf(html))
 

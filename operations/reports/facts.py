@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, Table, select
 from sqlalchemy.sql import ColumnElement
 
+from almanac.reports import Times
 from operations.history.tables import (
     ACTIONS,
     ALARMS,
@@ -37,6 +38,7 @@ class Facts:
     Attributes:
         use_case: its name.
         period: the period.
+        times: how the times of the data are written.
         versions: all versions.
         events: the registry's events.
         alarms: alarms, from the first one on, since one may fire over the begin of a period.
@@ -54,6 +56,7 @@ class Facts:
 
     use_case: str
     period: Period
+    times: Times
     versions: list[Row]
     events: list[Row]
     alarms: list[Row]
@@ -74,8 +77,8 @@ class Facts:
         return production_at(self.events, self.period.span[1])
 
 
-def read_facts(engine: Engine, use_case: str, period: Period) -> Facts:
-    """Return the facts of a use case in a period."""
+def read_facts(engine: Engine, use_case: str, period: Period, times: Times) -> Facts:
+    """Return the facts of a use case in a period; `times` is how the times of its data are written."""
     start, stop = period.span
     with engine.connect() as connection:
 
@@ -99,6 +102,7 @@ def read_facts(engine: Engine, use_case: str, period: Period) -> Facts:
         return Facts(
             use_case=use_case,
             period=period,
+            times=times,
             versions=_rows(connection, VERSIONS, VERSIONS.c.use_case == use_case),
             # From the first one on: which version was in production follows from all of them.
             events=within(EVENTS, "when", ""),

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Engine
 
 from almanac.core.errors import ReportError
-from almanac.reports import Page, Section, plot_renderer
+from almanac.reports import Page, Section, Times, plot_renderer
 from operations.history import use_cases
 from operations.reports.facts import Facts, read_facts
 from operations.reports.period import Period
@@ -46,9 +46,10 @@ class Report:
     def stated(self) -> str:
         """Begin, end and zone of the period, and the clocks of the report's times."""
         zone, note = self.facts.period.zone, "" if self.over else " The period is not over."
+        of_data = "in UTC" if self.facts.times.origin is None else "in days since the start of its count"
         return (
             f"{self.facts.period.stated}.{note} Times of runs, alarms and decisions are in {zone}; windows and "
-            "predictions are of the data's clock, in UTC."
+            f"predictions are of the data's clock, {of_data}."
         )
 
     def html(self, templates: Path | None = None) -> str:
@@ -73,7 +74,9 @@ class Report:
         )
 
 
-def make_report(engine: Engine, use_case: str, period: Period, *, title: str = "", over: bool = True) -> Report:
+def make_report(
+    engine: Engine, use_case: str, period: Period, *, title: str = "", times: Times | None = None, over: bool = True
+) -> Report:
     """Return the report of a use case on a period.
 
     Args:
@@ -81,6 +84,7 @@ def make_report(engine: Engine, use_case: str, period: Period, *, title: str = "
         use_case: its name.
         period: the period.
         title: the use case's title; its name where empty.
+        times: how the times of its data are written; dates in UTC when None.
         over: whether the period is over.
 
     Raises:
@@ -89,6 +93,6 @@ def make_report(engine: Engine, use_case: str, period: Period, *, title: str = "
     known = use_cases(engine)
     if use_case not in known:
         raise ReportError(f"{use_case}: not in the history; it has {', '.join(known) or 'no use case'}")
-    facts = read_facts(engine, use_case, period)
+    facts = read_facts(engine, use_case, period, times or Times())
     sections = {name: build(facts) for name, build in SECTIONS.items()}
     return Report(f"{title or use_case}: {period.title}", facts, sections, over)

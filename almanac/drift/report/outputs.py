@@ -7,20 +7,20 @@ from almanac.drift.findings import Finding
 from almanac.drift.measures import MEASURES
 from almanac.drift.outputs import IMPORTANCE, SIGNALS, OutputDrift, score
 from almanac.drift.report.plots import histograms, importances
-from almanac.reports import Block, Callout, Note, Plot, Section, Table
+from almanac.reports import Block, Callout, Note, Plot, Section, Table, Times
 
 _HEADER = ("target", "output", "decision", "strongest measure", "value", "threshold", "p", "over its threshold")
 
 
-def outputs_section(outputs: Mapping[str, OutputDrift | str]) -> Section:
+def outputs_section(outputs: Mapping[str, OutputDrift | str], times: Times) -> Section:
     """Return the outputs of each target's model, or the reason why they were not judged."""
     reasons = {output for output in outputs.values() if isinstance(output, str)}
     if len(reasons) == 1 and all(isinstance(output, str) for output in outputs.values()):
         return Section("Model outputs", [Note(f"Not judged: {reasons.pop()}.")])
-    return Section("Model outputs", _blocks(outputs))
+    return Section("Model outputs", _blocks(outputs, times))
 
 
-def _blocks(outputs: Mapping[str, OutputDrift | str]) -> Iterator[Block]:
+def _blocks(outputs: Mapping[str, OutputDrift | str], times: Times) -> Iterator[Block]:
     yield Note(
         "Predictions of the registered model, truths and residuals where they are known, and the ranking of its "
         "features by importance, compared with what was frozen with the model: out-of-fold predictions of its training "
@@ -30,7 +30,7 @@ def _blocks(outputs: Mapping[str, OutputDrift | str]) -> Iterator[Block]:
     for name, output in outputs.items():
         if not isinstance(output, str):
             yield from (finding_block(finding, f"{name}: ") for finding in output.findings())
-            yield from output_plots(name, [("window", output)])
+            yield from output_plots(name, [("window", output)], times)
 
 
 def finding_block(finding: Finding, prefix: str = "") -> Block:
@@ -62,19 +62,20 @@ def _cells(output: OutputDrift, signal: str) -> tuple[Any, ...]:
     return decision, meaning, judged.value, judged.threshold, feature.p_value, feature.score
 
 
-def output_plots(name: str, windows: Sequence[tuple[str, OutputDrift]]) -> Iterator[Plot]:
+def output_plots(name: str, windows: Sequence[tuple[str, OutputDrift]], times: Times) -> Iterator[Plot]:
     """Yield the plots over time of a target's outputs.
 
     Args:
         name: the target.
         windows: label and outputs of each window, oldest first, all compared with the same reference.
+        times: how the use case's times are written.
     """
     for signal in SIGNALS[:-1]:
         judged = [(w.comparisons[signal], feature) for _, w in windows if (feature := w.feature(signal)) is not None]
         if judged:
             reference = judged[-1][0].profile.features[signal]
             caption = f"{name}, {signal}: share of each bin in the blocks of the reference and, right of the line, now"
-            yield Plot(histograms(reference, judged, f"{name}, {signal}"), caption)
+            yield Plot(histograms(reference, judged, times, f"{name}, {signal}"), caption)
     drifts = [(label, w.importance) for label, w in windows if w.importance is not None]
     profile = next((w.reference for _, w in reversed(windows) if w.importance is not None), None)
     if drifts and profile is not None:
@@ -82,4 +83,4 @@ def output_plots(name: str, windows: Sequence[tuple[str, OutputDrift]]) -> Itera
             f"{name}, importance: share of the leading features in the blocks of the reference, each over its largest, "
             "and right of the line now; the agreement of each block with its season, and the least that is no drift"
         )
-        yield Plot(importances(profile, drifts, f"{name}, importance"), caption)
+        yield Plot(importances(profile, drifts, times, f"{name}, importance"), caption)

@@ -11,7 +11,7 @@ from almanac.drift.measures import MEASURES
 from almanac.drift.outputs import OutputDrift
 from almanac.drift.report.outputs import finding_block, outputs_section
 from almanac.drift.report.plots import histograms
-from almanac.reports import Block, Contents, Note, Page, Plot, Section, Table, Tiles
+from almanac.reports import Block, Contents, Note, Page, Plot, Section, Table, Tiles, Times
 
 #: Columns that are drawn: those that drifted, then those that came nearest to it.
 _PLOTS = 24
@@ -19,7 +19,10 @@ _HEADER = ("column", "role", "decision", "strongest measure", "value", "threshol
 
 
 def drift_page(
-    comparison: Comparison, outputs: Mapping[str, OutputDrift | str] | None = None, drifted: bool | None = None
+    comparison: Comparison,
+    outputs: Mapping[str, OutputDrift | str] | None = None,
+    drifted: bool | None = None,
+    times: Times | None = None,
 ) -> Page:
     """Return the report of a comparison.
 
@@ -27,14 +30,18 @@ def drift_page(
         comparison: the compared columns.
         outputs: by target, the compared outputs of its model, or the reason why they were not judged.
         drifted: the decision; that of the columns when None.
+        times: how the use case's times are written; dates in UTC when None.
     """
+    times = times or Times()
     drifted = comparison.drifted if drifted is None else drifted
-    span = " to ".join(iso_span(comparison.span) or ()) or f"{comparison.rows:,} rows"
-    blocks = _blocks(comparison, outputs or {}, drifted)
-    return Page(f"Drift: {'alarm' if drifted else 'quiet'}", f"Window {span}, in UTC", blocks)
+    span = " to ".join(map(times.day, iso_span(comparison.span) or ())) or f"{comparison.rows:,} rows"
+    blocks = _blocks(comparison, outputs or {}, drifted, times)
+    return Page(f"Drift: {'alarm' if drifted else 'quiet'}", f"Window {span}. {times.sentence}", blocks)
 
 
-def _blocks(comparison: Comparison, outputs: Mapping[str, OutputDrift | str], drifted: bool) -> Iterator[Block]:
+def _blocks(
+    comparison: Comparison, outputs: Mapping[str, OutputDrift | str], drifted: bool, times: Times
+) -> Iterator[Block]:
     judged = [output for output in outputs.values() if not isinstance(output, str)]
     yield _tiles(comparison, judged, drifted)
     yield Note(_method(comparison, "columns and outputs" if judged else "columns"))
@@ -43,8 +50,8 @@ def _blocks(comparison: Comparison, outputs: Mapping[str, OutputDrift | str], dr
     ranked = sorted(comparison.features, key=lambda f: (not f.drifted, f.p_value, f.name))
     yield Section("Columns", [Table(_HEADER, list(map(_row, ranked)), digits=4)])
     if outputs:
-        yield outputs_section(outputs)
-    yield Section("Histograms over time", _histograms(comparison, ranked))
+        yield outputs_section(outputs, times)
+    yield Section("Histograms over time", _histograms(comparison, ranked, times))
     yield Note(f"Generated {wall_time(comparison.generated_at)}")
 
 
@@ -91,11 +98,11 @@ def _row(feature: FeatureDrift) -> tuple[object, ...]:
     return (feature.name, feature.role, decision, meaning, *measured)
 
 
-def _histograms(comparison: Comparison, ranked: Sequence[FeatureDrift]) -> Iterator[Block]:
+def _histograms(comparison: Comparison, ranked: Sequence[FeatureDrift], times: Times) -> Iterator[Block]:
     for drift in ranked[:_PLOTS]:
         caption = (
             f"{drift.name}: share of each bin in the blocks of the reference and, right of the line, of the window"
         )
-        yield Plot(histograms(comparison.profile.features[drift.name], [(comparison, drift)]), caption)
+        yield Plot(histograms(comparison.profile.features[drift.name], [(comparison, drift)], times), caption)
     if len(ranked) > _PLOTS:
         yield Note(f"{len(ranked) - _PLOTS} quieter columns are not drawn; they are in the table.")

@@ -1,6 +1,7 @@
 """The plots of drift reports: the reference block by block and, right of a line, the windows."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,7 +11,7 @@ from almanac.drift.counting.histogram import Floats
 from almanac.drift.findings import iso_span
 from almanac.drift.outputs import ImportanceDrift, ImportanceProfile
 from almanac.drift.profiles.reference import Feature
-from almanac.reports import COLOURS, new_figure
+from almanac.reports import COLOURS, Times, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -19,9 +20,13 @@ if TYPE_CHECKING:
 _TICKS = 12
 #: Features whose importance is drawn.
 _LEADING = 10
+#: A block that is named by the day on which it begins; others are months, quarters or rows.
+_DAY = re.compile(r"\d{4}-\d\d-\d\d")
 
 
-def histograms(feature: Feature, windows: Sequence[tuple[Comparison, FeatureDrift]], title: str = "") -> "Figure":
+def histograms(
+    feature: Feature, windows: Sequence[tuple[Comparison, FeatureDrift]], times: Times, title: str = ""
+) -> "Figure":
     """Return the shares of a column's bins over time, and those of the last window and its reference.
 
     One window is drawn block by block, several as a column each.
@@ -29,6 +34,7 @@ def histograms(feature: Feature, windows: Sequence[tuple[Comparison, FeatureDrif
     Args:
         feature: the column's reference.
         windows: windows that were compared with it, oldest first.
+        times: how the use case's times are written.
         title: of the plot; the column's name when empty.
     """
     newest, drift = windows[-1]
@@ -38,7 +44,7 @@ def histograms(feature: Feature, windows: Sequence[tuple[Comparison, FeatureDrif
         now, names = drift.shares[2:], list(newest.blocks)
     else:
         now, names = np.array([judged.shares[1] for _, judged in windows]), [_began(c) for c, _ in windows]
-    shares, labels = np.concatenate((feature.history, now)) / 255, [*newest.profile.blocks, *names]
+    shares, labels = np.concatenate((feature.history, now)) / 255, _labels((*newest.profile.blocks, *names), times)
     # Colours are for the reference's own range: one full bin in the window must not pale the years before.
     _heat(over_time, shares, float(feature.history.max(initial=1)) / 255, len(feature.history), labels)
     over_time.set_yticks(*_bin_ticks(feature, shares.shape[1]), fontsize=7)
@@ -52,13 +58,17 @@ def histograms(feature: Feature, windows: Sequence[tuple[Comparison, FeatureDrif
 
 
 def importances(
-    reference: ImportanceProfile, windows: Sequence[tuple[str, ImportanceDrift]], title: str = "importance"
+    reference: ImportanceProfile,
+    windows: Sequence[tuple[str, ImportanceDrift]],
+    times: Times,
+    title: str = "importance",
 ) -> "Figure":
     """Return the importances of the leading features over time, their agreement, and those of the last window.
 
     Args:
         reference: frozen with the model.
         windows: windows that were compared with it, by name, oldest first.
+        times: how the use case's times are written.
         title: of the plot.
     """
     drift = windows[-1][1]
@@ -72,7 +82,7 @@ def importances(
     now = np.array([[window.current[name] for name in names] for _, window in windows])
     # Each feature over its own largest share: the leading one would leave no colour for the others.
     top = np.maximum(before.max(axis=0), 1e-300)
-    labels = [*(reference.label(block) for block in range(len(before))), *(name for name, _ in windows)]
+    labels = _labels((*map(reference.label, range(len(before))), *(name for name, _ in windows)), times)
     _heat(over_time, np.concatenate((before, now)) / top, 1.0, len(before), labels)
     over_time.set_yticks(np.arange(len(names)) + 0.5, names, fontsize=7)
     over_time.set_title(f"{title} — {'drifted' if drift.drifted else 'quiet'}", fontsize=9)
@@ -99,6 +109,10 @@ def _agreement(axes: "Axes", before: Floats, windows: Sequence[tuple[str, Import
 
 def _began(comparison: Comparison) -> str:
     return comparison.blocks[0] if comparison.span is None else (iso_span(comparison.span) or ("",))[0][:10]
+
+
+def _labels(blocks: Iterable[str], times: Times) -> list[str]:
+    return [times.day(block) if _DAY.fullmatch(block) else block for block in blocks]
 
 
 def _heat(axes: "Axes", shares: Floats, top: float, reference: int, labels: Sequence[str]) -> None:

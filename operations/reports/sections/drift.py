@@ -4,9 +4,8 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
-from almanac.reports import COLOURS, Block, Note, Plot, Section, Table, new_figure
+from almanac.reports import COLOURS, Block, Note, Plot, Section, Table, Times, new_figure
 from operations.reports.facts import Facts, Row
-from operations.reports.sections.axes import few_dates
 
 #: Columns in the table, and lines in the plot.
 _LISTED, _DRAWN = 12, 4
@@ -31,7 +30,7 @@ def _blocks(facts: Facts) -> Iterator[Block]:
     drawn = [name for name, *_ in rows[:_DRAWN]]
     if len(facts.windows) > 1:
         caption = "Scores of the columns with the highest ones, by window; the line is the threshold."
-        yield Plot(_figure({name: columns[name] for name in drawn}), caption)
+        yield Plot(_figure({name: columns[name] for name in drawn}, facts.times), caption)
 
 
 def by_column(facts: Facts) -> dict[str, list[tuple[str, Row]]]:
@@ -52,7 +51,7 @@ def _row(name: str, found: list[tuple[str, Row]]) -> tuple[Any, ...]:
     return name, len(drifted), len(found), last, max(scores, default=0.0), found[-1][1]["missing_rate"], cause
 
 
-def _figure(columns: dict[str, list[tuple[str, Row]]]) -> Any:
+def _figure(columns: dict[str, list[tuple[str, Row]]], times: Times) -> Any:
     figure, axes = new_figure(height=2.4)
     plot = axes[0, 0]
     for (name, found), colour in zip(columns.items(), _LINES, strict=False):
@@ -63,5 +62,5 @@ def _figure(columns: dict[str, list[tuple[str, Row]]]) -> Any:
     plot.set_title("Score of drift")
     plot.set_ylim(bottom=0)
     plot.legend(loc="upper left", ncols=len(columns))
-    few_dates(plot)
+    times.ticks(plot)
     return figure

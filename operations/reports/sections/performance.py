@@ -6,9 +6,8 @@ from datetime import datetime
 from itertools import pairwise
 from typing import Any
 
-from almanac.reports import COLOURS, Block, Note, Plot, Section, Table, new_figure
+from almanac.reports import COLOURS, Block, Note, Plot, Section, Table, Times, new_figure
 from operations.reports.facts import Facts, Row
-from operations.reports.sections.axes import few_dates
 
 _HEADER = ("target", "windows", "first", "lowest", "highest", "last", "expected", "persistence", "coverage")
 _ERRORS = (
@@ -47,7 +46,9 @@ def _blocks(facts: Facts) -> Iterator[Block]:
     for name in targets:
         found = points(facts, name)
         if len(found) > 1:
-            yield Plot(_figure(name, found), f"{name}: error and coverage by window; a line marks a new version.")
+            yield Plot(
+                _figure(name, found, facts.times), f"{name}: error and coverage by window; a line marks a new version."
+            )
 
 
 def _by_numbers(name: str) -> list[int | str]:
@@ -64,7 +65,7 @@ def _row(name: str, found: Sequence[Row]) -> tuple[Any, ...]:
     return (name, len(found), *spread, last["estimated_mae"], last["baseline_mae"], last["coverage"])
 
 
-def _figure(name: str, found: Sequence[Row]) -> Any:
+def _figure(name: str, found: Sequence[Row], times: Times) -> Any:
     figure, axes = new_figure(height=2.6, columns=2, gridspec_kw={"width_ratios": [3, 2]})
     left, right = axes[0]
     stops = [datetime.fromisoformat(row["stop"]) for row in found]
@@ -82,5 +83,6 @@ def _figure(name: str, found: Sequence[Row]) -> Any:
         if before["version"] != after["version"]:
             for each in (left, right):
                 each.axvline(datetime.fromisoformat(after["stop"]), color=COLOURS["truth"], linestyle=":")
-    few_dates(left, right)
+    times.ticks(left)
+    times.ticks(right, 5)
     return figure

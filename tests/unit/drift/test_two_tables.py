@@ -264,3 +264,16 @@ def test_the_report_says_what_was_not_compared(tmp_path: Path) -> None:
 
     page = render(drift_page(judged(table().with_columns(id=pl.int_range(pl.len())), table(800, LATER))))
     assert "looks like an identifier or a counter" in page
+
+
+def test_the_report_counts_the_days_of_times_without_a_calendar() -> None:
+    from almanac.drift.report import drift_page
+    from almanac.reports import Times, render
+
+    comparison = judged(table(), table(800, LATER))
+    dated, counted = (render(drift_page(comparison, times=Times(origin=origin))) for origin in (None, START.date()))
+    assert "Window 2024-03-25T00:00:00 to 2024-04-27T07:00:00. Times are in UTC." in dated
+    assert "2024-01-" in dated
+    assert "Window day 84, 00:00 to day 117, 07:00. Times are days since the start of the count" in counted
+    # Neither in the lead nor below a histogram.
+    assert "2024-" not in counted

@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
@@ -12,7 +12,7 @@ from sqlalchemy import Engine
 
 from almanac.core.errors import ReportError
 from almanac.core.files import read_json, write_json
-from almanac.reports import Table
+from almanac.reports import Table, Times
 from operations.history import open_history, rebuild
 from operations.reports import last_period, make_report, period_named
 from operations.reports.facts import production_at
@@ -92,6 +92,17 @@ def test_it_quotes_the_figures_of_the_history(engine: Engine) -> None:
     # Errors of the windows are 12, 12, 12, 13, 14, 15, 16, 12; see `monitoring` of the world.
     assert re.search(r"load_1h\s+8\s+12\.000\s+12\.000\s+16\.000\s+12\.000\s+12\.500\s+14\.000\s+0\.890", text)
     assert re.search(r"wind\s+2\s+8\s+2\.00\s+2\.00\s+0\.00\s+ks", text)
+
+
+def test_windows_of_times_without_a_calendar_are_counted_in_days(engine: Engine) -> None:
+    period = period_named("monthly", "2026-01", "UTC")
+    dated, counted = (
+        make_report(engine, "demo", period, times=Times(origin=origin)).html() for origin in (None, date(2025, 12, 1))
+    )
+    assert "predictions are of the data's clock, in UTC." in dated.replace("&#39;", "'")
+    assert "in days since the start of its count." in counted
+    # Two plots of each of two targets, and one of the columns.
+    assert (dated.count("days since the start<"), counted.count("days since the start<")) == (0, 5)
 
 
 def test_costs_count_what_a_run_computed_itself(engine: Engine) -> None:
