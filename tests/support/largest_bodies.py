@@ -6,8 +6,10 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import yaml
 
@@ -24,6 +26,8 @@ ROWS = 10_000
 ROW: dict[str, object] = dict.fromkeys(FEATURES, 1.5) | {"hour": 1.0, "cbwd": "NW"}
 _JSON = {"content-type": "application/json"}
 
+Make = Callable[[], bytes]
+
 
 @dataclass(frozen=True)
 class Body:
@@ -32,39 +36,41 @@ class Body:
     Attributes:
         name: what it is.
         path: where it is posted.
-        data: the bytes.
+        make: returns the bytes; those of all bodies together are more than half a gigabyte.
         headers: its headers.
     """
 
     name: str
     path: str
-    data: bytes
+    make: Make
     headers: dict[str, str]
 
 
-def _filled(head: bytes, item: bytes, tail: bytes, size: int = BODY) -> bytes:
-    """Return a list of as many items as fit."""
+def _filled(head: bytes, item: bytes, tail: bytes, size: int = BODY) -> Make:
+    """Return what makes a list of as many items as fit."""
     count = (size - len(head) - len(tail)) // (len(item) + 1)
-    return head + b",".join([item] * count) + tail
+    return lambda: head + b",".join([item] * count) + tail
 
 
-def _rows(rows: list[object]) -> bytes:
-    return json.dumps({"instances": rows}).encode()
+def _json(document: Any) -> bytes:
+    return json.dumps(document).encode()
 
 
-def _padded(data: bytes) -> bytes:
+def _rows(rows: list[Any]) -> Make:
+    return partial(_json, {"instances": rows})
+
+
+def _padded(document: Any) -> bytes:
     """Return a JSON object as large as is allowed, by blanks between its rows."""
+    data = _json(document)
     return data.replace(b", {", b"," + b" " * ((BODY - len(data)) // ROWS) + b"{")
 
 
-def _binary(inputs: list[tuple[str, str, list[int], bytes]], path: str) -> Body:
-    items = [
-        {"name": name, "datatype": datatype, "shape": shape, "parameters": {"binary_data_size": len(data)}}
-        for name, datatype, shape, data in inputs
-    ]
-    head = json.dumps({"inputs": items}).encode()
+def _binary(datatype: str, shape: list[int], size: int, path: str) -> Body:
+    item = {"name": "x", "datatype": datatype, "shape": shape, "parameters": {"binary_data_size": size}}
+    head = _json({"inputs": [item]})
     headers = {"content-type": "application/octet-stream", "inference-header-content-length": str(len(head))}
-    return Body("binary " + inputs[0][1], path, head + b"".join(data for *_, data in inputs), headers)
+    return Body("binary " + datatype, path, lambda: head + bytes(size), headers)
 
 
 def bodies(model: str = "air", target: str = "pm25_1h") -> Iterator[Body]:
@@ -75,10 +81,10 @@ def bodies(model: str = "air", target: str = "pm25_1h") -> Iterator[Body]:
     history["pres"] = [1000.0] * 30
     for verb in ("predict", "explain"):
         path = f"/v1/models/{model}:{verb}"
-        for name, data in {
-            "rows by name": _padded(_rows([ROW] * ROWS)),
+        forms: dict[str, Make] = {
+            "rows by name": partial(_padded, {"instances": [ROW] * ROWS}),
             "ordered rows": _rows([list(ROW.values())] * ROWS),
-            "columns": json.dumps({"inputs": {name: [value] * ROWS for name, value in ROW.items()}}).encode(),
+            "columns": partial(_json, {"inputs": {name: [value] * ROWS for name, value in ROW.items()}}),
             "moments": _rows([moment] * ROWS),
             "histories": _rows([{"time": "2014-01-01T00:00:00", "history": history}] * 4000),
             "lists": _filled(b'{"instances":[', b"[1]", b"]}"),
@@ -86,41 +92,43 @@ def bodies(model: str = "air", target: str = "pm25_1h") -> Iterator[Body]:
             "long column": _filled(b'{"inputs":{"temp":[', b"1", b"]}}"),
             "texts": _filled(b'{"inputs":{"cbwd":[', b'"NW"', b"]}}"),
             "another form": _filled(b'{"x":[', b"[]", b"]}"),
-            "one row": b'{"instances":[' + b"[" * (BODY - 100),
-        }.items():
-            yield Body(f"{verb} {name}", path, data, _JSON)
-    blanks = b'{"instances":[{' + b" " * (BODY - 100)
-    yield Body("predict blanks", f"/v1/models/{target}:predict", blanks, _JSON)
+            "one row": lambda: b'{"instances":[' + b"[" * (BODY - 100),
+        }
+        for name, make in forms.items():
+            yield Body(f"{verb} {name}", path, make, _JSON)
+    yield Body(
+        "predict blanks", f"/v1/models/{target}:predict", lambda: b'{"instances":[{' + b" " * (BODY - 100), _JSON
+    )
     yield Body("steps", f"/v1/models/{model}:steps", _filled(b'{"instances":[', b"[1]", b"]}"), _JSON)
     infer = f"/v2/models/{target}/infer"
     inputs = [{"name": name, "datatype": "FP64", "shape": [ROWS], "data": [1.5] * ROWS} for name in FEATURES]
     inputs[FEATURES.index("cbwd")] |= {"datatype": "BYTES", "data": ["NW"] * ROWS}
+    tensors = partial(_json, {"inputs": inputs})
     tensor = b'{"inputs":[{"name":"temp","datatype":"FP64","shape":[1000000,1],"data":['
     nested = _filled(tensor, b"[1]", b"]}]}")
     yield Body("infer nested by version", f"/v2/models/{target}/versions/{VERSION}/infer", nested, _JSON)
-    yield Body(
-        "infer tensors of all targets", f"/v2/models/{model}/infer", json.dumps({"inputs": inputs}).encode(), _JSON
-    )
-    for name, data in {
-        "tensors": json.dumps({"inputs": inputs}).encode(),
+    yield Body("infer tensors of all targets", f"/v2/models/{model}/infer", tensors, _JSON)
+    forms = {
+        "tensors": tensors,
         "nested": nested,
         "empty lists": _filled(tensor, b"[]", b"]}]}"),
         "numbers": _filled(tensor, b"1", b"]}]}"),
         "texts": _filled(tensor, b'""', b"]}]}"),
         "many tensors": _filled(b'{"inputs":[', b'{"name":"a","shape":[1],"datatype":"FP64","data":[1]}', b"]}"),
-    }.items():
-        yield Body(f"infer {name}", infer, data, _JSON)
-    yield _binary([("x", "BYTES", [4_000_000], b"\0" * (BODY - 1000))], infer)
-    yield _binary([("x", "FP64", [ROWS, len(FEATURES)], b"\0" * (8 * ROWS * len(FEATURES)))], infer)
-    yield _binary([("x", "INT8", [BODY - 1000], b"\0" * (BODY - 1000))], infer)
+    }
+    for name, make in forms.items():
+        yield Body(f"infer {name}", infer, make, _JSON)
+    yield _binary("BYTES", [4_000_000], BODY - 1000, infer)
+    yield _binary("FP64", [ROWS, len(FEATURES)], 8 * ROWS * len(FEATURES), infer)
+    yield _binary("INT8", [BODY - 1000], BODY - 1000, infer)
     feedback = {"feedback": [{"prediction": 1.0, "actual": 2.0, "lower": 0.5, "upper": 3.0}] * ROWS}
     path = f"/v1/models/{target}:feedback"
-    yield Body("feedback", path, _padded(json.dumps(feedback).encode()), _JSON)
+    yield Body("feedback", path, partial(_padded, feedback), _JSON)
     yield Body("feedback rows", path, _filled(b'{"feedback":[', b'{"prediction":1,"actual":1}', b"]}"), _JSON)
     row = {name: values[0] for name, values in history.items()}
     observed = [{"timestamp": f"201{at // 8760}-01-01T00:00:00", **row} for at in range(ROWS)]
     path = f"/v1/models/{model}:ingest"
-    yield Body("ingest", path, _padded(json.dumps({"observations": observed}).encode()), _JSON)
+    yield Body("ingest", path, partial(_padded, {"observations": observed}), _JSON)
     yield Body("ingest rows", path, _filled(b'{"observations":[', b"{}", b"]}"), _JSON)
     for verb in ("load", "unload"):
         blanks = _filled(b'{"x":[', b"1", b"]}")
@@ -128,8 +136,8 @@ def bodies(model: str = "air", target: str = "pm25_1h") -> Iterator[Body]:
     yield Body("canary", f"/v2/repository/models/{model}/canary", _filled(b'{"x":[', b"1", b"]}"), _JSON)
     yield Body("maintenance", "/v2/repository/maintenance", _filled(b'{"x":[', b"1", b"]}"), _JSON)
     yield Body("repository index", "/v2/repository/index", _filled(b'{"x":[', b"[]", b"]}"), _JSON)
-    yield Body("nothing", "/nothing", b" " * BODY, _JSON)
-    yield Body("another method", "/metrics", b" " * BODY, _JSON)
+    yield Body("nothing", "/nothing", lambda: b" " * BODY, _JSON)
+    yield Body("another method", "/metrics", lambda: b" " * BODY, _JSON)
 
 
 def largest_messages() -> dict[str, tuple[str, bytes]]:
@@ -209,13 +217,13 @@ class Probe:
         return [(float(start), float(took)) for start, took, _ in whole]
 
 
-def post(server: ServerProcess, body: Body) -> int:
-    """Return the status of the answer to a body, which may come before the body is sent."""
+def post(server: ServerProcess, body: Body, data: bytes) -> int:
+    """Return the status of the answer to a body with its bytes, which may come before the body is sent."""
     with socket.create_connection(("127.0.0.1", server.port), 120) as connection:
         lines = [f"{name}: {value}" for name, value in body.headers.items()]
-        head = [f"POST {body.path} HTTP/1.1", "Host: localhost", f"Content-Length: {len(body.data)}", *lines]
+        head = [f"POST {body.path} HTTP/1.1", "Host: localhost", f"Content-Length: {len(data)}", *lines]
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-            connection.sendall("\r\n".join([*head, "", ""]).encode() + body.data)
+            connection.sendall("\r\n".join([*head, "", ""]).encode() + data)
         answer = b""
         while b"\r\n\r\n" not in answer and (part := connection.recv(1 << 20)):
             answer += part
