@@ -12,12 +12,16 @@ def read_validated(usecase: UseCase, table: Path) -> pl.DataFrame:
     """Return a validated table with its times as Datetime[us].
 
     Raises:
-        TableError: no Parquet table, or one without the use case's time column.
+        TableError: no Parquet table, or one whose time column is missing or has no times.
     """
     try:
         frame = pl.read_parquet(table)
     except (OSError, pl.exceptions.PolarsError) as error:
         raise TableError(f"{table}: not a Parquet table ({str(error).splitlines()[0]})") from error
-    if usecase.time.column not in frame.columns:
-        raise TableError(f"{table}: no time column {usecase.time.column!r}; it has {', '.join(frame.columns)}")
-    return frame.with_columns(pl.col(usecase.time.column).cast(pl.Datetime("us")))
+    time = usecase.time.column
+    if time not in frame.columns:
+        raise TableError(f"{table}: no time column {time!r}; it has {', '.join(frame.columns)}")
+    try:
+        return frame.with_columns(pl.col(time).cast(pl.Datetime("us")))
+    except pl.exceptions.PolarsError:
+        raise TableError(f"{table}: the column {time} is of type {frame[time].dtype}; expected times") from None

@@ -71,7 +71,7 @@ class Agent:
         work = self.works[name]
         if work.site.settings.server is not None:
             work.site.scrapes.add(work.site.scrape())
-        for alarm in list(found(work.site, work.ledger(), work.journal.clock())):
+        for alarm in list(found(work.site, work.ledger(), work.journal.clock(), self._say)):
             work.note(alarm)
         work.advance()
 

@@ -1,12 +1,14 @@
 """The newest monitoring of a use case: of a run directory, or of a cluster's run in the registry's store."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from almanac.core.errors import AgentError
+from almanac.core.errors import AgentError, AlmanacError
 from governance.registry.stores import open_store
 from orchestration.published_runs import PublishedRuns
 
@@ -29,12 +31,31 @@ class Monitored:
     place: str
     published: bool = False
 
+    @contextmanager
+    def reading(self) -> Iterator[dict[str, Any]]:
+        """Yield the document, and raise an error with its place where the block fails on a field of it.
+
+        Raises:
+            AgentError: the document is damaged, or not of a monitoring.
+        """
+        try:
+            yield self.document
+        # UseCaseError and others of ours are ValueErrors as well.
+        except AlmanacError:
+            raise
+        except (AttributeError, LookupError, TypeError, ValueError) as error:
+            raise AgentError(
+                f"{self.place}: not the result of a monitoring ({type(error).__name__}: {error}); "
+                "remove its run, or monitor again"
+            ) from error
+
 
 def newest_monitoring(runs: Path, registry: str, use_case: str) -> Monitored | None:
     """Return the newest monitoring, of a run on this machine or on a cluster; None without any.
 
     Raises:
         AgentError: its document cannot be read.
+        RegistryError: the note of the newest run on a cluster cannot be read.
         OSError: the registry's store cannot be read.
     """
     found = [each for each in (_local(runs, use_case), _published(registry, use_case)) if each is not None]
@@ -71,7 +92,10 @@ def _published(registry: str, use_case: str) -> Monitored | None:
 @lru_cache(maxsize=32)
 def _read(registry: str, directory: str) -> Monitored:
     runs = PublishedRuns(open_store(registry))
-    record, document = (runs.read(directory, name) for name in (_RECORD, _DOCUMENT))
+    try:
+        record, document = (runs.read(directory, name) for name in (_RECORD, _DOCUMENT))
+    except FileNotFoundError as error:
+        raise AgentError(f"{runs.address(directory)}: has not all of its files ({error})") from None
     return replace(_parsed(f"{runs.address(directory)}/{_DOCUMENT}", record, document), published=True)
 
 

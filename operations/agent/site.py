@@ -74,11 +74,6 @@ class Site:
         """Return the newest monitoring, of this machine or of a cluster; None without any."""
         return newest_monitoring(self.runs, self.registry, self.use_case)
 
-    def monitoring(self) -> dict[str, Any] | None:
-        """Return the document of the newest monitoring; None without any."""
-        found = self.monitored()
-        return found.document if found else None
-
     def plans(self) -> AuditLog:
         """Return the log of retrainings."""
         return AuditLog(self.registry, self.use_case, self.clock)

@@ -68,10 +68,11 @@ def propose(site: "Site", column: str = "") -> Values | None:
         site: where.
         column: column whose features the retraining leaves out; "" for none.
     """
-    usecase, monitoring = site.usecase(), site.monitoring()
-    if usecase is None or monitoring is None:
+    usecase, monitored = site.usecase(), site.monitored()
+    if usecase is None or monitored is None:
         return None
-    plan = site.make_plan(usecase, monitoring, column)
+    with monitored.reading() as document:
+        plan = site.make_plan(usecase, document, column)
     accepted = policy.propose(site.plans(), plan, usecase)
     return None if accepted is None else {"plan": accepted.digest} | ({"column": column} if column else {})
 

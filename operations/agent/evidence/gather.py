@@ -5,21 +5,20 @@ from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import polars as pl
 
 from almanac.core.errors import AlmanacError
-from almanac.core.files import read_json
 from almanac.data.validated import read_validated
 from almanac.usecase import UseCase
 from operations.agent.alarms import Alarm
 from operations.agent.evidence import Evidence
-from operations.agent.evidence.failures import failure_figures
+from operations.agent.evidence.failures import failure_figures, read_failure
 from operations.agent.evidence.release import release_figures
 from operations.agent.evidence.table import staleness, table_figures
 from operations.agent.evidence.windows import window_figures
-from operations.agent.monitored import newest_table
+from operations.agent.monitored import Monitored, newest_table
 from operations.agent.redaction import without_secrets
 
 if TYPE_CHECKING:
@@ -43,46 +42,41 @@ def gather(site: "Site", alarm: Alarm) -> Evidence:
         figures |= _failed_run(Path(alarm.path))
     if alarm.labels.get("area") != _SERVICE_AREA:
         try:
-            usecase = site.usecase()
+            usecase, monitored = site.usecase(), site.monitored()
             if usecase is not None:
                 targets = tuple(sorted({target.column for target in usecase.targets}))
-                figures |= _windows(site, targets)
-                for table in _tables(site, usecase, alarm):
+                if monitored is not None:
+                    with monitored.reading() as document:
+                        figures |= window_figures(document, targets)
+                for table in _tables(site, usecase, alarm, monitored):
                     columns, units = table_figures(usecase, table)
-                    figures |= _of_table(site, usecase, table, alarm)
+                    if monitored is not None and alarm.source != "run":
+                        figures |= _staleness(usecase, table, monitored)
+                    figures |= release_figures(usecase, table, site.registry)
         except AlmanacError as error:
             notes.append(without_secrets(str(error)))
     return Evidence(alarm.name, figures, columns, units, targets, tuple(notes))
 
 
-def _windows(site: "Site", targets: tuple[str, ...]) -> dict[str, float]:
-    document = site.monitoring()
-    return window_figures(document, targets) if document else {}
+def _staleness(usecase: UseCase, table: pl.DataFrame, monitored: Monitored) -> dict[str, float]:
+    with monitored.reading() as document:
+        present = document.get("data_present")
+        return {"stale": staleness(usecase, table, datetime.fromisoformat(present))} if present else {}
 
 
-def _of_table(site: "Site", usecase: UseCase, table: pl.DataFrame, alarm: Alarm) -> dict[str, float]:
-    document = site.monitoring() or {}
-    present = document.get("data_present")
-    figures = {}
-    if present and alarm.source != "run":
-        figures["stale"] = staleness(usecase, table, datetime.fromisoformat(present))
-    return figures | release_figures(usecase, table, site.registry)
-
-
-def _tables(site: "Site", usecase: UseCase, alarm: Alarm) -> Iterator[pl.DataFrame]:
+def _tables(site: "Site", usecase: UseCase, alarm: Alarm, monitored: Monitored | None) -> Iterator[pl.DataFrame]:
     """Yield the newest table, if there is one: of the alarm's own run, of the newest monitoring, or of the training."""
     home = site.runs / site.use_case
-    own = [Path(str(_record(Path(alarm.path)).get("table") or ""))] if alarm.source == "run" else []
+    own = [Path(str(read_failure(Path(alarm.path)).get("table") or ""))] if alarm.source == "run" else []
     with TemporaryDirectory() as folder:
-        for path in [*own, _monitored_table(site, Path(folder)), home / "latest" / "data.parquet"]:
+        for path in [*own, _monitored_table(site, monitored, Path(folder)), home / "latest" / "data.parquet"]:
             if path.is_file():
                 yield read_validated(usecase, path)
                 return
 
 
-def _monitored_table(site: "Site", folder: Path) -> Path:
+def _monitored_table(site: "Site", monitored: Monitored | None, folder: Path) -> Path:
     """Return the path of the newest monitoring's table, which may be missing; that of a cluster's is fetched."""
-    monitored = site.monitored()
     if monitored is None or not monitored.published:
         return site.runs / site.use_case / "monitoring" / "latest" / "data.parquet"
     fetched = folder / "data.parquet"
@@ -92,13 +86,5 @@ def _monitored_table(site: "Site", folder: Path) -> Path:
 
 
 def _failed_run(path: Path) -> dict[str, float]:
-    record = _record(path)
+    record = read_failure(path)
     return failure_figures(str(record.get("step", "")), str(record.get("error", "")))
-
-
-def _record(path: Path) -> dict[str, Any]:
-    try:
-        record: dict[str, Any] = read_json(path)
-    except (OSError, ValueError):
-        return {}
-    return record

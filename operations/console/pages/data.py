@@ -37,15 +37,17 @@ def _freshness(room: Room, use_case: str) -> list[str] | None:
     try:
         document = read_run_file(room.settings.origins, newest["directory"], "monitoring.json")
         found = json.loads(document).get("staleness")
-    except (OSError, ValueError):
+        return _row(use_case, found) if found else None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
-    if not found:
-        return None
-    most = found["max_age_seconds"]
+
+
+def _row(use_case: str, staleness: dict[str, Any]) -> list[str]:
+    most = staleness["max_age_seconds"]
     return [
         use_case,
-        moment(found["newest"]),
-        f"{found['age_seconds'] / 3600:.1f} h",
+        moment(staleness["newest"]),
+        f"{staleness['age_seconds'] / 3600:.1f} h",
         "–" if most is None else f"{most / 3600:.0f} h",
-        figure(found["stale"]),
+        figure(staleness["stale"]),
     ]

@@ -96,7 +96,7 @@ def _rows(key: str, place: str, names: list[str], read: Callable[[str], bytes]) 
     documents = {name: _document(f"{place}/{name}", partial(read, name)) for name in _FILES if name in names}
     try:
         yield from _run(key, documents[_RECORD], *map(documents.get, _FILES[1:]))
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
         raise HistoryError(
             f"{place}: not the record of a run ({type(error).__name__}: {error}); remove the directory or restore it"
         ) from error

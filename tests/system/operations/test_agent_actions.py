@@ -7,6 +7,8 @@ import numpy as np
 import polars as pl
 import pytest
 
+from almanac.core.errors import AgentError
+from almanac.core.files import read_json, write_json
 from operations.agent.actions import ACTIONS
 from operations.agent.evidence import Evidence
 from operations.agent.site import Site
@@ -119,6 +121,13 @@ def test_a_retraining_without_a_column_waits_for_the_approval_of_its_plan(planne
     assert not action.done(planned, parameters, {}, KEY)
     retraining.reject(log, plan.digest, who="eve", why="it is mended")
     assert action.approved(planned, parameters) is False
+
+
+def test_a_retraining_names_the_result_that_it_cannot_be_planned_for(planned: Site) -> None:
+    path = planned.runs / planned.use_case / "monitoring" / "latest" / "monitoring.json"
+    write_json(path, {**read_json(path), "windows": [{"start": "2014-12-02"}]})
+    with pytest.raises(AgentError, match=rf"{path}: not the result of a monitoring \(KeyError: 'reasons'\)"):
+        ACTIONS["retrain"].plan(planned, "concept_drift")
 
 
 def test_the_schedules_of_the_policy_are_paused_and_run_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

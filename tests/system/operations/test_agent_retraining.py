@@ -152,8 +152,8 @@ def test_a_stuck_sensor_is_left_out_until_a_rollback(
 
 def test_the_next_retraining_has_the_features_again(production: Production, tmp_path: Path) -> None:
     site = trainable(production, tmp_path, {}).work.site
-    usecase, monitoring = site.usecase(), site.monitoring()
+    usecase, monitored = site.usecase(), site.monitored()
     assert usecase is not None
-    assert monitoring is not None
-    assert any("iws" in change for change in site.make_plan(usecase, monitoring, "iws").difference)
-    assert not any("iws" in change for change in site.make_plan(usecase, monitoring, "").difference)
+    assert monitored is not None
+    assert any("iws" in change for change in site.make_plan(usecase, monitored.document, "iws").difference)
+    assert not any("iws" in change for change in site.make_plan(usecase, monitored.document, "").difference)

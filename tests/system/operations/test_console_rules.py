@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from starlette.applications import Starlette
 
+from almanac.core.files import read_json, write_json
 from governance import signing
 from governance.registry import Policy, Registry
 from operations.console.app import build
@@ -275,6 +276,16 @@ def test_a_broken_origin_is_said_over_the_old_rows(console: Client, world: World
     text = console.get("/").text
     assert "cannot be read, so what follows may be old" in text
     assert "demo version 2" in text
+
+
+def test_a_result_of_another_shape_has_no_row_on_the_page_of_the_data(console: Client, world: World) -> None:
+    log_in(console, "viewer")
+    newest = max((world.runs / "demo" / "monitoring").glob("*/monitoring.json"))
+    whole = read_json(newest)
+    for staleness in ("old", [1], {"newest": 7}):
+        write_json(newest, {**whole, "staleness": staleness})
+        console.room.memory.refresh()
+        assert console.get("/data").status_code == 200
 
 
 def test_the_overview_and_the_agent_page_show_the_last_outcome_of_each_message(console: Client, world: World) -> None:

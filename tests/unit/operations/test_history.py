@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import Engine, create_engine, inspect, select, text
 
 from almanac.core.errors import AlmanacError, HistoryError
+from almanac.core.files import read_json, write_json
 from operations.history import Origins, digest, export, migrate, open_history, rebuild
 from operations.history.tables import APPROVALS, INTERNAL, METADATA, METRICS, PLANS, REQUESTS, RUNS, VERSIONS, WINDOWS
 from tests.support.operations_world import World, write_world
@@ -87,10 +88,19 @@ def test_a_record_that_cannot_be_read_is_named_and_changes_nothing(
     runs = tmp_path / "runs"
     shutil.copytree(world.runs, runs)
     record = next(runs.rglob("run.json"))
+    whole = record.read_text()
     for damage in ("{", "[]", json.dumps({"run_id": "x"})):
         record.write_text(damage)
         with pytest.raises(HistoryError, match=record.parent.name):
             rebuild(engine, Origins(world.registry, runs))
+    record.write_text(whole)
+    result = next(runs.rglob("monitoring.json"))
+    good = read_json(result)
+    for window in ({}, {**good["windows"][0], "outputs": {"load_1h": "drifted"}}):
+        write_json(result, {**good, "windows": [window]})
+        with pytest.raises(HistoryError, match=result.parent.name):
+            rebuild(engine, Origins(world.registry, runs))
+    write_json(result, good)
     twin = next(path for path in world.runs.rglob("run.json") if path.parent.name != record.parent.name)
     record.write_text(twin.read_text())
     with pytest.raises(HistoryError, match="the same thing twice"):

@@ -30,6 +30,11 @@ def newest(world: World) -> str | None:
     return monitored.run if monitored else None
 
 
+def site_of(world: World) -> Site:
+    policy = Policy.model_validate({"use_cases": {"demo": {}}, "causes": {}})
+    return Site("demo", policy, policy.use_cases["demo"], world.registry, world.runs)
+
+
 def test_a_run_without_its_record_is_not_there(world: World) -> None:
     runs, key = PublishedRuns(open_store(world.registry)), publish_monitoring(world.registry, 1)
     assert runs.listed() == {key: ["monitoring.json", "run.json"]}
@@ -50,8 +55,7 @@ def test_the_newest_monitoring_is_that_of_either_place(world: World, tmp_path: P
 
 
 def test_an_alarm_begins_and_ends_with_the_windows_of_a_cluster(world: World) -> None:
-    policy = Policy.model_validate({"use_cases": {"demo": {}}, "causes": {}})
-    site = Site("demo", policy, policy.use_cases["demo"], world.registry, world.runs)
+    site = site_of(world)
     assert list(found(site, Ledger(), START)) == []
     key = publish_monitoring(world.registry, 2)
     (alarm,) = found(site, Ledger(), START)
@@ -68,6 +72,15 @@ def test_a_result_that_cannot_be_read_is_named(world: World) -> None:
     path.write_text("[]")
     with pytest.raises(AgentError, match=r"monitoring\.json: cannot be read \(not a JSON object\)"):
         newest(world)
+    path.unlink()
+    with pytest.raises(AgentError, match=rf"runs/demo/monitoring/{path.parent.name}: has not all of its files"):
+        newest(world)
+    said: list[str] = []
+    (Path(world.registry) / "runs" / "demo" / "monitoring" / "head.json").write_text("{")
+    assert list(found(site_of(world), Ledger(), START, said.append)) == []
+    assert [line.partition(": cannot be read")[0] for line in said] == [
+        f"demo: {world.registry}/runs/demo/monitoring/head.json"
+    ]
 
 
 def test_a_history_of_a_clusters_runs_needs_no_directory(world: World, tmp_path: Path) -> None:

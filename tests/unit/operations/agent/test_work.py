@@ -1,13 +1,17 @@
 """The work on one use case: alarms, diagnoses and what a dry run leaves alone."""
 
 import threading
+from datetime import datetime
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 from unittest import mock
 
+import polars as pl
 import pytest
 
 from almanac.core.errors import RemediationError
+from almanac.core.files import write_json
 from operations.agent import agent as module
 from operations.agent import approvals
 from operations.agent.agent import Agent
@@ -75,15 +79,52 @@ def test_an_alarm_that_ends_is_noted_once_and_one_that_nobody_saw_begin_is_not(
     assert [entry.kind for entry in journal.entries()] == ["alarm", "alarm"]
 
 
-def test_a_table_that_cannot_be_read_is_a_note_of_the_evidence(tmp_path: Path) -> None:
+BREACH = Alarm("monitoring", "MonitoringBreach", "demo", "firing", "ticket", "2026-01-01", "breach")
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Site:
+    """A use case with its file, and without a run."""
     settings = {"file": str(ROOT / "usecases" / "air_quality.yaml")}
     policy = Policy.model_validate({"use_cases": {"demo": settings}, "causes": {}})
-    table = tmp_path / "runs" / "demo" / "latest" / "data.parquet"
+    return Site("demo", policy, policy.use_cases["demo"], str(tmp_path / "registry"), tmp_path / "runs")
+
+
+def test_a_table_that_cannot_be_read_is_a_note_of_the_evidence(site: Site) -> None:
+    table = site.runs / "demo" / "latest" / "data.parquet"
     table.parent.mkdir(parents=True)
     table.write_bytes(b"PAR1 of a run that is being written")
-    site = Site("demo", policy, policy.use_cases["demo"], str(tmp_path / "registry"), tmp_path / "runs")
-    found = gather(site, Alarm("monitoring", "MonitoringBreach", "demo", "firing", "ticket", "2026-01-01", "breach"))
-    assert [note.partition(" (")[0] for note in found.notes] == [f"{table}: not a Parquet table"]
+    assert [note.partition(" (")[0] for note in gather(site, BREACH).notes] == [f"{table}: not a Parquet table"]
+    pl.DataFrame({"timestamp": ["yesterday"]}).write_parquet(table)
+    assert gather(site, BREACH).notes == (f"{table}: the column timestamp is of type String; expected times",)
+
+
+@pytest.mark.parametrize(
+    ("document", "reason"),
+    [
+        ({"breached": True, "windows": [{}]}, "(KeyError: 'targets')"),
+        ({"breached": True, "windows": 5}, "(TypeError: "),
+        ({"breached": True, "windows": [{"targets": []}]}, "(AttributeError: "),
+        ({"breached": True, "windows": [{"targets": {}}], "data_present": "today"}, "(ValueError: "),
+        ({"windows": []}, "(KeyError: 'breached')"),
+        ({"breached": False, "windows": [], "staleness": "old"}, "(AttributeError: "),
+    ],
+)
+def test_a_result_of_another_shape_is_named_and_holds_nothing_up(
+    site: Site, journal: Journal, document: dict[str, Any], reason: str
+) -> None:
+    latest, lines = site.runs / "demo" / "monitoring" / "latest", list[str]()
+    write_json(latest / "monitoring.json", document)
+    write_json(latest / "run.json", {"run_id": "20260101-000000-000000-abcdef01"})
+    pl.DataFrame({"timestamp": [datetime(2014, 1, 1)], "pm25": [1.0]}).write_parquet(latest / "data.parquet")
+    one = Work(site, journal, False, lines.append)
+    one.note(BREACH)
+    Agent(site.policy, {"demo": one}, lines.append).look("demo")
+    diagnosed = [entry for entry in journal.entries() if entry.kind == "diagnosed"]
+    assert {entry.plan for entry in diagnosed} >= {BREACH.digest}
+    said = [*lines, *(note for entry in diagnosed for note in entry.detail["evidence"]["notes"])]
+    error = f"{latest / 'monitoring.json'}: not the result of a monitoring {reason}"
+    assert any(error in line for line in said), said
 
 
 def test_an_action_that_a_plan_carries_out_is_approved_by_the_plan(journal: Journal) -> None:
