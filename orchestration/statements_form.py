@@ -11,6 +11,7 @@ import yaml
 
 from almanac.core.errors import UseCaseError
 from almanac.core.files import write_text
+from almanac.core.yaml_text import parse_yaml
 from almanac.usecase import UseCase, load, load_text
 from almanac.usecase.address import UNSTATED
 from governance.documents.kinds.risk_assessment.risk import QUESTIONS, unanswered
@@ -70,7 +71,7 @@ def read_form(path: Path) -> dict[str, Any]:
         UseCaseError: the form cannot be read, or is none.
     """
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = parse_yaml(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, yaml.YAMLError) as error:
         raise UseCaseError(f"{path}: cannot be read as a form ({str(error).splitlines()[0]})") from None
     if not isinstance(content, dict):
@@ -101,7 +102,7 @@ def insert(path: Path, answers: Mapping[str, Any]) -> UseCase:
         UseCaseError: an answer breaks a rule; the file is as it was.
     """
     text = path.read_text(encoding="utf-8")
-    given = yaml.safe_load(text).get("governance") or {}
+    given = parse_yaml(text).get("governance") or {}
     for field, value in answers.items():
         section, _, name = field.rpartition(".")
         (given.setdefault(section, {}) if section else given)[name] = value

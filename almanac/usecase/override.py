@@ -73,7 +73,7 @@ def to_overrides(values: Mapping[str, Any]) -> str:
 
 def _mapping(overrides: str) -> dict[str, Any]:
     try:
-        values = yaml.safe_load(overrides)
+        values = parse_yaml(overrides)
     except yaml.YAMLError as error:
         reason = str(error).replace("\n", " ")
         raise UseCaseError(f"overrides: is not YAML ({reason})") from None
@@ -89,7 +89,7 @@ def _change(data: Any, values: Mapping[str, Any], origin: str) -> None:
 
 def _value(text: str, setting: str) -> Any:
     try:
-        return yaml.safe_load(text)
+        return parse_yaml(text)
     except yaml.YAMLError as error:
         reason = str(error).replace("\n", " ")
         raise UseCaseError(f"--set {setting}: the value is not YAML ({reason})") from None

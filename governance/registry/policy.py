@@ -14,6 +14,7 @@ import yaml
 from almanac.core.errors import RegistryError
 from almanac.core.files import canonical_json, sha256_bytes
 from almanac.core.people import check_person, same_person
+from almanac.core.yaml_text import parse_yaml
 from governance.envelope import canonical_pem
 
 #: From the least strict to the strictest.
@@ -110,7 +111,7 @@ def read_policy(path: Path) -> Policy:
         RegistryError: unreadable, or not a policy.
     """
     try:
-        value = yaml.safe_load(path.read_text(encoding="utf-8"))
+        value = parse_yaml(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, yaml.YAMLError) as error:
         raise RegistryError(f"{path}: cannot be read as a policy ({error})") from error
     for name in ("people", "attesters", "signers"):

@@ -12,6 +12,7 @@ import typer
 import yaml
 
 from almanac.core.errors import ServingError
+from almanac.core.yaml_text import parse_yaml
 from serving.runtime.redaction import has_secret
 from serving.settings import Settings
 
@@ -57,7 +58,7 @@ def _name_in(path: Path) -> str:
     """
     # Not validated: the file may have changed since the model was registered, and only its name counts here.
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = parse_yaml(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, yaml.YAMLError) as error:
         raise ServingError(f"{path}: cannot be read as a use case file: {str(error).splitlines()[0]}") from None
     name = content.get("name") if isinstance(content, dict) else None

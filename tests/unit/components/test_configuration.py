@@ -45,6 +45,7 @@ def test_overrides_change_fields(carried: UseCase, tmp_path: Path) -> None:
         ("{training.budget.trails: 3}", r"training\.budget\.trails: unknown field; did you mean 'trials'\?"),
         ("trials=3", r"overrides: 'trials=3': expected a mapping such as \{training\.budget\.trials: 3\}"),
         ("{a: [", "overrides: is not YAML"),
+        ("{training.seed: 1, training.seed: 2}", r"overrides: is not YAML \(key 'training\.seed' is given twice"),
         ("{sources.0.sha256: null}", r"overrides: sources\.0\.sha256: sources are compiled in; change the use case"),
         ("{name.first: x}", r"overrides: name\.first: name has no fields"),
     ],

@@ -296,6 +296,8 @@ class TestFiles:
             ("identity: verified", "no key of people or attesters is pinned"),
             ("[]", r"the policy is \[\]"),
             ("a: b: c", "cannot be read as a policy"),
+            ("approval: required\napproval: none", "cannot be read as a policy .*key 'approval' is given twice"),
+            ("[" * 5000, "cannot be read as a policy .*nested too deeply"),
         ],
     )
     def test_what_is_wrong_is_named(self, tmp_path: Path, text: str, message: str) -> None:

@@ -1,5 +1,6 @@
 import copy
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -348,11 +349,12 @@ def test_reading_a_use_case_imports_no_learner() -> None:
     assert (result.stderr, result.stdout.strip()) == ("", "[]")
 
 
-def test_a_value_on_the_command_line_that_is_no_yaml_is_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize("value", ["[", "2020-13-01", "{a: 1, a: 2}"])
+def test_a_value_on_the_command_line_that_is_no_yaml_is_named(tmp_path: Path, value: str) -> None:
     path = tmp_path / "case.yaml"
     path.write_text(yaml.safe_dump(TREE))
-    with pytest.raises(UseCaseError, match=r"--set training.seed=\[: the value is not YAML"):
-        load_with(path, ["training.seed=["])
+    with pytest.raises(UseCaseError, match=rf"--set training.seed={re.escape(value)}: the value is not YAML"):
+        load_with(path, [f"training.seed={value}"])
 
 
 @pytest.mark.parametrize(
