@@ -5,7 +5,7 @@ once. A kind of runs also has a head, which names its newest, and the table that
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from almanac.core.errors import RegistryError
 from almanac.core.files import canonical_json
@@ -77,6 +77,10 @@ class PublishedRuns:
             FileNotFoundError: the run has no such file.
         """
         return self._store.read(self._key(f"{directory}/{name}"))
+
+    def read_ahead(self, files: Iterable[tuple[str, str]]) -> None:
+        """Fetch files at once that are read once soon, each given by the directory of its run and its name."""
+        self._store.read_ahead([self._key(f"{directory}/{name}") for directory, name in files])
 
     def table(self, use_case: str, kind: str) -> bytes:
         """Return the table of the newest run of a kind, as Parquet.

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ from orchestration.published_runs import PublishedRuns
 _RECORD = "run.json"
 #: Files of a run directory that rows are made from.
 _FILES = (_RECORD, "monitoring.json", "metrics.json", "registration.json", "gate.json", REGISTRATION)
+#: Published runs that are fetched together.
+_AT_ONCE = 20
 #: State of a file that is not there.
 _MISSING = "-"
 _Document = dict[str, Any]
@@ -54,9 +57,35 @@ def published_parts(url: str) -> Iterator[Part]:
         HistoryError: where the rows are read, a record that cannot be read; it is named.
     """
     runs = PublishedRuns(open_store(url))
-    for key, names in runs.listed().items():
+    listed = runs.listed()
+    ahead = _Ahead(runs, listed)
+    for key, names in listed.items():
         # They are written once.
-        yield Part(PUBLISHED, key, "", partial(_rows, key, runs.address(key), names, partial(runs.read, key)))
+        yield Part(PUBLISHED, key, "", partial(_rows, key, runs.address(key), names, partial(ahead.read, key)))
+
+
+class _Ahead:
+    """Reads published runs in the order of their list, many at a time: each request by itself waits for the network.
+
+    Args:
+        runs: the runs.
+        listed: names of their files by directory.
+    """
+
+    def __init__(self, runs: PublishedRuns, listed: dict[str, list[str]]) -> None:
+        self._runs, self._listed = runs, listed
+        self._fetched: set[str] = set()
+
+    def read(self, directory: str, name: str) -> bytes:
+        """Return a file of a run."""
+        if directory not in self._fetched:
+            home = directory.rpartition("/")[0]
+            # Those of another home may all be known; of this one, the runs after a new one are new.
+            later = (each for each in self._listed if each >= directory and each.rpartition("/")[0] == home)
+            batch = list(islice(later, _AT_ONCE))
+            self._runs.read_ahead((each, file) for each in batch for file in self._listed[each] if file in _FILES)
+            self._fetched.update(batch)
+        return self._runs.read(directory, name)
 
 
 def clear_run(connection: Connection, key: str) -> None:

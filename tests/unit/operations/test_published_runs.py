@@ -1,11 +1,13 @@
 """Runs that a cluster has published in a registry, beside the directories of this machine."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from almanac.core.errors import AgentError, HistoryError
+from governance.registry.local_store import LocalStore
 from governance.registry.stores import open_store
 from operations.agent.ledger import Episode, Ledger
 from operations.agent.monitored import newest_monitoring
@@ -13,7 +15,7 @@ from operations.agent.policy import Policy
 from operations.agent.site import Site
 from operations.agent.watch import found
 from operations.commands.options import opened
-from operations.history import rebuild
+from operations.history import open_history, rebuild, update
 from orchestration.published_runs import PublishedRuns
 from orchestration.rundir import point_latest
 from tests.support.operations_world import START, World, publish_monitoring, write_world
@@ -81,6 +83,29 @@ def test_a_result_that_cannot_be_read_is_named(world: World) -> None:
     assert [line.partition(": cannot be read")[0] for line in said] == [
         f"demo: {world.registry}/runs/demo/monitoring/head.json"
     ]
+
+
+def test_many_runs_are_fetched_together_and_known_ones_not_at_all(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[list[str]] = []
+
+    def read_ahead(store: LocalStore, keys: Sequence[str]) -> Mapping[str, bytes]:
+        asked.append([key for key in keys if key.startswith("runs/")])
+        return {}
+
+    monkeypatch.setattr(LocalStore, "read_ahead", read_ahead)
+    days = {"demo": range(25), "other": range(100, 125)}
+    first = [publish_monitoring(world.registry, at, name) for name, span in days.items() for at in span]
+    engine = open_history(f"sqlite:///{tmp_path}/history.db")
+    assert rebuild(engine, world.origins)["runs"] == 50
+    assert [len(keys) for keys in asked if keys] == [40, 10, 40, 10]
+    assert {key.rpartition("/")[0] for keys in asked for key in keys} == {f"runs/{key}" for key in first}
+    asked.clear()
+    new = publish_monitoring(world.registry, 25)
+    update(engine, world.origins)
+    assert [keys for keys in asked if keys] == [[f"runs/{new}/monitoring.json", f"runs/{new}/run.json"]]
+    engine.dispose()
 
 
 def test_a_history_of_a_clusters_runs_needs_no_directory(world: World, tmp_path: Path) -> None:
