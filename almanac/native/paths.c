@@ -106,7 +106,7 @@ static int descend(walker *w, const condition *path, int32_t count, int32_t chil
     for (int goes_left = 1; goes_left >= 0 && !failed; goes_left--) {
         int32_t next = goes_left ? w->left[child] : w->right[child];
         double rows = next >= 0 ? w->m->node_count[w->split0 + next] : w->m->leaf_count[w->leaf0 + ~next];
-        memcpy(longer, path, (size_t)count * sizeof(condition));
+        if (count) memcpy(longer, path, (size_t)count * sizeof(condition));
         int32_t now = extend(w, longer, count, i, goes_left, rows / w->m->node_count[i]);
         failed = now < 0 || descend(w, longer, now, next);
     }

@@ -3,8 +3,10 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
+import lightgbm
 import numpy as np
 import polars as pl
 import pytest
@@ -13,7 +15,7 @@ from almanac.core.errors import NoCompilerError
 from almanac.model.engine import Engine
 from almanac.native import library
 from almanac.native.libraries import DRIFT, FEATURES, TREES
-from tests.support.engine_models import matrix, text
+from tests.support.engine_models import SHAPES, matrix, text
 
 needs_compiler = pytest.mark.skipif(
     shutil.which("cc") is None and os.environ.get("CI") != "true", reason="cc is not installed"
@@ -80,6 +82,24 @@ def test_without_a_compiler_lightgbm_answers_with_one_warning(
     assert not list(directory.glob("*"))
     X = matrix(beijing)[0][:20]
     np.testing.assert_array_equal(engine.predict(X), [engine.predict_row(x) for x in X])
+
+
+@needs_compiler
+def test_without_instructions_of_the_machine_predictions_are_the_same(
+    beijing: pl.DataFrame, directory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Other processors and compilers walk every tree, also a small one."""
+    plain = replace(TREES, flags=(*TREES.flags, "-DDISPATCH="))
+    monkeypatch.setattr("almanac.model.engine.compiled.TREES", plain)
+    path, X = tmp_path / "model.bst", matrix(beijing)[0][:1000]
+    for shape in SHAPES:
+        path.write_bytes(text(shape, beijing))
+        engine = Engine.load(path)
+        assert engine._trees is not None, shape
+        assert not engine._trees.model.jumps
+        expected = lightgbm.Booster(model_file=path).predict(X, num_threads=1)
+        np.testing.assert_array_equal(engine.predict(X), expected, shape)
+        np.testing.assert_array_equal([engine.predict_row(x) for x in X], expected, shape)
 
 
 @needs_compiler
