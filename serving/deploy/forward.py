@@ -20,7 +20,7 @@ _PORT = 8080
 #: Seconds until kubectl has opened a port, and bytes of what it says in place of that.
 _SECONDS, _MOST_SAID = 30.0, 4096
 _POLL_SECONDS = 0.05
-_OPEN = re.compile(r"Forwarding from 127\.0\.0\.1:(\d+) ")
+_OPEN = re.compile(r"^Forwarding from 127\.0\.0\.1:(\d+) ", re.MULTILINE)
 
 
 @contextmanager
@@ -56,7 +56,7 @@ def _port(process: "subprocess.Popen[bytes]", output: int, command: str) -> str:
         ended = process.poll() is not None
         # Without a seek, which would move kubectl's own place in the file.
         said = os.pread(output, _MOST_SAID, 0).decode(errors="replace").strip()
-        if (found := _OPEN.match(said)) is not None:
+        if (found := _OPEN.search(said)) is not None:
             return found[1]
         if ended:
             raise DeploymentError(f"{command}: {said or 'ended without a word'}")

@@ -586,11 +586,13 @@ class TestPortForward:
         "kubectl",
         [
             "echo 'Forwarding from 127.0.0.1:4242 -> 8080'; sleep 0.2\n"
-            "yes Handling connection for 4242 | head -20000; touch handled; exec sleep 60"
+            "yes Handling connection for 4242 | head -20000; touch handled; exec sleep 60",
+            "echo WARNING: the plugin is deprecated >&2; echo 'Forwarding from 127.0.0.1:4242 -> 8080'; touch handled\n"
+            "exec sleep 60",
         ],
         indirect=True,
     )
-    def test_one_that_tells_of_each_connection_goes_on(self, kubectl: Path) -> None:
+    def test_one_that_tells_of_more_than_its_port_goes_on(self, kubectl: Path) -> None:
         service = next(item for item in render(FIRST) if item["kind"] == "InferenceService")
         with KubernetesApi() as server:
             apply_and_wait(render(FIRST), _client(server), timeout=5, interval=0.01)
