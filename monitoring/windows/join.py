@@ -14,8 +14,8 @@ from almanac.usecase.training_section import Target
 from almanac.usecase.types import to_timedelta
 
 _NEEDED = ("target", "prediction", "lower", "upper", "version")
-#: Names of files that are closed: until-<wall time>-… of a server, <first time>-<last time>-v… of a batch, both times
-#: being the data's.
+#: Names that bound the times of a file's lines: until-<wall time>-… of a server, which writes none later, and
+#: <first time>-<last time>-v… of a batch, both being the data's.
 _UNTIL = re.compile(r"/(?:until-(\d{8}T\d{6})-[^/]*|\d{8}T\d{6}-(\d{8}T\d{6})-v\d+\.parquet)$")
 
 
@@ -68,7 +68,7 @@ def read_log(usecase: UseCase, log: str, since: datetime | None = None) -> pl.Da
 
 
 def _older(usecase: UseCase, name: str, since: datetime | None) -> bool:
-    """Return whether the time in a file's name, of its last line or prediction, is before `since`."""
+    """Return whether the last time that a file's name allows is before `since`."""
     match = _UNTIL.search(name)
     if since is None or match is None:
         return False
