@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from almanac.data import validation_plots
-from almanac.data.checks import count_of
+from almanac.data.checks import Finding, count_of
 from almanac.data.checks.range import range_text
 from almanac.data.validation_result import ValidationResult
 from almanac.reports import Block, Callout, Page, Plot, Section, Table, Text, Tiles, Times
@@ -23,8 +23,8 @@ def report(result: ValidationResult, record: dict[str, Any], usecase: UseCase, l
         lineage: lineage of the table, if it carries one.
     """
     times = Times(usecase.time.zone, usecase.time.origin)
-    blocks = [*_verdict(result, record, times), Section("Findings", _findings(result))]
-    blocks += _data(result, record, usecase)
+    blocks = [*_verdict(result, record, times), Section("Findings", _findings(result, times))]
+    blocks += _data(result, record, usecase, times)
     blocks.append(Section("Sources", _sources(record, lineage, times)))
     lead = f"{usecase.description.strip()} {times.sentence}".strip()
     return Page(f"Validation: {usecase.title}", lead, blocks)
@@ -44,16 +44,16 @@ def _verdict(result: ValidationResult, record: dict[str, Any], times: Times) -> 
         yield Callout("The table keeps every rule whose breach is an error.", "good")
 
 
-def _findings(result: ValidationResult) -> Iterator[Block]:
+def _findings(result: ValidationResult, times: Times) -> Iterator[Block]:
     rows = [
-        [f.severity, f.rule, f.column or "table", f.count, f.text[:1].upper() + f.text[1:], _examples(f.rows, f.count)]
+        [f.severity, f.rule, f.column or "table", f.count, f.text[:1].upper() + f.text[1:], _examples(f, times)]
         for f in sorted(result.findings, key=lambda finding: finding.severity)
     ]
     if rows:
         yield Table(["Severity", "Rule", "Column", "Count", "What", "First"], rows)
 
 
-def _data(result: ValidationResult, record: dict[str, Any], usecase: UseCase) -> Iterator[Block]:
+def _data(result: ValidationResult, record: dict[str, Any], usecase: UseCase, times: Times) -> Iterator[Block]:
     if result.table is None:
         return
     grid = result.grid if result.grid is not None else result.table
@@ -62,28 +62,30 @@ def _data(result: ValidationResult, record: dict[str, Any], usecase: UseCase) ->
         yield Section("The series", [Plot(figure, caption)])
     caption = "Share of the grid's times without a value, by column over time."
     yield Section("Missing values", [Plot(validation_plots.missing(grid, usecase), caption)])
-    yield Section("Time grid", _gaps(result, record, usecase))
+    yield Section("Time grid", _gaps(result, record, usecase, times))
     distributions = validation_plots.distributions(result.table, usecase)
     yield Section("Distributions", [Plot(figure, caption) for figure, caption in distributions])
     yield Section("Columns", [_columns(record, usecase)])
 
 
-def _examples(rows: tuple[dict[str, Any], ...], count: int) -> str:
+def _examples(finding: Finding, times: Times) -> str:
     shown = []
-    for row in rows[:3]:
-        where = [_short(str(row[key])) for key in ("entity", "time") if row.get(key) is not None]
+    for row in finding.rows[:3]:
+        where = [str(row["entity"])] if row.get("entity") is not None else []
+        where += [_short(row["time"], times)] if row.get("time") is not None else []
         number = f"row {row['row']:,}, " if row.get("row") else ""
         value = f": {row['value']}" if "value" in row else ""
         shown.append(f"{number}{' '.join(where)}{value}")
-    return "; ".join(shown) + ("; …" if 0 < len(shown) < count else "")
+    return "; ".join(shown) + ("; …" if 0 < len(shown) < finding.count else "")
 
 
-def _short(time: str) -> str:
+def _short(time: str, times: Times) -> str:
     """Return a time, or a span, without the seconds that are zero."""
-    return re.sub(r"(\d\d:\d\d):00(?!\S)", r"\1", time.replace("T", " "))
+    shown = " to ".join(map(times.day, time.split(" to ")))
+    return re.sub(r"(\d\d:\d\d):00(?!\S)", r"\1", shown.replace("T", " "))
 
 
-def _gaps(result: ValidationResult, record: dict[str, Any], usecase: UseCase) -> Iterator[Block]:
+def _gaps(result: ValidationResult, record: dict[str, Any], usecase: UseCase, times: Times) -> Iterator[Block]:
     if not result.gaps or result.grid is None:
         yield Callout(f"One row for every {usecase.time.frequency}, without a gap.", "good")
         return
@@ -95,7 +97,7 @@ def _gaps(result: ValidationResult, record: dict[str, Any], usecase: UseCase) ->
     figure = validation_plots.gaps(result.gaps, result.grid, usecase)
     yield Plot(figure, "Where times are missing, and how long the gaps are.")
     header = ["Longest gaps, from", "to", "steps"]
-    rows = [[_short(gap["from"]), _short(gap["to"]), gap["steps"]] for gap in gaps["longest"][:8]]
+    rows = [[_short(gap["from"], times), _short(gap["to"], times), gap["steps"]] for gap in gaps["longest"][:8]]
     if usecase.entity:
         header = [usecase.entity, *header]
         rows = [[gap["entity"], *row] for gap, row in zip(gaps["longest"], rows, strict=False)]
