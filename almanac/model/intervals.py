@@ -4,9 +4,9 @@ The interval of a row is `prediction + width * scale(prediction) * offset`, wher
 the bin of the row's last known value. The offsets are order statistics of out-of-fold residuals (split conformal
 prediction; Lei et al., 2018, doi:10.1080/01621459.2017.1307116), taken within each bin, hence coverage holds bin by
 bin (Mondrian conformal prediction; Vovk et al., 2005). The scale is the usual size of the error for a forecast of
-that height, and the relative width, where trees give it, what all features say beside it; they make the intervals
-narrow where the model is sure. Of a panel, the entities that are known well enough
-have a factor each, and offsets of their own that are multiplied by it: `EntityOffsets`.
+that height; the relative width, which trees give where there are any, depends on all features. Both make intervals
+narrow where the model is sure. Of a panel, the entities that are known well enough have a factor each, and offsets of
+their own that are multiplied by it: `EntityOffsets`.
 """
 
 from collections.abc import Mapping, Sequence

@@ -21,7 +21,7 @@ class Times:
 
     @property
     def sentence(self) -> str:
-        """The sentence that says what the times of a report are."""
+        """Sentence on the zone of a report's times, or on their count."""
         if self.origin is not None:
             return "Times are days since the start of the count, and have no calendar."
         of_zone = "" if self.zone is None else f"; hours and days of the calendar are of {self.zone}"
