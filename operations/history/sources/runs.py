@@ -22,6 +22,8 @@ from orchestration.published_runs import PublishedRuns
 _RECORD = "run.json"
 #: Files of a run directory that rows are made from.
 _FILES = (_RECORD, "monitoring.json", "metrics.json", "registration.json", "gate.json", REGISTRATION)
+#: Fields of a step in a record, which pages and reports read.
+_STEP = ("name", "seconds", "cached", "rows", "figure")
 #: Published runs that are fetched together.
 _AT_ONCE = 20
 #: State of a file that is not there.
@@ -157,7 +159,7 @@ def _run(
             "version": (registration or monitoring or {}).get("version"),
             "gate_passed": gate["passed"] if gate else None,
             "breached": monitoring["breached"] if monitoring else None,
-            "steps": as_text(record["steps"]),
+            "steps": as_text([{name: step[name] for name in _STEP} for step in record["steps"]]),
             "directory": key,
         },
     )

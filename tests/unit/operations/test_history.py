@@ -89,7 +89,8 @@ def test_a_record_that_cannot_be_read_is_named_and_changes_nothing(
     shutil.copytree(world.runs, runs)
     record = next(runs.rglob("run.json"))
     whole = record.read_text()
-    for damage in ("{", "[]", json.dumps({"run_id": "x"})):
+    stepless = json.dumps({**json.loads(whole), "steps": [{"name": "ingestion"}]})
+    for damage in ("{", "[]", json.dumps({"run_id": "x"}), stepless):
         record.write_text(damage)
         with pytest.raises(HistoryError, match=record.parent.name):
             rebuild(engine, Origins(world.registry, runs))
