@@ -145,8 +145,9 @@ def _sender(
             return
         if cycle.flow.write_paused:
             await cycle.flow.drain()
-        # The client may have gone meanwhile, and uvloop raises an error for a write to a closed connection.
-        if cycle.disconnected:
+        # The client may have gone meanwhile, and uvloop raises an error for a write to a closed connection. Of requests
+        # that were sent at once uvicorn marks the last one alone.
+        if cycle.disconnected or cycle.transport.is_closing():
             return
         body = message["body"]
         if len(body) > _LARGE:

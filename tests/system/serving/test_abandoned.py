@@ -83,6 +83,15 @@ def behind_an_unread_answer(server: Server, connection: socket.socket, data: byt
     wait_for(lambda: server.app._in_flight == 1, pause=0.0)
 
 
+def before_a_third(server: Server, connection: socket.socket, data: bytes) -> None:
+    """Leave as before, within the body of a third request."""
+    connection.sendall(data)
+    wait_for(lambda: connection.recv(1, socket.MSG_PEEK))
+    third = b"POST /v1/models HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999\r\n\r\n{"
+    connection.sendall(b"GET /v1/models HTTP/1.1\r\nHost: a\r\n\r\n" + third)
+    wait_for(lambda: server.app._in_flight == 1, pause=0.0)
+
+
 def at_the_end(server: Server, connection: socket.socket, data: bytes) -> None:
     """Send a second request, and what is none, while the first is worked on by a server that ends."""
     connection.sendall(data + b"GET /v1/models HTTP/1.1\r\nHost: a\r\n\r\nnonsense\r\n\r\n")
@@ -93,7 +102,7 @@ def at_the_end(server: Server, connection: socket.socket, data: bytes) -> None:
     assert answer.endswith(b"}")
 
 
-@pytest.mark.parametrize("talk", [behind_an_unread_answer, at_the_end])
+@pytest.mark.parametrize("talk", [behind_an_unread_answer, before_a_third, at_the_end])
 def test_nothing_is_written_to_a_connection_that_is_closed(
     model_dir: Path, feature_rows: np.ndarray, talk: Callable[..., None]
 ) -> None:
