@@ -189,11 +189,14 @@ def test_a_log_of_files_begins_another_each_day_and_old_ones_are_skipped(tmp_pat
     file.write(line.format("2014-01-01T23:00:00", 1.5).encode())
     at = datetime(2014, 1, 2, tzinfo=UTC)
     file.write(line.format("2014-01-02T00:00:00", 2.5).encode())
+    # A clock that is set back leaves a name that bounds its lines all the same.
+    at = datetime(2014, 1, 1, 12, tzinfo=UTC)
+    file.write(line.format("2014-01-01T12:00:00", 3.5).encode())
     file.close()
     assert [path.name[:21] for path in sorted((tmp_path / "air").iterdir())] == [
         "until-20140102T000000", "until-20140103T000000"
     ]  # fmt: skip
-    for since, predictions in ((datetime(2014, 1, 2), [1.5, 2.5]), (datetime(2014, 1, 2, 0, 0, 1), [2.5])):
+    for since, predictions in ((datetime(2014, 1, 2), [3.5, 1.5, 2.5]), (datetime(2014, 1, 2, 0, 0, 1), [3.5, 2.5])):
         assert read_log(AIR, str(tmp_path), since)["prediction"].to_list() == predictions
 
 

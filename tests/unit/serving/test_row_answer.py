@@ -1,14 +1,20 @@
 """The answer for one row, written into a template, is the JSON that the outputs of a model ask for."""
 
 import json
+import math
 from types import SimpleNamespace
 from typing import Any, cast
 
+import numpy as np
 import pytest
 
+from almanac.model.bundle import Bundle
 from almanac.model.model import Model
-from almanac.model.prediction import Row, outputs
+from almanac.model.prediction import Prediction, Row, outputs
+from serving.prediction.answers import Answer
+from serving.protocol.message import encode
 from serving.protocol.row_answer import RowAnswer
+from serving.protocol.v1 import predictions
 
 NAMES = b'{"model_name":"100%b"}'
 PREDICTION, LOWER, UPPER, DECISION = outputs()
@@ -40,3 +46,15 @@ def test_each_output_stands_in_its_column(given: list[Any], row: Row, columns: d
         *expected.items(),
         ("warnings", ["one", "two"]),
     ]
+
+
+@pytest.mark.parametrize("value", [-0.0, 1e-320, 1e16, 123456789.125, 1e300, math.inf, math.nan])
+@pytest.mark.parametrize("warnings", [[], ['a "%d" b']])
+def test_a_row_is_written_as_several_are(value: float, warnings: list[str]) -> None:
+    name = 'a "%b"'
+    target = SimpleNamespace(outputs=[PREDICTION, LOWER, UPPER], digest="d")
+    bundle = cast(Bundle, SimpleNamespace(targets={name: target}, version="1"))
+    rows = Answer(bundle, {name: Prediction(*np.array([[value], [-value], [value]]))}, warnings)
+    names = encode({"model_name": name, "model_version": "1", "model_digest": "d"})
+    answer = RowAnswer(cast(Model, target), names).reply(Row(value, -value, value), warnings)
+    assert answer.body == encode(predictions(rows, name))
