@@ -29,7 +29,7 @@ lint: $(VENV)/.dev ## formatting, lint, types and import rules
 	@$(VENV)/bin/mypy
 	@rules="$$($(VENV)/bin/lint-imports)" || { echo "$$rules"; exit 1; }
 
-check: $(VENV)/.dev ## format, lint, types, import rules, unit and contract tests: a minute and a half
+check: $(VENV)/.dev ## format, lint, types, import rules, unit and contract tests: a minute
 	@$(MAKE) --no-print-directory -j2 lint unit
 
 test-chaos: $(VENV)/.dev ## ten minutes of mixed load while everything around the server fails in turn
