@@ -183,7 +183,7 @@ class Calls(grpc.GenericRpcHandler):  # type: ignore[misc]
             status, failure = int(HTTPStatus.OK), None
             try:
                 await self._admit(request, method.scope, trailing)
-                async for reply in method.stream(_parsed(messages, method.message), request):  # type: ignore[misc]
+                async for reply in method.stream(_parsed(context, method.message), request):  # type: ignore[misc]
                     yield reply
             except (asyncio.CancelledError, GeneratorExit):
                 status = _CANCELLED
@@ -238,10 +238,19 @@ def parse(kind: Any, data: bytes) -> Any:
         raise invalid(f"the message is not a {kind.DESCRIPTOR.name}") from None
 
 
-async def _parsed(messages: AsyncIterator[bytes], kind: Any) -> AsyncIterator[Any]:
-    async for data in messages:
-        if len(data) > _SHORT:
-            raise HTTPError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"message of {len(data)} bytes; at most {_SHORT}")
+async def _parsed(context: Any, kind: Any) -> AsyncIterator[Any]:
+    """Yield the messages of a stream, parsed.
+
+    Raises:
+        HTTPError: 413, a message is longer than names and versions are; 400, it is another one.
+    """
+    # Not by the iterator that grpc hands in, which keeps the last message of a call that ends with an error.
+    while (data := await context.read()) is not grpc.aio.EOF:
+        size = len(data)
+        if size > _SHORT:
+            # The error refers to this frame, which must not keep the message.
+            del data
+            raise HTTPError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"message of {size} bytes; at most {_SHORT}")
         yield parse(kind, data)
 
 
