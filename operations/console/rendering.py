@@ -18,6 +18,11 @@ def render(name: str, **values: Any) -> str:
     return _environment().get_template(name).render(**values)
 
 
+def part(name: str, **values: Any) -> Markup:
+    """Return a part of a page."""
+    return Markup(render(name, **values))  # noqa: S704 - the template escapes its values
+
+
 def figure(value: Any, digits: int = 4) -> str:
     """Return a number with as many digits as people compare, and a dash for none."""
     if value is None or value == "":

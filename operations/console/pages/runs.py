@@ -2,12 +2,13 @@
 
 from typing import Any
 
+from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import Response
 
 from operations.console import queries
 from operations.console.files import document
-from operations.console.rendering import figure, loads
+from operations.console.rendering import figure, loads, part
 from operations.console.room import Room, page, refusal, room_of
 from operations.console.run_files import read_run_file, run_files
 
@@ -28,11 +29,12 @@ def history(request: Request) -> Response:
     """Answer with the runs of a use case, or of all."""
     room = room_of(request)
     use_case = room.use_case(request) if "use_case" in request.query_params else ""
-    runs, trend = room.memory.answer(("history", use_case), lambda: _read(room, use_case))
-    return page(request, "history.html.j2", "History", runs=runs, trend=trend)
+    runs = room.memory.answer(("history", use_case), lambda: _read(room, use_case))
+    return page(request, "history.html.j2", "History", runs=runs)
 
 
-def _read(room: Room, use_case: str) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+def _read(room: Room, use_case: str) -> Markup:
+    """Return the runs with their trend; hundreds of rows take longer to render than all else on the page."""
     rows = queries.runs(room.engine, use_case)
     for row in rows:
         row["result"] = _result(row)
@@ -49,7 +51,8 @@ def _read(room: Room, use_case: str) -> tuple[list[dict[str, Any]], dict[str, An
         label = f"{each['use_case']} {each['target']}" if len(names) > 1 else each["target"]
         series.setdefault(label, {})[each["subject"]] = each["value"]
     values = {name: [points.get(row["id"]) for row in trainings] for name, points in sorted(series.items())}
-    return rows, {"x": [row["started"] for row in trainings] if values else [], "series": values}
+    trend = {"x": [row["started"] for row in trainings] if values else [], "series": values}
+    return part("runs.html.j2", runs=rows, trend=trend)
 
 
 def _result(row: dict[str, Any]) -> str:
