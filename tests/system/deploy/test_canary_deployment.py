@@ -2,7 +2,7 @@
 
 import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +19,7 @@ from serving.deploy.apply import Check, apply_and_wait
 from serving.deploy.canary import with_canary
 from serving.deploy.manifests import Deployment, render
 from serving.deploy.smoke import examples, forecasters, smoke
-from serving.deploy.verdict import Verdict, verdict
+from serving.deploy.verdict import verdict
 from tests.support.kubernetes_api import KubernetesApi
 from tests.support.production import Production, two_versions
 from tests.support.server import ServerProcess
@@ -63,10 +63,16 @@ class World:
         models = forecasters(resolve(f"registry:air_quality/{version}", self.registry))
         return lambda applied: smoke(self.api.url, models, None, 20, 0.05)
 
-    def deploy(self, trial: Trial = TRIAL) -> None:
+    def deploy(self, trial: Trial = TRIAL, report: Callable[[str], None] | None = None) -> None:
         """Deploy the second version by a canary."""
         deploy_by_canary(
-            self.production.case, self.registry, self.objects(2), self.client(), trial, self.checks, self.lines.append
+            self.production.case,
+            self.registry,
+            self.objects(2),
+            self.client(),
+            trial,
+            self.checks,
+            report or self.lines.append,
         )
 
     def traffic(self, worse: float, ended: threading.Event) -> None:
@@ -206,18 +212,17 @@ def test_what_may_not_be_promoted_gets_no_requests(world: World) -> None:
     assert len(world.api.applied) == applied
 
 
-def test_a_version_that_is_rejected_while_it_is_judged_gives_the_requests_back(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_version_that_is_rejected_while_it_is_judged_gives_the_requests_back(world: World) -> None:
     registry = Registry(world.registry)
 
-    def rejected(*_: object) -> Verdict:
-        registry.reject("air_quality", 2, who="bob", why="biased")
-        return Verdict("promote", 1, {})
+    def reject(line: str) -> None:
+        world.lines.append(line)
+        # The first line is of the rollout, and the second one of the first look at the canary.
+        if len(world.lines) == 2:
+            registry.reject("air_quality", 2, who="bob", why="biased")
 
-    monkeypatch.setattr("orchestration.canary.await_verdict", rejected)
-    with pytest.raises(RegistryError, match="version 2 was rejected by bob"):
-        world.deploy()
+    with requests(world, worse=0.8), pytest.raises(RegistryError, match="version 2 was rejected by bob"):
+        world.deploy(report=reject)
     assert registry.stages("air_quality") == {"production": 1}
     assert served(world) == "['1']"
 
