@@ -141,7 +141,7 @@ def execute(
         _note_failure(request, kind, run_id, run)
         raise PipelineError(f"{run.error}\nThe whole log: {short_path(work / 'log.txt')}")
     registry = _absolute(request.registry)
-    return run, run_record(usecase.name, use_case_digest, started, request.runner, registry, run.steps)
+    return run, run_record(run_id, usecase.name, use_case_digest, started, request.runner, registry, run.steps)
 
 
 def _note_failure(request: Request, kind: str, run_id: str, run: LocalRun) -> None:

@@ -99,11 +99,12 @@ def point_latest(directory: Path) -> None:
 
 
 def run_record(
-    use_case: str, digest: str, started: datetime, runner: str, registry: str, steps: list[Step]
+    run_id: str, use_case: str, digest: str, started: datetime, runner: str, registry: str, steps: list[Step]
 ) -> dict[str, Any]:
     """Return the record of a run that has just ended, the content of run.json.
 
     Args:
+        run_id: its id.
         use_case: name of the use case.
         digest: sha256 of the use case.
         started: when it began.
@@ -112,7 +113,7 @@ def run_record(
         steps: the steps.
     """
     return {
-        "run_id": new_run_id(started, digest),
+        "run_id": run_id,
         "use_case": use_case,
         "use_case_digest": digest,
         "git_revision": git_revision(),

@@ -13,7 +13,7 @@ from monitoring.windows.monitor import Sources, monitor, push_monitoring
 from monitoring.windows.report import monitoring_page
 from orchestration.console import Step
 from orchestration.published_runs import PublishedRuns
-from orchestration.rundir import run_record, timestamp
+from orchestration.rundir import new_run_id, run_record, timestamp
 
 
 def run(usecase: str, sources: Sources, push: str, out: Path, report: Path) -> tuple[bool, dict[str, Any]]:
@@ -38,11 +38,11 @@ def publish(sources: Sources, started: datetime, out: Path, report: Path) -> Non
     document, store = read_json(out), open_store(sources.registry)
     step = Step("monitoring", (timestamp() - started).total_seconds(), figure=_decision(document))
     use_case, digest = document["use_case"], document["use_case_digest"]
-    record = run_record(use_case, digest, started, "kubeflow", store.url, [step])
+    run_id = new_run_id(started, digest)
+    record = run_record(run_id, use_case, digest, started, "kubeflow", store.url, [step])
     files = {"monitoring.json": out.read_bytes(), "report.html": report.read_bytes()}
     files["run.json"] = pretty_json(record).encode()
-    directory = f"{use_case}/monitoring/{record['run_id']}"
-    PublishedRuns(store).publish(directory, files, sources.table.read_bytes())
+    PublishedRuns(store).publish(f"{use_case}/monitoring/{run_id}", files, sources.table.read_bytes())
 
 
 def _decision(document: dict[str, Any]) -> str:

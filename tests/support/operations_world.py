@@ -15,7 +15,7 @@ from orchestration.console import Step
 from orchestration.published_runs import PublishedRuns
 from orchestration.retraining.audit_log import AuditLog, Draft
 from orchestration.retraining.plan import LIFETIME, Observed, Plan, Retrain
-from orchestration.rundir import run_record
+from orchestration.rundir import new_run_id, run_record
 from tests.support.bundles import document_files, version_files
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -129,9 +129,10 @@ def _write_run(world: World, at: int, kind: str, files: dict[str, Any]) -> None:
 def publish_monitoring(registry: str, at: int, use_case: str = "demo") -> str:
     """Publish a monitoring of a cluster in a registry, as its task does; return the run's directory."""
     started = START + timedelta(days=at, hours=1)
-    record = run_record(use_case, "a" * 64, started, "kubeflow", registry, [Step("monitoring", 12.0)])
+    run_id = new_run_id(started, "a" * 64)
+    record = run_record(run_id, use_case, "a" * 64, started, "kubeflow", registry, [Step("monitoring", 12.0)])
     documents = {"run.json": record, "monitoring.json": {**monitoring(at, 2), "use_case": use_case}}
-    directory = f"{use_case}/monitoring/{record['run_id']}"
+    directory = f"{use_case}/monitoring/{run_id}"
     files = {name: pretty_json(document).encode() for name, document in documents.items()}
     PublishedRuns(open_store(registry)).publish(directory, files, b"table")
     return directory
