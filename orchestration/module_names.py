@@ -1,4 +1,4 @@
-"""What the project's modules name: other modules, and registries of kinds."""
+"""References of the project's modules: other modules, and registries of kinds."""
 
 import ast
 import json
@@ -17,7 +17,7 @@ _IDLE = (ast.Import, ast.ImportFrom, ast.Expr)
 
 @dataclass(frozen=True)
 class Named:
-    """What a module names.
+    """The references of a module.
 
     Attributes:
         sha256: digest of its file.
@@ -52,7 +52,7 @@ class ModuleNames:
         self._changed = False
 
     def of(self, module: Path, root: Path) -> Named:
-        """Return what a module names.
+        """Return the references of a module.
 
         Args:
             module: its file.

@@ -18,7 +18,7 @@ _WAIT = "--wait"
 
 
 class Standby:
-    """Runs tasks, each in a process of its own that has imported what all of them need.
+    """Runs each task in a process of its own, in which the imports of all tasks are made already.
 
     Args:
         more: Returns whether a task may follow the one that begins.

@@ -59,7 +59,7 @@ def opened(history: str, registry: str, runs: Path, log: str, kept: bool) -> "tu
 
 
 def origins_of(registry: str, runs: Path, log: str) -> "Origins":
-    """Return what the history is made from."""
+    """Return the origins of the history."""
     from governance.registry import default_url
     from operations.history import Origins
 

@@ -50,7 +50,7 @@ def forwarded(kube: Kube, service: dict[str, Any]) -> Iterator[str]:
 
 
 def _port(process: "subprocess.Popen[bytes]", output: int, command: str) -> str:
-    """Return the port of this machine that kubectl has opened, from what it writes."""
+    """Return the local port that kubectl reports as open."""
     end = time.monotonic() + _SECONDS
     while True:
         ended = process.poll() is not None

@@ -125,7 +125,7 @@ class MemoryLimiter:
         return verdict_of(rate, self.draw(who, rate))
 
     def draw(self, who: str, rate: Rate) -> float:
-        """Take a token if there is one; return the tokens left, or a number below 0 of what one lacks."""
+        """Take a token and return the tokens left; a negative number is the share of a token that is missing."""
         now = time.monotonic()
         bucket = self._buckets.get(who)
         if bucket is None:
