@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from almanac.drift.comparison import Comparison, FeatureDrift, compare
     from almanac.drift.findings import Finding
-    from almanac.drift.outputs import importance_drift, importances
     from almanac.drift.profiles.merging import merge, restrict
     from almanac.drift.profiles.profiling import profile
     from almanac.drift.profiles.reference import Profile, from_json, read
@@ -32,8 +31,6 @@ __all__ = [
     "Profile",
     "compare",
     "from_json",
-    "importance_drift",
-    "importances",
     "jensen_shannon",
     "ks",
     "ks_exact",
@@ -49,7 +46,6 @@ __all__ = [
 _MODULES = {
     "comparison": ("Comparison", "FeatureDrift", "compare"),
     "findings": ("Finding",),
-    "outputs": ("importance_drift", "importances"),
     "profiles.merging": ("merge", "restrict"),
     "profiles.profiling": ("profile",),
     "profiles.reference": ("Profile", "from_json", "read"),

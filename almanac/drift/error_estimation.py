@@ -27,6 +27,8 @@ _SPREADS = ("skill", "estimates", "errors")
 _FOLDS = 5
 _LEAST_ROWS = 200
 _ROUNDS = 60
+#: Probability of the intervals.
+_LEVEL = 0.9
 # Coarse bins and a third of the features at a time: as good on the later folds as finer ones at seven times the cost.
 _PARAMETERS = {
     "objective": "regression",
@@ -193,9 +195,7 @@ def read_loss(path: Path) -> LossModel:
         raise DriftError(f"{path} is incomplete or damaged ({type(error).__name__}: {error})") from error
 
 
-def fit_loss(
-    X: Floats, residual: Floats, names: Sequence[str], *, block_rows: int = 720, level: float = 0.9
-) -> LossModel:
+def fit_loss(X: Floats, residual: Floats, names: Sequence[str], *, block_rows: int = 720) -> LossModel:
     """Return a model of the loss.
 
     Args:
@@ -204,7 +204,6 @@ def fit_loss(
             are left out.
         names: names of the features.
         block_rows: rows of a window to come; intervals and p-values are calibrated on blocks of this length.
-        level: probability of intervals.
 
     Raises:
         DriftError: other shapes, fewer than 200 rows, or fewer than ten blocks.
@@ -240,7 +239,7 @@ def fit_loss(
         skill=_spread(realised / estimated),
         estimates=_spread(estimated / loss.mean()),
         errors=_spread(realised / loss.mean()),
-        level=level,
+        level=_LEVEL,
     )
 
 

@@ -14,8 +14,8 @@ BIAS = "bias"
 FEWEST_ROWS = 30
 
 
-def disparity(scored: ScoredRows, slices: Slices, fewest: int = FEWEST_ROWS) -> dict[str, Any]:
-    """Return the disparities between groups by fairlearn's MetricFrame; groups of fewer rows are left out.
+def disparity(scored: ScoredRows, slices: Slices) -> dict[str, Any]:
+    """Return the disparities between groups of at least `FEWEST_ROWS` rows by fairlearn's MetricFrame.
 
     Returns:
         For each error metric the worst group's minus (`difference`) and over (`ratio`) the best group's, and the
@@ -26,7 +26,7 @@ def disparity(scored: ScoredRows, slices: Slices, fewest: int = FEWEST_ROWS) -> 
     from fairlearn.metrics import MetricFrame
 
     sizes = np.bincount(slices.code, minlength=len(slices.names))
-    rows = sizes[slices.code] >= fewest
+    rows = sizes[slices.code] >= FEWEST_ROWS
     if np.unique(slices.code[rows]).size < 2:
         return {}
     names = errors_of(scored.target)

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from almanac.evaluation.disparity import FEWEST_ROWS
 from almanac.evaluation.groups import Slices
 from almanac.evaluation.metrics import ERRORS, log_loss, regression_terms
 from almanac.evaluation.scored_rows import ScoredRows
@@ -28,17 +29,13 @@ def seen_and_unseen(scored: ScoredRows) -> dict[str, Slices]:
     return {TRAINING: Slices.of([SEEN, UNSEEN], scored.unseen.astype(np.int64))}
 
 
-def entity_figures(scored: ScoredRows, fewest: int) -> dict[str, Any] | None:
+def entity_figures(scored: ScoredRows) -> dict[str, Any] | None:
     """Return the figures of a panel's entities; None for a single series.
-
-    Args:
-        scored: the scored rows.
-        fewest: rows of an entity from which it can be among the worst.
 
     Returns:
         `count`, and `unseen`: number of entities without a known target in training and their first names; `ranked_by`,
-        the metric of `worst`, which lists the entities with the largest; `median` of each metric over the entities; and
-        `each` of them by name, where they are no more than `MOST_ENTITIES`.
+        the metric of `worst`, which lists the entities of at least `FEWEST_ROWS` rows with the largest; `median` of
+        each metric over the entities; and `each` of them by name, where they are no more than `MOST_ENTITIES`.
     """
     if scored.unseen is None:
         return None
@@ -48,7 +45,7 @@ def entity_figures(scored: ScoredRows, fewest: int) -> dict[str, Any] | None:
     name, metrics = table.columns[0], [each for each in table.columns[1:] if each not in ("unseen", "n")]
     by = "mase" if "mase" in metrics and table["mase"].is_not_null().any() else ERRORS[scored.target.task][0]
     unseen = table.filter("unseen")[name].to_list()
-    enough = table.filter(pl.col("n") >= fewest) if (table["n"] >= fewest).any() else table
+    enough = table.filter(pl.col("n") >= FEWEST_ROWS) if (table["n"] >= FEWEST_ROWS).any() else table
     worst = enough.sort(by, name, descending=[True, False], nulls_last=True).head(_WORST)
     figures = {
         "count": table.height,

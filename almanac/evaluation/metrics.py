@@ -22,14 +22,16 @@ ERRORS = {"regression": ("rmse", "mae"), "classification": ("log_loss", "brier")
 
 #: Probabilities are kept this far from 0 and 1 in the log loss, as scikit-learn keeps them.
 _EPSILON = float(np.finfo(np.float64).eps)
+#: Bins of the score in the repeats of the AUC.
+_AUC_BINS = 200
 
 
 def _ratio(numerator: str, denominator: str = "n") -> Metric:
     return lambda sums: _divide(sums[numerator], sums[denominator])
 
 
-def _root_mean(numerator: str) -> Metric:
-    return lambda sums: np.sqrt(_divide(sums[numerator], sums["n"]))
+def _rmse(sums: Sums) -> Array:
+    return np.sqrt(_divide(sums["square"], sums["n"]))
 
 
 def _r2(sums: Sums) -> Array:
@@ -37,7 +39,7 @@ def _r2(sums: Sums) -> Array:
 
 
 REGRESSION: dict[str, Metric] = {
-    "rmse": _root_mean("square"),
+    "rmse": _rmse,
     "mae": _ratio("absolute"),
     "r2": _r2,
     "smape": _ratio("symmetric"),
@@ -158,14 +160,14 @@ def auc(y: Array, score: Array) -> float | None:
     return (ranks - positive * (positive + 1) / 2) / (positive * negative)
 
 
-def auc_repeats(y: Array, score: Array, bootstrap: Bootstrap, bins: int = 200) -> Array:
+def auc_repeats(y: Array, score: Array, bootstrap: Bootstrap) -> Array:
     """Return the AUC of each repeat, shape (repeats,).
 
     Ranks are no sums, so that the repeats use a binned score: the counts of both classes in each bin are sums.
     """
-    edges = np.unique(np.quantile(score, np.linspace(0, 1, bins + 1)[1:-1]))
-    terms = np.zeros((y.size, 2 * bins))
-    terms[np.arange(y.size), np.searchsorted(edges, score, side="right") + bins * (y == 1)] = 1.0
+    edges = np.unique(np.quantile(score, np.linspace(0, 1, _AUC_BINS + 1)[1:-1]))
+    terms = np.zeros((y.size, 2 * _AUC_BINS))
+    terms[np.arange(y.size), np.searchsorted(edges, score, side="right") + _AUC_BINS * (y == 1)] = 1.0
     negative, positive = np.split(bootstrap.sums(terms), 2, axis=1)
     # Pairs within one bin count half, as ties do.
     below = np.cumsum(negative, axis=1) - negative / 2

@@ -77,7 +77,7 @@ def target_metrics(usecase: UseCase, scored: ScoredRows, model: str) -> dict[str
     entry["slices"] = {name: _slices(scored, sums, name, slices) for name, slices in groups.items()}
     if scored.lower is not None:
         entry["coverage"] = _coverage(usecase, entry)
-    if (entities := entity_figures(scored, FEWEST_ROWS)) is not None:
+    if (entities := entity_figures(scored)) is not None:
         entry["entities"] = entities
     entry["fewest_rows"] = FEWEST_ROWS
     entry["disparity"] = {name: disparity(scored, slices) for name, slices in groups.items()}

@@ -25,7 +25,7 @@ def merge(boosters: list[tuple[float, lightgbm.Booster]]) -> str:
     texts = [(weight, booster.model_to_string(num_iteration=-1)) for weight, booster in boosters]
     trees: list[str] = []
     for weight, text in texts:
-        if _field(text, "feature_names") != _field(texts[0][1], "feature_names"):
+        if _feature_names(text) != _feature_names(texts[0][1]):
             raise TrainingError("boosters of different features cannot be merged")
         if re.search(r"^(average_output|is_linear=1)$", text, re.MULTILINE):
             raise TrainingError("a random forest or a linear tree cannot be merged with other boosters")
@@ -72,6 +72,6 @@ def _times(values: str, weight: float) -> str:
     return " ".join(repr(float(value) * weight) for value in values.split())
 
 
-def _field(text: str, name: str) -> str:
-    match = re.search(rf"^{name}=(.*)$", text, re.MULTILINE)
+def _feature_names(text: str) -> str:
+    match = re.search(r"^feature_names=(.*)$", text, re.MULTILINE)
     return match[1] if match else ""

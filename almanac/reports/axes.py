@@ -22,7 +22,7 @@ _FORMS = (
 )
 
 
-def date_ticks(axis: Any, most: int = 8) -> None:
+def date_ticks(axis: Any, most: int) -> None:
     """Set ticks of dates on the horizontal axis, at most so many; call it when everything is drawn."""
     dates: Any = import_module("matplotlib.dates")  # untyped
     low, high = axis.get_xlim()
@@ -38,7 +38,7 @@ def date_ticks(axis: Any, most: int = 8) -> None:
     axis.set_xlim(low, high)
 
 
-def day_ticks(axis: Any, origin: date, most: int = 8) -> None:
+def day_ticks(axis: Any, origin: date, most: int) -> None:
     """Set ticks of the days, or hours where these are few, since an origin; call it when everything is drawn.
 
     Args:
@@ -62,12 +62,12 @@ def day_ticks(axis: Any, origin: date, most: int = 8) -> None:
     axis.set_xlim(low, high)
 
 
-def share_ticks(axis: Any, most: int = 6) -> None:
+def share_ticks(axis: Any) -> None:
     """Set ticks in percent on the vertical axis, with digits enough to differ; call it when everything is drawn."""
     from matplotlib.ticker import MaxNLocator
 
     low, high = axis.get_ylim()
-    axis.yaxis.set_major_locator(MaxNLocator(most))
+    axis.yaxis.set_major_locator(MaxNLocator(6))
     ticks = [tick for tick in axis.get_yticks() if low <= tick <= high]
     exact = (digits for digits in range(4) if all(abs(round(100 * tick, digits) - 100 * tick) < 1e-6 for tick in ticks))
     digits = next(exact, 4)

@@ -90,15 +90,14 @@ def read(model: Path, target: str) -> OutOfFold | None:
     return OutOfFold(times, (prediction - y) ** 2, inside)
 
 
-def error_limit(times: Times, squared: Floats, rows: int, at: datetime, rate: float = RATE) -> float | None:
-    """Return the root mean squared error that a window up to `at` exceeds with the chance `rate`.
+def error_limit(times: Times, squared: Floats, rows: int, at: datetime) -> float | None:
+    """Return the root mean squared error that a window up to `at` exceeds with the chance `RATE`.
 
     Args:
         times: times of out-of-fold predictions (n,), ascending.
         squared: their squared errors (n,).
         rows: rows of a window.
         at: end of the window.
-        rate: chance of a false alarm.
 
     Returns:
         None where the rows make too few blocks.
@@ -106,18 +105,17 @@ def error_limit(times: Times, squared: Floats, rows: int, at: datetime, rate: fl
     days, means, length = _blocks(times, squared, rows)
     # The root of a mean square: half the logarithm.
     season = _season(days, 0.5 * np.log(np.maximum(means, 1e-300)))
-    return None if season is None else float(np.exp(season.quantile(_day(at, length), 1 - rate)))
+    return None if season is None else float(np.exp(season.quantile(_day(at, length), 1 - RATE)))
 
 
-def coverage_limit(times: Times, inside: Floats, rows: int, at: datetime, rate: float = RATE) -> float | None:
-    """Return the coverage that a window up to `at` falls below with the chance `rate`.
+def coverage_limit(times: Times, inside: Floats, rows: int, at: datetime) -> float | None:
+    """Return the coverage that a window up to `at` falls below with the chance `RATE`.
 
     Args:
         times: times of out-of-fold predictions (n,), ascending.
         inside: 1 where the interval held the truth, else 0 (n,).
         rows: rows of a window.
         at: end of the window.
-        rate: chance of a false alarm.
 
     Returns:
         None where the rows make too few blocks.
@@ -127,7 +125,7 @@ def coverage_limit(times: Times, inside: Floats, rows: int, at: datetime, rate: 
     season = _season(days, np.sqrt(1 - shares))
     if season is None:
         return None
-    outside = max(0.0, season.quantile(_day(at, length), 1 - rate))
+    outside = max(0.0, season.quantile(_day(at, length), 1 - RATE))
     return max(0.0, 1 - outside**2)
 
 

@@ -35,21 +35,21 @@ class Calibration:
 
 
 @cache
-def calibrations(path: Path = FILE) -> dict[str, Calibration]:
+def calibrations() -> dict[str, Calibration]:
     """Return the calibration of each cause by name.
 
     Raises:
         AgentError: the file cannot be read, or is no calibration.
     """
     try:
-        document: dict[str, Any] = read_json(path)
+        document: dict[str, Any] = read_json(FILE)
         return {
             name: Calibration(float(each["bias"]), {sign: float(weight) for sign, weight in each["weights"].items()})
             for name, each in document["causes"].items()
         }
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise AgentError(
-            f"{path}: not a calibration ({error}); `python -m benchmarks.agent --calibrate` makes it"
+            f"{FILE}: not a calibration ({error}); `python -m benchmarks.agent --calibrate` makes it"
         ) from None
 
 

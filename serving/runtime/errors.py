@@ -56,15 +56,15 @@ def unknown_model(name: str, served: list[str]) -> HTTPError:
     return HTTPError(HTTPStatus.NOT_FOUND, message)
 
 
-def not_ready(name: str, why: str = "") -> HTTPError:
+def not_ready(name: str, why: str) -> HTTPError:
     """Return the error for a model that is unloaded or draining (503)."""
     message = f"Model with name {name} is not ready{f': {why}' if why else ''}."
     return HTTPError(HTTPStatus.SERVICE_UNAVAILABLE, message, {"retry-after": "1"})
 
 
-def unavailable(message: str, seconds: int = 1) -> HTTPError:
-    """Return the error that asks the client to retry after so many seconds (503)."""
-    return HTTPError(HTTPStatus.SERVICE_UNAVAILABLE, message, {"retry-after": str(seconds)})
+def unavailable(message: str) -> HTTPError:
+    """Return the error that asks the client to retry after a second (503)."""
+    return HTTPError(HTTPStatus.SERVICE_UNAVAILABLE, message, {"retry-after": "1"})
 
 
 def too_large(size: int, limit: int) -> HTTPError:

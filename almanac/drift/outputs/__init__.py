@@ -7,7 +7,7 @@ drift.drifted, drift.to_json()
 """
 
 from almanac.drift.outputs.compare import OutputDrift, Window, compare_outputs, score
-from almanac.drift.outputs.importance import ImportanceDrift, importance_drift, importances
+from almanac.drift.outputs.importance import ImportanceDrift
 from almanac.drift.outputs.importance_profile import ImportanceProfile
 from almanac.drift.outputs.reference import (
     IMPORTANCE,
@@ -34,8 +34,6 @@ __all__ = [
     "Window",
     "compare_outputs",
     "freeze",
-    "importance_drift",
-    "importances",
     "outputs_from_json",
     "read_outputs",
     "score",

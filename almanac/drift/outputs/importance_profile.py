@@ -17,7 +17,7 @@ from almanac.core.errors import DriftError
 from almanac.drift.counting.histogram import Floats
 from almanac.drift.outputs.importance import ImportanceDrift
 from almanac.drift.profiles.reading import even_rows
-from almanac.drift.profiles.seasons import MOST_BLOCKS, Calendar, evenly, mixture
+from almanac.drift.profiles.seasons import Calendar, evenly, mixture
 from almanac.drift.statistics import ndcg
 from almanac.drift.thresholds import Null, calibrate, judge
 
@@ -152,7 +152,7 @@ def pick(times: NDArray[np.int64], calendar: Calendar, per_block: int) -> NDArra
     numbers = calendar.blocks(times)
     order = np.argsort(numbers, kind="stable")
     keys, starts, counts = np.unique(numbers[order], return_index=True, return_counts=True)
-    shown = evenly(list(range(len(keys))), MOST_BLOCKS)
+    shown = evenly(list(range(len(keys))))
     return np.concatenate([order[starts[k] + even_rows(int(counts[k]), per_block)] for k in shown])
 
 

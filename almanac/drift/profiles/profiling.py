@@ -14,7 +14,7 @@ from almanac.drift.measures import Pair, measure_categories, measure_numbers
 from almanac.drift.profiles.one_pass import Counted, count_table
 from almanac.drift.profiles.reference import Feature, Profile
 from almanac.drift.profiles.roles import RESIDUAL, Kind, Roles
-from almanac.drift.profiles.seasons import MOST_BLOCKS, Calendar, Season, calendar_of, evenly, parse_duration
+from almanac.drift.profiles.seasons import Calendar, Season, calendar_of, evenly, parse_duration
 from almanac.drift.profiles.tables import Source, Table, sample_numbers
 from almanac.drift.profiles.unwatched import unwatched
 from almanac.drift.thresholds import calibrate
@@ -179,7 +179,7 @@ def _build(
         ranked = labels.get(name) or _labels(counted.totals[name])
         features[name] = _feature(name, roles.role(name), layout, ranked, counted, keys, calendar)
     block_rows = int(np.median([next(iter(counted.blocks[key].values())).tally[ROWS] for key in keys]))
-    shown = evenly(keys, MOST_BLOCKS)
+    shown = evenly(keys)
     return Profile(
         rows=counted.rows,
         features=features,
@@ -226,7 +226,7 @@ def _feature(
     np.add.at(seasons, seasons_of, tallies)
     spread = _spread(total, layout)
     observed = _observe(tallies, [s.runs.longest for s in stretches], keys, calendar, layout, spread)
-    shown = [keys.index(key) for key in evenly(keys, MOST_BLOCKS)]
+    shown = [keys.index(key) for key in evenly(keys)]
     return Feature(
         name=name,
         role=role,
@@ -266,7 +266,7 @@ def _observe(
     rows = tallies[:, ROWS]
     usual = np.median(rows)
     observed = []
-    for k in evenly(list(range(len(keys))), MOST_BLOCKS):
+    for k in evenly(list(range(len(keys)))):
         others = tallies[(seasons == seasons[k]) & (years != years[k])].sum(axis=0)
         # Thin blocks would widen the spread of all measures, and with it every threshold.
         if others[ROWS] < usual / 2 or rows[k] < usual / 2:

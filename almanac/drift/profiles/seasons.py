@@ -117,12 +117,12 @@ def segments(blocks: NDArray[np.int64], entity_starts: NDArray[np.int64]) -> lis
     return [(int(blocks[start]), int(start), int(end)) for start, end in zip(starts, ends, strict=True)]
 
 
-def evenly(keys: list[int], most: int) -> list[int]:
-    """Return up to `most` of the keys, evenly spread, the first and the last among them."""
-    if len(keys) <= most:
+def evenly(keys: list[int]) -> list[int]:
+    """Return up to `MOST_BLOCKS` of the keys, evenly spread, the first and the last among them."""
+    if len(keys) <= MOST_BLOCKS:
         return keys
     # Evenly rather than the newest: all seasons and years must be among them.
-    return [keys[i] for i in np.unique(np.linspace(0, len(keys) - 1, most).astype(int))]
+    return [keys[i] for i in np.unique(np.linspace(0, len(keys) - 1, MOST_BLOCKS).astype(int))]
 
 
 def mixture(by_season: Floats, weights: Floats) -> Floats:

@@ -45,10 +45,10 @@ class Evidence:
         return name, chosen[name]
 
     @classmethod
-    def of_json(cls, document: dict[str, Any], target: tuple[str, ...] = ()) -> "Evidence":
+    def of_json(cls, document: dict[str, Any]) -> "Evidence":
         """Return the evidence of a journal's entry."""
         figures, columns, units = (dict(document.get(name, {})) for name in ("figures", "columns", "units"))
-        return cls(str(document.get("alarm", "")), figures, columns, units, target, tuple(document.get("notes", ())))
+        return cls(str(document.get("alarm", "")), figures, columns, units, notes=tuple(document.get("notes", ())))
 
     def to_json(self) -> dict[str, Any]:
         """Return the evidence as JSON, figures with four digits."""

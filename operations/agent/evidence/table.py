@@ -22,9 +22,7 @@ _MOST_SERIES = 20
 Columns = dict[str, dict[str, float]]
 
 
-def table_figures(
-    usecase: UseCase, table: pl.DataFrame, stop: datetime | None = None
-) -> tuple[Columns, dict[str, str]]:
+def table_figures(usecase: UseCase, table: pl.DataFrame) -> tuple[Columns, dict[str, str]]:
     """Return the figures of each column, and the unit that explains its newest values best.
 
     A panel's column has the largest figure of its series. Tables of events have no regular grid and give no figures.
@@ -32,7 +30,6 @@ def table_figures(
     Args:
         usecase: the use case.
         table: raw or validated, with the declared columns.
-        stop: end of the newest window; that of the table when None.
     """
     if usecase.time.frequency is None:
         return {}, {}
@@ -40,7 +37,7 @@ def table_figures(
     lengths = [max(2, int(to_timedelta(length) / step)) for length in (_NEWEST, usecase.drift.window)]
     figures: Columns = {}
     units: dict[str, str] = {}
-    for series in _series(usecase, table, stop):
+    for series in _series(usecase, table):
         days = series[usecase.time.column].dt.ordinal_day().to_numpy().astype(np.float64)
         numbers = _numbers(usecase, series)
         for name, values in numbers.items():
@@ -84,10 +81,7 @@ def staleness(usecase: UseCase, table: pl.DataFrame, now: datetime) -> float:
     return (now - newest) / most
 
 
-def _series(usecase: UseCase, table: pl.DataFrame, stop: datetime | None) -> Iterator[pl.DataFrame]:
-    time = usecase.time.column
-    if stop is not None:
-        table = table.filter(pl.col(time) < stop)
+def _series(usecase: UseCase, table: pl.DataFrame) -> Iterator[pl.DataFrame]:
     if usecase.entity is None:
         yield table
         return
