@@ -4,6 +4,8 @@ import re
 
 import polars as pl
 
+from almanac.data.notations import notation_of
+
 #: A date or a time as ISO 8601 writes it; the T may be a space.
 ISO = r"^\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}([.,]\d+)?)?\s?(Z|[+-]\d{2}(:?\d{2})?)?)?$"
 DAY_OR_MONTH_FIRST = re.compile(r"\d{1,2}([./-])\d{1,2}\1\d{4}( \d{1,2}:\d{2})?(:\d{2})?")
@@ -40,6 +42,7 @@ def explain(texts: pl.Series) -> str:
             f"row {at + 1} {texts.drop_nulls()[at]!r} is ambiguous: {day_first[at].date()} with the format {first!r}, "
             f"{month_first[at].date()} with {second!r}; write the right one in read.time.format"
         )
-    if len(fitting) == 1:
-        return f"{shown} is no ISO 8601 time; every row fits read.time.format {next(iter(fitting))!r}"
+    form = next(iter(fitting), None) or notation_of(texts, named=True)
+    if form is not None:
+        return f"{shown} is no ISO 8601 time; every row fits read.time.format {form!r}"
     return f"{shown} is no ISO 8601 time, such as 2020-01-31T05:00; give its form in read.time.format"

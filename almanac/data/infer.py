@@ -17,7 +17,7 @@ from almanac.data.infer_events import EventFacts, event_facts, several_a_day
 from almanac.data.infer_grid import StretchError, grid_of
 from almanac.data.infer_read import as_numbers, infer_read, melted
 from almanac.data.infer_time import time_column
-from almanac.data.infer_zone import Zone, repeated, zone_of
+from almanac.data.infer_zone import Zone, is_open, repeated, zone_of
 from almanac.data.times import parse_time
 from almanac.usecase.data_section import FORMATS, Read, TimeFormat
 
@@ -41,6 +41,7 @@ class Inferred:
         events: Facts about events, None for a grid.
         gathered: Whether the rows are gathered to days, several of which may be one.
         zone: Zone of the times; None for UTC and where nothing shows one.
+        open_zone: Whether the times are of a clock whose zone nothing shows.
     """
 
     read: Read
@@ -54,6 +55,7 @@ class Inferred:
     events: EventFacts | None = None
     gathered: bool = False
     zone: Zone | None = None
+    open_zone: bool = False
 
     def numbers(self, column: str) -> pl.Series:
         """Return a numeric column's values, null where missing."""
@@ -68,6 +70,7 @@ def infer(
     target: str | None = None,
     zone: str | None = None,
     read: Read | None = None,
+    form: str | None = None,
 ) -> Inferred:
     """Return the facts about the table in `data`, which was read from `path`.
 
@@ -79,6 +82,7 @@ def infer(
         target: Column that is forecast, if it is known; where rows are gathered to days it is summed.
         zone: Zone of the times, inferred when None.
         read: Section `read` where the place of the bytes decides on it; inferred from the name when None.
+        form: Format of the times, inferred when None.
 
     Raises:
         SourceError: the bytes are not compressed as the suffix says.
@@ -89,7 +93,7 @@ def infer(
     textual = FORMATS[read.format].textual
     for option, name in (("--time", time), ("--entity", entity)):
         require_column(raw, option, name)
-    time, form = time_column(raw, time, path)
+    time, form = time_column(raw, time, form, path)
     read = read.model_copy(update={"time": TimeFormat(column=time, format=form)})
     if target is None and entity is None and (wide := melted(raw, time, path)) is not None:
         steps, raw = wide
@@ -118,6 +122,7 @@ def infer(
         raw,
         found.events,
         zone=clock,
+        open_zone=clock is None and is_open(raw[time], times, form),
     )
 
 

@@ -15,6 +15,7 @@ import numpy.typing as npt
 import polars as pl
 
 from almanac.core.errors import UseCaseError
+from almanac.data.time_forms import EPOCHS
 from almanac.data.times import ends
 
 Integers = npt.NDArray[np.int64]
@@ -73,8 +74,7 @@ def zone_of(source: pl.Series, times: pl.Series, given: str | None) -> Zone | No
         UseCaseError: there is no such zone, or the times are days.
     """
     offsets, ordered = _offsets(source), times.unique().sort()
-    # Days have no clock, and a day that began at another hour would be off the grid.
-    dates = ordered.len() < 2 or ordered.diff().drop_nulls().median() >= _DAY  # type: ignore[operator]
+    dates = _are_days(ordered)
     if given is not None:
         _require(given)
         if dates:
@@ -85,6 +85,16 @@ def zone_of(source: pl.Series, times: pl.Series, given: str | None) -> Zone | No
     if dates:
         return None
     return _by_offsets(times, offsets) if offsets is not None else _by_clock(times, ordered)
+
+
+def is_open(source: pl.Series, times: pl.Series, form: str | None) -> bool:
+    """Return whether times are of a clock, and neither offsets nor a unit such as seconds since 1970 say of which."""
+    return form not in EPOCHS and not _are_days(times.unique().sort()) and _offsets(source) is None
+
+
+def _are_days(ordered: pl.Series) -> bool:
+    # Days have no clock, and a day that began at another hour would be off the grid.
+    return ordered.len() < 2 or bool(ordered.diff().drop_nulls().median() >= _DAY)  # type: ignore[operator]
 
 
 def repeated(times: pl.Series, zone: Zone) -> pl.Series:

@@ -48,6 +48,7 @@ class Choices:
         known_ahead: Columns that are known before their time.
         table: Table of a database.
         query: Query to a database.
+        time_format: Format of the times.
     """
 
     target: str | None = None
@@ -58,6 +59,7 @@ class Choices:
     known_ahead: tuple[str, ...] = ()
     table: str | None = None
     query: str | None = None
+    time_format: str | None = None
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,8 @@ def propose(table: str | Path, out: Path, choices: Choices) -> Proposal:
     """
     brought = bring(str(table), out, choices.table, choices.query)
     path, data = brought.path, brought.data
-    facts = infer(path, data, choices.time, choices.entity, choices.target, choices.zone, brought.read)
+    told = (choices.time, choices.entity, choices.target, choices.zone)
+    facts = infer(path, data, *told, brought.read, choices.time_format)
     draft = _draft(brought, facts, choices, _name(out.stem, set()))
     text = "\n".join(lines(draft)) + "\n"
     case = load_text(text, str(out))

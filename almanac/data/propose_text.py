@@ -174,7 +174,7 @@ def _time_comment(draft: Draft) -> str:
     step = f"{facts.regular:.1%} of the steps are this long"
     written = f"{draft.origin('time', notation(draft))}; {step}"
     if facts.zone is None:
-        return f"{written}; look: set zone for local clock time"
+        return f"{written}; look: set zone for local clock time" if facts.open_zone else written
     others = f"; look: or {some(facts.zone.others)}" if facts.zone.others else ""
     return f"{written}; zone {draft.origin('zone', facts.zone.reason)}{others}"
 

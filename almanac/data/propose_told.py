@@ -53,9 +53,9 @@ def unsure(draft: Draft) -> list[str]:
         told.append("events.outcomes: every number is taken to be known only after the event")
     if facts.gathered:
         told.append("read.resample: days without a row are taken to be 0, and not missing")
-    if facts.zone is None:
+    if facts.open_zone:
         told.append("time.zone: times without an offset are taken as they are, without daylight saving")
-    elif facts.zone.others:
+    elif facts.zone is not None and facts.zone.others:
         told.append(f"time.zone: the clocks of {some(facts.zone.others)} would fit too")
     if draft.years < 1:
         told.append(f"split: {draft.years * 365:.0f} days to learn from show no course of a year")

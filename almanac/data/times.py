@@ -8,11 +8,9 @@ import polars as pl
 
 from almanac.core.errors import TableError
 from almanac.data.dates import ISO, explain
+from almanac.data.time_forms import EPOCHS, read_times
 from almanac.usecase.data_section import Part, TimeFormat
 
-_EPOCHS = {"epoch_s": 1_000_000, "epoch_ms": 1_000, "epoch_us": 1}
-#: Codes that include the minute; the parser needs one, even for files that give only the hour.
-_MINUTES = ("%M", "%T", "%R", "%X", "%c", "%s")
 _TYPE = pl.Datetime("us")
 _SHOWN = 5
 
@@ -78,23 +76,20 @@ def _joined(raw: pl.DataFrame, time: TimeFormat) -> pl.Series:
 def _parse(source: pl.Series, form: str | None, location: str) -> pl.Series:
     if source.dtype in (pl.Datetime, pl.Date):
         return source.cast(_TYPE) if source.dtype == pl.Date else source
-    if form in _EPOCHS:
-        number = source.cast(pl.Float64, strict=False) if source.dtype == pl.String else source.cast(pl.Float64)
-        # Rounded, because decimal seconds are not exact in binary.
-        return (number * _EPOCHS[form]).round().cast(pl.Int64, strict=False).cast(_TYPE)
+    if form in EPOCHS:
+        return read_times(source, form)
+    # A year, or a day such as 20200131, may be a whole number.
+    source = source.cast(pl.String) if source.dtype.is_integer() and form is not None else source
     if source.dtype != pl.String:
         raise TableError(
             f"{location}.read.time: the column has type {source.dtype}; it should hold times or texts, "
-            f"or 'format' should be one of {', '.join(_EPOCHS)}"
+            f"or 'format' should be one of {', '.join(EPOCHS)}"
         )
     texts = source.str.strip_chars()
     if form is None and texts.len() and not texts.str.contains(ISO).fill_null(True).all():
         raise TableError(f"{location}.read.time: {explain(texts)}")
-    if form is not None and "%H" in form and not any(code in form for code in _MINUTES):
-        texts, form = texts + "~00", f"{form}~%M"
     try:
-        # Not strict, so that every time that cannot be read is found, and named with its row.
-        return texts.str.to_datetime(form, time_unit="us", strict=False)
+        return read_times(texts, form)
     except pl.exceptions.PolarsError as error:
         first = source.drop_nulls().head(1).to_list()
         if form is None:

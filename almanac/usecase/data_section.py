@@ -54,7 +54,8 @@ class TimeFormat(Section):
     column: str | None = None
     """The column that holds the time."""
     format: str | None = None
-    """Its strftime format, or epoch_s, epoch_ms or epoch_us; ISO 8601 when absent."""
+    """Its strftime format, or epoch_s, epoch_ms or epoch_us; ISO 8601 when absent. A month, a quarter (Q%q), a week
+    (%G-W%V) and a year are their start."""
     parts: dict[Part, str] | None = None
     """Or the columns that hold the parts of the time."""
     columns: Annotated[list[str] | None, absent(None)] = None

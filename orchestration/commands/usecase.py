@@ -33,6 +33,10 @@ def new(
     out: Annotated[Path, typer.Option(metavar="FILE", help="Use case file to write.", show_default=False)],
     target: Annotated[str | None, typer.Option(help="Column to forecast; the only one of numbers if absent.")] = None,
     time: Annotated[str | None, typer.Option(help="Time column; inferred if absent.")] = None,
+    time_format: Annotated[
+        str | None,
+        typer.Option(metavar="FORMAT", help="Form of the times, such as %d.%m.%y or epoch_s; inferred if absent."),
+    ] = None,
     entity: Annotated[str | None, typer.Option(help="Column that identifies the series; inferred if absent.")] = None,
     horizon: Annotated[str | None, typer.Option(help="How far ahead, such as 6h; one step if absent.")] = None,
     zone: Annotated[str | None, typer.Option(help="IANA zone of the times; inferred if absent.")] = None,
@@ -52,7 +56,8 @@ def new(
 
     if out.exists() and not force:
         raise UseCaseError(f"{out}: exists already; write to another file, or replace it by --force")
-    proposal = propose(table, out, Choices(target, time, entity, horizon, zone, tuple(known_ahead or ()), name, query))
+    ahead = tuple(known_ahead or ())
+    proposal = propose(table, out, Choices(target, time, entity, horizon, zone, ahead, name, query, time_format))
     write_text(out, proposal.text)
     typer.echo(f"{out}: proposed for {table}; it assumes")
     for title, text in proposal.assumptions:

@@ -265,7 +265,7 @@ def test_an_ambiguous_date_is_refused_with_both_readings(tmp_path: Path) -> None
         (
             hours().select("load"),
             {},
-            r"no column holds times as ISO 8601 writes them; name one by --time; there is load",
+            r"no column holds times; name one by --time and its form by --time-format, .*; there is load",
         ),
         (hours().with_columns(also=pl.col("when")), {}, r"the columns when, also may each be the time"),
         (hours().select("when", kind=pl.lit("a")), {}, r"no column holds numbers, and a target is one"),
