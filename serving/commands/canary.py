@@ -1,15 +1,11 @@
 """`canary`: start, look at, move and end the canary of a running server."""
 
-import json
-import os
-import urllib.error
-import urllib.request
 from typing import Annotated, Any
 
 import typer
 from typer import Argument, Option
 
-from almanac.core.errors import ServingError
+from serving.commands.client import ask
 
 canary = typer.Typer(no_args_is_help=True, help="Canary of a running server.", rich_markup_mode=None)
 
@@ -55,22 +51,7 @@ def end(url: Url, model_name: Name) -> None:
 
 
 def _ask(url: str, name: str, document: dict[str, Any] | None) -> dict[str, Any]:
-    if not url.startswith(("http://", "https://")):
-        raise ServingError(f"--url {url}: an http or https address")
-    headers = {"content-type": "application/json"}
-    if key := os.environ.get("ALMANAC_API_KEY"):
-        headers["x-api-key"] = key
-    address = f"{url.rstrip('/')}/v2/repository/models/{name}/canary"
-    data = None if document is None else json.dumps(document).encode()
-    request = urllib.request.Request(address, data=data, headers=headers)  # noqa: S310  (checked above)
-    try:
-        with urllib.request.urlopen(request, timeout=120) as answer:  # noqa: S310
-            found: dict[str, Any] = json.load(answer)
-            return found
-    except urllib.error.HTTPError as error:
-        raise ServingError(f"{address}: {error.code} {error.read().decode(errors='replace')}") from error
-    except OSError as error:
-        raise ServingError(f"{address}: {error}") from error
+    return ask(url, f"/v2/repository/models/{name}/canary", document)
 
 
 def _show(found: dict[str, Any]) -> None:

@@ -1,10 +1,6 @@
 """`ingest`: append the rows of a Parquet file to a server or to a feature store."""
 
 import asyncio
-import json
-import os
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,7 +8,7 @@ from typing import Annotated, Any
 from typer import Argument, Option
 
 from almanac.core.errors import ServingError
-from serving.features.store.observations import DEFAULT_ENTITY
+from serving.commands.client import ask
 from serving.features.store.tables import plain_rows, read_table
 
 _CHUNK = 2000
@@ -40,7 +36,7 @@ def ingest(
         counts = asyncio.run(_to_store(chunks, table.slice(0, first), model, feature_store))
     else:
         counts = list(_to_server(chunks, table.slice(0, first), url, model_name))
-    kept, dropped = (sum(parts) for parts in zip(*counts, strict=True))
+    kept, dropped = sum(count for count, _ in counts), sum(count for _, count in counts)
     print(f"{kept} rows ingested" + (f", {dropped} are older than what the store keeps" if dropped else ""))
     if first:
         print(f"{first} older rows are left out; times that look back on them are a 409")
@@ -50,32 +46,15 @@ def _to_server(chunks: list[Rows], left: Any, url: str | None, model_name: str |
     """Send rows to a server, after the newest ones that are left out."""
     if not url or not model_name:
         raise ServingError("give --url and --model-name of a server, or --model and --feature-store of a store")
-    if not url.startswith(("http://", "https://")):
-        raise ServingError(f"--url {url}: an http or https address")
+    path = f"/v1/models/{model_name}:ingest"
     # First, so that meanwhile no time is answered that looks back on them.
     last = _last_rows(left)
     for at in range(0, len(last), _CHUNK):
-        _post(url, model_name, {"left_out": last[at : at + _CHUNK]})
+        ask(url, path, {"left_out": last[at : at + _CHUNK]})
     # In chunks, to stay below the server's limit on bodies.
     for chunk in chunks:
-        document = _post(url, model_name, {"observations": chunk})
+        document = ask(url, path, {"observations": chunk})
         yield document["ingested"], document.get("dropped", 0)
-
-
-def _post(url: str, model_name: str, document: dict[str, Rows]) -> dict[str, int]:
-    headers = {"content-type": "application/json"}
-    if key := os.environ.get("ALMANAC_API_KEY"):
-        headers["x-api-key"] = key
-    address = f"{url.rstrip('/')}/v1/models/{model_name}:ingest"
-    request = urllib.request.Request(address, data=json.dumps(document).encode(), headers=headers)  # noqa: S310
-    try:
-        with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310  (the scheme is checked by the caller)
-            found: dict[str, int] = json.load(answer)
-            return found
-    except urllib.error.HTTPError as error:
-        raise ServingError(f"{address}: {error.code} {error.read().decode(errors='replace')}") from error
-    except OSError as error:
-        raise ServingError(f"{address}: {error}") from error
 
 
 def _last_rows(table: Any) -> Rows:
@@ -119,6 +98,9 @@ async def _to_store(chunks: list[Rows], left: Any, model: str, feature_store: st
 
 def _last_times(table: Any, time: str, entity: str | None) -> dict[str, str]:
     """Return the time of each entity's last row."""
+    # Imported here: `almanac keys` and the help would otherwise load the libraries of models.
+    from serving.features.store.observations import DEFAULT_ENTITY
+
     names = table.column(entity).to_pylist() if entity else [DEFAULT_ENTITY] * min(1, table.num_rows)
     last = {name: at for at, name in enumerate(names)} if entity else dict.fromkeys(names, table.num_rows - 1)
     return {str(name): _row(table, at)[time] for name, at in last.items()}

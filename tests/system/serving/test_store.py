@@ -571,6 +571,13 @@ def test_ingest_from_the_command_line(
     assert server.post("/v1/models/air:predict", early).status == 200
     refused = other.post("/v1/models/air:predict", early)
     assert refused.status == 409, refused.body
+    last_month.clear().write_parquet(path)
+    capsys.readouterr()
+    assert main(["ingest", str(path), "--url", url, "--model-name", "air"]) == 0
+    assert capsys.readouterr().out == "0 rows ingested\n"
+    for address, fault in ((f"{url}/docs/x", "404"), ("ftp://127.0.0.1", "an http or https address")):
+        assert main(["canary", "status", "--url", address, "--model-name", "air"]) == 1
+        assert fault in capsys.readouterr().err
 
 
 def test_the_printed_curl_line_answers_and_passes_over_gaps(
