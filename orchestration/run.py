@@ -16,7 +16,7 @@ from governance import signing
 from governance.documents.layout import FOLDER, REGISTRATION
 from governance.registry import Registry
 from orchestration.console import Screen
-from orchestration.local import LocalRun, Runner, RunOptions, run_local
+from orchestration.local_run import LocalRun, Runner, RunOptions
 from orchestration.rundir import (
     FAILURES,
     LAYOUT,
@@ -125,6 +125,9 @@ def execute(
         PipelineError: a step failed.
         InterruptedRunError: the user interrupted it.
     """
+    # Kubeflow takes half a second to import, which a help or a faulty use case file does not wait for.
+    from orchestration.local import run_local
+
     usecase = request.usecase
     started, use_case_digest = timestamp(), digest(usecase)
     run_id = new_run_id(started, use_case_digest)

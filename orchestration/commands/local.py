@@ -22,9 +22,8 @@ from orchestration.commands.options import (
     example,
 )
 from orchestration.console import Screen
-from orchestration.local import Runner
+from orchestration.local_run import Runner
 from orchestration.parameters import PARAMETERS
-from orchestration.preview import preview
 from orchestration.run import Request, run_training, show
 
 app = command_app()
@@ -64,6 +63,9 @@ def predict(
     registry: RegistryAddress = "registry",
 ) -> None:
     """Predict a span of the newest data on this machine by the model in production."""
+    # Imported here: the help of every command would otherwise load polars.
+    from orchestration.preview import preview
+
     case, screen = load_with(usecase, settings or []), Screen()
     span = {"start": start, "stop": stop, "log": log}
     request, pipeline = Request(case, usecase, out, registry), build(context, "batch", case)

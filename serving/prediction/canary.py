@@ -8,10 +8,13 @@ import logging
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from almanac.model.bundle import Bundle
 from serving.prediction.confidence_sequence import Comparison, Interval
+
+if TYPE_CHECKING:
+    # The settings take their bounds from here, and a command on keys loads no model.
+    from almanac.model.bundle import Bundle
 
 State = Literal["running", "promote", "failed", "promoted", "ended"]
 STATES: tuple[State, ...] = ("running", "promote", "failed", "promoted", "ended")
@@ -51,7 +54,7 @@ class Canary:
         bounds: what it is allowed.
     """
 
-    def __init__(self, running: Bundle, new: Bundle, percent: float, bounds: CanaryBounds) -> None:
+    def __init__(self, running: "Bundle", new: "Bundle", percent: float, bounds: CanaryBounds) -> None:
         self.running, self.new, self.percent = running, new, percent
         self.state: State = "running"
         self.reason = ""
@@ -168,7 +171,7 @@ class Canary:
         return True if version == self.new.version else False if version == self.running.version else None
 
 
-def _is_classification(bundle: Bundle, target: str) -> bool:
+def _is_classification(bundle: "Bundle", target: str) -> bool:
     return bool(bundle.targets[target].signature.get("target", {}).get("task") == "classification")
 
 

@@ -118,11 +118,21 @@ def test_make_compose_asks_for_a_run_before_it_makes_keys() -> None:
     assert done.stderr.startswith("error: no-such-program is not installed, which starts the containers")
 
 
-def test_the_command_line_imports_no_room_before_one_of_its_commands_is_called() -> None:
-    program = "import sys; sys.argv = ['almanac', '--help']; import pipeline, atexit\n"
+def _loaded(*words: str) -> set[str]:
+    """Return the packages that a command has imported when it ends."""
+    program = f"import sys; sys.argv = {['almanac', *words]}; import pipeline, atexit\n"
     program += "atexit.register(lambda: print('\\n'.join(sys.modules), file=sys.stderr)); pipeline.main()"
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
-    loaded = {name.partition(".")[0] for name in done.stderr.split()}
+    return {name.partition(".")[0] for name in done.stderr.split()}
+
+
+def test_the_command_line_imports_no_room_before_one_of_its_commands_is_called() -> None:
+    loaded = _loaded("--help")
     assert {"orchestration", "typer"} <= loaded
     rooms = {"components", "pipelines", "serving", "monitoring", "governance"}
     assert not loaded & {*rooms, "kfp", "polars", "pydantic", "numpy"}
+
+
+def test_the_help_of_a_command_waits_for_no_library_that_it_works_with() -> None:
+    assert not _loaded("run", "--help") & {"kfp", "kubernetes", "polars", "numpy"}
+    assert not _loaded("keys", "--help") & {"kfp", "polars", "numpy"}

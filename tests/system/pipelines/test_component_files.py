@@ -12,7 +12,8 @@ from kfp import components, dsl
 from almanac.usecase import load
 from almanac.usecase.packed import VARIABLE, label, pack
 from orchestration.console import Screen
-from orchestration.local import RunOptions, run_local
+from orchestration.local import run_local
+from orchestration.local_run import RunOptions
 
 ROOT = Path(__file__).resolve().parents[3]
 FILES = ROOT / "compiled" / "components"

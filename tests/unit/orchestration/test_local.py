@@ -12,7 +12,8 @@ from almanac.core.image import IMAGE
 from almanac.usecase import load
 from orchestration.cache import ContentCache
 from orchestration.console import RunLog, Screen
-from orchestration.local import LocalRun, RunOptions, run_local
+from orchestration.local import run_local
+from orchestration.local_run import LocalRun, RunOptions
 from orchestration.run import Request, run_training
 from orchestration.statements_check import check_draft, check_governance
 
