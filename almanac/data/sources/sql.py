@@ -1,11 +1,13 @@
 """Results of queries to SQL databases."""
 
 import os
+import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import quote
 
 from pydantic import model_validator
 
@@ -20,21 +22,34 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import URL, Engine
 
 
+class _SqliteReader(sqlite3.Connection):
+    """A connection that reads its own file and no other: of SQLite, DROP would count at once and ATTACH make a file."""
+
+    def __init__(self, path: str, **options: Any) -> None:
+        super().__init__(f"file:{quote(path)}?mode=ro", uri=True, **options)
+        self.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 0)
+
+
 @dataclass(frozen=True)
 class _File:
-    """A database that is a file: its name, options of a connection that only reads, and the extra of its driver."""
+    """A database that is a file: its name, options of a connection that only reads it, and the extra of its driver."""
 
     name: str
     options: dict[str, Any] = field(default_factory=dict)
     extra: str = ""
 
 
-#: By SQLAlchemy's name. Python brings a driver for SQLite; a connection to DuckDB locks the file unless it only reads.
-_FILES = {"sqlite": _File("SQLite"), "duckdb": _File("DuckDB", {"read_only": True}, "duckdb")}
+#: A connection to DuckDB locks the file unless it only reads, and its SQL reads and writes any other file by default.
+_DUCKDB = {"read_only": True, "config": {"enable_external_access": False, "lock_configuration": True}}
+#: By SQLAlchemy's name. Python brings a driver for SQLite.
+_FILES = {"sqlite": _File("SQLite", {"factory": _SqliteReader}), "duckdb": _File("DuckDB", _DUCKDB, "duckdb")}
+#: By the driver's name: of several statements a first one could end the transaction that only reads, and a prepared
+#: statement is one.
+_ONE_STATEMENT = {"psycopg": {"prepare_threshold": 0}}
 
 
 class SqlSource(SourceBase):
-    """The answer to a query against PostgreSQL, SQLite or DuckDB."""
+    """The answer to a query against PostgreSQL, SQLite or DuckDB, in a connection that only reads."""
 
     type: Literal["sql"]
     connection: Address | None = None
@@ -122,9 +137,10 @@ def _opened(source: SqlSource, base: Path) -> Iterator["Engine"]:
     shown = _shown(declared)
     url = _resolved(declared, base)
     try:
-        engine = sqlalchemy.create_engine(url, connect_args=_file(url).options)
+        options = {**_file(url).options, **_ONE_STATEMENT.get(url.get_driver_name(), {})}
+        engine = sqlalchemy.create_engine(url, connect_args=options)
         try:
-            yield engine
+            yield engine.execution_options(postgresql_readonly=True)
         finally:
             engine.dispose()
     except sqlalchemy.exc.NoSuchModuleError:
@@ -177,6 +193,9 @@ def _resolved(url: "URL", base: Path) -> "URL":
     """Return the address with the path of a database's file resolved; a missing one is an error and is not created."""
     if not is_file(url):
         return url
+    # Options of an address would win over those of a connection that only reads.
+    if url.query:
+        raise SourceError(f"{_shown(url)}: expected an address without options; got {', '.join(sorted(url.query))}")
     path = base / (url.database or "")
     if not path.is_file():
         raise SourceError(f"no {_file(url).name} database {url.database}, relative to the use case file")

@@ -120,6 +120,35 @@ def test_sqlite(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         small.take(sql(None), tmp_path)
 
 
+@pytest.mark.parametrize(
+    "query",
+    [
+        "DROP TABLE meters",
+        "CREATE TABLE other (n INTEGER)",
+        "DELETE FROM meters",
+        "PRAGMA user_version = 7",
+        "ATTACH '{other}' AS other",
+        "VACUUM INTO '{other}'",
+    ],
+)
+def test_a_query_of_sqlite_writes_nothing(tmp_path: Path, query: str) -> None:
+    import sqlalchemy
+
+    _fill(sqlalchemy.create_engine(f"sqlite:///{tmp_path / 'da ta#1%.db'}"))
+    before, other = (tmp_path / "da ta#1%.db").read_bytes(), tmp_path / "other.db"
+    with pytest.raises(SourceError, match=r"the database refuses: .*(readonly database|too many attached)"):
+        small.take(sql("sqlite:///da ta#1%.db", query.format(other=other)), tmp_path)
+    assert (tmp_path / "da ta#1%.db").read_bytes() == before and not other.exists()
+
+
+#: What a source of PostgreSQL refuses, and the server's word.
+WRITES = [
+    ("DELETE FROM meters RETURNING *", "read-only transaction"),
+    ("SELECT 1; COMMIT; DELETE FROM meters", "multiple commands"),
+    ("SET TRANSACTION READ WRITE; DELETE FROM meters", "multiple commands"),
+]
+
+
 @needs_postgres
 def test_postgresql(tmp_path: Path, postgresql: int, monkeypatch: pytest.MonkeyPatch) -> None:
     import sqlalchemy
@@ -135,6 +164,10 @@ def test_postgresql(tmp_path: Path, postgresql: int, monkeypatch: pytest.MonkeyP
         small.take(sql(None, "SELECT * FROM nothing"), tmp_path)
     assert f"postgresql+psycopg://127.0.0.1:{postgresql}/postgres" in str(caught.value)
     assert "opensesame" not in str(caught.value)
+    for query, refused in WRITES:
+        with pytest.raises(SourceError, match=f"the database refuses: .*{refused}"):
+            small.take(sql(None, query), tmp_path)
+    assert small.take(sql(None), tmp_path).equals(expected)
     monkeypatch.setenv("METERS_DATABASE", address.replace(str(postgresql), "9"))
     with pytest.raises(SourceError, match=r"refused") as caught:
         small.take(sql(None), tmp_path)

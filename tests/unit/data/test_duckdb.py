@@ -69,6 +69,33 @@ def test_it_is_read_beside_other_readers_and_never_written(plant: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("query", "refused"),
+    [
+        ("SELECT content FROM read_text('{other}')", "Cannot access file"),
+        ("COPY loads TO '{other}'", "Cannot access file"),
+        ("EXPORT DATABASE '{other}'", "Cannot access file"),
+        ("ATTACH '{other}' AS other", "Cannot access file"),
+        ("SELECT * FROM glob('{other}')", "Cannot access file"),
+        ("SET enable_external_access = true", "Cannot change configuration option"),
+        ("LOAD httpfs", "Loading external extensions is disabled"),
+    ],
+)
+def test_a_query_reaches_no_other_file(plant: Path, query: str, refused: str) -> None:
+    other = plant.parent / "other.txt"
+    other.write_text("secret")
+    with pytest.raises(SourceError, match=f"the database refuses: .*{refused}"):
+        small.take(source(query.format(other=other)), plant.parent)
+    assert {path.name for path in plant.parent.iterdir()} <= {"plant.duckdb", "other.txt", "cache"}
+    assert other.read_text() == "secret"
+
+
+def test_an_address_opens_nothing_by_its_options(plant: Path) -> None:
+    with pytest.raises(SourceError, match=r"without options; got access_mode, enable_external_access"):
+        address = "duckdb:///plant.duckdb?enable_external_access=true&access_mode=READ_WRITE"
+        small.take(source(METERS, connection=address), plant.parent)
+
+
+@pytest.mark.parametrize(
     ("query", "changes", "message"),
     [
         (METERS, {"connection": "duckdb:///absent.duckdb"}, "no DuckDB database absent.duckdb, relative to the use"),
