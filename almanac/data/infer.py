@@ -15,6 +15,7 @@ from almanac.data.infer_columns import ColumnFacts, columns_of
 from almanac.data.infer_days import gathered
 from almanac.data.infer_events import EventFacts, event_facts, several_a_day
 from almanac.data.infer_grid import StretchError, grid_of
+from almanac.data.infer_numbers import Decimal
 from almanac.data.infer_read import as_numbers, infer_read, melted
 from almanac.data.infer_time import time_column
 from almanac.data.infer_zone import Zone, is_open, repeated, zone_of
@@ -71,6 +72,7 @@ def infer(
     zone: str | None = None,
     read: Read | None = None,
     form: str | None = None,
+    decimal: Decimal | None = None,
 ) -> Inferred:
     """Return the facts about the table in `data`, which was read from `path`.
 
@@ -83,13 +85,14 @@ def infer(
         zone: Zone of the times, inferred when None.
         read: Section `read` where the place of the bytes decides on it; inferred from the name when None.
         form: Format of the times, inferred when None.
+        decimal: Decimal mark of numbers in texts, inferred when None.
 
     Raises:
         SourceError: the bytes are not compressed as the suffix says.
         TableError: the table cannot be read or has no single reading; the column, row or option is named.
         UseCaseError: there is no such zone.
     """
-    read, raw = infer_read(path, data, read)
+    read, raw = infer_read(path, data, read, decimal)
     textual = FORMATS[read.format].textual
     for option, name in (("--time", time), ("--entity", entity)):
         require_column(raw, option, name)
@@ -97,7 +100,7 @@ def infer(
     read = read.model_copy(update={"time": TimeFormat(column=time, format=form)})
     if target is None and entity is None and (wide := melted(raw, time, path)) is not None:
         steps, raw = wide
-        read = read.model_copy(update={"shape": steps})
+        read = read.model_copy(update={"shape": [*read.shape, *steps]})
     columns, left_out = columns_of(raw.drop(time), textual, read)
     times, clock = _times(raw, read, entity, zone, columns, path)
     found = _shape(raw, times, columns, entity, path)

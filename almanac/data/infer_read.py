@@ -9,13 +9,13 @@ import polars as pl
 from almanac.core.errors import TableError
 from almanac.data.bundle import unbundle
 from almanac.data.compression import decompress
+from almanac.data.infer_margins import without_margins
+from almanac.data.infer_numbers import MISSING, Decimal, marks_of
 from almanac.data.infer_time import is_time
 from almanac.data.numbers import to_numbers
 from almanac.data.read import parse, reshape
 from almanac.usecase.data_section import FORMATS, Read, TimeFormat
 
-#: Texts that mean a missing value where everything else in their column is a number.
-_MISSING = frozenset({"NA", "N/A", "n/a", "nan", "NaN", "NULL", "null", "None", "-", "?"})
 _FORMATS = {
     **dict.fromkeys(("csv", "tsv", "txt"), "csv"),
     **dict.fromkeys(("xlsx", "xls", "ods"), "excel"),
@@ -24,26 +24,28 @@ _FORMATS = {
     "parquet": "parquet",
 }
 _COMPRESSIONS: dict[str, Literal["gzip", "bz2", "xz", "zip"]] = {"gz": "gzip", "bz2": "bz2", "xz": "xz", "zip": "zip"}
-_COMMA = r"^[+-]?(\d+|\d{1,3}(\.\d{3})+)(,\d+)?$"
 #: Rows of a sheet among which its header is looked for, and fewest columns of one name with a number to be melted.
 _TOP, _FEWEST_WIDE = 20, 8
 _NUMBERED = re.compile(r"^(?P<stem>.*?[^\d])(?P<number>\d+)$")
 
 
-def infer_read(path: Path, data: bytes, given: Read | None = None) -> tuple[Read, pl.DataFrame]:
+def infer_read(
+    path: Path, data: bytes, given: Read | None = None, decimal: Decimal | None = None
+) -> tuple[Read, pl.DataFrame]:
     """Return how the bytes of a table are read, and the table.
 
     Args:
         path: Path of the table; its suffixes name format and compression.
         data: Bytes of the file.
         given: How they are read where their place decides on it.
+        decimal: Decimal mark of numbers, inferred when None.
 
     Raises:
         SourceError: the bytes are not compressed as the suffix says.
-        TableError: the format is unknown, or the bytes are none of it.
+        TableError: the format is unknown, the bytes are none of it, or a number has two readings.
     """
     if given is None and path.is_dir():
-        return _of_directory(data, path)
+        return _of_directory(data, path, decimal)
     read = given or _by_name(path)
     content = decompress(read, data, str(path))
     if given is None and read.format == "csv":
@@ -55,11 +57,13 @@ def infer_read(path: Path, data: bytes, given: Read | None = None) -> tuple[Read
         raise TableError(f"{path}: has no rows")
     if not FORMATS[read.format].textual:
         return read, raw
-    if marks := _decimals(raw):
-        read = read.model_copy(update=marks)
+    if (step := without_margins(raw)) is not None:
+        read = read.model_copy(update={"shape": [step]})
+        raw = reshape(raw, read.shape, str(path))
+    read = read.model_copy(update=marks_of(raw, decimal, path))
     if markers := sorted({mark for column in raw for mark in _markers(column, read)}):
         read = read.model_copy(update={"null_values": markers})
-        raw = parse(read, content, str(path))
+        raw = reshape(parse(read, content, str(path)), read.shape, str(path))
     return read, raw
 
 
@@ -69,11 +73,11 @@ def is_table(path: Path) -> bool:
     return (before if last in _COMPRESSIONS else last) in _FORMATS
 
 
-def _of_directory(data: bytes, path: Path) -> tuple[Read, pl.DataFrame]:
+def _of_directory(data: bytes, path: Path, decimal: Decimal | None) -> tuple[Read, pl.DataFrame]:
     """Return how the files of a directory are read, by the first of them, and their rows below each other."""
     files = list(unbundle(data))
-    read, _ = infer_read(path / Path(files[0][0]).name, files[0][1])
-    tables = [parse(read, decompress(read, content, name), name) for name, content in files]
+    read, _ = infer_read(path / Path(files[0][0]).name, files[0][1], decimal=decimal)
+    tables = [reshape(parse(read, decompress(read, content, name), name), read.shape, name) for name, content in files]
     try:
         return read, pl.concat(tables, how="vertical_relaxed")
     except pl.exceptions.PolarsError as error:
@@ -150,18 +154,6 @@ def _is_number(text: str) -> bool:
     return re.fullmatch(r"[+-]?[\d.,]+", text.strip()) is not None
 
 
-def _decimals(raw: pl.DataFrame) -> dict[str, Any]:
-    """Return the marks of numbers with a decimal comma, if a column of texts has only such numbers."""
-    for column in raw:
-        if column.dtype == pl.String:
-            texts = column.drop_nulls().str.strip_chars()
-            commas = texts.str.contains(",", literal=True)
-            if texts.len() and commas.any() and texts.str.contains(_COMMA).all():
-                dotted = texts.str.contains(".", literal=True).any()
-                return {"decimal": ",", **({"thousands": "."} if dotted else {})}
-    return {}
-
-
 def as_numbers(column: pl.Series, read: Read) -> pl.Series:
     """Return a column as Float64, null where a value is no number."""
     if column.dtype != pl.String:
@@ -176,4 +168,4 @@ def _markers(column: pl.Series, read: Read) -> set[str]:
     values = column.drop_nulls()
     odd = values.filter(as_numbers(values, read).is_null())
     marks = set(odd.unique())
-    return marks if marks <= _MISSING and odd.len() < values.len() else set()
+    return marks if marks <= MISSING and odd.len() < values.len() else set()

@@ -1,6 +1,7 @@
 """Numbers in texts, as the section `read` says that they are written."""
 
 import re
+from collections.abc import Sequence
 
 import polars as pl
 
@@ -26,6 +27,7 @@ def to_numbers(texts: pl.Series, declared: str, read: Read) -> tuple[pl.Series, 
     if declared == "date":
         days = stripped.str.to_date("%Y-%m-%d", strict=False)
         return days.to_physical().cast(pl.Float64), "no ISO 8601 date"
+    stripped = without_signs(stripped, read.signs)
     if read.thousands is not None:
         stripped = _without_thousands(stripped, read)
     if read.decimal == ",":
@@ -33,6 +35,14 @@ def to_numbers(texts: pl.Series, declared: str, read: Read) -> tuple[pl.Series, 
         pointed = pl.when(~stripped.str.contains(".", literal=True)).then(stripped.str.replace(",", ".", literal=True))
         return pl.select(pointed).to_series().cast(pl.Float64, strict=False), "not a number with a decimal comma"
     return stripped.cast(pl.Float64, strict=False), "not a number"
+
+
+def without_signs(texts: pl.Series, signs: Sequence[str]) -> pl.Series:
+    """Return stripped texts without the signs, such as $ or %, before and after their numbers."""
+    if not signs:
+        return texts
+    sign = "|".join(re.escape(one) for one in signs)
+    return texts.str.replace(rf"^([+-]?)\s*(?:{sign})\s*", "${1}").str.replace(rf"\s*(?:{sign})$", "")
 
 
 def _without_thousands(texts: pl.Series, read: Read) -> pl.Series:

@@ -11,6 +11,7 @@ import polars as pl
 from almanac.core.errors import TableError, UseCaseError
 from almanac.data.infer import Inferred, infer, require_column
 from almanac.data.infer_ahead import known_ahead, without_later
+from almanac.data.infer_numbers import Decimal
 from almanac.data.join import join
 from almanac.data.proposal import Draft
 from almanac.data.propose_source import Brought, bring
@@ -49,6 +50,7 @@ class Choices:
         table: Table of a database.
         query: Query to a database.
         time_format: Format of the times.
+        decimal: Decimal mark of numbers in texts.
     """
 
     target: str | None = None
@@ -60,6 +62,7 @@ class Choices:
     table: str | None = None
     query: str | None = None
     time_format: str | None = None
+    decimal: Decimal | None = None
 
 
 @dataclass(frozen=True)
@@ -89,7 +92,7 @@ def propose(table: str | Path, out: Path, choices: Choices) -> Proposal:
     brought = bring(str(table), out, choices.table, choices.query)
     path, data = brought.path, brought.data
     told = (choices.time, choices.entity, choices.target, choices.zone)
-    facts = infer(path, data, *told, brought.read, choices.time_format)
+    facts = infer(path, data, *told, brought.read, choices.time_format, choices.decimal)
     draft = _draft(brought, facts, choices, _name(out.stem, set()))
     text = "\n".join(lines(draft)) + "\n"
     case = load_text(text, str(out))

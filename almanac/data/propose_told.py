@@ -2,6 +2,8 @@
 
 from almanac.core.levels import some
 from almanac.data.proposal import Draft
+from almanac.data.shapes.filter import Filter
+from almanac.usecase.data_section import Read
 from almanac.usecase.types import to_duration
 
 
@@ -16,6 +18,7 @@ def assumptions(draft: Draft) -> list[tuple[str, str]]:
         ("table", f"{facts.raw.height:,} rows from {draft.span[0]} to {draft.span[1]}{_form(draft)}"),
         ("time", f"{draft.time}, {notation(draft)}"),
         *([("zone", f"{facts.zone.name}, {facts.zone.reason}")] if facts.zone else []),
+        *([("numbers", marks)] if (marks := _marks(facts.read)) else []),
         ("frequency", _frequency(draft)),
         ("entity", entity),
         ("columns", kinds),
@@ -33,6 +36,16 @@ def assumptions(draft: Draft) -> list[tuple[str, str]]:
 def _form(draft: Draft) -> str:
     """Return the format of the file, after a comma; nothing for a query, whose rows have none."""
     return "" if draft.brought.fields.get("type") == "sql" else f", {draft.facts.read.format}"
+
+
+def _marks(read: Read) -> str:
+    """Return how numbers are written, empty for plain ones."""
+    marks = [
+        *(["a decimal comma"] if read.decimal == "," else []),
+        *([f"{read.thousands!r} between thousands"] if read.thousands else []),
+        *([f"the signs {' '.join(read.signs)}, which are taken out"] if read.signs else []),
+    ]
+    return ", ".join(marks)
 
 
 def _frequency(draft: Draft) -> str:
@@ -53,6 +66,9 @@ def unsure(draft: Draft) -> list[str]:
         told.append("events.outcomes: every number is taken to be known only after the event")
     if facts.gathered:
         told.append("read.resample: days without a row are taken to be 0, and not missing")
+    for step in facts.read.shape:
+        if isinstance(step, Filter):
+            told.append(f"read.shape: only rows with {step.where} are read; the others hold no time")
     if facts.open_zone:
         told.append("time.zone: times without an offset are taken as they are, without daylight saving")
     elif facts.zone is not None and facts.zone.others:

@@ -125,6 +125,8 @@ class Read(Section):
     """Decimal mark of numbers in texts."""
     thousands: Annotated[Literal[".", ",", " ", "'"] | None, absent(None)] = None
     """Mark between the thousands of numbers in texts, which is taken out."""
+    signs: Annotated[list[Annotated[str, Field(min_length=1)]], absent([])] = []
+    """Signs before or after numbers in texts, such as $ or %, which are taken out; 5% is 5."""
     skip_rows: Annotated[int, Field(ge=0), absent(0)] = 0
     """Lines of a text file, or rows of a sheet, above the header."""
     table: Annotated[str | None, absent(None)] = None

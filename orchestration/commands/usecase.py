@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -40,6 +40,9 @@ def new(
     entity: Annotated[str | None, typer.Option(help="Column that identifies the series; inferred if absent.")] = None,
     horizon: Annotated[str | None, typer.Option(help="How far ahead, such as 6h; one step if absent.")] = None,
     zone: Annotated[str | None, typer.Option(help="IANA zone of the times; inferred if absent.")] = None,
+    decimal: Annotated[
+        Literal[".", ","] | None, typer.Option(help="Decimal mark of numbers in texts; inferred if absent.")
+    ] = None,
     known_ahead: Annotated[
         list[str] | None,
         typer.Option(metavar="COLUMN", help="Column known before its time, such as a price plan; may be repeated."),
@@ -57,7 +60,9 @@ def new(
     if out.exists() and not force:
         raise UseCaseError(f"{out}: exists already; write to another file, or replace it by --force")
     ahead = tuple(known_ahead or ())
-    proposal = propose(table, out, Choices(target, time, entity, horizon, zone, ahead, name, query, time_format))
+    proposal = propose(
+        table, out, Choices(target, time, entity, horizon, zone, ahead, name, query, time_format, decimal)
+    )
     write_text(out, proposal.text)
     typer.echo(f"{out}: proposed for {table}; it assumes")
     for title, text in proposal.assumptions:

@@ -27,7 +27,8 @@ def _parse(data: bytes, read: Read) -> pl.DataFrame:
             f"the header {table.columns[0]!r} is one column with the delimiter {read.delimiter!r}; "
             f"set read.delimiter to {other!r}"
         )
-    return table
+    # Polars leaves the quotes within a quoted name doubled.
+    return table.rename({name: name.replace('""', '"') for name in table.columns if '""' in name})
 
 
 def _utf8(data: bytes, encoding: str) -> bytes:
