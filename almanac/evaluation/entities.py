@@ -8,13 +8,12 @@ import polars as pl
 
 from almanac.evaluation.disparity import FEWEST_ROWS
 from almanac.evaluation.groups import Slices
+from almanac.evaluation.labels import TRAINING
 from almanac.evaluation.metrics import ERRORS, log_loss, regression_terms
 from almanac.evaluation.scored_rows import ScoredRows
 
 Array = npt.NDArray[np.float64]
 
-#: Name of the grouping into seen and unseen entities among the slices.
-TRAINING = "entity_in_training"
 SEEN, UNSEEN = "seen", "unseen"
 #: Entities whose figures are written one by one; more of them are in the predictions alone.
 MOST_ENTITIES = 200

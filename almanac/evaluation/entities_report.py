@@ -3,8 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from almanac.evaluation.entities import TRAINING
-from almanac.evaluation.labels import label
+from almanac.evaluation.labels import TRAINING, label
 from almanac.reports import Block, Details, Note, Table
 
 _METRICS = ("rmse", "mae", "log_loss", "brier", "bias", "smape", "mase", "coverage")

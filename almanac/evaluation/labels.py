@@ -2,6 +2,9 @@
 
 from typing import Any
 
+#: Name of the grouping of a panel's rows by whether training has seen their entity.
+TRAINING = "entity_in_training"
+
 _NAMES = {
     "rmse": "RMSE",
     "mae": "MAE",

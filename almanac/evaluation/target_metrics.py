@@ -7,10 +7,11 @@ import numpy as np
 import numpy.typing as npt
 
 from almanac.evaluation.bankroll import simulate
-from almanac.evaluation.bootstrap import Bootstrap, interval
+from almanac.evaluation.bootstrap import CONFIDENCE, Bootstrap, interval
 from almanac.evaluation.disparity import FEWEST_ROWS, disparity
-from almanac.evaluation.entities import TRAINING, UNSEEN, entity_figures, seen_and_unseen
+from almanac.evaluation.entities import UNSEEN, entity_figures, seen_and_unseen
 from almanac.evaluation.groups import UNKNOWN, Slices, band_names
+from almanac.evaluation.labels import TRAINING
 from almanac.evaluation.metrics import (
     BootstrapSums,
     Metric,
@@ -79,7 +80,7 @@ def target_metrics(usecase: UseCase, scored: ScoredRows, model: str) -> dict[str
         entry["coverage"] = _coverage(usecase, entry)
     if (entities := entity_figures(scored)) is not None:
         entry["entities"] = entities
-    entry["fewest_rows"] = FEWEST_ROWS
+    entry["fewest_rows"], entry["confidence"] = FEWEST_ROWS, CONFIDENCE
     entry["disparity"] = {name: disparity(scored, slices) for name, slices in groups.items()}
     return entry
 

@@ -10,7 +10,7 @@ from governance.documents.layout import USECASE
 from governance.documents.statements import unstated
 
 #: Facts that belong to no document.
-_OWN = ("counts", "unstated", "draft")
+_OWN = ("counts", "unstated", "draft", "use_case_digest")
 
 
 def compute(artifacts: Artifacts, kinds: Collection[Document]) -> dict[str, Any]:
@@ -26,7 +26,12 @@ def compute(artifacts: Artifacts, kinds: Collection[Document]) -> dict[str, Any]
             raise DocumentError(f"{document.file}: another document computes {min(twice)!r} too; rename one of them")
         computed |= facts
     missing = unstated(artifacts.value(USECASE, "/governance"), kinds)
-    return computed | {"counts": _counts(artifacts), "unstated": missing, "draft": len(missing) + _unanswered(computed)}
+    return computed | {
+        "counts": _counts(artifacts),
+        "unstated": missing,
+        "draft": len(missing) + _unanswered(computed),
+        "use_case_digest": artifacts[USECASE].sha256,
+    }
 
 
 def _unanswered(computed: dict[str, Any]) -> int:

@@ -225,6 +225,9 @@ def _groups(
     present = [code for code in range(len(edges) + 2) if (codes == code).any()]
     yield "band", {name: codes == code for name, code in zip(names, present, strict=False)}
     time = rows[usecase["time"]["column"]]
+    # Groups of the calendar are those of the use case's clocks, while tables keep UTC.
+    if zone := usecase["time"].get("zone"):
+        time = time.dt.replace_time_zone("UTC").dt.convert_time_zone(zone)
     for group in usecase["evaluation"]["groups"]:
         if group.get("calendar"):
             yield group["name"], _calendar(time, group["calendar"])

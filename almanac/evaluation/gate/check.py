@@ -5,6 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+#: Name of the checks that no use case can leave out, beside those of its rules.
+SOUND = "sound"
+
 
 @dataclass(frozen=True)
 class Check:

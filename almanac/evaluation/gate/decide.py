@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from almanac.evaluation.gate import soundness
+from almanac.evaluation.gate.check import SOUND
 from almanac.evaluation.gate.evidence import Evidence
 from almanac.evaluation.gate.rates import share
 from almanac.evaluation.gate.rules import Candidate
@@ -38,7 +39,7 @@ def decide(usecase: UseCase, metrics: Mapping[str, Any], evidence: Evidence) -> 
         for check in soundness.checks(target.name, rows, target.task == "classification", rates.sound)
     ]
     checks += _foreign(usecase, metrics)
-    judged = {check["target"] for check in checks if check["rule"] != soundness.RULE}
+    judged = {check["target"] for check in checks if check["rule"] != SOUND}
     for target in usecase.targets:
         # A target that every rule passes over must not get through unseen, and none without evidence.
         if target.name not in judged:

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from almanac.evaluation.bootstrap import STANDARD_ERRORS, interval
-from almanac.evaluation.gate.check import Check
+from almanac.evaluation.gate.check import SOUND, Check
 from almanac.evaluation.gate.evidence import JudgedRows
 from almanac.evaluation.metrics import auc_repeats
 from almanac.evaluation.paired import compare
@@ -18,7 +18,6 @@ from almanac.evaluation.student import student_quantile
 
 Array = npt.NDArray[np.float64]
 
-RULE = "sound"
 #: Fewer rows than this have no interval that says anything.
 _FEWEST_ROWS = 30
 
@@ -33,10 +32,10 @@ def checks(target: str, rows: JudgedRows, classification: bool, rate: float) -> 
         rate: chance that a model as good as the mean of the test span is refused; for a probability, one as good as the
             registered model.
     """
-    yield Check(RULE, target, "number of scored rows", float(rows.y.size), float(_FEWEST_ROWS), side=1)
+    yield Check(SOUND, target, "number of scored rows", float(rows.y.size), float(_FEWEST_ROWS), side=1)
     distinct = float(np.unique(rows.y).size)
     yield Check(
-        RULE,
+        SOUND,
         target,
         f"number of {'classes' if classification else 'distinct values'} in the test span",
         distinct,
@@ -55,7 +54,7 @@ def _tells_apart(target: str, rows: JudgedRows, rate: float) -> Check:
     evidence = None if rows.registered is None else {"false_refusal_rate": rate}
     vacuous = None
     if ours is None:
-        return Check(RULE, target, what, None, 0.5, side=1, strict=True)
+        return Check(SOUND, target, what, None, 0.5, side=1, strict=True)
     if ours[0] <= 0.5 < ours[1] and rows.registered is not None and (theirs := _registered_auc(rows)) is not None:
         middle, error = (theirs[0] + theirs[1]) / 2, (theirs[1] - theirs[0]) / STANDARD_ERRORS
         # So far above 0.5 it is shown in all but this share of the cases.
@@ -65,7 +64,7 @@ def _tells_apart(target: str, rows: JudgedRows, rate: float) -> Check:
                 f"not shown, but {rows.y.size:,} rows are too few: they would refuse the registered model's, about "
                 f"{middle:.3g}, in more than {rate:.2%}"
             )
-    return Check(RULE, target, what, ours[0], 0.5, side=1, strict=True, vacuous=vacuous, evidence=evidence)
+    return Check(SOUND, target, what, ours[0], 0.5, side=1, strict=True, vacuous=vacuous, evidence=evidence)
 
 
 def _registered_auc(rows: JudgedRows) -> list[float] | None:
@@ -89,7 +88,7 @@ def _beats_mean(target: str, rows: JudgedRows, rate: float) -> Check:
     # One less the ratio of the squared errors.
     note = f"R² is {-np.expm1(2 * pair.log_ratio):.3g}; one of 0 is refused in {rate:.2%}"
     return Check(
-        RULE,
+        SOUND,
         target,
         "lower bound of the error's excess over that of the test span's own mean",
         pair.at_least(rate) if pair.enough else None,

@@ -9,8 +9,8 @@ import pytest
 
 from almanac.core.files import pretty_json
 from almanac.data.ingest import ingest
-from almanac.evaluation.entities import TRAINING
 from almanac.evaluation.evaluate import evaluate
+from almanac.evaluation.labels import TRAINING
 from almanac.features.preprocess import preprocess
 from almanac.model.model import load_model
 from almanac.training.train import Inputs, train

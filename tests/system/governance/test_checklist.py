@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from almanac.core.files import read_json, write_json
+from almanac.evaluation.labels import TRAINING
 from governance.documents.artifacts import Artifacts, run_files
 from governance.documents.kinds.audit_checklist.checks import CHECKS, answer
 from governance.registry import collect
@@ -34,7 +35,7 @@ class TestChecklist:
         assert {text.partition(":")[0] for text in told.values()} == {"met", "not met", "not answered"}
         assert told["signed"].startswith("not answered: no key is pinned")
         assert told["owner"] == "not answered: the address is a placeholder"
-        assert told["disparity"] == told["files"] == told["statements"] == "met"
+        assert told["disparity"] == told["files"] == told["statements"] == told["gate_rules"] == "met"
 
     def test_nothing_is_met_by_an_artifact_that_is_empty(self, world: World, tmp_path: Path) -> None:
         files = dict(run_files(world.run) | collect(world.run / "governance", "governance"))
@@ -53,6 +54,11 @@ class TestChecklist:
             ("disparity", "metrics.json", lambda m: m["targets"]["pm25_1h"]["disparity"].pop("hour"), "not met"),
             ("coverage", "governance/usecase.json", lambda u: u["gates"].clear(), "not answered"),
             ("gate_rules", "gate.json", lambda g: g["rules"].clear(), "not met"),
+            ("gate_rules", "gate.json", lambda g: g["rules"][0].update(rule="max_error"), "not met"),
+            ("gate_rules", "gate.json", lambda g: without(g, "max_disparity"), "not met"),
+            ("gate_rules", "gate.json", lambda g: without(g, "coverage"), "not met"),
+            ("slices", "metrics.json", lambda m: divided_by_training(m, "slices"), "met"),
+            ("disparity", "metrics.json", lambda m: divided_by_training(m, "disparity"), "met"),
             ("revision", "model/manifest.json", lambda m: m.update(git_revision="unknown"), "not answered"),
             ("revision", "model/manifest.json", lambda m: m.update(git_revision="0" * 40 + "-dirty"), "not met"),
             ("files", "model/manifest.json", lambda m: m["files"].pop("pm25_1h/model.bst"), "not met"),
@@ -67,6 +73,33 @@ class TestChecklist:
         self, world: World, tmp_path: Path, key: str, uri: str, change: Callable[[Any], None], expected: str
     ) -> None:
         assert self.answers(self.spoiled(world, tmp_path, uri, change))[key].partition(":")[0] == expected
+
+    def test_probabilities_alone_have_no_interval_for_a_rule_to_judge(self, world: World, tmp_path: Path) -> None:
+        files = dict(run_files(world.run) | collect(world.run / "governance", "governance"))
+        for uri, change in (("gate.json", lambda g: without(g, "coverage")), ("metrics.json", without_intervals)):
+            value = read_json(files[uri])
+            change(value)
+            files[uri] = tmp_path / uri
+            write_json(files[uri], value)
+        told = self.answers(Artifacts(files))
+        assert told["gate_rules"] == "met"
+        assert told["coverage"].startswith("not answered")
+
+    @pytest.mark.parametrize(("forced", "expected"), [(0.06, "met"), (0.0, "not met")])
+    def test_an_excess_of_coverage_that_ties_force_is_no_miss(
+        self, world: World, tmp_path: Path, forced: float, expected: str
+    ) -> None:
+        files = dict(run_files(world.run) | collect(world.run / "governance", "governance"))
+        metrics, gate = read_json(files["metrics.json"]), read_json(files["gate.json"])
+        for target in metrics["targets"].values():
+            target["coverage"]["overall"] = 0.99
+        for check in gate["rules"]:
+            if check["rule"] == "coverage":
+                check["required"], check["evidence"]["forced"] = 0.05, forced
+        for name, value in (("metrics.json", metrics), ("gate.json", gate)):
+            files[name] = tmp_path / name
+            write_json(files[name], value)
+        assert self.answers(Artifacts(files))["coverage"] == expected
 
     @pytest.mark.parametrize("field", [{"author": " "}, {"date": "2999-01-01"}, {"date": ""}, {"text": ""}])
     def test_a_statement_without_author_or_with_a_date_to_come(
@@ -106,6 +139,23 @@ class TestChecklist:
             (tmp_path / name).write_bytes(data)
             artifacts = Artifacts(files | {f"model/{name}": tmp_path / name})
             assert self.answers(artifacts)["no_pickle"] == "not met"
+
+
+def without(gate: dict[str, Any], rule: str) -> None:
+    """Leave the checks of a rule out of a decision."""
+    gate["rules"] = [check for check in gate["rules"] if check["rule"] != rule]
+
+
+def without_intervals(metrics: dict[str, Any]) -> None:
+    """Make all targets such as have no intervals."""
+    for target in metrics["targets"].values():
+        del target["coverage"]
+
+
+def divided_by_training(metrics: dict[str, Any], field: str) -> None:
+    """Add the grouping that a panel with new entities has beside the declared ones."""
+    for target in metrics["targets"].values():
+        target[field][TRAINING] = target[field]["weekend"]
 
 
 def zipped(name: str) -> bytes:

@@ -14,6 +14,7 @@ import pytest
 
 from almanac.core.errors import AlmanacError, DocumentError
 from almanac.core.files import canonical_json, read_json, sha256_file, write_json
+from almanac.usecase import UseCase, dump, load_text
 from governance import signing
 from governance.documents.artifacts import Artifacts, run_files
 from governance.documents.bundle import manifest_digest
@@ -27,6 +28,7 @@ from governance.verify.integrity import check_tables
 from governance.verify.metrics import check_metrics
 from governance.verify.rendered import check_rendered
 from tests.support.governance_world import World, record_run
+from tests.support.real_run import make_run
 
 #: At least 200 in every run of the suite; more by the environment.
 MUTATIONS = int(os.environ.get("ALMANAC_MUTATIONS", "220"))
@@ -518,3 +520,16 @@ class TestSigned:
         signing.sign_contents(complete.run / "governance", signing.DOCUMENTS_SIGNATURE, tmp_path / "eve.pem")
         with pytest.raises(DocumentError, match=r"documents\.sig: no valid signature"):
             verify(complete.run / "governance", trust=pinned)
+
+
+def test_groups_of_the_calendar_are_recomputed_by_the_clocks_of_the_use_case(
+    usecase: UseCase, beijing: pl.DataFrame, tmp_path: Path
+) -> None:
+    local = json.loads(dump(usecase)) | {"time": {"column": "timestamp", "frequency": "1h", "zone": "Asia/Shanghai"}}
+    run = make_run(load_text(json.dumps(local), "air_quality"), beijing, tmp_path / "run", ("pm25_1h",))
+    hours = read_json(run / "metrics.json")["targets"]["pm25_1h"]["slices"]["hour"]
+    rows = pl.read_parquet(run / "predictions.parquet").filter(pl.col("target") == "pm25_1h")
+    # Shanghai is eight hours ahead of UTC, the clock of the table.
+    assert hours["08"]["n"] == rows.filter(pl.col("timestamp").dt.hour() == 0).height
+    (tmp_path / "usecase.json").write_text(json.dumps(local))
+    assert check_metrics(Artifacts({**run_files(run), "governance/usecase.json": tmp_path / "usecase.json"})) > 100

@@ -9,13 +9,14 @@ import polars as pl
 import pytest
 
 from almanac.evaluation import error_analysis
-from almanac.evaluation.entities import MOST_ENTITIES, TRAINING
+from almanac.evaluation.entities import MOST_ENTITIES
 from almanac.evaluation.entities_report import entities
 from almanac.evaluation.evaluate import predictions
 from almanac.evaluation.gate.decide import decide
 from almanac.evaluation.gate.evidence import read_evidence
 from almanac.evaluation.groups import Slices
 from almanac.evaluation.importance import entity_of
+from almanac.evaluation.labels import TRAINING
 from almanac.evaluation.plots import errors, shap
 from almanac.evaluation.sampled_weeks import sampled_weeks
 from almanac.evaluation.scored_rows import ScoredRows, unseen_rows

@@ -8,6 +8,8 @@ from io import BytesIO
 from typing import Any
 
 from almanac.core.errors import AlmanacError
+from almanac.evaluation.gate.check import SOUND
+from almanac.evaluation.labels import TRAINING
 from almanac.usecase.address import UNSTATED, is_placeholder
 from governance.documents.artifacts import Artifacts
 from governance.documents.kind import own_documents
@@ -60,7 +62,8 @@ def has_intervals(target: Target) -> bool | None:
 def covers(bands: bool) -> Answer:
     """Return the answer on the intervals' coverage, overall or by band, within the use case's tolerance.
 
-    A band of few rows is held to what chance allows so many, as its gate was.
+    A band of few rows is held to what chance allows so many, as its gate was, and an excess that ties force does not
+    count there either.
     """
 
     def test(artifacts: Artifacts) -> bool | None:
@@ -70,11 +73,9 @@ def covers(bands: bool) -> Answer:
         if not tolerances:
             return None
         checks = (rule for rule in artifacts.value("gate.json", "/rules") if rule["rule"] == "coverage")
-        allowed = {
-            (each["target"], each["evidence"]["group"]): each["required"] for each in checks if "evidence" in each
-        }
+        judged = {(each["target"], each["evidence"]["group"]): each for each in checks if "evidence" in each}
         return _all(
-            abs(covered - coverage["nominal"]) <= max(min(tolerances), allowed.get((name, group), 0.0))
+            _within(covered, coverage["nominal"], min(tolerances), judged.get((name, group)))
             for name, target in artifacts.targets()
             if (coverage := target.get("coverage"))
             for group, covered in (coverage["bands"] if bands else {"overall": coverage["overall"]}).items()
@@ -85,13 +86,20 @@ def covers(bands: bool) -> Answer:
     return test
 
 
+def _within(covered: float, nominal: float, tolerance: float, judged: dict[str, Any] | None) -> bool:
+    """Return whether a coverage is within the tolerance, or within what its check in the gate allowed."""
+    forced, allowed = (judged["evidence"].get("forced", 0.0), judged["required"]) if judged else (0.0, 0.0)
+    return nominal - max(tolerance, allowed) <= covered <= nominal + forced + max(tolerance, allowed)
+
+
 def groups_declared(field: str) -> Answer:
     """Return the answer whether `slices` or `disparity` of every target has exactly the declared groups."""
 
     def test(artifacts: Artifacts) -> bool | None:
         declared = {_BAND, *(group["name"] for group in artifacts.value(USECASE, "/evaluation/groups"))}
+        # A panel with new entities is divided by them, too, which no use case has to ask for.
         return _all(
-            set(target[field]) == declared and (field != "slices" or _add_up(target))
+            set(target[field]) - {TRAINING} == declared and (field != "slices" or _add_up(target))
             for _, target in artifacts.targets()
         )
 
@@ -104,10 +112,12 @@ def _add_up(target: Target) -> bool:
 
 
 def rules_of_the_use_case(artifacts: Artifacts) -> bool | None:
-    """Answer whether exactly the rules of the model's own use case were evaluated."""
+    """Answer whether the rules of the model's own use case were evaluated, and no others but the gate's own."""
     declared = {rule["rule"] for rule in artifacts.value(USECASE, "/gates")}
-    evaluated = {rule["rule"] for rule in artifacts.value("gate.json", "/rules")}
-    return same_use_case(artifacts) and bool(evaluated) and evaluated == declared
+    evaluated = {rule["rule"] for rule in artifacts.value("gate.json", "/rules")} - {SOUND}
+    # Where every target is a probability, no interval is there to be judged.
+    idle = set() if any(target.get("coverage") for _, target in artifacts.targets()) else {"coverage"}
+    return same_use_case(artifacts) and bool(evaluated) and declared - idle <= evaluated <= declared
 
 
 def same_use_case(artifacts: Artifacts) -> bool:
