@@ -108,7 +108,7 @@ def _errors(case: UseCase, run: Path) -> dict[str, float]:
     target = case.targets[0]
     metrics = read_json(run / "metrics.json")
     names = read_json(run / "model" / target.name / "features.json")["names"]
-    keys = [*([case.entity] if case.entity else []), case.time.column]
+    keys = case.keys
     table = pl.read_parquet(run / "features.parquet")
     stop = pl.lit(metrics["split"]["train_to"]).str.to_datetime(time_unit="us", strict=False)
     known = pl.col(f"y_{target.name}").is_not_null() & pl.col(f"y_{target.name}").is_finite()

@@ -112,7 +112,7 @@ class Series:
     @cached_property
     def gap(self) -> timedelta:
         """The longest horizon, whose truths are not known yet at a training."""
-        return max(to_timedelta(target.horizon) for target in self.usecase.targets)
+        return to_timedelta(self.usecase.longest_horizon)
 
     def model(self, moment: datetime) -> dict[str, lightgbm.Booster]:
         """Return the boosters by target trained at a time; each learns the difference from the last known value."""

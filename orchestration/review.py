@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from almanac.core.errors import AlmanacError
 from almanac.usecase import UseCase
-from almanac.usecase.fold_lengths import fold_length, longest_horizon
+from almanac.usecase.fold_lengths import fold_length
 from almanac.usecase.types import to_duration, to_timedelta
 from orchestration.retraining.plan import retraining
 from orchestration.statements_check import check_draft
@@ -118,7 +118,7 @@ def _spans(usecase: UseCase, table: "pl.DataFrame", result: Review) -> None:
     start = max(int(micros.min()), train.start or int(micros.min()))
     window = timedelta(microseconds=int(train.stop or 0) - start)
     folds = usecase.training.folds
-    taken = folds.count * fold_length(usecase, window) + longest_horizon(usecase)
+    taken = folds.count * fold_length(usecase, window) + to_timedelta(usecase.longest_horizon)
     if taken >= window:
         result.errors.append(
             f"training.folds: {folds.count} folds of {folds.length or 'the shortest length'} take {taken}, and the "

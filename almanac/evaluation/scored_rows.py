@@ -107,7 +107,7 @@ def read_parts(path: Path, usecase: UseCase) -> tuple[pl.DataFrame, pl.DataFrame
     names = [f"{kind}_{target.name}" for target in usecase.targets for kind in ("y", "last")]
     names += [name for target in usecase.targets for name in reference_columns(target)]
     narrow = _read(
-        path, usecase, lambda table: table.select(pl.col(*_keys(usecase)), cs.by_name(names, require_all=False))
+        path, usecase, lambda table: table.select(pl.col(*usecase.keys), cs.by_name(names, require_all=False))
     )
     _, test = train_test(usecase, narrow[usecase.time.column])
     # A literal of the column's own type, so that Parquet row groups can be skipped.
@@ -121,7 +121,7 @@ def _read(path: Path, usecase: UseCase, chosen: Callable[[pl.LazyFrame], pl.Lazy
         # Asked of no rows, so that a missing column is an error of its own before the table is read.
         column(table.head(0).collect(), usecase.time.column, path.name)
         timed = table.with_columns(pl.col(usecase.time.column).cast(pl.Datetime("us")))
-        return chosen(timed).collect().sort(_keys(usecase))
+        return chosen(timed).collect().sort(usecase.keys)
     except (OSError, pl.exceptions.PolarsError) as error:
         raise TableError(f"{path}: not a Parquet table ({error})") from error
 
@@ -167,7 +167,7 @@ def score_rows(
     predicted = model.predict(history.rows(X, rows, model.predictor.history))
     return ScoredRows(
         target=target,
-        keys=table.select(_keys(usecase))[rows],
+        keys=table.select(usecase.keys)[rows],
         time=time[rows],
         X=X,
         y=y[rows],
@@ -221,7 +221,7 @@ def _units(usecase: UseCase, table: pl.DataFrame, target: Target, y: Array) -> t
 def _out_of_fold(
     usecase: UseCase, table: pl.DataFrame, target: Target, unseen: pl.DataFrame, baselines: dict[str, Array]
 ) -> OutOfFold:
-    keys = _keys(usecase)
+    keys = usecase.keys
     # Of events that share their keys nobody can tell which was predicted.
     place = table.select(*keys, pl.int_range(pl.len()).alias("place")).unique(keys, keep="none", maintain_order=True)
     rows = unseen.filter(pl.col("target") == target.name).with_columns(
@@ -235,10 +235,6 @@ def _out_of_fold(
         numbers(joined, "prediction"),
         {name: values[joined["place"].to_numpy()] for name, values in baselines.items()},
     )
-
-
-def _keys(usecase: UseCase) -> list[str]:
-    return [*([usecase.entity] if usecase.entity else []), usecase.time.column]
 
 
 def _within(test: Span, target: Target, time: npt.NDArray[np.int64]) -> Mask:

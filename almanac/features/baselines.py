@@ -156,7 +156,7 @@ def seasonal_naive(usecase: UseCase, table: pl.DataFrame, target: Target) -> Arr
     if usecase.events is not None:
         # The newest outcome of the entity, as events have no phase.
         return _numbers(table, f"last_{target.name}")
-    keys = [*([usecase.entity] if usecase.entity else []), usecase.time.column]
+    keys = usecase.keys
     name = f"y_{target.name}"
     _numbers(table, name)
     back = pl.duration(microseconds=_seasons_back(usecase, target))

@@ -22,10 +22,10 @@ from almanac.core.progress import progress
 from almanac.features.batch import compute
 from almanac.features.references import references
 from almanac.features.spec import FeatureSpec
-from almanac.features.split import longest_horizon
 from almanac.features.target import targets
 from almanac.features.target_encoding import level_columns
 from almanac.usecase import UseCase
+from almanac.usecase.types import to_microseconds
 
 Packed = npt.NDArray[np.uint8]
 
@@ -74,7 +74,7 @@ def computed(usecase: UseCase, spec: FeatureSpec, table: pl.LazyFrame, workers: 
     rows = int(table.select(pl.len()).collect().item())
     read = table.select(_read(usecase, spec))
     # Rounded up, so that a horizon between two steps is covered as well.
-    after = -(-longest_horizon(usecase) // spec.step)
+    after = -(-to_microseconds(usecase.longest_horizon) // spec.step)
     parts = plan(rows, usecase.training.dask.partition, spec.history, after)
     # Polars needs the schema before a row is computed; an empty table gives it.
     schema = features_of(usecase, spec, read.head(0).collect()).schema

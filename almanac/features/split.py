@@ -34,11 +34,6 @@ class Span:
         return result
 
 
-def longest_horizon(usecase: UseCase) -> int:
-    """Return the longest horizon of the use case's targets in µs."""
-    return max(to_microseconds(target.horizon) for target in usecase.targets)
-
-
 def train_test(usecase: UseCase, times: Times) -> tuple[Span, Span]:
     """Return the training and the test span; training ends a gap of at least the longest horizon before the test.
 
@@ -48,7 +43,7 @@ def train_test(usecase: UseCase, times: Times) -> tuple[Span, Span]:
             newest complete day.
     """
     # A training row whose target lies in the test span would have seen it.
-    gap = longest_horizon(usecase) if usecase.split.gap is None else to_microseconds(usecase.split.gap)
+    gap = to_microseconds(usecase.split.gap or usecase.longest_horizon)
     split = usecase.split.at(_newest(times), usecase.time.frequency, timedelta(microseconds=gap))
     # By then a rolling split has dates, and any other has always had them.
     assert split.test_from is not None

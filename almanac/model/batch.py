@@ -99,7 +99,6 @@ def predict_span(usecase: UseCase, frame: pl.DataFrame, bundle: Bundle, first: d
         Entity, where there is one, time, target, prediction, lower, upper and signal; null where the model has none.
     """
     time = usecase.time.column
-    keys = [*([usecase.entity] if usecase.entity else []), time]
     # All parts need the same columns to be concatenated, whichever outputs their models have.
     empty = [
         pl.lit(None, pl.Float64 if output.datatype == "FP64" else pl.String).alias(output.name) for output in outputs()
@@ -107,7 +106,7 @@ def predict_span(usecase: UseCase, frame: pl.DataFrame, bundle: Bundle, first: d
     parts = []
     for name, model in bundle.targets.items():
         within = np.flatnonzero(frame.select((pl.col(time) >= first) & (pl.col(time) < end)).to_series().to_numpy())
-        part = frame.select(*keys)[within].with_columns(pl.lit(name).alias("target"), *empty)
+        part = frame.select(usecase.keys)[within].with_columns(pl.lit(name).alias("target"), *empty)
         parts.append(part.with_columns(_predicted(model, _compute(model, frame).take(within))))
     return pl.concat(parts)
 

@@ -44,8 +44,7 @@ def _first(usecase: UseCase, start: str, end: datetime) -> datetime:
     if not count.isdigit() or int(count) < 1:
         raise TableError(f"start is {start!r}; write windows: and a whole number from 1 on, such as windows:3")
     # The truth of the last horizon is not known yet: as much more is predicted, so that the oldest window is full.
-    longest = max(to_timedelta(target.horizon) for target in usecase.targets)
-    return end - int(count) * to_timedelta(usecase.drift.window) - longest
+    return end - int(count) * to_timedelta(usecase.drift.window) - to_timedelta(usecase.longest_horizon)
 
 
 def _time(text: str, name: str) -> datetime:

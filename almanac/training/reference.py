@@ -98,7 +98,7 @@ def _parts(
     usecase: UseCase, table: pl.DataFrame, features: pl.DataFrame, problem: Problem, rows: int
 ) -> Iterator[pl.DataFrame]:
     """Yield the rows that are profiled, so many at a time: keys, raw columns and features."""
-    keys = _keys(usecase)
+    keys = usecase.keys
     columns = usecase.drift.columns or list(usecase.columns)
     # A feature with the name of a raw column is that column, and is profiled once.
     names = [(k, name) for k, name in enumerate(problem.names) if name not in columns]
@@ -145,7 +145,7 @@ def _outputs(
     if unseen.height < LEAST_ROWS:
         return None
     return drift_outputs.freeze(
-        unseen.select(*_keys(usecase), "prediction", target="y"),
+        unseen.select(*usecase.keys, "prediction", target="y"),
         time=usecase.time.column,
         entity=usecase.entity,
         season=usecase.drift.season,
@@ -182,7 +182,3 @@ def _loss(usecase: UseCase, problem: Problem, rows: npt.NDArray[np.intp], residu
     # Too few rows or blocks: the model goes without an estimate of its error.
     except DriftError:
         return None
-
-
-def _keys(usecase: UseCase) -> list[str]:
-    return [*([usecase.entity] if usecase.entity else []), usecase.time.column]

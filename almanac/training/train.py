@@ -182,8 +182,7 @@ def _calibrated(
     intervals = None
     if not problem.classification:
         intervals = target_intervals(usecase, selection, prediction, rows, _entities(usecase, features, rows))
-    keys = [*([usecase.entity] if usecase.entity else []), usecase.time.column]
-    frame = features.select(keys)[rows].with_columns(
+    frame = features.select(usecase.keys)[rows].with_columns(
         pl.lit(problem.target.name).alias("target"),
         pl.Series("fold", fold, dtype=pl.Int32),
         pl.Series("y", problem.truth[rows]),

@@ -28,7 +28,7 @@ def fold_length(usecase: "UseCase", window: timedelta) -> timedelta:
     folds, step = usecase.training.folds, to_timedelta(usecase.time.frequency)
     if folds.length is not None:
         return to_timedelta(folds.length)
-    room = (window - longest_horizon(usecase) - FEWEST_LEARNED * step) / folds.count
+    room = (window - to_timedelta(usecase.longest_horizon) - FEWEST_LEARNED * step) / folds.count
     length = min(_LONGEST, window / (2 * folds.count), max(room, _fewest_judged(usecase) * step))
     unit = _DAY if length >= _DAY and not _DAY % step else step
     return max(length // unit, 1) * unit
@@ -40,14 +40,9 @@ def shortest_window(usecase: "UseCase") -> timedelta:
     length = _fewest_judged(usecase) * step if folds.length is None else to_timedelta(folds.length)
     # With several series a single step may have rows enough; how many is known only from the table.
     learned = FEWEST_LEARNED if usecase.entity is None else 1
-    needed = learned * step + longest_horizon(usecase) + folds.count * length
+    needed = learned * step + to_timedelta(usecase.longest_horizon) + folds.count * length
     # A derived length takes half of the window at most.
     return needed if folds.length is not None else max(needed, 2 * folds.count * length)
-
-
-def longest_horizon(usecase: "UseCase") -> timedelta:
-    """Return the longest horizon of the targets."""
-    return max(to_timedelta(target.horizon) for target in usecase.targets)
 
 
 def fewest_calibrated(level: float) -> int:

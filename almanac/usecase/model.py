@@ -18,7 +18,7 @@ from almanac.usecase.rules import check
 from almanac.usecase.split_section import Split
 from almanac.usecase.tracking_section import Tracking
 from almanac.usecase.training_section import Target, Training
-from almanac.usecase.types import Name, Section, absent, to_utc
+from almanac.usecase.types import Name, Section, absent, to_timedelta, to_utc
 from almanac.usecase.validation_section import Validation
 
 
@@ -79,6 +79,16 @@ class UseCase(Section):
     def _sections_agree(self) -> Self:
         check(self)
         return self
+
+    @property
+    def keys(self) -> list[str]:
+        """The columns that identify a row: the entity, if there is one, and the time."""
+        return [*([self.entity] if self.entity else []), self.time.column]
+
+    @property
+    def longest_horizon(self) -> str:
+        """The longest horizon of the targets, such as 24h."""
+        return max((target.horizon for target in self.targets), key=to_timedelta)
 
     @property
     def archive_as_of(self) -> str | None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from almanac.usecase import candidate_rules, event_rules
 from almanac.usecase.candidate_rules import repeated
 from almanac.usecase.cron import wrong_cron
-from almanac.usecase.fold_lengths import longest_horizon, shortest_window
+from almanac.usecase.fold_lengths import shortest_window
 from almanac.usecase.gate_section import FALSE_REFUSALS, GATE_RULES, ChanceRule
 from almanac.usecase.split_section import window_of
 from almanac.usecase.types import steps, to_duration, to_timedelta
@@ -70,7 +70,7 @@ def _targets(usecase: "UseCase") -> Iterator[str]:
 
 def _gap(usecase: "UseCase") -> Iterator[str]:
     # With a shorter gap the last training rows would have their targets in the test span.
-    longest, gap = max((target.horizon for target in usecase.targets), key=to_timedelta), usecase.split.gap
+    longest, gap = usecase.longest_horizon, usecase.split.gap
     if gap is not None and to_timedelta(gap) < to_timedelta(longest):
         yield f"split.gap: {gap} is shorter than the longest horizon, {longest}"
 
@@ -173,7 +173,7 @@ def _windows(usecase: "UseCase") -> Iterator[str]:
         if text in (None, "expanding") or window_of(text) >= needed:
             continue
         length = f"of {folds.length}" if folds.length else "that calibrate intervals"
-        longest = to_duration(longest_horizon(usecase))
+        longest = to_duration(to_timedelta(usecase.longest_horizon))
         yield (
             f"{field}: {text} is too short; it must hold at least {to_duration(needed)}: rows to learn from, the "
             f"longest horizon, {longest}, and {folds.count} folds {length} (training.folds)"

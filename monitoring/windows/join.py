@@ -62,7 +62,7 @@ def read_log(usecase: UseCase, log: str, since: datetime | None = None) -> pl.Da
     parts = [_checked(usecase, frame, name) for name, frame in frames.items() if frame is not None]
     if not parts:
         raise EmptyLogError(f"{address}: no logged predictions yet; its files are empty")
-    keys = [*_keys(usecase), "target"]
+    keys = [*usecase.keys, "target"]
     # A newer version may have predicted a time again; its forecast is the one that counted.
     return pl.concat(parts).sort([*keys, "version"]).unique(keys, keep="last", maintain_order=True)
 
@@ -97,7 +97,7 @@ def with_truth(usecase: UseCase, table: pl.DataFrame, predictions: pl.DataFrame)
 
 
 def _join_target(usecase: UseCase, table: pl.DataFrame, predictions: pl.DataFrame, target: Target) -> pl.DataFrame:
-    keys, time = _keys(usecase), usecase.time.column
+    keys, time = usecase.keys, usecase.time.column
     rows = predictions.filter(pl.col("target") == target.name)
     rows = rows.with_columns(
         due=pl.col(time) + to_timedelta(target.horizon), seen=pl.col(time) - to_timedelta(usecase.features.cutoff)
@@ -113,10 +113,6 @@ def _join_target(usecase: UseCase, table: pl.DataFrame, predictions: pl.DataFram
         renamed = values.rename({time: moment, "value": name})
         rows = rows.join(renamed, on=on, how="left", maintain_order="left")
     return rows.drop("seen")
-
-
-def _keys(usecase: UseCase) -> list[str]:
-    return [*([usecase.entity] if usecase.entity else []), usecase.time.column]
 
 
 def _logged(usecase: UseCase, data: bytes, shown: str) -> pl.DataFrame | None:
@@ -147,12 +143,12 @@ def _parquet(source: Path | io.BytesIO, shown: str) -> pl.DataFrame:
 
 
 def _checked(usecase: UseCase, frame: pl.DataFrame, source: str) -> pl.DataFrame:
-    needed = [*_keys(usecase), *_NEEDED]
+    needed = [*usecase.keys, *_NEEDED]
     if missing := [name for name in needed if name not in frame.columns]:
         raise TableError(f"{source}: no column {missing[0]!r}; predictions have {', '.join(needed)}")
     time = usecase.time.column
     numbers = (pl.col(name).cast(pl.Float64) for name in ("prediction", "lower", "upper"))
-    keys = (pl.col(name) for name in _keys(usecase)[:-1])
+    keys = (pl.col(name) for name in usecase.keys[:-1])
     return frame.select(
         *keys, pl.col(time).cast(pl.Datetime("us")), "target", *numbers, pl.col("version").cast(pl.Int64)
     )

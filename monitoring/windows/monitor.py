@@ -120,7 +120,7 @@ def _predictions(usecase: UseCase, table: pl.DataFrame, sources: Sources) -> tup
     log = sources.log or os.environ.get(LOG_VARIABLE, "")
     if not log:
         return {"predictions": "batch", "log": ""}, read_predictions(usecase, sources.predictions)
-    horizon = max(to_timedelta(target.horizon) for target in usecase.targets)
+    horizon = to_timedelta(usecase.longest_horizon)
     newest: Any = table[usecase.time.column].max()
     # A day more, since the table's clock and the servers' may be of different zones.
     since = newest - usecase.drift.policy.of * to_timedelta(usecase.drift.window) - horizon - timedelta(days=1)

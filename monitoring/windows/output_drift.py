@@ -58,10 +58,9 @@ def _judge(
 def _predict(usecase: UseCase, watched: WatchedModel, features: Features, span: Span) -> pl.DataFrame:
     """Return the predictions that are made in a window, or whose truth falls due in it."""
     # A truth that falls due in the window belongs to a prediction of up to one horizon before it.
-    longest = max(to_timedelta(target.horizon) for target in usecase.targets)
+    longest = to_timedelta(usecase.longest_horizon)
     span_made = Span(span.start - longest, span.stop)
     frame = features.of(watched.model, span_made)
-    keys = [*([usecase.entity] if usecase.entity else []), usecase.time.column]
     if not frame.height:
-        return frame.select(keys).with_columns(prediction=pl.lit(None, dtype=pl.Float64))
-    return frame.select(keys).with_columns(prediction=features.predict(watched.model, span_made))
+        return frame.select(usecase.keys).with_columns(prediction=pl.lit(None, dtype=pl.Float64))
+    return frame.select(usecase.keys).with_columns(prediction=features.predict(watched.model, span_made))

@@ -148,9 +148,8 @@ def judge_outputs(
         span: the window: predictions made in it, and truths that fell due in it.
         level: chance of a false alarm of each signal.
     """
-    keys = [*([usecase.entity] if usecase.entity else []), usecase.time.column]
-    made = joined.filter(span.holds(usecase.time.column)).select(*keys, "prediction")
-    known = joined.filter(span.holds("due")).select(*keys, "prediction", target="y")
+    made = joined.filter(span.holds(usecase.time.column)).select(*usecase.keys, "prediction")
+    known = joined.filter(span.holds("due")).select(*usecase.keys, "prediction", target="y")
     explained = _explained(usecase, watched, made, features, span)
     return compare_outputs(watched.reference, Window(made, known, explained), level)
 

@@ -16,7 +16,7 @@ from almanac.data.checks._finding import ROW, Finding, Severity, count_of, first
 from almanac.usecase import UseCase
 from almanac.usecase.validation_section import CheckBase
 
-__all__ = ["ROW", "Check", "CheckBase", "Finding", "Severity", "Stage", "Subject", "count_of", "first_rows", "keys"]
+__all__ = ["ROW", "Check", "CheckBase", "Finding", "Severity", "Stage", "Subject", "count_of", "first_rows"]
 
 
 class Stage(IntEnum):
@@ -87,8 +87,3 @@ class Check:
     stops: bool = False
     declaration: type[CheckBase] | None = None
     problems: Callable[[Any, UseCase], Iterator[str]] | None = None
-
-
-def keys(usecase: UseCase) -> list[str]:
-    """Return the columns that identify a row: the entity, if the use case has one, and the time."""
-    return [*([usecase.entity] if usecase.entity else []), usecase.time.column]

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import polars as pl
 
-from almanac.data.checks import Check, Finding, Severity, Stage, Subject, keys
+from almanac.data.checks import Check, Finding, Severity, Stage, Subject
 from almanac.usecase import UseCase
 
 _CONSEQUENCES = {
@@ -15,7 +15,7 @@ _CONSEQUENCES = {
 
 
 def _find(subject: Subject) -> Iterator[Finding]:
-    usecase, names = subject.usecase, keys(subject.usecase)
+    usecase, names = subject.usecase, subject.usecase.keys
     rule = usecase.validation.duplicates
     surplus = subject.table.filter(~subject.table.select(pl.struct(names).is_first_distinct()).to_series())
     if surplus.height:
@@ -26,7 +26,7 @@ def _find(subject: Subject) -> Iterator[Finding]:
 
 def _keep_one(table: pl.DataFrame, usecase: UseCase) -> pl.DataFrame:
     last = usecase.validation.duplicates == "keep_last"
-    return table.unique(keys(usecase), keep="last" if last else "first", maintain_order=True)
+    return table.unique(usecase.keys, keep="last" if last else "first", maintain_order=True)
 
 
 KIND = Check("duplicates", Stage.DUPLICATES, _find, _keep_one)

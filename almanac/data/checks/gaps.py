@@ -6,7 +6,7 @@ from datetime import datetime
 
 import polars as pl
 
-from almanac.data.checks import Check, Finding, Severity, Stage, Subject, count_of, keys
+from almanac.data.checks import Check, Finding, Severity, Stage, Subject, count_of
 from almanac.usecase import UseCase
 from almanac.usecase.types import to_microseconds
 
@@ -32,7 +32,7 @@ def find_gaps(table: pl.DataFrame, usecase: UseCase) -> list[Gap]:
     time, frequency = pl.col(usecase.time.column).cast(pl.Int64), to_microseconds(usecase.time.frequency)
     before = time.shift(1).over(usecase.entity) if usecase.entity else time.shift(1)
     gaps = (
-        table.select(*keys(usecase), before=before)
+        table.select(*usecase.keys, before=before)
         .with_columns(steps=(time - pl.col("before")) // frequency - 1)
         .filter(pl.col("steps") > 0)
         .with_columns(start=(pl.col("before") + frequency).cast(_TIME), end=(time - frequency).cast(_TIME))
@@ -80,7 +80,7 @@ def _complete(table: pl.DataFrame, usecase: UseCase) -> pl.DataFrame:
     if grid.height == table.height:
         return table
     # The keys come first in a join; the table keeps the order of its columns.
-    return grid.join(table, on=keys(usecase), how="left", maintain_order="left").select(table.columns)
+    return grid.join(table, on=usecase.keys, how="left", maintain_order="left").select(table.columns)
 
 
 KIND = Check("gaps", Stage.GAPS, _find, _complete)

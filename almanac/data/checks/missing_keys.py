@@ -4,11 +4,11 @@ from collections.abc import Iterator
 
 import polars as pl
 
-from almanac.data.checks import Check, Finding, Stage, Subject, keys
+from almanac.data.checks import Check, Finding, Stage, Subject
 
 
 def _find(subject: Subject) -> Iterator[Finding]:
-    for name in keys(subject.usecase):
+    for name in subject.usecase.keys:
         rows = subject.table.filter(pl.col(name).is_null())
         if rows.height:
             yield subject.value_finding("error", "missing", name, rows, "missing, and none may be")

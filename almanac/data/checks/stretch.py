@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import polars as pl
 
-from almanac.data.checks import Check, Finding, Stage, Subject, keys
+from almanac.data.checks import Check, Finding, Stage, Subject
 from almanac.data.checks._finding import ROW
 from almanac.usecase.types import to_microseconds
 
@@ -18,7 +18,7 @@ def _find(subject: Subject) -> Iterator[Finding]:
     if usecase.events is not None:
         return
     time, step = usecase.time.column, to_microseconds(usecase.time.frequency)
-    ordered = table.select(ROW, *keys(usecase)).sort(time, maintain_order=True)
+    ordered = table.select(ROW, *usecase.keys).sort(time, maintain_order=True)
     micros = pl.col(time).cast(pl.Int64)
     groups = ordered.group_by(usecase.entity) if usecase.entity else ordered.group_by(pl.lit(0))
     times = groups.agg(((micros.max() - micros.min()) // step + 1).alias("times"))["times"].sum()

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import polars as pl
 
-from almanac.data.checks import Check, Finding, Severity, Stage, Subject, keys
+from almanac.data.checks import Check, Finding, Severity, Stage, Subject
 from almanac.usecase import UseCase
 
 
@@ -22,7 +22,7 @@ def _find(subject: Subject) -> Iterator[Finding]:
 
 def _sort(table: pl.DataFrame, usecase: UseCase) -> pl.DataFrame:
     # A stable sort, so that `keep_first` and `keep_last` mean the order of the source.
-    return table.sort(keys(usecase), maintain_order=True)
+    return table.sort(usecase.keys, maintain_order=True)
 
 
 KIND = Check("unsorted", Stage.ORDER, _find, _sort)

@@ -37,7 +37,7 @@ def score_registered(
         TableError: the table cannot be read.
         AlmanacError: features that the table does not give.
     """
-    keys = [*([usecase.entity] if usecase.entity else []), usecase.time.column, "target"]
+    keys = [*usecase.keys, "target"]
     same = {name: bundle.targets[name] for name in same_targets(usecase, bundle)}
     scored = predictions.filter(pl.col("target").is_in(list(same)))
     if not scored.height:

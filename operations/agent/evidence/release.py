@@ -6,7 +6,6 @@ import numpy as np
 import polars as pl
 
 from almanac.core.errors import AlmanacError
-from almanac.data.checks import keys
 from almanac.model.model import load_model
 from almanac.usecase import UseCase
 from almanac.usecase.types import to_timedelta
@@ -32,7 +31,7 @@ def release_figures(usecase: UseCase, table: pl.DataFrame, registry: str) -> dic
         return {}
     time = usecase.time.column
     newest: Any = table[time].max()
-    longest = max(to_timedelta(target.horizon) for target in usecase.targets)
+    longest = to_timedelta(usecase.longest_horizon)
     stop = newest + to_timedelta(usecase.time.frequency)
     span = Span(stop - longest - to_timedelta(usecase.drift.window), stop - longest)
     ratios = []
@@ -47,7 +46,7 @@ def release_figures(usecase: UseCase, table: pl.DataFrame, registry: str) -> dic
                 model = load_model(directory / target.name)
                 made = (
                     features.of(model, span)
-                    .select(*keys(usecase))
+                    .select(*usecase.keys)
                     .with_columns(target=pl.lit(target.name), prediction=features.predict(model, span))
                 )
                 known = with_truth(usecase, table, made)

@@ -15,7 +15,7 @@ from almanac.features.batch import compute
 from almanac.features.fit import fit
 from almanac.features.preprocess import preprocess
 from almanac.features.spec import FeatureSpec
-from almanac.features.split import Span, folds, longest_horizon, train_test
+from almanac.features.split import Span, folds, train_test
 from almanac.features.target import targets
 from almanac.usecase import UseCase, load
 from almanac.usecase.split_section import Split
@@ -44,7 +44,7 @@ def micros(moment: datetime) -> int:
 
 def test_training_ends_the_longest_horizon_before_the_test_span(usecase: UseCase, beijing: pl.DataFrame) -> None:
     train, test = train_test(usecase, beijing["timestamp"])
-    assert longest_horizon(usecase) == 24 * HOUR
+    assert usecase.longest_horizon == "24h"
     assert train == Span(None, micros(datetime(2013, 12, 31)))
     assert test == Span(micros(datetime(2014, 1, 1)), micros(datetime(2015, 1, 1)))
 
