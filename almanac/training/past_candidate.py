@@ -71,53 +71,70 @@ class PastModel:
         return 0
 
 
-def fit_past(
-    declared: PastLearner,
-    parameters: dict[str, Any],
-    data: TrainingRows,
-    estimate: Estimate,
-    body: type[PastPredictor[P]],
-    longest: int,
-) -> PastModel:
-    """Return the parameters of every entity, and pooled ones for entities that have too few values.
+@dataclass(frozen=True)
+class PastCandidate:
+    """A kind of candidate that forecasts from each entity's own past, see `Candidate`.
 
-    Args:
-        declared: the candidate's section.
-        parameters: the fixed parameters and those of the trial.
-        data: the training rows.
+    Attributes:
+        name: its name in the field `kind`.
+        declaration: its section of the use case file.
+        cost: relative duration of a fit.
+        arguments: names of its parameters.
+        body: the predictor.
         estimate: returns the fields of `body.parameters` for the values of an entity, as
             estimate(values, period=…, history=…, steps=…, parameters=…).
-        body: the predictor.
         longest: longest season in steps.
-
-    Raises:
-        TrainingError: a classification, a season that does not fit, or no entity with values enough.
+        by_statsforecast: whether it needs the package statsforecast.
     """
-    problem = data.problem
-    if problem.classification:
-        raise TrainingError(
-            f"candidate {declared.name}: of kind {declared.kind}, which forecasts a value and no probability"
+
+    name: str
+    declaration: type[PastLearner]
+    cost: int
+    arguments: tuple[str, ...]
+    body: type[PastPredictor[Any]]
+    estimate: Estimate
+    longest: int
+    by_statsforecast: bool = True
+    blendable: bool = False
+
+    def parameters(self) -> Mapping[str, Sequence[str]]:
+        """Return the names of the parameters, which have no aliases."""
+        return dict.fromkeys(self.arguments, ())
+
+    def fit(self, declared: PastLearner, parameters: dict[str, Any], data: TrainingRows, seed: int) -> PastModel:
+        """Return the parameters of every entity, and those of a typical one for entities that have too few values.
+
+        Raises:
+            TrainingError: a missing package, a classification, a season that does not fit, or no entity with values
+                enough.
+        """
+        if self.by_statsforecast:
+            require_statsforecast(declared)
+        problem = data.problem
+        if problem.classification:
+            raise TrainingError(
+                f"candidate {declared.name}: of kind {declared.kind}, which forecasts a value and no probability"
+            )
+        period = _period(declared, problem, self.longest)
+        length = declared.seasons * period
+        found = problem.fits.fit(
+            self.estimate,
+            _past(declared, data, max(_FEWEST, 3 * period)),
+            {"period": period, "history": length, "steps": problem.steps_ahead, "parameters": parameters},
+            lambda text: problem.report(f"{problem.target.name} {declared.name}: {text}"),
         )
-    period = _period(declared, problem, longest)
-    length = declared.seasons * period
-    found = problem.fits.fit(
-        estimate,
-        _past(declared, data, max(_FEWEST, 3 * period)),
-        {"period": period, "history": length, "steps": problem.steps_ahead, "parameters": parameters},
-        lambda text: problem.report(f"{problem.target.name} {declared.name}: {text}"),
-    )
-    fitted: dict[str, P] = {name: body.parameters(**one) for name, one in found.items()}
-    return PastModel(
-        body(
-            history=length,
-            period=period,
-            steps=problem.steps_ahead,
-            entities=fitted,
-            pooled=typical(list(fitted.values())),
-            offset=Offset(link="log" if problem.target.scale == "log" else None),
-            names=problem.names,
+        fitted = {name: self.body.parameters(**one) for name, one in found.items()}
+        return PastModel(
+            self.body(
+                history=length,
+                period=period,
+                steps=problem.steps_ahead,
+                entities=fitted,
+                pooled=typical(list(fitted.values())),
+                offset=Offset(link="log" if problem.target.scale == "log" else None),
+                names=problem.names,
+            )
         )
-    )
 
 
 def _past(declared: PastLearner, data: TrainingRows, fewest: int) -> dict[str, Array]:

@@ -1,6 +1,5 @@
 """An additive regression on trend and season in Prophet's manner, fitted anew at each forecast; see its body."""
 
-from collections.abc import Mapping, Sequence
 from itertools import product
 from typing import Any, Literal
 
@@ -8,11 +7,9 @@ import numpy as np
 
 from almanac.core.errors import TrainingError
 from almanac.model.bodies.additive_regression import AdditivePredictor, TrendAndSeason
-from almanac.training.past_candidate import PastLearner, PastModel, fit_past, interpolated
-from almanac.training.problem import Array, TrainingRows
+from almanac.training.past_candidate import PastCandidate, PastLearner, interpolated
+from almanac.training.problem import Array
 
-#: Longest season in steps: a week of five minutes.
-_LONGEST = 2016
 #: Penalties that are compared; Prophet's priors are tuned over as wide a range.
 _TREND, _SEASON = (0.1, 10.0, 1000.0), (0.1, 10.0, 1000.0)
 
@@ -21,21 +18,6 @@ class AdditiveRegression(PastLearner):
     """A straight line with changes of slope and a Fourier series of the season, by ridge regression on the past."""
 
     kind: Literal["additive_regression"]
-
-
-class _AdditiveRegression:
-    name = "additive_regression"
-    declaration = AdditiveRegression
-    cost = 2
-    blendable = False
-
-    def parameters(self) -> Mapping[str, Sequence[str]]:
-        """Return the numbers of changes of slope and of harmonics, and both penalties."""
-        return {"changepoints": (), "harmonics": (), "trend_penalty": (), "season_penalty": ()}
-
-    def fit(self, declared: AdditiveRegression, parameters: dict[str, Any], data: TrainingRows, seed: int) -> PastModel:
-        """Return the penalties of every entity, and those of a typical one for all others."""
-        return fit_past(declared, parameters, data, estimate, AdditivePredictor, _LONGEST)
 
 
 def estimate(values: Array, period: int, history: int, steps: int, parameters: dict[str, Any]) -> dict[str, Any]:
@@ -64,4 +46,13 @@ def estimate(values: Array, period: int, history: int, steps: int, parameters: d
     return vars(models[int(np.argmin(errors))]).copy()
 
 
-KIND = _AdditiveRegression()
+KIND = PastCandidate(
+    "additive_regression",
+    AdditiveRegression,
+    cost=2,
+    arguments=("changepoints", "harmonics", "trend_penalty", "season_penalty"),
+    body=AdditivePredictor,
+    estimate=estimate,
+    longest=2016,  # a week of five minutes
+    by_statsforecast=False,
+)

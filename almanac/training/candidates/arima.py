@@ -1,43 +1,20 @@
 """Seasonal ARIMA of each entity's own past, its order and coefficients chosen by AutoARIMA of statsforecast."""
 
 import warnings
-from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
 
 from almanac.model.bodies.arima import ARIMAPredictor
 from almanac.model.shap_import import without_numba
-from almanac.training.past_candidate import PastLearner, PastModel, fit_past, interpolated, require_statsforecast
-from almanac.training.problem import Array, TrainingRows
-
-#: Longest season whose coefficients are estimated in acceptable time, in steps.
-_LONGEST = 24
+from almanac.training.past_candidate import PastCandidate, PastLearner, interpolated
+from almanac.training.problem import Array
 
 
 class ARIMA(PastLearner):
     """Seasonal ARIMA of each entity's own past; AutoARIMA of statsforecast chooses order and coefficients."""
 
     kind: Literal["arima"]
-
-
-class _ARIMA:
-    name = "arima"
-    declaration = ARIMA
-    cost = 5
-    blendable = False
-
-    def parameters(self) -> Mapping[str, Sequence[str]]:
-        """Return the arguments of AutoARIMA that do not follow from the use case."""
-        orders = ("d", "D", "max_p", "max_q", "max_P", "max_Q", "max_order", "max_d", "max_D")
-        starts = ("start_p", "start_q", "start_P", "start_Q")
-        others = ("stationary", "seasonal", "ic", "stepwise", "nmodels", "approximation", "method", "allowdrift")
-        return dict.fromkeys((*orders, *starts, *others, "allowmean"), ())
-
-    def fit(self, declared: ARIMA, parameters: dict[str, Any], data: TrainingRows, seed: int) -> PastModel:
-        """Return order and coefficients of every entity, and those of a typical one for all others."""
-        require_statsforecast(declared)
-        return fit_past(declared, parameters, data, estimate, ARIMAPredictor, _LONGEST)
 
 
 def estimate(values: Array, period: int, history: int, steps: int, parameters: dict[str, Any]) -> dict[str, Any]:
@@ -87,4 +64,18 @@ def invertible(coefficients: list[float]) -> list[float]:
     return [float(value) for value in (powers / powers[-1])[::-1][1:]]
 
 
-KIND = _ARIMA()
+#: Arguments of AutoARIMA that do not follow from the use case.
+_ARGUMENTS = (
+    *("d", "D", "max_p", "max_q", "max_P", "max_Q", "max_order", "max_d", "max_D"),
+    *("start_p", "start_q", "start_P", "start_Q"),
+    *("stationary", "seasonal", "ic", "stepwise", "nmodels", "approximation", "method", "allowdrift", "allowmean"),
+)
+KIND = PastCandidate(
+    "arima",
+    ARIMA,
+    cost=5,
+    arguments=_ARGUMENTS,
+    body=ARIMAPredictor,
+    estimate=estimate,
+    longest=24,  # the coefficients of longer seasons take too long
+)

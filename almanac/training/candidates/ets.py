@@ -1,15 +1,12 @@
 """Exponential smoothing of each entity's own past, its form and parameters chosen by AutoETS of statsforecast."""
 
-from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from almanac.model.bodies.ets import StateSpacePredictor
 from almanac.model.shap_import import without_numba
-from almanac.training.past_candidate import PastLearner, PastModel, fit_past, interpolated, require_statsforecast
-from almanac.training.problem import Array, TrainingRows
+from almanac.training.past_candidate import PastCandidate, PastLearner, interpolated
+from almanac.training.problem import Array
 
-#: Longest season that AutoETS estimates, in steps.
-_LONGEST = 24
 _SEASONAL = {"N": "none", "A": "additive", "M": "multiplicative"}
 
 
@@ -17,22 +14,6 @@ class ETS(PastLearner):
     """Exponential smoothing of each entity's own past; AutoETS of statsforecast chooses form and parameters."""
 
     kind: Literal["ets"]
-
-
-class _ETS:
-    name = "ets"
-    declaration = ETS
-    cost = 4
-    blendable = False
-
-    def parameters(self) -> Mapping[str, Sequence[str]]:
-        """Return the arguments of AutoETS that do not follow from the use case."""
-        return {"model": (), "damped": ()}
-
-    def fit(self, declared: ETS, parameters: dict[str, Any], data: TrainingRows, seed: int) -> PastModel:
-        """Return the smoothing parameters of every entity, and pooled ones for entities that have too few values."""
-        require_statsforecast(declared)
-        return fit_past(declared, parameters, data, estimate, StateSpacePredictor, _LONGEST)
 
 
 def estimate(values: Array, period: int, history: int, steps: int, parameters: dict[str, Any]) -> dict[str, Any]:
@@ -56,4 +37,12 @@ def estimate(values: Array, period: int, history: int, steps: int, parameters: d
     }
 
 
-KIND = _ETS()
+KIND = PastCandidate(
+    "ets",
+    ETS,
+    cost=4,
+    arguments=("model", "damped"),
+    body=StateSpacePredictor,
+    estimate=estimate,
+    longest=24,  # AutoETS estimates no longer season
+)
