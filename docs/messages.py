@@ -19,6 +19,7 @@ _MAKERS = {
     "not_found",
     "not_ready",
     "unavailable",
+    "beyond",
     "too_large",
     "conflict",
     "busy",

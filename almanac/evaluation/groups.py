@@ -11,6 +11,7 @@ import numpy.typing as npt
 import polars as pl
 
 from almanac.core.errors import TableError
+from almanac.features.columns import numbers
 from almanac.model.model import Model
 from almanac.usecase import UseCase
 from almanac.usecase.evaluation_section import Group
@@ -70,22 +71,6 @@ def band_names(usecase: UseCase) -> list[str]:
         return ["all"]
     first = f"0-{edges[0]}" if bands.edges[0] > 0 else f"under {edges[0]}"
     return [first, *(f"{low}-{high}" for low, high in pairwise(edges)), f"over {edges[-1]}"]
-
-
-def column(table: pl.DataFrame, name: str, location: str = "the feature table") -> pl.Series:
-    """Return a column.
-
-    Raises:
-        TableError: there is none.
-    """
-    if name not in table.columns:
-        raise TableError(f"{location}: no column {name}; expected the time, the features, y_ and last_ of each target")
-    return table[name]
-
-
-def numbers(table: pl.DataFrame, name: str) -> Array:
-    """Return a column as float64, NaN for missing."""
-    return column(table, name).cast(pl.Float64).fill_null(float("nan")).to_numpy()
 
 
 def bands_of(usecase: UseCase, last: Array) -> Slices:

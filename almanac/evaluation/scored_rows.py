@@ -10,12 +10,13 @@ import polars as pl
 import polars.selectors as cs
 
 from almanac.core.errors import TableError
-from almanac.evaluation.groups import Slices, bands_of, column, group_of, numbers
+from almanac.evaluation.groups import Slices, bands_of, group_of
 from almanac.evaluation.metrics import Metric, metrics_of
 from almanac.evaluation.out_of_fold import OutOfFold
 from almanac.evaluation.paired import clock_of
 from almanac.features.baselines import CLIMATOLOGY, MEAN, baseline_forecasts, price_column, seasonal_naive
 from almanac.features.classes import as_classes
+from almanac.features.columns import column, numbers
 from almanac.features.references import price_names, reference_columns
 from almanac.features.split import Span, train_test
 from almanac.model.model import Model

@@ -6,8 +6,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from almanac.core.errors import FeatureError
 from almanac.features.classes import as_classes
+from almanac.features.columns import numbers
 from almanac.usecase import UseCase
 from almanac.usecase.training_section import Target
 from almanac.usecase.types import to_microseconds
@@ -57,14 +57,14 @@ def naive_forecasts(usecase: UseCase, table: pl.DataFrame, target: Target) -> di
         target: what is forecast.
 
     Raises:
-        FeatureError: a column is missing.
+        TableError: a column is missing.
     """
     forecasts = {}
     for name in naive_names(usecase, target):
         if name == PERSISTENCE:
-            forecasts[name] = _numbers(table, f"last_{target.name}")
+            forecasts[name] = numbers(table, f"last_{target.name}")
         elif name in target.baselines:
-            forecasts[name] = _numbers(table, declared_column(target, name))
+            forecasts[name] = numbers(table, declared_column(target, name))
         else:
             forecasts[name] = seasonal_naive(usecase, table, target)
     return forecasts
@@ -92,17 +92,17 @@ def baseline_forecasts(usecase: UseCase, table: pl.DataFrame, target: Target, tr
         train: rows of the training span, from which alone means and slopes are learned, shape (n,).
 
     Raises:
-        FeatureError: a column is missing.
+        TableError: a column is missing.
     """
     found = naive_forecasts(usecase, table, target)
     learned = (_of_events if usecase.events is not None else _learned)(usecase, table, target, train)
     names = baseline_names(usecase, target)[len(found) :]
-    return found | {name: _numbers(learned, name) for name in names}
+    return found | {name: numbers(learned, name) for name in names}
 
 
 def _truth(table: pl.DataFrame, target: Target) -> Array:
     """Return the truth of each row, 0 or 1 for a classification, NaN where it is unknown."""
-    return as_classes(_numbers(table, f"y_{target.name}"), target.above)
+    return as_classes(numbers(table, f"y_{target.name}"), target.above)
 
 
 def _of_events(_: UseCase, table: pl.DataFrame, target: Target, train: Mask) -> pl.DataFrame:
@@ -114,7 +114,7 @@ def _of_events(_: UseCase, table: pl.DataFrame, target: Target, train: Mask) -> 
 def _learned(usecase: UseCase, table: pl.DataFrame, target: Target, train: Mask) -> pl.DataFrame:
     time, horizon = usecase.time.column, to_microseconds(target.horizon)
     season = to_microseconds(usecase.evaluation.season)
-    truth, last = _truth(table, target), _numbers(table, f"last_{target.name}")
+    truth, last = _truth(table, target), numbers(table, f"last_{target.name}")
     due = table[time].cast(pl.Datetime("us")).to_physical() + horizon
     group = table[usecase.entity] if usecase.entity else pl.repeat("", table.height, eager=True)
     rows = pl.DataFrame(
@@ -151,17 +151,17 @@ def seasonal_naive(usecase: UseCase, table: pl.DataFrame, target: Target) -> Arr
     """Return the seasonal-naive forecast of each row, the newest known value of its phase, NaN if there is none.
 
     Raises:
-        FeatureError: a column is missing.
+        TableError: a column is missing.
     """
     if usecase.events is not None:
         # The newest outcome of the entity, as events have no phase.
-        return _numbers(table, f"last_{target.name}")
+        return numbers(table, f"last_{target.name}")
     keys = usecase.keys
     name = f"y_{target.name}"
-    _numbers(table, name)
+    numbers(table, name)
     back = pl.duration(microseconds=_seasons_back(usecase, target))
     earlier = table.select(keys).with_columns(pl.col(usecase.time.column) - back)
-    return _numbers(earlier.join(table.select([*keys, name]), on=keys, how="left", maintain_order="left"), name)
+    return numbers(earlier.join(table.select([*keys, name]), on=keys, how="left", maintain_order="left"), name)
 
 
 def best_of(errors: Mapping[str, float]) -> str:
@@ -177,9 +177,3 @@ def _seasons_back(usecase: UseCase, target: Target) -> int:
     season = to_microseconds(usecase.evaluation.season)
     # Whole seasons, as many as it takes for the value to be known at the prediction time.
     return -(-_ahead(usecase, target) // season) * season
-
-
-def _numbers(table: pl.DataFrame, name: str) -> Array:
-    if name not in table.columns:
-        raise FeatureError(f"the feature table has no column {name}; it must have y_ and last_ of each target")
-    return table[name].cast(pl.Float64).fill_null(float("nan")).to_numpy()

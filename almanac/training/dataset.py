@@ -10,6 +10,7 @@ import polars as pl
 from almanac.core.errors import TrainingError
 from almanac.features.baselines import naive_forecasts
 from almanac.features.classes import as_classes
+from almanac.features.columns import column, numbers
 from almanac.features.split import train_test
 from almanac.features.target_encoding import encodings, level_column, ordered_means
 from almanac.model.target_history import TargetHistory
@@ -37,13 +38,13 @@ def read_features(usecase: UseCase, path: Path, names: list[str] | None = None) 
         raise TrainingError(f"{path}: not a Parquet table ({error})") from error
     if not table.height:
         raise TrainingError(f"{path}: no rows; a model cannot be trained on nothing")
-    _column(table, usecase.time.column)
+    column(table, usecase.time.column)
     return table.with_columns(pl.col(usecase.time.column).cast(pl.Datetime("us")))
 
 
 def matrix(table: pl.DataFrame, names: list[str]) -> Array:
     """Return features of the table as a matrix, shape (n, f)."""
-    return np.column_stack([_numbers(table, name) for name in names])
+    return np.column_stack([numbers(table, name) for name in names])
 
 
 def training_matrix(usecase: UseCase, table: pl.DataFrame, names: list[str]) -> Array:
@@ -64,8 +65,8 @@ def training_matrix(usecase: UseCase, table: pl.DataFrame, names: list[str]) -> 
     starts = block_edges(usecase, time)
     for one in learned:
         target = next(target for target in usecase.targets if target.name == one.target)
-        y = as_classes(_numbers(table, f"y_{one.target}"), target.above)[rows]
-        codes = _numbers(table, level_column(one.column))[rows]
+        y = as_classes(numbers(table, f"y_{one.target}"), target.above)[rows]
+        codes = numbers(table, level_column(one.column))[rows]
         ahead = to_microseconds(target.horizon) + to_microseconds(usecase.features.cutoff)
         if usecase.events is not None:
             ahead = max(ahead, to_microseconds(usecase.events.known_after))
@@ -101,7 +102,7 @@ def make_problem(
     Raises:
         TrainingError: a column is missing, or no row of the training span has a known target.
     """
-    y, last = as_classes(_numbers(table, f"y_{target.name}"), target.above), _numbers(table, f"last_{target.name}")
+    y, last = as_classes(numbers(table, f"y_{target.name}"), target.above), numbers(table, f"last_{target.name}")
     time = microseconds(table[usecase.time.column])
     baselines = naive_forecasts(usecase, table, target)
     if target.scale == "log":
@@ -173,15 +174,3 @@ def _check_varies(usecase: UseCase, target: Target, y: Array, time: npt.NDArray[
 def microseconds(times: pl.Series) -> npt.NDArray[np.int64]:
     """Return a time column as µs since the epoch."""
     return times.cast(pl.Datetime("us")).to_physical().to_numpy()
-
-
-def _column(table: pl.DataFrame, name: str) -> pl.Series:
-    if name not in table.columns:
-        raise TrainingError(
-            f"the feature table has no column {name}; it must have the time, the features, and y_ and last_ a target"
-        )
-    return table[name]
-
-
-def _numbers(table: pl.DataFrame, name: str) -> Array:
-    return _column(table, name).cast(pl.Float64).fill_null(float("nan")).to_numpy()

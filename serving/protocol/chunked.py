@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from almanac.model.columns import Columns
 from serving.features.records import EntityRequest, Instances, parse, read, read_rows, read_table
+from serving.protocol.infer_json import with_nulls
 from serving.protocol.json_lists import LONGEST, Lists, items, number_of
 from serving.protocol.row_decoder import RowDecoder
 from serving.runtime.bounds import Bounds
@@ -120,12 +121,8 @@ def _joined(parts: list[list[Any]], value: Any) -> Any:
         return value
     if all(isinstance(part, np.ndarray) for part in parts[number]):
         return np.concatenate(parts[number])
-    lists = [part if isinstance(part, list) else _values(part) for part in parts[number]]
+    lists = [part if isinstance(part, list) else with_nulls(part) for part in parts[number]]
     return [value for part in lists for value in part]
-
-
-def _values(part: Array) -> list[float | None]:
-    return [None if value != value else value for value in part.tolist()]
 
 
 def _compact(values: list[Any]) -> Any:

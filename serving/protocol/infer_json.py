@@ -137,11 +137,12 @@ class _Values:
         """Return all values: an array of plain numbers, or a list."""
         if self._parts and all(isinstance(part, np.ndarray) for part in self._parts):
             return np.concatenate(self._parts)
-        lists = [part if isinstance(part, list) else _with_nulls(part) for part in self._parts]
+        lists = [part if isinstance(part, list) else with_nulls(part) for part in self._parts]
         return list(chain.from_iterable(lists))
 
 
-def _with_nulls(part: npt.NDArray[np.float64]) -> list[float | None]:
+def with_nulls(part: npt.NDArray[np.float64]) -> list[float | None]:
+    """Return an array as a list, None for NaN."""
     return [None if value != value else value for value in part.tolist()]
 
 

@@ -1,9 +1,8 @@
 """Bounds on the number of objects, not only of bytes, in a request."""
 
 from dataclasses import dataclass
-from http import HTTPStatus
 
-from serving.runtime.errors import HTTPError
+from serving.runtime.errors import beyond
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,12 +22,12 @@ class Bounds:
     def check_rows(self, count: int) -> None:
         """Raise an HTTPError (413) for more rows than are allowed."""
         if count > self.rows:
-            raise _beyond(f"more than {self.rows} rows (--max-rows); send them in several requests")
+            raise beyond(f"more than {self.rows} rows (--max-rows); send them in several requests")
 
     def check_values(self, count: int) -> None:
         """Raise an HTTPError (413) for more values than are allowed."""
         if count > self.values:
-            raise _beyond(f"more than {self.values} values (--max-values); send fewer rows a request")
+            raise beyond(f"more than {self.values} values (--max-values); send fewer rows a request")
 
     def check_answer(self, size: int, rows: int, total: int) -> None:
         """Check the size of a whole answer by that of its first rows.
@@ -44,8 +43,4 @@ class Bounds:
         if size * total > self.answer * rows:
             most = max(1, self.answer * rows // size)
             message = f"an answer of about {size * total // rows} bytes is above the limit of {self.answer}"
-            raise _beyond(f"{message} (--max-answer); send at most {most} rows a request")
-
-
-def _beyond(message: str) -> HTTPError:
-    return HTTPError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, message)
+            raise beyond(f"{message} (--max-answer); send at most {most} rows a request")

@@ -72,8 +72,8 @@ def too_large(size: int, limit: int) -> HTTPError:
     return HTTPError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"body of {size} bytes is above the limit of {limit} bytes")
 
 
-def full(message: str) -> HTTPError:
-    """Return the error for rows beyond a bound of the feature store (413)."""
+def beyond(message: str) -> HTTPError:
+    """Return the error for more than a bound of the request or the feature store allows (413)."""
     return HTTPError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, message)
 
 

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from almanac.core.errors import ServingError
 from monitoring.metrics import STORE_ERRORS, STORE_LATENCY, Metrics
-from serving.runtime.errors import HTTPError, full, unavailable
+from serving.runtime.errors import HTTPError, beyond, unavailable
 
 Array = npt.NDArray[np.float64]
 #: Rows of several entities that are written together: steps, and rows of shape (n, k).
@@ -181,6 +181,6 @@ def check_entities(known: int, new: int, most: int) -> None:
 
 def too_many_entities(known: int, new: int, most: int) -> HTTPError:
     """Return the error for entities beyond the bound of the store."""
-    return full(
+    return beyond(
         f"the feature store holds {known} entities; {new} more are above its bound of {most} (--store-entities)"
     )

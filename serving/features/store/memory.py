@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from serving.features.store.base import Batch, RowsDroppedError, check_entities
-from serving.runtime.errors import full
+from serving.runtime.errors import beyond
 
 Array = npt.NDArray[np.float64]
 
@@ -147,7 +147,7 @@ class MemoryStore:
     def _check_bytes(self, blocks: int, entities: Mapping[str, object] | set[str]) -> None:
         size = blocks * self._block_bytes + len(entities) * _ENTITY_OVERHEAD
         if size > self._most_bytes:
-            raise full(
+            raise beyond(
                 f"the feature store in memory would take {size} bytes, above its bound of {self._most_bytes} "
                 "(--store-bytes); nothing of the request is kept; or use sqlite:///… or redis://…"
             )

@@ -16,7 +16,7 @@ import pytest
 
 from almanac import drift
 from almanac.core import dask_workers
-from almanac.core.errors import TrainingError, WorkerError
+from almanac.core.errors import TableError, TrainingError, WorkerError
 from almanac.core.files import read_json
 from almanac.evaluation.scored_rows import read_parts, read_table, score_rows
 from almanac.model.model import load_model
@@ -211,7 +211,7 @@ def test_the_matrix_lies_on_the_disk_and_is_the_same(files: Inputs, problem: Pro
     X = mapped(files.features, problem.names, tmp_path / "X")
     assert isinstance(X, np.memmap)
     np.testing.assert_array_equal(np.asarray(X).view(np.int64), problem.X.view(np.int64))
-    with pytest.raises(TrainingError, match="no column nowhere"):
+    with pytest.raises(TableError, match="no column nowhere"):
         mapped(files.features, ["nowhere"], tmp_path / "Y")
     case = world("dask")
     with open_problems(case, files.features, problem.names) as (table, (made,)):

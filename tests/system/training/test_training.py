@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from almanac.core.errors import TrainingError
+from almanac.core.errors import TableError, TrainingError
 from almanac.core.files import read_json
 from almanac.drift.error_estimation import read_loss
 from almanac.drift.outputs import read_outputs
@@ -316,7 +316,7 @@ def test_what_cannot_be_trained_is_named(
         case = usecase(RIDGE, targets=[never])
         run(case, inputs(case, beijing, tmp_path / "never"), tmp_path)
     broken = Inputs(files.table, files.specification, files.table)
-    with pytest.raises(TrainingError, match="no column y_pm25_6h"):
+    with pytest.raises(TableError, match="no column y_pm25_6h"):
         run(usecase(RIDGE), broken, tmp_path)
     assert not (tmp_path / "model").exists()
 

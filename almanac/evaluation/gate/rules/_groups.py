@@ -1,17 +1,18 @@
 """Declared groups of rows, and the errors of their metrics."""
 
 from collections.abc import Iterator
+from typing import Any
 
 from almanac.evaluation.bootstrap import STANDARD_ERRORS
 from almanac.evaluation.gate.rules import Candidate
 from almanac.usecase import UseCase
 
 
-def unknown_group(name: str, usecase: UseCase) -> Iterator[str]:
-    """Yield the problem of a rule that names a group without a declaration."""
+def unknown_group(rule: Any, usecase: UseCase) -> Iterator[str]:
+    """Yield the problem of a rule whose `group` names one without a declaration."""
     groups = sorted(group.name for group in usecase.evaluation.groups)
-    if name not in groups:
-        yield f"group: no group named {name}; known: {', '.join(groups)}"
+    if rule.group not in groups:
+        yield f"group: no group named {rule.group}; known: {', '.join(groups)}"
 
 
 def standard_error(model: Candidate, group: str, value: str, metric: str) -> float | None:

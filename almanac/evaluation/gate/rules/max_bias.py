@@ -9,7 +9,6 @@ from almanac.evaluation.gate.check import Check
 from almanac.evaluation.gate.rules import Candidate, GateRule
 from almanac.evaluation.gate.rules._groups import degrees, standard_error, unknown_group
 from almanac.evaluation.student import student_quantile
-from almanac.usecase import UseCase
 from almanac.usecase.gate_section import ChanceRule
 from almanac.usecase.types import Name
 
@@ -22,10 +21,6 @@ class MaxBias(ChanceRule):
     """Declared group."""
     share: Annotated[float, Field(ge=0, le=1)]
     """Largest share, to which chance is added."""
-
-
-def _problems(rule: MaxBias, usecase: UseCase) -> Iterator[str]:
-    yield from unknown_group(rule.group, usecase)
 
 
 def _checks(rule: MaxBias, model: Candidate) -> Iterator[Check]:
@@ -64,4 +59,4 @@ def _by_chance(_: MaxBias, model: Candidate) -> bool:
     return not model.classification
 
 
-KIND = GateRule("max_bias", MaxBias, _checks, _problems, _by_chance)
+KIND = GateRule("max_bias", MaxBias, _checks, unknown_group, _by_chance)

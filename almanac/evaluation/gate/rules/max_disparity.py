@@ -10,7 +10,6 @@ from almanac.evaluation.gate.check import Check
 from almanac.evaluation.gate.rules import Candidate, GateRule
 from almanac.evaluation.gate.rules._groups import degrees, standard_error, unknown_group
 from almanac.evaluation.student import student_quantile
-from almanac.usecase import UseCase
 from almanac.usecase.gate_section import ChanceRule
 from almanac.usecase.types import Name
 
@@ -25,10 +24,6 @@ class MaxDisparity(ChanceRule):
     """Error."""
     ratio: Annotated[float, Field(ge=1)]
     """Largest ratio."""
-
-
-def _problems(rule: MaxDisparity, usecase: UseCase) -> Iterator[str]:
-    yield from unknown_group(rule.group, usecase)
 
 
 def _checks(rule: MaxDisparity, model: Candidate) -> Iterator[Check]:
@@ -71,4 +66,4 @@ def _by_chance(_: MaxDisparity, model: Candidate) -> bool:
     return not model.classification
 
 
-KIND = GateRule("max_disparity", MaxDisparity, _checks, _problems, _by_chance)
+KIND = GateRule("max_disparity", MaxDisparity, _checks, unknown_group, _by_chance)
