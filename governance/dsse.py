@@ -6,12 +6,11 @@ statement that lists each file's sha256. Tests hold this module against the libr
 """
 
 import base64
-import json
 from pathlib import Path
 from typing import Any
 
 from almanac.core.errors import RegistryError
-from almanac.core.files import sha256_bytes, sha256_file
+from almanac.core.files import parse_json, sha256_bytes, sha256_file
 from governance.envelope import canonical_pem, fingerprint, is_valid, load_public
 
 _PAYLOAD_TYPE = "application/vnd.in-toto+json"
@@ -53,7 +52,7 @@ def signed_files(bundle: bytes, public: bytes, name: str, key_name: str) -> dict
         RegistryError: another key, or an unreadable signature.
     """
     try:
-        envelope = json.loads(bundle)["dsseEnvelope"]
+        envelope = parse_json(bundle)["dsseEnvelope"]
         payload = base64.b64decode(envelope["payload"], validate=True)
         mark, kind = str(envelope["signatures"][0]["sig"]), envelope["payloadType"]
     except (ValueError, KeyError, IndexError, TypeError) as error:
@@ -63,7 +62,7 @@ def signed_files(bundle: bytes, public: bytes, name: str, key_name: str) -> dict
         raise RegistryError(f"{name}: signs {kind!r}; expected {_PAYLOAD_TYPE}")
     if not is_valid(kind, payload, mark, load_public(public, key_name), key_name):
         raise RegistryError(f"{name}: not signed with the key {key_name}")
-    return _signed_files(json.loads(payload), name)
+    return _signed_files(parse_json(payload), name)
 
 
 def signer(public: Path) -> str:

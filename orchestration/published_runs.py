@@ -4,11 +4,10 @@ Below `runs/` a run has the path that a local one has below the directory of run
 once. A kind of runs also has a head, which names its newest, and the table that this one looked at; they are replaced.
 """
 
-import json
 from collections.abc import Iterable, Mapping
 
 from almanac.core.errors import RegistryError
-from almanac.core.files import canonical_json
+from almanac.core.files import canonical_json, parse_json
 from governance.registry.store import Store
 
 _RECORD, _HEAD, _TABLE = "run.json", "head.json", "data.parquet"
@@ -64,7 +63,7 @@ class PublishedRuns:
         """
         head = f"{use_case}/{kind}/{_HEAD}"
         try:
-            return f"{use_case}/{kind}/{json.loads(self._store.read(self._key(head)))['run_id']}"
+            return f"{use_case}/{kind}/{parse_json(self._store.read(self._key(head)))['run_id']}"
         except FileNotFoundError:
             return None
         except (ValueError, KeyError, TypeError) as error:

@@ -123,5 +123,22 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """Return the JSON document at `path`."""
-    return json.loads(path.read_bytes())
+    """Return the JSON document at `path`.
+
+    Raises:
+        ValueError: it is not JSON.
+    """
+    return parse_json(path.read_bytes())
+
+
+def parse_json(data: bytes | str) -> Any:
+    """Return a JSON document from outside.
+
+    Raises:
+        ValueError: it is not JSON, or nested more deeply than can be read.
+    """
+    try:
+        return json.loads(data)
+    # A RuntimeError, which nobody who reads a damaged file would expect.
+    except RecursionError:
+        raise ValueError("nested too deeply") from None

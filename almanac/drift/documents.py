@@ -1,10 +1,10 @@
 """Frozen JSON documents."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 from almanac.core.errors import DriftError
+from almanac.core.files import parse_json
 
 
 def read_document(path: Path) -> Any:
@@ -14,8 +14,8 @@ def read_document(path: Path) -> Any:
         DriftError: no such file, or no JSON.
     """
     try:
-        return json.loads(path.read_bytes())
+        return parse_json(path.read_bytes())
     except FileNotFoundError as error:
         raise DriftError(f"{path} does not exist") from error
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:
         raise DriftError(f"{path} is no JSON: {error}") from error

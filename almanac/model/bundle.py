@@ -76,6 +76,10 @@ def load_bundle(path: Path, version: str | None = None) -> Bundle:
     # Each target verifies its own files on loading; the manifest of all lists further ones, such as out-of-fold rows.
     verify_files(path, manifest)
     targets = {str(name): load_model(path / str(name), version) for name in manifest.get("targets", [])}
+    for name, target in targets.items():
+        # What was verified above may have been exchanged before it was loaded.
+        if manifest.get("files", {}).get(f"{name}/{MANIFEST}", {}).get("sha256") != target.directory.digest:
+            raise ModelError(f"{path / name}: not the target that {MANIFEST} lists; its digest is another one")
     if not targets:
         raise ModelError(f"{manifest_path}: lists no targets")
     return Bundle(use_case, version, digest, targets)

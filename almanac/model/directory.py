@@ -1,12 +1,11 @@
 """Verified reading of a model directory: only files that the manifest lists are read, and nothing is unpickled."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from almanac.core.errors import ModelError
-from almanac.core.files import sha256_bytes, sha256_file
+from almanac.core.files import parse_json, sha256_bytes, sha256_file
 
 FORMAT = 1
 MANIFEST = "manifest.json"
@@ -89,7 +88,7 @@ def parse_object(path: Path, data: bytes) -> dict[str, Any]:
         ModelError: it is no JSON object.
     """
     try:
-        value = json.loads(data)
+        value = parse_json(data)
     except ValueError as error:
         raise ModelError(f"{path}: not JSON ({error})") from error
     if not isinstance(value, dict):

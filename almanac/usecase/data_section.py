@@ -1,6 +1,5 @@
 """Sections on sources: how their bytes are read, shaped and joined, and the grid of times."""
 
-import codecs
 import re
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -28,7 +27,8 @@ def _check_zone_if_any(zone: str | None) -> str | None:
 
 def _check_encoding(encoding: str) -> str:
     try:
-        codecs.lookup(encoding)
+        # Others, such as zip, are known too, and make no text.
+        "".encode(encoding)
     except LookupError:
         raise ValueError(f"{encoding!r} is no encoding; write one such as utf-8, windows-1252 or utf-16") from None
     return encoding

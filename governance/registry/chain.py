@@ -5,13 +5,12 @@ the digest of the preceding record: a record shows that it was edited, and the n
 The newest record is noted outside the chain, which itself cannot show that its end is missing.
 """
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, ClassVar, Generic, TypeVar
 
 from almanac.core.errors import AlmanacError
-from almanac.core.files import canonical_json, sha256_bytes
+from almanac.core.files import canonical_json, parse_json, sha256_bytes
 from governance.registry.store import Store
 
 FIRST = "0" * 64
@@ -124,7 +123,7 @@ class Chain(Generic[R]):
         except FileNotFoundError:
             return None
         try:
-            value = json.loads(data)
+            value = parse_json(data)
             if set(value) == {"number", "digest"} and canonical_json(value) + b"\n" == data:
                 return {"number": int(value["number"]), "digest": str(value["digest"])}
         except (ValueError, TypeError) as error:
@@ -162,7 +161,7 @@ class Chain(Generic[R]):
 
     def _parse(self, data: bytes, key: str) -> R:
         try:
-            values = json.loads(data)
+            values = parse_json(data)
             digest = values.pop("digest")
             record: Any = self._record(
                 **{entry.name: _typed(entry.name, values.pop(entry.name)) for entry in fields(self._record)}

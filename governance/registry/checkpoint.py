@@ -4,14 +4,13 @@ A chain shows that an event was edited, and its head that events are missing. Wh
 chain together with its head, or write a new one; only what was noted elsewhere shows that.
 """
 
-import json
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from almanac.core.errors import RegistryError
-from almanac.core.files import canonical_json
+from almanac.core.files import canonical_json, parse_json
 from governance.envelope import canonical_pem, fingerprint, is_valid, load_public, sign
 from governance.registry.events import time_text
 from governance.registry.reader import Reader
@@ -82,7 +81,7 @@ def check_checkpoint(registry: Reader, path: Path, public: Path | None) -> tuple
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        value = json.loads(path.read_bytes())
+        value = parse_json(path.read_bytes())
     except (OSError, ValueError) as error:
         raise RegistryError(f"{path}: cannot be read as a checkpoint ({error})") from error
     heads = value.get("heads") if isinstance(value, dict) else None

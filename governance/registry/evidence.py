@@ -3,11 +3,11 @@
 Whoever reads a chain makes them, so that an event that contradicts its version is refused by servers, too.
 """
 
-import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from almanac.core.errors import RegistryError
+from almanac.core.files import parse_json
 from governance.dsse import signed_files
 from governance.registry.events import Event
 from governance.registry.release_checks import gate_passed
@@ -56,7 +56,7 @@ def fetch_evidence(store: Store, use_case: str, events: Iterable[Event]) -> None
 
 def _gate(manifest: bytes) -> str | None:
     try:
-        digest = json.loads(manifest)["files"][_GATE]["sha256"]
+        digest = parse_json(manifest)["files"][_GATE]["sha256"]
     # What is wrong with a manifest is said by its check.
     except (ValueError, KeyError, TypeError):
         return None
@@ -100,7 +100,7 @@ def check_stated(store: Store, use_case: str, entry: Version) -> None:
         return
     name = f"{_FOLDER}manifest.json"
     item = read_manifest(store, use_case, entry.documents)["files"].get(name)
-    bundle = json.loads(read_blob(store, name, item["sha256"])) if item else {}
+    bundle = parse_json(read_blob(store, name, item["sha256"])) if item else {}
     # Documents of earlier releases could not be written without every statement.
     if missing := bundle.get("not_stated"):
         more = f" and {len(missing) - _SHOWN} more" if len(missing) > _SHOWN else ""

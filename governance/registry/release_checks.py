@@ -1,12 +1,11 @@
 """Checks of a version's bytes before the version counts: gate, documents, and the sha256 of every file."""
 
-import json
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from almanac.core.errors import RegistryError
-from almanac.core.files import sha256_bytes
+from almanac.core.files import parse_json, sha256_bytes
 from governance.registry.state import State, Version
 from governance.registry.store import Store
 from governance.registry.versions import read_blob, read_manifest
@@ -21,7 +20,7 @@ def gate_passed(data: bytes) -> bool:
         RegistryError: not JSON.
     """
     try:
-        return json.loads(data).get("passed") is True
+        return parse_json(data).get("passed") is True
     except (ValueError, AttributeError) as error:
         raise RegistryError(f"gate.json: not a gate's result ({error})") from error
 
@@ -39,7 +38,7 @@ def check_documents(documents: Mapping[str, bytes], version_files: Mapping[str, 
     """
     name = f"version {entry.number}"
     _check_complete(documents, entry)
-    bundle = json.loads(documents[f"{_FOLDER}/manifest.json"])
+    bundle = parse_json(documents[f"{_FOLDER}/manifest.json"])
     if bundle.get("complete") is not True:
         raise RegistryError(f"{name}: governance/manifest.json does not call the documents complete")
     for file, listed in bundle["files"].items():

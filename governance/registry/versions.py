@@ -4,14 +4,13 @@ Blobs are written first, then the manifest, which is named by its sha256 too, an
 Whatever an event names is therefore complete.
 """
 
-import json
 import re
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from almanac.core.errors import RegistryError
-from almanac.core.files import canonical_json, sha256_bytes, sha256_file
+from almanac.core.files import canonical_json, parse_json, sha256_bytes, sha256_file
 from governance.registry.store import Store
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -98,7 +97,7 @@ def read_manifest(store: Store, use_case: str, digest: str) -> dict[str, Any]:
         raise RegistryError(f"{store.url}/{key}: the manifest is missing") from error
     if sha256_bytes(data) != digest:
         raise RegistryError(f"{store.url}/{key}: the manifest was altered; its sha256 is {sha256_bytes(data)[:12]}…")
-    manifest: dict[str, Any] = json.loads(data)
+    manifest: dict[str, Any] = parse_json(data)
     for name, entry in manifest["files"].items():
         _safe(name, key)
         if not _DIGEST.fullmatch(str(entry.get("sha256"))):

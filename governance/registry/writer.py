@@ -11,6 +11,7 @@ from typing import Any
 
 from almanac.core.errors import RegistryError
 from almanac.core.people import check_person
+from almanac.core.texts import printable
 from governance.registry.events import Event, event_chain, time_text
 from governance.registry.evidence import check_evidence
 from governance.registry.fold import CLOCK_TOLERANCE, advance
@@ -117,7 +118,8 @@ class Writer(Reader):
         identity = uuid.uuid4().hex
         who = check_person(who) if who.strip() else ""
         when = time_text(self._clock())
-        event = Event(number, state.use_case, kind, version, who, when, why.strip(), previous, identity, detail)
+        why = printable(why).strip()
+        event = Event(number, state.use_case, kind, version, who, when, why, previous, identity, detail)
         # Said here with the remedy; the rules would refuse the event as well, with the words for a forged one.
         if state.latest is not None and state.latest - event.time > CLOCK_TOLERANCE:
             raise RegistryError(

@@ -1,6 +1,5 @@
 """A verification from start to end: the bundle is opened, and every check is done and timed."""
 
-import json
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -8,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from almanac.core.errors import AlmanacError, DocumentError
-from almanac.core.files import canonical_json
+from almanac.core.files import canonical_json, parse_json
 from governance import signing
 from governance.documents.artifacts import Artifacts, run_files
 from governance.documents.bundle import manifest_digest
@@ -153,7 +152,7 @@ def _manifest(folder: Path) -> dict[str, Any]:
     except OSError as error:
         raise DocumentError(f"{path}: missing; expected the directory of a run that has documents") from error
     try:
-        manifest = json.loads(data)
+        manifest = parse_json(data)
         intact = canonical_json(manifest) + b"\n" == data and manifest["digest"] == manifest_digest(manifest)
     except (ValueError, KeyError, TypeError, AlmanacError) as error:
         raise DocumentError(f"{name}: altered; not a manifest any more ({error!r})") from error

@@ -89,7 +89,7 @@ def _alerts(alerts: list[Any], known: Mapping[str, str]) -> Iterator[Alarm]:
     for at, alert in enumerate(alerts):
         if not isinstance(alert, dict) or not isinstance(alert.get("labels"), dict):
             raise AgentError(f"alerts[{at}].labels: missing; expected an object of labels")
-        labels = {name: without_secrets(str(alert["labels"][name])) for name in _LABELS if name in alert["labels"]}
+        labels = {name: _line(alert["labels"][name]) for name in _LABELS if name in alert["labels"]}
         state = alert.get("status")
         if state not in _STATES:
             raise AgentError(f"alerts[{at}].status: {state!r}; expected firing or resolved")
@@ -102,11 +102,16 @@ def _alerts(alerts: list[Any], known: Mapping[str, str]) -> Iterator[Alarm]:
             name=labels.pop("alertname")[:100],
             use_case=_use_case(labels, known),
             state=state,
-            severity=str(alert["labels"].get("severity", ""))[:20],
-            started=str(alert.get("startsAt", ""))[:40],
-            summary=without_secrets(str(summary))[:300],
+            severity=_line(alert["labels"].get("severity", ""))[:20],
+            started=_line(alert.get("startsAt", ""))[:40],
+            summary=_line(summary)[:300],
             labels=labels,
         )
+
+
+def _line(value: Any) -> str:
+    """Return a value as one line, which cannot pass for several of the agent's own."""
+    return " ".join(without_secrets(str(value)).split())
 
 
 def _use_case(labels: Mapping[str, str], known: Mapping[str, str]) -> str:

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from almanac.core.errors import AgentError
+from almanac.core.files import parse_json
+from almanac.core.web import send
 from operations.agent.redaction import without_secrets
 
 _SECONDS = 10.0
@@ -27,9 +29,12 @@ class ServerClient:
         """Return the answer as JSON.
 
         Raises:
-            AgentError: no answer, or a refusal; neither names the key.
+            AgentError: no answer, one that is no JSON, or a refusal; none names the key.
         """
-        return json.loads(self.text(method, path, body))
+        try:
+            return parse_json(self.text(method, path, body))
+        except ValueError as error:
+            raise AgentError(f"{self._url}{path}: the answer is no JSON ({without_secrets(str(error))})") from None
 
     def text(self, method: str, path: str, body: Any = None) -> str:
         """Return the answer as text."""
@@ -37,7 +42,7 @@ class ServerClient:
             f"{self._url}{path}", None if body is None else json.dumps(body).encode(), self._headers(), method=method
         )
         try:
-            with urllib.request.urlopen(request, timeout=_SECONDS) as answer:  # noqa: S310
+            with send(request, _SECONDS) as answer:
                 return str(answer.read().decode())
         except urllib.error.HTTPError as error:
             with error:

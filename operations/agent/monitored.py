@@ -1,6 +1,5 @@
 """The newest monitoring of a use case: of a run directory, or of a cluster's run in the registry's store."""
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -9,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from almanac.core.errors import AgentError, AlmanacError
+from almanac.core.files import parse_json
 from governance.registry.stores import open_store
 from orchestration.published_runs import PublishedRuns
 
@@ -101,9 +101,9 @@ def _read(registry: str, directory: str) -> Monitored:
 
 def _parsed(place: str, record: bytes, document: bytes) -> Monitored:
     try:
-        found = json.loads(document)
+        found = parse_json(document)
         if not isinstance(found, dict):
             raise ValueError("not a JSON object")
-        return Monitored(str(json.loads(record)["run_id"]), found, place)
+        return Monitored(str(parse_json(record)["run_id"]), found, place)
     except (ValueError, KeyError, TypeError) as error:
         raise AgentError(f"{place}: cannot be read ({error})") from None

@@ -2,6 +2,7 @@
 
 import re
 
+from almanac.core.texts import printable
 from serving.runtime.redaction import redacted
 
 _HIDDEN = "***"
@@ -21,8 +22,8 @@ _LONGEST = 2_000
 
 
 def without_secrets(text: str) -> str:
-    """Return a text with passwords, tokens and keys hidden, cut at 2,000 characters."""
-    text = _FORMS.sub(_HIDDEN, text)
+    """Return a text with passwords, tokens and keys hidden, cut at 2,000 characters, that may be written to a log."""
+    text = _FORMS.sub(_HIDDEN, printable(text))
     text = _URL.sub(lambda found: _address(found[0]), text)
     text = _NAMED.sub(lambda found: f"{found[1]}{_HIDDEN}", text)
     text = _BEARER.sub(lambda found: f"{found[1]} {_HIDDEN}", text)

@@ -1,7 +1,6 @@
 """The agent's endpoint: Alertmanager's webhook and the health check."""
 
 import hmac
-import json
 import socket
 import threading
 from pathlib import Path
@@ -14,6 +13,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from almanac.core.errors import AgentError, AlmanacError
+from almanac.core.files import parse_json
 from operations.agent.agent import Agent
 from operations.agent.redaction import without_secrets
 
@@ -33,7 +33,7 @@ def build(agent: Agent, key_file: Path | None) -> Starlette:
         if refused := _refusal(request, key_file):
             return refused
         try:
-            payload = json.loads(await _body(request))
+            payload = parse_json(await _body(request))
             count = await run_in_threadpool(agent.receive, payload)
         except (AgentError, ValueError) as error:
             return JSONResponse({"error": without_secrets(str(error))}, 400)

@@ -4,7 +4,6 @@ Everything in a registry is written once but the heads of its logs. Heads are re
 records refer to, which was written before them: an archive that is made while others write holds together.
 """
 
-import json
 import tarfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
 from almanac.core.errors import BackupError
-from almanac.core.files import pretty_json, sha256_bytes, sha256_file, whole_file
+from almanac.core.files import parse_json, pretty_json, sha256_bytes, sha256_file, whole_file
 from almanac.core.image import VERSION
 from governance.registry.store import Store
 from governance.registry.stores import open_store
@@ -178,7 +177,7 @@ def _add(archive: tarfile.TarFile, name: str, data: bytes) -> None:
 
 def _parse(path: Path, data: bytes) -> dict[str, Any]:
     try:
-        listed = json.loads(data)
+        listed = parse_json(data)
         if set(listed) == {"created", "release", "history", "files"} and isinstance(listed["files"], dict):
             return dict(listed)
     except (ValueError, TypeError):

@@ -44,13 +44,16 @@ class Guard:
         sending = _guarded(send)
         if (refused := _refused(request)) is not None:
             await refused(scope, receive, sending)
-        elif not request.url.path.startswith(_OPEN) and session_of(request) is None:
+        elif not scope["path"].startswith(_OPEN) and session_of(request) is None:
             await RedirectResponse("/login", 303)(scope, receive, sending)
         else:
             await self._app(scope, _bounded(receive), sending)
 
 
 def _refused(request: Request) -> PlainTextResponse | None:
+    # No name has one, and neither a path of a file nor a question to PostgreSQL can hold it.
+    if "\0" in request.scope["path"] or b"%00" in request.scope["query_string"]:
+        return PlainTextResponse("the address holds a NUL\n", 400)
     if request.method not in ("GET", "HEAD", "POST"):
         return PlainTextResponse("the method is not allowed\n", 405)
     if request.method != "POST":

@@ -136,7 +136,7 @@ class Oidc:
                 person without a role.
         """
         login = self._waiting.pop(query.get("state", ""), None)
-        if login is None or self._clock() >= login.until or not secrets.compare_digest(login.browser, browser):
+        if login is None or self._clock() >= login.until or not _same(login.browser, browser):
             raise ConsoleError("The login did not begin in this browser, or is too old; begin again.")
         if "error" in query or "code" not in query:
             raise ConsoleError("The provider refused the login.")
@@ -227,6 +227,11 @@ def read_oidc(path: Path) -> OidcSettings:
     if settings.secret is not None:
         settings.secret.read()
     return settings
+
+
+def _same(one: str, other: str) -> bool:
+    # A cookie may hold other letters than ASCII, which are compared as bytes only.
+    return secrets.compare_digest(one.encode(), other.encode())
 
 
 def _random() -> str:

@@ -91,7 +91,7 @@ def page(request: Request, template: str, title: str, status: int = 200, **value
         "user": session.user if session else None,
         "csrf": session.csrf if session else "",
         "pages": PAGES,
-        "here": request.url.path,
+        "here": request.scope["path"],
         "use_cases": room.use_cases() if session else [],
         "use_case": room.use_case(request) if session else "",
         "problem": room.memory.problem if session else "",

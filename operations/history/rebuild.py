@@ -12,6 +12,7 @@ from sqlalchemy.exc import IntegrityError
 
 from almanac.core.errors import HistoryError
 from almanac.core.files import canonical_json, sha256_bytes
+from almanac.core.texts import printable
 from operations.history.database import reported, writing
 from operations.history.sources import Part, Rows
 from operations.history.sources.logs import clear_logs, log_parts
@@ -169,9 +170,14 @@ def _batches(rows: Rows) -> Iterator[tuple[Table, list[dict[str, Any]]]]:
     yield from ((table, held) for table, held in waiting.items() if held)
 
 
+def _storable(row: dict[str, Any]) -> dict[str, Any]:
+    """Return a row without the characters that PostgreSQL's or SQLite's texts cannot hold."""
+    return {name: printable(value) if isinstance(value, str) else value for name, value in row.items()}
+
+
 def _insert(connection: Connection, table: Table, batch: list[dict[str, Any]]) -> None:
     try:
-        connection.execute(insert(table), batch)
+        connection.execute(insert(table), [_storable(row) for row in batch])
     except IntegrityError as error:
         reason = str(error.orig).strip().splitlines()[0]
         raise HistoryError(f"history: {table.name}: the origins say the same thing twice ({reason})") from None

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import Any, ClassVar
 
 from almanac.core.errors import RemediationError
+from almanac.core.texts import printable
 from governance.registry.chain import Chain, Record
 from governance.registry.stores import open_store
 
@@ -146,6 +147,8 @@ class AuditLog:
         when = self.clock().astimezone(UTC).isoformat(timespec="milliseconds")
         # Without it two writers could write equal bytes, and `append` would take the other's entry for its own.
         attempt = uuid.uuid4().hex
+        # Kept for good: a character that a database refuses would stop the history on it.
+        why = printable(draft.why)
         return self.RECORD(
-            number, self.use_case, draft.kind, draft.plan, draft.who, when, draft.why, previous, attempt, draft.detail
+            number, self.use_case, draft.kind, draft.plan, draft.who, when, why, previous, attempt, draft.detail
         )

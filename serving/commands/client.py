@@ -7,6 +7,7 @@ import urllib.request
 from typing import Any
 
 from almanac.core.errors import ServingError
+from almanac.core.web import send
 
 _SECONDS = 120
 
@@ -28,7 +29,7 @@ def ask(url: str, path: str, document: dict[str, Any] | None) -> dict[str, Any]:
     data = None if document is None else json.dumps(document).encode()
     request = urllib.request.Request(address, data=data, headers=headers)  # noqa: S310  (checked above)
     try:
-        with urllib.request.urlopen(request, timeout=_SECONDS) as answer:  # noqa: S310
+        with send(request, _SECONDS) as answer:
             found: dict[str, Any] = json.load(answer)
             return found
     except urllib.error.HTTPError as error:

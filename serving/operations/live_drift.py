@@ -1,7 +1,6 @@
 """Live drift: predicted rows compared with the reference profile in the model directory."""
 
 import asyncio
-import json
 import logging
 import os
 import time
@@ -13,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from almanac.core.errors import AlmanacError
-from almanac.core.files import read_json, write_json
+from almanac.core.files import parse_json, read_json, write_json
 from almanac.model.directory import REFERENCE
 from almanac.model.model import Model
 from monitoring.metrics import DRIFT_DRIFTED, DRIFT_KS, DRIFT_MISSING, DRIFT_PSI, DRIFT_ROWS, DRIFT_SCORE, Metrics
@@ -99,7 +98,7 @@ class LiveDrift:
             if digest in self._counters or not document:
                 continue
             try:
-                profile = from_json(json.loads(document))
+                profile = from_json(parse_json(document))
                 self._counters[digest] = OnlineDrift(profile, model.columns.names), profile
             except AlmanacError as error:
                 _LOG.warning("%s is not watched for drift: %s", model.name, error)

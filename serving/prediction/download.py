@@ -1,11 +1,11 @@
 """Download a model directory from an object store or a web server; it is verified on loading."""
 
-import json
 import urllib.error
 import urllib.request
 from pathlib import Path, PurePosixPath
 
 from almanac.core.errors import ServingError
+from almanac.core.files import parse_json
 from governance.dsse import signer
 from serving.prediction.signed import INSIDE
 
@@ -42,7 +42,7 @@ def _download_listed(url: str, target: Path, trusted: Path | None) -> None:
     """Fetch manifest.json, the files that it lists, and the trusted key's signature."""
     data = _fetch(f"{url}/manifest.json")
     (target / "manifest.json").write_bytes(data)
-    manifest = json.loads(data)
+    manifest = parse_json(data)
     if not isinstance(manifest, dict) or not isinstance(manifest.get("files"), dict):
         raise ServingError(f"{url}/manifest.json: lists no files; expected that of a model directory")
     for name in manifest["files"]:

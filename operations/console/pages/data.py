@@ -1,11 +1,11 @@
 """The page of the data: freshness of the newest rows, and results of the validations."""
 
-import json
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
 
+from almanac.core.files import parse_json
 from operations.console import queries
 from operations.console.rendering import figure, loads, moment
 from operations.console.room import Room, page, room_of
@@ -36,7 +36,7 @@ def _freshness(room: Room, use_case: str) -> list[str] | None:
         return None
     try:
         document = read_run_file(room.settings.origins, newest["directory"], "monitoring.json")
-        found = json.loads(document).get("staleness")
+        found = parse_json(document).get("staleness")
         return _row(use_case, found) if found else None
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None

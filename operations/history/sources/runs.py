@@ -1,6 +1,5 @@
 """Rows from runs, in directories and in a registry: the runs, figures of trainings, and windows of monitorings."""
 
-import json
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from functools import partial
@@ -11,6 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, and_, delete, select
 
 from almanac.core.errors import HistoryError
+from almanac.core.files import parse_json
 from governance.documents.layout import REGISTRATION
 from governance.registry.overview import flatten
 from governance.registry.stores import open_store
@@ -238,7 +238,7 @@ def _column(feature: dict[str, Any]) -> dict[str, Any]:
 
 def _document(place: str, read: Callable[[], bytes]) -> _Document:
     try:
-        document = json.loads(read())
+        document = parse_json(read())
     except (OSError, ValueError) as error:
         raise HistoryError(f"{place}: cannot be read ({error}); remove its run directory or restore it") from error
     if not isinstance(document, dict):

@@ -180,6 +180,9 @@ def test_the_answer_belongs_to_the_browser_that_asked(provider: tuple[str, int],
         page = client.get(back)
         assert page.status_code == 401
         assert "did not begin in this browser" in page.text
+        back = come_back(issuer, go_to_provider(client).headers["location"], "ann")
+        client.cookies.clear()
+        assert client.get(back, headers={b"cookie": b"almanac_console_oidc=\xe9"}).status_code == 401
 
 
 def test_a_provider_that_is_away_is_named(tmp_path: Path) -> None:

@@ -237,6 +237,25 @@ def test_no_mutated_request_gets_in(console: Client, world: World) -> None:
     assert after == before
 
 
+def test_no_address_gets_a_stranger_in(console: Client) -> None:
+    console.cookies.clear()
+    for host in ("x/login", "x/login?", "x/static/#", "login"):
+        answer = console.get("/versions", headers={"host": host}, follow_redirects=False)
+        assert (answer.status_code, answer.headers.get("location")) == (303, "/login"), host
+
+
+def test_no_text_stops_the_history_or_commands_a_terminal(console: Client, world: World) -> None:
+    token = log_in(console, "admin")
+    for path in ("/runs/%00", "/runs/x/governance/%00", "/history/compare?run=%00&run=x"):
+        assert console.get(path).status_code == 400
+    answer = console.post("/use-cases/demo/stop", data={"csrf": token, "why": "nul \x00, escape \x1b[2J"})
+    assert answer.status_code == 200
+    assert AuditLog(world.registry, "demo").entries()[-1].why == "nul \ufffd, escape \ufffd[2J"
+    answer = console.post("/versions/demo/2/approve", data={"csrf": token, "why": "nul \x00, escape \x1b[2J"})
+    assert answer.status_code == 200
+    assert Registry(world.registry).log("demo")[-1].why == "nul \ufffd, escape \ufffd[2J"
+
+
 def test_guessing_is_slowed_and_a_right_key_of_another_client_is_not(console: Client) -> None:
     console.cookies.clear()
     answers = [console.post("/login", data={"key": f"guess {at}"}).status_code for at in range(12)]

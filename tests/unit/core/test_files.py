@@ -1,10 +1,10 @@
-"""Directories that are replaced as a whole."""
+"""Directories that are replaced as a whole, and documents from outside."""
 
 from pathlib import Path
 
 import pytest
 
-from almanac.core.files import whole_directory
+from almanac.core.files import parse_json, whole_directory
 
 
 def test_a_directory_is_replaced_with_all_its_files(tmp_path: Path) -> None:
@@ -37,3 +37,9 @@ def test_the_old_directory_comes_back_where_the_new_one_cannot_take_its_place(tm
         moved = folder.rename(tmp_path / "elsewhere")
         moved.rmdir()
     assert (path / "kept").read_text() == "kept"
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"a":' * 100_000, "{", b"\xff"])
+def test_a_document_that_cannot_be_read_is_an_error_of_its_value(text: str | bytes) -> None:
+    with pytest.raises(ValueError, match=r"nested too deeply|Expecting|decode"):
+        parse_json(text)

@@ -278,6 +278,7 @@ class TestResample:
 def test_wrong_notations_are_refused_in_the_use_case_file() -> None:
     for read, message in (
         ({"encoding": "utf-9"}, "'utf-9' is no encoding"),
+        ({"encoding": "zip"}, "'zip' is no encoding"),
         ({"from_name": "(.+)"}, "has no named group"),
         ({"decimal": ",", "thousands": ","}, "'decimal' and 'thousands' are both ','"),
     ):

@@ -163,3 +163,30 @@ def test_a_bundle_joins_the_columns_of_its_targets() -> None:
     both = Bundle("air", "1", "0" * 64, {name: model for part in parts for name, model in part.targets.items()})
     assert both.columns.names == tuple(parts[0].targets["pm25_6h"].names)
     assert both.columns_of("heavy").names == tuple(both.targets["heavy"].names)
+
+
+def test_a_target_that_the_manifest_of_all_does_not_list_is_refused(tmp_path: Path) -> None:
+    directory = tmp_path / "model"
+    shutil.copytree(GOLDEN / "linear", directory)
+    manifest = read_json(directory / "manifest.json")
+    (target,) = manifest["targets"]
+    write_json(directory / "manifest.json", manifest | {"files": {}})
+    with pytest.raises(ModelError, match=rf"{target}: not the target that manifest\.json lists"):
+        load_bundle(directory)
+
+
+def test_a_target_that_is_exchanged_after_it_was_verified_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory = tmp_path / "model"
+    shutil.copytree(GOLDEN / "linear", directory)
+    (other,) = (path for path in (GOLDEN / "lightgbm").iterdir() if path.is_dir())
+
+    def exchanged(path: Path, version: str | None) -> Model:
+        shutil.rmtree(path)
+        shutil.copytree(other, path)
+        return load_model(path, version)
+
+    monkeypatch.setattr("almanac.model.bundle.load_model", exchanged)
+    with pytest.raises(ModelError, match=r"not the target that manifest\.json lists"):
+        load_bundle(directory)
