@@ -22,14 +22,17 @@ def preview(path: Path, usecase: UseCase) -> Iterator[str]:
         shown, count = table[entity][-1], table[entity].n_unique()
         table = table.filter(pl.col(entity) == shown)
         yield f"  {entity} {shown}, one of {count:,}"
+    # The column of times holds those of the forecasts, and a forecast is of later.
+    heading = {} if usecase.events else {one.name: f", {one.horizon} after {time}" for one in usecase.targets}
     for target in table["target"].unique(maintain_order=True):
         rows = table.filter(pl.col("target") == target)
         columns = [name for name in ("prediction", "lower", "upper", "signal") if rows[name].null_count() < rows.height]
-        yield f"  {target}"
+        yield f"  {target}{heading.get(target, '')}"
         yield "  " + f"{time:<17}" + "".join(f"{name:>16}" for name in columns)
         for row in rows.tail(_ROWS).iter_rows(named=True):
             yield "  " + f"{str(row[time])[:16]:<17}" + "".join(f"{_cell(row[name]):>16}" for name in columns)
-        if line := sparkline(rows["prediction"].to_list()):
+        # A single forecast has no course.
+        if rows.height > 1 and (line := sparkline(rows["prediction"].to_list())):
             yield f"  {line}"
 
 

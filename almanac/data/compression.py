@@ -27,6 +27,11 @@ def decompress(read: Read, data: bytes, location: str) -> bytes:
                 return bz2.decompress(data)
             case "xz":
                 return lzma.decompress(data)
+            case "zstd":
+                # Only of the newest versions of Python's own library.
+                import pyarrow
+
+                return bytes(pyarrow.input_stream(io.BytesIO(data), compression="zstd").read())
             case "zip":
                 return _unzip(read, data, location)
             case "none":

@@ -4,6 +4,7 @@ Only what a table shows without doubt is inferred. A second reading is an error 
 table off a regular grid is one of events, or of days to which its rows are gathered.
 """
 
+import re
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
@@ -16,9 +17,13 @@ from almanac.data.infer_days import gathered
 from almanac.data.infer_events import EventFacts, event_facts, several_a_day
 from almanac.data.infer_grid import StretchError, grid_of
 from almanac.data.infer_numbers import Decimal
-from almanac.data.infer_read import as_numbers, infer_read, melted
+from almanac.data.infer_read import as_numbers, infer_read
+from almanac.data.infer_series import pair_of
 from almanac.data.infer_time import time_column
+from almanac.data.infer_wide import melted, periods_melted
 from almanac.data.infer_zone import Zone, is_open, repeated, zone_of
+from almanac.data.read import reshape
+from almanac.data.shape import combined
 from almanac.data.times import parse_time
 from almanac.usecase.data_section import FORMATS, Read, TimeFormat
 
@@ -93,6 +98,9 @@ def infer(
         UseCaseError: there is no such zone.
     """
     read, raw = infer_read(path, data, read, decimal)
+    if (step := periods_melted(raw)) is not None:
+        read = read.model_copy(update={"shape": [*read.shape, step]})
+        raw = reshape(raw, [step], str(path))
     textual = FORMATS[read.format].textual
     for option, name in (("--time", time), ("--entity", entity)):
         require_column(raw, option, name)
@@ -103,6 +111,10 @@ def infer(
         read = read.model_copy(update={"shape": [*read.shape, *steps]})
     columns, left_out = columns_of(raw.drop(time), textual, read)
     times, clock = _times(raw, read, entity, zone, columns, path)
+    if entity is None and (pair := pair_of(raw, times, columns)) is not None:
+        entity = _free("_".join(pair), raw)
+        read = read.model_copy(update={"combine": {entity: pair}})
+        raw = combined(raw, read, str(path))
     found = _shape(raw, times, columns, entity, path)
     for name in found.events.roles.values() if found.events else ():
         # However many levels: its history counts, and not its name.
@@ -127,6 +139,13 @@ def infer(
         zone=clock,
         open_zone=clock is None and is_open(raw[time], times, form),
     )
+
+
+def _free(name: str, raw: pl.DataFrame) -> str:
+    """Return a name as a use case writes it that no column of a table has."""
+    plain = re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
+    plain = plain if plain[:1].isalpha() else f"series_{plain}"
+    return plain if plain not in raw.columns else f"{plain}_series"
 
 
 def _times(
@@ -189,10 +208,11 @@ def _shape(
     except StretchError:
         raise
     except TableError as error:
-        if (events := event_facts(raw, times, entity)) is not None:
+        numbers = [name for name, its in columns.items() if its.type in ("float", "integer")]
+        if (events := event_facts(raw, times, entity, numbers)) is not None:
             return _Shape(events[0], events[1].known_after, events=events[1])
         if _is_irregular(times) and any(its.type in ("float", "integer") for its in columns.values()):
-            return _Shape(several_a_day(raw, times, entity), timedelta(days=1), gathered=True)
+            return _Shape(several_a_day(raw.drop(numbers), entity), timedelta(days=1), gathered=True)
         raise error
     return _Shape(grid.entity, grid.step, grid.regular)
 

@@ -16,8 +16,11 @@ def gathered(rows: pl.DataFrame, entity: bool, summed: str) -> pl.DataFrame:
     from almanac.data.resample import resample
 
     keys = ["time", *(["entity"] if entity else [])]
-    how = terms(summed, [name for name in rows.columns if name not in keys])
-    return resample(rows, how, "time", "entity" if entity else None, "rows")
+    # A use case's names, which those of a table need not be.
+    plain = {name: f"column_{number}" for number, name in enumerate(rows.drop(keys).columns)}
+    how = terms(plain.get(summed, ""), list(plain.values()))
+    days = resample(rows.rename(plain), how, "time", "entity" if entity else None, "rows")
+    return days.rename({new: name for name, new in plain.items()})
 
 
 def terms(summed: str, columns: list[str]) -> Resample:

@@ -1,11 +1,13 @@
 """Inference of events: rows off a regular grid, by their entity, or by two entities in different roles."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 
 import polars as pl
+
+from almanac.data.infer_series import fills
 
 _DAY, _HOUR, _MINUTE = timedelta(days=1), timedelta(hours=1), timedelta(minutes=1)
 #: Share of the texts of either column that the other must have too, to be two roles of one entity.
@@ -31,32 +33,36 @@ class EventFacts:
     single: bool
 
 
-def event_facts(raw: pl.DataFrame, times: pl.Series, entity: str | None) -> tuple[str | None, EventFacts] | None:
+def event_facts(
+    raw: pl.DataFrame, times: pl.Series, entity: str | None, numbers: Collection[str] = ()
+) -> tuple[str | None, EventFacts] | None:
     """Return the entity and the facts of a table of events; None where no event is identified.
 
     Args:
         raw: The table as read.
         times: Times of the rows, in naive UTC.
         entity: Entity column, inferred when None.
+        numbers: Columns of numbers, whose values name no series where they come up by chance.
     """
     texts = [column for column in raw if column.dtype == pl.String and not column.null_count()]
     roles = _roles(texts, entity)
     if roles:
         entity = next(iter(roles.values()))
     elif entity is None and times.is_duplicated().any():
-        entity = _identifying(raw, times)
+        entity = _identifying(raw.drop(name for name in numbers if not fills(raw, times, [name])), times)
         if entity is None:
             return None
     keys = pl.DataFrame([times.alias("time"), *([raw[entity].alias("entity")] if entity else [])])
     if keys.is_duplicated().any():
         return None
     dates = bool((times.dt.truncate("1d") == times).all())
-    step = _smallest(keys) if entity is None else _DAY
+    # The rows of a panel of months are months apart.
+    step = _smallest(keys) if entity is None or dates else _DAY
     known_after = step if dates else _HOUR
     return entity, EventFacts(roles, known_after, _DAY if dates else _HOUR, entity is None)
 
 
-def several_a_day(raw: pl.DataFrame, times: pl.Series, entity: str | None) -> str | None:
+def several_a_day(raw: pl.DataFrame, entity: str | None) -> str | None:
     """Return the entity of rows that come irregularly, so that days can be summed; None without one.
 
     An entity is a text with fewer than a tenth as many levels as there are rows.
@@ -119,7 +125,7 @@ def _identifying(raw: pl.DataFrame, times: pl.Series) -> str | None:
 
 
 def _smallest(keys: pl.DataFrame) -> timedelta:
-    steps = keys["time"].sort().diff().drop_nulls()
+    steps = keys["time"].unique().sort().diff().drop_nulls()
     least = steps.min()
     # A duration of a use case has whole minutes, and an outcome is known some time after its event.
     if not isinstance(least, timedelta):

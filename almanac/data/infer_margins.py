@@ -16,12 +16,12 @@ def without_margins(raw: pl.DataFrame) -> Filter | None:
     """Return the step that leaves out rows at both ends whose time is none, where all between have one; None without.
 
     Args:
-        raw: Table of texts, as read.
+        raw: Table of a text file or a sheet, as read.
     """
     if raw.height < _TOP + _BETWEEN + _END:
         return None
     for column in raw:
-        if column.dtype == pl.String and (odd := _odd_rows(column)):
+        if odd := _odd_rows(column):
             texts = sorted({text for row in odd if (text := column[row]) is not None})
             name = f'"{column.name.replace(chr(34), 2 * chr(34))}"'
             listed = ", ".join(f"'{text.replace(chr(39), 2 * chr(39))}'" for text in texts)
@@ -35,17 +35,18 @@ def _odd_rows(column: pl.Series) -> list[int]:
     inner = column.slice(_TOP, column.len() - _TOP - _END)
     if not _are_times(inner):
         return []
-    forms = {_form(text) for text in inner.unique()}
+    # The cells of a sheet are times already, or missing.
+    forms = {_form(text) for text in inner.unique()} if inner.dtype == pl.String else set()
     ends = [*range(_TOP), *range(column.len() - _END, column.len())]
-    odd = [row for row in ends if column[row] is None or _form(column[row]) not in forms]
+    odd = [row for row in ends if column[row] is None or (forms and _form(column[row]) not in forms)]
     below = [row for row in odd if row >= _TOP]
     # A total has no record after it.
     return odd if below == [*range(column.len() - len(below), column.len())] else []
 
 
 def _are_times(column: pl.Series) -> bool:
-    if column.null_count():
-        return False
+    if column.null_count() or column.dtype != pl.String:
+        return not column.null_count() and column.dtype in (pl.Date, pl.Datetime)
     texts = column.str.strip_chars()
     dates = rf"^(?:{DAY_OR_MONTH_FIRST.pattern.replace(chr(92) + '1', '[./-]')})$"
     return (

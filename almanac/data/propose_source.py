@@ -17,6 +17,8 @@ from almanac.usecase.types import holds_password
 
 #: An address of SQLAlchemy, or the environment variable that holds one.
 _ADDRESS, _VARIABLE = re.compile(r"[a-z][a-z0-9]*(\+[a-z0-9_]+)?://"), "env:"
+#: Suffixes of files that are databases.
+_DATABASES = {".db": "sqlite", ".sqlite": "sqlite", ".sqlite3": "sqlite", ".duckdb": "duckdb"}
 _EXAMPLES = "sqlite:///plant.db, duckdb:///plant.duckdb or postgresql+psycopg://host/database"
 
 
@@ -50,6 +52,8 @@ def bring(table: str, out: Path, name: str | None = None, query: str | None = No
     Raises:
         SourceError: it cannot be read, or a database has several tables.
     """
+    if (kind := _DATABASES.get(Path(table).suffix.lower())) and not _ADDRESS.match(table):
+        table = f"{kind}:///{table}"
     if table.startswith(_VARIABLE) or _ADDRESS.match(table):
         return _of_database(table, out, name, query)
     for option, value in (("--table", name), ("--query", query)):

@@ -19,11 +19,21 @@ def shaped(raw: pl.DataFrame, read: Read, location: str) -> pl.DataFrame:
         raw = raw.filter(pl.col(name).cast(pl.String).is_in(texts))
     if raw.is_empty():
         raise TableError(f"{location}.read.only: no row has these values")
+    raw = combined(raw, read, location)
+    return raw if read.pair is None else _paired(raw, read.pair, f"{location}.read.pair")
+
+
+def combined(raw: pl.DataFrame, read: Read, location: str) -> pl.DataFrame:
+    """Return a table with the columns that `read.combine` makes of several.
+
+    Raises:
+        TableError: a column is missing.
+    """
     for name, columns in read.combine.items():
         _require(raw, columns, f"{location}.read.combine")
         parts = [pl.col(column).cast(pl.String) for column in columns]
         raw = raw.with_columns(pl.concat_str(parts, separator=" ").alias(name))
-    return raw if read.pair is None else _paired(raw, read.pair, f"{location}.read.pair")
+    return raw
 
 
 def _paired(raw: pl.DataFrame, pair: Pair, location: str) -> pl.DataFrame:

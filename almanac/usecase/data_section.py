@@ -112,7 +112,7 @@ class Read(Section):
 
     format: Format = "csv"
     """Format of the file."""
-    compression: Literal["none", "gzip", "bz2", "xz", "zip"] = "none"
+    compression: Literal["none", "gzip", "bz2", "xz", "zip", "zstd"] = "none"
     """Compression of the file."""
     member: str | None = None
     """Member of a zip archive; the only one when absent."""
@@ -129,6 +129,8 @@ class Read(Section):
     """Signs before or after numbers in texts, such as $ or %, which are taken out; 5% is 5."""
     skip_rows: Annotated[int, Field(ge=0), absent(0)] = 0
     """Lines of a text file, or rows of a sheet, above the header."""
+    header_rows: Annotated[int, Field(ge=1, le=3), absent(1)] = 1
+    """Rows of a sheet that its header takes: a name is those of its rows, of which an upper one may cover several."""
     table: Annotated[str | None, absent(None)] = None
     """Table in the file: sheet of a workbook, object of R data; the only one when absent."""
     from_name: Annotated[str | None, AfterValidator(_check_pattern), absent(None)] = None
@@ -162,6 +164,8 @@ class Read(Section):
     def _consistent(self) -> "Read":
         if self.decimal == self.thousands:
             raise ValueError(f"'decimal' and 'thousands' are both {self.decimal!r}")
+        if self.header_rows != 1 and self.format != "excel":
+            raise ValueError("'header_rows' belongs to format excel")
         if self.member is not None and self.compression != "zip":
             raise ValueError("'member' belongs to compression zip")
         names = list(self.rename.values())

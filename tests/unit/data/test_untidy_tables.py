@@ -1,9 +1,13 @@
-"""Tables as people write them: units below the header, totals, signs and marks of thousands, quoted headers."""
+"""Tables as people write them: units below the header, totals, signs, merged cells, columns for periods."""
 
-from datetime import date, timedelta
+import json
+import sqlite3
+import zipfile
+from datetime import date, datetime, timedelta
 from pathlib import Path
 
 import polars as pl
+import pyarrow
 import pytest
 
 from almanac.core.errors import TableError
@@ -91,3 +95,104 @@ def test_words_beside_numbers_are_no_signs(tmp_path: Path) -> None:
 def test_a_header_with_quotes(tmp_path: Path) -> None:
     path = written(tmp_path / "t.csv", 'day,"size ""L"""', "{day},{n}")
     assert list(inferred(path).columns) == ['size "L"']
+
+
+def test_two_columns_name_the_series_of_a_monthly_panel_with_shops_that_close(tmp_path: Path) -> None:
+    rows = ["shop,product,month,units"]
+    for shop, end in (("007", 120), ("012", 90)):
+        for product in ("pear", "fig"):
+            rows += [f"{shop},{product},{2010 + k // 12}-{k % 12 + 1:02},{k * 7 % 31 + 100}" for k in range(end)]
+    (tmp_path / "t.csv").write_text("\n".join(rows))
+    proposal, table = table_of(tmp_path / "t.csv", target="units")
+    assert set(table["shop_product"]) == {"007 pear", "012 pear", "007 fig", "012 fig"}
+    assert table.height == 420
+    case = load_text(proposal.text, str(tmp_path / "case.yaml"))
+    # A month is known when it is over, not a day after it began.
+    assert (case.entity, case.events.known_after if case.events else "") == ("shop_product", "28d")
+    assert case.targets[0].horizon == "28d"
+
+
+def test_a_number_that_tells_rows_apart_by_chance_is_no_entity(tmp_path: Path) -> None:
+    """Visits at any minute, a few at the same: their age is no series, nor is the column's name one of a use case."""
+    start, rows = datetime(2020, 1, 1), ["at,Length of stay (h),Age,ward"]
+    rows += [f"{start + timedelta(minutes=k * k % 997 + 61 * k)},{k % 7}.5,{k % 60},{'AB'[k % 2]}" for k in range(9000)]
+    (tmp_path / "t.csv").write_text("\n".join(rows))
+    found = inferred(tmp_path / "t.csv", target="Length of stay (h)")
+    assert (found.entity, found.gathered) == ("ward", True)
+    assert table_of(tmp_path / "t.csv", target="Length of stay (h)")[1].height == 2 * found.times.n_unique()
+
+
+def test_the_fields_of_objects_are_columns(tmp_path: Path) -> None:
+    lines = [
+        json.dumps(
+            {"at": str(day), "of": {"id": name, "in": {"site": "x"}}, "read": {"flow": number + 0.5}, "tags": [1]}
+        )
+        for number, day in enumerate(DAYS)
+        for name in "ab"
+    ]
+    (tmp_path / "t.jsonl").write_text("\n".join(lines))
+    proposal, table = table_of(tmp_path / "t.jsonl", target="read_flow")
+    assert set(table.columns) == {"at", "of_id", "of_in_site", "read_flow"}
+    assert ("entity", "of_id, 2") in proposal.assumptions
+
+
+def test_a_sheet_after_one_of_notes_with_merged_cells_in_its_header(tmp_path: Path) -> None:
+    from openpyxl import Workbook  # type: ignore[import-untyped]
+
+    book = Workbook()
+    notes, sheet = book.active, book.create_sheet("Used")
+    notes.append(["Prepared by facility management"])
+    notes.append(["Values in kWh"])
+    sheet.append(["Consumption"])
+    sheet.append([])
+    sheet.append(["Date", "North", None, "South"])
+    sheet.append([None, "Hall 1", "Hall 2", "Hall 1"])
+    for number, day in enumerate(DAYS):
+        sheet.append([day, number, number + 0.5, 2 * number])
+    book.save(tmp_path / "t.xlsx")
+    proposal, table = table_of(tmp_path / "t.xlsx", target="North Hall 2")
+    assert table.columns == ["date", "north_hall_1", "north_hall_2", "south_hall_1"]
+    assert table["north_hall_2"].to_list() == [number + 0.5 for number in range(400)]
+    assert "table: Used" in proposal.text
+
+
+@pytest.mark.parametrize("form", ["%Y-%m", "%b %Y", "%Y"])
+def test_a_column_for_each_period_becomes_a_row_for_each(tmp_path: Path, form: str) -> None:
+    step = 12 if form == "%Y" else 1
+    periods = [date(1900 + k * step // 12, k * step % 12 + 1, 1) for k in range(150)]
+    header = ",".join(["country", *(period.strftime(form) for period in periods)])
+    rows = [",".join([country, *(str(k * 7 % 31 + 0.5) for k in range(150))]) for country in ("A", "B")]
+    (tmp_path / "t.csv").write_text("\n".join([header, *rows]))
+    _, table = table_of(tmp_path / "t.csv")
+    assert table.columns == ["period", "country", "value"]
+    assert table["period"].dt.date().unique().sort().to_list() == periods
+
+
+@pytest.mark.parametrize("name", ["t.zip", "t.csv.zst"])
+def test_further_compressed_files(tmp_path: Path, name: str) -> None:
+    content = written(tmp_path / "plain.csv", "day,load", "{day},{n}").read_bytes()
+    if name == "t.zip":
+        with zipfile.ZipFile(tmp_path / name, "w") as archive:
+            archive.writestr("data of 2020.csv", content)
+    else:
+        (tmp_path / name).write_bytes(pyarrow.compress(content, codec="zstd", asbytes=True))
+    assert table_of(tmp_path / name)[1]["load"].to_list() == list(range(400))
+
+
+def test_an_archive_of_several_files_is_refused(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "t.zip", "w") as archive:
+        for name in ("a.csv", "b.csv"):
+            archive.writestr(name, "day,load\n")
+    with pytest.raises(TableError, match=r"t.zip: holds 2 files; expected one: a.csv, b.csv"):
+        inferred(tmp_path / "t.zip")
+
+
+def test_the_path_of_a_database_is_its_address(tmp_path: Path) -> None:
+    connection = sqlite3.connect(tmp_path / "plant.db")
+    connection.execute("CREATE TABLE loads (day TEXT, load REAL)")
+    connection.executemany("INSERT INTO loads VALUES (?, ?)", [(f"{day:%d.%m.%Y}", n) for n, day in enumerate(DAYS)])
+    connection.commit()
+    connection.close()
+    out = tmp_path / "case.yaml"
+    text = propose(tmp_path / "plant.db", out, Choices()).text
+    assert text == propose(f"sqlite:///{tmp_path / 'plant.db'}", out, Choices()).text

@@ -36,9 +36,13 @@ def test_a_table_of_the_newest_rows_and_a_line(tmp_path: Path) -> None:
     table.write_parquet(tmp_path / "p.parquet")
     lines = list(preview(tmp_path / "p.parquet", load_text(CASE + "entity: zone\n", "d.yaml")))
     assert lines[0] == "  zone b, one of 2"
+    assert lines[1] == "  load_1h, 1h after timestamp"
     assert lines[2].split() == ["timestamp", "prediction", "lower", "upper"]
     assert lines[-2].split() == ["2020-01-02", "05:00", "29", "28", "30"]
     assert lines[-1].endswith("1 to 29")
+    # A single forecast has no course to draw.
+    table.tail(1).write_parquet(tmp_path / "p.parquet")
+    assert len(list(preview(tmp_path / "p.parquet", load_text(CASE + "entity: zone\n", "d.yaml")))) == 4
 
 
 @pytest.mark.parametrize(
