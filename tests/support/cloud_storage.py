@@ -1,7 +1,6 @@
 """A Cloud Storage on loopback: the part of its JSON API that gcsfs uses, and the tokens that it asks for."""
 
 import json
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -10,6 +9,8 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
+
+from tests.support.background import in_background
 
 _TOKEN = "a-token-of-the-service-account"
 
@@ -98,12 +99,8 @@ def serving_cloud_storage(bucket: str) -> Iterator[str]:
 
     Handler.bucket = bucket
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        server.server_close()
+    with in_background(server) as url:
+        yield url
 
 
 def service_account(url: str) -> str:

@@ -6,7 +6,6 @@ models: an unknown field or a value of another type answers 400, as the real gat
 
 import json
 import re
-import threading
 from datetime import UTC, datetime
 from email.parser import BytesParser
 from email.policy import HTTP
@@ -16,6 +15,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import kfp_server_api as api
 import yaml
+
+from tests.support.background import in_background
 
 TOKEN = "a-token-for-tests"
 
@@ -81,14 +82,14 @@ class KubeflowApi:
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.host = f"http://127.0.0.1:{self._server.server_address[1]}"
+        self._running = in_background(self._server)
 
     def __enter__(self) -> "KubeflowApi":
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        self._running.__enter__()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+        self._running.__exit__(None, None, None)
 
     def answer(self, request: BaseHTTPRequestHandler) -> None:
         body = request.rfile.read(int(request.headers.get("Content-Length") or 0))

@@ -9,7 +9,6 @@ for as long as old pods are available.
 import json
 import math
 import re
-import threading
 import time
 import warnings
 from collections.abc import Callable
@@ -22,6 +21,7 @@ import kubernetes_validate
 
 from almanac.core.errors import DeploymentError
 from serving.deploy.kube import PLURALS
+from tests.support.background import in_background
 from tests.support.kserve_objects import check
 
 #: Which status a request by its method and path is answered with in place of what was asked for; None: none.
@@ -100,14 +100,14 @@ class KubernetesApi:
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.host = f"http://127.0.0.1:{self._server.server_address[1]}"
+        self._running = in_background(self._server)
 
     def __enter__(self) -> "KubernetesApi":
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        self._running.__enter__()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+        self._running.__exit__(None, None, None)
 
     def answer(self, request: BaseHTTPRequestHandler) -> None:
         url = urlsplit(request.path)

@@ -17,6 +17,8 @@ from typing import Any
 
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
+from tests.support.background import in_background
+
 USER, PASSWORD = "almanac", "opensesame-7781"
 
 
@@ -189,11 +191,5 @@ def webhook_sink(tls: ssl.SSLContext | None = None) -> Iterator[Sink]:
     if tls is not None:
         server.socket = tls.wrap_socket(server.socket, server_side=True)
     sink.port = server.server_address[1]
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    try:
+    with in_background(server):
         yield sink
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()

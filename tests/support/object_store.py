@@ -7,21 +7,20 @@ from urllib.request import Request, urlopen
 
 import fsspec
 import pytest
-from moto.server import ThreadedMotoServer
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
+from werkzeug.serving import make_server
+
+from tests.support.background import in_background
 
 
 @contextmanager
 def serving_s3() -> Iterator[str]:
     """Serve an S3 on loopback; yield its address."""
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    # All servers of a process share their buckets.
-    urlopen(Request(f"http://{host}:{port}/moto-api/reset", method="POST")).close()
-    try:
-        yield f"http://{host}:{port}"
-    finally:
-        server.stop()
+    store = DomainDispatcherApplication(create_backend_app)
+    with in_background(make_server("127.0.0.1", 0, store, threaded=True, request_handler=MotoRequestHandler)) as url:
+        # All servers of a process share their buckets.
+        urlopen(Request(f"{url}/moto-api/reset", method="POST")).close()
+        yield url
 
 
 def use_endpoint(monkeypatch: pytest.MonkeyPatch, url: str) -> None:

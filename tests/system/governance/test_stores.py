@@ -1,7 +1,6 @@
 """Object stores over real HTTP: one that keeps the create-only condition, and ones that ignore it."""
 
 import os
-import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +16,7 @@ import pytest
 from almanac.core.errors import RegistryError
 from governance.registry import Registry, resolve
 from governance.registry.stores import open_store
+from tests.support.background import in_background
 from tests.support.bundles import documented_version, version_files
 from tests.support.object_store import serving_s3, use_endpoint
 
@@ -203,10 +203,8 @@ def serve(handler: type[Careless], keep: bool = False) -> Iterator[str]:
 
     Handler = handler if keep else Fresh
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
+    with in_background(server) as url:
+        yield url
 
 
 @pytest.fixture

@@ -5,10 +5,8 @@ import json
 import re
 import socketserver
 import subprocess
-import threading
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -17,6 +15,7 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.support.background import in_background
 from tests.support.live import ROOT, alerts, get_json, needs, read_yaml, running, wait_for
 from tests.support.server import free_port
 
@@ -102,19 +101,6 @@ def smtp_handler(received: Received) -> type[socketserver.StreamRequestHandler]:
     return Handler
 
 
-@contextmanager
-def served(server: socketserver.TCPServer) -> Iterator[int]:
-    """A server in a thread; its port."""
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    try:
-        yield int(server.socket.getsockname()[1])
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
-
-
 def configuration(folder: Path, web: int, smtp: int) -> Path:
     """The committed configuration with loopback addresses, secret files of its own, and no waiting."""
     (folder / "slack_url").write_text(f"http://127.0.0.1:{web}/services/hook\n")
@@ -148,9 +134,10 @@ def manager(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, Rec
     folder, received, port = tmp_path_factory.mktemp("alertmanager"), Received(), free_port()
     http = ThreadingHTTPServer(("127.0.0.1", 0), webhook_handler(received))
     mail = SmtpServer(("127.0.0.1", 0), smtp_handler(received))
-    with served(http) as web, served(mail) as smtp:
+    with in_background(http), in_background(mail):
+        config = configuration(folder, http.server_port, mail.server_address[1])
         command = [
-            "prometheus-alertmanager", f"--config.file={configuration(folder, web, smtp)}",
+            "prometheus-alertmanager", f"--config.file={config}",
             f"--storage.path={folder / 'data'}", f"--web.listen-address=127.0.0.1:{port}",
             "--cluster.listen-address=", "--log.level=debug",
         ]  # fmt: skip

@@ -4,10 +4,7 @@ import json
 import os
 import subprocess
 import sys
-import threading
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -29,6 +26,7 @@ from monitoring.operations.push import exporter, push, text
 from monitoring.operations.resources import Resources, this_process
 from monitoring.operations.samples import Sample
 from monitoring.operations.window_samples import band_samples, drift_samples, prediction_samples
+from tests.support.background import in_background
 from tests.support.live import get_json, needs, prometheus_command, query, running, wait_for
 from tests.support.server import free_port
 
@@ -182,25 +180,12 @@ def test_a_group_is_a_plain_name(group: str, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-@contextmanager
-def serving(server: ThreadingHTTPServer) -> Iterator[str]:
-    """A server in a thread; its URL."""
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
-
-
 def test_groups_are_replaced_and_served_together(tmp_path: Path) -> None:
     odd = 'a "quoted" \\ name\nwith a line'
     push([Sample(m.WINDOW_DRIFTED, ("u",), 1.0), Sample(m.MONITORED, ("u",), 5.0)], str(tmp_path), "u-drift")
     push([Sample(m.WINDOW_DRIFTED, ("u",), 0.0)], str(tmp_path), "u-drift")
     push([Sample(m.WINDOW_DRIFTED, (odd,), 1.0)], str(tmp_path), "v-drift")
-    with serving(exporter(tmp_path, "127.0.0.1", 0)) as url:
+    with in_background(exporter(tmp_path, "127.0.0.1", 0)) as url:
         with urllib.request.urlopen(f"{url}/metrics", timeout=10) as answer:
             body = answer.read().decode()
         with pytest.raises(urllib.error.HTTPError, match="404") as missing:
@@ -228,7 +213,7 @@ def test_a_pushgateway_gets_a_put_of_the_whole_group() -> None:
             pass
 
     samples = [Sample(m.WINDOW_DRIFTED, ("u",), 1.0)]
-    with serving(ThreadingHTTPServer(("127.0.0.1", 0), Gateway)) as url:
+    with in_background(ThreadingHTTPServer(("127.0.0.1", 0), Gateway)) as url:
         push(samples, url + "/", "u-drift")
         assert got == [("PUT", "/metrics/job/almanac-pipelines/group/u-drift", text(samples))]
         answer["status"] = 400

@@ -17,6 +17,7 @@ import pytest
 
 from operations.agent import approvals
 from operations.journal import Journal
+from tests.support.background import in_background
 from tests.support.server import ROOT, ServerProcess, Start, free_port, wait_for
 
 ALERT = {
@@ -114,7 +115,6 @@ class Slow:
 
         self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.http.daemon_threads = True
-        threading.Thread(target=self.http.serve_forever, daemon=True).start()
 
     @property
     def url(self) -> str:
@@ -125,10 +125,9 @@ class Slow:
 @pytest.fixture
 def slow(start: Start) -> Iterator[Slow]:
     proxy = Slow(start())
-    yield proxy
-    proxy.free.set()
-    proxy.http.shutdown()
-    proxy.http.server_close()
+    with in_background(proxy.http):
+        yield proxy
+        proxy.free.set()
 
 
 def test_killed_between_an_effect_and_its_entry_it_goes_on(slow: Slow, tmp_path: Path) -> None:

@@ -6,7 +6,6 @@ import re
 import shutil
 import socket
 import subprocess
-import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -25,6 +24,7 @@ from operations.console.app import build
 from operations.console.oidc import COOKIE, RETURN_PATH, read_oidc
 from operations.console.settings import ConsoleSettings
 from operations.history import Origins
+from tests.support.background import in_background
 from tests.support.console import Client, serving
 from tests.support.operations_world import write_world
 from tests.support.postgres import wait_for
@@ -249,12 +249,8 @@ class _Handler(BaseHTTPRequestHandler):
 @pytest.fixture
 def cheat() -> Iterator[Cheat]:
     server = Cheat()
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield server
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with in_background(server):
+        yield server
 
 
 def enter(client: Client, cheat: Cheat) -> httpx.Response:

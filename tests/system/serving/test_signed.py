@@ -2,7 +2,6 @@
 
 import shutil
 import tempfile
-import threading
 from collections.abc import Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -16,6 +15,7 @@ from governance import signing
 from governance.registry import Registry, collect
 from serving.prediction.signed import check_signature
 from serving.prediction.source import Source
+from tests.support.background import in_background
 from tests.support.bundles import document_files
 from tests.support.server import Start, as_row
 
@@ -63,12 +63,8 @@ def website(tmp_path: Path, run: Path) -> Iterator[tuple[str, Path]]:
     registry.attach_documents("air_quality", number, documents, who="ann", why="documented")
     copy = Path(registry.publish("air_quality", number))
     quiet = type("Quiet", (SimpleHTTPRequestHandler,), {"log_message": lambda *_: None})
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(quiet, directory=str(copy))) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_address[1]}", copy
-        server.shutdown()
-        thread.join()
+    with in_background(ThreadingHTTPServer(("127.0.0.1", 0), partial(quiet, directory=str(copy)))) as url:
+        yield url, copy
 
 
 def test_a_web_servers_model_is_loaded_with_the_trusted_keys_signature(

@@ -1,12 +1,12 @@
 """Spans arrive at an OTLP endpoint and continue the client's trace."""
 
-import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import numpy as np
 import pytest
 
+from tests.support.background import in_background
 from tests.support.server import Start, as_row, wait_for
 
 
@@ -34,12 +34,8 @@ class _Handler(BaseHTTPRequestHandler):
 @pytest.fixture
 def collector() -> Iterator[_Collector]:
     server = _Collector()
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield server
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with in_background(server):
+        yield server
 
 
 def test_a_request_becomes_a_span(start: Start, collector: _Collector, feature_rows: np.ndarray) -> None:

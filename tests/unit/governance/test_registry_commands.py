@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -15,6 +14,7 @@ import pytest
 
 from governance import signing
 from governance.registry import Registry
+from tests.support.background import in_background
 from tests.support.bundles import document_files, documented_version, version_files
 from tests.support.forgery import rewrite
 from tests.support.shell import Shell
@@ -348,10 +348,8 @@ class Reviews(BaseHTTPRequestHandler):
 def reviews() -> Iterator[Any]:
     server: Any = ThreadingHTTPServer(("127.0.0.1", 0), Reviews)
     server.asked, server.reviews, server.url = [], [], f"http://127.0.0.1:{server.server_port}"
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield server
-    server.shutdown()
-    server.server_close()
+    with in_background(server):
+        yield server
 
 
 class TestCheckpoints:
