@@ -44,6 +44,26 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return directory
 
 
+@pytest.fixture(scope="module")
+def hasty(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A compiler that optimises nothing, which takes a tenth of the time."""
+    program = tmp_path_factory.mktemp("hasty") / "cc"
+    program.write_text('#!/bin/sh\nexec cc "$@" -O0 -DDISPATCH=\n')
+    program.chmod(0o755)
+    return program
+
+
+@pytest.fixture(scope="module")
+def compiled(hasty: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory with the trees' library of the hasty compiler."""
+    directory = tmp_path_factory.mktemp("compiled")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ALMANAC_KERNELS", str(directory))
+        patch.setenv("CC", str(hasty))
+        TREES.load()
+    return directory
+
+
 @needs_compiler
 def test_kernels_are_compiled_once_and_whole(image: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ALMANAC_KERNELS", str(image))
@@ -179,32 +199,35 @@ SPOILED: dict[str, tuple[Callable[[bytes], bytes], bool, str]] = {
 }
 
 
-def _spoil(image: Path, directory: Path, case: str) -> str:
+def _spoil(compiled: Path, directory: Path, case: str, compiler: Path) -> str:
     """Put a spoiled library where the compiler's own would be; return why it is refused."""
     spoil, named, reason = SPOILED[case]
-    (path,) = TREES.files(image)
+    (path,) = TREES.files(compiled)
     content = spoil(path.read_bytes())
     directory.mkdir(exist_ok=True)
-    (directory / (TREES.file_name(content, shutil.which("cc")) if named else path.name)).write_bytes(content)
+    (directory / (TREES.file_name(content, str(compiler)) if named else path.name)).write_bytes(content)
     return reason
 
 
 @needs_compiler
 @pytest.mark.parametrize("case", SPOILED)
-def test_a_library_that_cannot_be_used_is_compiled_anew(case: str, image: Path, directory: Path, model: Path) -> None:
-    _spoil(image, directory, case)
+def test_a_library_that_cannot_be_used_is_compiled_anew(
+    case: str, compiled: Path, directory: Path, model: Path, hasty: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _spoil(compiled, directory, case, hasty)
+    monkeypatch.setenv("CC", str(hasty))
     assert Engine.load(model).kind == "compiled"
     assert library.failures() == {"kernels": ""}
-    whole = [path for path in TREES.files(directory) if path.read_bytes() == TREES.files(image)[0].read_bytes()]
+    whole = [path for path in TREES.files(directory) if path.read_bytes() == TREES.files(compiled)[0].read_bytes()]
     assert len(whole) == 1
 
 
 @needs_compiler
 @pytest.mark.parametrize("case", SPOILED)
 def test_without_a_compiler_the_reason_names_the_file(
-    case: str, image: Path, directory: Path, monkeypatch: pytest.MonkeyPatch
+    case: str, compiled: Path, directory: Path, hasty: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    reason = _spoil(image, directory, case)
+    reason = _spoil(compiled, directory, case, hasty)
     monkeypatch.setenv("CC", "no-such-compiler")
     with pytest.raises(NoCompilerError, match=rf"\.so {reason}.*; there is no C compiler"):
         TREES.load()
@@ -213,8 +236,9 @@ def test_without_a_compiler_the_reason_names_the_file(
 
 @needs_compiler
 def test_a_directory_that_cannot_be_written_costs_a_compilation_only(
-    tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, model: Path, hasty: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("CC", str(hasty))
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("ALMANAC_KERNELS", str(tmp_path / "file" / "kernels"))  # for root as well no directory
     assert Engine.load(model).kind == "compiled"
