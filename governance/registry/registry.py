@@ -119,16 +119,18 @@ class Registry(Legislation, Labelling):
             signer: proves who it is; without it the name is a typed one, which the policy may not count.
 
         Returns:
-            Whether an event was written; False if this person has approved them already, with no weaker proof.
+            Whether an event was written; False if this person has approved them already, with no weaker proof, and the
+            policy in force counts it.
         """
         self._prepare(use_case)
         bound = self.version(use_case, version)
         kinds = {TYPED} if signer is None else {signer.kind}
 
         def propose(state: State) -> Proposal:
+            # One that the policy no longer counts is given again, so that the rules say what it lacks.
             done = any(
                 same_person(who, each.who) and (signer is None or each.identity in kinds)
-                for each in state.version(version).approvals
+                for each in state.counted(state.version(version))
             )
             return None if done else ("approved", version, _binding(bound) | _typed(signer))
 

@@ -141,6 +141,14 @@ class TestChanges:
         strict.approve("demo", one, who="Cat", why="read it")
         strict.promote("demo", one, who="ann", why="go")
 
+    def test_a_repeated_approval_is_done_only_where_it_counts(self, registry: Registry, tmp_path: Path) -> None:
+        one = documented_version(registry, tmp_path, "a")
+        assert registry.approve("demo", one, who="eve", why="read it")
+        assert not registry.approve("demo", one, who="eve", why="again")
+        registry.set_policy("demo", Policy("required", approvers=("bob",)), who="ann", why="start")
+        with pytest.raises(RegistryError, match="eve may not approve version 1; the policy names bob"):
+            registry.approve("demo", one, who="eve", why="again")
+
     def test_an_approval_that_the_present_policy_does_not_count(self, strict: Registry, tmp_path: Path) -> None:
         one = documented_version(strict, tmp_path, "a")
         strict.approve("demo", one, who="bob", why="read it")
