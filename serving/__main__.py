@@ -7,7 +7,7 @@ python -m serving ingest observations.parquet --url http://127.0.0.1:8080 --mode
 
 import sys
 
-from almanac.core.errors import AlmanacError
+from almanac.core.exit_codes import exit_code_of
 from serving.commands import app
 
 
@@ -15,14 +15,7 @@ def main(arguments: list[str]) -> int:
     """Run the command line and return its exit code."""
     if not arguments or arguments[0] not in ("serve", "ingest", "keys", "canary"):
         arguments = ["serve", *arguments]
-    try:
-        app(arguments, standalone_mode=True)
-    except AlmanacError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
-    except SystemExit as end:
-        return int(end.code or 0)
-    return 0
+    return exit_code_of(lambda: app(arguments))
 
 
 if __name__ == "__main__":

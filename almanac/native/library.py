@@ -19,7 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from almanac.core.errors import AlmanacError, NoCompilerError
+from almanac.core.errors import NoCompilerError
+from almanac.core.exit_codes import exit_code_of
 from almanac.core.files import sha256_bytes, write_bytes
 
 _COMPILE_SECONDS = 120
@@ -183,18 +184,17 @@ def compile_ahead(*libraries: Kernels) -> int:
     """
     if len(sys.argv) > 1:
         os.environ["ALMANAC_KERNELS"] = str(Path(sys.argv[1]).absolute())
-    try:
-        directory = kernel_directory()
-        for kernels in libraries:
-            kernels.load()
-            # `load` also succeeds from a scratch directory, which is gone by now.
-            if not kernels.files(directory):
-                raise NoCompilerError(f"{directory} cannot be written")
-        sys.stdout.write(f"{directory}\n")
-    except AlmanacError as error:
-        sys.stderr.write(f"error: {error}\n")
-        return error.exit_code
-    return 0
+    return exit_code_of(lambda: _compile_all(libraries))
+
+
+def _compile_all(libraries: tuple[Kernels, ...]) -> None:
+    directory = kernel_directory()
+    for kernels in libraries:
+        kernels.load()
+        # `load` also succeeds from a scratch directory, which is gone by now.
+        if not kernels.files(directory):
+            raise NoCompilerError(f"{directory} cannot be written")
+    sys.stdout.write(f"{directory}\n")
 
 
 def _writable(directory: Path) -> bool:

@@ -1,6 +1,5 @@
 """The tree of commands; the module of a command is imported when that command is called, and not before."""
 
-import sys
 from collections.abc import Callable
 from importlib import import_module
 from types import ModuleType
@@ -10,7 +9,7 @@ import typer
 from typer.core import TyperGroup
 from typer.main import get_command
 
-from almanac.core.errors import AlmanacError
+from almanac.core.exit_codes import exit_code_of
 from orchestration.commands.options import example
 
 #: Of each command, the module whose Typer application `app` is the command or holds it, and its line in the help.
@@ -118,8 +117,4 @@ def main(pipelines: Callable[[], ModuleType]) -> None:
     Args:
         pipelines: imports the package of pipelines, see `handed`.
     """
-    try:
-        app(prog_name="almanac", obj=pipelines)
-    except (AlmanacError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        raise SystemExit(getattr(error, "exit_code", 1)) from None
+    raise SystemExit(exit_code_of(lambda: app(prog_name="almanac", obj=pipelines)))

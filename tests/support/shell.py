@@ -18,10 +18,9 @@ class Shell:
 
     def __call__(self, *arguments: str) -> tuple[int, str, str]:
         self._monkeypatch.setattr(sys, "argv", ["governance", *arguments, "--registry", str(self._url)])
-        with pytest.raises(SystemExit) as ended:
-            main()
+        code = main()
         printed = self._capsys.readouterr()
-        return int(ended.value.code or 0), printed.out, printed.err
+        return code, printed.out, printed.err
 
     def json(self, *arguments: str) -> Any:
         code, out, err = self(*arguments, "--json")
