@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ import yaml
 
 from almanac.core.errors import ClashError, RunError
 from orchestration.connection import Auth, api_errors, check_reachable, credentials, own_namespace
-from orchestration.tasks import Task, failed_pods, last_lines, tasks_of
+from orchestration.tasks import Task, failed_pods, last_lines, summary, tasks_of
 
 #: States of a run that has ended.
 ENDED = frozenset({"SUCCEEDED", "FAILED", "SKIPPED", "CANCELED"})
@@ -120,6 +121,46 @@ class Cluster:
         with api_errors(f"ask for run {run_id}"):
             return str(self._client.get_run(run_id).state)
 
+    def failed_runs(self, since: datetime) -> Iterator[Any]:
+        """Yield the runs of all pipelines that have failed since a time, as the API describes them, newest first."""
+        predicate = {"operation": "EQUALS", "key": "state", "stringValue": "FAILED"}
+        query: dict[str, Any] = {"sort_by": "finished_at desc", "filter": json.dumps({"predicates": [predicate]})}
+        with api_errors("list failed runs"):
+            query |= {"page_size": 20, "namespace": self.namespace}
+            pages = self._pages(lambda token: self._client.list_runs(page_token=token, **query))
+            for run in (run for page in pages for run in page.runs or []):
+                if run.finished_at < since:
+                    return
+                yield run
+
+    def pipeline_of(self, run: Any) -> str:
+        """Return the name of a run's pipeline; it is empty for a run of a file, or of a pipeline that was deleted."""
+        reference = run.pipeline_version_reference
+        if reference is None or not reference.pipeline_id:
+            return ""
+        with api_errors(f"ask for pipeline {reference.pipeline_id}"):
+            try:
+                return str(self._client.get_pipeline(reference.pipeline_id).display_name)
+            except api.ApiException as error:
+                if error.status != 404:
+                    raise
+                return ""
+
+    def log(self, run: Any) -> str:
+        """Return the log of the container of a run that failed; it is empty where the server has none."""
+        token = self._client._run_api.api_client.configuration.api_key.get("authorization", "")
+        headers = {"Authorization": f"Bearer {token.removeprefix('Bearer ')}"} if token else {}
+        for pod in failed_pods(run):
+            address = f"{self.host.rstrip('/')}/apis/v1alpha1/runs/{run.run_id}/nodes/{pod}/log"
+            try:
+                answer = httpx.get(address, headers=headers, timeout=10)
+            except httpx.HTTPError:
+                return ""
+            # The server sends its status before it looks for the log, and an error as JSON behind it.
+            if answer.status_code == 200 and answer.text.strip() and '"error_message"' not in answer.text:
+                return answer.text
+        return ""
+
     def wait(
         self,
         run_id: str,
@@ -151,8 +192,9 @@ class Cluster:
                     on_task(task)
                     seen[task.name] = task.state
             if run.state in ENDED:
-                self._check_ended(run, seen)
-                return frozenset(seen)
+                if run.state == "SUCCEEDED":
+                    return frozenset(seen)
+                raise RunError("\n  ".join([summary(run, seen), *last_lines(self.log(run))]))
             # The run is left alone: a slow cluster is no reason to cancel hours of training.
             if time.monotonic() > deadline:
                 raise RunError(f"run {run_id} has not ended after {timeout:g} s; it continues on the cluster")
@@ -203,35 +245,6 @@ class Cluster:
                     self._recurring.recurring_run_service_enable_recurring_run(recurring_run_id=each)
                 else:
                     self._recurring.recurring_run_service_disable_recurring_run(recurring_run_id=each)
-
-    def _check_ended(self, run: Any, states: dict[str, str]) -> None:
-        if run.state == "SUCCEEDED":
-            return
-        failed = sorted(task for task, state in states.items() if state == "FAILED")
-        lines = [f"run {run.run_id} ended as {run.state}"]
-        if run.error is not None and run.error.message:
-            lines[0] += f": {run.error.message}"
-        if failed:
-            lines[0] += f"; failed: {', '.join(failed)}"
-        elif not states:
-            lines[0] += "; the server reports no tasks of it: its Workflow may have been deleted, or compressed"
-        lines += [f"  {line}" for line in self._last_lines(run)]
-        raise RunError("\n".join(lines))
-
-    def _last_lines(self, run: Any) -> list[str]:
-        """Return the last lines of the log of the container that failed; none where the server has no log."""
-        token = self._client._run_api.api_client.configuration.api_key.get("authorization", "")
-        headers = {"Authorization": f"Bearer {token.removeprefix('Bearer ')}"} if token else {}
-        for pod in failed_pods(run):
-            address = f"{self.host.rstrip('/')}/apis/v1alpha1/runs/{run.run_id}/nodes/{pod}/log"
-            try:
-                answer = httpx.get(address, headers=headers, timeout=10)
-            except httpx.HTTPError:
-                return []
-            # The server sends its status before it looks for the log, and an error as JSON behind it.
-            if answer.status_code == 200 and answer.text.strip() and '"error_message"' not in answer.text:
-                return last_lines(answer.text)
-        return []
 
     def _find_pipeline(self, name: str) -> str | None:
         """Return the id of a pipeline in the namespace; without one, of a shared pipeline."""

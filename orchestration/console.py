@@ -14,14 +14,12 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bar
 
-from almanac.core.errors import AlmanacError
 from almanac.core.progress import Progress, Summary, parse
+from orchestration.task_error import followed
 
 # kfp reports steps only in its log, with colour codes around the names.
 _STARTED = re.compile(r"Executing task .*?'([\w-]+)'")
 _FINISHED = re.compile(r"Task .*?'([\w-]+)'.* finished with status .*?(SUCCESS|FAILURE)")
-_ERROR = re.compile(rf"^{re.escape(AlmanacError.__module__)}\.\w+: (.*)$")
-_UNEXPECTED = re.compile(r"^([\w.]*(?:Error|Exception)\b.*)$")
 
 
 @dataclass
@@ -97,15 +95,8 @@ class RunLog(TextIOBase):
         report = parse(line)
         if report is not None:
             self._report(report)
-        elif self._failed:
-            return
-        elif match := _ERROR.match(line):
-            self.error = match[1]
-        elif match := _UNEXPECTED.match(line):
-            self.error = f"unexpected {match[1]}"
-        # Messages may have several lines, such as one a broken rule.
-        elif self.error is not None and line:
-            self.error += f"\n{line}"
+        elif not self._failed:
+            self.error = followed(self.error, line)
 
     @property
     def _failed(self) -> bool:

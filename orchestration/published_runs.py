@@ -2,13 +2,19 @@
 
 Below `runs/` a run has the path that a local one has below the directory of runs, and the same files, which are written
 once. A kind of runs also has a head, which names its newest, and the table that this one looked at; they are replaced.
+
+Of a run that failed there is a record alone, below `failed/`. Its tasks do not write it: most reach no store, and a pod
+that was killed writes nothing. The agent asks Kubeflow, which knows each failure.
 """
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from typing import Any
 
 from almanac.core.errors import RegistryError
-from almanac.core.files import canonical_json, parse_json
+from almanac.core.files import canonical_json, parse_json, pretty_json
 from governance.registry.store import Store
+from orchestration.rundir import FAILURES
 
 _RECORD, _HEAD, _TABLE = "run.json", "head.json", "data.parquet"
 
@@ -42,6 +48,36 @@ class PublishedRuns:
             self._store.replace(f"{home}/{_HEAD}", canonical_json({"run_id": run}))
         except OSError as error:
             raise RegistryError(f"{self.address(directory)}: cannot be written ({error})") from error
+
+    def publish_failure(self, record: Mapping[str, Any]) -> None:
+        """Write the record of a failed run, unless it is there.
+
+        Raises:
+            RegistryError: the store cannot be written.
+        """
+        key = f"{FAILURES}/{record['use_case']}/{record['run_id']}.json"
+        try:
+            with suppress(FileExistsError):
+                self._store.create(key, pretty_json(record).encode())
+        except OSError as error:
+            raise RegistryError(f"{self._store.url}/{key}: cannot be written ({error})") from error
+
+    def failures(self, use_case: str = "") -> list[str]:
+        """Return the keys of the records of failed runs, sorted; of a use case, or of all."""
+        home = f"{FAILURES}/{use_case}".rstrip("/")
+        return [f"{home}/{name}" for name in self._store.tree(home)]
+
+    def read_failure(self, key: str) -> bytes:
+        """Return the record of a failed run, as JSON.
+
+        Raises:
+            FileNotFoundError: there is none.
+        """
+        return self._store.read(key)
+
+    def failure_address(self, key: str) -> str:
+        """Return the address of the record of a failed run."""
+        return f"{self._store.url}/{key}"
 
     def listed(self) -> dict[str, list[str]]:
         """Return the names of the files of each whole run by its directory, sorted."""

@@ -2,13 +2,14 @@
 
 import fcntl
 import os
+import shlex
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from almanac.core.errors import GateError, InterruptedRunError, PipelineError
+from almanac.core.errors import CLOSED, GateError, InterruptedRunError, PipelineError
 from almanac.core.files import read_json, write_json
 from almanac.reports.numbers import with_error
 from almanac.usecase import UseCase, digest
@@ -22,6 +23,7 @@ from orchestration.rundir import (
     LAYOUT,
     Layout,
     assemble,
+    failure_record,
     new_run_id,
     point_latest,
     prune,
@@ -141,24 +143,27 @@ def execute(
         raise InterruptedRunError("interrupted; the same command goes on from the last finished step") from None
     # A closed gate fails the registration, but the run directory explains why, so that it is written.
     if run.error is not None and not tolerate(run):
-        _note_failure(request, kind, run_id, run)
-        raise PipelineError(f"{run.error}\nThe whole log: {short_path(work / 'log.txt')}")
+        log = work / "log.txt"
+        _note_failure(request, kind, run_id, run, log)
+        raise PipelineError(f"{run.error}\nThe whole log: {short_path(log)}")
     registry = _absolute(request.registry)
     return run, run_record(run_id, usecase.name, use_case_digest, started, request.runner, registry, run.steps)
 
 
-def _note_failure(request: Request, kind: str, run_id: str, run: LocalRun) -> None:
+def _note_failure(request: Request, kind: str, run_id: str, run: LocalRun, log: Path) -> None:
     """Write a record of a failed run, which has no run directory, for those who look for its cause."""
     table = run.outputs.get("ingestion", {}).get("table")
-    record = {
-        "run_id": run_id,
-        "use_case": request.usecase.name,
-        "kind": kind,
-        "step": next((step.name for step in run.steps if step.failed), ""),
-        "error": run.error,
-        "table": str(table) if isinstance(table, Path) else None,
-        "failed_at": timestamp().isoformat(timespec="seconds"),
-    }
+    record = failure_record(
+        run_id,
+        request.usecase.name,
+        kind,
+        failed=timestamp(),
+        runner=request.runner,
+        step=next((step.name for step in run.steps if step.failed), ""),
+        error=run.error or "",
+        command=shlex.join(("cat", str(log))),
+    )
+    record["table"] = str(table) if isinstance(table, Path) else None
     write_json(request.home / FAILURES / f"{run_id}.json", record)
 
 
@@ -255,7 +260,7 @@ def _gate_closed(run: LocalRun) -> bool:
 
 def _gate_message(run: LocalRun) -> str:
     failed = [rule for rule in read_json(run.outputs["gate"]["decision"])["rules"] if not rule["passed"]]
-    return "\n".join(["The gate is closed:", *(f"  {rule['message']}" for rule in failed)])
+    return "\n".join([CLOSED, *(f"  {rule['message']}" for rule in failed)])
 
 
 @contextmanager

@@ -129,6 +129,33 @@ def run_record(
     }
 
 
+def failure_record(
+    run_id: str, use_case: str, kind: str, *, failed: datetime, runner: str, step: str, error: str, command: str
+) -> dict[str, Any]:
+    """Return the record of a failed run, which has no run directory.
+
+    Args:
+        run_id: its id.
+        use_case: name of the use case.
+        kind: of its pipeline: training, monitoring or batch.
+        failed: when it ended.
+        runner: what ran the steps: subprocess, docker or kubeflow.
+        step: that failed first; empty where nobody knows.
+        error: its message.
+        command: that shows more.
+    """
+    return {
+        "run_id": run_id,
+        "use_case": use_case,
+        "kind": kind,
+        "failed_at": failed.isoformat(timespec="seconds"),
+        "runner": runner,
+        "step": step,
+        "error": error,
+        "command": command,
+    }
+
+
 def timestamp() -> datetime:
     """Return now, in UTC."""
     return datetime.now(UTC)

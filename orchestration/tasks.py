@@ -1,10 +1,14 @@
 """Tasks of a run on a cluster, read from Kubeflow's report of Argo's nodes."""
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import reduce
 from typing import Any
+
+from orchestration.settings import SETTINGS
+from orchestration.task_error import followed
 
 #: Argo's name of the template whose pod runs a component.
 _TEMPLATE = "system-container-impl"
@@ -25,14 +29,31 @@ class Task:
 
 def tasks_of(run: Any, names: Collection[str]) -> Iterator[Task]:
     """Yield the tasks of these names that have a state, in the order in which they started."""
-    for detail in sorted(_details(run), key=lambda one: str(one.start_time)):
+    for detail in _in_order(run):
         if detail.display_name in names and detail.state:
             yield Task(detail.display_name, str(detail.state), _seconds(detail))
 
 
+def summary(run: Any, states: Mapping[str, str]) -> str:
+    """Return a line on a run that has not succeeded.
+
+    Args:
+        run: the run.
+        states: name of each task -> its last state.
+    """
+    line = f"run {run.run_id} ended as {run.state}"
+    if run.error is not None and run.error.message:
+        line += f": {run.error.message}"
+    if failed := sorted(task for task, state in states.items() if state == "FAILED"):
+        return f"{line}; failed: {', '.join(failed)}"
+    if not states:
+        return f"{line}; the server reports no tasks of it: its Workflow may have been deleted, or compressed"
+    return line
+
+
 def failed_pods(run: Any) -> Iterator[str]:
-    """Yield names under which the server may have the log of a container that failed, the newest attempt first."""
-    for detail in _details(run):
+    """Yield names under which the server may have the log of a failed container, by task and newest attempt first."""
+    for detail in _in_order(run):
         if str(detail.state) != "FAILED":
             continue
         for child in reversed(detail.child_tasks or []):
@@ -42,15 +63,38 @@ def failed_pods(run: Any) -> Iterator[str]:
                 yield f"{workflow}-{_TEMPLATE}-{code}"
 
 
+def failed_task(run: Any) -> str:
+    """Return the task of a run that failed first, without the number that tells it from others of its component.
+
+    It is empty where the server reports no such task, as of a Workflow that was deleted or compressed.
+    """
+    for detail in _in_order(run):
+        # Where the pod that prepares a task fails, there is no other of it.
+        name = str(detail.display_name).removesuffix("-driver").rstrip("-0123456789")
+        if str(detail.state) == "FAILED" and name in SETTINGS:
+            return name
+    return ""
+
+
+def error_of(log: str) -> str | None:
+    """Return the message of the error that ended a task, by its container's log; None where the log has none."""
+    return reduce(followed, (line.strip() for line in _written(log)), None)
+
+
 def last_lines(log: str) -> list[str]:
     """Return the last lines of a container's log that its task wrote; of any, where it wrote none."""
-    lines = [line for line in log.splitlines() if line.strip()]
-    written = [line for line in lines if not _AROUND.match(line)]
-    return [line[:_WIDTH] for line in (written or lines)[-_LINES:]]
+    lines = _written(log) or [line for line in log.splitlines() if line.strip()]
+    return [line[:_WIDTH] for line in lines[-_LINES:]]
 
 
-def _details(run: Any) -> list[Any]:
-    return (run.run_details.task_details if run.run_details is not None else None) or []
+def _written(log: str) -> list[str]:
+    return [line for line in log.splitlines() if line.strip() and not _AROUND.match(line)]
+
+
+def _in_order(run: Any) -> list[Any]:
+    """Return the details of tasks in the order in which these started."""
+    details = (run.run_details.task_details if run.run_details is not None else None) or []
+    return sorted(details, key=lambda one: str(one.start_time))
 
 
 def _seconds(detail: Any) -> float | None:

@@ -86,6 +86,10 @@ class MetricError(AlmanacError, ValueError):
     """A metric that is not a finite number."""
 
 
+#: Beginning of the message on a gate that closed, by which the log of a run tells it from a failure.
+CLOSED = "The gate is closed:"
+
+
 class GateError(AlmanacError):
     """A gate that closed, or a gate rule that cannot be evaluated."""
 

@@ -33,6 +33,7 @@ class Agent:
         self._news, self._stopping = threading.Event(), threading.Event()
         self._looked = dict.fromkeys(works, time.monotonic())
         self._known = _known(policy)
+        self._told: dict[str, str] = {}
 
     @property
     def healthy(self) -> bool:
@@ -56,6 +57,9 @@ class Agent:
     def run(self) -> None:
         """Work until `stop`, at every alarm at once and otherwise in the policy's rhythm."""
         threads = [threading.Thread(target=self._follow, args=(name,), name=name) for name in self.works]
+        # A Kubeflow that does not answer keeps nobody from an action.
+        asked = [name for name, work in self.works.items() if work.site.kubeflow is not None]
+        threads += [threading.Thread(target=self._follow_kubeflow, args=(name,), name=f"{name} runs") for name in asked]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -74,6 +78,23 @@ class Agent:
         for alarm in list(found(work.site, work.ledger(), work.journal.clock(), self._say)):
             work.note(alarm)
         work.advance()
+
+    def ask_kubeflow(self, name: str) -> None:
+        """Publish the failed runs of one use case on its Kubeflow, if it has one; the next look finds them."""
+        error = ""
+        try:
+            self.works[name].site.publish_failures()
+        except (AlmanacError, OSError) as problem:
+            error = f"{name}: failed runs on Kubeflow are not seen: {without_secrets(str(problem))}"
+        # Once for an outage, which may last the night.
+        if error not in ("", self._told.get(name)):
+            self._say(error)
+        self._told[name] = error
+
+    def _follow_kubeflow(self, name: str) -> None:
+        while not self._stopping.is_set():
+            self.ask_kubeflow(name)
+            self._stopping.wait(self.policy.watch_seconds)
 
     def _follow(self, name: str) -> None:
         # Use cases do not wait for each other: a retraining takes minutes.

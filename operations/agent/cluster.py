@@ -1,9 +1,14 @@
 """Replicas of InferenceServices on Kubernetes, and schedules and runs on Kubeflow."""
 
+from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from almanac.core.errors import AgentError
+from governance.registry.stores import open_store
 from operations.agent.policy import Schedules, Service, Training
+from operations.agent.redaction import without_secrets
+from orchestration.published_runs import PublishedRuns
 
 
 def replicas(service: Service) -> tuple[int, int]:
@@ -52,6 +57,25 @@ def run_state(settings: Training, run: str) -> str | None:
 
     state: str = _cluster(settings).state(run)
     return state if state in ENDED else None
+
+
+def publish_failures(settings: Schedules | Training, runs: Any, registry: str, now: datetime) -> None:
+    """Publish the runs that have failed on a Kubeflow in the registry's store, where the whole room reads them.
+
+    Args:
+        settings: say where it is.
+        runs: finds those of one use case, orchestration.failed_runs.FailedRuns.
+        registry: address of the model registry.
+        now: the present.
+
+    Raises:
+        PipelineError: Kubeflow does not answer, or refuses.
+        RegistryError: the registry's store cannot be written.
+    """
+    published = PublishedRuns(open_store(registry))
+    known = {Path(key).stem for key in published.failures(runs.use_case)}
+    for record in runs.new(_cluster(settings), now, known):
+        published.publish_failure(record | {"error": without_secrets(record["error"])})
 
 
 def _item(service: Service) -> dict[str, Any]:

@@ -1,24 +1,28 @@
 """The place of actions: one use case with its server, registry, runs and schedules."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from almanac.core.errors import AgentError
 from almanac.usecase import UseCase, load
 from operations.agent.client import ServerClient
 from operations.agent.evidence import Evidence
 from operations.agent.evidence.service import Scrape, Scrapes
+from operations.agent.failed import Failed, failed_run, failed_runs, is_over
 from operations.agent.monitored import Monitored, newest_monitoring
-from operations.agent.policy import Policy, UseCaseSettings
+from operations.agent.policy import Policy, Schedules, Training, UseCaseSettings
 from orchestration.retraining import policy as retraining
 from orchestration.retraining.audit_log import AuditLog
 from orchestration.retraining.plan import Plan, make, observe
 from orchestration.retraining.start import Builder, local, on_cluster
+
+if TYPE_CHECKING:
+    from orchestration.failed_runs import FailedRuns
 
 
 @dataclass
@@ -45,6 +49,7 @@ class Site:
     scrapes: Scrapes = field(default_factory=Scrapes)
     evidence: Evidence | None = None
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    _failed_runs: "FailedRuns | None" = None
 
     @property
     def model(self) -> str:
@@ -73,6 +78,32 @@ class Site:
     def monitored(self) -> Monitored | None:
         """Return the newest monitoring, of this machine or of a cluster; None without any."""
         return newest_monitoring(self.runs, self.registry, self.use_case)
+
+    @property
+    def kubeflow(self) -> Schedules | Training | None:
+        """Where Kubeflow is, whose runs of the use case the agent watches; None where the policy names none."""
+        return self.settings.training or self.settings.schedules
+
+    def publish_failures(self) -> None:
+        """Publish the runs that have failed on the policy's Kubeflow in the registry's store."""
+        from operations.agent.cluster import publish_failures
+        from orchestration.failed_runs import FailedRuns
+
+        if self.kubeflow is not None:
+            self._failed_runs = self._failed_runs or FailedRuns(self.use_case)
+            publish_failures(self.kubeflow, self._failed_runs, self.registry, self.clock())
+
+    def failures(self, since: datetime) -> Iterator[Failed]:
+        """Yield the runs that have failed since a time, on this machine or on a cluster."""
+        return failed_runs(self.runs, self.registry, self.use_case, since)
+
+    def failure(self, place: str) -> Failed | None:
+        """Return the failed run whose record is at a place; None where there is none."""
+        return failed_run(self.registry, place)
+
+    def is_over(self, failed: Failed) -> bool:
+        """Return whether a later run of a failed run's kind has succeeded."""
+        return is_over(failed, self.runs, self.registry, self.use_case)
 
     def plans(self) -> AuditLog:
         """Return the log of retrainings."""

@@ -1,19 +1,18 @@
 """Alarms that the agent finds by itself: monitoring results that breach or are stale, and failed runs."""
 
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from dataclasses import replace
+from datetime import datetime, timedelta
 
 from almanac.core.errors import AlmanacError
 from operations.agent.alarms import Alarm
-from operations.agent.evidence.failures import read_failure
 from operations.agent.ledger import Ledger
 from operations.agent.redaction import without_secrets
 from operations.agent.site import Site
-from orchestration.rundir import FAILURES
 
 #: Failed runs older than this are history.
 _NEWS = timedelta(days=1)
+_MONITORING, _RUN = "monitoring", "run"
 
 
 def found(site: Site, ledger: Ledger, now: datetime, say: Callable[[str], None] = lambda line: None) -> Iterator[Alarm]:
@@ -29,7 +28,7 @@ def found(site: Site, ledger: Ledger, now: datetime, say: Callable[[str], None] 
         yield from _monitoring(site, ledger)
     except AlmanacError as error:
         say(f"{site.use_case}: {without_secrets(str(error))}")
-    yield from _failures(site.runs / site.use_case, site.use_case, now)
+    yield from _failures(site, ledger, now)
 
 
 def _monitoring(site: Site, ledger: Ledger) -> Iterator[Alarm]:
@@ -42,31 +41,29 @@ def _monitoring(site: Site, ledger: Ledger) -> Iterator[Alarm]:
         reasons = list(newest.get("reasons", [])) + (["the data are stale"] if stale else [])
         breached = bool(document["breached"])
     for name, holds in (("MonitoringBreach", breached), ("MonitoringStale", stale)):
-        open_ones = [
-            episode.alarm
-            for episode in ledger.episodes.values()
-            if episode.alarm.source == "monitoring" and episode.alarm.name == name and not episode.resolved
-        ]
+        open_ones = _open_alarms(ledger, _MONITORING, name)
         if not holds:
             for alarm in open_ones:
-                yield Alarm(**{**vars(alarm), "state": "resolved"})
+                yield replace(alarm, state="resolved")
         elif not open_ones:
             summary = without_secrets("; ".join(map(str, reasons)))[:300]
-            words = ("monitoring", name, site.use_case, "firing", "ticket", monitored.run, summary)
+            words = (_MONITORING, name, site.use_case, "firing", "ticket", monitored.run, summary)
             yield Alarm(*words, {"area": "model"}, monitored.place)
 
 
-def _failures(home: Path, use_case: str, now: datetime) -> Iterator[Alarm]:
-    for folder in (home / FAILURES, home / "monitoring" / FAILURES, home / "batch" / FAILURES):
-        for path in sorted(folder.glob("*.json")) if folder.is_dir() else ():
-            record = read_failure(path)
-            try:
-                failed = datetime.fromisoformat(str(record["failed_at"])).astimezone(UTC)
-                started = str(record["run_id"])
-            except (KeyError, ValueError, OverflowError):
-                continue
-            if now - failed > _NEWS:
-                continue
-            summary = without_secrets(f"{record.get('kind', 'run')}: {record.get('error', '')}")[:300]
-            labels = {"area": "run", "version": str(record.get("step", ""))}
-            yield Alarm("run", "RunFailed", use_case, "firing", "ticket", started, summary, labels, str(path))
+def _failures(site: Site, ledger: Ledger, now: datetime) -> Iterator[Alarm]:
+    for failed in site.failures(now - _NEWS):
+        if failed.gate_closed or site.is_over(failed):
+            continue
+        summary = without_secrets(f"{failed.kind}: {failed.error}")[:300]
+        labels = {"area": "run", "version": failed.step}
+        yield Alarm(_RUN, "RunFailed", site.use_case, "firing", "ticket", failed.run, summary, labels, failed.place)
+    for alarm in _open_alarms(ledger, _RUN, "RunFailed"):
+        failure = site.failure(alarm.path)
+        if failure is None or now - failure.when > _NEWS or site.is_over(failure):
+            yield replace(alarm, state="resolved")
+
+
+def _open_alarms(ledger: Ledger, source: str, name: str) -> list[Alarm]:
+    alarms = [episode.alarm for episode in ledger.episodes.values() if not episode.resolved]
+    return [alarm for alarm in alarms if (alarm.source, alarm.name) == (source, name)]

@@ -155,9 +155,11 @@ def _disk_files(folder: Path | None) -> list[Path]:
 
 
 def _state(origins: Origins) -> tuple[object, ...]:
-    """Return an identification of the origins' state: the heads of the logs, and the files on disks."""
+    """Return an identification of the origins' state: the registry's objects and its heads, and the files on disks."""
     store, folders = open_store(origins.registry), (origins.runs, Path(origins.log) if origins.log else None)
-    return ([store.read(key) for key in _keys(store) if _is_head(key)], *(_disk_files(folder) for folder in folders))
+    keys = _keys(store)
+    heads = [store.read(key) for key in keys if _is_head(key)]
+    return (keys, heads, *(_disk_files(folder) for folder in folders))
 
 
 def _history_digest(origins: Origins) -> str:

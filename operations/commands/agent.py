@@ -71,6 +71,7 @@ def agent(
             say("dry run: actions are named, and none is executed; --act executes them")
         if once:
             for name in works:
+                running.ask_kubeflow(name)
                 running.look(name)
             return
         from operations.agent.web import serve

@@ -10,6 +10,7 @@ from operations.history.tables import (
     ALARMS,
     APPROVALS,
     EVENTS,
+    FAILURES,
     METRICS,
     NOTIFICATIONS,
     PLANS,
@@ -63,6 +64,13 @@ def runs(engine: Engine, use_case: str = "") -> list[Row]:
     """Return runs, newest first."""
     query = select(RUNS).order_by(RUNS.c.started.desc(), RUNS.c.id).limit(MOST)
     return _rows(engine, query.where(RUNS.c.use_case == use_case) if use_case else query)
+
+
+def failures(engine: Engine, use_case: str = "") -> list[Row]:
+    """Return failed runs, newest first; a run whose gate closed is none."""
+    query = select(FAILURES).where(FAILURES.c.gate_passed.is_(None))
+    query = query.order_by(FAILURES.c.failed.desc(), FAILURES.c.id).limit(MOST)
+    return _rows(engine, query.where(FAILURES.c.use_case == use_case) if use_case else query)
 
 
 def run(engine: Engine, run_id: str) -> Row | None:

@@ -15,6 +15,7 @@ from almanac.core.files import canonical_json, sha256_bytes
 from almanac.core.texts import printable
 from operations.history.database import reported, writing
 from operations.history.sources import Part, Rows
+from operations.history.sources.failures import clear_failure, failure_parts, published_failure_parts
 from operations.history.sources.logs import clear_logs, log_parts
 from operations.history.sources.requests import clear_predictions, request_parts, sum_requests
 from operations.history.sources.runs import clear_run, published_parts, run_parts
@@ -27,6 +28,8 @@ _CLEARS: dict[str, Callable[[Connection, str], None]] = {
     "logs": clear_logs,
     "run": clear_run,
     PUBLISHED: clear_run,
+    "failure": clear_failure,
+    "published failure": clear_failure,
     "predictions": clear_predictions,
 }
 #: Kinds of the parts of the prediction log, and of the one that stands for the code which makes the rows of all others.
@@ -121,7 +124,9 @@ def _parts(origins: Origins) -> Iterator[Part]:
     if origins.registry:
         yield from log_parts(origins.registry)
         yield from published_parts(origins.registry)
+        yield from published_failure_parts(origins.registry)
     yield from run_parts(origins.runs)
+    yield from failure_parts(origins.runs)
     if origins.log:
         yield from request_parts(origins.log)
 

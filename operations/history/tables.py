@@ -32,6 +32,21 @@ RUNS = Table(
     Column("steps", Text, nullable=False),
     Column("directory", Text, nullable=False),
 )
+#: Runs that failed, of which there is a record and nothing else.
+FAILURES = Table(
+    "failures",
+    METADATA,
+    _key("id"),
+    Column("use_case", String, nullable=False, index=True),
+    Column("kind", String, nullable=False),
+    Column("failed", String, nullable=False),
+    Column("runner", String, nullable=False),
+    Column("step", String, nullable=False),
+    Column("error", Text, nullable=False),
+    Column("gate_passed", Boolean),
+    Column("command", Text, nullable=False),
+    Column("record", Text, nullable=False),
+)
 VERSIONS = Table(
     "versions",
     METADATA,

@@ -27,6 +27,7 @@ Sent = Literal[
     "rolled_back",
     "agent_acted",
     "agent_gave_up",
+    "run_failed",
     "schedule_missed",
 ]
 _ALL: tuple[Sent, ...] = Sent.__args__  # type: ignore[attr-defined]

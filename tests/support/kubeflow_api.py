@@ -19,6 +19,11 @@ import yaml
 from tests.support.background import in_background
 
 TOKEN = "a-token-for-tests"
+#: Fields of runs that the real server's lists are filtered and sorted by.
+RUN_FIELDS = frozenset(
+    {"run_id", "id", "display_name", "name", "created_at", "finished_at", "description", "scheduled_at"}
+    | {"storage_state", "status", "namespace", "experiment_id", "state", "recurring_run_id"}
+)
 
 
 def check(value: Any, model_name: str, place: str = "") -> None:
@@ -152,9 +157,10 @@ class KubeflowApi:
                 run = self._read(body, "V2beta1Run")
                 self.versions[run["pipeline_version_reference"]["pipeline_version_id"]]
                 return self._keep(self.runs, "run_id", "run", run | {"polls": 0}) | {"polls": None}
+            case ("GET", "/pipelines/{id}"):
+                return self.pipelines[ids[0]]
             case ("GET", "/runs"):
-                newest = [{key: value for key, value in run.items() if key != "polls"} for run in self.runs.values()]
-                return self._named({"runs": newest[::-1]}, "runs", query)
+                return self._runs(query)
             case ("GET", "/runs/{id}"):
                 return self._run(self.runs[ids[0]])
             case ("GET", "/recurringruns"):
@@ -208,6 +214,39 @@ class KubeflowApi:
             answer[field] = [one for one in answer[field] if wanted in (one.get("display_name"), one.get("name"))]
         return answer
 
+    def _runs(self, query: dict[str, str]) -> dict[str, Any]:
+        """Answer runs by the fields that the real server filters and sorts them by; another one answers 400."""
+        field, _, order = query.get("sort_by", "created_at desc").partition(" ")
+        predicates = json.loads(query.get("filter", "{}")).get("predicates", [])
+        for name in (field, *(predicate["key"] for predicate in predicates)):
+            if name not in RUN_FIELDS:
+                raise ValueError(f"Invalid input error: no support for unrecognized field {name!r}")
+        shown = [self._run(run, ask=False) for run in self.runs.values()]
+        for predicate in predicates:
+            wanted = predicate.get("stringValue") or predicate.get("string_value")
+            shown = [run for run in shown if run.get(predicate["key"]) == wanted]
+        shown.sort(key=lambda run: str(run.get(field)), reverse=order == "desc")
+        return self._page(shown, "runs", query)
+
+    def add_run(
+        self, pipeline: str, state: str, tasks: dict[str, str], *, created: datetime, finished: datetime
+    ) -> str:
+        """Add a run of a pipeline that has ended, as by a schedule, and return its id."""
+        identity = f"{len(self.pipelines) + len(self.runs)}-run"
+        known = [key for key, one in self.pipelines.items() if one["display_name"] == pipeline]
+        pipeline_id = known[0] if known else f"{len(self.pipelines)}-pipeline"
+        self.pipelines.setdefault(pipeline_id, {"pipeline_id": pipeline_id, "display_name": pipeline})
+        self.runs[identity] = {
+            "run_id": identity,
+            "display_name": f"{pipeline} nightly",
+            "pipeline_version_reference": {"pipeline_id": pipeline_id, "pipeline_version_id": "0-version"},
+            "created_at": created.isoformat(),
+            "finished_at": finished.isoformat(),
+            "ended": (state, tasks),
+            "polls": 0,
+        }
+        return identity
+
     def _page(self, items: list[Any], field: str, query: dict[str, str]) -> dict[str, Any]:
         """Answer one item a page, so that a caller who reads the first page alone is found out."""
         start = int(query.get("page_token") or 0)
@@ -229,9 +268,10 @@ class KubeflowApi:
         version = {"pipeline_id": query["pipelineid"], "display_name": query["name"], "pipeline_spec": specs}
         return self._keep(self.versions, "pipeline_version_id", "version", version)
 
-    def _run(self, run: dict[str, Any]) -> dict[str, Any]:
-        state, tasks = self.run_states[min(run["polls"], len(self.run_states) - 1)]
-        run["polls"] += 1
+    def _run(self, run: dict[str, Any], *, ask: bool = True) -> dict[str, Any]:
+        """Return a run as it is now; that somebody asks for it brings it on to its next state."""
+        state, tasks = run.get("ended") or self.run_states[min(run["polls"], len(self.run_states) - 1)]
+        run["polls"] += ask
         details = [node for name, task_state in tasks.items() for node in self._nodes(name, task_state)]
-        answer = {key: value for key, value in run.items() if key != "polls"}
+        answer = {key: value for key, value in run.items() if key not in ("polls", "ended")}
         return answer | {"state": state, "run_details": {"task_details": details}}

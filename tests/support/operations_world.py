@@ -15,7 +15,7 @@ from orchestration.console import Step
 from orchestration.published_runs import PublishedRuns
 from orchestration.retraining.audit_log import AuditLog, Draft
 from orchestration.retraining.plan import LIFETIME, Observed, Plan, Retrain
-from orchestration.rundir import new_run_id, run_record
+from orchestration.rundir import failure_record, new_run_id, run_record
 from tests.support.bundles import document_files, version_files
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -136,6 +136,16 @@ def publish_monitoring(registry: str, at: int, use_case: str = "demo") -> str:
     files = {name: pretty_json(document).encode() for name, document in documents.items()}
     PublishedRuns(open_store(registry)).publish(directory, files, b"table")
     return directory
+
+
+def publish_failure(registry: str, kind: str, **fields: Any) -> str:
+    """Publish the record of a run that failed on a cluster on 2 January; return its id."""
+    failed = START + timedelta(days=1)
+    run_id = new_run_id(failed - timedelta(minutes=2), f"{kind:f<8}")
+    words = {"step": "validation", "error": "no column load\nnor wind", "command": "kfp run get 1"}
+    record = failure_record(run_id, "demo", kind, failed=failed, runner="kubeflow", **words)
+    PublishedRuns(open_store(registry)).publish_failure(record | fields)
+    return run_id
 
 
 def _write_logs(world: World, registry: Registry) -> None:

@@ -24,6 +24,7 @@ def _signs(evidence: Evidence) -> Iterator[Sign]:
         "service.busy": "processor time over what there is",
         "service.down": "the server does not answer",
         "run.memory": "the run ran out of memory",
+        "run.killed": "the run's container was killed, or never ran",
         "run.disk": "the run ran out of disk",
     }
     yield from figure("short", evidence, short)

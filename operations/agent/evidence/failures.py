@@ -1,10 +1,6 @@
 """Figures of a failed run: the step that failed, and the subjects of its message."""
 
 import re
-from pathlib import Path
-from typing import Any
-
-from almanac.core.files import read_json
 
 #: Figure of a message that is about something.
 _YES = 4.0
@@ -20,19 +16,11 @@ _ABOUT = {
     "run.stale": r"stale|old(?:er)?\b|max_age",
     "run.flatline": r"one value for more than",
     "run.memory": r"MemoryError|Cannot allocate memory|Killed|exit code -9|exit code 137|out of memory",
+    "run.killed": r"its container was killed|its pod was evicted|signal: killed",
     "run.disk": r"No space left|Disk quota|ENOSPC|Read-only file system",
     "run.store": r"Redis|redis|feature store",
 }
 _STEPS = ("ingestion", "validation", "preprocessing", "training", "evaluation", "gate", "registration", "deployment")
-
-
-def read_failure(path: Path) -> dict[str, Any]:
-    """Return the record of a failed run; without fields where it is missing or damaged."""
-    try:
-        record = read_json(path)
-    except (OSError, ValueError):
-        return {}
-    return record if isinstance(record, dict) else {}
 
 
 def failure_figures(step: str, message: str) -> dict[str, float]:

@@ -14,10 +14,11 @@ from almanac.data.validated import read_validated
 from almanac.usecase import UseCase
 from operations.agent.alarms import Alarm
 from operations.agent.evidence import Evidence
-from operations.agent.evidence.failures import failure_figures, read_failure
+from operations.agent.evidence.failures import failure_figures
 from operations.agent.evidence.release import release_figures
 from operations.agent.evidence.table import staleness, table_figures
 from operations.agent.evidence.windows import window_figures
+from operations.agent.failed import Failed
 from operations.agent.monitored import Monitored, newest_table
 from operations.agent.redaction import without_secrets
 
@@ -39,7 +40,7 @@ def gather(site: "Site", alarm: Alarm) -> Evidence:
         site.scrapes.add(site.scrape())
         figures |= site.scrapes.figures()
     if alarm.source == "run":
-        figures |= _failed_run(Path(alarm.path))
+        figures |= _failed_run(site.failure(alarm.path))
     if alarm.labels.get("area") != _SERVICE_AREA:
         try:
             usecase, monitored = site.usecase(), site.monitored()
@@ -67,7 +68,8 @@ def _staleness(usecase: UseCase, table: pl.DataFrame, monitored: Monitored) -> d
 def _tables(site: "Site", usecase: UseCase, alarm: Alarm, monitored: Monitored | None) -> Iterator[pl.DataFrame]:
     """Yield the newest table, if there is one: of the alarm's own run, of the newest monitoring, or of the training."""
     home = site.runs / site.use_case
-    own = [Path(str(read_failure(Path(alarm.path)).get("table") or ""))] if alarm.source == "run" else []
+    failed = site.failure(alarm.path) if alarm.source == "run" else None
+    own = [Path(failed.table)] if failed else []
     with TemporaryDirectory() as folder:
         for path in [*own, _monitored_table(site, monitored, Path(folder)), home / "latest" / "data.parquet"]:
             if path.is_file():
@@ -85,6 +87,5 @@ def _monitored_table(site: "Site", monitored: Monitored | None, folder: Path) ->
     return fetched
 
 
-def _failed_run(path: Path) -> dict[str, float]:
-    record = read_failure(path)
-    return failure_figures(str(record.get("step", "")), str(record.get("error", "")))
+def _failed_run(failed: Failed | None) -> dict[str, float]:
+    return failure_figures(failed.step, failed.error) if failed else {}

@@ -1,6 +1,6 @@
 """The overview: the use cases, their health, and tasks that wait for a person."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from starlette.requests import Request
@@ -9,6 +9,9 @@ from starlette.responses import Response
 from operations.console import queries
 from operations.console.rendering import age, moment
 from operations.console.room import Room, page, room_of
+
+#: Failed runs older than this are found in the history alone.
+_NEWS = timedelta(days=7)
 
 
 def overview(request: Request) -> Response:
@@ -73,6 +76,7 @@ def _case(room: Room, name: str) -> dict[str, Any]:
     monitoring = queries.newest_run(room.engine, name, "monitoring")
     training = queries.newest_run(room.engine, name, "training")
     breached = bool(monitoring and monitoring["breached"])
+    failed = _failed(room, name, versions)
     facts = [("in production", f"version {production['number']}" if production else "–")]
     if production:
         figures = queries.metrics(room.engine, name, "version", [str(production["number"])])
@@ -84,4 +88,20 @@ def _case(room: Room, name: str) -> dict[str, Any]:
     facts.append(("last training", f"{age(training['started'])} ago" if training else "–"))
     facts.append(("last monitoring", f"{age(monitoring['started'])} ago" if monitoring else "–"))
     state = "breach" if breached else "healthy" if production and monitoring else "not watched yet"
-    return {"name": name, "state": state, "bad": breached, "facts": facts}
+    if failed:
+        state = f"{state}, {failed['kind']} failed"
+        facts.append(("last failure", f"{age(failed['failed'])} ago, {failed['step'] or 'unknown step'}"))
+    return {"name": name, "state": state, "bad": breached or failed is not None, "facts": facts}
+
+
+def _failed(room: Room, name: str, versions: list[queries.Row]) -> queries.Row | None:
+    """Return the newest failed run, unless it is old or a later one of its kind has succeeded."""
+    failed = next(iter(queries.failures(room.engine, name)), None)
+    if failed is None or datetime.now(UTC) - datetime.fromisoformat(failed["failed"]) > _NEWS:
+        return None
+    later = queries.newest_run(room.engine, name, failed["kind"])
+    # A training on a cluster leaves a version.
+    ends = [row["registered"] for row in versions] if failed["kind"] == "training" else []
+    ends += [later["finished"]] if later else []
+    # To the second, as the forms of the times differ behind it.
+    return None if any(end[:19] > failed["failed"][:19] for end in ends) else failed

@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from operations.console import queries
 from operations.console.files import document
-from operations.console.rendering import figure, loads, part
+from operations.console.rendering import figure, loads, moment, part
 from operations.console.room import Room, page, refusal, room_of
 from operations.console.run_files import read_run_file, run_files
 
@@ -52,7 +52,11 @@ def _read(room: Room, use_case: str) -> Markup:
         series.setdefault(label, {})[each["subject"]] = each["value"]
     values = {name: [points.get(row["id"]) for row in trainings] for name, points in sorted(series.items())}
     trend = {"x": [row["started"] for row in trainings] if values else [], "series": values}
-    return part("runs.html.j2", runs=rows, trend=trend)
+    failed = [
+        [moment(row["failed"]), row["use_case"], row["kind"], row["step"] or "–", row["error"], row["command"] or "–"]
+        for row in queries.failures(room.engine, use_case)
+    ]
+    return part("runs.html.j2", runs=rows, trend=trend, failed=failed)
 
 
 def _result(row: dict[str, Any]) -> str:

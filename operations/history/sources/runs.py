@@ -46,7 +46,7 @@ def run_parts(runs: Path) -> Iterator[Part]:
         HistoryError: where the rows are read, a record that cannot be read; it is named.
     """
     for directory in run_directories(runs):
-        states = {name: _file_state(directory / name) for name in _FILES}
+        states = {name: file_state(directory / name) for name in _FILES}
         key, names = str(directory.relative_to(runs)), [name for name, state in states.items() if state != _MISSING]
         rows = partial(_rows, key, str(directory), names, partial(_read_file, directory))
         yield Part("run", key, " ".join(states.values()), rows)
@@ -90,6 +90,15 @@ class _Ahead:
         return self._runs.read(directory, name)
 
 
+def file_state(path: Path) -> str:
+    """Return what tells one content of a file from another: its size and its time."""
+    try:
+        found = path.stat()
+    except OSError:
+        return _MISSING
+    return f"{found.st_size}@{found.st_mtime_ns}"
+
+
 def clear_run(connection: Connection, key: str) -> None:
     """Delete the rows of a run, given by its directory."""
     found = connection.execute(select(RUNS.c.id, RUNS.c.use_case).where(RUNS.c.directory == key)).one_or_none()
@@ -101,14 +110,6 @@ def clear_run(connection: Connection, key: str) -> None:
     for table in (WINDOW_COLUMNS, WINDOW_TARGETS, WINDOWS):
         connection.execute(delete(table).where(table.c.run == run_id))
     connection.execute(delete(RUNS).where(RUNS.c.id == run_id))
-
-
-def _file_state(path: Path) -> str:
-    try:
-        found = path.stat()
-    except OSError:
-        return _MISSING
-    return f"{found.st_size}@{found.st_mtime_ns}"
 
 
 def _read_file(directory: Path, name: str) -> bytes:

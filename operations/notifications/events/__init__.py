@@ -13,6 +13,7 @@ from operations.notifications.events.approval_asked import approval_asked
 from operations.notifications.events.gate_closed import gate_closed
 from operations.notifications.events.promoted import promoted
 from operations.notifications.events.rolled_back import rolled_back
+from operations.notifications.events.run_failed import run_failed
 from operations.notifications.events.schedule_missed import schedule_missed
 from operations.notifications.message import Message
 from operations.notifications.scene import Scene
@@ -26,6 +27,7 @@ EVENTS: MappingProxyType[str, Callable[[Scene], Iterator[Message]]] = MappingPro
         "rolled_back": rolled_back,
         "agent_acted": agent_acted,
         "agent_gave_up": agent_gave_up,
+        "run_failed": run_failed,
         "schedule_missed": schedule_missed,
     }
 )

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from almanac.core.files import read_json
-from operations.history.tables import RUNS
+from operations.history.tables import FAILURES, RUNS
 from operations.notifications.message import Message
 from operations.notifications.scene import Row, Scene, minute
 
@@ -15,17 +15,27 @@ def gate_closed(scene: Scene) -> Iterator[Message]:
     """Yield a message for each training that closed its gate."""
     for run in scene.rows(RUNS, "finished"):
         if run["gate_passed"] is False:
-            yield Message(
-                kind="gate_closed",
-                use_case=scene.name,
-                identity=run["id"],
-                title="The gate closed, and nothing was registered",
-                lines=(f"Run {run['id']} ended {minute(run['finished'])}.", *_reasons(scene, run)),
-                link=scene.run_link(run["id"]),
-                command=_command(scene, run["id"]),
-                when=run["finished"],
-                facts={"run": run["id"]},
-            )
+            where = (scene.run_link(run["id"]), _command(scene, run["id"]))
+            yield _message(scene, run["id"], run["finished"], tuple(_reasons(scene, run)), *where)
+    # A cluster's training leaves no run directory, and its registration fails by the rules that closed the gate.
+    for run in scene.rows(FAILURES, "failed"):
+        if run["gate_passed"] is False:
+            reasons = tuple(run["error"].splitlines()[1:])
+            yield _message(scene, run["id"], run["failed"], reasons, scene.page_link("history"), run["command"])
+
+
+def _message(scene: Scene, run: str, ended: str, reasons: tuple[str, ...], link: str, command: str) -> Message:
+    return Message(
+        kind="gate_closed",
+        use_case=scene.name,
+        identity=run,
+        title="The gate closed, and nothing was registered",
+        lines=(f"Run {run} ended {minute(ended)}.", *reasons),
+        link=link,
+        command=command,
+        when=ended,
+        facts={"run": run},
+    )
 
 
 def _command(scene: Scene, run: str) -> str:

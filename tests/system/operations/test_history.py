@@ -130,7 +130,7 @@ def test_programs_that_make_it_at_once_make_it_once(
         assert maker.stdin is not None
         maker.stdin.write("\n")
         maker.stdin.flush()
-    assert [maker.communicate(timeout=300)[0].split() for maker in makers] == 2 * [["0002", "0002"]]
+    assert [maker.communicate(timeout=300)[0].split() for maker in makers] == 2 * [["0003", "0003"]]
     alone = open_history(f"sqlite:///{tmp_path}/alone.db")
     rebuild(alone, Origins(world.registry, world.runs))
     engine = open_history(url)

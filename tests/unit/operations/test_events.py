@@ -28,7 +28,7 @@ from orchestration.commands.app import app
 from orchestration.retraining import policy
 from orchestration.retraining.audit_log import AuditLog
 from tests.support.bundles import document_files, version_files
-from tests.support.operations_world import World, write_world
+from tests.support.operations_world import World, publish_failure, write_world
 
 ROOT = Path(__file__).parents[3]
 CONSOLE = "https://console.example.org"
@@ -84,6 +84,16 @@ def test_a_closed_gate(engine: Engine, world: World) -> None:
     assert message.lines[1:] == ("rmse 23.1 above 21.0",)
     assert message.link == f"{CONSOLE}/runs/{run.name}"
     assert message.command == f"almanac open {run.name} --out {world.runs}"
+
+
+def test_a_failed_run_is_told_and_one_whose_gate_closed_is_a_closed_gate(engine: Engine, world: World) -> None:
+    failed = publish_failure(world.registry, "monitoring")
+    closed = publish_failure(world.registry, "training", gate_passed=False)
+    found = scene(engine, world)
+    (message,) = of("run_failed", found)
+    assert (message.identity, message.title) == (failed, "A monitoring failed in the step validation")
+    assert message.lines[1:] == ("no column load", "nor wind")
+    assert closed in {message.identity for message in of("gate_closed", found)}
 
 
 def test_a_version_and_a_plan_wait_until_somebody_decides(engine: Engine, world: World) -> None:
@@ -202,6 +212,7 @@ def test_what_is_old_is_no_news(engine: Engine, world: World) -> None:
 
 
 def test_every_command_exists_and_every_link_is_a_page(engine: Engine, world: World, usecase: UseCase) -> None:
+    publish_failure(world.registry, "training")
     found = scene(engine, world, subject=Subject("demo", usecase, "usecases/demo.yaml"), now=datetime.now(UTC))
     act(engine, ("a" * 64, "finished", "x", {}), ("d" * 64, "gave_up", "x", {}))
     messages = news(replace(found, since="2026-01-01T00:00:00", now=datetime.now(UTC) + timedelta(hours=1)))
@@ -210,6 +221,10 @@ def test_every_command_exists_and_every_link_is_a_page(engine: Engine, world: Wo
     for message in messages:
         assert message.link.startswith(f"{CONSOLE}/")
         words = shlex.split(message.command)
+        if message.kind == "run_failed":
+            # That of another program, which tests/system/operations/test_failed_runs.py asks.
+            assert words[0] == "kfp"
+            continue
         assert words.pop(0) == "almanac"
         command = root.get_command(None, words.pop(0))
         assert command is not None, message.command
