@@ -220,8 +220,9 @@ def _method(usecase: UseCase, split: dict[str, Any], times: Times) -> Text:
         f"The test span begins {times.day(split['test_from'])}; training ended at least the longest horizon before. "
         "Every row of the span where the target was really measured counts, and no target was imputed. Intervals are "
         f"percentiles of {settings.repeats} moving-block bootstrap repeats with blocks of {settings.block}. MASE is "
-        "the MAE over that of the seasonal baseline before the test span; sMAPE lies between 0 and 2. Bands are those "
-        "of the last value known at prediction time; rows where it is missing are the group unknown, as are those "
-        "of no group in every other grouping, so that groups add up to all rows. Disparities are fairlearn's, over "
-        f"groups of at least {FEWEST_ROWS} rows; that of the bias is the largest group bias less the smallest."
+        "the MAE over that of the seasonal baseline before the test span; sMAPE lies between 0 and 2. A row is in the "
+        "groups of the moment at which its forecast is made, and in the band of the last value known then; rows where "
+        "it is missing are the group unknown, as are those of no group in every other grouping, so that groups add up "
+        f"to all rows. Disparities are fairlearn's, over groups of at least {FEWEST_ROWS} rows; that of the bias is "
+        "the largest group bias less the smallest, and its groups are those with the smallest and the largest in size."
     )
