@@ -102,6 +102,7 @@ def _statements(usecase: UseCase, result: Review) -> None:
 def _spans(usecase: UseCase, table: "pl.DataFrame", result: Review) -> None:
     """Check that split and folds lie inside the data and have rows."""
     from almanac.features.split import train_test
+    from orchestration.review_spans import length_faults, target_faults
 
     times = table[usecase.time.column]
     micros = times.to_physical().to_numpy()
@@ -115,6 +116,11 @@ def _spans(usecase: UseCase, table: "pl.DataFrame", result: Review) -> None:
         result.errors.append(f"split: the training span lies outside the data; {span}")
     if not (in_train and in_test):
         return
+    spans = {"training": train.rows(micros), "test": test.rows(micros)}
+    result.errors += target_faults(usecase, table, spans)
+    if "look_back" in result.facts:
+        length = timedelta(microseconds=int(micros.max() - micros.min()))
+        result.warnings += length_faults(usecase, length, to_timedelta(result.facts["look_back"]))
     start = max(int(micros.min()), train.start or int(micros.min()))
     window = timedelta(microseconds=int(train.stop or 0) - start)
     folds = usecase.training.folds

@@ -28,16 +28,24 @@ class _ExplainingLoader(yaml.SafeLoader):
 # YAML lets the last of two equal keys win, and a repeated section would go unnoticed.
 def _mapping(loader: Any, node: yaml.MappingNode) -> dict[Any, Any]:
     keys = [loader.construct_object(key, deep=True) for key, _ in node.value]
-    # Counted in a list: YAML allows a list as a key, and that has no hash.
-    for key in keys:
-        if keys.count(key) > 1:
-            raise RepeatedKeyError(None, None, f"key {key!r} is given twice", node.start_mark)
+    # Looked for in a list: YAML allows a list as a key, and that has no hash.
+    for place, key in enumerate(keys):
+        if key in keys[:place]:
+            raise RepeatedKeyError(None, None, f"key {key!r} is given twice", node.value[place][0].start_mark)
     found: dict[Any, Any] = loader.construct_mapping(node, deep=True)
     return found
 
 
-_Loader.add_constructor(BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
-_ExplainingLoader.add_constructor(BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
+def _timestamp(loader: Any, node: yaml.ScalarNode) -> Any:
+    try:
+        return loader.construct_yaml_timestamp(node)
+    except ValueError as error:
+        raise ConstructorError(None, None, f"{node.value} is no date: {error}", node.start_mark) from None
+
+
+for _loader in (_Loader, _ExplainingLoader):
+    _loader.add_constructor(BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
+    _loader.add_constructor("tag:yaml.org,2002:timestamp", _timestamp)
 
 
 def parse_yaml(text: str) -> Any:

@@ -98,8 +98,10 @@ def propose(table: str | Path, out: Path, choices: Choices) -> Proposal:
     case = load_text(text, str(out))
     # A proposal whose rules its own table breaks would fail only when it is run.
     joined = join([(source, read_table(source, data, case)) for source in case.sources], case)
-    refuse_errors(run_checks(joined, case, None), case)
-    return Proposal(text, assumptions(draft), unsure(draft))
+    checked = run_checks(joined, case, None)
+    refuse_errors(checked, case)
+    strange = [finding.message() for finding in checked.findings if finding.rule == "outliers"]
+    return Proposal(text, assumptions(draft), [*strange, *unsure(draft)])
 
 
 def _draft(brought: Brought, facts: Inferred, choices: Choices, name: str) -> Draft:

@@ -161,6 +161,13 @@ def _check_duration(duration: str) -> str:
     return duration
 
 
+def _refuse_number(value: Any) -> Any:
+    # A number has no unit, and the type's own error would name none.
+    if isinstance(value, int | float):
+        raise ValueError("is not a duration; write a whole number and min, h or d, such as 30min, 6h or 7d")
+    return value
+
+
 def _check_length(duration: str) -> str:
     if not to_timedelta(duration):
         raise ValueError(f"{duration!r} has no length; write one such as 1h")
@@ -198,7 +205,9 @@ Date = Annotated[date, BeforeValidator(_read_date)]
 Address = Annotated[str, AfterValidator(_check_no_password)]
 
 #: A length of time: a whole number and a unit, such as 30min, 6h or 7d.
-Duration = Annotated[str, AfterValidator(_check_duration), Field(examples=["30min", "6h", "7d"])]
+Duration = Annotated[
+    str, BeforeValidator(_refuse_number), AfterValidator(_check_duration), Field(examples=["30min", "6h", "7d"])
+]
 
 #: A length of time that is longer than nothing.
 Length = Annotated[Duration, AfterValidator(_check_length)]
