@@ -240,6 +240,7 @@ def _scored(usecase: UseCase, year: Year, rows: Any, forecast: Array, time: Any)
         target=year.target,
         keys=keys,
         time=time,
+        grid=usecase.time.grid,
         X=np.zeros((rows.size, 0)),
         y=year.y[rows],
         prediction=forecast,

@@ -124,7 +124,7 @@ def _spans(usecase: UseCase, table: "pl.DataFrame", result: Review) -> None:
     start = max(int(micros.min()), train.start or int(micros.min()))
     window = timedelta(microseconds=int(train.stop or 0) - start)
     folds = usecase.training.folds
-    taken = folds.count * fold_length(usecase, window) + to_timedelta(usecase.longest_horizon)
+    taken = folds.count * fold_length(usecase, window) + usecase.longest_wait
     if taken >= window:
         result.errors.append(
             f"training.folds: {folds.count} folds of {folds.length or 'the shortest length'} take {taken}, and the "

@@ -12,10 +12,11 @@ from pathlib import Path
 import polars as pl
 
 from almanac.core.errors import TableError
+from almanac.data.infer_calendar import CalendarFacts, calendar_of
 from almanac.data.infer_columns import ColumnFacts, columns_of
 from almanac.data.infer_days import gathered
 from almanac.data.infer_events import EventFacts, event_facts, several_a_day
-from almanac.data.infer_grid import StretchError, grid_of
+from almanac.data.infer_grid import StretchError, entities, grid_of
 from almanac.data.infer_numbers import Decimal
 from almanac.data.infer_read import as_numbers, infer_read
 from almanac.data.infer_series import pair_of
@@ -48,6 +49,7 @@ class Inferred:
         gathered: Whether the rows are gathered to days, several of which may be one.
         zone: Zone of the times; None for UTC and where nothing shows one.
         open_zone: Whether the times are of a clock whose zone nothing shows.
+        calendar: Days that have steps, None where all have.
     """
 
     read: Read
@@ -62,6 +64,17 @@ class Inferred:
     gathered: bool = False
     zone: Zone | None = None
     open_zone: bool = False
+    calendar: CalendarFacts | None = None
+
+    @property
+    def week(self) -> int:
+        """Days of a week that have steps."""
+        return 7 if self.calendar is None else self.calendar.week
+
+    @property
+    def spacing(self) -> timedelta:
+        """Distance of two rows of a series, closed days shared out among them."""
+        return self.step * 7 / self.week
 
     def numbers(self, column: str) -> pl.Series:
         """Return a numeric column's values, null where missing."""
@@ -136,8 +149,9 @@ def infer(
         left_out,
         raw,
         found.events,
-        zone=clock,
-        open_zone=clock is None and is_open(raw[time], times, form),
+        zone=None if found.calendar is not None else clock,
+        open_zone=clock is None and found.calendar is None and is_open(raw[time], times, form),
+        calendar=found.calendar,
     )
 
 
@@ -193,6 +207,7 @@ class _Shape:
     regular: float = 1.0
     events: EventFacts | None = None
     gathered: bool = False
+    calendar: CalendarFacts | None = None
 
 
 def _shape(
@@ -208,6 +223,8 @@ def _shape(
     except StretchError:
         raise
     except TableError as error:
+        if (found := _open_days(raw, times, columns, entity)) is not None:
+            return found
         numbers = [name for name, its in columns.items() if its.type in ("float", "integer")]
         if (events := event_facts(raw, times, entity, numbers)) is not None:
             return _Shape(events[0], events[1].known_after, events=events[1])
@@ -215,6 +232,23 @@ def _shape(
             return _Shape(several_a_day(raw.drop(numbers), entity), timedelta(days=1), gathered=True)
         raise error
     return _Shape(grid.entity, grid.step, grid.regular)
+
+
+def _open_days(
+    raw: pl.DataFrame, times: pl.Series, columns: dict[str, ColumnFacts], entity: str | None
+) -> _Shape | None:
+    """Return the shape of a table whose rows lie on the open days of a calendar; None for any other."""
+    numbers = [name for name, its in columns.items() if its.type in ("float", "integer")]
+    if not numbers:
+        return None
+    # An empty row for a holiday says that it is one.
+    known = raw.select(pl.any_horizontal(pl.col(name).is_not_null() for name in numbers)).to_series()
+    able = [entity] if entity is not None else [None, *(column.name for column in entities(raw, times, columns))]
+    for name in able:
+        series = None if name is None else raw[name].filter(known)
+        if (calendar := calendar_of(times.filter(known), series)) is not None:
+            return _Shape(name, timedelta(days=1), calendar.full, calendar=calendar)
+    return None
 
 
 def _is_irregular(times: pl.Series) -> bool:

@@ -55,16 +55,8 @@ def grid_of(
 
 def _entity(raw: pl.DataFrame, times: pl.Series, columns: dict[str, ColumnFacts], path: Path) -> str:
     """Return the column of fewest values that makes every time unique and has a regular grid for each value."""
-    able = [
-        column
-        for column in raw
-        if (column.dtype.is_integer() or column.dtype in (pl.String, pl.Categorical, pl.Enum))
-        and not (column.name in columns and columns[column.name].type == "float")
-        and not column.null_count()
-        and not pl.DataFrame([times, column.alias("entity")]).is_duplicated().any()
-    ]
     failures = []
-    for column in sorted(able, key=lambda column: column.n_unique()):
+    for column in entities(raw, times, columns):
         try:
             _steps(times, column, path)
         except TableError as error:
@@ -75,6 +67,19 @@ def _entity(raw: pl.DataFrame, times: pl.Series, columns: dict[str, ColumnFacts]
         raise TableError(failures[0])
     rows = _repeated(pl.DataFrame([times]))
     raise TableError(f"{path}: {rows}, and no column distinguishes the rows of one time as an entity; {_NEXT}")
+
+
+def entities(raw: pl.DataFrame, times: pl.Series, columns: dict[str, ColumnFacts]) -> list[pl.Series]:
+    """Return the columns that make every time unique, that of fewest values first."""
+    able = [
+        column
+        for column in raw
+        if (column.dtype.is_integer() or column.dtype in (pl.String, pl.Categorical, pl.Enum))
+        and not (column.name in columns and columns[column.name].type == "float")
+        and not column.null_count()
+        and not pl.DataFrame([times, column.alias("entity")]).is_duplicated().any()
+    ]
+    return sorted(able, key=lambda column: column.n_unique())
 
 
 def _repeated(rows: pl.DataFrame) -> str:

@@ -1,7 +1,5 @@
 """Join of the sources: each adds the newest row that is known at every time, and never a later one."""
 
-from datetime import timedelta
-
 import polars as pl
 
 from almanac.core.errors import TableError
@@ -10,7 +8,7 @@ from almanac.data.join_by_keys import join_by_keys
 from almanac.data.others import with_others
 from almanac.usecase import UseCase
 from almanac.usecase.data_section import Join, Source
-from almanac.usecase.types import to_timedelta
+from almanac.usecase.types import to_microseconds, to_timedelta
 
 # No declared column has this name, because a name begins with a letter.
 _ROW = "__row__"
@@ -76,7 +74,7 @@ def _join_newest(left: pl.DataFrame, right: pl.DataFrame, source: Source, usecas
         right.select(pl.exclude(usecase.entity) if usecase.entity and not by else pl.all()), by, source, usecase
     )
     late, tolerance = to_timedelta(source.delay or "0h"), to_timedelta(terms.tolerance or "0h")
-    late -= to_timedelta(terms.ahead or "0h")
+    right = _known_ahead(right, terms, usecase)
     if tolerance < late:
         raise TableError(
             f"sources.{source.name}.join.tolerance: no row is younger than {terms.tolerance} once it is known, "
@@ -93,14 +91,24 @@ def _join_newest(left: pl.DataFrame, right: pl.DataFrame, source: Source, usecas
             by=by or None,
             # A later row would be a look into the future.
             strategy="backward",
-            # Of a row that is known before its time the age counts from the time that it is valid at.
-            tolerance=tolerance - max(late, timedelta()),
+            tolerance=tolerance - late,
             # Polars cannot check the order within groups, and warns instead.
             check_sortedness=False,
         )
         .sort(_ROW)
         .drop(_ROW)
     )
+
+
+def _known_ahead(right: pl.DataFrame, terms: Join, usecase: UseCase) -> pl.DataFrame:
+    """Return the rows at the times from which they are known, in steps of the grid before those that they are of."""
+    if terms.ahead is None:
+        return right
+    right = right.filter(pl.col(usecase.time.column).is_not_null())
+    times = right[usecase.time.column].cast(pl.Datetime("us"))
+    moved = usecase.time.grid.later(times.to_physical().to_numpy(), -to_microseconds(terms.ahead))
+    # The age of such a row counts from the time that it is valid at.
+    return right.with_columns(pl.Series(times.name, moved.astype("datetime64[us]")))
 
 
 def _in_order(table: pl.DataFrame, by: list[str], source: Source, usecase: UseCase) -> pl.DataFrame:

@@ -21,7 +21,7 @@ from almanac.data.read import read_table
 from almanac.data.times import ends
 from almanac.data.validate import refuse_errors, run_checks
 from almanac.usecase import load_text
-from almanac.usecase.defaults import CYCLES, MOST_STEPS
+from almanac.usecase.defaults import MOST_STEPS, cycles_of
 from almanac.usecase.split_section import end_of_data
 from almanac.usecase.types import to_duration, to_timedelta
 
@@ -118,7 +118,8 @@ def _draft(brought: Brought, facts: Inferred, choices: Choices, name: str) -> Dr
     stop = newest - days * _DAY
     # Training ends a gap of the horizon before the test span.
     count, length = _folds(path, known, (start, stop - horizon, newest - horizon), facts.step, horizon)
-    cycles = [cycle for cycle in CYCLES if not cycle % facts.step and 2 * facts.step <= cycle <= (stop - start) / 8]
+    room = (stop - start) * (facts.step / facts.spacing) / 8
+    cycles = [cycle for cycle in cycles_of(facts.week) if not cycle % facts.step and 2 * facts.step <= cycle <= room]
     taken: set[str] = set()
     keys = [facts.read.time.column or "time", *([facts.entity] if facts.entity else [])]
     return Draft(

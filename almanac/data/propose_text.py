@@ -12,7 +12,7 @@ from almanac.data.infer_events import SERIES
 from almanac.data.proposal import Draft
 from almanac.data.propose_events import event_features, events_section
 from almanac.data.propose_read import sources
-from almanac.data.propose_told import notation
+from almanac.data.propose_told import notation, open_days
 from almanac.data.yaml_line import flow
 from almanac.usecase.defaults import candidates, features, gates, many_levels
 from almanac.usecase.types import to_duration
@@ -43,6 +43,7 @@ def lines(draft: Draft) -> Iterator[str]:
     step = facts.step if facts.events is None else facts.events.frequency
     grid = {"column": names[draft.time], "frequency": to_duration(step)}
     grid |= {"zone": facts.zone.name} if facts.zone else {}
+    grid |= {"calendar": facts.calendar.written} if facts.calendar else {}
     yield f"time: {flow(grid)}  # {_time_comment(draft)}"
     if facts.entity:
         reason = "the time repeats, and no time of one of its values does"
@@ -158,7 +159,7 @@ def _training(draft: Draft) -> Iterator[str]:
 def _window(draft: Draft) -> timedelta:
     """Return the window of drift: 30 days, or as many as it takes to have rows enough to be judged."""
     facts = draft.facts
-    spacing = facts.step if facts.events is None else (draft.span[1] - draft.span[0]) / facts.raw.height
+    spacing = facts.spacing if facts.events is None else (draft.span[1] - draft.span[0]) / facts.raw.height
     unit = facts.step if facts.events is None else _DAY
     return max(30 * _DAY, _FEWEST_IN_WINDOW * spacing) // unit * unit
 
@@ -171,6 +172,9 @@ def _block(draft: Draft) -> timedelta:
 
 def _time_comment(draft: Draft) -> str:
     facts = draft.facts
+    if facts.calendar is not None:
+        others = f"; look: or {some(facts.calendar.others)}" if facts.calendar.others else ""
+        return f"{draft.origin('time', notation(draft))}; {open_days(facts.calendar)}{others}"
     step = f"{facts.regular:.1%} of the steps are this long"
     written = f"{draft.origin('time', notation(draft))}; {step}"
     if facts.zone is None:

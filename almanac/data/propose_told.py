@@ -1,6 +1,7 @@
 """Text of a proposal on the screen: its assumptions and its doubts."""
 
 from almanac.core.levels import some
+from almanac.data.infer_calendar import CalendarFacts
 from almanac.data.proposal import Draft
 from almanac.data.shapes.filter import Filter
 from almanac.usecase.data_section import Read
@@ -55,7 +56,14 @@ def _frequency(draft: Draft) -> str:
         return f"none: each row is an event{roles}, known {to_duration(facts.events.known_after)} after it"
     if facts.gathered:
         return "rows come irregularly and are gathered to days: sums of the target, means of other numbers"
+    if facts.calendar is not None:
+        return f"{to_duration(facts.step)} on open days: {open_days(facts.calendar)}"
     return f"{to_duration(facts.step)}, {facts.regular:.1%} of the steps"
+
+
+def open_days(calendar: CalendarFacts) -> str:
+    """Return what shows that the rows lie on the open days of a calendar."""
+    return f"no row is on a day that {calendar.name} has closed, and {calendar.full:.1%} of the open days have one"
 
 
 def unsure(draft: Draft) -> list[str]:
@@ -69,6 +77,12 @@ def unsure(draft: Draft) -> list[str]:
     for step in facts.read.shape:
         if isinstance(step, Filter):
             told.append(f"read.shape: only rows with {step.where} are read; the others hold no time")
+    if facts.calendar is not None and facts.calendar.same_weeks:
+        told.append("time.calendar: an exchange or a country says which days to come are holidays; name it if one fits")
+    elif facts.calendar is not None and facts.calendar.others:
+        told.append(f"time.calendar: the days of {some(facts.calendar.others)} would fit too")
+    if facts.calendar is not None:
+        told.append("durations count open days: 5d is a week of five; split, folds and drift count all days")
     if facts.open_zone:
         told.append("time.zone: times without an offset are taken as they are, without daylight saving")
     elif facts.zone is not None and facts.zone.others:

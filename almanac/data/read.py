@@ -47,7 +47,7 @@ def read_table(source: Source, data: bytes, usecase: UseCase) -> pl.DataFrame:
     if read.resample is None:
         return typed
     entity = usecase.entity if usecase.entity in typed.columns else None
-    return resample(typed, read.resample, usecase.time.column, entity, location)
+    return resample(typed, read.resample, usecase.time.column, entity, location, usecase.time.grid)
 
 
 def join_keys(usecase: UseCase) -> list[str]:

@@ -3,11 +3,14 @@
 import polars as pl
 
 from almanac.core.errors import TableError
+from almanac.core.grid import Grid
 from almanac.usecase.shape_section import Resample
 from almanac.usecase.types import to_timedelta
 
 
-def resample(table: pl.DataFrame, terms: Resample, time: str, entity: str | None, location: str) -> pl.DataFrame:
+def resample(
+    table: pl.DataFrame, terms: Resample, time: str, entity: str | None, location: str, grid: Grid | None = None
+) -> pl.DataFrame:
     """Return one row for each step (and entity), in order of time, at the time at which the step begins.
 
     Args:
@@ -16,6 +19,7 @@ def resample(table: pl.DataFrame, terms: Resample, time: str, entity: str | None
         time: Name of the time column.
         entity: Name of the entity column where the table has one.
         location: The source, for errors.
+        grid: Grid of the use case, on whose closed days no empty step is added; None where it has none.
 
     Raises:
         TableError: a column has no aggregate, is missing, or has one that its type does not allow.
@@ -37,7 +41,14 @@ def resample(table: pl.DataFrame, terms: Resample, time: str, entity: str | None
         *(_aggregate(name, terms.columns[name]) for name in columns),
         *([pl.len().cast(pl.Float64).alias(terms.count)] if terms.count else []),
     )
-    return _with_empty(gathered, terms, time, entity) if terms.empty == "zero" else gathered
+    if terms.empty == "leave":
+        return gathered
+    full = _with_empty(gathered, terms, time, entity)
+    if grid is None or not grid.has_closed_days:
+        return full
+    is_open = pl.Series(grid.is_open(full[time].to_physical().to_numpy()))
+    # Rows that there were on a closed day are for validation to find.
+    return full.filter(is_open | full[time].is_in(gathered[time].implode()))
 
 
 _OF_TEXTS = ("first", "last", "count")

@@ -78,13 +78,12 @@ def missing(grid: pl.DataFrame, usecase: UseCase) -> "Figure":
 def gaps(gaps: list[Gap], grid: pl.DataFrame, usecase: UseCase) -> "Figure":
     """Return the number of missing times over the span, and the distribution of the gaps' lengths."""
     figure, (left, right) = _grid_of(2, 2, 2.1, widths=[2.2, 1])
-    frequency = to_microseconds(usecase.time.frequency)
-    time = grid[usecase.time.column]
+    axis, time = usecase.time.grid, grid[usecase.time.column]
     edges = np.linspace(_microseconds(time.min()), _microseconds(time.max()), 73)
     missed = np.zeros(72)
     for gap in gaps:
-        steps = _microseconds(gap.start) + frequency * np.arange(gap.steps)
-        missed += np.histogram(steps, edges)[0]
+        first = axis.to_even(np.array([_microseconds(gap.start)]))
+        missed += np.histogram(axis.from_even(first + axis.step * np.arange(gap.steps)), edges)[0]
     left.bar(
         edges[:-1].astype("datetime64[us]"),
         missed,
@@ -185,7 +184,7 @@ def _binned(grid: pl.DataFrame, usecase: UseCase, most: int) -> Any:
 
 
 def _times(usecase: UseCase) -> Times:
-    return Times(usecase.time.zone, usecase.time.origin)
+    return Times.of(usecase)
 
 
 def _microseconds(time: Any) -> int:

@@ -22,7 +22,7 @@ def report(result: ValidationResult, record: dict[str, Any], usecase: UseCase, l
         usecase: the use case.
         lineage: lineage of the table, if it carries one.
     """
-    times = Times(usecase.time.zone, usecase.time.origin)
+    times = Times.of(usecase)
     blocks = [*_verdict(result, record, times), Section("Findings", _findings(result, times))]
     blocks += _data(result, record, usecase, times)
     blocks.append(Section("Sources", _sources(record, lineage, times)))
@@ -87,7 +87,8 @@ def _short(time: str, times: Times) -> str:
 
 def _gaps(result: ValidationResult, record: dict[str, Any], usecase: UseCase, times: Times) -> Iterator[Block]:
     if not result.gaps or result.grid is None:
-        yield Callout(f"One row for every {usecase.time.frequency}, without a gap.", "good")
+        every = usecase.time.frequency if usecase.time.calendar is None else "open day of the calendar"
+        yield Callout(f"One row for every {every}, without a gap.", "good")
         return
     gaps = record["gaps"]
     yield Text(

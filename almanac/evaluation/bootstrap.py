@@ -44,7 +44,7 @@ class Bootstrap:
         """Draw the blocks.
 
         Args:
-            time: time of each row in µs, shape (n,), n at least 1.
+            time: time of each row on the even axis of the grid, in µs, shape (n,), n at least 1.
             frequency: µs between two steps.
             block: length of a block in µs; at most a quarter of the span is used.
             repeats: number of repeats.

@@ -42,7 +42,7 @@ class Clock:
     """Times of rows, as the bootstrap needs them.
 
     Attributes:
-        time: µs since the epoch, shape (n,).
+        time: µs on the even axis of the grid, shape (n,).
         frequency: µs between two steps.
         lead: steps from the newest value that a forecast knows to the one that it forecasts.
     """
@@ -67,10 +67,10 @@ class Clock:
 
 
 def clock_of(usecase: UseCase, target: Target, time: npt.NDArray[np.int64]) -> Clock:
-    """Return the times of a target's rows, in µs."""
-    frequency = to_microseconds(usecase.time.frequency)
+    """Return the times of a target's rows, which are given in µs since the epoch."""
+    grid = usecase.time.grid
     ahead = to_microseconds(target.horizon) + to_microseconds(usecase.features.cutoff)
-    return Clock(time, frequency, -(-ahead // frequency))
+    return Clock(grid.to_even(time), grid.step, -(-ahead // grid.step))
 
 
 @dataclass(frozen=True)

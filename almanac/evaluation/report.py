@@ -48,7 +48,7 @@ def report(usecase: UseCase, metrics: dict[str, Any], analyses: list[TargetAnaly
         analyses: the analysis of each target.
     """
     targets, events = metrics["targets"], usecase.events is not None
-    times = Times(usecase.time.zone, usecase.time.origin)
+    times = Times.of(usecase)
     titles = [(name, title_of(entry, events)) for name, entry in targets.items()]
     tone, sentence = verdict(targets, events)
     return Page(

@@ -10,6 +10,7 @@ import polars as pl
 import polars.selectors as cs
 
 from almanac.core.errors import TableError
+from almanac.core.grid import Grid
 from almanac.evaluation.groups import Slices, bands_of, group_of
 from almanac.evaluation.metrics import Metric, metrics_of
 from almanac.evaluation.out_of_fold import OutOfFold
@@ -37,6 +38,7 @@ class ScoredRows:
         target: the target.
         keys: the entity, if the use case has one, and the time of each row.
         time: prediction time, µs since the epoch, shape (n,).
+        grid: grid of the times.
         X: features, shape (n, f).
         y: the truth, 0 or 1 for a classification, shape (n,).
         prediction: the forecast, shape (n,).
@@ -57,6 +59,7 @@ class ScoredRows:
     target: Target
     keys: pl.DataFrame
     time: npt.NDArray[np.int64]
+    grid: Grid
     X: Array
     y: Array
     prediction: Array
@@ -83,9 +86,14 @@ class ScoredRows:
         return metrics_of(self.target, self.scale, self.lower is not None)
 
     @property
+    def even_due(self) -> npt.NDArray[np.int64]:
+        """The forecast time of each row on the even axis of the grid, in µs, shape (n,)."""
+        return self.grid.to_even(self.time) + to_microseconds(self.target.horizon)
+
+    @property
     def due(self) -> npt.NDArray[np.datetime64]:
         """The forecast time of each row, shape (n,)."""
-        return (self.time + to_microseconds(self.target.horizon)).astype("datetime64[us]")
+        return self.grid.from_even(self.even_due).astype("datetime64[us]")
 
 
 def read_table(path: Path, usecase: UseCase) -> pl.DataFrame:
@@ -153,7 +161,7 @@ def score_rows(
     last = numbers(table, f"last_{target.name}")
     train, test = train_test(usecase, time)
     before = time < int(test.start or 0)
-    rows = np.flatnonzero(~before & _within(test, target, time) & np.isfinite(y))
+    rows = np.flatnonzero(~before & _within(usecase, test, target, time) & np.isfinite(y))
     if not rows.size:
         raise TableError(f"targets.{target.name}: {target.column} was nowhere measured in the test span; see split")
     scale, scales = _units(usecase, table, target, np.where(before, y, np.nan))
@@ -162,14 +170,15 @@ def score_rows(
     # Both tables are sorted by the same keys: the k-th row of the test span in one is the k-th row of the other.
     judged = late[(np.cumsum(~before) - 1)[rows]]
     X = np.column_stack([numbers(judged, name) for name in model.names])
-    history = TargetHistory(
-        time, last, to_microseconds(usecase.time.frequency), table[usecase.entity] if usecase.entity else None
-    )
+    grid = usecase.time.grid
+    entity = table[usecase.entity] if usecase.entity else None
+    history = TargetHistory(grid.to_even(time), last, grid.step, entity)
     predicted = model.predict(history.rows(X, rows, model.predictor.history))
     return ScoredRows(
         target=target,
         keys=table.select(usecase.keys)[rows],
         time=time[rows],
+        grid=grid,
         X=X,
         y=y[rows],
         prediction=predicted.prediction,
@@ -238,12 +247,12 @@ def _out_of_fold(
     )
 
 
-def _within(test: Span, target: Target, time: npt.NDArray[np.int64]) -> Mask:
+def _within(usecase: UseCase, test: Span, target: Target, time: npt.NDArray[np.int64]) -> Mask:
     """Return which rows have their forecast time before the end of the test span."""
     if test.stop is None:
         return np.ones(time.shape, dtype=np.bool_)
     # By the time that is forecast: at the end of the span its truth may lie beyond it.
-    return np.asarray(time + to_microseconds(target.horizon) < test.stop)
+    return usecase.time.grid.later(time, to_microseconds(target.horizon)) < test.stop
 
 
 def _as_rates(above: float, y: Array, baselines: dict[str, Array], before: Mask) -> dict[str, Array]:

@@ -12,7 +12,6 @@ from almanac.evaluation.scored_rows import Array, ScoredRows
 from almanac.features.baselines import PERSISTENCE, SEASONAL
 from almanac.model.steps import Step, horizons_by_column, plan_steps
 from almanac.usecase import UseCase
-from almanac.usecase.types import to_microseconds
 
 
 def step_metrics(usecase: UseCase, scored: Sequence[ScoredRows]) -> dict[str, dict[str, Any]]:
@@ -27,18 +26,16 @@ def step_metrics(usecase: UseCase, scored: Sequence[ScoredRows]) -> dict[str, di
         return {}
     values = {each.target.name: each for each in scored if not each.classification}
     columns = horizons_by_column((name, each.target.column, each.target.horizon) for name, each in values.items())
-    frequency = to_microseconds(usecase.time.frequency)
+    grid = usecase.time.grid
     return {
-        max(horizons, key=lambda name: (horizons[name], name)): _metrics(
-            values, plan_steps(horizons, frequency), frequency
-        )
+        max(horizons, key=lambda name: (horizons[name], name)): _metrics(values, plan_steps(horizons, grid))
         for horizons in columns.values()
         if len(horizons) > 1
     }
 
 
-def _metrics(scored: dict[str, ScoredRows], steps: list[Step], frequency: int) -> dict[str, Any]:
-    parts = [_rows(scored[step.target], step, steps[-1].ahead, frequency) for step in steps]
+def _metrics(scored: dict[str, ScoredRows], steps: list[Step]) -> dict[str, Any]:
+    parts = [_rows(scored[step.target], step, steps[-1].ahead) for step in steps]
     naive = _naive(scored[steps[-1].target])
     rows, baselines = pl.concat(parts), {}
     if naive is not None:
@@ -59,9 +56,9 @@ def _metrics(scored: dict[str, ScoredRows], steps: list[Step], frequency: int) -
     }
 
 
-def _rows(scored: ScoredRows, step: Step, longest: int, frequency: int) -> pl.DataFrame:
+def _rows(scored: ScoredRows, step: Step, longest: int) -> pl.DataFrame:
     """Return the rows of one step."""
-    due = scored.time + to_microseconds(scored.target.horizon)
+    due = scored.even_due
     table = scored.keys.drop(scored.keys.columns[-1]).with_columns(
         due=pl.Series(due),
         ahead=pl.lit(step.ahead),
@@ -71,7 +68,7 @@ def _rows(scored: ScoredRows, step: Step, longest: int, frequency: int) -> pl.Da
         upper=pl.Series(_or_missing(scored, scored.upper)),
         scale=pl.Series(_or_missing(scored, scored.scales)),
     )
-    return table.filter(pl.Series(due % longest + frequency == step.ahead))
+    return table.filter(pl.Series(due % longest + step.grid.step == step.ahead))
 
 
 def _naive(scored: ScoredRows) -> pl.DataFrame | None:
@@ -79,7 +76,7 @@ def _naive(scored: ScoredRows) -> pl.DataFrame | None:
     values = scored.baselines.get(SEASONAL, scored.baselines.get(PERSISTENCE))
     if values is None:
         return None
-    due = scored.time + to_microseconds(scored.target.horizon)
+    due = scored.even_due
     keys = scored.keys.drop(scored.keys.columns[-1])
     return keys.with_columns(due=pl.Series(due), naive=pl.Series(values).fill_nan(None))
 

@@ -55,8 +55,8 @@ def target_metrics(usecase: UseCase, scored: ScoredRows, model: str) -> dict[str
         model: name of the chosen candidate.
     """
     bootstrap = Bootstrap.draw(
-        scored.time,
-        to_microseconds(usecase.time.frequency),
+        usecase.time.grid.to_even(scored.time),
+        usecase.time.grid.step,
         to_microseconds(usecase.evaluation.block),
         usecase.evaluation.repeats,
         usecase.training.seed,

@@ -112,16 +112,15 @@ def _of_events(_: UseCase, table: pl.DataFrame, target: Target, train: Mask) -> 
 
 
 def _learned(usecase: UseCase, table: pl.DataFrame, target: Target, train: Mask) -> pl.DataFrame:
-    time, horizon = usecase.time.column, to_microseconds(target.horizon)
     season = to_microseconds(usecase.evaluation.season)
     truth, last = _truth(table, target), numbers(table, f"last_{target.name}")
-    due = table[time].cast(pl.Datetime("us")).to_physical() + horizon
+    time = _even(usecase, table)
     group = table[usecase.entity] if usecase.entity else pl.repeat("", table.height, eager=True)
     rows = pl.DataFrame(
         {
             "entity": group,
-            "time": table[time].cast(pl.Datetime("us")),
-            "phase": due % season,
+            "time": time.cast(pl.Datetime("us")),
+            "phase": (time + to_microseconds(target.horizon)) % season,
             "y": pl.Series(truth).fill_nan(None),
             "last": pl.Series(last).fill_nan(None),
         }
@@ -159,14 +158,20 @@ def seasonal_naive(usecase: UseCase, table: pl.DataFrame, target: Target) -> Arr
     keys = usecase.keys
     name = f"y_{target.name}"
     numbers(table, name)
-    back = pl.duration(microseconds=_seasons_back(usecase, target))
-    earlier = table.select(keys).with_columns(pl.col(usecase.time.column) - back)
-    return numbers(earlier.join(table.select([*keys, name]), on=keys, how="left", maintain_order="left"), name)
+    values = table.select(*keys, name).with_columns(_even(usecase, table))
+    earlier = values.select(*keys[:-1], pl.col(keys[-1]) - _seasons_back(usecase, target))
+    return numbers(earlier.join(values, on=keys, how="left", maintain_order="left"), name)
 
 
 def best_of(errors: Mapping[str, float]) -> str:
     """Return the name of the smallest error; of equal ones the first."""
     return min(errors, key=lambda name: errors[name])
+
+
+def _even(usecase: UseCase, table: pl.DataFrame) -> pl.Series:
+    """Return the times on the even axis of the grid, in µs."""
+    times = table[usecase.time.column].cast(pl.Datetime("us")).to_physical()
+    return pl.Series(times.name, usecase.time.grid.to_even(times.to_numpy()))
 
 
 def _ahead(usecase: UseCase, target: Target) -> int:

@@ -96,8 +96,8 @@ class Job:
         even = all((one.origin - start) % step == 0 for one in entities)
         # Entities whose times overlap share one timeline; far apart, it would be mostly empty.
         if even and (stop - start) // step <= sum(one.length for one in entities):
-            return [Timeline(clocks, start, step, (stop - start) // step)] * len(entities)
-        return [Timeline(clocks, one.origin, step, one.length) for one in entities]
+            return [Timeline(clocks, start, self.spec.grid, (stop - start) // step)] * len(entities)
+        return [Timeline(clocks, one.origin, self.spec.grid, one.length) for one in entities]
 
     def room(self) -> tuple[Array, Array]:
         """Return this thread's buffers, and a block of results."""

@@ -26,6 +26,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
+from almanac.core.grid import Grid
 from almanac.features.compiler.formula import Feature, Inputs
 from almanac.features.compiler.tracing import Value, ago
 from almanac.usecase.events_section import Events
@@ -64,6 +65,7 @@ class Context:
         learned: what the declaration has learned from the training rows; None before.
         events: the section on events; None for a grid.
         zone: IANA zone whose local time the calendar is of; None for UTC.
+        grid: grid of the times; None for one without closed days.
     """
 
     frequency: str
@@ -72,6 +74,7 @@ class Context:
     learned: Any = None
     events: Events | None = None
     zone: str | None = None
+    grid: Grid | None = None
 
     def steps(self, duration: str) -> int:
         """Return how many steps a duration has."""

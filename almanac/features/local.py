@@ -1,4 +1,4 @@
-"""Clocks that count local time."""
+"""Clocks that count local time, or the days ahead that are open."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,10 +10,15 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import numpy.typing as npt
 
+from almanac.core.grid import Grid
+from almanac.features.kind import Context
+
 Array = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 #: Clocks change at whole quarters of an hour.
 _QUARTER = 900
+#: µs of a second.
+_SECOND = 1_000_000
 
 
 class _AheadClock(Protocol):
@@ -50,9 +55,37 @@ class LocalClock:
         return [np.ascontiguousarray(values[back]) for values in self.clock.rows(local, which)]
 
 
-def in_zone(clock: Any, zone: str | None) -> Any:
-    """Return a clock that counts the local time of a zone; the same clock for UTC, which is None."""
-    return clock if zone is None else LocalClock(clock, zone)
+@dataclass(frozen=True)
+class OpenClock:
+    """The numbers of a clock on open days, whose `ahead` counts none of the others."""
+
+    clock: _AheadClock
+    grid: Grid
+
+    @property
+    def cycle(self) -> None:
+        """None: closed days are left out."""
+        return None
+
+    def row(self, second: int) -> Sequence[float]:
+        """Return the numbers at one time."""
+        ahead = self.clock.ahead
+        return self.clock.row(self.grid.one_later(second * _SECOND, ahead * _SECOND) // _SECOND - ahead)
+
+    def rows(self, seconds: Integers, which: Sequence[int]) -> Sequence[Array]:
+        """Return some of the numbers at ascending times."""
+        ahead = self.clock.ahead
+        return self.clock.rows(self.grid.later(seconds * _SECOND, ahead * _SECOND) // _SECOND - ahead, which)
+
+
+PlacedClock = LocalClock | OpenClock
+
+
+def placed(clock: Any, context: Context) -> Any:
+    """Return a clock that counts as a use case does: in the local time of its zone, and ahead in open days."""
+    if context.grid is not None and context.grid.has_closed_days and clock.ahead:
+        return OpenClock(clock, context.grid)
+    return clock if context.zone is None else LocalClock(clock, context.zone)
 
 
 @lru_cache(maxsize=100_000)

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, Self, cast
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from almanac.core.errors import FeatureError, ModelError
+from almanac.core.grid import Grid, OpenDays, grid_of
 from almanac.core.levels import OTHER
 from almanac.features.checks import check_outcomes, check_targets
 from almanac.features.compiler.formula import Node, traced
@@ -50,6 +51,8 @@ class FeatureSpec(BaseModel):
         history: grid rows up to the prediction time that a row of features needs.
         events: the section on events; None for a grid.
         zone: IANA zone whose local time the calendar is of; None for UTC.
+        open_days: days that have steps; None where all have. A model needs no library, whose next version may have
+            other holidays.
         last: columns of events whose newest known value is kept for the targets.
     """
 
@@ -71,6 +74,7 @@ class FeatureSpec(BaseModel):
     # Left out where there are none, so that the bytes of a grid's specification stay as they were.
     events: Annotated[Events | None, absent(None)] = None
     zone: Annotated[str | None, absent(None)] = None
+    open_days: Annotated[OpenDays | None, absent(None)] = None
     last: Annotated[list[str], absent([])] = []
 
     @classmethod
@@ -101,7 +105,7 @@ class FeatureSpec(BaseModel):
         events = usecase.events
         # The histories of events keep to the cutoff themselves, by time.
         cutoff = 0 if events is not None else _steps("features.cutoff", declared.cutoff, frequency)
-        context = Context(frequency, cutoff, categories, events=events, zone=usecase.time.zone)
+        context = Context(frequency, cutoff, categories, events=events, zone=usecase.time.zone, grid=usecase.time.grid)
         limit = _steps("features.impute.limit", declared.impute.limit, frequency)
         columns = [name for name in usecase.columns if events is None or name not in events.outcomes]
         columns += (states := _states(declared.items, events))
@@ -129,6 +133,7 @@ class FeatureSpec(BaseModel):
             history=_reach(nodes) + limit + context.cutoff,
             events=events,
             zone=usecase.time.zone,
+            open_days=usecase.time.open_days,
             last=[] if events is None else sorted({target.column for target in usecase.targets}),
         )
 
@@ -157,7 +162,9 @@ class FeatureSpec(BaseModel):
     @cached_property
     def nodes(self) -> list[Node]:
         """The features, in order, as both engines execute them."""
-        context = Context(self.frequency, self.cutoff_steps, self.categories, events=self.events, zone=self.zone)
+        context = Context(
+            self.frequency, self.cutoff_steps, self.categories, events=self.events, zone=self.zone, grid=self.grid
+        )
         return _expanded(self.items, context, self.columns, self.learned)
 
     def wanted(self, nodes: Sequence[tuple[int, Node]], columns: Sequence[str]) -> Wanted:
@@ -201,6 +208,11 @@ class FeatureSpec(BaseModel):
     def step(self) -> int:
         """Distance of two rows in µs."""
         return to_microseconds(self.frequency)
+
+    @cached_property
+    def grid(self) -> Grid:
+        """The grid of the times."""
+        return grid_of(self.step, self.open_days)
 
     @cached_property
     def reach(self) -> int:

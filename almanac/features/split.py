@@ -8,6 +8,7 @@ import numpy.typing as npt
 import polars as pl
 
 from almanac.core.errors import FeatureError
+from almanac.core.grid import Grid
 from almanac.usecase import UseCase
 from almanac.usecase.types import to_microseconds
 
@@ -47,7 +48,7 @@ def train_test(usecase: UseCase, times: Times) -> tuple[Span, Span]:
     split = usecase.split.at(_newest(times), usecase.time.frequency, timedelta(microseconds=gap))
     # By then a rolling split has dates, and any other has always had them.
     assert split.test_from is not None
-    stop = _midnight(split.test_from) - gap
+    stop = usecase.time.grid.one_later(_midnight(split.test_from), -gap)
     start = None if split.train_from is None else _midnight(split.train_from)
     if split.train_window is not None:
         window = stop - to_microseconds(split.train_window)
@@ -67,15 +68,16 @@ def split_record(usecase: UseCase, times: Times) -> dict[str, str | None]:
     return {name: None if end is None else _iso(end) for name, end in ends.items()}
 
 
-def folds(span: Span, count: int, length: int, gap: int) -> list[tuple[Span, Span]]:
+def folds(span: Span, count: int, length: int, gap: int, grid: Grid) -> list[tuple[Span, Span]]:
     """Return expanding-window folds, oldest first: (learn from, judge by), which end together with the span.
 
     Args:
         span: the training span.
         count: how many folds.
         length: length of each span to judge by, in µs.
-        gap: µs between the two spans of a fold; no less than the target's horizon, so that no target that is learned
-            from lies in the span to judge by.
+        gap: µs of steps between the two spans of a fold; no less than the target's horizon, so that no target that is
+            learned from lies in the span to judge by.
+        grid: grid of the times.
 
     Raises:
         FeatureError: a span without an end.
@@ -84,7 +86,8 @@ def folds(span: Span, count: int, length: int, gap: int) -> list[tuple[Span, Spa
         raise FeatureError("folds need a training span with an end")
     starts = [span.stop - (count - index) * length for index in range(count)]
     # Each fold learns from the start of the span on, as the final fit does.
-    return [(Span(span.start, start - gap), Span(start, start + length)) for start in starts]
+    ends = grid.later(np.array(starts, dtype=np.int64), -gap).tolist()
+    return [(Span(span.start, end), Span(start, start + length)) for start, end in zip(starts, ends, strict=True)]
 
 
 def _midnight(day: date) -> int:

@@ -28,7 +28,7 @@ class Series:
         stop: place after its last row.
         places: place of each row on the grid, which starts at the entity's first time; None where no time is missing.
         length: grid rows from its first to its last.
-        origin: its first time in µs since the epoch.
+        origin: its first time on the even axis of the grid, in µs.
     """
 
     start: int
@@ -74,11 +74,15 @@ def series(spec: FeatureSpec, table: pl.DataFrame) -> Iterator[Series]:
     """Yield the entities in the order of the table.
 
     Raises:
-        FeatureError: rows not sorted by entity and time, a repeated or missing time, or one off the grid.
+        FeatureError: rows not sorted by entity and time, a repeated or missing time, or one off the grid or on a closed
+            day.
     """
     if not table.height:
         return
     time = times(table, spec.time)
+    if spec.grid.has_closed_days and not (is_open := spec.grid.is_open(time)).all():
+        raise FeatureError(f"{_row(spec, table, int(is_open.argmin()))} is on a day that time.calendar has closed")
+    time = spec.grid.to_even(time)
     edges = _edges(spec, table)
     for start, stop in pairwise(edges):
         # The usual case, for which no place has to be kept.

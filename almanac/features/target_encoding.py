@@ -51,9 +51,9 @@ def ordered_means(
     Args:
         codes: code of each row's level, NaN where missing, shape (n,).
         y: the target, NaN where unknown, shape (n,).
-        time: prediction time of each row, µs since the epoch, shape (n,).
+        time: prediction time of each row on the even axis of the grid, in µs, shape (n,).
         known_after: µs after its prediction time at which a target is known.
-        starts: first moments of the blocks, ascending.
+        starts: first moments of the blocks on that axis, ascending.
         smoothing: as of `LevelMeans.of`.
     """
     result = np.full(codes.shape, np.nan)

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from almanac.core.grid import Grid
 from almanac.features.compiler.tracing import Clock, ClockInput
 from almanac.features.table import Rows
 
@@ -20,8 +21,8 @@ class Timeline:
 
     Args:
         inputs: numbers of clocks.
-        origin: first time in µs since the epoch.
-        step: distance of two times in µs.
+        origin: first time on the even axis of the grid, in µs.
+        grid: the grid.
         length: how many times.
 
     Attributes:
@@ -30,9 +31,9 @@ class Timeline:
         rows: the inputs, a row each in the order given.
     """
 
-    def __init__(self, inputs: Sequence[ClockInput], origin: int, step: int, length: int) -> None:
+    def __init__(self, inputs: Sequence[ClockInput], origin: int, grid: Grid, length: int) -> None:
         self._row = {one: row for row, one in enumerate(inputs)}
-        self._step = step
+        self._grid = grid
         self.origin = origin
         self.rows = Rows(np.empty((len(inputs), length)))
         self.clocks = list(dict.fromkeys(one.clock for one in inputs))
@@ -48,7 +49,8 @@ class Timeline:
         cycle = self._cycle(clock)
         for start in range(0, cycle, _BLOCK):
             stop = min(start + _BLOCK, cycle)
-            seconds = (self.origin + np.arange(start, stop) * self._step) // 1_000_000
+            even = self.origin + np.arange(start, stop) * self._grid.step
+            seconds = self._grid.from_even(even) // 1_000_000
             for row, values in zip(rows.values(), clock.rows(seconds, list(rows)), strict=True):
                 row[start:stop] = values
         for row in rows.values():
@@ -57,9 +59,10 @@ class Timeline:
     def _cycle(self, clock: Clock) -> int:
         """Return after how many rows a clock repeats, all rows where it does not repeat on the grid."""
         length: int = self.rows.values.shape[1]
-        if clock.cycle is None or clock.cycle * 1_000_000 % self._step:
+        step = self._grid.step
+        if clock.cycle is None or clock.cycle * 1_000_000 % step or self._grid.has_closed_days:
             return length
-        return min(length, clock.cycle * 1_000_000 // self._step)
+        return min(length, clock.cycle * 1_000_000 // step)
 
 
 def _repeat(values: Array, done: int) -> None:

@@ -37,14 +37,20 @@ def prediction_span(usecase: UseCase, times: pl.Series, start: str, stop: str) -
 
 def _first(usecase: UseCase, start: str, end: datetime) -> datetime:
     if not start:
-        return end - to_timedelta(usecase.time.frequency)
+        return _newest_before(usecase, end)
     if not start.startswith(_WINDOWS):
         return _time(start, "start")
     count = start.removeprefix(_WINDOWS)
     if not count.isdigit() or int(count) < 1:
         raise TableError(f"start is {start!r}; write windows: and a whole number from 1 on, such as windows:3")
     # The truth of the last horizon is not known yet: as much more is predicted, so that the oldest window is full.
-    return end - int(count) * to_timedelta(usecase.drift.window) - to_timedelta(usecase.longest_horizon)
+    return end - int(count) * to_timedelta(usecase.drift.window) - usecase.longest_wait
+
+
+def _newest_before(usecase: UseCase, end: datetime) -> datetime:
+    """Return the time of the step before the end of a span."""
+    grid, epoch, micro = usecase.time.grid, datetime(1970, 1, 1), timedelta(microseconds=1)
+    return epoch + grid.one_later((end - epoch) // micro, -grid.step) * micro
 
 
 def _time(text: str, name: str) -> datetime:

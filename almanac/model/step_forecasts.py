@@ -21,6 +21,7 @@ from almanac.model.target_history import Positions
 
 #: Name of the column that holds the time which is forecast.
 DUE = "forecast_time"
+_EPOCH = datetime(1970, 1, 1)
 
 
 def forecast_steps(frame: pl.DataFrame, bundle: Bundle, origin: datetime | None = None) -> pl.DataFrame:
@@ -111,8 +112,8 @@ def _recent(
     look_back = max(
         max(s.history, m.predictor.history + s.cutoff_steps) * s.step for s, m in zip(specs, models, strict=True)
     )
-    first = origin - timedelta(microseconds=back + look_back)
-    return frame.filter((pl.col(specs[0].time) > first) & (pl.col(specs[0].time) <= origin))
+    first = specs[0].grid.one_later(_micros(origin), -back - look_back)
+    return frame.filter((pl.col(specs[0].time) > _moment(first)) & (pl.col(specs[0].time) <= origin))
 
 
 def _forecasts(
@@ -125,7 +126,8 @@ def _forecasts(
     origin: datetime,
 ) -> pl.DataFrame:
     """Return one target's forecasts of its steps."""
-    due = {origin - timedelta(microseconds=step.back): origin + timedelta(microseconds=step.ahead) for step in steps}
+    at = _micros(origin)
+    due = {_moment(step.made(at)): _moment(step.due(at)) for step in steps}
     within = np.flatnonzero(frame[spec.time].is_in(list(due)).to_numpy())
     keys = [spec.entity] if spec.entity else []
     made = frame[spec.time][within]
@@ -143,6 +145,14 @@ def _forecasts(
             for one in outputs()
         ),
     )
+
+
+def _micros(moment: datetime) -> int:
+    return (moment - _EPOCH) // timedelta(microseconds=1)
+
+
+def _moment(micros: int) -> datetime:
+    return _EPOCH + timedelta(microseconds=micros)
 
 
 def _rows(model: Model, spec: FeatureSpec, frame: pl.DataFrame, features: pl.DataFrame, within: Positions) -> Rows:

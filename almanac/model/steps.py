@@ -8,6 +8,7 @@ hours ahead that was made 3 hours ago. It knows less than a model of 5 hours wou
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from almanac.core.grid import Grid
 from almanac.model.model import Model
 
 
@@ -16,28 +17,38 @@ class Step:
     """The forecast of one step.
 
     Attributes:
-        ahead: µs from the origin to the time that is forecast.
+        ahead: µs of steps from the origin to the time that is forecast.
         target: name of the target that forecasts it.
-        back: µs before the origin at which that forecast is made.
+        back: µs of steps before the origin at which that forecast is made.
+        grid: grid of the times.
     """
 
     ahead: int
     target: str
     back: int
+    grid: Grid
+
+    def due(self, origin: int) -> int:
+        """Return the time that is forecast from an origin, both in µs since the epoch."""
+        return self.grid.one_later(origin, self.ahead)
+
+    def made(self, origin: int) -> int:
+        """Return the time at which the forecast for an origin is made, both in µs since the epoch."""
+        return self.grid.one_later(origin, -self.back)
 
 
-def plan_steps(horizons: Mapping[str, int], frequency: int) -> list[Step]:
+def plan_steps(horizons: Mapping[str, int], grid: Grid) -> list[Step]:
     """Return the steps up to the longest horizon, the nearest first.
 
     Args:
         horizons: horizon in µs of each target of a column, by its name.
-        frequency: µs between two steps.
+        grid: grid of the times.
     """
     ordered = sorted(horizons.items(), key=lambda item: (item[1], item[0]))
     steps = []
-    for ahead in range(frequency, ordered[-1][1] + 1, frequency):
+    for ahead in range(grid.step, ordered[-1][1] + 1, grid.step):
         name, horizon = next((name, horizon) for name, horizon in ordered if horizon >= ahead)
-        steps.append(Step(ahead, name, horizon - ahead))
+        steps.append(Step(ahead, name, horizon - ahead, grid))
     return steps
 
 
@@ -67,4 +78,4 @@ def steps_of(models: Mapping[str, Model]) -> dict[str, list[Step]]:
         for name, target, _ in grids
         if target.get("above") is None
     )
-    return {column: plan_steps(horizons, grids[0][2].step) for column, horizons in columns.items()}
+    return {column: plan_steps(horizons, grids[0][2].grid) for column, horizons in columns.items()}

@@ -16,9 +16,9 @@ class TargetHistory:
     """The newest known value of a target's column at each row of a table.
 
     Attributes:
-        time: prediction time of each row, µs since the epoch, shape (n,).
+        time: prediction time of each row on the even axis of the grid, in µs, shape (n,).
         values: newest value known at that time, NaN where it is missing, shape (n,).
-        step: distance of two times in µs.
+        step: distance of two times on it in µs.
         entity: entity of each row; None for a table of one series.
     """
 
@@ -35,8 +35,8 @@ class TargetHistory:
     @cached_property
     def series(self) -> Array:
         """The values on the whole grid, NaN for a row that is missing, shape (entities, times)."""
-        grid = np.full((len(self.names), int(self._place.max()) + 1), np.nan)
-        grid[self._codes, self._place] = self.values
+        grid = np.full((len(self.names), int(self.place.max()) + 1), np.nan)
+        grid[self._codes, self.place] = self.values
         return grid
 
     def rows(self, X: Array, positions: Positions, length: int) -> Rows:
@@ -48,7 +48,7 @@ class TargetHistory:
         """Return the last `length` values known at the rows at `positions`, oldest first, shape (n, length)."""
         if not positions.size:
             return np.empty((0, length))
-        last = self._place[positions]
+        last = self.place[positions]
         # Only the stretch of the series that these rows look at is padded and cut.
         start, stop = int(last.min()) - length + 1, int(last.max()) + 1
         padding = np.full((len(self.names), max(-start, 0)), np.nan)
@@ -64,6 +64,6 @@ class TargetHistory:
         return np.asarray(np.searchsorted(self.names, np.asarray(self.entity, dtype=str)), dtype=np.intp)
 
     @cached_property
-    def _place(self) -> Positions:
+    def place(self) -> Positions:
         """Position of each row on its entity's grid: by time, so that a gap in the rows shifts nothing."""
         return np.asarray((self.time - self.time.min()) // self.step, dtype=np.intp)

@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any
+from typing import Any, Self
 
 from almanac.reports.axes import date_ticks, day_ticks
+from almanac.usecase import UseCase
 
 
 @dataclass(frozen=True)
@@ -14,16 +15,26 @@ class Times:
     Attributes:
         zone: IANA zone of the use case, None for UTC.
         origin: day that times are counted from; None where they are dates of the calendar.
+        calendar: name of the calendar whose open days alone have steps; None where all days have.
     """
 
     zone: str | None = None
     origin: date | None = None
+    calendar: str | None = None
+
+    @classmethod
+    def of(cls, usecase: UseCase) -> Self:
+        """Return the way of a use case."""
+        time = usecase.time
+        return cls(time.zone, time.origin, None if time.calendar is None else time.calendar.name)
 
     @property
     def sentence(self) -> str:
         """Sentence on the zone of a report's times, or on their count."""
         if self.origin is not None:
             return "Times are days since the start of the count, and have no calendar."
+        if self.calendar is not None:
+            return f"Times are dates, and steps are counted in the open days of the calendar {self.calendar}."
         of_zone = "" if self.zone is None else f"; hours and days of the calendar are of {self.zone}"
         return f"Times are in UTC{of_zone}."
 

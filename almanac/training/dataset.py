@@ -62,7 +62,9 @@ def training_matrix(usecase: UseCase, table: pl.DataFrame, names: list[str]) -> 
         return X
     time = microseconds(table[usecase.time.column])
     rows = train_test(usecase, time)[0].rows(time)
-    starts = block_edges(usecase, time)
+    # On the even axis, since targets are known so many steps later.
+    grid = usecase.time.grid
+    even, starts = grid.to_even(time), grid.to_even(np.array(block_edges(usecase, time), dtype=np.int64)).tolist()
     for one in learned:
         target = next(target for target in usecase.targets if target.name == one.target)
         y = as_classes(numbers(table, f"y_{one.target}"), target.above)[rows]
@@ -70,7 +72,7 @@ def training_matrix(usecase: UseCase, table: pl.DataFrame, names: list[str]) -> 
         ahead = to_microseconds(target.horizon) + to_microseconds(usecase.features.cutoff)
         if usecase.events is not None:
             ahead = max(ahead, to_microseconds(usecase.events.known_after))
-        X[rows, names.index(one.feature)] = ordered_means(codes, y, time[rows], ahead, starts, one.smoothing)
+        X[rows, names.index(one.feature)] = ordered_means(codes, y, even[rows], ahead, starts, one.smoothing)
     return X
 
 
@@ -107,13 +109,13 @@ def make_problem(
     baselines = naive_forecasts(usecase, table, target)
     if target.scale == "log":
         y, baselines = logarithm(y), {name: logarithm(values) for name, values in baselines.items()}
-    step = to_microseconds(usecase.time.frequency)
+    grid = usecase.time.grid
 
     # Built only for candidates of time series, since it copies the entities of all rows.
 
     @cache
     def history() -> TargetHistory:
-        return TargetHistory(time, last, step, table[usecase.entity] if usecase.entity else None)
+        return TargetHistory(grid.to_even(time), last, grid.step, table[usecase.entity] if usecase.entity else None)
 
     age = f"{target.column}_age"
     problem = Problem(
@@ -129,7 +131,7 @@ def make_problem(
         train=train_test(usecase, time)[0].rows(time),
         history=history,
         # The newest known value is as old as the cutoff.
-        steps_ahead=(to_microseconds(target.horizon) + to_microseconds(usecase.features.cutoff)) // step,
+        steps_ahead=(to_microseconds(target.horizon) + to_microseconds(usecase.features.cutoff)) // grid.step,
         season_length=to_microseconds(usecase.evaluation.season),
     )
     if not problem.known.any():

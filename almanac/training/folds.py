@@ -38,7 +38,7 @@ def make_folds(usecase: UseCase, problem: Problem) -> list[Fold]:
     span, _ = train_test(usecase, problem.time)
     # The gap is the target's horizon: a truth of the validation span must not be a training label. Of events it is no
     # shorter than `events.known_after`, which a rule of the use case makes sure of.
-    spans = folds(span, count, _length(usecase, problem.time, span), horizon)
+    spans = folds(span, count, _length(usecase, problem.time, span), horizon, usecase.time.grid)
     for number, pair in enumerate(spans, start=1):
         fold = Fold(*(np.flatnonzero(problem.known & span.rows(problem.time)) for span in pair))
         if fold.train.size < _LEARNED or fold.valid.size < _JUDGED:
@@ -74,7 +74,7 @@ def block_edges(usecase: UseCase, time: Integers) -> list[int]:
         time: prediction time of each row, µs since the epoch, shape (n,).
     """
     span, _ = train_test(usecase, time)
-    judged = folds(span, usecase.training.folds.count, _length(usecase, time, span), 0)
+    judged = folds(span, usecase.training.folds.count, _length(usecase, time, span), 0, usecase.time.grid)
     return block_starts(_first(time, span), [int(valid.start or 0) for _, valid in judged])
 
 

@@ -146,7 +146,7 @@ def _past(declared: PastLearner, data: TrainingRows, fewest: int) -> dict[str, A
     problem = data.problem
     history = problem.history()
     # Up to the newest training row's time: later values belong to the gap or the validation span.
-    times = (problem.time[data.rows] - history.time.min()) // history.step
+    times = history.place[data.rows]
     end = int(times.max()) + 1
     series = history.series[:, max(int(times.min()), end - declared.learn_from) : end]
     if problem.target.scale == "log":

@@ -6,10 +6,23 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, Field, model_validator
 
+from almanac.core.grid import Grid, OpenDays, grid_of
 from almanac.core.kinds import Kinds
 from almanac.usecase.address import UNSTATED
+from almanac.usecase.calendar_section import CalendarField
 from almanac.usecase.shape_section import Resample, Shape
-from almanac.usecase.types import Date, Duration, Length, Name, Section, Sha256, absent, name_of, union_of
+from almanac.usecase.types import (
+    Date,
+    Duration,
+    Length,
+    Name,
+    Section,
+    Sha256,
+    absent,
+    name_of,
+    to_microseconds,
+    union_of,
+)
 
 
 def _check_zone(zone: str) -> str:
@@ -266,3 +279,16 @@ class TimeGrid(Section):
     origin: Annotated[Date | None, absent(None)] = None
     """Day that times are counted from where they have no calendar, as in a trace of numbered steps: reports show the
     days since then."""
+    calendar: Annotated[CalendarField, absent(None)] = None
+    """Days that have steps, of a grid of days: `weekdays`, or those of a country, an exchange or a week. Horizons,
+    lags, windows, seasons, the cutoff and blocks are then counted in open days: 5d is a week of five."""
+
+    @property
+    def open_days(self) -> OpenDays | None:
+        """The days that have steps; None where all have."""
+        return None if self.calendar is None else self.calendar.days()
+
+    @property
+    def grid(self) -> Grid:
+        """The grid of the table's times."""
+        return grid_of(to_microseconds(self.frequency), self.open_days)

@@ -13,8 +13,6 @@ from almanac.usecase.types import to_duration, to_timedelta
 
 _DAY = timedelta(days=1)
 _HOUR = timedelta(hours=1)
-#: Periods after which series repeat: a day, a week, 52 weeks.
-CYCLES = (_DAY, 7 * _DAY, 364 * _DAY)
 #: Longest lag or window in steps, since a server keeps the history of it for every entity.
 MOST_STEPS = 2100
 #: Cycles over which the mean of one phase is taken.
@@ -23,6 +21,20 @@ _COUNTS = (4, 12, 26)
 _LEVELS = (4, 8)
 #: Largest shares of missing values of a column that the file does not declare; its target's rows are left out.
 _MISSING = 1.0
+
+
+def cycles_of(week: int) -> tuple[timedelta, ...]:
+    """Return the periods after which series repeat: a day, a week of so many open days, 52 weeks."""
+    return _DAY, week * _DAY, 52 * week * _DAY
+
+
+def open_weekdays(time: Mapping[str, Any]) -> int:
+    """Return the days of a week that have steps by the section on time of a file, 5 where a calendar names none."""
+    calendar = time.get("calendar")
+    if calendar is None:
+        return 7
+    weekdays = calendar.get("weekdays") if isinstance(calendar, dict) else None
+    return len(weekdays) if isinstance(weekdays, list) and weekdays else 5
 
 
 def complete(data: Any) -> Any:
@@ -54,7 +66,11 @@ def complete(data: Any) -> Any:
     if isinstance(data["training"], dict):
         data["training"] = {"candidates": candidates(40), **data["training"]}
     if isinstance(data["evaluation"], dict):
-        data["evaluation"] = {**_evaluation(step), **data["evaluation"]}
+        data["evaluation"] = {**_evaluation(data, step), **data["evaluation"]}
+    drift = data.get("drift", {})
+    # Days that are only counted have no months to compare a window with.
+    if data["time"].get("origin") is not None and isinstance(drift, dict):
+        data["drift"] = {"season": "none", **drift}
     return data
 
 
@@ -151,9 +167,10 @@ def gates() -> list[dict[str, Any]]:
     ]
 
 
-def season(step: timedelta) -> timedelta:
+def _season(data: Mapping[str, Any], step: timedelta) -> timedelta:
     """Return the period after which a series of this step is taken to repeat."""
-    return next((cycle for cycle in CYCLES if not cycle % step and cycle >= 2 * step), 4 * step)
+    cycles = cycles_of(open_weekdays(data["time"]))
+    return next((cycle for cycle in cycles if not cycle % step and cycle >= 2 * step), 4 * step)
 
 
 def _sections(data: Mapping[str, Any], step: timedelta) -> dict[str, Any]:
@@ -173,8 +190,10 @@ def _features(data: Mapping[str, Any], step: timedelta) -> list[dict[str, Any]]:
     columns = data["columns"] if isinstance(data["columns"], dict) else {}
     kinds = {name: str(column.get("type")) for name, column in columns.items() if isinstance(column, dict)}
     taken = {str(data["time"].get("column")), str(data.get("entity"))}
-    period = season(step)
-    cycles = [cycle for cycle in CYCLES if cycle >= period and not cycle % step and cycle < 364 * _DAY]
+    period = _season(data, step)
+    all_cycles = cycles_of(open_weekdays(data["time"]))
+    # The course of a year takes a longer table than a file without features promises.
+    cycles = [cycle for cycle in all_cycles[:-1] if cycle >= period and not cycle % step]
     result: list[dict[str, Any]] = []
     for target in {str(item.get("column")): item for item in targets}.values():
         column = str(target.get("column"))
@@ -191,9 +210,9 @@ def _shares(item: Mapping[str, Any], items: Iterable[Mapping[str, Any]]) -> bool
     return any(item["kind"] == other["kind"] for other in items)
 
 
-def _evaluation(step: timedelta) -> dict[str, Any]:
+def _evaluation(data: Mapping[str, Any], step: timedelta) -> dict[str, Any]:
     block = _DAY if step < _HOUR else 7 * _DAY if step <= _DAY else 12 * step
-    return {"season": to_duration(season(step)), "bands": {"edges": []}, "block": to_duration(block)}
+    return {"season": to_duration(_season(data, step)), "bands": {"edges": []}, "block": to_duration(block)}
 
 
 def _target(item: Any, step: timedelta) -> Any:

@@ -28,7 +28,7 @@ def fold_length(usecase: "UseCase", window: timedelta) -> timedelta:
     folds, step = usecase.training.folds, to_timedelta(usecase.time.frequency)
     if folds.length is not None:
         return to_timedelta(folds.length)
-    room = (window - to_timedelta(usecase.longest_horizon) - FEWEST_LEARNED * step) / folds.count
+    room = (window - usecase.longest_wait - FEWEST_LEARNED * step) / folds.count
     length = min(_LONGEST, window / (2 * folds.count), max(room, _fewest_judged(usecase) * step))
     unit = _DAY if length >= _DAY and not _DAY % step else step
     return max(length // unit, 1) * unit
@@ -40,7 +40,7 @@ def shortest_window(usecase: "UseCase") -> timedelta:
     length = _fewest_judged(usecase) * step if folds.length is None else to_timedelta(folds.length)
     # With several series a single step may have rows enough; how many is known only from the table.
     learned = FEWEST_LEARNED if usecase.entity is None else 1
-    needed = learned * step + to_timedelta(usecase.longest_horizon) + folds.count * length
+    needed = learned * step + usecase.longest_wait + folds.count * length
     # A derived length takes half of the window at most.
     return needed if folds.length is not None else max(needed, 2 * folds.count * length)
 

@@ -1,6 +1,6 @@
 """The use case as a whole, with the references between its sections."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Self
 
 from pydantic import Field, model_validator
@@ -18,7 +18,7 @@ from almanac.usecase.rules import check
 from almanac.usecase.split_section import Split
 from almanac.usecase.tracking_section import Tracking
 from almanac.usecase.training_section import Target, Training
-from almanac.usecase.types import Name, Section, absent, to_timedelta, to_utc
+from almanac.usecase.types import Name, Section, absent, to_microseconds, to_timedelta, to_utc
 from almanac.usecase.validation_section import Validation
 
 
@@ -89,6 +89,11 @@ class UseCase(Section):
     def longest_horizon(self) -> str:
         """The longest horizon of the targets, such as 24h."""
         return max((target.horizon for target in self.targets), key=to_timedelta)
+
+    @property
+    def longest_wait(self) -> timedelta:
+        """The longest time from a prediction to the time that it forecasts, closed days included."""
+        return timedelta(microseconds=self.time.grid.longest(to_microseconds(self.longest_horizon)))
 
     @property
     def archive_as_of(self) -> str | None:

@@ -130,6 +130,22 @@ def _origin(usecase: "UseCase") -> Iterator[str]:
     for group in usecase.evaluation.groups:
         if group.calendar is not None:
             yield f"evaluation.groups.{group.name}: times counted from time.origin have no calendar; leave it out"
+    if usecase.drift.season != "none":
+        yield f"drift.season: times counted from time.origin have no {usecase.drift.season}; write none"
+
+
+def _calendar(usecase: "UseCase") -> Iterator[str]:
+    """Check that a calendar has days to leave out, and that nothing beside it counts time in another way."""
+    time = usecase.time
+    if time.calendar is None:
+        return
+    if usecase.events is not None:
+        yield "time.calendar: events have no steps; leave it out, or leave out the section events"
+    if time.frequency != "1d":
+        yield f"time.calendar: needs a step of a day; time.frequency is {time.frequency}, expected 1d"
+    for field, value in (("zone", time.zone), ("origin", time.origin)):
+        if value is not None:
+            yield f"time.{field}: the days of time.calendar are dates as they are written; leave it out"
 
 
 def _sources(usecase: "UseCase") -> Iterator[str]:
@@ -173,7 +189,7 @@ def _windows(usecase: "UseCase") -> Iterator[str]:
         if text in (None, "expanding") or window_of(text) >= needed:
             continue
         length = f"of {folds.length}" if folds.length else "that calibrate intervals"
-        longest = to_duration(to_timedelta(usecase.longest_horizon))
+        longest = to_duration(usecase.longest_wait)
         yield (
             f"{field}: {text} is too short; it must hold at least {to_duration(needed)}: rows to learn from, the "
             f"longest horizon, {longest}, and {folds.count} folds {length} (training.folds)"
@@ -244,6 +260,7 @@ _RULES = (
     _bands,
     _keys,
     _origin,
+    _calendar,
     event_rules.problems,
     _sources,
     _split,

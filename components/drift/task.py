@@ -18,7 +18,7 @@ def run(usecase: str, table: Path, registry: str, drift: Path, report: Path) -> 
     outcome = detect(case, table, registry)
     document = outcome.to_json(case)
     write_json(drift, document)
-    times = Times(case.time.zone, case.time.origin)
+    times = Times.of(case)
     write_page(drift_page(outcome.comparison, outcome.outputs, outcome.drifted, times), report)
     summary(outcome.summary(), outcome.comparison.rows)
     return outcome.drifted, {

@@ -7,8 +7,9 @@ from typing import Any
 
 from almanac.core.errors import MetricError
 from almanac.core.files import read_json, sha256_file
+from almanac.core.grid import OpenDays, grid_of
 from almanac.usecase import UseCase
-from almanac.usecase.types import to_timedelta, to_utc
+from almanac.usecase.types import to_microseconds, to_timedelta, to_utc
 from monitoring.metrics import (
     DATA_INTERVAL,
     NOMINAL_COVERAGE,
@@ -62,9 +63,16 @@ def model_samples(
         present = at or _present(directory / "model" / model / "signature.json")
         values = [*_tested(tested), *_limits(tested, out_of_fold, to_timedelta(window), present)]
         samples += [Sample(m, (use_case, model, version), value) for m, value in [(TRAINED, trained_at), *values]]
-        spec = _document(directory / "model" / model / "features.json")["spec"]
-        samples.append(Sample(DATA_INTERVAL, (use_case, model), to_timedelta(spec["frequency"]).total_seconds()))
+        samples.append(Sample(DATA_INTERVAL, (use_case, model), _interval(directory / "model" / model)))
     return samples
+
+
+def _interval(directory: Path) -> float:
+    """Return the longest time between two rows of a model's data in seconds, closed days included."""
+    spec = _document(directory / "features.json")["spec"]
+    step, days = to_microseconds(spec["frequency"]), spec.get("open_days")
+    open_days = None if days is None else OpenDays(tuple(days["weekdays"]), tuple(days["changed"]))
+    return grid_of(step, open_days).longest(step) / 1e6
 
 
 def _tested(tested: dict[str, Any]) -> Iterator[tuple[Metric, float]]:

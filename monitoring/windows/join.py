@@ -11,7 +11,7 @@ import polars as pl
 from almanac.core.errors import TableError
 from almanac.usecase import UseCase
 from almanac.usecase.training_section import Target
-from almanac.usecase.types import to_timedelta
+from almanac.usecase.types import to_microseconds
 
 _NEEDED = ("target", "prediction", "lower", "upper", "version")
 #: Names that bound the times of a file's lines: until-<wall time>-… of a server, which writes none later, and
@@ -99,8 +99,10 @@ def with_truth(usecase: UseCase, table: pl.DataFrame, predictions: pl.DataFrame)
 def _join_target(usecase: UseCase, table: pl.DataFrame, predictions: pl.DataFrame, target: Target) -> pl.DataFrame:
     keys, time = usecase.keys, usecase.time.column
     rows = predictions.filter(pl.col("target") == target.name)
+    moments = rows[time].cast(pl.Datetime("us"))
     rows = rows.with_columns(
-        due=pl.col(time) + to_timedelta(target.horizon), seen=pl.col(time) - to_timedelta(usecase.features.cutoff)
+        due=_later(usecase, moments, to_microseconds(target.horizon)),
+        seen=_later(usecase, moments, -to_microseconds(usecase.features.cutoff)),
     )
     # In polars NaN is greater than every number, and would count as above a threshold.
     value = pl.col(target.column).cast(pl.Float64).fill_nan(None)
@@ -113,6 +115,11 @@ def _join_target(usecase: UseCase, table: pl.DataFrame, predictions: pl.DataFram
         renamed = values.rename({time: moment, "value": name})
         rows = rows.join(renamed, on=on, how="left", maintain_order="left")
     return rows.drop("seen")
+
+
+def _later(usecase: UseCase, moments: pl.Series, span: int) -> pl.Series:
+    later = usecase.time.grid.later(moments.to_physical().to_numpy(), span)
+    return pl.Series(later.astype("datetime64[us]"))
 
 
 def _logged(usecase: UseCase, data: bytes, shown: str) -> pl.DataFrame | None:

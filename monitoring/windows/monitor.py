@@ -120,10 +120,11 @@ def _predictions(usecase: UseCase, table: pl.DataFrame, sources: Sources) -> tup
     log = sources.log or os.environ.get(LOG_VARIABLE, "")
     if not log:
         return {"predictions": "batch", "log": ""}, read_predictions(usecase, sources.predictions)
-    horizon = to_timedelta(usecase.longest_horizon)
     newest: Any = table[usecase.time.column].max()
     # A day more, since the table's clock and the servers' may be of different zones.
-    since = newest - usecase.drift.policy.of * to_timedelta(usecase.drift.window) - horizon - timedelta(days=1)
+    since = (
+        newest - usecase.drift.policy.of * to_timedelta(usecase.drift.window) - usecase.longest_wait - timedelta(days=1)
+    )
     try:
         return {"predictions": "log", "log": log}, read_log(usecase, log, since)
     except EmptyLogError:

@@ -8,7 +8,6 @@ from almanac.core.errors import FeatureError
 from almanac.drift.outputs import OutputDrift
 from almanac.usecase import UseCase
 from almanac.usecase.training_section import Target
-from almanac.usecase.types import to_timedelta
 from monitoring.windows.join import with_truth
 from monitoring.windows.outputs import Features, Span, WatchedModel, judge_outputs
 
@@ -58,8 +57,7 @@ def _judge(
 def _predict(usecase: UseCase, watched: WatchedModel, features: Features, span: Span) -> pl.DataFrame:
     """Return the predictions that are made in a window, or whose truth falls due in it."""
     # A truth that falls due in the window belongs to a prediction of up to one horizon before it.
-    longest = to_timedelta(usecase.longest_horizon)
-    span_made = Span(span.start - longest, span.stop)
+    span_made = Span(span.start - usecase.longest_wait, span.stop)
     frame = features.of(watched.model, span_made)
     if not frame.height:
         return frame.select(usecase.keys).with_columns(prediction=pl.lit(None, dtype=pl.Float64))

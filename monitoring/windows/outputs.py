@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,6 @@ from almanac.model.model import Model, load_model
 from almanac.model.predictor import Rows
 from almanac.training.dataset import microseconds
 from almanac.usecase import UseCase
-from almanac.usecase.types import to_timedelta
 
 
 @dataclass(frozen=True)
@@ -122,7 +121,8 @@ class Features:
 
     def _rows(self, model: Model, span: Span, steps: int) -> pl.DataFrame:
         """Return the table's rows of a span and of the steps before it."""
-        before = to_timedelta(self._usecase.time.frequency) * steps
+        grid = self._usecase.time.grid
+        before = timedelta(microseconds=grid.longest(grid.step * steps))
         return self._table.filter(Span(span.start - before, span.stop).holds(self._usecase.time.column))
 
 

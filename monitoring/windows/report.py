@@ -45,7 +45,7 @@ def monitoring_page(
     """
     decision = "breached" if document["breached"] else "quiet"
     lead = f"{usecase.title}, version {document['version']} in production"
-    times = Times(usecase.time.zone, usecase.time.origin)
+    times = Times.of(usecase)
     return Page(f"Monitoring: {decision}", lead, _blocks(document, joined, windows, times))
 
 

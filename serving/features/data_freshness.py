@@ -4,6 +4,7 @@ import time
 from collections.abc import Mapping
 from typing import Protocol
 
+from almanac.core.grid import Grid
 from monitoring.metrics import DATA_AGE, DATA_NEWEST, Metrics
 from serving.features.raw_schema import micros_of
 from serving.runtime.errors import HTTPError
@@ -17,11 +18,11 @@ class Newest(Protocol):
 
 
 class Steps(Protocol):
-    """A schema whose steps have a length."""
+    """A schema whose steps have times."""
 
     @property
-    def step(self) -> int:
-        """Length of a step in µs."""
+    def grid(self) -> Grid:
+        """The grid of the times."""
 
 
 class DataFreshness:
@@ -50,7 +51,7 @@ class DataFreshness:
         except HTTPError:
             step = None  # the data age on while the store does not answer
         if step is not None:
-            self._seconds = step * schema.step / 1e6
+            self._seconds = schema.grid.time(step) / 1e6
         if self._seconds is None:
             return
         for model, as_of in models.items():

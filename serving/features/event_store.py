@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from almanac.core.errors import ModelError
 from almanac.core.files import canonical_json
+from almanac.core.grid import Grid
 from almanac.model.bundle import Bundle
 from almanac.model.model import Model
 from monitoring.metrics import INGESTED, Metrics
@@ -40,14 +41,14 @@ class EventSchema:
 
     Attributes:
         time: name of the time column.
-        step: microseconds of a step, in which the newest time is counted: one.
+        grid: steps of one microsecond, in which the newest time is counted.
         names: the other columns, but for the entity.
     """
 
     def __init__(self, model: Model) -> None:
         inputs = model.signature["inputs"]
         self.time = str(model.spec["time"])
-        self.step = 1
+        self.grid = Grid(1)
         self.entity = str(model.spec["entity"])
         items = [item for item in inputs if item["name"] not in (self.time, self.entity)]
         self.texts = [str(item["name"]) for item in items if item["type"] in ("category", "text")]

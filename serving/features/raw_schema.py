@@ -1,7 +1,7 @@
 """The raw columns that the feature store keeps and the feature engine reads."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from almanac.core.errors import ModelError
 from almanac.core.files import canonical_json, sha256_bytes
+from almanac.core.grid import Grid, OpenGrid
 from almanac.core.levels import codes_of
 from serving.features.values import category, json_type, number, shortened
 from serving.runtime.errors import invalid
@@ -61,12 +62,12 @@ class RawSchema:
     Attributes:
         time: name of the time column.
         columns: the other columns, in order.
-        step: distance of two grid times in microseconds.
+        grid: grid of the times.
     """
 
     time: str
     columns: tuple[RawColumn, ...]
-    step: int
+    grid: Grid
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -78,22 +79,27 @@ class RawSchema:
         """Digest of the row layout; rows of another layout cannot be read."""
         # Without ranges: another range does not change the meaning of stored rows.
         parts = [[column.name, list(column.categories or ())] for column in self.columns]
-        return sha256_bytes(canonical_json([parts, self.step]))[:12]
+        closed = [asdict(self.grid.days)] if isinstance(self.grid, OpenGrid) else []
+        return sha256_bytes(canonical_json([parts, self.grid.step, *closed]))[:12]
 
     def step_of(self, value: Any, location: str) -> int:
         """Return the grid step of a time in ISO 8601, UTC if it names no zone.
 
         Raises:
-            HTTPError: another form, or a time between two grid times.
+            HTTPError: another form, or a time between two grid times or on a closed day.
         """
-        micros = micros_of(value, location)
-        if micros % self.step:
-            raise invalid(f"{location}: {shortened(value)} does not lie on the grid of {self.step / 1e6:g} s")
-        return micros // self.step
+        micros, grid = micros_of(value, location), self.grid
+        if micros % grid.step:
+            raise invalid(f"{location}: {shortened(value)} does not lie on the grid of {grid.step / 1e6:g} s")
+        step = grid.number(micros)
+        if grid.time(step) != micros:
+            following = f"the next open day is {self.time_text(step)[:10]}"
+            raise invalid(f"{location}: {shortened(value)} is a day that the model's calendar has closed; {following}")
+        return step
 
     def time_text(self, step: int) -> str:
         """Return a grid step as ISO 8601."""
-        return datetime.fromtimestamp(step * self.step / 1e6, UTC).replace(tzinfo=None).isoformat()
+        return datetime.fromtimestamp(self.grid.time(step) / 1e6, UTC).replace(tzinfo=None).isoformat()
 
 
 def micros_of(value: Any, location: str) -> int:
@@ -118,12 +124,12 @@ def micros_of(value: Any, location: str) -> int:
     return micros
 
 
-def read_schema(inputs: Sequence[Mapping[str, Any]], step: int, entity: str | None = None) -> RawSchema:
+def read_schema(inputs: Sequence[Mapping[str, Any]], grid: Grid, entity: str | None = None) -> RawSchema:
     """Read the raw columns from signature.json's inputs.
 
     Args:
         inputs: the inputs, keys among them.
-        step: distance of two grid times in microseconds.
+        grid: grid of the times.
         entity: the entity column, which is a key and no value.
 
     Raises:
@@ -143,4 +149,4 @@ def read_schema(inputs: Sequence[Mapping[str, Any]], step: int, entity: str | No
         for item in inputs
         if item["type"] in ("float", "integer", "category") and item["name"] != entity
     ]
-    return RawSchema(times[0], tuple(columns), step)
+    return RawSchema(times[0], tuple(columns), grid)

@@ -60,8 +60,10 @@ class RowReader:
         if absent := [name for name in [*used, *([target] if target else [])] if name not in schema.names]:
             raise ModelError(f"no column {name_list(absent)}")
         # Steps are counted from 1970, so rows of another step cannot be addressed.
-        if schema.step != own.step:
-            raise ModelError(f"a row for every {schema.step / 1e6:g} s where the model takes {own.step / 1e6:g} s")
+        if (stored := schema.grid.step) != own.grid.step:
+            raise ModelError(f"a row for every {stored / 1e6:g} s where the model takes {own.grid.step / 1e6:g} s")
+        if schema.grid != own.grid:
+            raise ModelError("a row for every open day of a calendar other than the model's")
         self.complete_column = next((at for at, column in enumerate(schema.columns) if not column.nullable), None)
         self._rows = np.array([schema.names.index(name) for name in used], dtype=np.intp)
         self._target = schema.names.index(target) if target else None
@@ -141,7 +143,7 @@ class FeaturePlan:
         spec = FeatureSpec.read(model.features.get("spec"), str(path / "features.json"))
         self.name = model.name
         self.engine = OnlineEngine(spec)
-        self.schema = read_schema(model.signature["inputs"], spec.step, spec.entity)
+        self.schema = read_schema(model.signature["inputs"], spec.grid, spec.entity)
         self.entity: str | None = spec.entity
         self.cutoff: int = spec.cutoff_steps
         self.past = model.predictor.history
@@ -194,7 +196,7 @@ class FeaturePlan:
         block = reader.block(window)
         if stored and self.cutoff:
             block[:, self.history - self.cutoff :] = np.nan
-        row: Array = self.engine.row(block, step * self.schema.step)
+        row: Array = self.engine.row(block, self.schema.grid.time(step))
         return row if self._order is None else row[self._order]
 
     def past_values(self, reader: RowReader, window: Array) -> Array:

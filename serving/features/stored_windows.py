@@ -66,7 +66,7 @@ class StoredWindows:
         """
         longest = max(plan.history for plan in plans)
         for plan in plans:
-            if plan.schema.step != plans[0].schema.step or plan.entity != plans[0].entity:
+            if plan.schema.grid != plans[0].schema.grid or plan.entity != plans[0].entity:
                 raise ModelError(f"{plan.name}: its times or entities differ from those of {plans[0].name}")
         steps = [_step(plans[0], request) for request in requests]
         keys = [

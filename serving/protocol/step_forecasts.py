@@ -89,7 +89,7 @@ def _origins(instances: Sequence[EntityRequest]) -> list[int]:
 
 def _asked(instances: Sequence[EntityRequest], origins: Sequence[int], steps: Sequence[Step]) -> list[EntityRequest]:
     return [
-        EntityRequest(each.location, each.entity, _text(origin - step.back), None)
+        EntityRequest(each.location, each.entity, _text(step.made(origin)), None)
         for each, origin in zip(instances, origins, strict=True)
         for step in steps
     ]
@@ -120,7 +120,7 @@ def _planned(bundle: Bundle, name: str) -> dict[str, list[Step]]:
 
 def _step(origin: int, step: Step, row: Row) -> Json:
     values = {output.name: value for output, value in row.present()}
-    return {"time": _text(origin + step.ahead), "target": step.target, **values}
+    return {"time": _text(step.due(origin)), "target": step.target, **values}
 
 
 def _text(micros: int) -> str:

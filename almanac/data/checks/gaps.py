@@ -7,8 +7,8 @@ from datetime import datetime
 import polars as pl
 
 from almanac.data.checks import Check, Finding, Severity, Stage, Subject, count_of
+from almanac.data.checks._even import EVEN, even_times
 from almanac.usecase import UseCase
-from almanac.usecase.types import to_microseconds
 
 _TIME = pl.Datetime("us")
 _SHOWN = 3
@@ -29,16 +29,17 @@ def find_gaps(table: pl.DataFrame, usecase: UseCase) -> list[Gap]:
     if usecase.events is not None:
         # Events have no times at which one is missing.
         return []
-    time, frequency = pl.col(usecase.time.column).cast(pl.Int64), to_microseconds(usecase.time.frequency)
-    before = time.shift(1).over(usecase.entity) if usecase.entity else time.shift(1)
-    gaps = (
-        table.select(*usecase.keys, before=before)
-        .with_columns(steps=(time - pl.col("before")) // frequency - 1)
+    grid, entity, even = usecase.time.grid, usecase.entity, pl.col(EVEN)
+    before = even.shift(1).over(entity) if entity else even.shift(1)
+    found = (
+        table.select(*usecase.keys, even_times(table, usecase))
+        .with_columns(before=before)
+        .with_columns(steps=(even - pl.col("before")) // grid.step - 1)
         .filter(pl.col("steps") > 0)
-        .with_columns(start=(pl.col("before") + frequency).cast(_TIME), end=(time - frequency).cast(_TIME))
-        .sort("steps", "start", descending=[True, False], maintain_order=True)
     )
-    entity = usecase.entity
+    ends = {"start": found["before"] + grid.step, "end": found[EVEN] - grid.step}
+    times = [pl.Series(name, grid.from_even(end.to_numpy())).cast(_TIME) for name, end in ends.items()]
+    gaps = found.with_columns(*times).sort("steps", "start", descending=[True, False], maintain_order=True)
     return [
         Gap(row[entity] if entity else None, row["start"], row["end"], row["steps"])
         for row in gaps.iter_rows(named=True)
@@ -69,18 +70,20 @@ def _complete(table: pl.DataFrame, usecase: UseCase) -> pl.DataFrame:
     """Return the table with a row for every time between each entity's first and last."""
     if usecase.events is not None:
         return table
-    time = usecase.time.column
-    # Polars abbreviates minutes as m.
-    span = pl.datetime_range(pl.col(time).min(), pl.col(time).max(), usecase.time.frequency.replace("min", "m"))
-    if usecase.entity:
-        # In the order of the table, because the bytes of the valid table may depend on its content only.
-        grid = table.group_by(usecase.entity, maintain_order=True).agg(span.alias(time)).explode(time)
-    else:
-        grid = table.select(span.alias(time))
-    if grid.height == table.height:
+    time, grid, even = usecase.time.column, usecase.time.grid, pl.col(EVEN)
+    # In the order of the table, because the bytes of the valid table may depend on its content only.
+    spans = (
+        table.select(*usecase.keys[:-1], even_times(table, usecase))
+        .group_by(usecase.keys[:-1] or pl.lit(0), maintain_order=True)
+        .agg(pl.int_range(even.min(), even.max() + grid.step, grid.step))
+        .explode(EVEN)
+    )
+    if spans.height == table.height:
         return table
+    times = pl.Series(time, grid.from_even(spans[EVEN].to_numpy())).cast(table.schema[time])
     # The keys come first in a join; the table keeps the order of its columns.
-    return grid.join(table, on=usecase.keys, how="left", maintain_order="left").select(table.columns)
+    full = spans.with_columns(times).join(table, on=usecase.keys, how="left", maintain_order="left")
+    return full.select(table.columns)
 
 
 KIND = Check("gaps", Stage.GAPS, _find, _complete)

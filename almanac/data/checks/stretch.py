@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import polars as pl
 
 from almanac.data.checks import Check, Finding, Stage, Subject
+from almanac.data.checks._even import EVEN, even_times
 from almanac.data.checks._finding import ROW
-from almanac.usecase.types import to_microseconds
 
 #: Most times of the grid for each row, and the size below which any grid will do.
 _STRETCH, _SMALL = 10, 10_000
@@ -17,9 +17,9 @@ def _find(subject: Subject) -> Iterator[Finding]:
     # Events have no grid.
     if usecase.events is not None:
         return
-    time, step = usecase.time.column, to_microseconds(usecase.time.frequency)
-    ordered = table.select(ROW, *usecase.keys).sort(time, maintain_order=True)
-    micros = pl.col(time).cast(pl.Int64)
+    step, micros = usecase.time.grid.step, pl.col(EVEN)
+    rows = table.select(ROW, *usecase.keys, even_times(table, usecase))
+    ordered = rows.sort(usecase.time.column, maintain_order=True)
     groups = ordered.group_by(usecase.entity) if usecase.entity else ordered.group_by(pl.lit(0))
     times = groups.agg(((micros.max() - micros.min()) // step + 1).alias("times"))["times"].sum()
     if times <= max(_STRETCH * table.height, _SMALL):

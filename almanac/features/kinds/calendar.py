@@ -11,7 +11,7 @@ import numpy.typing as npt
 from pydantic import Field
 
 from almanac.features.kind import Context, Duration, Feature, FeatureKind, Inputs, LaterDeclaration, Value, seconds
-from almanac.features.local import LocalClock, in_zone
+from almanac.features.local import PlacedClock, placed
 
 Part = Literal["hour", "weekday", "weekend", "month", "quarter", "day_of_month", "day_of_year", "week", "year"]
 
@@ -39,11 +39,11 @@ class Calendar(LaterDeclaration):
         for field in self.fields:
             # Parts are clocks by their cycle, so that what repeats is computed for one cycle.
             cycle = next(cycle for cycle, parts in _PARTS.items() if field in parts)
-            clock = in_zone(CalendarClock(cycle, seconds(self.ahead)), context.zone)
+            clock = placed(CalendarClock(cycle, seconds(self.ahead)), context)
             yield Feature(self.named(field, self.ahead), _part, (clock, _PARTS[cycle].index(field)))
 
 
-def _part(inputs: Inputs, clock: "CalendarClock | LocalClock", which: int) -> Value:
+def _part(inputs: Inputs, clock: "CalendarClock | PlacedClock", which: int) -> Value:
     return inputs.clock(clock, which)
 
 

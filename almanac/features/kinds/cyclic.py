@@ -14,7 +14,7 @@ import numpy.typing as npt
 from pydantic import Field
 
 from almanac.features.kind import Context, Duration, Feature, FeatureKind, Inputs, LaterDeclaration, Value, seconds
-from almanac.features.local import LocalClock, in_zone
+from almanac.features.local import PlacedClock, placed
 
 Array = npt.NDArray[np.float64]
 Period = Literal["day", "week", "year"]
@@ -44,13 +44,13 @@ class Cyclic(LaterDeclaration):
         """Yield sine and cosine of each harmonic of each period."""
         for period in self.periods:
             for harmonic in range(1, self.harmonics + 1):
-                clock = in_zone(PhaseClock(period, harmonic, seconds(self.ahead)), context.zone)
+                clock = placed(PhaseClock(period, harmonic, seconds(self.ahead)), context)
                 for which, function in enumerate(("sin", "cos")):
                     name = self.named(f"{period}_{function}_{harmonic}", self.ahead)
                     yield Feature(name, _phase, (clock, which))
 
 
-def _phase(inputs: Inputs, clock: "PhaseClock | LocalClock", which: int) -> Value:
+def _phase(inputs: Inputs, clock: "PhaseClock | PlacedClock", which: int) -> Value:
     return inputs.clock(clock, which)
 
 

@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 
 from almanac.core.errors import FeatureError
 from almanac.features.kind import Context, Duration, Feature, FeatureKind, Inputs, LaterDeclaration, Value, seconds
-from almanac.features.local import LocalClock, in_zone
+from almanac.features.local import PlacedClock, placed
 
 Part = Literal["holiday", "business_day", "days_until", "days_since"]
 
@@ -50,7 +50,7 @@ class Holiday(LaterDeclaration):
     def features(self, context: Context) -> Iterator[Feature]:
         """Yield a feature for each part, in local time where the use case has a zone."""
         days = tuple(context.learned or ())
-        clock = in_zone(HolidayClock(days, seconds(self.ahead)), context.zone)
+        clock = placed(HolidayClock(days, seconds(self.ahead)), context)
         for field in self.fields:
             place = "_".join(part.lower() for part in (self.country or self.exchange, self.subdivision) if part)
             yield Feature(self.named(f"{place}_{field}", self.ahead), _part, (clock, _PARTS.index(field)))
@@ -73,7 +73,7 @@ def _days(country: str | None, subdivision: str | None, exchange: str | None) ->
     return sorted(day.toordinal() - _EPOCH for day in found)
 
 
-def _part(inputs: Inputs, clock: "HolidayClock | LocalClock", which: int) -> Value:
+def _part(inputs: Inputs, clock: "HolidayClock | PlacedClock", which: int) -> Value:
     return inputs.clock(clock, which)
 
 

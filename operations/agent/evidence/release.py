@@ -31,7 +31,7 @@ def release_figures(usecase: UseCase, table: pl.DataFrame, registry: str) -> dic
         return {}
     time = usecase.time.column
     newest: Any = table[time].max()
-    longest = to_timedelta(usecase.longest_horizon)
+    longest = usecase.longest_wait
     stop = newest + to_timedelta(usecase.time.frequency)
     span = Span(stop - longest - to_timedelta(usecase.drift.window), stop - longest)
     ratios = []

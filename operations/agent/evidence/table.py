@@ -1,7 +1,7 @@
 """Figures of a table's columns in its newest window, compared with the same season of the table's own past."""
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import numpy as np
 import numpy.typing as npt
@@ -77,7 +77,9 @@ def staleness(usecase: UseCase, table: pl.DataFrame, now: datetime) -> float:
         return float("inf")
     newest = datetime.fromisoformat(str(known[time].max()))
     rule = usecase.validation.staleness
-    most = to_timedelta(rule.max_age) if rule is not None else 3 * to_timedelta(usecase.time.frequency or "1d")
+    grid = usecase.time.grid
+    three = timedelta(microseconds=grid.longest(3 * grid.step))
+    most = to_timedelta(rule.max_age) if rule is not None else three
     return (now - newest) / most
 
 

@@ -107,7 +107,7 @@ class Ingestor:
         rows: Rows = {}
         present, clock = _present(bundle)
         # A far future row would count as the newest one, whatever is observed afterwards.
-        last = (present + max(_DAY, self.schema.step)) // self.schema.step
+        last = self.schema.grid.newest(present + max(_DAY, self.schema.grid.step))
         for at, row in enumerate(observations):
             if at and at % _PIECE == 0:
                 await asyncio.sleep(0)

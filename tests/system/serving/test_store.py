@@ -21,6 +21,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from almanac.core.errors import ServingError
+from almanac.core.grid import Grid
 from monitoring.metrics import Metrics
 from serving.features.history_coverage import check_coverage
 from serving.features.raw_schema import read_schema
@@ -458,7 +459,7 @@ def test_the_newest_rows_of_each_entity_are_taken(tmp_path: Path) -> None:
         return asyncio.run(read())
 
     columns = [{"name": name, "type": "float", "nullable": True} for name in ("a", "b")]
-    schema = read_schema([{"name": "time", "type": "timestamp"}, *columns], 3_600_000_000)
+    schema = read_schema([{"name": "time", "type": "timestamp"}, *columns], Grid(3_600_000_000))
     times = pl.datetime_range(datetime(2020, 1, 1), datetime(2020, 1, 1, 9), "1h", eager=True)
     one = pl.DataFrame({"time": times, "a": [*map(float, range(9)), None], "b": [None] * 7 + [1.0, float("nan"), None]})
     table = pl.concat([one.with_columns(place=pl.lit(place), other=1) for place in ("x", "y")]).sort("time", "place")
@@ -598,7 +599,7 @@ def test_the_printed_curl_line_answers_and_passes_over_gaps(
 
 def test_a_row_without_any_value_is_a_gap_and_one_with_some_is_not() -> None:
     columns = [{"name": name, "type": "float", "nullable": False} for name in ("a", "b")]
-    schema = read_schema([{"name": "time", "type": "timestamp"}, *columns], 3_600_000_000)
+    schema = read_schema([{"name": "time", "type": "timestamp"}, *columns], Grid(3_600_000_000))
     store = MemoryStore(2, 10)
     ingestor = Ingestor(store, schema, None, Metrics(CollectorRegistry()))
     bundle = SimpleNamespace(use_case="any", targets={})

@@ -1,11 +1,13 @@
 """Proposals of `almanac new` for databases, zones, columns that are known ahead, and categories of many levels."""
 
 import sqlite3
-from datetime import datetime, timedelta
+from collections.abc import Iterable
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import holidays
 import numpy as np
 import polars as pl
 import pytest
@@ -32,6 +34,11 @@ def local(zone: str, times: list[datetime]) -> list[datetime]:
 
 def loads(count: int = HOURS) -> list[float]:
     return [float(k * 7 % 23) + k % 24 for k in range(count)]
+
+
+def irregular(table: pl.DataFrame) -> pl.DataFrame:
+    """Return rows of every weekday that follow no calendar."""
+    return table.filter(pl.int_range(pl.len()) ** 2 % 11 < 8)
 
 
 def proposed(table: str | Path, folder: Path, /, **choices: Any) -> tuple[UseCase, Proposal]:
@@ -221,7 +228,7 @@ def test_columns_known_ahead_of_a_panel(tmp_path: Path) -> None:
 def test_what_is_known_before_an_event_is_no_outcome(tmp_path: Path) -> None:
     days = [datetime(2016, 1, 1) + timedelta(days=k) for k in range(1500)]
     table = pl.DataFrame({"day": days, "close": loads(1500), "plan": [float(k % 3) for k in range(1500)]})
-    path = write(table.filter(pl.col("day").dt.weekday() < 6), tmp_path / "t.csv")
+    path = write(irregular(table), tmp_path / "t.csv")
     case, _ = proposed(path, tmp_path, target="close", known_ahead=("plan",))
     assert case.events is not None
     assert case.events.outcomes == ["close"]
@@ -267,7 +274,7 @@ def test_events_have_the_means_of_levels_too(tmp_path: Path) -> None:
     cities = [f"c{k * k % 101 % 40}" for k in range(1500)]
     # The outcome follows from the city of its own event, which is known before it.
     table = pl.DataFrame({"day": days, "city": cities, "close": [float(city[1:]) for city in cities]})
-    case, _ = proposed(write(table.filter(pl.col("day").dt.weekday() < 6), tmp_path / "t.csv"), tmp_path)
+    case, _ = proposed(write(irregular(table), tmp_path / "t.csv"), tmp_path)
     rows = taken(case, tmp_path)
     spec = fit(case, rows, train_test(case, rows["day"])[0])
     means = compute(spec, rows)["city_close_1d"]
@@ -281,14 +288,55 @@ def test_gathered_rows_have_nothing_known_ahead(tmp_path: Path) -> None:
         proposed(sales(tmp_path, 0.1), tmp_path, known_ahead=("amount",))
 
 
+def business_days(count: int = 1500, closed: Iterable[date] = ()) -> pl.DataFrame:
+    days = [datetime(2016, 1, 4) + timedelta(days=k) for k in range(count)]
+    table = pl.DataFrame({"day": days, "close": loads(count)})
+    return table.filter((pl.col("day").dt.weekday() < 6) & ~pl.col("day").dt.date().is_in(list(closed)))
+
+
 def test_the_step_before_a_monday_is_the_friday_and_a_holiday_is_none(tmp_path: Path) -> None:
-    days = [datetime(2016, 1, 4) + timedelta(days=k) for k in range(1500)]
-    table = pl.DataFrame({"day": days, "close": loads(1500)})
-    holiday = datetime(2018, 5, 28)
-    table = table.filter((pl.col("day").dt.weekday() < 6) & (pl.col("day") != holiday))
-    case, _ = proposed(write(table, tmp_path / "t.csv"), tmp_path)
+    closed = holidays.financial_holidays("XNYS", years=range(2016, 2021))
+    case, proposal = proposed(write(business_days(closed=closed), tmp_path / "t.csv"), tmp_path)
+    assert case.time.calendar is not None
+    assert (case.time.frequency, case.time.calendar.exchange, case.events) == ("1d", "XNYS", None)
+    assert "time.calendar: the days of XNAS would fit too" in proposal.unsure
+    assert (case.evaluation.season, case.targets[0].horizon) == ("5d", "1d")
     rows = taken(case, tmp_path)
     features = compute(fit(case, rows, train_test(case, rows["day"])[0]), rows)
-    value, last = (dict(zip(rows["day"], column, strict=True)) for column in (rows["close"], features["close_last_1"]))
+    value, last = (dict(zip(rows["day"], column, strict=True)) for column in (rows["close"], features["close_lag_1d"]))
     assert last[datetime(2018, 5, 21)] == value[datetime(2018, 5, 18)]
-    assert last[holiday + timedelta(days=1)] == value[datetime(2018, 5, 25)]
+    # 28 May 2018, a Monday, is Memorial Day.
+    assert last[datetime(2018, 5, 29)] == value[datetime(2018, 5, 25)]
+
+
+@pytest.mark.parametrize(
+    ("table", "weekdays"),
+    [
+        (business_days(), ["mon", "tue", "wed", "thu", "fri"]),
+        (business_days(closed=[date(2018, 5, 28), date(2018, 7, 4)]), ["mon", "tue", "wed", "thu", "fri"]),
+        (business_days().filter(pl.col("day").dt.weekday() != 3), ["mon", "tue", "thu", "fri"]),
+    ],
+)
+def test_weekdays_that_have_rows_are_a_calendar(tmp_path: Path, table: pl.DataFrame, weekdays: list[str]) -> None:
+    case, proposal = proposed(write(table, tmp_path / "t.csv"), tmp_path)
+    assert case.time.calendar is not None
+    assert (case.time.calendar.weekdays, case.time.calendar.exchange) == (weekdays, None)
+    assert any("an exchange or a country says which days to come are holidays" in line for line in proposal.unsure)
+    assert not review(case).errors
+
+
+def test_an_empty_row_says_that_a_day_was_closed(tmp_path: Path) -> None:
+    closed = holidays.financial_holidays("XNYS", years=range(2016, 2021))
+    empty = pl.col("day").dt.date().is_in(list(closed))
+    table = business_days().with_columns(pl.when(~empty).then(pl.col("close")).alias("close"))
+    case, _ = proposed(write(table, tmp_path / "t.csv"), tmp_path)
+    assert case.time.calendar is not None
+    assert case.time.calendar.exchange == "XNYS"
+
+
+def test_several_series_share_the_days_of_an_exchange(tmp_path: Path) -> None:
+    closed = holidays.financial_holidays("XLON", years=range(2016, 2021))
+    table = pl.concat([business_days(closed=closed).with_columns(share=pl.lit(name)) for name in ("one", "other")])
+    case, _ = proposed(write(table, tmp_path / "t.csv"), tmp_path)
+    assert case.time.calendar is not None
+    assert (case.entity, case.time.calendar.exchange) == ("share", "XLON")

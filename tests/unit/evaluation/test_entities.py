@@ -42,6 +42,7 @@ def scored(*names: str, hours: int = HOURS) -> ScoredRows:
         target=case.targets[0],
         keys=pl.DataFrame({"meter": meter.tolist(), "timestamp": time.astype("datetime64[us]")}),
         time=time,
+        grid=case.time.grid,
         X=np.zeros((y.size, 1)),
         y=y,
         prediction=forecast,

@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 
 from almanac.core.errors import UseCaseError
+from almanac.core.grid import Grid
 from almanac.core.levels import OTHER, codes_of, some
 from almanac.data.validate import run_checks
 from almanac.features.batch import compute
@@ -98,7 +99,7 @@ def test_a_server_takes_any_text_of_an_open_category_and_refuses_one_of_a_closed
             {"name": "time", "type": "timestamp"},
             {"name": "kind", "type": "category", "categories": levels},
         ]
-        return read_schema(inputs, 3_600_000_000).columns[0]
+        return read_schema(inputs, Grid(3_600_000_000)).columns[0]
 
     assert column(["a", "b", OTHER]).value("new", "here") == 2.0
     assert column(["a", "b", OTHER]).value("b", "here") == 1.0

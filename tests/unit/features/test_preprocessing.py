@@ -11,6 +11,7 @@ from kfp import dsl
 
 from almanac.core.errors import FeatureError, TableError
 from almanac.core.files import sha256_file
+from almanac.core.grid import Grid
 from almanac.features.batch import compute
 from almanac.features.fit import fit
 from almanac.features.preprocess import preprocess
@@ -66,14 +67,14 @@ def test_training_starts_where_the_use_case_says(
 
 def test_folds_expand_and_keep_the_gap(usecase: UseCase, beijing: pl.DataFrame) -> None:
     train, _ = train_test(usecase, beijing["timestamp"])
-    made = folds(train, 3, 120 * 24 * HOUR, 24 * HOUR)
+    made = folds(train, 3, 120 * 24 * HOUR, 24 * HOUR, Grid(HOUR))
     assert [valid.stop for _, valid in made][-1] == train.stop
     for learn, valid in made:
         assert valid.start is not None
         assert learn.stop == valid.start - 24 * HOUR
     assert [learn.stop for learn, _ in made] == sorted(learn.stop or 0 for learn, _ in made)
     with pytest.raises(FeatureError, match="span with an end"):
-        folds(Span(None, None), 3, 120 * 24 * HOUR, HOUR)
+        folds(Span(None, None), 3, 120 * 24 * HOUR, HOUR, Grid(HOUR))
 
 
 def test_targets_are_the_values_ahead_and_never_imputed(usecase: UseCase, beijing: pl.DataFrame) -> None:

@@ -7,6 +7,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from almanac.core.grid import Grid
 from almanac.evaluation import steps_report
 from almanac.evaluation.groups import Slices
 from almanac.evaluation.scored_rows import ScoredRows
@@ -22,13 +23,13 @@ METERS = ("east", "west")
 
 
 def test_a_step_is_forecast_by_the_nearest_horizon_that_is_not_before_it() -> None:
-    steps = plan_steps({"day": 24 * HOUR, "hour": HOUR, "three": 3 * HOUR}, HOUR)
+    steps = plan_steps({"day": 24 * HOUR, "hour": HOUR, "three": 3 * HOUR}, Grid(HOUR))
     assert [step.ahead // HOUR for step in steps] == list(range(1, 25))
     assert steps[:4] == [
-        Step(HOUR, "hour", 0),
-        Step(2 * HOUR, "three", HOUR),
-        Step(3 * HOUR, "three", 0),
-        Step(4 * HOUR, "day", 20 * HOUR),
+        Step(HOUR, "hour", 0, Grid(HOUR)),
+        Step(2 * HOUR, "three", HOUR, Grid(HOUR)),
+        Step(3 * HOUR, "three", 0, Grid(HOUR)),
+        Step(4 * HOUR, "day", 20 * HOUR, Grid(HOUR)),
     ]
     assert all(step.target == "day" for step in steps[3:])
     assert steps[-1].back == 0
@@ -48,6 +49,7 @@ def rows(name: str, horizon: int, error: float) -> ScoredRows:
         target=Target(name=name, column="load", horizon=f"{horizon}h"),
         keys=pl.DataFrame({"meter": np.repeat(METERS, HOURS).tolist(), "timestamp": time.astype("datetime64[us]")}),
         time=time,
+        grid=Grid(HOUR),
         X=np.zeros((size, 1)),
         y=y,
         prediction=y + error,

@@ -7,7 +7,9 @@ import pytest
 import yaml
 
 from almanac.core.errors import UseCaseError
+from almanac.core.files import pretty_json
 from almanac.usecase import dump, load_text, schema
+from tests.support import small
 
 MINIMAL: dict[str, Any] = {
     "name": "demand",
@@ -50,3 +52,24 @@ def test_a_mandatory_field_is_named(field: str) -> None:
 def test_the_schema_asks_for_no_more() -> None:
     assert schema()["required"] == ["name", "time", "sources", "targets"]
     assert schema()["$defs"]["Target"]["required"] == ["column"]
+
+
+def test_days_that_are_only_counted_have_no_season_of_drift() -> None:
+    counted = {"column": "timestamp", "frequency": "1h", "origin": "1970-01-01"}
+    assert small.usecase(time=counted).drift.season == "none"
+    assert small.usecase(time=counted, drift={"window": "7d"}).drift.season == "none"
+    assert small.usecase().drift.season == "month"
+    with pytest.raises(UseCaseError, match=r"drift.season: times counted from time.origin have no month; write none"):
+        small.usecase(time=counted, drift={"season": "month"})
+
+
+def test_a_season_on_open_days_is_a_week_of_them() -> None:
+    def season(calendar: object) -> str:
+        left = {key: value for key, value in small.data().items() if key not in ("evaluation", "features")}
+        time = {"column": "timestamp", "frequency": "1d", "calendar": calendar}
+        targets = [{"name": "load_1d", "column": "load", "horizon": "1d"}]
+        return load_text(pretty_json(left | {"time": time, "targets": targets}), "small").evaluation.season
+
+    assert season("weekdays") == season({"exchange": "XNYS"}) == "5d"
+    assert season({"weekdays": ["mon", "tue", "wed", "thu", "fri", "sat"], "country": "DE"}) == "6d"
+    assert season(None) == "7d"
