@@ -12,6 +12,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from benchmarks.constant_width import coverages
 from tests.support.server import ServerProcess
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -61,6 +62,19 @@ def test_deviations_of_coverage_are_measured_on_the_folds(run: Path) -> None:
     for measured in document.values():
         assert {name: np.shape(found) for name, found in measured["deviations"].items()} == dict.fromkeys(MOST, (2, 4))
         assert all(np.abs(found).max() < 0.1 for found in measured["deviations"].values())
+
+
+def test_the_readme_shows_what_intervals_of_constant_width_would_cover(run: Path, targets: dict[str, Any]) -> None:
+    found = {(name, band): (rows, constant, own) for name, band, rows, constant, own in coverages(run)}
+    highest = [found[name, "over 150"] for name in targets]
+    shown = re.search(r"constant width would hold it in (\d+)%, (\d+)%\nand (\d+)%", (ROOT / "README.md").read_text())
+    assert shown is not None
+    # Another processor may round a row otherwise.
+    assert [100 * constant for _, constant, _ in highest] == pytest.approx([int(x) for x in shown.groups()], abs=0.6)
+    for name, target in targets.items():
+        assert found[name, "all"][2] == pytest.approx(target["coverage"]["overall"])
+        for band, covered in target["coverage"]["bands"].items():
+            assert found[name, band][2] == pytest.approx(covered)
 
 
 def test_trees_of_the_residuals_lower_the_interval_score_of_the_folds_by_three_percent(run: Path) -> None:
