@@ -19,7 +19,7 @@ _PREDICATE_TYPE = "https://model_signing/signature/v1.0"
 SIGNER_DIGITS = 16
 
 
-def verify_signature(directory: Path, signature: Path, public: Path, ignored: str | None = None) -> None:
+def verify_signature(directory: Path, signature: Path, public: Path, ignored: str | None = None) -> dict[str, str]:
     """Check that `directory` holds exactly the files that the holder of the key signed.
 
     Args:
@@ -27,6 +27,9 @@ def verify_signature(directory: Path, signature: Path, public: Path, ignored: st
         signature: a Sigstore bundle with a DSSE envelope.
         public: the signer's P-256, P-384 or P-521 public key, PEM.
         ignored: folder at the top of the directory that is not part of the model.
+
+    Returns:
+        path -> sha256 of the signed files.
 
     Raises:
         RegistryError: another key, an altered, missing or additional file, or an unreadable signature.
@@ -37,6 +40,7 @@ def verify_signature(directory: Path, signature: Path, public: Path, ignored: st
         raise RegistryError(f"{signature}: not a signature bundle ({type(error).__name__}: {error})") from error
     signed = signed_files(data, _pem(public), str(signature), str(public))
     _check_files(directory, signed, signature, ignored)
+    return signed
 
 
 def signed_files(bundle: bytes, public: bytes, name: str, key_name: str) -> dict[str, str]:

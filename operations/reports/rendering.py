@@ -2,7 +2,7 @@
 
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 from almanac.core.errors import ReportError
 from almanac.reports import template_environment
@@ -49,21 +49,25 @@ def to_pdf(html: str) -> bytes:
     """Return an HTML document as PDF, the same bytes for the same document; nothing is loaded from elsewhere.
 
     Raises:
-        ReportError: WeasyPrint or Pango is missing.
+        ReportError: WeasyPrint or Pango is missing, or the document names a file or an address.
     """
     try:
         from weasyprint import HTML
+        from weasyprint.urls import FatalURLFetchingError, URLFetcher
     except (ImportError, OSError) as error:
         raise ReportError(
             "PDF needs WeasyPrint and Pango: install the extra almanac[console] and Debian's libpango-1.0-0 and "
             f"libpangoft2-1.0-0 ({str(error).splitlines()[0]})"
         ) from None
-    data: bytes = HTML(string=html, url_fetcher=_refuse).write_pdf(pdf_tags=True)
+    # What a document carries itself, as an image in an address of its own, is all that it may show.
+    fetcher = URLFetcher(allowed_protocols=("data",), fail_on_errors=True)
+    try:
+        data: bytes = HTML(string=html, url_fetcher=fetcher).write_pdf(pdf_tags=True)
+    except FatalURLFetchingError as error:
+        raise ReportError(
+            f"{str(error)[:120]}: a report loads nothing from elsewhere; write an image into the template as data:…"
+        ) from None
     return data
-
-
-def _refuse(url: str, *_: Any, **__: Any) -> NoReturn:
-    raise ReportError(f"{url[:80]}: a report loads nothing from elsewhere")
 
 
 def _for_slack(text: str) -> str:

@@ -9,6 +9,7 @@ import logging
 from pathlib import Path
 
 from almanac.core.errors import AlmanacError, ModelError
+from almanac.model.directory import MANIFEST
 from governance.dsse import verify_signature
 
 #: Folder of a published model directory with the signatures, which is not signed itself.
@@ -16,12 +17,15 @@ INSIDE = "signature"
 _LOG = logging.getLogger("almanac.serving")
 
 
-def check_signature(model: Path, trusted: Path | None) -> None:
+def check_signature(model: Path, trusted: Path | None) -> str | None:
     """Check who signed a model directory.
 
     Args:
         model: the directory: one target's, or a run's model/ with all targets.
         trusted: PEM file of the public key that must have signed it; None to accept the signature's own key.
+
+    Returns:
+        sha256 of the manifest that was signed; None for a model without a signature.
 
     Raises:
         ModelError: a signature that does not verify, or none although a key is trusted.
@@ -31,11 +35,15 @@ def check_signature(model: Path, trusted: Path | None) -> None:
         if trusted is not None:
             raise ModelError(f"{model}: no signature was found, and only models signed with {trusted} are served")
         _LOG.info("%s is not signed", model)
-        return
+        return None
+    errors = []
     # One valid signature is enough: others may be of keys that this server does not have.
-    errors = [error for signature in signatures if (error := _error(model, signature, trusted))]
-    if len(errors) == len(signatures):
-        raise ModelError(errors[0])
+    for signature in signatures:
+        try:
+            return _signed_manifest(model, signature, trusted or signature.with_suffix(".pub"))
+        except AlmanacError as error:
+            errors.append(str(error))
+    raise ModelError(errors[0])
 
 
 def _signatures(model: Path) -> list[Path]:
@@ -44,12 +52,7 @@ def _signatures(model: Path) -> list[Path]:
     return inside + ([of_run] if of_run.is_file() and model.name == "model" else [])
 
 
-def _error(model: Path, signature: Path, trusted: Path | None) -> str | None:
-    public = trusted or signature.with_suffix(".pub")
+def _signed_manifest(model: Path, signature: Path, public: Path) -> str:
     if not public.is_file():
-        return f"{public}: no such file; {signature} cannot be checked without the signer's public key"
-    try:
-        verify_signature(model, signature, public, ignored=INSIDE)
-    except AlmanacError as error:
-        return str(error)
-    return None
+        raise ModelError(f"{public}: no such file; {signature} cannot be checked without the signer's public key")
+    return verify_signature(model, signature, public, ignored=INSIDE)[MANIFEST]

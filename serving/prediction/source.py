@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from almanac.core.errors import AlmanacError, ServingError
+from almanac.core.errors import AlmanacError, ModelError, ServingError
 from almanac.model.bundle import Bundle, load_bundle
 from almanac.model.directory import MANIFEST
 from serving.prediction.signed import check_signature
@@ -56,7 +56,7 @@ class Source:
             from governance.registry import fetch
 
             use_case, version = self._registered()
-            return self._checked(fetch(self._registry, use_case, version), str(version.number))
+            return self._checked(fetch(self._registry, use_case, version), str(version.number), version.model)
         if "://" in self.address and not self.address.startswith("file://"):
             return self._downloaded()
         path = Path(self.address.removeprefix("file://"))
@@ -119,12 +119,18 @@ class Source:
                 message = str(error).replace(folder, self.address).replace(self.address.rstrip("/"), shown)
                 raise ServingError(f"--model {shown}: {message}") from error
 
-    def _checked(self, path: Path, version: str | None = None) -> Bundle:
+    def _checked(self, path: Path, version: str | None = None, registered: str | None = None) -> Bundle:
         # A run directory holds the model directory; what was signed is the latter.
         run = not (path / "manifest.json").exists() and (path / "model" / "manifest.json").exists()
         model = path / "model" if run else path
-        check_signature(model, self.trusted)
-        return load_bundle(model, version)
+        signed = check_signature(model, self.trusted)
+        bundle = load_bundle(model, version)
+        # The files that were checked are read again to be loaded, and may have been exchanged in between.
+        if not {signed, registered} <= {bundle.digest, None}:
+            raise ModelError(
+                f"{model}: was exchanged while it was loaded; its manifest is not the one that was checked"
+            )
+        return bundle
 
 
 def _await_image(path: Path) -> None:

@@ -13,7 +13,7 @@ import yaml
 from sqlalchemy import select
 from typer.testing import CliRunner
 
-from almanac.core.errors import AlmanacError
+from almanac.core.errors import AlmanacError, ReportError
 from operations.history import digest, open_history, rebuild
 from operations.history.tables import NOTIFICATIONS
 from operations.reports import to_pdf
@@ -58,6 +58,26 @@ def registry(world: World, tmp_path: Path) -> Path:
     """The world's registry, to which a test may write."""
     shutil.copytree(world.registry, tmp_path / "registry")
     return tmp_path / "registry"
+
+
+@needs_pango
+@pytest.mark.parametrize(
+    "html",
+    [
+        '<img src="{secret}">',
+        '<link rel="attachment" href="{secret}">',
+        '<a rel="attachment" href="{secret}">all of it</a>',
+        '<style>@import "{secret}";</style>',
+        "<style>@font-face {{font-family: x; src: url({secret})}} p {{font-family: x}}</style><p>text",
+        '<img src="http://127.0.0.1:9/latest/meta-data">',
+    ],
+)
+def test_a_report_shows_nothing_but_itself(tmp_path: Path, html: str) -> None:
+    secret = tmp_path / "secret.txt"
+    secret.write_text("a secret of this machine")
+    with pytest.raises(ReportError, match=r"(file|http)://.*: a report loads nothing from elsewhere"):
+        to_pdf(html.format(secret=secret.as_uri()))
+    assert to_pdf('<img alt="" src="data:image/svg+xml,%3Csvg xmlns=%22http://www.w3.org/2000/svg%22/%3E">')
 
 
 @needs_pango

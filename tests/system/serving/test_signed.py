@@ -11,13 +11,14 @@ import numpy as np
 import pytest
 
 from almanac.core.errors import ModelError, ServingError
+from almanac.core.files import read_json, write_json
 from governance import signing
 from governance.registry import Registry, collect
 from serving.prediction.signed import check_signature
 from serving.prediction.source import Source
 from tests.support.background import in_background
 from tests.support.bundles import document_files
-from tests.support.server import Start, as_row
+from tests.support.server import Start, altered, as_row
 
 
 @pytest.fixture
@@ -145,6 +146,38 @@ def test_what_was_not_signed_is_refused(run: Path, published: bool, change: str)
         (model / "pm25_6h" / "intervals.json").unlink()
     with pytest.raises(ModelError, match=r"intervals\.json|more\.json"):
         Source(str(place)).load()
+
+
+@pytest.mark.parametrize("signed", [False, True])
+def test_a_model_that_is_exchanged_after_its_check_is_refused(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, signed: bool
+) -> None:
+    """Whole and consistent in itself, but not what was signed or registered."""
+
+    def widen(target: Path) -> None:
+        write_json(target / "intervals.json", read_json(target / "intervals.json") | {"nominal": 0.5})
+
+    other = altered(run / "model", tmp_path / "other", widen)
+    address = str(run / "model")
+    if not signed:
+        shutil.rmtree(run / "governance")
+        monkeypatch.setenv("ALMANAC_REGISTRY", str(tmp_path / "registry"))
+        monkeypatch.setenv("ALMANAC_CACHE", str(tmp_path / "cache"))
+        registry, files = Registry(tmp_path / "registry"), collect(run / "model", "model")
+        number = registry.register("air", files, who="ann", why="first")
+        address = f"registry:air/{number}"
+
+    def exchange(model: Path, trusted: Path | None) -> str | None:
+        checked = check_signature(model, trusted)
+        shutil.rmtree(model)
+        shutil.copytree(other, model)
+        return checked
+
+    source = Source(address)
+    source.load()
+    monkeypatch.setattr("serving.prediction.source.check_signature", exchange)
+    with pytest.raises(ModelError, match="was exchanged while it was loaded"):
+        source.load()
 
 
 def test_an_unsigned_model_is_refused_where_a_key_is_trusted(model_dir: Path, run: Path) -> None:
