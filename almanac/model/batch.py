@@ -64,13 +64,7 @@ def predict_file(bundle: Bundle, source: Path, output: Path, target: str | None 
             for batch in reader.iter_batches(ROWS):
                 table: Any = pl.from_arrow(batch)
                 for model in models:
-                    positions = np.arange(count, count + table.height)
-                    if (computed := computable.get(model.name)) is not None:
-                        rows = computed.take(positions)
-                    elif not model.predictor.history:
-                        rows = Rows(_matrix(table, model, source, count), entity=_entities(table, model))
-                    else:
-                        raise TableError(f"{source}: the model of {model.name} needs the raw columns with their time")
+                    rows = _rows(table, model, computable.get(model.name), source, count)
                     table = table.with_columns(_predicted(model, rows, f"{model.name}_"))
                 # Written batch by batch, so that a file larger than the memory can be predicted.
                 columns = table.to_arrow()
@@ -151,6 +145,26 @@ def _computed(models: list[Model], source: Path, present: set[str]) -> dict[str,
             # Whole and not batch by batch, since a row's features look back on the rows before it.
             computed[model.name] = _compute(model, pl.read_parquet(source))
     return computed
+
+
+def _rows(table: pl.DataFrame, model: Model, computed: _Computed | None, source: Path, first: int) -> Rows:
+    """Return the rows of a part of a file: of its features, or of those that were computed from its raw columns.
+
+    Args:
+        table: the part.
+        model: the model.
+        computed: the features of the whole file; None where it has them itself.
+        source: the file.
+        first: number of the part's first row in the file.
+
+    Raises:
+        TableError: a feature is missing, or the raw columns that a target's history needs.
+    """
+    if computed is not None:
+        return computed.take(np.arange(first, first + table.height))
+    if model.predictor.history:
+        raise TableError(f"{source}: the model of {model.name} needs the raw columns with their time")
+    return Rows(_matrix(table, model, source, first), entity=_entities(table, model))
 
 
 def _entities(table: pl.DataFrame, model: Model) -> list[str] | None:

@@ -18,7 +18,7 @@ from almanac.model.directory import REFERENCE
 from almanac.model.model import Model, load_model
 from almanac.usecase import UseCase, digest
 from almanac.usecase.types import to_timedelta, to_utc
-from governance.registry import Registry, fetch
+from governance.registry import Registry, Version, fetch
 from monitoring.operations.model_samples import try_push_version
 from monitoring.operations.push import push
 from monitoring.operations.window_samples import band_samples, drift_samples, prediction_samples
@@ -94,25 +94,29 @@ def monitor(usecase: UseCase, sources: Sources) -> Monitoring:
         outputs=outputs,
     )
     windows = judge(monitored)
-    judged = [window.document for window in windows]
-    document = {
+    return Monitoring(monitored, _document(monitored, windows, sources.table, version) | source, windows)
+
+
+def _document(monitored: Monitored, windows: list[JudgedWindow], table: Path, version: Version) -> dict[str, Any]:
+    """Return monitoring.json, but for the source of the predictions."""
+    usecase, judged = monitored.usecase, [window.document for window in windows]
+    return {
         "format": FORMAT,
         "kind": "monitoring",
         "use_case": usecase.name,
         "use_case_digest": digest(usecase),
-        "data_digest": sha256_file(sources.table),
+        "data_digest": sha256_file(table),
         # No time of the wall clock: the same data give the same document.
         "data_present": data_time(monitored.now),
         "version": version.number,
         "digest": version.manifest,
         "policy": usecase.drift.policy.model_dump(mode="json"),
         "signals": list(usecase.drift.signals),
-        "notes": [expected.missing_loss for expected in ranges.values() if expected.missing_loss],
+        "notes": [expected.missing_loss for expected in monitored.ranges.values() if expected.missing_loss],
         "staleness": _staleness(monitored),
         "breached": breached(usecase, judged),
         "windows": judged,
     }
-    return Monitoring(monitored, document | source, windows)
 
 
 def _predictions(usecase: UseCase, table: pl.DataFrame, sources: Sources) -> tuple[dict[str, str], pl.DataFrame]:
