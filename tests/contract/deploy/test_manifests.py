@@ -13,7 +13,6 @@ from almanac.core.errors import DeploymentError
 from serving.deploy.manifests import Deployment, render, to_yaml
 from tests.support.kserve_objects import check
 from tests.support.packages import documents
-from tests.support.server import Start
 
 ROOT = Path(__file__).resolve().parents[3]
 DEPLOYMENT = Deployment(
@@ -144,28 +143,6 @@ def test_pods_are_locked_down_and_spread() -> None:
     assert predictor["maxReplicas"] > predictor["minReplicas"]
     assert predictor["topologySpreadConstraints"]
     assert {"startupProbe", "readinessProbe", "livenessProbe", "lifecycle"} <= container.keys()
-
-
-def test_the_server_answers_under_the_name_and_version_of_its_inferenceservice(start: Start) -> None:
-    """The container's arguments and the predictor's environment, as KServe passes them."""
-    kinds = _by_kind()
-    predictor = kinds["InferenceService"]["spec"]["predictor"]["model"]
-    given = [argument.replace("{{.Name}}", kinds["InferenceService"]["metadata"]["name"]) for argument in
-             kinds["ServingRuntime"]["spec"]["containers"][0]["args"]]  # fmt: skip
-    own = ("--model_dir", "--host", "--http_port", "--grpc_port", "--auth", "--keys")  # this machine's are other ones
-    kept = [argument for argument in given if not argument.startswith(own)]
-    assert kept == ["--model_name=air-quality"]
-    environment = {entry["name"]: entry["value"] for entry in predictor["env"]}
-    server = start(*kept, environment=environment)
-    for path in ("/v2/models/air-quality", "/v2/models/air-quality/ready", "/v1/models/air-quality"):
-        assert server.get(path).status == 200, path
-    assert "air-quality" in server.get("/v1/models").json["models"]
-    names = [item["name"] for item in server.get("/v2/models/air-quality").json["inputs"]]
-    answer = server.post("/v1/models/air-quality:predict", {"instances": [dict.fromkeys(names, 1.0)]})
-    assert answer.status == 200, answer.body
-    assert answer.json["model_version"] == "3"
-    assert answer.json["model_name"] == "air-quality"
-    assert set(answer.json["predictions"][0]) == {"pm25_1h", "pm25_6h"}
 
 
 def test_pods_keep_predictions_where_the_monitoring_task_reads_them() -> None:
