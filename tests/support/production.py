@@ -15,6 +15,7 @@ from almanac.usecase import UseCase
 from almanac.usecase.override import load_with
 from governance.registry import Registry, collect
 from tests.support.bundles import document_files
+from tests.support.shared import made_once
 
 ROOT = Path(__file__).resolve().parents[2]
 QUICK = [
@@ -101,23 +102,28 @@ def _list_again(directory: Path) -> None:
     write_json(directory / MANIFEST, manifest)
 
 
-@pytest.fixture(scope="session")
-def production(beijing: pl.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Production]:
-    """The reference use case with one target, trained, registered and promoted."""
+def _train(case: UseCase, beijing: pl.DataFrame, base: Path) -> None:
     # Imported here, since every run of a single test imports this module.
     from almanac.evaluation.evaluate import evaluate
     from almanac.features.preprocess import preprocess
     from almanac.training.train import Inputs, train
 
-    base = tmp_path_factory.mktemp("production")
-    case = load_with(ROOT / "usecases" / "air_quality.yaml", QUICK)
-    made = Production(case, str(base / "registry"), base / "valid.parquet", base / "features.parquet")
-    beijing.write_parquet(made.table)
-    preprocess(case, made.table, made.features, base / "features.json")
-    inputs = Inputs(made.features, base / "features.json", made.table)
+    inputs = Inputs(base / "features.parquet", base / "features.json", base / "valid.parquet")
+    beijing.write_parquet(inputs.table)
+    preprocess(case, inputs.table, inputs.features, inputs.specification)
     train(case, inputs, base / "model", base / "tuning.json", base / "tracking")
     write_json(base / "gate.json", {"passed": True, "rules": []})
-    evaluate(case, made.features, base / "model", base)
+    evaluate(case, inputs.features, base / "model", base)
+
+
+@pytest.fixture(scope="session")
+def production(beijing: pl.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Production]:
+    """The reference use case with one target, trained, registered and promoted."""
+    case = load_with(ROOT / "usecases" / "air_quality.yaml", QUICK)
+    trained = made_once(tmp_path_factory, "trained_production", lambda base: _train(case, beijing, base))
+    base = tmp_path_factory.mktemp("production")
+    shutil.copytree(trained, base, dirs_exist_ok=True)
+    made = Production(case, str(base / "registry"), base / "valid.parquet", base / "features.parquet")
     promote(case, base, base / "model", made.registry)
     before = os.environ.get("ALMANAC_CACHE")
     os.environ["ALMANAC_CACHE"] = str(ROOT / ".cache")
