@@ -40,7 +40,8 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
     candidates = [{**panel.ETS, "targets": ["load_6h"]}]
     candidates += [{**candidate, "targets": [target]} for target, candidate in OTHERS.items()]
     targets = [{"name": name, "column": "load", "horizon": name.removeprefix("load_")} for name in ("load_6h", *OTHERS)]
-    path = panel.write_project(folder, *candidates, test_from=date(2020, 5, 1), targets=targets)
+    more = {"targets": targets, "drift": {"window": "20d"}}
+    path = panel.write_project(folder, *candidates, test_from=date(2020, 5, 1), **more)
     places = ["--out", str(folder / "runs"), "--registry", str(folder / "registry")]
     almanac("run", path, *places)
     return path, places
@@ -62,7 +63,7 @@ def test_a_run_is_registered_and_verifies(project: tuple[Path, list[str]], lates
 
 def test_a_later_run_compares_the_registered_models_outputs(project: tuple[Path, list[str]]) -> None:
     path, places = project
-    almanac("run", path, *places, "--set", "drift.window=20d")
+    almanac("run", path, *places)
     drift = read_json(path.parent / "runs" / "meters" / "latest" / "drift.json")
     assert drift["against"] == "registry:meters/1"
     assert drift["outputs"]["load_6h"]["prediction"]["judged"]
