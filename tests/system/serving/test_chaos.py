@@ -1,6 +1,6 @@
 """A mixed load while everything around the server fails in turn: no wrong number, no failed request, all in metrics.
 
-ALMANAC_CHAOS sets the seconds of the load (60 unless told; `make test-chaos` takes ten minutes).
+ALMANAC_CHAOS sets the seconds of the load (30 unless told; `make test-chaos` takes ten minutes).
 """
 
 import asyncio
@@ -34,7 +34,7 @@ from tests.system.serving.test_workers import wait_until_all_serve
 
 pytestmark = pytest.mark.alone
 
-SECONDS = float(os.environ.get("ALMANAC_CHAOS", "60"))
+SECONDS = float(os.environ.get("ALMANAC_CHAOS", "30"))
 #: Share of the greatest rate at which the server is asked.
 SHARE = 0.8
 _DAY = 86_400

@@ -26,7 +26,6 @@ from tests.support.largest_bodies import (
 from tests.support.server import ServerProcess, free_port
 from tests.system.serving.test_admission import memory, settled
 
-pytestmark = pytest.mark.alone
 #: Milliseconds that others may be held up, in 99 of 100 requests and at worst, where a body passes a loopback socket
 #: within `PASSED`; on a slower machine they are as many times longer.
 USUAL, WORST, PASSED = 5.0, 20.0, 3.2
