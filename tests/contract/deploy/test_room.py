@@ -88,6 +88,10 @@ def test_the_agent_on_a_cluster_leaves_trainings_to_kubeflow() -> None:
 
 def test_the_agent_may_do_what_it_does_and_no_more() -> None:
     (role,) = [item for item in OBJECTS if item["kind"] == "Role"]
-    assert role["rules"] == [
-        {"apiGroups": ["serving.kserve.io"], "resources": ["inferenceservices"], "verbs": ["get", "patch"]}
-    ]
+    rights = {f"{rule['apiGroups'][0]}/{name}": rule["verbs"] for rule in role["rules"] for name in rule["resources"]}
+    asks = ["get", "list", "create"]
+    assert rights == {
+        "serving.kserve.io/inferenceservices": ["get", "patch"],
+        **{f"pipelines.kubeflow.org/{name}": asks for name in ("pipelines", "pipelineversions", "experiments", "runs")},
+        "pipelines.kubeflow.org/jobs": ["get", "list", "enable", "disable"],
+    }
