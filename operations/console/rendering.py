@@ -9,6 +9,8 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from almanac.reports import Times
+
 #: Colours of series, told apart by people who see fewer of them, in light and in dark.
 SERIES = ("c1", "c2", "c3", "c4", "c5", "c6")
 
@@ -37,6 +39,11 @@ def figure(value: Any, digits: int = 4) -> str:
 def moment(value: str | None) -> str:
     """Return a time in ISO 8601 to the minute."""
     return "–" if not value else value[:16].replace("T", " ")
+
+
+def data_moment(times: Times, value: str) -> str:
+    """Return a time of a use case's data to the minute; where its times have no calendar, as a day of their count."""
+    return moment(value) if times.origin is None else times.day(value)
 
 
 def age(value: str, now: datetime | None = None) -> str:

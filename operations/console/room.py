@@ -7,6 +7,8 @@ from sqlalchemy import Engine
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
+from almanac.core.errors import AlmanacError
+from almanac.reports import Times
 from operations.console import queries
 from operations.console.audit import Audit
 from operations.console.keys import Keys, Links
@@ -17,6 +19,7 @@ from operations.console.rendering import render
 from operations.console.sessions import COOKIE, Session, Sessions
 from operations.console.settings import ConsoleSettings
 from operations.history import use_cases
+from operations.subject import find_subject
 
 PAGES = (
     ("/", "Overview"),
@@ -60,6 +63,17 @@ class Room:
     def windows(self, use_case: str) -> list[queries.Row]:
         """Return the newest judgement of each of the last windows, oldest first."""
         return self.memory.answer(("windows", use_case), lambda: queries.windows(self.engine, use_case))
+
+    def times(self, use_case: str) -> Times:
+        """Return how the times of a use case's data are written: by its version, whose documents state it."""
+        return self.memory.answer(("times", use_case), lambda: self._times(use_case))
+
+    def _times(self, use_case: str) -> Times:
+        try:
+            return find_subject(use_case, self.registry).times
+        # Its pages say more than none would.
+        except (AlmanacError, OSError):
+            return Times()
 
     def use_case(self, request: Request) -> str:
         """Return the use case that a page is asked about: the first one where none is named."""

@@ -6,8 +6,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from almanac.core.files import parse_json
+from almanac.reports import Times
 from operations.console import queries
-from operations.console.rendering import figure, loads, moment
+from operations.console.rendering import data_moment, figure, loads, moment
 from operations.console.room import Room, page, room_of
 from operations.console.run_files import read_run_file
 
@@ -37,16 +38,16 @@ def _freshness(room: Room, use_case: str) -> list[str] | None:
     try:
         document = read_run_file(room.settings.origins, newest["directory"], "monitoring.json")
         found = parse_json(document).get("staleness")
-        return _row(use_case, found) if found else None
+        return _row(use_case, found, room.times(use_case)) if found else None
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
 
 
-def _row(use_case: str, staleness: dict[str, Any]) -> list[str]:
+def _row(use_case: str, staleness: dict[str, Any], times: Times) -> list[str]:
     most = staleness["max_age_seconds"]
     return [
         use_case,
-        moment(staleness["newest"]),
+        data_moment(times, staleness["newest"]),
         f"{staleness['age_seconds'] / 3600:.1f} h",
         "–" if most is None else f"{most / 3600:.0f} h",
         figure(staleness["stale"]),

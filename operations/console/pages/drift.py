@@ -24,8 +24,16 @@ def drift(request: Request) -> Response:
     if column in scores:
         points = [scores[column].get(start) for start in starts]
         series = {column: [point["score"] if point else None for point in points], "threshold": [1.0] * len(starts)}
-    shown = column if series else ""
-    return page(request, "drift.html.j2", "Drift", starts=starts, rows=rows, column=shown, series=series, report=report)
+    times = room.times(use_case)
+    heads = [(start[5:10] if times.origin is None else times.day(start[:10]), times.day(start)) for start in starts]
+    values: dict[str, Any] = {
+        "heads": heads,
+        "rows": rows,
+        "column": column if series else "",
+        "series": series,
+        "report": report,
+    }
+    return page(request, "drift.html.j2", "Drift", **values)
 
 
 def _read(room: Room, use_case: str) -> tuple[list[str], dict[str, dict[str, Any]], str]:

@@ -5,8 +5,9 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
+from almanac.reports import Times
 from operations.console import queries
-from operations.console.rendering import chart, loads, moment
+from operations.console.rendering import chart, data_moment, loads
 from operations.console.room import Room, page, room_of
 
 #: Windows in the table; the charts show more of them.
@@ -22,19 +23,19 @@ def performance(request: Request) -> Response:
 
 
 def _read(room: Room, use_case: str) -> dict[str, Any]:
-    windows = room.windows(use_case)
+    windows, times = room.windows(use_case), room.times(use_case)
     by_target: dict[str, dict[tuple[str, str], dict[str, Any]]] = {}
     for row in queries.window_targets(room.engine, windows):
         by_target.setdefault(row["target"], {})[row["run"], row["start"]] = row
     counted = queries.requests(room.engine, use_case)
-    hours = [row["hour"] for row in counted]
+    hours = [times.day(row["hour"]) for row in counted]
     counts: list[float | None] = [float(row["count"]) for row in counted]
     return {
-        "targets": [_target(name, rows, windows) for name, rows in sorted(by_target.items())],
+        "targets": [_target(name, rows, windows, times) for name, rows in sorted(by_target.items())],
         "windows": [
             [
-                moment(row["start"]),
-                moment(row["stop"]),
+                data_moment(times, row["start"]),
+                data_moment(times, row["stop"]),
                 row["version"],
                 f"{row['rows']:,}",
                 "breach" if row["breach"] else "no",
@@ -47,9 +48,11 @@ def _read(room: Room, use_case: str) -> dict[str, Any]:
     }
 
 
-def _target(name: str, rows: dict[tuple[str, str], dict[str, Any]], windows: list[dict[str, Any]]) -> dict[str, Any]:
+def _target(
+    name: str, rows: dict[tuple[str, str], dict[str, Any]], windows: list[dict[str, Any]], times: Times
+) -> dict[str, Any]:
     found = [rows.get((window["run"], window["start"]), {}) for window in windows]
-    stops, marks = [window["stop"] for window in windows], _marks(windows)
+    stops, marks = [times.day(window["stop"]) for window in windows], _marks(windows, times)
     errors = {
         "error": [row.get("mae") for row in found],
         "expected from the inputs": [row.get("estimated_mae") for row in found],
@@ -65,11 +68,11 @@ def _target(name: str, rows: dict[tuple[str, str], dict[str, Any]], windows: lis
     }
 
 
-def _marks(windows: list[dict[str, Any]]) -> dict[str, str]:
+def _marks(windows: list[dict[str, Any]], times: Times) -> dict[str, str]:
     """Return the first window of each version after the first one."""
     marks, before = {}, None
     for window in windows:
         if before is not None and window["version"] != before:
-            marks[window["stop"]] = f"v{window['version']}"
+            marks[times.day(window["stop"])] = f"v{window['version']}"
         before = window["version"]
     return marks

@@ -90,7 +90,7 @@ class Chart {
     for (let each = 0; each < shown; each++) {
       const at = Math.round(this.first + ((this.last - this.first) * each) / Math.max(1, shown - 1));
       const anchor = each === 0 ? "start" : each === shown - 1 ? "end" : "middle";
-      element("text", { x: this.x(at), y: HEIGHT - 8, "text-anchor": anchor }, this.svg, this.data.x[at].slice(0, 10));
+      element("text", { x: this.x(at), y: HEIGHT - 8, "text-anchor": anchor }, this.svg, this.data.x[at].split(/[T,]/)[0]);
     }
     for (const [where, text] of Object.entries(this.data.marks)) {
       const at = this.data.x.indexOf(where);
