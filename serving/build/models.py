@@ -10,7 +10,7 @@ from serving.operations.canary_files import CanaryFiles
 from serving.operations.metrics import shared_directory
 from serving.prediction.repository import Repository
 from serving.prediction.source import Source
-from serving.prediction.use_case import UseCase
+from serving.prediction.use_case import ServedUseCase
 from serving.runtime.http import Observe
 from serving.settings import Settings
 
@@ -22,7 +22,7 @@ def made_repository(settings: Settings) -> Repository:
         ServingError: --pin names no use case.
     """
     use_cases = [
-        UseCase(
+        ServedUseCase(
             Source(address, settings.trusted_key, settings.model_version, settings.allow_rejected),
             alias=settings.model_name,
         )
@@ -54,7 +54,7 @@ def add_second(repository: Repository, settings: Settings) -> None:
     repository.set_traffic(use_case, traffic)
 
 
-def _version(settings: Settings, use_case: UseCase, version: str) -> Bundle:
+def _version(settings: Settings, use_case: ServedUseCase, version: str) -> Bundle:
     """Load a version of a use case by its number in the registry, or by the address of --canary."""
     if settings.canary_version is not None and version == settings.canary_version[0] and not version.isdigit():
         return Source(version, settings.trusted_key, settings.canary_number).load()

@@ -17,7 +17,7 @@ from serving.operations.canary_metrics import CanaryMetrics
 from serving.prediction.canary import Canary, CanaryBounds, State
 from serving.prediction.repository import Repository
 from serving.prediction.traffic import Traffic
-from serving.prediction.use_case import UseCase
+from serving.prediction.use_case import ServedUseCase
 from serving.runtime.errors import HTTPError, invalid
 from serving.runtime.http import Observe, Reply, Request
 
@@ -44,7 +44,7 @@ class Canaries:
     def __init__(
         self,
         repository: Repository,
-        load: Callable[[UseCase, str], Bundle],
+        load: Callable[[ServedUseCase, str], Bundle],
         bounds: CanaryBounds,
         metrics: Metrics,
         files: CanaryFiles | None,
@@ -60,7 +60,7 @@ class Canaries:
         self._observers = observers
         self._canaries: dict[str, Canary] = {}
 
-    def start(self, use_case: UseCase, version: str, percent: float) -> None:
+    def start(self, use_case: ServedUseCase, version: str, percent: float) -> None:
         """Load a version and give it a share of a use case's requests, before the server runs.
 
         Raises:
@@ -166,7 +166,7 @@ class Canaries:
             if use_case.traffic.primary.digest == order.running:
                 self.begin_loaded(use_case, self._load(use_case, order.version), order.percent, order.version)
 
-    async def _follow_order(self, files: CanaryFiles, use_case: UseCase) -> None:
+    async def _follow_order(self, files: CanaryFiles, use_case: ServedUseCase) -> None:
         """Follow the newest order to another process."""
         order, known = files.order(use_case.name), self._orders.get(use_case.name)
         if order is None or (known is not None and order.number <= known.number) or use_case.traffic is None:
@@ -218,7 +218,9 @@ class Canaries:
             _LOG.info("promotion of version %s of %s is proposed", canary.new.version, canary.new.use_case)
         self._shown.publish(canary)
 
-    def begin_loaded(self, use_case: UseCase, new: Bundle, percent: float, version: str, anew: bool = False) -> None:
+    def begin_loaded(
+        self, use_case: ServedUseCase, new: Bundle, percent: float, version: str, anew: bool = False
+    ) -> None:
         """Start the canary of a version that is loaded, or go on with it where another process began it.
 
         Args:

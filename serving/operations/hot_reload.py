@@ -11,7 +11,7 @@ from almanac.core.errors import AlmanacError
 from almanac.core.files import read_json, write_json
 from monitoring.metrics import MODEL_SWAPS, Metrics
 from serving.prediction.repository import UNLOADED, Repository
-from serving.prediction.use_case import UseCase
+from serving.prediction.use_case import ServedUseCase
 from serving.security.guard import Guard
 from serving.security.keys import load_keys
 
@@ -20,7 +20,7 @@ _KEYS_SECONDS = 0.5
 _RETRY_SECONDS = 5.0
 
 
-async def follow_promotions(repository: Repository, use_case: UseCase, seconds: float, metrics: Metrics) -> None:
+async def follow_promotions(repository: Repository, use_case: ServedUseCase, seconds: float, metrics: Metrics) -> None:
     """Load each promoted version of a use case, then swap; after a failure the running version stays.
 
     A use case that could not be loaded at the start is tried again with each version; one that was unloaded or put out
@@ -41,7 +41,7 @@ async def follow_promotions(repository: Repository, use_case: UseCase, seconds: 
             _count_failed(metrics, error, "the promoted version was not taken")
 
 
-async def _take_newest(repository: Repository, use_case: UseCase, metrics: Metrics) -> None:
+async def _take_newest(repository: Repository, use_case: ServedUseCase, metrics: Metrics) -> None:
     bundle = await asyncio.get_running_loop().run_in_executor(None, repository.newest, use_case)
     running = use_case.traffic.primary if use_case.traffic else None
     # A promotion of the same files is no swap, but a new version number is.

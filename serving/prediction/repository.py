@@ -8,7 +8,7 @@ from http import HTTPStatus
 from almanac.core.errors import AlmanacError, ServingError
 from almanac.model.bundle import Bundle
 from serving.prediction.traffic import Check, Traffic, Watcher
-from serving.prediction.use_case import UseCase, memory_of
+from serving.prediction.use_case import ServedUseCase, memory_of
 from serving.runtime.errors import HTTPError, not_ready, unknown_model
 
 EVICTED = "it was put out for another model; load it again"
@@ -31,11 +31,11 @@ class Repository:
         has_shadow: whether a shadow version sees the answers of any of them.
     """
 
-    def __init__(self, use_cases: Sequence[UseCase], budget: int | None = None) -> None:
+    def __init__(self, use_cases: Sequence[ServedUseCase], budget: int | None = None) -> None:
         self.use_cases = tuple(use_cases)
         self._budget = budget
         self._frees = len(use_cases) > 1 or budget is not None
-        self._by_name: dict[str, UseCase] = {}
+        self._by_name: dict[str, ServedUseCase] = {}
         self._watchers: list[Watcher] = []
         self._checks: list[Check] = []
         self._loading = asyncio.Lock()
@@ -112,7 +112,7 @@ class Repository:
         """Call `check` for each version before it takes over; an exception rejects the version."""
         self._checks.append(check)
 
-    def use_case(self, name: str) -> UseCase:
+    def use_case(self, name: str) -> ServedUseCase:
         """Return the use case whose model has this name.
 
         Raises:
@@ -123,11 +123,11 @@ class Repository:
             raise unknown_model(name, self.names)
         return found
 
-    def find(self, name: str) -> UseCase | None:
+    def find(self, name: str) -> ServedUseCase | None:
         """Return the use case whose model has this name, or None."""
         return self._by_name.get(name)
 
-    def newest(self, use_case: UseCase) -> Bundle:
+    def newest(self, use_case: ServedUseCase) -> Bundle:
         """Load the newest version from the source, for `swap`; from any thread.
 
         Raises:
@@ -142,7 +142,7 @@ class Repository:
             check(bundle)
         return bundle
 
-    def set_traffic(self, use_case: UseCase, traffic: Traffic | None) -> None:
+    def set_traffic(self, use_case: ServedUseCase, traffic: Traffic | None) -> None:
         """Change the versions of a use case in service; running requests end with theirs."""
         use_case.traffic = traffic
         self.has_shadow = any(
@@ -152,7 +152,7 @@ class Repository:
         for watcher in self._watchers:
             watcher(use_case.name, traffic)
 
-    def swap(self, bundle: Bundle, use_case: UseCase | None = None) -> None:
+    def swap(self, bundle: Bundle, use_case: ServedUseCase | None = None) -> None:
         """Make `bundle` the primary version of a use case, by default of that which it names.
 
         Raises:
@@ -174,7 +174,7 @@ class Repository:
         """Raise an HTTPError unless the model of this name exists (404) and is loaded (503)."""
         use_case = self.use_case(name)
         if not use_case.is_ready(name):
-            raise not_ready(name, use_case.told)
+            raise not_ready(name, use_case.public_reason)
 
     def any_ready(self) -> bool:
         """Return whether at least one model is loaded."""
@@ -203,7 +203,7 @@ class Repository:
         """
         use_case = self.use_case(name)
         if use_case.traffic is None:
-            raise not_ready(name, use_case.told)
+            raise not_ready(name, use_case.public_reason)
         return use_case.traffic.primary
 
     def shadow(self, name: str) -> Bundle | None:
@@ -245,24 +245,24 @@ class Repository:
         if self._frees and use_case.unloaded >= set(use_case.names):
             self.release(use_case, UNLOADED)
 
-    def release(self, use_case: UseCase, reason: str) -> None:
+    def release(self, use_case: ServedUseCase, reason: str) -> None:
         """Free the memory of a use case; its names stay known."""
         if use_case.traffic is not None:
-            use_case.reason = use_case.told = reason
+            use_case.reason = use_case.public_reason = reason
             self.set_traffic(use_case, None)
 
     def check_name(self, name: str) -> None:
         """Raise an HTTPError (404) unless a model has this name."""
         self.use_case(name)
 
-    def _check_room(self, use_case: UseCase, bundle: Bundle) -> None:
+    def _check_room(self, use_case: ServedUseCase, bundle: Bundle) -> None:
         """Check that a bundle fits within the budget together with the loaded ones."""
         needed = memory_of(bundle)
         taken = sum(one.memory for one in self.use_cases if one is not use_case)
         if self._budget is not None and taken + needed > self._budget:
             raise ServingError(_too_large(bundle.use_case, needed, self._budget, taken))
 
-    def _make_room(self, use_case: UseCase, bundle: Bundle) -> None:
+    def _make_room(self, use_case: ServedUseCase, bundle: Bundle) -> None:
         """Put the least recently used use cases out until a bundle fits; pinned ones stay."""
         if self._budget is None:
             return

@@ -19,7 +19,7 @@ _FACTOR = 3
 _TICKS = itertools.count(1)
 
 
-class UseCase:
+class ServedUseCase:
     """The models of one use case: one for each target, and one named by the use case that answers for all of them.
 
     A request keeps the bundle that it began with, so that a swap does not affect running requests.
@@ -33,7 +33,7 @@ class UseCase:
     Attributes:
         name: name of the use case; until the first load what its address says.
         reason: why it is not loaded, "" while it is.
-        told: the same as anybody may read it.
+        public_reason: the same as anybody may read it.
         unloaded: names that were unloaded.
         used: when it was last asked for, as a running number.
         order: number of the last order to load or unload one of its names.
@@ -44,7 +44,7 @@ class UseCase:
     ) -> None:
         self.source = source
         self.pinned = pinned
-        self.reason = self.told = "" if traffic else "it is not loaded yet"
+        self.reason = self.public_reason = "" if traffic else "it is not loaded yet"
         self.unloaded: set[str] = set()
         self.used = self.order = 0
         self.version = ""
@@ -68,7 +68,7 @@ class UseCase:
         if traffic is not None:
             bundle = traffic.primary
             self.name, self.version = bundle.use_case, bundle.version
-            self.reason = self.told = ""
+            self.reason = self.public_reason = ""
             self._names = tuple(dict.fromkeys([*bundle.targets, bundle.use_case, *filter(None, [self._alias])]))
             self.used = next(_TICKS)
 
@@ -85,7 +85,7 @@ class UseCase:
     def fail(self, error: Exception) -> None:
         """Keep why it could not be loaded."""
         # Probes are public, and an error may name paths.
-        self.reason, self.told = str(error), "it could not be loaded, and the repository's index says why"
+        self.reason, self.public_reason = str(error), "it could not be loaded, and the repository's index says why"
 
     def is_whole(self, name: str) -> bool:
         """Return whether the name is that of all its targets together."""
@@ -108,7 +108,7 @@ class UseCase:
         # Read once: a swap in another task may change the traffic between two reads.
         traffic = self._traffic
         if traffic is None or name in self.unloaded:
-            raise not_ready(name, self.told)
+            raise not_ready(name, self.public_reason)
         self.used = next(_TICKS)
         if version is not None:
             return self._version(traffic, name, version)

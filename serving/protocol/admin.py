@@ -12,7 +12,7 @@ from serving.features.feature_sets import FeatureSets
 from serving.features.records import parse
 from serving.prediction.feedback import Feedback
 from serving.prediction.repository import Repository
-from serving.prediction.use_case import UseCase
+from serving.prediction.use_case import ServedUseCase
 from serving.protocol.docs_page import page
 from serving.protocol.json_lists import rows_of
 from serving.protocol.message import json_reply
@@ -59,7 +59,7 @@ class Admin:
         document: dict[str, Any] = {"status": status, "model_version": use_cases[0].version}
         if len(use_cases) > 1:
             document["model_versions"] = {one.name: one.version for one in use_cases if one.traffic is not None}
-        if lacking := {one.name: one.told for one in use_cases if one.traffic is None}:
+        if lacking := {one.name: one.public_reason for one in use_cases if one.traffic is None}:
             document["not_loaded"] = lacking
         # A log on a full disk does not stop predictions, and so not readiness.
         if failing := {log.name: log.error for log in self._state.logs if log.error}:
@@ -133,7 +133,7 @@ class Admin:
         return json_reply(await self._feedback.take(bundle, request.model, rows))
 
 
-def _state(use_case: UseCase, name: str) -> dict[str, str]:
+def _state(use_case: ServedUseCase, name: str) -> dict[str, str]:
     state = "READY" if use_case.is_ready(name) else "UNAVAILABLE"
     return {"name": name, "version": use_case.version, "state": state, "reason": use_case.reason}
 

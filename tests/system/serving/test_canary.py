@@ -22,7 +22,7 @@ from serving.prediction.canary import CanaryBounds
 from serving.prediction.repository import Repository
 from serving.prediction.source import Source
 from serving.prediction.traffic import Traffic
-from serving.prediction.use_case import UseCase
+from serving.prediction.use_case import ServedUseCase
 from serving.runtime.errors import HTTPError
 from serving.runtime.http import Reply as Answer
 from serving.runtime.http import Request
@@ -136,8 +136,8 @@ def test_settings_of_a_canary_are_checked(change: dict[str, Any]) -> None:
         Settings(["m"], **change).check()
 
 
-def canaries(running: Bundle, directory: Path | None = None, **bounds: Any) -> tuple[Canaries, UseCase]:
-    use_case = UseCase(Source("registry:air/production"), Traffic(running))
+def canaries(running: Bundle, directory: Path | None = None, **bounds: Any) -> tuple[Canaries, ServedUseCase]:
+    use_case = ServedUseCase(Source("registry:air/production"), Traffic(running))
     repository = Repository([use_case])
     made = Canaries(
         repository,

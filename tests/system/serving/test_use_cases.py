@@ -14,7 +14,7 @@ from almanac.model.bundle import load_bundle
 from serving.prediction.repository import EVICTED, Repository
 from serving.prediction.source import Source
 from serving.prediction.traffic import Traffic
-from serving.prediction.use_case import UseCase, memory_of
+from serving.prediction.use_case import ServedUseCase, memory_of
 from serving.runtime.errors import HTTPError
 from tests.support.server import ServerProcess, Start, as_row, wait_for
 from tests.support.use_cases import renamed
@@ -208,7 +208,7 @@ def test_workers_share_what_is_loaded(start: Start, demand: Path, tmp_path: Path
 
 
 def repository(*models: Path, budget: float = 0, pinned: int = -1) -> Repository:
-    use_cases = [UseCase(Source(str(path)), pinned=at == pinned) for at, path in enumerate(models)]
+    use_cases = [ServedUseCase(Source(str(path)), pinned=at == pinned) for at, path in enumerate(models)]
     return Repository(use_cases, int(budget * memory_of(load_bundle(models[0]))) or None)
 
 
@@ -255,12 +255,12 @@ def test_one_model_behaves_as_ever(model_dir: Path, tmp_path: Path) -> None:
     assert models.use_cases[0].traffic is not None
     assert models.is_ready("pm25_1h")
     with pytest.raises(ModelError, match=r"manifest\.json: cannot be read"):
-        Repository([UseCase(Source(str(tmp_path)))]).open()
+        Repository([ServedUseCase(Source(str(tmp_path)))]).open()
 
 
 def test_a_second_version_is_counted(model_dir: Path) -> None:
     bundle = load_bundle(model_dir)
-    use_case = UseCase(Source(str(model_dir)), Traffic(bundle, bundle, "split", 0.5))
+    use_case = ServedUseCase(Source(str(model_dir)), Traffic(bundle, bundle, "split", 0.5))
     assert use_case.memory == 2 * memory_of(bundle)
     with pytest.raises(ServingError, match="no model is loaded"):
         _ = repository(model_dir).traffic

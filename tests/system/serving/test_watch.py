@@ -18,7 +18,7 @@ from serving.operations.hot_reload import follow_promotions, share_repository
 from serving.prediction.repository import Repository
 from serving.prediction.source import Source
 from serving.prediction.traffic import Traffic
-from serving.prediction.use_case import UseCase
+from serving.prediction.use_case import ServedUseCase
 from tests.support.server import altered, write_model
 
 
@@ -72,7 +72,7 @@ def test_a_fault_of_any_kind_does_not_end_the_following(
     source = Faulty(
         str(second_model), faults=[KeyError("names"), RuntimeError("odd"), ModelError("model.bst: altered")]
     )
-    use_case, metrics = UseCase(source, Traffic(load_bundle(model_dir, "1"))), Metrics(CollectorRegistry())
+    use_case, metrics = ServedUseCase(source, Traffic(load_bundle(model_dir, "1"))), Metrics(CollectorRegistry())
     repository = Repository([use_case])
 
     async def run() -> None:
@@ -94,7 +94,7 @@ def test_a_fault_of_any_kind_does_not_end_the_following(
 def test_workers_end_with_the_same_version_and_models(model_dir: Path, second_model: Path, tmp_path: Path) -> None:
     place, metrics = [model_dir], Metrics(CollectorRegistry())
     loaded = load_bundle(model_dir)
-    workers = [Repository([UseCase(Moving(place), Traffic(loaded))]) for _ in range(3)]
+    workers = [Repository([ServedUseCase(Moving(place), Traffic(loaded))]) for _ in range(3)]
 
     async def run() -> None:
         shared = tmp_path / "repository.json"
