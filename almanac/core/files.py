@@ -64,10 +64,14 @@ def refuse_non_finite(value: Any, path: str = "") -> None:
 
 
 @contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
+def whole_file(path: Path, mode: int = 0o644) -> Iterator[Path]:
     """Yield a temporary path in the same directory; rename it to `path` if the block succeeds.
 
-    A reader therefore sees the old file or the new one, and never a part.
+    A reader therefore sees the old file or the new one, and never a part. Until then only its owner can read it.
+
+    Args:
+        path: the file.
+        mode: its permissions.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".partial")
@@ -76,7 +80,7 @@ def whole_file(path: Path) -> Iterator[Path]:
     try:
         yield aside
         # Temporary files are private; others, such as a server, have to read this one.
-        aside.chmod(0o644)
+        aside.chmod(mode)
         with open(aside, "rb") as stream:
             # The rename may reach the disk before the content does, and a crash leave an empty file.
             os.fsync(stream.fileno())

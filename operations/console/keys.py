@@ -2,7 +2,6 @@
 
 import hashlib
 import hmac
-import os
 import secrets
 import time
 from collections.abc import Callable
@@ -10,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from almanac.core.errors import ConsoleError
-from almanac.core.files import pretty_json, read_json
+from almanac.core.files import pretty_json, read_json, whole_file
 from almanac.core.people import check_person, same_person
 from operations.console.roles import ROLES, User
 
@@ -122,18 +121,11 @@ def add_key(path: Path, name: str, role: str) -> str:
     kept = [key for key in keys if not same_person(key.name, check_person(name))]
     document = {"keys": [asdict(key) for key in (*kept, Key(name, role, _digest(secret)))]}
     try:
-        _write_private(path, pretty_json(document))
+        with whole_file(path, 0o600) as aside:
+            aside.write_text(pretty_json(document), encoding="utf-8")
     except OSError as error:
         raise ConsoleError(f"--keys {path}: cannot be written ({error.strerror})") from None
     return secret
-
-
-def _write_private(path: Path, text: str) -> None:
-    """Write a file that only its owner can read, whole or not at all."""
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    with os.fdopen(os.open(aside, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600), "w", encoding="utf-8") as file:
-        file.write(text)
-    aside.replace(path)
 
 
 def _digest(secret: str) -> str:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from almanac.core.errors import ServingError
-from almanac.core.files import pretty_json, read_json
+from almanac.core.files import pretty_json, read_json, whole_file
 
 #: Scopes of a key; admin includes all of them.
 SCOPES = ("predict", "explain", "ingest", "admin")
@@ -175,15 +175,6 @@ def _unwritable(path: Path, error: OSError) -> ServingError:
 
 def save_keys(ring: KeyRing, path: Path) -> None:
     """Write the key file atomically, readable only by its owner."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # Written aside and renamed: a server reads the file at any time.
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    handle = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    try:
-        with os.fdopen(handle, "w") as stream:
-            stream.write(pretty_json({"format": 1, "keys": [asdict(key) for key in ring.keys.values()]}))
-            stream.flush()
-            os.fsync(stream.fileno())
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    # Whole or not at all: a server reads the file at any time.
+    with whole_file(path, 0o600) as aside:
+        aside.write_text(pretty_json({"format": 1, "keys": [asdict(key) for key in ring.keys.values()]}))
