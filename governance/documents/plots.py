@@ -12,6 +12,10 @@ from governance.documents.layout import USECASE
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+#: In inches: a figure that is narrower would be drawn larger, since each fills the page.
+_WIDTH = 11.0
+_COLUMNS = 3
+_MARKERS = ".x+"
 _TIME_TYPES = ("Datetime", "Date")
 #: The newest plots by the digests of what they are drawn from. Documents are verified in the process that wrote them.
 _NEWEST: dict[tuple[str, ...], list[tuple["Figure", str]]] = {}
@@ -28,15 +32,19 @@ def plots(artifacts: Artifacts) -> list[tuple["Figure", str]]:
 
 
 def _plots(artifacts: Artifacts) -> Iterator[tuple["Figure", str]]:
-    targets = {name: target for name, target in artifacts.targets() if target.get("rmse") is not None}
+    targets = {name: target for name, target in artifacts.targets() if target.get(_error_of(target)) is not None}
     if targets:
-        yield _errors(targets), "Root mean squared error on the held-out span, with its interval, and of the baselines."
+        yield (
+            _errors(targets),
+            "Error on the held-out span, with its interval, and of the baselines, each on the rows that it forecasts.",
+        )
     covered = {name: target for name, target in targets.items() if target.get("coverage")}
     if covered:
         yield _coverage(covered), "Share of the truth inside the prediction interval, by band of the last known value."
     if targets:
-        yield _groups(targets), "Root mean squared error of each group over that of all rows, by target."
-        yield _over_time(artifacts, list(targets)), "Mean absolute error by week of the held-out span."
+        yield _groups(targets), "Error of each group over that of all rows, by target."
+    if measured := {name: target["unit"] for name, target in targets.items() if target.get("rmse") is not None}:
+        yield _over_time(artifacts, measured), "Mean absolute error by week of the held-out span."
 
 
 def plot_data(figure: "Figure") -> list[dict[str, Any]]:
@@ -74,23 +82,37 @@ def _rounded(value: Any) -> str:
     return f"{value:.9g}" if isinstance(value, int | float) else str(value)
 
 
+def _error_of(target: dict[str, Any]) -> str:
+    """Return the error by which a target is shown."""
+    return "rmse" if target.get("rmse") is not None else "log_loss"
+
+
 def _side_by_side(names: list[str]) -> tuple["Figure", list[Any]]:
-    figure, axes = new_figure(min(11.0, 3.6 * len(names) + 0.6), 3.2, columns=len(names), gridspec_kw={"wspace": 0.3})
-    for axis, name in zip(axes[0], names, strict=True):
+    """Return a figure and an axis for each name, at most three in a row."""
+    columns = min(len(names), _COLUMNS)
+    rows = -(-len(names) // columns)
+    apart = {"wspace": 0.3, "hspace": 0.8}
+    figure, axes = new_figure(_WIDTH, 3.2 * rows, rows, columns, gridspec_kw=apart)
+    for spare in axes.flat[len(names) :]:
+        spare.remove()
+    used = list(axes.flat[: len(names)])
+    for axis, name in zip(used, names, strict=True):
         axis.set_title(name)
-    return figure, list(axes[0])
+    return figure, used
 
 
 def _errors(targets: dict[str, Any]) -> "Figure":
     figure, axes = _side_by_side(list(targets))
     for axis, target in zip(axes, targets.values(), strict=True):
-        baselines = {name: baseline["rmse"] for name, baseline in target["baselines"].items()}
+        metric = _error_of(target)
+        baselines = {name: baseline[metric] for name, baseline in target["baselines"].items()}
         colours = [COLOURS["forecast"], *[COLOURS["neutral"]] * len(baselines)]
-        axis.bar(["model", *baselines], [target["rmse"], *baselines.values()], color=colours)
+        axis.bar(["model", *baselines], [target[metric], *baselines.values()], color=colours)
         # Too few rows give no interval.
-        if interval := target["ci"]["rmse"]:
+        if interval := target["ci"][metric]:
             axis.vlines(0, *interval, color=COLOURS["truth"])
-        axis.set_ylabel(f"RMSE ({target['unit']})")
+        axis.set_ylabel(f"RMSE ({target['unit']})" if metric == "rmse" else "log loss")
+        axis.tick_params(axis="x", labelrotation=90, labelsize=7)
     return figure
 
 
@@ -102,30 +124,33 @@ def _coverage(targets: dict[str, Any]) -> "Figure":
         axis.axhline(target["coverage"]["nominal"], color=COLOURS["truth"], linewidth=1)
         axis.set_ylim(min(0.7, *bands.values()) if bands else 0.7, 1.0)
         axis.tick_params(axis="x", labelrotation=20)
-    axes[0].set_ylabel("covered")
+    for axis in axes[::_COLUMNS]:
+        axis.set_ylabel("covered")
     return figure
 
 
 def _groups(targets: dict[str, Any]) -> "Figure":
-    figure, ((axis,),) = new_figure(11.0, 4.0)
+    figure, ((axis,),) = new_figure(_WIDTH, 4.0)
     palette = (COLOURS["forecast"], COLOURS["warning"], COLOURS["truth"], COLOURS["neutral"])
     for index, (name, target) in enumerate(targets.items()):
+        metric = _error_of(target)
         ratios = {
-            f"{group}: {value}": part["rmse"] / target["rmse"]
+            f"{group}: {value}": part[metric] / target[metric]
             for group, parts in target["slices"].items()
             for value, part in parts.items()
-            if part.get("rmse") is not None
+            if part.get(metric) is not None
         }
         if ratios:
-            axis.plot(list(ratios), list(ratios.values()), ".", color=palette[index % len(palette)], label=name)
+            marker = _MARKERS[index // len(palette) % len(_MARKERS)]
+            axis.plot(list(ratios), list(ratios.values()), marker, color=palette[index % len(palette)], label=name)
     axis.axhline(1.0, color=COLOURS["neutral"], linewidth=0.8)
     axis.tick_params(axis="x", labelrotation=90, labelsize=7)
-    axis.set_ylabel("RMSE over overall RMSE")
+    axis.set_ylabel("error over that of all rows")
     axis.legend()
     return figure
 
 
-def _over_time(artifacts: Artifacts, names: list[str]) -> "Figure":
+def _over_time(artifacts: Artifacts, units: dict[str, Any]) -> "Figure":
     import polars as pl
 
     # From the bytes whose sha256 the documents quote, and not from a path that may have changed since.
@@ -140,12 +165,12 @@ def _over_time(artifacts: Artifacts, names: list[str]) -> "Figure":
     )
     origin = artifacts.document(USECASE)["time"].get("origin")
     times = Times(origin=None if origin is None else date.fromisoformat(origin))
-    figure, axes = _side_by_side(names)
-    for axis, name in zip(axes, names, strict=True):
+    figure, axes = _side_by_side(list(units))
+    for axis, (name, unit) in zip(axes, units.items(), strict=True):
         part = weekly.filter(pl.col("target") == name)
         axis.plot(part[time].to_numpy(), part["mae"].to_numpy(), color=COLOURS["forecast"])
         axis.set_ylim(0)
         axis.tick_params(axis="x", labelsize=7)
+        axis.set_ylabel(f"MAE ({unit})")
         times.ticks(axis, 4)
-    axes[0].set_ylabel("MAE")
     return figure

@@ -10,8 +10,10 @@ import yaml
 
 from almanac.core.files import read_json, sha256_file, write_json
 from almanac.usecase import dump
-from governance.documents.artifacts import run_files
+from governance.documents.artifacts import Artifacts, run_files
 from governance.documents.bundle import write_documents
+from governance.documents.layout import USECASE
+from governance.documents.plots import plots
 from tests.support.governance_world import World
 
 #: Figures of a probability, as an evaluation states them.
@@ -110,6 +112,23 @@ def test_a_probability_has_three_digits_everywhere(world: World, tmp_path: Path)
     assert "| pm25_1h | weekend | log_loss | weekend | weekday | 0.004 | 1.02 |" in card
     assert "pm25_1h by weekend:" in card
     assert front_matter(card)["metrics"] == ["rmse", "mae", "log_loss", "brier"]
+
+
+def test_plots_show_probabilities_too_and_three_targets_in_a_row(world: World, tmp_path: Path) -> None:
+    metrics = read_json(world.run / "metrics.json")
+    value = metrics["targets"]["pm25_1h"]
+    metrics["targets"] = {"likely": PROBABILITY, **{f"load_{hour}h": value for hour in range(1, 9)}}
+    write_json(tmp_path / "metrics.json", metrics)
+    files = run_files(world.run) | {"metrics.json": tmp_path / "metrics.json", USECASE: world.run / USECASE}
+    (errors, _), (coverage, _), (groups, _), (weeks, _) = plots(Artifacts(files))
+    assert [axis.get_title(loc="left") for axis in errors.axes] == list(metrics["targets"])
+    assert [axis.get_ylabel() for axis in errors.axes] == ["log loss", *["RMSE (µg/m³)"] * 8]
+    assert len({axis.get_position().y0 for axis in errors.axes}) == 3
+    assert [len(figure.axes) for figure in (coverage, weeks)] == [8, 8], "a probability has no interval and no unit"
+    markers = [(line.get_marker(), line.get_color()) for line in groups.axes[0].lines if line.get_marker() != "None"]
+    assert len(set(markers)) == 9
+    # Names of baselines are longer than the bars are wide.
+    assert {label.get_rotation() for axis in errors.axes for label in axis.get_xticklabels()} == {90.0}
 
 
 def test_a_use_case_with_a_zone_says_so(world: World, tmp_path: Path) -> None:
