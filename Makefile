@@ -19,9 +19,10 @@ help: ## list the tasks
 run: $(VENV)/.components ## set up, then train, judge and document the reference use case
 	@$(PY) pipeline.py run $(USECASE)
 
+# Three processes, since tests of servers and other programs wait for a sixth of their time.
 test: unit ## set up, then run the tests: units and contracts, then whole systems
-	@$(PY) -m pytest -n 2 --dist loadfile -m 'not alone and not containers and not cluster' tests/system
-	@$(PY) -m pytest -m alone tests/system
+	@$(PY) -m pytest -n 3 --dist loadfile -m 'not alone and not containers and not cluster' tests/system
+	@$(PY) -m pytest -m alone tests/system/serving
 
 lint: $(VENV)/.dev ## formatting, lint, types and import rules
 	@$(VENV)/bin/ruff format --check .
