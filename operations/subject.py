@@ -38,7 +38,7 @@ class Subject:
     @property
     def times(self) -> Times:
         """How reports write the times of its data."""
-        return Times() if self.usecase is None else Times(self.usecase.time.zone, self.usecase.time.origin)
+        return Times() if self.usecase is None else Times.of(self.usecase)
 
 
 def find_subject(given: str, registry_url: str) -> Subject:

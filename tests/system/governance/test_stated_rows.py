@@ -10,6 +10,7 @@ import yaml
 
 from almanac.core.files import read_json, sha256_file, write_json
 from almanac.usecase import dump
+from almanac.usecase.calendar_section import Calendar
 from governance.documents.artifacts import Artifacts, run_files
 from governance.documents.bundle import write_documents
 from governance.documents.layout import USECASE
@@ -141,6 +142,15 @@ def test_times_without_a_calendar_are_no_dates(world: World, tmp_path: Path) -> 
     texts = texts_of(world, tmp_path, lambda usecase, _, __: usecase["time"].update(origin="2010-01-01"))
     for name in ("data_card.md", "model_card.md"):
         assert "Its times are counted from 2010-01-01 and have no calendar" in texts[name]
+
+
+def test_steps_on_open_days_are_said_to_be(world: World, tmp_path: Path) -> None:
+    calendar = Calendar(country="DE", subdivision="BY", weekdays=["mon", "sat"]).model_dump(mode="json")
+    texts = texts_of(world, tmp_path, lambda usecase, _, __: usecase["time"].update(calendar=calendar))
+    for name in ("data_card.md", "model_card.md"):
+        assert "steps are counted on open days alone, those of DE-BY on mon, sat." in texts[name]
+    assert "on a complete grid of open days" in texts["data_card.md"]
+    assert "- pm25_1h: pm25, 1h ahead in open days" in texts["data_card.md"]
 
 
 def test_events_are_on_no_grid_and_are_forecast_before_they_happen(world: World, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ def test_the_sentence_names_the_zone() -> None:
     assert Times().sentence == "Times are in UTC."
     assert "hours and days of the calendar are of Europe/Berlin" in Times("Europe/Berlin").sentence
     assert "have no calendar" in Times(origin=ORIGIN).sentence
+    assert "counted in the open days of the calendar XNYS" in Times(calendar="XNYS").sentence
 
 
 @pytest.mark.parametrize(
