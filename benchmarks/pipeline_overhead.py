@@ -148,6 +148,7 @@ def run_in_process(usecase: Path, settings: list[str], directory: Path) -> None:
     """Call the functions of the training pipeline's components one after the other."""
     from almanac.usecase import dump
     from almanac.usecase.override import load_with
+    from almanac.usecase.packed import VARIABLE, label, pack
     from components.deployment.component import deployment
     from components.documentation.component import documentation
     from components.drift.component import drift
@@ -160,11 +161,14 @@ def run_in_process(usecase: Path, settings: list[str], directory: Path) -> None:
     from components.training.component import training
     from components.validation.component import validation
 
-    call = Direct(dump(load_with(usecase, settings)), directory)
+    case = load_with(usecase, settings)
+    call = Direct(dump(case), directory)
+    os.environ[VARIABLE] = pack(case)
     registry = str(directory / "registry")
     data, file, page = dsl.Dataset, dsl.Artifact, dsl.HTML
     base = str(usecase.absolute().parent)
-    present = call(preflight, {}, base=base, registry=registry, environment="local")["Output"].fingerprint
+    where = {"registry": registry, "environment": "local"}
+    present = call(preflight, {}, compiled=label(case), overrides="", base=base, **where)["Output"].fingerprint
     ingested = call(ingestion, {"table": data, "lineage": file}, base=base, fingerprint=present)
     valid = call(validation, {"validated": data, "report": page}, table=ingested["table"])["validated"]
     call(drift, {"drift": file, "report": page}, table=valid, registry=registry)

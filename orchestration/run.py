@@ -239,8 +239,10 @@ def _options(request: Request, work: Path) -> RunOptions:
 def _registry_state(component: str, url: str, use_case: str) -> str:
     """Return the digest of the newest event of a use case, which is chained to all earlier ones.
 
-    Drift reads the model in production, and no further event.
+    Drift reads the model in production, and no further event; configuration a use case by its digest, and none.
     """
+    if component == "configuration":
+        return ""
     if component == "drift":
         registry = Registry(url)
         current = registry.current(use_case)

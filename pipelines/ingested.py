@@ -13,23 +13,25 @@ from components.validation.component import validation
 from orchestration.settings import configure
 
 
-def configured(case: UseCase, overrides: Any, registry: Any, environment: Any = "") -> dsl.PipelineTask:
+def configured(case: UseCase, overrides: Any, registry: Any, environment: Any) -> dsl.PipelineTask:
     """Return the task whose output `usecase` every other task reads.
 
     Args:
         case: the use case.
         overrides: the run's changed fields.
         registry: the run's address of the registry.
-        environment: the run's environment, where no later task looks for the registry's address before its work.
+        environment: the run's environment.
     """
-    carried = fits(packed := pack(case))
-    # The cluster's cache would compute everything anew for another address, which a carried use case does not need.
-    address = "" if carried and environment == "" else registry
-    given = {"overrides": overrides, "registry": address, "environment": environment}
-    task = configure(case, configuration(compiled=label(case), **given))
+    given = {"overrides": overrides, "registry": registry, "environment": environment}
+    return carrying(case, configuration(compiled=label(case), **given))
+
+
+def carrying(case: UseCase, task: dsl.PipelineTask) -> dsl.PipelineTask:
+    """Configure a task that reads the compiled use case, let it carry the use case if that is small, and return it."""
+    configure(case, task)
     # Neither a parameter nor an artifact: Kubeflow copies a parameter six times for every task that reads it, and
     # Argo refuses a workflow of more than 1 MiB.
-    if carried:
+    if fits(packed := pack(case)):
         task.set_env_variable(VARIABLE, packed)
     return task
 

@@ -5,6 +5,8 @@ from typing import Any, NamedTuple
 from kfp import dsl
 
 from almanac.usecase import UseCase
+from almanac.usecase.packed import label
+from components.configuration.component import configuration
 from components.deployment.component import deployment
 from components.documentation.component import documentation
 from components.drift.component import drift
@@ -18,7 +20,7 @@ from components.training.component import training
 from components.validation.component import validation
 from orchestration.settings import configure
 from pipelines.definition import pipeline_of
-from pipelines.ingested import configured
+from pipelines.ingested import carrying
 
 
 def training_pipeline(case: UseCase) -> Any:
@@ -33,12 +35,13 @@ def training_pipeline(case: UseCase) -> Any:
         push: str = "",
     ) -> None:
         """Train, evaluate, register and deploy."""
-        usecase = configured(case, overrides, registry).outputs["usecase"]
         where = {"registry": registry, "environment": environment}
-        present = configure(case, preflight(usecase=usecase, base=base, **where))
+        # One task outside of the condition: on a cluster each further one is ten seconds of a run that changes nothing.
+        present = carrying(case, preflight(compiled=label(case), overrides=overrides, base=base, **where))
         # One condition around all: each further one would be a pod before its tasks, and Kubeflow leaves a graph that
         # holds a skipped one at "running" after the run. A closed gate fails the registration instead.
         with dsl.If(present.outputs["Output"] == True, name="changed"):  # noqa: E712
+            usecase = _usecase(case, present.outputs["compiled"], registry)
             table = configure(case, ingestion(usecase=usecase, base=base, fingerprint=present.outputs["fingerprint"]))
             valid = configure(case, validation(usecase=usecase, table=table.outputs["table"]))
             drifted = configure(case, drift(usecase=usecase, table=valid.outputs["validated"], registry=registry))
@@ -48,6 +51,12 @@ def training_pipeline(case: UseCase) -> Any:
             _published(case, usecase, candidate, table.outputs["lineage"], where, push)
 
     return pipeline
+
+
+def _usecase(case: UseCase, compiled: Any, registry: Any) -> Any:
+    """Return the use case with its overrides, which preflight has put into the registry, as an artifact."""
+    given = {"overrides": "", "registry": registry, "environment": ""}
+    return configure(case, configuration(compiled=compiled, **given)).outputs["usecase"]
 
 
 class _Candidate(NamedTuple):

@@ -104,7 +104,6 @@ def _watched(usecase: UseCase) -> UseCase:
 
 _READS = {
     "fingerprint": _tabular,
-    "preflight": _tabular,
     "ingestion": _tabular,
     "validation": _valid,
     "drift": _watched,

@@ -1,29 +1,30 @@
 from typing import NamedTuple
 
-from kfp import dsl
-
 from orchestration.component import component
 
 
 class Preflight(NamedTuple):
     """Outputs of the component."""
 
+    compiled: str
     fingerprint: str
     #: KFP's local runner finds the value of a condition under this name alone.
     Output: bool
 
 
 @component
-def preflight(usecase: dsl.Input[dsl.Artifact], base: str, registry: str, environment: str) -> Preflight:
+def preflight(compiled: str, overrides: str, base: str, registry: str, environment: str) -> Preflight:
     """Check the requirements of a training, and whether the registry already has the version that it would make.
 
     Args:
-        usecase: The use case as JSON.
+        compiled: Name and digest of the use case, which the variable ALMANAC_USE_CASE holds, or else the registry.
+        overrides: Changed fields as a YAML mapping, such as {training.budget.trials: 3}; none when empty.
         base: Directory that the paths of file sources are relative to.
         registry: Address of the model registry: a path, s3:// or gs://.
         environment: local or cluster; only a cluster's rights and keys are checked, and only there a run ends early.
 
     Returns:
+        compiled: Name and digest of the use case with the overrides, which the registry holds.
         fingerprint: The sha256 of the names and digests of all sources.
         Output: Whether the use case, the sources or the code differ from those of the version in production.
     """
@@ -31,4 +32,4 @@ def preflight(usecase: dsl.Input[dsl.Artifact], base: str, registry: str, enviro
 
     from components.preflight.task import run
 
-    return Preflight(*run(Path(usecase.path).read_text(encoding="utf-8"), Path(base), registry, environment))
+    return Preflight(*run(compiled, overrides, Path(base), registry, environment))

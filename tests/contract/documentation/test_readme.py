@@ -99,4 +99,5 @@ def test_the_picture_shows_the_tasks_of_the_training_pipeline() -> None:
     drawn = re.findall(r'class="task" .*/>\n<text [^>]*>([a-z]+)</text>', (ROOT / "docs" / "overview.svg").read_text())
     spec = yaml.safe_load((ROOT / "compiled" / "air_quality_training.yaml").read_text().split("\n---\n")[0])
     (changed,) = (name for name in spec["components"] if name.startswith("comp-condition"))
-    assert sorted(drawn) == sorted(spec["components"][changed]["dag"]["tasks"])
+    # The use case, which that task writes, is drawn as the file.
+    assert sorted(drawn) == sorted(spec["components"][changed]["dag"]["tasks"].keys() - {"configuration"})

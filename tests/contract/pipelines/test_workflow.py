@@ -103,9 +103,9 @@ def test_sources_without_a_digest_are_cached_by_their_fingerprint() -> None:
 
 
 def test_a_training_is_cached_by_the_fingerprint_and_ends_where_nothing_has_changed() -> None:
-    """Each pod waits up to ten seconds for Argo's queue: a repeated run has five, and no task of the training."""
+    """Each pod waits up to ten seconds for Argo's queue: a repeated run has four, and no task of the training."""
     spec = spec_of(ROOT / "compiled" / "air_quality_training.yaml")
-    assert set(spec["root"]["dag"]["tasks"]) == {"configuration", "preflight", "condition-1"}
+    assert set(spec["root"]["dag"]["tasks"]) == {"preflight", "condition-1"}
     assert not spec["root"]["dag"]["tasks"]["preflight"].get("cachingOptions", {}).get("enableCache")
     condition = spec["root"]["dag"]["tasks"]["condition-1"]
     assert condition["triggerPolicy"] == {
@@ -113,19 +113,40 @@ def test_a_training_is_cached_by_the_fingerprint_and_ends_where_nothing_has_chan
     }
     inner = spec["components"]["comp-condition-1"]["dag"]["tasks"]
     assert {"ingestion", "training", "gate", "registration", "documentation", "deployment"} < inner.keys()
+    # By its digest, and not as an artifact of a task that is never cached.
+    assert "artifacts" not in inner["configuration"]["inputs"]
+    assert inner["configuration"]["inputs"]["parameters"]["compiled"] == {
+        "componentInputParameter": "pipelinechannel--preflight-compiled"
+    }
     assert inner["ingestion"]["inputs"]["parameters"]["fingerprint"] == {
         "componentInputParameter": "pipelinechannel--preflight-fingerprint"
     }
 
 
-def test_another_address_of_the_registry_leaves_the_cached_tasks_as_they_are() -> None:
+def test_cached_tasks_of_a_training_read_of_the_run_only_where_its_use_case_lies() -> None:
     """An artifact that is written anew has another id, by which the server's cache knows every task after it."""
     spec = spec_of(ROOT / "compiled" / "air_quality_training.yaml")
     for name, task in _tasks(spec):
         given = task.get("inputs", {}).get("parameters", {})
         if task.get("cachingOptions", {}).get("enableCache"):
             from_run = {one.get("componentInputParameter", "").split("--")[-1] for one in given.values()}
-            assert not {"registry", "environment", "push"} & from_run, name
+            read = {"registry", "environment", "push"} & from_run
+            assert read == ({"registry"} if name == "configuration" else set()), name
+
+
+@each_package
+def test_the_first_task_is_given_the_address_of_the_registry(path: Path) -> None:
+    """It refuses a cluster that has none, before any work."""
+    spec = spec_of(path)
+    first = [task for task in spec["root"]["dag"]["tasks"].values() if not task.get("dependentTasks")]
+    assert [task["taskInfo"]["name"] for task in first] == [
+        "preflight" if "_training" in path.stem else "configuration"
+    ]
+    given = first[0]["inputs"]["parameters"]
+    assert {name: given[name]["componentInputParameter"] for name in ("registry", "environment")} == {
+        "registry": "registry",
+        "environment": "environment",
+    }
 
 
 def _producer(artifact: Any) -> str:

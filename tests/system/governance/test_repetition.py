@@ -7,8 +7,8 @@ import pytest
 
 from almanac.core.files import read_json, write_json
 from almanac.data.fetch import fingerprint_of
-from almanac.usecase import dump
 from almanac.usecase.override import override
+from almanac.usecase.packed import VARIABLE, label, pack
 from components.preflight.task import run as preflight
 from governance import signing
 from governance.documentation import document
@@ -53,6 +53,13 @@ def found(made: World, fingerprint: str = "") -> Version | None:
     return repeated(made.usecase, fingerprint or sources(made), str(made.registry))
 
 
+def look(made: World, url: str, overrides: str = "", environment: str = "cluster") -> tuple[str, str, bool]:
+    """Return the answer of the task that carries the use case."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(VARIABLE, pack(made.usecase))
+        return preflight(label(made.usecase), overrides, Path(), url, environment)
+
+
 def test_a_version_in_production_of_the_same_inputs_and_code_is_found(made: World) -> None:
     assert found(made) is None
     finish(made)
@@ -83,29 +90,30 @@ def test_a_version_without_its_documents_is_not_finished(made: World) -> None:
 
 
 def test_on_a_cluster_the_run_ends_where_the_version_is_served(made: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    url, case = str(made.registry), dump(made.usecase)
+    url = str(made.registry)
     signing.generate_key(made.run.parent / "key.pem")
     monkeypatch.setenv("ALMANAC_SIGNING_KEY", str(made.run.parent / "key.pem"))
     finish(made)
     monkeypatch.delenv("KUBECONFIG", raising=False)
     monkeypatch.setenv("HOME", str(made.run.parent))
     # Without a cluster to look at, or a service on it, the last task still has work to do.
-    assert preflight(case, Path(), url, "cluster") == (sources(made), True)
+    assert look(made, url) == (label(made.usecase), sources(made), True)
     with KubernetesApi() as cluster:
         write_json(made.run.parent / "kubeconfig", kubeconfig(cluster.host))
         monkeypatch.setenv("KUBECONFIG", str(made.run.parent / "kubeconfig"))
-        assert preflight(case, Path(), url, "cluster")[1]
+        assert look(made, url)[-1]
         for item in write_manifest(made.usecase, url, made.run.parent / "objects.yaml"):
             Kube(connect()).apply(item)
-        assert preflight(case, Path(), url, "cluster") == (sources(made), False)
+        assert look(made, url) == (label(made.usecase), sources(made), False)
+        assert look(made, url, overrides="{training.budget.trials: 3}")[-1]
         # A laptop caches its steps by content and writes a run directory each time.
-        assert preflight(case, Path(), url, "local")[1]
+        assert look(made, url, environment="local")[-1]
 
 
 def test_a_version_that_awaits_its_approval_is_not_made_again(made: World, monkeypatch: pytest.MonkeyPatch) -> None:
     signing.generate_key(made.run.parent / "key.pem")
     monkeypatch.setenv("ALMANAC_SIGNING_KEY", str(made.run.parent / "key.pem"))
     finish(made, "cluster")
-    assert preflight(dump(made.usecase), Path(), str(made.registry), "cluster") == (sources(made), False)
+    assert look(made, str(made.registry)) == (label(made.usecase), sources(made), False)
     Registry(made.registry).reject("air_quality", 1, who="bob", why="biased")
-    assert preflight(dump(made.usecase), Path(), str(made.registry), "cluster")[1]
+    assert look(made, str(made.registry))[-1]

@@ -452,7 +452,7 @@ def test_on_a_cluster_the_training_pipeline_is_submitted_with_the_window(monkeyp
     assert len(server.versions) == 1
     given = runs[0]["runtime_config"]["parameters"]
     spec = next(iter(server.versions.values()))["pipeline_spec"]["pipeline_spec"]
-    (carried,) = spec["deploymentSpec"]["executors"]["exec-configuration"]["container"]["env"]
+    (carried,) = spec["deploymentSpec"]["executors"]["exec-preflight"]["container"]["env"]
     assert unpack(carried["value"]).split.train == "last 1460d"
     assert (given["registry"], given["environment"]) == ("s3://bucket/registry", "cluster")
     with pytest.raises(PipelineError, match="no Kubeflow Pipelines API answers there"):

@@ -76,7 +76,7 @@ def test_a_pipeline_is_uploaded_once_run_waited_for_and_its_outputs_fetched(
 
 
 def test_a_run_that_ended_early_is_told_and_has_nothing_to_fetch(server: KubeflowApi, tmp_path: Path) -> None:
-    server.run_states = [("SUCCEEDED", {"configuration": "SUCCEEDED", "preflight": "SUCCEEDED"})]
+    server.run_states = [("SUCCEEDED", {"preflight": "SUCCEEDED"})]
     where = ["--pipeline-root", str(tmp_path), "--fetch", str(tmp_path / "fetched"), "--interval", "0.05"]
     done = call("submit", server.host, *where)
     assert done.returncode == 0, done.stderr

@@ -84,7 +84,7 @@ def test_the_record_lists_every_artifact_with_its_digest(place: Place, first: An
     from almanac.core.files import sha256_file
 
     record = place.read("run.json")
-    assert record["steps"][0]["name"] == "configuration"
+    assert record["steps"][0]["name"] == "preflight"
     assert {"run_id", "use_case_digest", "git_revision", "libraries"} <= record.keys()
     for name, entry in record["artifacts"].items():
         assert sha256_file(place.latest / name) == entry["sha256"], name

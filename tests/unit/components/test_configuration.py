@@ -74,19 +74,34 @@ def test_a_run_that_could_not_register_its_model_is_refused_before_the_training(
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("ALMANAC_CACHE", str(tmp_path / "cache"))
     (tmp_path / "meters.csv").write_text(small.CSV)
-    case, registry = dump(small.usecase()), str(tmp_path / "registry")
+    case, registry = small.usecase(), str(tmp_path / "registry")
+    monkeypatch.setenv(VARIABLE, pack(case))
     with pytest.raises(RegistryError, match="kubectl create configmap almanac --from-literal=registry="):
-        preflight(case, tmp_path, "registry", "cluster")
+        preflight(label(case), "", tmp_path, "registry", "cluster")
     with pytest.raises(RegistryError, match="kubectl create secret generic almanac-signing --from-file=private_key="):
-        preflight(case, tmp_path, registry, "cluster")
+        preflight(label(case), "", tmp_path, registry, "cluster")
     generate_key(tmp_path / "signing.pem")
     monkeypatch.setenv("ALMANAC_SIGNING_KEY", str(tmp_path / "signing.pem"))
-    assert preflight(case, tmp_path, registry, "cluster") == (fingerprint(case, tmp_path), True)
+    present = preflight(label(case), "", tmp_path, registry, "cluster")
+    assert present == (label(case), fingerprint(dump(case), tmp_path), True)
     (tmp_path / "file").touch()
     with pytest.raises(
         PipelineError, match=r"cannot be written: .*; pods write with the keys of the secret almanac-st"
     ):
-        preflight(case, tmp_path, str(tmp_path / "file"), "cluster")
+        preflight(label(case), "", tmp_path, str(tmp_path / "file"), "cluster")
+
+
+def test_preflight_hands_on_the_use_case_with_its_overrides(
+    carried: UseCase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry = str(tmp_path / "registry")
+    compiled, _, changed = preflight(label(carried), "{training.budget.trials: 3}", tmp_path, registry, "local")
+    assert changed and compiled != label(carried)
+    # The task that reads it carries no use case.
+    monkeypatch.delenv(VARIABLE)
+    run(compiled, "", registry, "", tmp_path / "usecase")
+    assert load(tmp_path / "usecase").training.budget.trials == 3
+    assert label(load(tmp_path / "usecase")) == compiled
 
 
 def test_a_damaged_or_foreign_use_case_is_refused(

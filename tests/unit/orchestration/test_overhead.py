@@ -25,7 +25,7 @@ def test_every_component_is_called_with_what_it_takes(tmp_path: Path, monkeypatc
             for name, kind in outputs.items():
                 assert signature.parameters[name].annotation == dsl.Output[kind], f"{component.name}: {name}"
             called.append(component.name)
-            answer = Preflight("", True) if component.name == "preflight" else None
+            answer = Preflight("", "", True) if component.name == "preflight" else None
             return dict.fromkeys(outputs) | {"Output": answer}
 
     monkeypatch.setattr(pipeline_overhead, "Direct", Checked)

@@ -10,7 +10,7 @@ from almanac.usecase.views import reads, trained_digest
 from tests.support.governance_world import ROOT
 
 #: The steps of a training run before its documents, in order.
-STEPS = ("preflight", "ingestion", "validation", "preprocessing", "training", "evaluation", "gate", "drift")
+STEPS = ("ingestion", "validation", "preprocessing", "training", "evaluation", "gate", "drift")
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,7 @@ def edited(case: UseCase, path: str, value: Any) -> UseCase:
         ("governance.owner", "Another team", ()),
         ("schedule.retrain", "0 0 4 1 * *", ()),
         ("serving.max_replicas", 7, ()),
-        ("sources.0.licence", "CC BY 4.0, with a notice", ("preflight", "ingestion", "evaluation")),
+        ("sources.0.licence", "CC BY 4.0, with a notice", ("ingestion", "evaluation")),
         ("title", "Another title", ("validation", "evaluation", "drift")),
         ("gates.0.metric", "mae", ("gate",)),
         ("evaluation.repeats", 700, ("evaluation", "gate")),
