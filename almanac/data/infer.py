@@ -23,6 +23,7 @@ from almanac.data.infer_series import pair_of
 from almanac.data.infer_time import time_column
 from almanac.data.infer_wide import melted, periods_melted
 from almanac.data.infer_zone import Zone, is_open, repeated, zone_of
+from almanac.data.numbers import to_numbers
 from almanac.data.read import reshape
 from almanac.data.shape import combined
 from almanac.data.times import parse_time
@@ -77,7 +78,9 @@ class Inferred:
         return self.step * 7 / self.week
 
     def numbers(self, column: str) -> pl.Series:
-        """Return a numeric column's values, null where missing."""
+        """Return the values of a column of numbers, or of true and false as 1 and 0; null where missing."""
+        if self.columns[column].type == "boolean" and self.raw[column].dtype == pl.String:
+            return to_numbers(self.raw[column], "boolean", self.read)[0]
         return as_numbers(self.raw[column], self.read)
 
 

@@ -7,6 +7,7 @@ import polars as pl
 
 from almanac.data.infer_read import as_numbers
 from almanac.data.infer_time import is_time
+from almanac.data.numbers import to_numbers
 from almanac.usecase.data_section import Read
 
 #: Levels that a use case lists; more of them are learned, where each comes up in so many rows on average.
@@ -24,7 +25,7 @@ class ColumnFacts:
         many: Number of levels of a category whose levels are learned.
     """
 
-    type: Literal["float", "integer", "category", "text"]
+    type: Literal["float", "integer", "boolean", "category", "text"]
     missing: float
     levels: list[str] | None = None
     many: int = 0
@@ -40,6 +41,15 @@ def columns_of(table: pl.DataFrame, textual: bool, read: Read) -> tuple[dict[str
         else:
             columns[column.name] = facts
     return columns, left_out
+
+
+def is_binary(column: pl.Series, read: Read) -> bool:
+    """Return whether a column has two values that are true and false, such as yes and no, or 1 and 0."""
+    if column.dtype == pl.Boolean:
+        return column.drop_nulls().n_unique() == 2
+    if column.dtype == pl.String:
+        return set(to_numbers(column.drop_nulls(), "boolean", read)[0]) == {0.0, 1.0}
+    return column.dtype.is_numeric() and set(column.drop_nulls().unique()) == {0, 1}
 
 
 def _facts(column: pl.Series, textual: bool, read: Read) -> ColumnFacts | str:

@@ -30,6 +30,7 @@ class Draft:
         rows: Rows with a target before the test span.
         stated: What a person chose, such as target or horizon.
         ahead: Columns that are known ahead.
+        binary: Whether the target is true or false, and its probability is forecast.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Draft:
     rows: int
     stated: frozenset[str]
     ahead: Ahead
+    binary: bool
 
     @property
     def time(self) -> str:

@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -11,6 +11,7 @@ import polars as pl
 from almanac.core.errors import TableError, UseCaseError
 from almanac.data.infer import Inferred, infer, require_column
 from almanac.data.infer_ahead import known_ahead, without_later
+from almanac.data.infer_columns import is_binary
 from almanac.data.infer_numbers import Decimal
 from almanac.data.join import join
 from almanac.data.proposal import Draft
@@ -106,6 +107,10 @@ def propose(table: str | Path, out: Path, choices: Choices) -> Proposal:
 
 def _draft(brought: Brought, facts: Inferred, choices: Choices, name: str) -> Draft:
     path, target = brought.path, _target(brought.path, facts, choices)
+    if binary := is_binary(facts.raw[target], facts.read):
+        facts = replace(
+            facts, columns={**facts.columns, target: replace(facts.columns[target], type="boolean", levels=None)}
+        )
     horizon = _horizon(choices.horizon, facts.step)
     ahead = known_ahead(facts, target, choices.known_ahead)
     facts = without_later(facts, target, ahead)
@@ -139,6 +144,7 @@ def _draft(brought: Brought, facts: Inferred, choices: Choices, name: str) -> Dr
         rows=int((known < stop).sum()),
         stated=frozenset(name for name, value in vars(choices).items() if value),
         ahead=ahead,
+        binary=binary,
     )
 
 
@@ -146,6 +152,13 @@ def _target(path: Path, facts: Inferred, choices: Choices) -> str:
     name, ahead = choices.target, choices.known_ahead
     require_column(facts.raw, "--target", name)
     numeric = [column for column, its in facts.columns.items() if its.type in ("float", "integer")]
+    # Such as yes and no, whose probability is forecast.
+    truths = [
+        column for column, its in facts.columns.items() if its.levels and is_binary(facts.raw[column], facts.read)
+    ]
+    numeric = numeric or truths
+    if name in truths and not facts.gathered:
+        return name
     if name is None:
         # A column that is known ahead needs no forecast.
         numeric = [column for column in numeric if column not in ahead] or numeric
@@ -154,7 +167,10 @@ def _target(path: Path, facts: Inferred, choices: Choices) -> str:
     if name is None and len(numeric) > 1:
         raise TableError(f"{path}: several columns could be the target; name one by --target: {', '.join(numeric)}")
     if name is not None and name not in numeric:
-        raise TableError(f"--target {name}: is not a column of numbers; those are {', '.join(numeric)}")
+        raise TableError(
+            f"--target {name}: is not a column of numbers, nor of two values such as yes and no; those are "
+            f"{', '.join([*numeric, *truths])}"
+        )
     return name or numeric[0]
 
 

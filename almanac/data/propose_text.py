@@ -75,7 +75,8 @@ def lines(draft: Draft) -> Iterator[str]:
     yield "# look: how far ahead the forecast is needed, a whole number of steps."
     yield "targets:"
     comment = draft.origin("target", "the only column of numbers")
-    entry = {"name": draft.forecast, "column": target, "horizon": to_duration(draft.horizon)}
+    entry: dict[str, Any] = {"name": draft.forecast, "column": target, "horizon": to_duration(draft.horizon)}
+    entry |= {"task": "classification", "above": 0} if draft.binary else {}
     yield f"  - {flow(entry)}  # {comment}; horizon {draft.origin('horizon', 'one step')}"
     yield ""
     yield "# look: new rows move the spans; `retrain: {test: last 30d}` judges retrainings by the newest month alone."
@@ -133,12 +134,13 @@ def _age(draft: Draft) -> list[dict[str, Any]]:
 
 def _training(draft: Draft) -> Iterator[str]:
     least = max(5, min(40, draft.rows // 100))
+    changes = draft.facts.events is None and not draft.binary
     folds = {"count": draft.folds, "length": to_duration(draft.fold)}
     yield "training:"
     yield f"  folds: {flow(folds)}  # inferred: together at most three quarters of the training span"
     yield "  budget: {trials: 1, seconds: 600}"
     yield "  candidates:"
-    yield from (f"    - {flow(candidate)}" for candidate in candidates(least, changes=draft.facts.events is None))
+    yield from (f"    - {flow(candidate)}" for candidate in candidates(least, changes))
     yield ""
     yield "evaluation:"
     yield f"  season: {to_duration(draft.season)}  # inferred from the frequency; look: what the series repeats after"

@@ -25,13 +25,18 @@ def assumptions(draft: Draft) -> list[tuple[str, str]]:
         ("columns", kinds),
         *(("left out", f"{raw}, it {reason}") for raw, reason in facts.left_out.items()),
         *(("known ahead", f"{draft.names[raw]}, {reason}") for raw, reason in draft.ahead.columns.items()),
-        ("target", f"{draft.names[draft.target]}, {to_duration(draft.horizon)} ahead"),
+        ("target", f"{_what(draft)}, {to_duration(draft.horizon)} ahead"),
         ("split", f"test the last {draft.test_days}d; {draft.folds} folds of {to_duration(draft.fold)} before"),
         ("season", to_duration(draft.season)),
         ("bands", f"at {', '.join(f'{edge:g}' for edge in draft.edges)}"),
         ("candidates", "lightgbm, linear and their blend, with fixed parameters"),
     ]
     return rows
+
+
+def _what(draft: Draft) -> str:
+    name = draft.names[draft.target]
+    return f"the probability that {name} is true" if draft.binary else name
 
 
 def _form(draft: Draft) -> str:

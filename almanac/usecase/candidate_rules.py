@@ -36,6 +36,7 @@ def candidates(usecase: "UseCase") -> Iterator[str]:
         elif isinstance(candidate, Learner):
             yield from (f"{field}.{why}" for why in _parameters(candidate, kinds[candidate.name]))
             yield from (f"{field}{why}" for why in _search(candidate))
+            yield from _differences(usecase, candidate)
             if unknown := sorted(set(candidate.targets or []) - {target.name for target in usecase.targets}):
                 yield f"{field}.targets: no target named {', '.join(unknown)}"
     learners = [one for one in usecase.training.candidates if isinstance(one, Learner)]
@@ -64,6 +65,17 @@ def _parameters(candidate: Learner, kind: CandidateKind) -> Iterator[str]:
             close = [*difflib.get_close_matches(name, parameters, 1), *difflib.get_close_matches(name, aliases, 1)]
             hint = f"did you mean {close[0]}?" if close else f"known: {', '.join(sorted(parameters))}"
             yield f"{section}.{name}: is no parameter of {kind.name}; {hint}"
+
+
+def _differences(usecase: "UseCase", candidate: Learner) -> Iterator[str]:
+    if getattr(candidate, "predict", None) != "difference":
+        return
+    for target in usecase.targets:
+        if target.task == "classification" and candidate.competes(target.name):
+            yield (
+                f"training.candidates.{candidate.name}.predict: the classification {target.name} has no difference "
+                "from the last known value; name the regressions in 'targets', or leave it out"
+            )
 
 
 def _search(candidate: Learner) -> Iterator[str]:

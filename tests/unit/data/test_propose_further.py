@@ -340,3 +340,28 @@ def test_several_series_share_the_days_of_an_exchange(tmp_path: Path) -> None:
     case, _ = proposed(write(table, tmp_path / "t.csv"), tmp_path)
     assert case.time.calendar is not None
     assert (case.entity, case.time.calendar.exchange) == ("share", "XLON")
+
+
+@pytest.mark.parametrize(("true", "false"), [("yes", "no"), ("True", "False"), ("1", "0"), ("t", "F")])
+def test_the_probability_of_a_column_of_true_and_false_is_forecast(tmp_path: Path, true: str, false: str) -> None:
+    start = datetime(2020, 1, 1)
+    rows = [f"{start + timedelta(hours=k)},{true if k * k % 31 == 5 else false},{k % 7}" for k in range(1500)]
+    (tmp_path / "t.csv").write_text("\n".join(["time,failure,load", *rows]))
+    proposal = propose(tmp_path / "t.csv", tmp_path / "case.yaml", Choices(target="failure"))
+    case = load_text(proposal.text, str(tmp_path / "case.yaml"))
+    (target,) = case.targets
+    assert (target.task, target.above, case.columns["failure"].type) == ("classification", 0, "boolean")
+    # A probability has no last known value to differ from.
+    assert [candidate.name for candidate in case.training.candidates] == ["trees", "ridge", "blend"]
+    assert ("target", "the probability that failure is true, 1h ahead") in proposal.assumptions
+    ingest(case, tmp_path, tmp_path / "cache", tmp_path / "table.parquet")
+    assert set(pl.read_parquet(tmp_path / "table.parquet")["failure"]) == {0.0, 1.0}
+
+
+def test_two_other_texts_are_no_target(tmp_path: Path) -> None:
+    rows = [f"2020-01-{day:02},{'ab'[day % 2]},{day}" for day in range(1, 32)]
+    (tmp_path / "t.csv").write_text("\n".join(["time,kind,load", *rows]))
+    with pytest.raises(
+        TableError, match="--target kind: is not a column of numbers, nor of two values such as yes and no"
+    ):
+        propose(tmp_path / "t.csv", tmp_path / "case.yaml", Choices(target="kind"))

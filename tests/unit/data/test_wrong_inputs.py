@@ -133,6 +133,14 @@ CASES: list[tuple[dict[str, Any], list[str]]] = [
     ({"split": {"test_from": "next year"}}, ["split.test_from: is no date", "2026-11-21"]),
     ({"split": {"test": "last 1d"}}, ["shorter than two blocks of 1d"]),
     ({"training": {"candidates": [{"name": "a", "kind": "lightgbm", "fixed": {"num_leafs": 3}}]}}, ["num_leaves"]),
+    (
+        {
+            "targets": [{"column": "load", "task": "classification", "above": 3}],
+            "training": {"candidates": [{"name": "a", "kind": "lightgbm", "predict": "difference"}]},
+        },
+        ["training.candidates.a.predict: the classification load_1h has no difference", "leave it out"],
+    ),
+    ({"targets": [{"column": "load", "horizon": 5}]}, ["targets.0.horizon: is not a duration", "such as 30min"]),
     ({"training": {"folds": {"count": 1}}}, ["training.folds.count", "greater than or equal to 2"]),
     ({"features": {"items": [{"kind": "lagg", "group": "a"}]}}, ["there is no feature kind 'lagg'"]),
     ({"features": {"items": [{"kind": "lag", "group": "a", "columns": ["lod"], "lags": ["1h"]}]}}, ["lod"]),
