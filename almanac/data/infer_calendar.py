@@ -9,7 +9,7 @@ import numpy.typing as npt
 import polars as pl
 
 from almanac.core.grid import DAY
-from almanac.usecase.calendar_section import WEEKDAY_NAMES, WEEKDAYS, Calendar
+from almanac.usecase.calendar_section import WEEKDAY_NAMES, WEEKDAYS, OpenCalendar
 
 #: Share of the open days between a series' first and last that must have a row.
 _FULL = 0.9
@@ -63,7 +63,7 @@ def calendar_of(times: pl.Series, entity: pl.Series | None) -> CalendarFacts | N
         return None
     ends = series.group_by("entity").agg(pl.col("day").min().alias("first"), pl.col("day").max().alias("last"))
 
-    def full(calendar: Calendar) -> float:
+    def full(calendar: OpenCalendar) -> float:
         """Return the share of a calendar's open days that have a row, 0 where a row is on a closed one."""
         numbers = calendar.days().numbers
         if not np.isin(days, numbers).all():
@@ -71,11 +71,11 @@ def calendar_of(times: pl.Series, entity: pl.Series | None) -> CalendarFacts | N
         places = [np.searchsorted(numbers, ends[name].to_numpy()) for name in ("first", "last")]
         return series.height / int((places[1] - places[0] + 1).sum())
 
-    plain = Calendar(weekdays=[WEEKDAY_NAMES[day] for day in weekdays])
+    plain = OpenCalendar(weekdays=[WEEKDAY_NAMES[day] for day in weekdays])
     usual = full(plain)
     exchanges = {}
     if weekdays == [0, 1, 2, 3, 4] and usual < 1.0:
-        exchanges = {code: full(Calendar(exchange=code)) for code in _fitting(days)}
+        exchanges = {code: full(OpenCalendar(exchange=code)) for code in _fitting(days)}
     best = max(exchanges.values(), default=0.0)
     if best >= _FULL and 1 - best <= _BETTER * (1 - usual):
         first, *others = [code for code, share in exchanges.items() if share == best]

@@ -68,7 +68,7 @@ def _frequency(draft: Draft) -> str:
 
 def open_days(calendar: CalendarFacts) -> str:
     """Return what shows that the rows lie on the open days of a calendar."""
-    return f"no row is on a day that {calendar.name} has closed, and {calendar.full:.1%} of the open days have one"
+    return f"no row is on a closed day of {calendar.name}, and {calendar.full:.1%} of its open days have one"
 
 
 def unsure(draft: Draft) -> list[str]:
@@ -87,7 +87,7 @@ def unsure(draft: Draft) -> list[str]:
     elif facts.calendar is not None and facts.calendar.others:
         told.append(f"time.calendar: the days of {some(facts.calendar.others)} would fit too")
     if facts.calendar is not None:
-        told.append("durations count open days: 5d is a week of five; split, folds and drift count all days")
+        told.append(f"durations count open days: {facts.week}d is a week; split, folds and drift count all days")
     if facts.open_zone:
         told.append("time.zone: times without an offset are taken as they are, without daylight saving")
     elif facts.zone is not None and facts.zone.others:

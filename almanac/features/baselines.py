@@ -8,6 +8,7 @@ import polars as pl
 
 from almanac.features.classes import as_classes
 from almanac.features.columns import numbers
+from almanac.features.table import even_times
 from almanac.usecase import UseCase
 from almanac.usecase.training_section import Target
 from almanac.usecase.types import to_microseconds
@@ -114,7 +115,7 @@ def _of_events(_: UseCase, table: pl.DataFrame, target: Target, train: Mask) -> 
 def _learned(usecase: UseCase, table: pl.DataFrame, target: Target, train: Mask) -> pl.DataFrame:
     season = to_microseconds(usecase.evaluation.season)
     truth, last = _truth(table, target), numbers(table, f"last_{target.name}")
-    time = _even(usecase, table)
+    time = even_times(table, usecase.time.column, usecase.time.grid)
     group = table[usecase.entity] if usecase.entity else pl.repeat("", table.height, eager=True)
     rows = pl.DataFrame(
         {
@@ -158,7 +159,7 @@ def seasonal_naive(usecase: UseCase, table: pl.DataFrame, target: Target) -> Arr
     keys = usecase.keys
     name = f"y_{target.name}"
     numbers(table, name)
-    values = table.select(*keys, name).with_columns(_even(usecase, table))
+    values = table.select(*keys, name).with_columns(even_times(table, usecase.time.column, usecase.time.grid))
     earlier = values.select(*keys[:-1], pl.col(keys[-1]) - _seasons_back(usecase, target))
     return numbers(earlier.join(values, on=keys, how="left", maintain_order="left"), name)
 
@@ -166,12 +167,6 @@ def seasonal_naive(usecase: UseCase, table: pl.DataFrame, target: Target) -> Arr
 def best_of(errors: Mapping[str, float]) -> str:
     """Return the name of the smallest error; of equal ones the first."""
     return min(errors, key=lambda name: errors[name])
-
-
-def _even(usecase: UseCase, table: pl.DataFrame) -> pl.Series:
-    """Return the times on the even axis of the grid, in µs."""
-    times = table[usecase.time.column].cast(pl.Datetime("us")).to_physical()
-    return pl.Series(times.name, usecase.time.grid.to_even(times.to_numpy()))
 
 
 def _ahead(usecase: UseCase, target: Target) -> int:

@@ -12,6 +12,7 @@ import polars as pl
 import pyarrow as pa
 
 from almanac.core.errors import FeatureError
+from almanac.core.grid import Grid
 from almanac.core.levels import is_open
 from almanac.features.spec import FeatureSpec
 
@@ -113,6 +114,15 @@ def times(table: pl.DataFrame, column: str) -> Integers:
     if values.null_count():
         raise FeatureError(f"row {int(values.is_null().arg_max() or 0) + 1}: {column} is missing")
     return values.to_physical().to_numpy()
+
+
+def even_times(table: pl.DataFrame, column: str, grid: Grid) -> pl.Series:
+    """Return the times on the even axis of a grid, in µs, under the name of their column.
+
+    Raises:
+        FeatureError: a time is missing.
+    """
+    return pl.Series(column, grid.to_even(times(table, column)))
 
 
 def numbers(spec: FeatureSpec, table: pl.DataFrame, name: str) -> Array:

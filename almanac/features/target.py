@@ -4,7 +4,7 @@ import polars as pl
 
 from almanac.features.events.batch import last_column, with_histories
 from almanac.features.spec import FeatureSpec
-from almanac.features.table import check_columns, times
+from almanac.features.table import check_columns, even_times
 from almanac.model.target_history import TargetHistory
 from almanac.usecase import UseCase
 from almanac.usecase.types import to_microseconds
@@ -24,7 +24,7 @@ def targets(usecase: UseCase, spec: FeatureSpec, table: pl.DataFrame) -> pl.Data
         return _outcomes(usecase, spec, table)
     keys = [*([spec.entity] if spec.entity else []), spec.time]
     columns = sorted({target.column for target in usecase.targets})
-    values = table.select(*keys[:-1], _even(spec, table), *(_finite(column) for column in columns))
+    values = table.select(*keys[:-1], even_times(table, spec.time, spec.grid), *(_finite(column) for column in columns))
     columns_by_name: dict[str, pl.Series] = {}
     for target in usecase.targets:
         columns_by_name[f"y_{target.name}"] = _at(values, keys, target.column, to_microseconds(target.horizon))
@@ -52,15 +52,10 @@ def history_of(spec: FeatureSpec, table: pl.DataFrame, column: str) -> TargetHis
     """
     check_columns(spec, table, [column])
     keys = [*([spec.entity] if spec.entity else []), spec.time]
-    values = table.select(*keys[:-1], _even(spec, table), _finite(column))
+    values = table.select(*keys[:-1], even_times(table, spec.time, spec.grid), _finite(column))
     newest = _at(values, keys, column, -spec.cutoff_steps * spec.step)
     entity = table[spec.entity] if spec.entity else None
     return TargetHistory(values[spec.time].to_numpy(), newest.to_numpy(), spec.step, entity)
-
-
-def _even(spec: FeatureSpec, table: pl.DataFrame) -> pl.Series:
-    """Return the times on the even axis of the grid, in µs."""
-    return pl.Series(spec.time, spec.grid.to_even(times(table, spec.time)))
 
 
 def _at(values: pl.DataFrame, keys: list[str], column: str, ahead: int) -> pl.Series:

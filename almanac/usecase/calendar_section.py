@@ -20,7 +20,7 @@ WEEKDAY_NAMES: tuple[Weekday, ...] = get_args(Weekday)
 _YEARS = range(1950, 2061)
 
 
-class Calendar(Section):
+class OpenCalendar(Section):
     """The open days of a country, an exchange or a week; only they have steps, and no row is missing on others."""
 
     weekdays: Annotated[list[Weekday], Field(min_length=1)] | None = None
@@ -73,7 +73,7 @@ def _read(value: Any) -> Any:
 
 #: A calendar; the text `weekdays` stands for Monday to Friday.
 CalendarField = Annotated[
-    Calendar | None, BeforeValidator(_read, json_schema_input_type=Literal["weekdays"] | Calendar | None)
+    OpenCalendar | None, BeforeValidator(_read, json_schema_input_type=Literal["weekdays"] | OpenCalendar | None)
 ]
 
 

@@ -10,7 +10,7 @@ import yaml
 
 from almanac.core.files import read_json, sha256_file, write_json
 from almanac.usecase import dump
-from almanac.usecase.calendar_section import Calendar
+from almanac.usecase.calendar_section import OpenCalendar
 from governance.documents.artifacts import Artifacts, run_files
 from governance.documents.bundle import write_documents
 from governance.documents.layout import USECASE
@@ -145,7 +145,7 @@ def test_times_without_a_calendar_are_no_dates(world: World, tmp_path: Path) -> 
 
 
 def test_steps_on_open_days_are_said_to_be(world: World, tmp_path: Path) -> None:
-    calendar = Calendar(country="DE", subdivision="BY", weekdays=["mon", "sat"]).model_dump(mode="json")
+    calendar = OpenCalendar(country="DE", subdivision="BY", weekdays=["mon", "sat"]).model_dump(mode="json")
     texts = texts_of(world, tmp_path, lambda usecase, _, __: usecase["time"].update(calendar=calendar))
     for name in ("data_card.md", "model_card.md"):
         assert "steps are counted on open days alone, those of DE-BY on mon, sat." in texts[name]

@@ -8,10 +8,10 @@ import pytest
 from pydantic import ValidationError
 
 from almanac.core.grid import DAY, Grid, day_number, grid_of
-from almanac.usecase.calendar_section import Calendar
+from almanac.usecase.calendar_section import OpenCalendar
 
-WEEK = Calendar(weekdays=["mon", "tue", "wed", "thu", "fri"])
-EXCHANGE = Calendar(exchange="XNYS")
+WEEK = OpenCalendar(weekdays=["mon", "tue", "wed", "thu", "fri"])
+EXCHANGE = OpenCalendar(exchange="XNYS")
 FRIDAY, SATURDAY, MONDAY = date(2026, 11, 27), date(2026, 11, 28), date(2026, 11, 30)
 
 
@@ -78,7 +78,7 @@ def test_the_longest_time_that_steps_take() -> None:
 
 
 def test_days_may_be_closed_or_open_besides() -> None:
-    case = Calendar(country="DE", subdivision="BY", closed=[date(2026, 11, 27)], open=[date(2026, 11, 28)])
+    case = OpenCalendar(country="DE", subdivision="BY", closed=[date(2026, 11, 27)], open=[date(2026, 11, 28)])
     grid = grid_of(DAY, case.days())
     assert (
         grid.is_open(micros(FRIDAY, SATURDAY, date(2026, 11, 1), date(2026, 1, 6))).tolist()
@@ -87,13 +87,13 @@ def test_days_may_be_closed_or_open_besides() -> None:
 
 
 def test_weekdays_of_ones_own_keep_the_holidays() -> None:
-    grid = grid_of(DAY, Calendar(country="DE", weekdays=["mon", "tue", "wed", "thu", "fri", "sat"]).days())
+    grid = grid_of(DAY, OpenCalendar(country="DE", weekdays=["mon", "tue", "wed", "thu", "fri", "sat"]).days())
     # 26 December 2026 is a Saturday, and a holiday.
     assert grid.is_open(micros(SATURDAY, date(2026, 12, 26), date(2026, 11, 29))).tolist() == [True, False, False]
 
 
 def test_a_weekend_is_that_of_the_country() -> None:
-    grid = grid_of(DAY, Calendar(country="IL").days())
+    grid = grid_of(DAY, OpenCalendar(country="IL").days())
     assert grid.is_open(micros(FRIDAY, SATURDAY, date(2026, 11, 29))).tolist() == [False, False, True]
 
 
@@ -109,4 +109,4 @@ def test_a_weekend_is_that_of_the_country() -> None:
 )
 def test_no_calendar(fields: dict[str, object], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
-        Calendar.model_validate(fields)
+        OpenCalendar.model_validate(fields)

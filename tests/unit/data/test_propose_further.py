@@ -334,6 +334,15 @@ def test_an_empty_row_says_that_a_day_was_closed(tmp_path: Path) -> None:
     assert case.time.calendar.exchange == "XNYS"
 
 
+def test_a_plan_for_the_next_open_day_is_known_ahead(tmp_path: Path) -> None:
+    table = business_days().with_columns(plan=pl.col("day").dt.day().cast(pl.Float64))
+    case, _ = proposed(write(table, tmp_path / "t.csv"), tmp_path, target="close", known_ahead=("plan",))
+    assert case.time.calendar is not None
+    plan = dict(taken(case, tmp_path).select("day", "plan").iter_rows())
+    # Friday 18 May 2018 has the plan of Monday the 21st.
+    assert (plan[datetime(2018, 5, 18)], plan[datetime(2018, 5, 17)]) == (21.0, 18.0)
+
+
 def test_several_series_share_the_days_of_an_exchange(tmp_path: Path) -> None:
     closed = holidays.financial_holidays("XLON", years=range(2016, 2021))
     table = pl.concat([business_days(closed=closed).with_columns(share=pl.lit(name)) for name in ("one", "other")])

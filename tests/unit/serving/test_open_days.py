@@ -5,7 +5,7 @@ from datetime import date, timedelta
 import pytest
 
 from almanac.core.grid import DAY, Grid, grid_of
-from almanac.usecase.calendar_section import Calendar
+from almanac.usecase.calendar_section import OpenCalendar
 from serving.features.raw_schema import RawSchema, read_schema
 from serving.runtime.errors import HTTPError
 
@@ -13,7 +13,7 @@ INPUTS = [{"name": "day", "type": "timestamp"}, {"name": "close", "type": "float
 
 
 def schema(**calendar: object) -> RawSchema:
-    return read_schema(INPUTS, grid_of(DAY, Calendar.model_validate(calendar).days()))
+    return read_schema(INPUTS, grid_of(DAY, OpenCalendar.model_validate(calendar).days()))
 
 
 def test_the_step_after_a_friday_is_the_monday() -> None:
