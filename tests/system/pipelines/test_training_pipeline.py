@@ -15,7 +15,19 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).resolve().parents[3]
+#: Of each group a feature; all of them go the same way in the reference's own run.
+FEATURES = (
+    "{kind: calendar, group: temporal, fields: [hour]}",
+    "{kind: value, group: lagged, columns: [pm25]}",
+    "{kind: lag, group: lagged, columns: [pm25], lags: [1h, 24h]}",
+    "{kind: rolling, group: rolling, columns: [pm25], windows: [24h], statistics: [mean]}",
+    "{kind: value, group: weather, columns: [dewp, temp, pres, iws]}",
+    "{kind: categorical, group: weather, columns: [cbwd], encoding: code}",
+    "{kind: interaction, group: interactions, name: pm25_over_day, operation: ratio, left: pm25, right: pm25_mean_24h}",
+)
 QUICK = {
+    "features.items": f"[{', '.join(FEATURES)}]",
+    "evaluation.repeats": "100",
     "training.candidates": "[{name: ridge, kind: linear, predict: difference, fixed: {alpha: 1000.0}}]",
     "training.choose": "{metric: rmse}",
     "training.budget.trials": "1",
