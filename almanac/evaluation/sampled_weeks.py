@@ -12,6 +12,9 @@ Array = npt.NDArray[np.float64]
 _WEEK = 7 * 86_400_000_000
 #: A week, or an entity, with a smaller share of the most rows is no example.
 _FULL = 0.8
+#: Fewest rows of a week that show a course; a series of weeks, months or quarters is drawn whole.
+_FEWEST = 4
+_WHOLE = "The whole test span"
 
 
 def sampled_weeks(scored: ScoredRows) -> dict[str, Positions]:
@@ -26,10 +29,12 @@ def sampled_weeks(scored: ScoredRows) -> dict[str, Positions]:
     names, code = np.unique(scored.keys.to_series(0).cast(str).to_numpy(), return_inverse=True)
     if names.size == 1:
         return {f"{title}, {names[0]}": rows for title, rows in _each_once(_of_series(scored, everything)).items()}
-    return {
-        f"{entity_title} {names[entity]}, {week.lower()}": _of_series(scored, np.flatnonzero(code == entity))[week]
-        for entity, (entity_title, week) in _entities(scored, code).items()
-    }
+    drawn = {}
+    for entity, (entity_title, week) in _entities(scored, code).items():
+        weeks = _of_series(scored, np.flatnonzero(code == entity))
+        title = week if week in weeks else _WHOLE
+        drawn[f"{entity_title} {names[entity]}, {title.lower()}"] = weeks[title]
+    return drawn
 
 
 def _entities(scored: ScoredRows, code: Positions) -> dict[int, tuple[str, str]]:
@@ -64,12 +69,14 @@ def _each_once(weeks: dict[str, Positions]) -> dict[str, Positions]:
 
 
 def _of_series(scored: ScoredRows, series: Positions) -> dict[str, Positions]:
-    """Return the rows of three weeks of one series, given its rows."""
+    """Return the rows of three weeks of one series, given its rows; of one whose weeks show no course all of them."""
     time = scored.time[series]
-    # Two weeks hold one whole week from Monday to Sunday at the least; a shorter span is drawn whole.
-    week = week_of(time) if time.max() - time.min() >= 2 * _WEEK else np.zeros(time.size, np.int64)
+    week = week_of(time)
     weeks, index = np.unique(week, return_inverse=True)
     n = np.bincount(index)
+    # Two weeks hold one whole week from Monday to Sunday at the least.
+    if time.max() - time.min() < 2 * _WEEK or n.max() < _FEWEST:
+        return {_WHOLE: series}
     error = np.sqrt(np.bincount(index, weights=(scored.prediction - scored.y)[series] ** 2) / n)
     mean = np.bincount(index, weights=scored.y[series]) / n
     full = np.flatnonzero(n >= _FULL * n.max())

@@ -54,6 +54,7 @@ class ScoredRows:
         prices: prices of events that stakes and signals name, NaN where missing.
         out_of_fold: the rows of the training's folds; None where they are not at hand.
         unseen: rows of entities without a known target in the training span; None for a table of one series.
+        events: whether each row is an event.
     """
 
     target: Target
@@ -74,6 +75,7 @@ class ScoredRows:
     scales: Array | None = None
     out_of_fold: OutOfFold | None = None
     unseen: Mask | None = None
+    events: bool = False
 
     @property
     def classification(self) -> bool:
@@ -92,7 +94,9 @@ class ScoredRows:
 
     @property
     def due(self) -> npt.NDArray[np.datetime64]:
-        """The forecast time of each row, shape (n,)."""
+        """The time that each row's forecast is of, shape (n,): of an event its own, not that of its outcome."""
+        if self.events:
+            return self.time.astype("datetime64[us]")
         return self.grid.from_even(self.even_due).astype("datetime64[us]")
 
 
@@ -193,6 +197,7 @@ def score_rows(
         out_of_fold=None if unseen is None else _out_of_fold(usecase, table, target, unseen, baselines),
         prices={name: numbers(table, price_column(target, name))[rows] for name in price_names(target)},
         unseen=unseen_rows(usecase, table, train.rows(time) & np.isfinite(y), rows),
+        events=usecase.events is not None,
     )
 
 

@@ -145,6 +145,22 @@ def test_a_span_of_less_than_two_weeks_is_drawn_whole() -> None:
     assert {rows.size for rows in weeks.values()} == {24 * 9}
 
 
+def test_a_series_of_months_is_drawn_whole() -> None:
+    """A week would hold a single point, through which no line goes."""
+    hours = scored("east", "north", hours=24 * 12)
+    rows = replace(hours, time=hours.time // 3_600_000_000 * 30 * 86_400_000_000)
+    weeks = sampled_weeks(rows)
+    assert all(title.endswith(", the whole test span") for title in weeks)
+    assert {chosen.size for chosen in weeks.values()} == {24 * 12}
+
+
+def test_a_forecast_of_an_event_is_of_its_own_time() -> None:
+    """Its outcome may be known a month later, as that of a month is, and no report shows the event there."""
+    rows = scored("east", hours=48)
+    assert (rows.due.astype(np.int64) > rows.time).all()
+    assert (replace(rows, events=True).due.astype(np.int64) == rows.time).all()
+
+
 def test_weeks_of_one_series_are_the_highest_an_ordinary_and_the_hardest() -> None:
     rows = scored("east")
     alone = replace(rows, keys=rows.keys.select("timestamp"), unseen=None, scales=None)
