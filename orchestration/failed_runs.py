@@ -8,6 +8,7 @@ from typing import Any
 from almanac.core.errors import CLOSED
 from orchestration.cluster import Cluster
 from orchestration.rundir import failure_record, new_run_id
+from orchestration.settings import SETTINGS
 from orchestration.tasks import error_of, failed_task
 
 #: Failed runs older than this are no news to anybody.
@@ -63,7 +64,7 @@ class FailedRuns:
 
 def _explained(cluster: Cluster, run: Any) -> tuple[str, str]:
     """Return the task of a run that failed first, and the message of its error."""
-    step, log = failed_task(run), cluster.log(run)
+    step, log = failed_task(run, SETTINGS), cluster.log(run)
     if error := error_of(log):
         return step, error
     task = f"the task {step}" if step else "a task"

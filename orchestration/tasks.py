@@ -7,7 +7,6 @@ from datetime import datetime
 from functools import reduce
 from typing import Any
 
-from orchestration.settings import SETTINGS
 from orchestration.task_error import followed
 
 #: Argo's name of the template whose pod runs a component.
@@ -63,15 +62,19 @@ def failed_pods(run: Any) -> Iterator[str]:
                 yield f"{workflow}-{_TEMPLATE}-{code}"
 
 
-def failed_task(run: Any) -> str:
-    """Return the task of a run that failed first, without the number that tells it from others of its component.
+def failed_task(run: Any, components: Collection[str]) -> str:
+    """Return the component of the task of a run that failed first.
 
     It is empty where the server reports no such task, as of a Workflow that was deleted or compressed.
+
+    Args:
+        run: the run.
+        components: names of components; Argo reports graphs and drivers beside their tasks.
     """
     for detail in _in_order(run):
         # Where the pod that prepares a task fails, there is no other of it.
         name = str(detail.display_name).removesuffix("-driver").rstrip("-0123456789")
-        if str(detail.state) == "FAILED" and name in SETTINGS:
+        if str(detail.state) == "FAILED" and name in components:
             return name
     return ""
 

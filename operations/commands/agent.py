@@ -64,6 +64,8 @@ def agent(
     works = {}
     for name, settings in rules.use_cases.items():
         site = Site(name, rules, settings, address, runs, partial(build, context, "training"))
+        # A file that cannot be read is said now rather than at the first alarm.
+        site.usecase()
         works[name] = Work(site, FollowedJournal(address, name), act and not rules.stop, say)
     running = Agent(rules, works, say)
     with only_one(state):
