@@ -3,12 +3,14 @@
 from collections.abc import Sequence
 from datetime import date, timedelta
 from functools import lru_cache
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, get_args
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from almanac.core.grid import OpenDays, day_number
 from almanac.usecase.types import Date, Section
+
+if TYPE_CHECKING:
+    from almanac.core.grid import OpenDays
 
 Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 
@@ -49,7 +51,7 @@ class OpenCalendar(Section):
         self.days()
         return self
 
-    def days(self) -> OpenDays:
+    def days(self) -> "OpenDays":
         """Return the open days."""
         weekdays = None if self.weekdays is None else tuple(sorted(map(WEEKDAY_NAMES.index, self.weekdays)))
         return _days(weekdays, self.country, self.subdivision, self.exchange, tuple(self.closed), tuple(self.open))
@@ -85,7 +87,9 @@ def _days(
     exchange: str | None,
     closed: Sequence[date],
     opened: Sequence[date],
-) -> OpenDays:
+) -> "OpenDays":
+    from almanac.core.grid import OpenDays, day_number
+
     holidays = _holidays(country, subdivision, exchange)
     weekend = {5, 6} if holidays is None else holidays.weekend
     usual = weekdays or tuple(day for day in range(7) if day not in weekend)

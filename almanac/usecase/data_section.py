@@ -6,7 +6,6 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, Field, model_validator
 
-from almanac.core.grid import Grid, OpenDays, grid_of
 from almanac.core.kinds import Kinds
 from almanac.usecase.address import UNSTATED
 from almanac.usecase.calendar_section import CalendarField
@@ -94,6 +93,8 @@ class TimeFormat(Section):
 FORMATS: Kinds[Any] = Kinds("format", "almanac.data.formats")
 
 if TYPE_CHECKING:
+    from almanac.core.grid import Grid, OpenDays
+
     Format = str
 else:
     Format = name_of(FORMATS)
@@ -284,11 +285,14 @@ class TimeGrid(Section):
     lags, windows, seasons, the cutoff and blocks are then counted in open days: 5d is a week of five."""
 
     @property
-    def open_days(self) -> OpenDays | None:
+    def open_days(self) -> "OpenDays | None":
         """The days that have steps; None where all have."""
         return None if self.calendar is None else self.calendar.days()
 
     @property
-    def grid(self) -> Grid:
+    def grid(self) -> "Grid":
         """The grid of the table's times."""
+        # The help of a command reads this schema, and waits for no array.
+        from almanac.core.grid import grid_of
+
         return grid_of(to_microseconds(self.frequency), self.open_days)
