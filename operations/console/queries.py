@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Engine, Select, Table, and_, func, or_, select
+from sqlalchemy import Column, ColumnElement, Engine, Select, Table, and_, func, or_, select
 
 from operations.history.tables import (
     ACTIONS,
@@ -32,10 +32,17 @@ def _rows(engine: Engine, query: Select[Any]) -> list[Row]:
         return [dict(row._mapping) for row in connection.execute(query)]
 
 
+def _newest(engine: Engine, use_case: str, time: Column[Any], *where: ColumnElement[bool]) -> list[Row]:
+    """Return the newest rows of a table, of all use cases where none is named."""
+    table = time.table
+    # By the key as well, without which rows of one time change places from page to page.
+    query = select(table).where(*where).order_by(time.desc(), *table.primary_key).limit(MOST)
+    return _rows(engine, query.where(table.c.use_case == use_case) if use_case else query)
+
+
 def versions(engine: Engine, use_case: str) -> list[Row]:
     """Return the versions of a use case, newest first."""
-    query = select(VERSIONS).where(VERSIONS.c.use_case == use_case).order_by(VERSIONS.c.number.desc()).limit(MOST)
-    return _rows(engine, query)
+    return _newest(engine, use_case, VERSIONS.c.number)
 
 
 def waiting_versions(engine: Engine) -> list[Row]:
@@ -50,7 +57,7 @@ def open_plans(engine: Engine, now: str) -> list[Row]:
 
 def plans(engine: Engine, use_case: str) -> list[Row]:
     """Return the plans of a use case, newest first."""
-    return _rows(engine, select(PLANS).where(PLANS.c.use_case == use_case).order_by(PLANS.c.created.desc()).limit(MOST))
+    return _newest(engine, use_case, PLANS.c.created)
 
 
 def newest_run(engine: Engine, use_case: str, kind: str) -> Row | None:
@@ -62,15 +69,12 @@ def newest_run(engine: Engine, use_case: str, kind: str) -> Row | None:
 
 def runs(engine: Engine, use_case: str = "") -> list[Row]:
     """Return runs, newest first."""
-    query = select(RUNS).order_by(RUNS.c.started.desc(), RUNS.c.id).limit(MOST)
-    return _rows(engine, query.where(RUNS.c.use_case == use_case) if use_case else query)
+    return _newest(engine, use_case, RUNS.c.started)
 
 
 def failures(engine: Engine, use_case: str = "") -> list[Row]:
     """Return failed runs, newest first; a run whose gate closed is none."""
-    query = select(FAILURES).where(FAILURES.c.gate_passed.is_(None))
-    query = query.order_by(FAILURES.c.failed.desc(), FAILURES.c.id).limit(MOST)
-    return _rows(engine, query.where(FAILURES.c.use_case == use_case) if use_case else query)
+    return _newest(engine, use_case, FAILURES.c.failed, FAILURES.c.gate_passed.is_(None))
 
 
 def run(engine: Engine, run_id: str) -> Row | None:
@@ -122,26 +126,22 @@ def _parts(engine: Engine, table: Table, windows: Sequence[Row]) -> list[Row]:
 
 def events(engine: Engine, use_case: str) -> list[Row]:
     """Return the registry's events of a use case, newest first."""
-    query = select(EVENTS).where(EVENTS.c.use_case == use_case).order_by(EVENTS.c.number.desc()).limit(MOST)
-    return _rows(engine, query)
+    return _newest(engine, use_case, EVENTS.c.number)
 
 
 def approvals(engine: Engine, use_case: str) -> list[Row]:
     """Return people's decisions on a use case, newest first."""
-    query = select(APPROVALS).where(APPROVALS.c.use_case == use_case).order_by(APPROVALS.c.when.desc()).limit(MOST)
-    return _rows(engine, query)
+    return _newest(engine, use_case, APPROVALS.c.when)
 
 
 def alarms(engine: Engine, use_case: str = "") -> list[Row]:
     """Return alarms, newest first."""
-    query = select(ALARMS).order_by(ALARMS.c.when.desc()).limit(MOST)
-    return _rows(engine, query.where(ALARMS.c.use_case == use_case) if use_case else query)
+    return _newest(engine, use_case, ALARMS.c.when)
 
 
 def actions(engine: Engine, use_case: str) -> list[Row]:
     """Return the diagnoses and actions for a use case, newest first."""
-    query = select(ACTIONS).where(ACTIONS.c.use_case == use_case).order_by(ACTIONS.c.number.desc()).limit(MOST)
-    return _rows(engine, query)
+    return _newest(engine, use_case, ACTIONS.c.number)
 
 
 def notifications(engine: Engine, use_case: str = "") -> list[Row]:
