@@ -14,16 +14,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
+from almanac.core.arrays import Array
 from almanac.model.directory import OUT_OF_FOLD
 from almanac.model.intervals import Intervals
 from almanac.model.model import load_model
 from almanac.training.calibration import calibrate
 from almanac.usecase import load as load_use_case
-
-Array = npt.NDArray[np.float64]
 
 
 def deviations(run: Path, trees: bool = False) -> dict[str, Array]:

@@ -18,9 +18,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
+from almanac.core.arrays import Array
 from almanac.data.ingest import ingest
 from almanac.data.resample import resample
 from almanac.model.batch import predict_file
@@ -29,8 +29,6 @@ from almanac.training.losses import loss
 from almanac.usecase import UseCase
 from almanac.usecase import load as load_use_case
 from almanac.usecase.shape_section import Resample
-
-Array = npt.NDArray[np.float64]
 
 TARGET, COLUMN = "cpu_mean_5min", "cpu_5min"
 HOURLY = Resample(every="1h", columns={"cpu_mean": "mean", COLUMN: "last", "cpu_max": "max"})

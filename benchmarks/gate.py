@@ -29,6 +29,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from almanac.core.arrays import Array
 from almanac.evaluation.evaluate import predictions
 from almanac.evaluation.gate.decide import decide
 from almanac.evaluation.gate.evidence import RegisteredModel, read_evidence
@@ -46,8 +47,6 @@ from almanac.usecase import UseCase, load
 from almanac.usecase.training_section import Target
 from almanac.usecase.types import to_microseconds
 from benchmarks.policy_series import PARAMETERS, ROUNDS, validated
-
-Array = npt.NDArray[np.float64]
 
 ROOT = Path(__file__).resolve().parent.parent
 SEEDS = (1, 2, 3)

@@ -22,7 +22,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
 from almanac.core.files import write_json
@@ -33,10 +32,6 @@ from almanac.usecase.types import to_microseconds, to_timedelta
 from benchmarks.policy_series import PARAMETERS, ROOT, ROUNDS, Series, Walk, Watch, validated
 from monitoring.windows.join import with_truth
 from monitoring.windows.judge import Monitored, breached, judge
-
-Array = npt.NDArray[np.float64]
-Mask = npt.NDArray[np.bool_]
-
 
 Decide = Callable[[list[dict[str, Any]]], bool]
 

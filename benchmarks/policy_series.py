@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from almanac.core.arrays import Array, Mask
 from almanac.drift import Profile, profile
 from almanac.drift.outputs import freeze, importance_profile
 from almanac.drift.profiles.seasons import calendar_of, parse_duration
@@ -42,9 +43,6 @@ from components.validation.task import run as validate
 from monitoring.windows.expected_ranges import ExpectedRanges, expected_ranges
 from monitoring.windows.join import with_truth
 from monitoring.windows.outputs import WatchedModel
-
-Array = npt.NDArray[np.float64]
-Mask = npt.NDArray[np.bool_]
 
 ROOT = Path(__file__).resolve().parent.parent
 PARAMETERS = {

@@ -11,9 +11,9 @@ from typing import Any
 
 import lightgbm
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
+from almanac.core.arrays import Array
 from almanac.core.files import read_json, sha256_file, write_bytes, write_json
 from almanac.drift import profile
 
@@ -23,7 +23,6 @@ FEATURES = (
     "pm25_lag_1h", "pm25_lag_2h", "pm25_lag_3h", "pm25_lag_6h", "pm25_lag_12h", "pm25_lag_24h",
     "pm25_mean_3h", "pm25_mean_24h", "temp_diff_3h", "pres_diff_3h",
 )  # fmt: skip
-Array = npt.NDArray[np.float64]
 #: Rows by name, None for a missing value.
 Rows = list[dict[str, float | None]]
 _RAW = {"pm2.5": "pm25", "DEWP": "dewp", "TEMP": "temp", "PRES": "pres", "Iws": "iws", "Is": "snow_hours"}

@@ -13,7 +13,8 @@ from functools import cached_property, lru_cache
 import numpy as np
 import numpy.typing as npt
 
-Integers = npt.NDArray[np.int64]
+from almanac.core.arrays import Integers
+
 Flags = npt.NDArray[np.bool_]
 
 #: A day in µs.

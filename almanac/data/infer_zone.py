@@ -11,14 +11,12 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
+from almanac.core.arrays import Integers
 from almanac.core.errors import UseCaseError
 from almanac.data.time_forms import EPOCHS
 from almanac.data.times import ends
-
-Integers = npt.NDArray[np.int64]
 
 #: Zones that are proposed for all that have the same clocks; the first that fits is taken.
 _ZONES = (

@@ -6,10 +6,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from almanac.core.arrays import Array
 from almanac.model.stakes import SIDES, StakeRule
 from almanac.usecase.stakes_section import Stakes
-
-Array = npt.NDArray[np.float64]
 
 _DAY = 86_400_000_000
 _REPEATS = 2000

@@ -1,9 +1,8 @@
 """Length of the bootstrap's blocks, from the lead of the forecasts and the dependence of the rows."""
 
 import numpy as np
-import numpy.typing as npt
 
-Array = npt.NDArray[np.float64]
+from almanac.core.arrays import Array
 
 
 def block_length(values: Array, lead: int) -> int:

@@ -3,16 +3,14 @@
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
+from almanac.core.arrays import Array
 from almanac.evaluation.disparity import FEWEST_ROWS
 from almanac.evaluation.groups import Slices
 from almanac.evaluation.labels import TRAINING
 from almanac.evaluation.metrics import ERRORS, log_loss, regression_terms
 from almanac.evaluation.scored_rows import ScoredRows
-
-Array = npt.NDArray[np.float64]
 
 SEEN, UNSEEN = "seen", "unseen"
 #: Entities whose figures are written one by one; more of them are in the predictions alone.

@@ -5,9 +5,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from almanac.core.arrays import Array
 from almanac.evaluation.scored_rows import ScoredRows
-
-Array = npt.NDArray[np.float64]
 
 _DAY = 86_400_000_000
 _WEEK = 7 * _DAY

@@ -10,14 +10,12 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from almanac.core.arrays import Array, Mask
 from almanac.core.errors import TableError
 from almanac.features.columns import numbers
 from almanac.model.model import Model
 from almanac.usecase import UseCase
 from almanac.usecase.evaluation_section import Group
-
-Array = npt.NDArray[np.float64]
-Mask = npt.NDArray[np.bool_]
 
 UNKNOWN = "unknown"
 _SEASONS = ("winter", "spring", "summer", "autumn")

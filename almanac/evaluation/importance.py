@@ -11,11 +11,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from almanac.core.arrays import Array
 from almanac.evaluation.scored_rows import ScoredRows
 from almanac.model.model import Model
 from almanac.model.predictor import Rows
-
-Array = npt.NDArray[np.float64]
 
 #: Budget of visited leaves (rows times leaves): about two seconds on one core.
 _LEAVES = 6_000_000

@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from almanac.core.arrays import Array
 from almanac.evaluation.bootstrap import Bootstrap, interval
 from almanac.usecase.training_section import Target
 
-Array = npt.NDArray[np.float64]
 Sums = Mapping[str, Array]
 Metric = Callable[[Sums], Array]
 

@@ -7,11 +7,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from almanac.core.arrays import Array
 from almanac.evaluation.metrics import errors_of
 from almanac.evaluation.paired import Clock, compare
 from almanac.usecase.training_section import Target
-
-Array = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
+from almanac.core.arrays import Array
 from almanac.evaluation.block_length import block_length
 from almanac.evaluation.bootstrap import Bootstrap, sums_by_step
 from almanac.evaluation.metrics import log_loss, price_terms
@@ -19,8 +20,6 @@ from almanac.evaluation.student import noncentrality, student_quantile
 from almanac.usecase import UseCase
 from almanac.usecase.training_section import Target
 from almanac.usecase.types import to_microseconds
-
-Array = npt.NDArray[np.float64]
 
 REPEATS = 500
 SEED = 7

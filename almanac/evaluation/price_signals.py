@@ -3,12 +3,10 @@
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from almanac.core.arrays import Array
 from almanac.model.price_signal import NAMES, signals
 from almanac.usecase.stakes_section import Signals
-
-Array = npt.NDArray[np.float64]
 
 
 def followed(

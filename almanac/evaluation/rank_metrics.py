@@ -1,10 +1,9 @@
 """Metrics by order, which no sums over rows give: calibration in bins of sorted probabilities, and medians."""
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
-Array = npt.NDArray[np.float64]
+from almanac.core.arrays import Array
 
 #: Bins of equal counts in which forecast and outcome are compared.
 _BINS = 10

@@ -7,7 +7,6 @@ from almanac.evaluation.error_analysis import week_of
 from almanac.evaluation.scored_rows import ScoredRows
 
 Positions = npt.NDArray[np.intp]
-Array = npt.NDArray[np.float64]
 
 _WEEK = 7 * 86_400_000_000
 #: A week, or an entity, with a smaller share of the most rows is no example.

@@ -9,6 +9,7 @@ import numpy.typing as npt
 import polars as pl
 import polars.selectors as cs
 
+from almanac.core.arrays import Array, Mask
 from almanac.core.errors import TableError
 from almanac.core.grid import Grid
 from almanac.evaluation.groups import Slices, bands_of, group_of
@@ -25,9 +26,6 @@ from almanac.model.target_history import TargetHistory
 from almanac.usecase import UseCase
 from almanac.usecase.training_section import Target
 from almanac.usecase.types import to_microseconds
-
-Array = npt.NDArray[np.float64]
-Mask = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,10 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from almanac.core.arrays import Array
 from almanac.evaluation.metrics import regression_terms
 from almanac.evaluation.rank_metrics import median_mase
-from almanac.evaluation.scored_rows import Array, ScoredRows
+from almanac.evaluation.scored_rows import ScoredRows
 from almanac.features.baselines import PERSISTENCE, SEASONAL
 from almanac.model.steps import Step, horizons_by_column, plan_steps
 from almanac.usecase import UseCase

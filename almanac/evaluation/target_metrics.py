@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from almanac.core.arrays import Array
 from almanac.evaluation.bankroll import simulate
 from almanac.evaluation.bootstrap import CONFIDENCE, Bootstrap, interval
 from almanac.evaluation.disparity import FEWEST_ROWS, disparity
@@ -35,8 +35,6 @@ from almanac.evaluation.scored_rows import ScoredRows
 from almanac.features.baselines import best_of
 from almanac.usecase import UseCase
 from almanac.usecase.types import to_microseconds
-
-Array = npt.NDArray[np.float64]
 
 #: Name of the bands among the slices.
 BAND = "band"

@@ -9,7 +9,8 @@ that the level asks for, as a smoothed conformal predictor counts them (Vovk, Ga
 import numpy as np
 import numpy.typing as npt
 
-Array = npt.NDArray[np.float64]
+from almanac.core.arrays import Array
+
 Bounds = tuple[float | None, float | None]
 
 _ROUNDING = 1e-9

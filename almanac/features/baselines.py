@@ -3,18 +3,15 @@
 from collections.abc import Mapping
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
+from almanac.core.arrays import Array, Mask
 from almanac.features.classes import as_classes
 from almanac.features.columns import numbers
 from almanac.features.table import even_times
 from almanac.usecase import UseCase
 from almanac.usecase.training_section import Target
 from almanac.usecase.types import to_microseconds
-
-Array = npt.NDArray[np.float64]
-Mask = npt.NDArray[np.bool_]
 
 PERSISTENCE = "persistence"
 SEASONAL = "seasonal"

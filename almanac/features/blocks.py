@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from almanac.core.arrays import Array
 from almanac.features.compiler.batch_codegen import batch_code
 from almanac.features.compiler.execute import Slots, kernel
 from almanac.features.compiler.formula import Node
@@ -19,7 +20,6 @@ from almanac.features.spec import FeatureSpec
 from almanac.features.table import Rows, Series, numbers
 from almanac.features.timeline import Timeline
 
-Array = npt.NDArray[np.float64]
 Places = npt.NDArray[np.intp]
 Feature = Callable[[int], pl.Series]
 

@@ -1,9 +1,8 @@
 """Classes of a target that has a threshold."""
 
 import numpy as np
-import numpy.typing as npt
 
-Array = npt.NDArray[np.float64]
+from almanac.core.arrays import Array
 
 
 def as_classes(values: Array, above: float | None) -> Array:

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from almanac.core.arrays import Array
 from almanac.core.errors import FeatureError
 from almanac.core.levels import OTHER, is_open
 from almanac.features.classes import as_classes
@@ -19,8 +20,6 @@ from almanac.features.target import targets
 from almanac.features.target_encoding import encodings
 from almanac.usecase import UseCase
 from almanac.usecase.column_section import Column
-
-Array = npt.NDArray[np.float64]
 
 
 def fit(usecase: UseCase, table: pl.DataFrame | pl.LazyFrame, span: Span) -> FeatureSpec:

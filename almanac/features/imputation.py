@@ -1,9 +1,8 @@
 """Causal imputation, the same in both engines."""
 
 import numpy as np
-import numpy.typing as npt
 
-Array = npt.NDArray[np.float64]
+from almanac.core.arrays import Array
 
 
 def impute(values: Array, limit: int) -> None:

@@ -6,9 +6,8 @@ Means of few rows are drawn towards that of all (Micci-Barreca, 2001, doi:10.114
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-Array = npt.NDArray[np.float64]
+from almanac.core.arrays import Array
 
 
 @dataclass(frozen=True)

@@ -8,13 +8,11 @@ from typing import Any, Protocol
 from zoneinfo import ZoneInfo
 
 import numpy as np
-import numpy.typing as npt
 
+from almanac.core.arrays import Array, Integers
 from almanac.core.grid import Grid
 from almanac.features.kind import Context
 
-Array = npt.NDArray[np.float64]
-Integers = npt.NDArray[np.int64]
 #: Clocks change at whole quarters of an hour.
 _QUARTER = 900
 #: µs of a second.

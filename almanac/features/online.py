@@ -8,14 +8,12 @@ import threading
 from collections.abc import Mapping
 
 import numpy as np
-import numpy.typing as npt
 
+from almanac.core.arrays import Array
 from almanac.core.errors import FeatureError
 from almanac.features.compiler.execute import library
 from almanac.features.compiler.row import Row
 from almanac.features.spec import FeatureSpec
-
-Array = npt.NDArray[np.float64]
 
 
 class OnlineEngine:

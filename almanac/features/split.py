@@ -7,12 +7,12 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from almanac.core.arrays import Integers
 from almanac.core.errors import FeatureError
 from almanac.core.grid import Grid
 from almanac.usecase import UseCase
 from almanac.usecase.types import to_microseconds
 
-Integers = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
 Times = pl.Series | Integers
 _EPOCH = datetime(1970, 1, 1)

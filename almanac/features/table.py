@@ -11,13 +11,11 @@ import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
 
+from almanac.core.arrays import Array, Integers
 from almanac.core.errors import FeatureError
 from almanac.core.grid import Grid
 from almanac.core.levels import is_open
 from almanac.features.spec import FeatureSpec
-
-Array = npt.NDArray[np.float64]
-Integers = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)

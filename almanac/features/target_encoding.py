@@ -8,16 +8,13 @@ within a fold all rows have the means of the rows that the fold learns from.
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
+from almanac.core.arrays import Array, Integers
 from almanac.features.kind import Declaration, LearnedFromTarget
 from almanac.features.level_means import LevelMeans
 from almanac.features.spec import FeatureSpec
 from almanac.features.table import numbers
-
-Array = npt.NDArray[np.float64]
-Integers = npt.NDArray[np.int64]
 
 #: Blocks of equal length before the first fold; rows of the first of them have no mean.
 _EARLY = 4

@@ -3,14 +3,12 @@
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
+from almanac.core.arrays import Array
 from almanac.core.grid import Grid
 from almanac.features.compiler.tracing import Clock, ClockInput
 from almanac.features.table import Rows
-
-Array = npt.NDArray[np.float64]
 
 #: Times computed at once.
 _BLOCK = 8192

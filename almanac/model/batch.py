@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from almanac.core.arrays import Array
 from almanac.core.errors import TableError
 from almanac.core.files import whole_file
 from almanac.core.levels import OTHER, OpenCodes, some
@@ -21,8 +22,6 @@ from almanac.model.prediction import outputs
 from almanac.model.predictor import Rows
 from almanac.model.target_history import TargetHistory
 from almanac.usecase import UseCase
-
-Array = npt.NDArray[np.float64]
 
 #: Rows that are held in memory at a time.
 ROWS = 20_000

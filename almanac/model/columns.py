@@ -6,12 +6,10 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from almanac.core.arrays import Array
 from almanac.core.errors import ModelError
 from almanac.core.levels import codes_of
-
-Array = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,11 +15,9 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from almanac.core.arrays import Array
 from almanac.core.errors import ModelError
-
-Array = npt.NDArray[np.float64]
 
 #: In format 1 trees gave the whole width, and there was no scale at knots beside them; format 2 multiplies the two.
 _FORMATS = (1, 2)

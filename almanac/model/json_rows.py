@@ -10,11 +10,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from almanac.core.arrays import Array
 from almanac.core.errors import NoCompilerError
 from almanac.model.columns import Columns
 from almanac.native.libraries import TREES
-
-Array = npt.NDArray[np.float64]
 
 #: Rows for which there is room at first.
 _ROWS = 128

@@ -10,9 +10,9 @@ import lightgbm
 import numpy as np
 import numpy.typing as npt
 
+from almanac.core.arrays import Array
 from almanac.core.errors import TrainingError
 from almanac.model.lightgbm_merge import assemble
-from almanac.model.offset import Array
 from almanac.model.skops_io import margin
 
 #: LightGBM's decision type: missing values are NaN, and which way they go.

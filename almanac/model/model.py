@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-import numpy.typing as npt
 
+from almanac.core.arrays import Array
 from almanac.core.errors import ModelError
 from almanac.model.bodies import read_body
 from almanac.model.columns import Columns, read_columns
@@ -24,7 +24,6 @@ from almanac.model.price_signal import NAMES, signals
 from almanac.model.row_interval import RowInterval
 from almanac.model.stakes import SIDES, StakeRule
 
-Array = npt.NDArray[np.float64]
 Value = TypeVar("Value", float, Array)
 
 

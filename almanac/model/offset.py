@@ -7,10 +7,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from almanac.core.arrays import Array
 from almanac.core.errors import ModelError
 from almanac.core.files import pretty_json
-
-Array = npt.NDArray[np.float64]
 
 
 def probability(log_odds: Array) -> Array:

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, ClassVar, Generic, Self, TypeVar
 
 import numpy as np
 
+from almanac.core.arrays import Array
 from almanac.core.errors import ModelError
 from almanac.core.files import pretty_json
 from almanac.model.directory import parse_object
 from almanac.model.offset import Offset
-from almanac.model.predictor import Array, RowCall, Rows
+from almanac.model.predictor import RowCall, Rows
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance

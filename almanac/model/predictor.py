@@ -12,11 +12,9 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
 
+from almanac.core.arrays import Array
 from almanac.model.offset import Offset
-
-Array = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)

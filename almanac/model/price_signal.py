@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-Array = npt.NDArray[np.float64]
+from almanac.core.arrays import Array
 
 #: Signals by their number.
 NAMES = ("BUY", "HOLD", "SELL")

@@ -6,9 +6,8 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
+from almanac.core.arrays import Array
 from almanac.core.errors import ModelError
-
-Array = npt.NDArray[np.float64]
 
 #: Names of the sides by their number: nothing is staked, the outcome, its opposite.
 SIDES = ("none", "outcome", "opposite")

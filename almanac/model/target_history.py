@@ -6,7 +6,8 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from almanac.model.predictor import Array, Rows
+from almanac.core.arrays import Array
+from almanac.model.predictor import Rows
 
 Positions = npt.NDArray[np.intp]
 

@@ -16,8 +16,8 @@ from typing import Self
 
 import numpy as np
 
+from almanac.core.arrays import Array
 from almanac.core.errors import ModelError
-from almanac.model.predictor import Array
 
 #: Rows at a time: their units' values stay in the processor's cache.
 _BLOCK = 1 << 8

@@ -1,12 +1,10 @@
 """Non-negative combinations of candidates, weighted on their out-of-fold predictions."""
 
 import numpy as np
-import numpy.typing as npt
 from scipy.optimize import minimize, nnls
 
+from almanac.core.arrays import Array
 from almanac.model.offset import probability
-
-Array = npt.NDArray[np.float64]
 
 #: A weight comes from a few folds, so that a smaller one is noise, and costs a booster at prediction time.
 SMALLEST = 0.02

@@ -10,8 +10,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from almanac.core.arrays import Array
 from almanac.core.errors import TrainingError
-from almanac.model.intervals import Array, EntityOffsets, Intervals
+from almanac.model.intervals import EntityOffsets, Intervals
 from almanac.usecase.fold_lengths import fewest_calibrated
 
 #: Bins of the prediction in which the mean absolute error is measured.

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from almanac.training.problem import Array
+from almanac.core.arrays import Array
 from almanac.usecase.training_section import Choose
 
 

@@ -16,9 +16,10 @@ import lightgbm
 import numpy as np
 import numpy.typing as npt
 
+from almanac.core.arrays import Array
 from almanac.core.dask_workers import Workers
 from almanac.core.errors import TrainingError
-from almanac.training.problem import BLOCK, Array, Rows
+from almanac.training.problem import BLOCK, Rows
 
 #: Network settings that the learner writes into a model, whose bytes must not depend on free ports.
 _NETWORK = {"num_machines": "1", "local_listen_port": "12400", "time_out": "120", "machines": ""}

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from almanac.core.arrays import Array
 from almanac.core.errors import TrainingError
 from almanac.features.baselines import naive_forecasts
 from almanac.features.classes import as_classes
@@ -15,7 +16,7 @@ from almanac.features.split import train_test
 from almanac.features.target_encoding import encodings, level_column, ordered_means
 from almanac.model.target_history import TargetHistory
 from almanac.training.folds import block_edges
-from almanac.training.problem import BLOCK, Array, Problem
+from almanac.training.problem import BLOCK, Problem
 from almanac.usecase import UseCase
 from almanac.usecase.training_section import Target
 from almanac.usecase.types import to_microseconds

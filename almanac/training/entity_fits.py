@@ -15,12 +15,9 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
+from almanac.core.arrays import Array
 from almanac.core.errors import TrainingError
 
-Array = npt.NDArray[np.float64]
 #: Returns the parameters of one entity as values of JSON; called with its values (n,) and the arguments that all share.
 Estimate = Callable[..., dict[str, Any]]
 #: Entities below which starting processes takes longer than they save.

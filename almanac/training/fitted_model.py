@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from almanac.core.arrays import Array
 from almanac.model.offset import Offset
 from almanac.model.units import Units
-from almanac.training.problem import BLOCK, Array, Problem, Rows
+from almanac.training.problem import BLOCK, Problem, Rows
 
 if TYPE_CHECKING:
     # Reading a use case imports the candidates, and need not wait a second for LightGBM.

@@ -5,10 +5,11 @@ from datetime import timedelta
 
 import numpy as np
 
+from almanac.core.arrays import Array, Integers
 from almanac.core.errors import TrainingError
-from almanac.features.split import Integers, Span, folds, train_test
+from almanac.features.split import Span, folds, train_test
 from almanac.features.target_encoding import block_starts
-from almanac.training.problem import Array, Problem, Rows
+from almanac.training.problem import Problem, Rows
 from almanac.usecase import UseCase
 from almanac.usecase.fold_lengths import FEWEST_JUDGED, FEWEST_LEARNED, fold_length
 from almanac.usecase.types import to_microseconds

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from almanac.core.arrays import Array, Mask
 from almanac.training.candidates.lightgbm import SETTINGS, grow
-from almanac.training.problem import Array, Mask, Problem, Rows
+from almanac.training.problem import Problem, Rows
 
 if TYPE_CHECKING:
     import lightgbm

@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 import numpy as np
 
+from almanac.core.arrays import Array
 from almanac.core.errors import TrainingError
 from almanac.model.offset import probability
-from almanac.training.problem import Array
 
 Rowwise = Callable[[Array, Array, bool], Array]
 

@@ -3,9 +3,10 @@
 import numpy as np
 import numpy.typing as npt
 
+from almanac.core.arrays import Array
 from almanac.features.baselines import PERSISTENCE, SEASONAL
 from almanac.training.folds import Fold
-from almanac.training.problem import Array, Problem
+from almanac.training.problem import Problem
 
 
 def median_mase(problem: Problem, folds: list[Fold], raw: Array) -> float | None:

@@ -9,12 +9,13 @@ from typing import Annotated, Any
 import numpy as np
 from pydantic import Field
 
+from almanac.core.arrays import Array
 from almanac.core.errors import TrainingError
 from almanac.model.offset import Offset
 from almanac.model.past_predictor import P, PastPredictor
 from almanac.training.entity_fits import Estimate
 from almanac.training.fitted_model import SavedForm
-from almanac.training.problem import BLOCK, Array, Problem, Rows, TrainingRows
+from almanac.training.problem import BLOCK, Problem, Rows, TrainingRows
 from almanac.usecase.training_section import Learner
 from almanac.usecase.types import Duration, to_microseconds
 

@@ -7,13 +7,12 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from almanac.core.arrays import Array, Mask
 from almanac.model.target_history import TargetHistory
 from almanac.training.binned import BinnedRows
 from almanac.training.entity_fits import EntityFits
 from almanac.usecase.training_section import Target
 
-Array = npt.NDArray[np.float64]
-Mask = npt.NDArray[np.bool_]
 Rows = npt.NDArray[np.intp]
 
 #: Rows of the feature matrix that are processed at a time, since the matrix may lie on the disk.

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import polars as pl
 
 from almanac import drift
+from almanac.core.arrays import Array
 from almanac.core.errors import DriftError
 from almanac.drift import outputs as drift_outputs
 from almanac.drift.error_estimation import LossModel, fit_loss
@@ -21,7 +22,7 @@ from almanac.drift.profiles.reading import even_rows
 from almanac.drift.profiles.seasons import MOST_BLOCKS, calendar_of, parse_duration
 from almanac.features.target_encoding import encodings
 from almanac.training.fitted_model import FittedModel
-from almanac.training.problem import Array, Problem
+from almanac.training.problem import Problem
 from almanac.usecase import UseCase
 
 #: Leaves visited to explain the rows of a reference, rows times leaves: about a second on one core.

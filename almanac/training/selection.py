@@ -9,6 +9,7 @@ from typing import cast
 
 import numpy as np
 
+from almanac.core.arrays import Array
 from almanac.core.errors import TrainingError
 from almanac.model.offset import probability
 from almanac.training.blending import weigh
@@ -19,7 +20,7 @@ from almanac.training.fitted_model import AdditiveModel, FittedModel, combine
 from almanac.training.folds import Fold, fold_weights, make_folds
 from almanac.training.losses import loss
 from almanac.training.panel_loss import median_mase
-from almanac.training.problem import Array, Problem, TrainingRows
+from almanac.training.problem import Problem, TrainingRows
 from almanac.training.standard_error import standard_error
 from almanac.training.tuning import Tuned, Tuning, trials_planned, tune
 from almanac.usecase import UseCase

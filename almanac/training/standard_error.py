@@ -2,9 +2,9 @@
 
 import numpy as np
 
+from almanac.core.arrays import Array
 from almanac.training.folds import fold_weights
 from almanac.training.losses import row_losses
-from almanac.training.problem import Array
 from almanac.training.tuning import Tuning
 
 

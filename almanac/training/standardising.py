@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from almanac.training.problem import BLOCK, Array, TrainingRows
+from almanac.core.arrays import Array
+from almanac.training.problem import BLOCK, TrainingRows
 
 
 def scale_of(data: TrainingRows, fill: Array) -> Array:

@@ -7,11 +7,12 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
+from almanac.core.arrays import Array, Mask
 from almanac.model.intervals import Intervals
 from almanac.training.bounds import clip_of
 from almanac.training.calibration import calibrate, error_scale
 from almanac.training.interval_width import FLOOR, row_widths, width_model
-from almanac.training.problem import Array, Mask, Problem, Rows
+from almanac.training.problem import Problem, Rows
 from almanac.training.selection import Selection
 from almanac.usecase import UseCase
 

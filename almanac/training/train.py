@@ -12,6 +12,7 @@ import numpy as np
 import polars as pl
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
+from almanac.core.arrays import Array
 from almanac.core.errors import TrainingError
 from almanac.core.files import read_json, sha256_file, write_json
 from almanac.core.progress import progress as print_progress
@@ -23,7 +24,7 @@ from almanac.training.backends import open_problems
 from almanac.training.bounds import clip_of
 from almanac.training.fitted_model import FittedModel
 from almanac.training.folds import fold_weights
-from almanac.training.problem import Array, Rows
+from almanac.training.problem import Rows
 from almanac.training.reference import freeze, input_profile
 from almanac.training.selection import Selection, refit, select
 from almanac.training.table_facts import table_facts

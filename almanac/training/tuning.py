@@ -8,10 +8,11 @@ from typing import Any, assert_never
 import numpy as np
 import optuna
 
+from almanac.core.arrays import Array, Mask
 from almanac.training.fit import fit
 from almanac.training.folds import Fold, fold_weights
 from almanac.training.losses import loss
-from almanac.training.problem import Array, Mask, Problem, TrainingRows
+from almanac.training.problem import Problem, TrainingRows
 from almanac.usecase import UseCase
 from almanac.usecase.training_section import Choice, FloatRange, IntegerRange, Learner, Search, Training
 

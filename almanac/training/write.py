@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 
+from almanac.core.arrays import Array
 from almanac.core.files import sha256_bytes, sha256_file, whole_directory, write_bytes, write_json
 from almanac.core.levels import OTHER
 from almanac.features.spec import FeatureSpec
 from almanac.features.split import split_record
 from almanac.model.directory import FORMAT, INTERVALS, LOSS, MANIFEST, REFERENCE, WIDTH
 from almanac.training.fitted_model import FittedModel
-from almanac.training.problem import Array, Problem
+from almanac.training.problem import Problem
 from almanac.training.reference import Frozen
 from almanac.training.target_intervals import TargetIntervals
 from almanac.usecase import UseCase

@@ -12,14 +12,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
+from almanac.core.arrays import Array
 from almanac.core.errors import DocumentError
 from governance.documents.artifacts import Artifacts
 from governance.documents.layout import USECASE
 
-Array = npt.NDArray[np.float64]
 Metrics = dict[str, float]
 
 _URI = "predictions.parquet"

@@ -16,8 +16,6 @@ from almanac.usecase import UseCase
 from almanac.usecase.training_section import Target
 from almanac.usecase.types import to_timedelta
 
-Array = npt.NDArray[np.float64]
-
 #: Fewer blocks have no spread worth the name.
 LEAST_BLOCKS = 6
 

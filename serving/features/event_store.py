@@ -4,9 +4,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import numpy.typing as npt
-
+from almanac.core.arrays import Array
 from almanac.core.errors import ModelError
 from almanac.core.files import canonical_json
 from almanac.core.grid import Grid
@@ -22,7 +20,6 @@ from serving.runtime.errors import invalid
 if TYPE_CHECKING:
     from almanac.features.events.engine import Event, EventEngine
 
-Array = npt.NDArray[np.float64]
 
 #: Most characters of an entity's name.
 _LONGEST = 200

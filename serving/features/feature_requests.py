@@ -7,8 +7,8 @@ from concurrent.futures import Executor
 from functools import partial
 
 import numpy as np
-import numpy.typing as npt
 
+from almanac.core.arrays import Array
 from almanac.core.errors import ServingError
 from almanac.model.bundle import Bundle
 from almanac.model.model import Model
@@ -23,8 +23,6 @@ from serving.features.store.base import StoreUnavailableError
 from serving.features.store.observations import Ingestor
 from serving.features.stored_windows import StoredWindows, Window, entity_of
 from serving.runtime.errors import HTTPError, unavailable
-
-Array = npt.NDArray[np.float64]
 
 #: Requests whose history is fetched together; between two pieces of a large body others are answered.
 PIECE = 16

@@ -3,14 +3,12 @@
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from almanac.core.arrays import Array
 from serving.features.records import EntityRequest
 from serving.features.row_layout import FeaturePlan
 from serving.features.values import check_names, json_type
 from serving.runtime.errors import invalid
-
-Array = npt.NDArray[np.float64]
 
 
 def read_history(plan: FeaturePlan, request: EntityRequest) -> Array:

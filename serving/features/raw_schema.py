@@ -6,17 +6,12 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
 from almanac.core.errors import ModelError
 from almanac.core.files import canonical_json, sha256_bytes
 from almanac.core.grid import Grid, OpenGrid
 from almanac.core.levels import codes_of
 from serving.features.values import category, json_type, number, shortened
 from serving.runtime.errors import invalid
-
-Array = npt.NDArray[np.float64]
 
 #: Microseconds to the year 10000.
 _FAR = 253_402_300_800_000_000

@@ -14,14 +14,13 @@ from typing import Any
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 
+from almanac.core.arrays import Array
 from almanac.model.columns import Columns
 from serving.features.values import check_names, feature_value, json_type, name_list
 from serving.runtime.errors import invalid
 from serving.runtime.json_errors import MALFORMED, malformed
 
-Array = npt.NDArray[np.float64]
 #: One row in the order of the features, None for missing.
 Values = tuple[float | None, ...]
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
+from almanac.core.arrays import Array
 from almanac.core.errors import ModelError
 from almanac.core.levels import codes_of, is_open
 from almanac.model.bundle import Bundle
@@ -12,8 +13,6 @@ from almanac.model.model import Model
 from serving.features.raw_schema import RawSchema, read_schema
 from serving.features.values import name_list
 from serving.runtime.errors import stale
-
-Array = npt.NDArray[np.float64]
 
 
 def raw_schema(bundle: Bundle) -> tuple[RawSchema, str | None, int]:

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 
 import numpy as np
-import numpy.typing as npt
 
+from almanac.core.arrays import Array
 from almanac.core.errors import ModelError
 from serving.features.records import EntityRequest
 from serving.features.row_layout import FeaturePlan, RowReader
@@ -13,7 +13,6 @@ from serving.features.store.observations import DEFAULT_ENTITY, ONE_SERIES, Inge
 from serving.features.values import shortened
 from serving.runtime.errors import HTTPError, invalid, stale, unavailable
 
-Array = npt.NDArray[np.float64]
 #: Step of a request, and the stored rows (k, n) up to it; None if the request brings its history.
 Window = tuple[int, Array | None]
 

@@ -8,9 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import numpy.typing as npt
-
+from almanac.core.arrays import Array
 from almanac.core.errors import AlmanacError
 from almanac.core.files import parse_json, read_json, write_json
 from almanac.model.directory import REFERENCE
@@ -23,7 +21,6 @@ if TYPE_CHECKING:
     from almanac.drift.online import OnlineDrift
     from almanac.drift.profiles.reference import Profile
 
-Array = npt.NDArray[np.float64]
 
 #: Length of a live window; the counters are then reset.
 WINDOW_SECONDS = 86_400.0

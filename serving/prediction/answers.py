@@ -3,14 +3,10 @@
 from dataclasses import dataclass
 from typing import Protocol
 
-import numpy as np
-import numpy.typing as npt
-
+from almanac.core.arrays import Array
 from almanac.model.bundle import Bundle
 from almanac.model.model import Model
 from almanac.model.prediction import Predictions
-
-Array = npt.NDArray[np.float64]
 
 
 class Observer(Protocol):

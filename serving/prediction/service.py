@@ -9,8 +9,8 @@ from http import HTTPStatus
 from typing import TypeVar
 
 import numpy as np
-import numpy.typing as npt
 
+from almanac.core.arrays import Array
 from almanac.core.errors import FeatureError, ModelError
 from almanac.model.bundle import Bundle
 from almanac.model.model import Model
@@ -31,7 +31,6 @@ from serving.runtime.batched_counters import BatchedCounters
 from serving.runtime.bounds import Bounds
 from serving.runtime.errors import HTTPError, invalid
 
-Array = npt.NDArray[np.float64]
 T = TypeVar("T")
 
 #: Rows of trees from which a request is computed in a thread, so that single rows do not wait for it.

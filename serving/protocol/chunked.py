@@ -8,8 +8,8 @@ from typing import Any
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 
+from almanac.core.arrays import Array
 from almanac.model.columns import Columns
 from serving.features.records import EntityRequest, Instances, parse, read, read_rows, read_table
 from serving.protocol.infer_json import with_nulls
@@ -17,8 +17,6 @@ from serving.protocol.json_lists import LONGEST, Lists, items, number_of
 from serving.protocol.row_decoder import RowDecoder
 from serving.runtime.bounds import Bounds
 from serving.runtime.json_errors import UnfitError
-
-Array = npt.NDArray[np.float64]
 
 _KIND = re.compile(rb'"(instances|inputs)"\s*:')
 _ROWS, _COLUMN = re.compile(rb'"instances"\s*:\s*\['), re.compile(rb'"([^"\\]{1,200})"\s*:\s*\[')

@@ -7,13 +7,11 @@ from typing import Annotated, Any
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 
+from almanac.core.arrays import Array
 from almanac.model.columns import Columns
 from almanac.model.json_rows import open_json_rows
 from serving.features.records import Values
-
-Array = npt.NDArray[np.float64]
 
 #: A number that float64 holds exactly, even if it was sent as an integer; larger ones go to the general reader.
 _Number = Annotated[float, msgspec.Meta(gt=-(2.0**53), lt=2.0**53)]

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from almanac.core.arrays import Array
 from almanac.model.columns import Columns
 from serving.features.records import EntityRequest, Instances
 from serving.features.values import category, check_names, code_list, exact_float, json_type, number, shortened
 from serving.runtime.errors import HTTPError, invalid
 
-Array = npt.NDArray[np.float64]
 #: Returns the path of the value at a position.
 Location = Callable[[int], str]
 

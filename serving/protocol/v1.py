@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 
+from almanac.core.arrays import Array
 from almanac.model.bundle import Bundle
 from almanac.model.prediction import Output, Predictions, Row, as_list, outputs
 from serving.features.records import Instances, parse, read
@@ -22,7 +22,6 @@ from serving.protocol.row_decoder import RowDecoder
 from serving.runtime.http import Reply, Request
 
 Json = dict[str, Any]
-Array = npt.NDArray[np.float64]
 
 #: Bytes of rows by name that are decoded at once, in less than a millisecond: 165 rows of 120 features.
 _WHOLE = 512 << 10

@@ -8,13 +8,12 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from almanac.core.arrays import Array
 from almanac.evaluation.groups import Slices, bands_of
 from almanac.evaluation.paired import Clock, clock_of
 from almanac.features.baselines import baseline_names
 from almanac.usecase import UseCase
 from almanac.usecase.training_section import Target
-
-Array = npt.NDArray[np.float64]
 
 #: Column of the scored rows that holds the registered model's forecast, null where it learned from the row.
 REGISTERED = "registered"

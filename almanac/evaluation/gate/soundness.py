@@ -7,16 +7,14 @@ demonstrably above that of a constant, unless the rows are too few to show the r
 from collections.abc import Iterator
 
 import numpy as np
-import numpy.typing as npt
 
+from almanac.core.arrays import Array
 from almanac.evaluation.bootstrap import STANDARD_ERRORS, interval
 from almanac.evaluation.gate.check import SOUND, Check
 from almanac.evaluation.gate.evidence import JudgedRows
 from almanac.evaluation.metrics import auc_repeats
 from almanac.evaluation.paired import compare
 from almanac.evaluation.student import student_quantile
-
-Array = npt.NDArray[np.float64]
 
 #: Fewer rows than this have no interval that says anything.
 _FEWEST_ROWS = 30

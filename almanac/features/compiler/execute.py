@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from almanac.core.arrays import Array
 from almanac.core.errors import NoCompilerError
 from almanac.features.compiler.allocate import Instruction, Slot
 from almanac.features.compiler.operations import COMPILED, OPERATIONS
 from almanac.features.compiler.tracing import WHOLE
 from almanac.native.libraries import FEATURES
 
-Array = npt.NDArray[np.float64]
 Places = npt.NDArray[np.int64]
 
 _FIELDS = ("operation", "out", "left", "left_lag", "right", "right_lag", "before", "history")

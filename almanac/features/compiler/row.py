@@ -6,15 +6,14 @@ from itertools import groupby
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from almanac.core.arrays import Array
 from almanac.features.compiler.execute import NUMBERS
 from almanac.features.compiler.graph import Wanted
 from almanac.features.compiler.operations import OPERATIONS
 from almanac.features.compiler.row_codegen import Group, RowCode, row_code
 from almanac.features.imputation import impute
 
-Array = npt.NDArray[np.float64]
 Part = Callable[[], object]
 
 _GROUP = np.dtype([(name, np.int64) for name in ("operation", "count", "out", "operands", "history")])

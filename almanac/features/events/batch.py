@@ -3,15 +3,12 @@
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
 from almanac.core.errors import FeatureError
 from almanac.features.events.engine import Event, EventEngine, needed
 from almanac.features.spec import FeatureSpec
 from almanac.usecase import UseCase
-
-Array = npt.NDArray[np.float64]
 
 
 def compute_events(spec: FeatureSpec, table: pl.DataFrame, names: Sequence[str] | None = None) -> pl.DataFrame:

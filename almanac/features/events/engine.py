@@ -13,8 +13,8 @@ from dataclasses import dataclass, field, replace
 from typing import cast
 
 import numpy as np
-import numpy.typing as npt
 
+from almanac.core.arrays import Array
 from almanac.core.errors import FeatureError
 from almanac.core.levels import codes_of
 from almanac.features.events.kind import Asked, EventDeclaration, columns_of
@@ -23,8 +23,6 @@ from almanac.features.online import OnlineEngine
 from almanac.features.spec import FeatureSpec
 from almanac.usecase.events_section import EventEntity, Events
 from almanac.usecase.types import to_microseconds
-
-Array = npt.NDArray[np.float64]
 
 _DAY = 86_400_000_000
 _NAN = float("nan")

@@ -13,10 +13,10 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
+from almanac.core.arrays import Array
 from almanac.features.kind import Context, Duration, Feature, FeatureKind, Inputs, LaterDeclaration, Value, seconds
 from almanac.features.local import PlacedClock, placed
 
-Array = npt.NDArray[np.float64]
 Period = Literal["day", "week", "year"]
 
 _DAY = 86_400

@@ -8,10 +8,10 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field, field_validator
 
+from almanac.core.arrays import Array
 from almanac.features.events.kind import Asked, EventDeclaration, EventKind, Events, Past
 from almanac.usecase.types import to_microseconds
 
-Array = npt.NDArray[np.float64]
 Statistic = Literal["mean", "median", "std", "min", "max", "sum", "count", "last"]
 
 

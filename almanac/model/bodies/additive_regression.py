@@ -13,9 +13,10 @@ from functools import cached_property
 
 import numpy as np
 
+from almanac.core.arrays import Array
 from almanac.core.errors import ModelError
 from almanac.model.past_predictor import OFFSET, PastPredictor, fill_gaps
-from almanac.model.predictor import Array, BodyKind
+from almanac.model.predictor import BodyKind
 
 #: Share of the past in which the slope may change, as in Prophet: later changes rest on too few values.
 _CHANGES_UNTIL = 0.8

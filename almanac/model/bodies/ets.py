@@ -19,9 +19,10 @@ from dataclasses import asdict, dataclass, fields
 
 import numpy as np
 
+from almanac.core.arrays import Array
 from almanac.core.errors import ModelError
 from almanac.model.past_predictor import OFFSET, PastPredictor
-from almanac.model.predictor import Array, BodyKind
+from almanac.model.predictor import BodyKind
 
 
 @dataclass(frozen=True)

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from almanac.core.arrays import Array
 from almanac.core.errors import ModelError
 from almanac.model.directory import parse_object
 from almanac.model.engine import Engine
 from almanac.model.engine.model_text import header
 from almanac.model.offset import Offset
-from almanac.model.predictor import Array, BodyKind, Predictor, RowCall, Rows
+from almanac.model.predictor import BodyKind, Predictor, RowCall, Rows
 
 MODEL, OFFSET = "model.bst", "offset.json"
 

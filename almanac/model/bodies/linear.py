@@ -6,9 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
+from almanac.core.arrays import Array
 from almanac.model.directory import parse_object
 from almanac.model.offset import Offset
-from almanac.model.predictor import Array, BodyKind, Predictor, RowCall, Rows, row_by_matrix
+from almanac.model.predictor import BodyKind, Predictor, RowCall, Rows, row_by_matrix
 
 OFFSET = "offset.json"
 

@@ -11,11 +11,12 @@ from typing import Any
 
 import numpy as np
 
+from almanac.core.arrays import Array
 from almanac.core.errors import ModelError
 from almanac.model.bodies.lightgbm import MODEL, OFFSET, read_trees
 from almanac.model.directory import parse_object
 from almanac.model.offset import Offset
-from almanac.model.predictor import Array, BodyKind, Predictor, RowCall, Rows, row_by_matrix
+from almanac.model.predictor import BodyKind, Predictor, RowCall, Rows, row_by_matrix
 from almanac.model.skops_io import margin, read_estimator, tree_contributions
 
 ARCHIVE = "model.skops"

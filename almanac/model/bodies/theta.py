@@ -16,9 +16,10 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
+from almanac.core.arrays import Array
 from almanac.core.errors import ModelError
 from almanac.model.past_predictor import OFFSET, PastPredictor, fill_gaps
-from almanac.model.predictor import Array, BodyKind
+from almanac.model.predictor import BodyKind
 
 #: A factor of a multiplicative season below which it is left out, since values are divided by it.
 _LEAST_FACTOR = 0.01

@@ -13,12 +13,13 @@ from pathlib import Path
 
 import numpy as np
 
+from almanac.core.arrays import Array
 from almanac.core.errors import ModelError
 from almanac.model.directory import parse_object
 from almanac.model.engine import Engine
 from almanac.model.engine.model_text import header
 from almanac.model.offset import Offset
-from almanac.model.predictor import Array, BodyKind, Predictor, RowCall, Rows, row_by_matrix
+from almanac.model.predictor import BodyKind, Predictor, RowCall, Rows, row_by_matrix
 from almanac.model.units import Units
 
 UNITS, MODEL, OFFSET = "units.npz", "model.bst", "offset.json"

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
+from almanac.core.arrays import Array
 from almanac.core.errors import ModelError
 from almanac.model.engine import booster as lightgbm
 from almanac.model.engine.compiled import Compiled, compile_model
@@ -23,8 +23,6 @@ from almanac.model.predictor import RowCall, row_by_matrix
 from almanac.native.library import failures as library_failures
 
 __all__ = ["Engine", "library_failures"]
-
-Array = NDArray[np.float64]
 
 
 _NOT_COMPILED = Compiled()

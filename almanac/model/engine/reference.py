@@ -1,15 +1,13 @@
 """Prediction by LightGBM itself: the fallback, and the reference for the compiled kernels."""
 
 import numpy as np
-from numpy.typing import NDArray
 
+from almanac.core.arrays import Array
 from almanac.core.errors import ModelError
 from almanac.model.engine import booster as lightgbm
 from almanac.model.engine.model_text import Header
 from almanac.model.engine.single import SingleRow
 from almanac.model.offset import Offset
-
-Array = NDArray[np.float64]
 
 
 class Reference:

@@ -5,10 +5,10 @@ from typing import Any, Literal
 
 import numpy as np
 
+from almanac.core.arrays import Array
 from almanac.core.errors import TrainingError
 from almanac.model.bodies.additive_regression import AdditivePredictor, TrendAndSeason
 from almanac.training.past_candidate import PastCandidate, PastLearner, interpolated
-from almanac.training.problem import Array
 
 #: Penalties that are compared; Prophet's priors are tuned over as wide a range.
 _TREND, _SEASON = (0.1, 10.0, 1000.0), (0.1, 10.0, 1000.0)

@@ -5,10 +5,10 @@ from typing import Any, Literal
 
 import numpy as np
 
+from almanac.core.arrays import Array
 from almanac.model.bodies.arima import ARIMAPredictor
 from almanac.model.shap_import import without_numba
 from almanac.training.past_candidate import PastCandidate, PastLearner, interpolated
-from almanac.training.problem import Array
 
 
 class ARIMA(PastLearner):

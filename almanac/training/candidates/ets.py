@@ -2,10 +2,10 @@
 
 from typing import Any, Literal
 
+from almanac.core.arrays import Array
 from almanac.model.bodies.ets import StateSpacePredictor
 from almanac.model.shap_import import without_numba
 from almanac.training.past_candidate import PastCandidate, PastLearner, interpolated
-from almanac.training.problem import Array
 
 _SEASONAL = {"N": "none", "A": "additive", "M": "multiplicative"}
 

@@ -11,10 +11,11 @@ from typing import Any, Literal
 import numpy as np
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
+from almanac.core.arrays import Array
 from almanac.model.offset import Offset
 from almanac.training.fitted_model import SavedForm, by_blocks, score, stump
 from almanac.training.level_learner import LevelLearner, base
-from almanac.training.problem import Array, Problem, Rows, TrainingRows
+from almanac.training.problem import Problem, Rows, TrainingRows
 
 #: Constructor arguments that follow from the target and the seed, or have no saved form.
 _NOT_DECLARED = {"loss", "quantile", "categorical_features", "warm_start", "verbose", "random_state"}

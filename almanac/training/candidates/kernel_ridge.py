@@ -6,11 +6,12 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from almanac.core.arrays import Array
 from almanac.core.errors import TrainingError
 from almanac.model.units import Units, standardise
 from almanac.training.fitted_model import AdditiveModel, score
 from almanac.training.level_learner import LevelLearner, base, shifted
-from almanac.training.problem import BLOCK, Array, TrainingRows
+from almanac.training.problem import BLOCK, TrainingRows
 from almanac.training.standardising import scale_of
 
 #: Keeps the landmarks' kernel matrix positive definite where two landmarks are nearly alike.

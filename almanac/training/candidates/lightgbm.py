@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
+from almanac.core.arrays import Array
 from almanac.core.errors import ServingError
 from almanac.training.fitted_model import AdditiveModel, score
 from almanac.training.level_learner import LevelLearner, base
-from almanac.training.problem import Array, Problem, Rows, TrainingRows
+from almanac.training.problem import Problem, Rows, TrainingRows
 
 if TYPE_CHECKING:
     import lightgbm

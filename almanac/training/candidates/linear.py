@@ -8,10 +8,11 @@ from typing import Any, Literal
 
 import numpy as np
 
+from almanac.core.arrays import Array
 from almanac.model.offset import probability
 from almanac.training.fitted_model import AdditiveModel, full_offset, score
 from almanac.training.level_learner import LevelLearner, base
-from almanac.training.problem import Array, TrainingRows
+from almanac.training.problem import TrainingRows
 
 
 class Linear(LevelLearner):

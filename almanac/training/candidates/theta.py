@@ -3,10 +3,10 @@
 import warnings
 from typing import Any, Literal
 
+from almanac.core.arrays import Array
 from almanac.model.bodies.theta import ThetaPredictor
 from almanac.model.shap_import import without_numba
 from almanac.training.past_candidate import PastCandidate, PastLearner, interpolated
-from almanac.training.problem import Array
 
 
 class ThetaMethod(PastLearner):

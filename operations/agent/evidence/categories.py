@@ -6,7 +6,8 @@ from itertools import combinations
 import numpy as np
 import numpy.typing as npt
 
-from operations.agent.evidence.segments import Array, cut, longest_run, usual
+from almanac.core.arrays import Array
+from operations.agent.evidence.segments import cut, longest_run, usual
 
 #: Shares, and differences of shares, below this are no news.
 _LEAST_SHARE, _LEAST_SHIFT = 0.03, 0.1

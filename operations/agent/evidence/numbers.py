@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from operations.agent.evidence.segments import Array, Segments, cut, longest_run, quantiles, usual
+from almanac.core.arrays import Array
+from operations.agent.evidence.segments import Segments, cut, longest_run, quantiles, usual
 from operations.agent.evidence.units import Conversion
 
 #: Distances below this share of the column's spread are no news, however quiet the column was.

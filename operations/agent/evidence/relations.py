@@ -6,7 +6,8 @@ its own range for months, but not within what the others say about it.
 
 import numpy as np
 
-from operations.agent.evidence.segments import Array, cut, usual
+from almanac.core.arrays import Array
+from operations.agent.evidence.segments import cut, usual
 
 #: Means of residuals below this, in standard deviations of the column, are no news.
 _LEAST_OFFSET = 0.1

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-Array = npt.NDArray[np.float64]
+from almanac.core.arrays import Array
 
 _LEVELS = np.linspace(0.05, 0.95, 19)
 #: Days of the year on both sides of the newest segment that count as its season.

@@ -9,14 +9,11 @@ from collections.abc import Awaitable, Mapping, Sequence
 from time import perf_counter
 from typing import Protocol, TypeVar
 
-import numpy as np
-import numpy.typing as npt
-
+from almanac.core.arrays import Array
 from almanac.core.errors import ServingError
 from monitoring.metrics import STORE_ERRORS, STORE_LATENCY, Metrics
 from serving.runtime.errors import HTTPError, beyond, unavailable
 
-Array = npt.NDArray[np.float64]
 #: Rows of several entities that are written together: steps, and rows of shape (n, k).
 Batch = Mapping[str, tuple[list[int], Array]]
 T = TypeVar("T")

@@ -5,10 +5,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
+from almanac.core.arrays import Array
 from serving.features.store.base import Batch, RowsDroppedError, check_entities
 from serving.runtime.errors import beyond
-
-Array = npt.NDArray[np.float64]
 
 #: Rows of a block: a window of a week of hours touches four, and an entity with one row takes one.
 _BLOCK = 64

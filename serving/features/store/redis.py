@@ -11,9 +11,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
+from almanac.core.arrays import Array
 from almanac.core.errors import ServingError
 from serving.features.store.base import Batch, RowsDroppedError, StoreUnavailableError, check_entities
 from serving.features.store.rows import LAYOUT, pack_rows, row_size, unpack_rows
@@ -21,8 +19,6 @@ from serving.runtime.circuit_breaker import CircuitBreaker
 from serving.runtime.coroutine_start import ensure_task
 from serving.runtime.redaction import redacted
 from serving.runtime.redis_client import connect, no_answer, take_option
-
-Array = npt.NDArray[np.float64]
 
 _BLOCK = 256
 _TIMEOUT = 0.25

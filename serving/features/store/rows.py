@@ -7,7 +7,7 @@ bytes, with which no MessagePack array begins, are a missing row.
 import numpy as np
 import numpy.typing as npt
 
-Array = npt.NDArray[np.float64]
+from almanac.core.arrays import Array
 
 #: Version of the layout; rows of another one are not read.
 LAYOUT = 2

@@ -6,13 +6,9 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
-
+from almanac.core.arrays import Array
 from serving.features.store.base import Batch, RowsDroppedError, StoreUnavailableError, check_entities
 from serving.features.store.rows import LAYOUT, pack_rows, row_size, unpack_rows
-
-Array = npt.NDArray[np.float64]
 
 # WITHOUT ROWID stores rows in the order of the key, so that a window is one range of the file.
 _SCHEMA = """

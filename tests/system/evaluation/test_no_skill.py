@@ -6,12 +6,13 @@ import numpy as np
 import polars as pl
 import pytest
 
+from almanac.core.arrays import Array
 from almanac.evaluation.gate.evidence import Evidence, JudgedRows
 from almanac.evaluation.gate.rules import Candidate
 from almanac.evaluation.gate.rules.beats_baselines import KIND, BeatsBaselines
 from almanac.evaluation.groups import bands_of
 from almanac.evaluation.out_of_fold import OutOfFold, out_of_fold_skill
-from almanac.evaluation.paired import Array, clock_of, compare
+from almanac.evaluation.paired import clock_of, compare
 from almanac.features.baselines import baseline_forecasts
 from almanac.usecase import UseCase
 from tests.support import evaluation_world as world

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
+from almanac.core.arrays import Array
 from almanac.evaluation.block_length import block_length, optimal_length
-from almanac.evaluation.paired import Array, Clock, compare, detectable, made_worse
+from almanac.evaluation.paired import Clock, compare, detectable, made_worse
 
 HOUR = 3_600_000_000
 RATE = 0.01

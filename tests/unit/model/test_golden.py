@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from almanac.core.arrays import Array
 from almanac.core.errors import ModelError
 from almanac.core.files import read_json, sha256_file, write_json
 from almanac.model.bodies import BODIES, read_body
 from almanac.model.bundle import Bundle, load_bundle
 from almanac.model.model import Model, load_model
 from almanac.model.offset import Offset
-from almanac.model.predictor import Array, BodyKind, RowCall, Rows
+from almanac.model.predictor import BodyKind, RowCall, Rows
 from tests.support.golden import GOLDEN, NAMES
 
 EXPECTED: dict[str, Any] = read_json(GOLDEN / "expected.json")

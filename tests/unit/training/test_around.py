@@ -5,13 +5,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from almanac.core.arrays import Array
 from almanac.core.errors import TrainingError, UseCaseError
 from almanac.model.offset import Offset, probability
 from almanac.training.choice import Contender, best, rule_of
 from almanac.training.fit import fit
 from almanac.training.fitted_model import AdditiveModel
 from almanac.training.folds import Fold
-from almanac.training.problem import Array, Problem, TrainingRows
+from almanac.training.problem import Problem, TrainingRows
 from almanac.training.standard_error import standard_error
 from almanac.training.tuning import Tuning
 from almanac.usecase.training_section import Choose, Learner, Target

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 
 import numpy as np
-import numpy.typing as npt
 
+from almanac.core.arrays import Array
 from almanac.evaluation.bootstrap import CONFIDENCE
 from almanac.evaluation.gate.check import Check
 from almanac.evaluation.gate.evidence import JudgedRows
@@ -16,8 +16,6 @@ from almanac.evaluation.student import noncentrality, student_quantile
 from almanac.features.baselines import baseline_names, best_of
 from almanac.usecase.gate_section import ChanceRule
 from almanac.usecase.types import Name, absent
-
-Array = npt.NDArray[np.float64]
 
 #: Chance that a model without any skill passes.
 _UNSHOWN = (1.0 - CONFIDENCE) / 2

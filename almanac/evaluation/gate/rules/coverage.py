@@ -4,20 +4,18 @@ from collections.abc import Iterator
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
+from almanac.core.arrays import Array, Mask
 from almanac.evaluation.gate.check import Check
 from almanac.evaluation.gate.evidence import JudgedRows
 from almanac.evaluation.gate.rules import Candidate, GateRule
-from almanac.evaluation.groups import UNKNOWN, Mask, band_names
+from almanac.evaluation.groups import UNKNOWN, band_names
 from almanac.evaluation.paired import POWER
 from almanac.evaluation.periods import Codes
 from almanac.evaluation.student import student_quantile
 from almanac.evaluation.ties import forced_coverage
 from almanac.usecase.gate_section import ChanceRule
 from almanac.usecase.training_section import Share
-
-Array = npt.NDArray[np.float64]
 
 # Of a forecast that is an end of its own interval.
 _LEAST_WIDTH = 1e-9
