@@ -21,7 +21,7 @@ _SCHEMAS = "http://cyclonedx.org/schema/"
 # Another value would change the serial number of every document.
 _NAMESPACE = uuid.UUID("5b0c6f0e-8a4e-5f6b-9a39-2d2f0a7d5c11")
 _TREES = "gradient-boosted trees"
-_UNITS = "layers of hidden units, added to gradient-boosted trees where there are any"
+_UNITS = "layers of units (kernels or perceptrons), added to gradient-boosted trees where there are any"
 #: Families of Almanac's own model bodies; an extension's body is named by its kind.
 _FAMILIES = {
     "lightgbm": _TREES,
@@ -178,10 +178,14 @@ def _parameters(artifacts: Artifacts) -> dict[str, Any]:
         "modelArchitecture": ", ".join(models),
         "datasets": [{"ref": part["bom-ref"]} for part in _datasets(artifacts)],
         "inputs": [{"format": f"{name}: {column['type']}"} for name, column in usecase["columns"].items()],
-        "outputs": [
-            {"format": f"{target['name']}: number, {target['horizon']} ahead"} for target in usecase["targets"]
-        ],
+        "outputs": [{"format": _output(target, bool(usecase.get("events")))} for target in usecase["targets"]],
     }
+
+
+def _output(target: dict[str, Any], event: bool) -> str:
+    kind = "probability" if target.get("task") == "classification" else "number"
+    when = f"of the event, known {target['horizon']} after it" if event else f"{target['horizon']} ahead"
+    return f"{target['name']}: {kind}, {when}"
 
 
 def _families(artifacts: Artifacts) -> set[str]:

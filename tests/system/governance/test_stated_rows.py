@@ -157,12 +157,18 @@ def test_events_are_on_no_grid_and_are_forecast_before_they_happen(world: World,
     def events(usecase: Any, metrics: Any, lineage: Any) -> None:
         usecase["events"] = {"of": "games"}
         usecase["evaluation"]["groups"] = []
+        usecase["targets"][1]["task"] = "classification"
         lineage["sources"].append(lineage["sources"][0] | {"name": "second"})
 
     texts = texts_of(world, tmp_path, events)
     assert "grid" not in texts["data_card.md"]
     assert "- pm25_1h: pm25, of the event, known 1h after it" in texts["data_card.md"]
     assert "Figures are given by bands of the last known value" in texts["model_card.md"]
+    card = read_json(tmp_path / "governance" / "modelcard.cdx.json")["metadata"]["component"]["modelCard"]
+    assert [output["format"] for output in card["modelParameters"]["outputs"]][:2] == [
+        "pm25_1h: number, of the event, known 1h after it",
+        "pm25_6h: probability, of the event, known 6h after it",
+    ]
     # The rows that were judged are of no single source.
     results = front_matter(texts["model_card.md"])["model-index"][0]["results"]
     assert {result["dataset"]["type"] for result in results} == {"air_quality"}
