@@ -11,6 +11,8 @@ Tone = Literal["good", "bad", "info"]
 
 #: A bias is worth a sentence from this share of the error on.
 _BIASED = 0.2
+#: A coverage is, from this distance on: many rows show a smaller one that changes no decision.
+_UNEVEN = 0.02
 #: Targets of one finding that are named.
 _NAMED = 4
 
@@ -76,8 +78,10 @@ def _uncovered(targets: Mapping[str, Any], events: bool) -> Iterator[str]:
         coverage = entry.get("coverage")
         if not coverage or coverage["ci"] is None or coverage["overall"] is None:
             return None
-        nominal, (low, high) = coverage["nominal"], coverage["ci"]
-        return None if low <= nominal <= high else (nominal, coverage["overall"] < nominal)
+        nominal, overall, (low, high) = coverage["nominal"], coverage["overall"], coverage["ci"]
+        if low <= nominal <= high or abs(overall - nominal) < _UNEVEN:
+            return None
+        return nominal, overall < nominal
 
     for (nominal, narrow), entries in _alike(targets, finding).items():
         held = _between([f"{share:.0%}" for share in sorted(entry["coverage"]["overall"] for entry in entries)])
