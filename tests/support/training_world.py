@@ -1,6 +1,7 @@
 """A small real world for training: two years and a half of the real series, few features, small trees."""
 
 import copy
+import json
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,12 @@ ITEMS: list[dict[str, Any]] = [
     {"kind": "value", "group": "lagged", "columns": ["pm25", "dewp", "temp", "pres", "iws"]},
     {"kind": "lag", "group": "lagged", "columns": ["pm25"], "lags": ["1h", "2h", "24h"]},
     {"kind": "rolling", "group": "rolling", "columns": ["pm25"], "windows": ["24h"], "statistics": ["mean", "std"]},
+]
+#: Settings of the reference use case that keep a training short: few features, and intervals without trees.
+SMALL = [
+    f"features.items={json.dumps(ITEMS)}",
+    "evaluation.groups=[]",
+    "training.intervals={level: 0.9, bins: 4}",
 ]
 TREES: dict[str, Any] = {
     "kind": "lightgbm",
@@ -53,7 +60,7 @@ def usecase(
     data["targets"] = copy.deepcopy(targets or [TARGET])
     data["split"] = {"test_from": "2012-01-01", "test_to": "2012-07-01"}
     data["gates"] = [{"rule": "beats_baselines"}]
-    data["evaluation"]["groups"] = []
+    data["evaluation"] |= {"groups": [], "repeats": 100}
     data["training"] = {
         "folds": {"count": 2, "length": "150d"},
         "budget": {"trials": 2, "seconds": 600},

@@ -19,6 +19,7 @@ from almanac.core.files import read_json
 from almanac.drift.outputs import SIGNALS
 from almanac.usecase import UseCase, dump
 from almanac.usecase.operations_section import SIGNALS as ALL_SIGNALS
+from almanac.usecase.override import load_with
 from components.monitoring.component import monitoring as component
 from components.monitoring.task import run
 from components.prediction.task import keep, predict
@@ -30,7 +31,8 @@ from orchestration import recurring
 from orchestration.console import Screen
 from orchestration.run import Request
 from tests.support.bundles import document_files
-from tests.support.production import ROOT, Production
+from tests.support.production import QUICK, ROOT, Production
+from tests.support.training_world import SMALL
 from tests.support.use_case_artifact import use_case_artifact
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -408,9 +410,8 @@ def test_the_whole_pipeline_by_the_subprocess_runner(production: Production, tmp
 def test_a_breach_retrains_here_while_the_monitoring_still_runs(production: Production, tmp_path: Path) -> None:
     from pipelines import monitoring_pipeline
 
-    drift = production.case.drift.model_copy(update={"false_alarm_rate": 0.49})
-    policy = drift.policy.model_copy(update={"of": 2, "breaches": 1, "action": "retrain"})
-    case = production.case.model_copy(update={"drift": drift.model_copy(update={"policy": policy})})
+    often = ["drift.false_alarm_rate=0.49", "drift.policy={breaches: 1, of: 2, action: retrain, retrain_window: 1460d}"]
+    case = load_with(ROOT / "usecases" / "air_quality.yaml", [*QUICK, *SMALL, *often])
     shutil.copytree(production.registry, tmp_path / "registry")
     request = Request(case, ROOT / "usecases" / "air_quality.yaml", tmp_path / "runs", str(tmp_path / "registry"))
     directory = recurring.monitor(request, monitoring_pipeline(case), {"log": "", "as_of": ""}, Screen(io.StringIO()))

@@ -1,6 +1,5 @@
 """The agent really trains again once its plan is approved, and the version goes to production and is served."""
 
-import json
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -29,14 +28,7 @@ from tests.support.agent_at_work import alarm, write_breach
 from tests.support.kubeflow_api import TOKEN, KubeflowApi
 from tests.support.production import QUICK, ROOT, Production
 from tests.support.server import ServerProcess, Start, wait_for
-from tests.support.training_world import ITEMS
-
-#: Changes that keep the training short: few features, and intervals without trees.
-SMALL = [
-    f"features.items={json.dumps(ITEMS)}",
-    "evaluation.groups=[]",
-    "training.intervals={level: 0.9, bins: 4}",
-]
+from tests.support.training_world import SMALL
 
 
 @dataclass
