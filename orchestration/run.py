@@ -171,8 +171,10 @@ def show(request: Request, record: dict[str, Any], screen: Screen) -> None:
     """Print the leading metrics of a run and the paths of its outputs."""
     directory = request.home / record["run_id"]
     screen.line()
-    for name, target in read_json(directory / "metrics.json")["targets"].items():
-        screen.line(f"  {_metrics_line(name, target)}")
+    targets = read_json(directory / "metrics.json")["targets"]
+    width = max(15, *(len(name) for name in targets))
+    for name, target in targets.items():
+        screen.line(f"  {_metrics_line(name.ljust(width), target)}")
     latest = short_path(directory.parent / "latest")
     screen.line()
     screen.line(f"  report    {latest}/report.html")
@@ -186,7 +188,7 @@ def _metrics_line(name: str, target: dict[str, Any]) -> str:
     best = target["headline"]
     metric = best["metric"]
     error = with_error(target[metric], (target.get("ci") or {}).get(metric))
-    line = f"{name:<15} {metric} {error:>8}"
+    line = f"{name} {metric} {error:>8}"
     if best["skill"] is not None:
         line += f"   {best['baseline']:<11} {with_error(best['error'], best['ci'] and _scaled(best)):>8}"
         line += f"   skill {best['skill']:6.1%}"

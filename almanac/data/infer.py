@@ -13,6 +13,7 @@ import polars as pl
 
 from almanac.core.errors import TableError
 from almanac.data.infer_calendar import CalendarFacts, calendar_of
+from almanac.data.infer_clock import clock_of
 from almanac.data.infer_columns import ColumnFacts, columns_of
 from almanac.data.infer_days import gathered
 from almanac.data.infer_events import EventFacts, event_facts, several_a_day
@@ -117,6 +118,11 @@ def infer(
     if (step := periods_melted(raw)) is not None:
         read = read.model_copy(update={"shape": [*read.shape, step]})
         raw = reshape(raw, [step], str(path))
+    written: list[str] = []
+    if time is None and (clock_step := clock_of(raw)) is not None:
+        joining, written = clock_step
+        read = read.model_copy(update={"shape": [*read.shape, joining]})
+        raw, time = reshape(raw, [joining], str(path)), next(iter(joining.columns))
     textual = FORMATS[read.format].textual
     for option, name in (("--time", time), ("--entity", entity)):
         require_column(raw, option, name)
@@ -125,7 +131,8 @@ def infer(
     if target is None and entity is None and (wide := melted(raw, time, path)) is not None:
         steps, raw = wide
         read = read.model_copy(update={"shape": [*read.shape, *steps]})
-    columns, left_out = columns_of(raw.drop(time), textual, read)
+    columns, left_out = columns_of(raw.drop(time, *written), textual, read)
+    left_out |= dict.fromkeys(written, "is a part of the time")
     times, clock = _times(raw, read, entity, zone, columns, path)
     if entity is None and (pair := pair_of(raw, times, columns)) is not None:
         entity = _free("_".join(pair), raw)

@@ -76,7 +76,10 @@ def unsure(draft: Draft) -> list[str]:
     facts = draft.facts
     told = []
     if facts.events is not None:
-        told.append("events.outcomes: every number is taken to be known only after the event")
+        after = to_duration(facts.events.known_after)
+        told.append(
+            f"events.known_after, outcomes: every number is taken to be known {after} after its event, not before"
+        )
     if facts.gathered:
         told.append("read.resample: days without a row are taken to be 0, and not missing")
     for step in facts.read.shape:

@@ -196,3 +196,24 @@ def test_the_path_of_a_database_is_its_address(tmp_path: Path) -> None:
     out = tmp_path / "case.yaml"
     text = propose(tmp_path / "plant.db", out, Choices()).text
     assert text == propose(f"sqlite:///{tmp_path / 'plant.db'}", out, Choices()).text
+
+
+@pytest.mark.parametrize(
+    ("date_form", "clock"),
+    [("%Y-%m-%d", "{:02}:00"), ("%d.%m.%Y", "{}:00"), ("%Y/%m/%d", "{}"), ("%d-%b-%Y", "{:02}:00:00")],
+)
+def test_a_date_and_a_clock_time_in_two_columns_are_one_time(tmp_path: Path, date_form: str, clock: str) -> None:
+    times = [datetime(2020, 1, 20) + timedelta(hours=k) for k in range(1500)]
+    rows = [f"{at.strftime(date_form)},{clock.format(at.hour)},{at.hour * 7 % 23}" for at in times]
+    (tmp_path / "t.csv").write_text("\n".join(["Day,Hour,load", *rows]))
+    proposal, table = table_of(tmp_path / "t.csv")
+    assert table.columns == ["time", "load"]
+    assert table["time"].to_list() == times
+    assert ("left out", "Hour, it is a part of the time") in proposal.assumptions
+
+
+def test_hours_from_1_to_24_are_not_joined_to_their_days(tmp_path: Path) -> None:
+    """They could be the beginning or the end of each hour."""
+    rows = [f"{day},{hour},{hour * 7 % 23}" for day in DAYS[:90] for hour in range(1, 25)]
+    (tmp_path / "t.csv").write_text("\n".join(["Day,Hour,load", *rows]))
+    assert inferred(tmp_path / "t.csv").read.time.column == "Day"
