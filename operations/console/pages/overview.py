@@ -89,7 +89,7 @@ def _case(room: Room, name: str) -> dict[str, Any]:
     facts.append(("last monitoring", f"{age(monitoring['started'])} ago" if monitoring else "–"))
     state = "breach" if breached else "healthy" if production and monitoring else "not watched yet"
     if failed:
-        state = f"{state}, {failed['kind']} failed"
+        state = f"breach, {failed['kind']} failed" if breached else f"{failed['kind']} failed"
         facts.append(("last failure", f"{age(failed['failed'])} ago, {failed['step'] or 'unknown step'}"))
     return {"name": name, "state": state, "bad": breached or failed is not None, "facts": facts}
 

@@ -1,7 +1,7 @@
 // Charts that one can hover and zoom, and tables that one can sort and filter. Pages are whole without this script.
 "use strict";
 
-const WIDTH = 1000, HEIGHT = 260, LEFT = 56, RIGHT = 12, TOP = 16, BOTTOM = 28;
+const WIDEST = 1000, HEIGHT = 260, LEFT = 56, RIGHT = 12, TOP = 16, BOTTOM = 28;
 
 function element(name, attributes, parent, text) {
   const made = document.createElementNS("http://www.w3.org/2000/svg", name);
@@ -32,7 +32,9 @@ class Chart {
     this.data = JSON.parse(figure.dataset.chart);
     this.first = 0;
     this.last = this.data.x.length - 1;
-    this.svg = element("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": this.data.title }, document.createElement("div"));
+    // Drawn as wide as it is shown, so that its words stay as large on a phone.
+    this.width = Math.min(WIDEST, Math.max(280, figure.clientWidth));
+    this.svg = element("svg", { viewBox: `0 0 ${this.width} ${HEIGHT}`, role: "img", "aria-label": this.data.title }, document.createElement("div"));
     figure.querySelector("figcaption").after(this.legend(), this.svg);
     this.tip = document.createElement("div");
     this.tip.className = "tip";
@@ -58,13 +60,13 @@ class Chart {
     return list;
   }
 
-  x(at) { return LEFT + ((WIDTH - LEFT - RIGHT) * (at - this.first)) / Math.max(1, this.last - this.first); }
+  x(at) { return LEFT + ((this.width - LEFT - RIGHT) * (at - this.first)) / Math.max(1, this.last - this.first); }
 
   y(value) { return HEIGHT - BOTTOM - ((HEIGHT - TOP - BOTTOM) * (value - this.low)) / (this.high - this.low); }
 
   index(event) {
-    const box = this.svg.getBoundingClientRect(), at = ((event.clientX - box.left) / box.width) * WIDTH;
-    const share = (at - LEFT) / (WIDTH - LEFT - RIGHT);
+    const box = this.svg.getBoundingClientRect(), at = ((event.clientX - box.left) / box.width) * this.width;
+    const share = (at - LEFT) / (this.width - LEFT - RIGHT);
     return Math.min(this.last, Math.max(this.first, Math.round(this.first + share * (this.last - this.first))));
   }
 
@@ -83,10 +85,10 @@ class Chart {
     this.svg.replaceChildren();
     [this.low, this.high] = range(this.data.series, this.first, this.last);
     for (const value of ticks(this.low, this.high)) {
-      element("line", { class: "grid", x1: LEFT, x2: WIDTH - RIGHT, y1: this.y(value), y2: this.y(value) }, this.svg);
+      element("line", { class: "grid", x1: LEFT, x2: this.width - RIGHT, y1: this.y(value), y2: this.y(value) }, this.svg);
       element("text", { x: LEFT - 6, y: this.y(value) + 4, "text-anchor": "end" }, this.svg, String(value));
     }
-    const shown = Math.min(6, this.last - this.first + 1);
+    const shown = Math.min(this.width < 600 ? 3 : 6, this.last - this.first + 1);
     for (let each = 0; each < shown; each++) {
       const at = Math.round(this.first + ((this.last - this.first) * each) / Math.max(1, shown - 1));
       const anchor = each === 0 ? "start" : each === shown - 1 ? "end" : "middle";
@@ -99,14 +101,15 @@ class Chart {
       element("text", { x: this.x(at) + 4, y: TOP + 8 }, this.svg, text);
     }
     Object.values(this.data.series).forEach((values, which) => {
-      let path = "", drawn = false;
+      let path = "", dots = "", drawn = false;
       for (let at = this.first; at <= this.last; at++) {
         if (values[at] === null) { drawn = false; continue; }
         path += `${drawn ? "L" : "M"}${this.x(at).toFixed(1)} ${this.y(values[at]).toFixed(1)}`;
-        if (!drawn && (at === this.last || values[at + 1] === null)) path += "h0.01";
+        if (!drawn && (at === this.last || values[at + 1] === null)) dots += `M${this.x(at).toFixed(1)} ${this.y(values[at]).toFixed(1)}h0.01`;
         drawn = true;
       }
-      element("path", { class: `c${(which % 6) + 1}`, d: path, "stroke-linecap": "round" }, this.svg);
+      element("path", { class: `c${(which % 6) + 1}`, d: path }, this.svg);
+      element("path", { class: `c${(which % 6) + 1} dot`, d: dots }, this.svg);
     });
     this.cursor = element("line", { class: "cursor", y1: TOP, y2: HEIGHT - BOTTOM, visibility: "hidden" }, this.svg);
     this.span = element("rect", { class: "zoom", y: TOP, height: HEIGHT - TOP - BOTTOM, width: 0 }, this.svg);
@@ -124,9 +127,9 @@ class Chart {
     const lines = Object.entries(this.data.series).map(([name, values]) => `${name}: ${values[at] === null ? "–" : Number(values[at].toPrecision(4))}`);
     this.tip.textContent = [this.data.x[at], ...lines].join("\n");
     this.tip.hidden = false;
-    const right = (this.x(at) / WIDTH) > 0.6;
-    this.tip.style.left = right ? "auto" : `${(this.x(at) / WIDTH) * 100 + 2}%`;
-    this.tip.style.right = right ? `${100 - (this.x(at) / WIDTH) * 100 + 2}%` : "auto";
+    const right = (this.x(at) / this.width) > 0.6;
+    this.tip.style.left = right ? "auto" : `${(this.x(at) / this.width) * 100 + 2}%`;
+    this.tip.style.right = right ? `${100 - (this.x(at) / this.width) * 100 + 2}%` : "auto";
   }
 
   leave() {

@@ -102,6 +102,12 @@ def test_no_page_is_wider_than_a_phone(tmp_path: Path) -> None:
                 page.goto(f"{console.address}{path}")
                 root = "document.documentElement"
                 assert page.evaluate(f"{root}.scrollWidth - {root}.clientWidth") <= 0, path
+            page.goto(f"{console.address}/performance")
+            # A chart is drawn at the width at which it is shown, so that its words are as large as elsewhere.
+            drawn, shown = page.evaluate(
+                "(svg => [svg.viewBox.baseVal.width, svg.clientWidth])(document.querySelector('figure.chart svg'))"
+            )
+            assert 0.8 < shown / drawn < 1.2
             page.goto(f"{console.address}/agent")
             assert page.get_by_text("the_name_of_a_target_that_somebody_made_long").count() > 0
             browser.close()
