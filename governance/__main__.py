@@ -1,6 +1,6 @@
 """`python -m governance`: the commands `registry` and `verify` of `almanac`, for images and workflows."""
 
-from almanac.core.exit_codes import exit_code_of
+from almanac.core.commands import exit_code_of
 from governance.commands import app
 
 

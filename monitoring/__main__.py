@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from almanac.core.exit_codes import exit_code_of
+from almanac.core.commands import exit_code_of
 from monitoring.commands import app
 
 

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from almanac.core.commands import example
 from almanac.core.errors import MetricError
 from almanac.core.files import pretty_json, write_json
 
@@ -18,10 +19,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-
-
-def _example(command: str) -> str:
-    return f"\b\nExample:\n  almanac {command}"
 
 
 def _length(text: str) -> str:
@@ -38,7 +35,7 @@ def _column(help_text: str) -> Any:
     return typer.Option(metavar="COLUMN", help=help_text)
 
 
-@app.command(epilog=_example("drift before.parquet newest.parquet --out drift/"))
+@app.command(epilog=example("almanac drift before.parquet newest.parquet --out drift/"))
 def drift(
     reference: Annotated[
         str,
@@ -89,7 +86,7 @@ def drift(
         raise typer.Exit(DRIFTED)
 
 
-@app.command(epilog=_example("push registry:demand/production --to .almanac/figures"))
+@app.command(epilog=example("almanac push registry:demand/production --to .almanac/figures"))
 def push(
     source: Annotated[
         str, typer.Argument(metavar="SOURCE", help="A run directory, or registry:USE_CASE/STAGE or VERSION.")
@@ -113,7 +110,7 @@ def push(
     typer.echo(f"{pushed} samples of {use_case} to {to}")
 
 
-@app.command(epilog=_example("exporter .almanac/figures --port 9108"))
+@app.command(epilog=example("almanac exporter .almanac/figures --port 9108"))
 def exporter(
     directory: Annotated[Path, typer.Argument(metavar="DIR", help="Directory that `push` writes to.")],
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
@@ -131,7 +128,7 @@ def exporter(
         server.server_close()
 
 
-@app.command(epilog=_example("notifications monitoring/alertmanager.yaml"))
+@app.command(epilog=example("almanac notifications monitoring/alertmanager.yaml"))
 def notifications(
     config: Annotated[Path, typer.Argument(metavar="CONFIG", help="Alertmanager's configuration.")],
 ) -> None:
@@ -143,7 +140,7 @@ def notifications(
     typer.echo("every secret and address of the notifications is there")
 
 
-@app.command(epilog=_example("dashboards --check"))
+@app.command(epilog=example("almanac dashboards --check"))
 def dashboards(
     check: Annotated[bool, typer.Option("--check", help="Write nothing; exit code 1 where a file is stale.")] = False,
 ) -> None:

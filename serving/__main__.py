@@ -7,7 +7,7 @@ python -m serving ingest observations.parquet --url http://127.0.0.1:8080 --mode
 
 import sys
 
-from almanac.core.exit_codes import exit_code_of
+from almanac.core.commands import exit_code_of
 from serving.commands import app
 
 

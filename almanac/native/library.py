@@ -19,8 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
+from almanac.core.commands import exit_code_of
 from almanac.core.errors import NoCompilerError
-from almanac.core.exit_codes import exit_code_of
 from almanac.core.files import sha256_bytes, write_bytes
 
 _COMPILE_SECONDS = 120

@@ -9,15 +9,10 @@ from typing import Annotated, Any
 
 import typer
 
+from almanac.core.commands import example as example
 from almanac.core.errors import RegistryError
 from governance.registry import Registry, Signer, default_url, parse_address
 from governance.registry.overview import describe
-
-
-def example(command: str) -> str:
-    r"""Return the end of a command's help; \\b keeps its line whole."""
-    return f"\b\nExample:\n  {command}"
-
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
 registry_app = typer.Typer(

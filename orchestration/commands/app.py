@@ -9,7 +9,7 @@ import typer
 from typer.core import TyperGroup
 from typer.main import get_command
 
-from almanac.core.exit_codes import exit_code_of
+from almanac.core.commands import exit_code_of
 from orchestration.commands.options import example
 
 #: Of each command, the module whose Typer application `app` is the command or holds it, and its line in the help.

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from almanac.core.commands import example as example
 from orchestration.parameters import PARAMETERS
 
 UseCaseFile = Annotated[Path, typer.Argument(metavar="USECASE", help="Use case file.", show_default=False)]
@@ -16,11 +17,6 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Push = Annotated[
     str, typer.Option(envvar="ALMANAC_PUSH", help="Directory of an exporter, or a Pushgateway, for Prometheus.")
 ]
-
-
-def example(command: str) -> str:
-    r"""Return the end of a command's help; \\b keeps its line whole."""
-    return f"\b\nExample:\n  {command}"
 
 
 def command_app(*, help: str | None = None, epilog: str | None = None) -> typer.Typer:

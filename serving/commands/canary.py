@@ -5,6 +5,7 @@ from typing import Annotated, Any
 import typer
 from typer import Argument, Option
 
+from almanac.core.commands import example
 from serving.commands.client import ask
 
 canary = typer.Typer(no_args_is_help=True, help="Canary of a running server.", rich_markup_mode=None)
@@ -13,11 +14,7 @@ Url = Annotated[str, Option(help="Address of the server; its key is read from AL
 Name = Annotated[str, Option("--model-name", help="Use case, or one of its models.")]
 
 
-def _example(command: str) -> str:
-    return f"\b\nExample:\n  almanac {command}"  # \b keeps the line whole
-
-
-@canary.command(epilog=_example("canary start 3 --url http://127.0.0.1:8080 --model-name demand --percent 5"))
+@canary.command(epilog=example("almanac canary start 3 --url http://127.0.0.1:8080 --model-name demand --percent 5"))
 def start(
     version: Annotated[str, Argument(help="Version in the registry.")],
     url: Url,
@@ -28,13 +25,13 @@ def start(
     _show(_ask(url, model_name, {"version": version, "percent": percent}))
 
 
-@canary.command(epilog=_example("canary status --url http://127.0.0.1:8080 --model-name demand"))
+@canary.command(epilog=example("almanac canary status --url http://127.0.0.1:8080 --model-name demand"))
 def status(url: Url, model_name: Name) -> None:
     """Show the state, the shares and the evidence."""
     _show(_ask(url, model_name, None))
 
 
-@canary.command(epilog=_example("canary step 25 --url http://127.0.0.1:8080 --model-name demand"))
+@canary.command(epilog=example("almanac canary step 25 --url http://127.0.0.1:8080 --model-name demand"))
 def step(
     percent: Annotated[float, Argument(help="Such as 25, 50 or 100.")],
     url: Url,
@@ -44,7 +41,7 @@ def step(
     _show(_ask(url, model_name, {"percent": percent}))
 
 
-@canary.command(epilog=_example("canary end --url http://127.0.0.1:8080 --model-name demand"))
+@canary.command(epilog=example("almanac canary end --url http://127.0.0.1:8080 --model-name demand"))
 def end(url: Url, model_name: Name) -> None:
     """Give the running version all requests back."""
     _show(_ask(url, model_name, {"end": True}))

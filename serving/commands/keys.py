@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 from typer import Argument, Option
 
+from almanac.core.commands import example
 from almanac.core.errors import ServingError
 from serving.security.keys import SCOPES, Key, changing, load_keys
 from serving.security.limits import parse_rate
@@ -21,10 +22,6 @@ _SCOPES_HELP = (
 )
 
 
-def _example(command: str) -> str:
-    return f"\b\nExample:\n  almanac {command}"  # \b keeps the line whole
-
-
 @keys.callback()
 def _options(
     context: typer.Context,
@@ -35,7 +32,7 @@ def _options(
     context.obj = path
 
 
-@keys.command(epilog=_example("keys create --name dashboard --scopes predict,explain"))
+@keys.command(epilog=example("almanac keys create --name dashboard --scopes predict,explain"))
 def create(
     context: typer.Context,
     name: Annotated[str, Option(help="Owner of the key.")],
@@ -56,13 +53,13 @@ def create(
     _show_saved("create", key.id, f"{text}\nThis is the only time that the key is shown. Its id is {key.id}.")
 
 
-@keys.command("list", epilog=_example("keys list"))
+@keys.command("list", epilog=example("almanac keys list"))
 def list_keys(context: typer.Context) -> None:
     """List the keys without their secrets."""
     _show("\n".join(_line(key) for key in load_keys(context.obj).keys.values()) or "no keys")
 
 
-@keys.command(epilog=_example("keys rotate ID --grace 3600"))
+@keys.command(epilog=example("almanac keys rotate ID --grace 3600"))
 def rotate(
     context: typer.Context,
     identity: Annotated[str, Argument(metavar="ID")],
@@ -74,7 +71,7 @@ def rotate(
     _show_saved("rotate", identity, f"{text}\nThe old secret is accepted for {grace:g} s more.")
 
 
-@keys.command(epilog=_example("keys revoke ID"))
+@keys.command(epilog=example("almanac keys revoke ID"))
 def revoke(context: typer.Context, identity: Annotated[str, Argument(metavar="ID")]) -> None:
     """Revoke a key."""
     with changing(context.obj) as ring:

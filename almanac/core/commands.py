@@ -1,4 +1,4 @@
-"""The exit code of a process."""
+"""Help and exit codes, which the commands of all rooms share."""
 
 import sys
 from collections.abc import Callable
@@ -17,3 +17,9 @@ def exit_code_of(run: Callable[[], object]) -> int:
     except SystemExit as end:
         return int(end.code or 0)
     return 0
+
+
+def example(command: str) -> str:
+    """Return the end of a command's help, which shows an example."""
+    # The first character keeps typer from joining the lines.
+    return f"\b\nExample:\n  {command}"

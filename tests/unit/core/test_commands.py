@@ -1,7 +1,7 @@
 import pytest
 
+from almanac.core.commands import exit_code_of
 from almanac.core.errors import AlmanacError, GateError
-from almanac.core.exit_codes import exit_code_of
 
 
 def _raise(error: BaseException) -> None:
