@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from almanac.core.errors import ModelError, ServingError
+from almanac.model.engine.text_checks import check_text
 
 type_float64 = 1
 predict_normal, predict_raw, predict_contributions = 0, 1, 3
@@ -78,6 +79,7 @@ class Booster:
             raise ModelError(
                 f"{name}: not a LightGBM model; expected its text format, which begins with the line 'tree'"
             )
+        check_text(text, name)
         iterations = ctypes.c_int()
         code = library().LGBM_BoosterLoadModelFromString(text, ctypes.byref(iterations), ctypes.byref(self.handle))
         if code != 0:

@@ -131,7 +131,7 @@ def forest(text: bytes) -> Forest:
 
 
 def _forest(text: bytes) -> Forest:
-    blocks = [_fields(block) for block in _tree_blocks(text)]
+    blocks = [fields(block) for block in tree_blocks(text)]
     splits = [int(block["num_leaves"]) - 1 for block in blocks]
     if any(block.get("is_linear", "0") != "0" for block in blocks):
         raise UnsupportedModelError("the model has linear leaves")
@@ -155,12 +155,14 @@ def _forest(text: bytes) -> Forest:
     return trees
 
 
-def _tree_blocks(text: bytes) -> list[bytes]:
+def tree_blocks(text: bytes) -> list[bytes]:
+    """Return the texts of the trees, each from its number on."""
     end = text.find(b"\nend of trees")
     return text[: end if end >= 0 else len(text)].split(b"\nTree=")[1:]
 
 
-def _fields(block: bytes) -> dict[str, str]:
+def fields(block: bytes) -> dict[str, str]:
+    """Return the lines of a part of the text, each a name and its value."""
     return dict(line.partition("=")[::2] for line in block.decode().splitlines())
 
 

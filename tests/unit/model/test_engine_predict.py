@@ -1,4 +1,5 @@
 import os
+import re
 import shutil
 import threading
 import time
@@ -22,6 +23,9 @@ from almanac.model.engine.trees import CompiledTrees
 from almanac.model.offset import Offset
 from almanac.native.libraries import TREES
 from tests.support.engine_models import SHAPES, matrix, text
+from tests.support.golden import GOLDEN
+
+FORGED = (GOLDEN / "lightgbm" / "pm25_6h" / "model.bst").read_text()
 
 needs_compiler = pytest.mark.skipif(
     shutil.which("cc") is None and os.environ.get("CI") != "true", reason="cc is not installed"
@@ -169,6 +173,44 @@ def test_what_is_no_model_is_refused_by_name(tmp_path: Path, content: bytes) -> 
     path.write_bytes(content)
     with pytest.raises(ModelError, match=r"model\.bst"):
         Engine.load(path)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "forged", "message"),
+    [
+        (r"split_feature=\d+", "split_feature=900000", "split_feature: beyond the 11 features"),
+        (r"split_feature=\d+", "split_feature=-900000", "split_feature: beyond the 11 features"),
+        (r"split_feature=\d+", "split_feature=1e0", "split_feature: expected 5 numbers"),
+        (r"left_child=-?\d+", "left_child=500000", "left_child: not later splits or leaves"),
+        (r"left_child=-?\d+", "left_child=-500000", "left_child: not later splits or leaves"),
+        (r"left_child=-?\d+", "left_child=0", "left_child: not later splits or leaves"),
+        (r"leaf_value=(\S+) .*", r"leaf_value=\1", "leaf_value: expected 6 numbers"),
+        (r"split_gain=\S+", "split_gain=much", "split_gain: expected 5 numbers|unmatched data"),
+        (r"num_leaves=\d+", "num_leaves=100000", "split_feature: expected 99999 numbers"),
+        (r"num_leaves=\d+", "num_leaves=-5", "num_leaves is -5"),
+        (r"decision_type=\d+", "decision_type=1", "cat_boundaries"),
+        (r"num_cat=0", "num_cat=1\ncat_boundaries=0 9\ncat_threshold=1", "cat_threshold: expected 9 numbers"),
+        (r"num_cat=0", "num_cat=0\n", "not of the form name=values"),
+        (r"num_cat=0", "num_cat=0\nnum_leaves=2", "has a line twice"),
+        (r"num_cat=0", "num_cat=0\x0bnum_leaves=2", "not of the form name=values"),
+        (r"objective=", "objective\r", "not of the form name=value"),
+        (r"max_feature_idx=10", "max_feature_idx=4", "beyond the 5 features|feature_names"),
+    ],
+)
+def test_a_forged_text_reaches_no_library(pattern: str, forged: str, message: str) -> None:
+    """It would end the process by a signal, or never end."""
+    text = re.sub(pattern, forged, FORGED, count=1)
+    trees = re.findall(r"Tree=\d+\n.*?(?=Tree=|end of trees)", text, re.DOTALL)
+    text = re.sub(r"tree_sizes=.*", f"tree_sizes={' '.join(str(len(tree)) for tree in trees)}", text)
+    with pytest.raises(ModelError, match=rf"^model\.bst: not a LightGBM model: .*({message})"):
+        Engine.read(text.encode())
+
+
+def test_sizes_of_trees_that_lead_elsewhere_are_refused() -> None:
+    for sizes in ("900000000", "1", "-1", "x"):
+        with pytest.raises(ModelError, match=r"model\.bst: not a LightGBM model"):
+            Engine.read(re.sub(r"tree_sizes=\d+", f"tree_sizes={sizes}", FORGED).encode())
+    assert Engine.read(re.sub(r"tree_sizes=.*\n", "", FORGED).encode()).names[0] == "hour"
 
 
 @pytest.mark.parametrize("compiled", [True, False])
