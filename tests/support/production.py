@@ -111,7 +111,7 @@ def _train(case: UseCase, beijing: pl.DataFrame, base: Path) -> None:
     inputs = Inputs(base / "features.parquet", base / "features.json", base / "valid.parquet")
     beijing.write_parquet(inputs.table)
     preprocess(case, inputs.table, inputs.features, inputs.specification)
-    train(case, inputs, base / "model", base / "tuning.json", base / "tracking")
+    train(case, inputs, base / "model", base / "tuning.json")
     write_json(base / "gate.json", {"passed": True, "rules": []})
     evaluate(case, inputs.features, base / "model", base)
 

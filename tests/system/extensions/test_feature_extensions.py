@@ -49,7 +49,7 @@ pl.DataFrame(
 ).write_parquet(here / "table.parquet")
 files = Inputs(here / "features.parquet", here / "specification.json", here / "table.parquet")
 preprocess(case, files.table, files.features, files.specification)
-train(case, files, here / "model", here / "tuning.json", here / "tracking")
+train(case, files, here / "model", here / "tuning.json")
 
 model = load_model(here / "model" / "load_1h")
 plan, table = FeaturePlan(model), pl.read_parquet(files.table)

@@ -58,7 +58,7 @@ def test_the_server_computes_the_features_of_training_from_texts_that_training_n
     files = Inputs(tmp_path / "features.parquet", tmp_path / "specification.json", tmp_path / "table.parquet")
     table.write_parquet(files.table)
     preprocess(case, files.table, files.features, files.specification)
-    train(case, files, tmp_path / "model", tmp_path / "tuning.json", tmp_path / "tracking")
+    train(case, files, tmp_path / "model", tmp_path / "tuning.json")
 
     model = load_model(tmp_path / "model" / "load_1h")
     plan, batch = FeaturePlan(model), pl.read_parquet(files.features).select(model.names).to_numpy()

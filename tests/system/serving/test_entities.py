@@ -39,7 +39,7 @@ def world(tmp_path_factory: pytest.TempPathFactory, beijing: pl.DataFrame) -> tu
     south = beijing.with_columns(pl.lit("south").alias("place"), pl.col("pm25") * 0.5)
     table = pl.concat([north, south]).filter(pl.col("timestamp") < pl.datetime(2012, 7, 1))
     files = inputs(case, table, folder / "in")
-    train(case, files, folder / "model", folder / "tuning.json", folder / "tracking")
+    train(case, files, folder / "model", folder / "tuning.json")
     table.write_parquet(folder / "table.parquet")
     return case, folder, table
 

@@ -39,7 +39,7 @@ class World(NamedTuple):
 def made(folder: Path, case: UseCase) -> World:
     table = rows(case)
     files = inputs(case, table, folder / "in")
-    train(case, files, folder / "model", folder / "tuning.json", folder / "tracking")
+    train(case, files, folder / "model", folder / "tuning.json")
     metrics = evaluate(case, files.features, folder / "model", folder, folder / "tuning.json")
     table.write_parquet(folder / "table.parquet")
     return World(case, folder, table, metrics)
