@@ -47,13 +47,13 @@ class Cluster:
     Raises:
         PipelineError: a multi-user Kubeflow, and no namespace.
         UnreachableError: no answer.
-        RefusedError: a refused token.
+        RefusedError: a refused token, or a pod without one in a multi-user Kubeflow.
     """
 
     def __init__(self, host: str | None, auth: Auth = "token", namespace: str | None = None) -> None:
         self.host = host or _SERVICE
         token, mounted = credentials(auth)
-        several = check_reachable(self.host, token if mounted is None else mounted._get_token())
+        several = check_reachable(self.host, token if mounted is None else mounted._get_token(), auth)
         self.namespace = namespace or (own_namespace(self.host) if several else None)
         with warnings.catch_warnings(), api_errors(f"connect to {self.host}"):
             warnings.simplefilter("ignore")

@@ -52,7 +52,7 @@ def own_namespace(host: str) -> str:
         raise PipelineError(f"{host}: serves several users; give --namespace, the name of your profile") from None
 
 
-def check_reachable(host: str, token: str | None) -> bool:
+def check_reachable(host: str, token: str | None, auth: Auth) -> bool:
     """Request the API's health, and return whether it serves several users.
 
     First, because kfp's own client retries for half a minute and logs a traceback.
@@ -70,9 +70,15 @@ def check_reachable(host: str, token: str | None) -> bool:
             f"{host}: {address} answered {answer.status_code}; is this a Kubeflow Pipelines address?"
         )
     try:
-        return bool(answer.json().get("multi_user"))
+        several = bool(answer.json().get("multi_user"))
     except (ValueError, AttributeError):
         raise UnreachableError(f"{host}: {address} answered no JSON; is this a Kubeflow Pipelines address?") from None
+    if several and auth == "in-cluster" and token is None:
+        raise RefusedError(
+            f"{host}: serves several users, and this pod has no token at {_TOKEN_PATH}; create the PodDefault "
+            "access-ml-pipeline in this namespace (docs/guide/kubeflow.md), by which Kubeflow mounts one"
+        )
+    return several
 
 
 @contextmanager

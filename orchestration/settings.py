@@ -32,6 +32,8 @@ _SIGNING = "almanac-signing"
 _REGISTRY = "almanac", {"registry": "ALMANAC_REGISTRY"}
 #: Address of the prediction log, which servers read from the same key.
 _PREDICTIONS = "almanac", {"predictions": "ALMANAC_PREDICTION_LOG"}
+#: Label by which Kubeflow's own PodDefault gives pods the token of their account.
+_TOKEN = "access-ml-pipeline", "true"
 #: Address of the Dask scheduler, for use cases that do not give it.
 _DASK = "almanac-dask", {"address": "DASK_SCHEDULER_ADDRESS"}
 
@@ -49,6 +51,7 @@ class Settings:
         signs: Whether the key that signs versions is mounted.
         log: Whether the address of the prediction log comes from a config map, if that exists.
         dask: Whether the address of a Dask scheduler comes from a config map, if that exists.
+        submits: Whether it submits runs, for which a Kubeflow of several users asks for a token.
     """
 
     cpu: int = 1
@@ -59,6 +62,7 @@ class Settings:
     signs: bool = False
     log: bool = False
     dask: bool = False
+    submits: bool = False
 
 
 _STORE = ("almanac-store",)
@@ -80,7 +84,7 @@ SETTINGS = {
     "documentation": Settings(cached=False, secrets=_STORE, signs=True),
     "prediction": Settings(cpu=2, memory="4Gi", cached=False, secrets=_STORE),
     "monitoring": Settings(cpu=2, memory="4Gi", cached=False, secrets=_STORE, log=True),
-    "remediation": Settings(minutes=360, cached=False, secrets=_STORE),
+    "remediation": Settings(minutes=360, cached=False, secrets=_STORE, submits=True),
     "deployment": Settings(minutes=45, cached=False, secrets=_STORE),
 }
 
@@ -121,6 +125,8 @@ def configure(case: UseCase, task: dsl.PipelineTask) -> dsl.PipelineTask:
         kubernetes.use_secret_as_volume(task, _SIGNING, mount_path=str(MOUNTED_KEY.parent), optional=True)
     if settings.dask:
         kubernetes.use_config_map_as_env(task, *_DASK, optional=True)
+    if settings.submits:
+        kubernetes.add_pod_label(task, *_TOKEN)
     place(task, case.cluster, network=bool(settings.secrets) or settings.dask, sources=name in _READERS)
     return task
 

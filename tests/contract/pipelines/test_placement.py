@@ -111,6 +111,14 @@ def test_a_training_checks_the_key_that_it_ends_with_before_it_begins() -> None:
     assert preflight["inputs"]["parameters"]["environment"] == {"componentInputParameter": "environment"}
 
 
+def test_the_task_that_submits_a_retraining_asks_for_a_token() -> None:
+    """By the label of Kubeflow's PodDefault; no other task is given one."""
+    platform = documents(package(BUILDERS["monitoring"](_case({}))))[1]
+    executors = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+    labels = {name: each.get("podMetadata", {}).get("labels", {}) for name, each in executors.items()}
+    assert {name: each for name, each in labels.items() if each} == {"exec-remediation": {"access-ml-pipeline": "true"}}
+
+
 def test_resources_of_a_task_fit_a_quota() -> None:
     containers, platform = _specs(SECTION)
     resources = containers["exec-training"]["resources"]

@@ -143,6 +143,17 @@ def test_in_a_multi_user_kubeflow_a_pipeline_is_found_again_in_its_namespace(
         assert {one["namespace"] for one in server.experiments.values()} == {"team-a"}
 
 
+def test_a_pod_without_a_token_is_told_what_gives_it_one(
+    package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KF_PIPELINES_SA_TOKEN_PATH", str(tmp_path / "token"))
+    with KubeflowApi(multi_user=True) as server:
+        with pytest.raises(RefusedError, match=r"this pod has no token at \S+; create the PodDefault"):
+            Cluster(server.host, "in-cluster", "team-a")
+        (tmp_path / "token").write_text(TOKEN)
+        assert Cluster(server.host, "in-cluster", "team-a").upload(package, "v1").created
+
+
 def test_the_servers_own_words_are_shown(cluster: Cluster, server: KubeflowApi, package: Path) -> None:
     version = cluster.upload(package, "v1")
     server.multi_user = True
