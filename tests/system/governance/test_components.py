@@ -209,6 +209,8 @@ def test_a_probability_is_documented_and_verified_like_a_number(world: World, be
     heavy = {"name": "heavy_6h", "column": "pm25", "horizon": "6h", "task": "classification", "above": 150.0}
     case = json.loads(dump(with_targets(world.usecase, [Target.model_validate(heavy)])))
     case["gates"] = [{"rule": "beats_baselines", "metric": "log_loss"}]
+    # A class has no difference from the last known value.
+    case["training"] |= {"candidates": [{"name": "trees", "kind": "lightgbm"}], "choose": {"prefer": ["trees"]}}
     usecase = load_text(json.dumps(case), "case")
     run = make_run(usecase, beijing, tmp_path / "run", ("heavy_6h",))
     register(usecase, artifacts_of(run), str(tmp_path / "registry"), "local", tmp_path / "told.json")
