@@ -29,6 +29,7 @@ from almanac.data.read import reshape
 from almanac.data.shape import combined
 from almanac.data.times import parse_time
 from almanac.usecase.data_section import FORMATS, Read, TimeFormat
+from almanac.usecase.shape_section import ShapeBase
 
 #: Fewest days to which rows are gathered.
 _FEWEST_DAYS = timedelta(days=60)
@@ -116,14 +117,11 @@ def infer(
     """
     read, raw = infer_read(path, data, read, decimal)
     if (step := periods_melted(raw)) is not None:
-        read = read.model_copy(update={"shape": [*read.shape, step]})
-        raw = reshape(raw, [step], str(path))
+        read, raw = _reshaped(read, raw, step, path)
     written: list[str] = []
     if time is None and (clock_step := clock_of(raw)) is not None:
         joining, written = clock_step
-        read = read.model_copy(update={"shape": [*read.shape, joining]})
-        raw, time = reshape(raw, [joining], str(path)), next(iter(joining.columns))
-    textual = FORMATS[read.format].textual
+        (read, raw), time = _reshaped(read, raw, joining, path), next(iter(joining.columns))
     for option, name in (("--time", time), ("--entity", entity)):
         require_column(raw, option, name)
     time, form = time_column(raw, time, form, path)
@@ -131,7 +129,7 @@ def infer(
     if target is None and entity is None and (wide := melted(raw, time, path)) is not None:
         steps, raw = wide
         read = read.model_copy(update={"shape": [*read.shape, *steps]})
-    columns, left_out = columns_of(raw.drop(time, *written), textual, read)
+    columns, left_out = columns_of(raw.drop(time, *written), FORMATS[read.format].textual, read)
     left_out |= dict.fromkeys(written, "is a part of the time")
     times, clock = _times(raw, read, entity, zone, columns, path)
     if entity is None and (pair := pair_of(raw, times, columns)) is not None:
@@ -139,12 +137,7 @@ def infer(
         read = read.model_copy(update={"combine": {entity: pair}})
         raw = combined(raw, read, str(path))
     found = _shape(raw, times, columns, entity, path)
-    for name in found.events.roles.values() if found.events else ():
-        # However many levels: its history counts, and not its name.
-        columns[name] = ColumnFacts("text", 0.0)
-        left_out.pop(name, None)
-    for facts in (columns, left_out):
-        facts.pop(found.entity or "", None)
+    _set_roles(found, columns, left_out)
     if found.gathered:
         # Days are those of the times as they are written.
         times = parse_time(raw, read.time, "time", str(path))
@@ -163,6 +156,21 @@ def infer(
         open_zone=clock is None and found.calendar is None and is_open(raw[time], times, form),
         calendar=found.calendar,
     )
+
+
+def _reshaped(read: Read, raw: pl.DataFrame, step: ShapeBase, path: Path) -> tuple[Read, pl.DataFrame]:
+    """Return the section `read` and the table after a further step of its shape."""
+    return read.model_copy(update={"shape": [*read.shape, step]}), reshape(raw, [step], str(path))
+
+
+def _set_roles(found: "_Shape", columns: dict[str, ColumnFacts], left_out: dict[str, str]) -> None:
+    """Take the entity from the facts about columns, and take the roles of events as texts."""
+    for name in found.events.roles.values() if found.events else ():
+        # However many levels: its history counts, and not its name.
+        columns[name] = ColumnFacts("text", 0.0)
+        left_out.pop(name, None)
+    for facts in (columns, left_out):
+        facts.pop(found.entity or "", None)
 
 
 def _free(name: str, raw: pl.DataFrame) -> str:

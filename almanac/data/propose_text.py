@@ -30,8 +30,6 @@ _MOST_LEVELS = 5000
 
 def lines(draft: Draft) -> Iterator[str]:
     """Yield the lines of the file."""
-    facts, names = draft.facts, draft.names
-    target = names[draft.target]
     title = f"{draft.target} {to_duration(draft.horizon)} ahead"
     yield f"# A proposal by `almanac new` for {flow(draft.brought.path.name)}."
     yield '# "inferred" says why a value was chosen; "look" marks what only a person can know.'
@@ -40,6 +38,40 @@ def lines(draft: Draft) -> Iterator[str]:
     yield f"title: {flow(title)}  # look: the title of reports and documents"
     yield f"description: {flow(f'Forecast of {title}.')}  # look: say what the forecast is for"
     yield ""
+    yield from _rows(draft)
+    yield from sources(draft)
+    yield from _columns(draft)
+    yield "validation:"
+    if draft.brought.fields["type"] == "sql":
+        yield "  unsorted: sort  # the answer to a query has no order"
+    else:
+        order = "error" if _ordered(draft.facts) else "sort"
+        yield f"  unsorted: {order}" + ("  # inferred: the rows are not in order of time" if order == "sort" else "")
+    yield "  duplicates: error"
+    yield "  gaps: warning"
+    yield ""
+    yield "# look: a row may use every column up to its own time; drop a column that is only known later."
+    yield "features:"
+    yield "  items:"
+    yield from (f"    - {flow(item)}" for item in _features(draft))
+    yield ""
+    yield "# look: how far ahead the forecast is needed, a whole number of steps."
+    yield "targets:"
+    comment = draft.origin("target", "the only column of numbers")
+    target = draft.names[draft.target]
+    entry: dict[str, Any] = {"name": draft.forecast, "column": target, "horizon": to_duration(draft.horizon)}
+    entry |= {"task": "classification", "above": 0} if draft.binary else {}
+    yield f"  - {flow(entry)}  # {comment}; horizon {draft.origin('horizon', 'one step')}"
+    yield ""
+    yield "# look: new rows move the spans; `retrain: {test: last 30d}` judges retrainings by the newest month alone."
+    yield f"split: {{test: last {draft.test_days}d, train: expanding}}  # inferred: the last fifth of the span"
+    yield ""
+    yield from _training(draft)
+
+
+def _rows(draft: Draft) -> Iterator[str]:
+    """Yield the sections on time, entity and events."""
+    facts, names = draft.facts, draft.names
     step = facts.step if facts.events is None else facts.events.frequency
     grid = {"column": names[draft.time], "frequency": to_duration(step)}
     grid |= {"zone": facts.zone.name} if facts.zone else {}
@@ -56,33 +88,6 @@ def lines(draft: Draft) -> Iterator[str]:
         yield "# are known only then; take out of them each column that is known before, such as a price or a plan."
         yield "events:"
         yield from (f"  {key}: {flow(value)}" for key, value in events_section(draft).items())
-    yield from sources(draft)
-    yield from _columns(draft)
-    yield "validation:"
-    if draft.brought.fields["type"] == "sql":
-        yield "  unsorted: sort  # the answer to a query has no order"
-    else:
-        order = "error" if _ordered(facts) else "sort"
-        yield f"  unsorted: {order}" + ("  # inferred: the rows are not in order of time" if order == "sort" else "")
-    yield "  duplicates: error"
-    yield "  gaps: warning"
-    yield ""
-    yield "# look: a row may use every column up to its own time; drop a column that is only known later."
-    yield "features:"
-    yield "  items:"
-    yield from (f"    - {flow(item)}" for item in _features(draft))
-    yield ""
-    yield "# look: how far ahead the forecast is needed, a whole number of steps."
-    yield "targets:"
-    comment = draft.origin("target", "the only column of numbers")
-    entry: dict[str, Any] = {"name": draft.forecast, "column": target, "horizon": to_duration(draft.horizon)}
-    entry |= {"task": "classification", "above": 0} if draft.binary else {}
-    yield f"  - {flow(entry)}  # {comment}; horizon {draft.origin('horizon', 'one step')}"
-    yield ""
-    yield "# look: new rows move the spans; `retrain: {test: last 30d}` judges retrainings by the newest month alone."
-    yield f"split: {{test: last {draft.test_days}d, train: expanding}}  # inferred: the last fifth of the span"
-    yield ""
-    yield from _training(draft)
 
 
 def _columns(draft: Draft) -> Iterator[str]:

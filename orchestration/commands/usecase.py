@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -15,6 +15,9 @@ from almanac.usecase.explanation import defaults_of, explained
 from almanac.usecase.override import load_with
 from orchestration.commands.options import AsJson, Set, UseCaseFile, command_app, example
 from orchestration.review import Review, review, review_table
+
+if TYPE_CHECKING:
+    from almanac.data.propose import Proposal
 
 app = command_app()
 
@@ -64,6 +67,11 @@ def new(
         table, out, Choices(target, time, entity, horizon, zone, ahead, name, query, time_format, decimal)
     )
     write_text(out, proposal.text)
+    _show_proposal(proposal, table, out)
+
+
+def _show_proposal(proposal: "Proposal", table: str, out: Path) -> None:
+    """Print a proposal's assumptions, its doubts, and the commands that follow."""
     typer.echo(f"{out}: proposed for {table}; it assumes")
     for title, text in proposal.assumptions:
         typer.echo(f"  {title:<12}{text}")
