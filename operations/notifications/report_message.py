@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 from operations.notifications.message import Message
 from operations.reports import Report
 
-_NUMBERS = ("windows", "windows_breached", "alarms_fired", "trainings", "gates_closed", "decisions")
+_NUMBERS = ("windows", "windows_breached", "alarms_fired", "trainings", "gates_closed", "runs_failed", "decisions")
 
 
 def report_message(report: Report, console: str, html: str, pdf: bytes) -> Message:

@@ -14,6 +14,7 @@ from operations.history.tables import (
     ALARMS,
     APPROVALS,
     EVENTS,
+    FAILURES,
     METRICS,
     NOTIFICATIONS,
     PLANS,
@@ -27,6 +28,8 @@ from operations.history.tables import (
 from operations.reports.period import Period
 
 Row = dict[str, Any]
+#: Columns of times that rows are told in the order of.
+_TIMES = ("when", "started", "failed", "created", "stop", "hour")
 #: Ids in one question; databases bound the number of parameters.
 _AT_ONCE = 500
 
@@ -47,6 +50,7 @@ class Facts:
         approvals: people's decisions.
         notifications: messages that were sent or not.
         runs: runs that started.
+        failures: runs that failed, and trainings on a cluster whose gate closed.
         compute: run -> name -> what its training took.
         windows: of each monitoring its newest window and of the last one all, each judged last by that run.
         targets: (run, start) -> target -> figures of a window.
@@ -65,6 +69,7 @@ class Facts:
     approvals: list[Row]
     notifications: list[Row]
     runs: list[Row]
+    failures: list[Row]
     compute: dict[str, dict[str, float]]
     windows: list[Row]
     targets: dict[tuple[str, str], dict[str, Row]]
@@ -112,6 +117,7 @@ def read_facts(engine: Engine, use_case: str, period: Period, times: Times) -> F
             approvals=within(APPROVALS, "when"),
             notifications=within(NOTIFICATIONS, "when"),
             runs=runs,
+            failures=within(FAILURES, "failed"),
             compute=_compute(connection, use_case, [row["id"] for row in runs]),
             windows=windows,
             targets=targets,
@@ -137,7 +143,7 @@ def production_at(events: Sequence[Row], time: str) -> int | None:
 def _rows(connection: Connection, table: Table, *where: ColumnElement[bool]) -> list[Row]:
     found = [dict(row._mapping) for row in connection.execute(select(table).where(*where))]
     # By all that they hold: databases sort texts by rules of their own, and an order by time alone leaves ties.
-    time = next((name for name in ("when", "started", "created", "stop", "hour") if name in table.c), "number")
+    time = next((name for name in _TIMES if name in table.c), "number")
     return sorted(found, key=lambda row: (row.get(time, ""), *(row[each.name] for each in table.primary_key)))
 
 

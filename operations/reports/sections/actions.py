@@ -1,4 +1,4 @@
-"""Actions: plans of retrainings, trainings with their gates, and the agent's diagnoses and actions."""
+"""Actions: plans of retrainings, trainings with their gates, failed runs, and the agent's diagnoses and actions."""
 
 import json
 from collections.abc import Iterator
@@ -33,6 +33,12 @@ def _blocks(facts: Facts) -> Iterator[Block]:
     actions = [(local(row["when"]), row["kind"], row["who"], row["why"]) for row in facts.actions]
     yield from listed("Plans of retrainings", ("proposed", "plan", "now", "by", "because"), plans)
     yield from listed("Trainings", ("started", "run", "gate", "version"), trainings)
+    failures = [
+        (local(row["failed"]), row["kind"], row["step"] or "–", row["error"])
+        for row in facts.failures
+        if row["gate_passed"] is None
+    ]
+    yield from listed("Failed runs", ("failed", "kind", "step", "error"), failures)
     yield from listed("Diagnoses and actions of the agent", ("when", "what", "who", "why"), actions)
 
 

@@ -17,7 +17,7 @@ from operations.history import open_history, rebuild
 from operations.reports import last_period, make_report, period_named
 from operations.reports.facts import production_at
 from operations.reports.sections import SECTIONS
-from tests.support.operations_world import write_world
+from tests.support.operations_world import publish_failure, write_world
 
 CPU_SECONDS = 7_200.0
 
@@ -31,6 +31,8 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
         write_json(record.parent / "governance" / "registration.json", {"compute": {"cpu_seconds": CPU_SECONDS}})
         step = {"name": "training", "seconds": 40.0, "cached": at == 1, "rows": 720, "figure": None}
         write_json(record, {**read_json(record), "steps": [step]})
+    publish_failure(world.registry, "monitoring")
+    publish_failure(world.registry, "training", gate_passed=False)
     engine = open_history(f"sqlite:///{folder}/history.db")
     rebuild(engine, world.origins)
     yield engine
@@ -86,9 +88,11 @@ def test_it_quotes_the_figures_of_the_history(engine: Engine) -> None:
     assert report.title == "Demo: January 2026"
     # Newest window of each of six monitorings, and two more of the last one; every third monitoring drifts.
     assert report.verdict == "2 of 8 windows breached, the last one because wind has drifted."
-    expected = {"windows": 8, "windows_breached": 2, "trainings": 4, "gates_closed": 1, "predictions_logged": 3}
-    assert expected.items() <= report.figures.items()
+    # A gate closed here, and one on a cluster, where a monitoring failed as well.
+    expected = {"windows": 8, "windows_breached": 2, "trainings": 4, "gates_closed": 2, "runs_failed": 1}
+    assert (expected | {"predictions_logged": 3}).items() <= report.figures.items()
     text = re.sub(r"<[^>]+>", " ", report.html())
+    assert re.search(r"Failed runs.*monitoring\s+validation\s+no column load", text, re.DOTALL)
     # Errors of the windows are 12, 12, 12, 13, 14, 15, 16, 12; see `monitoring` of the world.
     assert re.search(r"load_1h\s+8\s+12\.000\s+12\.000\s+16\.000\s+12\.000\s+12\.500\s+14\.000\s+0\.890", text)
     assert re.search(r"wind\s+2\s+8\s+2\.00\s+2\.00\s+0\.00\s+ks", text)
