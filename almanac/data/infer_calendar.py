@@ -18,6 +18,8 @@ _BETTER = 0.5
 #: Exchanges that are named first where several have the same days.
 _FIRST = ("XNYS", "XLON", "XETR", "XPAR", "XJPX", "XHKG")
 _EPOCH = date(1970, 1, 1)
+#: Chance at which changes that depend on no weekday seem to.
+_SIGNIFICANT = 0.01
 #: Fewest dates from which weekdays are told.
 _FEWEST = 30
 
@@ -84,6 +86,25 @@ def calendar_of(times: pl.Series, entity: pl.Series | None) -> CalendarFacts | N
         return None
     written = WEEKDAYS if weekdays == [0, 1, 2, 3, 4] else {"weekdays": plain.weekdays}
     return CalendarFacts(written, plain.name, len(weekdays), usual)
+
+
+def weekday_matters(times: pl.Series, values: pl.Series, entity: pl.Series | None) -> bool:
+    """Return whether changes from row to row of a series depend on the weekday, by an analysis of variance.
+
+    Args:
+        times: Times of the rows, in naive UTC.
+        values: A number of each row, null where missing.
+        entity: Entity of each row, None for a single series.
+    """
+    from scipy.stats import f_oneway
+
+    series = pl.repeat("", len(times), eager=True) if entity is None else entity
+    rows = pl.DataFrame({"time": times, "value": values.cast(pl.Float64), "entity": series}).drop_nulls().sort("time")
+    rows = rows.with_columns(change=pl.col("value").diff().over("entity"), day=pl.col("time").dt.weekday())
+    groups = rows.drop_nulls("change").group_by("day").agg("change").filter(pl.col("change").list.len() > 1)
+    if groups.height < 2:
+        return False
+    return bool(f_oneway(*(group.to_numpy() for group in groups["change"])).pvalue < _SIGNIFICANT)
 
 
 def _order(code: str) -> tuple[int, str]:

@@ -8,6 +8,7 @@ from typing import Any
 from almanac.core.levels import some
 from almanac.data.infer import Inferred
 from almanac.data.infer_ahead import moved
+from almanac.data.infer_calendar import weekday_matters
 from almanac.data.infer_events import SERIES
 from almanac.data.proposal import Draft
 from almanac.data.propose_events import event_features, events_section
@@ -125,7 +126,18 @@ def _features(draft: Draft) -> list[dict[str, Any]]:
     target, yearly = draft.names[draft.target], draft.years >= 2
     few = {name: kind for name, kind in draft.others.items() if name not in draft.many}
     items = features(draft.facts.step, draft.horizon, target, few, draft.cycles, yearly, draft.taken)
+    if draft.facts.calendar is not None and not _has_week(draft):
+        # Chosen on the folds of two series: without a week their phases are noise, as in most prices.
+        items = [item for item in items if item["kind"] not in ("calendar", "cyclic", "seasonal")]
     return [*items, *_age(draft), *many_levels(draft.many, draft.forecast)]
+
+
+def _has_week(draft: Draft) -> bool:
+    """Return whether the target's changes before the test span depend on the weekday."""
+    facts = draft.facts
+    before = facts.times < draft.span[1] - draft.test_days * _DAY
+    entity = facts.raw[facts.entity].filter(before) if facts.entity else None
+    return weekday_matters(facts.times.filter(before), facts.numbers(draft.target).filter(before), entity)
 
 
 def _age(draft: Draft) -> list[dict[str, Any]]:

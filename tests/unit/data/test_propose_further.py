@@ -334,6 +334,17 @@ def test_an_empty_row_says_that_a_day_was_closed(tmp_path: Path) -> None:
     assert case.time.calendar.exchange == "XNYS"
 
 
+@pytest.mark.parametrize("size", [0.0, 3.0])
+def test_phases_of_a_week_are_features_where_changes_depend_on_the_weekday(tmp_path: Path, size: float) -> None:
+    noise = np.random.default_rng(3).normal(size=1500).cumsum()
+    weekly = size * (pl.col("day").dt.weekday() == 5)
+    table = business_days().with_columns(close=pl.Series(noise[: business_days().height]) + weekly)
+    case, _ = proposed(write(table, tmp_path / "t.csv"), tmp_path)
+    kinds = {item.kind for item in case.features.items}
+    assert ({"calendar", "cyclic", "seasonal"} <= kinds) == (size > 0)
+    assert {"value", "lag", "rolling"} <= kinds
+
+
 def test_a_plan_for_the_next_open_day_is_known_ahead(tmp_path: Path) -> None:
     table = business_days().with_columns(plan=pl.col("day").dt.day().cast(pl.Float64))
     case, _ = proposed(write(table, tmp_path / "t.csv"), tmp_path, target="close", known_ahead=("plan",))
