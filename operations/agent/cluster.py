@@ -93,4 +93,4 @@ def _kube() -> Any:
 def _cluster(settings: Schedules | Training) -> Any:
     from orchestration.retraining.start import connect
 
-    return connect(settings.host)
+    return connect(settings.host, settings.namespace)

@@ -98,6 +98,8 @@ class Schedules(Section):
     """Address of Kubeflow Pipelines."""
     names: Annotated[list[str], Field(min_length=1)]
     """Names of the schedules that may be paused."""
+    namespace: str | None = None
+    """The profile in a Kubeflow of several users; in a pod its own namespace when absent."""
 
 
 class Training(Section):
@@ -107,6 +109,8 @@ class Training(Section):
     """Address of Kubeflow Pipelines."""
     base: str = ""
     """Directory or URL of file sources as the cluster's pods see it."""
+    namespace: str | None = None
+    """The profile in a Kubeflow of several users; in a pod its own namespace when absent."""
 
 
 class UseCaseSettings(Section):

@@ -120,7 +120,8 @@ class Site:
         if (training := self.settings.training) is not None:
             # By the name of the run, one that was submitted before a kill is found again.
             mark, host, base = f"retraining-{plan[:12]}", training.host, training.base
-            begin = partial(on_cluster, self.build, host=host, registry=self.registry, base=base, mark=mark)
+            submit = partial(on_cluster, self.build, host=host, registry=self.registry, base=base)
+            begin = partial(submit, mark=mark, namespace=training.namespace)
         else:
             base = str(Path(self.settings.file).absolute().parent)
             begin = partial(local, self.build, base=base, registry=self.registry, runs=str(self.runs))

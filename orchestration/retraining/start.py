@@ -44,12 +44,20 @@ def local(build: Builder, usecase: UseCase, base: str, registry: str, runs: str)
     return {"result": "promoted", "run": record["run_id"], "version": after.number}
 
 
-def connect(host: str) -> Cluster:
+def connect(host: str, namespace: str | None = None) -> Cluster:
     """Return a cluster by KFP_TOKEN, or by the token of the pod that this process runs in."""
-    return Cluster(host or None, "token" if os.environ.get("KFP_TOKEN") else "in-cluster")
+    return Cluster(host or None, "token" if os.environ.get("KFP_TOKEN") else "in-cluster", namespace)
 
 
-def on_cluster(build: Builder, usecase: UseCase, host: str, registry: str, base: str, mark: str = "") -> dict[str, Any]:
+def on_cluster(
+    build: Builder,
+    usecase: UseCase,
+    host: str,
+    registry: str,
+    base: str,
+    mark: str = "",
+    namespace: str | None = None,
+) -> dict[str, Any]:
     """Submit the training pipeline with this use case and return the run's id, without waiting for its end.
 
     Args:
@@ -59,8 +67,9 @@ def on_cluster(build: Builder, usecase: UseCase, host: str, registry: str, base:
         registry: address of the registry, as the cluster sees it.
         base: directory or URL of file sources, as the cluster sees it.
         mark: name of the run; one that is there already is not submitted again. Without it each call submits a run.
+        namespace: the profile in a Kubeflow of several users; that of the surrounding pod when absent.
     """
-    cluster = connect(host)
+    cluster = connect(host, namespace)
     if mark and (known := cluster.find_run(mark)):
         return {"result": "submitted", "run": known}
     publish(usecase, registry)

@@ -166,11 +166,13 @@ class KubeflowApi:
             case ("GET", "/runs/{id}"):
                 return self._run(self.runs[ids[0]])
             case ("GET", "/recurringruns"):
-                return self._page(list(self.recurring.values()), "recurringRuns", query)
+                return self._page(self._schedules(query), "recurringRuns", query)
             case ("POST", "/recurringruns"):
                 made = self._read(body, "V2beta1RecurringRun")
                 if any(one["display_name"] == made["display_name"] for one in self.recurring.values()):
                     raise ValueError("already exists")
+                made["namespace"] = self.experiments[made["experiment_id"]].get("namespace", "")
+                made["status"] = "ENABLED" if made["mode"] == "ENABLE" else "DISABLED"
                 return self._keep(self.recurring, "recurring_run_id", "job", made)
             case ("POST", "/recurringruns/{id}:enable" | "/recurringruns/{id}:disable"):
                 self.recurring[ids[0]]["status"] = "ENABLED" if path.endswith(":enable") else "DISABLED"
@@ -179,6 +181,12 @@ class KubeflowApi:
                 del self.recurring[ids[0]]
                 return {}
         raise LookupError(f"{request.command} {path}")
+
+    def _schedules(self, query: dict[str, str]) -> list[dict[str, Any]]:
+        if self.multi_user and not query.keys() & {"namespace", "experiment_id"}:
+            raise ValueError("a recurring run cannot have an empty namespace in multi-user mode")
+        asked = query.items() & {("namespace", query.get("namespace")), ("experiment_id", query.get("experiment_id"))}
+        return [one for one in self.recurring.values() if not self.multi_user or asked <= one.items()]
 
     def _read(self, body: bytes, model: str) -> dict[str, Any]:
         value: dict[str, Any] = json.loads(body)

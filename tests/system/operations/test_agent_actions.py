@@ -130,17 +130,25 @@ def test_a_retraining_names_the_result_that_it_cannot_be_planned_for(planned: Si
         ACTIONS["retrain"].plan(planned, "concept_drift")
 
 
-def test_the_schedules_of_the_policy_are_paused_and_run_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("namespace", [None, "team"])
+def test_the_schedules_of_the_policy_are_paused_and_run_again(
+    namespace: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("KFP_TOKEN", TOKEN)
     action = ACTIONS["pause_schedule"]
-    with KubeflowApi() as kubeflow:
+    with KubeflowApi(multi_user=namespace is not None) as kubeflow:
         for at, name in enumerate(("air-training", "air-batch", "another")):
             kubeflow.recurring[f"{at}-job"] = {
                 "recurring_run_id": f"{at}-job",
                 "display_name": name,
+                "namespace": namespace,
                 "status": "DISABLED" if name == "air-batch" else "ENABLED",
             }
-        site = site_of(tmp_path, schedules={"host": kubeflow.host, "names": ["air-training", "air-batch", "gone"]})
+        # Another team's schedule of the same name.
+        kubeflow.recurring["9-job"] = {**kubeflow.recurring["2-job"], "recurring_run_id": "9-job", "namespace": "other"}
+        kubeflow.recurring["9-job"]["display_name"] = "air-training" if namespace else "another"
+        names = ["air-training", "air-batch", "gone"]
+        site = site_of(tmp_path, schedules={"host": kubeflow.host, "namespace": namespace, "names": names})
         parameters = action.plan(site, "source_stale")
         assert parameters == {"names": ["air-training"]}
         before = action.observe(site, parameters)
@@ -149,7 +157,7 @@ def test_the_schedules_of_the_policy_are_paused_and_run_again(tmp_path: Path, mo
             action.do(site, parameters, before, KEY)
             assert action.done(site, parameters, before, KEY)
         states = [one["status"] for one in kubeflow.recurring.values()]
-        assert states == ["DISABLED", "DISABLED", "ENABLED"]
+        assert states == ["DISABLED", "DISABLED", "ENABLED", "ENABLED"]
         assert action.plan(site, "source_stale") is None
         action.undo(site, parameters, before, KEY)
-        assert [one["status"] for one in kubeflow.recurring.values()] == ["ENABLED", "DISABLED", "ENABLED"]
+        assert [one["status"] for one in kubeflow.recurring.values()] == ["ENABLED", "DISABLED", "ENABLED", "ENABLED"]
