@@ -24,7 +24,7 @@ MARKET: dict[str, Any] = {"name": "market", "kind": "linear", "around": "odds", 
 
 def _problem(effect: float, target: dict[str, Any] = HEAVY) -> Problem:
     """A market that knows all but the effect of one feature, in log-odds or as a value."""
-    (declared,) = usecase(RIDGE, targets=[target]).targets
+    (declared,) = usecase(MARKET, targets=[target]).targets
     generator = np.random.default_rng(11)
     X = generator.normal(size=(4000, 3))
     score = X[:, 0] + effect * X[:, 1]
