@@ -7,9 +7,10 @@ from sqlalchemy import Engine
 
 from almanac.core.errors import BackupError
 from almanac.core.files import write_bytes
+from almanac.core.image import VERSION
 from governance.registry import Registry
 from governance.registry.stores import open_store
-from operations.backup.archive import LIST, LOG, REGISTRY, RUNS, Progress, inspect, members
+from operations.backup.archive import LIST, LOG, REGISTRY, RUNS, Contents, Progress, inspect, members
 from operations.history import Origins, digest, rebuild
 from operations.history.sources.runs import run_directories
 from orchestration.rundir import point_latest
@@ -22,12 +23,14 @@ class Restored:
     Attributes:
         files: number of files.
         versions: number of versions of each use case, each verified.
-        history: sha256 of the history, that of the archive where the archive states one.
+        history: sha256 of the history.
+        uncompared: why it was not compared with the archive's; empty where both are the same.
     """
 
     files: int
     versions: dict[str, int]
     history: str
+    uncompared: str
 
 
 def restore(path: Path, origins: Origins, engine: Engine, progress: Progress = lambda text: None) -> Restored:
@@ -40,7 +43,8 @@ def restore(path: Path, origins: Origins, engine: Engine, progress: Progress = l
         progress: told the name of each file.
 
     Raises:
-        BackupError: a damaged archive, a place that is not empty, or a history that differs from the archive's.
+        BackupError: a damaged archive, a place that is not empty, or a history that differs from that of an
+            archive of this release.
         RegistryError: the registry cannot be written, or does not verify.
     """
     contents = inspect(path)
@@ -62,9 +66,18 @@ def restore(path: Path, origins: Origins, engine: Engine, progress: Progress = l
     registry = Registry(origins.registry)
     versions = {name: len(registry.verify(name).versions) for name in registry.use_cases()}
     rebuild(engine, origins)
-    if (found := digest(engine)) != contents.history and contents.history:
+    found, uncompared = digest(engine), _uncompared(contents)
+    if not uncompared and found != contents.history:
         raise BackupError(f"{path}: everything was restored, but the history differs from that of the archive")
-    return Restored(len(contents.files), versions, found)
+    return Restored(len(contents.files), versions, found, uncompared)
+
+
+def _uncompared(contents: Contents) -> str:
+    """Return why the history of an archive cannot be compared with the restored one."""
+    if not contents.history:
+        return "others wrote while the archive was made"
+    # Another release makes other tables of the same origins.
+    return "" if contents.release == VERSION else f"the archive is of release {contents.release}"
 
 
 def _check_empty(origins: Origins) -> None:

@@ -71,11 +71,17 @@ def restore(
         engine = open_history(history or default_url())
         done = backup.restore(file, origins_of(registry, runs, log), engine, status.update)
     versions = ", ".join(f"{name} {count}" for name, count in done.versions.items())
+    compared = f"not compared, as {done.uncompared}" if done.uncompared else "as in the archive"
     _say(
         as_json,
-        {"files": done.files, "versions": done.versions, "history": done.history},
+        {
+            "files": done.files,
+            "versions": done.versions,
+            "history": done.history,
+            "uncompared": done.uncompared,
+        },
         f"{file}: {done.files:,} files in {monotonic() - begun:.1f} s; versions verified: {versions}; "
-        f"history {done.history[:12]}",
+        f"history {done.history[:12]}, {compared}",
     )
 
 

@@ -50,6 +50,21 @@ def test_what_was_destroyed_is_restored(world: World, tmp_path: Path, name: str)
     assert [contents_of(Path(place)) for place in (new.registry, new.runs, new.log)] == before
     assert done.versions == {"demo": 2}
     assert digest(engine) == done.history == history_of(origins, tmp_path)
+    assert done.uncompared == ""
+
+
+def test_the_history_of_an_archive_of_another_release_is_not_compared(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as earlier:
+        earlier.setattr("operations.backup.archive.VERSION", "0.0.9")
+        earlier.setattr("operations.backup.archive.digest", lambda engine: "0" * 64)
+        create(world.origins, tmp_path / "earlier.tar")
+    options = [f"--{name}={tmp_path / name}" for name in ("registry", "runs", "log")]
+    options += ["--history", f"sqlite:///{tmp_path}/h.db"]
+    done = CliRunner().invoke(app, ["restore", str(tmp_path / "earlier.tar"), *options])
+    assert "demo 2; history" in done.output, done.output
+    assert "not compared, as the archive is of release 0.0.9" in done.output
 
 
 def test_files_that_are_linked_are_kept_whole(world: World, tmp_path: Path) -> None:
