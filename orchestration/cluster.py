@@ -2,6 +2,7 @@
 
 import io
 import json
+import shlex
 import time
 import warnings
 from collections.abc import Callable, Collection, Iterator
@@ -53,8 +54,8 @@ class Cluster:
     def __init__(self, host: str | None, auth: Auth = "token", namespace: str | None = None) -> None:
         self.host = host or _SERVICE
         token, mounted = credentials(auth)
-        several = check_reachable(self.host, token if mounted is None else mounted._get_token(), auth)
-        self.namespace = namespace or (own_namespace(self.host) if several else None)
+        self._several = check_reachable(self.host, token if mounted is None else mounted._get_token(), auth)
+        self.namespace = namespace or (own_namespace(self.host) if self._several else None)
         with warnings.catch_warnings(), api_errors(f"connect to {self.host}"):
             warnings.simplefilter("ignore")
             self._client = kfp.Client(host=self.host, existing_token=token, credentials=mounted)
@@ -145,6 +146,11 @@ class Cluster:
                 if error.status != 404:
                     raise
                 return ""
+
+    def command(self, run_id: str) -> str:
+        """Return the command that shows a run; a Kubeflow of several users asks for the token of whoever gives it."""
+        token = ' --existing-token "$KFP_TOKEN"' if self._several else ""
+        return f"kfp --endpoint {shlex.quote(self.host)}{token} run get {shlex.quote(run_id)}"
 
     def log(self, run: Any) -> str:
         """Return the log of the container of a run that failed; it is empty where the server has none."""

@@ -1,6 +1,5 @@
 """Failed runs on a cluster, as Kubeflow knows them: also those whose pod was killed before it could write a word."""
 
-import shlex
 from collections.abc import Collection, Iterator
 from datetime import datetime, timedelta
 from typing import Any
@@ -54,7 +53,7 @@ class FailedRuns:
                     runner="kubeflow",
                     step=step,
                     error=error,
-                    command=shlex.join(("kfp", "--endpoint", cluster.host, "run", "get", run.run_id)),
+                    command=cluster.command(run.run_id),
                 )
                 # A local run whose gate closed has a directory, and a record of its own.
                 yield record | ({"gate_passed": False} if error.startswith(CLOSED) else {})

@@ -1,5 +1,6 @@
 """Runs that fail on a Kubeflow reach the room: alarm, diagnosis, history, console and message."""
 
+import os
 import re
 import shlex
 import threading
@@ -47,17 +48,18 @@ class Room:
         self.api, self.world, self.folder = api, world, folder
         self.said: list[str] = []
 
-    def agent(self) -> Agent:
+    def agent(self, namespace: str | None = None) -> Agent:
         """Return a new agent."""
-        rules = {"use_cases": {"demo": {"training": {"host": self.api.host}}}, "causes": {}, "watch_seconds": 0.1}
+        training = {"host": self.api.host, "namespace": namespace}
+        rules = {"use_cases": {"demo": {"training": training}}, "causes": {}, "watch_seconds": 0.1}
         policy = Policy.model_validate(rules)
         site = Site("demo", policy, policy.use_cases["demo"], self.world.registry, self.world.runs, clock=lambda: NOW)
         work = Work(site, FollowedJournal(self.world.registry, "demo", lambda: NOW), act=False)
         return Agent(policy, {"demo": work}, self.said.append)
 
-    def look(self) -> Work:
+    def look(self, namespace: str | None = None) -> Work:
         """Let a new agent look at the use case twice."""
-        agent = self.agent()
+        agent = self.agent(namespace)
         for _ in range(2):
             agent.ask_kubeflow("demo")
             agent.look("demo")
@@ -129,6 +131,16 @@ def test_a_run_that_fails_on_a_cluster_is_diagnosed_kept_shown_and_told(room: Ro
     page = shown(room, "/history")
     assert str(error) in page and message.command in page
     assert "training failed" in shown(room, "/")
+
+
+def test_a_kubeflow_of_several_users_is_asked_by_a_token(room: Room) -> None:
+    room.api.multi_user = True
+    run = room.failed("demo-training", {"training": "FAILED"})
+    room.look("maria")
+    (message,) = room.messages("run_failed")
+    assert message.command == f'kfp --endpoint {room.api.host} --existing-token "$KFP_TOKEN" run get {run}'
+    told = CliRunner().invoke(kfp, shlex.split(os.path.expandvars(message.command))[1:], obj={})
+    assert run in told.output, told
 
 
 def shown(room: Room, path: str) -> str:
