@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -17,12 +18,12 @@ from almanac.data.join import join
 from almanac.data.proposal import Draft
 from almanac.data.propose_source import Brought, bring
 from almanac.data.propose_text import lines
-from almanac.data.propose_told import assumptions, unsure
+from almanac.data.propose_told import assumptions, next_forecast, unsure
 from almanac.data.read import read_table
 from almanac.data.times import ends
 from almanac.data.validate import refuse_errors, run_checks
 from almanac.usecase import load_text
-from almanac.usecase.defaults import MOST_STEPS, cycles_of
+from almanac.usecase.defaults import MOST_STEPS, PARTS, cycles_of
 from almanac.usecase.split_section import end_of_data
 from almanac.usecase.types import to_duration, to_timedelta
 
@@ -68,11 +69,16 @@ class Choices:
 
 @dataclass(frozen=True)
 class Proposal:
-    """Text of a use case file, its assumptions as pairs of a title and a sentence, and those that are unsure."""
+    """Text of a use case file, its assumptions as pairs of a title and a sentence, and those that are unsure.
+
+    Attributes:
+        next_forecast: How the forecast of what is still to come is made.
+    """
 
     text: str
     assumptions: list[tuple[str, str]]
     unsure: list[str]
+    next_forecast: str
 
 
 def propose(table: str | Path, out: Path, choices: Choices) -> Proposal:
@@ -102,7 +108,7 @@ def propose(table: str | Path, out: Path, choices: Choices) -> Proposal:
     checked = run_checks(joined, case, None)
     refuse_errors(checked, case)
     strange = [finding.message() for finding in checked.findings if finding.rule == "outliers"]
-    return Proposal(text, assumptions(draft), [*strange, *unsure(draft)])
+    return Proposal(text, assumptions(draft), [*strange, *unsure(draft)], next_forecast(draft))
 
 
 def _draft(brought: Brought, facts: Inferred, choices: Choices, name: str) -> Draft:
@@ -125,15 +131,13 @@ def _draft(brought: Brought, facts: Inferred, choices: Choices, name: str) -> Dr
     count, length = _folds(path, known, (start, stop - horizon, newest - horizon), facts.step, horizon)
     room = (stop - start) * (facts.step / facts.spacing) / 8
     cycles = [cycle for cycle in cycles_of(facts.week) if not cycle % facts.step and 2 * facts.step <= cycle <= room]
-    taken: set[str] = set()
-    keys = [facts.read.time.column or "time", *([facts.entity] if facts.entity else [])]
     return Draft(
         name=name,
         brought=brought,
         facts=facts,
         target=target,
         horizon=horizon,
-        names={raw: _name(raw, taken) for raw in [*keys, *facts.columns]},
+        names=_names(facts.read.time.column or "time", [*([facts.entity] if facts.entity else []), *facts.columns]),
         span=(start, end),
         test_days=days,
         folds=count,
@@ -234,6 +238,16 @@ def _edges(path: Path, target: str, values: pl.Series) -> list[float]:
     # A band holds its upper edge: one at the highest value would leave none above.
     edges = sorted({edge for edge in quartiles if low <= edge < high})
     return edges or [float(str(values.mean()))]
+
+
+def _names(time: str, others: Iterable[str]) -> dict[str, str]:
+    """Return the name in the use case of each column."""
+    taken: set[str] = set()
+    name = _name(time, taken)
+    if name in PARTS:
+        # The feature of that name, such as the month, could not be proposed.
+        taken = {name := "time"}
+    return {time: name} | {raw: _name(raw, taken) for raw in others}
 
 
 def _name(raw: str, taken: set[str]) -> str:

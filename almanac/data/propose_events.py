@@ -35,10 +35,14 @@ def event_features(draft: "Draft") -> list[dict[str, Any]]:
     """Return features of the past of each entity."""
     events, target = draft.facts.events, draft.names[draft.target]
     assert events is not None
-    clock = ["hour"] if events.frequency < _DAY else []
+    hours, weeks = events.frequency < _DAY, events.known_after >= 7 * _DAY
     kinds = {draft.names[raw]: its.type for raw, its in draft.facts.columns.items()}
-    fields = [field for field in [*clock, "weekday", "month"] if field not in draft.taken]
+    parts = [*(["hour"] if hours else []), *([] if weeks else ["weekday"]), "month"]
+    fields = [field for field in parts if field not in draft.taken]
     items: list[dict[str, Any]] = [{"kind": "calendar", "group": "temporal", "fields": fields}] if fields else []
+    if weeks and draft.years >= 2:
+        # The course of the year, which rows of weeks or months mostly have, for linear candidates too.
+        items.append({"kind": "cyclic", "group": "temporal", "periods": ["year"], "harmonics": 2})
     of, both = ("side", {"difference": True}) if events.roles else ("own", {})
     asked = list(_sides(draft)) if events.roles else []
     columns = [*asked, *([] if asked and _is_side(draft) else [target])]

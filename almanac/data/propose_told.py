@@ -115,6 +115,13 @@ def unsure(draft: Draft) -> list[str]:
     return told
 
 
+def next_forecast(draft: Draft) -> str:
+    """Return how the forecast of what is still to come is made."""
+    if draft.facts.events is None:
+        return f"{to_duration(draft.horizon)} after the newest row"
+    return f"for the newest row; for one that is to come, add it with its {draft.time} and without {draft.target}"
+
+
 def notation(draft: Draft) -> str:
     """Return how the times are written."""
     form = draft.facts.read.time.format

@@ -15,6 +15,8 @@ _DAY = timedelta(days=1)
 _HOUR = timedelta(hours=1)
 #: Longest lag or window in steps, since a server keeps the history of it for every entity.
 MOST_STEPS = 2100
+#: Parts of the calendar that are proposed as features, which have their names.
+PARTS = ("hour", "weekday", "month")
 #: Cycles over which the mean of one phase is taken.
 _COUNTS = (4, 12, 26)
 #: Cycles over which the mean of all phases is taken.

@@ -83,6 +83,7 @@ def _show_proposal(proposal: "Proposal", table: str, out: Path) -> None:
   edit the lines of {out} that say "look", if any of them is wrong
   almanac check {out} --data
   almanac run {out}   # a draft, until `almanac statements {out}` has asked for what documents need
+  almanac predict {out}   # {proposal.next_forecast}
   almanac serve {out}""")
 
 

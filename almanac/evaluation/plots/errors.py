@@ -16,6 +16,8 @@ from almanac.reports import COLOURS, Times, name_ticks, new_figure, share_ticks,
 _WIDTH = 10.6
 #: Targets whose two errors fit beside each other.
 _BESIDE = 4
+#: Bars are cut at so many times the model's error or the best baseline's, beside which they would be too small to see.
+_MOST = 4.0
 #: Groups that are drawn; of more of them, those with most rows.
 _GROUPS = 48
 #: Weeks below which days are drawn: two points are no course.
@@ -52,11 +54,14 @@ def _bars(axis: Any, targets: dict[str, Any], metric: str, events: bool, inches:
     least = [
         min((_error(entry, name, metric) for name in entry["baselines"]), default=np.nan) for entry in targets.values()
     ]
+    top = _MOST * np.nanmax([*least, *(_error(entry, "model", metric) for entry in targets.values())])
     for index, (kind, colour) in enumerate(kinds):
         values = [_error(entry, kind, metric) for entry in targets.values()]
         spots = np.arange(len(values)) + (index - (len(kinds) - 1) / 2) * width
-        axis.bar(spots, values, 0.92 * width, color=colour, label=kind.replace("_", " "))
+        axis.bar(spots, np.minimum(values, top), 0.92 * width, color=colour, label=kind.replace("_", " "))
         for spot, value, best in zip(spots, values, least, strict=True):
+            if value > top:
+                axis.annotate(f"{value:.3g} ↑", (spot, top), ha="center", va="bottom", fontsize=7, color="#5a6270")
             if np.isfinite(value) and (kind == "model" or value == best):
                 # Away from each other, since the two bars may be neighbours.
                 side, edge = ("right", spot + width / 2) if kind == "model" else ("left", spot - width / 2)

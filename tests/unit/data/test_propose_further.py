@@ -385,3 +385,13 @@ def test_two_other_texts_are_no_target(tmp_path: Path) -> None:
         TableError, match="--target kind: is not a column of numbers, nor of two values such as yes and no"
     ):
         propose(tmp_path / "t.csv", tmp_path / "case.yaml", Choices(target="kind"))
+
+
+def test_months_have_the_course_of_the_year(tmp_path: Path) -> None:
+    months = [f"{2004 + k // 12}-{k % 12 + 1:02}" for k in range(240)]
+    table = pl.DataFrame({"month": months, "amount": [100.0 + k % 12 * 5 + k % 7 for k in range(240)]})
+    case, proposal = proposed(write(table, tmp_path / "t.csv"), tmp_path)
+    items = {item.kind: item.model_dump() for item in case.features.items}
+    # A time column of the same name would have taken the place of the feature.
+    assert (case.time.column, items["calendar"]["fields"], items["cyclic"]["periods"]) == ("time", ["month"], ["year"])
+    assert proposal.next_forecast.endswith("add it with its month and without amount")

@@ -6,6 +6,7 @@ import pytest
 
 from almanac.evaluation.comparison_report import comparison
 from almanac.evaluation.metrics import leading_error
+from almanac.evaluation.plots.errors import overview
 from almanac.reports import Table
 from almanac.usecase.training_section import Target
 
@@ -36,6 +37,14 @@ def test_tables_hold_three_targets_at_most_and_about_as_many_each(count: int, wi
     for table, width in zip(tables, widths, strict=True):
         rows = {str(row[0]): list(row[1:]) for row in table.rows}
         assert rows["Skill against persistence"] == ["50.0% [40.0, 60.0]"] * width
+
+
+def test_a_baseline_that_fails_leaves_the_other_bars_to_be_seen() -> None:
+    entry = _entry(24, "regression")
+    entry["baselines"]["mean"] = {"rmse": 1234.0, "mae": 1000.0}
+    axis = overview({"load_24h": entry}).axes[0]
+    assert max(bar.get_height() for bar in axis.patches) == 8.0 and axis.get_ylim()[1] < 9.0
+    assert "1.23e+03 ↑" in [text.get_text() for text in axis.texts]
 
 
 def test_each_task_has_tables_of_its_own() -> None:
