@@ -8,6 +8,7 @@ from starlette.responses import Response
 from almanac.core.errors import AlmanacError
 from governance.registry import Registry
 from governance.registry.comparison import compare
+from governance.registry.stages import no_way_back, rollback_history
 from governance.registry.versions import read_blob
 from operations.console import queries
 from operations.console.files import document
@@ -37,6 +38,7 @@ def _read(room: Room, use_case: str) -> dict[str, Any]:
     }
     names = sorted({name for _, name in by_key})
     return {
+        "no_way_back": _no_way_back(room, use_case),
         "figure_names": names,
         "versions": [{**row, "figures": [by_key.get((str(row["number"]), name)) for name in names]} for row in rows],
         "approvals": [
@@ -48,6 +50,15 @@ def _read(room: Room, use_case: str) -> dict[str, Any]:
             for row in queries.events(room.engine, use_case)
         ],
     }
+
+
+def _no_way_back(room: Room, use_case: str) -> str:
+    """Return the reason why production cannot be rolled back; empty where it can."""
+    try:
+        state = Registry(room.registry).registered(use_case)
+    except (AlmanacError, OSError) as error:
+        return str(error)
+    return "" if rollback_history(state) else no_way_back(state)
 
 
 def version(request: Request) -> Response:

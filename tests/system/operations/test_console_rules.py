@@ -113,8 +113,12 @@ def test_from_approval_to_rollback(console: Client, world: World, tmp_path: Path
     plan = AuditLog(world.registry, "demo").entries()[0].plan
     assert "is approved" in console.post(f"/plans/demo/{plan}/approve", data=form).text
     form["csrf"] = log_in(console, "operator")
+    text = console.get("/versions").text
+    assert "Not possible: there is no earlier production version to roll back to." in text
+    assert "/use-cases/demo/rollback" not in text
     assert "in production" in console.post("/versions/demo/2/promote", data=form).text
     assert Registry(world.registry).stages("demo") == {"production": 2}
+    assert "/use-cases/demo/rollback" in console.get("/versions").text
     assert "is in production again" in console.post("/use-cases/demo/rollback", data=form).text
     assert Registry(world.registry).stages("demo") == {"production": 1}
     console.post("/use-cases/demo/stop", data=form)
