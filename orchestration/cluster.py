@@ -149,8 +149,8 @@ class Cluster:
 
     def command(self, run_id: str) -> str:
         """Return the command that shows a run; a Kubeflow of several users asks for the token of whoever gives it."""
-        token = ' --existing-token "$KFP_TOKEN"' if self._several else ""
-        return f"kfp --endpoint {shlex.quote(self.host)}{token} run get {shlex.quote(run_id)}"
+        token = ["--existing-token", '"$KFP_TOKEN"'] if self._several else []
+        return " ".join(["kfp", "--endpoint", shlex.quote(self.host), *token, "run", "get", shlex.quote(run_id)])
 
     def log(self, run: Any) -> str:
         """Return the log of the container of a run that failed; it is empty where the server has none."""
