@@ -10,12 +10,12 @@ def validation(
     validated: dsl.Output[dsl.Dataset],
     report: dsl.Output[dsl.HTML],
 ) -> None:
-    """Check a table against every rule of its use case, and put it on a complete time grid.
+    """Check a table against every rule of its use case, and complete its grid, if it has one.
 
     Args:
         usecase: The use case as JSON.
         table: The ingested table.
-        validated: The valid table as Parquet, sorted, one row for every time.
+        validated: The valid table as Parquet, sorted; of a grid one row for every step.
         report: Findings, and plots of the data.
     """
     from pathlib import Path
