@@ -47,17 +47,16 @@ def header(text: bytes, name: str = "model.bst") -> Header:
     """
     # Only the first kilobytes are decoded: a model has megabytes of trees.
     end = text.find(b"\nTree=")
-    lines = (text[:end] if end >= 0 else text).decode().splitlines()
-    fields = dict(line.partition("=")[::2] for line in lines)
-    if "feature_names" not in fields:
+    values = fields(text[:end] if end >= 0 else text)
+    if "feature_names" not in values:
         raise ModelError(f"{name}: not a LightGBM model; expected its text format with a line 'feature_names'")
-    words = fields.get("objective", "").split()
+    words = values.get("objective", "").split()
     options = dict(word.partition(":")[::2] for word in words[1:])
     return Header(
-        names=fields["feature_names"].split(),
+        names=values["feature_names"].split(),
         link=_link(words),
         sigmoid=float(options.get("sigmoid", 1.0)),
-        averaged="average_output" in fields,
+        averaged="average_output" in values,
     )
 
 
@@ -163,7 +162,8 @@ def tree_blocks(text: bytes) -> list[bytes]:
 
 def fields(block: bytes) -> dict[str, str]:
     """Return the lines of a part of the text, each a name and its value."""
-    return dict(line.partition("=")[::2] for line in block.decode().splitlines())
+    # Not by splitlines, for which other characters end a line than for the library.
+    return dict(line.partition("=")[::2] for line in block.decode().split("\n"))
 
 
 def _floats(blocks: list[dict[str, str]], name: str) -> NDArray[np.float64]:

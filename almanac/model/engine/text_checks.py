@@ -7,12 +7,10 @@ it to foreign memory. A model directory may come from anywhere, and its digests 
 import re
 
 import numpy as np
-from numpy.typing import NDArray
 
+from almanac.core.arrays import Array
 from almanac.core.errors import ModelError
 from almanac.model.engine.model_text import fields, tree_blocks
-
-Array = NDArray[np.float64]
 
 #: Arrays of a tree with one number a split, and with one more, for each leaf.
 _SPLITS = ("split_feature", "threshold", "decision_type", "left_child", "right_child")
@@ -20,8 +18,16 @@ _LEAVES = ("leaf_value",)
 #: Those that a text may lack.
 _MORE_SPLITS = ("split_gain", "internal_value", "internal_weight", "internal_count")
 _MORE_LEAVES = ("leaf_weight", "leaf_count")
-_WHOLE = ("split_feature", "decision_type", "left_child", "right_child", "cat_boundaries", "cat_threshold")
+_WHOLE = (
+    *("split_feature", "decision_type", "left_child", "right_child", "cat_boundaries", "cat_threshold"),
+    *("num_features", "leaf_features"),
+)
 _WHOLE_NUMBERS = re.compile(r"[-0-9 ]*")
+#: Python also reads numbers such as 1_0, of which the library takes the 1, and longer ones, which overflow there.
+_WHOLE_NUMBER = re.compile(r"-?[0-9]{1,9}")
+_LARGEST = 2**32 - 1
+#: Decision types of LightGBM: bits for a category, the default side and how missing values are treated.
+_DECISIONS = 16
 # Other white space ends a line or a number for Python, and not for the library.
 _LINE = re.compile(rb"[a-z_]+=[\x20-\x7e]*")
 _NAMED = re.compile(rb"[a-z_]+=[^\r]*")
@@ -40,9 +46,13 @@ def check_text(text: bytes, name: str) -> None:
     try:
         start = text.find(b"\nTree=") + 1
         head = _header(text[:start] if start else text)
-        _check_sizes(text, start, [int(word) for word in head.get("tree_sizes", "").split()])
-        for block in tree_blocks(text):
-            _check_tree(_values(block), int(head["max_feature_idx"]) + 1)
+        features = _whole(head, "max_feature_idx") + 1
+        _check_classes(head)
+        blocks = tree_blocks(text)
+        if "tree_sizes" in head:
+            _check_sizes(text, start, head["tree_sizes"].split(), len(blocks))
+        for block in blocks:
+            _check_tree(_values(block), features)
     # A text that is no number gives a DeprecationWarning of np.fromstring, which a filter may make an error.
     except (KeyError, ValueError, DeprecationWarning) as error:
         raise ModelError(f"{name}: not a LightGBM model: {error}") from None
@@ -55,12 +65,25 @@ def _header(text: bytes) -> dict[str, str]:
     return fields(text)
 
 
-def _check_sizes(text: bytes, place: int, sizes: list[int]) -> None:
+def _check_classes(head: dict[str, str]) -> None:
+    """Compare the numbers of classes: the library has room for the first, and writes as many as the others say."""
+    classes = _whole(head, "num_class")
+    options = dict(word.partition(":")[::2] for word in head.get("objective", "").split())
+    for values, name in ((head, "num_tree_per_iteration"), (options, "num_class")):
+        if name in values and _whole(values, name) != classes:
+            raise ValueError(f"{name} is {values[name]} with {classes} classes")
+
+
+def _check_sizes(text: bytes, place: int, sizes: list[str], trees: int) -> None:
     """Compare the sizes by which the library finds the trees with their places."""
     for tree, size in enumerate(sizes):
-        if size <= 0 or not text.startswith(b"Tree=%d\n" % tree, place):
+        named = _WHOLE_NUMBER.fullmatch(size) and int(size) > 0
+        if not named or not text.startswith(b"Tree=%d\n" % tree, place):
             raise ValueError(f"tree_sizes: tree {tree} is not where they say")
-        place += size
+        place += int(size)
+    # Trees after the line that ends them would be read all the same.
+    if len(sizes) != trees:
+        raise ValueError(f"tree_sizes: {len(sizes)} of them for {trees} trees")
     if place > len(text):
         raise ValueError("tree_sizes: they go beyond the end")
 
@@ -76,7 +99,7 @@ def _values(block: bytes) -> dict[str, str]:
 
 
 def _check_tree(values: dict[str, str], features: int) -> None:
-    leaves = int(values["num_leaves"])
+    leaves = _whole(values, "num_leaves")
     splits = leaves - 1
     if splits < 0:
         raise ValueError(f"num_leaves is {leaves}")
@@ -92,14 +115,36 @@ def _check_tree(values: dict[str, str], features: int) -> None:
         child = arrays[name]
         if not np.where(child >= 0, (child > place) & (child < splits), -child <= leaves).all():
             raise ValueError(f"{name}: not later splits or leaves of the same tree")
-    feature = arrays["split_feature"]
-    if not ((feature >= 0) & (feature < features)).all():
-        raise ValueError(f"split_feature: beyond the {features} features of the model")
-    _check_categories(values, arrays["threshold"][arrays["decision_type"].astype(np.int64) % 2 == 1])
+    children = np.sort(np.concatenate([arrays["left_child"], arrays["right_child"]]))
+    # Each has one parent: of shared ones the library would walk every path.
+    if splits and not np.array_equal(children, np.concatenate([np.arange(-leaves, 0), np.arange(1, splits)])):
+        raise ValueError("right_child: a split or a leaf is the child of several splits, or of none")
+    _check_features(arrays["split_feature"], "split_feature", features)
+    decision = arrays["decision_type"]
+    if not ((decision >= 0) & (decision < _DECISIONS)).all():
+        raise ValueError("decision_type: none of LightGBM's")
+    _check_categories(values, arrays["threshold"][decision % 2 == 1])
+    if values.get("is_linear", "0") != "0":
+        _check_linear(values, leaves, features)
+
+
+def _check_features(found: Array, name: str, features: int) -> None:
+    if not ((found >= 0) & (found < features)).all():
+        raise ValueError(f"{name}: beyond the {features} features of the model")
+
+
+def _check_linear(values: dict[str, str], leaves: int, features: int) -> None:
+    """Check the regressions in the leaves of a linear tree."""
+    _array(values, "leaf_const", leaves)
+    counts = _array(values, "num_features", leaves)
+    if (counts < 0).any():
+        raise ValueError("num_features: negative")
+    _check_features(_array(values, "leaf_features", int(counts.sum())), "leaf_features", features)
+    _array(values, "leaf_coeff", int(counts.sum()))
 
 
 def _check_categories(values: dict[str, str], sets: Array) -> None:
-    count = int(values["num_cat"])
+    count = _whole(values, "num_cat")
     if count == 0 and not sets.size:
         return
     bounds = _array(values, "cat_boundaries", count + 1)
@@ -108,10 +153,17 @@ def _check_categories(values: dict[str, str], sets: Array) -> None:
     _array(values, "cat_threshold", int(bounds[-1]))
 
 
+def _whole(values: dict[str, str], name: str) -> int:
+    if not _WHOLE_NUMBER.fullmatch(values[name]):
+        raise ValueError(f"{name}: expected a whole number; got {values[name][:40]!r}")
+    return int(values[name])
+
+
 def _array(values: dict[str, str], name: str, count: int) -> Array:
     text = values[name]
     found: Array = np.fromstring(text, sep=" ") if text.strip() else np.zeros(0)
     # The library counts the words, of which one may be no number.
-    if len(found) != count or len(text.split()) != count or (name in _WHOLE and not _WHOLE_NUMBERS.fullmatch(text)):
+    whole = name not in _WHOLE or (_WHOLE_NUMBERS.fullmatch(text) and (np.abs(found) <= _LARGEST).all())
+    if len(found) != count or len(text.split()) != count or not whole:
         raise ValueError(f"{name}: expected {count} numbers")
     return found

@@ -195,6 +195,33 @@ def test_what_is_no_model_is_refused_by_name(tmp_path: Path, content: bytes) -> 
         (r"num_cat=0", "num_cat=0\x0bnum_leaves=2", "not of the form name=values"),
         (r"objective=", "objective\r", "not of the form name=value"),
         (r"max_feature_idx=10", "max_feature_idx=4", "beyond the 5 features|feature_names"),
+        # Numbers that Python and the library read differently.
+        (r"max_feature_idx=10", "max_feature_idx=1_0", "max_feature_idx: expected a whole number; got '1_0'"),
+        (r"max_feature_idx=10", "max_feature_idx=4294967306", "max_feature_idx: expected a whole number"),
+        (r"num_leaves=6", "num_leaves=0_6", "num_leaves: expected a whole number"),
+        (r"num_cat=0", "num_cat=0_0", "num_cat: expected a whole number"),
+        (r"decision_type=\d+", "decision_type=9007199254740993", "decision_type: expected 5 numbers"),
+        (r"decision_type=\d+", "decision_type=257", "decision_type: none of LightGBM's"),
+        (
+            r"(feature_names=.*)((?s:.*?))split_feature=\d+",
+            "\\1\x0bmax_feature_idx=900000\\2split_feature=9000",
+            "split_feature: beyond the 11 features",
+        ),
+        # Classes for which the library has no room.
+        (r"num_tree_per_iteration=1", "num_tree_per_iteration=9", "num_tree_per_iteration is 9 with 1 classes"),
+        (r"objective=regression", "objective=multiclass num_class:9", "num_class is 9 with 1 classes"),
+        # Of 64 such splits it would walk every path.
+        (r"left_child=2 -2", "left_child=2 2", "right_child: a split or a leaf is the child of several splits"),
+        (
+            r"is_linear=0",
+            "is_linear=1\nleaf_const=1 1 1 1 1 1\nnum_features=1 0 0 0 0 0\nleaf_features=900000\nleaf_coeff=1",
+            "leaf_features: beyond the 11 features",
+        ),
+        (
+            r"is_linear=0",
+            "is_linear=1\nleaf_const=1 1 1 1 1 1\nnum_features=-1 0 0 0 0 0\nleaf_features=\nleaf_coeff=",
+            "num_features: negative",
+        ),
     ],
 )
 def test_a_forged_text_reaches_no_library(pattern: str, forged: str, message: str) -> None:
@@ -211,6 +238,14 @@ def test_sizes_of_trees_that_lead_elsewhere_are_refused() -> None:
         with pytest.raises(ModelError, match=r"model\.bst: not a LightGBM model"):
             Engine.read(re.sub(r"tree_sizes=\d+", f"tree_sizes={sizes}", FORGED).encode())
     assert Engine.read(re.sub(r"tree_sizes=.*\n", "", FORGED).encode()).names[0] == "hour"
+
+
+def test_a_tree_after_the_end_of_trees_is_refused() -> None:
+    """The library finds it by the sizes, and it would be the only one that is not checked."""
+    end = "end of trees\n\n"
+    text = FORGED.replace("\nTree=1\n", f"\n{end}Tree=1\n").replace("tree_sizes=672", f"tree_sizes={672 + len(end)}")
+    with pytest.raises(ModelError, match=r"model\.bst: .* tree_sizes: 12 of them for 1 trees"):
+        Engine.read(text.encode())
 
 
 @pytest.mark.parametrize("compiled", [True, False])
