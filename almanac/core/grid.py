@@ -11,11 +11,8 @@ from datetime import date
 from functools import cached_property, lru_cache
 
 import numpy as np
-import numpy.typing as npt
 
-from almanac.core.arrays import Integers
-
-Flags = npt.NDArray[np.bool_]
+from almanac.core.arrays import Integers, Mask
 
 #: A day in µs.
 DAY = 86_400_000_000
@@ -81,7 +78,7 @@ class Grid:
         """Return the time that lies so many µs of steps after one time."""
         return time + span
 
-    def is_open(self, times: Integers) -> Flags:
+    def is_open(self, times: Integers) -> Mask:
         """Return which times lie on an open day."""
         return np.ones(times.shape, dtype=np.bool_)
 
@@ -134,7 +131,7 @@ class OpenGrid(Grid):
         later, rest = divmod(place * DAY + rest * (self._day(place) == day) + span, DAY)
         return self._day(later) * DAY + rest
 
-    def is_open(self, times: Integers) -> Flags:
+    def is_open(self, times: Integers) -> Mask:
         """Return which times lie on an open day."""
         return self._has(times // DAY)
 
@@ -164,7 +161,7 @@ class OpenGrid(Grid):
     def _day(self, place: int) -> int:
         return self._list[min(max(place, 0), len(self._list) - 1)]
 
-    def _has(self, day: Integers) -> Flags:
+    def _has(self, day: Integers) -> Mask:
         days = self.days.numbers
         return np.asarray(days[np.minimum(np.searchsorted(days, day), len(days) - 1)] == day)
 

@@ -5,9 +5,9 @@ from datetime import date, timedelta
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
+from almanac.core.arrays import Integers
 from almanac.core.grid import DAY
 from almanac.usecase.calendar_section import WEEKDAY_NAMES, WEEKDAYS, OpenCalendar
 
@@ -111,7 +111,7 @@ def _order(code: str) -> tuple[int, str]:
     return _FIRST.index(code) if code in _FIRST else len(_FIRST), code
 
 
-def _fitting(days: npt.NDArray[np.int64]) -> list[str]:
+def _fitting(days: Integers) -> list[str]:
     """Return the codes of the exchanges that have a holiday on none of the days, since 1970, that have rows."""
     import holidays
 

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import polars as pl
 import polars.selectors as cs
 
-from almanac.core.arrays import Array, Mask
+from almanac.core.arrays import Array, Integers, Mask
 from almanac.core.errors import TableError
 from almanac.core.grid import Grid
 from almanac.evaluation.groups import Slices, bands_of, group_of
@@ -57,7 +57,7 @@ class ScoredRows:
 
     target: Target
     keys: pl.DataFrame
-    time: npt.NDArray[np.int64]
+    time: Integers
     grid: Grid
     X: Array
     y: Array
@@ -86,7 +86,7 @@ class ScoredRows:
         return metrics_of(self.target, self.scale, self.lower is not None)
 
     @property
-    def even_due(self) -> npt.NDArray[np.int64]:
+    def even_due(self) -> Integers:
         """The forecast time of each row on the even axis of the grid, in µs, shape (n,)."""
         return self.grid.to_even(self.time) + to_microseconds(self.target.horizon)
 
@@ -250,7 +250,7 @@ def _out_of_fold(
     )
 
 
-def _within(usecase: UseCase, test: Span, target: Target, time: npt.NDArray[np.int64]) -> Mask:
+def _within(usecase: UseCase, test: Span, target: Target, time: Integers) -> Mask:
     """Return which rows have their forecast time before the end of the test span."""
     if test.stop is None:
         return np.ones(time.shape, dtype=np.bool_)

@@ -1,9 +1,8 @@
 """Columns of the feature table, which training, evaluation and the baselines read."""
 
-import numpy as np
-import numpy.typing as npt
 import polars as pl
 
+from almanac.core.arrays import Array
 from almanac.core.errors import TableError
 
 
@@ -18,7 +17,7 @@ def column(table: pl.DataFrame, name: str, location: str = "the feature table") 
     return table[name]
 
 
-def numbers(table: pl.DataFrame, name: str) -> npt.NDArray[np.float64]:
+def numbers(table: pl.DataFrame, name: str) -> Array:
     """Return a column as float64, NaN for missing.
 
     Raises:

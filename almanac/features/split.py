@@ -4,16 +4,14 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
-from almanac.core.arrays import Integers
+from almanac.core.arrays import Integers, Mask
 from almanac.core.errors import FeatureError
 from almanac.core.grid import Grid
 from almanac.usecase import UseCase
 from almanac.usecase.types import to_microseconds
 
-Flags = npt.NDArray[np.bool_]
 Times = pl.Series | Integers
 _EPOCH = datetime(1970, 1, 1)
 
@@ -25,7 +23,7 @@ class Span:
     start: int | None
     stop: int | None
 
-    def rows(self, time: Integers) -> Flags:
+    def rows(self, time: Integers) -> Mask:
         """Return which prediction times lie in the span."""
         result = np.ones(len(time), dtype=bool)
         if self.start is not None:
