@@ -11,6 +11,11 @@ ISO = r"^\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}([.,]\d+)?)?\s?(Z|[+-]\d{2}(:?\
 DAY_OR_MONTH_FIRST = re.compile(r"\d{1,2}([./-])\d{1,2}\1\d{4}( \d{1,2}:\d{2})?(:\d{2})?")
 
 
+def are_dates(texts: pl.Series) -> bool:
+    """Return whether all of some stripped texts are dates with the day or the month first."""
+    return all(DAY_OR_MONTH_FIRST.fullmatch(text) for text in texts.unique())
+
+
 def readings(texts: pl.Series) -> dict[str, pl.Series]:
     """Return the formats that read every one of these dates with the day or the month first, and their readings.
 

@@ -241,22 +241,21 @@ def _shape(
     except StretchError:
         raise
     except TableError as error:
-        if (found := _open_days(raw, times, columns, entity)) is not None:
-            return found
         numbers = [name for name, its in columns.items() if its.type in ("float", "integer")]
+        if (found := _open_days(raw, times, columns, entity, numbers)) is not None:
+            return found
         if (events := event_facts(raw, times, entity, numbers)) is not None:
             return _Shape(events[0], events[1].known_after, events=events[1])
-        if _is_irregular(times) and any(its.type in ("float", "integer") for its in columns.values()):
+        if _is_irregular(times) and numbers:
             return _Shape(several_a_day(raw.drop(numbers), entity), timedelta(days=1), gathered=True)
         raise error
     return _Shape(grid.entity, grid.step, grid.regular)
 
 
 def _open_days(
-    raw: pl.DataFrame, times: pl.Series, columns: dict[str, ColumnFacts], entity: str | None
+    raw: pl.DataFrame, times: pl.Series, columns: dict[str, ColumnFacts], entity: str | None, numbers: list[str]
 ) -> _Shape | None:
     """Return the shape of a table whose rows lie on the open days of a calendar; None for any other."""
-    numbers = [name for name, its in columns.items() if its.type in ("float", "integer")]
     if not numbers:
         return None
     # An empty row for a holiday says that it is one.

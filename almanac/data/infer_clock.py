@@ -4,10 +4,11 @@ import re
 
 import polars as pl
 
-from almanac.data.dates import DAY_OR_MONTH_FIRST
+from almanac.data.dates import are_dates
 from almanac.data.infer_time import is_time
 from almanac.data.notations import notation_of
 from almanac.data.shapes.derive import Derive
+from almanac.data.sql_text import identifier
 
 _CLOCK = r"^\d{1,2}:\d{2}(:\d{2})?$"
 #: Names of columns whose numbers are hours.
@@ -27,7 +28,7 @@ def clock_of(raw: pl.DataFrame) -> tuple[Derive, list[str]] | None:
     if raw.select(date, clock).n_unique() == raw[date].n_unique():
         return None
     name = next(name for name in ("time", "date_time", "date_time_2") if name not in raw.columns)
-    parts = " || ' ' || ".join(f'"{column.replace(chr(34), 2 * chr(34))}"' for column in (date, clock))
+    parts = f"{identifier(date)} || ' ' || {identifier(clock)}"
     return Derive(step="derive", columns={name: f"{parts} || '{suffix}'" if suffix else parts}), [date, clock]
 
 
@@ -37,8 +38,7 @@ def _is_date(column: pl.Series) -> bool:
         return False
     texts = column.str.strip_chars()
     form = notation_of(texts)
-    days = is_time(texts) or (form is not None and "%d" in form)
-    return days or all(DAY_OR_MONTH_FIRST.fullmatch(text) for text in texts.unique())
+    return is_time(texts) or (form is not None and "%d" in form) or are_dates(texts)
 
 
 def _clock_suffix(column: pl.Series) -> str | None:

@@ -4,9 +4,10 @@ import re
 
 import polars as pl
 
-from almanac.data.dates import DAY_OR_MONTH_FIRST, ISO
+from almanac.data.dates import ISO, are_dates
 from almanac.data.notations import notation_of
 from almanac.data.shapes.filter import Filter
+from almanac.data.sql_text import identifier, literal
 
 #: Most such rows at the top and at the end, and fewest rows between them.
 _TOP, _END, _BETWEEN = 1, 3, 20
@@ -23,8 +24,7 @@ def without_margins(raw: pl.DataFrame) -> Filter | None:
     for column in raw:
         if odd := _odd_rows(column):
             texts = sorted({text for row in odd if (text := column[row]) is not None})
-            name = f'"{column.name.replace(chr(34), 2 * chr(34))}"'
-            listed = ", ".join(f"'{text.replace(chr(39), 2 * chr(39))}'" for text in texts)
+            name, listed = identifier(column.name), ", ".join(map(literal, texts))
             # A missing value is in no list, and not outside of one either.
             return Filter(step="filter", where=f"{name} NOT IN ({listed})" if texts else f"{name} IS NOT NULL")
     return None
@@ -48,10 +48,7 @@ def _are_times(column: pl.Series) -> bool:
     if column.null_count() or column.dtype != pl.String:
         return not column.null_count() and column.dtype in (pl.Date, pl.Datetime)
     texts = column.str.strip_chars()
-    dates = rf"^(?:{DAY_OR_MONTH_FIRST.pattern.replace(chr(92) + '1', '[./-]')})$"
-    return (
-        bool(texts.str.contains(ISO).all()) or bool(texts.str.contains(dates).all()) or notation_of(texts) is not None
-    )
+    return bool(texts.str.contains(ISO).all()) or are_dates(texts) or notation_of(texts) is not None
 
 
 def _form(text: str) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 from almanac.data.infer_days import terms
 from almanac.data.infer_events import SERIES
 from almanac.data.proposal import Draft
+from almanac.data.sql_text import identifier
 from almanac.data.yaml_line import flow
 from almanac.usecase.types import to_duration
 
@@ -54,8 +55,7 @@ def _read(draft: Draft, name: str, kept: list[str], rest: list[str]) -> dict[str
     read: dict[str, Any] = facts.read.model_dump(mode="json", exclude_defaults=True, exclude_none=True)
     shape = [step.model_dump(exclude_defaults=True) for step in facts.read.shape]
     if name == "table" and draft.ahead.later:
-        column = draft.target.replace('"', '""')
-        shape.append({"step": "filter", "where": f'"{column}" IS NOT NULL'})
+        shape.append({"step": "filter", "where": f"{identifier(draft.target)} IS NOT NULL"})
     if facts.events is not None and facts.events.single:
         shape.append({"step": "constant", "columns": {SERIES: "all"}})
     if draft.brought.read is None:
