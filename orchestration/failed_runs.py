@@ -7,7 +7,7 @@ from typing import Any
 from almanac.core.errors import CLOSED
 from orchestration.cluster import Cluster
 from orchestration.rundir import failure_record, new_run_id
-from orchestration.settings import SETTINGS
+from orchestration.settings import SETTINGS, pipeline_name
 from orchestration.tasks import error_of, failed_task
 
 #: Failed runs older than this are no news to anybody.
@@ -24,7 +24,7 @@ class FailedRuns:
 
     def __init__(self, use_case: str) -> None:
         self.use_case = use_case
-        self._kinds = {f"{use_case.replace('_', '-')}-{kind}": kind for kind in KINDS}
+        self._kinds = {pipeline_name(use_case, kind): kind for kind in KINDS}
         self._seen: set[str] = set()
 
     def new(self, cluster: Cluster, now: datetime, known: Collection[str]) -> Iterator[dict[str, Any]]:

@@ -92,6 +92,11 @@ SETTINGS = {
 PIPELINE = dsl.PipelineConfig(ttl_seconds_after_success=7 * 86400, ttl_seconds_after_failure=30 * 86400)
 
 
+def pipeline_name(use_case: str, kind: str) -> str:
+    """Return the name of a use case's pipeline on Kubeflow: of its training, monitoring or batch."""
+    return f"{use_case.replace('_', '-')}-{kind}"
+
+
 def configure(case: UseCase, task: dsl.PipelineTask) -> dsl.PipelineTask:
     """Apply the settings of its component, and the use case's cluster section, to a task; return it.
 

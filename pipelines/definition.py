@@ -8,7 +8,7 @@ from kfp import dsl
 
 from almanac.usecase import UseCase
 from orchestration.parameters import PARAMETERS
-from orchestration.settings import PIPELINE
+from orchestration.settings import PIPELINE, pipeline_name
 
 
 def pipeline_of(usecase: UseCase, kind: str) -> Callable[[Callable[..., None]], Any]:
@@ -19,9 +19,10 @@ def pipeline_of(usecase: UseCase, kind: str) -> Callable[[Callable[..., None]], 
         lines = [f"    {name}: {PARAMETERS[name]}" for name in inspect.signature(function).parameters]
         # kfp reads the descriptions of parameters from the docstring.
         function.__doc__ = "\n".join([f"{purpose}.", "", "Args:", *lines])
-        name = f"{usecase.name.replace('_', '-')}-{kind}"
         text = f"{usecase.title}: {purpose[0].lower()}{purpose[1:]}."
-        pipeline = dsl.pipeline(name=name, description=text, pipeline_config=PIPELINE)(function)
+        pipeline = dsl.pipeline(name=pipeline_name(usecase.name, kind), description=text, pipeline_config=PIPELINE)(
+            function
+        )
         _shorten(pipeline.pipeline_spec)
         return pipeline
 
