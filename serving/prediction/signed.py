@@ -55,4 +55,7 @@ def _signatures(model: Path) -> list[Path]:
 def _signed_manifest(model: Path, signature: Path, public: Path) -> str:
     if not public.is_file():
         raise ModelError(f"{public}: no such file; {signature} cannot be checked without the signer's public key")
-    return verify_signature(model, signature, public, ignored=INSIDE)[MANIFEST]
+    signed = verify_signature(model, signature, public, ignored=INSIDE)
+    if MANIFEST not in signed:
+        raise ModelError(f"{signature}: signs no {MANIFEST}; give a model directory")
+    return signed[MANIFEST]

@@ -53,6 +53,13 @@ def test_a_signed_model_is_loaded(run: Path, published: bool) -> None:
     assert Source(str(place)).load().digest == Source(str(place), trusted).load().digest
 
 
+def test_a_signed_directory_without_a_manifest_is_no_model(run: Path, key: Path) -> None:
+    (run / "model" / "manifest.json").unlink()
+    signing.sign(run / "model", run / "governance", key)
+    with pytest.raises(ModelError, match=r"model.sig: signs no manifest.json; give a model directory"):
+        Source(str(run / "model")).load()
+
+
 @pytest.fixture
 def website(tmp_path: Path, run: Path) -> Iterator[tuple[str, Path]]:
     """A web server before a registry that published the signed run: the copy's URL and directory."""
