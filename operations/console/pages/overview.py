@@ -95,13 +95,18 @@ def _case(room: Room, name: str) -> dict[str, Any]:
 
 
 def _failed(room: Room, name: str, versions: list[queries.Row]) -> queries.Row | None:
-    """Return the newest failed run, unless it is old or a later one of its kind has succeeded."""
-    failed = next(iter(queries.failures(room.engine, name)), None)
-    if failed is None or datetime.now(UTC) - datetime.fromisoformat(failed["failed"]) > _NEWS:
-        return None
+    """Return the newest failed run that is not old, and after which none of its kind has succeeded."""
+    since, newest = datetime.now(UTC) - _NEWS, dict[str, queries.Row]()
+    for row in queries.failures(room.engine, name):
+        if datetime.fromisoformat(row["failed"]) >= since:
+            newest.setdefault(row["kind"], row)
+    return next((row for row in newest.values() if not _is_over(room, name, row, versions)), None)
+
+
+def _is_over(room: Room, name: str, failed: queries.Row, versions: list[queries.Row]) -> bool:
     later = queries.newest_run(room.engine, name, failed["kind"])
     # A training on a cluster leaves a version.
     ends = [row["registered"] for row in versions] if failed["kind"] == "training" else []
     ends += [later["finished"]] if later else []
     # To the second, as the forms of the times differ behind it.
-    return None if any(end[:19] > failed["failed"][:19] for end in ends) else failed
+    return any(end[:19] > failed["failed"][:19] for end in ends)

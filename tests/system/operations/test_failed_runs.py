@@ -216,6 +216,14 @@ def test_the_alarm_ends_with_a_later_run_that_succeeds(room: Room) -> None:
     assert [resolved for *_, resolved in failures(room.look())] == [True]
 
 
+def test_the_overview_shows_a_failure_behind_one_that_is_over(room: Room) -> None:
+    room.failed("demo-monitoring", {"validation": "FAILED"}, ago=4)
+    # The world's versions are newer.
+    room.failed("demo-training", {"training": "FAILED"}, ago=3)
+    room.look()
+    assert '<p class="state">monitoring failed</p>' in shown(room, "/")
+
+
 def test_a_kubeflow_that_is_away_is_said_once_and_stops_nothing(room: Room, tmp_path: Path) -> None:
     room.api.__exit__()
     write_json(
