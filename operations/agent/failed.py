@@ -12,7 +12,7 @@ from governance.registry.stores import open_store
 from orchestration.published_runs import PublishedRuns
 from orchestration.rundir import FAILURES
 
-#: Longest time from the beginning of a run to its end that is thought of.
+#: Longest run.
 _LONGEST = timedelta(days=7)
 
 
