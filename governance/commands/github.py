@@ -7,6 +7,7 @@ from typing import Any
 
 from almanac.core.errors import RegistryError
 from almanac.core.people import same_person
+from almanac.core.web import send
 
 #: Fact in the event -> variable of GitHub's runner.
 _VARIABLES = {
@@ -60,7 +61,8 @@ def _reviews(facts: dict[str, str]) -> list[dict[str, Any]]:
         raise RegistryError(f"GITHUB_API_URL is {os.environ['GITHUB_API_URL']!r}; expected an https address")
     headers = {"Authorization": f"Bearer {os.environ['GITHUB_TOKEN']}", "Accept": "application/vnd.github+json"}
     try:
-        with urllib.request.urlopen(urllib.request.Request(address, headers=headers), timeout=_SECONDS) as answer:  # noqa: S310 - the scheme is checked above
+        request = urllib.request.Request(address, headers=headers)  # noqa: S310 - the scheme is checked above
+        with send(request, _SECONDS) as answer:
             reviews = json.load(answer)
         return [{"user": {"login": one["user"]["login"]}, "state": one["state"]} for one in reviews]
     except (OSError, ValueError, KeyError, TypeError) as error:

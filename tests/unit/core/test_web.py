@@ -1,6 +1,5 @@
 """A request with a key reaches its own address and no other."""
 
-import threading
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -9,10 +8,12 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
-from almanac.core.errors import AgentError, ServingError
+from almanac.core.errors import AgentError, RegistryError, ServingError
 from almanac.core.web import send
+from governance.commands.github import reviewer
 from operations.agent.client import ServerClient
 from serving.commands.client import ask
+from tests.support.background import in_background
 
 
 @contextmanager
@@ -32,15 +33,8 @@ def server(status: int, body: bytes, **headers: str) -> Iterator[tuple[str, list
         def log_message(self, format: str, *_: object) -> None:
             """Say nothing."""
 
-    http = HTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=http.serve_forever, args=(0.01,))
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{http.server_port}", keys
-    finally:
-        http.shutdown()
-        thread.join()
-        http.server_close()
+    with in_background(HTTPServer(("127.0.0.1", 0), Handler)) as url:
+        yield url, keys
 
 
 def test_a_redirect_takes_no_key_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -53,7 +47,11 @@ def test_a_redirect_takes_no_key_elsewhere(monkeypatch: pytest.MonkeyPatch) -> N
             ServerClient(own, None).ask("GET", "/")
         with pytest.raises(urllib.error.HTTPError):
             send(urllib.request.Request(own, headers={"x-api-key": "a-key-of-the-server"}), 10)
-    assert keys == ["a-key-of-the-server", "", "a-key-of-the-server"]
+        monkeypatch.setenv("GITHUB_API_URL", own)
+        monkeypatch.setenv("GITHUB_TOKEN", "a-token-of-the-job")
+        with pytest.raises(RegistryError, match="does not say who approved the run .*307"):
+            reviewer({"repository": "us/grid", "run": "77"}, "")
+    assert keys == ["a-key-of-the-server", "", "a-key-of-the-server", ""]
     assert taken == ["a-key-of-the-server"]
 
 
