@@ -49,7 +49,7 @@ def test_a_redirect_takes_no_key_elsewhere(monkeypatch: pytest.MonkeyPatch) -> N
             send(urllib.request.Request(own, headers={"x-api-key": "a-key-of-the-server"}), 10)
         monkeypatch.setenv("GITHUB_API_URL", own)
         monkeypatch.setenv("GITHUB_TOKEN", "a-token-of-the-job")
-        with pytest.raises(RegistryError, match="does not say who approved the run .*307"):
+        with pytest.raises(RegistryError, match=r"does not say who approved the run .*307"):
             reviewer({"repository": "us/grid", "run": "77"}, "")
     assert keys == ["a-key-of-the-server", "", "a-key-of-the-server", ""]
     assert taken == ["a-key-of-the-server"]
