@@ -39,10 +39,10 @@ from almanac.evaluation.target_metrics import target_metrics
 from almanac.features.baselines import baseline_forecasts
 from almanac.features.batch import compute
 from almanac.features.spec import FeatureSpec
+from almanac.features.split import microseconds
 from almanac.features.target import targets
 from almanac.model.intervals import Intervals
 from almanac.training.calibration import calibrate
-from almanac.training.dataset import microseconds
 from almanac.usecase import UseCase, load
 from almanac.usecase.training_section import Target
 from almanac.usecase.types import to_microseconds

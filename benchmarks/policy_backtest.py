@@ -26,7 +26,7 @@ import polars as pl
 
 from almanac.core.files import write_json
 from almanac.evaluation.paired import Clock, compare
-from almanac.training.dataset import microseconds
+from almanac.features.split import microseconds
 from almanac.usecase import UseCase, load
 from almanac.usecase.types import to_microseconds, to_timedelta
 from benchmarks.policy_series import PARAMETERS, ROOT, ROUNDS, Series, Walk, Watch, validated

@@ -26,6 +26,7 @@ from almanac.evaluation.gate.rules.not_worse_than_registered import NotWorse
 from almanac.features.baselines import PERSISTENCE, SEASONAL
 from almanac.features.batch import compute
 from almanac.features.spec import FeatureSpec
+from almanac.features.split import microseconds
 from almanac.features.target import targets
 from almanac.model.bodies.lightgbm import TreesPredictor
 from almanac.model.directory import Directory
@@ -34,7 +35,6 @@ from almanac.model.intervals import Intervals
 from almanac.model.model import Model
 from almanac.model.offset import Offset
 from almanac.training.calibration import calibrate
-from almanac.training.dataset import microseconds
 from almanac.usecase import UseCase, dump
 from almanac.usecase.training_section import Target
 from almanac.usecase.types import to_timedelta

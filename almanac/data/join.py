@@ -6,6 +6,7 @@ from almanac.core.errors import TableError
 from almanac.data.derive import derive
 from almanac.data.join_by_keys import join_by_keys
 from almanac.data.others import with_others
+from almanac.features.split import microseconds
 from almanac.usecase import UseCase
 from almanac.usecase.data_section import Join, Source
 from almanac.usecase.types import to_microseconds, to_timedelta
@@ -105,8 +106,8 @@ def _known_ahead(right: pl.DataFrame, terms: Join, usecase: UseCase) -> pl.DataF
     if terms.ahead is None:
         return right
     right = right.filter(pl.col(usecase.time.column).is_not_null())
-    times = right[usecase.time.column].cast(pl.Datetime("us"))
-    moved = usecase.time.grid.later(times.to_physical().to_numpy(), -to_microseconds(terms.ahead))
+    times = right[usecase.time.column]
+    moved = usecase.time.grid.later(microseconds(times), -to_microseconds(terms.ahead))
     # The age of such a row counts from the time that it is valid at.
     return right.with_columns(pl.Series(times.name, moved.astype("datetime64[us]")))
 

@@ -33,6 +33,11 @@ class Span:
         return result
 
 
+def microseconds(times: pl.Series) -> Integers:
+    """Return times as µs since the epoch."""
+    return times.cast(pl.Datetime("us")).to_physical().to_numpy()
+
+
 def train_test(usecase: UseCase, times: Times) -> tuple[Span, Span]:
     """Return the training and the test span; training ends a gap of at least the longest horizon before the test.
 
@@ -93,7 +98,7 @@ def _midnight(day: date) -> int:
 
 
 def _newest(times: Times) -> datetime:
-    micros = times.cast(pl.Datetime("us")).to_physical().to_numpy() if isinstance(times, pl.Series) else times
+    micros = microseconds(times) if isinstance(times, pl.Series) else times
     # Without a row no span has one either, which the caller reports.
     return _EPOCH + timedelta(microseconds=int(micros.max()) if len(micros) else 0)
 

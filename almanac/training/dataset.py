@@ -12,7 +12,7 @@ from almanac.core.errors import TrainingError
 from almanac.features.baselines import naive_forecasts
 from almanac.features.classes import as_classes
 from almanac.features.columns import column, numbers
-from almanac.features.split import train_test
+from almanac.features.split import microseconds, train_test
 from almanac.features.target_encoding import encodings, level_column, ordered_means
 from almanac.model.target_history import TargetHistory
 from almanac.training.folds import block_edges
@@ -31,7 +31,8 @@ def read_features(usecase: UseCase, path: Path, names: list[str] | None = None) 
         names: features to leave on the disk; `mapped` gives them.
 
     Raises:
-        TrainingError: the file cannot be read, or has no time column.
+        TrainingError: the file cannot be read, or has no rows.
+        TableError: it has no time column.
     """
     try:
         table = pl.scan_parquet(path).drop(names or [], strict=False).collect()
@@ -55,7 +56,7 @@ def training_matrix(usecase: UseCase, table: pl.DataFrame, names: list[str]) -> 
     means that have not seen their block.
 
     Raises:
-        TrainingError: a column is missing.
+        TableError: a column is missing.
     """
     X = matrix(table, names)
     learned = list(encodings(usecase.features.items))
@@ -103,7 +104,8 @@ def make_problem(
         X: the features, shape (n, f); those of the table when None.
 
     Raises:
-        TrainingError: a column is missing, or no row of the training span has a known target.
+        TableError: a column is missing.
+        TrainingError: no row of the training span has a known target.
     """
     y, last = as_classes(numbers(table, f"y_{target.name}"), target.above), numbers(table, f"last_{target.name}")
     time = microseconds(table[usecase.time.column])
@@ -172,8 +174,3 @@ def _check_varies(usecase: UseCase, target: Target, y: Array, time: npt.NDArray[
                 f"targets.{target.name}: {target.column} has one {kind}, {values[0]:g}, in the whole {where} span, so "
                 f"that {why}; choose another split or target"
             )
-
-
-def microseconds(times: pl.Series) -> npt.NDArray[np.int64]:
-    """Return a time column as µs since the epoch."""
-    return times.cast(pl.Datetime("us")).to_physical().to_numpy()

@@ -14,11 +14,11 @@ from almanac.core.errors import FeatureError
 from almanac.drift.outputs import OutputDrift, OutputReference, Window, compare_outputs, read_outputs
 from almanac.features.batch import compute
 from almanac.features.spec import FeatureSpec
+from almanac.features.split import microseconds
 from almanac.features.target import history_of
 from almanac.model.directory import REFERENCE
 from almanac.model.model import Model, load_model
 from almanac.model.predictor import Rows
-from almanac.training.dataset import microseconds
 from almanac.usecase import UseCase
 
 

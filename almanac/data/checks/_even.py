@@ -2,6 +2,7 @@
 
 import polars as pl
 
+from almanac.features.split import microseconds
 from almanac.usecase import UseCase
 
 # No declared column has this name, because a name begins with a letter.
@@ -10,5 +11,4 @@ EVEN = "__even__"
 
 def even_times(table: pl.DataFrame, usecase: UseCase) -> pl.Series:
     """Return the times on the even axis of the grid, in µs."""
-    times = table[usecase.time.column].cast(pl.Datetime("us")).to_physical()
-    return pl.Series(EVEN, usecase.time.grid.to_even(times.to_numpy()))
+    return pl.Series(EVEN, usecase.time.grid.to_even(microseconds(table[usecase.time.column])))

@@ -5,12 +5,12 @@ from collections.abc import Iterator
 import polars as pl
 
 from almanac.data.checks import Check, Finding, Stage, Subject
+from almanac.features.split import microseconds
 from almanac.usecase import UseCase
 
 
 def _on_closed_days(table: pl.DataFrame, usecase: UseCase) -> pl.Series:
-    times = table[usecase.time.column].cast(pl.Datetime("us")).to_physical().to_numpy()
-    return pl.Series(~usecase.time.grid.is_open(times))
+    return pl.Series(~usecase.time.grid.is_open(microseconds(table[usecase.time.column])))
 
 
 def _find(subject: Subject) -> Iterator[Finding]:

@@ -6,7 +6,7 @@ import polars as pl
 
 from almanac.core.levels import OTHER, some
 from almanac.data.checks import Check, Finding, Stage, Subject
-from almanac.features.split import train_test
+from almanac.features.split import microseconds, train_test
 
 
 def _find(subject: Subject) -> Iterator[Finding]:
@@ -16,7 +16,7 @@ def _find(subject: Subject) -> Iterator[Finding]:
     table = subject.table.filter(pl.col(subject.usecase.time.column).is_not_null())
     time = table[subject.usecase.time.column]
     training, tested = train_test(subject.usecase, time)
-    micros = time.cast(pl.Datetime("us")).to_physical().to_numpy()
+    micros = microseconds(time)
     before, test = table.filter(training.rows(micros)), table.filter(tested.rows(micros))
     for name, column in subject.usecase.columns.items():
         if not column.is_open:

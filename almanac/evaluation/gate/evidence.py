@@ -12,6 +12,7 @@ from almanac.core.arrays import Array
 from almanac.evaluation.groups import Slices, bands_of
 from almanac.evaluation.paired import Clock, clock_of
 from almanac.features.baselines import baseline_names
+from almanac.features.split import microseconds
 from almanac.usecase import UseCase
 from almanac.usecase.training_section import Target
 
@@ -91,7 +92,7 @@ def read_evidence(usecase: UseCase, predictions: pl.DataFrame, registered: Regis
 
 def _rows(usecase: UseCase, target: Target, predictions: pl.DataFrame) -> JudgedRows:
     rows = predictions.filter(pl.col("target") == target.name)
-    time = rows[usecase.time.column].cast(pl.Datetime("us")).to_physical().to_numpy()
+    time = microseconds(rows[usecase.time.column])
     y, prediction, lower, upper, last = (_numbers(rows, name) for name in ("y", "prediction", "lower", "upper", "last"))
     return JudgedRows(
         clock_of(usecase, target, time),
