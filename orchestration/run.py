@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from almanac.core.errors import CLOSED, GateError, InterruptedRunError, PipelineError
+from almanac.core.errors import GateError, InterruptedRunError, PipelineError, gate_message
 from almanac.core.files import read_json, write_json
 from almanac.reports.numbers import with_error
 from almanac.usecase import UseCase, digest
@@ -78,9 +78,8 @@ def run_training(request: Request, pipeline: Callable[..., Any], screen: Screen)
     directory = request.home / record["run_id"]
     record = keep(directory, run, record, LAYOUT)
     if _gate_closed(run):
-        raise GateError(
-            f"{_gate_message(run)}\nNothing was registered. The report: {short_path(directory / 'report.html')}"
-        )
+        closed = gate_message(read_json(run.outputs["gate"]["decision"]))
+        raise GateError(f"{closed}\nNothing was registered. The report: {short_path(directory / 'report.html')}")
     return record
 
 
@@ -260,11 +259,6 @@ def _gate_closed(run: LocalRun) -> bool:
     return run.outputs.get("gate", {}).get("Output") is False or (
         "decision" in run.outputs.get("gate", {}) and not read_json(run.outputs["gate"]["decision"])["passed"]
     )
-
-
-def _gate_message(run: LocalRun) -> str:
-    failed = [rule for rule in read_json(run.outputs["gate"]["decision"])["rules"] if not rule["passed"]]
-    return "\n".join([CLOSED, *(f"  {rule['message']}" for rule in failed)])
 
 
 @contextmanager

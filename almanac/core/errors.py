@@ -43,6 +43,9 @@ Every message names the problem, its location (file, field, column or row), and 
         raise SystemExit(error.exit_code)
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 
 class AlmanacError(Exception):
     """Base of every error that Almanac raises on purpose; `exit_code` is the exit status of a command."""
@@ -94,6 +97,12 @@ class GateError(AlmanacError):
     """A gate that closed, or a gate rule that cannot be evaluated."""
 
     exit_code = 3
+
+
+def gate_message(decision: Mapping[str, Any]) -> str:
+    """Return the message on a gate that closed: the rules of its decision that do not hold."""
+    failed = (rule["message"] for rule in decision["rules"] if not rule["passed"])
+    return "\n".join([CLOSED, *(f"  {message}" for message in failed)])
 
 
 class DriftError(AlmanacError, ValueError):

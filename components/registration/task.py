@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from almanac.core.errors import CLOSED, GateError
+from almanac.core.errors import GateError, gate_message
 from almanac.core.files import read_json
 from almanac.usecase import load_text
 from governance.registration import register, version_files
@@ -17,7 +17,6 @@ def run(usecase: str, model: str, inputs: dict[str, str], registry: str, environ
     """
     decision = read_json(Path(inputs["decision"]))
     if decision["passed"] is not True:
-        failed = [rule["message"] for rule in decision["rules"] if not rule["passed"]]
-        raise GateError("\n".join([CLOSED, *(f"  {message}" for message in failed)]))
+        raise GateError(gate_message(decision))
     files = version_files(model, **inputs)
     register(load_text(usecase, "usecase"), files, registry, environment, Path(registration))
