@@ -117,7 +117,8 @@ class OpenGrid(Grid):
     def to_even(self, times: Integers) -> Integers:
         """Return times, in µs since 1970, on the even axis; of a closed day the start of the next open one."""
         day, rest = np.divmod(times, DAY)
-        return np.searchsorted(self.days.numbers, day) * DAY + np.where(self._has(day), rest, 0)
+        place, is_open = self._places(day)
+        return place * DAY + np.where(is_open, rest, 0)
 
     def from_even(self, even: Integers) -> Integers:
         """Return the times of places on the even axis; of places beyond its ends those of the first and last day."""
@@ -133,7 +134,7 @@ class OpenGrid(Grid):
 
     def is_open(self, times: Integers) -> Mask:
         """Return which times lie on an open day."""
-        return self._has(times // DAY)
+        return self._places(times // DAY)[1]
 
     def longest(self, span: int) -> int:
         """Return the longest time in µs that so many µs of steps take."""
@@ -161,9 +162,11 @@ class OpenGrid(Grid):
     def _day(self, place: int) -> int:
         return self._list[min(max(place, 0), len(self._list) - 1)]
 
-    def _has(self, day: Integers) -> Mask:
+    def _places(self, day: Integers) -> tuple[Integers, Mask]:
+        """Return the place of each day, or of the next open one, among the open days, and which are open."""
         days = self.days.numbers
-        return np.asarray(days[np.minimum(np.searchsorted(days, day), len(days) - 1)] == day)
+        place = np.asarray(np.searchsorted(days, day), dtype=np.int64)
+        return place, np.asarray(np.take(days, place, mode="clip") == day)
 
 
 @lru_cache(maxsize=64)

@@ -54,7 +54,9 @@ class OpenCalendar(Section):
     def days(self) -> "OpenDays":
         """Return the open days."""
         weekdays = None if self.weekdays is None else tuple(sorted(map(WEEKDAY_NAMES.index, self.weekdays)))
-        return _days(weekdays, self.country, self.subdivision, self.exchange, tuple(self.closed), tuple(self.open))
+        return _days(
+            weekdays, self.country, self.subdivision, self.exchange, frozenset(self.closed), frozenset(self.open)
+        )
 
     @property
     def name(self) -> str:
@@ -85,8 +87,8 @@ def _days(
     country: str | None,
     subdivision: str | None,
     exchange: str | None,
-    closed: Sequence[date],
-    opened: Sequence[date],
+    closed: frozenset[date],
+    opened: frozenset[date],
 ) -> "OpenDays":
     from almanac.core.grid import OpenDays, day_number
 
@@ -97,8 +99,11 @@ def _days(
     def is_open(day: date) -> bool:
         if day in closed or day in opened:
             return day in opened
-        if holidays is None or weekdays is None:
-            return day.weekday() in usual if holidays is None else bool(holidays.is_working_day(day))
+        if holidays is None:
+            return day.weekday() in usual
+        if weekdays is None:
+            # Of some countries a few days at the weekend make up for holidays.
+            return bool(holidays.is_working_day(day))
         return day.weekday() in usual and day not in holidays
 
     asked = {*closed, *opened, *([] if holidays is None else _dates())}
