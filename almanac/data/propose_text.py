@@ -58,7 +58,7 @@ def lines(draft: Draft) -> Iterator[str]:
     yield ""
     yield "# look: how far ahead the forecast is needed, a whole number of steps."
     yield "targets:"
-    comment = draft.origin("target", "the only column of numbers")
+    comment = draft.origin("target", f"the only column of numbers{', or of true and false' * draft.binary}")
     target = draft.names[draft.target]
     entry: dict[str, Any] = {"name": draft.forecast, "column": target, "horizon": to_duration(draft.horizon)}
     entry |= {"task": "classification", "above": 0} if draft.binary else {}
@@ -194,8 +194,10 @@ def _time_comment(draft: Draft) -> str:
     if facts.calendar is not None:
         others = f"; look: or {some(facts.calendar.others)}" if facts.calendar.others else ""
         return f"{draft.origin('time', notation(draft))}; {open_days(facts.calendar)}{others}"
-    step = f"{facts.regular:.1%} of the steps are this long"
-    written = f"{draft.origin('time', notation(draft))}; {step}"
+    written = draft.origin("time", notation(draft))
+    # Events have no steps, and those of days to which rows are gathered are not the table's.
+    if facts.events is None and not facts.gathered:
+        written += f"; {facts.regular:.1%} of the steps are this long"
     if facts.zone is None:
         return f"{written}; look: set zone for local clock time" if facts.open_zone else written
     others = f"; look: or {some(facts.zone.others)}" if facts.zone.others else ""

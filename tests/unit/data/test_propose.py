@@ -159,10 +159,13 @@ def test_an_entity_may_be_a_number_and_a_time_have_an_offset(tmp_path: Path) -> 
 
 def test_irregular_days_are_events_of_one_series(tmp_path: Path) -> None:
     table = days(("one",), 800).filter(pl.int_range(pl.len()) ** 2 % 11 < 8).drop("zone")
-    case = case_of(write(table, tmp_path / "t.csv"))
+    text = propose(write(table, tmp_path / "t.csv"), tmp_path / "case.yaml", Choices()).text
+    case = load_text(text, "case.yaml")
     assert case.events is not None
     assert (case.entity, case.events.known_after, case.events.outcomes) == ("series", "1d", ["sales"])
     assert case.targets[0].horizon == "1d"
+    # Events have no steps.
+    assert "of the steps" not in text
 
 
 def test_games_of_two_sides_are_events_with_roles(tmp_path: Path) -> None:
@@ -174,7 +177,9 @@ def test_games_of_two_sides_are_events_with_roles(tmp_path: Path) -> None:
 
 
 def test_irregular_sales_are_gathered_to_days(tmp_path: Path) -> None:
-    case = case_of(sales(tmp_path, 0.1))
+    text = propose(sales(tmp_path, 0.1), tmp_path / "case.yaml", Choices()).text
+    assert "of the steps" not in text
+    case = load_text(text, "case.yaml")
     resample = case.sources[0].read.resample
     assert (case.entity, case.time.frequency) == ("shop", "1d")
     assert resample is not None

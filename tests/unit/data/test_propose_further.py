@@ -378,6 +378,13 @@ def test_the_probability_of_a_column_of_true_and_false_is_forecast(tmp_path: Pat
     assert set(pl.read_parquet(tmp_path / "table.parquet")["failure"]) == {0.0, 1.0}
 
 
+def test_the_reason_for_a_target_of_yes_and_no_is_not_that_it_holds_numbers(tmp_path: Path) -> None:
+    rows = [f"{datetime(2020, 1, 1) + timedelta(hours=k)},{'yes' if k * k % 31 == 5 else 'no'}" for k in range(1500)]
+    (tmp_path / "t.csv").write_text("\n".join(["time,failure", *rows]))
+    text = propose(tmp_path / "t.csv", tmp_path / "case.yaml", Choices()).text
+    assert "# inferred: the only column of numbers, or of true and false; horizon" in text
+
+
 def test_two_other_texts_are_no_target(tmp_path: Path) -> None:
     rows = [f"2020-01-{day:02},{'ab'[day % 2]},{day}" for day in range(1, 32)]
     (tmp_path / "t.csv").write_text("\n".join(["time,kind,load", *rows]))
