@@ -13,14 +13,14 @@ from almanac.usecase.calendar_section import WEEKDAY_NAMES, WEEKDAYS, OpenCalend
 
 #: Share of the open days between a series' first and last that must have a row.
 _FULL = 0.9
-#: Share of the days that a calendar has as open, and no row: an exchange's must have at most so much of a week's.
+#: An exchange is named where its open days without a row are at most this share of those of plain weekdays.
 _BETTER = 0.5
 #: Exchanges that are named first where several have the same days.
 _FIRST = ("XNYS", "XLON", "XETR", "XPAR", "XJPX", "XHKG")
 _EPOCH = date(1970, 1, 1)
 #: Chance at which changes that depend on no weekday seem to.
 _SIGNIFICANT = 0.01
-#: Fewest dates from which weekdays are told.
+#: Fewest dates that show which weekdays are open.
 _FEWEST = 30
 
 
@@ -49,7 +49,7 @@ class CalendarFacts:
 
 
 def calendar_of(times: pl.Series, entity: pl.Series | None) -> CalendarFacts | None:
-    """Return the open days of a table with at most one row a day and series; None where there are none to tell.
+    """Return the open days of a table with at most one row a day and series; None where no calendar fits.
 
     Args:
         times: Times of the rows, in naive UTC.

@@ -42,7 +42,7 @@ def _is_date(column: pl.Series) -> bool:
 
 
 def _clock_suffix(column: pl.Series) -> str | None:
-    """Return what makes a clock time of a column's texts; None for a column of anything else."""
+    """Return the suffix that makes clock times of a column's texts; None for a column of anything else."""
     if column.dtype != pl.String or column.null_count():
         return None
     if column.str.contains(_CLOCK).all():

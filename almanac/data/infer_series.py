@@ -13,7 +13,7 @@ _MOST_LEVELS = 1000
 
 
 def fills(raw: pl.DataFrame, times: pl.Series, names: list[str]) -> bool:
-    """Return whether columns name series that have one row at most of the times."""
+    """Return whether columns name series that have a row at a good part of the times, and never two at one."""
     keys = raw.select(names).with_columns(times.alias("time"))
     series = raw.select(names).n_unique()
     return series < raw.height >= _FILLED * series * times.n_unique() and keys.n_unique() == keys.height

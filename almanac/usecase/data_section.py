@@ -67,7 +67,7 @@ class TimeFormat(Section):
     """The column that holds the time."""
     format: str | None = None
     """Its strftime format, or epoch_s, epoch_ms or epoch_us; ISO 8601 when absent. A month, a quarter (Q%q), a week
-    (%G-W%V) and a year are their start."""
+    (%G-W%V) or a year is read as its first day."""
     parts: dict[Part, str] | None = None
     """Or the columns that hold the parts of the time."""
     columns: Annotated[list[str] | None, absent(None)] = None
