@@ -63,6 +63,11 @@ def _environment() -> dict[str, str]:
     return {**os.environ, "COLUMNS": "120"}
 
 
+def _files(registry: Path) -> dict[str, bytes]:
+    """Return the files of a registry by their paths in it."""
+    return {str(path.relative_to(registry)): path.read_bytes() for path in registry.rglob("*") if path.is_file()}
+
+
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     base = tmp_path_factory.mktemp("e2e")
@@ -159,13 +164,17 @@ def test_a_version_judged_beside_another_verifies(tmp_path: Path, place: Place, 
 
 
 def test_a_closed_gate_registers_nothing_and_says_by_how_much(place: Place, first: Any) -> None:
-    before = sorted(path.name for path in place.registry.rglob("*"))
+    before = _files(place.registry)
     done = place.run(gates="[{rule: max_error, target: pm25_1h, metric: rmse, value: 1.0}]")
     assert done.returncode == 3
     assert "The gate is closed" in done.stderr
     assert "pm25_1h" in done.stderr
     assert place.read("gate.json")["passed"] is False
-    assert sorted(path.name for path in place.registry.rglob("*")) == before
+    after = _files(place.registry)
+    # The use case, which its tasks read there, and no version that has it.
+    identity = place.read("run.json")["use_case_digest"]
+    assert after.keys() - before.keys() == {f"blobs/{identity[:2]}/{identity}"}
+    assert {name: after[name] for name in before} == before
 
 
 def test_the_dask_engine_goes_the_same_way_to_production(tmp_path: Path, place: Place, first: Any) -> None:
