@@ -60,13 +60,20 @@ def failed_runs(runs: Path, registry: str, use_case: str, since: datetime) -> It
 
 
 def failed_run(registry: str, place: str) -> Failed | None:
-    """Return the failed run whose record is at a place; None where there is none, or a damaged one."""
-    store = open_store(registry)
+    """Return the failed run whose record is at a place; None where there is none, or a damaged one.
+
+    Raises:
+        OSError: the registry's store cannot be read.
+    """
+    published = place.startswith(f"{open_store(registry).url}/{FAILURES}/")
     try:
-        if place.startswith(f"{store.url}/{FAILURES}/"):
-            return _published(registry, place)
-        return _parsed(place, Path(place).read_bytes())
-    except (OSError, ValueError, KeyError, TypeError, OverflowError):
+        return _published(registry, place) if published else _parsed(place, Path(place).read_bytes())
+    except (FileNotFoundError, ValueError, KeyError, TypeError, OverflowError):
+        return None
+    except OSError:
+        # A store that is away does not end the alarms whose records it holds.
+        if published:
+            raise
         return None
 
 

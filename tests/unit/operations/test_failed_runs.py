@@ -12,6 +12,7 @@ from almanac.core.files import write_json
 from operations.agent.failed import failed_run, failed_runs
 from operations.history import open_history, rebuild, update
 from operations.history.tables import FAILURES
+from orchestration.published_runs import PublishedRuns
 from orchestration.tasks import error_of
 from tests.support.operations_world import START, World, publish_failure, write_world
 
@@ -43,6 +44,21 @@ def test_records_of_both_places_are_read_from_their_time_on(world: World) -> Non
     assert found(START) == [published]
     assert failed_run(world.registry, str(path)) is None
     assert failed_run(world.registry, f"{world.registry}/failed/demo/nothing.json") is None
+
+
+def test_a_record_whose_store_is_away_is_not_taken_for_a_missing_one(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = f"{world.registry}/failed/demo/{publish_failure(world.registry, 'monitoring')}.json"
+    with monkeypatch.context() as away:
+        away.setattr(PublishedRuns, "read_failure", _refuse)
+        with pytest.raises(OSError, match="the store is away"):
+            failed_run(world.registry, place)
+    assert failed_run(world.registry, place) is not None
+
+
+def _refuse(*_: object) -> bytes:
+    raise OSError("the store is away")
 
 
 def test_the_history_has_failed_runs_and_forgets_those_whose_record_is_gone(world: World, tmp_path: Path) -> None:
