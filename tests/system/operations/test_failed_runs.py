@@ -226,9 +226,10 @@ def test_the_overview_shows_a_failure_behind_one_that_is_over(room: Room) -> Non
 
 def test_a_kubeflow_that_is_away_is_said_once_and_stops_nothing(room: Room, tmp_path: Path) -> None:
     room.api.__exit__()
+    run = f"{NOW:%Y%m%d}-010000-000000-abcdef01"
     write_json(
-        room.world.runs / "demo" / "failed" / "20261127-010000-000000-abcdef01.json",
-        {"run_id": "20261127-010000-000000-abcdef01", "use_case": "demo", "kind": "training", "step": "validation"}
+        room.world.runs / "demo" / "failed" / f"{run}.json",
+        {"run_id": run, "use_case": "demo", "kind": "training", "step": "validation"}
         | {"error": "a rule does not hold", "failed_at": NOW.isoformat()},
     )
     assert failures(room.look()) == [("validation", "training: a rule does not hold", False)]
