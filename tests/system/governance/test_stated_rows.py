@@ -174,6 +174,11 @@ def test_events_are_on_no_grid_and_are_forecast_before_they_happen(world: World,
     assert {result["dataset"]["type"] for result in results} == {"air_quality"}
 
 
+def test_groups_of_events_are_of_the_moment_of_the_event(world: World, tmp_path: Path) -> None:
+    texts = texts_of(world, tmp_path, lambda usecase, _, __: usecase.update(events={"of": "games"}))
+    assert "A row is in the groups of the moment of its event." in texts["model_card.md"]
+
+
 def test_a_window_without_a_season_is_compared_with_the_whole_reference(world: World, tmp_path: Path) -> None:
     texts = texts_of(world, tmp_path, lambda usecase, _, __: usecase["drift"].update(season="none"))
     assert "| Drift window | 30d, compared with the whole reference |" in texts["retraining_plan.md"]
