@@ -1,4 +1,4 @@
-"""The first tasks of every pipeline: the use case as an artifact, and the validated table of its sources."""
+"""The first tasks of pipelines: the use case that one of them carries, and the validated table of its sources."""
 
 from typing import Any
 

@@ -27,7 +27,7 @@ def run(compiled: str, overrides: str, registry: str, environment: str, out: Pat
         RegistryError: a cluster lacks the registry's address.
         UseCaseError: an override that breaks a rule.
     """
-    # Here, because this is the first task: a later one would find out after an hour of training.
+    # Here, because a later task would find out after an hour of work.
     require_address(registry, environment)
     changed = override(read_compiled(compiled, registry), overrides)
     write_text(out, dump(changed))
