@@ -7,7 +7,7 @@ what they are everywhere else.
 
 from bisect import bisect_left
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime, timedelta
 from functools import cached_property, lru_cache
 
 import numpy as np
@@ -24,6 +24,16 @@ _FIRST, _LAST = date(1900, 1, 1).toordinal() - _EPOCH, date(2149, 12, 31).toordi
 def day_number(day: date) -> int:
     """Return a day as days since 1970."""
     return day.toordinal() - _EPOCH
+
+
+def to_micros(moment: datetime) -> int:
+    """Return a time in naive UTC as µs since 1970."""
+    return (moment - datetime(1970, 1, 1)) // timedelta(microseconds=1)
+
+
+def to_moment(micros: int) -> datetime:
+    """Return µs since 1970 as a time in naive UTC."""
+    return datetime(1970, 1, 1) + timedelta(microseconds=micros)
 
 
 @dataclass(frozen=True)

@@ -8,12 +8,11 @@ import polars as pl
 
 from almanac.core.arrays import Integers, Mask
 from almanac.core.errors import FeatureError
-from almanac.core.grid import Grid
+from almanac.core.grid import Grid, to_moment
 from almanac.usecase import UseCase
 from almanac.usecase.types import to_microseconds
 
 Times = pl.Series | Integers
-_EPOCH = datetime(1970, 1, 1)
 
 
 @dataclass(frozen=True)
@@ -100,7 +99,7 @@ def _midnight(day: date) -> int:
 def _newest(times: Times) -> datetime:
     micros = microseconds(times) if isinstance(times, pl.Series) else times
     # Without a row no span has one either, which the caller reports.
-    return _EPOCH + timedelta(microseconds=int(micros.max()) if len(micros) else 0)
+    return to_moment(int(micros.max()) if len(micros) else 0)
 
 
 def _iso(moment: int) -> str:

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 import polars as pl
 
 from almanac.core.errors import TableError
+from almanac.core.grid import to_micros, to_moment
 from almanac.usecase import UseCase
 from almanac.usecase.types import to_timedelta
 
@@ -49,8 +50,8 @@ def _first(usecase: UseCase, start: str, end: datetime) -> datetime:
 
 def _newest_before(usecase: UseCase, end: datetime) -> datetime:
     """Return the time of the step before the end of a span."""
-    grid, epoch, micro = usecase.time.grid, datetime(1970, 1, 1), timedelta(microseconds=1)
-    return epoch + grid.one_later((end - epoch) // micro, -grid.step) * micro
+    grid = usecase.time.grid
+    return to_moment(grid.one_later(to_micros(end), -grid.step))
 
 
 def _time(text: str, name: str) -> datetime:

@@ -1,7 +1,7 @@
 """Batch forecasts of every step of every entity from one origin."""
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +9,7 @@ import polars as pl
 
 from almanac.core.errors import TableError
 from almanac.core.files import whole_file
+from almanac.core.grid import to_micros, to_moment
 from almanac.features.batch import compute
 from almanac.features.spec import FeatureSpec
 from almanac.features.target import history_of
@@ -21,7 +22,6 @@ from almanac.model.target_history import Positions
 
 #: Name of the column that holds the time which is forecast.
 DUE = "forecast_time"
-_EPOCH = datetime(1970, 1, 1)
 
 
 def forecast_steps(frame: pl.DataFrame, bundle: Bundle, origin: datetime | None = None) -> pl.DataFrame:
@@ -112,8 +112,8 @@ def _recent(
     look_back = max(
         max(s.history, m.predictor.history + s.cutoff_steps) * s.step for s, m in zip(specs, models, strict=True)
     )
-    first = specs[0].grid.one_later(_micros(origin), -back - look_back)
-    return frame.filter((pl.col(specs[0].time) > _moment(first)) & (pl.col(specs[0].time) <= origin))
+    first = specs[0].grid.one_later(to_micros(origin), -back - look_back)
+    return frame.filter((pl.col(specs[0].time) > to_moment(first)) & (pl.col(specs[0].time) <= origin))
 
 
 def _forecasts(
@@ -126,8 +126,8 @@ def _forecasts(
     origin: datetime,
 ) -> pl.DataFrame:
     """Return one target's forecasts of its steps."""
-    at = _micros(origin)
-    due = {_moment(step.made(at)): _moment(step.due(at)) for step in steps}
+    at = to_micros(origin)
+    due = {to_moment(step.made(at)): to_moment(step.due(at)) for step in steps}
     within = np.flatnonzero(frame[spec.time].is_in(list(due)).to_numpy())
     keys = [spec.entity] if spec.entity else []
     made = frame[spec.time][within]
@@ -145,14 +145,6 @@ def _forecasts(
             for one in outputs()
         ),
     )
-
-
-def _micros(moment: datetime) -> int:
-    return (moment - _EPOCH) // timedelta(microseconds=1)
-
-
-def _moment(micros: int) -> datetime:
-    return _EPOCH + timedelta(microseconds=micros)
 
 
 def _rows(model: Model, spec: FeatureSpec, frame: pl.DataFrame, features: pl.DataFrame, within: Positions) -> Rows:
