@@ -19,6 +19,10 @@ _NAMESPACE_PATH = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace"
 _TOKEN_PATH = "/var/run/secrets/kubeflow/pipelines/token"  # noqa: S105 - a path, no secret
 
 
+def _token_path() -> str:
+    return os.environ.get("KF_PIPELINES_SA_TOKEN_PATH", _TOKEN_PATH)
+
+
 def credentials(auth: Auth) -> tuple[str | None, Any]:
     """Return the token, or the credentials that read a mounted one, or neither.
 
@@ -32,7 +36,7 @@ def credentials(auth: Auth) -> tuple[str | None, Any]:
         return token, None
     if auth == "none":
         return None, None
-    path = os.environ.get("KF_PIPELINES_SA_TOKEN_PATH", _TOKEN_PATH)
+    path = _token_path()
     if Path(path).is_file():
         return None, ServiceAccountTokenVolumeCredentials(path)
     if auth == "service-account":
@@ -75,7 +79,7 @@ def check_reachable(host: str, token: str | None, auth: Auth) -> bool:
         raise UnreachableError(f"{host}: {address} answered no JSON; is this a Kubeflow Pipelines address?") from None
     if several and auth == "in-cluster" and token is None:
         raise RefusedError(
-            f"{host}: serves several users, and this pod has no token at {_TOKEN_PATH}; create the PodDefault "
+            f"{host}: serves several users, and this pod has no token at {_token_path()}; create the PodDefault "
             "access-ml-pipeline in this namespace (docs/guide/kubeflow.md), by which Kubeflow mounts one"
         )
     return several

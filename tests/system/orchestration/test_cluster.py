@@ -148,7 +148,7 @@ def test_a_pod_without_a_token_is_told_what_gives_it_one(
 ) -> None:
     monkeypatch.setenv("KF_PIPELINES_SA_TOKEN_PATH", str(tmp_path / "token"))
     with KubeflowApi(multi_user=True) as server:
-        with pytest.raises(RefusedError, match=r"this pod has no token at \S+; create the PodDefault"):
+        with pytest.raises(RefusedError, match=rf"this pod has no token at {tmp_path}/token; create the PodDefault"):
             Cluster(server.host, "in-cluster", "team-a")
         (tmp_path / "token").write_text(TOKEN)
         assert Cluster(server.host, "in-cluster", "team-a").upload(package, "v1").created
