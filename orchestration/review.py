@@ -107,7 +107,8 @@ def _spans(usecase: UseCase, table: "pl.DataFrame", result: Review) -> None:
     times = table[usecase.time.column]
     micros = times.to_physical().to_numpy()
     train, test = train_test(usecase, times)
-    in_train, in_test = int(train.rows(micros).sum()), int(test.rows(micros).sum())
+    spans = {"training": train.rows(micros), "test": test.rows(micros)}
+    in_train, in_test = (int(rows.sum()) for rows in spans.values())
     result.facts |= {"rows_train": in_train, "rows_test": in_test}
     span = f"the data go from {times.min()!s} to {times.max()!s}"
     if not in_test:
@@ -116,7 +117,6 @@ def _spans(usecase: UseCase, table: "pl.DataFrame", result: Review) -> None:
         result.errors.append(f"split: the training span lies outside the data; {span}")
     if not (in_train and in_test):
         return
-    spans = {"training": train.rows(micros), "test": test.rows(micros)}
     result.errors += target_faults(usecase, table, spans)
     if "look_back" in result.facts:
         length = timedelta(microseconds=int(micros.max() - micros.min()))

@@ -1,4 +1,4 @@
-"""Review of what a use case asks of the spans of its table: classes, changes and lengths that are there."""
+"""Review of the spans of a table: the classes, changes and lengths that its use case needs there."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -38,7 +38,7 @@ def target_faults(usecase: UseCase, table: pl.DataFrame, spans: dict[str, Rows])
 
 
 def length_faults(usecase: UseCase, span: timedelta, look_back: timedelta) -> Iterator[str]:
-    """Yield what the use case looks at and the table is too short for.
+    """Yield the features and windows of a use case that its table is too short for.
 
     Args:
         usecase: The use case.

@@ -14,7 +14,7 @@ _OPENER = urllib.request.build_opener(_NoRedirect)
 
 
 def send(request: urllib.request.Request, seconds: float) -> http.client.HTTPResponse:
-    """Send a request to its own address alone: a redirect, which would take the key elsewhere, is not followed.
+    """Send a request, and follow no redirect, which would take its key elsewhere.
 
     Args:
         request: the request.

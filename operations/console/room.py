@@ -65,7 +65,7 @@ class Room:
         return self.memory.answer(("windows", use_case), lambda: queries.windows(self.engine, use_case))
 
     def times(self, use_case: str) -> Times:
-        """Return how the times of a use case's data are written: by its version, whose documents state it."""
+        """Return the form of the times of a use case's data, as the documents of its version state it."""
         return self.memory.answer(("times", use_case), lambda: self._times(use_case))
 
     def _times(self, use_case: str) -> Times:

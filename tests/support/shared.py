@@ -1,4 +1,4 @@
-"""What takes long to make and is only read: made once for all processes of a test run."""
+"""Directories that take long to make and are only read: made once for all processes of a test run."""
 
 import fcntl
 import os

@@ -91,7 +91,7 @@ class _Ahead:
 
 
 def file_state(path: Path) -> str:
-    """Return what tells one content of a file from another: its size and its time."""
+    """Return the size and the time of a file, by which a change of its content is seen."""
     try:
         found = path.stat()
     except OSError:
