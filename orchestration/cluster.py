@@ -125,9 +125,9 @@ class Cluster:
     def failed_runs(self, since: datetime) -> Iterator[Any]:
         """Yield the runs of all pipelines that have failed since a time, as the API describes them, newest first."""
         predicate = {"operation": "EQUALS", "key": "state", "stringValue": "FAILED"}
-        query: dict[str, Any] = {"sort_by": "finished_at desc", "filter": json.dumps({"predicates": [predicate]})}
+        query: dict[str, Any] = {"page_size": 20, "namespace": self.namespace, "sort_by": "finished_at desc"}
+        query["filter"] = json.dumps({"predicates": [predicate]})
         with api_errors("list failed runs"):
-            query |= {"page_size": 20, "namespace": self.namespace}
             pages = self._pages(lambda token: self._client.list_runs(page_token=token, **query))
             for run in (run for page in pages for run in page.runs or []):
                 if run.finished_at < since:
