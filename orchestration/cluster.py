@@ -1,12 +1,10 @@
 """A Kubeflow Pipelines cluster: upload, run and schedule versions of pipelines."""
 
-import io
 import json
 import shlex
 import time
 import warnings
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -18,7 +16,7 @@ import kfp_server_api as api
 import yaml
 
 from almanac.core.errors import ClashError, RunError
-from orchestration.connection import Auth, api_errors, check_reachable, credentials, own_namespace
+from orchestration.connection import Auth, api_errors, check_reachable, credentials, own_namespace, pages_of, silent
 from orchestration.tasks import Task, failed_pods, last_lines, summary, tasks_of
 
 #: States of a run that has ended.
@@ -93,7 +91,7 @@ class Cluster:
         self, version: Version, name: str, parameters: dict[str, Any], experiment: str, root: str | None = None
     ) -> str:
         """Start a run of a version, with its outputs below `root` or the cluster's own root, and return its id."""
-        with api_errors(f"start {name}"), _silent():
+        with api_errors(f"start {name}"), silent():
             group = self._client.create_experiment(name=experiment, namespace=self.namespace)
             run = self._client.run_pipeline(
                 group.experiment_id,
@@ -128,7 +126,7 @@ class Cluster:
         query: dict[str, Any] = {"page_size": 20, "namespace": self.namespace, "sort_by": "finished_at desc"}
         query["filter"] = json.dumps({"predicates": [predicate]})
         with api_errors("list failed runs"):
-            pages = self._pages(lambda token: self._client.list_runs(page_token=token, **query))
+            pages = pages_of(lambda token: self._client.list_runs(page_token=token, **query))
             for run in (run for page in pages for run in page.runs or []):
                 if run.finished_at < since:
                     return
@@ -212,7 +210,7 @@ class Cluster:
         The API has no update in place, so the old one is deleted first. Runs do not overlap, and runs that were
         missed while the cluster was down are not made up for.
         """
-        with api_errors(f"schedule {name}"), _silent():
+        with api_errors(f"schedule {name}"), silent():
             group = self._client.create_experiment(name=experiment, namespace=self.namespace)
             for old in self._recurring_runs(group.experiment_id):
                 if old.display_name == name:
@@ -269,7 +267,7 @@ class Cluster:
         return self._pipelines.pipeline_service_create_pipeline(body)
 
     def _find_version(self, pipeline_id: str, version: str) -> Any | None:
-        pages = self._pages(
+        pages = pages_of(
             lambda token: self._client.list_pipeline_versions(pipeline_id, page_token=token, page_size=100)
         )
         return next(
@@ -279,18 +277,8 @@ class Cluster:
     def _recurring_runs(self, experiment_id: str | None) -> list[Any]:
         """Return the recurring runs of an experiment, or of the namespace."""
         within = {"namespace": self.namespace} if experiment_id is None else {"experiment_id": experiment_id}
-        pages = self._pages(lambda token: self._client.list_recurring_runs(page_token=token, page_size=100, **within))
+        pages = pages_of(lambda token: self._client.list_recurring_runs(page_token=token, page_size=100, **within))
         return [run for page in pages for run in page.recurring_runs or []]
-
-    @staticmethod
-    def _pages(fetch: Callable[[str], Any]) -> Iterator[Any]:
-        token = ""
-        while True:
-            page = fetch(token)
-            yield page
-            token = page.next_page_token or ""
-            if not token:
-                return
 
 
 def _specs(answered: Any) -> tuple[Any, Any]:
@@ -298,10 +286,3 @@ def _specs(answered: Any) -> tuple[Any, Any]:
     if isinstance(answered, dict) and "pipeline_spec" in answered:
         return answered["pipeline_spec"], answered.get("platform_spec") or {}
     return answered, {}
-
-
-@contextmanager
-def _silent() -> Iterator[None]:
-    """Suppress the links that kfp's client prints."""
-    with redirect_stdout(io.StringIO()):
-        yield

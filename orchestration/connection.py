@@ -1,9 +1,10 @@
-"""The connection to a Kubeflow Pipelines API: token, reachability, and errors in one line."""
+"""The connection to a Kubeflow Pipelines API: token, reachability, pages, and errors in one line."""
 
+import io
 import json
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import Any, Literal
 
@@ -110,3 +111,21 @@ def _message(error: api.ApiException) -> str:
     text = str(body.get("message") or body.get("error_message") or body.get("error") or "")
     hint = "; give --namespace" if "namespace" in text.lower() and "empty" in text.lower() else ""
     return f"{text}{hint}"
+
+
+def pages_of(fetch: Callable[[str], Any]) -> Iterator[Any]:
+    """Yield the pages of a list that a call answers by the token of the page."""
+    token = ""
+    while True:
+        page = fetch(token)
+        yield page
+        token = page.next_page_token or ""
+        if not token:
+            return
+
+
+@contextmanager
+def silent() -> Iterator[None]:
+    """Suppress the links that kfp's client prints."""
+    with redirect_stdout(io.StringIO()):
+        yield

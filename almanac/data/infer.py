@@ -115,17 +115,9 @@ def infer(
         TableError: the table cannot be read or has no single reading; the column, row or option is named.
         UseCaseError: there is no such zone.
     """
-    read, raw = infer_read(path, data, read, decimal)
-    if (step := periods_melted(raw)) is not None:
-        read, raw = _reshaped(read, raw, step, path)
-    written: list[str] = []
-    if time is None and (clock_step := clock_of(raw)) is not None:
-        joining, written = clock_step
-        (read, raw), time = _reshaped(read, raw, joining, path), next(iter(joining.columns))
-    for option, name in (("--time", time), ("--entity", entity)):
-        require_column(raw, option, name)
-    time, form = time_column(raw, time, form, path)
-    read = read.model_copy(update={"time": TimeFormat(column=time, format=form)})
+    read, raw, written = _with_time(*infer_read(path, data, read, decimal), time, form, path)
+    require_column(raw, "--entity", entity)
+    time = str(read.time.column)
     if target is None and entity is None and (wide := melted(raw, time, path)) is not None:
         steps, raw = wide
         read = read.model_copy(update={"shape": [*read.shape, *steps]})
@@ -153,9 +145,24 @@ def infer(
         raw,
         found.events,
         zone=None if found.calendar is not None else clock,
-        open_zone=clock is None and found.calendar is None and is_open(raw[time], times, form),
+        open_zone=clock is None and found.calendar is None and is_open(raw[time], times, read.time.format),
         calendar=found.calendar,
     )
+
+
+def _with_time(
+    read: Read, raw: pl.DataFrame, time: str | None, form: str | None, path: Path
+) -> tuple[Read, pl.DataFrame, list[str]]:
+    """Return the section `read` with its time, the table with that column, and the columns that it was joined from."""
+    if (step := periods_melted(raw)) is not None:
+        read, raw = _reshaped(read, raw, step, path)
+    written: list[str] = []
+    if time is None and (clock_step := clock_of(raw)) is not None:
+        joining, written = clock_step
+        (read, raw), time = _reshaped(read, raw, joining, path), next(iter(joining.columns))
+    require_column(raw, "--time", time)
+    time, form = time_column(raw, time, form, path)
+    return read.model_copy(update={"time": TimeFormat(column=time, format=form)}), raw, written
 
 
 def _reshaped(read: Read, raw: pl.DataFrame, step: ShapeBase, path: Path) -> tuple[Read, pl.DataFrame]:
