@@ -313,7 +313,7 @@ def test_what_cannot_be_trained_is_named(
         run(case, inputs(case, empty, tmp_path / "in"), tmp_path)
     never = {"name": "never", "column": "pm25", "horizon": "6h", "task": "classification", "above": 5000.0}
     with pytest.raises(TrainingError, match=r"targets\.never: pm25 has one class, 0, in the whole training span"):
-        case = usecase(RIDGE, targets=[never])
+        case = usecase(LEVEL, targets=[never])
         run(case, inputs(case, beijing, tmp_path / "never"), tmp_path)
     broken = Inputs(files.table, files.specification, files.table)
     with pytest.raises(TableError, match="no column y_pm25_6h"):
