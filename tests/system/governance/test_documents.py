@@ -125,7 +125,8 @@ class TestWhatIsSaid:
     def test_the_data_card_tells_what_is_missing_and_what_may_be(self, trained: Path, folder: Path) -> None:
         data = pl.read_parquet(trained / "data.parquet")
         text = (folder / "data_card.md").read_text()
-        assert f"has {data.height:,} rows from 2010-01-01T00:00:00 to 2014-12-31T23:00:00, with the 8 column(s) below" in text
+        span = "2010-01-01T00:00:00 to 2014-12-31T23:00:00"
+        assert f"has {data.height:,} rows from {span}, with the 8 column(s) below" in text
         rows = {row["column"]: row for row in table(folder, "data_card.md", "| column | type")}
         share = data["pm25"].null_count() / data.height
         assert rows["pm25"]["missing, allowed"] == "10.0 %"
