@@ -1,4 +1,4 @@
-"""Coverage by band of intervals of constant width beside that of the model's own, on the test span of a run.
+"""Compare the coverage by band of intervals of constant width and of the model's own, on the test span of a run.
 
     python -m benchmarks.constant_width runs/air_quality/latest
 

@@ -181,5 +181,5 @@ class OpenGrid(Grid):
 
 @lru_cache(maxsize=64)
 def grid_of(step: int, days: OpenDays | None = None) -> Grid:
-    """Return the grid of a step in µs, on open days alone where they are given."""
+    """Return the grid of a step in µs, whose days are the open ones if they are given."""
     return Grid(step) if days is None else OpenGrid(step, days)

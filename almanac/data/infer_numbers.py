@@ -68,7 +68,7 @@ def marks_of(raw: pl.DataFrame, decimal: Decimal | None, path: Path) -> dict[str
 
 
 def _signs_of(texts: pl.Series) -> set[str]:
-    """Return the signs that stand beside the numbers of a column; nothing where it holds anything else."""
+    """Return the signs before or after the numbers of a column; none where it holds other texts."""
     signs = "|".join(re.escape(sign) for sign in _SIGNS)
     if texts.is_empty() or not texts.str.contains(rf"^([+-]?\d|[+-]?({signs}))").all():
         return set()

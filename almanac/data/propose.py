@@ -72,7 +72,7 @@ class Proposal:
     """Text of a use case file, its assumptions as pairs of a title and a sentence, and those that are unsure.
 
     Attributes:
-        next_forecast: How the forecast of what is still to come is made.
+        next_forecast: Hint on forecasting the next period or row.
     """
 
     text: str

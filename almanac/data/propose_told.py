@@ -67,7 +67,7 @@ def _frequency(draft: Draft) -> str:
 
 
 def open_days(calendar: CalendarFacts) -> str:
-    """Return what shows that the rows lie on the open days of a calendar."""
+    """Return the evidence that the rows lie on the open days of a calendar."""
     return f"no row is on a closed day of {calendar.name}, and {calendar.full:.1%} of its open days have one"
 
 
@@ -116,7 +116,7 @@ def unsure(draft: Draft) -> list[str]:
 
 
 def next_forecast(draft: Draft) -> str:
-    """Return how the forecast of what is still to come is made."""
+    """Return a hint on forecasting the next period or row."""
     if draft.facts.events is None:
         return f"{to_duration(draft.horizon)} after the newest row"
     return f"for the newest row; for one that is to come, add it with its {draft.time} and without {draft.target}"

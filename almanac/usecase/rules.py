@@ -135,7 +135,7 @@ def _origin(usecase: "UseCase") -> Iterator[str]:
 
 
 def _calendar(usecase: "UseCase") -> Iterator[str]:
-    """Check that a calendar has days to leave out, and that nothing beside it counts time in another way."""
+    """Check that a calendar has steps of a day, and no events, zone or origin with it."""
     time = usecase.time
     if time.calendar is None:
         return

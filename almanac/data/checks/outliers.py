@@ -1,4 +1,4 @@
-"""A number that comes up again and again far from all others is a code for a missing value, and one alone a mistake."""
+"""Outliers: a number repeated far from all others is a code for a missing value, a single one a mistake."""
 
 from collections.abc import Iterator
 

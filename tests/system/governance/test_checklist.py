@@ -153,7 +153,7 @@ def without_intervals(metrics: dict[str, Any]) -> None:
 
 
 def divided_by_training(metrics: dict[str, Any], field: str) -> None:
-    """Add the grouping that a panel with new entities has beside the declared ones."""
+    """Add the grouping by seen and new entities that a panel has besides the declared ones."""
     for target in metrics["targets"].values():
         target[field][TRAINING] = target[field]["weekend"]
 

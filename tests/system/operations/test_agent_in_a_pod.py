@@ -66,7 +66,7 @@ def environment(store: str) -> dict[str, str]:
 
 
 def mounts(folder: Path, host: str) -> dict[str, Path]:
-    """Return a directory for each mount of the container, with what its volume holds."""
+    """Return a directory for each mount of the container, filled as its volume is."""
     found = {mount["mountPath"]: folder / mount["name"] for mount in POD["containers"][0]["volumeMounts"]}
     for directory in found.values():
         directory.mkdir()
@@ -82,7 +82,7 @@ def mounts(folder: Path, host: str) -> dict[str, Path]:
 
 
 def _here(argument: str, places: dict[str, Path]) -> str:
-    """Return an argument with the directory that stands for the mount which it names."""
+    """Return an argument with the path of a mount replaced by its directory."""
     name, _, value = argument.partition("=")
     found = [path for path in places if value.startswith(f"{path}/")]
     return f"{name}={places[found[0]]}{value.removeprefix(found[0])}" if found else argument

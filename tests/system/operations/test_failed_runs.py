@@ -76,7 +76,7 @@ class Room:
         return run
 
     def messages(self, kind: str) -> list[Message]:
-        """Return what is sent about the history."""
+        """Return the messages about the history."""
         engine = open_history(f"sqlite:///{self.folder}/messages.db")
         update(engine, self.world.origins)
         since = (NOW - timedelta(days=7)).isoformat()[:19]

@@ -1,4 +1,4 @@
-"""Texts from outside without what a terminal obeys or a database refuses."""
+"""Texts from outside without control characters, which terminals obey and databases refuse."""
 
 import pytest
 

@@ -87,7 +87,7 @@ def covers(bands: bool) -> Answer:
 
 
 def _within(covered: float, nominal: float, tolerance: float, judged: dict[str, Any] | None) -> bool:
-    """Return whether a coverage is within the tolerance, or within what its check in the gate allowed."""
+    """Return whether a coverage is within the tolerance, or within the bounds of its check in the gate."""
     forced, allowed = (judged["evidence"].get("forced", 0.0), judged["required"]) if judged else (0.0, 0.0)
     return nominal - max(tolerance, allowed) <= covered <= nominal + forced + max(tolerance, allowed)
 
